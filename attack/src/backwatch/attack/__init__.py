@@ -1,0 +1,1 @@
+"""Hostile services on loopback, a quiet app and the demo. Never installed in production."""

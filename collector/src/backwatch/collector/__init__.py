@@ -1,0 +1,1 @@
+"""In the app: records each call to a backing service, and is never in the way."""

@@ -1,0 +1,93 @@
+"""The ``backwatch`` command. Other members add their sub-commands by entry point ``backwatch.commands``.
+
+Exit codes, the same for every sub-command: 0 done, 1 failed, 2 wrong usage, 69 stream or store not reachable,
+74 input or output failed (disk full), 78 wrong setting, 130 and 143 on signals.
+"""
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import entry_points, version
+
+import click
+
+from backwatch.collector import settings
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_UNAVAILABLE = 69
+EXIT_IO = 74
+EXIT_SETTING = 78
+
+
+class Unavailable(click.ClickException):
+    """A stream or store that does not answer. The message names the setting and the address, never a secret."""
+
+    exit_code = EXIT_UNAVAILABLE
+
+
+class InputOutputFailed(click.ClickException):
+    """A disk that is full, a file that cannot be read or written."""
+
+    exit_code = EXIT_IO
+
+
+class WrongSetting(click.ClickException):
+    """A setting that cannot be used."""
+
+    exit_code = EXIT_SETTING
+
+
+class _Commands(click.Group):
+    """A group whose sub-commands are found by entry point, so that a member adds one without touching this file."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *(one.name for one in entry_points(group="backwatch.commands"))})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        own = super().get_command(ctx, cmd_name)
+        if own is not None:
+            return own
+        for one in entry_points(group="backwatch.commands", name=cmd_name):
+            return one.load()
+        return None
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except settings.SettingError as error:
+            raise WrongSetting(str(error)) from None
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.ENOENT, errno.EIO):
+                raise InputOutputFailed(f"{error.strerror}: {error.filename}" if error.filename else str(error)) from None
+            raise
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("backwatch-collector"), prog_name="backwatch")
+def main() -> None:
+    """Watches the backing services that your app attaches.
+
+    \b
+    Examples:
+      backwatch demo                      watch real attacks on loopback being caught
+      backwatch up                        stream, detector, notify and dashboard on this machine
+      backwatch run -- python app.py      run your app under watch, with no code change
+      backwatch replay spans.jsonl        judge a recorded history
+    """
+    unknown = settings.unknown_names(settings.names_of(*settings.ALL))
+    if unknown and "run" not in sys.argv[1:2]:
+        raise WrongSetting(f"{unknown[0]}={os.environ.get(unknown[0], '')[:40]!r}: no such setting")
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(command: Sequence[str]) -> None:
+    """Runs COMMAND under watch: ``backwatch run -- python app.py``.
+
+    Nothing in the app is changed. It works beside the app's own OpenTelemetry SDK or without one.
+    """
+    from backwatch.collector.start import run_command
+
+    run_command(list(command))

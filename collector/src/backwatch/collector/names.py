@@ -1,0 +1,126 @@
+"""Every name that crosses a process boundary: span attributes, signs, topics, headers, the contract's version.
+
+Standard library only: the detector, the store and the dashboard import this file and must not pull in OpenTelemetry.
+Standard OpenTelemetry semantic conventions come first; what no convention covers is under ``backwatch.``.
+"""
+
+from typing import Final
+
+CONTRACT: Final = 1
+"""The version of the span contract that this collector writes, as scope attribute ``backwatch.contract``."""
+
+# Topics and headers of the stream. Values are bare ``ExportTraceServiceRequest`` bytes on both topics.
+TOPIC_SPANS: Final = "otlp_spans"
+"""The door for everybody else: any OpenTelemetry Collector, any language, any key."""
+TOPIC_CALLS: Final = "backwatch_calls"
+"""Keyed by app; our collector writes here, and the detector judges only this topic."""
+HEADER_APPENDED: Final = "backwatch-appended-ns"
+"""First append time of a record that the router re-published: decimal nanoseconds since the epoch."""
+HEADER_BACKFILL: Final = "backwatch-backfill"
+"""``1`` on a record of past calls: event time is then the calls' own, and the watermark the largest end seen."""
+
+# The app (OTLP resource attributes).
+SERVICE_NAME: Final = "service.name"
+SERVICE_NAMESPACE: Final = "service.namespace"
+ENVIRONMENT: Final = "deployment.environment.name"
+
+# The scope, which is the session.
+BACKWATCH_CONTRACT: Final = "backwatch.contract"
+SCOPE_CALLS: Final = "backwatch"
+SCOPE_HEARTBEAT: Final = "backwatch.heartbeat"
+"""Scope name of a record without spans, sent when there is nothing to say; carries the drop counts."""
+DROPPED_PREFIX: Final = "backwatch.dropped."
+"""Heartbeat attributes ``backwatch.dropped.<kind>``: records dropped since the last heartbeat that was delivered."""
+DROP_KINDS: Final = ("queue", "publish", "encode", "probe", "fork")
+
+# Which service was asked for.
+DB_SYSTEM: Final = "db.system.name"
+DB_NAMESPACE: Final = "db.namespace"
+SERVER_ADDRESS: Final = "server.address"
+SERVER_PORT: Final = "server.port"
+MESSAGING_SYSTEM: Final = "messaging.system"
+MESSAGING_DESTINATION: Final = "messaging.destination.name"
+RPC_SYSTEM: Final = "rpc.system"
+RESOURCE_NAME: Final = "backwatch.resource.name"
+"""The name given by ``attach()``; takes the place of system, endpoint and namespace in the resource's identity."""
+SYSTEM: Final = "backwatch.system"
+"""Kind of service where no convention names one: ``http``, ``smtp``."""
+
+# What was asked.
+QUERY_TEXT: Final = "db.query.text"
+OPERATION: Final = "db.operation.name"
+STATEMENT: Final = "backwatch.statement"
+"""Canonical text of a call that is not SQL: command with argument classes, method and path template, mail domains."""
+QUERY_SIGNS: Final = "backwatch.query.signs"
+"""Comma-separated words of ``SIGNS``, in the order of that list."""
+HTTP_METHOD: Final = "http.request.method"
+HTTP_STATUS: Final = "http.response.status_code"
+HTTP_ROUTE: Final = "http.route"
+URL_FULL: Final = "url.full"
+
+# Who called.
+CODE_FUNCTION: Final = "code.function.name"
+CODE_FILE: Final = "code.file.path"
+CODE_LINE: Final = "code.line.number"
+
+# The session's facts.
+TLS_ESTABLISHED: Final = "tls.established"
+TLS_VERSION: Final = "tls.protocol.version"
+TLS_CIPHER: Final = "tls.cipher"
+CERT_SHA256: Final = "tls.server.hash.sha256"
+CERT_NOT_BEFORE: Final = "tls.server.not_before"
+CERT_NOT_AFTER: Final = "tls.server.not_after"
+CERT_ISSUER: Final = "tls.server.issuer"
+CERT_SUBJECT: Final = "tls.server.subject"
+TLS_REQUESTED: Final = "backwatch.tls.requested"
+"""disable, prefer, require, verify-ca or verify-full: what the app or its driver's default asked for."""
+TLS_REQUESTED_EXPLICIT: Final = "backwatch.tls.requested.explicit"
+"""True where the app itself asked, false where the driver's default did."""
+TLS_VERIFIED: Final = "backwatch.tls.verified"
+"""none, chain or full."""
+PEER_ADDRESS: Final = "network.peer.address"
+PEER_PORT: Final = "network.peer.port"
+TRANSPORT: Final = "network.transport"
+"""tcp, unix or pipe; ``inproc`` for a library that opens files (sqlite3)."""
+ACCOUNT: Final = "backwatch.account"
+SERVER_VERSION: Final = "backwatch.server.version"
+SERVER_ID: Final = "backwatch.server.id"
+AUTH_METHOD: Final = "backwatch.auth.method"
+
+# Volume.
+BYTES_SENT: Final = "backwatch.bytes.sent"
+BYTES_RECEIVED: Final = "backwatch.bytes.received"
+BYTES_ESTIMATED: Final = "backwatch.bytes.estimated"
+ROWS_RETURNED: Final = "db.response.returned_rows"
+ROWS_AFFECTED: Final = "backwatch.rows.affected"
+
+# What came back.
+ERROR_TYPE: Final = "error.type"
+STATUS_CODE: Final = "db.response.status_code"
+REDIRECT_TARGET: Final = "backwatch.redirect.target"
+PAYLOAD_FORMAT: Final = "backwatch.payload.format"
+PAYLOAD_GLOBALS: Final = "backwatch.payload.globals"
+"""Comma-separated ``module.name`` of what a pickle would import; recognised without loading it."""
+LOCAL_INFILE: Final = "backwatch.mysql.local_infile.requested"
+LOCAL_INFILE_FILE: Final = "backwatch.mysql.local_infile.file"
+STARTTLS_OFFERED: Final = "backwatch.starttls.offered"
+
+SIGNS: Final = (
+    "comment-tail",      # a comment swallows the rest of the statement
+    "tautology",         # OR 1=1 and its kin: a comparison of two literals, or of a column with itself
+    "union-appended",    # UNION SELECT after the statement's own end of condition
+    "stacked",           # a second statement after a semicolon
+    "time-delay",        # SLEEP, pg_sleep, BENCHMARK, WAITFOR
+    "catalogue",         # information_schema, pg_catalog, sqlite_master, mysql.user …
+    "encoded-string",    # hex, CHAR(…) chains, CONCAT of character codes
+    "unbalanced-quote",  # a string that never ends
+    "file-access",       # LOAD_FILE, INTO OUTFILE, pg_read_file, COPY … '/path'
+    "program",           # COPY … PROGRAM, xp_cmdshell, sys_exec
+    "error-based",       # EXTRACTVALUE, UPDATEXML, CAST of a sub-select to a number
+    "version-probe",     # @@version, version(), current_user, database()
+    "conditional",       # CASE WHEN (1=1) …, IF(1=1, …), ELT, IIF on constants
+    "executable-comment",  # /*! … */
+    "odd-spacing",       # comments or odd blanks where spaces belong, mixed-case keywords
+    "cut",               # longer than what is scanned
+)
+"""What the raw form of a statement showed before it was redacted. A closed vocabulary: no text, no offsets."""

@@ -1,0 +1,245 @@
+"""Where a part's settings come from: flag, then ``BACKWATCH_*``, then the file named by ``BACKWATCH_CONFIG``, then default.
+
+A part has one frozen dataclass whose fields carry the environment's name in their metadata. Unknown names are
+refused; a refusal names the setting and the value, and never the value of a secret.
+"""
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+PREFIX = "BACKWATCH_"
+HOUSEKEEPING = ("BACKWATCH_CONFIG",)
+FOREIGN_PREFIXES = ("BACKWATCH_TEST_",)
+"""Names under our prefix that belong to nobody's settings: the tests' own."""
+
+
+class SettingError(ValueError):
+    """A setting that cannot be used. The message is one line and names the setting and the value."""
+
+
+class _Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+T = TypeVar("T", bound=_Dataclass)
+
+
+def setting(env: str, *, default: Any = MISSING, secret: bool = False, parse: Callable[[str], Any] | None = None) -> Any:
+    """A dataclass field that is read from ``env`` (``BACKWATCH_…``).
+
+    Args:
+        env: The environment variable; the key in the TOML file is the same without ``BACKWATCH_``, in lower case.
+        default: Value where nobody says anything.
+        secret: Its value is never shown, neither in errors nor in ``repr``.
+        parse: From text to the field's type; the field's annotation decides where it is absent.
+    """
+    return field(default=default, repr=not secret, metadata={"env": env, "secret": secret, "parse": parse})
+
+
+def state_directory(environment: Mapping[str, str]) -> Path:
+    """Where a single machine keeps its stream and store: ``$XDG_STATE_HOME/backwatch`` or its default."""
+    home = environment.get("XDG_STATE_HOME") or str(Path(environment.get("HOME", "~")).expanduser() / ".local" / "state")
+    return Path(home) / "backwatch"
+
+
+def default_stream_url() -> str:
+    """The embedded stream, for one machine."""
+    return f"sqlite:///{state_directory(os.environ) / 'stream.db'}"
+
+
+def default_store_url() -> str:
+    """The embedded store, beside the embedded stream."""
+    return f"sqlite:///{state_directory(os.environ) / 'store.db'}"
+
+
+def without_secrets(url: str) -> str:
+    """The URL with its user-info and query cut out, fit for messages."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}" if parts.scheme else "(not a URL)"
+
+
+def _boolean(text: str) -> bool:
+    lowered = text.strip().lower()
+    if lowered in ("1", "true", "yes", "on"):
+        return True
+    if lowered in ("0", "false", "no", "off", ""):
+        return False
+    raise ValueError("is neither true nor false")
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+_PARSERS: dict[Any, Callable[[str], Any]] = {
+    str: str, int: int, float: float, bool: _boolean, Path: Path, tuple[str, ...]: _words,
+}
+
+
+def _parser(one: "Field[Any]") -> Callable[[str], Any]:
+    if one.metadata["parse"] is not None:
+        return one.metadata["parse"]
+    kind = one.type
+    for candidate in (kind, *getattr(kind, "__args__", ())):
+        if candidate in _PARSERS:
+            return _PARSERS[candidate]
+    raise TypeError(f"no parser for setting {one.name} of type {kind!r}")
+
+
+def load(kind: type[T], *, flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> T:
+    """Reads one part's settings.
+
+    Args:
+        kind: A frozen dataclass whose fields were made by :func:`setting`.
+        flags: Values from the command line by field name; ``None`` means not given.
+        environment: ``os.environ`` where absent.
+
+    Raises:
+        SettingError: A value cannot be parsed, the file is unreadable, or it has an unknown key.
+    """
+    environment = os.environ if environment is None else environment
+    flags = flags or {}
+    from_file = _file(environment)
+    values: dict[str, Any] = {}
+    for one in fields(kind):
+        env: str = one.metadata["env"]
+        key = env.removeprefix(PREFIX).lower()
+        if flags.get(one.name) is not None:
+            raw, origin = flags[one.name], "--" + one.name.replace("_", "-")
+        elif env in environment:
+            raw, origin = environment[env], env
+        elif key in from_file:
+            raw, origin = from_file[key], f"{key} in {environment['BACKWATCH_CONFIG']}"
+        else:
+            continue
+        try:
+            values[one.name] = _parser(one)(raw if isinstance(raw, str) else _as_text(raw))
+        except ValueError as error:
+            shown = "(secret)" if one.metadata["secret"] else repr(without_secrets(str(raw)) if "://" in str(raw) else raw)
+            raise SettingError(f"{origin}={shown}: {error}") from None
+    try:
+        return kind(**values)
+    except TypeError:
+        missing = [one.metadata["env"] for one in fields(kind) if one.default is MISSING and one.name not in values]
+        raise SettingError(f"{', '.join(missing)} must be set") from None
+
+
+def _as_text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _file(environment: Mapping[str, str]) -> dict[str, Any]:
+    path = environment.get("BACKWATCH_CONFIG")
+    if not path:
+        return {}
+    try:
+        return tomllib.loads(Path(path).read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise SettingError(f"BACKWATCH_CONFIG={path!r}: {error}") from None
+
+
+def unknown_names(known: set[str], environment: Mapping[str, str] | None = None) -> list[str]:
+    """Names under ``BACKWATCH_`` (and keys of the file) that no part knows: misspelt settings that would be silently void."""
+    environment = os.environ if environment is None else environment
+    mine = [name for name in environment if name.startswith(PREFIX) and not name.startswith(FOREIGN_PREFIXES)]
+    mine += [PREFIX + key.upper() for key in _file(environment)]
+    return sorted({name for name in mine if name not in known and name not in HOUSEKEEPING})
+
+
+def names_of(*kinds: type[_Dataclass]) -> set[str]:
+    """The environment names of these parts' settings."""
+    return {one.metadata["env"] for kind in kinds for one in fields(kind)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectorSettings:
+    """What the part inside the app can be told."""
+
+    stream_url: str = setting("BACKWATCH_STREAM_URL", default="")
+    """Where calls go: ``kafka://host:9092`` or ``sqlite:///path``; empty: the embedded stream."""
+    enabled: bool = setting("BACKWATCH_ENABLED", default=True)
+    """The kill switch: false leaves the app exactly as it was."""
+    queue_records: int = setting("BACKWATCH_COLLECTOR_QUEUE_RECORDS", default=10_000)
+    """Records held while the stream is away; then new ones are dropped and counted."""
+    queue_bytes: int = setting("BACKWATCH_COLLECTOR_QUEUE_BYTES", default=8_000_000)
+    """Bytes of statement text held likewise."""
+    flush_interval_s: float = setting("BACKWATCH_COLLECTOR_FLUSH_INTERVAL_S", default=0.2)
+    heartbeat_s: float = setting("BACKWATCH_COLLECTOR_HEARTBEAT_S", default=60.0)
+    exit_timeout_s: float = setting("BACKWATCH_COLLECTOR_EXIT_TIMEOUT_S", default=1.5)
+    """How long the app's exit may wait for the last batch."""
+    disabled_probes: tuple[str, ...] = setting("BACKWATCH_DISABLED_PROBES", default=())
+    """Probes to leave out, by name: ``redis,smtplib``."""
+    app_name: str = setting("BACKWATCH_APP", default="")
+    """The app's name where OpenTelemetry tells none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamSettings:
+    """What everything after the app needs to reach the stream."""
+
+    url: str = setting("BACKWATCH_STREAM_URL", default="")
+    partitions: int = setting("BACKWATCH_STREAM_PARTITIONS", default=8)
+    """Partitions of topics that the detector creates; fixed from then on."""
+    security_protocol: str = setting("BACKWATCH_KAFKA_SECURITY_PROTOCOL", default="")
+    """PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL; plaintext to a host that is not loopback must be said here."""
+    ca_file: str = setting("BACKWATCH_KAFKA_CA_FILE", default="")
+    sasl_mechanism: str = setting("BACKWATCH_KAFKA_SASL_MECHANISM", default="SCRAM-SHA-256")
+    username: str = setting("BACKWATCH_KAFKA_USERNAME", default="")
+    password: str = setting("BACKWATCH_KAFKA_PASSWORD", default="", secret=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSettings:
+    """Where alerts and state are remembered."""
+
+    url: str = setting("BACKWATCH_STORE_URL", default="")
+    """``sqlite:///path`` or ``postgresql://user:password@host/database``; empty: beside the embedded stream."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorSettings:
+    """How the detector judges and commits."""
+
+    lateness_s: float = setting("BACKWATCH_DETECTOR_LATENESS_S", default=180.0)
+    commit_interval_s: float = setting("BACKWATCH_DETECTOR_COMMIT_INTERVAL_S", default=1.0)
+    commit_calls: int = setting("BACKWATCH_DETECTOR_COMMIT_CALLS", default=100_000)
+    learn_after_s: float = setting("BACKWATCH_DETECTOR_LEARN_AFTER_S", default=7 * 86_400.0)
+    clear_after_s: float = setting("BACKWATCH_DETECTOR_CLEAR_AFTER_S", default=86_400.0)
+    rules_directory: str = setting("BACKWATCH_RULES_DIR", default="")
+    """Own Sigma rules beside the shipped ones."""
+    group: str = setting("BACKWATCH_DETECTOR_GROUP", default="backwatch-detector")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifySettings:
+    """Where alerts are delivered."""
+
+    webhook_url: str = setting("BACKWATCH_WEBHOOK_URL", default="")
+    webhook_secret: str = setting("BACKWATCH_WEBHOOK_SECRET", default="", secret=True)
+    """``whsec_`` and base64 of 24 to 64 bytes; two separated by a blank while rotating."""
+    allow_private_hosts: tuple[str, ...] = setting("BACKWATCH_WEBHOOK_ALLOW_PRIVATE_HOSTS", default=())
+    """Hosts that may resolve to private or loopback addresses, and may be spoken to without TLS."""
+    ca_file: str = setting("BACKWATCH_WEBHOOK_CA_FILE", default="")
+    timeout_s: float = setting("BACKWATCH_WEBHOOK_TIMEOUT_S", default=15.0)
+    give_up_after_s: float = setting("BACKWATCH_WEBHOOK_GIVE_UP_AFTER_S", default=6 * 3600.0)
+    minimum_level: str = setting("BACKWATCH_WEBHOOK_MINIMUM_LEVEL", default="low")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DashboardSettings:
+    """How the dashboard is served."""
+
+    address: str = setting("BACKWATCH_DASHBOARD_ADDRESS", default="127.0.0.1")
+    port: int = setting("BACKWATCH_DASHBOARD_PORT", default=8501)
+    allowed_hosts: tuple[str, ...] = setting("BACKWATCH_DASHBOARD_ALLOWED_HOSTS", default=())
+    refresh_s: float = setting("BACKWATCH_DASHBOARD_REFRESH_S", default=2.0)
+
+
+ALL = (CollectorSettings, StreamSettings, StoreSettings, DetectorSettings, NotifySettings, DashboardSettings)
+"""Every part's settings: what ``BACKWATCH_*`` may say."""

@@ -1,0 +1,1 @@
+"""Delivers alerts to the world outside."""
