@@ -1,0 +1,94 @@
+"""One file per client library. A new probe is one new file here and nothing else: this folder is walked.
+
+A probe wraps its driver, learns a session's facts at connect, and records one compact record per call. The driver's own
+call is never guarded: its values, types and exceptions reach the app unchanged. Our bookkeeping always is.
+"""
+
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator
+from typing import Any, ClassVar, Protocol
+
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+
+from backwatch.collector.record import CLIENT, AttributeValue, Session
+from backwatch.collector.wire import Wire
+
+
+class Recorder(Protocol):
+    """Where a probe leaves what it saw. Never raises, never blocks; redacts before anything is queued."""
+
+    def call(
+        self,
+        session: Session,
+        operation: str,
+        *,
+        start_ns: int,
+        sql: object = None,
+        statement: str = "",
+        wire: Wire | None = None,
+        rows_returned: int = -1,
+        rows_affected: int = -1,
+        error: BaseException | str | None = None,
+        facts: tuple[tuple[str, AttributeValue], ...] = (),
+        kind: int = CLIENT,
+    ) -> None:
+        """Records one call that ends now.
+
+        Args:
+            session: Its facts.
+            operation: ``SELECT``; empty with ``sql``: its first word, upper-cased.
+            start_ns: ``time.time_ns()`` before the driver was called.
+            sql: The statement as the app passed it (str, bytes, ``psycopg.sql.Composable``'s text); scanned and redacted here.
+            statement: Canonical text of what is not SQL, already free of values (see ``redact/``).
+            wire: The connection's byte counters; the difference since the last reading is this call's volume.
+            error: The exception that the driver raised, or the service's error code.
+            facts: Further facts by their contract name.
+        """
+        ...
+
+
+class Probe(BaseInstrumentor, ABC):
+    """One client library under watch.
+
+    Attributes:
+        name: File name and the word for ``BACKWATCH_DISABLED_PROBES``.
+        module: The module whose import brings the driver.
+        distributions: What provides it, as requirement strings; the probe starts if any one is met.
+        facts: Contract names that this driver can give.
+    """
+
+    name: ClassVar[str]
+    module: ClassVar[str]
+    distributions: ClassVar[tuple[str, ...]]
+    facts: ClassVar[frozenset[str]]
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """What must be installed; empty for the standard library. Our own check is any-of, so this says nothing."""
+        return ()
+
+    @abstractmethod
+    def install(self, recorder: Recorder) -> None:
+        """Wraps the driver. The driver is imported by then."""
+
+    @abstractmethod
+    def remove(self) -> None:
+        """Restores every attribute that ``install`` replaced, the very same objects."""
+
+    def _instrument(self, **kwargs: Any) -> None:
+        self.install(kwargs["recorder"])
+
+    def _uninstrument(self, **kwargs: Any) -> None:  # noqa: ARG002  the base class names it
+        self.remove()
+
+
+def discover() -> Iterator[type[Probe]]:
+    """Every probe of this folder, in the order of their file names."""
+    for found in pkgutil.iter_modules(__path__):
+        if found.name.startswith("_"):
+            continue
+        module = importlib.import_module(f"{__name__}.{found.name}")
+        for value in vars(module).values():
+            if isinstance(value, type) and issubclass(value, Probe) and value.__module__ == module.__name__:
+                yield value

@@ -1,0 +1,173 @@
+"""The durable log between collector and detector, behind one small interface; which one is chosen by URL.
+
+Each stream is one file in this folder that gives ``Publisher``, ``Consumer`` and ``Relay``; the modules are imported when a
+URL names them, so that an app which never publishes to Kafka never imports its client.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from backwatch.collector.settings import SettingError, StreamSettings, default_stream_url, without_secrets
+
+
+class StreamUnavailable(ConnectionError):
+    """The stream does not answer. The message names the address, never a secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One value to be appended.
+
+    Attributes:
+        key: The app's text as bytes, or ``None``.
+        appended_ns: Kept first append time (the router's business); 0: now.
+        backfill: Past calls: event time is the calls' own.
+    """
+
+    value: bytes
+    key: bytes | None = None
+    appended_ns: int = 0
+    backfill: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One value as it was read.
+
+    Attributes:
+        appended_ns: First append time: the kept one where the router kept one, else the log's.
+    """
+
+    partition: int
+    offset: int
+    appended_ns: int
+    value: bytes
+    key: bytes | None = None
+    backfill: bool = False
+
+
+class Publisher(ABC):
+    """Appends values. Owned by one thread; made lazily, after any fork."""
+
+    @abstractmethod
+    def publish(self, topic: str, messages: Sequence[Message], timeout_s: float) -> None:
+        """Appends all and waits until they are durable.
+
+        Raises:
+            StreamUnavailable: Not all were acknowledged within ``timeout_s``; any of them may yet be in the log.
+        """
+
+    @abstractmethod
+    def close(self, timeout_s: float) -> None:
+        """Lets go of sockets and files, in at most ``timeout_s``. Never raises."""
+
+
+class Consumer(ABC):
+    """Reads one topic as a member of a group. Owned by one thread."""
+
+    @abstractmethod
+    def poll(self, timeout_s: float) -> list[Record]:
+        """The next records, in offset order within each partition; empty after ``timeout_s``.
+
+        Raises:
+            StreamUnavailable: Nothing can be read at present; worth another try.
+        """
+
+    @abstractmethod
+    def assignment(self) -> frozenset[int]:
+        """Partitions that are this member's now. A partition newly here must be ``seek``-ed before its records count."""
+
+    @abstractmethod
+    def seek(self, partition: int, offset: int) -> None:
+        """Goes on from ``offset``; records of that partition fetched before are not delivered after."""
+
+    @abstractmethod
+    def bounds(self, partition: int) -> tuple[int, int]:
+        """First offset that is still there, and the one that the next record will get (read-committed)."""
+
+    @abstractmethod
+    def committed(self, partition: int, offset: int) -> None:
+        """Tells the log how far this group has come: for lag displays and pruning only, truth is in the store."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Leaves the group."""
+
+
+class Relay(ABC):
+    """Reads one topic and republishes onto another, effectively once: outputs and progress are one transaction."""
+
+    @abstractmethod
+    def poll(self, timeout_s: float) -> list[Record]:
+        """The next records of the source topic."""
+
+    @abstractmethod
+    def forward(self, consumed: Sequence[Record], outputs: Sequence[Message]) -> None:
+        """Appends ``outputs`` and moves past ``consumed`` in one transaction."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Leaves the group."""
+
+
+def _scheme(settings: StreamSettings) -> tuple[str, str]:
+    url = settings.url or default_stream_url()
+    scheme, separator, _ = url.partition("://")
+    if not separator or scheme not in ("kafka", "sqlite"):
+        raise SettingError(f"BACKWATCH_STREAM_URL={without_secrets(url)!r}: must begin with kafka:// or sqlite:///")
+    return scheme, url
+
+
+def open_publisher(settings: StreamSettings) -> Publisher:
+    """A publisher for the stream that the settings name.
+
+    Raises:
+        SettingError: The URL names no stream that we know.
+        StreamUnavailable: It does not answer.
+    """
+    scheme, url = _scheme(settings)
+    if scheme == "kafka":
+        from backwatch.collector.stream.kafka import KafkaPublisher
+
+        return KafkaPublisher(url, settings)
+    from backwatch.collector.stream.sqlite import SqlitePublisher
+
+    return SqlitePublisher(url)
+
+
+def open_consumer(settings: StreamSettings, topic: str, group: str) -> Consumer:
+    """A member of ``group`` reading ``topic``; raises as :func:`open_publisher` does."""
+    scheme, url = _scheme(settings)
+    if scheme == "kafka":
+        from backwatch.collector.stream.kafka import KafkaGroupConsumer
+
+        return KafkaGroupConsumer(url, settings, topic, group)
+    from backwatch.collector.stream.sqlite import SqliteConsumer
+
+    return SqliteConsumer(url, topic, group)
+
+
+def open_relay(settings: StreamSettings, source: str, target: str, group: str) -> Relay:
+    """A relay from ``source`` to ``target``; raises as :func:`open_publisher` does."""
+    scheme, url = _scheme(settings)
+    if scheme == "kafka":
+        from backwatch.collector.stream.kafka import KafkaRelay
+
+        return KafkaRelay(url, settings, source, target, group)
+    from backwatch.collector.stream.sqlite import SqliteRelay
+
+    return SqliteRelay(url, source, target, group)
+
+
+def ensure_topics(settings: StreamSettings, topics: Sequence[str]) -> None:
+    """Creates the topics where they are missing: ``settings.partitions`` partitions, ``LogAppendTime``."""
+    scheme, url = _scheme(settings)
+    if scheme == "kafka":
+        from backwatch.collector.stream.kafka import create_topics
+
+        create_topics(url, settings, topics)
+    else:
+        from backwatch.collector.stream.sqlite import create
+
+        create(url)

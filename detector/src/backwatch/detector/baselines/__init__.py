@@ -1,0 +1,1 @@
+"""The streaming statistics that detectors share."""

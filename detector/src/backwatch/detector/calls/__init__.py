@@ -1,0 +1,1 @@
+"""From OTLP bytes to columns, and from a statement to its fingerprint."""

@@ -1,0 +1,125 @@
+"""One file per detector. A new one is one new file here and nothing else: this folder is walked.
+
+A detector's code computes facts; the verdict stands in its rule. No level and no text in code, no grouping, no keys, no I/O,
+no wall clock, no randomness.
+"""
+
+import importlib
+import pkgutil
+from abc import ABC
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.detector.engine.tables import Rows, Table
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calls:
+    """A run of calls as columns, in stream order.
+
+    Attributes:
+        count: Number of calls.
+        columns: Name to array of length ``count``. Always there (see ``calls/schema.py`` for the whole list):
+            ``time_ns`` (int64, event time), ``duration_ns`` (int64), ``error`` (bool), ``late`` (bool), ``signs`` (uint32, bit i is
+            ``names.SIGNS[i]``), ``fingerprint`` (uint64), each text fact by its contract name (uint64 keyed hash, 0: absent), each
+            number (int64, -1: absent), each bool (int8, -1: absent, else 0 or 1), ``statement.sighting`` and
+            ``site_statement.sighting`` (int8, see ``engine/keys.py``).
+    """
+
+    count: int
+    columns: Mapping[str, Array]
+
+    def __getitem__(self, name: str) -> Array:
+        return self.columns[name]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """Windows that just closed, one row per resource with at least one call in it, in slot order.
+
+    Attributes:
+        slot: int32, RESOURCE slots.
+        end_ns: int64, where the window ended.
+        columns: int64 sums over the window's calls that were not late: ``calls``, ``errors``, ``suspects``, ``bytes_sent``,
+            ``bytes_received``, ``rows_returned``, ``rows_affected``, ``duration_ns``, ``new_statements``; unknown counts as 0.
+        models: Fitted models by detector id, as they stand at this point of the stream.
+    """
+
+    slot: NDArray[np.int32]
+    end_ns: NDArray[np.int64]
+    columns: Mapping[str, Array]
+    models: Mapping[str, Mapping[str, Array]]
+
+    def __getitem__(self, name: str) -> Array:
+        return self.columns[name]
+
+
+class Detector(ABC):
+    """Computes facts, call by call in order, over closed windows, or at deadlines.
+
+    Results must not depend on how the stream was cut into batches: kernels are sequential (Numba), sums are integers.
+
+    Attributes:
+        id: The rule's name, the file's name with hyphens; decisions and alert ids refer to it.
+        rule: The Sigma document that turns facts into a verdict.
+        reads: Columns that ``facts`` needs which another detector provides.
+        provides: Columns that ``facts`` gives.
+        window_provides: Columns that ``window`` gives.
+        due_provides: Columns that ``due`` gives.
+        tables: What it remembers.
+    """
+
+    id: ClassVar[str]
+    rule: ClassVar[str]
+    reads: ClassVar[tuple[str, ...]] = ()
+    provides: ClassVar[tuple[str, ...]] = ()
+    window_provides: ClassVar[tuple[str, ...]] = ()
+    due_provides: ClassVar[tuple[str, ...]] = ()
+    tables: ClassVar[tuple[Table, ...]] = ()
+
+    def facts(
+        self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]
+    ) -> dict[str, Array]:
+        """Facts of each call, in order.
+
+        Args:
+            calls: The columns; never changed.
+            slot: Slot of each call per key space. Slot 0 is shared by everything over the quota: learn nothing there, tell nothing.
+            tables: This detector's tables by name; rows are changed in place.
+            learn: Which calls may teach: not suspect, no error, not late.
+
+        Returns:
+            One array of length ``calls.count`` per name in ``provides``.
+        """
+        return {}
+
+    def window(self, closed: Closed, tables: Mapping[str, Rows]) -> dict[str, Array]:
+        """Facts of each closed window: one array of length ``len(closed.slot)`` per name in ``window_provides``."""
+        return {}
+
+    def due(self, slots: NDArray[np.int32], now_ns: int, tables: Mapping[str, Rows]) -> dict[str, Array]:
+        """Facts of each row whose ``deadline_ns`` passed: one array of length ``len(slots)`` per name in ``due_provides``."""
+        return {}
+
+    def migrate(self, table: Table, rows: Rows, from_version: int) -> Rows:
+        """Rows of an older version of a table, in today's form.
+
+        Raises:
+            NotImplementedError: The default: this detector alone learns anew.
+        """
+        raise NotImplementedError
+
+
+def discover() -> Iterator[type[Detector]]:
+    """Every detector of this folder, in the order of their file names."""
+    for found in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{found.name}")
+        for value in vars(module).values():
+            if isinstance(value, type) and issubclass(value, Detector) and value.__module__ == module.__name__:
+                yield value

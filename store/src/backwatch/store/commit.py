@@ -1,0 +1,136 @@
+"""What one commit of a shard carries: everything that became true in one transaction, or not at all."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class Fenced(RuntimeError):
+    """Another owner has committed for this shard: drop it, load it anew, commit nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occurrence:
+    """One time that a rule fired.
+
+    Attributes:
+        trace_id, span_id: Lower-case hex; empty where no call made it (a window).
+        evidence: Bounded, JSON; attacker-controlled text inside, redacted, never trusted.
+    """
+
+    time_ns: int
+    trace_id: str
+    span_id: str
+    evidence: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raised:
+    """A rule fired ``count`` times for one key since the last commit.
+
+    Attributes:
+        alert_id: ``SHA-256(rule, key)``, lower-case hex.
+        rule: The rule's name.
+        level: informational, low, medium, high, critical.
+        resource_id: SHA-256 of the resource's key text, lower-case hex; ``""`` for an alert about Backwatch itself.
+        app, resource, key: Text for people: the app, the resource, and what within it the alert is about.
+        occurrences: The newest ones, oldest first, 50 at most.
+    """
+
+    alert_id: str
+    rule: str
+    level: str
+    resource_id: str
+    app: str
+    resource: str
+    key: str
+    count: int
+    first_ns: int
+    last_ns: int
+    occurrences: Sequence[Occurrence]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleared:
+    """The engine saw the rule not fire for long enough."""
+
+    alert_id: str
+    time_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A resource that had calls since the last commit.
+
+    Attributes:
+        facts: The newest session's facts by contract name.
+    """
+
+    resource_id: str
+    app: str
+    system: str
+    endpoint: str
+    namespace: str
+    first_ns: int
+    last_ns: int
+    calls: int
+    errors: int
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollup:
+    """Sums over one closed window of one resource."""
+
+    resource_id: str
+    end_ns: int
+    calls: int
+    errors: int
+    suspects: int
+    bytes_sent: int
+    bytes_received: int
+    rows_returned: int
+    rows_affected: int
+    duration_ns: int
+    new_statements: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantined:
+    """A record that cannot be read: its bytes are kept."""
+
+    partition: int
+    offset: int
+    reason: str
+    value: bytes
+    appended_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """One transaction of a shard.
+
+    Attributes:
+        seq: The number of the last commit, which must still be the last one: the fence.
+        next_offset: First stream offset not covered.
+        entry_id: Last entry applied.
+        delta: Dirty rows since the last commit, opaque here; ``b""``: none.
+        snapshot: The whole state, when the deltas outweigh it: then the older deltas go.
+        losses: Kind to count: added to the counters.
+        counters: Further counters by name (late calls, cut statements, spans read).
+    """
+
+    shard: int
+    seq: int
+    next_offset: int
+    watermark_ns: int
+    entry_id: int
+    delta: bytes
+    snapshot: bytes | None = None
+    raised: Sequence[Raised] = ()
+    cleared: Sequence[Cleared] = ()
+    seen: Sequence[Seen] = ()
+    rollups: Sequence[Rollup] = ()
+    quarantined: Sequence[Quarantined] = ()
+    losses: Mapping[str, int] = field(default_factory=dict[str, int])
+    counters: Mapping[str, int] = field(default_factory=dict[str, int])
