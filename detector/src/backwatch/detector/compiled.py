@@ -1,0 +1,101 @@
+"""The one door to Numba: every compiled kernel is made by :func:`kernel`, and its cache stays in a folder of our own.
+
+Numba's cache is pickle, so whoever can write there runs code in the detector; and without a writable place a cached
+function fails at import. So the folder is ours (0700, not a link), and where it cannot be had we compile uncached and
+say so once. Import this module before ``numba``: Numba reads where its cache is while it is imported.
+"""
+
+import hashlib
+import inspect
+import logging
+import os
+import stat
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, ParamSpec, TypeVar, cast
+
+import numpy as np
+
+from backwatch.collector.settings import state_directory
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+logger = logging.getLogger("backwatch")
+
+
+def own_folder(path: Path) -> bool:
+    """Makes ``path`` if it is missing; true where it is a real folder of this user's alone that can be written."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.lstat()
+    except OSError:
+        return False
+    mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
+    return mine and os.access(path, os.W_OK | os.X_OK)
+
+
+CACHE_FOLDER = state_directory(os.environ) / "numba"
+CACHED = own_folder(CACHE_FOLDER)
+"""Whether what was compiled is kept for the next start."""
+if CACHED:
+    os.environ["NUMBA_CACHE_DIR"] = str(CACHE_FOLDER)
+else:
+    logger.warning("backwatch: %s is not a private, writable folder; kernels are compiled anew each time", CACHE_FOLDER)
+
+import numba  # noqa: E402  after its cache has been pointed at our folder
+from numba.core import config  # noqa: E402
+
+_stamps: "weakref.WeakKeyDictionary[Any, str]" = weakref.WeakKeyDictionary()
+
+
+def _stamp(function: Callable[..., Any]) -> str:
+    """What the compiled code depends on: its file, the kernels it calls, and the globals that Numba freezes into it.
+
+    Numba looks at size and time of the function's own file only, and would go on running an old callee out of the
+    cache after an upgrade.
+    """
+    digest = hashlib.blake2b(Path(inspect.getfile(function)).read_bytes(), digest_size=12)
+    for name in sorted(inspect.getclosurevars(function).globals):
+        value = function.__globals__[name]
+        frozen = value.tobytes() if isinstance(value, np.ndarray) else _known(value).encode()
+        digest.update(name.encode() + b"\x00" + frozen + b"\x00")
+    return digest.hexdigest()
+
+
+def _known(value: Any) -> str:
+    if isinstance(value, int | float | str | tuple | bool):
+        return repr(value)
+    try:
+        return _stamps.get(value, "")
+    except TypeError:  # a module or the like, which holds no weak reference
+        return ""
+
+
+def _compile(function: Callable[P, T], how: Literal["never", "always"]) -> Callable[P, T]:
+    if not CACHED:
+        return cast("Callable[P, T]", numba.njit(nogil=True, inline=how)(cast("Any", function)))
+    stamp = _stamp(function)
+    folder = CACHE_FOLDER / stamp
+    cached = own_folder(folder)
+    vars(config)["CACHE_DIR"] = str(folder)
+    try:
+        compiled = numba.njit(nogil=True, inline=how, cache=cached)(cast("Any", function))
+    finally:
+        vars(config)["CACHE_DIR"] = str(CACHE_FOLDER)
+    _stamps[compiled] = stamp
+    return cast("Callable[P, T]", compiled)
+
+
+def kernel(function: Callable[P, T]) -> Callable[P, T]:
+    """Compiles a function of arrays and numbers (``njit``, without the GIL), cached where that is safe.
+
+    Small constants may be module globals; hand big tables over as arguments, so that they are not compiled in.
+    """
+    return _compile(function, "never")
+
+
+def inline(function: Callable[P, T]) -> Callable[P, T]:
+    """A :func:`kernel` that is pasted into the kernels that call it: for one-liners in inner loops."""
+    return _compile(function, "always")
