@@ -79,11 +79,11 @@ def _compile(function: Callable[P, T], how: Literal["never", "always"]) -> Calla
     stamp = _stamp(function)
     folder = CACHE_FOLDER / stamp
     cached = own_folder(folder)
-    vars(config)["CACHE_DIR"] = str(folder)
+    config.CACHE_DIR = str(folder)  # pyright: ignore[reportAttributeAccessIssue]  filled in at run time
     try:
         compiled = numba.njit(nogil=True, inline=how, cache=cached)(cast("Any", function))
     finally:
-        vars(config)["CACHE_DIR"] = str(CACHE_FOLDER)
+        config.CACHE_DIR = str(CACHE_FOLDER)  # pyright: ignore[reportAttributeAccessIssue]  filled in at run time
     _stamps[compiled] = stamp
     return cast("Callable[P, T]", compiled)
 
