@@ -107,6 +107,14 @@ class Quarantined:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """Raises, then clears. What was raised again after it had cleared comes in a later round of the same commit."""
+
+    raised: Sequence[Raised] = ()
+    cleared: Sequence[Cleared] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
     """One transaction of a shard.
 
@@ -127,8 +135,7 @@ class Commit:
     entry_id: int
     delta: bytes
     snapshot: bytes | None = None
-    raised: Sequence[Raised] = ()
-    cleared: Sequence[Cleared] = ()
+    rounds: Sequence[Round] = ()
     seen: Sequence[Seen] = ()
     rollups: Sequence[Rollup] = ()
     quarantined: Sequence[Quarantined] = ()

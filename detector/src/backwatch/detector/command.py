@@ -1,0 +1,155 @@
+"""The detector's sub-commands: ``detect``, ``replay``, ``score``, ``rules``, ``fit``."""
+
+import json
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from backwatch.collector import names
+from backwatch.collector.cli import Unavailable
+from backwatch.collector.settings import DetectorSettings, StoreSettings, StreamSettings, load
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGINT and SIGTERM set: what runs finishes its turn, commits and leaves."""
+    stop = threading.Event()
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, leave)
+    return stop
+
+
+@click.command()
+@click.option("--stream-url", help="Where calls come from: kafka://host:9092 or sqlite:///path. [BACKWATCH_STREAM_URL]")
+@click.option("--store-url", help="Where alerts and state are kept: sqlite:///path or postgresql://… [BACKWATCH_STORE_URL]")
+@click.option("--no-router", is_flag=True, help=f"Do not carry {names.TOPIC_SPANS} over to {names.TOPIC_CALLS} here.")
+def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> None:  # noqa: FBT001  a flag of the command
+    """Judges calls as they come, until it is stopped.
+
+    \b
+    Examples:
+      backwatch detect
+      backwatch detect --stream-url kafka://kafka:9092 --store-url postgresql://backwatch@db/backwatch
+    """
+    from backwatch.collector.stream import StreamUnavailable
+    from backwatch.detector.router import Router
+    from backwatch.detector.service import Service
+    from backwatch.store.connect import StoreUnavailable, open_store
+
+    stream = load(StreamSettings, flags={"url": stream_url})
+    settings = load(DetectorSettings)
+    stop = stop_on_signals()
+    try:
+        store = open_store(load(StoreSettings, flags={"url": store_url}).url)
+        service = Service(stream, store, settings)
+        router = None if no_router else Router(stream)
+        thread = threading.Thread(target=router.run, args=(stop,), name="backwatch-router") if router else None
+        click.echo("backwatch: detecting; stop with Ctrl-C", err=True)
+        if thread:
+            thread.start()
+        try:
+            service.run(stop)
+        finally:
+            stop.set()
+            if thread:
+                thread.join(10)
+    except (StreamUnavailable, StoreUnavailable) as error:
+        raise Unavailable(str(error)) from None
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True)
+@click.option("--rules-dir", default=None, help="Own Sigma rules beside the shipped ones. [BACKWATCH_RULES_DIR]")
+def replay(files: tuple[str, ...], rules_dir: str | None) -> None:
+    """Judges recorded OTLP FILES (JSON lines, JSON, protobuf; gzip; - for standard input) and prints each finding as JSON.
+
+    Counts of spans read, calls judged and findings made go to standard error. Exit code 1 if anything could not be read.
+
+    \b
+    Examples:
+      backwatch replay spans.jsonl.gz > findings.jsonl
+      zcat spans.jsonl.gz | backwatch replay - | jq -r .detector | sort | uniq -c
+    """
+    from backwatch.detector.engine.step import EngineConfig
+    from backwatch.detector.replay import Replay, write
+    from backwatch.detector.rulebook import make_engine
+    from backwatch.detector.sources import Unreadable, read
+
+    settings = load(DetectorSettings, flags={"rules_directory": rules_dir})
+    config = EngineConfig(clear_after_ns=int(settings.clear_after_s * 1e9))
+    judging = Replay(make_engine(config, settings.rules_directory))
+    unreadable: list[str] = []
+
+    def requests() -> "iter[bytes]":  # type: ignore[valid-type]
+        for item in read(files):
+            if isinstance(item, Unreadable):
+                unreadable.append(f"{item.origin}: {item.reason}")
+            else:
+                yield item.request
+
+    write(judging.judge(requests()), sys.stdout)
+    counts = judging.counts
+    bad = len(unreadable) + counts.unreadable
+    click.echo(
+        f"spans read {counts.spans}, calls judged {counts.calls}, findings {counts.findings}, late {counts.late}, unreadable {bad}",
+        err=True,
+    )
+    for line in unreadable[:10]:
+        click.echo(f"backwatch: {line}", err=True)
+    sys.exit(1 if bad else 0)
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
+def score(file: str) -> None:
+    """Gives each row of a ``timestamp,value`` series its anomaly score, from 0 (usual) to 1.
+
+    The statistics are those that volume-spike uses; a score depends on nothing that comes later.
+
+    \b
+    Example:
+      backwatch score series.csv > scored.csv
+    """
+    from backwatch.detector.scoring import score_file
+
+    try:
+        score_file(file, sys.stdout)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON lines.")
+def rules(as_json: bool) -> None:  # noqa: FBT001  a flag of the command
+    """Lists every rule: level, name, title."""
+    from backwatch.detector.rulebook import load as load_rules
+    from backwatch.detector.rulebook import metadata
+
+    for rule in load_rules(load(DetectorSettings).rules_directory).rules:
+        if as_json:
+            click.echo(json.dumps(metadata(rule)))
+        else:
+            click.echo(f"{rule.level:13} {rule.name:22} {rule.title}")
+
+
+@click.command()
+@click.option("--store-url", help="Whose rollups to learn from. [BACKWATCH_STORE_URL]")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the arrays here (.npz).")
+def fit(store_url: str | None, out: Path | None) -> None:
+    """Fits the model of odd-window from the stored rollups and enters it as a numbered model version."""
+    from backwatch.detector.fitting import fit_and_enter
+    from backwatch.store.connect import StoreUnavailable, open_store
+
+    try:
+        click.echo(fit_and_enter(open_store(load(StoreSettings, flags={"url": store_url}).url), out))
+    except StoreUnavailable as error:
+        raise Unavailable(str(error)) from None
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None

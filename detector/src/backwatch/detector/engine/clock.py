@@ -1,0 +1,67 @@
+"""Event time: a call's end, never later than its record's first append; and the watermark, which only grows.
+
+The client's clock is the attacker's. Windows, deadlines and clearing happen only at boundaries, multiples of ten seconds of
+watermark, where ``step`` cuts its batches.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.detector.compiled import kernel
+
+BOUNDARY_NS = 10 * 1_000_000_000
+WINDOW_NS = 60 * 1_000_000_000
+
+
+@kernel
+def _advance(record, end_ns, appended_ns, backfill, lateness_ns, watermark, time_ns, mark_ns):
+    records = appended_ns.shape[0]
+    calls = end_ns.shape[0]
+    at = 0
+    high = watermark
+    for r in range(records):
+        if not backfill[r]:
+            high = max(high, appended_ns[r] - lateness_ns)
+        while at < calls and record[at] == r:
+            end = end_ns[at]
+            if backfill[r]:
+                high = max(high, end)
+            elif end > appended_ns[r]:
+                end = appended_ns[r]
+            time_ns[at] = end
+            mark_ns[at] = high
+            at += 1
+    return high
+
+
+def advance(
+    record: NDArray[np.int32],
+    end_ns: NDArray[np.int64],
+    appended_ns: NDArray[np.int64],
+    backfill: NDArray[np.bool_],
+    lateness_ns: int,
+    watermark_ns: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """Event time and watermark of each call, and the watermark after all records.
+
+    Args:
+        record: Which record each call came in, ascending.
+        end_ns: When each call says it ended.
+        appended_ns, backfill: Per record.
+        watermark_ns: As it stood before.
+    """
+    time_ns = np.empty(end_ns.shape[0], np.int64)
+    mark_ns = np.empty(end_ns.shape[0], np.int64)
+    high = _advance(record, end_ns, appended_ns, backfill, lateness_ns, watermark_ns, time_ns, mark_ns)
+    return time_ns, mark_ns, int(high)
+
+
+def runs(mark_ns: NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """Cuts a batch where its watermark passes a boundary: (first call, end, boundary that holds for these calls)."""
+    if not mark_ns.shape[0]:
+        return []
+    boundary = mark_ns // BOUNDARY_NS
+    cuts = np.flatnonzero(np.diff(boundary)) + 1
+    starts = [0, *cuts.tolist()]
+    ends = [*cuts.tolist(), mark_ns.shape[0]]
+    return [(start, end, int(boundary[start]) * BOUNDARY_NS) for start, end in zip(starts, ends, strict=True)]

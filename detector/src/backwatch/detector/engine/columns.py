@@ -1,0 +1,290 @@
+"""From decoded calls to what detectors and rules read: keyed hashes, fingerprints, and one address per key space.
+
+Caches here are pure functions of their key: they may be dropped at any moment and no result changes. So an attacker who
+floods them costs time and nothing else.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.collector import names
+from backwatch.collector.statements.canonical import family
+from backwatch.detector.calls import schema
+from backwatch.detector.calls.decode import Decoded
+from backwatch.detector.calls.fingerprint import siphash
+from backwatch.detector.calls.statement import canonical_bytes, canonical_into, statement_source
+from backwatch.detector.compiled import kernel
+from backwatch.detector.engine.fields import SYSTEMS, TOLD
+from backwatch.detector.engine.open_findings import mix
+
+CACHED = 1 << 16
+"""Statements whose fingerprint, and fingerprints whose family, are remembered."""
+PLACE_FAMILY = np.uint64(0x66616D696C79)
+SCRATCH = 1 << 17
+
+
+@kernel
+def _hash_texts(buffer, offsets, lengths, k0, k1, out):
+    rows, columns = offsets.shape
+    for i in range(rows):
+        for c in range(columns):
+            length = lengths[i, c]
+            if length <= 0:
+                out[c, i] = 0
+            elif i > 0 and offsets[i, c] == offsets[i - 1, c] and lengths[i - 1, c] == length:
+                out[c, i] = out[c, i - 1]  # inherited from the same scope or resource
+            else:
+                out[c, i] = siphash(buffer, offsets[i, c], length, k0, k1) | np.uint64(1)
+
+
+@kernel
+def _fold(hashes, which, extra, seed, out):
+    for i in range(out.shape[0]):
+        h = seed
+        for c in which:
+            h = mix(h, hashes[c, i])
+        for c in range(extra.shape[0]):
+            h = mix(h, np.uint64(extra[c, i]))
+        out[i] = h
+
+
+@kernel
+def _fingerprints(buffer, source, raw, scratch, marks, cache_key, cache_value, k0, k1, out):
+    mask = np.uint64(cache_key.shape[0] - 1)
+    for i in range(source.shape[0]):
+        mode = source[i, 2]
+        if mode == 0:
+            out[i] = 0
+            continue
+        key = mix(raw[i], np.uint64(mode * 16 + source[i, 3]))
+        cell = key & mask
+        if mode != 3 and cache_key[cell] == key:
+            out[i] = cache_value[cell]
+            continue
+        length = canonical_into(buffer, source[i], scratch, marks)
+        out[i] = siphash(scratch, 0, length, k0, k1) | np.uint64(1)
+        if mode != 3:
+            cache_key[cell] = key
+            cache_value[cell] = out[i]
+
+
+@kernel
+def _first(*columns):
+    out = columns[0].copy()
+    for column in columns[1:]:
+        for i in range(out.shape[0]):
+            if out[i] == 0:
+                out[i] = column[i]
+    return out
+
+
+@kernel
+def _families(fingerprint, told, keys, values, out, missing):
+    mask = np.uint64(keys.shape[0] - 1)
+    count = 0
+    for i in range(fingerprint.shape[0]):
+        if told[i]:
+            continue
+        cell = fingerprint[i] & mask
+        if keys[cell] == fingerprint[i]:
+            out[i] = values[cell]
+        else:
+            missing[count] = i
+            count += 1
+    return count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A batch's columns.
+
+    Attributes:
+        columns: As :class:`~backwatch.detector.detectors.Calls` describes them, without time and sightings.
+        address: Per key space, uint64 per call.
+        entry: Per rule domain (session, statement, resource, content), uint64 per call: equal facts, equal value.
+        source: int64 [count, 4]: offset, length, mode and dialect of each call's statement.
+    """
+
+    decoded: Decoded
+    columns: dict[str, NDArray[Any]]
+    address: dict[str, NDArray[np.uint64]]
+    entry: dict[str, NDArray[np.uint64]]
+    source: NDArray[np.int64]
+
+    def canonical(self, row: int) -> bytes:
+        """The canonical text of this call's statement."""
+        return canonical_bytes(self.decoded.buffer, self.source[row])
+
+    def rule_facts(self, row: int) -> dict[str, Any]:
+        """What rules may ask of this call: its facts, with the statement in its canonical form."""
+        facts = self.decoded.evidence(row)
+        canonical = self.canonical(row).decode("utf-8", "replace")
+        facts[names.STATEMENT if names.STATEMENT in facts else names.QUERY_TEXT] = canonical
+        return facts
+
+
+_TEXT = schema.TEXT_INDEX
+
+
+def _domain(name: str) -> str:
+    return TOLD[name].domain if name in TOLD else ""
+
+
+
+def _indices(*columns: str) -> NDArray[np.int64]:
+    return np.array([_TEXT[name] for name in columns], np.int64)
+
+
+_APP = _indices(names.SERVICE_NAMESPACE, names.SERVICE_NAME, names.ENVIRONMENT)
+_WHERE = _indices(names.SERVER_ADDRESS, names.DB_NAMESPACE)
+_SESSION_TEXTS = np.array([_TEXT[name] for name in schema.TEXTS if _domain(name) == "session"], np.int64)
+_CONTENT_TEXTS = np.array([_TEXT[name] for name in schema.TEXTS if _domain(name) == "content"], np.int64)
+_NOTHING = np.zeros((0, 0), np.int64)
+
+
+class Columns:
+    """Prepares batches under one installation key."""
+
+    def __init__(self, key: bytes) -> None:
+        self._k0 = np.uint64(int.from_bytes(key[:8], "little"))
+        self._k1 = np.uint64(int.from_bytes(key[8:16], "little"))
+        self._scratch = np.zeros(SCRATCH, np.uint8)
+        self._marks = np.zeros(SCRATCH, np.int64)
+        self._statements = np.zeros(CACHED, np.uint64), np.zeros(CACHED, np.uint64)
+        self._family_of = np.zeros(CACHED, np.uint64), np.zeros(CACHED, np.uint64)
+        self._signs: dict[int, int] = {0: 0}
+
+    def hash(self, text: bytes) -> int:
+        """A text's keyed hash."""
+        buffer = np.frombuffer(text or b"\0", np.uint8)
+        return int(siphash(buffer, 0, len(text), self._k0, self._k1)) | 1
+
+    def prepare(self, decoded: Decoded) -> Prepared:
+        """All columns and addresses of a batch."""
+        count = decoded.count
+        hashes = np.zeros((len(schema.TEXTS), count), np.uint64)
+        _hash_texts(decoded.buffer, decoded.offsets, decoded.lengths, self._k0, self._k1, hashes)
+        numbers = np.ascontiguousarray(decoded.numbers.T)
+        flags = np.ascontiguousarray(decoded.flags.T)
+        columns: dict[str, NDArray[Any]] = {name: hashes[i] for i, name in enumerate(schema.TEXTS)}
+        columns |= {name: numbers[i] for i, name in enumerate(schema.NUMBERS)}
+        columns |= {name: flags[i] for i, name in enumerate(schema.FLAGS)}
+        columns["duration_ns"] = decoded.end_ns - decoded.start_ns
+        columns["error"] = decoded.error | (columns[names.ERROR_TYPE] != 0)
+        columns["signs"] = self._sign_masks(decoded, columns[names.QUERY_SIGNS])
+        source = statement_source(decoded)
+        fingerprint = self._fingerprint(decoded, source, columns)
+        columns["fingerprint"] = fingerprint
+        address, entry = self._addresses(hashes, numbers, flags, columns, fingerprint)
+        prepared = Prepared(decoded=decoded, columns=columns, address=address, entry=entry, source=source)
+        self._places(prepared)
+        return prepared
+
+    def _sign_masks(self, decoded: Decoded, hashes: NDArray[np.uint64]) -> NDArray[np.uint32]:
+        masks = np.zeros(hashes.shape[0], np.uint32)
+        told = np.flatnonzero(hashes)
+        if told.shape[0]:
+            values, first, inverse = np.unique(hashes[told], return_index=True, return_inverse=True)
+            for value, row in zip(values.tolist(), told[first].tolist(), strict=True):
+                if value not in self._signs:
+                    if len(self._signs) > 10_000:
+                        self._signs = {0: 0}
+                    words = decoded.text(names.QUERY_SIGNS, row).split(",")
+                    self._signs[value] = sum(1 << i for i, sign in enumerate(names.SIGNS) if sign in words)
+            masks[told] = np.array([self._signs[value] for value in values.tolist()], np.uint32)[inverse]
+        return masks
+
+    def _fingerprint(
+        self, decoded: Decoded, source: NDArray[np.int64], columns: dict[str, NDArray[Any]]
+    ) -> NDArray[np.uint64]:
+        out = np.zeros(decoded.count, np.uint64)
+        raw = _first(columns[names.STATEMENT], columns[names.QUERY_TEXT], columns[schema.SPAN_NAME])
+        _fingerprints(
+            decoded.buffer, source, raw, self._scratch, self._marks, *self._statements, self._k0, self._k1, out
+        )  # fmt: skip
+        return out
+
+    def _addresses(
+        self,
+        hashes: NDArray[np.uint64],
+        numbers: NDArray[np.int64],
+        flags: NDArray[np.int8],
+        columns: dict[str, NDArray[Any]],
+        fingerprint: NDArray[np.uint64],
+    ) -> tuple[dict[str, NDArray[np.uint64]], dict[str, NDArray[np.uint64]]]:
+        count = fingerprint.shape[0]
+
+        def folded(which: NDArray[np.int64], *extra: NDArray[Any], seed: int = 1) -> NDArray[np.uint64]:
+            out = np.empty(count, np.uint64)
+            rest = np.stack([one.astype(np.int64) for one in extra]) if extra else np.zeros((0, count), np.int64)
+            _fold(hashes, which, rest, np.uint64(seed), out)
+            return out
+
+        app = folded(_APP)
+        system = _first(*(columns[name] for name in SYSTEMS))
+        resource = folded(_WHERE, app, system, columns[names.SERVER_PORT], columns[names.RESOURCE_NAME])
+        named = columns[names.RESOURCE_NAME] != 0
+        if named.any():  # a name given by attach() stands for system, endpoint and namespace
+            resource[named] = folded(_indices(names.RESOURCE_NAME), app, seed=2)[named]
+        session_rest = [numbers[i] for i, name in enumerate(schema.NUMBERS) if _domain(name) == "session"]
+        session_rest += [flags[i] for i, name in enumerate(schema.FLAGS) if _domain(name) == "session"]
+        content_rest = [numbers[i] for i, name in enumerate(schema.NUMBERS) if _domain(name) == "content"]
+        content_rest += [flags[i] for i, name in enumerate(schema.FLAGS) if _domain(name) == "content"]
+        session = folded(_SESSION_TEXTS, *session_rest)
+        content = folded(_CONTENT_TEXTS, *content_rest, columns["error"])
+        nothing = np.zeros(0, np.int64)
+        address = {
+            "resource": resource,
+            "session": folded(nothing, resource, session, seed=3),
+            "statement": folded(nothing, resource, fingerprint, seed=4),
+        }
+        entry = {
+            "resource": resource,
+            "session": session,
+            "statement": folded(_indices(names.OPERATION, names.HTTP_METHOD), fingerprint, seed=5),
+            "content": content,
+        }
+        return address, entry
+
+    def _places(self, prepared: Prepared) -> None:
+        """Adds the addresses that hang on where a call was made: its own file and function, else the statement's family."""
+        columns, address = prepared.columns, prepared.address
+        function, file = columns[names.CODE_FUNCTION], columns[names.CODE_FILE]
+        told = (function != 0) | (file != 0)
+        family_of = self._family(prepared, told)
+        count = told.shape[0]
+        place = np.empty(count, np.uint64)
+        _place(address["resource"], function, file, family_of, told, place)
+        address["site"] = place
+        both = np.empty(count, np.uint64)
+        _fold(np.zeros((0, count), np.uint64), np.zeros(0, np.int64),
+              np.stack([place.view(np.int64), columns["fingerprint"].view(np.int64)]), np.uint64(6), both)  # fmt: skip
+        address["site_statement"] = both
+
+    def _family(self, prepared: Prepared, told: NDArray[np.bool_]) -> NDArray[np.uint64]:
+        fingerprint = prepared.columns["fingerprint"]
+        out = np.zeros(fingerprint.shape[0], np.uint64)
+        missing = np.empty(fingerprint.shape[0], np.int64)
+        keys, values = self._family_of
+        count = _families(fingerprint, told, keys, values, out, missing)
+        found: dict[int, int] = {}
+        for row in missing[:count].tolist():
+            one = int(fingerprint[row])
+            if one not in found:
+                found[one] = self.hash(family(prepared.canonical(row).decode("utf-8", "replace")).encode())
+                cell = one & (CACHED - 1)
+                keys[cell], values[cell] = one, found[one]
+            out[row] = found[one]
+        return out
+
+
+@kernel
+def _place(resource, function, file, family_of, told, out):
+    for i in range(resource.shape[0]):
+        if told[i]:
+            out[i] = mix(mix(resource[i], function[i]), file[i])
+        else:
+            out[i] = mix(mix(resource[i], PLACE_FAMILY), family_of[i])

@@ -1,0 +1,82 @@
+"""Entries: the numbered causes of change. Whatever alters a shard comes in by this door, and by no other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """Values read from the stream, in offset order.
+
+    Attributes:
+        values: Bare ``ExportTraceServiceRequest`` bytes.
+        appended_ns: int64 per value: first append time.
+        backfill: bool per value: past calls, judged on their own time.
+        offsets: int64 per value; in replay the ordinal.
+    """
+
+    values: Sequence[bytes]
+    appended_ns: NDArray[np.int64]
+    backfill: NDArray[np.bool_]
+    offsets: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The log's end was reached: time goes on without calls."""
+
+    watermark_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Something was dropped, skipped or could not be read.
+
+    Attributes:
+        kind: ``gap``, ``quarantine``, ``dropped.queue`` …
+        app: Whose; empty: the stream's own.
+    """
+
+    kind: str
+    count: int
+    time_ns: int
+    app: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person or a release said about one alert.
+
+    Attributes:
+        kind: Only ``accept`` and ``revoke`` change what the engine raises; the others are the store's business.
+        until_ns: When an acceptance ends; 0: never.
+    """
+
+    id: int
+    kind: str
+    alert_id: str
+    until_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileVersion:
+    """A profile was approved for an app. Numbered today, applied once profiles exist."""
+
+    app: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A model fitted off the path, as plain arrays."""
+
+    detector: str
+    sha256: str
+    arrays: Mapping[str, NDArray[Any]]
+
+
+Entry = Records | Tick | Loss | Decision | ProfileVersion | ModelVersion

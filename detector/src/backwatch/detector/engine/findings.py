@@ -1,0 +1,170 @@
+"""What a step found: columns first, and objects only for what is shown."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.detector.calls.decode import Decoded
+from backwatch.detector.engine.sigma import Rule
+
+KEPT = 50
+"""Occurrences with evidence per alert and step: what the store's ring can hold."""
+
+
+def alert_id(rule: str, key: str) -> str:
+    """The id of the alert that a rule raises for a key's canonical text."""
+    return hashlib.sha256(f"{rule}\x1e{key}".encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """What a finding is about.
+
+    Attributes:
+        text: The key's canonical text.
+        app, resource, label: For people: the app, the resource, and what within it.
+        resource_id: SHA-256 of the resource's key text; empty for what concerns Backwatch itself.
+    """
+
+    text: str
+    app: str
+    resource: str
+    label: str
+    resource_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A rule that fired once, or that cleared.
+
+    Attributes:
+        trace_id, span_id: Lower-case hex; empty where a window or a loss made it.
+    """
+
+    rule: Rule
+    alert_id: str
+    key: Key
+    time_ns: int
+    trace_id: str
+    span_id: str
+    evidence: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fired:
+    """One rule's firings for one key in one run of calls.
+
+    Attributes:
+        rows: int32, rows of ``decoded``, ascending; empty where no call made it.
+        times: int64, event time of each firing.
+        facts: What detectors computed for these rows, by name.
+        told: Evidence where no call made it.
+    """
+
+    rule: Rule
+    alert_id: str
+    key: Key
+    decoded: Decoded | None
+    rows: NDArray[np.int32]
+    times: NDArray[np.int64]
+    facts: Mapping[str, NDArray[Any]]
+    told: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def findings(self, newest: int = 0) -> Iterator[Finding]:
+        """One finding per firing, in order; only the ``newest`` ones where that is not 0."""
+        count = self.times.shape[0]
+        for i in range(max(0, count - newest) if newest else 0, count):
+            evidence = dict(self.told)
+            trace_id = span_id = ""
+            if self.decoded is not None:
+                row = int(self.rows[i])
+                evidence = self.decoded.evidence(row)
+                trace_id, span_id = self.decoded.trace_id(row), self.decoded.span_id(row)
+            evidence |= {name: plain(values[i]) for name, values in self.facts.items()}
+            yield Finding(
+                rule=self.rule, alert_id=self.alert_id, key=self.key, time_ns=int(self.times[i]),
+                trace_id=trace_id, span_id=span_id, evidence=evidence,
+            )  # fmt: skip
+
+
+def plain(value: Any) -> Any:
+    """A number as JSON takes it, floats to four places."""
+    value = value.item() if hasattr(value, "item") else value
+    return round(value, 4) if isinstance(value, float) else value
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """A finding that cleared."""
+
+    time_ns: int
+    alert_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedWindow:
+    """One resource's sums over a window that closed."""
+
+    end_ns: int
+    parts: tuple[str, str, str, str]
+    sums: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenResource:
+    """A resource that had calls in this step, with the facts of its newest one."""
+
+    parts: tuple[str, str, str, str]
+    first_ns: int
+    last_ns: int
+    calls: int
+    errors: int
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A record that could not be decoded."""
+
+    offset: int
+    reason: str
+    value: bytes
+    appended_ns: int
+
+
+@dataclass(slots=True)
+class Findings:
+    """All that one step says to the outside."""
+
+    events: list[Fired | Clear] = field(default_factory=list[Fired | Clear])
+    """In the order in which they became true."""
+    windows: list[ClosedWindow] = field(default_factory=list[ClosedWindow])
+    seen: list[SeenResource] = field(default_factory=list[SeenResource])
+    unreadable: list[Unreadable] = field(default_factory=list[Unreadable])
+    losses: dict[str, int] = field(default_factory=dict[str, int])
+    faults: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    """Detectors that raised and were undone: (id, what)."""
+    spans: int = 0
+    calls: int = 0
+    late: int = 0
+    cut: int = 0
+
+    def raised(self) -> Iterator[Finding]:
+        """Every firing, unfolded."""
+        for event in self.events:
+            if isinstance(event, Fired):
+                yield from event.findings()
+
+
+def resource_key(parts: Sequence[str]) -> Key:
+    """The key of a resource from its parts: app, system, endpoint, namespace."""
+    text = "\x1f".join(parts)
+    app, system, endpoint, namespace = parts
+    name = f"{system} {endpoint}" + (f"/{namespace}" if namespace else "")
+    return Key(
+        text=text, app=app, resource=name.strip(), label=name.strip(), resource_id=hashlib.sha256(text.encode()).hexdigest()
+    )

@@ -1,0 +1,175 @@
+"""Which (rule, key) fired and has not cleared: clearing is the engine's business, not a detector's.
+
+A finding clears once its rule has not fired for ``clear_after`` of event time and at least one call of its key has been seen on
+which the rule did not fire since. The absence of calls never clears anything.
+"""
+
+import hashlib
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.detector.compiled import kernel
+
+CAPACITY = 8_192
+"""Beyond this many open findings a shard goes on raising, but those over the limit are not cleared by the engine."""
+
+ROW = np.dtype([
+    ("key", "<u8"), ("rule", "<u8"), ("alert", "u1", (32,)), ("last_true", "<i8"), ("last_false", "<i8"),
+])  # fmt: skip
+
+
+def rule_hash(name: str) -> int:
+    """A rule's name as 64 bits, the same in every release and installation."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little") or 1
+
+
+@kernel
+def mix(a, b):
+    """Joins two 64-bit values (the finaliser of MurmurHash3)."""
+    h = a ^ (b * np.uint64(0x9E3779B97F4A7C15))
+    h ^= h >> np.uint64(33)
+    h *= np.uint64(0xFF51AFD7ED558CCD)
+    h ^= h >> np.uint64(33)
+    h *= np.uint64(0xC4CEB9FE1A85EC53)
+    h ^= h >> np.uint64(33)
+    return h | np.uint64(1)
+
+
+@kernel
+def _mix_all(a, b, out):
+    for i in range(a.shape[0]):
+        out[i] = mix(a[i], b)
+
+
+@kernel
+def _not_fired(address, time_ns, fired, rule, keys, index, last_false, dirty):
+    mask = np.uint64(index.shape[0] - 1)
+    for i in range(address.shape[0]):
+        if fired[i]:
+            continue
+        key = mix(address[i], rule)
+        at = key & mask
+        while index[at] != 0 and keys[index[at] - 1] != key:
+            at = (at + np.uint64(1)) & mask
+        found = index[at]
+        if found != 0 and time_ns[i] > last_false[found - 1]:
+            last_false[found - 1] = time_ns[i]
+            dirty[found - 1] = True
+
+
+def _key_of(rule: int, address: int) -> int:
+    out = np.empty(1, np.uint64)
+    _mix_all(np.array([address], np.uint64), np.uint64(rule), out)
+    return int(out[0])
+
+
+class OpenFindings:
+    """The open findings of one shard."""
+
+    def __init__(self) -> None:
+        self._key = np.zeros(CAPACITY, np.uint64)
+        self._rule = np.zeros(CAPACITY, np.uint64)
+        self._alert = np.zeros((CAPACITY, 32), np.uint8)
+        self._true = np.zeros(CAPACITY, np.int64)
+        self._false = np.zeros(CAPACITY, np.int64)
+        self.dirty = np.zeros(CAPACITY, np.bool_)
+        self.uncleared = 0
+        """Findings raised while the table was full."""
+        self._index = np.zeros(4 * CAPACITY, np.int32)
+        self._where: dict[int, int] = {}
+        self._per_rule: dict[int, int] = {}
+        self._free = list(range(CAPACITY - 1, -1, -1))
+
+    def fired(self, rule: int, address: int, alert_id: bytes, time_ns: int) -> None:
+        """The rule fired for this key, at this event time."""
+        key = _key_of(rule, address)
+        at = self._where.get(key)
+        if at is None:
+            if not self._free:
+                self.uncleared += 1
+                return
+            at = self._free.pop()
+            self._insert(key, rule, at)
+            self._key[at], self._rule[at], self._true[at], self._false[at] = key, rule, time_ns, 0
+            self._alert[at] = np.frombuffer(alert_id, np.uint8)
+        elif time_ns > self._true[at]:
+            self._true[at] = time_ns
+        self.dirty[at] = True
+
+    def any(self, rule: int) -> bool:
+        """Whether this rule has an open finding."""
+        return bool(self._per_rule.get(rule))
+
+    def not_fired(
+        self, rule: int, address: NDArray[np.uint64], time_ns: NDArray[np.int64], fired: NDArray[np.bool_]
+    ) -> None:
+        """Notes the calls on which the rule did not fire, for keys on which it had."""
+        if self.any(rule):
+            _not_fired(address, time_ns, fired, np.uint64(rule), self._key, self._index, self._false, self.dirty)
+
+    def due(self, now_ns: int, clear_after_ns: int) -> Iterator[tuple[int, bytes, int]]:
+        """Closes what has cleared by now: (when, alert id, rule), in order of time."""
+        if not self._where:
+            return
+        at = np.fromiter(self._where.values(), np.int64, len(self._where))
+        last_true, last_false = self._true[at], self._false[at]
+        # Never earlier than the call that proved it: the order of clears is the order of their causes.
+        when = np.maximum(last_true + clear_after_ns, last_false)
+        cleared = np.flatnonzero((last_false > last_true) & (when <= now_ns))
+        if not cleared.shape[0]:
+            return
+        found = [(int(when[i]), self._alert[at[i]].tobytes(), int(self._rule[at[i]]), int(at[i])) for i in cleared]
+        for _, _, rule, one in found:
+            del self._where[int(self._key[one])]
+            self._per_rule[rule] -= 1
+            self._key[one] = self._rule[one] = 0
+            self.dirty[one] = True
+        self._rebuild()
+        for time_ns, alert, rule, _ in sorted(found):
+            yield time_ns, alert, rule
+
+    def rows(self, at: NDArray[np.int32]) -> NDArray[np.void]:
+        """These rows, for keeping."""
+        out = np.zeros(at.shape[0], ROW)
+        out["key"], out["rule"], out["alert"] = self._key[at], self._rule[at], self._alert[at]
+        out["last_true"], out["last_false"] = self._true[at], self._false[at]
+        return out
+
+    def used(self) -> NDArray[np.int32]:
+        """Which rows are open."""
+        return np.flatnonzero(self._key).astype(np.int32)
+
+    def take(self, at: NDArray[np.int32], rows: NDArray[np.void]) -> None:
+        """Puts kept rows back; ``restore`` must follow."""
+        self._key[at], self._rule[at], self._alert[at] = rows["key"], rows["rule"], rows["alert"]
+        self._true[at], self._false[at] = rows["last_true"], rows["last_false"]
+
+    def restore(self) -> None:
+        """Rebuilds what follows from the rows, after they were loaded."""
+        self._where = {int(self._key[at]): int(at) for at in np.flatnonzero(self._key)}
+        self._per_rule = {}
+        for at in self._where.values():
+            rule = int(self._rule[at])
+            self._per_rule[rule] = self._per_rule.get(rule, 0) + 1
+        self._rebuild()
+
+    def _insert(self, key: int, rule: int, at: int) -> None:
+        self._where[key] = at
+        self._per_rule[rule] = self._per_rule.get(rule, 0) + 1
+        mask = self._index.shape[0] - 1
+        cell = key & mask
+        while self._index[cell]:
+            cell = (cell + 1) & mask
+        self._index[cell] = at + 1
+
+    def _rebuild(self) -> None:
+        self._free = [at for at in range(CAPACITY - 1, -1, -1) if not self._key[at]]
+        self._index[:] = 0
+        mask = self._index.shape[0] - 1
+        for key, at in self._where.items():
+            cell = key & mask
+            while self._index[cell]:
+                cell = (cell + 1) & mask
+            self._index[cell] = at + 1

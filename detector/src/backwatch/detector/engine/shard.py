@@ -1,0 +1,177 @@
+"""The state of one partition of the stream. Does no I/O: whoever owns it feeds entries in and carries its deltas away."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.detector.detectors import Detector
+from backwatch.detector.engine import state
+from backwatch.detector.engine.keys import RESOURCE, SPACES
+from backwatch.detector.engine.open_findings import OpenFindings
+from backwatch.detector.engine.space import Space
+from backwatch.detector.engine.tables import Rows, Table
+from backwatch.detector.engine.windows import WINDOWS
+
+
+@dataclass(slots=True)
+class Scalars:
+    """What is neither a row nor an array.
+
+    Attributes:
+        watermark_ns, boundary_ns: How far event time has come, and the last boundary that was acted on.
+        relieved_ns: The boundary after which spaces were last relieved of stale slots.
+        accepted: Alert id to the end of its acceptance in nanoseconds, 0 for no end.
+    """
+
+    watermark_ns: int = 0
+    boundary_ns: int = 0
+    relieved_ns: int = 0
+    accepted: dict[str, int] = field(default_factory=dict[str, int])
+
+class Shard:
+    """Key spaces, tables, windows, open findings, models and clock of one partition."""
+
+    def __init__(self, detectors: Sequence[Detector]) -> None:
+        self._detectors = {table.name: detector for detector in detectors for table in detector.tables}
+        tables: list[Table] = [WINDOWS, *(table for detector in detectors for table in detector.tables)]
+        self.spaces = {
+            space.name: Space(space, [table for table in tables if table.keys is space]) for space in SPACES
+        }
+        self.open = OpenFindings()
+        self.models: dict[str, Mapping[str, NDArray[Any]]] = {}
+        self.scalars = Scalars()
+        self.resources: dict[int, tuple[str, str, str, str]] = {}
+        """RESOURCE slot to its key's parts: app, system, endpoint, namespace."""
+        self._fresh_resources: set[int] = set()
+        self._fresh_models: set[str] = set()
+        self.relearning: list[str] = []
+        """Detectors whose tables could not be migrated and that learn anew."""
+
+    def tables(self, detector: Detector) -> dict[str, Rows]:
+        """This detector's tables by name."""
+        return {table.name: self.spaces[table.keys.name].tables[table.name] for table in detector.tables}
+
+    @property
+    def windows(self) -> Rows:
+        """The windows that are open, per resource."""
+        return self.spaces[RESOURCE.name].tables[WINDOWS.name]
+
+    def delta(self) -> bytes:
+        """What changed since the last delta or snapshot; marks it as carried away."""
+        blob = state.pack(list(self._sections(everything=False)), self._scalars(sorted(self._fresh_resources)))
+        self._fresh_resources.clear()
+        self._fresh_models.clear()
+        for space in self.spaces.values():
+            space.dirty[:] = False
+            space.sketch_dirty[:] = False
+        self.open.dirty[:] = False
+        return blob
+
+    def snapshot(self) -> bytes:
+        """The whole state."""
+        return state.pack(list(self._sections(everything=True)), self._scalars(sorted(self.resources)))
+
+    def name_resource(self, slot: int, parts: tuple[str, str, str, str]) -> None:
+        """Remembers the text of a resource's key: windows and deadlines have no call to read it from."""
+        self.resources[slot] = parts
+        self._fresh_resources.add(slot)
+
+    def take_model(self, detector: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Uses this model from now on."""
+        self.models[detector] = dict(arrays)
+        self._fresh_models.add(detector)
+
+    def relieve(self) -> None:
+        """Reclaims the slots seen least recently wherever a space is nearly full, and whatever hangs on them."""
+        for name, space in self.spaces.items():
+            stale = space.stale()
+            if stale.shape[0]:
+                self._reclaim(name, stale)
+
+    def _reclaim(self, name: str, slots: NDArray[np.int32]) -> None:
+        for child_name, child in self.spaces.items():
+            if child.space.parent is self.spaces[name].space:
+                self._reclaim(child_name, child.children_of(slots))
+        self.spaces[name].reclaim(slots)
+
+    def apply(self, blobs: Sequence[bytes]) -> None:
+        """Takes a snapshot and then deltas, in order.
+
+        Raises:
+            CorruptState: One of them is damaged.
+        """
+        for blob in blobs:
+            sections, scalars = state.unpack(blob)
+            named = scalars.pop("resources")
+            self.resources.update({int(slot): tuple(parts) for slot, parts in named.items()})
+            self.scalars = Scalars(**scalars)
+            for section in sections:
+                self._take(section)
+        for space in self.spaces.values():
+            space.reindex()
+        self.open.restore()
+
+    def _scalars(self, resources: Sequence[int]) -> dict[str, Any]:
+        one = self.scalars
+        return {
+            "watermark_ns": one.watermark_ns, "boundary_ns": one.boundary_ns, "relieved_ns": one.relieved_ns,
+            "accepted": one.accepted, "resources": {str(slot): self.resources[slot] for slot in resources},
+        }  # fmt: skip
+
+    def _sections(self, *, everything: bool) -> Iterator[state.Section]:
+        for name, space in self.spaces.items():
+            at = np.flatnonzero(space.keys if everything else space.dirty).astype(np.int32)
+            head = np.zeros(at.shape[0], _HEAD)
+            head["key"], head["parent"], head["last_seen"] = space.keys[at], space.parent[at], space.last_seen[at]
+            yield state.Section(name=f"space/{name}", rows=head, at=at)
+            for table in space.specs:
+                rows = space.tables[table.name][at]
+                yield state.Section(name=f"table/{table.name}", rows=rows, at=at, version=table.version)
+            if space.sketch.shape[0]:
+                cells = np.flatnonzero(space.sketch if everything else space.sketch_dirty).astype(np.int32)
+                yield state.Section(name=f"sketch/{name}", rows=space.sketch[cells], at=cells)
+        at = self.open.used() if everything else np.flatnonzero(self.open.dirty).astype(np.int32)
+        yield state.Section(name="open", rows=self.open.rows(at), at=at)
+        for detector in self.models if everything else sorted(self._fresh_models):
+            arrays = self.models[detector]
+            for name, array in arrays.items():
+                yield state.Section(name=f"model/{detector}/{name}", rows=array)
+
+    def _take(self, section: state.Section) -> None:
+        kind, _, name = section.name.partition("/")
+        at = section.at
+        if kind == "space" and name in self.spaces:
+            space = self.spaces[name]
+            space.keys[at], space.parent[at], space.last_seen[at] = (
+                section.rows["key"], section.rows["parent"], section.rows["last_seen"],
+            )  # fmt: skip
+        elif kind == "sketch" and name in self.spaces:
+            self.spaces[name].sketch[at] = section.rows
+        elif kind == "open":
+            self.open.take(at, section.rows)
+        elif kind == "model":
+            detector, _, array = name.partition("/")
+            self.models[detector] = {**self.models.get(detector, {}), array: section.rows}
+        elif kind == "table":
+            self._take_table(name, section)
+
+    def _take_table(self, name: str, section: state.Section) -> None:
+        for space in self.spaces.values():
+            for table in space.specs:
+                if table.name != name:
+                    continue
+                rows = section.rows
+                if section.version != table.version:
+                    detector = self._detectors[name]
+                    try:
+                        rows = detector.migrate(table, rows, section.version)
+                    except NotImplementedError:
+                        self.relearning.append(detector.id)
+                        rows = np.zeros(rows.shape, table.dtype)
+                space.tables[name][section.at] = state.fitted(rows, table.dtype)
+
+
+_HEAD = np.dtype([("key", "<u8"), ("parent", "<i4"), ("last_seen", "<i8")])

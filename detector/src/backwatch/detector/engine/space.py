@@ -1,0 +1,168 @@
+"""One key space of one shard: which address has which slot, quotas, sketch, and which slots are dirty.
+
+Everything here depends on the order of calls alone, never on how they were cut into batches: slots are given lowest first, and
+reclaimed (least recently seen first) only just before a call that follows a boundary.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.detector.compiled import kernel
+from backwatch.detector.engine.keys import FIRST, KNOWN, OVERFLOW, SECOND, KeySpace
+from backwatch.detector.engine.tables import Rows, Table
+
+SKETCH = 1 << 16
+"""First sightings that wait, per sketched space; a newer one takes an older one's place."""
+FULL, RELIEVED = 0.9, 0.75
+"""Above this share of slots taken the space is relieved down to that share."""
+
+
+@kernel
+def _intern(
+    address, parent_slot, time_ns, index, keys, parent, taken, last_seen, free, position, per_parent,
+    sketch, sketch_dirty, dirty, touched_mark, run, slot, sighting, touched,
+):  # fmt: skip
+    mask = np.uint64(index.shape[0] - 1)
+    cells = np.uint64(sketch.shape[0] - 1) if sketch.shape[0] else np.uint64(0)
+    count = 0
+    for i in range(address.shape[0]):
+        key = address[i]
+        at = key & mask
+        while index[at] != 0 and keys[index[at]] != key:
+            at = (at + np.uint64(1)) & mask
+        found = index[at]
+        seen = KNOWN
+        if found == 0:
+            above = parent_slot[i] if parent_slot.shape[0] else 1
+            seen = OVERFLOW
+            waiting = False
+            if above != 0 and sketch.shape[0]:
+                cell = key & cells
+                tag = np.uint32(key >> np.uint64(32)) | np.uint32(1)
+                sketch_dirty[cell] = True
+                if sketch[cell] == tag:
+                    sketch[cell] = 0
+                    seen = SECOND
+                else:
+                    sketch[cell] = tag
+                    seen = FIRST
+                    waiting = True
+            if above != 0 and not waiting:
+                room = position[0] < free.shape[0] and (per_parent == 0 or taken[above] < per_parent)
+                if room:
+                    found = free[position[0]]
+                    position[0] += 1
+                    keys[found] = key
+                    parent[found] = above
+                    index[at] = found
+                    if per_parent:
+                        taken[above] += 1
+                    if not sketch.shape[0]:
+                        seen = FIRST
+                else:
+                    seen = OVERFLOW
+        slot[i] = found
+        sighting[i] = seen
+        if found != 0:
+            last_seen[found] = max(last_seen[found], time_ns[i])
+            dirty[found] = True
+        if touched_mark[found] != run:
+            touched_mark[found] = run
+            touched[count] = found
+            count += 1
+    return count
+
+
+@kernel
+def _reindex(keys, index):
+    mask = np.uint64(index.shape[0] - 1)
+    index[:] = 0
+    for found in range(1, keys.shape[0]):
+        key = keys[found]
+        if key != 0:
+            at = key & mask
+            while index[at] != 0:
+                at = (at + np.uint64(1)) & mask
+            index[at] = found
+
+
+class Space:
+    """The slots of one key space in one shard, with the tables that hang on them."""
+
+    def __init__(self, space: KeySpace, tables: Iterable[Table]) -> None:
+        capacity = space.capacity
+        self.space = space
+        self.specs = tuple(tables)
+        self.keys = np.zeros(capacity, np.uint64)
+        self.parent = np.zeros(capacity, np.int32)
+        self.last_seen = np.zeros(capacity, np.int64)
+        self.tables: dict[str, Rows] = {one.name: np.zeros(capacity, one.dtype) for one in self.specs}
+        self.sketch = np.zeros(SKETCH if space.sketched else 0, np.uint32)
+        self.sketch_dirty = np.zeros(self.sketch.shape[0], np.bool_)
+        self.dirty = np.zeros(capacity, np.bool_)
+        self._index = np.zeros(1 << (2 * capacity - 1).bit_length(), np.int32)
+        self._taken = np.zeros(space.parent.capacity if space.parent else 1, np.int32)
+        self._free = np.arange(1, capacity, dtype=np.int32)
+        self._position = np.zeros(1, np.int64)
+        self._mark = np.zeros(capacity, np.int64)
+        self._run = 0
+
+    @property
+    def used(self) -> int:
+        """Slots taken."""
+        return self.space.capacity - 1 - (self._free.shape[0] - int(self._position[0]))
+
+    def intern(
+        self, address: NDArray[np.uint64], parent_slot: NDArray[np.int32], time_ns: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int8], NDArray[np.int32]]:
+        """Slots and sightings of these calls, in order, and the distinct slots among them."""
+        count = address.shape[0]
+        slot = np.empty(count, np.int32)
+        sighting = np.empty(count, np.int8)
+        touched = np.empty(count, np.int32)
+        self._run += 1
+        distinct = _intern(
+            address, parent_slot, time_ns, self._index, self.keys, self.parent, self._taken, self.last_seen, self._free,
+            self._position, self.space.per_parent, self.sketch, self.sketch_dirty, self.dirty, self._mark, self._run, slot,
+            sighting, touched,
+        )  # fmt: skip
+        return slot, sighting, touched[:distinct]
+
+    def stale(self) -> NDArray[np.int32]:
+        """Slots to reclaim now, least recently seen first: none unless the space is nearly full."""
+        surplus = self.used - int(RELIEVED * self.space.capacity)
+        if self.used <= FULL * self.space.capacity or surplus <= 0:
+            return np.empty(0, np.int32)
+        taken = np.flatnonzero(self.keys).astype(np.int32)
+        order = np.lexsort((taken, self.last_seen[taken]))
+        return taken[order[:surplus]]
+
+    def children_of(self, slots: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Slots of this space that hang on these slots of its parent space."""
+        gone = np.zeros(self._taken.shape[0], np.bool_)
+        gone[slots] = True
+        return np.flatnonzero(gone[self.parent] & (self.keys != 0)).astype(np.int32)
+
+    def reclaim(self, slots: NDArray[np.int32]) -> None:
+        """Frees these slots; their rows are zeros again."""
+        if not slots.shape[0]:
+            return
+        self.keys[slots] = 0
+        self.parent[slots] = 0
+        self.last_seen[slots] = 0
+        for rows in self.tables.values():
+            rows[slots] = np.zeros(1, rows.dtype)
+        self.dirty[slots] = True
+        self.reindex()
+
+    def reindex(self) -> None:
+        """Rebuilds what follows from the keys: the index, the free slots, the quotas' counts."""
+        _reindex(self.keys, self._index)
+        self._free = (np.flatnonzero(self.keys[1:] == 0) + 1).astype(np.int32)
+        self._position[0] = 0
+        self._taken[:] = 0
+        if self.space.per_parent:
+            taken = self.parent[self.keys != 0]
+            self._taken += np.bincount(taken, minlength=self._taken.shape[0]).astype(np.int32)

@@ -1,0 +1,208 @@
+"""One step: an entry goes in, findings come out, and the shard has changed. The same whatever the batch, live and in replay.
+
+Three strata, so that nothing depends on the order of detectors and an attack does not teach: rules on what the collector told
+mark suspects; facts learn only from quiet calls; rules on facts give the rest of the verdicts.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.collector import names
+from backwatch.detector.calls.decode import decode
+from backwatch.detector.detectors import Array, Calls, Detector
+from backwatch.detector.engine import windows
+from backwatch.detector.engine.clock import advance, runs
+from backwatch.detector.engine.columns import Columns, Prepared
+from backwatch.detector.engine.entries import Decision, Entry, Loss, ModelVersion, Records, Tick
+from backwatch.detector.engine.findings import Findings, SeenResource, Unreadable
+from backwatch.detector.engine.keys import FIRST, SPACES
+from backwatch.detector.engine.keytexts import resource_parts
+from backwatch.detector.engine.ordering import in_order
+from backwatch.detector.engine.rules import RuleSet
+from backwatch.detector.engine.shard import Shard
+from backwatch.detector.engine.time_passes import TimePasses
+from backwatch.detector.engine.verdicts import Verdicts
+
+RUN = 1 << 14
+"""Calls judged at once; no result depends on it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineConfig:
+    """What an engine must be told.
+
+    Attributes:
+        key: 16 bytes, the installation's: in-process addresses are hashed under it.
+        lateness_ns: How long after its record's append a call may have ended and still be counted in its window.
+        clear_after_ns: Event time without a firing after which a finding clears.
+    """
+
+    key: bytes = bytes(16)
+    lateness_ns: int = 180 * 10**9
+    clear_after_ns: int = 86_400 * 10**9
+
+
+class Engine:
+    """Rules and detectors, ready to step any number of shards. Owned by one thread."""
+
+    def __init__(self, config: EngineConfig, detectors: Sequence[Detector], rules: RuleSet) -> None:
+        self.config = config
+        self.detectors = in_order(detectors)
+        self.rules = rules
+        self._columns = Columns(config.key)
+        self._verdicts = Verdicts(self.rules, config.clear_after_ns)
+        self._time = TimePasses(self.detectors, self._verdicts, config.clear_after_ns)
+
+    def new_shard(self) -> Shard:
+        """A shard that knows nothing yet."""
+        return Shard(self.detectors)
+
+    def step(self, shard: Shard, entry: Entry) -> Findings:
+        """Applies one entry to the shard and says what it found. No I/O, no clock but the entry's own."""
+        findings = Findings()
+        if isinstance(entry, Records):
+            self._records(shard, entry, findings)
+        elif isinstance(entry, Tick):
+            self._pass_to(shard, max(entry.watermark_ns, shard.scalars.watermark_ns), findings)
+        elif isinstance(entry, Loss):
+            self._verdicts.lost(shard, entry, findings)
+        elif isinstance(entry, Decision):
+            _decide(shard, entry)
+        elif isinstance(entry, ModelVersion):
+            shard.take_model(entry.detector, entry.arrays)
+        return findings
+
+    def _pass_to(self, shard: Shard, watermark_ns: int, findings: Findings) -> None:
+        shard.scalars.watermark_ns = watermark_ns
+        self._time.to(shard, watermark_ns, findings)
+
+    def _records(self, shard: Shard, entry: Records, findings: Findings) -> None:
+        decoded = decode(entry.values)
+        findings.spans += decoded.spans
+        findings.calls += decoded.count
+        time_ns, mark_ns, high = advance(
+            decoded.record, decoded.end_ns, entry.appended_ns, entry.backfill, self.config.lateness_ns,
+            shard.scalars.watermark_ns,
+        )  # fmt: skip
+        if decoded.count:
+            prepared = self._columns.prepare(decoded)
+            prepared.columns["time_ns"] = time_ns
+            for start, end, boundary_ns in runs(mark_ns):
+                self._pass_to(shard, max(boundary_ns, shard.scalars.watermark_ns), findings)
+                shard.scalars.watermark_ns = int(mark_ns[end - 1])
+                for low in range(start, end, RUN):
+                    self._run(shard, prepared, low, min(low + RUN, end), findings)
+            _note_seen(prepared, findings)
+        self._pass_to(shard, max(high, shard.scalars.watermark_ns), findings)
+        self._losses(shard, decoded, entry, findings)
+
+    def _losses(self, shard: Shard, decoded: Any, entry: Records, findings: Findings) -> None:
+        for record, reason in decoded.malformed:
+            findings.unreadable.append(
+                Unreadable(
+                    int(entry.offsets[record]), reason, entry.values[record], int(entry.appended_ns[record])
+                )  # fmt: skip
+            )
+            self._verdicts.lost(shard, Loss("quarantine", 1, int(entry.appended_ns[record])), findings)
+        for record, app, kind, count in decoded.dropped:
+            if count > 0:
+                self._verdicts.lost(shard, Loss(f"dropped.{kind}", count, int(entry.appended_ns[record]), app), findings)
+
+    def _run(self, shard: Shard, prepared: Prepared, start: int, end: int, findings: Findings) -> None:
+        if shard.scalars.relieved_ns != shard.scalars.boundary_ns:
+            shard.relieve()
+            shard.scalars.relieved_ns = shard.scalars.boundary_ns
+        columns: dict[str, Array] = {name: values[start:end] for name, values in prepared.columns.items()}
+        late = columns["time_ns"] < shard.scalars.boundary_ns
+        columns["late"] = late
+        slot, touched = self._intern(shard, prepared, columns, start, end)
+        verdict = self._verdicts.begin(prepared, start, end)
+        suspect = verdict.told(columns)
+        learn = ~(suspect | columns["error"] | late)
+        windows.add(
+            slot["resource"], columns["time_ns"], late, columns["error"], suspect, columns[names.BYTES_SENT],
+            columns[names.BYTES_RECEIVED], columns[names.ROWS_RETURNED], columns[names.ROWS_AFFECTED],
+            columns["duration_ns"], columns["statement.sighting"] == FIRST, shard.windows,
+        )  # fmt: skip
+        facts = self._facts(shard, columns, slot, touched, learn, findings)
+        verdict.judge(shard, columns, facts, findings)
+        findings.late += int(late.sum())
+        findings.cut += int((columns["signs"] & _CUT != 0).sum())
+
+    def _intern(
+        self, shard: Shard, prepared: Prepared, columns: dict[str, Array], start: int, end: int
+    ) -> tuple[dict[str, NDArray[np.int32]], dict[str, NDArray[np.int32]]]:
+        slot: dict[str, NDArray[np.int32]] = {}
+        touched: dict[str, NDArray[np.int32]] = {}
+        for space in SPACES:
+            above = slot[space.parent.name] if space.parent else _NONE
+            name = space.name
+            slot[name], sighting, touched[name] = shard.spaces[name].intern(
+                prepared.address[name][start:end], above, columns["time_ns"]
+            )
+            if space.sketched:
+                columns[f"{name}.sighting"] = sighting
+            elif name == "resource":
+                for row in np.flatnonzero(sighting == FIRST).tolist():
+                    shard.name_resource(int(slot[name][row]), resource_parts(prepared, start + row))
+        return slot, touched
+
+    def _facts(
+        self,
+        shard: Shard,
+        columns: dict[str, Array],
+        slot: Mapping[str, NDArray[np.int32]],
+        touched: Mapping[str, NDArray[np.int32]],
+        learn: NDArray[np.bool_],
+        findings: Findings,
+    ) -> dict[str, Array]:
+        facts: dict[str, Array] = {}
+        count = learn.shape[0]
+        for detector in self.detectors:
+            if not detector.provides:
+                continue
+            tables = shard.tables(detector)
+            before = {table.name: tables[table.name][touched[table.keys.name]].copy() for table in detector.tables}
+            calls = Calls(count=count, columns={**columns, **facts})
+            try:
+                facts |= detector.facts(calls, slot, tables, learn)
+            except Exception as error:  # noqa: BLE001  one detector's fault must not silence the others
+                for table in detector.tables:
+                    tables[table.name][touched[table.keys.name]] = before[table.name]
+                facts |= {name: np.zeros(count) for name in detector.provides}
+                findings.faults.append((detector.id, type(error).__name__))
+        return facts
+
+
+_NONE = np.empty(0, np.int32)
+_CUT = np.uint32(1 << names.SIGNS.index("cut"))
+
+
+def _decide(shard: Shard, decision: Decision) -> None:
+    if decision.kind == "accept":
+        shard.scalars.accepted[decision.alert_id] = decision.until_ns
+    elif decision.kind == "revoke":
+        shard.scalars.accepted.pop(decision.alert_id, None)
+
+
+def _note_seen(prepared: Prepared, findings: Findings) -> None:
+    """Which resources had calls in this batch, each with the facts of its newest one."""
+    address = prepared.address["resource"]
+    time_ns = prepared.columns["time_ns"]
+    order = np.argsort(address, kind="stable")
+    cuts = np.flatnonzero(np.diff(address[order])) + 1
+    for low, high in itertools.pairwise([0, *cuts.tolist(), address.shape[0]]):
+        rows = order[low:high]
+        newest = int(rows[np.argmax(time_ns[rows])])
+        findings.seen.append(
+            SeenResource(
+                parts=resource_parts(prepared, newest), first_ns=int(time_ns[rows].min()), last_ns=int(time_ns[newest]),
+                calls=int(rows.shape[0]), errors=int(prepared.columns["error"][rows].sum()),
+                facts=prepared.decoded.session_facts(newest),
+            )  # fmt: skip
+        )

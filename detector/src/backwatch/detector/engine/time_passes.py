@@ -1,0 +1,65 @@
+"""What happens at boundaries, where no call is the cause: windows close, deadlines pass, findings clear.
+
+Done in order of event time, so that going from one boundary to another in one stride or in many gives the same.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.detector.detectors import Closed, Detector
+from backwatch.detector.engine import windows
+from backwatch.detector.engine.clock import BOUNDARY_NS, WINDOW_NS
+from backwatch.detector.engine.findings import Clear, ClosedWindow, Findings
+from backwatch.detector.engine.shard import Shard
+from backwatch.detector.engine.verdicts import Verdicts
+
+
+class TimePasses:
+    """Brings a shard's clock forward."""
+
+    def __init__(self, detectors: Sequence[Detector], verdicts: Verdicts, clear_after_ns: int) -> None:
+        self._windowed = [one for one in detectors if one.window_provides]
+        self._verdicts = verdicts
+        self._clear_after_ns = clear_after_ns
+
+    def to(self, shard: Shard, watermark_ns: int, findings: Findings) -> None:
+        """Acts on every boundary up to this watermark."""
+        before = shard.scalars.boundary_ns
+        boundary_ns = watermark_ns // BOUNDARY_NS * BOUNDARY_NS
+        if boundary_ns <= before:
+            return
+        shard.scalars.boundary_ns = boundary_ns
+        if boundary_ns // WINDOW_NS > before // WINDOW_NS:
+            used = np.flatnonzero(shard.spaces["resource"].keys).astype(np.int32)
+            for end_ns, slots in windows.closing(used, shard.windows, boundary_ns):
+                self._clear(shard, end_ns, findings)
+                self._close(shard, end_ns, slots, findings)
+        self._clear(shard, boundary_ns, findings)
+
+    def _close(self, shard: Shard, end_ns: int, slots: NDArray[np.int32], findings: Findings) -> None:
+        sums = windows.take(shard.windows, slots, end_ns)
+        shard.spaces["resource"].dirty[slots] = True
+        closed = Closed(
+            slot=slots, end_ns=np.full(slots.shape[0], end_ns, np.int64), columns=sums, models=shard.models
+        )
+        for i, slot in enumerate(slots.tolist()):
+            parts = shard.resources[slot]
+            one = {name: int(values[i]) for name, values in sums.items()}
+            findings.windows.append(ClosedWindow(end_ns=end_ns, parts=parts, sums=one))
+        facts: dict[str, NDArray[np.float64]] = {}
+        for detector in self._windowed:
+            tables = shard.tables(detector)
+            before = {table.name: tables[table.name][slots].copy() for table in detector.tables}
+            try:
+                facts |= detector.window(closed, tables)
+            except Exception as error:  # noqa: BLE001  one detector's fault must not silence the others
+                for table in detector.tables:
+                    tables[table.name][slots] = before[table.name]
+                findings.faults.append((detector.id, type(error).__name__))
+        self._verdicts.windows(shard, closed, facts, findings)
+
+    def _clear(self, shard: Shard, now_ns: int, findings: Findings) -> None:
+        for time_ns, alert, _ in shard.open.due(now_ns, self._clear_after_ns):
+            findings.events.append(Clear(time_ns, alert.hex()))

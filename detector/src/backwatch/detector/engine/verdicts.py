@@ -1,0 +1,195 @@
+"""Verdicts: rules held against calls, closed windows and losses; what fired becomes findings, and open ones are kept track of."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.collector import names
+from backwatch.detector.detectors import Array, Closed
+from backwatch.detector.engine.columns import Prepared
+from backwatch.detector.engine.entries import Loss
+from backwatch.detector.engine.findings import Findings, Fired, Key, alert_id, plain, resource_key
+from backwatch.detector.engine.keytexts import key_of
+from backwatch.detector.engine.open_findings import rule_hash
+from backwatch.detector.engine.rule_index import EntryIndex
+from backwatch.detector.engine.fields import DOMAINS, LOSS_COUNT, LOSS_KIND, WINDOW
+from backwatch.detector.engine.predicates import fields_of
+from backwatch.detector.engine.rules import RuleSet, Stage, matches
+from backwatch.detector.engine.shard import Shard
+
+KEYS = 50_000
+"""Alert ids of (rule, address) that are remembered; a cache."""
+
+
+class Verdicts:
+    """The rules of an engine, with their caches."""
+
+    def __init__(self, rules: RuleSet, clear_after_ns: int) -> None:
+        self.rules = rules
+        self.clear_after_ns = clear_after_ns
+        self.index = {domain: EntryIndex(domain, rules.words) for domain in DOMAINS}
+        self.hashes = [rule_hash(rule.name) for rule in rules.rules]
+        self.suspects = rules.suspecting
+        self.facts_of = [sorted(fields_of(rule.condition)) for rule in rules.rules]
+        self._keys: dict[tuple[int, int], tuple[str, Key]] = {}
+
+    def begin(self, prepared: Prepared, start: int, end: int) -> "RunVerdict":
+        """Verdicts of one run of calls."""
+        return RunVerdict(self, prepared, start, end)
+
+    def key(self, rule: int, prepared: Prepared, row: int) -> tuple[str, Key]:
+        """Alert id and key of a rule for this call."""
+        space = self.rules.rules[rule].key
+        known = (rule, int(prepared.address[space][row]))
+        found = self._keys.get(known)
+        if found is None:
+            if len(self._keys) >= KEYS:
+                self._keys.clear()
+            key = key_of(space, prepared, row)
+            found = self._keys[known] = alert_id(self.rules.rules[rule].name, key.text), key
+        return found
+
+    def windows(self, shard: Shard, closed: Closed, facts: Mapping[str, Array], findings: Findings) -> None:
+        """Holds the window rules against windows that just closed."""
+        address = shard.spaces["resource"].keys[closed.slot]
+        for number, rule in enumerate(self.rules.rules):
+            if rule.over != "window":
+                continue
+            fired = np.zeros(closed.slot.shape[0], np.bool_)
+            for i, slot in enumerate(closed.slot.tolist()):
+                sums = {WINDOW + name: values[i].item() for name, values in closed.columns.items()}
+                told = {**sums, **{name: values[i].item() for name, values in facts.items()}}
+                if not matches(rule, told):
+                    continue
+                fired[i] = True
+                key = resource_key(shard.resources[slot])
+                evidence = {**sums, **{name: plain(told[name]) for name in self.facts_of[number] if name in told}}
+                end_ns = closed.end_ns[i : i + 1]
+                self._fire(shard, findings, number, int(address[i]), key, end_ns, evidence)
+            shard.open.not_fired(self.hashes[number], address, closed.end_ns, fired)
+
+    def lost(self, shard: Shard, loss: Loss, findings: Findings) -> None:
+        """Counts a loss, and holds the loss rules against it."""
+        findings.losses[loss.kind] = findings.losses.get(loss.kind, 0) + loss.count
+        told = {LOSS_KIND: loss.kind, LOSS_COUNT: loss.count, names.SERVICE_NAME: loss.app}
+        for number, rule in enumerate(self.rules.rules):
+            if rule.over == "loss" and matches(rule, told):
+                text = "\x1f".join(("loss", loss.app, loss.kind))
+                key = Key(text=text, app=loss.app, resource="backwatch", label=loss.kind, resource_id="")
+                self._fire(shard, findings, number, 0, key, np.array([loss.time_ns], np.int64), told)
+
+    def _fire(
+        self,
+        shard: Shard,
+        findings: Findings,
+        number: int,
+        address: int,
+        key: Key,
+        times: NDArray[np.int64],
+        told: Mapping[str, Any],
+    ) -> None:
+        rule = self.rules.rules[number]
+        one = alert_id(rule.name, key.text)
+        if accepted(shard, one, int(times[-1])):
+            return
+        if address:
+            shard.open.fired(self.hashes[number], address, bytes.fromhex(one), int(times[-1]))
+        findings.events.append(
+            Fired(
+                rule=rule, alert_id=one, key=key, decoded=None, rows=np.empty(0, np.int32), times=times, facts={}, told=told
+            )
+        )
+
+
+class RunVerdict:
+    """The verdicts of one run: first on what was told, then on facts."""
+
+    def __init__(self, verdicts: Verdicts, prepared: Prepared, start: int, end: int) -> None:
+        self._all = verdicts
+        self._prepared = prepared
+        self._start = start
+        self._count = end - start
+        evidence_of = prepared.rule_facts
+        self._rows = {
+            domain: verdicts.index[domain].rows(
+                prepared.entry[domain][start:end], verdicts.rules.entry_bits, lambda row: evidence_of(start + row)
+            )
+            for domain in DOMAINS
+        }
+        self._told: tuple[NDArray[np.int32], NDArray[np.int32]] = (np.empty(0, np.int32), np.empty(0, np.int32))
+
+    def told(self, columns: Mapping[str, Array]) -> NDArray[np.bool_]:
+        """Which calls are suspect, on what the collector told."""
+        self._told = self._evaluate(columns, stage=1)
+        rows, rules = self._told
+        suspect = np.zeros(self._count, np.bool_)
+        suspect[rows[self._all.suspects[rules]]] = True
+        return suspect
+
+    def judge(self, shard: Shard, columns: Mapping[str, Array], facts: Mapping[str, Array], findings: Findings) -> None:
+        """All verdicts of this run, as findings; keeps track of which are open."""
+        late = columns["late"]
+        rows, rules = self._evaluate({**columns, **facts}, stage=3)
+        quiet = late[rows]  # a late call is judged by rules on what was told, and by no other
+        both = np.concatenate([_pairs(*self._told), _pairs(rows[~quiet], rules[~quiet])])
+        both = np.unique(both)  # a rule that fires by what was told and by what was learnt is one finding
+        rows, rules = (both >> 16).astype(np.int32), (both & 0xFFFF).astype(np.int32)
+        for number in np.unique(rules).tolist():
+            self._fired(shard, number, np.sort(rows[rules == number]), columns, facts, findings)
+        self._not_fired(shard, rows, rules, columns)
+
+    def _evaluate(self, columns: Mapping[str, Array], stage: Stage) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        bits = {domain: self._all.index[domain].bits for domain in DOMAINS}
+        return self._all.rules.evaluate(bits, self._rows, columns, stage)
+
+    def _fired(
+        self,
+        shard: Shard,
+        number: int,
+        rows: NDArray[np.int32],
+        columns: Mapping[str, Array],
+        facts: Mapping[str, Array],
+        findings: Findings,
+    ) -> None:
+        rule = self._all.rules.rules[number]
+        address = self._prepared.address[rule.key][self._start : self._start + self._count][rows]
+        order = np.argsort(address, kind="stable")
+        cuts = np.flatnonzero(np.diff(address[order])) + 1
+        groups = np.split(rows[order], cuts)
+        for mine in sorted(groups, key=lambda one: int(one[0])):
+            one, key = self._all.key(number, self._prepared, self._start + int(mine[0]))
+            times = columns["time_ns"][mine]
+            if accepted(shard, one, int(times.max())):
+                continue
+            told_address = int(self._prepared.address[rule.key][self._start + int(mine[0])])
+            shard.open.fired(self._all.hashes[number], told_address, bytes.fromhex(one), int(times.max()))
+            findings.events.append(
+                Fired(
+                    rule=rule, alert_id=one, key=key, decoded=self._prepared.decoded,
+                    rows=(mine + self._start).astype(np.int32), times=times,
+                    facts={name: facts[name][mine] for name in self._all.facts_of[number] if name in facts},
+                )  # fmt: skip
+            )
+
+    def _not_fired(
+        self, shard: Shard, rows: NDArray[np.int32], rules: NDArray[np.int32], columns: Mapping[str, Array]
+    ) -> None:
+        for number, rule in enumerate(self._all.rules.rules):
+            if rule.over != "call" or not shard.open.any(self._all.hashes[number]):
+                continue
+            fired = np.zeros(self._count, np.bool_)
+            fired[rows[rules == number]] = True
+            address = self._prepared.address[rule.key][self._start : self._start + self._count]
+            shard.open.not_fired(self._all.hashes[number], address, columns["time_ns"], fired)
+
+
+def _pairs(rows: NDArray[np.int32], rules: NDArray[np.int32]) -> NDArray[np.int64]:
+    return (rows.astype(np.int64) << 16) | rules
+
+
+def accepted(shard: Shard, one: str, time_ns: int) -> bool:
+    """Whether a person accepted this alert's cause, for now."""
+    until_ns = shard.scalars.accepted.get(one)
+    return until_ns is not None and (until_ns == 0 or time_ns < until_ns)

@@ -1,0 +1,78 @@
+"""Windows of one minute per resource: integer sums, open until the watermark has passed their end."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.detector.compiled import kernel
+from backwatch.detector.engine.clock import WINDOW_NS
+from backwatch.detector.engine.keys import RESOURCE
+from backwatch.detector.engine.tables import Rows, Table
+
+RING = 8
+"""Windows that may be open at once: the lateness allowed and the boundary's step fit in."""
+SUMS = (
+    "calls", "errors", "suspects", "bytes_sent", "bytes_received", "rows_returned", "rows_affected", "duration_ns",
+    "new_statements",
+)  # fmt: skip
+
+WINDOWS = Table(
+    "engine_windows", RESOURCE, 1, np.dtype([("window", "<i8", (RING,)), ("sums", "<i8", (RING, len(SUMS)))])
+)
+
+
+@kernel
+def add(slot, time_ns, late, error, suspect, sent, received, returned, affected, duration_ns, new, rows):
+    """Adds each call that is not late to its resource's window. Slot 0 has no windows."""
+    for i in range(slot.shape[0]):
+        k = slot[i]
+        if k == 0 or late[i]:
+            continue
+        window = time_ns[i] // WINDOW_NS + 1
+        ring = window % RING
+        row = rows[k]
+        if row["window"][ring] != window:
+            row["window"][ring] = window
+            row["sums"][ring, :] = 0
+        sums = row["sums"][ring]
+        sums[0] += 1
+        sums[1] += 1 if error[i] else 0
+        sums[2] += 1 if suspect[i] else 0
+        sums[3] += max(sent[i], 0)
+        sums[4] += max(received[i], 0)
+        sums[5] += max(returned[i], 0)
+        sums[6] += max(affected[i], 0)
+        sums[7] += max(duration_ns[i], 0)
+        sums[8] += 1 if new[i] else 0
+
+
+@kernel
+def _open(slots, rows, limit, out_slot, out_window):
+    count = 0
+    for at in range(slots.shape[0]):
+        k = slots[at]
+        for ring in range(RING):
+            window = rows[k]["window"][ring]
+            if window != 0 and window <= limit:
+                out_slot[count] = k
+                out_window[count] = window
+                count += 1
+    return count
+
+
+def closing(used: NDArray[np.int32], rows: Rows, boundary_ns: int) -> list[tuple[int, NDArray[np.int32]]]:
+    """Windows whose end the boundary has passed: (end in nanoseconds, resource slots), in order of their end."""
+    slots = np.empty(used.shape[0] * RING, np.int32)
+    window = np.empty(used.shape[0] * RING, np.int64)
+    count = _open(used, rows, boundary_ns // WINDOW_NS, slots, window)
+    slots, window = slots[:count], window[:count]
+    return [(int(one) * WINDOW_NS, np.sort(slots[window == one])) for one in np.unique(window)]
+
+
+def take(rows: Rows, slots: NDArray[np.int32], end_ns: int) -> Mapping[str, NDArray[np.int64]]:
+    """The sums of these resources' window that ended at ``end_ns``; the window is closed by this."""
+    ring = (end_ns // WINDOW_NS) % RING
+    sums = rows["sums"][slots, ring, :].copy()
+    rows["window"][slots, ring] = 0
+    return {name: np.ascontiguousarray(sums[:, i]) for i, name in enumerate(SUMS)}

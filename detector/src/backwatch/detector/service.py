@@ -1,0 +1,128 @@
+"""The detector as a process: reads its partitions, steps its shards, commits, and never gets ahead of the store."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import Engine as StoreEngine
+from sqlalchemy.exc import OperationalError
+
+from backwatch.collector import names
+from backwatch.collector.settings import DetectorSettings, StreamSettings
+from backwatch.collector.stream import Consumer, Record, StreamUnavailable, ensure_topics, open_consumer
+from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.owned import OwnedShard
+from backwatch.detector.rulebook import make_engine, metadata
+from backwatch.store import meta, rules_meta
+from backwatch.store.commit import Fenced
+
+logger = logging.getLogger("backwatch")
+
+ENTRIES_EVERY_S = 0.5
+RETRY_S = 1.0
+
+
+def engine_for(store: StoreEngine, settings: DetectorSettings) -> Engine:
+    """The engine of this installation; its rules' metadata is written into the store, for dashboard and notify."""
+    config = EngineConfig(
+        key=meta.installation_key(store), lateness_ns=int(settings.lateness_s * 1e9),
+        clear_after_ns=int(settings.clear_after_s * 1e9),
+    )  # fmt: skip
+    engine = make_engine(config, settings.rules_directory)
+    rules_meta.write_rules(store, [metadata(rule) for rule in engine.rules.rules])
+    return engine
+
+
+class Service:
+    """Reads ``backwatch_calls`` as a member of a group and keeps the shards of its partitions."""
+
+    def __init__(
+        self,
+        stream: StreamSettings,
+        store: StoreEngine,
+        settings: DetectorSettings,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._stream = stream
+        self._store = store
+        self._settings = settings
+        self._clock_ns = clock_ns
+        self._engine = engine_for(store, settings)
+        self._owned: dict[int, OwnedShard] = {}
+        self._entries_s = 0.0
+
+    def run(self, stop: threading.Event) -> None:
+        """Works until ``stop`` is set; a stream or store that is away is waited for."""
+        ensure_topics(self._stream, (names.TOPIC_SPANS, names.TOPIC_CALLS))
+        consumer = open_consumer(self._stream, names.TOPIC_CALLS, self._settings.group)
+        try:
+            while not stop.is_set():
+                try:
+                    self.turn(consumer)
+                except StreamUnavailable as error:
+                    logger.error("backwatch: %s; trying again", error)
+                    stop.wait(RETRY_S)
+                except OperationalError as error:
+                    logger.error("backwatch: the store does not answer (%s); trying again", type(error.orig).__name__)
+                    stop.wait(RETRY_S)
+            self._commit_all(consumer, everything=True)
+        finally:
+            consumer.close()
+
+    def turn(self, consumer: Consumer) -> int:
+        """One turn: read, judge, commit what is due; the number of records read."""
+        self._follow(consumer)
+        if any(one.stuck for one in self._owned.values()):
+            self._commit_all(consumer, everything=False)
+            time.sleep(0.2)
+            return 0
+        records = consumer.poll(0.2)
+        for partition, mine in _by_partition(records).items():
+            owner = self._owned.get(partition)
+            if owner is not None:
+                owner.take(mine, consumer.bounds(partition)[0] if mine[0].offset > owner.next_offset else 0)
+        self._take_entries()
+        if not records:
+            self._tick(consumer)
+        self._commit_all(consumer, everything=False)
+        return len(records)
+
+    def _follow(self, consumer: Consumer) -> None:
+        assigned = consumer.assignment()
+        for partition in [one for one in self._owned if one not in assigned]:
+            del self._owned[partition]
+        for partition in sorted(assigned - self._owned.keys()):
+            owner = OwnedShard(partition, self._engine, self._store, self._settings)
+            consumer.seek(partition, owner.next_offset)
+            self._owned[partition] = owner
+
+    def _take_entries(self) -> None:
+        if time.monotonic() - self._entries_s >= ENTRIES_EVERY_S:
+            self._entries_s = time.monotonic()
+            for owner in self._owned.values():
+                owner.take_entries()
+
+    def _tick(self, consumer: Consumer) -> None:
+        now_ns = self._clock_ns()
+        for partition, owner in self._owned.items():
+            if owner.watermark_ns and consumer.bounds(partition)[1] <= owner.next_offset:
+                owner.tick(now_ns)
+
+    def _commit_all(self, consumer: Consumer, *, everything: bool) -> None:
+        for partition, owner in list(self._owned.items()):
+            if not owner.due and not (everything and owner.has_work):
+                continue
+            try:
+                if owner.commit(self._clock_ns()):
+                    consumer.committed(partition, owner.next_offset)
+            except Fenced:
+                logger.warning("backwatch: shard %d has another owner; dropped here", partition)
+                del self._owned[partition]
+
+
+def _by_partition(records: list[Record]) -> Mapping[int, list[Record]]:
+    found: dict[int, list[Record]] = {}
+    for record in records:
+        found.setdefault(record.partition, []).append(record)
+    return found
