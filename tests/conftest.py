@@ -1,0 +1,268 @@
+"""What a test can ask for (real servers, a database or topic of its own, outside data), and what none may leave behind.
+
+One server per kind and run (``tests/services``). Where one cannot be had its tests are skipped and the run's last line
+says so; under ``CI=true`` that is a failure.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from backwatch.collector import guard, names
+from tests.services import (
+    databases,
+    kafka_broker,
+    smtp,
+    topics,
+)
+from tests.services import (
+    mariadb as mariadb_server,
+)
+from tests.services import (
+    memcached as memcached_server,
+)
+from tests.services import (
+    postgresql as postgresql_server,
+)
+from tests.services import rabbitmq as rabbitmq_server
+from tests.services import redis as redis_service
+from tests.services.authority import Authority
+from tests.services.process import binary
+from tests.services.server import PREFIX, MissingServerError, Server, from_environment
+from tests.services.smtp import MailServer
+
+ROOT = Path(__file__).parents[1]
+IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
+DATA = "BACKWATCH_TEST_DATA"
+SKIPPED = pytest.StashKey[Counter[str]]()
+
+
+# --- the run ---
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The shell's own settings must not decide a test, nor may a test write into its user's state."""
+    for name in list(os.environ):
+        if name.startswith(("BACKWATCH_", "OTEL_")) and not name.startswith("BACKWATCH_TEST_"):
+            del os.environ[name]
+    state = ROOT / ".tools" / "state"  # kept from run to run for the sake of compiled kernels; all else in it goes
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.environ["XDG_STATE_HOME"] = str(state)
+    if not hasattr(config, "workerinput"):
+        for left in state.glob("backwatch/*.db*"):
+            left.unlink(missing_ok=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests on outside data are not of this run where nobody said where the data are."""
+    if os.environ.get(DATA):
+        return
+    without_data = [item for item in items if item.get_closest_marker("data")]
+    if without_data:
+        config.hook.pytest_deselected(items=without_data)
+        items[:] = [item for item in items if not item.get_closest_marker("data")]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Remembers which servers were missing; told last of all, below pytest's own closing line."""
+    missing: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if PREFIX in reason:
+            missing[reason.partition(PREFIX)[2]] += 1
+    config.stash[SKIPPED] = missing
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The last line of a run that could not test everything says how much and why."""
+    missing = config.stash.get(SKIPPED, None)
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if missing and isinstance(reporter, pytest.TerminalReporter):
+        why = "; ".join(f"{count} for want of {reason}" for reason, count in sorted(missing.items()))
+        reporter.write_line(f"{missing.total()} tests were skipped that need a real server: {why}", yellow=True)
+
+
+# --- our own faults ---
+
+
+@pytest.fixture
+def swallowed_faults() -> list[tuple[str, BaseException]]:
+    """For a test that expects the guard to swallow something: what it swallowed since the test began."""
+    return guard.swallowed
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_swallowed_unasked(request: pytest.FixtureRequest) -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+    guard.swallowed.clear()
+    yield
+    left = list(guard.swallowed)
+    guard.swallowed.clear()
+    if left and "swallowed_faults" not in request.fixturenames:
+        first = left[0]
+        pytest.fail(f"the guard swallowed {len(left)} of our own faults, first in {first[0]}: {first[1]!r}")
+
+
+@pytest.fixture(autouse=True)
+def _marked_services(request: pytest.FixtureRequest) -> None:  # pyright: ignore[reportUnusedFunction]
+    for marker in request.node.iter_markers("services"):
+        for name in marker.args:
+            request.getfixturevalue(name)
+
+
+# --- servers ---
+
+
+def _refuse(reason: str) -> None:
+    if IN_CI:
+        pytest.fail(f"CI=true and {reason}", pytrace=False)
+    pytest.skip(PREFIX + reason)
+
+
+@contextlib.contextmanager
+def _shared(
+    kind: str, port: int, serve: Callable[[Authority], AbstractContextManager[Server]], ca: Authority
+) -> Generator[Server]:
+    named = from_environment(kind, port)
+    if named:
+        yield named
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(serve(ca))
+        except MissingServerError as missing:
+            _refuse(str(missing))
+            raise
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ca(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """The run's own certificate authority; it signed every server's certificate and issues more on demand."""
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(scope="session")
+def kafka(ca: Authority) -> Iterator[Server]:
+    """Apache Kafka: plain, TLS, SASL over TLS."""
+    with _shared("kafka", 9092, kafka_broker.serve, ca) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql(ca: Authority) -> Iterator[Server]:
+    """PostgreSQL: plain and TLS on one port, unix socket; the user is a superuser."""
+    with _shared("postgresql", 5432, postgresql_server.serve, ca) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb(ca: Authority) -> Iterator[Server]:
+    """MariaDB: plain and TLS on one port, unix socket; the user has all rights."""
+    with _shared("mariadb", 3306, mariadb_server.serve, ca) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server(ca: Authority) -> Iterator[Server]:
+    """Redis: plain, TLS, unix socket; account ``app`` beside the open default one."""
+    with _shared("redis", 6379, redis_service.serve, ca) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(ca: Authority) -> Iterator[Server]:
+    """RabbitMQ: AMQP plain and over TLS."""
+    with _shared("rabbitmq", 5672, rabbitmq_server.serve, ca) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def memcached(ca: Authority) -> Iterator[Server]:
+    """memcached: plain and TLS."""
+    with _shared("memcached", 11211, memcached_server.serve, ca) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def smtp_server(ca: Authority) -> Iterator[MailServer]:
+    """Mail in a thread of the tests: STARTTLS, TLS at once, and no TLS."""
+    with smtp.serve(ca) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Where Debian's Chromium is, for Playwright's ``executable_path``."""
+    try:
+        return binary("chromium", "chromium")
+    except MissingServerError as missing:
+        _refuse(str(missing))
+        raise
+
+
+# --- a place of one's own in them ---
+
+
+@pytest.fixture
+def postgresql_database(postgresql: Server) -> Iterator[str]:
+    """The URL of an empty database that is dropped after the test."""
+    with databases.postgresql(postgresql) as url:
+        yield url
+
+
+@pytest.fixture
+def mariadb_database(mariadb: Server) -> Iterator[str]:
+    """The URL of an empty database that is dropped after the test."""
+    with databases.mariadb(mariadb) as url:
+        yield url
+
+
+@pytest.fixture
+def redis_prefix(redis_server: Server) -> str:
+    """What this test's keys begin with."""
+    return f"t{secrets.token_hex(6)}:"
+
+
+@pytest.fixture
+def kafka_prefix(kafka: Server) -> str:
+    """What this test's topics and groups begin with."""
+    return f"t{secrets.token_hex(6)}-"
+
+
+@pytest.fixture
+def kafka_topic(kafka: Server, kafka_prefix: str) -> Iterator[Callable[..., str]]:
+    """Makes topics of this test's own: ``kafka_topic("calls", partitions=2)`` gives the name. Deleted after it."""
+    with topics.made_on_demand(kafka, kafka_prefix) as make:
+        yield make
+
+
+@pytest.fixture
+def kafka_without_topics(kafka: Server) -> Iterator[Server]:
+    """The broker without ``otlp_spans`` and ``backwatch_calls``: for tests of whole services, which use those names."""
+    fixed = (names.TOPIC_SPANS, names.TOPIC_CALLS)
+    topics.delete(kafka, fixed)
+    yield kafka
+    topics.delete(kafka, fixed)
+
+
+@pytest.fixture
+def data_folder() -> Path:
+    """Outside data (``BACKWATCH_TEST_DATA``); mark the test ``data``."""
+    if not os.environ.get(DATA):
+        pytest.fail(f"a test that uses data_folder must be marked `data`: {DATA} is not set", pytrace=False)
+    return Path(os.environ[DATA]).resolve(strict=True)
+
+
+@pytest.fixture
+def no_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state folder of this test's own, for what keeps its stream and store at their default places."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    shutil.rmtree(tmp_path / "state", ignore_errors=True)
+    return tmp_path / "state" / "backwatch"

@@ -1,0 +1,26 @@
+"""memcached: one process that listens in the clear and with TLS."""
+
+import contextlib
+from collections.abc import Generator
+
+from tests.services.authority import Authority
+from tests.services.process import account, binary, free_port, private_folder, running, write
+from tests.services.server import HOST, Server, accepts
+
+
+@contextlib.contextmanager
+def serve(ca: Authority) -> Generator[Server]:
+    """A server of one's own; the fixture ``memcached`` is the one that the whole run shares."""
+    server, user = binary("memcached", "memcached"), account("nobody")
+    port, tls_port, certificate = free_port(), free_port(), ca.issue()
+    with private_folder("memcached", user) as folder:
+        command = [
+            server, "-U", "0", "-l", f"notls:{HOST}:{port}", "-l", f"{HOST}:{tls_port}", "-Z",
+            "-o", f"ssl_chain_cert={write(folder / 'certificate.pem', certificate.certificate_file.read_text(), user)}",
+            "-o", f"ssl_key={write(folder / 'key.pem', certificate.key_file.read_text(), user)}",
+        ]  # fmt: skip
+        with running(command, folder=folder, user=user, ready=accepts(port)):
+            yield Server(
+                kind="memcached", port=port, tls_port=tls_port, ca_file=str(ca.ca_file),
+                url=f"memcached://{HOST}:{port}", tls_url=f"memcacheds://{HOST}:{tls_port}",
+            )  # fmt: skip

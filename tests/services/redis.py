@@ -1,0 +1,42 @@
+"""Redis: plain, TLS and unix socket, with an account of its own beside the open default one."""
+
+import contextlib
+from collections.abc import Generator
+
+from tests.services.authority import Authority
+from tests.services.process import binary, free_port, password, private_folder, running, write
+from tests.services.server import HOST, Server, accepts
+
+USER = "app"
+SETTINGS = """
+bind {host}
+port {port}
+tls-port {tls_port}
+tls-cert-file {certificate}
+tls-key-file {key}
+tls-ca-cert-file {ca}
+tls-auth-clients no
+unixsocket {socket}
+dir {folder}
+save ""
+user default on nopass ~* &* +@all
+user {user} on >{secret} ~* &* +@all
+"""
+
+
+@contextlib.contextmanager
+def serve(ca: Authority) -> Generator[Server]:
+    """A server of one's own; the fixture ``redis_server`` is the one that the whole run shares."""
+    server = binary("redis", "redis-server")
+    port, tls_port, secret, certificate = free_port(), free_port(), password(), ca.issue()
+    with private_folder("redis") as folder:
+        settings = write(folder / "redis.conf", SETTINGS.format(
+            host=HOST, port=port, tls_port=tls_port, folder=folder, socket=folder / "socket", user=USER, secret=secret,
+            certificate=certificate.certificate_file, key=certificate.key_file, ca=ca.ca_file,
+        ))  # fmt: skip
+        with running([server, str(settings)], folder=folder, ready=accepts(tls_port)):
+            yield Server(
+                kind="redis", port=port, tls_port=tls_port, user=USER, password=secret, ca_file=str(ca.ca_file),
+                url=f"redis://{USER}:{secret}@{HOST}:{port}/0", socket=str(folder / "socket"),
+                tls_url=f"rediss://{USER}:{secret}@{HOST}:{tls_port}/0?ssl_ca_certs={ca.ca_file}",
+            )  # fmt: skip
