@@ -1,7 +1,7 @@
 """The durable log between collector and detector, behind one small interface; which one is chosen by URL.
 
-Each stream is one file in this folder that gives ``Publisher``, ``Consumer`` and ``Relay``; the modules are imported when a
-URL names them, so that an app which never publishes to Kafka never imports its client.
+Each stream is one file in this folder that gives ``Publisher``, ``Consumer`` and ``Relay``; the modules are imported
+when a URL names them, so that an app which never publishes to Kafka never imports its client.
 """
 
 from abc import ABC, abstractmethod
@@ -11,8 +11,12 @@ from dataclasses import dataclass
 from backwatch.collector.settings import SettingError, StreamSettings, default_stream_url, without_secrets
 
 
-class StreamUnavailable(ConnectionError):
+class StreamUnavailable(ConnectionError):  # noqa: N818  a state of the stream, nobody's error
     """The stream does not answer. The message names the address, never a secret."""
+
+
+class MessageRefused(ValueError):  # noqa: N818  the stream's answer
+    """The stream will never take one of these values: it is too large. Another try is of no use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class Publisher(ABC):
 
         Raises:
             StreamUnavailable: Not all were acknowledged within ``timeout_s``; any of them may yet be in the log.
+            MessageRefused: A value is too large for the log; the others may be in it.
         """
 
     @abstractmethod
@@ -76,7 +81,7 @@ class Consumer(ABC):
 
     @abstractmethod
     def assignment(self) -> frozenset[int]:
-        """Partitions that are this member's now. A partition newly here must be ``seek``-ed before its records count."""
+        """Partitions that are this member's now. One that is newly here must be ``seek``-ed before it counts."""
 
     @abstractmethod
     def seek(self, partition: int, offset: int) -> None:

@@ -1,0 +1,43 @@
+"""Runs in every Python that ``backwatch run`` starts: the user's own ``sitecustomize`` first, then the collector.
+
+This folder stands first on ``PYTHONPATH``, so it hides a ``sitecustomize`` further along; that one is found and run.
+"""
+
+import importlib.machinery
+import importlib.util
+import os
+import sys
+
+
+def _run_the_users_own() -> None:
+    here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120  pathlib is not worth its import here
+    others = [path for path in sys.path if os.path.abspath(path or ".") != here]  # noqa: PTH100
+    spec = importlib.machinery.PathFinder.find_spec("sitecustomize", others)
+    if spec is None or spec.loader is None:
+        return
+    module = importlib.util.module_from_spec(spec)
+    ours = sys.modules.get("sitecustomize")
+    sys.modules["sitecustomize"] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        if ours is not None:
+            sys.modules["sitecustomize"] = ours
+        raise
+
+
+def _start() -> None:
+    try:
+        from backwatch.collector.start import start
+    except ImportError as error:
+        # A child with another Python is left alone; only the command itself is worth a word.
+        if os.environ.get("_BACKWATCH_RUN") == str(os.getpid()):
+            print(f"backwatch: not watched: {error} in {sys.executable}", file=sys.stderr)
+        return
+    start()
+
+
+try:
+    _run_the_users_own()
+finally:
+    _start()

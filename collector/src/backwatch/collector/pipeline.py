@@ -1,0 +1,186 @@
+"""What probes record into: from a driver's call to one compact, redacted record in a bounded queue.
+
+Runs on the app's threads, so it never blocks, never raises and does no input or output. The queue, its worker and its
+random numbers belong to one process: a fork, seen by its process id even where no hook runs (uWSGI), begins anew.
+"""
+
+import atexit
+import os
+import random
+import sys
+import time
+import weakref
+from collections.abc import Callable
+from typing import Any, Final
+
+from opentelemetry import trace
+
+from backwatch.collector.callsite import call_site
+from backwatch.collector.guard import never_breaks_the_host
+from backwatch.collector.prepare import prepare
+from backwatch.collector.queue import Bounded
+from backwatch.collector.record import CLIENT, AttributeValue, Call, Session
+from backwatch.collector.settings import CollectorSettings
+from backwatch.collector.stream import Publisher
+from backwatch.collector.wire import UNKNOWN, Wire
+from backwatch.collector.worker import Worker, ours
+
+MAX_ERROR: Final = 100
+MAX_OPERATION: Final = 60
+MAX_TEXT: Final = 8192
+
+_get_current_span = trace.get_current_span
+_now_ns = time.time_ns
+_getpid = os.getpid
+
+
+class _OfOneProcess:
+    """Queue, worker and random numbers of one process."""
+
+    __slots__ = ("getrandbits", "queue", "worker")
+
+    def __init__(self, settings: CollectorSettings, open_publisher: Callable[[], Publisher]) -> None:
+        self.queue = Bounded(settings.queue_records, settings.queue_bytes)
+        self.worker = Worker(settings, self.queue, open_publisher)
+        self.getrandbits = random.Random().getrandbits  # noqa: S311  ids, not secrets; seeded by the system
+
+
+class Pipeline:
+    """The :class:`~backwatch.collector.probes.Recorder` of an app.
+
+    Args:
+        settings: Bounds and intervals.
+        open_publisher: Makes the stream's publisher; called on the worker's thread only, once in each process.
+    """
+
+    def __init__(self, settings: CollectorSettings, open_publisher: Callable[[], Publisher]) -> None:
+        self._settings = settings
+        self._open_publisher = open_publisher
+        self._processes: dict[int, _OfOneProcess] = {}
+        self._closed = False
+        _living.add(self)
+        atexit.register(self.close)
+
+    @never_breaks_the_host
+    def call(
+        self,
+        session: Session,
+        operation: str,
+        *,
+        start_ns: int,
+        sql: object = None,
+        statement: str = "",
+        wire: Wire | None = None,
+        rows_returned: int = -1,
+        rows_affected: int = -1,
+        error: BaseException | str | None = None,
+        facts: tuple[tuple[str, AttributeValue], ...] = (),
+        kind: int = CLIENT,
+    ) -> None:
+        """Records one call that ends now (see :class:`~backwatch.collector.probes.Recorder`)."""
+        if ours.get():
+            return
+        end_ns = _now_ns()
+        sent, received = UNKNOWN if wire is None else wire.since_last()
+        signs = ""
+        if sql is not None:
+            statement, signs, first_word = prepare(sql, session.system)
+            operation = operation or first_word
+        elif len(statement) > MAX_TEXT:
+            statement = statement[:MAX_TEXT]
+        process = self._processes.get(_getpid()) or self._begin()
+        span = _get_current_span()
+        context = span.get_span_context()
+        self._enqueue(
+            process,
+            Call(
+                session, operation[:MAX_OPERATION], statement, sql is not None, signs, kind, start_ns, end_ns,
+                context.trace_id or process.getrandbits(128) or 1, process.getrandbits(64) or 1, context.span_id,
+                call_site(), _route(span), sent, received, False, rows_returned, rows_affected,
+                "" if error is None else _error_type(error), facts,
+            ),
+        )  # fmt: skip
+
+    @never_breaks_the_host
+    def add(self, call: Call) -> None:
+        """Queues a call that was made elsewhere (the exporter's); redacted already."""
+        self._enqueue(self._processes.get(_getpid()) or self._begin(), call)
+
+    def _enqueue(self, process: _OfOneProcess, call: Call) -> None:
+        size = len(call.text)
+        for _, value in call.facts:
+            if value.__class__ is str:
+                size += len(value)  # pyright: ignore[reportArgumentType]  a str, as just seen
+        process.queue.put(call, size)
+
+    def _begin(self) -> _OfOneProcess:
+        """The first call in this process: its own queue and worker."""
+        mine = _OfOneProcess(self._settings, self._open_publisher)
+        # Several threads may come here at once; a dictionary has one winner without a lock of ours.
+        process = self._processes.setdefault(_getpid(), mine)
+        if process is mine:
+            try:
+                process.worker.start()
+            except RuntimeError:
+                del self._processes[_getpid()]
+                raise
+            _flush_at_the_end_of_a_multiprocessing_child(self)
+        return process
+
+    def flush(self, timeout_s: float) -> bool:
+        """Waits until this process's calls have been delivered; false after ``timeout_s``."""
+        process = self._processes.get(_getpid())
+        return process is None or process.worker.flush(timeout_s)
+
+    def dropped(self) -> int:
+        """How many calls found no place in this process's queue."""
+        process = self._processes.get(_getpid())
+        return 0 if process is None else process.queue.dropped
+
+    def close(self) -> None:
+        """Delivers what it can within the exit timeout, and ends the worker of this process."""
+        atexit.unregister(self.close)
+        process = self._processes.pop(_getpid(), None)
+        if process is not None:
+            process.worker.stop(self._settings.exit_timeout_s)
+
+    def after_fork(self) -> None:
+        """In a child: lets go of the parent's queue and worker, which the parent still serves."""
+        # The parent's client must not be closed from here, not even by the garbage collector.
+        _abandoned.extend(process.worker.publisher for process in self._processes.values())
+        self._processes = {}
+
+
+_living: "weakref.WeakSet[Pipeline]" = weakref.WeakSet()
+_abandoned: list[object] = []
+
+
+def _after_fork_in_child() -> None:
+    for pipeline in list(_living):
+        pipeline.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _flush_at_the_end_of_a_multiprocessing_child(pipeline: Pipeline) -> None:
+    """Children of ``multiprocessing`` leave by ``os._exit``: only its own finalizers run there."""
+    util = sys.modules.get("multiprocessing.util")
+    process = sys.modules.get("multiprocessing.process")
+    if util is not None and process is not None and process.parent_process() is not None:
+        util.Finalize(pipeline, pipeline.close, exitpriority=-100)
+
+
+def _error_type(error: BaseException | str) -> str:
+    name = error if isinstance(error, str) else type(error).__name__
+    return name[:MAX_ERROR]
+
+
+def _route(span: Any) -> str:
+    """``http.route`` of the app's own span, where the app runs an SDK that can be read."""
+    attributes = getattr(span, "attributes", None)
+    if not attributes:
+        return ""
+    route = attributes.get("http.route")
+    return route[:200] if isinstance(route, str) else ""

@@ -1,0 +1,69 @@
+"""The bounded queue between the app's threads and the worker: takes, never waits, counts what it cannot take."""
+
+import threading
+from collections import deque
+from typing import Final
+
+from backwatch.collector.record import Call
+
+FULL_BATCH: Final = 512
+
+
+class Bounded:
+    """First in, first out, bounded in records and in bytes of text; the newest is dropped and counted.
+
+    The lock covers a few bytecodes and never any input or output. It is re-entrant because the garbage collector or a
+    signal handler may run a driver's code, and so a call of ours, inside those bytecodes.
+    """
+
+    __slots__ = ("_bytes", "_calls", "_lock", "_max_bytes", "_max_records", "arrived", "dropped", "idle")
+
+    def __init__(self, max_records: int, max_bytes: int) -> None:
+        self._calls: deque[tuple[int, Call]] = deque()
+        self._lock = threading.RLock()
+        self._max_records = max_records
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self.dropped = 0
+        """How many records found no place, ever."""
+        self.arrived = threading.Event()
+        """Set for the worker when there is something to do."""
+        self.idle = True
+        """The worker sleeps until ``arrived``; only then is setting the event worth its cost."""
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of text that are held."""
+        return self._bytes
+
+    def put(self, call: Call, size: int) -> bool:
+        """Takes one call, or drops and counts it. Never waits for the worker; about a third of a microsecond."""
+        with self._lock:
+            held = len(self._calls)
+            if held >= self._max_records or self._bytes + size > self._max_bytes:
+                self.dropped += 1
+                return False
+            self._calls.append((size, call))
+            self._bytes += size
+        if self.idle or held == FULL_BATCH:
+            self.idle = False
+            self.arrived.set()
+        return True
+
+    def take(self, max_records: int, max_bytes: int) -> list[Call]:
+        """The oldest calls, no more than so many records and, from the second on, bytes."""
+        calls: list[Call] = []
+        with self._lock:
+            total = 0
+            while self._calls and len(calls) < max_records:
+                size, call = self._calls[0]
+                if calls and total + size > max_bytes:
+                    break
+                self._calls.popleft()
+                self._bytes -= size
+                total += size
+                calls.append(call)
+        return calls

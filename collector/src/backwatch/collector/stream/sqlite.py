@@ -1,0 +1,305 @@
+"""The embedded stream: one SQLite file in WAL mode, for one machine. One partition, numbered 0.
+
+Every writer begins with ``BEGIN IMMEDIATE``: a read that turns into a write fails at once with "database is locked",
+whatever the timeout. Records below every group's progress are pruned, and past ``RETENTION_BYTES`` the oldest ones, so
+that an app whose stream nobody reads does not fill its disk; a reader sees that as a gap.
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from backwatch.collector.settings import SettingError, without_secrets
+from backwatch.collector.stream import Consumer, Message, Publisher, Record, Relay, StreamUnavailable
+
+RETENTION_BYTES: Final = 2_000_000_000
+"""Of values in one topic; then the oldest tenth is dropped."""
+POLL_RECORDS: Final = 1000
+POLL_BYTES: Final = 16_000_000
+POLL_PAUSE_S: Final = 0.05
+BUSY_TIMEOUT_S: Final = 5.0
+PARTITION: Final = 0
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS record (
+    topic TEXT NOT NULL, offset INTEGER NOT NULL, key BLOB, value BLOB NOT NULL,
+    appended_ns INTEGER NOT NULL, backfill INTEGER NOT NULL,
+    UNIQUE (topic, offset)
+);
+CREATE TABLE IF NOT EXISTS progress (
+    topic TEXT NOT NULL, "group" TEXT NOT NULL, offset INTEGER NOT NULL,
+    PRIMARY KEY (topic, "group")
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS topic (
+    name TEXT PRIMARY KEY, next_offset INTEGER NOT NULL, bytes INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+_FULL: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+
+
+def path_of(url: str) -> Path:
+    """The file that ``sqlite:///path`` names; absolute with four slashes.
+
+    Raises:
+        SettingError: It names none.
+    """
+    path = unquote(urlsplit(url).path)
+    if not url.startswith("sqlite:///") or len(path) < 2:
+        raise SettingError(f"BACKWATCH_STREAM_URL={without_secrets(url)!r}: must be sqlite:///path")
+    return Path(path if not path.startswith("//") else path[1:])
+
+
+class _File:
+    """One process's connection to the stream's file. A connection does not survive a fork: the child opens its own."""
+
+    def __init__(self, url: str) -> None:
+        self.path = path_of(url)
+        self._pid = 0
+        self._connection: sqlite3.Connection | None = None
+        self._abandoned: list[sqlite3.Connection] = []
+        with self.errors():
+            self.connection()
+
+    def connection(self) -> sqlite3.Connection:
+        """The connection of this process, opened where there is none."""
+        if self._connection is None or self._pid != os.getpid():
+            if self._connection is not None:
+                self._abandoned.append(self._connection)  # the parent's: closing it here could harm its locks
+            self._connection = self._open()
+            self._pid = os.getpid()
+        return self._connection
+
+    def _open(self) -> sqlite3.Connection:
+        if not self.path.parent.exists():
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # SQLite gives its side files the mode of this one.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.executescript(_SCHEMA)
+        return connection
+
+    @contextmanager
+    def transaction(self) -> Generator[sqlite3.Connection]:
+        """A write transaction; undone if anything inside fails."""
+        with self.errors():
+            connection = self.connection()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def errors(self) -> Generator[None]:
+        """Turns SQLite's and the system's errors into one clear line."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            hint = "; is the disk full?" if code in _FULL else ""
+            raise StreamUnavailable(f"BACKWATCH_STREAM_URL='sqlite:///{self.path}': {error}{hint}") from None
+        except OSError as error:
+            if isinstance(error, StreamUnavailable):
+                raise
+            raise StreamUnavailable(f"BACKWATCH_STREAM_URL='sqlite:///{self.path}': {error.strerror}") from None
+
+    def close(self) -> None:
+        """Closes this process's connection."""
+        if self._connection is not None and self._pid == os.getpid():
+            with suppress(sqlite3.Error):
+                self._connection.close()
+        elif self._connection is not None:
+            self._abandoned.append(self._connection)
+        self._connection = None
+
+
+def create(url: str) -> None:
+    """Makes the file and its tables where they are missing."""
+    _File(url).close()
+
+
+def _append(connection: sqlite3.Connection, topic: str, messages: Sequence[Message]) -> None:
+    row = connection.execute("SELECT next_offset, bytes FROM topic WHERE name = ?", (topic,)).fetchone()
+    offset, held = row or (0, 0)
+    now_ns = time.time_ns()
+    connection.executemany(
+        "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (topic, offset + at, one.key, one.value, one.appended_ns or now_ns, one.backfill)
+            for at, one in enumerate(messages)
+        ],
+    )
+    held += sum(len(one.value) for one in messages)
+    connection.execute("INSERT OR REPLACE INTO topic VALUES (?, ?, ?)", (topic, offset + len(messages), held))
+    if held > RETENTION_BYTES:
+        first = connection.execute("SELECT min(offset) FROM record WHERE topic = ?", (topic,)).fetchone()[0]
+        _drop_below(connection, topic, first + max(1, (offset + len(messages) - first) // 10))
+
+
+def _drop_below(connection: sqlite3.Connection, topic: str, offset: int) -> None:
+    where = "FROM record WHERE topic = ? AND offset < ?"
+    gone = connection.execute(f"SELECT coalesce(sum(length(value)), 0) {where}", (topic, offset)).fetchone()[0]
+    connection.execute(f"DELETE {where}", (topic, offset))
+    connection.execute("UPDATE topic SET bytes = bytes - ? WHERE name = ?", (gone, topic))
+
+
+def _progress(connection: sqlite3.Connection, topic: str, group: str) -> int:
+    row = connection.execute('SELECT offset FROM progress WHERE topic = ? AND "group" = ?', (topic, group)).fetchone()
+    return row[0] if row else 0
+
+
+def _read(connection: sqlite3.Connection, topic: str, offset: int) -> list[Record]:
+    """From ``offset`` on; at least one record if there is any, then up to ``POLL_BYTES``."""
+    records: list[Record] = []
+    total = 0
+    rows = connection.execute(
+        "SELECT offset, appended_ns, value, key, backfill FROM record WHERE topic = ? AND offset >= ? ORDER BY offset"
+        " LIMIT ?", (topic, offset, POLL_RECORDS),
+    )  # fmt: skip
+    for at, appended_ns, value, key, backfill in rows:
+        records.append(Record(PARTITION, at, appended_ns, value, key, bool(backfill)))
+        total += len(value)
+        if total >= POLL_BYTES:
+            break
+    rows.close()
+    return records
+
+
+def _poll(file: _File, topic: str, offset: int, timeout_s: float) -> list[Record]:
+    deadline = time.monotonic() + timeout_s
+    while True:
+        with file.errors():
+            records = _read(file.connection(), topic, offset)
+        left = deadline - time.monotonic()
+        if records or left <= 0:
+            return records
+        time.sleep(min(POLL_PAUSE_S, left))
+
+
+class SqlitePublisher(Publisher):
+    """Appends to the file."""
+
+    def __init__(self, url: str) -> None:
+        self._file = _File(url)
+
+    def publish(self, topic: str, messages: Sequence[Message], timeout_s: float) -> None:
+        """Appends all in one transaction; see :class:`~backwatch.collector.stream.Publisher`."""
+        with self._file.transaction() as connection:
+            connection.execute(f"PRAGMA busy_timeout = {max(1, int(1000 * min(timeout_s, BUSY_TIMEOUT_S)))}")
+            _append(connection, topic, messages)
+
+    def close(self, timeout_s: float) -> None:  # noqa: ARG002  closing a file does not wait
+        """Closes the file."""
+        self._file.close()
+
+
+class SqliteConsumer(Consumer):
+    """Reads the file. Any number of members may read; the store's fence decides among owners of a shard."""
+
+    def __init__(self, url: str, topic: str, group: str) -> None:
+        self._file = _File(url)
+        self._topic = topic
+        self._group = group
+        with self._file.errors():
+            self._next = _progress(self._file.connection(), topic, group)
+
+    def poll(self, timeout_s: float) -> list[Record]:
+        """The next records, or none after ``timeout_s``."""
+        records = _poll(self._file, self._topic, self._next, timeout_s)
+        if records:
+            self._next = records[-1].offset + 1
+        return records
+
+    def assignment(self) -> frozenset[int]:
+        """The one partition."""
+        return frozenset({PARTITION})
+
+    def seek(self, partition: int, offset: int) -> None:  # noqa: ARG002  there is one
+        """Goes on from ``offset``."""
+        self._next = offset
+
+    def bounds(self, partition: int) -> tuple[int, int]:  # noqa: ARG002  there is one
+        """First offset that is still there, and the next one to be given."""
+        with self._file.errors():
+            connection = self._file.connection()
+            row = connection.execute(
+                "SELECT (SELECT min(offset) FROM record WHERE topic = name), next_offset FROM topic WHERE name = ?",
+                (self._topic,),
+            ).fetchone()
+        if row is None:
+            return 0, 0
+        first, upcoming = row
+        return (upcoming if first is None else first), upcoming
+
+    def committed(self, partition: int, offset: int) -> None:  # noqa: ARG002  there is one
+        """Notes the progress and drops what every group is past."""
+        with self._file.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO progress VALUES (?, ?, ?)", (self._topic, self._group, offset))
+            lowest = connection.execute("SELECT min(offset) FROM progress WHERE topic = ?", (self._topic,)).fetchone()
+            _drop_below(connection, self._topic, lowest[0])
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+class SqliteRelay(Relay):
+    """Moves records from one topic to another in the same file: outputs and progress are one transaction."""
+
+    def __init__(self, url: str, source: str, target: str, group: str) -> None:
+        self._file = _File(url)
+        self._source = source
+        self._target = target
+        self._group = group
+        with self._file.errors():
+            self._committed = self._next = _progress(self._file.connection(), source, group)
+
+    def poll(self, timeout_s: float) -> list[Record]:
+        """The next records of the source topic."""
+        records = _poll(self._file, self._source, self._next, timeout_s)
+        if records:
+            self._next = records[-1].offset + 1
+        return records
+
+    def forward(self, consumed: Sequence[Record], outputs: Sequence[Message]) -> None:
+        """Appends ``outputs`` and moves past ``consumed``.
+
+        Raises:
+            StreamUnavailable: Nothing was done: the file cannot be written, or another relay of this group moved on.
+        """
+        if not consumed:
+            return
+        past = max(one.offset for one in consumed) + 1
+        try:
+            with self._file.transaction() as connection:
+                if _progress(connection, self._source, self._group) != self._committed:
+                    raise StreamUnavailable(f"another relay of group {self._group!r} has moved on")
+                if outputs:
+                    _append(connection, self._target, outputs)
+                connection.execute(
+                    "INSERT OR REPLACE INTO progress VALUES (?, ?, ?)", (self._source, self._group, past)
+                )
+                lowest = connection.execute("SELECT min(offset) FROM progress WHERE topic = ?", (self._source,))
+                _drop_below(connection, self._source, lowest.fetchone()[0])
+        except StreamUnavailable:
+            self._rewind()
+            raise
+        self._committed = past
+
+    def _rewind(self) -> None:
+        with suppress(StreamUnavailable), self._file.errors():
+            self._committed = self._next = _progress(self._file.connection(), self._source, self._group)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()

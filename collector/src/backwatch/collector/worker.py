@@ -1,0 +1,234 @@
+"""The one daemon thread that talks to the stream: takes from the queue, encodes, publishes, retries, sends heartbeats.
+
+Nothing here runs on a thread of the app. What it publishes with is made here, after any fork, and owned by this thread.
+"""
+
+import contextvars
+import logging
+import struct
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from backwatch.collector import guard, names
+from backwatch.collector.encode import encode_calls, encode_heartbeat
+from backwatch.collector.identity import App, identify, provider_in_use
+from backwatch.collector.queue import FULL_BATCH, Bounded
+from backwatch.collector.record import Call
+from backwatch.collector.settings import CollectorSettings, SettingError
+from backwatch.collector.stream import Message, MessageRefused, Publisher, StreamUnavailable
+
+MAX_VALUE_BYTES: Final = 900_000
+"""Of one record on the stream: below the one megabyte that brokers take, with room for key and headers."""
+PUBLISH_TIMEOUT_S: Final = 10.0
+FIRST_PAUSE_S: Final = 0.5
+LONGEST_PAUSE_S: Final = 15.0
+LOSS_REPORT_S: Final = 1.0
+"""Drops are told at once, but not more often than this."""
+
+_ENCODING_FAULTS: Final = (TypeError, ValueError, AttributeError, OverflowError, struct.error)
+
+logger = logging.getLogger("backwatch")
+
+ours: contextvars.ContextVar[bool] = contextvars.ContextVar("backwatch_ours", default=False)
+"""True in the worker's own context: what it does itself, SQLite and sockets included, is no call of the app's."""
+
+
+class Worker:
+    """Empties one queue into the stream until it is stopped."""
+
+    def __init__(self, settings: CollectorSettings, queue: Bounded, open_publisher: Callable[[], Publisher]) -> None:
+        self._settings = settings
+        self._queue = queue
+        self._open_publisher = open_publisher
+        self.publisher: Publisher | None = None
+        self._pending: list[tuple[Message, int]] = []
+        self._stopping = False
+        self._deadline = 0.0
+        self._pause_s = 0.0
+        self._next_try = 0.0
+        self._refused = False
+        self._last_heartbeat = time.monotonic()
+        self._counted = {"encode": 0, "publish": 0}
+        self._told: dict[str, int] = dict.fromkeys(names.DROP_KINDS, 0)
+        self._told["probe"] = guard.faults
+        self._app: App | None = None
+        self._provider: object | None = None
+        self._thread = threading.Thread(target=self._run, name="backwatch", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """Delivers what is queued if it can, and ends; comes back after ``timeout_s`` whatever happens."""
+        self._deadline = time.monotonic() + timeout_s
+        self._stopping = True
+        self._queue.arrived.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(timeout_s)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Waits until all that is queued now has been delivered; false after ``timeout_s``."""
+        deadline = time.monotonic() + timeout_s
+        while self._pending or len(self._queue):
+            if time.monotonic() >= deadline or not self._thread.is_alive():
+                return False
+            self._queue.arrived.set()
+            time.sleep(0.01)
+        return True
+
+    def _run(self) -> None:
+        ours.set(True)
+        _suppress_instrumentation()
+        self._connect()
+        while not self._stopping:
+            self._rest()
+            if self._turn() is None:
+                self._after_a_fault()
+        self._turn()
+        if self.publisher is not None:
+            self.publisher.close(max(0.0, self._deadline - time.monotonic()))
+
+    def _rest(self) -> None:
+        """Sleeps until there is something to do: calls, a heartbeat, the next try, the end."""
+        queue = self._queue
+        if not self._pending and not len(queue):
+            queue.idle = True
+            # A call may have come between the two lines above and found the worker not idle.
+            if not len(queue):
+                queue.arrived.wait(max(0.0, self._last_heartbeat + self._settings.heartbeat_s - time.monotonic()))
+        queue.idle = False
+        queue.arrived.clear()
+        wait_s = self._next_try - time.monotonic() if self._pause_s else self._settings.flush_interval_s
+        until = time.monotonic() + wait_s
+        while not self._stopping and (left := until - time.monotonic()) > 0:
+            if not self._pause_s and len(queue) >= FULL_BATCH:
+                return
+            queue.arrived.wait(left)
+            queue.arrived.clear()
+
+    @guard.never_breaks_the_host
+    def _turn(self) -> bool:
+        """Delivers all there is, or as much as the stream takes."""
+        while True:
+            if not self._pending:
+                self._pending = self._next_batch()
+            heartbeat = self._heartbeat_if_due()
+            if not self._pending and heartbeat is None:
+                return True
+            if not self._publish(heartbeat):
+                return False
+
+    def _after_a_fault(self) -> None:
+        # What failed in an unforeseen way would fail so for ever: let go of it, and of the client.
+        self._counted["publish"] += sum(count for _, count in self._pending)
+        self._pending = []
+        if self.publisher is not None:
+            self.publisher.close(1.0)
+            self.publisher = None
+        self._fall_back()
+
+    def _next_batch(self) -> list[tuple[Message, int]]:
+        calls = self._queue.take(FULL_BATCH, MAX_VALUE_BYTES // 2)
+        return self._encode(calls) if calls else []
+
+    def _encode(self, calls: Sequence[Call]) -> list[tuple[Message, int]]:
+        app = self._identity()
+        try:
+            value = encode_calls(app, calls)
+        except _ENCODING_FAULTS as error:
+            if len(calls) == 1:
+                self._counted["encode"] += 1
+                logger.debug("backwatch: a call could not be encoded (%s)", type(error).__name__)
+                return []
+            value = b""
+        if value and (len(value) <= MAX_VALUE_BYTES or len(calls) == 1):
+            return [(Message(value, app.key.encode()), len(calls))]
+        half = len(calls) // 2
+        return self._encode(calls[:half]) + self._encode(calls[half:])
+
+    def _identity(self) -> App:
+        provider = provider_in_use()
+        if self._app is None or provider is not self._provider:
+            self._app, self._provider = identify(self._settings.app_name), provider
+        return self._app
+
+    def _drops(self) -> dict[str, int]:
+        """Drops of each kind that no delivered heartbeat has told yet."""
+        now = {**self._counted, "queue": self._queue.dropped, "probe": guard.faults}
+        return {kind: count for kind in names.DROP_KINDS if (count := now.get(kind, 0) - self._told[kind]) > 0}
+
+    def _heartbeat_if_due(self) -> dict[str, int] | None:
+        waited = time.monotonic() - self._last_heartbeat
+        dropped = self._drops()
+        due = waited >= self._settings.heartbeat_s
+        loss = bool(dropped) and (waited >= LOSS_REPORT_S or self._stopping)
+        return dropped if due or loss else None
+
+    def _publish(self, heartbeat: dict[str, int] | None) -> bool:
+        messages = [message for message, _ in self._pending]
+        if heartbeat is not None:
+            app = self._identity()
+            messages.append(Message(encode_heartbeat(app, heartbeat), app.key.encode()))
+        publisher = self._connect()
+        if publisher is None:
+            return False
+        try:
+            publisher.publish(names.TOPIC_CALLS, messages, self._time_left())
+        except MessageRefused as error:
+            logger.warning("backwatch: %s; these calls are dropped and counted", error)
+            self._counted["publish"] += sum(count for _, count in self._pending)
+        except StreamUnavailable as error:
+            self._unreachable(error)
+            return False
+        else:
+            self._delivered(heartbeat)
+        self._pending = []
+        return True
+
+    def _delivered(self, heartbeat: dict[str, int] | None) -> None:
+        if self._pause_s:
+            logger.warning("backwatch: the stream is back")
+        self._pause_s = 0.0
+        if heartbeat is not None:
+            self._last_heartbeat = time.monotonic()
+            for kind, count in heartbeat.items():
+                self._told[kind] += count
+
+    def _time_left(self) -> float:
+        return max(0.05, self._deadline - time.monotonic()) if self._stopping else PUBLISH_TIMEOUT_S
+
+    def _connect(self) -> Publisher | None:
+        if self.publisher is None and not self._refused:
+            try:
+                self.publisher = self._open_publisher()
+            except StreamUnavailable as error:
+                self._unreachable(error)
+            except SettingError as error:
+                self._refused = True
+                logger.warning("backwatch: %s; calls are not recorded, the application goes on", error)
+        if self._refused:
+            self._fall_back()
+        return self.publisher
+
+    def _unreachable(self, error: StreamUnavailable) -> None:
+        if not self._pause_s:
+            logger.warning(
+                "backwatch: %s; up to %d calls are kept, the rest is dropped and counted; the application goes on",
+                error, self._settings.queue_records,
+            )  # fmt: skip
+        self._fall_back()
+
+    def _fall_back(self) -> None:
+        self._pause_s = min(max(FIRST_PAUSE_S, 2 * self._pause_s), LONGEST_PAUSE_S)
+        self._next_try = time.monotonic() + self._pause_s
+
+
+def _suppress_instrumentation() -> None:
+    """Tells OpenTelemetry's own instrumentations that what this thread does is not to be traced."""
+    from opentelemetry import context
+    from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
+
+    context.attach(context.set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
