@@ -1,0 +1,57 @@
+# Each target sets up what it needs: Python >= 3.11, make and git are all that must be there beforehand.
+# ARGS="…" is handed on: make demo ARGS=--once, make test ARGS="tests/store -x", make bench NAME=detector_throughput.
+.POSIX:
+.PHONY: help demo up test quick check fmt bench soak lock environment servers clean
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+READY := .tools/environment.stamp
+ROUNDS ?= 20
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+demo: $(READY) ## watch real attacks on loopback being caught
+	@$(BIN)/backwatch demo $(ARGS)
+
+up: $(READY) ## stream, detector, notify and dashboard on this machine, waiting for your app
+	@$(BIN)/backwatch up $(ARGS)
+
+test: $(READY) servers ## every test, against real servers
+	@$(BIN)/pytest $(ARGS)
+
+quick: $(READY) ## the tests that take seconds, with the servers that are there
+	@$(BIN)/pytest -m "not slow" $(ARGS)
+
+check: $(READY) ## format, lint, types, import rules, dependencies
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python tools/audit.py
+
+fmt: $(READY) ## formats, and mends what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY) servers ## one figure against its yardstick: NAME=…
+	@test -n "$(NAME)" || { echo "make bench NAME=…, one of:"; ls bench | sed -n 's/\.py$$//p'; exit 2; }
+	@$(BIN)/python bench/$(NAME).py $(ARGS)
+
+soak: $(READY) servers ## the slow tests, ROUNDS times or until one fails
+	@for round in $$(seq $(ROUNDS)); do echo "round $$round of $(ROUNDS)"; $(BIN)/pytest -q -m slow -x $(ARGS) || exit 1; done
+
+lock: $(READY) ## the newest versions allowed, into requirements.lock
+	@tools/lock.sh
+	@$(MAKE) --no-print-directory environment
+
+environment: $(READY) ## .venv as requirements.lock says
+$(READY): requirements.lock tools/uv.txt tools/environment.sh pyproject.toml $(wildcard */pyproject.toml)
+	@tools/environment.sh
+	@touch $(READY)
+
+servers: ## what the tests need besides Python (as root on Debian)
+	@tools/servers.sh
+
+clean: ## everything that was set up here
+	rm -rf .venv .tools .pytest_cache .ruff_cache .hypothesis .import_linter_cache

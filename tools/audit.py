@@ -1,0 +1,106 @@
+"""Are the locked dependencies consistent, and is any of them known to be vulnerable?
+
+First what needs no network: every distribution is locked with hashes, installed as locked, and what is installed agrees
+with itself. Then the advisories. ``pip-audit`` passes silently where the service knows nothing, as behind a package
+mirror, so a canary with famous advisories is looked up first: where it comes back clean, nothing was audited, and the
+last line says so (with ``BACKWATCH_AUDIT=required`` that is a failure).
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+LOCK = ROOT / "requirements.lock"
+CANARY = "urllib3==1.24.1"
+"""Has had advisories since 2019; never installed, only looked up."""
+PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)(?P<marker>[^\\]*)\\?$")
+
+
+def locked() -> dict[str, str]:
+    """Name to version, as the lock has it; a distribution only for other Pythons or systems is left out.
+
+    Raises:
+        SystemExit: A distribution stands there without hashes.
+    """
+    found: dict[str, str] = {}
+    for block in re.split(r"\n(?=\S)", LOCK.read_text()):
+        head, *rest = block.splitlines()
+        if not head or head.startswith("#"):
+            continue
+        pin = PIN.match(head)
+        if pin is None or not any("--hash=sha256:" in line for line in rest):
+            sys.exit(f"audit: requirements.lock: {head!r} is not a pinned version with hashes")
+        if ";" not in pin["marker"]:
+            found[pin["name"]] = pin["version"]
+    return found
+
+
+def consistent() -> int:
+    """How many distributions were compared.
+
+    Raises:
+        SystemExit: The environment is not what the lock says, or does not agree with itself.
+    """
+    wrong: list[str] = []
+    pins = locked()
+    for name, pinned in pins.items():
+        try:
+            installed = version(name)
+        except PackageNotFoundError:
+            installed = "missing"
+        if installed != pinned:
+            wrong.append(f"{name} is {installed}, locked {pinned}")
+    if wrong:
+        sys.exit("audit: the environment is not what requirements.lock says: " + "; ".join(wrong))
+    done = subprocess.run(
+        [str(ROOT / ".tools/uv/bin/uv"), "pip", "check", "--quiet", "--python", sys.executable], check=False
+    )
+    if done.returncode:
+        sys.exit("audit: installed distributions contradict each other (above)")
+    return len(pins)
+
+
+def advisories(requirements: Path) -> list[dict[str, Any]]:
+    """What ``pip-audit`` says of each distribution; nothing where it could not ask."""
+    command = [sys.executable, "-m", "pip_audit", "--requirement", str(requirements), "--disable-pip", "--no-deps",
+               "--format", "json", "--progress-spinner", "off", "--timeout", "15"]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        return json.loads(done.stdout)["dependencies"]
+    except (ValueError, KeyError):
+        return []
+
+
+def main() -> int:
+    """Exit code 0: nothing wrong was found. What could not be looked up is said."""
+    print(f"audit: {consistent()} distributions are locked with hashes, installed as locked, and agree")
+    with tempfile.TemporaryDirectory() as folder:
+        canary = Path(folder, "canary.txt")
+        canary.write_text(CANARY + "\n")
+        answers = any(one.get("vulns") for one in advisories(canary))
+    if not answers:
+        print(
+            f"audit: NOT AUDITED for known vulnerabilities: no advisory service answered for {CANARY}", file=sys.stderr
+        )
+        return 1 if os.environ.get("BACKWATCH_AUDIT") == "required" else 0
+    told = advisories(LOCK)
+    bad = [
+        f"{one['name']} {one.get('version')}: {', '.join(v['id'] for v in one['vulns'])}"
+        for one in told
+        if one.get("vulns")
+    ]
+    unknown = [one["name"] for one in told if "skip_reason" in one]
+    print(f"audit: {len(told)} distributions looked up, {len(bad)} vulnerable, {len(unknown)} unknown to the service")
+    print("\n".join(bad + [f"unknown: {name}" for name in unknown]))
+    return 1 if bad or unknown or not told else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
