@@ -1,0 +1,74 @@
+"""The events that notify delivers: their ids, and their bodies frozen at the moment they come true."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from backwatch.store import tables
+from backwatch.store.lifecycle import Change
+from backwatch.store.text import from_json
+
+BODY_LIMIT: Final = 20_000
+"""Bytes of a body: what the Standard Webhooks specification asks for."""
+
+
+def event_id(alert_id: str, episode: int, kind: str) -> str:
+    """The webhook-id: the same for the same opening of the same alert, whoever computes it."""
+    return hashlib.sha256(f"{alert_id}\x1e{episode}\x1e{kind}".encode()).hexdigest()[:32]
+
+
+def moment(time_ns: int) -> str:
+    """ISO 8601, UTC, milliseconds.
+
+    >>> moment(1_700_000_000_123_456_789)
+    '2023-11-14T22:13:20.123Z'
+    """
+    whole, rest = divmod(max(0, min(time_ns, 253_402_300_799_000_000_000)), 1_000_000_000)
+    return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1_000_000:03d}Z"
+
+
+def rules_by_name(connection: sa.Connection, names: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+    """Metadata of these rules; a rule that is not known (any more) is absent."""
+    wanted = sorted(set(names))
+    found = dict[str, Mapping[str, Any]]()
+    for start in range(0, len(wanted), 500):
+        query = sa.select(tables.rule).where(tables.rule.c.name.in_(wanted[start : start + 500]))
+        found.update({row["name"]: dict(row) for row in connection.execute(query).mappings()})
+    return found
+
+
+def body(change: Change, alert: Mapping[str, Any], rule: Mapping[str, Any] | None) -> str:
+    """``{"type", "timestamp", "data"}`` of at most 20 kB; whatever is longest is left out first.
+
+    Args:
+        change: What became true.
+        alert: The alert's row as it is after the change.
+        rule: The rule's row, if it is known.
+    """
+    data = {
+        "id": alert["id"], "rule": alert["rule"], "level": alert["level"],
+        "title": rule["title"] if rule else alert["rule"],
+        "app": alert["app"][:500], "resource": alert["resource"][:500], "resource_id": alert["resource_id"],
+        "key": alert["key"][:1000],
+        "episode": change.episode, "count": alert["count"],
+        "first_seen": moment(alert["first_ns"]), "last_seen": moment(alert["last_ns"]),
+        "evidence": from_json(alert["evidence"]),
+        "tags": from_json(rule["tags"]) if rule else [],
+        "remediation": rule["remediation"] if rule else "",
+    }  # fmt: skip
+    return bounded({"type": change.kind, "timestamp": moment(change.time_ns), "data": data})
+
+
+def bounded(payload: dict[str, Any]) -> str:
+    """The payload as ASCII JSON within the limit: evidence, remediation, then tags give way."""
+    for left_out in (None, "evidence", "remediation", "tags", "key", "resource", "app", "title"):
+        if left_out is not None:
+            payload["data"][left_out] = {"left_out": "too long"} if left_out == "evidence" else ""
+        text = json.dumps(payload, sort_keys=True, separators=(",", ":"))
+        if len(text) <= BODY_LIMIT:
+            return text
+    raise AssertionError("a body of ids and numbers alone is always within the limit")

@@ -1,0 +1,85 @@
+"""The life of an alert, as the engine writes it: opened, reopened in a new episode, cleared. Pure; one alert at a time.
+
+People's columns are read here and never written: that a person closed an episode only decides whether the next firing
+belongs to it.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from backwatch.store.commit import Cleared, Occurrence, Raised
+
+OPENED: Final = "alert.opened"
+REOPENED: Final = "alert.reopened"
+CLEARED: Final = "alert.cleared"
+RING: Final = 50
+"""Occurrences kept per alert."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Life:
+    """An alert's engine-written state.
+
+    Attributes:
+        episode: 0 for a row that has never been raised.
+        closed_episode: The last episode that a person closed.
+        new: Occurrences to add, with their number and episode.
+    """
+
+    alert_id: str
+    raised: bool = False
+    episode: int = 0
+    count: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
+    opened_ns: int = 0
+    cleared_ns: int | None = None
+    evidence: str = "{}"
+    closed_episode: int = 0
+    about: Raised | None = None
+    new: list[tuple[int, int, Occurrence]] = field(default_factory=list[tuple[int, int, Occurrence]])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Something that came true of an alert, and of which people are told."""
+
+    kind: str
+    alert_id: str
+    episode: int
+    time_ns: int
+
+
+def apply(life: Life, steps: Iterable[Raised | Cleared]) -> Iterator[Change]:
+    """Applies what the engine found, in its order, and yields what became true of the alert."""
+    for step in steps:
+        change = _raise(life, step) if isinstance(step, Raised) else _clear(life, step)
+        if change is not None:
+            yield change
+
+
+def _raise(life: Life, step: Raised) -> Change | None:
+    opening = not life.raised or life.closed_episode >= life.episode
+    if opening:
+        life.episode += 1
+        life.raised, life.opened_ns, life.cleared_ns = True, step.first_ns, None
+    life.first_ns = step.first_ns if life.count == 0 else min(life.first_ns, step.first_ns)
+    life.last_ns = max(life.last_ns, step.last_ns)
+    life.count += step.count
+    life.about = step
+    newest: Sequence[Occurrence] = step.occurrences[-RING:]
+    start = life.count - len(newest) + 1
+    life.new += [(start + index, life.episode, one) for index, one in enumerate(newest)]
+    del life.new[:-RING]
+    if not opening:
+        return None
+    kind = OPENED if life.episode == 1 else REOPENED
+    return Change(kind=kind, alert_id=life.alert_id, episode=life.episode, time_ns=step.first_ns)
+
+
+def _clear(life: Life, step: Cleared) -> Change | None:
+    if not life.raised:
+        return None
+    life.raised, life.cleared_ns = False, step.time_ns
+    return Change(kind=CLEARED, alert_id=life.alert_id, episode=life.episode, time_ns=step.time_ns)

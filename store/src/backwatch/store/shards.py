@@ -1,0 +1,165 @@
+"""State of a shard: loaded by its owner, and committed with everything that follows from it in one transaction.
+
+The fence comes first and decides: whoever does not hold the number of the last commit changes nothing. After it come
+the delta (or a snapshot that replaces the older deltas), alerts and the events about them, resources, rollups,
+quarantine and counters. Rows are written in the order of their keys, so that two shards never wait for each other in a circle.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import sqlalchemy as sa
+
+from backwatch.store import alerts, tables
+from backwatch.store.commit import Commit, Fenced, Quarantined, Rollup, Seen
+from backwatch.store.connect import writing
+from backwatch.store.text import as_json, clean, whole
+from backwatch.store.upsert import insert, insert_missing, insert_or_add, insert_or_replace
+
+CALLS_TOPIC = "backwatch_calls"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardState:
+    """What the owner of a shard goes on from.
+
+    Attributes:
+        seq: Number of the last commit: the fence for the next one.
+        next_offset: First stream offset that is not covered.
+        snapshot: The whole state at some commit; ``None`` before the first.
+        deltas: Every change since, oldest first. The first may repeat what the snapshot holds.
+    """
+
+    seq: int
+    next_offset: int
+    watermark_ns: int
+    entry_id: int
+    snapshot: bytes | None
+    deltas: list[bytes]
+
+
+def load(connection: sa.Connection, shard: int) -> ShardState:
+    """The shard's state; a shard that was never seen starts at commit 0. Needs a writing connection."""
+    table = tables.shard
+    empty = {"id": shard, "seq": 0, "next_offset": 0, "watermark_ns": 0, "entry_id": 0, "updated_ns": 0}
+    insert_missing(connection, table, [empty])
+    # Locked, so that the row, the snapshot and the deltas are of one commit.
+    row = connection.execute(sa.select(table).where(table.c.id == shard).with_for_update()).one()
+    saved = connection.execute(
+        sa.select(tables.shard_snapshot).where(tables.shard_snapshot.c.shard == shard)
+    ).one_or_none()
+    delta = tables.shard_delta
+    after = saved.seq if saved is not None else 0
+    blobs = connection.scalars(
+        sa.select(delta.c.blob).where(delta.c.shard == shard, delta.c.seq >= after).order_by(delta.c.seq)
+    )
+    return ShardState(
+        seq=row.seq, next_offset=row.next_offset, watermark_ns=row.watermark_ns, entry_id=row.entry_id,
+        snapshot=None if saved is None else bytes(saved.blob), deltas=[bytes(blob) for blob in blobs],
+    )  # fmt: skip
+
+
+def commit(engine: sa.Engine, one: Commit, *, now_ns: int) -> None:
+    """Writes the commit, whole or not at all.
+
+    Args:
+        engine: The store.
+        one: What became true since the last commit.
+        now_ns: Wall time, for people: when the shard last moved. Nothing is decided by it.
+
+    Raises:
+        Fenced: Another owner has committed for this shard.
+        StoreUnavailable, StoreFull: The database is away or its disk is full; the commit can be tried again as it is.
+    """
+    with writing(engine) as connection:
+        _fence(connection, one, now_ns)
+        _state(connection, one)
+        alerts.apply(connection, one.rounds, now_ns)
+        _resources(connection, one.seen)
+        _rollups(connection, one.rollups)
+        keep(connection, one.quarantined, now_ns=now_ns)
+        _count(connection, one)
+
+
+def _fence(connection: sa.Connection, one: Commit, now_ns: int) -> None:
+    table = tables.shard
+    moved = connection.execute(
+        sa.update(table).where(table.c.id == one.shard, table.c.seq == one.seq).values(
+            seq=one.seq + 1, next_offset=one.next_offset, watermark_ns=whole(one.watermark_ns),
+            entry_id=one.entry_id, updated_ns=now_ns,
+        )
+    )  # fmt: skip
+    if moved.rowcount != 1:
+        raise Fenced(f"shard {one.shard} is no longer at commit {one.seq}: another owner has moved on")
+
+
+def _state(connection: sa.Connection, one: Commit) -> None:
+    delta = tables.shard_delta
+    if one.snapshot is not None:
+        connection.execute(sa.delete(delta).where(delta.c.shard == one.shard))
+        row = {"shard": one.shard, "seq": one.seq + 1, "blob": one.snapshot}
+        insert_or_replace(connection, tables.shard_snapshot, [row])
+    if one.delta:
+        connection.execute(sa.insert(delta), [{"shard": one.shard, "seq": one.seq + 1, "blob": one.delta}])
+
+
+def _resources(connection: sa.Connection, seen: Sequence[Seen]) -> None:
+    table = tables.resource
+    rows = [
+        {
+            "id": one.resource_id, "app": clean(one.app), "system": clean(one.system), "endpoint": clean(one.endpoint),
+            "namespace": clean(one.namespace), "first_ns": whole(one.first_ns), "last_ns": whole(one.last_ns),
+            "calls": whole(one.calls), "errors": whole(one.errors), "facts": as_json(one.facts),
+        }
+        for one in sorted(seen, key=lambda one: (one.resource_id, one.last_ns))
+    ]  # fmt: skip
+    if not rows:
+        return
+    statement = insert(connection, table)
+    new = statement.excluded
+    newer = new.last_ns >= table.c.last_ns
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[table.c.id],
+            set_={
+                "first_ns": sa.case((new.first_ns < table.c.first_ns, new.first_ns), else_=table.c.first_ns),
+                "last_ns": sa.case((newer, new.last_ns), else_=table.c.last_ns),
+                "facts": sa.case((newer & (new.facts != "{}"), new.facts), else_=table.c.facts),
+                "calls": table.c.calls + new.calls,
+                "errors": table.c.errors + new.errors,
+            },
+        ),
+        rows,
+    )
+
+
+def _rollups(connection: sa.Connection, rollups: Sequence[Rollup]) -> None:
+    rows = [
+        {name: whole(value) if isinstance(value, int) else value for name, value in asdict(one).items()}
+        for one in sorted(rollups, key=lambda one: (one.resource_id, one.end_ns))
+    ]
+    sums = [column.name for column in tables.rollup.columns if not column.primary_key]
+    insert_or_add(connection, tables.rollup, rows, *sums)
+
+
+def keep(connection: sa.Connection, records: Sequence[Quarantined], *, now_ns: int, topic: str = CALLS_TOPIC) -> None:
+    """Keeps records that cannot be read, bytes and all; the same record twice is kept once."""
+    rows = [
+        {
+            "topic": topic, "partition_id": one.partition, "record_offset": one.offset,
+            "reason": clean(one.reason, 500), "value": one.value,
+            "appended_ns": whole(one.appended_ns), "kept_ns": now_ns,
+        }
+        for one in sorted(records, key=lambda one: (one.partition, one.offset))
+    ]  # fmt: skip
+    insert_missing(connection, tables.quarantine, rows)
+
+
+def _count(connection: sa.Connection, one: Commit) -> None:
+    rows = [
+        {"shard": one.shard, "kind": kind, "name": clean(name, 200), "value": whole(value)}
+        for kind, values in (("counter", one.counters), ("loss", one.losses))
+        for name, value in sorted(values.items())
+        if value
+    ]
+    insert_or_add(connection, tables.counter, rows, "value")

@@ -1,0 +1,188 @@
+"""Every table of the store, as SQLAlchemy Core. The migrations make them; a test holds the two against each other.
+
+Times are ``…_ns``: nanoseconds since the epoch, UTC. JSON is kept as text, written sorted and in ASCII, so that the
+same commit gives the same bytes on every engine. What the engine writes of an alert and what people write of it are
+different columns: neither ever writes the other's, and the state that is shown is derived from both.
+"""
+
+from typing import Final
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+FOREVER: Final = 2**63 - 1
+"""``until_ns`` of what a person said without an end."""
+
+
+def _big(name: str, *, nullable: bool = False) -> "sa.Column[int]":
+    return sa.Column(name, sa.BigInteger, nullable=nullable)
+
+
+def _text(name: str, *, nullable: bool = False) -> "sa.Column[str]":
+    return sa.Column(name, sa.Text, nullable=nullable)
+
+
+def _id(name: str, length: int = 64) -> "sa.Column[str]":
+    return sa.Column(name, sa.String(length), primary_key=True)
+
+
+meta = sa.Table("meta", metadata, _text("name"), sa.Column("value", sa.LargeBinary, nullable=False),
+                sa.PrimaryKeyConstraint("name"))  # fmt: skip
+
+shard = sa.Table(
+    "shard", metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    _big("seq"), _big("next_offset"), _big("watermark_ns"), _big("entry_id"),
+    _big("updated_ns"),
+)  # fmt: skip
+"""One row per partition of the stream. ``seq`` is the fence; ``updated_ns`` is wall time, for people only."""
+
+shard_snapshot = sa.Table(
+    "shard_snapshot", metadata,
+    sa.Column("shard", sa.Integer, sa.ForeignKey("shard.id"), primary_key=True, autoincrement=False),
+    _big("seq"), sa.Column("blob", sa.LargeBinary, nullable=False),
+)  # fmt: skip
+
+shard_delta = sa.Table(
+    "shard_delta", metadata,
+    sa.Column("shard", sa.Integer, sa.ForeignKey("shard.id"), primary_key=True, autoincrement=False),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("blob", sa.LargeBinary, nullable=False),
+)  # fmt: skip
+
+counter = sa.Table(
+    "counter", metadata,
+    sa.Column("shard", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String(8), primary_key=True),
+    sa.Column("name", sa.String(200), primary_key=True),
+    _big("value"),
+)  # fmt: skip
+"""``kind`` is ``loss`` or ``counter``."""
+
+entry_number = sa.Table(
+    "entry_number", metadata, sa.Column("id", sa.Integer, primary_key=True, autoincrement=False), _big("last"),
+)  # fmt: skip
+"""One row, locked by whoever appends: so numbers are gapless and become visible in their order."""
+
+entry = sa.Table(
+    "entry", metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String(16), nullable=False), _text("body"), _big("at_ns"), _text("by"),
+)  # fmt: skip
+
+alert = sa.Table(
+    "alert", metadata,
+    _id("id"), _text("rule"), sa.Column("level", sa.String(16), nullable=False),
+    sa.Column("level_rank", sa.SmallInteger, nullable=False),
+    sa.Column("resource_id", sa.String(64), nullable=False), _text("app"), _text("resource"), _text("key"),
+    # the engine's
+    sa.Column("raised", sa.Boolean, nullable=False), sa.Column("episode", sa.Integer, nullable=False),
+    _big("count"), _big("first_ns"), _big("last_ns"), _big("opened_ns"), _big("cleared_ns", nullable=True),
+    _text("evidence"),
+    # people's
+    sa.Column("acknowledged_episode", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("closed_episode", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("muted_until_ns", sa.BigInteger, nullable=False, server_default="0"),
+)  # fmt: skip
+"""One row per rule and key. ``count`` and ``first_ns`` are of all episodes, ``opened_ns`` and ``cleared_ns`` of the
+last;
+a person's acknowledgement or closing holds for the episode that it names: a new opening voids it without a write."""
+
+occurrence = sa.Table(
+    "occurrence", metadata,
+    sa.Column("alert_id", sa.String(64), sa.ForeignKey("alert.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("episode", sa.Integer, nullable=False), _big("time_ns"),
+    sa.Column("trace_id", sa.String(32), nullable=False), sa.Column("span_id", sa.String(16), nullable=False),
+    _text("evidence"),
+)  # fmt: skip
+"""A ring: the newest 50 of an alert. ``number`` counts up to the alert's ``count``."""
+
+episode = sa.Table(
+    "episode", metadata,
+    sa.Column("alert_id", sa.String(64), sa.ForeignKey("alert.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    _big("opened_ns"), _big("cleared_ns", nullable=True),
+)  # fmt: skip
+
+decision = sa.Table(
+    "decision", metadata,
+    sa.Column("entry_id", sa.BigInteger, sa.ForeignKey("entry.id"), primary_key=True, autoincrement=False),
+    sa.Column("alert_id", sa.String(64), nullable=False), sa.Column("episode", sa.Integer, nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False), _text("by"), _text("why"), _big("until_ns"), _big("at_ns"),
+)  # fmt: skip
+"""The audit: only ever added to, and kept when its alert goes."""
+
+event = sa.Table(
+    "event", metadata,
+    _id("id", 32), sa.Column("alert_id", sa.String(64), nullable=False),
+    sa.Column("episode", sa.Integer, nullable=False), sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("level_rank", sa.SmallInteger, nullable=False),
+    _text("body"), _big("created_ns"), _big("routed_ns", nullable=True),
+)  # fmt: skip
+"""What notify delivers. ``id`` is the webhook-id; ``body`` is frozen when the event comes true."""
+
+endpoint = sa.Table(
+    "endpoint", metadata,
+    _id("name", 200), _big("since_ns"), _big("paused_until_ns"), _big("disabled_ns", nullable=True), _text("reason"),
+)  # fmt: skip
+"""Where notify delivers to. Events older than ``since_ns`` are not for it; what answered 410 is disabled."""
+
+delivery = sa.Table(
+    "delivery", metadata,
+    sa.Column("event_id", sa.String(32), sa.ForeignKey("event.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("endpoint", sa.String(200), sa.ForeignKey("endpoint.name"), primary_key=True),
+    sa.Column("state", sa.String(12), nullable=False), sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False), _big("created_ns"), _big("first_try_ns", nullable=True),
+    _big("next_ns"), _big("locked_until_ns"), _big("done_ns", nullable=True), _text("outcome"),
+)  # fmt: skip
+"""``state``: pending, delivered, rejected (the receiver will never take it), expired (given up), muted."""
+
+resource = sa.Table(
+    "resource", metadata,
+    _id("id"), _text("app"), _text("system"), _text("endpoint"), _text("namespace"),
+    _big("first_ns"), _big("last_ns"), _big("calls"), _big("errors"), _text("facts"),
+)  # fmt: skip
+
+rollup = sa.Table(
+    "rollup", metadata,
+    _id("resource_id"), sa.Column("end_ns", sa.BigInteger, primary_key=True, autoincrement=False),
+    *(_big(name) for name in ("calls", "errors", "suspects", "bytes_sent", "bytes_received", "rows_returned",
+                              "rows_affected", "duration_ns", "new_statements")),
+)  # fmt: skip
+
+quarantine = sa.Table(
+    "quarantine", metadata,
+    _id("topic", 249), sa.Column("partition_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("record_offset", sa.BigInteger, primary_key=True, autoincrement=False),
+    _text("reason"), sa.Column("value", sa.LargeBinary, nullable=False), _big("appended_ns"), _big("kept_ns"),
+)  # fmt: skip
+
+rule = sa.Table(
+    "rule", metadata,
+    _id("name", 200), _text("title"), sa.Column("level", sa.String(16), nullable=False), _text("tags"),
+    _text("description"), _text("blind_spots"), _text("remediation"), _text("falsepositives"), _text("references"),
+)  # fmt: skip
+"""The detector's rules, written at its start; ``tags``, ``falsepositives`` and ``references`` are JSON lists."""
+
+model = sa.Table(
+    "model", metadata, _id("sha256"), sa.Column("blob", sa.LargeBinary, nullable=False), _big("created_ns"),
+)  # fmt: skip
+
+sa.Index(None, alert.c.last_ns, alert.c.id)
+sa.Index(None, alert.c.resource_id)
+sa.Index(None, alert.c.raised)
+sa.Index(None, occurrence.c.time_ns)
+sa.Index(None, episode.c.opened_ns)
+sa.Index(None, decision.c.alert_id)
+sa.Index(None, event.c.routed_ns, event.c.created_ns)
+sa.Index(None, event.c.alert_id)
+sa.Index(None, delivery.c.endpoint, delivery.c.state, delivery.c.next_ns)
+sa.Index(None, rollup.c.end_ns)
