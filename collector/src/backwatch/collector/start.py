@@ -1,7 +1,7 @@
 """How watching begins: :func:`start` inside the app's process, :func:`run_command` for the command that starts the app.
 
 ``start`` is the entry point ``opentelemetry_pre_instrument``, so plain ``opentelemetry-instrument python app.py`` calls
-it too. A driver is wrapped when the app imports it, never imported by us. No tracer provider, no ``OTEL_*`` name is set.
+it too. A driver is wrapped when the app imports it, never imported by us. No tracer provider or ``OTEL_*`` name is set.
 """
 
 import logging

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from backwatch.collector.settings import SettingError, StreamSettings, default_stream_url, without_secrets
 
 
-class StreamUnavailable(ConnectionError):  # noqa: N818  a state of the stream, nobody's error
+class StreamUnavailable(ConnectionError):
     """The stream does not answer. The message names the address, never a secret."""
 
 
-class MessageRefused(ValueError):  # noqa: N818  the stream's answer
+class MessageRefused(ValueError):
     """The stream will never take one of these values: it is too large. Another try is of no use."""
 
 

@@ -1,131 +1,29 @@
 """The embedded stream: one SQLite file in WAL mode, for one machine. One partition, numbered 0.
 
-Every writer begins with ``BEGIN IMMEDIATE``: a read that turns into a write fails at once with "database is locked",
-whatever the timeout. Records below every group's progress are pruned, and past ``RETENTION_BYTES`` the oldest ones, so
-that an app whose stream nobody reads does not fill its disk; a reader sees that as a gap.
+Records below every group's progress are pruned, and past ``RETENTION_BYTES`` the oldest ones, so that an
+app whose stream nobody reads does not fill its disk; a reader sees that as a gap.
 """
 
-import os
 import sqlite3
 import time
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
-from backwatch.collector.settings import SettingError, without_secrets
 from backwatch.collector.stream import Consumer, Message, Publisher, Record, Relay, StreamUnavailable
+from backwatch.collector.stream.sqlite_file import BUSY_TIMEOUT_S, StreamFile
 
 RETENTION_BYTES: Final = 2_000_000_000
 """Of values in one topic; then the oldest tenth is dropped."""
 POLL_RECORDS: Final = 1000
 POLL_BYTES: Final = 16_000_000
 POLL_PAUSE_S: Final = 0.05
-BUSY_TIMEOUT_S: Final = 5.0
 PARTITION: Final = 0
-
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS record (
-    topic TEXT NOT NULL, offset INTEGER NOT NULL, key BLOB, value BLOB NOT NULL,
-    appended_ns INTEGER NOT NULL, backfill INTEGER NOT NULL,
-    UNIQUE (topic, offset)
-);
-CREATE TABLE IF NOT EXISTS progress (
-    topic TEXT NOT NULL, "group" TEXT NOT NULL, offset INTEGER NOT NULL,
-    PRIMARY KEY (topic, "group")
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS topic (
-    name TEXT PRIMARY KEY, next_offset INTEGER NOT NULL, bytes INTEGER NOT NULL
-) WITHOUT ROWID;
-"""
-_FULL: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
-
-
-def path_of(url: str) -> Path:
-    """The file that ``sqlite:///path`` names; absolute with four slashes.
-
-    Raises:
-        SettingError: It names none.
-    """
-    path = unquote(urlsplit(url).path)
-    if not url.startswith("sqlite:///") or len(path) < 2:
-        raise SettingError(f"BACKWATCH_STREAM_URL={without_secrets(url)!r}: must be sqlite:///path")
-    return Path(path if not path.startswith("//") else path[1:])
-
-
-class _File:
-    """One process's connection to the stream's file. A connection does not survive a fork: the child opens its own."""
-
-    def __init__(self, url: str) -> None:
-        self.path = path_of(url)
-        self._pid = 0
-        self._connection: sqlite3.Connection | None = None
-        self._abandoned: list[sqlite3.Connection] = []
-        with self.errors():
-            self.connection()
-
-    def connection(self) -> sqlite3.Connection:
-        """The connection of this process, opened where there is none."""
-        if self._connection is None or self._pid != os.getpid():
-            if self._connection is not None:
-                self._abandoned.append(self._connection)  # the parent's: closing it here could harm its locks
-            self._connection = self._open()
-            self._pid = os.getpid()
-        return self._connection
-
-    def _open(self) -> sqlite3.Connection:
-        if not self.path.parent.exists():
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # SQLite gives its side files the mode of this one.
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.executescript(_SCHEMA)
-        return connection
-
-    @contextmanager
-    def transaction(self) -> Generator[sqlite3.Connection]:
-        """A write transaction; undone if anything inside fails."""
-        with self.errors():
-            connection = self.connection()
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def errors(self) -> Generator[None]:
-        """Turns SQLite's and the system's errors into one clear line."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            hint = "; is the disk full?" if code in _FULL else ""
-            raise StreamUnavailable(f"BACKWATCH_STREAM_URL='sqlite:///{self.path}': {error}{hint}") from None
-        except OSError as error:
-            if isinstance(error, StreamUnavailable):
-                raise
-            raise StreamUnavailable(f"BACKWATCH_STREAM_URL='sqlite:///{self.path}': {error.strerror}") from None
-
-    def close(self) -> None:
-        """Closes this process's connection."""
-        if self._connection is not None and self._pid == os.getpid():
-            with suppress(sqlite3.Error):
-                self._connection.close()
-        elif self._connection is not None:
-            self._abandoned.append(self._connection)
-        self._connection = None
 
 
 def create(url: str) -> None:
     """Makes the file and its tables where they are missing."""
-    _File(url).close()
+    StreamFile(url).close()
 
 
 def _append(connection: sqlite3.Connection, topic: str, messages: Sequence[Message]) -> None:
@@ -175,7 +73,7 @@ def _read(connection: sqlite3.Connection, topic: str, offset: int) -> list[Recor
     return records
 
 
-def _poll(file: _File, topic: str, offset: int, timeout_s: float) -> list[Record]:
+def _poll(file: StreamFile, topic: str, offset: int, timeout_s: float) -> list[Record]:
     deadline = time.monotonic() + timeout_s
     while True:
         with file.errors():
@@ -190,7 +88,7 @@ class SqlitePublisher(Publisher):
     """Appends to the file."""
 
     def __init__(self, url: str) -> None:
-        self._file = _File(url)
+        self._file = StreamFile(url)
 
     def publish(self, topic: str, messages: Sequence[Message], timeout_s: float) -> None:
         """Appends all in one transaction; see :class:`~backwatch.collector.stream.Publisher`."""
@@ -207,7 +105,7 @@ class SqliteConsumer(Consumer):
     """Reads the file. Any number of members may read; the store's fence decides among owners of a shard."""
 
     def __init__(self, url: str, topic: str, group: str) -> None:
-        self._file = _File(url)
+        self._file = StreamFile(url)
         self._topic = topic
         self._group = group
         with self._file.errors():
@@ -257,7 +155,7 @@ class SqliteRelay(Relay):
     """Moves records from one topic to another in the same file: outputs and progress are one transaction."""
 
     def __init__(self, url: str, source: str, target: str, group: str) -> None:
-        self._file = _File(url)
+        self._file = StreamFile(url)
         self._source = source
         self._target = target
         self._group = group

@@ -1,0 +1,157 @@
+"""The clients of ``kafka-python`` as this project uses them: options, one-line errors, records.
+
+What is known of the client and worked around here: its producer has no memory bound and may block for a minute, so
+each has one owner thread, short timeouts, and is thrown away when a batch fails; it dies in a fork; its rebalance
+listeners run on its I/O thread, so ours only notes what happened; its limits on fetched bytes count compressed ones, and
+batches are unpacked without a cap, so a hostile one can still cost memory before its records are cut here.
+"""
+
+import atexit
+import contextlib
+import weakref
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, Final
+
+import kafka.codec
+from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer
+from kafka import errors as kafka_errors
+from kafka.structs import OffsetAndMetadata
+
+from backwatch.collector import names
+from backwatch.collector.settings import StreamSettings, without_secrets
+from backwatch.collector.stream import Message, MessageRefused, Record, StreamUnavailable
+from backwatch.collector.stream.kafka_address import client_options
+
+MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
+"""A longer value is cut to this length; it then cannot be read, and is kept aside as such."""
+POLL_RECORDS: Final = 5000
+_REFUSED: Final = (kafka_errors.MessageSizeTooLargeError, getattr(kafka_errors, "RecordListTooLargeError", ValueError))
+
+own_clients: "weakref.WeakSet[Any]" = weakref.WeakSet()
+"""Clients that are ours: a probe of Kafka leaves them alone, whatever thread they run on."""
+
+
+def options(kind: Any, url: str, settings: StreamSettings, **wanted: Any) -> dict[str, Any]:
+    """What this version of the client knows of what we want."""
+    known: dict[str, Any] = kind.DEFAULT_CONFIG
+    short = {
+        "bootstrap_timeout_ms": 3000, "api_version_auto_timeout_ms": 3000, "reconnect_backoff_max_ms": 1000,
+        "request_timeout_ms": 10_000, "max_block_ms": 5000, "metrics_enabled": False,
+    }  # fmt: skip
+    return {key: value for key, value in {**short, **wanted}.items() if key in known} | client_options(url, settings)
+
+
+@contextlib.contextmanager
+def errors(url: str) -> Generator[None]:
+    """Turns the client's errors into one clear line."""
+    try:
+        yield
+    except _REFUSED as error:
+        raise MessageRefused(f"BACKWATCH_STREAM_URL={without_secrets(url)!r}: {type(error).__name__}") from None
+    except (kafka_errors.KafkaError, OSError) as error:
+        raise _unavailable(url, error) from None
+
+
+def _unavailable(url: str, error: BaseException) -> StreamUnavailable:
+    detail = "" if isinstance(error, OSError) else f": {str(error)[:200]}"
+    return StreamUnavailable(f"BACKWATCH_STREAM_URL={without_secrets(url)!r}: {type(error).__name__}{detail}")
+
+
+def producer(url: str, settings: StreamSettings, **wanted: Any) -> Any:
+    """A producer of ours, connected.
+
+    Raises:
+        StreamUnavailable: No broker answers.
+    """
+    compression = "zstd" if kafka.codec.has_zstd() else "lz4" if kafka.codec.has_lz4() else "gzip"
+    with errors(url):
+        producer = KafkaProducer(**options(
+            KafkaProducer, url, settings, acks="all", compression_type=compression, linger_ms=0,
+            delivery_timeout_ms=12_000, **wanted,
+        ))  # fmt: skip
+    own_clients.add(producer)
+    # Its own exit handler would run before ours, and close it under our last batch.
+    cleanup = getattr(producer, "_cleanup", None)
+    if cleanup is not None:
+        atexit.unregister(cleanup)
+    return producer
+
+
+def _innermost(function: Any) -> Callable[..., Any]:
+    """The client's own ``send``: instrumentations that wrap it do not ask whether they are suppressed."""
+    while (inner := getattr(function, "__wrapped__", None)) is not None:
+        function = inner
+    return function
+
+
+def send(producer: Any, topic: str, message: Message) -> Any:
+    """Hands one message to the producer; gives its future."""
+    headers: list[tuple[str, bytes]] = []
+    if message.appended_ns:
+        headers.append((names.HEADER_APPENDED, str(message.appended_ns).encode()))
+    if message.backfill:
+        headers.append((names.HEADER_BACKFILL, b"1"))
+    return _innermost(KafkaProducer.__dict__["send"])(producer, topic, message.value, message.key, headers)
+
+
+def throw_away(producer: Any, timeout_s: float) -> None:
+    """Closes it if it lets itself be closed in time, and stops its thread in any case."""
+    try:
+        producer.close(timeout=timeout_s)
+    except (kafka_errors.KafkaError, OSError, ValueError, RuntimeError):
+        sender = getattr(producer, "_sender", None)
+        if sender is not None:
+            sender.force_close()
+
+
+class Listener:
+    """Notes rebalances for the thread that polls; called on the client's I/O thread, where nothing else may happen."""
+
+    def __init__(self) -> None:
+        self.events: deque[tuple[bool, list[Any]]] = deque(maxlen=1000)
+
+    def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+        """Partitions that are newly here."""
+        self.events.append((True, list(assigned)))
+
+    def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
+        """Partitions that go elsewhere."""
+        self.events.append((False, list(revoked)))
+
+
+def _listener() -> Any:
+    return type("_Registered", (Listener, ConsumerRebalanceListener), {})()
+
+
+def consumer(url: str, settings: StreamSettings, topic: str, group: str) -> tuple[Any, Any]:
+    """A member of the group, subscribed, and the listener that notes its rebalances."""
+    with errors(url):
+        consumer = KafkaConsumer(**options(
+            KafkaConsumer, url, settings, group_id=group, enable_auto_commit=False, auto_offset_reset="earliest",
+            isolation_level="read_committed", max_poll_records=POLL_RECORDS, fetch_max_bytes=32 * 1024 * 1024,
+            max_partition_fetch_bytes=4 * 1024 * 1024, receive_message_max_bytes=100_000_000, fetch_max_wait_ms=200,
+            session_timeout_ms=10_000, heartbeat_interval_ms=3000, request_timeout_ms=30_000,
+        ))  # fmt: skip
+        own_clients.add(consumer)
+        listener = _listener()
+        consumer.subscribe([topic], listener=listener)
+    return consumer, listener
+
+
+def record(raw: Any) -> Record:
+    """What was read, with its first append time."""
+    appended_ns = raw.timestamp * 1_000_000
+    backfill = False
+    for name, value in raw.headers:
+        if name == names.HEADER_BACKFILL:
+            backfill = value == b"1"
+        elif name == names.HEADER_APPENDED and value is not None and value.isdigit() and len(value) <= 19:
+            # Nothing was appended first later than it was appended here.
+            appended_ns = min(appended_ns, int(value))
+    return Record(raw.partition, raw.offset, appended_ns, (raw.value or b"")[:MAX_RECORD_BYTES], raw.key, backfill)
+
+
+def position(offset: int) -> Any:
+    """An offset as the client commits it."""
+    return OffsetAndMetadata(offset, "", -1)
