@@ -85,8 +85,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     missing = config.stash.get(SKIPPED, None)
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if missing and isinstance(reporter, pytest.TerminalReporter):
-        why = "; ".join(f"{count} for want of {reason}" for reason, count in sorted(missing.items()))
-        reporter.write_line(f"{missing.total()} tests were skipped that need a real server: {why}", yellow=True)
+        why = "; ".join(f"{count} because of {reason}" for reason, count in sorted(missing.items()))
+        reporter.write_line(f"skipped for want of a real server: {missing.total()}: {why}", yellow=True)
 
 
 # --- our own faults ---
