@@ -35,7 +35,7 @@ def test_a_named_server_takes_the_place_of_a_missing_one(tmp_path: Path) -> None
     probe = tmp_path / "test_probe.py"
     probe.write_text("def test_it(redis_server):\n    assert (redis_server.host, redis_server.port) == ('::1', 7)\n")
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "tests.conftest", f"--rootdir={ROOT}", str(probe)],
+        [sys.executable, "-m", "pytest", "-p", "tests.conftest", f"--rootdir={ROOT}", str(probe)],
         cwd=ROOT, capture_output=True, text=True, timeout=60,
         env={**os.environ, "BACKWATCH_TEST_REDIS_URL": "redis://[::1]:7/0"},
     )  # fmt: skip
