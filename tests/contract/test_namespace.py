@@ -1,0 +1,166 @@
+"""What the layout promises: one namespace, one direction, light parts stay light, no machine in the tree."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MEMBERS = ("collector", "store", "detector", "notify", "dashboard", "attack")
+MAY_DEPEND_ON = {
+    "collector": set[str](),
+    "store": {"collector"},
+    "detector": {"collector", "store"},
+    "notify": {"collector", "store"},
+    "dashboard": {"collector", "store"},
+    "attack": {"collector", "store", "detector", "notify", "dashboard"},
+}
+DRIVERS = {"psycopg", "psycopg2", "pymysql", "redis", "requests", "urllib3"}
+"""What the collector wraps where the app has it, and must never bring along."""
+HEAVY = {"numba", "numpy", "sklearn", "sqlalchemy", "streamlit", "pandas", "pyarrow", "sigma"}
+LINES = 400
+
+every_member = pytest.mark.parametrize("member", MEMBERS)
+
+
+@cache
+def tracked() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def source(member: str) -> Path:
+    return ROOT / member / "src" / "backwatch" / member
+
+
+def project(member: str) -> dict[str, Any]:
+    return tomllib.loads((ROOT / member / "pyproject.toml").read_text())["project"]
+
+
+def dependencies(member: str) -> set[str]:
+    """Distribution names, in lower case with hyphens, without versions and extras."""
+    cut = (
+        text.split(";")[0].split("[")[0].split(">")[0].split("=")[0].split("<")[0]
+        for text in project(member)["dependencies"]
+    )
+    return {name.strip().lower().replace("_", "-") for name in cut}
+
+
+def modules(member: str, *, but: tuple[str, ...] = ()) -> list[str]:
+    """Importable names of a member's modules, without those whose path has one of ``but`` in it."""
+    found: list[str] = []
+    for path in sorted(source(member).rglob("*.py")):
+        parts = path.relative_to(ROOT / member / "src").with_suffix("").parts
+        if not set(but) & set(parts):
+            found.append(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+    return found
+
+
+def loaded_by(names: list[str]) -> set[str]:
+    """Top-level modules in a fresh interpreter after these imports."""
+    script = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)\nprint(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", script, *names], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    return {name.partition(".")[0] for name in run.stdout.split()}
+
+
+def imported(member: str) -> dict[str, str]:
+    """Top-level modules that a member's source imports, with one file that does."""
+    found: dict[str, str] = {}
+    for path in source(member).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found.update({name.name.partition(".")[0]: str(path) for name in node.names})
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found[node.module.partition(".")[0]] = str(path)
+    return found
+
+
+def test_nobody_owns_the_namespace() -> None:
+    assert list(ROOT.glob("*/src/backwatch/__init__.py")) == []
+
+
+@every_member
+def test_a_parts_init_is_a_docstring_and_it_is_typed(member: str) -> None:
+    body = ast.parse((source(member) / "__init__.py").read_text()).body
+    assert len(body) == 1
+    assert isinstance(body[0], ast.Expr)
+    assert isinstance(body[0].value, ast.Constant)
+    assert (source(member) / "py.typed").is_file()
+
+
+@every_member
+def test_members_depend_in_one_direction(member: str) -> None:
+    of_ours = {name.removeprefix("backwatch-") for name in dependencies(member) if name.startswith("backwatch-")}
+    assert of_ours <= MAY_DEPEND_ON[member]
+
+
+@every_member
+def test_what_a_member_imports_it_or_a_member_below_it_declares(member: str) -> None:
+    declared = dependencies(member).union(*(dependencies(below) for below in MAY_DEPEND_ON[member]))
+    owners = packages_distributions()
+    undeclared: list[str] = []
+    for name, path in imported(member).items():
+        if name in sys.stdlib_module_names or name == "backwatch" or (member == "collector" and name in DRIVERS):
+            continue
+        if not {owner.lower().replace("_", "-") for owner in owners.get(name, [])} & declared:
+            undeclared.append(f"{name} in {path}")
+    assert undeclared == []
+
+
+def test_the_collector_brings_no_driver_along() -> None:
+    assert not dependencies("collector") & (DRIVERS | HEAVY)
+
+
+def test_names_and_statements_need_the_standard_library_only() -> None:
+    names = ["backwatch.collector.names", *(one for one in modules("collector") if ".statements" in one)]
+    assert not loaded_by(names) & {*HEAVY, "opentelemetry", "click", "wrapt", "kafka", "zstandard"}
+
+
+def test_the_collector_loads_nothing_heavy_into_the_app() -> None:
+    assert not loaded_by(modules("collector", but=("probes",))) & HEAVY
+
+
+def test_store_and_notify_run_without_numba() -> None:
+    assert not loaded_by([*modules("store", but=("migrations",)), *modules("notify")]) & {"numba", "numpy", "sklearn"}
+
+
+def test_the_dashboards_command_runs_without_numba() -> None:
+    assert "numba" not in loaded_by(modules("dashboard", but=("pages", "app")))
+
+
+def test_no_file_of_the_tree_names_a_machines_path_or_a_package_host() -> None:
+    hosts = [".".join(parts) for parts in (
+        ("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("npmjs", "com"), ("repo1", "maven"),
+        ("repo", "maven"), ("deb", "debian"), ("proxy", "golang"), ("crates", "io"), ("rubygems", "org"),
+    )]  # fmt: skip
+    forbidden = [text.encode() for text in (*hosts, "/" + "work/", "/" + "root/", "/" + "home/runner")]
+    found = [
+        f"{path.relative_to(ROOT)}: {text.decode()}"
+        for path in tracked()
+        for text in forbidden
+        if text in path.read_bytes()
+    ]
+    assert found == []
+
+
+def test_the_lock_has_hashes_for_everything_and_names_no_host() -> None:
+    text = (ROOT / "requirements.lock").read_text()
+    blocks = [block for block in text.split("\n") if block and not block.startswith(("#", " "))]
+    assert len(blocks) > 50
+    assert [line for line in blocks if "==" not in line or not line.endswith("\\")] == []
+    assert "://" not in text
+    assert [line for line in text.splitlines() if line.startswith("-")] == []
+
+
+def test_a_file_is_one_idea() -> None:
+    sizes = {
+        str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in tracked() if path.suffix == ".py"
+    }
+    assert {name: lines for name, lines in sizes.items() if lines > LINES} == {}
