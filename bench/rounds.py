@@ -1,0 +1,43 @@
+"""Fair figures on a noisy machine: CPU time, alternated rounds, medians; and one line that says what it ran on."""
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+
+def cpu_s(work: Callable[[], object]) -> float:
+    """CPU seconds of this process, all threads."""
+    begun = time.process_time()
+    work()
+    return time.process_time() - begun
+
+
+def alternated(variants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """CPU seconds of each variant in each round; the order turns from round to round, and a first round is thrown away."""
+    found: dict[str, list[float]] = {name: [] for name in variants}
+    order = list(variants)
+    for number in range(rounds + 1):
+        for name in order[number % len(order) :] + order[: number % len(order)]:
+            spent = cpu_s(variants[name])
+            if number:
+                found[name].append(spent)
+    return found
+
+
+def ratio(above: list[float], below: list[float]) -> float:
+    """Median of the rounds' ratios: what is paired in time is compared."""
+    return statistics.median(a / b for a, b in zip(above, below, strict=True))
+
+
+def machine(*packages: str) -> str:
+    """What this ran on."""
+    model = next(
+        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.machine(),
+    )
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}"
