@@ -8,17 +8,24 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import ExceptionContext
 
-from backwatch.collector.settings import SettingError, without_secrets
+from backwatch.collector.settings import SettingError, default_store_url, without_secrets
 
 SETTING: Final = "BACKWATCH_STORE_URL"
-BUSY_TIMEOUT_MS: Final = 10_000
+BUSY_TIMEOUT_S: Final = 10
 CONNECT_TIMEOUT_S: Final = 10
-_READ_ONLY: Final = "backwatch_read_only"
+_WRITES: Final = "backwatch_writes"
+_SQLITE_AWAY: Final = (
+    "SQLITE_CANTOPEN", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CORRUPT",
+    "SQLITE_NOTADB",
+)  # fmt: skip
+_POSTGRESQL_AWAY: Final = ("08", "28", "3D", "57P01", "57P02", "57P03", "53300")
+"""Connection, login, no such database; shutting down, crashed, starting; too many connections."""
 
 
 class StoreUnavailable(ConnectionError):
@@ -29,63 +36,71 @@ class StoreFull(OSError):
     """The store's disk is full: nothing of the transaction was kept, and nothing before it was lost."""
 
 
-def open_store(url: str) -> sa.Engine:
-    """The store's engine; nothing is connected to yet, but a SQLite file and its folder are made, for this user alone.
+def open_store(url: str = "", *, check: bool = True) -> sa.Engine:
+    """The store, ready for use: an empty one is given its tables, one of another version is refused.
 
     Args:
-        url: ``sqlite:///path`` or ``postgresql://user:password@host/database``.
+        url: ``sqlite:///path`` or ``postgresql://user:password@host/database``; empty: beside the embedded stream.
+        check: False only for whoever brings the tables up to date; nothing is connected to then.
 
     Raises:
-        SettingError: The URL cannot be used.
-        StoreUnavailable: The file cannot be opened.
+        SettingError: The URL cannot be used, or the store's tables are older or newer than this code.
+        StoreUnavailable: The store does not answer, or its file cannot be opened.
+        StoreFull: The disk is full.
     """
+    url = url or default_store_url()
     parsed = _parsed(url)
-    engine = _sqlite(parsed, url) if parsed.get_backend_name() == "sqlite" else _postgresql(parsed)
-    _speak_plainly(engine, without_secrets(url))
+    name = f"{SETTING}={without_secrets(url)!r}"
+    engine = _sqlite(parsed, name) if parsed.get_backend_name() == "sqlite" else _postgresql(parsed)
+    _speak_plainly(engine, name)
+    if check:
+        from backwatch.store.migrate import require_current
+
+        require_current(engine, name)
     return engine
 
 
 @contextlib.contextmanager
 def reading(engine: sa.Engine) -> Generator[sa.Connection]:
     """A connection whose transaction sees one moment and never waits for a writer."""
-    with engine.connect().execution_options(**{_READ_ONLY: True}) as connection, connection.begin():
+    options: dict[str, Any] = {}
+    if engine.dialect.name == "postgresql":
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    with engine.connect().execution_options(**options) as connection, connection.begin():
         yield connection
 
 
 @contextlib.contextmanager
 def writing(engine: sa.Engine) -> Generator[sa.Connection]:
     """A connection in a transaction that may write: committed at the end, rolled back on any exception."""
-    with engine.begin() as connection:
+    with engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
         yield connection
 
 
 def _parsed(url: str) -> URL:
-    shown = without_secrets(url)
+    name = f"{SETTING}={without_secrets(url)!r}"
     try:
         parsed = make_url(url)
     except (exc.ArgumentError, ValueError):
-        raise SettingError(
-            f"{SETTING}={shown!r}: not a URL; use sqlite:///path or postgresql://user@host/database"
-        ) from None
-    name = parsed.drivername
-    if name in ("sqlite", "sqlite+pysqlite"):
+        raise SettingError(f"{name}: not a URL; use sqlite:///path or postgresql://user@host/database") from None
+    if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
         if not parsed.database or parsed.database == ":memory:":
-            raise SettingError(f"{SETTING}={shown!r}: a SQLite store needs a path: sqlite:///path")
+            raise SettingError(f"{name}: a SQLite store needs a path: sqlite:///path")
         return parsed.set(drivername="sqlite+pysqlite")
-    if name in ("postgresql", "postgres", "postgresql+psycopg"):
+    if parsed.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
         if not parsed.database:
-            raise SettingError(f"{SETTING}={shown!r}: the name of the database is missing")
+            raise SettingError(f"{name}: the name of the database is missing")
         return parsed.set(drivername="postgresql+psycopg")
-    raise SettingError(f"{SETTING}={shown!r}: {parsed.get_backend_name()!r} is neither sqlite nor postgresql")
+    raise SettingError(f"{name}: {parsed.drivername[:40]!r} is neither sqlite nor postgresql")
 
 
-def _sqlite(parsed: URL, url: str) -> sa.Engine:
+def _sqlite(parsed: URL, name: str) -> sa.Engine:
     path = Path(parsed.database or "").expanduser()
-    _make_private(path, without_secrets(url))
-    engine = sa.create_engine(parsed.set(database=str(path)), connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+    _make_private(path, name)
+    engine = sa.create_engine(parsed.set(database=str(path)), connect_args={"timeout": BUSY_TIMEOUT_S})
 
     @event.listens_for(engine, "connect")
-    def _(connection: sqlite3.Connection, _record: Any) -> None:
+    def _(connection: sqlite3.Connection, _record: object) -> None:
         # The driver's own BEGIN is deferred: a transaction that reads before it writes would then fail at once with
         # "database is locked" whatever the timeout. We say BEGIN ourselves.
         connection.isolation_level = None
@@ -94,43 +109,45 @@ def _sqlite(parsed: URL, url: str) -> sa.Engine:
 
     @event.listens_for(engine, "begin")
     def _(connection: sa.Connection) -> None:
-        read_only = connection.get_execution_options().get(_READ_ONLY)
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        # A writer takes its lock at once and waits for it; only ``writing`` asks for that, so readers never queue up.
+        writes = connection.get_execution_options().get(_WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
 
 
-def _make_private(path: Path, shown: str) -> None:
+def _make_private(path: Path, name: str) -> None:
+    """The file, and the folders that are missing on its way, for this user alone; what exists keeps its mode."""
     try:
-        missing = [folder for folder in path.parents if not folder.exists()]
-        for folder in reversed(missing):
+        for folder in reversed([folder for folder in path.parents if not folder.exists()]):
             folder.mkdir(mode=0o700, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise StoreFull(errno.ENOSPC, f"{SETTING}={shown!r}: the disk is full") from None
-        raise StoreUnavailable(f"{SETTING}={shown!r}: {error.strerror}") from None
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreFull(errno.ENOSPC, f"{name}: the disk is full") from None
+        raise StoreUnavailable(f"{name}: {error.strerror}") from None
 
 
 def _postgresql(parsed: URL) -> sa.Engine:
+    defaults = {"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "backwatch"}
     return sa.create_engine(
         parsed,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "backwatch"},
+        connect_args={key: value for key, value in defaults.items() if key not in parsed.query},
     )
 
 
-def _speak_plainly(engine: sa.Engine, shown: str) -> None:
-    """Turns the drivers' errors for a full disk and a store that is away into ours, which name the setting."""
+def _speak_plainly(engine: sa.Engine, name: str) -> None:
+    """Turns the drivers' errors for a full disk and for a store that is away into ours, which name the setting."""
 
     @event.listens_for(engine, "handle_error")
     def _(context: ExceptionContext) -> BaseException | None:
         original = context.original_exception
         if _is_full(original):
-            return StoreFull(errno.ENOSPC, f"{SETTING}={shown!r}: the disk is full, nothing of this was stored")
+            return StoreFull(errno.ENOSPC, f"{name}: the disk is full, nothing of this was stored")
         if context.is_disconnect or _is_away(original):
             reason = (str(original).strip().splitlines() or [type(original).__name__])[-1].strip()
-            return StoreUnavailable(f"{SETTING}={shown!r}: {reason[:200]}")
+            return StoreUnavailable(f"{name}: {reason[:200]}")
         return None
 
 
@@ -142,21 +159,8 @@ def _is_full(error: BaseException) -> bool:
 
 def _is_away(error: BaseException) -> bool:
     if isinstance(error, sqlite3.Error):
-        names = (
-            "SQLITE_CANTOPEN",
-            "SQLITE_BUSY",
-            "SQLITE_LOCKED",
-            "SQLITE_IOERR",
-            "SQLITE_READONLY",
-            "SQLITE_CORRUPT",
-            "SQLITE_NOTADB",
-        )
-        return getattr(error, "sqlite_errorname", "").startswith(names)
-    state = getattr(error, "sqlstate", None)
-    if (
-        type(error).__module__.startswith("psycopg")
-        and type(error).__name__ in ("OperationalError", "ConnectionTimeout")
-        and state is None
-    ):
-        return True
-    return isinstance(state, str) and (state[:2] in ("08", "28", "3D") or state in ("57P01", "57P02", "57P03", "53300"))
+        return getattr(error, "sqlite_errorname", "").startswith(_SQLITE_AWAY)
+    state: str | None = getattr(error, "sqlstate", None)
+    if state is None:  # no answer at all: refused, timed out, broken off
+        return isinstance(error, psycopg.OperationalError)
+    return state[:2] in _POSTGRESQL_AWAY or state in _POSTGRESQL_AWAY

@@ -2,7 +2,9 @@
 
 The fence comes first and decides: whoever does not hold the number of the last commit changes nothing. After it come
 the delta (or a snapshot that replaces the older deltas), alerts and the events about them, resources, rollups,
-quarantine and counters. Rows are written in the order of their keys, so that two shards never wait for each other in a circle.
+quarantine and counters.
+Rows are written in the order of their keys, so that two shards never wait for each
+other in a circle.
 """
 
 from collections.abc import Sequence

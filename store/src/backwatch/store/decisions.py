@@ -1,0 +1,89 @@
+"""What people say about alerts: each decision is an entry for the engine, a row of the audit, and a mark on the alert."""
+
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from backwatch.store import entries, tables
+from backwatch.store.connect import writing
+from backwatch.store.text import clean
+
+KINDS: Final = ("acknowledge", "close", "reopen", "mute", "unmute", "accept", "revoke")
+WITH_END: Final = ("mute", "accept")
+BY_LIMIT: Final = 200
+WHY_LIMIT: Final = 2_000
+
+
+class UnknownAlert(LookupError):
+    """There is no alert of that id (any more)."""
+
+
+def decide(
+    engine: sa.Engine, alert_id: str, kind: str, *, by: str, why: str = "", until_ns: int = 0, now_ns: int
+) -> int:
+    """Enters a person's decision about an alert and gives the entry's number.
+
+    ``acknowledge``, ``close`` and ``reopen`` concern the present episode; ``mute`` withholds deliveries; ``accept``
+    tells the engine that this is as it should be, and closes the episode; ``unmute`` and ``revoke`` take those back.
+
+    Args:
+        engine: The store.
+        alert_id: The alert's id.
+        kind: One of ``KINDS``.
+        by: Who says so; 1 to 200 characters.
+        why: Reason, at most 2000 characters.
+        until_ns: When a mute or an acceptance ends; 0: never.
+        now_ns: Wall time of the decision.
+
+    Raises:
+        ValueError: What was said is not a decision.
+        UnknownAlert: There is no such alert.
+    """
+    by = _checked(kind, by, why, until_ns, now_ns)
+    table = tables.alert
+    with writing(engine) as connection:
+        body = {"kind": kind, "alert_id": alert_id, "until_ns": until_ns}
+        entry_id = entries.append(connection, "decision", body, now_ns, by)
+        query = sa.select(table.c.episode).where(table.c.id == alert_id).with_for_update()
+        episode = connection.execute(query).scalar_one_or_none()
+        if episode is None:
+            raise UnknownAlert(f"no alert has the id {clean(alert_id, 80)!r}")
+        connection.execute(
+            sa.insert(tables.decision),
+            [{
+                "entry_id": entry_id, "alert_id": alert_id, "episode": episode, "kind": kind, "by": by,
+                "why": clean(why.strip(), WHY_LIMIT), "until_ns": until_ns, "at_ns": now_ns,
+            }],
+        )  # fmt: skip
+        changes = _changes(kind, episode, until_ns)
+        if changes:
+            connection.execute(sa.update(table).where(table.c.id == alert_id).values(changes))
+    return entry_id
+
+
+def _checked(kind: str, by: str, why: str, until_ns: int, now_ns: int) -> str:
+    """Who said it, cleaned."""
+    if kind not in KINDS:
+        raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind[:40]!r}")
+    by = clean(by.strip(), BY_LIMIT + 1)
+    if not 1 <= len(by) <= BY_LIMIT:
+        raise ValueError(f"by must have 1 to {BY_LIMIT} characters, got {len(by)}: every decision is somebody's")
+    if len(why) > WHY_LIMIT:
+        raise ValueError(f"why must have at most {WHY_LIMIT} characters, got {len(why)}")
+    if until_ns and kind not in WITH_END:
+        raise ValueError(f"until_ns must be 0 for {kind}, got {until_ns}: only {' and '.join(WITH_END)} have an end")
+    if until_ns and not now_ns < until_ns <= tables.FOREVER:
+        raise ValueError(f"until_ns must lie ahead of now, got {until_ns}")
+    return by
+
+
+def _changes(kind: str, episode: int, until_ns: int) -> dict[str, Any]:
+    """The people's columns that the decision writes."""
+    return {
+        "acknowledge": {"acknowledged_episode": episode},
+        "close": {"closed_episode": episode},
+        "reopen": {"closed_episode": 0, "acknowledged_episode": 0},
+        "mute": {"muted_until_ns": until_ns or tables.FOREVER},
+        "unmute": {"muted_until_ns": 0},
+        "accept": {"closed_episode": episode},
+    }.get(kind, {})

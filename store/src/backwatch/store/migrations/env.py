@@ -1,0 +1,10 @@
+"""Alembic's entry: migrates over the connection, and within the transaction, that it is handed."""
+
+from alembic import context
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    render_as_batch=True,  # SQLite alters a table by making it anew
+    transactional_ddl=True,
+)
+context.run_migrations()
