@@ -1,0 +1,175 @@
+"""What libpq and the OpenSSL under it say of a connection, for psycopg and psycopg2.
+
+Both are reached through the driver's own extension module: symbols of a library handle are looked up in it and in what
+it links to, so each driver's wheel answers for itself. Searching the process map instead finds the other wheel's
+libraries as soon as both are imported, and crashes.
+"""
+
+import ctypes
+import functools
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from backwatch.collector.probes._sockets import words
+from backwatch.collector.record import Session
+from backwatch.collector.tls import TlsFacts, certificate_facts, version_text
+
+_POINTER: Final = ctypes.c_void_p
+_VERIFY_PEER: Final = 1
+_MAX_CERTIFICATE: Final = 65_536
+MAX_TEXT: Final = 200
+_SIGNATURES: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
+    "PQhostaddr": (ctypes.c_char_p, (_POINTER,)),
+    "PQsslAttribute": (ctypes.c_char_p, (_POINTER, ctypes.c_char_p)),
+    "PQsslStruct": (_POINTER, (_POINTER, ctypes.c_char_p)),
+    "PQsslInUse": (ctypes.c_int, (_POINTER,)),
+    "PQgssEncInUse": (ctypes.c_int, (_POINTER,)),
+    "SSL_get1_peer_certificate": (_POINTER, (_POINTER,)),  # OpenSSL 3
+    "SSL_get_peer_certificate": (_POINTER, (_POINTER,)),  # OpenSSL 1.1
+    "SSL_get_verify_result": (ctypes.c_long, (_POINTER,)),
+    "SSL_get_verify_mode": (ctypes.c_int, (_POINTER,)),
+    "i2d_X509": (ctypes.c_int, (_POINTER, _POINTER)),
+    "X509_free": (None, (_POINTER,)),
+}
+"""Result and arguments of each function, all of them: an undeclared pointer is cut to 32 bits, and the process dies."""
+ENVIRONMENT: Final = {
+    "host": "PGHOST", "hostaddr": "PGHOSTADDR", "port": "PGPORT", "user": "PGUSER", "dbname": "PGDATABASE",
+    "sslmode": "PGSSLMODE",
+}  # fmt: skip
+
+
+class Libpq:
+    """The functions of one driver's libpq, as far as that build has them."""
+
+    def __init__(self, file: str) -> None:
+        library = ctypes.CDLL(file)
+        self._functions: dict[str, Any] = {}
+        for name, (result, arguments) in _SIGNATURES.items():
+            try:
+                function = getattr(library, name)
+            except AttributeError:
+                continue
+            function.restype = result
+            function.argtypes = arguments
+            self._functions[name] = function
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        function = self._functions.get(name)
+        return None if function is None else function(*arguments)
+
+    def peer(self, pgconn: int) -> str:
+        """The numeric address of an open connection's server; empty for a unix socket."""
+        return _text(self._call("PQhostaddr", pgconn))
+
+    def facts(self, pgconn: int, sslmode: str) -> TlsFacts:
+        """What is true of an open connection's encryption.
+
+        Args:
+            pgconn: Address of an open ``PGconn``.
+            sslmode: In effect on it; only for whether the host's name was compared.
+        """
+        in_use = self._call("PQsslInUse", pgconn)
+        if not in_use:
+            # Kerberos encrypts without TLS: then "not encrypted" would be a lie, and "TLS" another.
+            return {} if in_use is None or self._call("PQgssEncInUse", pgconn) else {"encrypted": False}
+        facts = TlsFacts(
+            encrypted=True,
+            tls_version=version_text(_text(self._call("PQsslAttribute", pgconn, b"protocol"))),
+            cipher=_text(self._call("PQsslAttribute", pgconn, b"cipher"))[:80],
+        )
+        session = self._call("PQsslStruct", pgconn, b"OpenSSL")
+        if session:
+            facts["verified"] = self._verified(session, sslmode)
+            facts.update(cast("TlsFacts", certificate_facts(self._certificate(session))))
+        elif sslmode in ("verify-ca", "verify-full"):
+            facts["verified"] = "full" if sslmode == "verify-full" else "chain"
+        return facts
+
+    def _verified(self, session: int, sslmode: str) -> str:
+        # Not from sslmode alone: "require" verifies the chain as soon as a root certificate lies in its usual place.
+        mode, result = self._call("SSL_get_verify_mode", session), self._call("SSL_get_verify_result", session)
+        if mode is None or result is None:
+            return ""
+        if not mode & _VERIFY_PEER or result != 0:
+            return "none"
+        return "full" if sslmode == "verify-full" else "chain"
+
+    def _certificate(self, session: int) -> bytes | None:
+        get = self._functions.get("SSL_get1_peer_certificate") or self._functions.get("SSL_get_peer_certificate")
+        if get is None or "i2d_X509" not in self._functions or "X509_free" not in self._functions:
+            return None
+        certificate = get(session)
+        if not certificate:
+            return None
+        try:
+            size = self._call("i2d_X509", certificate, None)
+            if not 0 < size <= _MAX_CERTIFICATE:
+                return None
+            buffer = ctypes.create_string_buffer(size)
+            at = _POINTER(ctypes.addressof(buffer))
+            self._call("i2d_X509", certificate, ctypes.byref(at))
+            return buffer.raw
+        finally:
+            self._call("X509_free", certificate)
+
+
+@functools.lru_cache(maxsize=8)
+def libpq(file: str) -> Libpq | None:
+    """The libpq behind this extension module; ``None`` where it cannot be reached."""
+    try:
+        return Libpq(file)
+    except OSError:
+        return None
+
+
+def asked(explicit: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    """What a connection was asked for: the app's own words, then libpq's environment, then nothing."""
+    found = {key: explicit.get(key) or environment.get(variable, "") for key, variable in ENVIRONMENT.items()}
+    if not found["sslmode"] and "service" not in explicit and not environment.get("PGSERVICE"):
+        found["sslmode"] = "verify-full" if explicit.get("sslrootcert") == "system" else "prefer"
+    return found
+
+
+def is_explicit(sslmode: str, explicit: Mapping[str, str] | None, environment: Mapping[str, str]) -> bool | None:
+    """Whether the app itself asked for this ``sslmode``; ``None`` where its words are not known (``explicit``)."""
+    if sslmode not in ("", "prefer") or environment.get("PGSSLMODE"):
+        return True  # nobody gets anything but "prefer" without asking
+    return None if explicit is None else "sslmode" in explicit
+
+
+def session(
+    said: Mapping[str, str], *, requested_explicit: bool | None, server_version: str = "", tls: TlsFacts | None = None
+) -> Session:
+    """The session that these parameters name.
+
+    Args:
+        said: ``host``, ``hostaddr`` (numeric, once connected), ``port``, ``user``, ``dbname``, ``sslmode``.
+        tls: What is known of its encryption; nothing where there is no connection.
+    """
+    host, numeric, port = said.get("host", ""), said.get("hostaddr", ""), said.get("port") or "5432"
+    number = int(port) if port.isdigit() else 0
+    local = host.startswith(("/", "@")) and not numeric
+    address = f"{host}/.s.PGSQL.{port}" if local else host or numeric
+    return Session(
+        system="postgresql",
+        address=address[:MAX_TEXT],
+        port=0 if local else number,
+        namespace=said.get("dbname", "")[:MAX_TEXT],
+        transport="unix" if local else "tcp",
+        requested=said.get("sslmode", ""),
+        requested_explicit=requested_explicit,
+        peer_address=address[:MAX_TEXT] if local else numeric,
+        peer_port=number if numeric else 0,
+        account=said.get("user", "")[:MAX_TEXT],
+        server_version=words(server_version),
+        **(tls or {}),
+    )
+
+
+def refused(message: str) -> TlsFacts:
+    """Not encrypted, where libpq says that the server has no TLS; a failed connection tells nothing else."""
+    return {"encrypted": False} if "server does not support SSL" in message else {}
+
+
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode("ascii", "replace")

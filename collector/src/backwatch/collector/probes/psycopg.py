@@ -1,0 +1,92 @@
+"""psycopg 3, synchronous and asyncio: methods of its Python classes are wrapped, and the app's subclasses with them.
+
+Facts come from libpq itself (``_libpq.py``), once per connection. In pipeline mode calls are reported when they are
+queued, before their answers: their bytes are marked as estimates, and what comes back belongs to the pipeline's own
+``SYNC`` call.
+"""
+
+import importlib
+from collections.abc import Callable
+from time import time_ns
+from typing import Any
+
+from backwatch.collector import names
+from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes._blocks import around, around_async, streaming, streaming_async
+from backwatch.collector.probes._dbapi import Make, awaiting, calling, delegating
+from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._psycopg_calls import PsycopgWatch
+
+
+def _ending(watch: PsycopgWatch, word: str) -> Make:
+    """Wraps the generator of commit or rollback; where no transaction is open nothing is sent, and nothing told."""
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+            start_ns, idle = time_ns(), watch.idle(self)
+            try:
+                result = yield from original(self, *args, **kwargs)
+            except BaseException as error:
+                watch.ended(self, word, start_ns, error)
+                raise
+            if not idle:
+                watch.ended(self, word, start_ns, None)
+            return result
+
+        return wrapper
+
+    return make
+
+
+def _owner(kind: type, name: str) -> type:
+    """The class of its ancestry that defines ``name``."""
+    return next((one for one in kind.__mro__ if name in vars(one)), kind)
+
+
+class PsycopgProbe(Probe):
+    """psycopg 3: connections, cursors of every kind, COPY, pipelines, transactions."""
+
+    name = "psycopg"
+    module = "psycopg"
+    distributions = ("psycopg>=3.1",)
+    facts = frozenset({
+        names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.QUERY_TEXT, names.OPERATION,
+        names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER, names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT,
+        names.TLS_VERIFIED, names.CERT_SHA256, names.CERT_NOT_BEFORE, names.CERT_NOT_AFTER, names.CERT_ISSUER,
+        names.CERT_SUBJECT, names.PEER_ADDRESS, names.PEER_PORT, names.TRANSPORT, names.ACCOUNT, names.SERVER_VERSION,
+        names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ROWS_AFFECTED,
+        names.ERROR_TYPE, names.STATUS_CODE,
+    })  # fmt: skip
+    _watch: PsycopgWatch | None = None
+    _patches: Patches | None = None
+
+    def install(self, recorder: Recorder) -> None:
+        """Wraps psycopg's classes."""
+        watch, patches = PsycopgWatch(recorder), Patches()
+        self._watch, self._patches = watch, patches
+        module: Any = importlib.import_module("psycopg")
+        connection, server = module.Connection, module.ServerCursor
+        patches.wrap(_owner(connection, "_connect_gen"), "_connect_gen", delegating(watch.connected, abandoned=True))
+        patches.wrap(_owner(connection, "_commit_gen"), "_commit_gen", _ending(watch, "COMMIT"))
+        patches.wrap(_owner(connection, "_rollback_gen"), "_rollback_gen", _ending(watch, "ROLLBACK"))
+        patches.wrap(_owner(server, "_fetch_gen"), "_fetch_gen", delegating(watch.fetched))
+        for kind, wrap in ((module.Cursor, calling), (module.AsyncCursor, awaiting)):
+            patches.wrap(kind, "execute", wrap(watch.executed))
+            patches.wrap(kind, "executemany", wrap(watch.executed))
+        patches.wrap(server, "execute", calling(watch.declared))
+        patches.wrap(module.AsyncServerCursor, "execute", awaiting(watch.declared))
+        patches.wrap(module.Transaction, "__exit__", calling(watch.left))
+        patches.wrap(module.AsyncTransaction, "__aexit__", awaiting(watch.left))
+        patches.wrap(module.Cursor, "stream", streaming(watch.streamed, "query"))
+        patches.wrap(module.AsyncCursor, "stream", streaming_async(watch.streamed, "query"))
+        patches.wrap(module.Cursor, "copy", around(watch.copied, "statement", whole=True))
+        patches.wrap(module.AsyncCursor, "copy", around_async(watch.copied, "statement", whole=True))
+        patches.wrap(connection, "pipeline", around(watch.synced, "", whole=False))
+        patches.wrap(module.AsyncConnection, "pipeline", around_async(watch.synced, "", whole=False))
+
+    def remove(self) -> None:
+        """Puts psycopg's own functions back."""
+        if self._watch is not None:
+            self._watch.recorder = None
+        if self._patches is not None:
+            self._patches.restore()
