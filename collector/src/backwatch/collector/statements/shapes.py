@@ -1,0 +1,104 @@
+"""A statement as its tokens without comments: what the signs read."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from backwatch.collector.statements import spec
+from backwatch.collector.statements.canonical import upper
+from backwatch.collector.statements.tokens import Token
+
+LITERAL_WORDS: Final = frozenset({"NULL", "TRUE", "FALSE"})
+_PREFIX: Final = frozenset("(-+~!") | {"NOT", "BINARY"}
+_ARITHMETIC: Final = frozenset("+-*/%^&|") | {"DIV", "MOD", "XOR"}
+_COMPARING: Final = frozenset("=<>!~")
+_COMPARING_WORDS: Final = frozenset(
+    {"LIKE", "ILIKE", "RLIKE", "REGEXP", "GLOB", "IS", "IN", "BETWEEN", "SIMILAR", "SOUNDS"}
+)
+_SIGN_OF_KIND: Final = {
+    spec.STRING: "'",
+    spec.UNENDED: "'",
+    spec.CURLY: "'",
+    spec.NUMBER: "0",
+    spec.PARAM: "?",
+    spec.QUOTED: '"',
+}
+LITERALS: Final = frozenset({"'", "0"}) | LITERAL_WORDS
+
+
+class Shape:
+    """The tokens of one text, comments apart.
+
+    Attributes:
+        words: Upper-case words, operators as they are, ``'`` for a string, ``0`` for a number, ``?`` for a parameter,
+            ``"`` for a quoted name; empty texts end the list.
+        tokens: The tokens behind ``words``.
+        comments: Each comment with the number of the word that follows it.
+    """
+
+    __slots__ = ("comments", "dialect", "text", "tokens", "words")
+
+    def __init__(self, text: str, dialect: str, tokens: Sequence[Token]) -> None:
+        self.text, self.dialect = text, dialect
+        self.tokens: list[Token] = []
+        self.words: list[str] = []
+        self.comments: list[tuple[int, Token]] = []
+        for token in tokens:
+            kind, start, end = token
+            if kind == spec.COMMENT:
+                self.comments.append((len(self.words), token))
+                continue
+            self.tokens.append(token)
+            sign = _SIGN_OF_KIND.get(kind)
+            self.words.append(sign or (upper(text[start:end]) if kind == spec.WORD else text[start:end]))
+        self.words += [""] * 8
+
+    def raw(self, at: int) -> str:
+        """The text of the token at ``at``."""
+        _, start, end = self.tokens[at]
+        return self.text[start:end]
+
+    def literal(self, at: int) -> int:
+        """Where an operand made of literals only ends that starts at ``at``; 0 where there is none."""
+        words, opened = self.words, 0
+        while words[at] in _PREFIX:
+            opened += words[at] == "("
+            at += 1
+        if words[at] not in LITERALS:
+            return 0
+        at += 1
+        while True:
+            while opened and words[at] == ")":
+                opened -= 1
+                at += 1
+            after = at + 1
+            if words[at] not in _ARITHMETIC:
+                return at
+            while words[after] in "+-~!|&" and words[after]:
+                after += 1
+            if words[after] not in LITERALS:
+                return at
+            at = after + 1
+
+    def comparing(self, at: int) -> int:
+        """Where a comparing operator ends that starts at ``at``; 0 where there is none."""
+        words, start = self.words, at
+        while words[at] in _COMPARING and at - start < 3:
+            at += 1
+        if at == start:
+            at += words[at] == "NOT"
+            if words[at] not in _COMPARING_WORDS:
+                return 0
+            at += 1
+            at += words[at] == "NOT"
+        return at
+
+    def path(self, at: int) -> int:
+        """Where a (qualified) name ends that starts at ``at``; 0 where there is none, or where it is a call."""
+        words = self.words
+        while True:
+            kind = self.tokens[at][0] if at < len(self.tokens) else spec.END
+            if kind not in (spec.WORD, spec.QUOTED) or words[at] in LITERALS:
+                return 0
+            if words[at + 1] != ".":
+                return 0 if words[at + 1] == "(" else at + 1
+            at += 2

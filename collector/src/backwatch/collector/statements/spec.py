@@ -1,0 +1,188 @@
+"""The one lexical spec of SQL, as data: dialects, byte classes, keywords, spacing and limits.
+
+``tokens.py`` generates its regular expressions from it and ``canonical.py`` its rules; the detector generates its Numba
+tables from it (``detector/calls/fingerprint.py``). Change a rule here and in neither of them; a property test holds
+both to the same bytes. Where a dialect is in doubt, more text is taken for code: a comment shown is a nuisance, a
+``UNION`` taken for a comment is an evasion.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+VERSION: Final = 1
+"""Of the canonical form: with a new one known statements are computed anew instead of raising novelties."""
+
+SCAN_BYTES: Final = 65_536
+SCAN_HEAD_BYTES: Final = 49_152
+"""Longer texts are scanned as this much of their head and the rest of ``SCAN_BYTES`` of their tail."""
+SENT_BYTES: Final = 8_192
+SENT_HEAD_BYTES: Final = 6_144
+SENT_TAIL_BYTES: Final = 2_040
+"""Head, mark and tail together stay below ``SENT_BYTES``, so that a cut text is not cut again."""
+TOKEN_BYTES: Final = 256
+"""No honest identifier is longer (SQL Server: 128 characters); a longer one is hidden like a literal."""
+NESTING: Final = 64
+"""Brackets nested deeper are written as they are: no list in them is folded."""
+MARK: Final = "…"
+"""Stands where a cut was made; a word of its own in every dialect."""
+
+# Kinds of tokens, which are also the numbers of the groups in the generated alternation.
+STRING, QUOTED, EXEC_OPEN, EXEC_CLOSE, COMMENT, CURLY, WORD, NUMBER, PARAM, OPEN, UNENDED, OP, END = range(1, 14)
+KINDS: Final = (
+    "", "string", "quoted", "exec-open", "exec-close", "comment", "curly", "word", "number", "param", "open",
+    "unended", "op", "end",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """How one family of systems reads a text; the fields are booleans so that they fit a table of numbers.
+
+    Attributes:
+        backslash: A quote after a backslash does not end a string.
+        double_string: ``"…"`` is a string; elsewhere it is a name (or, misused, a string: see ``canonical.py``).
+        backtick: `` `…` `` is a name.
+        bracket: ``[…]`` is a name; ``bracket_doubled``: ``]]`` stands for ``]`` in it.
+        hash_comment: ``#`` comments until the line's end; ``hash_word``: ``#t`` and ``##t`` are names.
+        dash_blank: ``--`` comments only where a blank follows; elsewhere it is two minus signs.
+        return_ends: a carriage return ends a line comment too.
+        nested: block comments nest.
+        executable: ``/*! … */`` is code.
+        dollar_quoted: ``$tag$ … $tag$`` is a string, ``E'…'`` one with backslashes.
+        alternative_quoted: ``q'[ … ]'`` is a string.
+        dollar_number: ``$1`` is a parameter (or money); ``dollar_name``: so is ``$name``.
+        colon_name: ``:name`` is a parameter; ``at_name``: so is ``@name``; ``at_at``: ``@@name`` is a word.
+        percent_name: ``%s`` and ``%(name)s`` are parameters.
+        wide_blank: U+00A0 and U+3000 are blanks.
+
+    """
+
+    backslash: bool = False
+    double_string: bool = False
+    backtick: bool = False
+    bracket: bool = False
+    bracket_doubled: bool = False
+    hash_comment: bool = False
+    hash_word: bool = False
+    dash_blank: bool = False
+    return_ends: bool = False
+    nested: bool = False
+    executable: bool = False
+    dollar_quoted: bool = False
+    alternative_quoted: bool = False
+    dollar_number: bool = False
+    dollar_name: bool = False
+    colon_name: bool = False
+    at_name: bool = False
+    at_at: bool = False
+    percent_name: bool = False
+    wide_blank: bool = False
+
+
+DIALECTS: Final = {
+    "postgresql": Dialect(return_ends=True, nested=True, dollar_quoted=True, dollar_number=True, percent_name=True),
+    "mysql": Dialect(
+        backslash=True, double_string=True, backtick=True, hash_comment=True, dash_blank=True, executable=True,
+        colon_name=True, at_name=True, at_at=True, percent_name=True, wide_blank=True,
+    ),
+    "sqlite": Dialect(backtick=True, bracket=True, dollar_number=True, dollar_name=True, colon_name=True, at_name=True),
+    "mssql": Dialect(
+        bracket=True, bracket_doubled=True, hash_word=True, return_ends=True, nested=True, dollar_number=True,
+        colon_name=True, at_name=True, at_at=True, percent_name=True, wide_blank=True,
+    ),
+    "other": Dialect(
+        backtick=True, return_ends=True, executable=True, alternative_quoted=True, dollar_number=True, colon_name=True,
+        at_name=True, at_at=True, percent_name=True, wide_blank=True,
+    ),
+}  # fmt: skip
+"""In the order of the detector's numbers; ``other`` is standard SQL with what most of the rest share."""
+
+NUMBER_OF: Final = {name: number for number, name in enumerate(DIALECTS)}
+
+# What an emitted token is, for spacing and folding.
+C_WORD, C_QUOTED, C_VALUE, C_LEFT, C_RIGHT, C_COMMA, C_DOT, C_SEMICOLON, C_CAST, C_OP, C_LEFT_SQUARE, C_RIGHT_SQUARE = (
+    range(12)
+)
+CLASS_OF_OP: Final = {
+    "(": C_LEFT, ")": C_RIGHT, ",": C_COMMA, ".": C_DOT, ";": C_SEMICOLON, "[": C_LEFT_SQUARE, "]": C_RIGHT_SQUARE,
+}  # fmt: skip
+"""Every other character on its own is a ``C_OP``; ``::`` is a ``C_CAST``."""
+
+_NAMES = {C_WORD, C_QUOTED}
+_TIGHT = {
+    (before, after)
+    for before in range(12)
+    for after in range(12)
+    if before == C_LEFT or after in (C_RIGHT, C_COMMA, C_SEMICOLON)
+    or (after == C_DOT and before in (_NAMES | {C_VALUE, C_RIGHT, C_RIGHT_SQUARE}))
+    or (before == C_DOT and after in (_NAMES | {C_VALUE, C_OP}))
+    or (after == C_CAST and before in (_NAMES | {C_VALUE, C_RIGHT, C_RIGHT_SQUARE}))
+    or (before == C_CAST and after in _NAMES)
+    or (before in _NAMES and after in (C_LEFT, C_LEFT_SQUARE))
+    or (before == C_LEFT_SQUARE and after != C_LEFT_SQUARE) or (after == C_RIGHT_SQUARE and before not in (C_OP, C_QUOTED))
+}  # fmt: skip
+SPACED: Final = tuple(tuple((before, after) not in _TIGHT for after in range(12)) for before in range(12))
+"""Whether a blank stands between two neighbours. No pair that is written tight may read as another token."""
+GLUED: Final = frozenset(
+    {"<=", ">=", "<>", "!=", "==", "||", "&&", "->", ">>", "<<", "<-", "@>", "<@", ":=", "=>", "!~", "~*"}
+)
+"""Operators of more than one character: written tight, however they were spaced."""
+
+# What a keyword means to the rules of the canonical form: a set of bits.
+(
+    LIST,
+    SIGNED,
+    LITERAL,
+    VALUE_AFTER,
+    ADMIN,
+    ADMIN_FIRST,
+    SECRET,
+    SECRET_REST,
+    SECRET_KEY,
+    KEYED,
+    BOUNDARY,
+    RESET,
+    ARRAY,
+) = (1 << bit for bit in range(13))
+_MEANINGS: Final = {
+    # A bracket after it holds a list, whose literals are folded into one.
+    LIST: "IN VALUES VALUE ANY ALL SOME",
+    ARRAY: "ARRAY",
+    # A minus after it is a sign, no difference.
+    SIGNED: "SELECT WHERE AND OR NOT LIMIT OFFSET BETWEEN THEN ELSE WHEN RETURN RETURNING IN LIKE VALUES SET BY CASE "
+    "ON HAVING INTERVAL DEFAULT DISTINCT ALL TOP IS FETCH FIRST NEXT XOR DIV MOD TO AS FROM IF WHILE UNTIL PRINT",
+    # Stand for a value in lists.
+    LITERAL: "NULL TRUE FALSE DEFAULT",
+    # A double-quoted text after it is a value where the system takes such for strings.
+    VALUE_AFTER: "LIKE ILIKE GLOB REGEXP RLIKE MATCH BETWEEN ESCAPE THEN ELSE",
+    # Statements about accounts and servers: only in these do the words below hide what follows.
+    ADMIN: "CREATE ALTER GRANT ATTACH PRAGMA CHANGE EXEC EXECUTE OPEN BACKUP RESTORE UNLOAD",
+    ADMIN_FIRST: "SET CONNECT COPY START",
+    # Hides until a comma, a closing bracket or one of the boundary words.
+    SECRET: "PASSWORD PASSWD PWD PASSPHRASE CONNECTION OPTIONS SECRET CREDENTIALS CREDENTIAL ENCRYPTION "
+    "MASTER_PASSWORD SOURCE_PASSWORD AWS_SECRET_KEY AWS_KEY_ID AWS_TOKEN SECRET_ACCESS_KEY ACCESS_KEY_ID SECRET_KEY "
+    "SESSION_TOKEN AWS_SECRET_ACCESS_KEY AWS_ACCESS_KEY_ID PRIVATE_KEY API_KEY SAS_TOKEN TOKEN",
+    # Hides the rest of the statement.
+    SECRET_REST: "IDENTIFIED SP_ADDLOGIN SP_PASSWORD SP_ADDLINKEDSRVLOGIN SP_SETAPPROLE SP_ADDAPPROLE CONNECT",
+    # Like SECRET, in the statements that open an encrypted file.
+    SECRET_KEY: "KEY REKEY HEXKEY HEXREKEY TEXTKEY TEXTREKEY",
+    KEYED: "ATTACH PRAGMA",
+    BOUNDARY: "FROM WHERE AND OR SELECT UNION JOIN ON REQUIRE VALID ACCOUNT PUBLICATION VALUES",
+    RESET: MARK,
+}
+
+
+def _keywords() -> dict[str, int]:
+    flags: dict[str, int] = {}
+    for flag, words in _MEANINGS.items():
+        for word in words.split():
+            flags[word] = flags.get(word, 0) | flag
+    return flags
+
+
+KEYWORDS: Final = _keywords()
+"""Upper-case word → its meanings."""
+
+_NAME_SYMBOLS: Final = "_$#. -"
+ODD_IN_NAME: Final = frozenset(code for code in range(128) if not (chr(code).isalnum() or chr(code) in _NAME_SYMBOLS))
+"""ASCII codes that make a double-quoted text look like a value, whatever the dialect says it is."""

@@ -1,0 +1,174 @@
+"""Cuts a text into tokens with one generated alternation per dialect: linear, whatever the text.
+
+Every repeat is possessive, so no character is read twice by one alternative; the three forms that no regular
+expression can close (nested comments, ``$tag$`` and ``q'[``) are found by their opening and closed by ``str.find``.
+Nothing here raises on any text: broken UTF-16, NUL and half a statement included.
+"""
+
+import re
+from typing import Final
+
+from backwatch.collector.statements.spec import (
+    COMMENT,
+    DIALECTS,
+    END,
+    MARK,
+    OPEN,
+    SCAN_BYTES,
+    SCAN_HEAD_BYTES,
+    STRING,
+    UNENDED,
+    Dialect,
+)
+
+Token = tuple[int, int, int]
+"""Kind (``spec.KINDS``), start and end."""
+
+_NEVER = "(?!)"
+_CURLY = (
+    "[\u2018-\u201b][^\u2018-\u201b]*+[\u2018-\u201b]|[\u201c-\u201f][^\u201c-\u201f]*+[\u201c-\u201f]"
+    "|\uff07[^\uff07]*+\uff07|\uff02[^\uff02]*+\uff02"
+)
+_NUMBER = (
+    r"0[xX][0-9a-fA-F]++|0[bB][01]++|0[oO][0-7]++"
+    r"|(?:[0-9]++(?:_[0-9]++)*+(?:\.[0-9]*+)?+|\.[0-9]++)(?:[eE][+-]?[0-9]++)?+"
+)
+_PLAIN = "'[^']*+(?:''[^']*+)*+'"
+_ESCAPED = r"'[^'\\]*+(?:(?:''|\\.)[^'\\]*+)*+'"
+_BLOCK = r"\*[^*]*+(?:\*(?!/)[^*]*+)*+(?:\*/|\Z)"
+
+
+def _doubled(quote: str) -> str:
+    return f"{quote}[^{quote}]*+(?:{quote}{quote}[^{quote}]*+)*+{quote}"
+
+
+def _any(*alternatives: str | None) -> str:
+    return "|".join(one for one in alternatives if one) or _NEVER
+
+
+def _strings(d: Dialect) -> str:
+    if d.backslash:
+        escaped_double = _ESCAPED.replace("'", '"') if d.double_string else None
+        return _any(f"[nNxXbB]?+{_ESCAPED}", escaped_double)
+    if d.dollar_quoted:
+        return _any(f"[eE]{_ESCAPED}", f"(?:[nNxXbB]|[uU]&)?+{_PLAIN}")
+    return f"[nNxXbB]?+{_PLAIN}"
+
+
+def _quoted(d: Dialect) -> str:
+    bracket = (r"\[[^\]]*+(?:\]\][^\]]*+)*+\]" if d.bracket_doubled else r"\[[^\]]*+\]") if d.bracket else None
+    return _any(None if d.double_string else _doubled('"'), _doubled("`") if d.backtick else None, bracket)
+
+
+def _comments(d: Dialect) -> str:
+    line = r"[^\r\n]*+" if d.return_ends else r"[^\n]*+"
+    dashes = r"--(?=[\x00-\x20\x7f]|\Z)" if d.dash_blank else "--"
+    block = "/" + (r"(?!\*M?+!)" if d.executable else "") + _BLOCK
+    return _any(dashes + line, "#" + line if d.hash_comment else None, None if d.nested else block)
+
+
+def _params(d: Dialect, start: str, more: str) -> str:
+    name = f"[{start}][{more}]*+"
+    return _any(
+        r"\?[0-9]*+",
+        rf"%s(?![{more}])|%\([A-Za-z0-9_]++\)s" if d.percent_name else None,
+        rf"\$[{more}]++" if d.dollar_name else None,
+        r"\$[0-9]++(?:\.[0-9]*+)?+" if d.dollar_number and not d.dollar_name else None,
+        rf":(?:{name}|[0-9]++)" if d.colon_name else None,
+        f"@{name}" if d.at_name else None,
+    )
+
+
+def letters(d: Dialect) -> tuple[str, str, str]:
+    """Insides of three character classes: blanks, what starts a word, what goes on in one."""
+    blank = r"\x00-\x20\x7f" + ("\u00a0\u3000" if d.wide_blank else "")
+    high = "\x80-\x9f\u00a1-\u2fff\u3001-\U0010ffff" if d.wide_blank else "\x80-\U0010ffff"
+    start = "A-Za-z_" + high
+    return blank, start, start + "0-9$" + ("#@" if d.hash_word else "")
+
+
+def _pattern(d: Dialect) -> re.Pattern[str]:
+    blank, start, more = letters(d)
+    tag = more.replace("$", "")
+    groups = (
+        _strings(d),
+        _quoted(d),
+        r"/\*M?+!(?:[0-9]{5,6}+)?+" if d.executable else _NEVER,
+        r"\*/" if d.executable else _NEVER,
+        _comments(d),
+        _CURLY,
+        _any("##?+" + f"[{start}][{more}]*+" if d.hash_word else None, f"@@[{start}][{more}]*+" if d.at_at else None,
+             f"(?![qQ]'[!-~]|[nN][qQ]'[!-~])[{start}][{more}]*+" if d.alternative_quoted else f"[{start}][{more}]*+"),
+        _NUMBER,
+        _params(d, start, more),
+        _any(r"/\*" if d.nested else None, rf"\$(?:[{start}][{tag}]*+)?+\$" if d.dollar_quoted else None,
+             "[nN]?+[qQ]'[!-~]" if d.alternative_quoted else None),
+        _any("'", '"', "`" if d.backtick else None, r"\[" if d.bracket else None),
+        "::|.",
+        r"\Z",
+    )  # fmt: skip
+    return re.compile(f"[{blank}]*+(?:" + "|".join(f"({one})" for one in groups) + ")", re.DOTALL)
+
+
+_PATTERNS: Final = {name: _pattern(d) for name, d in DIALECTS.items()}
+_NESTED: Final = re.compile(r"/\*|\*/")
+_CLOSES: Final = {"[": "]", "(": ")", "{": "}", "<": ">"}
+
+
+def _close(text: str, start: int, opened: int) -> tuple[int, int]:
+    """Kind and end of what opens at ``text[start:opened]`` and can only be closed by searching."""
+    opening = text[start:opened]
+    if opening == "/*":
+        depth, end = 1, len(text)
+        for found in _NESTED.finditer(text, opened):
+            depth += 1 if found.group() == "/*" else -1
+            if not depth:
+                end = found.end()
+                break
+        return COMMENT, end
+    closing = opening if opening[0] == "$" else _CLOSES.get(opening[-1], opening[-1]) + "'"
+    end = text.find(closing, opened)
+    return (UNENDED, len(text)) if end < 0 else (STRING, end + len(closing))
+
+
+def tokens(text: str, dialect: str) -> list[Token]:
+    """The tokens of ``text``, blanks left out. Linear; the ends are positions in ``text``."""
+    found: list[Token] = []
+    add = found.append
+    pattern = _PATTERNS[dialect]
+    position: int | None = 0
+    while position is not None:
+        start, position = position, None
+        for match in pattern.finditer(text, start):
+            kind = match.lastindex or END
+            begin, end = match.span(kind)
+            if kind < OPEN:
+                add((kind, begin, end))
+            elif kind == OPEN:
+                kind, end = _close(text, begin, end)
+                add((kind, begin, end))
+                position = end
+                break
+            elif kind == UNENDED:
+                add((kind, begin, len(text)))
+                break
+            elif kind == END:
+                break
+            else:
+                add((kind, begin, end))
+    return found
+
+
+def bounded(text: str) -> tuple[str, bool]:
+    """The text as it is scanned: valid Unicode, its head and tail where it is too long; and whether it was cut."""
+    if len(text) <= SCAN_BYTES and text.isascii():
+        return text, False
+    raw = text.encode("utf-8", "surrogatepass")
+    if len(raw) <= SCAN_BYTES:
+        return raw.decode("utf-8", "replace"), False
+    head, tail = SCAN_HEAD_BYTES, len(raw) - (SCAN_BYTES - SCAN_HEAD_BYTES)
+    while raw[head] & 0xC0 == 0x80:
+        head -= 1
+    while tail < len(raw) and raw[tail] & 0xC0 == 0x80:
+        tail += 1
+    return f"{raw[:head].decode('utf-8', 'replace')} {MARK} {raw[tail:].decode('utf-8', 'replace')}", True
