@@ -146,7 +146,7 @@ def _speak_plainly(engine: sa.Engine, name: str) -> None:
         if _is_full(original):
             return StoreFull(errno.ENOSPC, f"{name}: the disk is full, nothing of this was stored")
         if context.is_disconnect or _is_away(original):
-            reason = (str(original).strip().splitlines() or [type(original).__name__])[-1].strip()
+            reason = (str(original).strip().splitlines() or [type(original).__name__])[0].strip()
             return StoreUnavailable(f"{name}: {reason[:200]}")
         return None
 

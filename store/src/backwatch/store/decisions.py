@@ -1,4 +1,4 @@
-"""What people say about alerts: each decision is an entry for the engine, a row of the audit, and a mark on the alert."""
+"""What people say about alerts: an entry for the engine, a row of the audit, and a mark on the alert, at once."""
 
 from typing import Any, Final
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
-LEVELS: Final = ("informational", "low", "medium", "high", "critical")
+LEVELS: Final[tuple[str, ...]] = ("informational", "low", "medium", "high", "critical")
 KEY_LIMIT: Final = 4_000
 EVIDENCE_LIMIT: Final = 8_000
 _INT_LIMIT: Final = 2**63 - 1

@@ -1,0 +1,85 @@
+"""``backwatch db``: brings the store's tables up to date, and says how it stands."""
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import click
+
+from backwatch.collector.cli import Unavailable
+from backwatch.collector.settings import StoreSettings, default_store_url, load, without_secrets
+from backwatch.store import migrate
+from backwatch.store.connect import StoreUnavailable, open_store, reading
+from backwatch.store.health import health
+from backwatch.store.views import Health
+
+_URL_OPTION = click.option(
+    "--store-url", help="sqlite:///path or postgresql://user@host/database. [BACKWATCH_STORE_URL]"
+)
+
+
+@click.group()
+def db() -> None:
+    """Looks after the store: where alerts, decisions and the detector's state are kept."""
+
+
+@db.command()
+@_URL_OPTION
+def upgrade(store_url: str | None) -> None:
+    """Brings the store's tables to the version of this Backwatch, whole or not at all.
+
+    \b
+    Examples:
+      backwatch db upgrade
+      backwatch db upgrade --store-url postgresql://backwatch@db/backwatch
+    """
+    settings = load(StoreSettings, flags={"url": store_url})
+    try:
+        engine = open_store(settings.url, check=False)
+        before, after = migrate.upgrade(engine)
+    except StoreUnavailable as error:
+        raise Unavailable(str(error)) from None
+    engine.dispose()
+    click.echo(f"{after}: up to date" if before == after else f"{before or 'empty'} -> {after}")
+
+
+@db.command()
+@_URL_OPTION
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def status(store_url: str | None, *, as_json: bool) -> None:
+    """Says how far the shards are, what was lost, and what waits to be delivered."""
+    settings = load(StoreSettings, flags={"url": store_url})
+    try:
+        engine = open_store(settings.url)
+        with reading(engine) as connection:
+            version, found = migrate.current(connection), health(connection)
+    except StoreUnavailable as error:
+        raise Unavailable(str(error)) from None
+    engine.dispose()
+    shown = without_secrets(settings.url or default_store_url())
+    if as_json:
+        click.echo(json.dumps({"store": shown, "version": version, **asdict(found)}, sort_keys=True))
+    else:
+        click.echo(f"store {shown}, tables {version}")
+        click.echo("\n".join(_lines(found)))
+
+
+def _lines(found: Health) -> list[str]:
+    """For people."""
+    lines = [
+        f"shard {one.id}: commit {one.seq}, offset {one.next_offset}, watermark {_moment(one.watermark_ns)}, "
+        f"last moved {_moment(one.updated_ns)}"
+        for one in found.shards
+    ] or ["no shard has been committed yet"]
+    lines += [f"lost {name}: {count}" for name, count in found.losses.items()]
+    if found.quarantined:
+        lines.append(f"quarantined records: {found.quarantined}")
+    for one in found.endpoints:
+        disabled = f", disabled: {one.reason}" if one.disabled_ns is not None else ""
+        counts = f"{one.delivered} delivered, {one.pending} pending ({one.failing} failing), {one.lost} lost"
+        lines.append(f"endpoint {one.name}: {counts}{disabled}")
+    return lines
+
+
+def _moment(time_ns: int) -> str:
+    return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).isoformat() if time_ns else "never"

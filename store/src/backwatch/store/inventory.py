@@ -1,0 +1,71 @@
+"""Reads about resources: what is attached, what is open about it, and its sums over time."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from backwatch.store import tables
+from backwatch.store.commit import Rollup
+from backwatch.store.state import state_at
+from backwatch.store.text import LEVELS, clean, from_json
+from backwatch.store.views import ResourceRow
+
+_LIMIT = 5_000
+
+
+def list_resources(connection: sa.Connection, *, app: str = "", now_ns: int | None = None) -> list[ResourceRow]:
+    """The resources, by app, system and endpoint; 5 000 at most."""
+    table = tables.resource
+    query = _resources(now_ns)
+    if app:
+        query = query.where(table.c.app == clean(app))
+    query = query.order_by(table.c.app, table.c.system, table.c.endpoint, table.c.namespace, table.c.id).limit(_LIMIT)
+    return [_resource_row(row) for row in connection.execute(query).mappings()]
+
+
+def get_resource(connection: sa.Connection, resource_id: str, *, now_ns: int | None = None) -> ResourceRow | None:
+    """One resource."""
+    query = _resources(now_ns).where(tables.resource.c.id == clean(resource_id, 64))
+    found = connection.execute(query).mappings().one_or_none()
+    return None if found is None else _resource_row(found)
+
+
+def rollup_series(
+    connection: sa.Connection, resource_id: str, since_ns: int, until_ns: int, *, limit: int = 10_000
+) -> list[Rollup]:
+    """A resource's closed windows with ``since_ns <= end < until_ns``, oldest first; the newest ``limit`` of them."""
+    table = tables.rollup
+    query = (
+        sa.select(table)
+        .where(table.c.resource_id == clean(resource_id, 64), table.c.end_ns >= since_ns, table.c.end_ns < until_ns)
+        .order_by(table.c.end_ns.desc())
+        .limit(limit)
+    )
+    return [Rollup(**row) for row in connection.execute(query).mappings()][::-1]
+
+
+def _resources(now_ns: int | None) -> "sa.Select[Any]":
+    table, alert = tables.resource, tables.alert
+    is_open = state_at(time.time_ns() if now_ns is None else now_ns).in_(("open", "acknowledged"))
+    found = (
+        sa.select(
+            alert.c.resource_id, sa.func.count().label("alerts"), sa.func.max(alert.c.level_rank).label("worst_rank")
+        )
+        .where(is_open)
+        .group_by(alert.c.resource_id)
+        .subquery()
+    )
+    columns = (
+        sa.func.coalesce(found.c.alerts, 0).label("alerts"),
+        sa.func.coalesce(found.c.worst_rank, -1).label("rank"),
+    )
+    return sa.select(table, *columns).select_from(table.outerjoin(found, found.c.resource_id == table.c.id))
+
+
+def _resource_row(row: Mapping[Any, Any]) -> ResourceRow:
+    return ResourceRow(
+        **{column.name: row[column.name] for column in tables.resource.columns if column.name != "facts"},
+        facts=from_json(row["facts"]), alerts=row["alerts"], worst=LEVELS[row["rank"]] if row["rank"] >= 0 else "",
+    )  # fmt: skip
