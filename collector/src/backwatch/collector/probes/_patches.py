@@ -1,0 +1,48 @@
+"""Replacing a driver's attributes, and putting the very same objects back."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+_ABSENT: Final = object()
+
+
+class Patches:
+    """What was replaced, newest last.
+
+    Where somebody wrapped our wrapper in the meantime, it stays below theirs: putting the original back would take theirs
+    away. A wrapper must therefore be a mere passage once its probe is removed.
+    """
+
+    def __init__(self) -> None:
+        self._done: list[tuple[Any, str, object, object]] = []
+
+    def wrap(self, owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> bool:
+        """Replaces ``owner.name`` by ``make(original)``; false where this version of the driver has no such attribute."""
+        original = getattr(owner, name, None)
+        if original is None:
+            return False
+        own = vars(owner).get(name, _ABSENT)
+        of_class = isinstance(own, classmethod)
+        if of_class:
+            original = original.__func__
+        ours: Any = make(original)
+        for word in ("__name__", "__qualname__", "__doc__", "__module__"):
+            if hasattr(original, word):
+                setattr(ours, word, getattr(original, word))
+        ours.__wrapped__ = original
+        if of_class:
+            ours = classmethod(ours)
+        setattr(owner, name, ours)
+        self._done.append((owner, name, own, ours))
+        return True
+
+    def restore(self) -> None:
+        """Puts every original back where our wrapper still stands."""
+        while self._done:
+            owner, name, own, ours = self._done.pop()
+            if vars(owner).get(name) is not ours:
+                continue
+            if own is _ABSENT:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, own)

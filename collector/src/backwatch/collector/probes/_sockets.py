@@ -1,0 +1,50 @@
+"""The other end of a socket, as keyword arguments of ``Session``."""
+
+from typing import Any, TypedDict
+
+
+class PeerFacts(TypedDict, total=False):
+    """What the socket knows of its peer."""
+
+    transport: str
+    peer_address: str
+    peer_port: int
+
+
+def descriptor(socket: Any) -> int:
+    """The file descriptor, or -1 where there is none any more."""
+    try:
+        number = socket.fileno()
+    except (AttributeError, OSError, ValueError):
+        return -1
+    return number if isinstance(number, int) else -1
+
+
+def peer(socket: Any) -> PeerFacts:
+    """The numeric address of the peer, or the path of a unix socket; empty where the socket is closed."""
+    try:
+        name = socket.getpeername()
+    except (AttributeError, OSError, ValueError):
+        return {}
+    if isinstance(name, tuple) and len(name) >= 2:
+        return {"transport": "tcp", "peer_address": str(name[0]), "peer_port": int(name[1])}
+    if isinstance(name, (str, bytes)):
+        text = name if isinstance(name, str) else name.decode("utf-8", "backslashreplace")
+        return {"transport": "unix", "peer_address": text[:200]}
+    return {}
+
+
+def tls_of(socket: Any) -> Any:
+    """The object that ``tls.facts_of`` understands: the socket itself where it speaks TLS, else ``None``."""
+    if hasattr(socket, "cipher") and hasattr(socket, "getpeercert") and hasattr(socket, "context"):
+        return socket
+    return getattr(socket, "sslobj", None)  # urllib3's TLS inside TLS
+
+
+def words(value: object, limit: int = 120) -> str:
+    """What a server says of itself, as bounded printable text; ``""`` for ``None``."""
+    if value is None:
+        return ""
+    text = value.decode("utf-8", "replace") if isinstance(value, (bytes, bytearray)) else str(value)
+    text = text[:limit]
+    return text if text.isprintable() else "".join(one if one.isprintable() else "?" for one in text)
