@@ -1,0 +1,105 @@
+"""A small set of what a place usually shows: certificates, peers, redirect hosts. Fixed size, learnt from quiet calls.
+
+Until the place is settled, what it shows is taken as known (trust on first use). Afterwards something new is *new*
+until it has gone on quietly for a week. A place that shows more kinds than fit, or keeps showing kinds once, is never
+settled.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+
+from backwatch.detector.baselines.settled import LEARN_AFTER_NS, settled
+from backwatch.detector.compiled import kernel
+
+MEMBERS: Final = 8
+
+FAMILIAR: Final = np.dtype([
+    ("member", "<u8", (MEMBERS,)), ("first_ns", "<i8", (MEMBERS,)), ("last_ns", "<i8", (MEMBERS,)),
+    ("known", "u1", (MEMBERS,)), ("since_ns", "<i8"), ("crowded_ns", "<i8"), ("calls", "<u4"), ("once", "<u4"),
+])  # fmt: skip
+"""One set: 224 bytes."""
+
+KNOWN: Final = 0
+NEW: Final = 1
+LEARNING: Final = 2
+"""What :func:`meet` says of a value: known; new at a settled place; new, and no surprise."""
+
+
+@kernel
+def is_settled(row: Any, time_ns: int, after_ns: int) -> bool:
+    """Whether this place's kinds have repeated enough, for long enough, and all fit."""
+    crowded = row["crowded_ns"] != 0 and time_ns - row["crowded_ns"] < LEARN_AFTER_NS
+    return not crowded and time_ns - row["since_ns"] >= after_ns and settled(row["once"], row["calls"])
+
+
+@kernel
+def find(row: Any, value: Any) -> int:
+    """Where the value is, or -1."""
+    for m in range(MEMBERS):
+        if row["member"][m] == value:
+            return m
+    return -1
+
+
+@kernel
+def _victim(row: Any) -> int:
+    """The place to take: an empty one, else the stalest one that is not known, else the stalest."""
+    best = 0
+    for m in range(MEMBERS):
+        if row["member"][m] == 0:
+            return m
+        m_known, best_known = row["known"][m] != 0, row["known"][best] != 0
+        if (best_known and not m_known) or (m_known == best_known and row["last_ns"][m] < row["last_ns"][best]):
+            best = m
+    return best
+
+
+@kernel
+def _enter(row: Any, value: Any, time_ns: int, known: bool) -> None:
+    at = _victim(row)
+    if row["member"][at] != 0 and row["known"][at] != 0:
+        if known and time_ns - row["last_ns"][at] < LEARN_AFTER_NS:
+            row["crowded_ns"] = time_ns
+        elif not known:
+            return  # what is new never takes the place of what is known
+    row["member"][at] = value
+    row["first_ns"][at] = time_ns
+    row["last_ns"][at] = time_ns
+    row["known"][at] = known
+
+
+@kernel
+def meet(rows: Any, k: int, value: Any, time_ns: int, after_ns: int, learn: bool) -> int:
+    """Says what a value is to this place, then learns from it.
+
+    Args:
+        rows: Array of ``FAMILIAR`` rows.
+        value: A keyed hash; 0: none was told.
+        after_ns: How long a place must be known before it can settle.
+        learn: Whether the call may teach.
+    """
+    if value == 0:
+        return KNOWN
+    row = rows[k]
+    surprising = is_settled(row, time_ns, after_ns)
+    at = find(row, value)
+    known = at >= 0 and row["known"][at] != 0
+    if learn:
+        if row["since_ns"] == 0:
+            row["since_ns"] = time_ns
+        if at < 0:
+            _enter(row, value, time_ns, not surprising)
+            if not surprising:
+                row["once"] += 1
+        else:
+            if row["last_ns"][at] == row["first_ns"][at] and known and row["once"] > 0:
+                row["once"] -= 1
+            row["last_ns"][at] = max(time_ns, row["last_ns"][at] + 1)
+            if not known and time_ns - row["first_ns"][at] >= LEARN_AFTER_NS:
+                row["known"][at] = 1
+        if known or not surprising:
+            row["calls"] = min(row["calls"] + 1, 1_000_000_000)
+    if known:
+        return KNOWN
+    return NEW if surprising else LEARNING

@@ -1,0 +1,36 @@
+"""Whether enough has been seen for something new to be a surprise.
+
+After *n* observations the share of those still unseen is about the number of kinds seen exactly once ÷ *n* (I. J.
+Good, "The population frequencies of species and the estimation of population parameters", Biometrika 40, 1953, after
+A. M. Turing). A place that goes on inventing kinds never settles, so its next new one surprises nobody.
+"""
+
+from typing import Final
+
+from backwatch.detector.compiled import kernel
+
+MIN_CALLS: Final = 30
+MOST_UNSEEN: Final = 0.02
+LEARN_AFTER_NS: Final = 7 * 86_400 * 1_000_000_000
+"""How long a new thing at a settled place must go on quietly before it is known: an attack must last a week, with its
+alert open."""
+
+
+@kernel
+def unseen(once: int, calls: int) -> float:
+    """Estimated share of calls still unseen, in [0, 1].
+
+    >>> unseen(3, 60), unseen(0, 0)
+    (0.05, 1.0)
+    """
+    return min(1.0, once / calls) if calls > 0 else 1.0
+
+
+@kernel
+def settled(once: int, calls: int) -> bool:
+    """Whether the next new kind is a surprise.
+
+    >>> settled(0, 29), settled(0, 30), settled(1, 30), settled(1, 50)
+    (False, True, False, True)
+    """
+    return calls >= MIN_CALLS and unseen(once, calls) <= MOST_UNSEEN

@@ -1,0 +1,149 @@
+"""Calls that read far more than their statement ever did, or than any call to the resource."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.collector import names
+from backwatch.detector.baselines.level import BOUND, LEVEL, update
+from backwatch.detector.compiled import kernel
+from backwatch.detector.detectors import Array, Calls, Detector
+from backwatch.detector.engine.keys import RESOURCE, STATEMENT
+from backwatch.detector.engine.tables import Rows, Table
+
+MIN_CALLS: Final = 100
+"""Quiet calls to a resource before its largest answer means something."""
+_DAY_NS: Final = 86_400 * 1_000_000_000
+FORGETS: Final = 0.05
+"""By how much (on the log scale) the largest answer is forgotten a day: it halves in two weeks."""
+
+LARGEST = np.dtype([("rows", "<f4"), ("bytes", "<f4"), ("rows_ns", "<i8"), ("bytes_ns", "<i8"), ("calls", "<u4")])
+
+
+@kernel
+def _against_statement(value: Array, statement: Array, time_ns: Array, learn: Array, rows: Any, score: Array) -> None:
+    for i in range(value.shape[0]):
+        if value[i] < 0 or statement[i] == 0:
+            continue
+        score[i] = update(rows, statement[i], np.log1p(value[i]), time_ns[i], learn[i])
+
+
+@kernel
+def _faded(largest: float, since_ns: int, time_ns: int) -> float:
+    return max(0.0, float(largest) - FORGETS * max(time_ns - since_ns, 0) / _DAY_NS)
+
+
+@kernel
+def _against_resource(
+    row_count: Array,
+    byte_count: Array,
+    row_score: Array,
+    byte_score: Array,
+    resource: Array,
+    time_ns: Array,
+    learn: Array,
+    rows: Any,
+    row_excess: Array,
+    byte_excess: Array,
+) -> None:
+    for i in range(resource.shape[0]):
+        if resource[i] == 0 or (row_count[i] < 0 and byte_count[i] < 0):
+            continue
+        row = rows[resource[i]]
+        most_rows = _faded(row["rows"], row["rows_ns"], time_ns[i])
+        most_bytes = _faded(row["bytes"], row["bytes_ns"], time_ns[i])
+        x, y = np.log1p(max(row_count[i], 0)), np.log1p(max(byte_count[i], 0))
+        if row["calls"] >= MIN_CALLS:
+            row_excess[i] = x - most_rows if row_count[i] >= 0 else np.nan
+            byte_excess[i] = y - most_bytes if byte_count[i] >= 0 else np.nan
+        if learn[i] and not (row_score[i] >= BOUND or byte_score[i] >= BOUND):
+            row["calls"] = min(row["calls"] + 1, 1_000_000_000)
+            if x >= most_rows:
+                row["rows"], row["rows_ns"] = x, time_ns[i]
+            if y >= most_bytes:
+                row["bytes"], row["bytes_ns"] = y, time_ns[i]
+
+
+class BulkRead(Detector):
+    """Tells how much more a call returned than is usual.
+
+    Provides:
+        ``backwatch.rows.score``, ``backwatch.bytes.score``: Deviations above the statement's usual
+        (``baselines/level.py``); NaN until it is known. ``backwatch.rows.excess``, ``backwatch.bytes.excess``:
+        Logarithm of how many times the largest answer of the resource so far this one is; NaN until 100 calls are
+        known.
+    """
+
+    id = "bulk-read"
+    provides = ("backwatch.rows.score", "backwatch.bytes.score", "backwatch.rows.excess", "backwatch.bytes.excess")
+    tables = (
+        Table("bulk_read_rows", STATEMENT, 1, LEVEL), Table("bulk_read_bytes", STATEMENT, 1, LEVEL),
+        Table("bulk_read", RESOURCE, 1, LARGEST),
+    )  # fmt: skip
+    rule = """
+title: One Call Reads Far More Than Its Statement Ever Did
+id: 2d8c9f43-4d1f-4d54-9e0a-7f3b6c1f8a07
+name: bulk-read
+status: experimental
+description: >-
+  Detects a call that returns many times the rows or bytes that its statement usually returns, or a statement without
+  such a history that returns far more than any call to the resource did.
+references:
+  - https://attack.mitre.org/techniques/T1213/006/
+  - https://www.elastic.co/guide/en/machine-learning/current/ootb-ml-jobs-siem.html
+tags: [attack.collection, attack.t1213.006, attack.exfiltration, attack.t1048]
+logsource: {product: opentelemetry, category: backing_service_call}
+detection:
+  rows_usual:
+    backwatch.rows.score|gt: 6
+    db.response.returned_rows|gte: 500
+  bytes_usual:
+    backwatch.bytes.score|gt: 6
+    backwatch.bytes.received|gte: 262144
+  rows_first:
+    backwatch.rows.score|exists: false
+    backwatch.rows.excess|gt: 1.6
+    db.response.returned_rows|gte: 2000
+  bytes_first:
+    backwatch.bytes.score|exists: false
+    backwatch.bytes.excess|gt: 1.6
+    backwatch.bytes.received|gte: 1048576
+  condition: rows_usual or bytes_usual or rows_first or bytes_first
+falsepositives:
+  - Exports, reports and back-fills on their first run.
+  - A table that grew at once.
+level: high
+backwatch:
+  key: statement
+  blind_spots: >-
+    Many small reads (volume-spike sees their sum). A statement that always read everything. Fewer than 500 rows and
+    256 KiB. Drivers that tell neither rows nor bytes.
+  remediation: >-
+    Look at which call site and account made the call. Give the query a LIMIT and the endpoint pages; take from the
+    app's account the right to read tables it does not need in bulk. If nobody meant to read this, treat what it
+    returned as taken.
+"""
+
+    def facts(
+        self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]
+    ) -> dict[str, Array]:
+        """As the class says."""
+        found = [np.full(calls.count, np.nan) for _ in self.provides]
+        rows, received, time_ns = calls[names.ROWS_RETURNED], calls[names.BYTES_RECEIVED], calls["time_ns"]
+        _against_statement(rows, slot[STATEMENT.name], time_ns, learn, tables["bulk_read_rows"], found[0])
+        _against_statement(received, slot[STATEMENT.name], time_ns, learn, tables["bulk_read_bytes"], found[1])
+        _against_resource(
+            rows,
+            received,
+            found[0],
+            found[1],
+            slot[RESOURCE.name],
+            time_ns,
+            learn,
+            tables["bulk_read"],
+            found[2],
+            found[3],
+        )
+        return dict(zip(self.provides, found, strict=True))

@@ -1,0 +1,124 @@
+"""Certificates that a resource never showed before."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.collector import names
+from backwatch.detector.baselines.familiar import FAMILIAR, MEMBERS, NEW, find, meet
+from backwatch.detector.compiled import kernel
+from backwatch.detector.detectors import Array, Calls, Detector
+from backwatch.detector.engine.derived import NOT_AFTER
+from backwatch.detector.engine.keys import RESOURCE
+from backwatch.detector.engine.tables import Rows, Table
+
+SETTLES_AFTER_NS: Final = 3_600 * 1_000_000_000
+"""One hour: replicas behind one name show their certificates within it."""
+RENEWAL_NS: Final = 45 * 86_400 * 1_000_000_000
+"""How long before its end a certificate is honestly replaced: half of a 90-day one's life."""
+
+PAPERS = np.dtype([("issuer", "<u8", (MEMBERS,)), ("not_after_ns", "<i8", (MEMBERS,))])
+
+
+@kernel
+def _renews(row: Any, papers: Any, issuer: int, not_after_ns: int, time_ns: int) -> bool:
+    """Whether a known certificate of the same issuer is near its end, and this one lasts longer."""
+    for m in range(MEMBERS):
+        end = papers["not_after_ns"][m]
+        known = row["member"][m] != 0 and row["known"][m] != 0 and papers["issuer"][m] == issuer
+        if known and 0 < end < not_after_ns and time_ns >= end - RENEWAL_NS:
+            return True
+    return False
+
+
+@kernel
+def _judge(
+    certificate: Array,
+    issuer: Array,
+    not_after_ns: Array,
+    time_ns: Array,
+    resource: Array,
+    learn: Array,
+    rows: Any,
+    papers: Any,
+    new: Array,
+    renewal: Array,
+) -> None:
+    for i in range(resource.shape[0]):
+        k = resource[i]
+        if k == 0 or certificate[i] == 0:
+            continue
+        if meet(rows, k, certificate[i], time_ns[i], SETTLES_AFTER_NS, learn[i]) == NEW:
+            new[i] = 1
+            if issuer[i] != 0 and _renews(rows[k], papers[k], issuer[i], not_after_ns[i], time_ns[i]):
+                renewal[i] = 1
+        if learn[i]:
+            at = find(rows[k], certificate[i])
+            if at >= 0:
+                papers[k]["issuer"][at] = issuer[i]
+                papers[k]["not_after_ns"][at] = not_after_ns[i]
+
+
+class CertificateChanged(Detector):
+    """Tells whether a session's certificate is one that its resource showed before.
+
+    Provides:
+        ``backwatch.certificate.new``: 1 where it is new, at a resource whose certificates are known.
+        ``backwatch.certificate.renewal``: 1 where it is new, of the same issuer as a known one that is near its end.
+    """
+
+    id = "certificate-changed"
+    provides = ("backwatch.certificate.new", "backwatch.certificate.renewal")
+    tables = (
+        Table("certificate_changed", RESOURCE, 1, FAMILIAR), Table("certificate_changed_papers", RESOURCE, 1, PAPERS),
+    )  # fmt: skip
+    rule = """
+title: A Resource Shows a Certificate It Never Showed Before
+id: 0b0a5d5e-7b7f-4e55-9a86-3e1c7a3f8e03
+name: certificate-changed
+status: experimental
+description: >-
+  Detects a server certificate that is new for its resource, unless it was fully verified and renews a known one of
+  the same issuer that is near its end.
+references:
+  - https://attack.mitre.org/techniques/T1557/
+  - https://github.com/prometheus/blackbox_exporter/issues/570
+tags: [attack.credential-access, attack.collection, attack.t1557, attack.t1649]
+logsource: {product: opentelemetry, category: backing_service_call}
+detection:
+  selection:
+    backwatch.certificate.new: true
+  filter_main_renewal:
+    backwatch.certificate.renewal: true
+    backwatch.tls.verified: full
+  condition: selection and not filter_main_renewal
+falsepositives:
+  - A certificate replaced early, by another authority, or after the server was moved; accept the alert.
+  - A new replica behind the same name that has a certificate of its own.
+level: high
+backwatch:
+  key: resource
+  blind_spots: >-
+    A certificate that the same authority gave to an attacker in the weeks in which a renewal is due. Resources that
+    show more than eight certificates within a week. Drivers that do not tell the certificate.
+  remediation: >-
+    Compare the SHA-256 fingerprint with the one that the owner of the service publishes or installed. If it is
+    theirs, accept the alert. If it is not, cut the connection: someone stands between the app and the service, and
+    the account's password must be changed. Verify in full (sslmode=verify-full, ssl_verify_identity, check_hostname),
+    so that such a session fails by itself.
+"""
+
+    def facts(
+        self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]
+    ) -> dict[str, Array]:
+        """As the class says."""
+        new, renewal = np.zeros(calls.count, np.int8), np.zeros(calls.count, np.int8)
+        ends = calls.columns.get(NOT_AFTER)
+        _judge(
+            calls[names.CERT_SHA256], calls[names.CERT_ISSUER],
+            np.full(calls.count, -1, np.int64) if ends is None else ends, calls["time_ns"], slot[RESOURCE.name], learn,
+            tables["certificate_changed"], tables["certificate_changed_papers"], new, renewal,
+        )  # fmt: skip
+        return {"backwatch.certificate.new": new, "backwatch.certificate.renewal": renewal}

@@ -1,0 +1,181 @@
+"""Minutes that are unlike all others taken together, though no single number stands out.
+
+A model is fitted off the path (``fit.py``) and enters as a numbered ``ModelVersion``. Its features are deviations
+from the resource's own usual minute, so that one model serves resources of every size.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.detector.baselines.forest import ARRAYS, UnusableModel, checked, explain, isolation
+from backwatch.detector.baselines.level import LEVEL, update
+from backwatch.detector.compiled import kernel
+from backwatch.detector.detectors import Array, Closed, Detector
+from backwatch.detector.engine.keys import RESOURCE
+from backwatch.detector.engine.tables import Rows, Table
+
+FEATURES: Final = (
+    "calls", "errors", "bytes_sent", "bytes_received", "rows_returned", "rows_affected", "duration", "new_statements",
+)  # fmt: skip
+"""In the model's order; all but the first are per call."""
+COLUMNS: Final = (
+    "calls",
+    "errors",
+    "bytes_sent",
+    "bytes_received",
+    "rows_returned",
+    "rows_affected",
+    "duration_ns",
+    "new_statements",
+)
+NAMED: Final = 3
+"""Features named as the cause of an odd minute."""
+MOST: Final = 20.0
+"""Deviations beyond which more is not odder."""
+
+
+@kernel
+def _amount(f: int, value: float, calls: int) -> float:
+    """A feature on the log scale; shares of errors and new statements are in thousandths, time in microseconds."""
+    if f == 0:
+        return np.log1p(value)
+    per_call = max(value, 0) / max(calls, 1)
+    if f in (1, 7):
+        return np.log1p(per_call * 1_000.0)
+    return np.log1p(per_call / 1_000.0) if f == 6 else np.log1p(per_call)
+
+
+@kernel
+def _feature(f: int, sums: Array, slot: Array, end_ns: Array, suspects: Array, rows: Any, out: Array) -> None:
+    for i in range(slot.shape[0]):
+        score = update(rows, slot[i], _amount(f, sums[i, f], sums[i, 0]), end_ns[i], suspects[i] == 0)
+        out[i, f] = min(max(score, -MOST), MOST)
+
+
+def deviations(
+    sums: NDArray[np.int64],
+    slot: NDArray[np.int32],
+    end_ns: NDArray[np.int64],
+    suspects: NDArray[np.int64],
+    rows: Sequence[Rows],
+) -> NDArray[np.float64]:
+    """The features of each minute, one minute after the other; NaN where the resource's usual is not known yet.
+
+    Args:
+        sums: [minutes, features], in the order of ``COLUMNS``.
+        rows: For each feature, ``LEVEL`` rows by slot.
+    """
+    out = np.empty(sums.shape, np.float64)
+    for f, mine in enumerate(rows):
+        _feature(f, sums, slot, end_ns, suspects, mine, out)
+    return out
+
+
+@kernel
+def _judge(
+    found: Array,
+    root: Array,
+    feature: Array,
+    threshold: Array,
+    left: Array,
+    right: Array,
+    path: Array,
+    usual_path: Array,
+    score: Array,
+    share: Array,
+) -> None:
+    for i in range(found.shape[0]):
+        if np.isnan(found[i]).any():
+            continue
+        score[i] = isolation(found[i], root, feature, threshold, left, right, path, usual_path)
+        explain(found[i], 0.0, root, feature, threshold, left, right, path, usual_path, share[i])
+
+
+def stacked(columns: Mapping[str, NDArray[Any]] | Closed) -> NDArray[np.int64]:
+    """A window's sums as the matrix that :func:`deviations` reads."""
+    return np.stack([columns[name] for name in COLUMNS], axis=1).astype(np.int64)
+
+
+def _leading(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Only the features that brought most, others NaN."""
+    order = np.argsort(-share, axis=1, kind="stable")
+    kept = np.full_like(share, np.nan)
+    rows = np.arange(share.shape[0])[:, None]
+    kept[rows, order[:, :NAMED]] = share[rows, order[:, :NAMED]]
+    kept[~(kept > 0)] = np.nan
+    return kept
+
+
+class OddWindow(Detector):
+    """Tells how odd a minute is, and which features make it so.
+
+    Provides:
+        ``backwatch.odd.score``: Isolation score in (0, 1); NaN without a model, or before a resource's usual minute
+        is known. ``backwatch.odd.<feature>``: What the three leading features brought to the score; NaN for all
+        others.
+    """
+
+    id = "odd-window"
+    window_provides = ("backwatch.odd.score", *(f"backwatch.odd.{name}" for name in FEATURES))
+    tables = tuple(Table(f"odd_window_{name}", RESOURCE, 1, LEVEL) for name in FEATURES)
+    rule = """
+title: A Minute Is Unlike the Resource's Others
+id: 7d5b1a44-1f0c-4b57-8a7c-5a0e9c3d6f09
+name: odd-window
+status: experimental
+description: >-
+  Detects a minute whose numbers, taken together, are unlike those that the model was fitted on; the evidence names
+  the features that made it odd.
+references:
+  - https://scikit-learn.org/stable/modules/generated/sklearn.ensemble.IsolationForest.html
+tags: [attack.collection, attack.t1213.006, attack.exfiltration, attack.t1048]
+logsource: {product: opentelemetry, category: backing_service_call}
+detection:
+  selection:
+    backwatch.odd.score|gte: 0.7
+    calls|gte: 10
+  condition: selection
+falsepositives:
+  - Deployments, batch jobs and outages that the model was not fitted on; fit again afterwards.
+level: low
+backwatch:
+  key: resource
+  over: window
+  blind_spots: >-
+    Everything until a model was fitted (backwatch fit), and whatever the history it was fitted on holds often.
+  remediation: >-
+    Read which features the evidence names and look at that minute's calls. If it was a job of yours, fit the model
+    again with it in the history.
+"""
+
+    def window(self, closed: Closed, tables: Mapping[str, Rows]) -> dict[str, Array]:
+        """As the class says."""
+        count = closed.slot.shape[0]
+        found = deviations(
+            stacked(closed), closed.slot, closed.end_ns, closed["suspects"], [tables[one.name] for one in self.tables]
+        )
+        score = np.full(count, np.nan)
+        share = np.zeros((count, len(FEATURES)))
+        model = usable(closed.models.get(self.id))
+        if model is not None:
+            root, feature, threshold, left, right, path, usual_path = model
+            _judge(found, root, feature, threshold, left, right, path, usual_path, score, share)
+        named = _leading(share)
+        return {
+            "backwatch.odd.score": score,
+            **{f"backwatch.odd.{name}": np.ascontiguousarray(named[:, f]) for f, name in enumerate(FEATURES)},
+        }  # fmt: skip
+
+
+def usable(arrays: Mapping[str, NDArray[Any]] | None) -> Sequence[NDArray[Any]] | None:
+    """The model's arrays in the kernels' order; nothing where there is none, or none that can be used."""
+    if arrays is None:
+        return None
+    try:
+        model = checked(arrays, len(FEATURES))
+    except UnusableModel:
+        return None
+    return [np.ascontiguousarray(model[name]) for name in ARRAYS]

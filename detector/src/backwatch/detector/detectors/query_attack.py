@@ -1,0 +1,121 @@
+"""Signs of injection, joined with novelty at the place that sent the statement.
+
+A sign alone proves little: administrators read catalogues and query builders write ``WHERE 1=1``. So a statement
+counts only where it is new, and a sign only where the place does not usually show it; what is left is weighed.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.collector import names
+from backwatch.detector.compiled import kernel
+from backwatch.detector.detectors import Array, Calls, Detector
+from backwatch.detector.engine.keys import SITE
+from backwatch.detector.engine.tables import Rows, Table
+
+WEIGHTS: Final[Mapping[str, float]] = {
+    "time-delay": 3.0, "error-based": 3.0, "file-access": 3.0, "program": 3.0,
+    "unbalanced-quote": 2.5,
+    "union-appended": 2.0, "stacked": 2.0, "tautology": 2.0, "comment-tail": 2.0, "executable-comment": 2.0,
+    "catalogue": 1.5, "encoded-string": 1.5, "conditional": 1.5,
+    "version-probe": 1.0, "odd-spacing": 1.0,
+    "cut": 0.0,
+}  # fmt: skip
+"""What a sign adds. 3 is enough alone: ordinary statements do not show it. Below that it takes company, or a settled
+place."""
+SURPRISE: Final = 1.0
+"""Added where a new statement is a surprise."""
+FAILED: Final = 0.5
+"""Added where the statement failed as well: probing breaks statements."""
+USUAL: Final = 3
+"""Quiet calls with known statements after which a sign is usual at a place."""
+
+_WEIGHT = np.array([WEIGHTS[sign] for sign in names.SIGNS], np.float64)
+USUAL_SIGNS = np.dtype([("seen", "u1", (len(names.SIGNS),))])
+
+
+@kernel
+def _weigh(
+    signs: Array,
+    novel: Array,
+    settled: Array,
+    mature: Array,
+    failed: Array,
+    site: Array,
+    learn: Array,
+    places: Any,
+    weight: Array,
+    score: Array,
+) -> None:
+    for i in range(signs.shape[0]):
+        if signs[i] == 0:
+            continue
+        seen = places[site[i]]["seen"]
+        total = 0.0
+        for s in range(weight.shape[0]):
+            if signs[i] >> np.uint32(s) & np.uint32(1) and (site[i] == 0 or seen[s] < USUAL):
+                total += weight[s]
+        if novel[i] != 0 and total > 0.0:
+            surprise = SURPRISE if settled[i] != 0 or mature[i] != 0 else 0.0
+            score[i] = total + surprise + (FAILED if failed[i] else 0.0)
+        if learn[i] and novel[i] == 0 and site[i] != 0:
+            for s in range(weight.shape[0]):
+                if signs[i] >> np.uint32(s) & np.uint32(1) and seen[s] < 255:
+                    seen[s] += 1
+
+
+class QueryAttack(Detector):
+    """Tells how much a new statement looks like an injection.
+
+    Provides:
+        ``backwatch.query.attack.score``: Sum of the weights of the signs that are unusual at the statement's place; 0
+        where the statement is known there.
+    """
+
+    id = "query-attack"
+    reads = ("backwatch.query.novel", "backwatch.site.settled", "backwatch.resource.settled")
+    provides = ("backwatch.query.attack.score",)
+    tables = (Table("query_attack", SITE, 1, USUAL_SIGNS),)
+    rule = """
+title: A New Query Shows Signs of Injection
+id: 5c7be0a2-3c55-4a52-9f0e-6d6b2a6b9f02
+name: query-attack
+status: experimental
+description: >-
+  Detects a statement that is new at its call site and whose raw form showed signs of SQL injection unusual there.
+injection unusual there. references:
+  - https://owasp.org/www-community/attacks/SQL_Injection
+  - https://cwe.mitre.org/data/definitions/89.html
+tags: [attack.initial-access, attack.t1190, attack.collection, attack.t1213.006]
+logsource: {product: opentelemetry, category: backing_service_call}
+detection:
+  selection:
+    backwatch.query.attack.score|gte: 3
+  condition: selection
+falsepositives:
+  - Database tools, reports and migrations that read catalogues or build statements from parts, on their first run.
+level: high
+backwatch:
+  key: site
+  blind_spots: >-
+    An injection that stays inside one literal and changes nothing is not seen, nor one that fits a known statement.
+    At a place that always shows a sign, that sign says nothing. Where the app sends redacted text, what stood in
+    literals is gone.
+  remediation: >-
+    Find the input that reaches the query text at this call site and pass it as a bound parameter; where a name or a
+    direction must vary, choose it from a fixed list. Then look at what the statement may have read or changed, and
+    give the account no more rights than the app needs.
+"""
+
+    def facts(
+        self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]
+    ) -> dict[str, Array]:
+        """As the class says."""
+        score = np.zeros(calls.count, np.float64)
+        novel, settled, mature = (calls[name] for name in self.reads)
+        places = tables["query_attack"]
+        _weigh(calls["signs"], novel, settled, mature, calls["error"], slot[SITE.name], learn, places, _WEIGHT, score)
+        return {"backwatch.query.attack.score": score}

@@ -1,0 +1,113 @@
+"""Answers that send the app somewhere else."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.collector import names
+from backwatch.detector.baselines.familiar import FAMILIAR, NEW, meet
+from backwatch.detector.compiled import kernel
+from backwatch.detector.detectors import Array, Calls, Detector
+from backwatch.detector.engine.derived import REDIRECT_HOST
+from backwatch.detector.engine.keys import RESOURCE
+from backwatch.detector.engine.tables import Rows, Table
+
+SETTLES_AFTER_NS: Final = 3_600 * 1_000_000_000
+ITSELF: Final = np.uint64(1)
+"""Stands for a call that was not redirected to another host: that is what most resources usually do."""
+
+
+@kernel
+def _judge(host: Array, own: Array, time_ns: Array, resource: Array, learn: Array, rows: Any, new: Array) -> None:
+    for i in range(resource.shape[0]):
+        if resource[i] == 0:
+            continue
+        target = ITSELF if host[i] == 0 or host[i] == own[i] else host[i]
+        if meet(rows, resource[i], target, time_ns[i], SETTLES_AFTER_NS, learn[i]) == NEW and target != ITSELF:
+            new[i] = 1
+
+
+class Redirected(Detector):
+    """Tells whether a resource sends the app to a host to which it never sent it before.
+
+    Provides:
+        ``backwatch.redirect.new``: 1 where it does, at a resource whose redirects (or their absence) are known.
+    """
+
+    id = "redirected"
+    provides = ("backwatch.redirect.new",)
+    tables = (Table("redirected", RESOURCE, 1, FAMILIAR),)
+    rule = r"""
+title: A Service Sends the App to an Internal or Unknown Host
+id: 84b9e7f5-5f0e-4d0d-a1b1-2c7f9d0e6a06
+name: redirected
+status: experimental
+description: >-
+  Detects an answer that redirects the app to a cloud metadata address, to an internal host from a service that is not
+  internal itself, to another scheme, or to a host to which the resource never redirected before.
+references:
+  - https://owasp.org/API-Security/editions/2023/en/0xaa-unsafe-consumption-of-apis/
+  - https://cwe.mitre.org/data/definitions/918.html
+  - https://attack.mitre.org/techniques/T1552/005/
+tags: [attack.initial-access, attack.t1190, attack.credential-access, attack.t1552.005, attack.t1557, attack.t1090]
+logsource: {product: opentelemetry, category: backing_service_call}
+detection:
+  metadata:
+    backwatch.redirect.target|re|i:
+      - '^(?:[\w+.-]+://)?(?:169\.254\.\d+\.\d+|100\.100\.100\.200|192\.0\.0\.192|2852039166|0xa9fea9fe)(?:[:/?#]|$)'
+      - '^(?:[\w+.-]+://)?\[?(?:fe80:|fd00:ec2::254|::ffff:169\.254\.|::ffff:a9fe:)'
+      - '^(?:[\w+.-]+://)?(?:metadata|instance-data)(?:\.google|\.ec2|\.azure)?(?:\.internal|\.com)?(?:[:/?#]|$)'
+  scheme:
+    backwatch.redirect.target|re|i: '^(?:file|ftp|gopher|dict|ldaps?|jar|tftp|data|smb|netdoc|php|phar|unix)(?::|$)'
+  internal:
+    backwatch.redirect.target|re|i:
+      - '^(?:[\w+.-]+://)?(?:localhost|0\.0\.0\.0|127\.\d+\.\d+\.\d+|0x[0-9a-f]+|\d{8,10})(?:[:/?#]|$)'
+      - '^(?:[\w+.-]+://)?(?:10\.\d+|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.\d+\.\d+(?:[:/?#]|$)'
+      - '^(?:[\w+.-]+://)?100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.\d+\.\d+(?:[:/?#]|$)'
+      - '^(?:[\w+.-]+://)?\[?(?:::1(?:\]|$)|::ffff:|f[cd][0-9a-f]{2}:)'
+      - '^(?:[\w+.-]+://)?[\w.-]+\.(?:internal|local|localhost|lan|intranet|corp|home\.arpa|svc)(?:[:/?#]|$)'
+  filter_main_internal_address:
+    server.address|cidr:
+      - 127.0.0.0/8
+      - 10.0.0.0/8
+      - 172.16.0.0/12
+      - 192.168.0.0/16
+      - 100.64.0.0/10
+      - '::1/128'
+      - 'fc00::/7'
+  filter_main_internal_name:
+    server.address|re|i: '^/|^[^.:]+$|\.(?:internal|local|localhost|lan|intranet|corp|home\.arpa|svc)$'
+  filter_main_internal_peer:
+    network.peer.address|cidr: [127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10, '::1/128',
+    'fc00::/7']
+  selection_new:
+    backwatch.redirect.new: true
+  condition: metadata or scheme or (internal and not 1 of filter_main_*) or selection_new
+falsepositives:
+  - A resharded Redis cluster, or an API that moved to another host; accept the alert.
+level: high
+backwatch:
+  key: resource
+  suspect: true
+  blind_spots: >-
+    A public name that resolves to an internal address, until its peer is seen. Services that redirect to many hosts
+    as a habit are never settled. A client that follows redirects without telling each hop.
+  remediation: >-
+    Do not follow redirects of this service (allow_redirects=False; for Redis use a client that knows its nodes), or
+    follow them only to hosts from a fixed list, checked after the name was resolved. Ask the owner of the service why
+    it redirects. If the target was a metadata address, renew the machine's credentials.
+"""
+
+    def facts(
+        self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]
+    ) -> dict[str, Array]:
+        """As the class says."""
+        new = np.zeros(calls.count, np.int8)
+        host = calls.columns.get(REDIRECT_HOST)
+        _judge(
+            np.zeros(calls.count, np.uint64) if host is None else host, calls[names.SERVER_ADDRESS], calls["time_ns"],
+            slot[RESOURCE.name], learn, tables["redirected"], new,
+        )  # fmt: skip
+        return {"backwatch.redirect.new": new}

@@ -1,0 +1,324 @@
+"""Sigma 2.1 documents as rules.
+
+pySigma parses; nothing here validates over the network. What a rule may say of its own stands in its ``backwatch``
+block. Every refusal is one line that names the document and the field.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, cast
+
+import yaml
+from sigma.conditions import ConditionAND, ConditionFieldEqualsValueExpression, ConditionNOT, ConditionOR
+from sigma.exceptions import SigmaError
+from sigma.rule import SigmaRule
+from sigma.types import (
+    CompareOperators,
+    SigmaBool,
+    SigmaCasedString,
+    SigmaCIDRExpression,
+    SigmaCompareExpression,
+    SigmaExists,
+    SigmaNull,
+    SigmaNumber,
+    SigmaRegularExpression,
+    SigmaString,
+    SpecialChars,
+)
+
+from backwatch.collector import names
+from backwatch.detector.engine import predicates as p
+from backwatch.detector.engine.fields import SYSTEMS, Field, Vocabulary
+from backwatch.detector.engine.keys import SPACES
+
+Level = Literal["informational", "low", "medium", "high", "critical"]
+Over = Literal["call", "window", "due", "loss"]
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_OWN: Final = ("key", "suspect", "over", "clear_after_s", "blind_spots", "remediation")
+_OVER: Final = ("call", "window", "due", "loss")
+_MODIFIERS: Final = frozenset({
+    "contains", "startswith", "endswith", "all", "exists", "cased", "neq", "re", "i", "m", "s", "ignorecase",
+    "multiline", "dotall", "cidr", "lt", "lte", "gt", "gte",
+})  # fmt: skip
+_COMPARISONS: Final[Mapping[CompareOperators, p.Operator]] = {
+    CompareOperators.LT: "lt", CompareOperators.LTE: "lte", CompareOperators.GT: "gt", CompareOperators.GTE: "gte",
+}  # fmt: skip
+
+
+class RuleError(ValueError):
+    """A rule that cannot be used: one line, with the document and the field."""
+
+    def __init__(self, source: str, where: str, problem: str) -> None:
+        super().__init__(f"{source}: {where}: {' '.join(problem.split())}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A verdict: what must be true, how bad it is, and what a person should know and do.
+
+    Attributes:
+        name: Its identity: the file's name, or its detector's id.
+        level: informational, low, medium, high or critical.
+        key: Key space that tells one alert of this rule from the next.
+        suspect: Nothing learns from a call on which it fires by what the collector told.
+        over: What it is held against: a call, a closed window, a deadline (``due``) or a loss.
+        clear_after_s: Event time after which it clears; ``None``: the engine's default.
+        blind_spots: What it cannot see.
+        remediation: What a developer can do.
+        condition: What must hold.
+        source: Document it came from, for error messages.
+    """
+
+    name: str
+    id: str
+    title: str
+    level: Level
+    tags: tuple[str, ...]
+    description: str
+    falsepositives: tuple[str, ...]
+    references: tuple[str, ...]
+    key: str
+    suspect: bool
+    over: Over
+    clear_after_s: int | None
+    blind_spots: str
+    remediation: str
+    condition: p.Term
+    source: str
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Every field it reads."""
+        return p.fields_of(self.condition)
+
+    def evidence(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """What of these facts a person should see beside the verdict."""
+        return {name: value for name, value in facts.items() if value is not None}
+
+
+def parse(text: str, source: str, vocabulary: Vocabulary) -> Rule:
+    """One Sigma document as a rule.
+
+    Args:
+        source: What to call the document in an error: its file's name, or its detector's.
+
+    Raises:
+        RuleError: The document is not one we can judge by.
+    """
+    sigma = _sigma(text, source)
+    own = _own_block(sigma, source)
+    name = sigma.name or ""
+    if not _NAME.fullmatch(name):
+        raise RuleError(source, "name", f"must be lower-case words joined by hyphens, got {name!r}")
+    if sigma.level is None:
+        raise RuleError(source, "level", "is missing")
+    over = _choice(own, "over", _OVER, "call", source)
+    fields = vocabulary.by_over[over]
+    return Rule(
+        name=name,
+        id=str(sigma.id or ""),
+        title=sigma.title,
+        level=cast("Level", sigma.level.name.lower()),
+        tags=tuple(str(tag) for tag in sigma.tags),
+        description=sigma.description or "",
+        falsepositives=tuple(sigma.falsepositives),
+        references=tuple(sigma.references),
+        key=_choice(own, "key", [space.name for space in SPACES], None if over != "loss" else "resource", source),
+        suspect=_flag(own, "suspect", source),
+        over=cast("Over", over),
+        clear_after_s=_seconds(own, source),
+        blind_spots=str(own.get("blind_spots", "")).strip(),
+        remediation=str(own.get("remediation", "")).strip(),
+        condition=_condition(sigma, source, fields),
+        source=source,
+    )
+
+
+def _sigma(text: str, source: str) -> SigmaRule:
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RuleError(source, "document", f"is not one YAML document: {error}") from None
+    if not isinstance(document, dict):
+        raise RuleError(source, "document", "is not a mapping of fields")
+    loaded = cast("dict[str, Any]", document)
+    _check_modifiers(loaded.get("detection"), source)
+    try:
+        return SigmaRule.from_dict(loaded)
+    except SigmaError as error:
+        raise RuleError(source, _where(error), str(error)) from None
+    except (TypeError, AttributeError, KeyError, ValueError) as error:
+        # pySigma assumes the shapes that its schema promises, and checks only some of them.
+        raise RuleError(source, "document", f"is not a Sigma rule: {error}") from None
+
+
+def _where(error: SigmaError) -> str:
+    """The field that a pySigma error is about, as its class names tell it: ``SigmaLevelError`` is about ``level``."""
+    word = type(error).__name__.removeprefix("Sigma").removesuffix("Error").lower()
+    known = ("level", "status", "identifier", "title", "logsource", "detection", "condition", "tags", "name")
+    return next((one for one in known if word.startswith(one)), "detection")
+
+
+def _check_modifiers(detection: Any, source: str) -> None:
+    if isinstance(detection, dict):
+        for key, value in cast("dict[object, Any]", detection).items():
+            field, *modifiers = str(key).split("|")
+            for modifier in modifiers:
+                if modifier not in _MODIFIERS:
+                    raise RuleError(source, field, f"the modifier {modifier!r} is not supported")
+            _check_modifiers(value, source)
+    elif isinstance(detection, list):
+        for value in cast("list[Any]", detection):
+            _check_modifiers(value, source)
+
+
+def _own_block(sigma: SigmaRule, source: str) -> Mapping[str, Any]:
+    source_of_logs = sigma.logsource
+    if (source_of_logs.product, source_of_logs.category) != ("opentelemetry", "backing_service_call"):
+        raise RuleError(source, "logsource", "must say product: opentelemetry, category: backing_service_call")
+    own: Any = (sigma.custom_attributes or {}).get("backwatch")
+    if not isinstance(own, dict):
+        raise RuleError(source, "backwatch", "is missing: it says at least the key")
+    found = cast("dict[str, Any]", own)
+    for name in found:
+        if name not in _OWN:
+            raise RuleError(source, f"backwatch.{name}", f"is unknown; known are {', '.join(_OWN)}")
+    return found
+
+
+def _choice(own: Mapping[str, Any], name: str, among: Sequence[str], default: str | None, source: str) -> str:
+    value = own.get(name, default)
+    if value not in among:
+        raise RuleError(source, f"backwatch.{name}", f"must be one of {', '.join(among)}; got {value!r}")
+    return str(value)
+
+
+def _flag(own: Mapping[str, Any], name: str, source: str) -> bool:
+    value = own.get(name, False)
+    if not isinstance(value, bool):
+        raise RuleError(source, f"backwatch.{name}", f"must be true or false, got {value!r}")
+    return value
+
+
+def _seconds(own: Mapping[str, Any], source: str) -> int | None:
+    value = own.get("clear_after_s")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 10:
+        raise RuleError(source, "backwatch.clear_after_s", f"must be whole seconds, at least 10; got {value!r}")
+    return value
+
+
+def _condition(sigma: SigmaRule, source: str, fields: Mapping[str, Field]) -> p.Term:
+    terms: list[p.Term] = []
+    for condition in sigma.detection.parsed_condition:
+        try:
+            parsed = condition.parse()
+        except SigmaError as error:
+            raise RuleError(source, "condition", str(error)) from None
+        terms.append(_term(parsed, source, fields))
+    term: p.Term = terms[0] if len(terms) == 1 else p.Some(tuple(terms))
+    service = sigma.logsource.service
+    if service:
+        term = p.Every((p.Some(tuple(p.Is(name, p.is_text(service, cased=False)) for name in SYSTEMS)), term))
+    return term
+
+
+def _term(parsed: object, source: str, fields: Mapping[str, Field]) -> p.Term:
+    match parsed:
+        case ConditionAND():
+            return p.Every(tuple(_term(one, source, fields) for one in parsed.args))
+        case ConditionOR():
+            return p.Some(tuple(_term(one, source, fields) for one in parsed.args))
+        case ConditionNOT():
+            return p.Not(_term(parsed.args[0], source, fields))
+        case ConditionFieldEqualsValueExpression():
+            return _comparison(parsed.field, parsed.value, source, fields)
+        case _:
+            raise RuleError(source, "condition", "a value without a field cannot be searched for")
+
+
+def _comparison(name: str, value: object, source: str, fields: Mapping[str, Field]) -> p.Term:
+    field = fields.get(name)
+    if field is None:
+        raise RuleError(source, name, "is no field that such a rule can read")
+    try:
+        if isinstance(value, SigmaNull):
+            return p.Not(_present(name))
+        if isinstance(value, SigmaExists):
+            return _present(name) if value.exists else p.Not(_present(name))
+        if field.kind in ("number", "flag") and field.domain == "number":
+            return _numeric(name, value)
+        passes = _passes(value)
+        if field.kind == "words":
+            passes = p.any_word(_sign(value) if name == names.QUERY_SIGNS else passes)
+        return p.Is(name, passes)
+    except ValueError as error:
+        raise RuleError(source, name, str(error)) from None
+
+
+def _present(name: str) -> p.Is:
+    return p.Is(name, p.is_present, "exists")
+
+
+def _numeric(name: str, value: object) -> p.Is:
+    operator: p.Operator = "eq"
+    if isinstance(value, SigmaCompareExpression):
+        operator, number = _operator(value), float(value.number.number)
+    elif isinstance(value, SigmaBool):
+        number = float(value.boolean)
+    elif isinstance(value, SigmaNumber):
+        number = float(value.number)
+    else:
+        raise ValueError(f"is a number and cannot be compared with {str(value)!r}")  # noqa: TRY004  of the rule's text
+    return p.Is(name, p.is_number(operator, number), operator, number)
+
+
+def _operator(value: SigmaCompareExpression) -> p.Operator:
+    if value.op not in _COMPARISONS:
+        raise ValueError("cannot be compared so")
+    return _COMPARISONS[value.op]
+
+
+def _passes(value: object) -> Callable[[p.Value], bool]:
+    match value:
+        case SigmaCasedString():
+            return p.is_text(_wildcards(value), cased=True)
+        case SigmaString():
+            return p.is_text(_wildcards(value), cased=False)
+        case SigmaBool():
+            return p.is_number("eq", float(value.boolean))
+        case SigmaNumber():
+            return p.is_number("eq", float(value.number))
+        case SigmaRegularExpression():
+            return p.is_pattern(str(value.regexp), flags="".join(sorted(flag.name[0].lower() for flag in value.flags)))
+        case SigmaCIDRExpression():
+            return p.in_network(value.cidr)
+        case SigmaCompareExpression():
+            return p.is_number(_operator(value), float(value.number.number))
+        case _:
+            raise ValueError(f"cannot be compared with {type(value).__name__}")
+
+
+def _sign(value: object) -> Callable[[p.Value], bool]:
+    """A whole word of the closed vocabulary, with ``contains`` or without: ``cut`` is not in ``executable-comment``."""
+    word = str(value).strip("*") if isinstance(value, SigmaString) else ""
+    if word not in names.SIGNS:
+        raise ValueError(f"{str(value)!r} is not a sign; known are {', '.join(names.SIGNS)}")
+    return p.is_text(word, cased=False)
+
+
+def _wildcards(value: SigmaString) -> str:
+    parts: list[str] = []
+    for part in value.s:
+        if isinstance(part, str):
+            parts.append(re.sub(r"([\\*?])", r"\\\1", part))
+        elif part is SpecialChars.WILDCARD_MULTI:
+            parts.append("*")
+        elif part is SpecialChars.WILDCARD_SINGLE:
+            parts.append("?")
+        else:
+            raise ValueError("placeholders are not supported")
+    return "".join(parts)

@@ -1,0 +1,114 @@
+"""Fits the model of ``odd-window`` from what the store remembers of past minutes.
+
+Off the path of calls: scikit-learn is imported here alone, and what leaves are plain arrays.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.detector.baselines.forest import checked
+from backwatch.detector.baselines.level import LEVEL
+from backwatch.detector.detectors.odd_window import COLUMNS, FEATURES, deviations
+
+TREES: Final = 100
+SAMPLE: Final = 256
+"""Minutes per tree, as the paper has it."""
+LEAST_MINUTES: Final = 256
+MOST_MINUTES: Final = 200_000
+
+
+class Minute(Protocol):
+    """One resource's sums over one minute, as a rollup keeps them; beside these it has every name of ``COLUMNS``."""
+
+    @property
+    def resource_id(self) -> str:
+        """Which resource."""
+        ...
+
+    @property
+    def end_ns(self) -> int:
+        """When the minute ended."""
+        ...
+
+    @property
+    def suspects(self) -> int:
+        """Suspect calls in it: such a minute teaches nothing."""
+        ...
+
+
+class TooLittleHistory(ValueError):
+    """Not enough minutes to fit a model on."""
+
+
+def fit(minutes: Sequence[Minute], seed: int = 0) -> dict[str, NDArray[Any]]:
+    """A model as plain arrays, the same for the same minutes and seed.
+
+    Raises:
+        TooLittleHistory: Fewer than ``LEAST_MINUTES`` quiet minutes are left once every resource's usual is known.
+    """
+    found = features(minutes)
+    if found.shape[0] < LEAST_MINUTES:
+        raise TooLittleHistory(
+            f"{found.shape[0]} quiet minutes with a known usual, at least {LEAST_MINUTES} are needed to fit odd-window"
+        )
+    from sklearn.ensemble import IsolationForest
+
+    forest: Any = IsolationForest(n_estimators=TREES, max_samples=min(SAMPLE, found.shape[0]), random_state=seed)
+    forest.fit(found[-MOST_MINUTES:])
+    return dict(checked(_arrays(forest.estimators_, min(SAMPLE, found.shape[0])), len(FEATURES)))
+
+
+def features(minutes: Sequence[Minute]) -> NDArray[np.float64]:
+    """The deviations of the quiet minutes, in order of time, as the detector computes them."""
+    ordered = sorted(minutes, key=lambda one: (one.end_ns, one.resource_id))
+    place: dict[str, int] = {}
+    slot = np.array([place.setdefault(one.resource_id, len(place)) for one in ordered], np.int32)
+    sums = np.array([[getattr(one, name) for name in COLUMNS] for one in ordered], np.int64).reshape(-1, len(COLUMNS))
+    end_ns = np.array([one.end_ns for one in ordered], np.int64)
+    suspects = np.array([one.suspects for one in ordered], np.int64)
+    out = deviations(sums, slot, end_ns, suspects, [np.zeros(max(1, len(place)), LEVEL) for _ in FEATURES])
+    return out[(suspects == 0) & ~np.isnan(out).any(axis=1)]
+
+
+def _arrays(estimators: Sequence[Any], sample: int) -> Mapping[str, NDArray[Any]]:
+    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in ("feature", "threshold", "left", "right", "path")}
+    roots: list[int] = []
+    begin = 0
+    for estimator in estimators:
+        tree = estimator.tree_
+        inner = tree.children_left >= 0
+        roots.append(begin)
+        parts["feature"].append(np.where(inner, tree.feature, -1))
+        # scikit-learn compares in float32: the same threshold on float64 features would send a row the other way.
+        parts["threshold"].append(np.where(inner, tree.threshold, 0.0))
+        parts["left"].append(np.where(inner, tree.children_left + begin, 0))
+        parts["right"].append(np.where(inner, tree.children_right + begin, 0))
+        parts["path"].append(_depths(tree) + _usual(tree.n_node_samples))
+        begin += tree.node_count
+    whole = {name: np.concatenate(found) for name, found in parts.items()}
+    return {
+        "root": np.array(roots, np.int32),
+        **{name: whole[name].astype(np.int32) for name in ("feature", "left", "right")},
+        **{name: whole[name].astype(np.float64) for name in ("threshold", "path")},
+        "usual_path": _usual(np.array([sample])),
+    }
+
+
+def _depths(tree: Any) -> NDArray[np.float64]:
+    depth = np.zeros(tree.node_count)
+    for node in range(tree.node_count):  # children stand behind their parents
+        for child in (tree.children_left[node], tree.children_right[node]):
+            if child >= 0:
+                depth[child] = depth[node] + 1
+    return depth
+
+
+def _usual(samples: NDArray[Any]) -> NDArray[np.float64]:
+    """Mean path of an unsuccessful search among so many (Liu and others, equation 1)."""
+    n = samples.astype(np.float64)
+    more = np.maximum(n, 3)
+    long = 2.0 * (np.log(more - 1.0) + np.euler_gamma) - 2.0 * (more - 1.0) / more
+    return np.where(n <= 1, 0.0, np.where(n == 2, 1.0, long))
