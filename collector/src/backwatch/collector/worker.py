@@ -45,6 +45,7 @@ class Worker:
         self.publisher: Publisher | None = None
         self._pending: list[tuple[Message, int]] = []
         self._stopping = False
+        self._busy = False
         self._deadline = 0.0
         self._pause_s = 0.0
         self._next_try = 0.0
@@ -72,7 +73,7 @@ class Worker:
     def flush(self, timeout_s: float) -> bool:
         """Waits until all that is queued now has been delivered; false after ``timeout_s``."""
         deadline = time.monotonic() + timeout_s
-        while self._pending or len(self._queue):
+        while self._busy or self._pending or len(self._queue):
             if time.monotonic() >= deadline or not self._thread.is_alive():
                 return False
             self._queue.arrived.set()
@@ -98,7 +99,8 @@ class Worker:
             queue.idle = True
             # A call may have come between the two lines above and found the worker not idle.
             if not len(queue):
-                queue.arrived.wait(max(0.0, self._last_heartbeat + self._settings.heartbeat_s - time.monotonic()))
+                interval_s = LOSS_REPORT_S if self._drops() else self._settings.heartbeat_s
+                queue.arrived.wait(max(0.0, self._last_heartbeat + interval_s - time.monotonic()))
         queue.idle = False
         queue.arrived.clear()
         wait_s = self._next_try - time.monotonic() if self._pause_s else self._settings.flush_interval_s
@@ -112,14 +114,18 @@ class Worker:
     @guard.never_breaks_the_host
     def _turn(self) -> bool:
         """Delivers all there is, or as much as the stream takes."""
-        while True:
-            if not self._pending:
-                self._pending = self._next_batch()
-            heartbeat = self._heartbeat_if_due()
-            if not self._pending and heartbeat is None:
-                return True
-            if not self._publish(heartbeat):
-                return False
+        self._busy = True
+        try:
+            while True:
+                if not self._pending:
+                    self._pending = self._next_batch()
+                heartbeat = self._heartbeat_if_due()
+                if not self._pending and heartbeat is None:
+                    return True
+                if not self._publish(heartbeat):
+                    return False
+        finally:
+            self._busy = False
 
     def _after_a_fault(self) -> None:
         # What failed in an unforeseen way would fail so for ever: let go of it, and of the client.

@@ -128,7 +128,7 @@ class KafkaRelay(Relay):
         return [clients.record(raw) for batch in fetched.values() for raw in batch]
 
     def forward(self, consumed: Sequence[Record], outputs: Sequence[Message]) -> None:
-        """Appends ``outputs`` and moves past ``consumed``; if anything fails, neither has happened and it comes again."""
+        """Appends ``outputs`` and moves past ``consumed``; if anything fails, neither has happened."""
         if not consumed:
             return
         past: dict[int, int] = {}
