@@ -17,10 +17,10 @@ find_python() {
 }
 
 make_venv_for_uv() {
-    "$1" -m venv --clear .tools/uv 2>/dev/null && return
+    "$1" -m venv --clear .tools/uv >/dev/null 2>&1 && return
     # Debian keeps the half of the standard library that makes venvs in a package of its own.
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv
+        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv >/dev/null
         "$1" -m venv --clear .tools/uv && return
     fi
     fail "$1 cannot make a venv; on Debian and Ubuntu: apt-get install python3-venv"

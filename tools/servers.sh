@@ -45,7 +45,7 @@ if ! cmp -s "$pom" .tools/kafka/pom.xml; then
     if command -v mvn >/dev/null; then
         rm -rf .tools/kafka
         mkdir -p .tools/kafka
-        mvn -q -B -C -f "$pom" dependency:copy-dependencies -DoutputDirectory="$PWD/.tools/kafka"
+        mvn -q -B -C -Dstyle.color=never -f "$pom" dependency:copy-dependencies -DoutputDirectory="$PWD/.tools/kafka"
         cp "$pom" .tools/kafka/pom.xml
     else
         echo "Kafka's jars need Maven (mvn), which is not installed" >&2

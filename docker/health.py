@@ -1,0 +1,48 @@
+"""Is this part doing its work? ``health.py detector`` and ``notify`` look into the store, ``health.py shop`` at a file.
+
+Exit code 0: yes. The reason for a no is one line.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+PATIENCE_S = 120
+ALIVE = Path("/tmp/alive")  # noqa: S108  the container's own tmpfs
+
+
+def detector() -> str:
+    """A detector commits at least a tick for each of its shards, however quiet the stream is."""
+    return _older(
+        "select max(updated_ns) from shard", "the last commit of any shard", nothing="no shard was committed yet"
+    )
+
+
+def notify() -> str:
+    """Every event is routed soon after it came true, whether its receivers answer or not."""
+    return _older("select min(created_ns) from event where routed_ns is null", "the oldest event that nobody routed")
+
+
+def shop() -> str:
+    """The demo app says so itself, every few seconds."""
+    age_s = time.time() - ALIVE.stat().st_mtime if ALIVE.exists() else float("inf")
+    return f"no sign of life for {age_s:.0f} s" if age_s > PATIENCE_S else ""
+
+
+def _older(query: str, what: str, nothing: str = "") -> str:
+    import sqlalchemy as sa
+
+    from backwatch.collector.settings import StoreSettings, load
+    from backwatch.store.connect import open_store, reading
+
+    with reading(open_store(load(StoreSettings).url)) as connection:
+        at_ns = connection.execute(sa.text(query)).scalar()
+    if at_ns is None:
+        return nothing
+    age_s = time.time() - at_ns / 1e9
+    return f"{what} is {age_s:.0f} s old" if age_s > PATIENCE_S else ""
+
+
+if __name__ == "__main__":
+    wrong = {"detector": detector, "notify": notify, "shop": shop}[sys.argv[1]]()
+    sys.exit(wrong or 0)

@@ -1,0 +1,225 @@
+"""docker-compose.yml and docker/Dockerfile say what the code says (services, ports, variables, commands), hardened.
+
+No Docker engine is needed: the files are parsed, the commands are parsed by the commands themselves, Kafka's settings
+by Kafka's own container set-up.
+"""
+
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import click
+import pytest
+import yaml
+
+from backwatch.collector import cli, settings
+from backwatch.store import tables
+from backwatch.store.connect import open_store, writing
+from tests.services.kafka_broker import JARS
+from tests.services.server import Server
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = (ROOT / "docker-compose.yml").read_text()
+DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE)["services"]
+OURS = ("detector", "notify", "dashboard", "shop")
+NEEDS = {
+    "detector": {"store"},
+    "notify": {"store"},
+    "dashboard": {"store"},
+    "attack": {"detector", "notify", "dashboard"},
+}
+
+every_service = pytest.mark.parametrize("name", sorted(SERVICES))
+each_of_ours = pytest.mark.parametrize("name", OURS)
+
+
+def members(name: str) -> set[str]:
+    return set(SERVICES[name]["build"]["args"]["MEMBERS"].split())
+
+
+def test_it_is_the_whole_of_backwatch() -> None:
+    assert {"kafka", "postgres", *OURS} == set(SERVICES)
+
+
+@every_service
+def test_a_service_runs_without_root_without_rights_and_on_a_read_only_disk(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    user = service.get("user") or re.findall(r"^USER (\S+)$", DOCKERFILE, re.MULTILINE)[-1]
+    assert user.split(":")[0] not in ("", "0", "root")
+    assert not {"privileged", "network_mode", "pid", "devices", "cap_add"} & set(service)
+
+
+@every_service
+def test_a_service_is_asked_whether_it_works(name: str) -> None:
+    check = SERVICES[name]["healthcheck"]
+    assert check["test"][0] == "CMD"
+    assert {"interval", "timeout", "retries", "start_period"} <= set(check)
+    for other, how in SERVICES[name].get("depends_on", {}).items():
+        assert other in SERVICES
+        assert how == {"condition": "service_healthy"}
+
+
+@every_service
+def test_a_port_is_open_to_this_host_only(name: str) -> None:
+    assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", []))
+
+
+@every_service
+def test_no_secret_stands_in_the_file(name: str) -> None:
+    for variable, value in SERVICES[name].get("environment", {}).items():
+        if re.search("PASSWORD|SECRET", variable):
+            assert re.fullmatch(r"\$\{[A-Z_]+:[-?][^}]*\}", value), variable
+        assert not re.search(r"//[^/@$]+:[^$@]+@", str(value)), variable
+
+
+@every_service
+def test_what_is_named_is_there(name: str) -> None:
+    document = yaml.safe_load(COMPOSE)
+    assert set(SERVICES[name]["networks"]) <= set(document["networks"])
+    for volume in SERVICES[name].get("volumes", []):
+        source = volume.split(":")[0]
+        assert source in document["volumes"] or (source.startswith("./") and (ROOT / source).exists())
+    if "build" in SERVICES[name]:
+        assert (ROOT / SERVICES[name]["build"]["dockerfile"]).is_file()
+
+
+def test_only_what_publishes_a_port_or_delivers_alerts_leaves_the_inner_network() -> None:
+    document = yaml.safe_load(COMPOSE)
+    assert document["networks"]["inside"] == {"internal": True}
+    beyond = {name for name, service in SERVICES.items() if set(service["networks"]) != {"inside"}}
+    assert beyond == {"kafka", "dashboard", "notify"}
+
+
+@each_of_ours
+def test_every_variable_is_a_setting(name: str) -> None:
+    said = {variable for variable in SERVICES[name]["environment"] if variable.startswith("BACKWATCH_")}
+    assert said
+    assert said <= settings.names_of(*settings.ALL)
+
+
+@each_of_ours
+def test_every_value_can_be_read(name: str) -> None:
+    environment = {key: _filled_in(value) for key, value in SERVICES[name]["environment"].items()}
+    for kind in settings.ALL:
+        settings.load(cast("Any", kind), environment=environment)
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if "entrypoint" not in SERVICES[name]])
+def test_every_command_is_one_of_ours_with_its_own_options(name: str) -> None:
+    word, *arguments = SERVICES[name]["command"]
+    context = click.Context(cli.main)
+    command = cli.main.get_command(context, word)
+    assert command is not None
+    command.make_context(word, list(arguments))
+
+
+def test_the_stream_and_the_dashboard_are_where_the_others_look_for_them() -> None:
+    kafka = SERVICES["kafka"]["environment"]
+    stream = SERVICES["detector"]["environment"]["BACKWATCH_STREAM_URL"]
+    assert stream.replace("kafka://", "INSIDE://") in kafka["KAFKA_ADVERTISED_LISTENERS"].split(",")
+    assert stream == SERVICES["shop"]["environment"]["BACKWATCH_STREAM_URL"]
+    assert [
+        f"127.0.0.1:{port}:{port}"
+        for port in re.findall(r"HOST://127.0.0.1:(\d+)", kafka["KAFKA_ADVERTISED_LISTENERS"])
+    ] == SERVICES["kafka"]["ports"]
+    port = SERVICES["dashboard"]["environment"]["BACKWATCH_DASHBOARD_PORT"]
+    assert SERVICES["dashboard"]["ports"] == [f"127.0.0.1:{port}:{port}"]
+    assert port == str(settings.DashboardSettings().port)
+    store = {SERVICES[name]["environment"]["BACKWATCH_STORE_URL"] for name in ("detector", "notify", "dashboard")}
+    assert len(store) == 1
+    assert "@postgres:5432/backwatch" in store.pop()
+
+
+@each_of_ours
+def test_an_image_holds_the_members_that_its_command_needs_and_no_others(name: str) -> None:
+    inside = members(name)
+    assert "collector" in inside
+    for member in inside:
+        assert NEEDS.get(member, set[str]()) <= inside
+    assert ("attack" in inside) == (name == "shop")
+
+
+def test_all_that_the_dockerfile_copies_is_there_and_is_sent_to_the_builder() -> None:
+    sent = set((ROOT / ".dockerignore").read_text().replace("!", "").splitlines())
+    for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE):
+        for source in line.split()[:-1]:
+            assert (ROOT / source).exists()
+            assert source in sent
+
+
+def test_the_images_are_built_from_the_lock() -> None:
+    assert "--require-hashes" in DOCKERFILE
+    assert "--constraints requirements.lock" in DOCKERFILE
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in OURS if SERVICES[name]["healthcheck"]["test"][2].endswith("health.py")]
+)
+def test_the_health_script_knows_the_part_that_it_is_asked_about(name: str) -> None:
+    _, python, script, part = SERVICES[name]["healthcheck"]["test"]
+    assert (python, script) == ("python", "/opt/backwatch/health.py")
+    assert part in runpy.run_path(str(ROOT / "docker" / "health.py"))
+
+
+def test_kafkas_own_set_up_takes_our_settings(kafka: Server, tmp_path: Path) -> None:
+    said = {key: _filled_in(value) for key, value in SERVICES["kafka"]["environment"].items()}
+    for folder in ("defaults", "mounted", "final"):
+        (tmp_path / folder).mkdir()
+    for file in ("server.properties", "log4j2.yaml", "tools-log4j2.yaml"):
+        (tmp_path / "defaults" / file).write_text(
+            "Configuration: {Loggers: {Root: {level: INFO}}}\n" if "yaml" in file else "#\n"
+        )
+    subprocess.run(
+        [shutil.which("java") or "java", "-cp", f"{JARS}/*", "kafka.docker.KafkaDockerWrapper", "setup",
+         "-D", "defaults", "-M", "mounted", "-F", "final"],
+        cwd=tmp_path, check=True, capture_output=True, timeout=60,
+        env={**os.environ, **said, "KAFKA_LOG_DIRS": str(tmp_path / "data")},
+    )  # fmt: skip
+    assert (tmp_path / "data" / "meta.properties").is_file()
+    assert "auto.create.topics.enable=false" in (tmp_path / "final" / "server.properties").read_text()
+
+
+def test_the_demo_app_works_under_watch(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, str(ROOT / "docker" / "shop.py"), "--rounds", "2", "--pause", "0.01"],
+        check=True, timeout=90, stdin=subprocess.DEVNULL, env=_with(BACKWATCH_STREAM_URL=f"sqlite:///{tmp_path}/stream.db"),
+    )  # fmt: skip
+    assert b"customers" in b"".join(path.read_bytes() for path in tmp_path.glob("stream.db*"))
+
+
+def test_a_detector_that_commits_is_healthy_and_one_that_stopped_is_not(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/store.db"
+
+    def health() -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, str(ROOT / "docker" / "health.py"), "detector"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, env=_with(BACKWATCH_STORE_URL=url))
+
+    assert health().stderr == "no shard was committed yet\n"
+    shard = {"id": 0, "seq": 1, "next_offset": 0, "watermark_ns": 0, "entry_id": 0}
+    with writing(open_store(url)) as connection:
+        connection.execute(tables.shard.insert().values(**shard, updated_ns=time.time_ns()))
+    assert health().returncode == 0
+    with writing(open_store(url)) as connection:
+        connection.execute(tables.shard.update().values(updated_ns=time.time_ns() - 600 * 10**9))
+    assert health().stderr.startswith("the last commit of any shard is 60")
+
+
+def _with(**more: str) -> dict[str, str]:
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **more}
+
+
+def _filled_in(value: Any) -> str:
+    """As docker compose would fill in ``${NAME:-default}`` and ``${NAME:?why}``."""
+    return re.sub(
+        r"\$\{[A-Z_]+:([-?])([^}]*)\}", lambda found: found[2] if found[1] == "-" else "filled-in", str(value)
+    )
