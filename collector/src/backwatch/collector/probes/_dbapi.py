@@ -118,21 +118,15 @@ def awaiting(report: Report) -> Make:
     return make
 
 
-def delegating(report: Report, *, abandoned: bool = False) -> Make:
-    """Wraps a generator method that others drive (psycopg's I/O), without coming between it and its driver.
-
-    Args:
-        abandoned: Report it too where it is closed before its end: a time-out, or a cancelled task.
-    """
+def delegating(report: Report) -> Make:
+    """Wraps a generator method that others drive (psycopg's I/O), without coming between it and its driver."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
             start_ns = time_ns()
             try:
                 result = yield from original(self, *args, **kwargs)
-            except GeneratorExit as error:
-                if abandoned:
-                    report(self, args, kwargs, start_ns, None, error)
+            except GeneratorExit:
                 raise
             except BaseException as error:
                 report(self, args, kwargs, start_ns, None, error)

@@ -23,6 +23,8 @@ _COPY_OUT: Final = 3
 _ATTRIBUTES: Final = (("host", "host"), ("hostaddr", "hostaddr"), ("port", "port"), ("user", "user"), ("dbname", "db"))
 """libpq's words for what was asked for, and the attributes of ``PGconn`` that say them."""
 _CHANGES: Final = (b"INSERT", b"UPDATE", b"DELETE", b"MERGE ")
+_INSTEAD: Final = {"_WaitTimeout": "ConnectionTimeout", "GeneratorExit": "abandoned"}
+"""What the app sees of an attempt that did not end by itself."""
 _ESTIMATED: Final[Facts] = ((names.BYTES_ESTIMATED, True),)
 
 
@@ -77,12 +79,24 @@ def _code(error: BaseException | None) -> Facts:
     return ((names.STATUS_CODE, code),) if isinstance(code, str) else ()
 
 
+class Attempt:
+    """One attempt to connect, told once however it ends."""
+
+    __slots__ = ("conninfo", "start_ns", "told")
+
+    def __init__(self, conninfo: str, start_ns: int) -> None:
+        self.conninfo = conninfo
+        self.start_ns = start_ns
+        self.told = False
+
+
 class PsycopgWatch(Watch):
     """The reports of psycopg's calls."""
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__(recorder)
         self._module: Any = importlib.import_module("psycopg")
+        self._attempts: WeakKeyDictionary[Any, Attempt] = WeakKeyDictionary()
         self._texts: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
         """Statements of server-side cursors: what a fetch brings belongs to them."""
 
@@ -116,21 +130,35 @@ class PsycopgWatch(Watch):
         return converted.query if converted is not None else _composed(query, cursor)
 
     @never_breaks_the_host
-    def connected(
-        self, _: Any, args: Any, kwargs: Any, start_ns: int, result: Any, error: BaseException | None
-    ) -> None:
-        """One attempt to connect and log in, to one host."""
-        if self.recorder is None:
+    def begun(self, args: Any, kwargs: Any, start_ns: int) -> Attempt | None:
+        """One attempt to connect and log in, to one host, is about to begin."""
+        return None if self.recorder is None else Attempt(argument(args, kwargs, 0, "conninfo") or "", start_ns)
+
+    @never_breaks_the_host
+    def drives(self, generator: Any, attempt: Attempt | None) -> None:
+        """The generator that makes this attempt."""
+        if attempt is not None:
+            self._attempts[generator] = attempt
+
+    @never_breaks_the_host
+    def gave_up(self, generator: Any, error: BaseException) -> None:
+        """Who drove this generator no longer does: a time-out, or a cancelled task."""
+        self.connected(self._attempts.get(generator), None, error)
+
+    @never_breaks_the_host
+    def connected(self, attempt: Attempt | None, connection: Any, error: BaseException | None) -> None:
+        """It stands, it failed, or it was given up; told once."""
+        if attempt is None or attempt.told:
             return
-        conninfo = argument(args, kwargs, 0, "conninfo") or ""
+        attempt.told, conninfo, start_ns = True, attempt.conninfo, attempt.start_ns
         explicit: dict[str, str] = {
             one.keyword.decode(): one.val.decode("utf-8", "replace")
             for one in self._module.pq.Conninfo.parse(conninfo.encode())
             if one.val and one.keyword != b"password"
         }
         if error is None:
-            link = Link(_session(result.pgconn, explicit), Wire(result.pgconn.socket))
-            result.__dict__[KEY] = link
+            link = Link(_session(connection.pgconn, explicit), Wire(connection.pgconn.socket))
+            connection.__dict__[KEY] = link
             self.tell(link, "connect", start_ns)
             return
         said = asked(explicit, os.environ)
@@ -140,7 +168,7 @@ class PsycopgWatch(Watch):
                 said[key] = value.decode("utf-8", "replace")
         explicitly = is_explicit(said["sslmode"], explicit, os.environ)
         failed = Link(session(said, requested_explicit=explicitly, tls=refused(str(error))), None)
-        told = "abandoned" if isinstance(error, GeneratorExit) else error
+        told = _INSTEAD.get(type(error).__name__, error)
         self.tell(failed, "connect", start_ns, error=told, facts=_code(error))
 
     @never_breaks_the_host

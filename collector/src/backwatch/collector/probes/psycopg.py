@@ -15,7 +15,7 @@ from backwatch.collector.probes import Probe, Recorder
 from backwatch.collector.probes._blocks import around, around_async, streaming, streaming_async
 from backwatch.collector.probes._dbapi import Make, awaiting, calling, delegating
 from backwatch.collector.probes._patches import Patches
-from backwatch.collector.probes._psycopg_calls import PsycopgWatch
+from backwatch.collector.probes._psycopg_calls import Attempt, PsycopgWatch
 
 
 def _ending(watch: PsycopgWatch, word: str) -> Make:
@@ -34,6 +34,60 @@ def _ending(watch: PsycopgWatch, word: str) -> Make:
             return result
 
         return wrapper
+
+    return make
+
+
+def _attempting(watch: PsycopgWatch) -> Make:
+    """Wraps the generator that connects."""
+
+    def run(source: Any, attempt: Attempt | None) -> Any:
+        try:
+            connection = yield from source
+        except BaseException as error:
+            watch.connected(attempt, None, error)
+            raise
+        watch.connected(attempt, connection, None)
+        return connection
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        def connect_gen(kind: Any, *args: Any, **kwargs: Any) -> Any:
+            attempt = watch.begun(args, kwargs, time_ns())
+            generator = run(original(kind, *args, **kwargs), attempt)
+            watch.drives(generator, attempt)
+            return generator
+
+        return connect_gen
+
+    return make
+
+
+def _waiting(watch: PsycopgWatch) -> Make:
+    """Wraps what drives that generator: a time-out leaves it where it is until the garbage collector comes."""
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        def wait_conn(generator: Any, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return original(generator, *args, **kwargs)
+            except BaseException as error:
+                watch.gave_up(generator, error)
+                raise
+
+        return wait_conn
+
+    return make
+
+
+def _waiting_async(watch: PsycopgWatch) -> Make:
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        async def wait_conn(generator: Any, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return await original(generator, *args, **kwargs)
+            except BaseException as error:
+                watch.gave_up(generator, error)
+                raise
+
+        return wait_conn
 
     return make
 
@@ -66,7 +120,9 @@ class PsycopgProbe(Probe):
         self._watch, self._patches = watch, patches
         module: Any = importlib.import_module("psycopg")
         connection, server = module.Connection, module.ServerCursor
-        patches.wrap(_owner(connection, "_connect_gen"), "_connect_gen", delegating(watch.connected, abandoned=True))
+        patches.wrap(_owner(connection, "_connect_gen"), "_connect_gen", _attempting(watch))
+        patches.wrap(module.waiting, "wait_conn", _waiting(watch))
+        patches.wrap(module.waiting, "wait_conn_async", _waiting_async(watch))
         patches.wrap(_owner(connection, "_commit_gen"), "_commit_gen", _ending(watch, "COMMIT"))
         patches.wrap(_owner(connection, "_rollback_gen"), "_rollback_gen", _ending(watch, "ROLLBACK"))
         patches.wrap(_owner(server, "_fetch_gen"), "_fetch_gen", delegating(watch.fetched))

@@ -1,0 +1,106 @@
+"""A recorder for tests: keeps what probes say, by contract names."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from backwatch.collector import names
+from backwatch.collector.encode import session_attributes
+from backwatch.collector.probes import Probe
+from backwatch.collector.record import CLIENT, AttributeValue, Session
+from backwatch.collector.wire import Wire
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """One call as the probe told it; bytes read from the wire at that moment."""
+
+    session: Session
+    operation: str
+    sql: object
+    statement: str
+    sent: int
+    received: int
+    rows_returned: int
+    rows_affected: int
+    error: BaseException | str | None
+    facts: dict[str, AttributeValue]
+
+    def attributes(self) -> dict[str, object]:
+        """Everything that was told, by contract name."""
+        told: dict[str, object] = {**session_attributes(self.session), **self.facts}
+        for name, value in (
+            (names.BYTES_SENT, self.sent), (names.BYTES_RECEIVED, self.received),
+            (names.ROWS_RETURNED, self.rows_returned), (names.ROWS_AFFECTED, self.rows_affected),
+        ):  # fmt: skip
+            if value >= 0:
+                told[name] = value
+        if self.sql is not None:
+            told[names.QUERY_TEXT] = self.sql
+        if self.operation or self.sql is not None:
+            told[names.OPERATION] = self.operation
+        if self.statement:
+            told[names.STATEMENT] = self.statement
+        if self.error is not None:
+            told[names.ERROR_TYPE] = self.error if isinstance(self.error, str) else type(self.error).__name__
+        return told
+
+
+@dataclass
+class Recording:
+    """Keeps calls in order."""
+
+    calls: list[Told] = field(default_factory=list[Told])
+
+    def call(
+        self, session: Session, operation: str, *, start_ns: int, sql: object = None, statement: str = "",
+        wire: Wire | None = None, rows_returned: int = -1, rows_affected: int = -1,
+        error: BaseException | str | None = None, facts: tuple[tuple[str, AttributeValue], ...] = (), kind: int = CLIENT,
+    ) -> None:  # fmt: skip
+        assert start_ns > 0
+        sent, received = (-1, -1) if wire is None else wire.since_last()
+        self.calls.append(
+            Told(
+                session=session,
+                operation=operation,
+                sql=sql,
+                statement=statement,
+                sent=sent,
+                received=received,
+                rows_returned=rows_returned,
+                rows_affected=rows_affected,
+                error=error,
+                facts=dict(facts),
+            )  # fmt: skip
+        )
+
+    def of(self, operation: str) -> list[Told]:
+        """Calls with this operation."""
+        return [one for one in self.calls if one.operation == operation]
+
+    def saying(self, text: str) -> list[Told]:
+        """Calls whose statement contains ``text``."""
+        return [one for one in self.calls if text in _readable(one.sql)]
+
+
+def _readable(sql: object) -> str:
+    return sql.decode() if isinstance(sql, bytes) else str(sql)
+
+
+class Raising:
+    """A recorder with a fault of its own."""
+
+    def call(self, *args: object, **kwargs: object) -> None:
+        raise LookupError("a fault of ours")
+
+
+@contextmanager
+def watching(kind: type[Probe], recorder: Recording | Raising | None = None) -> Iterator[Recording]:
+    """The driver under watch inside the block."""
+    recording = recorder or Recording()
+    probe = kind()
+    probe.instrument(recorder=recording, skip_dep_check=True)
+    try:
+        yield recording if isinstance(recording, Recording) else Recording()
+    finally:
+        probe.uninstrument()

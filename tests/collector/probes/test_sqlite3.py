@@ -1,0 +1,160 @@
+"""sqlite3: the app's own classes, its values and its iteration stay what they are; every call is told."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backwatch.collector import names
+from backwatch.collector.probes.sqlite3 import SQLiteProbe
+from tests.collector.probes.recording import Recording, watching
+
+
+@pytest.fixture
+def recording() -> Iterator[Recording]:
+    with watching(SQLiteProbe) as told:
+        yield told
+
+
+def test_opening_a_file_is_a_call(recording: Recording, tmp_path: Path) -> None:
+    sqlite3.connect(tmp_path / "app.db").close()
+    (told,) = recording.calls
+    assert (told.operation, told.session.system, told.session.transport) == ("connect", "sqlite", "inproc")
+    assert told.session.address == str(tmp_path / "app.db")
+    assert told.session.server_version == sqlite3.sqlite_version
+    assert told.session.encrypted is None
+
+
+def test_a_file_that_cannot_be_opened_is_told(recording: Recording) -> None:
+    with pytest.raises(sqlite3.OperationalError):
+        sqlite3.connect("/nowhere/at/all.db")
+    (told,) = recording.calls
+    assert isinstance(told.error, sqlite3.OperationalError)
+    assert told.session.address == "/nowhere/at/all.db"
+
+
+def test_a_key_in_a_uri_is_not_told(recording: Recording) -> None:
+    sqlite3.connect("file:memory?mode=memory&key=secret", uri=True).close()
+    assert recording.calls[0].session.address == "file:memory"
+
+
+def test_the_apps_own_classes_stay(recording: Recording) -> None:
+    class Mine(sqlite3.Connection):
+        greeting = "hello"
+
+        def execute(self, *args: Any) -> sqlite3.Cursor:
+            return super().execute(*args)
+
+    class Cursor(sqlite3.Cursor):
+        def first(self) -> Any:
+            return self.fetchone()[0]
+
+    connection = sqlite3.connect(":memory:", factory=Mine)
+    assert isinstance(connection, Mine)
+    assert (connection.greeting, type(connection).__name__) == ("hello", "Mine")
+    cursor = connection.cursor(Cursor)
+    assert isinstance(cursor, Cursor)
+    assert cursor.execute("select 7").first() == 7
+    assert connection.execute("select 8").fetchone() == (8,)
+    assert [one.sql for one in recording.calls if one.operation == ""] == ["select 7", "select 8"]
+
+
+def test_a_factory_that_is_a_function_is_left_alone(recording: Recording) -> None:
+    connection = sqlite3.connect(":memory:", factory=lambda *a, **k: sqlite3.Connection(*a))  # type: ignore[arg-type]
+    assert type(connection) is sqlite3.Connection
+    assert connection.execute("select 1").fetchall() == [(1,)]
+    assert [one.operation for one in recording.calls] == ["connect"]
+
+
+@pytest.mark.parametrize("read", ["iterate", "fetchall", "fetchone", "fetchmany", "drop"])
+def test_rows_are_told_once_they_were_read(recording: Recording, read: str) -> None:
+    connection = sqlite3.connect(":memory:")
+    cursor = connection.execute(
+        "with recursive c(x) as (select 1 union all select x + 1 from c where x < 50) select x from c"
+    )
+    if read == "iterate":
+        assert sum(1 for _ in cursor) == 50
+    elif read == "fetchall":
+        assert len(cursor.fetchall()) == 50
+    elif read == "fetchmany":
+        while cursor.fetchmany(20):
+            pass
+    else:
+        while cursor.fetchone():
+            pass
+    del cursor
+    (fetch,) = recording.of("FETCH")
+    assert fetch.rows_returned == 50
+    assert fetch.sql == recording.calls[1].sql
+
+
+def test_changed_rows_are_told(recording: Recording) -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.execute("create table t (a)")
+    connection.executemany("insert into t values (?)", [(1,), (2,)])
+    assert recording.saying("insert")[0].rows_affected == 2
+
+
+def test_only_transactions_that_were_open_are_ended(recording: Recording) -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.commit()
+    connection.execute("create table t (a)")
+    with connection:
+        connection.execute("insert into t values (1)")
+    connection.execute("insert into t values (2)")
+    connection.rollback()
+    with pytest.raises(KeyError), connection:
+        connection.execute("insert into t values (3)")
+        raise KeyError
+    assert [one.operation for one in recording.calls if one.operation not in ("", "connect")] == [
+        "COMMIT", "ROLLBACK", "ROLLBACK",
+    ]  # fmt: skip
+
+
+def test_an_error_is_told_with_its_code(recording: Recording) -> None:
+    with pytest.raises(sqlite3.OperationalError):
+        sqlite3.connect(":memory:").execute("select * from nothing")
+    assert recording.calls[-1].facts == {names.STATUS_CODE: "SQLITE_ERROR"}
+
+
+def test_row_factories_blobs_backups_and_dumps_work(recording: Recording) -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.row_factory = sqlite3.Row
+    connection.execute("create table t (a, b blob)")
+    connection.execute("insert into t values (1, zeroblob(4))")
+    connection.commit()
+    assert connection.execute("select a from t").fetchone()["a"] == 1
+    with connection.blobopen("t", "b", 1) as blob:
+        blob.write(b"abcd")
+    other = sqlite3.connect(":memory:")
+    connection.backup(other)
+    assert other.execute("select b from t").fetchone()[0] == b"abcd"
+    assert any("INSERT INTO" in line for line in connection.iterdump())
+
+
+def test_the_drivers_thread_check_stays(recording: Recording) -> None:
+    connection = sqlite3.connect(":memory:")
+    raised: list[BaseException] = []
+
+    def other() -> None:
+        try:
+            connection.execute("select 1")
+        except sqlite3.ProgrammingError as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join()
+    assert len(raised) == 1
+
+
+def test_connections_made_before_removal_become_plain(tmp_path: Path) -> None:
+    with watching(SQLiteProbe) as told:
+        connection = sqlite3.connect(tmp_path / "app.db")
+    before = len(told.calls)
+    assert connection.execute("select 1").fetchall() == [(1,)]
+    connection.commit()
+    assert len(told.calls) == before

@@ -1,0 +1,188 @@
+"""What every probe promises: it changes nothing of its driver, and tells what it says it tells.
+
+For each probe there is ``exercises/<name>.py``, found here by the probe's name: ``SERVICES`` (fixtures it needs),
+``calls(services)`` (what a typical app does, enough for every fact; returns what the app saw) and ``failures(services)``
+(callables that each make the driver raise).
+"""
+
+import importlib
+import subprocess
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backwatch.collector import names
+from backwatch.collector.probes import Probe, discover
+from tests.collector.probes.recording import Raising, Recording, watching
+
+PROBES = list(discover())
+EXERCISES = Path(__file__).with_name("exercises")
+every_probe = pytest.mark.parametrize("kind", PROBES, ids=[kind.name for kind in PROBES])
+
+
+@pytest.fixture
+def exercise(kind: type[Probe]) -> Any:
+    return importlib.import_module(f"tests.contract.exercises.{kind.name}")
+
+
+@pytest.fixture
+def services(exercise: Any, request: pytest.FixtureRequest) -> dict[str, Any]:
+    return {name: request.getfixturevalue(name) for name in exercise.SERVICES}
+
+
+def attributes_of(kind: type[Probe]) -> dict[tuple[str, str], object]:
+    """Every function, class and descriptor of every module and class of the driver, as it is now; not its data."""
+    root = kind.module.partition(".")[0]
+    found: dict[tuple[str, str], object] = {}
+    for name, module in list(sys.modules.items()):
+        if not isinstance(module, types.ModuleType) or name.partition(".")[0] != root:
+            continue
+        for attribute, value in vars(module).items():
+            found[name, attribute] = value
+            if isinstance(value, type) and (value.__module__ or "").partition(".")[0].lstrip("_") == root:
+                found.update({(f"{name}.{attribute}", inner): part for inner, part in vars(value).items()})
+    return {key: value for key, value in found.items() if callable(value) or hasattr(value, "__get__")}
+
+
+@every_probe
+def test_a_probe_has_an_exercise(kind: type[Probe]) -> None:
+    assert (EXERCISES / f"{kind.name}.py").exists()
+
+
+@every_probe
+def test_a_probe_is_named_after_its_file(kind: type[Probe]) -> None:
+    assert kind.__module__.rpartition(".")[2] == kind.name
+
+
+@every_probe
+def test_a_probe_says_only_names_of_the_contract(kind: type[Probe]) -> None:
+    contract = {value for name, value in vars(names).items() if name.isupper() and isinstance(value, str)}
+    assert kind.facts <= contract
+
+
+@every_probe
+def test_remove_restores_every_attribute(kind: type[Probe], exercise: Any, services: dict[str, Any]) -> None:
+    exercise.calls(services)  # so that whatever the driver imports late is there
+    before = attributes_of(kind)
+    with watching(kind):
+        during = attributes_of(kind)
+        exercise.calls(services)
+    after = attributes_of(kind)
+    assert any(during[key] is not value for key, value in before.items() if key in during)
+    assert [key for key, value in before.items() if after.get(key) is not value] == []
+    assert [key for key in after if key not in before] == []
+
+
+@every_probe
+def test_the_app_sees_the_same_with_and_without(kind: type[Probe], exercise: Any, services: dict[str, Any]) -> None:
+    bare = exercise.calls(services)
+    with watching(kind):
+        watched = exercise.calls(services)
+    assert bare == watched
+    assert [type(one) for one in bare] == [type(one) for one in watched]
+
+
+@every_probe
+def test_every_declared_fact_is_delivered(kind: type[Probe], exercise: Any, services: dict[str, Any]) -> None:
+    with watching(kind) as recording:
+        exercise.calls(services)
+    told: set[str] = set()
+    for call in recording.calls:
+        told |= call.attributes().keys()
+    assert sorted(kind.facts - told) == []
+
+
+@every_probe
+def test_nothing_is_told_that_was_not_declared(kind: type[Probe], exercise: Any, services: dict[str, Any]) -> None:
+    with watching(kind) as recording:
+        exercise.calls(services)
+    told: set[str] = set()
+    for call in recording.calls:
+        told |= call.attributes().keys()
+    assert sorted(told - kind.facts - {names.BACKWATCH_CONTRACT}) == []
+
+
+@every_probe
+def test_a_fault_of_ours_never_reaches_the_app(
+    kind: type[Probe], exercise: Any, services: dict[str, Any], swallowed_faults: list[tuple[str, BaseException]]
+) -> None:
+    bare = exercise.calls(services)
+    with watching(kind, Raising()):
+        assert bare == exercise.calls(services)
+    assert swallowed_faults
+
+
+@every_probe
+def test_errors_of_the_driver_pass_unchanged(kind: type[Probe], exercise: Any, services: dict[str, Any]) -> None:
+    bare = [_raised(one) for one in exercise.failures(services)]
+    with watching(kind) as recording:
+        watched = [_raised(one) for one in exercise.failures(services)]
+    assert bare == watched
+    assert any(call.error is not None for call in recording.calls)
+
+
+@every_probe
+def test_errors_of_the_driver_pass_unchanged_even_if_the_recorder_fails(
+    kind: type[Probe], exercise: Any, services: dict[str, Any], swallowed_faults: list[tuple[str, BaseException]]
+) -> None:
+    bare = [_raised(one) for one in exercise.failures(services)]
+    with watching(kind, Raising()):
+        assert bare == [_raised(one) for one in exercise.failures(services)]
+
+
+def _raised(failing: Callable[[], object]) -> tuple[type[BaseException], str]:
+    try:
+        failing()
+    except Exception as error:  # noqa: BLE001  whatever the driver raises is compared
+        return type(error), str(error)
+    raise AssertionError(f"{failing} was expected to fail")
+
+
+@every_probe
+def test_a_removed_probe_tells_nothing(kind: type[Probe], exercise: Any, services: dict[str, Any]) -> None:
+    with watching(kind) as recording:
+        pass
+    exercise.calls(services)
+    assert recording.calls == []
+
+
+@every_probe
+def test_a_probe_can_be_installed_again(kind: type[Probe], exercise: Any, services: dict[str, Any]) -> None:
+    for _ in range(2):
+        with watching(kind, Recording()) as recording:
+            exercise.calls(services)
+        assert recording.calls
+
+
+BOTH = """
+import sys
+from backwatch.collector.probes.psycopg import PsycopgProbe
+from backwatch.collector.probes.psycopg2 import Psycopg2Probe
+from tests.collector.probes.recording import Recording
+import psycopg, psycopg2
+recording = Recording()
+for probe in (PsycopgProbe(), Psycopg2Probe()):
+    probe.instrument(recorder=recording)
+for _ in range(3):
+    for driver in (psycopg, psycopg2):
+        driver.connect(sys.argv[1]).close()
+facts = {(one.session.certificate_sha256, one.session.tls_version, one.session.verified) for one in recording.calls}
+assert len(recording.calls) == 6 and len(facts) == 1, facts
+print(facts.pop())
+"""
+
+
+def test_both_postgresql_wheels_tell_the_same_in_one_process(postgresql: Any) -> None:
+    for _ in range(5):  # looking symbols up in the process map crashed in 9 of 24 runs
+        done = subprocess.run(
+            [sys.executable, "-c", BOTH, postgresql.tls_url],
+            capture_output=True,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
+        assert done.returncode == 0, done.stderr
+        assert "'full'" in done.stdout
