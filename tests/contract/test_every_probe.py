@@ -1,14 +1,13 @@
 """What every probe promises: it changes nothing of its driver, and tells what it says it tells.
 
 For each probe there is ``exercises/<name>.py``, found here by the probe's name: ``SERVICES`` (fixtures it needs),
-``calls(services)`` (what a typical app does, enough for every fact; returns what the app saw) and ``failures(services)``
-(callables that each make the driver raise).
+``calls(services)`` (what a typical app does, enough for every fact; returns what the app saw) and
+``failures(services)`` (callables that each make the driver raise).
 """
 
 import importlib
 import subprocess
 import sys
-import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ def attributes_of(kind: type[Probe]) -> dict[tuple[str, str], object]:
     root = kind.module.partition(".")[0]
     found: dict[tuple[str, str], object] = {}
     for name, module in list(sys.modules.items()):
-        if not isinstance(module, types.ModuleType) or name.partition(".")[0] != root:
+        if name.partition(".")[0] != root:
             continue
         for attribute, value in vars(module).items():
             found[name, attribute] = value

@@ -1,6 +1,6 @@
 """A recorder for tests: keeps what probes say, by contract names."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -29,12 +29,13 @@ class Told:
     def attributes(self) -> dict[str, object]:
         """Everything that was told, by contract name."""
         told: dict[str, object] = {**session_attributes(self.session), **self.facts}
-        for name, value in (
-            (names.BYTES_SENT, self.sent), (names.BYTES_RECEIVED, self.received),
-            (names.ROWS_RETURNED, self.rows_returned), (names.ROWS_AFFECTED, self.rows_affected),
-        ):  # fmt: skip
-            if value >= 0:
-                told[name] = value
+        counts = {
+            names.BYTES_SENT: self.sent,
+            names.BYTES_RECEIVED: self.received,
+            names.ROWS_RETURNED: self.rows_returned,
+            names.ROWS_AFFECTED: self.rows_affected,
+        }
+        told.update({name: count for name, count in counts.items() if count >= 0})
         if self.sql is not None:
             told[names.QUERY_TEXT] = self.sql
         if self.operation or self.sql is not None:
@@ -55,24 +56,16 @@ class Recording:
     def call(
         self, session: Session, operation: str, *, start_ns: int, sql: object = None, statement: str = "",
         wire: Wire | None = None, rows_returned: int = -1, rows_affected: int = -1,
-        error: BaseException | str | None = None, facts: tuple[tuple[str, AttributeValue], ...] = (), kind: int = CLIENT,
+        error: BaseException | str | None = None, facts: tuple[tuple[str, AttributeValue], ...] = (),
+        kind: int = CLIENT,
     ) -> None:  # fmt: skip
         assert start_ns > 0
         sent, received = (-1, -1) if wire is None else wire.since_last()
-        self.calls.append(
-            Told(
-                session=session,
-                operation=operation,
-                sql=sql,
-                statement=statement,
-                sent=sent,
-                received=received,
-                rows_returned=rows_returned,
-                rows_affected=rows_affected,
-                error=error,
-                facts=dict(facts),
-            )  # fmt: skip
-        )
+        told = Told(
+            session=session, operation=operation, sql=sql, statement=statement, sent=sent, received=received,
+            rows_returned=rows_returned, rows_affected=rows_affected, error=error, facts=dict(facts),
+        )  # fmt: skip
+        self.calls.append(told)
 
     def of(self, operation: str) -> list[Told]:
         """Calls with this operation."""
@@ -95,7 +88,7 @@ class Raising:
 
 
 @contextmanager
-def watching(kind: type[Probe], recorder: Recording | Raising | None = None) -> Iterator[Recording]:
+def watching(kind: type[Probe], recorder: Recording | Raising | None = None) -> Generator[Recording]:
     """The driver under watch inside the block."""
     recording = recorder or Recording()
     probe = kind()

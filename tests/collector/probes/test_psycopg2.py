@@ -53,7 +53,8 @@ def test_a_verified_session_is_told(recording: Recording, postgresql: Server) ->
 def test_what_was_asked_for_and_what_was_got(
     recording: Recording, postgresql: Server, mode: str, encrypted: bool, explicit: bool
 ) -> None:
-    psycopg2.connect(postgresql.url, **({"sslmode": mode} if mode else {})).close()
+    options: dict[str, Any] = {"sslmode": mode} if mode else {}
+    psycopg2.connect(postgresql.url, **options).close()
     session = recording.calls[0].session
     assert (session.requested, session.requested_explicit, session.encrypted) == (mode or "prefer", explicit, encrypted)
 
@@ -110,8 +111,8 @@ def test_the_apps_cursor_factories_stay(recording: Recording, connection: Any, f
         with make() as cursor:
             assert isinstance(cursor, factory)
             cursor.execute("select 1 as a union select 2 order by a")
-            assert [list(row.values())[0] if hasattr(row, "values") and factory is not psycopg2.extras.DictCursor else row[0]
-                    for row in cursor.fetchall()] == [1, 2]  # fmt: skip
+            named = factory is psycopg2.extras.RealDictCursor
+            assert [row["a"] if named else row[0] for row in cursor.fetchall()] == [1, 2]
 
 
 def test_the_apps_connection_factories_stay(recording: Recording, postgresql: Server) -> None:
@@ -127,14 +128,14 @@ def test_the_apps_connection_factories_stay(recording: Recording, postgresql: Se
         with connection, connection.cursor() as cursor:
             assert isinstance(cursor, psycopg2.extras.DictCursor)
             cursor.execute("select 1 as a")
-            assert cursor.fetchone()["a"] == 1
+            row: Any = cursor.fetchone()
+            assert row["a"] == 1
     assert [one.operation for one in recording.calls] == ["connect", "", "COMMIT"]
 
 
 def test_a_default_cursor_factory_stays(recording: Recording, postgresql: Server) -> None:
-    with contextlib.closing(
-        psycopg2.connect(postgresql.url, cursor_factory=psycopg2.extras.RealDictCursor)
-    ) as connection:
+    opened: Any = psycopg2.connect(postgresql.url, cursor_factory=psycopg2.extras.RealDictCursor)
+    with contextlib.closing(opened) as connection:
         assert connection.cursor_factory is psycopg2.extras.RealDictCursor
         cursor = connection.cursor()
         cursor.execute("select 1 as a")
@@ -208,7 +209,7 @@ def test_only_transactions_that_were_open_are_ended(recording: Recording, connec
     connection.commit()
     with connection, connection.cursor() as cursor:
         cursor.execute("select 1")
-    with pytest.raises(KeyError), connection, connection.cursor() as cursor:
+    with contextlib.suppress(KeyError), connection, connection.cursor() as cursor:
         cursor.execute("select 1")
         raise KeyError
     assert [one.operation for one in recording.calls if one.sql != "select 1"] == ["connect", "COMMIT", "ROLLBACK"]
@@ -230,7 +231,10 @@ def test_a_pool_works(recording: Recording, postgresql: Server) -> None:
 
 
 def test_a_factory_that_is_a_function_is_left_alone(recording: Recording, postgresql: Server) -> None:
-    connection = psycopg2.connect(postgresql.url, connection_factory=lambda dsn: extensions.connection(dsn))
+    def made(dsn: str) -> Any:
+        return extensions.connection(dsn)
+
+    connection: Any = psycopg2.connect(postgresql.url, connection_factory=made)
     with contextlib.closing(connection):
         assert type(connection) is extensions.connection
         connection.cursor().execute("select 1")

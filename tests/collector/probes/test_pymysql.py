@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -141,9 +141,8 @@ def test_executemany_without_values_is_one_call(recording: Recording, connection
 
 
 def test_a_procedure_is_one_call(recording: Recording, connection: Any) -> None:
-    with connection.cursor() as cursor:
-        with pytest.raises(pymysql.err.OperationalError):
-            cursor.callproc("nothing", (1,))
+    with connection.cursor() as cursor, pytest.raises(pymysql.err.OperationalError):
+        cursor.callproc("nothing", (1,))
     (told,) = recording.saying("CALL")
     assert told.sql == "CALL nothing"
 
@@ -266,7 +265,7 @@ OK = b"\0\0\0\2\0\0\0"
 
 
 @contextlib.contextmanager
-def lying(answer: Callable[[bytes], bytes]) -> Iterator[int]:
+def lying(answer: Callable[[bytes], bytes]) -> Generator[int]:
     """A MySQL server that logs everybody in and answers each command as ``answer`` says; gives its port."""
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -336,7 +335,8 @@ def test_a_request_for_a_file_in_answer_to_a_command_is_told(
 
 def test_a_request_for_a_file_while_connecting_is_told(recording: Recording) -> None:
     with lying(asks_for("/etc/shadow", b"SET NAMES")) as port:
-        pymysql.connect(host="127.0.0.1", port=port, user="a", read_timeout=5)._force_close()
+        connection: Any = pymysql.connect(host="127.0.0.1", port=port, user="a", read_timeout=5)
+        connection._force_close()
     assert recording.calls[0].facts[names.LOCAL_INFILE_FILE] == "/etc/shadow"
 
 
@@ -353,8 +353,7 @@ def test_a_file_name_is_bounded_and_printable(recording: Recording) -> None:
 
 
 def test_a_server_without_tls_is_told_truthfully(recording: Recording) -> None:
-    with lying(asks_for("", b"never")) as port:
-        with pytest.raises(pymysql.err.OperationalError):
-            pymysql.connect(host="127.0.0.1", port=port, user="a", ssl={"ca": None, "verify_mode": False})
+    with lying(asks_for("", b"never")) as port, pytest.raises(pymysql.err.OperationalError):
+        connect(Server(kind="mysql", port=port, url=""), ssl={"ca": None, "verify_mode": False})
     (told,) = recording.calls
     assert (told.session.requested, told.session.requested_explicit, told.session.encrypted) == ("require", True, False)

@@ -15,7 +15,8 @@ SERVICES = ("postgresql",)
 def calls(services: dict[str, Any]) -> list[object]:
     url = services["postgresql"].tls_url
     seen: list[object] = []
-    with psycopg2.connect(url) as connection, connection.cursor() as cursor:
+    opened: Any = psycopg2.connect(url)
+    with opened as connection, connection.cursor() as cursor:
         seen += [isinstance(connection, extensions.connection), isinstance(cursor, extensions.cursor)]
         cursor.execute("create temporary table item (id serial, name text)")
         cursor.executemany("insert into item (name) values (%s)", [("a",), ("b",)])
@@ -79,7 +80,7 @@ def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
         lambda: psycopg2.connect(server.url, password="wrong"),
         lambda: psycopg2.connect(server.url, port=1),
         lambda: psycopg2.connect("no such = option"),
-        lambda: psycopg2.connect(),
+        lambda: psycopg2.connect(),  # noqa: PLW0108  looked up when called
         lambda: psycopg2.connect(server.url, connection_factory=dict),  # type: ignore[arg-type]
         lambda: psycopg2.connect(server.url).cursor().execute("selec 1"),
         lambda: psycopg2.connect(server.url).cursor().execute(),  # type: ignore[call-arg]

@@ -11,7 +11,7 @@ SERVICES = ("mariadb",)
 
 
 def _connect(server: Any, **options: Any) -> Any:
-    said = {
+    said: dict[str, Any] = {
         "host": "localhost", "port": server.port, "user": server.user, "password": server.password,
         "database": "mysql", "ssl_ca": server.ca_file, "ssl_verify_identity": True, **options,
     }  # fmt: skip
