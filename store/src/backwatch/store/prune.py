@@ -28,7 +28,7 @@ def prune(engine: sa.Engine, now_ns: int) -> dict[str, int]:
     undelivered = sa.exists().where(delivery.c.event_id == event.c.id, delivery.c.state == "pending")
     old: list[tuple[sa.Table, sa.ColumnElement[bool]]] = [
         (tables.rollup, tables.rollup.c.end_ns < now_ns - ROLLUPS_NS),
-        (event, (event.c.created_ns < now_ns - EVENTS_NS) & event.c.routed_ns.is_not(None) & ~undelivered),
+        (event, (event.c.created_ns < now_ns - EVENTS_NS) & ~undelivered),
         (tables.quarantine, tables.quarantine.c.kept_ns < now_ns - QUARANTINE_NS),
         (alert, ~alert.c.raised & (alert.c.last_ns < now_ns - ALERTS_NS) & (alert.c.muted_until_ns <= now_ns)),
     ]
