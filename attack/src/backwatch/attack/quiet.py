@@ -73,9 +73,10 @@ class Shop:
 
     def rates(self) -> int:
         """Fetches exchange rates. Redirects are not followed."""
-        session = self._use("http", _attach_http)
+        session = self._use("http", requests.Session)
         url = f"https://localhost:{_port('http')}/v1/rates/EUR"
-        return session.get(url, timeout=PATIENCE_S, allow_redirects=False).status_code
+        ca_file = os.environ["SHOP_CA_FILE"]
+        return session.get(url, timeout=PATIENCE_S, allow_redirects=False, verify=ca_file).status_code
 
     def _use(self, service: str, attach: Callable[[], Any]) -> Any:
         if service not in self._attached:
@@ -112,12 +113,6 @@ def _attach_redis() -> redis.Redis:
         host="localhost", port=_port("redis"), password=os.environ["SHOP_PASSWORD"], ssl=True,
         ssl_ca_certs=os.environ["SHOP_CA_FILE"], socket_timeout=PATIENCE_S, protocol=3,
     )  # fmt: skip
-
-
-def _attach_http() -> requests.Session:
-    session = requests.Session()
-    session.verify = os.environ["SHOP_CA_FILE"]
-    return session
 
 
 def typed() -> str:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from sqlalchemy import Engine as StoreEngine
-from sqlalchemy.exc import OperationalError
 
 from backwatch.collector.settings import DetectorSettings
 from backwatch.collector.stream import Record
@@ -17,6 +16,7 @@ from backwatch.detector.engine.step import Engine
 from backwatch.detector.pending import Pending
 from backwatch.store import entries, models, shards
 from backwatch.store.commit import Commit
+from backwatch.store.connect import StoreUnavailable
 
 logger = logging.getLogger("backwatch")
 
@@ -137,8 +137,8 @@ class OwnedShard:
             self._unsent = self._make()
         try:
             shards.commit(self._store, self._unsent, now_ns=now_ns)
-        except OperationalError as error:
-            logger.error("backwatch: the store does not take commits (%s); trying again", type(error.orig).__name__)
+        except StoreUnavailable as error:
+            logger.error("backwatch: %s; trying the same commit again", error)
             return False
         self.seq += 1
         if self._unsent.snapshot is not None:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping
 
 from sqlalchemy import Engine as StoreEngine
-from sqlalchemy.exc import OperationalError
 
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
@@ -16,6 +15,7 @@ from backwatch.detector.owned import OwnedShard
 from backwatch.detector.rulebook import make_engine, metadata
 from backwatch.store import meta, rules_meta
 from backwatch.store.commit import Fenced
+from backwatch.store.connect import StoreUnavailable
 
 logger = logging.getLogger("backwatch")
 
@@ -60,11 +60,8 @@ class Service:
             while not stop.is_set():
                 try:
                     self.turn(consumer)
-                except StreamUnavailable as error:
+                except (StreamUnavailable, StoreUnavailable) as error:
                     logger.error("backwatch: %s; trying again", error)
-                    stop.wait(RETRY_S)
-                except OperationalError as error:
-                    logger.error("backwatch: the store does not answer (%s); trying again", type(error.orig).__name__)
                     stop.wait(RETRY_S)
             self._commit_all(consumer, everything=True)
         finally:

@@ -17,6 +17,7 @@ from backwatch.detector.calls.decode import Decoded
 from backwatch.detector.calls.fingerprint import siphash
 from backwatch.detector.calls.statement import canonical_bytes, canonical_into, statement_source
 from backwatch.detector.compiled import kernel
+from backwatch.detector.engine.derived import Derived
 from backwatch.detector.engine.fields import SYSTEMS, TOLD
 from backwatch.detector.engine.open_findings import mix
 
@@ -156,6 +157,7 @@ class Columns:
         self._statements = np.zeros(CACHED, np.uint64), np.zeros(CACHED, np.uint64)
         self._family_of = np.zeros(CACHED, np.uint64), np.zeros(CACHED, np.uint64)
         self._signs: dict[int, int] = {0: 0}
+        self._derived = Derived(self.hash)
 
     def hash(self, text: bytes) -> int:
         """A text's keyed hash."""
@@ -175,6 +177,7 @@ class Columns:
         columns["duration_ns"] = decoded.end_ns - decoded.start_ns
         columns["error"] = decoded.error | (columns[names.ERROR_TYPE] != 0)
         columns["signs"] = self._sign_masks(decoded, columns[names.QUERY_SIGNS])
+        columns |= self._derived.columns(columns, decoded.text)
         source = statement_source(decoded)
         fingerprint = self._fingerprint(decoded, source, columns)
         columns["fingerprint"] = fingerprint

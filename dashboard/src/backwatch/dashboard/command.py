@@ -1,0 +1,34 @@
+"""The sub-command ``dashboard``."""
+
+import click
+
+from backwatch.collector.cli import Unavailable
+from backwatch.collector.settings import DashboardSettings, StoreSettings, load
+
+
+@click.command()
+@click.option("--address", help="Where to listen; loopback unless you say otherwise. [BACKWATCH_DASHBOARD_ADDRESS]")
+@click.option("--port", type=click.IntRange(1, 65_535), help="[BACKWATCH_DASHBOARD_PORT]")
+def dashboard(address: str | None, port: int | None) -> None:
+    """Shows alerts and resources in a browser: http://127.0.0.1:8501 by default.
+
+    There is no login: keep it on loopback, or put a proxy with authentication before it.
+
+    \b
+    Examples:
+      backwatch dashboard
+      backwatch dashboard --port 9000
+    """
+    from backwatch.dashboard.server import serve
+    from backwatch.store.connect import StoreUnavailable, open_store, reading
+    from backwatch.store.queries import shard_rows
+
+    settings = load(DashboardSettings, flags={"address": address, "port": str(port) if port else None})
+    try:
+        store = open_store(load(StoreSettings).url)
+        with reading(store) as connection:
+            shard_rows(connection)
+        store.dispose()
+    except StoreUnavailable as error:
+        raise Unavailable(str(error)) from None
+    serve(settings)

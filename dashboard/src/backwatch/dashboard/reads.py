@@ -1,0 +1,93 @@
+"""What the pages ask of the store, and the one thing they tell it: a person's decision, always by the alert's id."""
+
+import time
+from functools import cache
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from backwatch.collector.settings import StoreSettings, load
+from backwatch.store import decisions, queries
+from backwatch.store.commit import Rollup
+from backwatch.store.connect import StoreUnavailable, open_store, reading
+from backwatch.store.views import AlertDetail, AlertFilter, AlertPage, Health, ResourceRow
+
+LEVELS = ("critical", "high", "medium", "low", "informational")
+DAY_NS = 86_400 * 10**9
+
+
+@cache
+def _store() -> Engine:
+    return open_store(load(StoreSettings).url)
+
+
+def store_answers() -> bool:
+    """Whether the store can be read."""
+    try:
+        with reading(_store()) as connection:
+            queries.shard_rows(connection)
+    except (StoreUnavailable, SQLAlchemyError, OSError):
+        return False
+    return True
+
+
+def overview() -> dict[str, dict[str, int]]:
+    """How many alerts there are, by state and level."""
+    with reading(_store()) as connection:
+        return queries.overview(connection)
+
+
+def openings(hours: int) -> list[tuple[int, str, int]]:
+    """Openings of alerts by hour: (start of the hour, level, how many)."""
+    now_ns = time.time_ns()
+    with reading(_store()) as connection:
+        return queries.histogram(connection, now_ns - hours * 3_600 * 10**9, now_ns + 3_600 * 10**9)
+
+
+def alerts(filters: AlertFilter, limit: int = 200, cursor: str | None = None) -> AlertPage:
+    """A page of alerts, last seen first."""
+    with reading(_store()) as connection:
+        return queries.list_alerts(connection, filters, limit=limit, cursor=cursor)
+
+
+def alert(alert_id: str) -> AlertDetail | None:
+    """One alert."""
+    with reading(_store()) as connection:
+        return queries.get_alert(connection, alert_id)
+
+
+def apps() -> list[str]:
+    """Every app."""
+    with reading(_store()) as connection:
+        return queries.apps(connection)
+
+
+def resources(app: str = "") -> list[ResourceRow]:
+    """The resources."""
+    with reading(_store()) as connection:
+        return queries.list_resources(connection, app=app)
+
+
+def resource(resource_id: str) -> ResourceRow | None:
+    """One resource."""
+    with reading(_store()) as connection:
+        return queries.get_resource(connection, resource_id)
+
+
+def volume(resource_id: str, hours: int = 24) -> list[Rollup]:
+    """A resource's windows of the last hours that it had."""
+    with reading(_store()) as connection:
+        found = queries.get_resource(connection, resource_id)
+        until_ns = (found.last_ns if found else 0) + DAY_NS
+        return queries.rollup_series(connection, resource_id, until_ns - DAY_NS - hours * 3_600 * 10**9, until_ns)
+
+
+def health() -> Health:
+    """Whether Backwatch itself does its work."""
+    with reading(_store()) as connection:
+        return queries.health(connection)
+
+
+def decide(alert_id: str, kind: str, by: str, why: str, until_ns: int = 0) -> int:
+    """Enters a decision; the number of its entry."""
+    return decisions.decide(_store(), alert_id, kind, by=by, why=why, until_ns=until_ns, now_ns=time.time_ns())
