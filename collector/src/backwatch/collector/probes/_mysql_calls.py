@@ -19,6 +19,7 @@ _PAGE_ROWS: Final = 1000
 _LOCAL_INFILE: Final = b"\xfb"
 _READ: Final = "_read_packet"
 _NONE: Final = (UNKNOWN, UNKNOWN)
+_MAY_BE_USE: Final = frozenset("uU \t\n")
 _USE: Final = re.compile(r"\s*use\s+`?([^`;\s]{1,64})`?\s*;?\s*", re.IGNORECASE)
 
 
@@ -28,6 +29,9 @@ class PyMySQLWatch(Watch):
     @never_breaks_the_host
     def entered(self, connection: Any) -> MySQLLink | None:
         """The link of the app's call that begins; ``None`` where it lies inside another, or nothing is to be told."""
+        return self._entered(connection)
+
+    def _entered(self, connection: Any) -> MySQLLink | None:
         if self.recorder is None or connection is None:
             return None
         link = connection.__dict__.get(KEY)
@@ -46,8 +50,13 @@ class PyMySQLWatch(Watch):
         rows: tuple[int, int] = _NONE,
     ) -> None:  # fmt: skip
         """Tells the call of the app's that ends."""
-        if link is None:
-            return
+        if link is not None:
+            self._left(link, connection, operation, start_ns, sql, error, rows)
+
+    def _left(
+        self, link: MySQLLink, connection: Any, operation: str, start_ns: int, sql: Any, error: Error,
+        rows: tuple[int, int] = _NONE,
+    ) -> None:  # fmt: skip
         link.inside = 0
         facts: Facts = ()
         if link.file is not None:
@@ -77,7 +86,7 @@ class PyMySQLWatch(Watch):
         if error is None:
             link.wire = Wire(descriptor(connection._sock))
             link.session, link.known = told(connection, link), True
-        self.left(link, connection, "connect", start_ns, None, error)
+        self._left(link, connection, "connect", start_ns, None, error)
 
     @never_breaks_the_host
     def greeted(self, connection: Any) -> None:
@@ -146,21 +155,26 @@ class PyMySQLWatch(Watch):
         """The link of a cursor's call that begins; rows of its last statement are told first."""
         if _STREAM in cursor.__dict__:
             self.streamed(cursor, cursor.connection, ends=True)
-        return self.entered(cursor.connection)
+        return self._entered(cursor.connection)
 
     @never_breaks_the_host
-    def executed(self, cursor: Any, link: MySQLLink | None, query: Any, start_ns: int, error: Error) -> None:
+    def executed(
+        self, cursor: Any, link: MySQLLink | None, query: Any, start_ns: int, error: Error, phrase: str
+    ) -> None:
         """``execute``, ``executemany``, ``callproc``: once for the whole of it."""
         if link is None:
             return
+        link.inside = 0
+        if phrase:
+            query = phrase % (query,)
         rows = _NONE
         if error is None:
             count = cursor.rowcount if isinstance(cursor.rowcount, int) else UNKNOWN
             rows = (count, UNKNOWN) if cursor.description else (UNKNOWN, count)
             if count >= MAX_ROWS:
                 cursor.__dict__[_STREAM] = (query, 0, time_ns())
-        self.left(link, cursor.connection, "", start_ns, query, error, rows)
-        if error is None and isinstance(query, str) and query.lstrip()[:3].lower() == "use":
+        self._left(link, cursor.connection, "", start_ns, query, error, rows)
+        if error is None and isinstance(query, str) and query[:1] in _MAY_BE_USE:
             found = _USE.fullmatch(query)
             if found:
                 link.session = renamed(link.session, found[1])
@@ -173,14 +187,14 @@ class PyMySQLWatch(Watch):
         rows, result = _NONE, connection._result
         if error is None and result is not None and isinstance(result.affected_rows, int):
             rows = (result.affected_rows, UNKNOWN) if result.description else (UNKNOWN, result.affected_rows)
-        self.left(link, connection, "", start_ns, query, error, rows)
+        self._left(link, connection, "", start_ns, query, error, rows)
 
     @never_breaks_the_host
     def chosen(self, connection: Any, link: MySQLLink | None, namespace: Any, start_ns: int) -> None:
         """``select_db`` was granted; the driver itself goes on saying the old name."""
         if link is not None:
             link.session = renamed(link.session, words(namespace, MAX_TEXT))
-            self.left(link, connection, "USE", start_ns, None, None)
+            self._left(link, connection, "USE", start_ns, None, None)
 
     @never_breaks_the_host
     def streamed(self, cursor: Any, connection: Any, *, ends: bool = False) -> None:

@@ -18,6 +18,7 @@ _READY: Final = 1
 _CHANGES: Final = ("INSERT", "UPDATE", "DELETE", "MERGE")
 _NONE: Final = (UNKNOWN, UNKNOWN)
 _ASKED: Final = "_backwatch_asked"
+_COPY: Final = frozenset(("copy", "COPY", "Copy", b"copy", b"COPY"))
 _COPY_OUT: Final = re.compile(r"\bto\s+stdout\b", re.IGNORECASE)
 _ESTIMATED: Final[Facts] = ((names.BYTES_ESTIMATED, True),)
 
@@ -93,24 +94,28 @@ class Psycopg2Watch(Watch):
         link = self._link(connection) if self.recorder is not None else None
         if link is None:
             return
-        facts = _code(error)
+        facts, lost = (), False
+        if error is not None:
+            facts, lost = _code(error), bool(connection.closed)
         if connection.async_:
             facts, rows = facts + _ESTIMATED, _NONE
-        lost = error is not None and bool(connection.closed)
         self.tell(link, operation, start_ns, sql=sql, rows=rows, error=error, facts=facts, lost=lost)
 
     @never_breaks_the_host
-    def executed(self, cursor: Any, operation: str, sql: Any, start_ns: int, error: BaseException | None) -> None:
-        """A cursor's call that sends a statement."""
-        rows = _NONE
+    def executed(self, cursor: Any, sql: Any, start_ns: int, error: BaseException | None, phrase: str) -> None:
+        """A cursor's call that sends a statement: as given, or what stands in ``phrase``."""
+        if sql is None or self.recorder is None:
+            return
+        text, rows = phrase % (sql,) if phrase else _text(sql, cursor), _NONE
         if error is None and not cursor.name:
-            count, tag = cursor.rowcount, cursor.statusmessage or ""
-            returned = count if cursor.description is not None else UNKNOWN
-            rows = (returned, count if returned < 0 or tag.startswith(_CHANGES) else UNKNOWN)
-            if operation == "COPY" and _COPY_OUT.search(_text(sql, cursor)):
+            count = cursor.rowcount
+            if cursor.description is not None:
+                rows = (count, count if (cursor.statusmessage or "").startswith(_CHANGES) else UNKNOWN)
+            elif text[:4] in _COPY and _COPY_OUT.search(_readable(text)):
                 rows = (count, UNKNOWN)
-        if sql is not None:
-            self.tell_on(cursor.connection, operation, start_ns, error, _text(sql, cursor), rows)
+            else:
+                rows = (UNKNOWN, count)
+        self.tell_on(cursor.connection, "", start_ns, error, text, rows)
 
     @never_breaks_the_host
     def fetched(self, cursor: Any, rows: int, start_ns: int, error: BaseException | None) -> None:
@@ -128,5 +133,9 @@ class Psycopg2Watch(Watch):
         return connection.status == _READY
 
 
+def _readable(sql: str | bytes) -> str:
+    return sql if isinstance(sql, str) else sql.decode("utf-8", "replace")
+
+
 def _text(sql: Any, cursor: Any) -> Any:
-    return sql.as_string(cursor) if hasattr(sql, "as_string") else sql
+    return sql if isinstance(sql, (str, bytes)) or not hasattr(sql, "as_string") else sql.as_string(cursor)

@@ -22,36 +22,36 @@ def _cursor_layer(base: Any, watch: Psycopg2Watch) -> type:
     class Cursor(base):
         _backwatch_sql: Any = None
 
-        def _backwatch_run(self, operation: str, method: str, sql: Any, args: Any, kwargs: Any) -> Any:
+        def _backwatch_run(self, method: str, sql: Any, args: Any, kwargs: Any, phrase: str = "") -> Any:
             start_ns = time_ns()
             try:
                 result = getattr(super(), method)(*args, **kwargs)
             except BaseException as error:
-                watch.executed(self, operation, sql, start_ns, error)
+                watch.executed(self, sql, start_ns, error, phrase)
                 raise
-            watch.executed(self, operation, sql, start_ns, None)
+            watch.executed(self, sql, start_ns, None, phrase)
             return result
 
         def execute(self, *args: Any, **kwargs: Any) -> Any:
             sql = self._backwatch_sql = argument(args, kwargs, 0, "query")
-            return self._backwatch_run("", "execute", sql, args, kwargs)
+            return self._backwatch_run("execute", sql, args, kwargs)
 
         def executemany(self, *args: Any, **kwargs: Any) -> Any:
-            return self._backwatch_run("", "executemany", argument(args, kwargs, 0, "query"), args, kwargs)
+            return self._backwatch_run("executemany", argument(args, kwargs, 0, "query"), args, kwargs)
 
         def callproc(self, *args: Any, **kwargs: Any) -> Any:
-            return self._backwatch_run("", "callproc", f"CALL {argument(args, kwargs, 0, 'procname')}", args, kwargs)
+            return self._backwatch_run("callproc", argument(args, kwargs, 0, "procname"), args, kwargs, "CALL %s")
 
         def copy_expert(self, *args: Any, **kwargs: Any) -> Any:
-            return self._backwatch_run("COPY", "copy_expert", argument(args, kwargs, 0, "sql"), args, kwargs)
+            return self._backwatch_run("copy_expert", argument(args, kwargs, 0, "sql"), args, kwargs)
 
         def copy_from(self, *args: Any, **kwargs: Any) -> Any:
-            sql = f"COPY {argument(args, kwargs, 1, 'table')} FROM stdin"
-            return self._backwatch_run("COPY", "copy_from", sql, args, kwargs)
+            table = argument(args, kwargs, 1, "table")
+            return self._backwatch_run("copy_from", table, args, kwargs, "COPY %s FROM stdin")
 
         def copy_to(self, *args: Any, **kwargs: Any) -> Any:
-            sql = f"COPY {argument(args, kwargs, 1, 'table')} TO stdout"
-            return self._backwatch_run("COPY", "copy_to", sql, args, kwargs)
+            table = argument(args, kwargs, 1, "table")
+            return self._backwatch_run("copy_to", table, args, kwargs, "COPY %s TO stdout")
 
     return Cursor
 

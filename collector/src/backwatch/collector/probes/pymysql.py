@@ -23,8 +23,12 @@ _COMMANDS = {
 """Methods of a connection that send one fixed command: operation, statement."""
 
 
-def _executing(watch: PyMySQLWatch, text: Callable[[tuple[Any, ...], dict[str, Any]], Any]) -> Make:
-    """Wraps a cursor's method; ``text`` finds the statement among its arguments."""
+def _executing(watch: PyMySQLWatch, name: str, phrase: str = "") -> Make:
+    """Wraps a cursor's method.
+
+    Args:
+        name: Its first argument: the statement, or what stands in ``phrase``.
+    """
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -32,22 +36,16 @@ def _executing(watch: PyMySQLWatch, text: Callable[[tuple[Any, ...], dict[str, A
             try:
                 result = original(self, *args, **kwargs)
             except BaseException as error:
-                watch.executed(self, link, text(args, kwargs), start_ns, error)
+                if link is not None:
+                    watch.executed(self, link, argument(args, kwargs, 0, name), start_ns, error, phrase)
                 raise
-            watch.executed(self, link, text(args, kwargs), start_ns, None)
+            if link is not None:
+                watch.executed(self, link, argument(args, kwargs, 0, name), start_ns, None, phrase)
             return result
 
         return wrapper
 
     return make
-
-
-def _query(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    return argument(args, kwargs, 0, "query")
-
-
-def _procedure(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    return f"CALL {argument(args, kwargs, 0, 'procname')}"
 
 
 def _querying(watch: PyMySQLWatch) -> Make:
@@ -59,9 +57,11 @@ def _querying(watch: PyMySQLWatch) -> Make:
             try:
                 result = original(self, *args, **kwargs)
             except BaseException as error:
-                watch.queried(self, link, argument(args, kwargs, 0, "sql"), start_ns, error)
+                if link is not None:
+                    watch.queried(self, link, argument(args, kwargs, 0, "sql"), start_ns, error)
                 raise
-            watch.queried(self, link, argument(args, kwargs, 0, "sql"), start_ns, None)
+            if link is not None:
+                watch.queried(self, link, argument(args, kwargs, 0, "sql"), start_ns, None)
             return result
 
         return wrapper
@@ -230,9 +230,9 @@ class PyMySQLProbe(Probe):
         patches.wrap(connection, "select_db", _choosing(watch))
         for method, (operation, sql) in _COMMANDS.items():
             patches.wrap(connection, method, _commanding(watch, operation, sql))
-        patches.wrap(cursor, "execute", _executing(watch, _query))
-        patches.wrap(cursor, "executemany", _executing(watch, _query))
-        patches.wrap(cursor, "callproc", _executing(watch, _procedure))
+        patches.wrap(cursor, "execute", _executing(watch, "query"))
+        patches.wrap(cursor, "executemany", _executing(watch, "query"))
+        patches.wrap(cursor, "callproc", _executing(watch, "procname", "CALL %s"))
         for method in ("fetchmany", "fetchall"):
             patches.wrap(unbuffered, method, _reading(watch, ends=False))
         for method in ("close", "__del__"):
