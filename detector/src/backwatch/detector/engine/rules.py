@@ -8,17 +8,15 @@ a call this way, plain masks 0.25 to 4.7.
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backwatch.detector.detectors import Detector
 from backwatch.detector.engine import predicates as p
 from backwatch.detector.engine.fields import DOMAINS, Domain, Vocabulary
 from backwatch.detector.engine.rule_kernels import evaluate, put_numbers
-from backwatch.detector.engine.sigma import Rule, RuleError, parse
+from backwatch.detector.engine.sigma import Rule, RuleError
 
 MOST_CONJUNCTS: Final = 64
 """Conjuncts that one rule may become: its alternatives across domains, multiplied out."""
@@ -104,10 +102,6 @@ class RuleSet:
         for at in self._reads[stage]:
             put_numbers(columns[self.numeric_columns[at]], at, out)
         return out
-
-    def matches(self, rule: Rule, facts: Mapping[str, p.Value]) -> bool:
-        """As the function of this module."""
-        return matches(rule, facts)
 
     def _compiled(self, at: int, rule: Rule) -> Iterator[_Conjunct]:
         """The rule's conjuncts, those that need nothing learnt first."""
@@ -197,24 +191,3 @@ def _test(term: p.Term) -> tuple[str, int, int, float]:
 def matches(rule: Rule, facts: Mapping[str, p.Value]) -> bool:
     """Whether the rule fires for these facts, read plainly: for windows and losses, and as the fast path's proof."""
     return p.holds(rule.condition, facts)
-
-
-def documents(detectors: Iterable[type[Detector]]) -> Iterator[tuple[str, str]]:
-    """Every shipped rule as (name for errors, Sigma text): one per file in ``rules/`` and one per detector."""
-    folder = resources.files("backwatch.detector") / "rules"
-    for found in sorted(folder.iterdir(), key=lambda one: one.name):
-        if found.name.endswith(".yml"):
-            yield found.name, found.read_text("utf-8")
-    for one in detectors:
-        yield f"detector {one.id}", one.rule
-
-
-def shipped(detectors: Sequence[Detector], more: Iterable[tuple[str, str]] = ()) -> RuleSet:
-    """The rules that come with Backwatch, and further documents.
-
-    Raises:
-        RuleError: A document is not a rule.
-    """
-    kinds = [type(one) for one in detectors]
-    vocabulary = Vocabulary.of(kinds)
-    return RuleSet((parse(text, source, vocabulary) for source, text in (*documents(kinds), *more)), vocabulary)

@@ -168,10 +168,21 @@ def _check_modifiers(detection: Any, source: str) -> None:
             for modifier in modifiers:
                 if modifier not in _MODIFIERS:
                     raise RuleError(source, field, f"the modifier {modifier!r} is not supported")
+            if "re" in modifiers:
+                _check_patterns(field, value, source)
             _check_modifiers(value, source)
     elif isinstance(detection, list):
         for value in cast("list[Any]", detection):
             _check_modifiers(value, source)
+
+
+def _check_patterns(field: str, value: Any, source: str) -> None:
+    """Before pySigma compiles them: its errors name no field, and the library prints lines of its own."""
+    for pattern in cast("list[Any]", value) if isinstance(value, list) else [value]:
+        try:
+            p.is_pattern(str(pattern))
+        except ValueError as error:
+            raise RuleError(source, field, str(error)) from None
 
 
 def _own_block(sigma: SigmaRule, source: str) -> Mapping[str, Any]:

@@ -1,0 +1,401 @@
+"""For every detector and rule: what fires it, and a near miss that does not."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from backwatch.collector import names
+from backwatch.detector.engine.rules import matches
+from tests.detector.small_engine import DAY_NS, RULES, SECOND_NS, SmallEngine, call
+
+DAY = DAY_NS // SECOND_NS
+TLS: dict[str, Any] = {
+    names.TLS_ESTABLISHED: True, names.TLS_VERSION: "1.3", names.TLS_CIPHER: "TLS_AES_256_GCM_SHA384",
+    names.TLS_VERIFIED: "full", names.TLS_REQUESTED: "verify-full", names.TLS_REQUESTED_EXPLICIT: True,
+    names.CERT_SHA256: "aa", names.CERT_ISSUER: "CN=CA", names.CERT_NOT_AFTER: "2027-01-01T00:00:00Z",
+    names.PEER_ADDRESS: "198.51.100.7",
+}  # fmt: skip
+PLAIN: dict[str, Any] = {names.TLS_ESTABLISHED: False, names.PEER_ADDRESS: "198.51.100.7", names.TRANSPORT: "tcp"}
+
+
+def on(session: dict[str, Any], at_s: float = 0, statement: str = "SELECT ?", **facts: Any) -> dict[str, Any]:
+    return {**call(at_s, statement, **facts), **session}
+
+
+def history(session: dict[str, Any] = TLS, days: float = 2, count: int = 200, **facts: Any) -> list[dict[str, Any]]:
+    return [on(session, i * days * DAY / count, **facts) for i in range(count)]
+
+
+def first(calls: Sequence[dict[str, Any]]) -> list[set[str]]:
+    return SmallEngine().step(list(calls))
+
+
+def after(past: Sequence[dict[str, Any]], *now: dict[str, Any]) -> set[str]:
+    """The rules that the last call fires, once a quiet history is known."""
+    engine = SmallEngine()
+    quiet = engine.step(list(past))
+    assert all(not one for one in quiet), quiet
+    return engine.step(list(now))[-1]
+
+
+# Rules without code: facts of one call, and whether the rule fires on them.
+
+PUBLIC_API = {names.SYSTEM: "http", names.SERVER_ADDRESS: "api.example.com", names.PEER_ADDRESS: "203.0.113.5"}
+LOCAL_API = {names.SYSTEM: "http", names.SERVER_ADDRESS: "127.0.0.1", names.PEER_ADDRESS: "127.0.0.1"}
+ONE_CALL: list[tuple[str, dict[str, Any], bool]] = [
+    ("plaintext-session", PLAIN, True),
+    ("plaintext-session", TLS, False),
+    ("plaintext-session", {names.PEER_ADDRESS: "198.51.100.7"}, False),  # unknown is not plaintext
+    ("plaintext-session", {**PLAIN, names.PEER_ADDRESS: "127.0.0.1"}, False),
+    ("plaintext-session", {**PLAIN, names.PEER_ADDRESS: "::1"}, False),
+    ("plaintext-session", {**PLAIN, names.TRANSPORT: "unix"}, False),
+    ("plaintext-session", {names.TLS_ESTABLISHED: False, names.SERVER_ADDRESS: "localhost"}, False),
+    ("plaintext-session", {**PLAIN, names.SERVER_ADDRESS: "localhost"}, True),
+    ("plaintext-session", {**PLAIN, names.PEER_ADDRESS: "127.0.0.1", names.TLS_REQUESTED: "prefer"}, False),
+    ("plaintext-session",
+     {**PLAIN, names.PEER_ADDRESS: "127.0.0.1", names.TLS_REQUESTED: "prefer", names.TLS_REQUESTED_EXPLICIT: True},
+     True),
+    ("plaintext-session", {**PLAIN, names.TLS_REQUESTED: "require"}, False),  # tls-stripped has it
+    ("plaintext-session", {**PLAIN, names.SYSTEM: "smtp", names.OPERATION: "connect"}, False),
+    ("plaintext-session", {**PLAIN, names.SYSTEM: "smtp", names.OPERATION: "send"}, True),
+    ("tls-stripped", {**PLAIN, names.TLS_REQUESTED: "require"}, True),
+    ("tls-stripped", {**PLAIN, names.PEER_ADDRESS: "127.0.0.1", names.TLS_REQUESTED: "verify-full"}, True),
+    ("tls-stripped", {**PLAIN, names.TLS_REQUESTED: "prefer"}, False),
+    ("tls-stripped", {names.STARTTLS_OFFERED: False, names.TLS_REQUESTED: "verify-full"}, True),
+    ("tls-stripped", {**TLS, names.STARTTLS_OFFERED: True}, False),
+    ("unverified-session", {**TLS, names.TLS_VERIFIED: "none"}, True),
+    ("unverified-session", {**TLS, names.TLS_VERIFIED: "chain"}, True),  # the name was asked for and not checked
+    ("unverified-session", {**TLS, names.TLS_VERIFIED: "chain", names.TLS_REQUESTED: "verify-ca"}, False),
+    ("unverified-session", {**TLS, names.TLS_VERIFIED: "none", names.PEER_ADDRESS: "127.0.0.1"}, False),
+    ("unverified-session", {names.TLS_ESTABLISHED: True}, False),
+    ("weak-tls", {**TLS, names.TLS_VERSION: "1.1"}, True),
+    ("weak-tls", {**TLS, names.TLS_VERSION: "TLSv1"}, True),
+    ("weak-tls", {**TLS, names.TLS_VERSION: "SSLv3"}, True),
+    ("weak-tls", {**TLS, names.TLS_VERSION: "1.2"}, False),
+    ("weak-tls", {**TLS, names.TLS_CIPHER: "ECDHE-RSA-RC4-SHA"}, True),
+    ("weak-tls", {**TLS, names.TLS_CIPHER: "TLS_RSA_WITH_3DES_EDE_CBC_SHA"}, True),
+    ("weak-tls", {**TLS, names.TLS_CIPHER: "DES-CBC3-SHA"}, True),
+    ("weak-tls", {**TLS, names.TLS_CIPHER: "ECDHE-ECDSA-CHACHA20-POLY1305"}, False),
+    ("weak-tls", {**TLS, names.TLS_CIPHER: "ECDHE-RSA-AES256-GCM-SHA384"}, False),
+    ("local-file-request", {names.LOCAL_INFILE: True, names.QUERY_TEXT: "SELECT @@version"}, True),
+    ("local-file-request", {names.LOCAL_INFILE: True, names.QUERY_TEXT: "LOAD DATA LOCAL INFILE ? INTO t"}, False),
+    ("hostile-payload", {names.PAYLOAD_FORMAT: "pickle", names.PAYLOAD_GLOBALS: "posix.system"}, True),
+    ("hostile-payload", {names.PAYLOAD_FORMAT: "pickle", names.PAYLOAD_GLOBALS: "shop.Basket,builtins.eval"}, True),
+    ("hostile-payload", {names.PAYLOAD_FORMAT: "pickle", names.PAYLOAD_GLOBALS: "?.system"}, True),
+    ("hostile-payload", {names.PAYLOAD_FORMAT: "pickle", names.PAYLOAD_GLOBALS: "shop.models.Basket"}, False),
+    ("hostile-payload", {names.PAYLOAD_FORMAT: "pickle"}, False),
+    ("hostile-payload", {names.PAYLOAD_GLOBALS: "osmosis.Pump,codecs.encode"}, False),
+    ("redirected", {**PUBLIC_API, names.REDIRECT_TARGET: "http://169.254.169.254/latest/meta-data/"}, True),
+    ("redirected", {**LOCAL_API, names.REDIRECT_TARGET: "http://169.254.169.254/latest/meta-data/"}, True),
+    ("redirected", {**LOCAL_API, names.REDIRECT_TARGET: "http://metadata.google.internal/"}, True),
+    ("redirected", {**PUBLIC_API, names.REDIRECT_TARGET: "http://[::ffff:169.254.169.254]/"}, True),
+    ("redirected", {**PUBLIC_API, names.REDIRECT_TARGET: "http://localhost:6379/"}, True),
+    ("redirected", {**PUBLIC_API, names.REDIRECT_TARGET: "10.0.0.9:6379"}, True),
+    ("redirected", {**PUBLIC_API, names.REDIRECT_TARGET: "file:///etc/passwd"}, True),
+    ("redirected", {**PUBLIC_API, names.REDIRECT_TARGET: "https://billing.internal/"}, True),
+    ("redirected", {**LOCAL_API, names.REDIRECT_TARGET: "http://127.0.0.1:8081/next"}, False),
+    ("redirected", {**PUBLIC_API, names.REDIRECT_TARGET: "https://api.example.com/v2/"}, False),
+    ("redirected", {**PUBLIC_API, names.REDIRECT_TARGET: "https://10.example.com/"}, False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "facts", "fires"), ONE_CALL)
+def test_a_rule_fires_on_one_call_by_what_was_told(name: str, facts: dict[str, Any], fires: bool) -> None:
+    [fired] = first([{**call(0), names.DB_SYSTEM: "", **facts}])
+    assert fires is (name in fired)
+
+
+def test_every_rule_over_calls_that_needs_no_history_is_tried_here() -> None:
+    told = {one.name for one in RULES.rules if one.source.endswith(".yml") and one.over == "call"}
+    assert told - {"dangerous-statement"} <= {name for name, _, _ in ONE_CALL}
+
+
+# tls-stripped
+
+
+def test_plaintext_where_there_was_tls_is_stripped() -> None:
+    assert "tls-stripped" in after(history(), on(PLAIN, 3 * DAY))
+
+
+def test_plaintext_where_both_were_used_is_not_stripped() -> None:
+    mixed = [on(TLS if i % 3 else PLAIN, i * 60) for i in range(300)]
+    engine = SmallEngine()
+    assert all("tls-stripped" not in one for one in engine.step(mixed)[30:])
+    assert "tls-stripped" not in engine.step([on(PLAIN, DAY)])[0]
+
+
+def test_what_precedes_starttls_is_plaintext_by_nature_and_the_rest_is_not() -> None:
+    mail = {names.SYSTEM: "smtp", names.DB_SYSTEM: ""}
+    calls: list[dict[str, Any]] = []
+    for i in range(60):
+        calls.append({**on(PLAIN, i * 600, "connect"), **mail, names.OPERATION: "connect"})
+        calls += [
+            {**on(TLS, i * 600 + j, text), **mail, names.OPERATION: "send"}
+            for j, text in enumerate(["STARTTLS", "send to example.org"])
+        ]
+    engine = SmallEngine()
+    assert set().union(*engine.step(calls)) == set()
+    hello = {**on(PLAIN, DAY, "connect"), **mail, names.OPERATION: "connect"}
+    sent = {**on(PLAIN, DAY + 1, "send to example.org"), **mail, names.OPERATION: "send"}
+    greeting, mailed = engine.step([hello, sent])
+    assert "tls-stripped" not in greeting
+    assert "tls-stripped" in mailed
+
+
+# certificate-changed
+
+
+def test_a_swapped_certificate_is_told() -> None:
+    fired = after(history(), on({**TLS, names.CERT_SHA256: "bb", names.CERT_ISSUER: "CN=Mallory"}, 3 * DAY))
+    assert "certificate-changed" in fired
+
+
+def test_a_verified_renewal_near_the_end_is_not() -> None:
+    old = {**TLS, names.CERT_NOT_AFTER: "2026-10-15T00:00:00Z"}
+    new = {**TLS, names.CERT_SHA256: "bb", names.CERT_NOT_AFTER: "2027-01-15T00:00:00Z"}
+    assert "certificate-changed" not in after(history(old), on(new, 3 * DAY))
+    assert "certificate-changed" in after(history(old), on({**new, names.TLS_VERIFIED: "none"}, 3 * DAY))
+    assert "certificate-changed" in after(history(old), on({**new, names.CERT_ISSUER: "CN=Other"}, 3 * DAY))
+    assert "certificate-changed" in after(history(), on(new, 3 * DAY))  # the old one has half a year to go
+
+
+def test_a_certificate_of_the_first_hour_is_no_surprise() -> None:
+    past = [on({**TLS, names.CERT_SHA256: f"{i % 3}"}, i) for i in range(100)]
+    assert set().union(*first(past)) == set()
+
+
+def test_a_new_certificate_is_known_after_a_quiet_week() -> None:
+    engine = SmallEngine()
+    engine.step(history())
+    swapped = {**TLS, names.CERT_SHA256: "bb"}
+    week = engine.step([on(swapped, (3 + i / 4) * DAY) for i in range(40)])
+    assert all("certificate-changed" in one for one in week[:28])
+    assert "certificate-changed" not in week[-1]
+
+
+def test_an_attacker_who_shows_many_certificates_does_not_make_us_forget_the_known_one() -> None:
+    engine = SmallEngine()
+    engine.step(history())
+    flood = engine.step([on({**TLS, names.CERT_SHA256: f"m{i}"}, 3 * DAY + i) for i in range(50)])
+    assert all("certificate-changed" in one for one in flood)
+    assert "certificate-changed" not in engine.step([on(TLS, 4 * DAY)])[0]
+
+
+# peer-changed
+
+UNVERIFIED = {**TLS, names.TLS_VERIFIED: "chain", names.TLS_REQUESTED: "verify-ca"}
+
+
+def test_a_new_peer_is_told_and_a_verified_one_is_not() -> None:
+    assert "peer-changed" in after(history(UNVERIFIED), on({**UNVERIFIED, names.PEER_ADDRESS: "203.0.113.9"}, 3 * DAY))
+    assert "peer-changed" not in after(history(), on({**TLS, names.PEER_ADDRESS: "203.0.113.9"}, 3 * DAY))
+
+
+def test_a_resource_behind_many_addresses_is_no_surprise() -> None:
+    past = [on({**UNVERIFIED, names.PEER_ADDRESS: f"203.0.113.{i % 40}"}, i * 600) for i in range(500)]
+    engine = SmallEngine()
+    assert set().union(*engine.step(past)) == set()
+    assert "peer-changed" not in engine.step([on({**UNVERIFIED, names.PEER_ADDRESS: "203.0.113.99"}, 4 * DAY)])[0]
+
+
+# redirected
+
+
+def test_a_redirect_to_a_host_never_seen_is_told() -> None:
+    api = {names.SYSTEM: "http", names.SERVER_ADDRESS: "api.example.com", names.DB_SYSTEM: ""}
+    past = [{**on(TLS, i * 600, "GET api.example.com/"), **api} for i in range(100)]
+    there = {**on(TLS, 3 * DAY, "GET api.example.com/"), **api, names.REDIRECT_TARGET: "https://evil.example.net/x"}
+    within = {**there, names.REDIRECT_TARGET: "https://api.example.com/elsewhere"}
+    assert "redirected" in after(past, there)
+    assert "redirected" not in after(past, within)
+
+
+def test_a_redirect_that_is_usual_is_not() -> None:
+    api = {
+        names.SYSTEM: "http",
+        names.SERVER_ADDRESS: "api.example.com",
+        names.DB_SYSTEM: "",
+        names.REDIRECT_TARGET: "https://cdn.example.net/x",
+    }
+    past = [{**on(TLS, i * 600, "GET api.example.com/"), **api} for i in range(100)]
+    assert "redirected" not in after(
+        past, {**on(TLS, 3 * DAY, "GET api.example.com/"), **api, names.REDIRECT_TARGET: "https://cdn.example.net/y"}
+    )
+
+
+# unusual-query and query-attack
+
+INJECTED = "SELECT ? FROM a WHERE b = ? OR ? = ?"
+
+
+def test_a_new_statement_at_a_settled_place_is_unusual() -> None:
+    assert "unusual-query" in after(history(), on(TLS, 3 * DAY, INJECTED))
+
+
+def test_a_new_statement_at_a_place_that_goes_on_inventing_them_is_not() -> None:
+    inventing = [on(TLS, i * 60, f"SELECT a{i} FROM b") for i in range(400)]
+    assert "unusual-query" not in after(inventing, on(TLS, DAY, INJECTED))
+
+
+def test_a_place_with_few_calls_is_not_settled() -> None:
+    assert "unusual-query" not in after(history(count=25), on(TLS, 3 * DAY, INJECTED))
+
+
+def test_repetition_alone_does_not_make_a_statement_known_but_a_quiet_week_does() -> None:
+    engine = SmallEngine()
+    engine.step(history())
+    hour = engine.step([on(TLS, 3 * DAY + i, INJECTED) for i in range(100)])
+    assert all("unusual-query" in one for one in hour)
+    days = engine.step([on(TLS, (3 + i) * DAY, INJECTED) for i in range(1, 10)])
+    assert "unusual-query" in days[0]
+    assert "unusual-query" not in days[-1]
+
+
+def test_a_campaign_of_distinct_statements_does_not_unsettle_a_place() -> None:
+    engine = SmallEngine()
+    engine.step(history())
+    campaign = engine.step([on(TLS, 3 * DAY + i, f"SELECT a FROM b WHERE c = {i}") for i in range(500)])
+    assert all("unusual-query" in one for one in campaign)
+
+
+def test_a_suspect_call_teaches_nothing() -> None:
+    engine = SmallEngine()
+    bomb = {names.PAYLOAD_GLOBALS: "os.system"}
+    engine.step([{**on(TLS, i, INJECTED), **bomb} for i in range(100)])
+    assert "unusual-query" in (engine.step(history()) and engine.step([on(TLS, 3 * DAY, INJECTED)]))[0]
+
+
+def test_signs_of_injection_in_a_new_statement_are_an_attack() -> None:
+    signs = {names.QUERY_SIGNS: "comment-tail,tautology"}
+    assert "query-attack" in after(history(), {**on(TLS, 3 * DAY, INJECTED), **signs})
+    assert "query-attack" in first([{**on(TLS, 0, INJECTED), **signs}])[0]
+
+
+def test_one_weak_sign_in_a_new_statement_is_not() -> None:
+    assert "query-attack" not in first([on(TLS, 0, "SELECT version()", backwatch__query__signs="version-probe")])[0]
+
+
+def test_signs_that_a_place_always_shows_prove_nothing_there() -> None:
+    tool = [
+        {**on(TLS, i * 60, f"SELECT a{i % 5} FROM information_schema"), names.QUERY_SIGNS: "catalogue"}
+        for i in range(200)
+    ]
+    new = {**on(TLS, 3 * DAY, "SELECT b FROM information_schema"), names.QUERY_SIGNS: "catalogue"}
+    assert "query-attack" not in after(tool, new)
+    assert "query-attack" in after(tool, {**new, names.QUERY_SIGNS: "union-appended,catalogue"})
+
+
+def test_a_known_statement_with_signs_is_not_an_attack() -> None:
+    usual = {names.QUERY_SIGNS: "tautology"}
+    past = [{**on(TLS, i * 60, INJECTED), **usual} for i in range(100)]
+    assert "query-attack" not in after(past, {**on(TLS, DAY, INJECTED), **usual})
+
+
+# dangerous-statement
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "COPY t TO PROGRAM ?",
+        "SELECT a INTO OUTFILE ?",
+        "SELECT LOAD_FILE(?)",
+        "EXEC xp_cmdshell ?",
+        "SELECT pg_read_file(?)",
+    ],
+)
+def test_reaching_for_files_and_programs_is_dangerous_from_the_first_call(statement: str) -> None:
+    assert "dangerous-statement" in first([on(TLS, 0, statement)])[0]
+
+
+@pytest.mark.parametrize("operation", ["CONFIG SET", "MODULE LOAD", "REPLICAOF"])
+def test_redis_commands_that_load_code_are_dangerous(operation: str) -> None:
+    redis = {names.DB_SYSTEM: "redis", names.OPERATION: operation, names.STATEMENT: f"{operation} ?"}
+    assert "dangerous-statement" in first([{**on(TLS), **redis, names.QUERY_TEXT: ""}])[0]
+    told_by_text = {**on(TLS), names.DB_SYSTEM: "redis", names.QUERY_TEXT: f"{operation} ? ?"}
+    assert "dangerous-statement" in first([told_by_text])[0]
+
+
+@pytest.mark.parametrize(
+    "statement", ["DROP TABLE users", "TRUNCATE orders", "DELETE FROM users", "GRANT ALL ON a TO b"]
+)
+def test_destruction_is_dangerous_where_it_is_a_surprise(statement: str) -> None:
+    assert "dangerous-statement" in after(history(), on(TLS, 3 * DAY, statement))
+    assert "dangerous-statement" not in first([on(TLS, 0, statement)])[0]  # a migration, or a test's first run
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["DELETE FROM users WHERE id = ?", "SELECT program FROM tv", "UPDATE t SET dropped = ?", "SELECT a INTO t FROM b"],
+)
+def test_ordinary_statements_are_not_dangerous(statement: str) -> None:
+    assert "dangerous-statement" not in after(history(), on(TLS, 3 * DAY, statement))
+
+
+def test_what_a_place_did_from_its_first_day_is_its_job() -> None:
+    loader = [on(TLS, i * 3_600, "COPY t FROM PROGRAM ?", site="loader.py:run") for i in range(50)]
+    engine = SmallEngine()
+    found = engine.step(loader)
+    assert "dangerous-statement" in found[0]
+    assert "dangerous-statement" not in found[-1]
+
+
+# bulk-read
+
+
+def reads(rows: int, at_s: float, statement: str = "SELECT a FROM b") -> dict[str, Any]:
+    return {**on(TLS, at_s, statement), names.ROWS_RETURNED: rows, names.BYTES_RECEIVED: 200 + 60 * rows}
+
+
+def test_a_call_that_reads_far_more_than_its_statement_ever_did_is_a_bulk_read() -> None:
+    past = [reads(10 + i % 7, i * 60) for i in range(200)]
+    assert "bulk-read" in after(past, reads(50_000, DAY))
+    assert "bulk-read" not in after(past, reads(120, DAY))  # much for it, and yet little
+
+
+def test_a_statement_whose_answers_vary_is_given_room() -> None:
+    past = [reads((7**i) % 3_001, i * 60) for i in range(300)]
+    engine = SmallEngine()
+    engine.step(past)
+    assert "bulk-read" not in engine.step([reads(9_000, DAY)])[0]
+
+
+def test_a_new_statement_that_reads_more_than_anything_before_is_a_bulk_read() -> None:
+    past = [reads(10 + i % 7, i * 60) for i in range(200)]
+    assert "bulk-read" in after(past, reads(50_000, DAY, "SELECT * FROM customers"))
+    large = [reads(20_000 + i % 7, i * 60, "SELECT export") if i % 5 == 0 else reads(10, i * 60) for i in range(200)]
+    assert "bulk-read" not in after(large, reads(50_000, DAY, "SELECT * FROM customers"))
+
+
+# volume-spike, odd-window, data-loss
+
+
+def test_a_minute_with_far_more_bytes_is_a_spike() -> None:
+    engine = SmallEngine()
+    for minute in range(100):
+        fired, _ = engine.window(
+            minute, calls=50 + minute % 9, bytes_received=200_000 + 1_000 * (minute % 13), rows_returned=500
+        )
+        assert not fired
+    fired, _ = engine.window(101, calls=60, bytes_received=90_000_000, rows_returned=500)
+    assert fired == {"volume-spike"}
+    fired, _ = engine.window(102, calls=60, bytes_received=300_000, rows_returned=500)
+    assert not fired
+
+
+def test_a_volume_that_is_raised_step_by_step_is_told() -> None:
+    engine = SmallEngine()
+    for minute in range(2_000):
+        assert not engine.window(minute, calls=100, bytes_received=2_000_000 + 10_000 * ((minute * 37) % 41))[0]
+    fired: list[set[str]] = []
+    for step in range(250):
+        amount = int(2_200_000 * 1.01**step)
+        fired.append(engine.window(2_000 + step, calls=100, bytes_received=amount)[0])
+    assert "volume-spike" in set().union(*fired[:161])  # before it has grown five-fold
+
+
+def test_a_loss_is_told_and_none_is_not() -> None:
+    [one] = [rule for rule in RULES.rules if rule.name == "data-loss"]
+    assert matches(one, {"backwatch.loss.kind": "gap", "backwatch.loss.count": 3})
+    assert not matches(one, {"backwatch.loss.kind": "gap", "backwatch.loss.count": 0})

@@ -1,0 +1,164 @@
+"""Detectors and rules over calls given as facts, without decoding, shards or time: the strata of a step, no more."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.collector import names
+from backwatch.detector.detectors import Calls, Closed, discover
+from backwatch.detector.engine.derived import Derived
+from backwatch.detector.engine.fields import DOMAINS, TOLD, WINDOW, Vocabulary
+from backwatch.detector.engine.keys import FIRST, KNOWN, SECOND, SPACES
+from backwatch.detector.engine.ordering import in_order
+from backwatch.detector.engine.rules import RuleSet, matches
+from backwatch.detector.engine.sigma import parse
+
+Facts = Mapping[str, Any]
+START_NS = 1_790_000_000_000_000_000
+SECOND_NS = 1_000_000_000
+DAY_NS = 86_400 * SECOND_NS
+SLOTS = 512
+TEXTS = [names.CERT_NOT_AFTER, *(name for name, one in TOLD.items() if one.kind in ("text", "words"))]
+
+
+def _rules() -> RuleSet:
+    """The shipped rules, read without the engine that they will run in."""
+    kinds = list(discover())
+    vocabulary = Vocabulary.of(kinds)
+    folder = files("backwatch.detector").joinpath("rules")
+    found = [(one.name, one.read_text()) for one in folder.iterdir() if one.name.endswith(".yml")]
+    found += [(kind.id, kind.rule) for kind in kinds]
+    return RuleSet([parse(text, source, vocabulary) for source, text in found], vocabulary)
+
+
+RULES = _rules()
+_bits: dict[tuple[Any, ...], NDArray[np.uint64]] = {}
+
+
+def _entry_bits(domain: str, facts: Facts) -> NDArray[np.uint64]:
+    mine = {name: value for name, value in facts.items() if name in TOLD and TOLD[name].domain == domain}
+    known = domain, *sorted(mine.items())
+    if known not in _bits:
+        _bits[known] = RULES.entry_bits(domain, mine)
+    return _bits[known]
+
+
+def hashed(text: bytes) -> int:
+    """A text as a column shows it."""
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") | 1
+
+
+def call(at_s: float, statement: str = "SELECT ?", site: str = "views.py:show", **facts: Any) -> dict[str, Any]:
+    """A quiet call at a time; further facts by their contract name with ``__`` for a dot."""
+    told = {name.replace("__", "."): value for name, value in facts.items()}
+    return {
+        "time_ns": START_NS + int(at_s * SECOND_NS), "site": site, names.QUERY_TEXT: statement,
+        names.DB_SYSTEM: "postgresql", names.SERVER_ADDRESS: "db.example", **told,
+    }  # fmt: skip
+
+
+@dataclass
+class SmallEngine:
+    """Everything known so far; calls come in one or many at a time."""
+
+    slots: dict[str, dict[str, int]] = field(default_factory=lambda: {space.name: {} for space in SPACES})
+    sightings: dict[str, int] = field(default_factory=dict[str, int])
+
+    def __post_init__(self) -> None:
+        self.detectors = in_order([kind() for kind in discover()])
+        self.tables = {table.name: np.zeros(SLOTS, table.dtype) for one in self.detectors for table in one.tables}
+
+    def step(self, calls: Sequence[Facts]) -> list[set[str]]:
+        """The rules that each call fires."""
+        columns, slot = self._columns(calls)
+        fired, suspect = self._evaluate(calls, columns, 1)
+        learn = ~(suspect | columns["error"])
+        for one in self.detectors:
+            if one.provides:
+                columns |= one.facts(Calls(count=len(calls), columns=columns), slot, self.tables, learn)
+        more, _ = self._evaluate(calls, columns, 3)
+        return [first | second for first, second in zip(fired, more, strict=True)]
+
+    def window(
+        self, minute: int, models: Mapping[str, Any] | None = None, **sums: int
+    ) -> tuple[set[str], dict[str, float]]:
+        """The rules that one resource's minute fires, and what detectors say of it."""
+        closed = Closed(
+            slot=np.ones(1, np.int32), end_ns=np.array([START_NS + minute * 60 * SECOND_NS]),
+            columns={name: np.array([sums.get(name, 0)], np.int64) for name in WINDOW}, models=models or {},
+        )  # fmt: skip
+        facts: dict[str, float] = {name: float(closed[name][0]) for name in WINDOW}
+        for one in self.detectors:
+            if one.window_provides:
+                facts |= {name: float(values[0]) for name, values in one.window(closed, self.tables).items()}
+        return {rule.name for rule in RULES.rules if rule.over == "window" and matches(rule, facts)}, facts
+
+    def _evaluate(
+        self, calls: Sequence[Facts], columns: Mapping[str, NDArray[Any]], stage: Any
+    ) -> tuple[list[set[str]], NDArray[np.bool_]]:
+        bits = {domain: np.stack([_entry_bits(domain, one) for one in calls]) for domain in DOMAINS}
+        entry: dict[str, NDArray[np.int32]] = {one: np.arange(len(calls), dtype=np.int32) for one in DOMAINS}
+        rows, rules = RULES.evaluate(bits, entry, columns, stage)
+        fired: list[set[str]] = [set() for _ in calls]
+        suspect = np.zeros(len(calls), np.bool_)
+        for row, rule in zip(rows.tolist(), rules.tolist(), strict=True):
+            fired[row].add(RULES.rules[rule].name)
+            suspect[row] |= RULES.rules[rule].suspect
+        return fired, suspect
+
+    def _columns(self, calls: Sequence[Facts]) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[np.int32]]]:
+        def text(name: str, row: int) -> str:
+            return str(calls[row].get(name, ""))
+
+        rows = range(len(calls))
+        columns: dict[str, NDArray[Any]] = {
+            name: np.array([hashed(text(name, i).encode()) if text(name, i) else 0 for i in rows], np.uint64)
+            for name in TEXTS
+        }
+        for name, one in TOLD.items():
+            if one.kind in ("number", "flag"):
+                dtype = np.int64 if one.kind == "number" else np.int8
+                columns[name] = np.array([calls[i].get(name, -1) for i in rows], dtype)
+        columns |= Derived(hashed).columns(columns, text)
+        columns["time_ns"] = np.array([one["time_ns"] for one in calls], np.int64)
+        columns["error"] = np.array([names.ERROR_TYPE in one for one in calls], np.bool_)
+        columns["late"] = np.zeros(len(calls), np.bool_)
+        columns["signs"] = np.array([self._signs(text(names.QUERY_SIGNS, i)) for i in rows], np.uint32)
+        statements = [text(names.QUERY_TEXT, i) or text(names.STATEMENT, i) for i in rows]
+        columns["fingerprint"] = np.array([hashed(one.encode()) if one else 0 for one in statements], np.uint64)
+        return columns, self._slots(calls, statements, columns)
+
+    @staticmethod
+    def _signs(words: str) -> int:
+        return sum(1 << i for i, sign in enumerate(names.SIGNS) if sign in words.split(","))
+
+    def _slots(
+        self, calls: Sequence[Facts], statements: Sequence[str], columns: dict[str, NDArray[Any]]
+    ) -> dict[str, NDArray[np.int32]]:
+        keys: dict[str, list[str]] = {space.name: [] for space in SPACES}
+        for one, statement in zip(calls, statements, strict=True):
+            resource = str(one.get("resource", "r"))
+            keys["resource"].append(resource)
+            keys["session"].append(resource)
+            keys["site"].append(f"{resource} {one['site']}")
+            keys["statement"].append(f"{resource} {statement}")
+            keys["site_statement"].append(f"{resource} {one['site']} {statement}")
+        slot: dict[str, NDArray[np.int32]] = {}
+        for space in SPACES:
+            found: list[int] = []
+            seen: list[int] = []
+            for key in keys[space.name]:
+                times = self.sightings[f"{space.name} {key}"] = self.sightings.get(f"{space.name} {key}", 0) + 1
+                waiting = space.sketched and times == 1
+                mine = self.slots[space.name]
+                found.append(0 if waiting else mine.setdefault(key, len(mine) + 1))
+                seen.append((FIRST, SECOND, KNOWN)[min(times, 3) - 1])
+            slot[space.name] = np.array(found, np.int32)
+            if space.sketched:
+                columns[f"{space.name}.sighting"] = np.array(seen, np.int8)
+        return slot
