@@ -1,0 +1,231 @@
+"""What a cache gave back, by its first bytes: formats that run code, or make the app do much work, when they are read.
+
+Names only: the format, and for those that import by name what they would import. The content itself never leaves this
+file, nothing is loaded, the work is bounded (about a millisecond at worst), and no input makes it raise.
+"""
+
+import binascii
+import re
+import zlib
+from itertools import islice
+from typing import Final
+
+from backwatch.collector import names
+from backwatch.collector.pickles import WINDOW_BYTES, Walk
+from backwatch.collector.record import AttributeValue
+
+Facts = tuple[tuple[str, AttributeValue], ...]
+
+MAX_GLOBALS: Final = 16
+MAX_GLOBALS_CHARACTERS: Final = 512
+MAX_VALUES: Final = 16
+"""Values looked at in one reply."""
+
+HARMLESS: Final = frozenset(
+    f"{module}.{name}"
+    for module, known in {
+        "builtins": "set frozenset bytearray bytes complex list dict tuple str int float bool object slice range",
+        "datetime": "datetime date time timedelta timezone tzinfo",
+        "zoneinfo": "ZoneInfo ZoneInfo._unpickle",
+        "decimal": "Decimal",
+        "fractions": "Fraction",
+        "collections": "OrderedDict defaultdict deque Counter",
+        "uuid": "UUID SafeUUID",
+        "copyreg": "_reconstructor __newobj__",
+        "_codecs": "encode",
+        "ipaddress": "IPv4Address IPv6Address IPv4Network IPv6Network",
+        "pathlib": "PurePosixPath PureWindowsPath PosixPath WindowsPath",
+        "numpy": "dtype ndarray",
+        "numpy.core.multiarray": "_reconstruct scalar",
+        "numpy._core.multiarray": "_reconstruct scalar",
+        "django.utils.safestring": "SafeString SafeText",
+    }.items()
+    for name in known.split()
+)
+"""Globals that do nothing but hold data. Everything else is told."""
+_RENAMED: Final = {"__builtin__": "builtins", "copy_reg": "copyreg", "UserDict": "collections"}
+_NOTORIOUS: Final = frozenset((
+    "?", "__builtin__", "_pickle", "asyncio", "bdb", "builtins", "cProfile", "code", "codeop", "commands", "copyreg",
+    "ctypes", "doctest", "functools", "http", "imp", "importlib", "inspect", "linecache", "marshal", "multiprocessing",
+    "nt", "operator", "os", "pdb", "pickle", "pip", "platform", "posix", "profile", "pty", "pydoc", "requests", "runpy",
+    "shutil", "signal", "socket", "subprocess", "sys", "tempfile", "threading", "timeit", "trace", "types", "unittest",
+    "urllib", "webbrowser", "zipimport",
+))  # fmt: skip
+"""Modules known from exploits: told first, so that no crowd of harmless names pushes them over the bound."""
+
+_STARTS: Final = (
+    (b"\xac\xed\x00\x05", "java"),
+    (b"\x00\x01\x00\x00\x00\xff\xff\xff\xff", "dotnet"),
+    (b"\x04\x08o", "ruby"),
+    (b"\x04\x08[", "ruby"),
+    (b"\x04\x08{", "ruby"),
+    (b"\x04\x08I", "ruby"),
+    (b"\x04\x08U", "ruby"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"\xfd7zXZ\x00", "xz"),
+    (b"BZh", "bzip2"),
+    (b"\x04\x22\x4d\x18", "lz4"),
+    (b"PK\x03\x04", "zip"),
+    (b"\x7fELF", "elf"),
+)
+_BASE64_STARTS: Final = (b"gA", b"rO0AB", b"H4sI")
+"""What pickles of protocol 2 and up, Java objects and gzip begin with once they are in base64."""
+_NOTABLE: Final = frozenset(start[0] for start, _ in _STARTS) | frozenset(b"\x1fxgrH")
+_PHP: Final = re.compile(rb'[OC]:\d{1,4}:"[\w\\]{1,200}":\d')
+_YAML: Final = re.compile(
+    rb"(?:\A|[\n:\-\[{,?]\s{0,8})!(?:!|<tag:yaml\.org,2002:)python/(?:object/apply|object/new|object|name|module):([\w.]{1,120})"
+)
+_YAML_OTHER: Final = re.compile(
+    rb"(?:\A|[\n:\-\[{,?]\s{0,8})!(?:ruby/(?:object|hash|struct|class)|!javax?\.|!(?:com|org)\.)"
+)
+_JSONPICKLE: Final = re.compile(
+    rb'"py/(?:object|type|function|reduce|newobj)"\s{0,8}:\s{0,8}[\[{]?\s{0,8}(?:"([\w.]{1,120})")?'
+)
+_PROTOCOL_0_OR_1: Final = frozenset(b"(]}cilNIJKLMFGSVTUXBP\x8c\x8d\x8e\x8f\x95\x88\x89)")
+_CLEAN: Final = re.compile(r"[^\w.?-]")
+
+
+def recognise(reply: object) -> Facts:
+    """The facts of what a service returned: empty where it is none of the formats that we know.
+
+    Args:
+        reply: A value as the driver returned it; of a list, tuple or mapping the first few values are looked at.
+
+    >>> recognise(b"cos\\nsystem\\n(S'id'\\ntR.")
+    (('backwatch.payload.format', 'pickle'), ('backwatch.payload.globals', 'os.system'))
+    """
+    if isinstance(reply, (bytes, str)):
+        return _facts(*_look(reply))
+    if not isinstance(reply, (list, tuple, dict)):
+        return ()
+    format_, found = "", dict[str, None]()
+    for value in _some(reply):
+        one, its_globals = _look(value)
+        if one and (not format_ or its_globals):
+            format_ = one
+        found.update(dict.fromkeys(its_globals))
+    return _facts(format_, list(found))
+
+
+def _some(reply: "list[object] | tuple[object, ...] | dict[object, object]") -> list[bytes | str]:
+    """The first texts of a reply: values of mappings, members of lists, one level of nesting down."""
+    taken: list[bytes | str] = []
+    level: list[object] = [reply]
+    for _ in range(4 * MAX_VALUES):
+        if not level or len(taken) >= MAX_VALUES:
+            break
+        value = level.pop(0)
+        if isinstance(value, (bytes, str)):
+            taken.append(value)
+        elif isinstance(value, dict):
+            level.extend(list(value.values())[:MAX_VALUES])
+        elif isinstance(value, (list, tuple)):
+            level.extend(value[:MAX_VALUES])
+    return taken
+
+
+def _facts(format_: str, globals_: list[str]) -> Facts:
+    if not format_:
+        return ()
+    told = sorted(
+        (name for name in globals_ if _plain(name) not in HARMLESS),
+        key=lambda name: name.partition(".")[0] not in _NOTORIOUS,
+    )
+    if not told:
+        return ((names.PAYLOAD_FORMAT, format_),)
+    text = ",".join(_CLEAN.sub("?", name)[:120] for name in told[:MAX_GLOBALS])
+    if len(text) > MAX_GLOBALS_CHARACTERS:
+        text = text[:MAX_GLOBALS_CHARACTERS].rpartition(",")[0]
+    return ((names.PAYLOAD_FORMAT, format_), (names.PAYLOAD_GLOBALS, text))
+
+
+def _plain(name: str) -> str:
+    module, _, rest = name.partition(".")
+    return f"{_RENAMED[module]}.{rest}" if module in _RENAMED else name
+
+
+def _look(value: bytes | str, depth: int = 0) -> tuple[str, list[str]]:
+    data = _bytes(value) if isinstance(value, str) else value
+    if len(data) < 3:
+        return "", []
+    if data[0] == 0x80:
+        walk = Walk(data)
+        if 2 <= data[1] <= 5 and (walk.stopped > 0 or walk.names or not walk.broken):
+            return "pickle", list(walk.names)
+        return "", []
+    if data[0] in _NOTABLE:
+        inner = _inner(data, depth) if depth < 2 else None
+        if inner is not None:
+            return inner
+        for start, format_ in _STARTS:
+            if data.startswith(start):
+                return format_, []
+    return _text_formats(data[:WINDOW_BYTES]) or _old_pickle(data)
+
+
+def _bytes(text: str) -> bytes:
+    """A driver that decodes leaves the bytes of a pickle as latin-1 or as surrogates."""
+    head = text[: 4 * WINDOW_BYTES]
+    if head[:1] == "\x80":
+        return head.encode("latin-1", "replace")
+    try:
+        return head.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return head.encode("utf-8", "replace")
+
+
+def _inner(data: bytes, depth: int) -> tuple[str, list[str]] | None:
+    """What is in there, where it is compressed or in base64; the outer format where that says nothing."""
+    if data.startswith((b"\x1f\x8b\x08", b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")):
+        try:
+            opened = zlib.decompressobj(47).decompress(data[: 2 * WINDOW_BYTES], WINDOW_BYTES)
+        except zlib.error:
+            return None
+        format_, globals_ = _look(opened, depth + 1)
+        return (format_ or ("gzip" if data[0] == 0x1F else "zlib")), globals_
+    if data.startswith(_BASE64_STARTS):
+        head = data[: WINDOW_BYTES - WINDOW_BYTES % 4].translate(_URL_SAFE).rstrip(b"=\r\n")
+        try:
+            opened = binascii.a2b_base64(head[: len(head) - len(head) % 4] + _padded(head), strict_mode=True)
+        except binascii.Error:
+            return None
+        format_, globals_ = _look(opened, depth + 1)
+        return (format_, globals_) if format_ else None
+    return None
+
+
+_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
+
+
+def _padded(head: bytes) -> bytes:
+    rest = head[len(head) - len(head) % 4 :]
+    return rest + b"=" * (-len(rest) % 4) if len(rest) > 1 else b""
+
+
+def _text_formats(head: bytes) -> tuple[str, list[str]] | None:
+    if head[:2] in (b"O:", b"C:") and _PHP.match(head):
+        return "php", []
+    if b"!" in head:
+        if b"python/" in head:
+            found = [match[1].decode("ascii", "replace") for match in islice(_YAML.finditer(head), MAX_GLOBALS)]
+            if found:
+                return "yaml", [name if "." in name else f"{name}.?" for name in found]
+        if any(mark in head for mark in (b"!ruby/", b"!java", b"!com.", b"!org.")) and _YAML_OTHER.search(head):
+            return "yaml", []
+    if b'"py/' in head:
+        matches = list(islice(_JSONPICKLE.finditer(head), MAX_GLOBALS))
+        if matches:
+            return "jsonpickle", [match[1].decode("ascii", "replace") for match in matches if match[1]]
+    return ("node-serialize", []) if b"_$$ND_FUNC$$_" in head else None
+
+
+def _old_pickle(data: bytes) -> tuple[str, list[str]]:
+    """Protocols 0 and 1 bear no mark: told only if something would be imported and called, or the whole fits."""
+    head = data[:WINDOW_BYTES]
+    if data[0] not in _PROTOCOL_0_OR_1 or not (b"\n" in head or b"\x93" in head or data[-1:] == b"."):
+        return "", []
+    walk = Walk(data)
+    if walk.names and walk.runs:
+        return "pickle", list(walk.names)
+    whole = walk.stopped == len(data) and data[:1] in (b"(", b"]", b"}") and len(data) >= 5
+    return ("pickle", list(walk.names)) if whole else ("", [])
