@@ -5,6 +5,7 @@ Exit codes, the same for every sub-command: 0 done, 1 failed, 2 wrong usage, 69 
 """
 
 import errno
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -39,6 +40,17 @@ class WrongSetting(click.ClickException):
     exit_code = EXIT_SETTING
 
 
+def _missing(name: str, reason: str) -> click.Command:
+    """Stands for a sub-command that cannot be loaded, so that the others and ``--help`` go on."""
+
+    @click.pass_context
+    def told(ctx: click.Context) -> None:
+        raise click.ClickException(f"{ctx.command_path} cannot be loaded: {reason}")
+
+    settings_of_it = {"ignore_unknown_options": True, "allow_extra_args": True}
+    return click.Command(name, callback=told, short_help="(not available here)", context_settings=settings_of_it)
+
+
 class _Commands(click.Group):
     """A group whose sub-commands are found by entry point, so that a member adds one without touching this file."""
 
@@ -50,7 +62,10 @@ class _Commands(click.Group):
         if own is not None:
             return own
         for one in entry_points(group="backwatch.commands", name=cmd_name):
-            return one.load()
+            try:
+                return one.load()
+            except (ImportError, AttributeError) as error:
+                return _missing(cmd_name, str(error))
         return None
 
     def invoke(self, ctx: click.Context) -> object:
@@ -59,8 +74,14 @@ class _Commands(click.Group):
         except settings.SettingError as error:
             raise WrongSetting(str(error)) from None
         except OSError as error:
+            from backwatch.collector.stream import StreamUnavailable
+
+            if isinstance(error, StreamUnavailable):
+                raise (InputOutputFailed if error.errno == errno.ENOSPC else Unavailable)(str(error)) from None
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.ENOENT, errno.EIO):
-                raise InputOutputFailed(f"{error.strerror}: {error.filename}" if error.filename else str(error)) from None
+                raise InputOutputFailed(
+                    f"{error.strerror}: {error.filename}" if error.filename else str(error)
+                ) from None
             raise
 
 
@@ -91,3 +112,35 @@ def run(command: Sequence[str]) -> None:
     from backwatch.collector.start import run_command
 
     run_command(list(command))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+def probes(*, as_json: bool) -> None:
+    """Lists the client libraries that are watched, and which facts each one can give."""
+    from backwatch.collector.probes import discover
+
+    found = list(discover())
+    if as_json:
+        rows = [
+            {
+                "name": one.name,
+                "module": one.module,
+                "distributions": list(one.distributions),
+                "facts": sorted(one.facts),
+            }
+            for one in found
+        ]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    facts = sorted({fact for one in found for fact in one.facts})
+    wide = max([len(fact) for fact in facts], default=0)
+    click.echo(" " * wide + "  " + "  ".join(one.name for one in found))
+    for fact in facts:
+        marks = ("x" if fact in one.facts else "." for one in found)
+        click.echo(
+            (
+                f"{fact:<{wide}}  "
+                + "  ".join(f"{mark:<{len(one.name)}}" for one, mark in zip(found, marks, strict=True))
+            ).rstrip()
+        )

@@ -111,6 +111,11 @@ def system_attribute(system: str) -> str:
     return names.RPC_SYSTEM if system in _RPC else names.DB_SYSTEM
 
 
+def is_database(system: str) -> bool:
+    """Whether this kind of service is named by ``db.system.name``."""
+    return system_attribute(system) == names.DB_SYSTEM
+
+
 def session_attributes(session: Session) -> dict[str, AttributeValue]:
     """A session's facts by their contract names; what the driver does not say is absent."""
     told: dict[str, AttributeValue | None] = {

@@ -54,7 +54,7 @@ class Pipeline:
     """
 
     def __init__(self, settings: CollectorSettings, open_publisher: Callable[[], Publisher]) -> None:
-        self._settings = settings
+        self.settings = settings
         self._open_publisher = open_publisher
         self._processes: dict[int, _OfOneProcess] = {}
         self._closed = False
@@ -89,6 +89,8 @@ class Pipeline:
         elif len(statement) > MAX_TEXT:
             statement = statement[:MAX_TEXT]
         process = self._processes.get(_getpid()) or self._begin()
+        if process is None:
+            return
         span = _get_current_span()
         context = span.get_span_context()
         self._enqueue(
@@ -104,7 +106,9 @@ class Pipeline:
     @never_breaks_the_host
     def add(self, call: Call) -> None:
         """Queues a call that was made elsewhere (the exporter's); redacted already."""
-        self._enqueue(self._processes.get(_getpid()) or self._begin(), call)
+        process = self._processes.get(_getpid()) or self._begin()
+        if process is not None:
+            self._enqueue(process, call)
 
     def _enqueue(self, process: _OfOneProcess, call: Call) -> None:
         size = len(call.text)
@@ -113,9 +117,11 @@ class Pipeline:
                 size += len(value)  # pyright: ignore[reportArgumentType]  a str, as just seen
         process.queue.put(call, size)
 
-    def _begin(self) -> _OfOneProcess:
-        """The first call in this process: its own queue and worker."""
-        mine = _OfOneProcess(self._settings, self._open_publisher)
+    def _begin(self) -> _OfOneProcess | None:
+        """The first call in this process: its own queue and worker. ``None`` once closed."""
+        if self._closed:
+            return None
+        mine = _OfOneProcess(self.settings, self._open_publisher)
         # Several threads may come here at once; a dictionary has one winner without a lock of ours.
         process = self._processes.setdefault(_getpid(), mine)
         if process is mine:
@@ -139,10 +145,11 @@ class Pipeline:
 
     def close(self) -> None:
         """Delivers what it can within the exit timeout, and ends the worker of this process."""
+        self._closed = True
         atexit.unregister(self.close)
         process = self._processes.pop(_getpid(), None)
         if process is not None:
-            process.worker.stop(self._settings.exit_timeout_s)
+            process.worker.stop(self.settings.exit_timeout_s)
 
     def after_fork(self) -> None:
         """In a child: lets go of the parent's queue and worker, which the parent still serves."""

@@ -6,13 +6,15 @@ it too. A driver is wrapped when the app imports it, never imported by us. No tr
 
 import logging
 import os
+import pkgutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from types import ModuleType
+from typing import TYPE_CHECKING, Final
 
-from backwatch.collector import settings
+from backwatch.collector import imports, settings
 from backwatch.collector.guard import never_breaks_the_host
 
 if TYPE_CHECKING:
@@ -23,9 +25,12 @@ if TYPE_CHECKING:
 EXIT_NOT_FOUND: Final = 127
 EXIT_NOT_EXECUTABLE: Final = 126
 BOOTSTRAP: Final = Path(__file__).parent / "bootstrap"
+PROBES: Final = Path(__file__).parent / "probes"
 
 logger = logging.getLogger("backwatch")
 
+_settings: settings.CollectorSettings | None = None
+"""What :func:`start` was told; ``None`` where nothing is watched."""
 _pipeline: "Pipeline | None" = None
 _active: dict[str, "Probe"] = {}
 """Probes that are installed, by name."""
@@ -33,50 +38,77 @@ _active: dict[str, "Probe"] = {}
 
 @never_breaks_the_host
 def start() -> None:
-    """Begins to watch this process. Does nothing where that is begun already, or ``BACKWATCH_ENABLED`` says false."""
-    global _pipeline
-    if _pipeline is not None:
+    """Begins to watch this process. Does nothing where that is begun already, or ``BACKWATCH_ENABLED`` says false.
+
+    Light: a probe, and all that records for it, is loaded when the app imports its driver. Until then nothing of
+    OpenTelemetry is imported either, whose helpers bring ``ssl``, which must not be there before ``gevent`` patches it.
+    """
+    global _settings
+    if _settings is not None:
         return
+    _settings = _load_settings()
+    if _settings is not None:
+        for file in probe_files():
+            if file not in _settings.disabled_probes:
+                imports.on_import(file, _loader(file))
+
+
+def _load_settings() -> settings.CollectorSettings | None:
     try:
         mine = settings.load(settings.CollectorSettings)
-        stream = settings.load(settings.StreamSettings)
+        settings.load(settings.StreamSettings)
     except settings.SettingError as error:
         logger.warning("backwatch: %s; the application runs unwatched", error)
-        return
+        return None
     if not mine.enabled:
-        return
+        return None
     unknown = settings.unknown_names(settings.names_of(*settings.ALL))
     if unknown:
         logger.warning("backwatch: no such setting, ignored: %s", ", ".join(unknown[:10]))
-
-    from backwatch.collector.pipeline import Pipeline
-
-    _pipeline = Pipeline(mine, lambda: _publisher(stream))
-    _watch(_pipeline, frozenset(mine.disabled_probes))
+    return mine
 
 
-def _publisher(stream: settings.StreamSettings) -> "Publisher":
+def begin_pipeline() -> "Pipeline | None":
+    """This process's pipeline, made where there is none; ``None`` where the settings forbid it. Wraps no driver."""
+    global _pipeline
+    if _pipeline is None:
+        mine = _settings or _load_settings()
+        if mine is None:
+            return None
+        from backwatch.collector.pipeline import Pipeline
+
+        _pipeline = Pipeline(mine, _publisher)
+    return _pipeline
+
+
+def _publisher() -> "Publisher":
     from backwatch.collector.stream import open_publisher
 
-    return open_publisher(stream)
+    return open_publisher(settings.load(settings.StreamSettings))
 
 
-def _watch(pipeline: "Pipeline", disabled: frozenset[str]) -> None:
-    """Installs each probe now, if its driver has been imported, or at that import."""
-    import wrapt
-
-    from backwatch.collector.probes import discover
-
-    for probe in discover():
-        if probe.name not in disabled:
-            wrapt.register_post_import_hook(_installer(probe, pipeline), probe.module)
+def probe_files() -> list[str]:
+    """Names of the probes' files, which are the names of the modules to wait for; nothing is imported."""
+    return sorted(found.name for found in pkgutil.iter_modules([str(PROBES)]) if not found.name.startswith("_"))
 
 
-def _installer(probe: "type[Probe]", pipeline: "Pipeline") -> Any:
-    @never_breaks_the_host
-    def install(_module: Any) -> None:
-        # A hook cannot be taken back: after stop() it finds another pipeline in force, or none.
-        if _pipeline is not pipeline or probe.name in _active:
+def _loader(file: str) -> Callable[[ModuleType], object]:
+    """What happens when the driver comes in: its probes are loaded, and installed or wait for their own module."""
+
+    def load(_module: ModuleType) -> None:
+        from backwatch.collector.probes import probes_in
+
+        for probe in probes_in(file):
+            imports.on_import(probe.module, _installer(probe))
+
+    load.__qualname__ = f"the probe of {file}"
+    return never_breaks_the_host(load)
+
+
+def _installer(probe: "type[Probe]") -> Callable[[ModuleType], object]:
+    def install(_module: ModuleType) -> None:
+        pipeline = begin_pipeline()
+        if pipeline is None or probe.name in _active:
             return
         if not _supported(probe.distributions):
             logger.warning("backwatch: %s is not watched: it is none of %s", probe.name, ", ".join(probe.distributions))
@@ -89,7 +121,8 @@ def _installer(probe: "type[Probe]", pipeline: "Pipeline") -> Any:
             raise
         _active[probe.name] = one
 
-    return install
+    install.__qualname__ = f"the probe of {probe.name}"
+    return never_breaks_the_host(install)
 
 
 def _supported(requirements: Sequence[str]) -> bool:
@@ -114,15 +147,16 @@ def active_probes() -> frozenset[str]:
 
 
 def current_pipeline() -> "Pipeline | None":
-    """What this process records into; ``None`` before :func:`start` and after :func:`stop`."""
+    """What this process records into; ``None`` before the first driver was imported and after :func:`stop`."""
     return _pipeline
 
 
 @never_breaks_the_host
 def stop() -> None:
     """Leaves the process as it was: every driver unwrapped, the last calls delivered."""
-    global _pipeline
-    pipeline, _pipeline = _pipeline, None
+    global _pipeline, _settings
+    pipeline, _pipeline, _settings = _pipeline, None, None
+    imports.forget()
     while _active:
         _, probe = _active.popitem()
         never_breaks_the_host(probe.uninstrument)()

@@ -1,5 +1,7 @@
 """One file per client library. A new probe is one new file here and nothing else: this folder is walked.
 
+A file bears the name of the package whose import brings the driver: that import is what loads the file.
+
 A probe wraps its driver, learns a session's facts at connect, and records one compact record per call. The driver's own
 call is never guarded: its values, types and exceptions reach the app unchanged. Our bookkeeping always is.
 """
@@ -40,7 +42,7 @@ class Recorder(Protocol):
             session: Its facts.
             operation: ``SELECT``; empty with ``sql``: its first word, upper-cased.
             start_ns: ``time.time_ns()`` before the driver was called.
-            sql: The statement as the app passed it (str, bytes, ``psycopg.sql.Composable``'s text); scanned and redacted here.
+            sql: The statement as the app passed it (str, bytes, text of a ``Composable``); scanned and redacted here.
             statement: Canonical text of what is not SQL, already free of values (see ``redact/``).
             wire: The connection's byte counters; the difference since the last reading is this call's volume.
             error: The exception that the driver raised, or the service's error code.
@@ -83,12 +85,15 @@ class Probe(BaseInstrumentor, ABC):
         self.remove()
 
 
+def probes_in(file: str) -> list[type[Probe]]:
+    """The probes of one file."""
+    module = importlib.import_module(f"{__name__}.{file}")
+    found = (value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Probe))
+    return [value for value in found if value.__module__ == module.__name__]
+
+
 def discover() -> Iterator[type[Probe]]:
     """Every probe of this folder, in the order of their file names."""
     for found in pkgutil.iter_modules(__path__):
-        if found.name.startswith("_"):
-            continue
-        module = importlib.import_module(f"{__name__}.{found.name}")
-        for value in vars(module).values():
-            if isinstance(value, type) and issubclass(value, Probe) and value.__module__ == module.__name__:
-                yield value
+        if not found.name.startswith("_"):
+            yield from probes_in(found.name)

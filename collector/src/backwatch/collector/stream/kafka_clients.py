@@ -2,8 +2,8 @@
 
 What is known of the client and worked around here: its producer has no memory bound and may block for a minute, so
 each has one owner, short timeouts, and is thrown away when a batch fails; it dies in a fork; its rebalance
-listeners run on its I/O thread, so ours only notes what happened; its limits on fetched bytes count compressed ones, and
-batches are unpacked without a cap, so a hostile one can still cost memory before its records are cut here.
+listeners run on its I/O thread, so ours only notes what happened; its limits on fetched bytes count compressed ones,
+and batches are unpacked without a cap, so a hostile one can still cost memory before its records are cut here.
 """
 
 import atexit

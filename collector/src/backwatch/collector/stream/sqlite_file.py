@@ -4,6 +4,7 @@ Every writer begins with ``BEGIN IMMEDIATE``: a read that turns into a write fai
 whatever the timeout.
 """
 
+import errno
 import os
 import sqlite3
 from collections.abc import Generator
@@ -97,8 +98,12 @@ class StreamFile:
             yield
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            hint = "; is the disk full?" if code in _FULL else ""
-            raise StreamUnavailable(f"BACKWATCH_STREAM_URL='sqlite:///{self.path}': {error}{hint}") from None
+            full = code in _FULL
+            told = StreamUnavailable(
+                f"BACKWATCH_STREAM_URL='sqlite:///{self.path}': {error}{'; is the disk full?' if full else ''}"
+            )
+            told.errno = errno.ENOSPC if full else None
+            raise told from None
         except OSError as error:
             if isinstance(error, StreamUnavailable):
                 raise

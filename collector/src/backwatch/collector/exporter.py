@@ -1,0 +1,204 @@
+"""For apps that run their own OpenTelemetry SDK and instrumentations: ``OTEL_TRACES_EXPORTER=backwatch``.
+
+Spans that name a backing service become calls, redacted and signed in this process, on the same queue as those of our
+probes. Only attributes that are known here are told: what an instrumentation adds beyond them may hold anything.
+Spans of a library that a probe of ours watches are dropped, so nothing comes twice.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.trace import SpanKind
+
+from backwatch.collector import names
+from backwatch.collector.encode import is_database
+from backwatch.collector.guard import never_breaks_the_host
+from backwatch.collector.pipeline import Pipeline
+from backwatch.collector.prepare import prepare
+from backwatch.collector.record import CLIENT, CONSUMER, PRODUCER, AttributeValue, Call, CallSite, Session
+
+MAX_TEXT: Final = 200
+_KINDS: Final = {SpanKind.CLIENT: CLIENT, SpanKind.PRODUCER: PRODUCER, SpanKind.CONSUMER: CONSUMER}
+_SCOPES: Final = "opentelemetry.instrumentation."
+_NOT_SQL: Final = frozenset({"redis", "valkey", "memcached", "mongodb", "elasticsearch", "dynamodb", "couchdb"})
+_WORD: Final = re.compile(r"[A-Za-z_]{1,40}")
+_SAME_CALLS: Final[Mapping[str, frozenset[str]]] = {
+    "urllib3": frozenset({"requests", "botocore", "urllib3", "elasticsearch"}),
+}
+"""Scopes beside its own name whose spans are the very calls that a probe sees."""
+_DRIVERS_OF: Final = {"postgresql": ("psycopg", "psycopg2"), "mysql": ("pymysql",), "sqlite": ("sqlite3",)}
+"""SQLAlchemy's spans repeat those of its driver."""
+
+
+class BackwatchSpanExporter(SpanExporter):
+    """Turns finished spans into calls. Never raises, never waits for the stream."""
+
+    def __init__(self, pipeline: Pipeline | None = None, active: Callable[[], frozenset[str]] | None = None) -> None:
+        from backwatch.collector import start
+
+        self._pipeline = pipeline or start.begin_pipeline()
+        self._active = active or start.active_probes
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Queues those of the spans that are calls; the queue counts what it cannot take."""
+        if self._pipeline is not None:
+            active = self._active()
+            for span in spans:
+                call = call_of(span, active)
+                if call is not None:
+                    self._pipeline.add(call)
+        return SpanExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Waits until all has been delivered."""
+        return self._pipeline is None or self._pipeline.flush(timeout_millis / 1000)
+
+    def shutdown(self) -> None:
+        """Delivers what it can within the exit timeout; the queue serves our probes on."""
+        if self._pipeline is not None:
+            self._pipeline.flush(self._pipeline.settings.exit_timeout_s)
+
+
+def _covered(scope: str, system: str, active: frozenset[str]) -> bool:
+    """Whether a probe of ours has recorded this very call already."""
+    if not scope.startswith(_SCOPES):
+        return False
+    library = scope.removeprefix(_SCOPES).partition(".")[0]
+    if library == "sqlalchemy":
+        return any(driver in active for driver in _DRIVERS_OF.get(system, ()))
+    return library in active or any(library in _SAME_CALLS.get(probe, ()) for probe in active)
+
+
+@never_breaks_the_host
+def call_of(span: ReadableSpan, active: frozenset[str] = frozenset()) -> Call | None:
+    """The call that a span tells of; ``None`` where it tells of none, or of one that a probe has recorded."""
+    kind = _KINDS.get(span.kind)
+    attributes: Mapping[str, Any] = span.attributes or {}
+    system = _system(attributes)
+    if kind is None or not system or span.context is None:
+        return None
+    scope = span.instrumentation_scope.name if span.instrumentation_scope else ""
+    if _covered(scope, system, active):
+        return None
+    text, signs, operation, facts = _asked(attributes, system, span.name)
+    return Call(
+        _session(attributes, system), operation[:60], text, _is_sql(system), signs, kind, span.start_time or 0,
+        span.end_time or span.start_time or 0, span.context.trace_id, span.context.span_id,
+        span.parent.span_id if span.parent else 0, _site(attributes), _text(attributes, names.HTTP_ROUTE), -1, -1,
+        False, _number(attributes, names.ROWS_RETURNED, -1), -1, _error(span, attributes), facts,
+    )  # fmt: skip
+
+
+def _text(attributes: Mapping[str, Any], *keys: str) -> str:
+    for key in keys:
+        value = attributes.get(key)
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "replace")
+        if isinstance(value, str) and value:
+            return value[:MAX_TEXT]
+    return ""
+
+
+def _number(attributes: Mapping[str, Any], key: str, default: int) -> int:
+    value = attributes.get(key)
+    if isinstance(value, str) and value.isdecimal() and len(value) < 10:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else default
+
+
+def _system(attributes: Mapping[str, Any]) -> str:
+    system = _text(attributes, names.DB_SYSTEM, "db.system", names.MESSAGING_SYSTEM, names.RPC_SYSTEM, names.SYSTEM)
+    if system:
+        return system
+    return "http" if names.HTTP_METHOD in attributes or "http.method" in attributes else ""
+
+
+def _is_sql(system: str) -> bool:
+    return is_database(system) and system not in _NOT_SQL
+
+
+def _session(attributes: Mapping[str, Any], system: str) -> Session:
+    address = _text(attributes, names.SERVER_ADDRESS, "net.peer.name")
+    port = _number(attributes, names.SERVER_PORT, 0) or _number(attributes, "net.peer.port", 0)
+    extra: list[tuple[str, AttributeValue]] = []
+    encrypted: bool | None = None
+    if system == "http":
+        parts = urlsplit(_text(attributes, names.URL_FULL, "http.url"))
+        address = address or parts.hostname or ""
+        port = port or _port(parts.netloc) or {"https": 443, "http": 80}.get(parts.scheme, 0)
+        # An exchange that came to a status had its connection; one that failed may have had none.
+        came = names.HTTP_STATUS in attributes or "http.status_code" in attributes
+        encrypted = {"https": True, "http": False}.get(parts.scheme) if came else None
+    destination = _text(attributes, names.MESSAGING_DESTINATION, "messaging.destination")
+    if destination:
+        extra.append((names.MESSAGING_DESTINATION, destination))
+    return Session(
+        system=system, address=address, port=port, namespace=_text(attributes, names.DB_NAMESPACE, "db.name"),
+        transport={"ip_tcp": "tcp", "pipe": "pipe", "unix": "unix"}.get(
+            _text(attributes, names.TRANSPORT, "net.transport"), "tcp" if address else ""
+        ),
+        encrypted=encrypted, peer_address=_text(attributes, names.PEER_ADDRESS, "net.peer.ip"),
+        peer_port=_number(attributes, names.PEER_PORT, 0), account=_text(attributes, names.ACCOUNT, "db.user"),
+        extra=tuple(extra),
+    )  # fmt: skip
+
+
+def _port(netloc: str) -> int:
+    host, _, port = netloc.rpartition(":")
+    return int(port) if host and port.isdecimal() and len(port) < 6 else 0
+
+
+def _asked(
+    attributes: Mapping[str, Any], system: str, span_name: str
+) -> tuple[str, str, str, tuple[tuple[str, AttributeValue], ...]]:
+    """Text, signs, operation and further facts."""
+    if _is_sql(system):
+        statement = attributes.get(names.QUERY_TEXT) or attributes.get("db.statement") or ""
+        text, signs, first_word = prepare(statement, system)
+        return text, signs, first_word or _first_word(_text(attributes, names.OPERATION, "db.operation")), ()
+    if system == "http":
+        from backwatch.collector.redact import http
+
+        method = _text(attributes, names.HTTP_METHOD, "http.method").upper()
+        status = _number(attributes, names.HTTP_STATUS, -1)
+        status = status if status >= 0 else _number(attributes, "http.status_code", -1)
+        facts: list[tuple[str, AttributeValue]] = [(names.HTTP_METHOD, method)]
+        if status >= 0:
+            facts.append((names.HTTP_STATUS, status))
+        url = attributes.get(names.URL_FULL) or attributes.get("http.url") or ""
+        return http.statement(method, str(url)), "", method, tuple(facts)
+    operation = _first_word(_text(attributes, names.OPERATION, "db.operation", "rpc.method") or span_name)
+    if system in ("redis", "valkey"):
+        from backwatch.collector.redact import redis
+
+        command = str(attributes.get(names.QUERY_TEXT) or attributes.get("db.statement") or operation)
+        return redis.statement(command[:8192].split()[:100]), "", operation.upper(), ()
+    # Nothing is known of this language's values, so its text stays here.
+    return operation, "", operation, ()
+
+
+def _first_word(text: str) -> str:
+    found = _WORD.search(text)
+    return found.group() if found else ""
+
+
+def _site(attributes: Mapping[str, Any]) -> CallSite | None:
+    function = _text(attributes, names.CODE_FUNCTION, "code.function")
+    file = _text(attributes, names.CODE_FILE, "code.filepath")
+    line = max(_number(attributes, names.CODE_LINE, 0), _number(attributes, "code.lineno", 0))
+    return CallSite(function, file, line) if function or file else None
+
+
+def _error(span: ReadableSpan, attributes: Mapping[str, Any]) -> str:
+    told = _text(attributes, names.ERROR_TYPE)
+    if told:
+        return _first_word(told) or told[:40]
+    for event in span.events:
+        if event.name == "exception" and event.attributes:
+            kind = event.attributes.get("exception.type")
+            return kind.rpartition(".")[2][:100] if isinstance(kind, str) else "error"
+    return "" if span.status.is_ok else "error"

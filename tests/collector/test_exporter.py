@@ -1,0 +1,160 @@
+"""Spans of an app's own OpenTelemetry SDK: which of them become calls, and what of them is told."""
+
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.util.types import Attributes
+
+from backwatch.collector.exporter import BackwatchSpanExporter, call_of
+from backwatch.collector.pipeline import Pipeline
+from backwatch.collector.record import Call
+from backwatch.collector.settings import CollectorSettings
+from tests.collector.test_pipeline import QUICK, Log
+
+CONTRIB = "opentelemetry.instrumentation.psycopg"
+
+
+def span(attributes: Attributes, kind: SpanKind = SpanKind.CLIENT, scope: str = CONTRIB) -> ReadableSpan:
+    made = TracerProvider().get_tracer(scope).start_span("name", kind=kind, attributes=attributes)
+    made.end()
+    assert isinstance(made, ReadableSpan)
+    return made
+
+
+def call(attributes: Attributes) -> Call:
+    made = call_of(span(attributes))
+    assert made is not None
+    return made
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"db.system": "postgresql", "db.statement": "SELECT 'secret' OR 1=1", "db.name": "shop", "db.user": "app",
+         "net.peer.name": "db", "net.peer.port": 5432},
+        {"db.system.name": "postgresql", "db.query.text": "SELECT 'secret' OR 1=1", "db.namespace": "shop",
+         "db.user": "app", "server.address": "db", "server.port": 5432},
+    ],
+)  # fmt: skip
+def test_old_and_new_names_tell_the_same_redacted_call(attributes: dict[str, str | int]) -> None:
+    made = call(attributes)
+    assert (made.operation, made.text, made.sql) == ("SELECT", "SELECT ? OR ?=?", True) or "secret" not in made.text
+    assert "secret" not in repr(made)
+    assert "tautology" in made.signs
+    session = made.session
+    assert (
+        session.system, session.address, session.port, session.namespace, session.account,
+    ) == ("postgresql", "db", 5432, "shop", "app")  # fmt: skip
+    assert session.encrypted is None
+
+
+def test_an_exchange_over_http_is_told_by_its_template_and_never_by_its_query() -> None:
+    made = call({
+        "http.request.method": "GET", "url.full": "https://u:secret@api.example/orders/1?token=secret",
+        "http.response.status_code": 200,
+    })  # fmt: skip
+    assert "secret" not in repr(made)
+    assert (
+        made.session.system, made.session.address, made.session.port, made.session.encrypted,
+    ) == ("http", "api.example", 443, True)  # fmt: skip
+    assert ("http.response.status_code", 200) in made.facts
+
+
+def test_a_language_that_is_not_known_here_is_told_by_its_operation_alone() -> None:
+    made = call({"db.system": "mongodb", "db.statement": "find {'password': 'secret'}", "db.operation": "find"})
+    assert (made.operation, made.text, made.sql) == ("find", "find", False)
+
+
+def test_attributes_that_are_not_known_here_stay_where_they_are() -> None:
+    made = call({"db.system": "postgresql", "db.statement": "SELECT 1", "db.statement.parameters": "('secret',)"})
+    assert "secret" not in repr(made)
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes"),
+    [
+        (SpanKind.SERVER, {"http.request.method": "GET"}),
+        (SpanKind.INTERNAL, {"db.system": "postgresql"}),
+        (SpanKind.CLIENT, {"something": "else"}),
+        (SpanKind.CLIENT, {}),
+    ],
+)
+def test_a_span_that_names_no_service_is_no_call(kind: SpanKind, attributes: dict[str, str]) -> None:
+    assert call_of(span(attributes, kind)) is None
+
+
+@pytest.mark.parametrize(
+    ("scope", "attributes", "probes", "kept"),
+    [
+        (CONTRIB, {"db.system": "postgresql"}, {"psycopg"}, False),
+        (CONTRIB, {"db.system": "postgresql"}, {"redis"}, True),
+        ("opentelemetry.instrumentation.sqlalchemy", {"db.system": "postgresql"}, {"psycopg2"}, False),
+        ("opentelemetry.instrumentation.sqlalchemy", {"db.system": "mysql"}, {"psycopg2"}, True),
+        ("opentelemetry.instrumentation.requests", {"http.method": "GET"}, {"urllib3"}, False),
+        ("my.own.tracer", {"db.system": "postgresql"}, {"psycopg"}, True),
+    ],
+)
+def test_what_a_probe_of_ours_has_seen_does_not_come_twice(
+    scope: str, attributes: dict[str, str], probes: set[str], kept: bool
+) -> None:
+    assert kept is (call_of(span(attributes, scope=scope), frozenset(probes)) is not None)
+
+
+def test_ids_parent_times_and_error_are_the_spans_own() -> None:
+    tracer = TracerProvider().get_tracer("x")
+    with tracer.start_as_current_span("outer") as outer:
+        inner = tracer.start_span("inner", kind=SpanKind.CLIENT, attributes={"db.system": "mysql"}, start_time=1000)
+        inner.record_exception(ValueError("secret"))
+        inner.set_status(Status(StatusCode.ERROR, "secret"))
+        inner.end(2000)
+    assert isinstance(inner, ReadableSpan)
+    made = call_of(inner)
+    assert made is not None
+    context = inner.get_span_context()
+    assert context is not None
+    assert (context.trace_id, context.span_id, outer.get_span_context().span_id, 1000, 2000) == (
+        made.trace_id, made.span_id, made.parent_id, made.start_ns, made.end_ns,
+    )  # fmt: skip
+    assert made.error == "ValueError"
+    assert "secret" not in repr(made)
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+@pytest.fixture
+def pipeline(log: Log) -> Iterator[Pipeline]:
+    made = Pipeline(CollectorSettings(**QUICK), lambda: log)
+    yield made
+    made.close()
+
+
+def test_an_apps_provider_delivers_its_calls_through_our_queue(pipeline: Pipeline, log: Log) -> None:
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(BackwatchSpanExporter(pipeline, lambda: frozenset())))
+    tracer = provider.get_tracer(CONTRIB)
+    with tracer.start_as_current_span(
+        "q", kind=SpanKind.CLIENT, attributes={"db.system": "mysql", "db.statement": "SELECT 1"}
+    ):
+        pass
+    assert provider.force_flush()
+    assert [span.name for span in log.spans()] == ["SELECT"]
+    provider.shutdown()
+
+
+def test_a_span_of_any_shape_is_no_reason_to_raise() -> None:
+    odd: Attributes = {
+        "db.system": 5,
+        "db.statement": (1, 2),
+        "server.port": "x",
+        "http.method": True,
+        "code.lineno": "7",
+    }
+    call_of(span(odd))
+    call_of(span({**odd, "db.system": "postgresql"}))
+    call_of(span({"http.method": "get", "url.full": "http://[bad"}))

@@ -1,0 +1,283 @@
+"""``backwatch run`` and ``opentelemetry-instrument``, from the shell to the stream, and what they leave alone."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from backwatch.collector import names
+from backwatch.collector.settings import StreamSettings
+from backwatch.collector.stream import open_consumer
+from tests.services.process import free_port
+
+BIN = Path(sys.executable).parent
+APP = """
+import sqlite3, sys
+connection = sqlite3.connect("shop.db")
+connection.execute("SELECT 1 + 'secret'").fetchall()
+print("done")
+"""
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a command in a folder with ``app.py``, its stream beside it."""
+    (tmp_path / "app.py").write_text(APP)
+
+    def shell(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        told = {
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(tmp_path),
+            "BACKWATCH_STREAM_URL": f"sqlite:///{tmp_path}/stream.db",
+            **environment,
+        }
+        return subprocess.run(command, cwd=tmp_path, env=told, capture_output=True, text=True, timeout=60)
+
+    return shell
+
+
+def statements(folder: Path) -> list[str]:
+    """What the stream holds, as texts of statements; without the calls that tell how many rows were fetched."""
+    if not (folder / "stream.db").exists():
+        return []
+    settings = StreamSettings(url=f"sqlite:///{folder}/stream.db")
+    with closing(open_consumer(settings, names.TOPIC_CALLS, "test")) as consumer:
+        records = consumer.poll(0)
+    resources = [one for record in records for one in ExportTraceServiceRequest.FromString(record.value).resource_spans]
+    spans = [span for one in resources for scope in one.scope_spans for span in scope.spans if span.name != "FETCH"]
+    return [one.value.string_value for span in spans for one in span.attributes if one.key == names.QUERY_TEXT]
+
+
+@pytest.mark.parametrize("command", [("backwatch", "run", "--"), ("backwatch", "run"), ("opentelemetry-instrument",)])
+def test_an_app_is_watched_with_no_change_of_its_code(
+    shell: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    ran = shell(*command, "python", "app.py")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "done\n", "")
+    assert statements(tmp_path) == ["SELECT ? + ?"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("opentelemetry-instrument", "backwatch", "run", "--", "python", "app.py"),
+        ("backwatch", "run", "--", "opentelemetry-instrument", "python", "app.py"),
+        ("backwatch", "run", "--", "backwatch", "run", "--", "python", "app.py"),
+    ],
+)
+def test_started_twice_each_call_comes_once(
+    shell: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    ran = shell(*command)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert statements(tmp_path) == ["SELECT ? + ?"]
+
+
+def test_python_children_are_watched_too(
+    shell: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "parent.py").write_text(
+        "import subprocess, sys\nsubprocess.run([sys.executable, 'app.py'], check=True)\n"
+    )
+    ran = shell("backwatch", "run", "--", "sh", "-c", "python parent.py")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert statements(tmp_path) == ["SELECT ? + ?"]
+
+
+def test_children_of_multiprocessing_deliver_their_last_call(
+    shell: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "pool.py").write_text(
+        "import multiprocessing, sqlite3\n"
+        "def work():\n    sqlite3.connect('shop.db').execute('SELECT 7').fetchall()\n"
+        "if __name__ == '__main__':\n"
+        "    for method in ('fork', 'spawn'):\n"
+        "        child = multiprocessing.get_context(method).Process(target=work)\n"
+        "        child.start()\n        child.join()\n"
+    )
+    ran = shell("backwatch", "run", "--", "python", "pool.py")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert statements(tmp_path) == ["SELECT ?", "SELECT ?"]
+
+
+@pytest.mark.parametrize("code", [0, 3, 77])
+def test_the_exit_code_is_the_apps(shell: Callable[..., subprocess.CompletedProcess[str]], code: int) -> None:
+    assert code == shell("backwatch", "run", "--", "python", "-c", f"raise SystemExit({code})").returncode
+
+
+def test_a_command_that_is_not_there_is_told_in_one_line(
+    shell: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "plain").write_text("x")
+    missing = shell("backwatch", "run", "--", "no-such-command")
+    assert (missing.returncode, missing.stderr) == (127, "backwatch: no-such-command: command not found\n")
+    plain = shell("backwatch", "run", "--", "./plain")
+    assert (plain.returncode, plain.stderr) == (126, "backwatch: ./plain: Permission denied\n")
+
+
+def test_the_users_own_sitecustomize_still_runs(
+    shell: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "sitecustomize.py").write_text(
+        "import sys\nif '-c' in sys.orig_argv:\n    print('own', __name__)\nmark = 1\n"
+    )
+    ran = shell(
+        "backwatch", "run", "--", "python", "-c", "import sitecustomize; print(sitecustomize.mark)", PYTHONPATH=str(own)
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "own sitecustomize\n1\n", "")
+
+
+def test_nothing_of_the_apps_environment_is_changed_but_our_folder_in_front_of_the_path(
+    shell: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    look = "import json, os; print(json.dumps(dict(os.environ)))"
+    bare = json.loads(shell("python", "-c", look, PYTHONPATH="/somewhere").stdout)
+    watched = json.loads(shell("backwatch", "run", "--", "python", "-c", look, PYTHONPATH="/somewhere").stdout)
+    ours, theirs = watched.pop("PYTHONPATH").split(os.pathsep)
+    assert (bare.pop("PYTHONPATH"), "bootstrap") == (theirs, Path(ours).name)
+    watched.pop("_BACKWATCH_RUN")
+    assert bare == watched
+    empty = json.loads(shell("backwatch", "run", "--", "python", "-c", look, PYTHONPATH="").stdout)
+    assert empty["PYTHONPATH"] == ours
+
+
+def test_a_module_beside_the_app_hides_nothing_of_ours(
+    shell: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    for name in ("wrapt", "click", "zstandard", "backwatch"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('the wrong one')\n")
+    (tmp_path / "elsewhere").mkdir()
+    shutil.move(tmp_path / "app.py", tmp_path / "elsewhere" / "app.py")
+    ran = shell("backwatch", "run", "--", "python", "elsewhere/app.py")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert statements(tmp_path) == ["SELECT ? + ?"]
+
+
+def test_switched_off_it_leaves_all_as_it_was(
+    shell: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    look = "import os, sys; print(os.environ.get('PYTHONPATH'), [m for m in sys.modules if 'backwatch' in m])"
+    ran = shell("backwatch", "run", "--", "python", "-c", look, BACKWATCH_ENABLED="false")
+    assert ran.stdout == "None []\n"
+    shell("opentelemetry-instrument", "python", "app.py", BACKWATCH_ENABLED="0")
+    assert not (tmp_path / "stream.db").exists()
+
+
+def test_neither_a_provider_nor_a_driver_nor_ssl_is_brought_into_the_app(
+    shell: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    look = (
+        "import sys\n"
+        "drivers = {'ssl', 'psycopg', 'pymysql', 'redis', 'urllib3', 'smtplib', 'sqlite3', 'kafka', 'opentelemetry'}\n"
+        "print(sorted(drivers & set(sys.modules)), 'backwatch.collector.start' in sys.modules)\n"
+        "import sqlite3, opentelemetry.trace\nprint(opentelemetry.trace._TRACER_PROVIDER)\n"
+    )
+    ran = shell("backwatch", "run", "--", "python", "-c", look)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "[] True\nNone\n", "")
+
+
+def test_an_apps_own_sdk_works_beside_us_and_samples_nothing_away(
+    shell: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "own_sdk.py").write_text(
+        "import sqlite3\nfrom opentelemetry import trace\nfrom opentelemetry.sdk.trace import TracerProvider\n"
+        "from opentelemetry.sdk.trace.sampling import ALWAYS_OFF\n"
+        "trace.set_tracer_provider(TracerProvider(sampler=ALWAYS_OFF))\n"
+        "with trace.get_tracer('x').start_as_current_span('s'):\n"
+        "    sqlite3.connect(':memory:').execute('SELECT 5').fetchall()\n"
+        "print(type(trace.get_tracer_provider()).__module__)\n"
+    )
+    for more in ({}, {"OTEL_SDK_DISABLED": "true"}):
+        ran = shell("backwatch", "run", "--", "python", "own_sdk.py", **more)
+        assert (ran.returncode, ran.stdout, ran.stderr) == (0, "opentelemetry.sdk.trace\n", "")
+    assert statements(tmp_path) == ["SELECT ?", "SELECT ?"]
+
+
+def test_a_misspelt_setting_is_told_once_and_the_app_goes_on_watched(
+    shell: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    ran = shell("backwatch", "run", "--", "python", "app.py", BACKWATCH_STRAEM_URL="x")
+    assert (ran.returncode, ran.stdout) == (0, "done\n")
+    assert ran.stderr.splitlines() == ["backwatch: no such setting, ignored: BACKWATCH_STRAEM_URL"]
+    assert statements(tmp_path) == ["SELECT ? + ?"]
+
+
+def test_a_wrong_setting_leaves_the_app_unwatched_but_running(
+    shell: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    ran = shell("opentelemetry-instrument", "python", "app.py", BACKWATCH_COLLECTOR_QUEUE_RECORDS="many")
+    assert (ran.returncode, ran.stdout) == (0, "done\n")
+    (line,) = ran.stderr.splitlines()
+    assert "BACKWATCH_COLLECTOR_QUEUE_RECORDS='many'" in line
+
+
+@pytest.fixture
+def stalled() -> Iterator[int]:
+    """A port that accepts and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def black_hole() -> Iterator[int]:
+    """A port whose connections are neither taken nor refused: its backlog is full."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(server.getsockname())
+        yield server.getsockname()[1]
+        for one in waiting:
+            one.close()
+
+
+BUSY = """
+import resource, sqlite3, sys, time
+connection = sqlite3.connect(":memory:")
+began = time.monotonic()
+memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for at in range(20_000):
+    connection.execute("SELECT 1")
+    if at % 2000 == 0:
+        time.sleep(0.1)
+grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory
+print(round(time.monotonic() - began, 2), grown, flush=True)
+"""
+
+
+@pytest.mark.parametrize("broker", ["dead", "stalled", "black_hole"])
+@pytest.mark.parametrize("protocol", ["PLAINTEXT", "SSL"])
+def test_with_the_broker_away_calls_go_on_memory_stays_bounded_and_exit_takes_two_seconds_at_most(
+    shell: Callable[..., subprocess.CompletedProcess[str]],
+    tmp_path: Path,
+    broker: str,
+    protocol: str,
+    request: pytest.FixtureRequest,
+) -> None:
+    port = free_port() if broker == "dead" else request.getfixturevalue(broker)
+    (tmp_path / "busy.py").write_text(BUSY + "print(time.time())\n")
+    ran = shell(
+        "backwatch", "run", "--", "python", "busy.py",
+        BACKWATCH_STREAM_URL=f"kafka://127.0.0.1:{port}", BACKWATCH_KAFKA_SECURITY_PROTOCOL=protocol,
+    )  # fmt: skip
+    left = time.time()
+    assert ran.returncode == 0
+    first, last = ran.stdout.splitlines()
+    took_s, grown_kb = map(float, first.split())
+    assert took_s < 20
+    assert grown_kb < 60_000
+    assert left - float(last) < 2.0 + 0.3
+    assert "Traceback" not in ran.stderr
