@@ -45,7 +45,11 @@ if ! cmp -s "$pom" .tools/kafka/pom.xml; then
     if command -v mvn >/dev/null; then
         rm -rf .tools/kafka
         mkdir -p .tools/kafka
-        mvn -q -B -C -Dstyle.color=never -f "$pom" dependency:copy-dependencies -DoutputDirectory="$PWD/.tools/kafka"
+        # Maven writes its faults to standard output, among escape codes: shown only where it failed.
+        said=$(mvn -q -B -C -f "$pom" dependency:copy-dependencies -DoutputDirectory="$PWD/.tools/kafka" 2>&1) || {
+            echo "$said" >&2
+            exit 1
+        }
         cp "$pom" .tools/kafka/pom.xml
     else
         echo "Kafka's jars need Maven (mvn), which is not installed" >&2
