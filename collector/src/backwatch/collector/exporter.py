@@ -127,12 +127,12 @@ def _session(attributes: Mapping[str, Any], system: str) -> Session:
     extra: list[tuple[str, AttributeValue]] = []
     encrypted: bool | None = None
     if system == "http":
-        parts = urlsplit(_text(attributes, names.URL_FULL, "http.url"))
-        address = address or parts.hostname or ""
-        port = port or _port(parts.netloc) or {"https": 443, "http": 80}.get(parts.scheme, 0)
+        scheme, host, asked_port = _url(_text(attributes, names.URL_FULL, "http.url"))
+        address = address or host
+        port = port or asked_port or {"https": 443, "http": 80}.get(scheme, 0)
         # An exchange that came to a status had its connection; one that failed may have had none.
         came = names.HTTP_STATUS in attributes or "http.status_code" in attributes
-        encrypted = {"https": True, "http": False}.get(parts.scheme) if came else None
+        encrypted = {"https": True, "http": False}.get(scheme) if came else None
     destination = _text(attributes, names.MESSAGING_DESTINATION, "messaging.destination")
     if destination:
         extra.append((names.MESSAGING_DESTINATION, destination))
@@ -147,9 +147,13 @@ def _session(attributes: Mapping[str, Any], system: str) -> Session:
     )  # fmt: skip
 
 
-def _port(netloc: str) -> int:
-    host, _, port = netloc.rpartition(":")
-    return int(port) if host and port.isdecimal() and len(port) < 6 else 0
+def _url(text: str) -> tuple[str, str, int]:
+    """Scheme, host and port of a URL; empty where it is none."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme, parts.hostname or "", parts.port or 0
+    except ValueError:
+        return "", "", 0
 
 
 def _asked(

@@ -1,0 +1,68 @@
+"""The ``backwatch`` command: what it says of itself and of what goes wrong."""
+
+import json
+from importlib.metadata import EntryPoint
+
+import pytest
+from click.testing import CliRunner
+
+from backwatch.collector import cli
+from backwatch.collector.stream import StreamUnavailable
+
+
+@pytest.fixture
+def runner() -> CliRunner:
+    return CliRunner()
+
+
+def broken_commands(group: str, name: str = "") -> list[EntryPoint]:
+    found = [EntryPoint("gone", "backwatch.no_such_module:main", group)]
+    return [one for one in found if not name or one.name == name]
+
+
+def test_help_goes_on_without_a_sub_command_whose_part_is_not_installed(
+    runner: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "entry_points", broken_commands)
+    told = runner.invoke(cli.main, ["--help"])
+    assert told.exit_code == 0
+    assert "gone" in told.output
+    assert "not available here" in told.output
+    failed = runner.invoke(cli.main, ["gone", "--anything", "x"])
+    assert failed.exit_code == cli.EXIT_FAILED
+    assert "backwatch.no_such_module" in failed.output
+    assert len(failed.output.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (StreamUnavailable("BACKWATCH_STREAM_URL='kafka://db:1': no"), cli.EXIT_UNAVAILABLE),
+        (OSError(28, "No space left on device", "/var/x"), cli.EXIT_IO),
+    ],
+)
+def test_what_a_command_cannot_reach_is_one_line_and_an_exit_code(
+    runner: CliRunner, monkeypatch: pytest.MonkeyPatch, error: OSError, code: int
+) -> None:
+    def fail(_argv: list[str]) -> None:
+        raise error
+
+    monkeypatch.setattr("backwatch.collector.start.run_command", fail)
+    failed = runner.invoke(cli.main, ["run", "x"])
+    assert failed.exit_code == code
+    assert len(failed.output.splitlines()) == 1
+
+
+def test_a_setting_that_nobody_knows_is_refused_by_name(runner: CliRunner) -> None:
+    failed = runner.invoke(cli.main, ["probes"], env={"BACKWATCH_STRAEM_URL": "kafka://x"})
+    assert failed.exit_code == cli.EXIT_SETTING
+    assert "BACKWATCH_STRAEM_URL='kafka://x'" in failed.output
+
+
+def test_probes_are_listed_with_the_facts_they_give(runner: CliRunner) -> None:
+    listed = json.loads(runner.invoke(cli.main, ["probes", "--json"]).output)
+    table = runner.invoke(cli.main, ["probes"]).output
+    assert {"psycopg", "sqlite3", "redis"} <= {one["name"] for one in listed}
+    for one in listed:
+        assert one["facts"] == sorted(one["facts"])
+        assert all(fact in table for fact in one["facts"])

@@ -1,0 +1,123 @@
+"""How probes come in and go out with the app's own imports."""
+
+import importlib
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backwatch.collector import imports, start
+from backwatch.collector.probes import discover
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    (tmp_path / "drivr").mkdir()
+    (tmp_path / "drivr" / "__init__.py").write_text(
+        "from drivr import inner\nloader = __loader__\nvalue = inner.value\n"
+    )
+    (tmp_path / "drivr" / "inner.py").write_text("value = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield "drivr"
+    imports.forget()
+    for name in ("drivr", "drivr.inner"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.setenv("BACKWATCH_STREAM_URL", f"sqlite:///{tmp_path}/stream.db")
+    start.start()
+    yield
+    start.stop()
+
+
+def test_an_import_is_told_once_when_the_module_is_whole(package: str) -> None:
+    told: list[ModuleType] = []
+    imports.on_import(package, told.append)
+    imports.on_import(f"{package}.inner", told.append)
+    assert not told
+    module = importlib.import_module(package)
+    assert told == [sys.modules[f"{package}.inner"], module]
+    assert module.value == 1
+    imports.on_import(package, told.append)
+    assert told[2:] == [module]
+
+
+def test_a_module_sees_the_loader_it_would_have_had_without_us(package: str) -> None:
+    imports.on_import(package, lambda _: None)
+    module = importlib.import_module(package)
+    assert type(module.loader).__name__ == "SourceFileLoader"
+    assert module.__spec__ is not None
+    assert module.loader is module.__spec__.loader is module.__loader__
+
+
+def test_an_import_that_fails_fails_as_it_would_without_us(package: str, tmp_path: Path) -> None:
+    (tmp_path / "drivr" / "__init__.py").write_text("raise ImportError('the driver says so')\n")
+    imports.on_import(package, lambda _: pytest.fail("told of a module that is not there"))
+    with pytest.raises(ImportError, match="the driver says so"):
+        importlib.import_module(package)
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("no_such_driver")
+
+
+def test_after_forget_the_import_system_is_as_it_was(package: str) -> None:
+    before = list(sys.meta_path)
+    imports.on_import(package, lambda _: pytest.fail("told after all"))
+    assert before != sys.meta_path
+    imports.forget()
+    assert before == sys.meta_path
+    importlib.import_module(package)
+
+
+def test_starting_twice_is_starting_once_and_stopping_leaves_the_drivers_as_they_were(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import sqlite3
+
+    monkeypatch.setenv("BACKWATCH_STREAM_URL", f"sqlite:///{tmp_path}/stream.db")
+    before = dict(vars(sqlite3))
+    start.start()
+    once = dict(vars(sqlite3))
+    pipeline = start.current_pipeline()
+    start.start()
+    assert "sqlite3" in start.active_probes()
+    assert once == vars(sqlite3) != before
+    assert pipeline is start.current_pipeline() is not None
+    start.stop()
+    assert before == vars(sqlite3)
+    assert (None, frozenset()) == (start.current_pipeline(), start.active_probes())
+
+
+def test_a_probe_that_is_switched_off_by_name_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sqlite3
+
+    before = dict(vars(sqlite3))
+    monkeypatch.setenv("BACKWATCH_DISABLED_PROBES", "sqlite3, redis")
+    start.start()
+    assert before == vars(sqlite3)
+    start.stop()
+
+
+def test_a_driver_too_old_or_too_new_is_left_alone_and_told(
+    started: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (probe,) = [one for one in discover() if one.name == "psycopg"]
+    monkeypatch.setattr(probe, "distributions", ("psycopg>=999",))
+    monkeypatch.setattr(probe, "name", "psycopg-future")
+    with caplog.at_level(logging.WARNING):
+        start._installer(probe)(sys)
+    assert "psycopg>=999" in caplog.text
+    assert "psycopg-future" not in start.active_probes()
+
+
+def test_every_probes_file_bears_the_name_of_its_package() -> None:
+    assert start.probe_files() == sorted({one.__module__.rpartition(".")[2] for one in discover()})
+    for one in discover():
+        assert one.__module__.rpartition(".")[2] == one.module.partition(".")[0]
