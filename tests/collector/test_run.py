@@ -16,8 +16,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import open_consumer
+from backwatch.collector.stream import Record, ensure_topics, open_consumer
 from tests.services.process import free_port
+from tests.services.server import Server
 
 BIN = Path(sys.executable).parent
 APP = """
@@ -220,6 +221,24 @@ def test_a_wrong_setting_leaves_the_app_unwatched_but_running(
     assert (ran.returncode, ran.stdout) == (0, "done\n")
     (line,) = ran.stderr.splitlines()
     assert "BACKWATCH_COLLECTOR_QUEUE_RECORDS='many'" in line
+
+
+def test_an_apps_calls_reach_the_real_broker_even_if_it_ends_at_once(
+    shell: Callable[..., subprocess.CompletedProcess[str]], kafka_without_topics: Server
+) -> None:
+    settings = StreamSettings(url=kafka_without_topics.url, partitions=1)
+    ensure_topics(settings, [names.TOPIC_CALLS])
+    ran = shell("backwatch", "run", "--", "python", "app.py", BACKWATCH_STREAM_URL=kafka_without_topics.url)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    with closing(open_consumer(settings, names.TOPIC_CALLS, "test-run")) as consumer:
+        deadline = time.monotonic() + 20
+        records: list[Record] = []
+        while not records and time.monotonic() < deadline:
+            records = consumer.poll(0.3)
+            for partition in consumer.assignment() if not records else ():
+                consumer.seek(partition, 0)
+    assert records[0].key == b"app"
+    assert b"SELECT ? + ?" in records[0].value
 
 
 @pytest.fixture
