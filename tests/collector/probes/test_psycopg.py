@@ -7,7 +7,10 @@ import hashlib
 import socket
 import ssl
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
+from ctypes.util import find_library
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -371,3 +374,30 @@ def test_a_connection_that_is_lost_tells_no_bytes(recording: Recording, postgres
         told = recording.calls[-1]
         assert (told.sent, told.received) == (-1, -1)
         assert told.facts[names.STATUS_CODE] == "57P01"
+
+
+BY_CTYPES = """
+import os, sys
+os.environ["PSYCOPG_IMPL"] = "python"
+import psycopg
+from backwatch.collector.probes.psycopg import PsycopgProbe
+from tests.collector.probes.recording import Recording
+recording = Recording()
+PsycopgProbe().instrument(recorder=recording)
+with psycopg.connect(sys.argv[1]) as connection:
+    connection.execute("select 1")
+session = recording.calls[0].session
+assert psycopg.pq.__impl__ == "python"
+assert (session.verified, session.subject, session.tls_version) == ("full", "CN=localhost", "1.3"), session
+assert recording.calls[1].rows_returned == 1
+"""
+
+
+def test_the_systems_own_libpq_tells_as_much(postgresql: Server) -> None:
+    if find_library("pq") is None:
+        pytest.skip("needs a real server: libpq of the system, which Debian's postgresql brings")
+    root = Path(__file__).parents[3]
+    done = subprocess.run(
+        [sys.executable, "-c", BY_CTYPES, postgresql.tls_url], capture_output=True, text=True, cwd=root
+    )
+    assert done.returncode == 0, done.stderr

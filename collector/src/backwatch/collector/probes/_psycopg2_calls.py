@@ -66,7 +66,8 @@ class Psycopg2Watch(Watch):
             return
         explicit = self._explicit(dsn)
         waits = connection is not None and connection.async_
-        if connection is not None and not waits:
+        # A class of the app's may swallow a failed login: then there is a connection that was never open.
+        if connection is not None and not waits and connection.pgconn_ptr:
             link = Link(self._session(connection, explicit), Wire(connection.fileno()))
             if hasattr(connection, "__dict__"):
                 connection.__dict__[KEY] = link

@@ -30,11 +30,11 @@ _ESTIMATED: Final[Facts] = ((names.BYTES_ESTIMATED, True),)
 
 def _library(pgconn: Any) -> Libpq | None:
     """The libpq that this connection runs on: of the binary wheel, of the C build, or the one that ctypes found."""
-    module = sys.modules[type(pgconn).__module__]
-    found = getattr(module, "_pq_ctypes", None)
-    if found is not None:
-        return libpq(found.pq._name)
-    return libpq(str(module.__file__)) if getattr(module, "__file__", None) else None
+    module: Any = sys.modules[type(pgconn).__module__]
+    by_ctypes = getattr(module, "impl", None)
+    if by_ctypes is not None:
+        return libpq(by_ctypes.pq._name)
+    return libpq(module.__file__) if getattr(module, "__file__", None) else None
 
 
 def _session(pgconn: Any, explicit: dict[str, str] | None) -> Session:
