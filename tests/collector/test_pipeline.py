@@ -64,6 +64,11 @@ class Log(Publisher):
         return total
 
 
+@pytest.fixture(autouse=True)
+def _no_faults_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
+    monkeypatch.setattr(guard, "faults", 0)
+
+
 @pytest.fixture
 def log() -> Log:
     return Log()
@@ -441,9 +446,18 @@ def test_what_is_thrown_away_is_freed() -> None:
     assert {None} == {worker() for worker in workers}
 
 
-def test_faults_before_the_worker_began_are_not_told_as_its_own(make: Callable[..., Pipeline], log: Log) -> None:
-    guard.faults += 5
-    pipeline = make(heartbeat_s=0.05)
+def test_faults_before_the_first_call_are_told_and_a_child_does_not_tell_its_parents(
+    make: Callable[..., Pipeline], log: Log
+) -> None:
+    guard.faults = 5
+    pipeline = make()
+
+    def tell() -> None:
+        call(pipeline)
+        pipeline.close()
+        assert log.dropped() == {}
+
+    assert exit_code(in_child(tell)) == 0
     call(pipeline)
-    wait_for(lambda: len(log.scopes(names.SCOPE_HEARTBEAT)) > 0)
-    assert log.dropped() == {}
+    pipeline.close()
+    assert log.dropped() == {"probe": 5}

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from opentelemetry import trace
 
+from backwatch.collector import guard
 from backwatch.collector.callsite import call_site
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.prepare import prepare
@@ -163,6 +164,7 @@ _abandoned: list[object] = []
 
 
 def _after_fork_in_child() -> None:
+    guard.faults = 0  # the parent tells its own
     for pipeline in list(_living):
         pipeline.after_fork()
 

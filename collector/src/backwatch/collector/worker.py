@@ -53,7 +53,6 @@ class Worker:
         self._last_heartbeat = time.monotonic()
         self._counted = {"encode": 0, "publish": 0}
         self._told: dict[str, int] = dict.fromkeys(names.DROP_KINDS, 0)
-        self._told["probe"] = guard.faults
         self._app: App | None = None
         self._provider: object | None = None
         self._thread = threading.Thread(target=self._run, name="backwatch", daemon=True)
