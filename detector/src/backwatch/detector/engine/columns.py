@@ -11,20 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.collector.statements.canonical import family
+from backwatch.collector.statements.families import family
 from backwatch.detector.calls import schema
 from backwatch.detector.calls.decode import Decoded
-from backwatch.detector.calls.fingerprint import siphash
-from backwatch.detector.calls.statement import canonical_bytes, canonical_into, statement_source
+from backwatch.detector.calls.fingerprint import dialect_number, new_scratch, siphash
 from backwatch.detector.compiled import kernel
 from backwatch.detector.engine.derived import Derived
 from backwatch.detector.engine.fields import SYSTEMS, TOLD
 from backwatch.detector.engine.open_findings import mix
+from backwatch.detector.engine.statements import NONE, canonical, choose
 
 CACHED = 1 << 16
 """Statements whose fingerprint, and fingerprints whose family, are remembered."""
 PLACE_FAMILY = np.uint64(0x66616D696C79)
-SCRATCH = 1 << 17
 
 
 @kernel
@@ -53,23 +52,24 @@ def _fold(hashes, which, extra, seed, out):
 
 
 @kernel
-def _fingerprints(buffer, source, raw, scratch, marks, cache_key, cache_value, k0, k1, out):
+def _fingerprints(buffer, chosen, offsets, lengths, hashes, scratch, marks, cache_key, cache_value, k0, k1, out):
     mask = np.uint64(cache_key.shape[0] - 1)
-    for i in range(source.shape[0]):
-        mode = source[i, 2]
-        if mode == 0:
+    for i in range(chosen.shape[0]):
+        mode = chosen[i, 0]
+        if mode == NONE:
             out[i] = 0
             continue
-        key = mix(raw[i], np.uint64(mode * 16 + source[i, 3]))
+        key = mix(hashes[chosen[i, 2], i], np.uint64(mode * 64 + chosen[i, 1] + 1))
+        if chosen[i, 3] >= 0:
+            key = mix(key, hashes[chosen[i, 3], i])
         cell = key & mask
-        if mode != 3 and cache_key[cell] == key:
+        if cache_key[cell] == key:
             out[i] = cache_value[cell]
             continue
-        length = canonical_into(buffer, source[i], scratch, marks)
+        length = canonical(buffer, chosen[i], offsets[i], lengths[i], scratch, marks)
         out[i] = siphash(scratch, 0, length, k0, k1) | np.uint64(1)
-        if mode != 3:
-            cache_key[cell] = key
-            cache_value[cell] = out[i]
+        cache_key[cell] = key
+        cache_value[cell] = out[i]
 
 
 @kernel
@@ -106,18 +106,21 @@ class Prepared:
         columns: As :class:`~backwatch.detector.detectors.Calls` describes them, without time and sightings.
         address: Per key space, uint64 per call.
         entry: Per rule domain (session, statement, resource, content), uint64 per call: equal facts, equal value.
-        source: int64 [count, 4]: offset, length, mode and dialect of each call's statement.
+        chosen: int64 [count, 4]: mode, dialect and columns of each call's statement (see ``statements.choose``).
     """
 
     decoded: Decoded
     columns: dict[str, NDArray[Any]]
     address: dict[str, NDArray[np.uint64]]
     entry: dict[str, NDArray[np.uint64]]
-    source: NDArray[np.int64]
+    chosen: NDArray[np.int64]
+    scratch: tuple[NDArray[np.uint8], NDArray[np.int64]]
 
     def canonical(self, row: int) -> bytes:
         """The canonical text of this call's statement."""
-        return canonical_bytes(self.decoded.buffer, self.source[row])
+        one = self.decoded
+        length = canonical(one.buffer, self.chosen[row], one.offsets[row], one.lengths[row], *self.scratch)
+        return self.scratch[0][:length].tobytes()
 
     def rule_facts(self, row: int) -> dict[str, Any]:
         """What rules may ask of this call: its facts, with the statement in its canonical form."""
@@ -132,7 +135,6 @@ _TEXT = schema.TEXT_INDEX
 
 def _domain(name: str) -> str:
     return TOLD[name].domain if name in TOLD else ""
-
 
 
 def _indices(*columns: str) -> NDArray[np.int64]:
@@ -152,8 +154,8 @@ class Columns:
     def __init__(self, key: bytes) -> None:
         self._k0 = np.uint64(int.from_bytes(key[:8], "little"))
         self._k1 = np.uint64(int.from_bytes(key[8:16], "little"))
-        self._scratch = np.zeros(SCRATCH, np.uint8)
-        self._marks = np.zeros(SCRATCH, np.int64)
+        self._scratch = new_scratch()
+        self._dialects: dict[int, int] = {0: dialect_number("")}
         self._statements = np.zeros(CACHED, np.uint64), np.zeros(CACHED, np.uint64)
         self._family_of = np.zeros(CACHED, np.uint64), np.zeros(CACHED, np.uint64)
         self._signs: dict[int, int] = {0: 0}
@@ -178,11 +180,16 @@ class Columns:
         columns["error"] = decoded.error | (columns[names.ERROR_TYPE] != 0)
         columns["signs"] = self._sign_masks(decoded, columns[names.QUERY_SIGNS])
         columns |= self._derived.columns(columns, decoded.text)
-        source = statement_source(decoded)
-        fingerprint = self._fingerprint(decoded, source, columns)
+        chosen = np.empty((count, 4), np.int64)
+        choose(decoded.lengths, self._dialect(decoded, columns[names.DB_SYSTEM]), chosen)
+        fingerprint = np.zeros(count, np.uint64)
+        _fingerprints(
+            decoded.buffer, chosen, decoded.offsets, decoded.lengths, hashes, *self._scratch, *self._statements, self._k0,
+            self._k1, fingerprint,
+        )  # fmt: skip
         columns["fingerprint"] = fingerprint
         address, entry = self._addresses(hashes, numbers, flags, columns, fingerprint)
-        prepared = Prepared(decoded=decoded, columns=columns, address=address, entry=entry, source=source)
+        prepared = Prepared(decoded=decoded, columns=columns, address=address, entry=entry, chosen=chosen, scratch=self._scratch)
         self._places(prepared)
         return prepared
 
@@ -200,15 +207,16 @@ class Columns:
             masks[told] = np.array([self._signs[value] for value in values.tolist()], np.uint32)[inverse]
         return masks
 
-    def _fingerprint(
-        self, decoded: Decoded, source: NDArray[np.int64], columns: dict[str, NDArray[Any]]
-    ) -> NDArray[np.uint64]:
-        out = np.zeros(decoded.count, np.uint64)
-        raw = _first(columns[names.STATEMENT], columns[names.QUERY_TEXT], columns[schema.SPAN_NAME])
-        _fingerprints(
-            decoded.buffer, source, raw, self._scratch, self._marks, *self._statements, self._k0, self._k1, out
-        )  # fmt: skip
-        return out
+    def _dialect(self, decoded: Decoded, systems: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """The number of each call's SQL dialect; -1 where its query text is no SQL."""
+        values, first, inverse = np.unique(systems, return_index=True, return_inverse=True)
+        for value, row in zip(values.tolist(), first.tolist(), strict=True):
+            if value not in self._dialects:
+                if len(self._dialects) > 1_000:
+                    self._dialects = {0: dialect_number("")}
+                system = decoded.text(names.DB_SYSTEM, row).lower()
+                self._dialects[value] = -1 if system in schema.VERBATIM_SYSTEMS else dialect_number(system)
+        return np.array([self._dialects[value] for value in values.tolist()], np.int64)[inverse]
 
     def _addresses(
         self,

@@ -166,5 +166,9 @@ def resource_key(parts: Sequence[str]) -> Key:
     app, system, endpoint, namespace = parts
     name = f"{system} {endpoint}" + (f"/{namespace}" if namespace else "")
     return Key(
-        text=text, app=app, resource=name.strip(), label=name.strip(), resource_id=hashlib.sha256(text.encode()).hexdigest()
+        text=text,
+        app=app,
+        resource=name.strip(),
+        label=name.strip(),
+        resource_id=hashlib.sha256(text.encode()).hexdigest(),
     )

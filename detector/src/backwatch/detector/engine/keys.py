@@ -35,14 +35,26 @@ SITE: Final = KeySpace(name="site", columns=("resource", "place"), parent=RESOUR
 """One place of the app's code that calls a resource: file and function; where none is told, the family: verb and tables."""
 
 STATEMENT: Final = KeySpace(
-    name="statement", columns=("resource", "fingerprint"), parent=RESOURCE, capacity=65_536, per_parent=16_384, sketched=True
+    name="statement",
+    columns=("resource", "fingerprint"),
+    parent=RESOURCE,
+    capacity=65_536,
+    per_parent=16_384,
+    sketched=True,
 )
 
 SITE_STATEMENT: Final = KeySpace(
-    name="site_statement", columns=("site", "fingerprint"), parent=SITE, capacity=65_536, per_parent=4_096, sketched=True
+    name="site_statement",
+    columns=("site", "fingerprint"),
+    parent=SITE,
+    capacity=65_536,
+    per_parent=4_096,
+    sketched=True,
 )
 
-SESSION: Final = KeySpace(name="session", columns=("resource", "facts"), parent=RESOURCE, capacity=16_384, per_parent=1_024)
+SESSION: Final = KeySpace(
+    name="session", columns=("resource", "facts"), parent=RESOURCE, capacity=16_384, per_parent=1_024
+)
 
 SPACES: Final = (RESOURCE, SITE, STATEMENT, SITE_STATEMENT, SESSION)
 

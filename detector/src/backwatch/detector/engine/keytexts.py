@@ -1,7 +1,7 @@
 """A key's canonical text, read from a call of its: ids are made of text, never of addresses."""
 
 from backwatch.collector import names
-from backwatch.collector.statements.canonical import family
+from backwatch.collector.statements.families import family
 from backwatch.detector.calls.fingerprint import fingerprint_id
 from backwatch.detector.engine.columns import Prepared
 from backwatch.detector.engine.fields import SYSTEMS
@@ -15,7 +15,9 @@ def resource_parts(prepared: Prepared, row: int) -> tuple[str, str, str, str]:
     """App, system, endpoint and namespace of the resource that this call went to."""
     decoded = prepared.decoded
     app = "/".join(
-        part for name in (names.SERVICE_NAMESPACE, names.SERVICE_NAME, names.ENVIRONMENT) if (part := decoded.text(name, row))
+        part
+        for name in (names.SERVICE_NAMESPACE, names.SERVICE_NAME, names.ENVIRONMENT)
+        if (part := decoded.text(name, row))
     )
     given = decoded.text(names.RESOURCE_NAME, row)
     if given:

@@ -31,15 +31,14 @@ class Scalars:
     relieved_ns: int = 0
     accepted: dict[str, int] = field(default_factory=dict[str, int])
 
+
 class Shard:
     """Key spaces, tables, windows, open findings, models and clock of one partition."""
 
     def __init__(self, detectors: Sequence[Detector]) -> None:
         self._detectors = {table.name: detector for detector in detectors for table in detector.tables}
         tables: list[Table] = [WINDOWS, *(table for detector in detectors for table in detector.tables)]
-        self.spaces = {
-            space.name: Space(space, [table for table in tables if table.keys is space]) for space in SPACES
-        }
+        self.spaces = {space.name: Space(space, [table for table in tables if table.keys is space]) for space in SPACES}
         self.open = OpenFindings()
         self.models: dict[str, Mapping[str, NDArray[Any]]] = {}
         self.scalars = Scalars()

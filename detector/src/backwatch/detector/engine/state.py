@@ -80,7 +80,9 @@ def unpack(blob: bytes) -> tuple[list[Section], dict[str, Any]]:
 def _sections(plain: bytes, offset: int, described: list[dict[str, Any]]) -> list[Section]:
     sections: list[Section] = []
     for one in described:
-        dtype = np.dtype([_field(f) for f in one["dtype"]]) if isinstance(one["dtype"], list) else np.dtype(one["dtype"])
+        dtype = (
+            np.dtype([_field(f) for f in one["dtype"]]) if isinstance(one["dtype"], list) else np.dtype(one["dtype"])
+        )
         shape = tuple(one["shape"])
         at = None
         if one["indexed"]:

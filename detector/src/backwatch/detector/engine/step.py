@@ -111,7 +111,9 @@ class Engine:
             self._verdicts.lost(shard, Loss("quarantine", 1, int(entry.appended_ns[record])), findings)
         for record, app, kind, count in decoded.dropped:
             if count > 0:
-                self._verdicts.lost(shard, Loss(f"dropped.{kind}", count, int(entry.appended_ns[record]), app), findings)
+                self._verdicts.lost(
+                    shard, Loss(f"dropped.{kind}", count, int(entry.appended_ns[record]), app), findings
+                )
 
     def _run(self, shard: Shard, prepared: Prepared, start: int, end: int, findings: Findings) -> None:
         if shard.scalars.relieved_ns != shard.scalars.boundary_ns:
@@ -201,8 +203,11 @@ def _note_seen(prepared: Prepared, findings: Findings) -> None:
         newest = int(rows[np.argmax(time_ns[rows])])
         findings.seen.append(
             SeenResource(
-                parts=resource_parts(prepared, newest), first_ns=int(time_ns[rows].min()), last_ns=int(time_ns[newest]),
-                calls=int(rows.shape[0]), errors=int(prepared.columns["error"][rows].sum()),
+                parts=resource_parts(prepared, newest),
+                first_ns=int(time_ns[rows].min()),
+                last_ns=int(time_ns[newest]),
+                calls=int(rows.shape[0]),
+                errors=int(prepared.columns["error"][rows].sum()),
                 facts=prepared.decoded.session_facts(newest),
             )  # fmt: skip
         )

@@ -41,9 +41,7 @@ class TimePasses:
     def _close(self, shard: Shard, end_ns: int, slots: NDArray[np.int32], findings: Findings) -> None:
         sums = windows.take(shard.windows, slots, end_ns)
         shard.spaces["resource"].dirty[slots] = True
-        closed = Closed(
-            slot=slots, end_ns=np.full(slots.shape[0], end_ns, np.int64), columns=sums, models=shard.models
-        )
+        closed = Closed(slot=slots, end_ns=np.full(slots.shape[0], end_ns, np.int64), columns=sums, models=shard.models)
         for i, slot in enumerate(slots.tolist()):
             parts = shard.resources[slot]
             one = {name: int(values[i]) for name, values in sums.items()}

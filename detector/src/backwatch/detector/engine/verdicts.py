@@ -14,7 +14,7 @@ from backwatch.detector.engine.findings import Findings, Fired, Key, alert_id, p
 from backwatch.detector.engine.keytexts import key_of
 from backwatch.detector.engine.open_findings import rule_hash
 from backwatch.detector.engine.rule_index import EntryIndex
-from backwatch.detector.engine.fields import DOMAINS, LOSS_COUNT, LOSS_KIND, WINDOW
+from backwatch.detector.engine.fields import DOMAINS, LOSS_COUNT, LOSS_KIND
 from backwatch.detector.engine.predicates import fields_of
 from backwatch.detector.engine.rules import RuleSet, Stage, matches
 from backwatch.detector.engine.shard import Shard
@@ -31,7 +31,7 @@ class Verdicts:
         self.clear_after_ns = clear_after_ns
         self.index = {domain: EntryIndex(domain, rules.words) for domain in DOMAINS}
         self.hashes = [rule_hash(rule.name) for rule in rules.rules]
-        self.suspects = rules.suspecting
+        self.suspects = np.array([rule.suspect for rule in rules.rules], np.bool_)
         self.facts_of = [sorted(fields_of(rule.condition)) for rule in rules.rules]
         self._keys: dict[tuple[int, int], tuple[str, Key]] = {}
 
@@ -59,7 +59,7 @@ class Verdicts:
                 continue
             fired = np.zeros(closed.slot.shape[0], np.bool_)
             for i, slot in enumerate(closed.slot.tolist()):
-                sums = {WINDOW + name: values[i].item() for name, values in closed.columns.items()}
+                sums = {f"backwatch.window.{name}": values[i].item() for name, values in closed.columns.items()}
                 told = {**sums, **{name: values[i].item() for name, values in facts.items()}}
                 if not matches(rule, told):
                     continue
@@ -98,7 +98,14 @@ class Verdicts:
             shard.open.fired(self.hashes[number], address, bytes.fromhex(one), int(times[-1]))
         findings.events.append(
             Fired(
-                rule=rule, alert_id=one, key=key, decoded=None, rows=np.empty(0, np.int32), times=times, facts={}, told=told
+                rule=rule,
+                alert_id=one,
+                key=key,
+                decoded=None,
+                rows=np.empty(0, np.int32),
+                times=times,
+                facts={},
+                told=told,
             )
         )
 
@@ -167,8 +174,12 @@ class RunVerdict:
             shard.open.fired(self._all.hashes[number], told_address, bytes.fromhex(one), int(times.max()))
             findings.events.append(
                 Fired(
-                    rule=rule, alert_id=one, key=key, decoded=self._prepared.decoded,
-                    rows=(mine + self._start).astype(np.int32), times=times,
+                    rule=rule,
+                    alert_id=one,
+                    key=key,
+                    decoded=self._prepared.decoded,
+                    rows=(mine + self._start).astype(np.int32),
+                    times=times,
                     facts={name: facts[name][mine] for name in self._all.facts_of[number] if name in facts},
                 )  # fmt: skip
             )
