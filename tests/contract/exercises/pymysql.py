@@ -13,7 +13,7 @@ SERVICES = ("mariadb",)
 def _connect(server: Any, **options: Any) -> Any:
     said: dict[str, Any] = {
         "host": "localhost", "port": server.port, "user": server.user, "password": server.password,
-        "database": "mysql", "ssl_ca": server.ca_file, "ssl_verify_identity": True, **options,
+        "database": "mysql", "ssl": {"ca": server.ca_file}, **options,
     }  # fmt: skip
     return pymysql.connect(**said)
 
@@ -61,7 +61,7 @@ def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
     return [
         lambda: _connect(server, password="wrong"),
         lambda: _connect(server, port=1),
-        lambda: _connect(server, ssl_ca=__file__),
+        lambda: _connect(server, ssl={"ca": __file__}),
         lambda: _connect(server).cursor().execute("selec 1"),
         lambda: _connect(server).cursor().execute(),
         lambda: _connect(server).cursor().execute("select %s", (1, 2)),

@@ -86,6 +86,8 @@ class PyMySQLWatch(Watch):
         if error is None:
             link.wire = Wire(descriptor(connection._sock))
             link.session, link.known = told(connection, link), True
+        elif not link.known:
+            link.session = told(connection, link)  # the socket is closed, what the server said of itself remains
         self._left(link, connection, "connect", start_ns, None, error)
 
     @never_breaks_the_host

@@ -224,11 +224,14 @@ class PsycopgWatch(Watch):
         self._tell(connection, "SYNC", start_ns, error, facts=_ESTIMATED)
 
     @never_breaks_the_host
-    def left(self, transaction: Any, _a: Any, _k: Any, start_ns: int, _: Any, error: BaseException | None) -> None:
+    def left(self, transaction: Any, args: Any, _k: Any, start_ns: int, _: Any, error: BaseException | None) -> None:
         """The end of a ``transaction()`` block."""
-        if transaction.status.value == "failed":
+        status = getattr(getattr(transaction, "status", None), "value", None)
+        if status == "failed":
             return  # the connection was gone before
-        word = "COMMIT" if transaction.status.value == "committed" else "ROLLBACK"
+        if status is None:  # before psycopg 3.3
+            status = "committed" if args[:1] == (None,) and not transaction.force_rollback else ""
+        word = "COMMIT" if status == "committed" else "ROLLBACK"
         if not transaction._outer_transaction:
             word = "RELEASE" if word == "COMMIT" else "ROLLBACK TO"
         self._tell(transaction._conn, word, start_ns, error, word)
