@@ -102,14 +102,18 @@ def _write_occurrences(connection: sa.Connection, lives: Sequence[Life]) -> None
     table = tables.occurrence
     rows = [
         {
-            "alert_id": life.alert_id, "number": number, "episode": episode, "time_ns": whole(one.time_ns),
+            "alert_id": life.alert_id, "number": whole(number), "episode": episode, "time_ns": whole(one.time_ns),
             "trace_id": clean(one.trace_id, 32), "span_id": clean(one.span_id, 16), "evidence": as_json(one.evidence),
         }
         for life in lives
         for number, episode, one in life.new
     ]  # fmt: skip
     insert_or_replace(connection, table, rows)
-    ends = [{"of_alert": life.alert_id, "up_to": life.count - RING} for life in lives if life.new and life.count > RING]
+    ends = [
+        {"of_alert": life.alert_id, "up_to": whole(life.count - RING)}
+        for life in lives
+        if life.new and life.count > RING
+    ]
     if ends:
         beyond = (table.c.alert_id == sa.bindparam("of_alert")) & (table.c.number <= sa.bindparam("up_to"))
         connection.execute(sa.delete(table).where(beyond), ends)
@@ -118,7 +122,7 @@ def _write_occurrences(connection: sa.Connection, lives: Sequence[Life]) -> None
 def _write_episodes(connection: sa.Connection, changes: Sequence[tuple[Change, Mapping[str, Any]]]) -> None:
     latest = {(change.alert_id, change.episode): row for change, row in changes}
     rows = [
-        {"alert_id": alert_id, "number": number, "opened_ns": row["opened_ns"], "cleared_ns": row["cleared_ns"]}
+        {"alert_id": alert_id, "number": whole(number), "opened_ns": row["opened_ns"], "cleared_ns": row["cleared_ns"]}
         for (alert_id, number), row in sorted(latest.items())
     ]
     insert_or_replace(connection, tables.episode, rows)

@@ -97,7 +97,9 @@ def _parsed(url: str) -> URL:
 def _sqlite(parsed: URL, name: str) -> sa.Engine:
     path = Path(parsed.database or "").expanduser()
     _make_private(path, name)
-    engine = sa.create_engine(parsed.set(database=str(path)), connect_args={"timeout": BUSY_TIMEOUT_S})
+    engine = sa.create_engine(
+        parsed.set(database=str(path)), hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_S}
+    )
 
     @event.listens_for(engine, "connect")
     def _(connection: sqlite3.Connection, _record: object) -> None:

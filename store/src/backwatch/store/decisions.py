@@ -40,6 +40,7 @@ def decide(
         UnknownAlert: There is no such alert.
     """
     by = _checked(kind, by, why, until_ns, now_ns)
+    alert_id = clean(alert_id, 64)
     table = tables.alert
     with writing(engine) as connection:
         body = {"kind": kind, "alert_id": alert_id, "until_ns": until_ns}
@@ -47,7 +48,7 @@ def decide(
         query = sa.select(table.c.episode).where(table.c.id == alert_id).with_for_update()
         episode = connection.execute(query).scalar_one_or_none()
         if episode is None:
-            raise UnknownAlert(f"no alert has the id {clean(alert_id, 80)!r}")
+            raise UnknownAlert(f"no alert has the id {alert_id!r}")
         connection.execute(
             sa.insert(tables.decision),
             [{

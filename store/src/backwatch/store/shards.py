@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from backwatch.store import alerts, tables
 from backwatch.store.commit import Commit, Fenced, Quarantined, Rollup, Seen
 from backwatch.store.connect import writing
-from backwatch.store.text import as_json, clean, whole
-from backwatch.store.upsert import insert, insert_missing, insert_or_add, insert_or_replace
+from backwatch.store.text import amount, as_json, clean, whole
+from backwatch.store.upsert import insert, insert_missing, insert_or_add, insert_or_replace, total
 
 CALLS_TOPIC = "backwatch_calls"
 
@@ -111,7 +111,7 @@ def _resources(connection: sa.Connection, seen: Sequence[Seen]) -> None:
         {
             "id": one.resource_id, "app": clean(one.app), "system": clean(one.system), "endpoint": clean(one.endpoint),
             "namespace": clean(one.namespace), "first_ns": whole(one.first_ns), "last_ns": whole(one.last_ns),
-            "calls": whole(one.calls), "errors": whole(one.errors), "facts": as_json(one.facts),
+            "calls": amount(one.calls), "errors": amount(one.errors), "facts": as_json(one.facts),
         }
         for one in sorted(seen, key=lambda one: (one.resource_id, one.last_ns))
     ]  # fmt: skip
@@ -127,8 +127,8 @@ def _resources(connection: sa.Connection, seen: Sequence[Seen]) -> None:
                 "first_ns": sa.case((new.first_ns < table.c.first_ns, new.first_ns), else_=table.c.first_ns),
                 "last_ns": sa.case((newer, new.last_ns), else_=table.c.last_ns),
                 "facts": sa.case((newer & (new.facts != "{}"), new.facts), else_=table.c.facts),
-                "calls": table.c.calls + new.calls,
-                "errors": table.c.errors + new.errors,
+                "calls": total(table.c.calls, new.calls),
+                "errors": total(table.c.errors, new.errors),
             },
         ),
         rows,
@@ -137,7 +137,7 @@ def _resources(connection: sa.Connection, seen: Sequence[Seen]) -> None:
 
 def _rollups(connection: sa.Connection, rollups: Sequence[Rollup]) -> None:
     rows = [
-        {name: whole(value) if isinstance(value, int) else value for name, value in asdict(one).items()}
+        {name: amount(value) if isinstance(value, int) else value for name, value in asdict(one).items()}
         for one in sorted(rollups, key=lambda one: (one.resource_id, one.end_ns))
     ]
     sums = [column.name for column in tables.rollup.columns if not column.primary_key]
@@ -159,7 +159,7 @@ def keep(connection: sa.Connection, records: Sequence[Quarantined], *, now_ns: i
 
 def _count(connection: sa.Connection, one: Commit) -> None:
     rows = [
-        {"shard": one.shard, "kind": kind, "name": clean(name, 200), "value": whole(value)}
+        {"shard": one.shard, "kind": kind, "name": clean(name, 200), "value": amount(value)}
         for kind, values in (("counter", one.counters), ("loss", one.losses))
         for name, value in sorted(values.items())
         if value

@@ -42,6 +42,11 @@ def whole(number: int) -> int:
     return max(-_INT_LIMIT, min(_INT_LIMIT, int(number)))
 
 
+def amount(number: int) -> int:
+    """The count, from 0 to what a column takes."""
+    return max(0, min(_INT_LIMIT, int(number)))
+
+
 def as_json(value: Mapping[str, Any] | Sequence[Any], limit: int = EVIDENCE_LIMIT) -> str:
     """Sorted ASCII JSON of at most ``limit`` characters: ever shorter texts inside until it fits.
 

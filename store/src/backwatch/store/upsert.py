@@ -6,12 +6,19 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from backwatch.store import tables
+
 Insert = postgresql.Insert | sqlite.Insert
 
 
 def insert(connection: sa.Connection, table: sa.Table) -> Insert:
     """An INSERT that knows ``on_conflict_do_update`` in the dialect of this connection."""
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def total(there: "sa.ColumnElement[int]", more: "sa.ColumnElement[int]") -> "sa.ColumnElement[int]":
+    """The sum of two amounts, or the most that a column takes: one that overflows would refuse its commit for ever."""
+    return sa.case((there > tables.FOREVER - more, tables.FOREVER), else_=there + more)
 
 
 def insert_missing(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -34,7 +41,7 @@ def insert_or_add(connection: sa.Connection, table: sa.Table, rows: Sequence[Map
     """Inserts the rows; where the key is there already, the named columns are added up."""
     if rows:
         statement = insert(connection, table)
-        sums = {name: table.c[name] + statement.excluded[name] for name in added}
+        sums = {name: total(table.c[name], statement.excluded[name]) for name in added}
         connection.execute(
             statement.on_conflict_do_update(index_elements=[*table.primary_key.columns], set_=sums), rows
         )

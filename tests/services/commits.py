@@ -1,0 +1,63 @@
+"""Commits for tests of the store and of what reads it."""
+
+import hashlib
+from typing import Any
+
+import sqlalchemy as sa
+
+from backwatch.store import shards
+from backwatch.store.commit import Cleared, Commit, Occurrence, Raised, Round
+from backwatch.store.connect import writing
+
+
+def alert_id(rule: str, key: str) -> str:
+    """As the engine makes it."""
+    return hashlib.sha256(f"{rule}\x1e{key}".encode()).hexdigest()
+
+
+def raised(key: str = "k", *, rule: str = "unusual-query", at_ns: int = 1_000, count: int = 1, **more: Any) -> Raised:
+    """A rule that fired ``count`` times, one nanosecond apart, the last time at ``at_ns``."""
+    first_ns = at_ns - count + 1
+    occurrences = [
+        Occurrence(time_ns=first_ns + index, trace_id=f"{index:032x}", span_id=f"{index:016x}", evidence={"n": index})
+        for index in range(max(0, count - 50), count)
+    ]
+    values: dict[str, Any] = {
+        "alert_id": alert_id(rule, key), "rule": rule, "level": "high", "resource_id": hashlib.sha256(b"r").hexdigest(),
+        "app": "shop", "resource": "postgresql db:5432/shop", "key": key, "count": count, "first_ns": first_ns,
+        "last_ns": at_ns, "occurrences": occurrences,
+    }  # fmt: skip
+    return Raised(**{**values, **more})
+
+
+def cleared(key: str = "k", *, rule: str = "unusual-query", at_ns: int = 2_000) -> Cleared:
+    """The same rule and key, cleared."""
+    return Cleared(alert_id=alert_id(rule, key), time_ns=at_ns)
+
+
+def commit(seq: int = 0, *, shard: int = 0, **more: Any) -> Commit:
+    """A commit that moves the offset by one and changes nothing else unless told."""
+    values: dict[str, Any] = {
+        "shard": shard, "seq": seq, "next_offset": seq + 1, "watermark_ns": seq, "entry_id": 0, "delta": b"",
+    }  # fmt: skip
+    return Commit(**{**values, **more})
+
+
+class Owner:
+    """The owner of a shard, as the detector is one."""
+
+    def __init__(self, engine: sa.Engine, shard: int = 0) -> None:
+        self.engine = engine
+        self.shard = shard
+        with writing(engine) as connection:
+            self.state = shards.load(connection, shard)
+        self.seq = self.state.seq
+
+    def commit(self, *rounds: Round | Raised | Cleared, now_ns: int = 5_000, **more: Any) -> None:
+        """Commits these rounds; what fired or cleared alone is a round of its own."""
+        turns = [
+            one if isinstance(one, Round) else Round(raised=[one]) if isinstance(one, Raised) else Round(cleared=[one])
+            for one in rounds
+        ]
+        shards.commit(self.engine, commit(self.seq, shard=self.shard, rounds=turns, **more), now_ns=now_ns)
+        self.seq += 1

@@ -1,0 +1,211 @@
+"""Opening the store: what is made, what is refused, and in which words."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import event
+
+from backwatch.collector.settings import SettingError
+from backwatch.store import migrate, shards, tables
+from backwatch.store.connect import StoreFull, StoreUnavailable, open_store, reading, writing
+from tests.services.commits import Owner, commit, raised
+
+
+def test_the_migrations_make_exactly_the_tables_of_the_code(store: sa.Engine) -> None:
+    with store.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
+
+
+def test_two_that_upgrade_at_once_do_it_once(store_url: str) -> None:
+    results: list[object] = []
+
+    def upgrade() -> None:
+        engine = open_store(store_url, check=False)
+        results.append(migrate.upgrade(engine)[0])
+        engine.dispose()
+
+    threads = [threading.Thread(target=upgrade) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(map(str, [None, *["0001"] * 3])) == sorted(map(str, results))
+
+
+@pytest.mark.parametrize(("version", "message"), [("9999", "newer than this Backwatch"), ("0000", "newer")])
+def test_a_store_of_another_version_is_refused_in_one_line(store: sa.Engine, version: str, message: str) -> None:
+    url = store.url.render_as_string(hide_password=False).replace("+psycopg", "").replace("+pysqlite", "")
+    with writing(store) as connection:
+        connection.execute(sa.text("update alembic_version set version_num = :v"), {"v": version})
+    for way in (lambda: open_store(url), lambda: migrate.upgrade(open_store(url, check=False))):
+        with pytest.raises(SettingError, match=message) as raised_error:
+            way()
+        assert "\n" not in str(raised_error.value)
+        assert "BACKWATCH_STORE_URL" in str(raised_error.value)
+        assert (store.url.password or "never") not in str(raised_error.value)
+
+
+def test_an_older_store_is_told_how_to_be_upgraded(store: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrate, "head", lambda: "0002")
+    with pytest.raises(SettingError, match="run `backwatch db upgrade`"):
+        migrate.require_current(store, "BACKWATCH_STORE_URL")
+
+
+def test_the_file_and_its_folder_are_for_this_user_alone(tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        engine = open_store(f"sqlite:///{tmp_path / 'a' / 'b' / 'store.db'}")
+        Owner(engine).commit()
+    finally:
+        os.umask(old)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "a").rglob("*")}
+    modes["a"] = stat.S_IMODE((tmp_path / "a").stat().st_mode)
+    engine.dispose()
+    assert modes == {"a": 0o700, "b": 0o700, "store.db": 0o600, "store.db-wal": 0o600, "store.db-shm": 0o600}
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("mysql://u:hunter2@h/d", "neither sqlite nor postgresql"),
+        ("hunter2", "not a URL"),
+        ("sqlite://", "needs a path"),
+        ("postgresql://u:hunter2@h", "name of the database is missing"),
+        ("postgresql://u:hunter2@h:port/d", "not a URL"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused_by_name_and_without_its_secret(url: str, message: str) -> None:
+    with pytest.raises(SettingError, match=message) as error:
+        open_store(url)
+    assert "BACKWATCH_STORE_URL" in str(error.value)
+    assert "hunter2" not in str(error.value)
+
+
+def test_a_database_that_does_not_answer_is_unavailable() -> None:
+    with pytest.raises(
+        StoreUnavailable, match=r"BACKWATCH_STORE_URL='postgresql://127\.0\.0\.1:1/d': .*refused"
+    ) as error:
+        open_store("postgresql://u:hunter2@127.0.0.1:1/d")
+    assert "hunter2" not in str(error.value)
+
+
+def test_a_wrong_password_is_not_shown(postgresql_database: str) -> None:
+    url = sa.make_url(postgresql_database).set(password="hunter2").render_as_string(hide_password=False)
+    with pytest.raises(StoreUnavailable, match="password authentication failed") as error:
+        open_store(url)
+    assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["folder", "not a database"])
+def test_a_file_that_is_no_store_is_unavailable(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "store.db"
+    path.mkdir() if kind == "folder" else path.write_bytes(b"something else entirely" * 100)
+    with pytest.raises(StoreUnavailable, match="BACKWATCH_STORE_URL"):
+        open_store(f"sqlite:///{path}")
+
+
+def test_a_full_disk_is_said_and_costs_nothing(tmp_path: Path) -> None:
+    engine = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    owner = Owner(engine)
+    owner.commit(delta=b"kept")
+
+    @event.listens_for(engine, "checkout")
+    def _(connection: object, *_: object) -> None:
+        pages = connection.execute("pragma page_count").fetchone()[0]  # type: ignore[attr-defined]
+        connection.execute(f"pragma max_page_count={pages}")  # type: ignore[attr-defined]
+
+    with pytest.raises(StoreFull, match=r"BACKWATCH_STORE_URL=.*the disk is full") as error:
+        owner.commit(raised(), delta=os.urandom(1_000_000))
+    assert error.value.errno == 28
+    engine.dispose()
+    again = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    assert (Owner(again).state.seq, Owner(again).state.deltas) == (1, [b"kept"])
+    again.dispose()
+
+
+def test_a_database_that_goes_away_is_unavailable_and_the_commit_can_be_tried_again(postgresql_database: str) -> None:
+    engine = open_store(postgresql_database)
+    owner = Owner(engine)
+    one = commit(0, delta=b"x")
+
+    @event.listens_for(engine, "before_cursor_execute", once=True)
+    def _(connection: sa.Connection, *_: object) -> None:
+        other = sa.create_engine(engine.url)
+        with other.begin() as killer:
+            killer.execute(sa.text("select pg_terminate_backend(pid) from pg_stat_activity where datname = "
+                                   "current_database() and pid <> pg_backend_pid()"))  # fmt: skip
+        other.dispose()
+
+    with pytest.raises(StoreUnavailable):
+        shards.commit(engine, one, now_ns=1)
+    shards.commit(engine, one, now_ns=1)
+    assert Owner(engine).state.seq == 1
+    assert owner.state.seq == 0
+    engine.dispose()
+
+
+def test_eight_writers_and_four_readers_never_see_a_lock(tmp_path: Path) -> None:
+    engine = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    failures: list[BaseException] = []
+
+    def write(shard: int) -> None:
+        try:
+            owner = Owner(engine, shard)
+            for _ in range(6):
+                owner.commit(raised(str(shard)))
+        except BaseException as error:  # noqa: BLE001  handed to the test
+            failures.append(error)
+
+    def read() -> None:
+        try:
+            for _ in range(30):
+                with reading(engine) as connection:
+                    connection.execute(sa.select(tables.alert)).all()
+        except BaseException as error:  # noqa: BLE001  handed to the test
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(shard,)) for shard in range(8)]
+    threads += [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    engine.dispose()
+    assert failures == []
+
+
+def _backwatch(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", "from backwatch.collector.cli import main; main()", *arguments]
+    return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60)
+
+
+def test_db_upgrade_and_status_say_what_is(store_url: str) -> None:
+    first, second = (_backwatch("db", "upgrade", BACKWATCH_STORE_URL=store_url) for _ in range(2))
+    assert (first.stdout, second.stdout) == ("empty -> 0001\n", "0001: up to date\n")
+    engine = open_store(store_url)
+    Owner(engine).commit(losses={"gap": 3})
+    engine.dispose()
+    status = _backwatch("db", "status", "--json", "--store-url", store_url)
+    found = json.loads(status.stdout)
+    assert (found["version"], found["losses"], found["shards"][0]["seq"]) == ("0001", {"gap": 3}, 1)
+    assert "@" not in found["store"]
+    assert "lost gap: 3" in _backwatch("db", "status", BACKWATCH_STORE_URL=store_url).stdout
+
+
+@pytest.mark.parametrize(("url", "code"), [("postgresql://u:hunter2@127.0.0.1:1/d", 69), ("mysql://u:hunter2@h/d", 78)])
+def test_db_fails_in_one_line_with_its_documented_code(url: str, code: int) -> None:
+    for arguments in (("db", "status"), ("db", "upgrade")):
+        done = _backwatch(*arguments, BACKWATCH_STORE_URL=url)
+        assert code == done.returncode
+        assert done.stderr.count("\n") == 1
+        assert "BACKWATCH_STORE_URL" in done.stderr
+        assert "hunter2" not in done.stderr

@@ -1,0 +1,180 @@
+"""The numbered door, and what people say through it."""
+
+import threading
+
+import pytest
+import sqlalchemy as sa
+
+from backwatch.store import entries, models, queries, rules_meta, tables
+from backwatch.store.connect import reading, writing
+from backwatch.store.decisions import UnknownAlert, decide
+from backwatch.store.meta import installation_key
+from tests.services.commits import Owner, alert_id, raised
+
+ID = alert_id("unusual-query", "k")
+
+
+def test_entries_are_numbered_without_gaps_and_read_in_order(store: sa.Engine) -> None:
+    for number in range(3):
+        with writing(store) as connection:
+            entries.append(connection, "profile", {"app": f"app {number}"}, number, "a release")
+    with store.connect() as connection:
+        entries.append(connection, "profile", {"app": "undone"}, 9, "a release")
+        connection.rollback()
+    with writing(store) as connection:
+        assert entries.append(connection, "model", {"sha256": "x"}, 3, "a release") == 4
+    with reading(store) as connection:
+        rows = entries.after(connection, 1, 10)
+        assert len(entries.after(connection, 1, 1)) == 1
+    assert [row.id for row in rows] == [2, 3, 4]
+    assert [row.body for row in rows] == [{"app": "app 1"}, {"app": "app 2"}, {"sha256": "x"}]
+
+
+def test_a_reader_never_finds_a_smaller_number_later(store: sa.Engine) -> None:
+    stop, seen, late = threading.Event(), [0], list[int]()
+
+    def read() -> None:
+        while not stop.is_set():
+            with reading(store) as connection:
+                for row in entries.after(connection, seen[-1], 100):
+                    late.extend([row.id] if row.id != seen[-1] + 1 else [])
+                    seen.append(row.id)
+
+    def append() -> None:
+        for _ in range(15):
+            with writing(store) as connection:
+                entries.append(connection, "profile", {}, 0, "x")
+
+    reader, writers = threading.Thread(target=read), [threading.Thread(target=append) for _ in range(3)]
+    for thread in (reader, *writers):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    stop.set()
+    reader.join()
+    assert late == []
+
+
+def test_a_kind_that_nobody_knows_is_refused(store: sa.Engine) -> None:
+    with writing(store) as connection, pytest.raises(ValueError, match="kind must be one of decision"):
+        entries.append(connection, "gossip", {}, 0, "x")
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"),
+    [("acknowledge", "acknowledged"), ("close", "closed"), ("accept", "closed"), ("mute", "muted"), ("revoke", "open")],
+)
+def test_a_decision_is_an_entry_an_audit_row_and_a_state(store: sa.Engine, kind: str, state: str) -> None:
+    Owner(store).commit(raised())
+    number = decide(store, ID, kind, by=" ann ", why="known", now_ns=50)
+    with reading(store) as connection:
+        detail = queries.get_alert(connection, ID, now_ns=60)
+        (entry,) = entries.after(connection, 0)
+    assert detail is not None
+    assert state == detail.alert.state
+    (decision,) = detail.decisions
+    assert (number, kind, "ann", "known", 1) == (
+        decision.entry_id, decision.kind, decision.by, decision.why, decision.episode
+    )  # fmt: skip
+    assert ("decision", {"kind": kind, "alert_id": ID, "until_ns": 0}) == (entry.kind, entry.body)
+
+
+def test_a_mute_ends_by_itself(store: sa.Engine) -> None:
+    Owner(store).commit(raised())
+    decide(store, ID, "mute", by="ann", until_ns=100, now_ns=50)
+    with reading(store) as connection:
+        states = [queries.list_alerts(connection, now_ns=at_ns).rows[0].state for at_ns in (99, 100)]
+    assert states == ["muted", "open"]
+
+
+def test_closing_holds_only_for_the_episode_it_was_said_of(store: sa.Engine) -> None:
+    owner = Owner(store)
+    owner.commit(raised())
+    decide(store, ID, "close", by="ann", now_ns=50)
+    owner.commit(raised(at_ns=2_000))
+    with reading(store) as connection:
+        (row,) = queries.list_alerts(connection).rows
+    assert (row.state, row.episode, row.count) == ("open", 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "by", "why", "until_ns", "message"),
+    [
+        ("delete", "ann", "", 0, "kind must be one of"),
+        ("close", "  ", "", 0, "by must have 1 to 200"),
+        ("close", "a" * 201, "", 0, "by must have 1 to 200"),
+        ("close", "ann", "w" * 2_001, 0, "why must have at most 2000"),
+        ("close", "ann", "", 99, "until_ns must be 0 for close"),
+        ("mute", "ann", "", 50, "until_ns must lie ahead"),
+    ],
+)
+def test_what_is_no_decision_is_refused_and_leaves_nothing(
+    store: sa.Engine, kind: str, by: str, why: str, until_ns: int, message: str
+) -> None:
+    Owner(store).commit(raised())
+    with pytest.raises(ValueError, match=message):
+        decide(store, ID, kind, by=by, why=why, until_ns=until_ns, now_ns=50)
+    with reading(store) as connection:
+        assert entries.after(connection, 0) == []
+
+
+def test_a_decision_about_no_alert_leaves_no_number_behind(store: sa.Engine) -> None:
+    with pytest.raises(UnknownAlert):
+        decide(store, "\x00" * 99, "close", by="ann", now_ns=50)
+    Owner(store).commit(raised())
+    assert decide(store, ID, "close", by="ann", now_ns=50) == 1
+
+
+def test_a_person_who_closes_while_the_engine_raises_is_never_lost(store: sa.Engine) -> None:
+    owner = Owner(store)
+    owner.commit(raised())
+    closing = threading.Thread(
+        target=lambda: [decide(store, ID, "close", by="ann", now_ns=50 + turn) for turn in range(10)]
+    )
+    closing.start()
+    for turn in range(10):
+        owner.commit(raised(at_ns=2_000 + turn))
+    closing.join()
+    with store.connect() as connection:
+        row = connection.execute(sa.select(tables.alert)).mappings().one()
+        said = connection.scalar(sa.select(sa.func.max(tables.decision.c.episode)))
+    assert row["count"] == 11
+    assert said == row["closed_episode"]
+
+
+def test_the_installation_key_is_made_once(store: sa.Engine) -> None:
+    keys: list[bytes] = []
+    threads = [threading.Thread(target=lambda: keys.append(installation_key(store))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(keys)) == 1
+    assert len(keys[0]) == 16
+
+
+def test_rules_are_replaced_as_a_whole(store: sa.Engine) -> None:
+    rules_meta.write_rules(
+        store, [{"name": "a", "title": "A", "level": "low"}, {"name": "b", "title": "B", "level": "low"}]
+    )
+    rules_meta.write_rules(store, [{"name": "b", "title": "B2", "level": "high", "tags": ["attack.t1190"]}])
+    with reading(store) as connection:
+        (rule,) = rules_meta.read_rules(connection)
+    assert (rule.name, rule.title, rule.level, rule.tags) == ("b", "B2", "high", ("attack.t1190",))
+
+
+def test_a_models_arrays_come_back_as_they_were_and_objects_do_not_go_in(store: sa.Engine) -> None:
+    import numpy as np
+
+    arrays = {"weights": np.arange(6, dtype=np.float32).reshape(2, 3), "bias": np.array([1], np.int64)}
+    with writing(store) as connection:
+        sha256 = models.put_arrays(connection, arrays, now_ns=1)
+        assert sha256 == models.put_arrays(connection, dict(reversed(arrays.items())), now_ns=2)
+        with pytest.raises(ValueError, match=r"[Oo]bject arrays"):
+            models.put_arrays(connection, {"bad": np.array([print])}, now_ns=3)
+    with reading(store) as connection:
+        found = models.arrays(connection, sha256)
+        with pytest.raises(LookupError):
+            models.get_model(connection, "0" * 64)
+    assert sorted(found) == ["bias", "weights"]
+    assert all(np.array_equal(found[name], arrays[name]) for name in arrays)

@@ -1,0 +1,107 @@
+"""The life of an alert, against a model that is too simple to be wrong."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from backwatch.store import queries, tables
+from backwatch.store.decisions import decide
+from backwatch.store.lifecycle import CLEARED, OPENED, REOPENED, Life, apply
+from backwatch.store.views import AlertDetail
+from tests.services.commits import Owner, alert_id, cleared, raised
+
+ID = alert_id("unusual-query", "k")
+steps = st.lists(st.sampled_from(["raise", "clear", "close", "acknowledge", "reopen", "mute", "unmute"]), max_size=30)
+
+
+@dataclass
+class Model:
+    """What a person would say of the alert."""
+
+    raised: bool = False
+    closed: bool = False
+    acknowledged: bool = False
+    muted: bool = False
+    episode: int = 0
+    count: int = 0
+
+    def step(self, what: str) -> str | None:
+        """The event that follows, if any."""
+        if what == "raise":
+            opening = not self.raised or self.closed
+            self.count += 1
+            if opening:
+                self.episode, self.raised, self.closed, self.acknowledged = self.episode + 1, True, False, False
+                return OPENED if self.episode == 1 else REOPENED
+        elif what == "clear" and self.raised:
+            self.raised = False
+            return CLEARED
+        elif what == "close":
+            self.closed = True
+        elif what == "acknowledge":
+            self.acknowledged = True
+        elif what == "reopen":
+            self.closed = self.acknowledged = False
+        elif what in ("mute", "unmute"):
+            self.muted = what == "mute"
+        return None
+
+    @property
+    def state(self) -> str:
+        """As it is shown."""
+        if self.muted:
+            return "muted"
+        if not self.raised or self.closed:
+            return "closed"
+        return "acknowledged" if self.acknowledged else "open"
+
+
+@given(steps)
+def test_the_engines_part_alone_follows_the_model(words: list[str]) -> None:
+    model, life = Model(), Life(alert_id=ID)
+    for at_ns, word in enumerate(words):
+        expected = model.step(word)
+        if word == "raise":
+            got = [change.kind for change in apply(life, [raised(at_ns=at_ns)])]
+        elif word == "clear":
+            got = [change.kind for change in apply(life, [cleared(at_ns=at_ns)])]
+        else:
+            life.closed_episode = life.episode if model.closed else 0
+            continue
+        assert [expected] * (expected is not None) == got
+    assert (model.raised, model.episode, model.count) == (life.raised, life.episode, life.count)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(words=steps, together=st.booleans())
+def test_the_store_follows_the_model_whatever_the_commits(store: sa.Engine, words: list[str], together: bool) -> None:
+    with store.begin() as connection:
+        for table in reversed(tables.metadata.sorted_tables):
+            if table.name != "entry_number":
+                connection.execute(sa.delete(table))
+    model, owner, events, batch = Model(), Owner(store), list[str](), []
+    for at_ns, word in enumerate(words):
+        if word not in ("raise", "clear") and model.episode == 0:
+            continue
+        event = model.step(word)
+        events += [event] if event else []
+        if word in ("raise", "clear"):
+            batch.append(raised(at_ns=at_ns) if word == "raise" else cleared(at_ns=at_ns))
+        if not together or word not in ("raise", "clear"):
+            owner.commit(*batch)
+            batch = []
+        if word not in ("raise", "clear"):
+            decide(store, ID, word, by="somebody", now_ns=100 + at_ns)
+    owner.commit(*batch)
+    with store.connect() as connection:
+        found = queries.get_alert(connection, ID, now_ns=1_000)
+        kinds = connection.scalars(sa.select(tables.event.c.kind)).all()
+    assert sorted(events) == sorted(kinds)
+    if model.episode:
+        assert isinstance(found, AlertDetail)
+        assert (model.state, model.episode, model.count) == (found.alert.state, found.alert.episode, found.alert.count)
+        assert [*range(model.episode, 0, -1)] == [one.number for one in found.episodes]
+    else:
+        assert found is None

@@ -1,0 +1,124 @@
+"""What dashboard and command line read."""
+
+import pytest
+import sqlalchemy as sa
+
+from backwatch.store import queries
+from backwatch.store.commit import Rollup, Seen
+from backwatch.store.connect import reading, writing
+from backwatch.store.decisions import decide
+from backwatch.store.prune import DAY_NS, prune
+from backwatch.store.views import AlertFilter
+from tests.services.commits import Owner, alert_id, cleared, raised
+
+
+def _keys(store: sa.Engine, **filters: object) -> list[str]:
+    with reading(store) as connection:
+        return sorted(row.key for row in queries.list_alerts(connection, AlertFilter(**filters), now_ns=100).rows)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def filled(store: sa.Engine) -> sa.Engine:
+    """Alerts in every state."""
+    Owner(store).commit(
+        raised("open 50%"), raised("acknowledged", level="low"), raised("closed", app="mail"), raised("muted"),
+        raised("cleared", rule="bulk-read"), raised("other_resource", resource_id="r2"),
+        cleared("cleared", rule="bulk-read"),
+    )  # fmt: skip
+    for kind in ("acknowledge", "close", "mute"):
+        key = {"acknowledge": "acknowledged", "close": "closed", "mute": "muted"}[kind]
+        decide(store, alert_id("unusual-query", key), kind, by="ann", now_ns=50)
+    return store
+
+
+def test_filters_find_by_state_level_rule_app_resource_and_text(filled: sa.Engine) -> None:
+    assert _keys(filled, states=["open"]) == ["open 50%", "other_resource"]
+    assert _keys(filled, states=["closed"]) == ["cleared", "closed"]
+    assert _keys(filled, states=["acknowledged", "muted"]) == ["acknowledged", "muted"]
+    assert _keys(filled, levels=["low"]) == ["acknowledged"]
+    assert _keys(filled, rules=["bulk-read"]) == ["cleared"]
+    assert _keys(filled, apps=["mail"]) == ["closed"]
+    assert _keys(filled, resource_id="r2") == ["other_resource"]
+    assert _keys(filled, text="BULK") == ["cleared"]
+    assert _keys(filled, text="0%") == ["open 50%"]
+    assert _keys(filled, text="r_r") == ["other_resource"]
+    assert _keys(filled, text="'; drop table alert; --\x00") == []
+
+
+def test_every_alert_is_counted_once_by_state_and_level(filled: sa.Engine) -> None:
+    with reading(filled) as connection:
+        counts = queries.overview(connection, now_ns=100)
+    assert {state: sum(levels.values()) for state, levels in counts.items()} == {
+        "open": 2,
+        "acknowledged": 1,
+        "closed": 2,
+        "muted": 1,
+    }
+    assert counts["acknowledged"]["low"] == 1
+
+
+def test_pages_hold_every_alert_once_and_none_twice(store: sa.Engine) -> None:
+    Owner(store).commit(*(raised(str(number), at_ns=number // 3 + 10) for number in range(25)))
+    got: list[str] = []
+    cursor = None
+    with reading(store) as connection:
+        while True:
+            page = queries.list_alerts(connection, limit=4, cursor=cursor)
+            got += [row.key for row in page.rows]
+            cursor = page.cursor
+            if cursor is None:
+                break
+    assert sorted(map(str, range(25))) == sorted(got)
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "1", "1.", ".a", "1.%27", "9" * 30 + ".a"])
+def test_a_cursor_that_is_not_ours_is_refused(store: sa.Engine, cursor: str) -> None:
+    with reading(store) as connection, pytest.raises(ValueError, match="not a cursor"):
+        queries.list_alerts(connection, cursor=cursor)
+
+
+def test_openings_are_counted_by_hour_and_level(store: sa.Engine) -> None:
+    hour = queries.HOUR_NS
+    Owner(store).commit(
+        raised("a", at_ns=hour + 1), raised("b", at_ns=hour + 2), raised("c", at_ns=hour + 3, level="low"),
+        cleared("a", at_ns=2 * hour), raised("a", at_ns=3 * hour),
+    )  # fmt: skip
+    with reading(store) as connection:
+        assert [(hour, "high", 2), (hour, "low", 1), (3 * hour, "high", 1)] == queries.histogram(
+            connection, 0, 9 * hour
+        )
+        assert [(3 * hour, "high", 1)] == queries.histogram(connection, 2 * hour, 9 * hour)
+
+
+def test_a_resource_tells_how_many_alerts_are_open_and_the_worst(filled: sa.Engine) -> None:
+    text = {"app": "shop", "system": "redis", "endpoint": "c:6379", "namespace": "0"}
+    seen = [Seen(resource_id="r2", first_ns=1, last_ns=2, calls=1, errors=0, facts={}, **text)]
+    Owner(filled, 1).commit(seen=seen)
+    with reading(filled) as connection:
+        resource = queries.get_resource(connection, "r2", now_ns=100)
+        assert queries.get_resource(connection, "\x00") is None
+        assert queries.apps(connection) == ["mail", "shop"]
+        assert queries.list_resources(connection, app="mail") == []
+    assert resource is not None
+    assert (resource.alerts, resource.worst) == (1, "high")
+
+
+def test_what_is_old_goes_and_what_is_raised_or_said_stays(filled: sa.Engine) -> None:
+    zero = dict.fromkeys(("errors", "suspects", "bytes_sent", "bytes_received", "rows_returned", "rows_affected",
+                          "duration_ns", "new_statements"), 0)  # fmt: skip
+    late = 500 * DAY_NS
+    windows = [Rollup(resource_id="r", end_ns=end_ns, calls=1, **zero) for end_ns in (1, late)]
+    Owner(filled, 1).commit(rollups=windows)
+    removed = prune(filled, late)
+    assert removed == {"rollup": 1, "event": 7, "quarantine": 0, "alert": 1}
+    assert "cleared" not in _keys(filled)
+    assert len(_keys(filled)) == 5
+    with reading(filled) as connection:
+        assert queries.health(connection).last_entry == 3
+
+
+def test_a_reader_does_not_wait_for_a_writer(filled: sa.Engine) -> None:
+    with writing(filled) as connection:
+        connection.execute(sa.text("update alert set count = 99"))
+        with reading(filled) as other:
+            assert 99 not in {row.count for row in queries.list_alerts(other).rows}
