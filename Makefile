@@ -36,7 +36,7 @@ fmt: $(READY) ## formats, and mends what can be mended
 
 bench: $(READY) servers ## one figure against its yardstick: NAME=…
 	@test -n "$(NAME)" || { echo "make bench NAME=…, one of:"; ls bench | sed -n 's/\.py$$//p'; exit 2; }
-	@$(BIN)/python bench/$(NAME).py $(ARGS)
+	@$(BIN)/python -m bench.$(NAME) $(ARGS)
 
 soak: $(READY) servers ## the slow tests, ROUNDS times or until one fails
 	@for round in $$(seq $(ROUNDS)); do echo "round $$round of $(ROUNDS)"; $(BIN)/pytest -q -m slow -x $(ARGS) || exit 1; done

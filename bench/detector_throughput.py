@@ -24,7 +24,7 @@ from backwatch.detector.rulebook import make_engine
 from bench import naive, rounds, spans
 
 BATCHES = 48
-PER_STEP = 24
+PER_STEP = 8
 
 
 def records(values: list[bytes], number: int) -> Records:
@@ -118,7 +118,9 @@ def main() -> None:
     total = BATCHES * spans.SPANS
     engine = make_engine(EngineConfig(key=b"0123456789abcdef"))
     print(rounds.machine("numba", "protobuf", "kafka-python"))
-    print(f"{total:,} spans of {sum(map(len, values)) / total:.0f} bytes, {len(engine.detectors)} detectors, {len(engine.rules.rules)} rules")
+    print(
+        f"{total:,} spans of {sum(map(len, values)) / total:.0f} bytes, {len(engine.detectors)} detectors, {len(engine.rules.rules)} rules"
+    )
     found = in_memory(values, engine, options.rounds)
     figures = _shown("in memory", found, total)
     result = {

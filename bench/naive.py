@@ -26,10 +26,16 @@ def fingerprint(text: str) -> str:
 def as_dicts(value: bytes) -> Iterator[tuple[str, int, dict[str, Any]]]:
     """App, duration and attributes of each span."""
     for spans in ExportTraceServiceRequest.FromString(value).resource_spans:
-        app = {one.key: getattr(one.value, one.value.WhichOneof("value") or "string_value") for one in spans.resource.attributes}
+        app = {
+            one.key: getattr(one.value, one.value.WhichOneof("value") or "string_value")
+            for one in spans.resource.attributes
+        }
         for scope in spans.scope_spans:
             for span in scope.spans:
-                facts = {one.key: getattr(one.value, one.value.WhichOneof("value") or "string_value") for one in span.attributes}
+                facts = {
+                    one.key: getattr(one.value, one.value.WhichOneof("value") or "string_value")
+                    for one in span.attributes
+                }
                 yield app["service.name"], span.end_time_unix_nano - span.start_time_unix_nano, facts
 
 

@@ -36,7 +36,11 @@ def ratio(above: list[float], below: list[float]) -> float:
 def machine(*packages: str) -> str:
     """What this ran on."""
     model = next(
-        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
         platform.machine(),
     )
     versions = ", ".join(f"{name} {version(name)}" for name in packages)

@@ -9,7 +9,18 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 SPANS = 512
 SERVICES = 4
 START_NS = 1_790_000_000_000_000_000
-_TABLES = ("orders", "customers", "invoices", "shipments", "payments", "products", "sessions", "audit_log", "carts", "prices")
+_TABLES = (
+    "orders",
+    "customers",
+    "invoices",
+    "shipments",
+    "payments",
+    "products",
+    "sessions",
+    "audit_log",
+    "carts",
+    "prices",
+)
 _COLUMNS = ("status", "region", "currency", "quantity", "channel", "discount")
 
 

@@ -15,11 +15,12 @@ from backwatch.collector.statements.families import family
 from backwatch.detector.calls import schema
 from backwatch.detector.calls.decode import Decoded
 from backwatch.detector.calls.fingerprint import dialect_number, new_scratch, siphash
+from backwatch.detector.calls.skeleton import CLASSES, skeleton
 from backwatch.detector.compiled import kernel
 from backwatch.detector.engine.derived import Derived
 from backwatch.detector.engine.fields import SYSTEMS, TOLD
 from backwatch.detector.engine.open_findings import mix
-from backwatch.detector.engine.statements import NONE, canonical, choose
+from backwatch.detector.engine.statements import NONE, SQL, canonical, choose
 
 CACHED = 1 << 16
 """Statements whose fingerprint, and fingerprints whose family, are remembered."""
@@ -52,7 +53,9 @@ def _fold(hashes, which, extra, seed, out):
 
 
 @kernel
-def _fingerprints(buffer, chosen, offsets, lengths, hashes, scratch, marks, cache_key, cache_value, k0, k1, out):
+def _fingerprints(
+    buffer, chosen, offsets, lengths, hashes, classes, scratch, marks, cache_key, cache_value, k0, k1, out
+):  # fmt: skip
     mask = np.uint64(cache_key.shape[0] - 1)
     for i in range(chosen.shape[0]):
         mode = chosen[i, 0]
@@ -66,8 +69,20 @@ def _fingerprints(buffer, chosen, offsets, lengths, hashes, scratch, marks, cach
         if cache_key[cell] == key:
             out[i] = cache_value[cell]
             continue
+        plain = np.uint64(0)
+        if mode == SQL:
+            start = offsets[i, chosen[i, 2]]
+            size = skeleton(buffer, start, start + lengths[i, chosen[i, 2]], classes, scratch)
+            if size >= 0:
+                plain = mix(siphash(scratch, 0, size, k0, k1), np.uint64(chosen[i, 1] + 100))
+                spot = plain & mask
+                if cache_key[spot] == plain:
+                    out[i] = cache_value[spot]
+                    continue
         length = canonical(buffer, chosen[i], offsets[i], lengths[i], scratch, marks)
         out[i] = siphash(scratch, 0, length, k0, k1) | np.uint64(1)
+        if plain != 0:
+            key, cell = plain, plain & mask
         cache_key[cell] = key
         cache_value[cell] = out[i]
 
@@ -184,7 +199,7 @@ class Columns:
         choose(decoded.lengths, self._dialect(decoded, columns[names.DB_SYSTEM]), chosen)
         fingerprint = np.zeros(count, np.uint64)
         _fingerprints(
-            decoded.buffer, chosen, decoded.offsets, decoded.lengths, hashes, *self._scratch, *self._statements, self._k0,
+            decoded.buffer, chosen, decoded.offsets, decoded.lengths, hashes, CLASSES, *self._scratch, *self._statements, self._k0,
             self._k1, fingerprint,
         )  # fmt: skip
         columns["fingerprint"] = fingerprint
