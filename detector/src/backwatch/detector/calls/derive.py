@@ -4,8 +4,8 @@ from typing import Final
 
 from backwatch.collector import names
 from backwatch.detector.calls import schema
-from backwatch.detector.calls.memory import load8, load64, store64
-from backwatch.detector.calls.rows import SERIAL, TAIL_HTTP, flag_cell, number_cell, text_cell
+from backwatch.detector.calls.memory import address_of, load8, load64, store64
+from backwatch.detector.calls.rows import SERIAL, TAIL_HTTP, Bytes, flag_cell, number_cell, text_cell
 from backwatch.detector.compiled import kernel
 
 _DB, _MESSAGING, _RPC, _SYSTEM = (8 * text_cell(name) for name in schema.SYSTEM_COLUMNS)
@@ -22,7 +22,7 @@ CLIENT, CONSUMER = 3, 5
 
 
 @kernel
-def authority(base: int, start: int, end: int) -> tuple[int, int, int]:
+def url_authority(base: int, start: int, end: int) -> tuple[int, int, int]:
     """Where a URL's authority starts and ends, and its scheme's port; start -1 where it has none."""
     p = start
     while p < end and load8(base + p) != 58 and p - start < 8:
@@ -43,9 +43,17 @@ def authority(base: int, start: int, end: int) -> tuple[int, int, int]:
 
 
 @kernel
+def authority(buffer: Bytes, start: int, end: int) -> tuple[int, int, int]:
+    """:func:`url_authority` of a place in an array."""
+    if start < 0 or end > buffer.shape[0]:
+        return -1, -1, -1
+    return url_authority(address_of(buffer), start, end)
+
+
+@kernel
 def host_and_port(base: int, start: int, end: int) -> tuple[int, int, int]:
     """Where a URL's host starts and ends, and its port; start -1 where it names none."""
-    host, stop, port = authority(base, start, end)
+    host, stop, port = url_authority(base, start, end)
     if host < 0:
         return -1, -1, -1
     bracketed = host < stop and load8(base + host) == 91  # an IPv6 address

@@ -6,8 +6,11 @@ outline names each level first and what it holds after it. It costs a bomb of em
 
 from typing import Final
 
+import numpy as np
+
+from backwatch.detector.calls.memory import address_of
 from backwatch.detector.calls.protobuf import delimited, skip, varint
-from backwatch.detector.calls.rows import Cells
+from backwatch.detector.calls.rows import Bytes, Cells
 from backwatch.detector.compiled import kernel
 
 LEVEL_RESOURCE, LEVEL_SCOPE, LEVEL_SPAN = range(3)
@@ -66,9 +69,31 @@ def outline(base: int, position: int, end: int, items: Cells) -> tuple[int, int]
 
 
 @kernel
+def outline_array(buffer: Bytes, items: Cells) -> tuple[int, int]:
+    """:func:`outline` of a whole array."""
+    return outline(address_of(buffer), 0, buffer.shape[0], items)
+
+
+@kernel
 def spans_in(items: Cells, count: int) -> int:
     """How many of the first ``count`` items are spans."""
     spans = 0
     for i in range(count):
         spans += items[i, 0] == LEVEL_SPAN
     return spans
+
+
+_NO_ITEMS = np.empty((0, ITEM), np.int64)
+
+
+def spans_of(value: bytes) -> int:
+    """How many spans a request holds by its outer shape; -1 where it has none. Nothing is built of what it holds."""
+    if not value:
+        return 0
+    buffer = np.frombuffer(value, np.uint8)
+    count, position = outline_array(buffer, _NO_ITEMS)
+    if position != len(value):
+        return -1
+    items = np.empty((count, ITEM), np.int64)
+    outline_array(buffer, items)
+    return int((items[:, 0] == LEVEL_SPAN).sum())
