@@ -12,7 +12,9 @@ from backwatch.attack.stage import Stage, StageError
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="Play the cast once, print the table and leave; so does any run without a terminal.")
+@click.option(
+    "--once", is_flag=True, help="Play the cast once, print the table and leave; so does any run without a terminal."
+)
 def demo(once: bool) -> None:  # noqa: FBT001  a flag of the command
     """Shows real attacks on loopback being caught: an ordinary app, real drivers, services that turn bad one by one.
 

@@ -1,5 +1,6 @@
 """The demo: a quiet shop over verified TLS, services that turn bad one by one, and each attack caught under its right name."""
 
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -144,7 +145,7 @@ class Demo:
             self._app.process.stdin.flush()
 
 
-_RUN_SHOP = ("run", "--", "python", "-m", "backwatch.attack.quiet", "--pause", "0.3")
+_RUN_SHOP = ("run", "--", sys.executable, "-m", "backwatch.attack.quiet", "--pause", "0.3")
 
 
 def _shop_settings(servers: tuple[HostileServer, ...], ca_file: Path) -> dict[str, str]:

@@ -7,7 +7,13 @@ from rich.text import Text
 from backwatch.attack.cast import Act
 from backwatch.store.queries import AlertRow
 
-COLOURS = {"critical": "bold white on red", "high": "bold red", "medium": "yellow", "low": "cyan", "informational": "dim"}
+COLOURS = {
+    "critical": "bold white on red",
+    "high": "bold red",
+    "medium": "yellow",
+    "low": "cyan",
+    "informational": "dim",
+}
 
 
 class Show:

@@ -65,7 +65,9 @@ class Stage:
         """Nothing runs yet."""
         return self
 
-    def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
         """Ends every process, last started first."""
         for child in reversed(self._children):
             child.process.terminate()

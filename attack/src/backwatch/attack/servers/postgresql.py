@@ -29,7 +29,11 @@ class PostgreSQL(HostileServer):
         if not self._start(session):
             return
         _send(session, b"R", struct.pack("!I", 0))
-        for name, value in (("server_version", "15.10"), ("client_encoding", "UTF8"), ("standard_conforming_strings", "on")):
+        for name, value in (
+            ("server_version", "15.10"),
+            ("client_encoding", "UTF8"),
+            ("standard_conforming_strings", "on"),
+        ):
             _send(session, b"S", name.encode() + b"\0" + value.encode() + b"\0")
         _send(session, b"K", struct.pack("!II", 4711, 1))
         _Conversation(self, session).talk()

@@ -56,8 +56,11 @@ class Redis(HostileServer):
     def _hello(*, three: bool) -> bytes:
         facts = ((b"server", b"redis"), (b"version", b"7.2.4"), (b"role", b"master"))
         head = b"%%%d\r\n" % (len(facts) + 1) if three else b"*%d\r\n" % (2 * len(facts) + 2)
-        return head + b"".join(_bulk(name) + _bulk(value) for name, value in facts) + _bulk(b"proto") + (
-            b":3\r\n" if three else b":2\r\n"
+        return (
+            head
+            + b"".join(_bulk(name) + _bulk(value) for name, value in facts)
+            + _bulk(b"proto")
+            + (b":3\r\n" if three else b":2\r\n")
         )
 
     @staticmethod
