@@ -13,7 +13,7 @@ import stat
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 
@@ -73,15 +73,15 @@ def _known(value: Any) -> str:
         return ""
 
 
-def _compile(function: Callable[P, T], how: Literal["never", "always"]) -> Callable[P, T]:
+def _compile(function: Callable[P, T], *, pasted: bool) -> Callable[P, T]:
     if not CACHED:
-        return cast("Callable[P, T]", numba.njit(nogil=True, inline=how)(cast("Any", function)))
+        return cast("Callable[P, T]", numba.njit(nogil=True, forceinline=pasted)(cast("Any", function)))
     stamp = _stamp(function)
     folder = CACHE_FOLDER / stamp
     cached = own_folder(folder)
     config.CACHE_DIR = str(folder)  # pyright: ignore[reportAttributeAccessIssue]  filled in at run time
     try:
-        compiled = numba.njit(nogil=True, inline=how, cache=cached)(cast("Any", function))
+        compiled = numba.njit(nogil=True, forceinline=pasted, cache=cached)(cast("Any", function))
     finally:
         config.CACHE_DIR = str(CACHE_FOLDER)  # pyright: ignore[reportAttributeAccessIssue]  filled in at run time
     _stamps[compiled] = stamp
@@ -93,9 +93,9 @@ def kernel(function: Callable[P, T]) -> Callable[P, T]:
 
     Small constants may be module globals; hand big tables over as arguments, so that they are not compiled in.
     """
-    return _compile(function, "never")
+    return _compile(function, pasted=False)
 
 
 def inline(function: Callable[P, T]) -> Callable[P, T]:
-    """A :func:`kernel` that is pasted into the kernels that call it: for one-liners in inner loops."""
-    return _compile(function, "always")
+    """A :func:`kernel` that is pasted into the kernels that call it: for short pieces of inner loops."""
+    return _compile(function, pasted=True)

@@ -66,7 +66,48 @@ _KEYWORDS: Final = frozenset(
     {"SELECT", "UNION", "FROM", "WHERE", "AND", "INSERT", "UPDATE", "DELETE", "ORDER", "GROUP", "LIMIT", "NULL"}
 )
 _AFTER_STRING: Final = frozenset(
-    ["AND", "OR", "AS", "FROM", "THEN", "ELSE", "END", "WHEN", "IN", "IS", "LIKE", "NOT", "BETWEEN", "ORDER", "GROUP", "LIMIT", "UNION", "COLLATE", "ESCAPE", "DESC", "ASC", "ON", "WHERE", "HAVING", "RETURNING", "INTO", "USING", "FOR", "WITH", "VALUES", "SELECT", "SEPARATOR", "DIV", "MOD", "XOR", "ILIKE", "RLIKE", "REGEXP", "EXCEPT", "INTERSECT"]
+    [
+        "AND",
+        "OR",
+        "AS",
+        "FROM",
+        "THEN",
+        "ELSE",
+        "END",
+        "WHEN",
+        "IN",
+        "IS",
+        "LIKE",
+        "NOT",
+        "BETWEEN",
+        "ORDER",
+        "GROUP",
+        "LIMIT",
+        "UNION",
+        "COLLATE",
+        "ESCAPE",
+        "DESC",
+        "ASC",
+        "ON",
+        "WHERE",
+        "HAVING",
+        "RETURNING",
+        "INTO",
+        "USING",
+        "FOR",
+        "WITH",
+        "VALUES",
+        "SELECT",
+        "SEPARATOR",
+        "DIV",
+        "MOD",
+        "XOR",
+        "ILIKE",
+        "RLIKE",
+        "REGEXP",
+        "EXCEPT",
+        "INTERSECT",
+    ]
 )
 _HARMLESS_PAIRS: Final = frozenset({("0", "1"), ("1", "0"), ("1", "1"), ("0", "0"), ("1", "2")})
 _CONDITION_ENDS: Final = frozenset({"", ")", "OR", "AND", "ORDER", "GROUP", "LIMIT", "UNION", ";", "HAVING", "XOR"})
@@ -323,13 +364,9 @@ def _word(shape: Shape, at: int, found: set[str]) -> None:
     elif word == "UNION" and "union-appended" not in found and _union(shape, at):
         found.add("union-appended")
     elif (
-        (word in ("FROM", "TO")
-        and following == "'"
-        and words[0] in ("COPY", "BULK"))
-        or (word == "LOAD"
-        and following in ("DATA", "XML"))
-        or (word == "ATTACH"
-        and (following == "'" or words[at + 1 : at + 3] == ["DATABASE", "'"]))
+        (word in ("FROM", "TO") and following == "'" and words[0] in ("COPY", "BULK"))
+        or (word == "LOAD" and following in ("DATA", "XML"))
+        or (word == "ATTACH" and (following == "'" or words[at + 1 : at + 3] == ["DATABASE", "'"]))
     ):
         found.add("file-access")
     elif word in ("PROGRAM", "SONAME") and following == "'":

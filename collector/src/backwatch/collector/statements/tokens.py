@@ -111,6 +111,7 @@ def _pattern(d: Dialect) -> re.Pattern[str]:
 
 
 _PATTERNS: Final = {name: _pattern(d) for name, d in DIALECTS.items()}
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
 _NESTED: Final = re.compile(r"/\*|\*/")
 _CLOSES: Final = {"[": "]", "(": ")", "{": "}", "<": ">"}
 
@@ -163,12 +164,16 @@ def bounded(text: str) -> tuple[str, bool]:
     """The text as it is scanned: valid Unicode, its head and tail where it is too long; and whether it was cut."""
     if len(text) <= SCAN_BYTES and text.isascii():
         return text, False
-    raw = text.encode("utf-8", "surrogatepass")
+    try:
+        raw = text.encode()
+    except UnicodeEncodeError:
+        text = _SURROGATES.sub("\ufffd", text)
+        raw = text.encode()
     if len(raw) <= SCAN_BYTES:
-        return raw.decode("utf-8", "replace"), False
+        return text, False
     head, tail = SCAN_HEAD_BYTES, len(raw) - (SCAN_BYTES - SCAN_HEAD_BYTES)
     while raw[head] & 0xC0 == 0x80:
         head -= 1
     while tail < len(raw) and raw[tail] & 0xC0 == 0x80:
         tail += 1
-    return f"{raw[:head].decode('utf-8', 'replace')} {MARK} {raw[tail:].decode('utf-8', 'replace')}", True
+    return f"{raw[:head].decode()} {MARK} {raw[tail:].decode()}", True
