@@ -36,7 +36,7 @@ def _first_fits(value: bytes, length: Length) -> bool:
 
 
 def frames(value: bytes) -> Iterator[tuple[int, bytes | None]]:
-    """Ordinal and bytes of each request, ``None`` for one that cannot be read; ordinal 0: there is one, without length."""
+    """Ordinal and bytes of each request, ``None`` where it cannot be read; ordinal 0: there is one, without length."""
     if value[:1] == b"\x0a" and spans_of(value) >= 0:
         yield 0, value
         return

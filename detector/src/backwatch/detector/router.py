@@ -1,0 +1,157 @@
+"""The door for everybody else: what comes in at ``otlp_spans`` is split by app, redacted, and carried over.
+
+Nothing that was not redacted is kept behind this door, with one exception that cannot be helped: a value that cannot be
+read is handed on as it came, behind a byte that makes it unreadable for good, so that the detector counts it, raises an
+alert and keeps its bytes in quarantine.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
+
+from backwatch.collector import names
+from backwatch.collector.settings import StreamSettings
+from backwatch.collector.stream import Message, Record, Relay, StreamUnavailable, ensure_topics, open_relay
+from backwatch.detector import foreign, otlp
+from backwatch.detector.calls.app import OLDER_ENVIRONMENT, app_text
+from backwatch.detector.calls.outline import spans_of
+from backwatch.detector.calls.schema import MAX_ATTRIBUTES, MAX_SPANS
+from backwatch.detector.lenient import Request
+
+logger = logging.getLogger("backwatch")
+
+UNREADABLE: Final = b"\x00"
+"""Stands before a value that cannot be read: no message begins with it, so no reader takes what follows for spans."""
+MAX_MESSAGE_BYTES: Final = 700_000
+"""A broker takes a megabyte; what has more spans than fit is sent as several messages."""
+MIN_SPAN_BYTES: Final = 24
+"""Spans that are smaller on average, in such numbers, are a bomb: reading them takes a hundred times their bytes."""
+RETRY_S: Final = 1.0
+GROUP: Final = "backwatch-router"
+_RESOURCE: Final = (names.SERVICE_NAMESPACE, names.SERVICE_NAME, names.ENVIRONMENT, OLDER_ENVIRONMENT)
+
+Scope = tuple[bytes, list[bytes]]
+"""A scope's bytes, and those of each of its spans."""
+
+
+def route(value: bytes) -> list[Message]:
+    """What a value of ``otlp_spans`` becomes: per app, in order, its spans as calls of our contract. Never raises."""
+    spans = spans_of(value)
+    if spans < 0 or (spans > MAX_SPANS and len(value) < MIN_SPAN_BYTES * spans):
+        return [Message(UNREADABLE + value)]
+    try:
+        request = Request.FromString(value)
+    except DecodeError:
+        return [Message(UNREADABLE + value)]
+    found: dict[bytes, tuple[bytes, list[Scope]]] = {}
+    for one in request.resource_spans:
+        told = {
+            key: text for key, text in _pairs(one.resource.attributes) if key in _RESOURCE and isinstance(text, str)
+        }
+        key = app_text(told).encode()
+        _, scopes = found.setdefault(key, (otlp.resource(told.items()), []))
+        scopes += [_scope(scope) for scope in one.scope_spans]
+    return [
+        Message(value=body, key=key) for key, (resource, scopes) in found.items() for body in _bodies(resource, scopes)
+    ]
+
+
+def _scope(scope_spans: Any) -> Scope:
+    scope = scope_spans.scope
+    told = dict(_pairs(scope.attributes))
+    if told.get(names.BACKWATCH_CONTRACT) or scope.name == names.SCOPE_HEARTBEAT.encode():
+        return scope.SerializeToString(), [one.SerializeToString() for one in scope_spans.spans]
+    above = foreign.facts_of(told.items())
+    return otlp.scope(scope.name[:200], scope.version[:40], ()), [_span(one, above) for one in scope_spans.spans]
+
+
+def _span(span: Any, above: foreign.Facts) -> bytes:
+    """A span as our collector would have told it; of one that is no call, that it was there."""
+    pairs = [pair for event in span.events[:MAX_ATTRIBUTES] for pair in _pairs(event.attributes)]
+    facts = above | foreign.facts_of(
+        [*(pair for pair in pairs if pair[0] == "exception.type"), *_pairs(span.attributes)]
+    )
+    name: str = ""
+    if foreign.is_call(facts, span.kind):
+        name, facts = foreign.redacted(facts, span.name[:256].decode("utf-8", "replace"))
+    else:
+        facts = {}
+    return otlp.span(
+        trace_id=span.trace_id[:16], span_id=span.span_id[:8], parent_id=span.parent_span_id[:8], name=name,
+        kind=span.kind, start_ns=span.start_time_unix_nano, end_ns=span.end_time_unix_nano,
+        attributes=facts.items(), status=span.status.code,
+    )  # fmt: skip
+
+
+def _pairs(attributes: Any) -> Iterator[tuple[str, foreign.Value]]:
+    """Texts, numbers and flags; lists and the like are not read."""
+    for one in attributes[:MAX_ATTRIBUTES]:
+        value = one.value
+        which = value.WhichOneof("value")
+        if which == b"string_value" or which == "string_value":
+            yield one.key.decode("utf-8", "replace"), value.string_value.decode("utf-8", "replace")
+        elif which in ("int_value", "bool_value", "double_value"):
+            yield one.key.decode("utf-8", "replace"), getattr(value, which)
+
+
+def _bodies(resource: bytes, scopes: Sequence[Scope]) -> Iterator[bytes]:
+    """Requests that a broker takes, spans in order."""
+    ready: list[bytes] = []
+    size = len(resource)
+    for scope, spans in scopes:
+        begun: list[bytes] = []
+        for span in spans:
+            if size + len(span) > MAX_MESSAGE_BYTES and (ready or begun):
+                yield _body(resource, [*ready, otlp.scope_spans(scope, begun)] if begun else ready)
+                ready, begun, size = [], [], len(resource) + len(scope)
+            begun.append(span)
+            size += len(span) + 8
+        ready.append(otlp.scope_spans(scope, begun))
+        size += len(scope) + 8
+    if ready:
+        yield _body(resource, ready)
+
+
+def _body(resource: bytes, scopes: Sequence[bytes]) -> bytes:
+    return otlp.request([otlp.resource_spans(resource, scopes)])
+
+
+def outputs(record: Record) -> list[Message]:
+    """What a record becomes: each message keeps its first append time, and whether it is a backfill."""
+    return [
+        replace(message, appended_ns=record.appended_ns, backfill=record.backfill) for message in route(record.value)
+    ]
+
+
+class Router:
+    """Carries ``otlp_spans`` over to ``backwatch_calls`` until it is told to stop. Owned by one thread."""
+
+    def __init__(self, stream: StreamSettings, group: str = GROUP) -> None:
+        self._stream = stream
+        self._group = group
+
+    def run(self, stop: threading.Event) -> None:
+        """Works until ``stop`` is set; a stream that is away is waited for."""
+        while not stop.is_set():
+            try:
+                ensure_topics(self._stream, (names.TOPIC_SPANS, names.TOPIC_CALLS))
+                relay = open_relay(self._stream, names.TOPIC_SPANS, names.TOPIC_CALLS, self._group)
+                try:
+                    while not stop.is_set():
+                        self.turn(relay)
+                finally:
+                    relay.close()
+            except StreamUnavailable as error:
+                logger.error("backwatch: router: %s; trying again", error)  # noqa: TRY400  the message says it all
+                stop.wait(RETRY_S)
+
+    def turn(self, relay: Relay) -> int:
+        """Carries over what is there; the number of records read."""
+        records = relay.poll(0.2)
+        if records:
+            relay.forward(records, [message for record in records for message in outputs(record)])
+        return len(records)
