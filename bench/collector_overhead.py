@@ -1,0 +1,224 @@
+"""What a watched call costs: CPU per call of the bare driver, of OpenTelemetry contrib, and of Backwatch, over TLS.
+
+    make bench NAME=collector_overhead             ARGS="--unique", "--stream sqlite", "--quick"
+
+Real servers. Each variant of each driver is a process of its own, so that instrumentations do not mix: the bare
+driver; contrib with the SDK's batch processor and OTLP/HTTP exporter as they come, to a receiver in another process;
+``backwatch run`` with its probe, publishing to the stream. Counted is the CPU of all the app's threads up to the
+delivery of the last call, and a round is only good if the far side got exactly as many calls as were made.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from backwatch.collector import names
+from backwatch.collector.settings import StreamSettings
+from backwatch.collector.stream import ensure_topics, open_consumer
+from bench import rounds
+from bench.otlp_receiver import counted
+from tests.services import kafka_broker, mariadb, postgresql, redis
+from tests.services.authority import Authority
+
+ROOT = Path(__file__).parents[1]
+DRIVERS = {"psycopg": postgresql.serve, "pymysql": mariadb.serve, "redis": redis.serve}
+VARIANTS = ("bare", "contrib", "backwatch")
+ASSIGNMENT_S = 30.0
+
+
+class Stream:
+    """The stream that Backwatch publishes to, and how many calls of each app have come out of it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        settings = StreamSettings(url=url, partitions=1)
+        ensure_topics(settings, (names.TOPIC_CALLS,))
+        self._consumer = open_consumer(settings, names.TOPIC_CALLS, "bench")
+        self._counts: Counter[str] = Counter()
+        self._next = 0
+        until = time.monotonic() + ASSIGNMENT_S
+        while not self._consumer.assignment():
+            self._consumer.poll(0.2)
+            if time.monotonic() > until:
+                raise SystemExit(f"bench: no partition was assigned within {ASSIGNMENT_S:.0f} s")
+        self._consumer.seek(0, 0)
+
+    def count(self, app: str) -> int:
+        """Calls of this app in the stream, read up to its end."""
+        end = self._consumer.bounds(0)[1]
+        while self._next < end:
+            for record in self._consumer.poll(1.0):
+                self._counts.update(counted(record.value))
+                self._next = record.offset + 1
+        return self._counts[app]
+
+    def close(self) -> None:
+        """Leaves the stream."""
+        self._consumer.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """One variant of one driver, running."""
+
+    name: str
+    process: "subprocess.Popen[str]"
+    count: Callable[[str], int] | None
+    """How many calls the far side has got; the bare driver has none."""
+
+    def round(self, calls: int) -> float:
+        """CPU microseconds per call; ends the bench if the far side did not get exactly what was made."""
+        before = 0 if self.count is None else self.count(self.name)
+        spent = float(self.ask(str(calls)))
+        if self.count is not None:
+            arrived = self.count(self.name) - before
+            if arrived != calls:
+                raise SystemExit(f"bench: {self.name}: {calls} calls were made, {arrived} arrived")
+        return spent / calls * 1e6
+
+    def ask(self, line: str) -> str:
+        """Writes a line to the app and reads its answer."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        if line:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise SystemExit(f"bench: {self.name} ended with {self.process.wait(10)}")
+        return answer.strip()
+
+
+@contextlib.contextmanager
+def receiver() -> Generator[str]:
+    """The URL of an OTLP receiver in another process."""
+    with _process([sys.executable, "-m", "bench.otlp_receiver"], dict(os.environ)) as process:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+
+
+@contextlib.contextmanager
+def _process(command: Sequence[str], environment: dict[str, str]) -> "Generator[subprocess.Popen[str]]":
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(subprocess.TimeoutExpired, BrokenPipeError):
+            process.communicate(timeout=20)
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def running(
+    driver: str, variant: str, url: str, otlp: str, stream: Stream, options: argparse.Namespace
+) -> Generator[App]:
+    """One variant of one driver, connected and warm."""
+    name = f"{driver}-{variant}"
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "BACKWATCH_"))}
+    command = [sys.executable, "-m", "bench.overhead_app", driver, variant, url]
+    count: Callable[[str], int] | None = None
+    if options.unique:
+        command.append("--unique")
+    if variant == "contrib":
+        environment |= {
+            "OTEL_SERVICE_NAME": name,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": otlp,
+            "OTEL_SEMCONV_STABILITY_OPT_IN": "database",
+        }
+        count = lambda app: int(urllib.request.urlopen(f"{otlp}/{app}", timeout=10).read())  # noqa: E731, S310  our own receiver
+    elif variant == "backwatch":
+        environment |= {"OTEL_SERVICE_NAME": name, "BACKWATCH_STREAM_URL": stream.url}
+        command = [str(Path(sys.executable).with_name("backwatch")), "run", "--", *command]
+        count = stream.count
+    with _process(command, environment) as process:
+        app = App(name=name, process=process, count=count)
+        app.ask("")
+        yield app
+
+
+def measure(driver: str, url: str, otlp: str, stream: Stream, options: argparse.Namespace) -> dict[str, list[float]]:
+    """CPU microseconds per call of each variant in each round; the order turns, and a first round is thrown away."""
+    found: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
+    with contextlib.ExitStack() as stack:
+        apps = [stack.enter_context(running(driver, variant, url, otlp, stream, options)) for variant in VARIANTS]
+        for app in apps:
+            app.round(min(options.calls, 1_000))
+        for number in range(options.rounds):
+            at = number % len(VARIANTS)
+            for variant, app in [*zip(VARIANTS, apps, strict=True)][at:] + [*zip(VARIANTS, apps, strict=True)][:at]:
+                found[variant].append(app.round(options.calls))
+    return found
+
+
+def figures(found: dict[str, list[float]]) -> dict[str, float]:
+    """Medians, and what Backwatch adds in parts of what contrib adds, paired by round."""
+    added = {
+        variant: [mine - bare for mine, bare in zip(found[variant], found["bare"], strict=True)] for variant in VARIANTS
+    }
+    result = {f"{variant}_us": round(statistics.median(found[variant]), 1) for variant in VARIANTS}
+    return result | {"vs_contrib": round(rounds.ratio(added["backwatch"], added["contrib"]), 3)}
+
+
+def main() -> None:
+    """Runs and prints; the last line is JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--calls", type=int, default=5_000, help="in each round")
+    parser.add_argument("--unique", action="store_true", help="every statement's text is new")
+    parser.add_argument("--stream", choices=("kafka", "sqlite"), default="kafka")
+    parser.add_argument("--driver", choices=DRIVERS, action="append", help="these only")
+    parser.add_argument("--quick", action="store_true", help="three rounds of 2 000 calls")
+    options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.calls = min(options.rounds, 3), min(options.calls, 2_000)
+    drivers = options.driver or list(DRIVERS)
+    print(rounds.machine(*drivers, "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http", "kafka-python"))
+    texts = "every text new" if options.unique else "one text"
+    print(f"{options.rounds} rounds of {options.calls:,} calls over TLS, {texts}, stream {options.stream}")
+    result: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        ca = Authority(Path(folder))
+        url = (
+            stack.enter_context(kafka_broker.serve(ca)).url
+            if options.stream == "kafka"
+            else f"sqlite:///{folder}/stream.db"
+        )
+        otlp = stack.enter_context(receiver())
+        stream = Stream(url)
+        stack.callback(stream.close)
+        for driver in drivers:
+            with DRIVERS[driver](ca) as server:
+                found = measure(driver, server.tls_url, otlp, stream, options)
+            result[driver] = figures(found)
+            _show(driver, found, result[driver])
+    print(json.dumps(result))
+
+
+def _show(driver: str, found: dict[str, list[float]], result: dict[str, float]) -> None:
+    bare = result["bare_us"]
+    for variant, spent in found.items():
+        median = result[f"{variant}_us"]
+        added = "" if variant == "bare" else f"  +{median - bare:6.1f}"
+        if variant == "backwatch":
+            added += f"  = {result['vs_contrib']:.2f} of what contrib adds"
+        print(
+            f"{driver:8} {variant:10} {median:7.1f} us/call  [{min(spent):.1f} .. {max(spent):.1f}]{added}", flush=True
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""An OTLP/HTTP receiver in a process of its own: ``POST /v1/traces`` counts spans, ``GET /NAME`` gives a service's.
+
+``python -m bench.otlp_receiver`` prints its port and serves until its standard input ends.
+"""
+
+import http.server
+import sys
+import threading
+from collections import Counter
+from typing import ClassVar
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+
+ACCEPTED = ExportTraceServiceResponse().SerializeToString()
+
+
+def counted(value: bytes) -> Counter[str]:
+    """Spans in a request by ``service.name``; one that cannot be parsed raises."""
+    found: Counter[str] = Counter()
+    for one in ExportTraceServiceRequest.FromString(value).resource_spans:
+        name = next((pair.value.string_value for pair in one.resource.attributes if pair.key == "service.name"), "")
+        found[name] += sum(len(scope.spans) for scope in one.scope_spans)
+    return found
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    spans: ClassVar[Counter[str]] = Counter()
+
+    def do_POST(self) -> None:
+        self.spans.update(counted(self.rfile.read(int(self.headers["content-length"]))))
+        self._answer(ACCEPTED, "application/x-protobuf")
+
+    def do_GET(self) -> None:
+        self._answer(str(self.spans[self.path[1:]]).encode(), "text/plain")
+
+    def _answer(self, body: bytes, kind: str) -> None:
+        self.send_response(200)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the standard library's name
+        """Says nothing."""
+
+
+def main() -> None:
+    """Serves."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(server.server_port, flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()
