@@ -3,13 +3,13 @@
 Off the path of calls: scikit-learn is imported here alone, and what leaves are plain arrays.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backwatch.detector.baselines.forest import checked
+from backwatch.detector.baselines.forest import ARRAYS, checked, isolation
 from backwatch.detector.baselines.level import LEVEL
 from backwatch.detector.detectors.odd_window import COLUMNS, FEATURES, deviations
 
@@ -17,6 +17,10 @@ TREES: Final = 100
 SAMPLE: Final = 256
 """Minutes per tree, as the paper has it."""
 LEAST_MINUTES: Final = 256
+ORDINARY: Final = 0.9999
+"""Share of the history's own minutes that are not called odd: of one resource's, one a week."""
+JUDGED: Final = 20_000
+"""Minutes, the newest, from which that limit is taken."""
 MOST_MINUTES: Final = 200_000
 
 
@@ -56,9 +60,14 @@ def fit(minutes: Sequence[Minute], seed: int = 0) -> dict[str, NDArray[Any]]:
         )
     from sklearn.ensemble import IsolationForest
 
-    forest: Any = IsolationForest(n_estimators=TREES, max_samples=min(SAMPLE, found.shape[0]), random_state=seed)
+    make: Any = IsolationForest
+    forest = make(n_estimators=TREES, max_samples=SAMPLE, random_state=seed)
     forest.fit(found[-MOST_MINUTES:])
-    return dict(checked(_arrays(forest.estimators_, min(SAMPLE, found.shape[0])), len(FEATURES)))
+    arrays = _arrays(forest.estimators_, SAMPLE)
+    root, feature, threshold, left, right, path, usual_path = (arrays[name] for name in ARRAYS[:-1])
+    told = [isolation(row, root, feature, threshold, left, right, path, usual_path) for row in found[-JUDGED:]]
+    arrays["limit"] = np.array([np.quantile(told, ORDINARY)])
+    return dict(checked(arrays, len(FEATURES)))
 
 
 def features(minutes: Sequence[Minute]) -> NDArray[np.float64]:
@@ -73,7 +82,7 @@ def features(minutes: Sequence[Minute]) -> NDArray[np.float64]:
     return out[(suspects == 0) & ~np.isnan(out).any(axis=1)]
 
 
-def _arrays(estimators: Sequence[Any], sample: int) -> Mapping[str, NDArray[Any]]:
+def _arrays(estimators: Sequence[Any], sample: int) -> dict[str, NDArray[Any]]:
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in ("feature", "threshold", "left", "right", "path")}
     roots: list[int] = []
     begin = 0

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array
 
-ARRAYS: Final = ("root", "feature", "threshold", "left", "right", "path", "usual_path")
+ARRAYS: Final = ("root", "feature", "threshold", "left", "right", "path", "usual_path", "limit")
 """Arrays of a model: first node of each tree; per node what it asks, where it leads and, at a leaf, the path's
 length."""
 MOST_NODES: Final = 1 << 20
@@ -31,18 +31,18 @@ def checked(arrays: Mapping[str, NDArray[Any]], features: int) -> Mapping[str, N
         UnusableModel: A name is missing, a length or an index is wrong, a number is not finite.
     """
     try:
-        root, feature, threshold, left, right, path, usual = (np.asarray(arrays[name]) for name in ARRAYS)
+        root, feature, threshold, left, right, path, usual, limit = (np.asarray(arrays[name]) for name in ARRAYS)
     except KeyError as error:
         raise UnusableModel(f"the model has no array {error}") from None
     nodes = feature.shape[0]
     whole = all(one.dtype == np.int32 for one in (root, feature, left, right))
-    same = all(one.shape == (nodes,) for one in (threshold, left, right, path)) and usual.shape == (1,)
+    same = all(one.shape == (nodes,) for one in (threshold, left, right, path)) and usual.shape == limit.shape == (1,)
     if not (whole and same and 0 < nodes <= MOST_NODES and root.shape[0] > 0):
         raise UnusableModel("the model's arrays do not fit together")
     inner = feature >= 0
     leads = np.concatenate([left[inner], right[inner]])
     in_range = (root >= 0).all() and (root < nodes).all() and (leads >= 0).all() and (leads < nodes).all()
-    finite = np.isfinite(threshold[inner]).all() and np.isfinite(path).all() and np.isfinite(usual).all()
+    finite = np.isfinite(threshold[inner]).all() and np.isfinite(path).all() and np.isfinite([usual[0], limit[0]]).all()
     if not (in_range and (feature < features).all() and finite and usual[0] > 0):
         raise UnusableModel("the model's arrays hold an index or a number that cannot be")
     return arrays

@@ -39,9 +39,9 @@ CLIP: Final = 2.0
 BOUND: Final = 6.0
 FLOOR: Final = 0.1
 """Least deviation: a tenth on the log scale. Steadier than that is rounding, not precision."""
-ALLOWANCE: Final = 1.0
+ALLOWANCE: Final = 1.5
 MOST_DRIFT: Final = 60.0
-"""Where the sum stops: at one deviation an update it is back at half of it after 30 ordinary values."""
+"""Where the sum stops: 24 values in a row far above the anchor get it there, and 40 ordinary ones back."""
 RELEARN_DAYS: Final = 7
 NORMAL: Final = 1.4826
 """Standard deviations per median absolute deviation, for a normal distribution."""
@@ -54,7 +54,7 @@ def _follow(level: float, spread: float, x: float, weight: float) -> tuple[float
     departure = x - level
     most = CLIP * max(NORMAL * spread, FLOOR)
     level += weight * min(max(departure, -most), most)
-    gain = min(0.5, 2.0 * weight)
+    gain = min(0.5, weight)
     spread *= 1.0 + gain if abs(departure) > spread else 1.0 - gain
     return level, min(max(spread, 1e-3), 20.0)
 

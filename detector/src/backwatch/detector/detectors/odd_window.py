@@ -39,12 +39,12 @@ MOST: Final = 20.0
 
 @kernel
 def _amount(f: int, value: float, calls: int) -> float:
-    """A feature on the log scale; shares of errors and new statements are in thousandths, time in microseconds."""
+    """A feature on the log scale, time in microseconds; shares of errors and new statements are 1 in 50 a step."""
     if f == 0:
         return np.log1p(value)
     per_call = max(value, 0) / max(calls, 1)
     if f in (1, 7):
-        return np.log1p(per_call * 1_000.0)
+        return 5.0 * per_call
     return np.log1p(per_call / 1_000.0) if f == 6 else np.log1p(per_call)
 
 
@@ -119,7 +119,7 @@ class OddWindow(Detector):
     """
 
     id = "odd-window"
-    window_provides = ("backwatch.odd.score", *(f"backwatch.odd.{name}" for name in FEATURES))
+    window_provides = ("backwatch.odd.score", "backwatch.odd.excess", *(f"backwatch.odd.{name}" for name in FEATURES))
     tables = tuple(Table(f"odd_window_{name}", RESOURCE, 1, LEVEL) for name in FEATURES)
     rule = """
 title: A Minute Is Unlike the Resource's Others
@@ -135,7 +135,7 @@ tags: [attack.collection, attack.t1213.006, attack.exfiltration, attack.t1048]
 logsource: {product: opentelemetry, category: backing_service_call}
 detection:
   selection:
-    backwatch.odd.score|gte: 0.7
+    backwatch.odd.excess|gt: 0
     calls|gte: 10
   condition: selection
 falsepositives:
@@ -157,15 +157,16 @@ backwatch:
         found = deviations(
             stacked(closed), closed.slot, closed.end_ns, closed["suspects"], [tables[one.name] for one in self.tables]
         )
-        score = np.full(count, np.nan)
+        score, excess = np.full(count, np.nan), np.full(count, np.nan)
         share = np.zeros((count, len(FEATURES)))
         model = usable(closed.models.get(self.id))
         if model is not None:
-            root, feature, threshold, left, right, path, usual_path = model
+            root, feature, threshold, left, right, path, usual_path, limit = model
             _judge(found, root, feature, threshold, left, right, path, usual_path, score, share)
+            excess = score - limit[0]
         named = _leading(share)
         return {
-            "backwatch.odd.score": score,
+            "backwatch.odd.score": score, "backwatch.odd.excess": excess,
             **{f"backwatch.odd.{name}": np.ascontiguousarray(named[:, f]) for f, name in enumerate(FEATURES)},
         }  # fmt: skip
 

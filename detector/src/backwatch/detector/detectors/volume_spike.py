@@ -5,7 +5,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from backwatch.detector.baselines.level import LEVEL, MIN_COUNT, update
+from backwatch.detector.baselines.extent import EXTENT, begin, extend, outside
+from backwatch.detector.baselines.level import BOUND, LEVEL, MIN_COUNT, update
 from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array, Closed, Detector
 from backwatch.detector.engine.keys import RESOURCE
@@ -15,27 +16,46 @@ MEASURES: Final = {"bytes": "bytes_received", "sent": "bytes_sent", "rows": "row
 
 
 @kernel
-def _judge(amount: Array, suspects: Array, slot: Array, end_ns: Array, rows: Any, score: Array, drift: Array) -> None:
+def _judge(
+    amount: Array, suspects: Array, slot: Array, end_ns: Array, rows: Any, extents: Any,
+    score: Array, excess: Array, drift: Array,
+) -> None:  # fmt: skip
     for i in range(slot.shape[0]):
-        if slot[i] == 0:
+        k = slot[i]
+        if k == 0:
             continue
-        score[i] = update(rows, slot[i], np.log1p(max(amount[i], 0)), end_ns[i], suspects[i] == 0)
-        if rows[slot[i]]["count"] >= MIN_COUNT:
-            drift[i] = max(drift[i], rows[slot[i]]["drift"])
+        x, quiet = np.log1p(max(amount[i], 0)), suspects[i] == 0
+        extent = extents[k]
+        if rows[k]["count"] >= MIN_COUNT:
+            excess[i] = outside(extent, x)
+        score[i] = update(rows, k, x, end_ns[i], quiet)
+        if rows[k]["count"] >= MIN_COUNT:
+            drift[i] = rows[k]["drift"]
+        if rows[k]["count"] == 1:
+            begin(extent, x)
+        elif quiet and not abs(score[i]) >= BOUND:
+            extend(extent, x)
 
 
 class VolumeSpike(Detector):
     """Tells how far a minute is from the resource's usual one.
 
     Provides:
-        ``backwatch.volume.bytes.score``, ``.sent.score``, ``.rows.score``, ``.calls.score``: Deviations above the
-        usual minute (``baselines/level.py``); NaN until 30 minutes with calls are known. ``backwatch.volume.drift``:
-        The greatest of the sums of departures from the slow reference.
+        ``backwatch.volume.<measure>.score``: Deviations above the usual minute (``baselines/level.py``) in ``bytes``
+            received, bytes ``sent``, ``rows`` and ``calls``; NaN until 30 minutes with calls are known.
+        ``backwatch.volume.<measure>.excess``: How far outside the range seen so far, in widths of it.
+        ``backwatch.volume.drift``: The greatest of the sums of departures from the slow reference.
     """
 
     id = "volume-spike"
-    window_provides = (*(f"backwatch.volume.{name}.score" for name in MEASURES), "backwatch.volume.drift")
-    tables = tuple(Table(f"volume_spike_{name}", RESOURCE, 1, LEVEL) for name in MEASURES)
+    window_provides = (
+        *(f"backwatch.volume.{name}.{what}" for name in MEASURES for what in ("score", "excess")),
+        "backwatch.volume.drift",
+    )
+    tables = (
+        *(Table(f"volume_spike_{name}", RESOURCE, 1, LEVEL) for name in MEASURES),
+        *(Table(f"volume_spike_{name}_extent", RESOURCE, 1, EXTENT) for name in MEASURES),
+    )
     rule = """
 title: A Resource Moves Far More Than Usual
 id: 1c3a7f7e-52d1-4a43-8c1e-0d8f4a9b2b08
@@ -51,19 +71,23 @@ tags: [attack.exfiltration, attack.t1048, attack.t1030, attack.collection, attac
 logsource: {product: opentelemetry, category: backing_service_call}
 detection:
   bytes:
-    backwatch.volume.bytes.score|gt: 8
+    backwatch.volume.bytes.score|gt: 4
+    backwatch.volume.bytes.excess|gt: 0.1
     bytes_received|gte: 1048576
   sent:
-    backwatch.volume.sent.score|gt: 8
+    backwatch.volume.sent.score|gt: 4
+    backwatch.volume.sent.excess|gt: 0.1
     bytes_sent|gte: 1048576
   rows:
-    backwatch.volume.rows.score|gt: 8
+    backwatch.volume.rows.score|gt: 4
+    backwatch.volume.rows.excess|gt: 0.1
     rows_returned|gte: 2000
   calls:
-    backwatch.volume.calls.score|gt: 8
+    backwatch.volume.calls.score|gt: 4
+    backwatch.volume.calls.excess|gt: 0.1
     calls|gte: 300
   drift:
-    backwatch.volume.drift|gte: 30
+    backwatch.volume.drift|gte: 60
   volume:
     - bytes_received|gte: 1048576
     - bytes_sent|gte: 1048576
@@ -91,16 +115,10 @@ backwatch:
         drift = np.full(count, np.nan)
         facts: dict[str, Array] = {}
         for name, column in MEASURES.items():
-            score, mine = np.full(count, np.nan), np.zeros(count)
-            _judge(
-                closed[column],
-                closed["suspects"],
-                closed.slot,
-                closed.end_ns,
-                tables[f"volume_spike_{name}"],
-                score,
-                mine,
-            )
+            score, excess, mine = (np.full(count, np.nan) for _ in range(3))
+            levels, extents = tables[f"volume_spike_{name}"], tables[f"volume_spike_{name}_extent"]
+            _judge(closed[column], closed["suspects"], closed.slot, closed.end_ns, levels, extents, score, excess, mine)
             facts[f"backwatch.volume.{name}.score"] = score
+            facts[f"backwatch.volume.{name}.excess"] = excess
             drift = np.fmax(drift, mine)
         return {**facts, "backwatch.volume.drift": drift}

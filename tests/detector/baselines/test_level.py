@@ -1,0 +1,78 @@
+"""What the streaming statistics promise, in numbers."""
+
+import numpy as np
+import pytest
+
+from backwatch.detector.baselines.extent import EXTENT, begin, extend, outside
+from backwatch.detector.baselines.level import BOUND, LEVEL, MIN_COUNT, MOST_DRIFT, RELEARN_DAYS, update
+
+DAY_NS = 86_400 * 10**9
+MINUTE_NS = 60 * 10**9
+
+
+def noise(count: int, seed: int = 0, spread: float = 0.2) -> "list[float]":
+    return [5 + float(x) for x in np.random.default_rng(seed).normal(0, spread, count)]
+
+
+def learnt(values: "list[float]") -> "np.ndarray[tuple[int], np.dtype[np.void]]":
+    rows = np.zeros(1, LEVEL)
+    for i, value in enumerate(values):
+        update(rows, 0, value, i * MINUTE_NS, True)
+    return rows
+
+
+def test_nothing_is_told_before_enough_is_known() -> None:
+    rows = np.zeros(1, LEVEL)
+    told = [update(rows, 0, value, i, True) for i, value in enumerate(noise(MIN_COUNT + 5))]
+    assert np.isnan(told[:MIN_COUNT]).all()
+    assert not np.isnan(told[MIN_COUNT:]).any()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_start_of_which_a_fifth_is_poisoned_still_leads_to_an_alert(seed: int) -> None:
+    values = noise(200, seed)
+    poisoned = [9.0 if i % 5 == 0 and i < 60 else value for i, value in enumerate(values)]
+    assert update(learnt(poisoned), 0, 9.0, 200 * MINUTE_NS, False) >= BOUND
+
+
+@pytest.mark.parametrize(("rate", "times"), [(0.1, 4), (0.01, 3), (0.001, 3), (0.0005, 3)])
+def test_a_ramp_is_found_before_it_has_gone_far(rate: float, times: float) -> None:
+    past = noise(3_000)
+    rows, extent = learnt(past), np.zeros(1, EXTENT)
+    begin(extent[0], past[0])
+    for value in past:
+        extend(extent[0], value)
+    source = np.random.default_rng(1)
+    for step in range(int(np.log(times) / np.log1p(rate))):
+        x = 5 + step * np.log1p(rate) + source.normal(0, 0.2)
+        beyond = outside(extent[0], x)
+        score = update(rows, 0, x, (3_000 + step) * MINUTE_NS, True)
+        extend(extent[0], x)
+        if rows[0]["drift"] >= MOST_DRIFT or (score > 4 and beyond > 0.1):  # as volume-spike asks
+            return
+    pytest.fail(f"a drift of {rate} a step was not found")
+
+
+def test_a_day_and_night_that_repeat_are_no_drift() -> None:
+    rows = np.zeros(1, LEVEL)
+    source = np.random.default_rng(3)
+    for i in range(20_000):
+        update(rows, 0, 5 + 0.8 * np.sin(i / 1_440 * 2 * np.pi) + source.normal(0, 0.1), i * MINUTE_NS, True)
+        assert rows[0]["drift"] < MOST_DRIFT or i < 1_440
+
+
+def test_values_beyond_the_bound_do_not_teach_until_they_are_the_new_usual() -> None:
+    rows = learnt(noise(300))
+    before = float(rows[0]["level"])
+    start = 300 * MINUTE_NS
+    for i in range(500):
+        assert update(rows, 0, 9.0, start + i, True) >= BOUND
+    assert float(rows[0]["level"]) == before
+    for day in range(1, RELEARN_DAYS + 1):
+        update(rows, 0, 9.0, start + day * DAY_NS, True)
+    after = [update(rows, 0, 9.0, start + (10 + i) * DAY_NS, True) for i in range(MIN_COUNT + 5)]
+    assert abs(after[-1]) < BOUND
+
+
+def test_a_row_is_small() -> None:
+    assert LEVEL.itemsize == 26
