@@ -63,6 +63,12 @@ def test_an_exchange_over_http_is_told_by_its_template_and_never_by_its_query() 
     assert ("http.response.status_code", 200) in made.facts
 
 
+def test_a_command_of_redis_is_told_without_its_values() -> None:
+    made = call({"db.system": "redis", "db.statement": "AUTH app secret-secret", "net.peer.name": "cache"})
+    assert "secret" not in repr(made)
+    assert (made.operation, made.sql, made.session.system) == ("AUTH", False, "redis")
+
+
 def test_a_language_that_is_not_known_here_is_told_by_its_operation_alone() -> None:
     made = call({"db.system": "mongodb", "db.statement": "find {'password': 'secret'}", "db.operation": "find"})
     assert (made.operation, made.text, made.sql) == ("find", "find", False)

@@ -131,7 +131,7 @@ def test_the_users_own_sitecustomize_still_runs(
     own = tmp_path / "own"
     own.mkdir()
     (own / "sitecustomize.py").write_text(
-        "import sys\nif '-c' in sys.orig_argv:\n    print('own', __name__)\nmark = 1\n"
+        "import sys\nif sys.orig_argv[1] == '-c':\n    print('own', __name__)\nmark = 1\n"
     )
     ran = shell(
         "backwatch", "run", "--", "python", "-c", "import sitecustomize; print(sitecustomize.mark)", PYTHONPATH=str(own)
