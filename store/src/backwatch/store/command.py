@@ -1,6 +1,7 @@
 """``backwatch db``: brings the store's tables up to date, and says how it stands."""
 
 import json
+import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -9,6 +10,7 @@ import click
 from backwatch.collector.cli import Unavailable
 from backwatch.collector.settings import StoreSettings, default_store_url, load, without_secrets
 from backwatch.store import migrate
+from backwatch.store import prune as retention
 from backwatch.store.connect import StoreUnavailable, open_store, reading
 from backwatch.store.health import health
 from backwatch.store.views import Health
@@ -62,6 +64,20 @@ def status(store_url: str | None, *, as_json: bool) -> None:
     else:
         click.echo(f"store {shown}, tables {version}")
         click.echo("\n".join(_lines(found)))
+
+
+@db.command()
+@_URL_OPTION
+def prune(store_url: str | None) -> None:
+    """Removes what is past its time: rollups, delivered events, quarantined records, alerts long cleared."""
+    settings = load(StoreSettings, flags={"url": store_url})
+    try:
+        engine = open_store(settings.url)
+        removed = retention.prune(engine, time.time_ns())
+    except StoreUnavailable as error:
+        raise Unavailable(str(error)) from None
+    engine.dispose()
+    click.echo(", ".join(f"{name} {count}" for name, count in removed.items()))
 
 
 def _lines(found: Health) -> list[str]:

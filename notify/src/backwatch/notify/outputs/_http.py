@@ -36,7 +36,7 @@ class Deadline:
     def __init__(self, timeout_s: float) -> None:
         self._sockets: list[socket.socket] = []
         self._lock = threading.Lock()
-        self._over = False
+        self.over = False
         self._timer = threading.Timer(timeout_s, self._end)
         self._timer.daemon = True
 
@@ -63,12 +63,12 @@ class Deadline:
             with current._lock:
                 # A second descriptor of the same connection: TLS takes the first one away from its object.
                 current._sockets.append(connected.dup())
-                if current._over:
+                if current.over:
                     current._shut()
 
     def _end(self) -> None:
         with self._lock:
-            self._over = True
+            self.over = True
             self._shut()
 
     def _shut(self) -> None:
@@ -143,7 +143,7 @@ def post(
         never_redirect=True,
         default_timeout=(timeout_s, timeout_s),
     )
-    with HTTPSession(config) as session, Deadline(timeout_s):
+    with HTTPSession(config) as session, Deadline(timeout_s) as deadline:
         session.trust_env = False  # no proxy and no .netrc out of the environment
         if private:
             session.mount("http://", _PrivateAdapter())
@@ -156,4 +156,6 @@ def post(
             verify=ca_file or True, allow_redirects=False,
         )  # fmt: skip
         answer.close()
+        if deadline.over:  # a head that we cut off ourselves reads like a whole one
+            raise requests.Timeout("the answer's head took too long")
         return answer

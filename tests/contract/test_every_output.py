@@ -1,0 +1,122 @@
+"""The promises that every output makes, whatever it speaks to."""
+
+import base64
+import json
+import logging
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from backwatch.collector.settings import NotifySettings, SettingError
+from backwatch.notify.outputs import Delivery, Kind, Output, discover
+from backwatch.store.deliveries import EventRow
+from tests.services import receiver as temper
+from tests.services.receiver import Receiver, receiver
+
+SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
+every_output = pytest.mark.parametrize("kind", [*discover()], ids=lambda one: one.name)
+EVENT = EventRow(
+    id="e" * 32, kind="alert.opened", alert_id="a" * 64, level_rank=3, body='{"data":{},"type":"alert.opened"}'
+)
+
+
+@pytest.fixture
+def open_receiver() -> Iterator[Receiver]:
+    with receiver() as one:
+        yield one
+
+
+def _settings(url: str) -> NotifySettings:
+    return NotifySettings(webhook_url=url, webhook_secret=SECRET, allow_private_hosts=("127.0.0.1",))
+
+
+def _made(kind: type[Output], url: str) -> Output:
+    (output,) = kind.configured(_settings(url))
+    return output
+
+
+def _delivery(output: Output) -> Delivery:
+    return Delivery(id=EVENT.id, body=output.render(EVENT), attempted_ns=time.time_ns())
+
+
+def test_there_is_an_output_and_each_has_a_name_of_its_own() -> None:
+    names = [one.name for one in discover()]
+    assert names
+    assert len(set(names)) == len(names)
+
+
+@every_output
+def test_an_output_is_named_as_its_file(kind: type[Output]) -> None:
+    assert kind.__module__.rpartition(".")[2] == kind.name
+
+
+@every_output
+def test_nothing_is_configured_where_nothing_is_set(kind: type[Output]) -> None:
+    assert [*kind.configured(NotifySettings())] == []
+
+
+@every_output
+def test_the_same_event_is_rendered_into_the_same_bounded_bytes(kind: type[Output]) -> None:
+    output = _made(kind, "https://example.com/")
+    big = EventRow(id="e", kind="k", alert_id="a", level_rank=0, body=json.dumps({"data": "x" * 19_000}))
+    assert output.render(EVENT) == _made(kind, "https://example.com/").render(EVENT)
+    assert len(output.render(big)) <= 20_000
+
+
+@every_output
+@pytest.mark.parametrize(
+    ("line", "allowed"),
+    [
+        ("200 OK", {Kind.DELIVERED}),
+        ("302 There", {Kind.RETRY, Kind.REJECTED}),
+        ("400 Bad", {Kind.REJECTED}),
+        ("410 Gone", {Kind.GONE}),
+        ("429 Much", {Kind.RETRY}),
+        ("500 Oops", {Kind.RETRY}),
+    ],
+)
+def test_an_output_says_what_came_of_it(kind: type[Output], line: str, allowed: set[Kind]) -> None:
+    with receiver(temper.status(line)) as one:
+        output = _made(kind, one.url)
+        assert output.send(_delivery(output), 3).kind in allowed
+
+
+@every_output
+def test_a_dead_host_is_worth_another_try(kind: type[Output]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    output = _made(kind, f"http://127.0.0.1:{port}/")
+    assert output.send(_delivery(output), 1).kind is Kind.RETRY
+
+
+@every_output
+def test_an_output_never_sleeps(kind: type[Output], open_receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("an output slept"))
+    open_receiver.answer = temper.status("429 Much", "Retry-After: 3600")
+    output = _made(kind, open_receiver.url)
+    assert output.send(_delivery(output), 3).retry_after_s == 3600
+
+
+@every_output
+def test_an_attempt_sends_the_rendered_bytes_as_they_are(kind: type[Output], open_receiver: Receiver) -> None:
+    output = _made(kind, open_receiver.url)
+    output.send(_delivery(output), 3)
+    assert [one.body for one in open_receiver.requests] == [output.render(EVENT)]
+
+
+@every_output
+def test_no_secret_is_in_a_name_a_log_or_a_refusal(
+    kind: type[Output], open_receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    output = _made(kind, open_receiver.url)
+    open_receiver.answer = temper.status("500 Oops")
+    outcome = output.send(_delivery(output), 3)
+    shown = output.endpoint + outcome.detail + caplog.text
+    assert len(output.endpoint) <= 200
+    with pytest.raises(SettingError) as error:
+        kind.configured(_settings("gopher://path-token@h/path-token"))
+    for secret in (SECRET, "path-token"):
+        assert secret not in shown + str(error.value)

@@ -1,0 +1,67 @@
+"""A store on each engine, a clock that is set by hand, and a service over receivers."""
+
+import base64
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from backwatch.collector.settings import NotifySettings
+from backwatch.notify.outputs.standard_webhook import StandardWebhook
+from backwatch.notify.service import Service
+from backwatch.store.connect import open_store
+from tests.services.receiver import Receiver
+
+SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
+START_NS = 1_700_000_000_000_000_000
+
+
+class Clock:
+    """Wall time, set by hand."""
+
+    def __init__(self) -> None:
+        self.now_ns = START_NS
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+    def pass_s(self, seconds: float) -> None:
+        """Lets time pass."""
+        self.now_ns += int(seconds * 1_000_000_000)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty place for a store."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    return request.getfixturevalue("postgresql_database")
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[sa.Engine]:
+    """An open store."""
+    engine = open_store(store_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock."""
+    return Clock()
+
+
+@pytest.fixture
+def serving(store: sa.Engine, clock: Clock) -> Callable[..., Service]:
+    """``serving(receiver, …, timeout_s=1)`` gives a service that delivers to these receivers."""
+
+    def make(
+        *receivers: Receiver, clock_ns: Callable[[], int] = clock, timeout_s: float = 2.0, **settings: object
+    ) -> Service:
+        outputs = [StandardWebhook(one.url, [SECRET], private_hosts=["127.0.0.1"]) for one in receivers]
+        chosen = NotifySettings(timeout_s=timeout_s, **settings)  # type: ignore[arg-type]
+        return Service(store, chosen, outputs, clock_ns)
+
+    return make

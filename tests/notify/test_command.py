@@ -1,0 +1,129 @@
+"""``backwatch notify`` as people start it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from backwatch.store.connect import open_store
+from tests.notify.conftest import SECRET
+from tests.services import receiver as temper
+from tests.services.commits import Owner, raised
+from tests.services.receiver import Receiver, receiver
+
+COMMAND = [sys.executable, "-c", "from backwatch.collector.cli import main; main()", "notify"]
+
+
+def _environment(url: str, one: Receiver | None) -> dict[str, str]:
+    settings = {"BACKWATCH_STORE_URL": url}
+    if one is not None:
+        settings |= {
+            "BACKWATCH_WEBHOOK_URL": one.url, "BACKWATCH_WEBHOOK_SECRET": SECRET,
+            "BACKWATCH_WEBHOOK_ALLOW_PRIVATE_HOSTS": "127.0.0.1",
+        }  # fmt: skip
+    return {**os.environ, **settings}
+
+
+def _notify(url: str, one: Receiver | None, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
+    environment = {**_environment(url, one), **more}
+    return subprocess.run([*COMMAND, *arguments], env=environment, capture_output=True, text=True, timeout=60)
+
+
+def _filled(store_url: str) -> None:
+    engine = open_store(store_url)
+    Owner(engine).commit(raised(), now_ns=time.time_ns())
+    engine.dispose()
+
+
+def test_once_delivers_what_is_due_and_says_so(store_url: str) -> None:
+    _filled(store_url)
+    with receiver(temper.status("500 Oops")) as one:
+        first = _notify(store_url, one, "--once")
+        assert (first.returncode, first.stdout) == (1, "1 new events, 0 delivered, 1 failed\n")
+        one.answer = temper.OK
+        time.sleep(6)
+        second = _notify(store_url, one, "--once")
+    assert (second.returncode, second.stdout) == (0, "0 new events, 1 delivered, 0 failed\n")
+    assert len(one.requests) == 2
+    assert len(set(one.ids)) == 1
+
+
+def test_a_test_event_is_sent_at_once_and_its_answer_told(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    with receiver() as one:
+        taken = _notify(url, one, "--test")
+        one.answer = temper.status("404 Where")
+        refused = _notify(url, one, "--test")
+    assert (taken.returncode, refused.returncode) == (0, 1)
+    assert "delivered (HTTP 200)" in taken.stdout
+    assert "retry (HTTP 404)" in refused.stdout
+    assert json.loads(one.requests[0].body)["type"] == "backwatch.test"
+    assert "path-token" not in taken.stdout + taken.stderr + refused.stdout + refused.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_it_goes_on_until_it_is_stopped(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    _filled(url)
+    with receiver() as one:
+        process = subprocess.Popen(COMMAND, env=_environment(url, one), stderr=subprocess.PIPE)
+        begun = time.monotonic()
+        while not one.requests and time.monotonic() - begun < 30:
+            time.sleep(0.05)
+        process.send_signal(number)
+        assert process.wait(20) == code
+        assert process.stderr is not None
+        process.stderr.close()
+    assert len(one.requests) == 1
+
+
+def test_a_notifier_killed_while_it_sends_sends_again_under_the_same_id(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    _filled(url)
+    with receiver(temper.stall) as one:
+        process = subprocess.Popen(COMMAND, env=_environment(url, one), stderr=subprocess.DEVNULL)
+        begun = time.monotonic()
+        while not one.requests and time.monotonic() - begun < 30:
+            time.sleep(0.02)
+        process.kill()
+        process.wait(10)
+        one.answer = temper.OK
+        engine = open_store(url)
+        with engine.begin() as connection:  # the lease would run out by itself
+            connection.exec_driver_sql("update delivery set locked_until_ns = 0")
+        engine.dispose()
+        assert _notify(url, one, "--once").returncode == 0
+    assert len(one.requests) == 2
+    assert len(set(one.ids)) == 1
+    assert one.requests[0].body == one.requests[1].body
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "code", "named"),
+    [
+        (("--once",), {}, 78, "BACKWATCH_WEBHOOK_URL"),
+        (("--once",), {"BACKWATCH_WEBHOOK_URL": "http://example.com/path-token"}, 78, "BACKWATCH_WEBHOOK_URL"),
+        (("--once",), {"BACKWATCH_WEBHOOK_URL": "https://example.com/"}, 78, "BACKWATCH_WEBHOOK_SECRET"),
+        (
+            ("--once",),
+            {"BACKWATCH_WEBHOOK_URL": "https://example.com/", "BACKWATCH_WEBHOOK_SECRET": SECRET,
+             "BACKWATCH_WEBHOOK_MINIMUM_LEVEL": "urgent"},
+            78, "BACKWATCH_WEBHOOK_MINIMUM_LEVEL",
+        ),
+        ((), {"BACKWATCH_STORE_URL": "postgresql://u:hunter2@127.0.0.1:1/d"}, 69, "BACKWATCH_STORE_URL"),
+        (("--nonsense",), {}, 2, "--nonsense"),
+    ],
+)  # fmt: skip
+def test_it_fails_in_one_line_that_names_the_setting(
+    tmp_path: Path, arguments: tuple[str, ...], settings: dict[str, str], code: int, named: str
+) -> None:
+    done = _notify(f"sqlite:///{tmp_path / 'store.db'}", None, *arguments, **settings)
+    assert done.returncode == code
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not any(secret in done.stderr for secret in ("path-token", "hunter2", SECRET))
