@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from backwatch.collector.statements import spec
-from backwatch.collector.statements.canonical import Writer, upper
+from backwatch.collector.statements.writer import Writer, upper
 from backwatch.collector.statements.signs import signs_of
 from backwatch.collector.statements.tokens import bounded, tokens
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from backwatch.collector.statements import spec
-from backwatch.collector.statements.canonical import upper
+from backwatch.collector.statements.writer import upper
 from backwatch.collector.statements.tokens import Token
 
 LITERAL_WORDS: Final = frozenset({"NULL", "TRUE", "FALSE"})

@@ -1,6 +1,6 @@
 """The one lexical spec of SQL, as data: dialects, byte classes, keywords, spacing and limits.
 
-``tokens.py`` generates its regular expressions from it and ``canonical.py`` its rules; the detector generates its Numba
+``tokens.py`` generates its regular expressions from it and ``writer.py`` its rules; the detector generates its Numba
 tables from it (``detector/calls/fingerprint.py``). Change a rule here and in neither of them; a property test holds
 both to the same bytes. Where a dialect is in doubt, more text is taken for code: a comment shown is a nuisance, a
 ``UNION`` taken for a comment is an evasion.
@@ -40,7 +40,7 @@ class Dialect:
 
     Attributes:
         backslash: A quote after a backslash does not end a string.
-        double_string: ``"…"`` is a string; elsewhere it is a name (or, misused, a string: see ``canonical.py``).
+        double_string: ``"…"`` is a string; elsewhere it is a name (or, misused, a string: see ``writer.py``).
         backtick: `` `…` `` is a name.
         bracket: ``[…]`` is a name; ``bracket_doubled``: ``]]`` stands for ``]`` in it.
         hash_comment: ``#`` comments until the line's end; ``hash_word``: ``#t`` and ``##t`` are names.

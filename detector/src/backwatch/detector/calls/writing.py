@@ -1,8 +1,8 @@
-"""The rules of ``statements/canonical.py`` as kernels: they write the same bytes, token by token.
+"""The rules of ``statements/writer.py`` as kernels: they write the same bytes, token by token.
 
 Written tokens are remembered in ``marks``: where each starts, its class, and what the rules need of it (``aux``). The
 last cells of ``marks`` hold the writer's state, so that nothing is allocated per call. Names and order follow
-``canonical.Writer``: read the two side by side.
+``writer.Writer``: read the two side by side.
 """
 
 from typing import Any

@@ -1,0 +1,273 @@
+"""The rules that make a statement's tokens its canonical (or redacted) text; the detector's ``calls/writing.py`` follows them.
+
+Literals become ``?``; lists of literals after IN, VALUES and the like become one, rows that
+repeat are dropped; a sign before a number goes with it. In statements about accounts what follows PASSWORD, IDENTIFIED
+and their kin is cut whatever it is, for a secret may stand there unquoted. A double-quoted text in the place of a value
+is written ``"?"``: hidden, and yet not the same as a string, for it may be a column (``WHERE id = "id"``).
+"""
+
+import re
+from typing import Final
+
+from backwatch.collector.statements import spec
+from backwatch.collector.statements.spec import (
+    C_COMMA,
+    C_LEFT,
+    C_LEFT_SQUARE,
+    C_OP,
+    C_QUOTED,
+    C_RIGHT,
+    C_RIGHT_SQUARE,
+    C_SEMICOLON,
+    C_VALUE,
+    C_WORD,
+)
+from backwatch.collector.statements.tokens import Token, letters
+
+_UPPER: Final = {code: code - 32 for code in range(97, 123)}
+_BEFORE_SIGN: Final = {C_OP, C_LEFT, C_COMMA, C_SEMICOLON, C_LEFT_SQUARE}
+_BEFORE_VALUE: Final = frozenset("=<>|")
+_HIDDEN: Final = 1
+"""What ``aux`` says of a ``C_QUOTED``: it is ``"?"`` and counts as a value in lists."""
+_DOTTED: Final = {name: re.compile(f"[{letters(d)[0]}]*+\\.(?![0-9])") for name, d in spec.DIALECTS.items()}
+_ODD: Final = re.compile("[" + "".join(re.escape(chr(code)) for code in sorted(spec.ODD_IN_NAME - {34})) + "]")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def upper(word: str) -> str:
+    """ASCII letters only: what a database folds, and what keeps the number of bytes."""
+    return word.upper() if word.isascii() else word.translate(_UPPER)
+
+
+class Writer:
+    """Writes tokens one by one; each is kept with its class and what the rules need of it (``aux``).
+
+    ``aux`` is the meanings of a word, the character of an operator, or ``_HIDDEN``.
+    """
+
+    __slots__ = (
+        "_admin", "_cut", "_cut_depth", "_dialect", "_first", "_keyed", "_over", "_row", "_stack", "_text",
+        "aux", "classes", "out",
+    )  # fmt: skip
+
+    def __init__(self, text: str, dialect: str) -> None:
+        self.out: list[str] = []
+        self.classes: list[int] = []
+        self.aux: list[int | str] = []
+        self._text, self._dialect = text, dialect
+        self._stack: list[tuple[int, bool]] = []  # where each open bracket stands, and whether it holds a list
+        self._over = 0  # open brackets beyond the nesting that is looked at
+        self._row: tuple[int, int] = (-1, -1)  # the last list that was closed
+        self._admin = self._keyed = False
+        self._first = True  # no word yet in this statement
+        self._cut = self._cut_depth = 0  # 1: up to a boundary, 2: the rest of the statement
+
+    def write(self, found: list[Token]) -> None:
+        """Writes all of ``found``, tokens of this writer's text."""
+        text = self._text
+        for kind, start, end in found:
+            if kind == spec.COMMENT:
+                continue
+            if self._cut and self._still_cut(kind, text[start:end]):
+                continue
+            if kind == spec.WORD:
+                self._word(text[start:end])
+            elif kind == spec.OP:
+                self._operator(text[start:end])
+            elif kind == spec.QUOTED:
+                self._quoted(text[start:end], end)
+            elif kind == spec.CURLY:
+                self._add(text[start] + "?" + text[end - 1], C_QUOTED, 2)
+            elif kind == spec.EXEC_OPEN:
+                self._add("/*!", C_OP, "/*!")
+            elif kind == spec.EXEC_CLOSE:
+                self._add("*/", C_OP, "*/")
+            else:
+                self._value()
+
+    def _add(self, token: str, kind: int, aux: int | str) -> None:
+        if self.out:
+            before = self.classes[-1]
+            glued = kind == C_OP == before and f"{self.aux[-1]}{aux}" in spec.GLUED
+            if not glued and spec.SPACED[before][kind]:
+                token = " " + token
+        self.out.append(token)
+        self.classes.append(kind)
+        self.aux.append(aux)
+
+    def _drop(self, start: int) -> None:
+        del self.out[start:], self.classes[start:], self.aux[start:]
+
+    def _meanings(self, back: int = 1) -> int:
+        """The meanings of the word that stands ``back`` tokens before; 0 where it is no word."""
+        if len(self.out) < back or self.classes[-back] != C_WORD:
+            return 0
+        aux = self.aux[-back]
+        return aux if isinstance(aux, int) else 0
+
+    def _value(self) -> None:
+        classes = self.classes
+        while classes and classes[-1] == C_OP and self.aux[-1] in ("-", "+"):
+            if len(classes) > 1 and classes[-2] not in _BEFORE_SIGN and not self._meanings(2) & spec.SIGNED:
+                break
+            self._drop(len(classes) - 1)
+        self._first = False
+        self._add("?", C_VALUE, 0)
+
+    def _word(self, word: str) -> None:
+        if len(word) > spec.TOKEN_BYTES // 4 and len(word.encode()) > spec.TOKEN_BYTES:
+            return self._value()
+        flags = spec.KEYWORDS.get(upper(word), 0)
+        first, self._first = self._first, False
+        self._add(word, C_WORD, flags)
+        if not flags:
+            return None
+        if flags & spec.RESET:
+            self._admin = self._keyed = False
+            self._stack.clear()
+            self._row, self._over = (-1, -1), 0
+            return None
+        if flags & spec.ADMIN or (first and flags & spec.ADMIN_FIRST):
+            self._admin = True
+            self._keyed = self._keyed or bool(flags & spec.KEYED)
+        if self._admin:
+            if flags & spec.SECRET_REST and (first or not flags & spec.ADMIN_FIRST):
+                self._cut = 2
+            elif flags & spec.SECRET or (self._keyed and flags & spec.SECRET_KEY):
+                self._cut, self._cut_depth = 1, 0
+        return None
+
+    def _still_cut(self, kind: int, word: str) -> bool:
+        """Whether this token belongs to what is cut; the first such leaves a ``?``."""
+        if kind == spec.OP:
+            if word == ";" or (self._cut == 1 and not self._cut_depth and word in (",", ")")):
+                self._cut = 0
+                return False
+            self._cut_depth += (word == "(") - (word == ")")
+        elif kind == spec.WORD and len(word) < 16:
+            flags = spec.KEYWORDS.get(upper(word), 0)
+            if flags & spec.RESET or (self._cut == 1 and not self._cut_depth and flags & spec.BOUNDARY):
+                self._cut = 0
+                return False
+        if self.classes[-1] != C_VALUE:
+            self._add("?", C_VALUE, 0)
+        return True
+
+    def _quoted(self, token: str, end: int) -> None:
+        long = len(token) > spec.TOKEN_BYTES // 4 and len(token.encode()) > spec.TOKEN_BYTES
+        if long or _CONTROL.search(token):
+            return self._value()
+        self._first = False
+        if token[0] == '"' and (_ODD.search(token) or self._value_is_due()) and not self._dotted(token, end):
+            return self._add('"?"', C_QUOTED, _HIDDEN)
+        return self._add(token, C_QUOTED, 0)
+
+    def _dotted(self, token: str, end: int) -> bool:
+        return not _ODD.search(token) and _DOTTED[self._dialect].match(self._text, end) is not None
+
+    def _value_is_due(self) -> bool:
+        if not self.out:
+            return False
+        before, aux = self.classes[-1], self.aux[-1]
+        if before == C_OP:
+            return aux in _BEFORE_VALUE
+        if before == C_WORD:
+            return bool(self._meanings() & spec.VALUE_AFTER)
+        if before not in (C_LEFT, C_COMMA, C_LEFT_SQUARE) or not self._stack or self._over or not self._stack[-1][1]:
+            return False
+        return before != C_COMMA or self._is_value(len(self.out) - 2) or self.classes[-2] == C_RIGHT
+
+    def _is_value(self, at: int) -> bool:
+        kind, aux = self.classes[at], self.aux[at]
+        return (
+            kind == C_VALUE
+            or (kind == C_QUOTED and aux == _HIDDEN)
+            or (kind == C_WORD and isinstance(aux, int) and bool(aux & spec.LITERAL))
+        )
+
+    def _operator(self, op: str) -> None:
+        kind = spec.C_CAST if op == "::" else spec.CLASS_OF_OP.get(op, C_OP)
+        if kind in (C_LEFT, C_LEFT_SQUARE):
+            listed = self._opens_a_list(kind)
+            self._add(op, kind, 0)
+            if len(self._stack) >= spec.NESTING:
+                self._over += 1
+            else:
+                self._stack.append((len(self.out) - 1, listed))
+            return
+        if kind == C_SEMICOLON:
+            self._admin = self._keyed = False
+            self._first = True
+        elif kind == C_OP:
+            self._first = False
+        if kind in (C_RIGHT, C_RIGHT_SQUARE):
+            self._close(op, kind)
+        else:
+            self._add(op, kind, op)
+
+    def _opens_a_list(self, kind: int) -> bool:
+        if not self.out or self._over:
+            return False
+        if kind == C_LEFT_SQUARE:
+            return bool(self._meanings() & spec.ARRAY)
+        before, last = self.classes[-1], len(self.out) - 1
+        if before == C_COMMA:
+            return self._row[1] == last - 1 > 0
+        in_list = bool(self._stack) and self._stack[-1] == (last, True)
+        return (before == C_LEFT and in_list) or bool(self._meanings() & spec.LIST)
+
+    def _close(self, op: str, kind: int) -> None:
+        opener = C_LEFT if kind == C_RIGHT else C_LEFT_SQUARE
+        if self._over:
+            self._over -= 1
+            return self._add(op, kind, 0)
+        if not self._stack or self.classes[self._stack[-1][0]] != opener:
+            return self._add(op, kind, 0)
+        start, listed = self._stack.pop()
+        if not listed:
+            return self._add(op, kind, 0)
+        inside = range(start + 1, len(self.out))
+        if inside and all(self.classes[at] == C_COMMA or self._is_value(at) for at in inside):
+            hidden = any(self.classes[at] == C_QUOTED for at in inside)
+            self._drop(start + 1)
+            self._add('"?"' if hidden else "?", C_QUOTED if hidden else C_VALUE, _HIDDEN if hidden else 0)
+        self._add(op, kind, 0)
+        first, last = self._row
+        if start >= 2 and self.classes[start - 1] == C_COMMA and last == start - 2 and self._same(first, last, start):
+            self._drop(start - 1)
+        else:
+            self._row = (start, len(self.out) - 1)
+        return None
+
+    def _same(self, first: int, last: int, start: int) -> bool:
+        """Whether the list just written from ``start`` on repeats the one at ``first`` to ``last``."""
+        if last - first != len(self.out) - 1 - start:
+            return False
+        return all(
+            self.classes[first + at] == self.classes[start + at]
+            and self._folded(first + at) == self._folded(start + at)
+            for at in range(1, last - first)
+        )
+
+    def _folded(self, at: int) -> str:
+        return upper(self.out[at]) if self.classes[at] == C_WORD else self.out[at]
+
+    def text(self, *, folded: bool) -> tuple[str, bool]:
+        """What was written, in upper case where ``folded``; and whether its middle was cut out to send it."""
+        parts = [self._folded(at) for at in range(len(self.out))] if folded else self.out
+        whole = "".join(parts)
+        if len(whole) <= spec.SENT_BYTES // 4 or len(whole.encode()) <= spec.SENT_BYTES:
+            return whole, False
+        sizes = [len(part.encode()) for part in parts]
+        head = taken = 0
+        while taken + sizes[head] <= spec.SENT_HEAD_BYTES:
+            taken += sizes[head]
+            head += 1
+        tail, taken = len(parts), 0
+        while taken + sizes[tail - 1] <= spec.SENT_TAIL_BYTES:
+            tail -= 1
+            taken += sizes[tail]
+        before = " " if spec.SPACED[self.classes[head - 1]][C_WORD] else ""
+        after = " " if spec.SPACED[C_WORD][self.classes[tail]] else ""
+        rest = "".join(parts[tail:]).lstrip(" ")
+        return f"{''.join(parts[:head])}{before}{spec.MARK}{after}{rest}", True
