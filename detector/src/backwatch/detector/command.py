@@ -28,7 +28,9 @@ def stop_on_signals() -> threading.Event:
 
 @click.command()
 @click.option("--stream-url", help="Where calls come from: kafka://host:9092 or sqlite:///path. [BACKWATCH_STREAM_URL]")
-@click.option("--store-url", help="Where alerts and state are kept: sqlite:///path or postgresql://… [BACKWATCH_STORE_URL]")
+@click.option(
+    "--store-url", help="Where alerts and state are kept: sqlite:///path or postgresql://… [BACKWATCH_STORE_URL]"
+)
 @click.option("--no-router", is_flag=True, help=f"Do not carry {names.TOPIC_SPANS} over to {names.TOPIC_CALLS} here.")
 def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> None:  # noqa: FBT001  a flag of the command
     """Judges calls as they come, until it is stopped.
@@ -39,18 +41,22 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
       backwatch detect --stream-url kafka://kafka:9092 --store-url postgresql://backwatch@db/backwatch
     """
     from backwatch.collector.stream import StreamUnavailable
-    from backwatch.detector.router import Router
     from backwatch.detector.service import Service
     from backwatch.store.connect import StoreUnavailable, open_store
+    from backwatch.store.migrate import upgrade
 
     stream = load(StreamSettings, flags={"url": stream_url})
     settings = load(DetectorSettings)
     stop = stop_on_signals()
     try:
         store = open_store(load(StoreSettings, flags={"url": store_url}).url)
+        upgrade(store)
         service = Service(stream, store, settings)
-        router = None if no_router else Router(stream)
-        thread = threading.Thread(target=router.run, args=(stop,), name="backwatch-router") if router else None
+        thread = None
+        if not no_router:
+            from backwatch.detector.router import Router
+
+            thread = threading.Thread(target=Router(stream).run, args=(stop,), name="backwatch-router")
         click.echo("backwatch: detecting; stop with Ctrl-C", err=True)
         if thread:
             thread.start()

@@ -43,7 +43,7 @@ class HostileServer(ABC):
         self.hostile = False
         self._listener = socket.create_server((LOOPBACK, port))
         self.port: int = self._listener.getsockname()[1]
-        self._open: set[socket.socket] = set()
+        self._open: set[Session] = set()
         self._lock = threading.Lock()
         self._stopped = False
         self._thread = threading.Thread(target=self._accept, name=f"attack-{self.name}", daemon=True)
@@ -73,10 +73,7 @@ class HostileServer(ABC):
         with self._lock:
             sessions, self._open = self._open, set()
         for one in sessions:
-            try:
-                one.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # it was gone already
+            one.drop()
 
     @abstractmethod
     def serve(self, session: "Session") -> None:
@@ -93,16 +90,16 @@ class HostileServer(ABC):
     def _session(self, connection: socket.socket) -> None:
         connection.settimeout(60)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with self._lock:
-            self._open.add(connection)
         session = Session(connection, self.certificate)
+        with self._lock:
+            self._open.add(session)
         try:
             self.serve(session)
         except (OSError, EOFError, ValueError):
             pass  # the client left, or spoke what no driver speaks
         finally:
             with self._lock:
-                self._open.discard(connection)
+                self._open.discard(session)
             session.close()
 
 
@@ -151,6 +148,13 @@ class Session:
     def send(self, data: bytes) -> None:
         """All of it."""
         self._socket.sendall(data)
+
+    def drop(self) -> None:
+        """Ends the conversation from another thread; whoever serves it finds that out by itself."""
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it was gone already
 
     def close(self) -> None:
         """Hangs up."""

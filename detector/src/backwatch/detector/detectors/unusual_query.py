@@ -1,6 +1,7 @@
 """New statements at places whose statements are known.
 
-Known is what a place showed quietly before it settled, and what has gone on there quietly for a week since. What is
+Known is what a place showed quietly before it settled, unless it bore signs of an attack, and what has gone on there
+quietly for a week. What is
 new is told at every place; that it is a surprise, only at a settled one. Source of the estimate:
 ``baselines/settled.py``.
 """
@@ -12,12 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.detector.baselines.settled import LEARN_AFTER_NS, MIN_CALLS, settled, unseen
+from backwatch.detector.baselines.suspicion import ENOUGH, WEIGHT, weigh
 from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.engine.keys import FIRST, KNOWN, RESOURCE, SECOND, SITE, SITE_STATEMENT
 from backwatch.detector.engine.tables import Rows, Table
 
-PLACE = np.dtype([("calls", "<u4"), ("once", "<u4"), ("restless_since_ns", "<i8"), ("restless", "<u4")])
+WAITING = 8
+"""Statements seen just once before a place settled that it can still recognise."""
+PLACE = np.dtype([
+    ("calls", "<u4"), ("once", "<u4"), ("restless_since_ns", "<i8"), ("restless", "<u4"), ("next", "<u4"),
+    ("waiting", "<u4", (WAITING,)),
+])  # fmt: skip
 PAIR = np.dtype([("first_ns", "<i8"), ("known", "u1")])
 
 
@@ -45,19 +52,41 @@ def _count(place: Any, sighting: int) -> None:
 
 
 @kernel
+def _tag(fingerprint):
+    return np.uint32(fingerprint >> np.uint64(32)) | np.uint32(1)
+
+
+@kernel
+def _wait(place, fingerprint):
+    """A statement's first quiet call at a place that is not settled: its second one must not surprise, whenever it comes."""
+    place["waiting"][place["next"] % WAITING] = _tag(fingerprint)
+    place["next"] = (place["next"] + 1) % WAITING
+
+
+@kernel
+def _waited(place, fingerprint):
+    tag = _tag(fingerprint)
+    for i in range(WAITING):
+        if place["waiting"][i] == tag:
+            place["waiting"][i] = 0
+            return True
+    return False
+
+
+@kernel
+def _wait(one: Any, time_ns: int) -> None:
+    """A new statement that went by quietly: known once it has done so for a week."""
+    if one["first_ns"] == 0:
+        one["first_ns"] = time_ns
+    elif time_ns - one["first_ns"] >= LEARN_AFTER_NS:
+        one["known"] = 1
+
+
+@kernel
 def _judge(
-    fingerprint: Array,
-    sighting: Array,
-    time_ns: Array,
-    site: Array,
-    pair: Array,
-    learn: Array,
-    places: Any,
-    pairs: Any,
-    novel: Array,
-    ready: Array,
-    share: Array,
-) -> None:
+    fingerprint: Array, sighting: Array, time_ns: Array, signs: Array, weight: Array, site: Array, pair: Array,
+    learn: Array, places: Any, pairs: Any, novel: Array, ready: Array, share: Array,
+) -> None:  # fmt: skip
     for i in range(site.shape[0]):
         if site[i] == 0 or fingerprint[i] == 0:
             continue
@@ -69,19 +98,16 @@ def _judge(
         novel[i] = not known
         if not learn[i]:
             continue
-        if known or not surprising:
+        hostile = weigh(signs[i], weight) >= ENOUGH
+        if known or not (surprising or hostile):
             _count(place, sighting[i])
             if pair[i] != 0:
                 pairs[pair[i]]["known"] = 1
             continue
-        if sighting[i] == FIRST:
+        if surprising and sighting[i] == FIRST:
             _restless(place, time_ns[i])
         if pair[i] != 0:
-            one = pairs[pair[i]]
-            if one["first_ns"] == 0:
-                one["first_ns"] = time_ns[i]
-            elif time_ns[i] - one["first_ns"] >= LEARN_AFTER_NS:
-                one["known"] = 1
+            _wait(pairs[pair[i]], time_ns[i])
 
 
 @kernel
@@ -151,9 +177,9 @@ backwatch:
         novel, ready, mature = (np.zeros(calls.count, np.int8) for _ in range(3))
         share = np.ones(calls.count, np.float64)
         _judge(
-            calls["fingerprint"], calls["site_statement.sighting"], calls["time_ns"], slot[SITE.name],
-            slot[SITE_STATEMENT.name], learn, tables["unusual_query_site"], tables["unusual_query"], novel, ready,
-            share,
+            calls["fingerprint"], calls["site_statement.sighting"], calls["time_ns"], calls["signs"], WEIGHT,
+            slot[SITE.name], slot[SITE_STATEMENT.name], learn, tables["unusual_query_site"], tables["unusual_query"],
+            novel, ready, share,
         )  # fmt: skip
         _mature(
             calls["fingerprint"], calls["statement.sighting"], slot[RESOURCE.name], learn,

@@ -196,7 +196,7 @@ class Columns:
         columns["signs"] = self._sign_masks(decoded, columns[names.QUERY_SIGNS])
         columns |= self._derived.columns(columns, decoded.text)
         chosen = np.empty((count, 4), np.int64)
-        choose(decoded.lengths, self._dialect(decoded, columns[names.DB_SYSTEM]), chosen)
+        choose(decoded.buffer, decoded.offsets, decoded.lengths, self._dialect(decoded, columns[names.DB_SYSTEM]), chosen)
         fingerprint = np.zeros(count, np.uint64)
         _fingerprints(
             decoded.buffer, chosen, decoded.offsets, decoded.lengths, hashes, CLASSES, *self._scratch, *self._statements, self._k0,

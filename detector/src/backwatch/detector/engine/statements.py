@@ -21,6 +21,8 @@ NONE, VERBATIM, SQL, HTTP, JOINED = range(5)
 LONGEST: Final = 8_192
 """Bytes of a verbatim text that count."""
 
+CONNECT: Final = np.frombuffer(b"connect", np.uint8).copy()
+
 _TEXT = schema.TEXT_INDEX
 _STATEMENT, _QUERY, _NAME = _TEXT[names.STATEMENT], _TEXT[names.QUERY_TEXT], _TEXT[schema.SPAN_NAME]
 _METHOD, _URL = _TEXT[names.HTTP_METHOD], _TEXT[names.URL_FULL]
@@ -29,7 +31,24 @@ _SERVICE, _RPC = _TEXT[schema.RPC_SERVICE], _TEXT[schema.RPC_METHOD]
 
 
 @kernel
-def choose(lengths: NDArray[np.int64], dialect: NDArray[np.int64], out: NDArray[np.int64]) -> None:
+def _is_connect(buffer: NDArray[np.uint8], offset: int, length: int) -> bool:
+    """A session's beginning is a call, but nothing that was asked: it is no statement, and never a new one."""
+    if length != CONNECT.shape[0]:
+        return False
+    for i in range(length):
+        if buffer[offset + i] != CONNECT[i]:
+            return False
+    return True
+
+
+@kernel
+def choose(
+    buffer: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    dialect: NDArray[np.int64],
+    out: NDArray[np.int64],
+) -> None:
     """Mode, dialect and the one or two columns of each call's statement; dialect -1: no SQL."""
     for i in range(lengths.shape[0]):
         first, second, mode = _NAME, -1, VERBATIM
@@ -45,6 +64,8 @@ def choose(lengths: NDArray[np.int64], dialect: NDArray[np.int64], out: NDArray[
         elif lengths[i, _RPC] > 0:
             first, second, mode = _SERVICE, _RPC, JOINED
         elif lengths[i, _NAME] <= 0:
+            mode = NONE
+        if mode == VERBATIM and _is_connect(buffer, offsets[i, first], lengths[i, first]):
             mode = NONE
         out[i, 0] = mode
         out[i, 1] = dialect[i]
