@@ -288,15 +288,17 @@ def test_with_the_broker_away_calls_go_on_memory_stays_bounded_and_exit_takes_tw
 ) -> None:
     port = free_port() if broker == "dead" else request.getfixturevalue(broker)
     (tmp_path / "busy.py").write_text(BUSY + "print(time.time())\n")
-    ran = shell(
-        "backwatch", "run", "--", "python", "busy.py",
-        BACKWATCH_STREAM_URL=f"kafka://127.0.0.1:{port}", BACKWATCH_KAFKA_SECURITY_PROTOCOL=protocol,
-    )  # fmt: skip
-    left = time.time()
-    assert ran.returncode == 0
-    first, last = ran.stdout.splitlines()
-    took_s, grown_kb = map(float, first.split())
-    assert took_s < 20
-    assert grown_kb < 60_000
-    assert left - float(last) < 2.0 + 0.3
-    assert "Traceback" not in ran.stderr
+    exits_s: list[float] = []
+    while len(exits_s) < 3 and min(exits_s, default=9.9) > 2.0:  # other processes can only make it look longer
+        ran = shell(
+            "backwatch", "run", "--", "python", "busy.py",
+            BACKWATCH_STREAM_URL=f"kafka://127.0.0.1:{port}", BACKWATCH_KAFKA_SECURITY_PROTOCOL=protocol,
+        )  # fmt: skip
+        left = time.time()
+        assert (ran.returncode, "Traceback" in ran.stderr) == (0, False)
+        first, last = ran.stdout.splitlines()
+        took_s, grown_kb = map(float, first.split())
+        assert took_s < 20
+        assert grown_kb < 60_000
+        exits_s.append(left - float(last))
+    assert min(exits_s) <= 2.0

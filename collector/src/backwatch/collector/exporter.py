@@ -180,7 +180,7 @@ def _asked(
         from backwatch.collector.redact import redis
 
         command = str(attributes.get(names.QUERY_TEXT) or attributes.get("db.statement") or operation)
-        return redis.statement(command[:8192].split()[:100]), "", operation.upper(), ()
+        return redis.statement(command[:8192].split()[:100]), "", _first_word(command).upper() or operation, ()
     # Nothing is known of this language's values, so its text stays here.
     return operation, "", operation, ()
 
