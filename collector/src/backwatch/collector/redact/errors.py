@@ -1,18 +1,68 @@
-"""Errors: their class and code. Drivers echo values in their messages, so no message leaves."""
+"""Errors of drivers: their class and the code in them. Their text echoes values, so none of it is kept."""
 
 import re
 from typing import Final
 
-_CODE: Final = re.compile(r"[A-Za-z0-9_]{1,40}")
-_CLASS: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,99}")
+from backwatch.collector.statements.spec import words
 
-
-def error_type(error: BaseException | str) -> str:
-    """What an error is called.
-
-    >>> error_type(KeyError("secret")), error_type("28P01"), error_type("password secret is wrong")
-    ('KeyError', '28P01', 'error')
+_SQLSTATE: Final = re.compile(r"[0-9A-Z]{5}")
+_NAMED: Final = re.compile(r"SQLITE_[A-Z_]{1,40}")
+_IN_TEXT: Final = re.compile(
+    r"SQLSTATE\W{1,3}([0-9A-Z]{5})\b|\[([0-9A-Z]{5})\]|\b(ORA-[0-9]{5})\b|^\(?([0-9]{3,5}), |^Msg ([0-9]{1,6})\b"
+    r"|^([A-Z]{4,24})(?: |$)"
+)
+_REPLIES: Final = words(
     """
-    if isinstance(error, BaseException):
-        return type(error).__name__[:100]
-    return error if _CODE.fullmatch(error) or _CLASS.fullmatch(error) else "error"
+    WRONGTYPE NOAUTH NOPERM WRONGPASS MOVED LOADING BUSY READONLY NOSCRIPT OOM EXECABORT CLUSTERDOWN CROSSSLOT
+    TRYAGAIN MASTERDOWN NOREPLICAS UNKILLABLE BUSYGROUP NOGROUP BUSYKEY MISCONF NOTBUSY NOPROTO DENIED
+    """
+)
+_MAX_CLASS: Final = 64
+
+
+def error_type(error: BaseException) -> str:
+    """The error's class, with its module where that is not the language's own.
+
+    >>> error_type(ValueError("secret"))
+    'ValueError'
+    """
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return name[-_MAX_CLASS:]
+
+
+def error_code(error: BaseException) -> str:
+    """SQLSTATE, the driver's number or the like; ``""`` where the error carries none.
+
+    >>> error_code(Exception(1064, "You have an error near 'secret'"))
+    '1064'
+    """
+    for attribute in ("sqlstate", "pgcode"):
+        value = getattr(error, attribute, None)
+        if isinstance(value, str) and _SQLSTATE.fullmatch(value):
+            return value
+    named = getattr(error, "sqlite_errorname", None)
+    if isinstance(named, str) and _NAMED.fullmatch(named):
+        return named
+    number = getattr(error, "smtp_code", None) or getattr(error, "errno", None) or next(iter(error.args), None)
+    if isinstance(number, int) and not isinstance(number, bool) and -1 < number < 1_000_000:
+        return str(number)
+    return redact_error(str(number)) if isinstance(number, str) else ""
+
+
+def redact_error(text: str) -> str:
+    """The code in an error's text, and nothing else of it.
+
+    >>> redact_error('ERROR: duplicate key "secret" (SQLSTATE 23505)')
+    '23505'
+    >>> redact_error("password authentication failed for user ann")
+    ''
+    """
+    for found in _IN_TEXT.finditer(text[:4096]):
+        *codes, reply = found.groups()
+        code = next((one for one in codes if one), "")
+        if code and any(letter.isdigit() for letter in code):
+            return code
+        if reply in _REPLIES:
+            return reply
+    return ""

@@ -1,58 +1,87 @@
-"""HTTP: method, host and path template. No query, no fragment, no account, and of a path no segment that could be a value."""
+"""HTTP: method, host and the template of the path; no values, no user-info, no query, no fragment."""
 
 import re
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-LONGEST: Final = 512
-SEGMENTS: Final = 16
+MAX_SEGMENTS: Final = 12
+MAX_HOST: Final = 255
 
-_HOST: Final = re.compile(r"[A-Za-z0-9._~:\[\]-]{1,255}")
-_WORD: Final = re.compile(r"[A-Za-z][A-Za-z_.~-]{0,39}")
-_VERSION: Final = re.compile(r"[vV]\d{1,3}(?:\.\d{1,3}){0,2}")
-_METHOD: Final = re.compile(r"[A-Za-z]{1,20}")
+_METHOD: Final = re.compile(r"[A-Za-z]{1,16}")
+_WORD: Final = re.compile(
+    r"(?:v[0-9]{1,3}(?:\.[0-9]{1,2})?|_?[A-Za-z]+(?:[._~-][A-Za-z]+)*[0-9]?(?:\.[a-z]{1,5}[0-9]?)?)"
+)
+_MIXED: Final = re.compile(r"[a-z][A-Z]")
+_HEX: Final = re.compile(r"[0-9A-Fa-f]{8,}")
+_HOST: Final = re.compile(r"[\w.:\[\]-]{1,255}")
+_DEFAULT_PORT: Final = {"http": 80, "https": 443}
 
 
 def statement(method: str, url: str) -> str:
-    """Method, host and path template.
+    """What makes two requests the same: method, host (and port, where it is not the usual one) and path template.
 
-    >>> statement("get", "https://ada:secret@api.example:8443/v1/users/4711/mails?key=secret")
-    'GET api.example:8443/v1/users/?/mails'
+    >>> statement("get", "https://ann:secret@api.example.com/v1/users/42/orders?token=x")
+    'GET api.example.com/v1/users/?/orders'
     """
-    host, path = _parts(url)
-    told = method.upper() if _METHOD.fullmatch(method or "") else "?"
-    return f"{told} {host}{template(path)}"[:LONGEST]
-
-
-def template(path: str) -> str:
-    """A path with every segment that is no plain word as ``?``.
-
-    >>> template("/files/9f86d081884c7d65/raw"), template("")
-    ('/files/?/raw', '/')
-    """
-    segments = path[:2_048].split("/")
-    told = [one if not one or _WORD.fullmatch(one) or _VERSION.fullmatch(one) else "?" for one in segments[: SEGMENTS + 1]]
-    if len(segments) > SEGMENTS + 1:
-        told.append("…")
-    return "/".join(told) or "/"
+    verb = method.upper() if _METHOD.fullmatch(method) else "?"
+    parts = _split(url)
+    return f"{verb} {_host(parts)}{_path(parts.path)}"
 
 
 def redact_url(url: str) -> str:
-    """A URL without account, query and fragment, its path as a template.
+    """The URL as ``url.full`` may carry it: scheme, host, port and path template.
 
-    >>> redact_url("https://ada:secret@api.example/reset/8d1f?token=secret#x")
-    'https://api.example/reset/?'
+    >>> redact_url("https://hooks.example.com/services/T0001/B0002/aGVsbG8gd29ybGQ?x=1#y")
+    'https://hooks.example.com/services/?/?/?'
     """
-    scheme, separator, _ = url.partition("://")
-    host, path = _parts(url)
-    shown = scheme.lower() if separator and scheme.isalpha() and len(scheme) <= 10 else ""
-    return f"{shown + '://' if shown else ''}{host}{template(path)}"[:LONGEST]
+    parts = _split(url)
+    scheme = parts.scheme if parts.scheme.isascii() and parts.scheme.isalpha() else ""
+    return (f"{scheme}://" if scheme else "") + _host(parts) + _path(parts.path)
 
 
-def _parts(url: str) -> tuple[str, str]:
+def template(path: str) -> str:
+    """The path with what looks like a value replaced by ``?``.
+
+    >>> template("/users/3f2c1a9e-0000-4000-8000-000000000000/avatar.png")
+    '/users/?/avatar.png'
+    """
+    return _path(path.partition("?")[0].partition("#")[0])
+
+
+def _split(url: str) -> SplitResult:
     try:
-        parts = urlsplit(url[:4_096])
+        return urlsplit(url[:8192])
+    except ValueError:  # a bracket that does not close and the like: nothing of it may be trusted
+        return SplitResult("", "", "/?", "", "")
+
+
+def _host(parts: SplitResult) -> str:
+    try:
+        host, port = (parts.hostname or "")[:MAX_HOST], parts.port
     except ValueError:
-        return "?", ""
-    host = parts.netloc.rpartition("@")[2].lower()
-    return (host if not host or _HOST.fullmatch(host) else "?"), parts.path
+        return "?"
+    if host and not _HOST.fullmatch(host):
+        return "?"
+    shown = f"[{host}]" if ":" in host else host
+    return shown if port is None or port == _DEFAULT_PORT.get(parts.scheme) else f"{shown}:{port}"
+
+
+def _path(path: str) -> str:
+    segments = path.split("/")
+    shown = [_segment(one) for one in segments[: MAX_SEGMENTS + 1]]
+    if len(segments) > MAX_SEGMENTS + 1:
+        shown.append("…")
+    return "/".join(shown) or "/"
+
+
+def _segment(segment: str) -> str:
+    """The segment if it is a word of the interface; ``?`` if it looks like a value."""
+    segment = segment.partition(";")[0]
+    if not segment:
+        return ""
+    if len(segment) > 32 or not _WORD.fullmatch(segment) or _HEX.fullmatch(segment):
+        return "?"
+    plain = segment.replace("-", "").replace("_", "").replace(".", "")
+    longest = max(map(len, re.split(r"[._~-]", segment)))
+    random = len(plain) >= 16 and longest >= 16 and (segment.isupper() or len(_MIXED.findall(segment)) > 3)
+    return "?" if random or longest > 24 else segment

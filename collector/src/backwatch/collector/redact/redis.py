@@ -1,77 +1,217 @@
-"""Redis: a command as its name and the kinds of its arguments. No value leaves, and of a key only its shape.
+"""Redis: the command with the classes of its arguments, never an argument.
 
-Commands that carry secrets (AUTH, HELLO, ACL, MIGRATE) keep their name and sub-command alone; CONFIG SET keeps the name of the
-parameter, because that is what an attack on a server shows itself by.
+Of a key only its prefix class is left (``session:?``); options of the protocol stay; runs of the same class become
+one, so that ``MGET`` of three keys and of thirty is one statement. Commands that carry secrets or code lose all their
+arguments. A first word that is no command of Redis may be anything, so it is not kept.
 """
 
 import re
 from collections.abc import Sequence
 from typing import Final
 
-ARGUMENTS: Final = 8
-"""Arguments that are told; what follows is one ``…``."""
-LONGEST: Final = 256
+from backwatch.collector.statements.spec import words
 
-_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,31}")
-_PART: Final = re.compile(r"[A-Za-z][A-Za-z_-]{0,23}")
-_BARE: Final = frozenset({"AUTH", "HELLO", "MIGRATE", "EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO", "ECHO", "PING"})
-_WITH_SUBCOMMAND: Final = frozenset({
-    "ACL", "CONFIG", "CLIENT", "CLUSTER", "COMMAND", "DEBUG", "FUNCTION", "LATENCY", "MEMORY", "MODULE", "OBJECT", "PUBSUB", "SCRIPT",
-    "SENTINEL", "SLOWLOG", "XGROUP", "XINFO",
-})  # fmt: skip
-_WITHOUT_KEY: Final = frozenset({
-    "SELECT", "SWAPDB", "WAIT", "SCAN", "REPLICAOF", "SLAVEOF", "SHUTDOWN", "SAVE", "BGSAVE", "FLUSHALL", "FLUSHDB", "INFO",
-    "MONITOR", "DBSIZE", "LASTSAVE", "RANDOMKEY", "RESET", "QUIT", "MULTI", "EXEC", "DISCARD", "UNWATCH", "FAILOVER", "PSYNC", "SYNC",
-})  # fmt: skip
-_ALL_KEYS: Final = frozenset({"MGET", "DEL", "UNLINK", "EXISTS", "TOUCH", "WATCH", "SINTER", "SUNION", "SDIFF", "PFCOUNT"})
+MAX_ARGUMENTS: Final = 256
+"""Arguments that are looked at; the rest is of the same kind, or says ``…``."""
+MAX_STATEMENT: Final = 1_024
+
+_KEYS_FIRST: Final = """
+APPEND BITCOUNT BITFIELD BITFIELD_RO BITPOS BLMOVE BRPOPLPUSH COPY DECR DECRBY DUMP EXPIRE EXPIREAT EXPIRETIME
+GEOADD GEODIST GEOHASH GEOPOS GEORADIUS GEORADIUSBYMEMBER GEOSEARCH GEOSEARCHSTORE GET GETBIT GETDEL GETEX
+GETRANGE GETSET HDEL HEXISTS HEXPIRE HGET HGETALL HGETDEL HGETEX HINCRBY HINCRBYFLOAT HKEYS HLEN HMGET HMSET
+HPERSIST HPEXPIRE HPTTL HRANDFIELD HSCAN HSET HSETEX HSETNX HSTRLEN HTTL HVALS INCR INCRBY INCRBYFLOAT LINDEX
+LINSERT LLEN LMOVE LPOP LPOS LPUSH LPUSHX LRANGE LREM LSET LTRIM MOVE PERSIST PEXPIRE PEXPIREAT PEXPIRETIME
+PFADD PSETEX PTTL RENAME RENAMENX RESTORE RPOP RPOPLPUSH RPUSH RPUSHX SADD SCARD SET SETBIT SETEX SETNX SETRANGE
+SISMEMBER SMEMBERS SMISMEMBER SMOVE SORT SORT_RO SPOP SRANDMEMBER SREM SSCAN STRLEN SUBSTR TTL TYPE XACK XADD
+XAUTOCLAIM XCLAIM XDEL XLEN XPENDING XRANGE XREVRANGE XSETID XTRIM ZADD ZCARD ZCOUNT ZINCRBY ZLEXCOUNT ZMSCORE
+ZPOPMAX ZPOPMIN ZRANDMEMBER ZRANGE ZRANGEBYLEX ZRANGEBYSCORE ZRANGESTORE ZRANK ZREM ZREMRANGEBYLEX
+ZREMRANGEBYRANK ZREMRANGEBYSCORE ZREVRANGE ZREVRANGEBYLEX ZREVRANGEBYSCORE ZREVRANK ZSCAN ZSCORE PUBLISH
+SPUBLISH VADD VSIM VCARD VDIM VEMB VREM VGETATTR VSETATTR
+"""
+_KEYS_ALL: Final = """
+BLPOP BRPOP BZPOPMAX BZPOPMIN DEL EXISTS MGET PFCOUNT PFMERGE SDIFF SDIFFSTORE SINTER SINTERSTORE SUNION
+SUNIONSTORE TOUCH UNLINK WATCH SUBSCRIBE PSUBSCRIBE SSUBSCRIBE UNSUBSCRIBE PUNSUBSCRIBE SUNSUBSCRIBE
+"""
+_KEYS_ODD: Final = "MSET MSETNX"
+_PLAIN: Final = """
+ASKING BGREWRITEAOF BGSAVE BITOP BLMPOP BZMPOP DBSIZE DISCARD ECHO EXEC FAILOVER FLUSHALL FLUSHDB INFO KEYS
+LASTSAVE LCS LMPOP LOLWUT MONITOR MULTI PING PSYNC QUIT RANDOMKEY READONLY READWRITE REPLCONF RESET ROLE SAVE
+SCAN SELECT SHUTDOWN SINTERCARD SWAPDB SYNC TIME UNWATCH WAIT WAITAOF XREAD XREADGROUP ZDIFF ZDIFFSTORE ZINTER
+ZINTERCARD ZINTERSTORE ZMPOP ZUNION ZUNIONSTORE
+"""
+_HIDDEN: Final = "AUTH HELLO MIGRATE EVAL EVAL_RO EVALSHA EVALSHA_RO FCALL FCALL_RO SLAVEOF REPLICAOF"
+"""Their arguments are passwords, code or somebody else's address: all of them become one ``?``."""
+_CONTAINERS: Final = {
+    "ACL": "CAT DELUSER DRYRUN GENPASS GETUSER LIST LOAD LOG SAVE SETUSER USERS WHOAMI HELP",
+    "CLIENT": "CACHING GETNAME GETREDIR ID INFO KILL LIST NO-EVICT NO-TOUCH PAUSE REPLY SETINFO SETNAME "
+    "TRACKING TRACKINGINFO UNBLOCK UNPAUSE",
+    "CLUSTER": "ADDSLOTS BUMPEPOCH COUNTKEYSINSLOT DELSLOTS FAILOVER FORGET GETKEYSINSLOT INFO KEYSLOT LINKS MEET "
+    "MYID NODES REPLICAS REPLICATE RESET SAVECONFIG SETSLOT SHARDS SLAVES SLOTS",
+    "COMMAND": "COUNT DOCS GETKEYS INFO LIST",
+    "CONFIG": "GET RESETSTAT REWRITE SET",
+    "DEBUG": "JMAP OBJECT RELOAD RESTART SEGFAULT SET-ACTIVE-EXPIRE SLEEP",
+    "FUNCTION": "DELETE DUMP FLUSH KILL LIST LOAD RESTORE STATS",
+    "LATENCY": "DOCTOR GRAPH HISTOGRAM HISTORY LATEST RESET",
+    "MEMORY": "DOCTOR MALLOC-STATS PURGE STATS USAGE",
+    "MODULE": "LIST LOAD LOADEX UNLOAD",
+    "OBJECT": "ENCODING FREQ IDLETIME REFCOUNT",
+    "PUBSUB": "CHANNELS NUMPAT NUMSUB SHARDCHANNELS SHARDNUMSUB",
+    "SCRIPT": "DEBUG EXISTS FLUSH KILL LOAD",
+    "SENTINEL": "CKQUORUM FAILOVER GET-MASTER-ADDR-BY-NAME MASTER MASTERS MONITOR REMOVE REPLICAS RESET "
+    "SENTINELS SET SLAVES",
+    "SLOWLOG": "GET LEN RESET",
+    "XGROUP": "CREATE CREATECONSUMER DELCONSUMER DESTROY SETID",
+    "XINFO": "CONSUMERS GROUPS STREAM",
+}
+_SETTINGS: Final = words(
+    """
+    dir dbfilename appendonly appendfilename requirepass masterauth masteruser save slaveof replicaof loglevel
+    logfile maxmemory maxmemory-policy protected-mode bind port timeout rename-command enable-debug-command
+    notify-keyspace-events slave-read-only replica-read-only rdbcompression stop-writes-on-bgsave-error tls-port
+    unixsocket aclfile databases lua-time-limit slowlog-log-slower-than enable-module-command
+    enable-protected-configs
+    """
+)
+"""Names of settings that ``CONFIG`` may show; their values never."""
+_OPTIONS: Final = words(
+    """
+    EX PX EXAT PXAT NX XX GT LT KEEPTTL GET MATCH COUNT TYPE WITHSCORES WITHSCORE WITHVALUES LIMIT BY ASC DESC
+    ALPHA STORE STOREDIST BEFORE AFTER STREAMS BLOCK GROUP MAXLEN MINID NOACK REV BYSCORE BYLEX CH INCR REPLACE
+    ABSTTL LEFT RIGHT MIN MAX NOMKSTREAM MKSTREAM ASYNC SYNC NOSAVE SAVE FORCE WITHCOORD WITHDIST WITHHASH
+    FROMMEMBER FROMLONLAT BYRADIUS BYBOX AND OR XOR NOT ANY WEIGHTS AGGREGATE SUM LEN IDX MINMATCHLEN
+    WITHMATCHLEN FIELDS PERSIST RANK FNX FXX
+    """
+)
+_VALUES_ONLY: Final = words(
+    """
+    APPEND ECHO GETSET HDEL HGET HMGET HMSET HSET HSETNX KEYS LPUSH LPUSHX LSET PFADD PING PUBLISH RPUSH RPUSHX
+    SADD SETNX SISMEMBER SPUBLISH SREM XADD ZREM
+    """
+)
+"""Commands without options: what follows their keys is values, even where it reads like an option."""
+_KIND: Final = {
+    name: kind
+    for kind, listed in {
+        "first": _KEYS_FIRST,
+        "all": _KEYS_ALL,
+        "odd": _KEYS_ODD,
+        "": _PLAIN,
+        "hidden": _HIDDEN,
+    }.items()
+    for name in listed.split()
+}
+_SUBCOMMANDS: Final = {name: frozenset(listed.split()) for name, listed in _CONTAINERS.items()}
+_MODULE: Final = re.compile(r"(?:JSON|FT|BF|CF|CMS|TOPK|TDIGEST|TS|GRAPH|AI|RG|TFUNCTION)\.[A-Z_.]{1,24}")
+_PREFIX: Final = re.compile(r"([A-Za-z][A-Za-z_.-]{0,23})[:/|]")
+_TWO_KEYS: Final = frozenset(
+    {
+        "RENAME",
+        "RENAMENX",
+        "COPY",
+        "RPOPLPUSH",
+        "BRPOPLPUSH",
+        "LMOVE",
+        "BLMOVE",
+        "SMOVE",
+        "ZRANGESTORE",
+        "GEOSEARCHSTORE",
+    }
+)
 
 
 def statement(command: Sequence[object]) -> str:
-    """A command's canonical text.
+    """The canonical text of one command.
 
-    >>> statement(["SET", "session:4711", "secret"]), statement([b"GET", b"user:ada@mail.example:name"])
-    ('SET session:? ?', 'GET user:?:name')
-    >>> statement(["AUTH", "shop", "secret"]), statement(["CONFIG", "SET", "requirepass", "secret"])
-    ('AUTH ?', 'CONFIG SET requirepass ?')
+    Args:
+        command: Its name and arguments, as the client was given them: text, bytes or numbers.
+
+    >>> statement(["SET", "session:8f2c", "secret", "EX", 60])
+    'SET session:? ? EX ?'
+    >>> statement(["AUTH", "ann", "secret"])
+    'AUTH ?'
+    >>> statement(["CONFIG", "SET", "requirepass", "secret"])
+    'CONFIG SET requirepass ?'
     """
-    words = [_text(one) for one in command[: ARGUMENTS + 3]]
-    if not words or not _NAME.fullmatch(words[0]):
+    named = _name(command)
+    if not named:
         return "?"
-    name = words[0].upper()
-    rest = words[1:]
-    if name in _BARE:
-        return f"{name} ?" if rest else name
-    told = [name]
-    if name in _WITH_SUBCOMMAND and rest:
-        subcommand = rest.pop(0)
-        told.append(subcommand.upper() if _NAME.fullmatch(subcommand) else "?")
-        if name == "CONFIG" and rest:
-            parameter = rest.pop(0)
-            told.append(parameter.lower() if _NAME.fullmatch(parameter) else "?")
-        return _bounded(told, len(rest))
-    if name in _WITHOUT_KEY or not rest:
-        return _bounded(told, len(rest))
-    if name in _ALL_KEYS:
-        keys = list(dict.fromkeys(map(key, rest)))
-        return " ".join([name, *keys[:ARGUMENTS]])[:LONGEST]
-    told.append(key(rest.pop(0)))
-    return _bounded(told, len(rest))
+    name, rest = named[0], [*named[1:], *command[1 : MAX_ARGUMENTS + 1]]
+    if name in _SUBCOMMANDS:
+        shown = [name, *_container(name, rest)]
+    elif _MODULE.fullmatch(name):
+        shown = [name, key_class(rest[0]) if rest else "", "?" if len(rest) > 1 else ""]
+    elif name not in _KIND:
+        shown = ["?"]
+    elif _KIND[name] == "hidden":
+        shown = [name, "?" if rest else ""]
+    else:
+        shown = [name, *_arguments(name, _KIND[name], rest)]
+    more = ["…"] if len(command) > MAX_ARGUMENTS + 1 else []
+    return " ".join([word for word in shown if word] + more)[:MAX_STATEMENT]
 
 
-def key(text: str) -> str:
-    """The shape of a key: its parts between colons where these are plain words, else ``?``; the last part only if others stand."""
-    parts = text[:200].split(":")[:6]
-    if len(parts) == 1:
-        return parts[0] if _PART.fullmatch(parts[0]) and len(parts[0]) <= 16 else "?"
-    return ":".join(part if _PART.fullmatch(part) else "?" for part in parts)
+def key_class(key: object) -> str:
+    """A key's prefix, if it has one that reads like a word; else ``?``.
+
+    >>> key_class(b"session:8f2c")
+    'session:?'
+    >>> key_class("8f2c")
+    '?'
+    """
+    found = _PREFIX.match(_text(key))
+    return f"{found[1]}:?" if found else "?"
 
 
-def _bounded(told: list[str], more: int) -> str:
-    shown = [*told, *["?"] * min(more, ARGUMENTS)]
-    return " ".join(shown if more <= ARGUMENTS else [*shown, "…"])[:LONGEST]
+def _text(argument: object) -> str:
+    """The beginning of an argument as text; never more than 64 characters, never an error."""
+    if isinstance(argument, str):
+        return argument[:64]
+    if isinstance(argument, (bytes, bytearray, memoryview)):
+        return bytes(argument[:64]).decode("utf-8", "replace")
+    return ""
 
 
-def _text(value: object) -> str:
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value[:256]).decode("utf-8", "replace")
-    return str(value)[:256] if isinstance(value, str | int | float) else "?"
+def _name(command: Sequence[object]) -> list[str]:
+    """The first argument as upper-case words: clients write ``CONFIG SET`` in one or in two."""
+    return _text(command[0]).upper().split(" ")[:3] if command else []
+
+
+def _container(name: str, rest: Sequence[object]) -> list[str]:
+    if not rest:
+        return []
+    sub = _text(rest[0]).upper()
+    if sub not in _SUBCOMMANDS[name]:
+        return ["?"]
+    shown = [sub]
+    if name == "CONFIG" and sub in ("GET", "SET"):
+        for setting in rest[1::2] if sub == "SET" else rest[1:]:
+            text = _text(setting).lower()
+            shown.append(text if text in _SETTINGS else "?")
+            if sub == "SET":
+                shown.append("?")
+        return shown
+    if name in ("OBJECT", "XGROUP", "XINFO") and len(rest) > 1:
+        return [*shown, key_class(rest[1]), "?" if len(rest) > 2 else ""]
+    return [*shown, "?" if len(rest) > 1 else ""]
+
+
+def _arguments(name: str, kind: str, rest: Sequence[object]) -> list[str]:
+    keys = 0 if kind == "" else len(rest) if kind in ("all", "odd") else 2 if name in _TWO_KEYS else 1
+    if name in ("BLPOP", "BRPOP", "BZPOPMAX", "BZPOPMIN"):
+        keys -= 1  # the last one is a time-out
+    named = ["?" if kind == "odd" and at % 2 else key_class(key) for at, key in enumerate(rest[:keys])]
+    options = keys + 1 if name == "SET" else len(rest) if name in _VALUES_ONLY else keys
+    after = (_text(argument).upper() if at >= options else "" for at, argument in enumerate(rest) if at >= keys)
+    return [*_folded(named), *_folded([word if word in _OPTIONS else "?" for word in after])]
+
+
+def _folded(shown: list[str]) -> list[str]:
+    """Each run of equal words once; a run of pairs likewise (``MSET a:? ? a:? ?``)."""
+    out: list[str] = []
+    for word in shown:
+        if out and out[-1] == word:
+            continue
+        out.append(word)
+        if out[-2:] == out[-4:-2]:
+            del out[-2:]
+    return out

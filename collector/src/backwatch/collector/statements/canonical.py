@@ -7,6 +7,7 @@ its own canonical or redacted text.
 import re
 from typing import Final
 
+from backwatch.collector.statements.spec import words
 from backwatch.collector.statements.tokens import bounded, tokens
 from backwatch.collector.statements.writer import Writer
 
@@ -16,9 +17,11 @@ MAX_FAMILY: Final = 255
 
 _PIECE: Final = re.compile(r'"[^"]*+"|`[^`]*+`|\[[^\]]*+\]|[(),;.]|[^\s(),;."`\[]++|.')
 _CTE: Final = re.compile(r"(?:\bWITH|\bRECURSIVE|,) ([^\s(),.]++)(?:\([^()]*+\))?+ AS(?: NOT)?+(?: MATERIALIZED)?+\(")
-_VERBS: Final = frozenset(
-    "SELECT INSERT UPDATE DELETE REPLACE MERGE WITH CREATE ALTER DROP TRUNCATE COPY LOCK ANALYZE VACUUM EXPLAIN VALUES "
-    "TABLE LOAD DECLARE".split()  # noqa: SIM905
+_VERBS: Final = words(
+    """
+    SELECT INSERT UPDATE DELETE REPLACE MERGE WITH CREATE ALTER DROP TRUNCATE COPY LOCK ANALYZE VACUUM EXPLAIN
+    VALUES TABLE LOAD DECLARE
+    """
 )
 _MAIN: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE"})
 _BEFORE_TABLE: Final = frozenset({"FROM", "JOIN", "INTO", "UPDATE", "TABLE", "COPY", "TRUNCATE", "USING"})
@@ -26,7 +29,11 @@ _FILLERS: Final = frozenset({"ONLY", "LATERAL", "IF", "NOT", "EXISTS", "TABLE", 
 _NO_TABLES: Final = frozenset({"STDIN", "STDOUT", "DUAL"})
 _NO_UPDATE_OF: Final = frozenset({"FOR", "KEY", "DO", "ON", "THEN"})
 _FROM_INSIDE: Final = frozenset({"EXTRACT", "SUBSTRING", "TRIM", "OVERLAY", "POSITION"})
-_LIST_ENDS: Final = frozenset("WHERE GROUP ORDER HAVING LIMIT UNION SET RETURNING WINDOW FOR SELECT ;".split())  # noqa: SIM905
+_LIST_ENDS: Final = words(
+    """
+    WHERE GROUP ORDER HAVING LIMIT UNION SET RETURNING WINDOW FOR SELECT ;
+    """
+)
 
 
 def redacted(text: str, dialect: str) -> str:
@@ -61,12 +68,12 @@ def family(canonical: str) -> str:
     'GET session:?'
     """
     pieces = _PIECE.findall(canonical)
-    words = [piece for piece in pieces if piece not in (" ", "(", "/*!")][:1]
-    if not words or words[0] not in _VERBS:
+    first = next((piece for piece in pieces if piece not in (" ", "(", "/*!")), "")
+    if first not in _VERBS:
         return " ".join(canonical.split(" ", 2)[:2])[:MAX_FAMILY]
     walk = _Walk(frozenset(_CTE.findall(canonical)) if "WITH" in canonical else frozenset())
     walk.over([piece for piece in pieces if piece != " "])
-    verb = walk.main if words[0] == "WITH" and walk.main else words[0]
+    verb = walk.main if first == "WITH" and walk.main else first
     tables = sorted(walk.tables)
     shown = ",".join(tables[:MAX_TABLES]) + (",…" if len(tables) > MAX_TABLES else "")
     return f"{verb} {shown}".rstrip()[:MAX_FAMILY]

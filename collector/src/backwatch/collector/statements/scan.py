@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from backwatch.collector.statements import spec
-from backwatch.collector.statements.writer import Writer, upper
 from backwatch.collector.statements.signs import signs_of
 from backwatch.collector.statements.tokens import bounded, tokens
+from backwatch.collector.statements.writer import Writer, upper
 
 CACHE_ENTRIES: Final = 2_048
 """Statements remembered by :func:`scan_cached`: at most 16 MB of redacted text, and usually 0.5."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from backwatch.collector.statements import spec
-from backwatch.collector.statements.writer import upper
 from backwatch.collector.statements.tokens import Token
+from backwatch.collector.statements.writer import upper
 
 LITERAL_WORDS: Final = frozenset({"NULL", "TRUE", "FALSE"})
 _PREFIX: Final = frozenset("(-+~!") | {"NOT", "BINARY"}

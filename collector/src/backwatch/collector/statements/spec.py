@@ -172,10 +172,15 @@ _MEANINGS: Final = {
 }
 
 
+def words(text: str) -> frozenset[str]:
+    """The words of a table that is written as text."""
+    return frozenset(text.split())
+
+
 def _keywords() -> dict[str, int]:
     flags: dict[str, int] = {}
-    for flag, words in _MEANINGS.items():
-        for word in words.split():
+    for flag, listed in _MEANINGS.items():
+        for word in listed.split():
             flags[word] = flags.get(word, 0) | flag
     return flags
 
