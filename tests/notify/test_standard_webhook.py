@@ -106,7 +106,8 @@ def test_a_delivery_verifies_with_either_secret_while_rotating() -> None:
 @pytest.mark.parametrize(
     "host",
     ["127.0.0.1", "localhost", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0.0.0.0", "[::1]",
-     "[::ffff:127.0.0.1]", "10.0.0.1", "192.168.1.1", "169.254.169.254", "[fe80::1]", "[fd00::1]", "100.64.0.1", "[64:ff9b::7f00:1]", "[::]"],
+     "[::ffff:127.0.0.1]", "10.0.0.1", "192.168.1.1", "169.254.169.254", "[fe80::1]", "[fd00::1]",
+     "100.64.0.1", "[64:ff9b::7f00:1]", "[::]"],
 )  # fmt: skip
 def test_an_address_that_is_not_public_is_never_spoken_to(host: str, ca: Authority) -> None:
     with receiver(certificate=ca.issue().both_file) as one:

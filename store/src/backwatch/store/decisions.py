@@ -49,13 +49,11 @@ def decide(
         episode = connection.execute(query).scalar_one_or_none()
         if episode is None:
             raise UnknownAlert(f"no alert has the id {alert_id!r}")
-        connection.execute(
-            sa.insert(tables.decision),
-            [{
-                "entry_id": entry_id, "alert_id": alert_id, "episode": episode, "kind": kind, "by": by,
-                "why": clean(why.strip(), WHY_LIMIT), "until_ns": until_ns, "at_ns": now_ns,
-            }],
-        )  # fmt: skip
+        row = {
+            "entry_id": entry_id, "alert_id": alert_id, "episode": episode, "kind": kind, "by": by,
+            "why": clean(why.strip(), WHY_LIMIT), "until_ns": until_ns, "at_ns": now_ns,
+        }  # fmt: skip
+        connection.execute(sa.insert(tables.decision), [row])
         changes = _changes(kind, episode, until_ns)
         if changes:
             connection.execute(sa.update(table).where(table.c.id == alert_id).values(changes))
