@@ -65,7 +65,7 @@ def serve(ca: Authority) -> Generator[MailServer]:
 
     def login(server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
         right = isinstance(data, LoginPassword) and (data.login, data.password) == (USER.encode(), secret.encode())
-        return AuthResult(success=right)
+        return AuthResult(success=right, handled=False)  # else a refusal is never answered
 
     common: dict[str, Any] = {"hostname": HOST, "authenticator": login}
     box = _Postbox(received)

@@ -9,15 +9,15 @@ _ABSENT: Final = object()
 class Patches:
     """What was replaced, newest last.
 
-    Where somebody wrapped our wrapper in the meantime, it stays below theirs: putting the original back would take theirs
-    away. A wrapper must therefore be a mere passage once its probe is removed.
+    Where somebody wrapped our wrapper in the meantime, it stays below theirs: putting the original back would take
+    theirs away. A wrapper must therefore be a mere passage once its probe is removed.
     """
 
     def __init__(self) -> None:
         self._done: list[tuple[Any, str, object, object]] = []
 
     def wrap(self, owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> bool:
-        """Replaces ``owner.name`` by ``make(original)``; false where this version of the driver has no such attribute."""
+        """Replaces ``owner.name`` by ``make(original)``; false where this version of the driver has none."""
         original = getattr(owner, name, None)
         if original is None:
             return False

@@ -48,3 +48,16 @@ def words(value: object, limit: int = 120) -> str:
     text = value.decode("utf-8", "replace") if isinstance(value, (bytes, bytearray)) else str(value)
     text = text[:limit]
     return text if text.isprintable() else "".join(one if one.isprintable() else "?" for one in text)
+
+
+def root_error(error: BaseException) -> BaseException:
+    """The TLS library's own error below a driver's: what went wrong with the handshake. Else the error itself."""
+    below: BaseException | None = error
+    for _ in range(5):
+        if below is None:
+            break
+        if type(below).__module__ == "ssl":
+            return below
+        inner = below.args[0] if below.args and isinstance(below.args[0], BaseException) else None
+        below = inner or below.__cause__ or below.__context__
+    return error

@@ -1,0 +1,105 @@
+"""The facts of an HTTP session, from urllib3's connection object, and of one request on it."""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urljoin, urlsplit
+
+from backwatch.collector.probes._sockets import peer, tls_of, words
+from backwatch.collector.record import Session
+from backwatch.collector.redact.http import redact_url
+from backwatch.collector.tls import facts_of
+
+_SCHEME: Final = re.compile(r"[A-Za-z0-9-]{1,30}\Z")
+_MAX_URL: Final = 200
+
+
+def session_of(connection: Any, *, tls: bool) -> Session:
+    """What the connection knows at present.
+
+    Args:
+        tls: Whether ``https`` was asked for: the app's own choice, as plain ``http`` is.
+    """
+    facts: dict[str, Any] = {"requested": _requested(connection) if tls else "disable"}
+    socket = getattr(connection, "sock", None)
+    if socket is not None:
+        facts.update(facts_of(tls_of(socket), verified=_verified(connection)))
+        facts.update(peer(socket))
+    address, port = _endpoint(connection)
+    return Session(system="http", address=address, port=port, requested_explicit=True, **facts)
+
+
+def _endpoint(connection: Any) -> tuple[str, int]:
+    """Where the request is to end up: behind a proxy's tunnel, the host at its far end."""
+    host = getattr(connection, "_tunnel_host", None)
+    port = getattr(connection, "_tunnel_port", None) if host else None
+    if not host:
+        host, port = getattr(connection, "host", ""), getattr(connection, "port", 0)
+    return words(host, 255).strip("[]"), int(port or 0)
+
+
+def _unverified(connection: Any) -> bool:
+    mode = getattr(connection, "cert_reqs", None)
+    return mode in ("CERT_NONE", "NONE") or (isinstance(mode, int) and int(mode) == 0)
+
+
+def _requested(connection: Any) -> str:
+    if _unverified(connection):
+        return "require"
+    return "verify-ca" if getattr(connection, "assert_hostname", None) is False else "verify-full"
+
+
+def _verified(connection: Any) -> str:
+    """urllib3 checks host names and pinned certificates itself; its word is ``is_verified``."""
+    if not getattr(connection, "is_verified", False):
+        return "none"
+    return "chain" if getattr(connection, "assert_hostname", None) is False else "full"
+
+
+def login_of(headers: object) -> tuple[str, str]:
+    """Account and method of an ``Authorization`` header: never what follows the name."""
+    if not isinstance(headers, Mapping):
+        return "", ""
+    value = headers.get("Authorization") or headers.get("authorization")
+    if isinstance(value, bytes):
+        value = value.decode("latin-1")
+    if not isinstance(value, str):
+        return "", ""
+    scheme, _, rest = value.partition(" ")
+    if not _SCHEME.match(scheme):
+        return "", ""
+    if scheme.lower() != "basic":
+        return "", scheme.lower()
+    try:
+        name, colon, _ = base64.b64decode(rest[:1000].strip(), validate=True).partition(b":")
+    except (binascii.Error, ValueError):
+        return "", "clear-password"
+    return (words(name) if colon else ""), "clear-password"
+
+
+def redirect_target(url: str, location: object) -> str:
+    """Where a ``Location`` points, seen from ``url``: scheme, host, port and the path's template.
+
+    >>> redirect_target("https://api.example.com/a", "http://ann:secret@169.254.169.254/latest/meta-data/?token=1")
+    'http://169.254.169.254/latest/meta-data/'
+    """
+    if isinstance(location, bytes):
+        location = location.decode("latin-1")
+    if not isinstance(location, str) or not location:
+        return ""
+    try:
+        target = urljoin(url, location[:2000].strip())
+    except ValueError:  # not a URL at all; that there was a redirect is still a fact
+        target = "?"
+    return words(redact_url(target), _MAX_URL)
+
+
+def endpoint_of(url: str) -> tuple[str, int]:
+    """Host and port of an absolute URL; empty where it cannot be read."""
+    try:
+        parts = urlsplit(url)
+        return words(parts.hostname, 255), parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return "", 0

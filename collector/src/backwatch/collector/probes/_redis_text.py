@@ -1,0 +1,66 @@
+"""Redis commands as statements: one command, or the distinct commands of a pipeline."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from backwatch.collector.redact import redis as redact
+
+Commands = tuple[Sequence[object], ...]
+
+MAX_LOOKED_AT: Final = 10_000
+MAX_DISTINCT: Final = 24
+MAX_CHARACTERS: Final = 4_096
+_SUBSCRIPTIONS: Final = frozenset(
+    ("SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE")
+)
+_CONTAINERS: Final = frozenset((
+    "ACL", "CLIENT", "CLUSTER", "COMMAND", "CONFIG", "DEBUG", "FUNCTION", "LATENCY", "MEMORY", "MODULE", "OBJECT",
+    "PUBSUB", "SCRIPT", "SENTINEL", "SLOWLOG", "XGROUP", "XINFO",
+))  # fmt: skip
+"""Commands whose second word is part of the name."""
+
+
+def name_of(command: Sequence[object]) -> str:
+    """The first word, upper-cased and bounded; ``""`` for an empty command."""
+    if not command:
+        return ""
+    word = command[0]
+    if isinstance(word, (bytes, bytearray)):
+        word = word[:60].decode("ascii", "replace")
+    return str(word)[:60].upper()
+
+
+def is_subscription(command: Sequence[object]) -> bool:
+    """Whether messages will come in without being asked for, or stop to."""
+    return name_of(command) in _SUBSCRIPTIONS
+
+
+def operation(command: Sequence[object]) -> str:
+    """``GET``, ``CONFIG SET``."""
+    name = name_of(command)
+    if name in _CONTAINERS and len(command) > 1:
+        name = f"{name} {name_of(command[1:])}"
+    return name if name.isprintable() else "?"
+
+
+def single(command: Sequence[object]) -> tuple[str, str]:
+    """Operation and statement of one command."""
+    return operation(command), redact.statement(command)
+
+
+def pipeline(commands: Commands) -> tuple[str, str]:
+    """Operation and statement of commands that were written together.
+
+    The statement is the set of what they are, in alphabetical order: it does not depend on how many there are of each.
+    """
+    kinds: dict[tuple[str, int], Sequence[object]] = {}
+    for command in commands[:MAX_LOOKED_AT]:
+        kinds.setdefault((operation(command), len(command)), command)
+    operations = {name for name, _ in kinds}
+    transaction = "MULTI" in operations
+    statements = sorted(
+        {redact.statement(command) for (name, _), command in kinds.items() if name not in ("MULTI", "EXEC")}
+    )
+    # What is rare is what an attacker adds: where there are too many kinds, say so rather than pick.
+    shown = statements[:MAX_DISTINCT] + (["…"] if len(statements) > MAX_DISTINCT else [])
+    return ("MULTI" if transaction else "PIPELINE"), "; ".join(shown)[:MAX_CHARACTERS]

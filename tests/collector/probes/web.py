@@ -1,0 +1,133 @@
+"""HTTP and HTTPS servers for tests: the standard library's, on loopback, with a certificate of the tests' authority."""
+
+import contextlib
+import functools
+import http.server
+import ssl
+import threading
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+from tests.services.authority import Authority
+
+BODY = b"x" * 50_000
+METADATA = "http://user:secret@169.254.169.254/latest/meta-data/?token=secret#part"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """One path, one behaviour."""
+
+    protocol_version = "HTTP/1.1"
+    server_version = "Test/1"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        kind = self.path.partition("?")[0].split("/")[1]
+        if kind in ("redirect", "around"):
+            self._answer(302, b"moved", Location=METADATA if kind == "redirect" else "/plain")
+        elif kind == "chunked":
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for _ in range(3):
+                self.wfile.write(b"4e20\r\n" + b"y" * 20_000 + b"\r\n")
+            self.wfile.write(b"0\r\n\r\n")
+        elif kind == "broken":
+            self.send_response(200)
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            self.wfile.write(b"short")
+            self.close_connection = True
+        elif kind == "silent":
+            self.close_connection = True
+        else:
+            self._answer(404 if kind == "missing" else 200, BODY)
+
+    def do_HEAD(self) -> None:
+        self._answer(200, b"")
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(200, b"taken")
+
+    def _answer(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        pass
+
+
+class Closing(Handler):
+    """One request per connection."""
+
+    protocol_version = "HTTP/1.0"
+
+
+class _Quiet(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Web:
+    """``url`` and ``tls_url`` keep connections open, ``closing_url`` and ``closing_tls_url`` do not."""
+
+    url: str
+    tls_url: str
+    closing_url: str
+    closing_tls_url: str
+    ca_file: str
+    servers: tuple[http.server.HTTPServer, ...]
+
+    def close(self) -> None:
+        """Stops listening."""
+        for server in self.servers:
+            server.shutdown()
+            server.server_close()
+
+
+def _serve(handler: type[Handler], context: ssl.SSLContext | None) -> http.server.HTTPServer:
+    server = _Quiet(("127.0.0.1", 0), handler)
+    if context is not None:
+        # The handshake belongs to the connection's thread: one client that stalls must not stop the others.
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    return server
+
+
+def _start(ca: Authority) -> Web:
+    certificate = ca.issue()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.certificate_file, certificate.key_file)
+    servers = tuple(_serve(handler, tls) for handler in (Handler, Closing) for tls in (None, context))
+    urls = [f"{'https' if number % 2 else 'http'}://127.0.0.1:{one.server_port}" for number, one in enumerate(servers)]
+    return Web(
+        url=urls[0],
+        tls_url=urls[1],
+        closing_url=urls[2],
+        closing_tls_url=urls[3],
+        ca_file=str(ca.ca_file),
+        servers=servers,
+    )
+
+
+@contextlib.contextmanager
+def serving(ca: Authority) -> Generator[Web]:
+    """Servers of one's own, which stop at the end of the block."""
+    web = _start(ca)
+    try:
+        yield web
+    finally:
+        web.close()
+
+
+shared = functools.cache(_start)
+"""Servers that stay until the process ends, at the same ports for the same authority."""
