@@ -272,6 +272,25 @@ def test_signs_of_injection_in_a_new_statement_are_an_attack() -> None:
     assert "query-attack" in first([{**on(TLS, 0, INJECTED), **signs}])[0]
 
 
+def test_a_new_statement_that_the_database_refuses_is_an_attack_where_statements_are_known() -> None:
+    refused = {**on(TLS, 3 * DAY, "SELECT ? FROM a WHERE b = ?)"), names.ERROR_TYPE: "ProgrammingError"}
+    lost = {**refused, names.ERROR_TYPE: "OperationalError"}
+    by_code = {**lost, names.STATUS_CODE: "42601"}
+    assert "query-attack" in after(history(), refused)
+    assert "query-attack" in after(history(), by_code)
+    assert "query-attack" not in after(history(), lost)
+    assert "query-attack" not in first([refused])[0]
+    assert "query-attack" not in after(history(), {**on(TLS, 3 * DAY), names.ERROR_TYPE: "ProgrammingError"})
+
+
+def test_an_attack_that_is_repeated_where_nothing_is_settled_goes_on_being_told() -> None:
+    inventing = [on(TLS, i * 60, f"SELECT a{i} FROM b") for i in range(100)]
+    engine = SmallEngine()
+    engine.step(inventing)
+    repeated = engine.step([{**on(TLS, DAY + i, INJECTED), names.QUERY_SIGNS: "tautology"} for i in range(20)])
+    assert all("query-attack" in one for one in repeated)
+
+
 def test_one_weak_sign_in_a_new_statement_is_not() -> None:
     assert "query-attack" not in first([on(TLS, 0, "SELECT version()", backwatch__query__signs="version-probe")])[0]
 
@@ -287,7 +306,7 @@ def test_signs_that_a_place_always_shows_prove_nothing_there() -> None:
 
 
 def test_a_known_statement_with_signs_is_not_an_attack() -> None:
-    usual = {names.QUERY_SIGNS: "tautology"}
+    usual = {names.QUERY_SIGNS: "union-appended"}
     past = [{**on(TLS, i * 60, INJECTED), **usual} for i in range(100)]
     assert "query-attack" not in after(past, {**on(TLS, DAY, INJECTED), **usual})
 

@@ -11,21 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
+from backwatch.detector.baselines.suspicion import WEIGHT
 from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.engine.keys import SITE
 from backwatch.detector.engine.tables import Rows, Table
 
-WEIGHTS: Final[Mapping[str, float]] = {
-    "time-delay": 3.0, "error-based": 3.0, "file-access": 3.0, "program": 3.0,
-    "unbalanced-quote": 2.5,
-    "union-appended": 2.0, "stacked": 2.0, "tautology": 2.0, "comment-tail": 2.0, "executable-comment": 2.0,
-    "catalogue": 1.5, "encoded-string": 1.5, "conditional": 1.5,
-    "version-probe": 1.0, "odd-spacing": 1.0,
-    "cut": 0.0,
-}  # fmt: skip
-"""What a sign adds. 3 is enough alone: ordinary statements do not show it. Below that it takes company, or a settled
-place."""
 SURPRISE: Final = 1.0
 """Added where a new statement is a surprise."""
 FAILED: Final = 0.5
@@ -33,7 +24,6 @@ FAILED: Final = 0.5
 USUAL: Final = 3
 """Quiet calls with known statements after which a sign is usual at a place."""
 
-_WEIGHT = np.array([WEIGHTS[sign] for sign in names.SIGNS], np.float64)
 USUAL_SIGNS = np.dtype([("seen", "u1", (len(names.SIGNS),))])
 
 
@@ -85,17 +75,26 @@ id: 5c7be0a2-3c55-4a52-9f0e-6d6b2a6b9f02
 name: query-attack
 status: experimental
 description: >-
-  Detects a statement that is new at its call site and whose raw form showed signs of SQL injection unusual there.
+  Detects a statement that is new at its call site and whose raw form showed signs of SQL injection unusual there, or
+  which the database refused as no valid statement although the statements of that place are known: probing breaks them.
 injection unusual there. references:
   - https://owasp.org/www-community/attacks/SQL_Injection
   - https://cwe.mitre.org/data/definitions/89.html
 tags: [attack.initial-access, attack.t1190, attack.collection, attack.t1213.006]
 logsource: {product: opentelemetry, category: backing_service_call}
 detection:
-  selection:
+  signs:
     backwatch.query.attack.score|gte: 3
-  condition: selection
+  probing:
+    backwatch.query.novel: true
+    backwatch.site.settled: true
+  refused_type:
+    error.type|endswith: [ProgrammingError, SyntaxError, SyntaxErrorException, UndefinedColumn, UndefinedFunction]
+  refused_code:
+    db.response.status_code: ['42601', '42703', '42883', '42P01', '1064', '1054', '1305', '1222', 'ORA-00933']
+  condition: signs or (probing and 1 of refused_*)
 falsepositives:
+  - A release whose new query is broken.
   - Database tools, reports and migrations that read catalogues or build statements from parts, on their first run.
 level: high
 backwatch:
@@ -117,5 +116,5 @@ backwatch:
         score = np.zeros(calls.count, np.float64)
         novel, settled, mature = (calls[name] for name in self.reads)
         places = tables["query_attack"]
-        _weigh(calls["signs"], novel, settled, mature, calls["error"], slot[SITE.name], learn, places, _WEIGHT, score)
+        _weigh(calls["signs"], novel, settled, mature, calls["error"], slot[SITE.name], learn, places, WEIGHT, score)
         return {"backwatch.query.attack.score": score}

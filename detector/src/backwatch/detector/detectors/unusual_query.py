@@ -1,9 +1,8 @@
 """New statements at places whose statements are known.
 
 Known is what a place showed quietly before it settled, unless it bore signs of an attack, and what has gone on there
-quietly for a week. What is
-new is told at every place; that it is a surprise, only at a settled one. Source of the estimate:
-``baselines/settled.py``.
+quietly for a week. What is new is told at every place; that it is a surprise, only at a settled one. Source of the
+estimate: ``baselines/settled.py``.
 """
 
 from collections.abc import Mapping
@@ -52,23 +51,17 @@ def _count(place: Any, sighting: int) -> None:
 
 
 @kernel
-def _tag(fingerprint):
-    return np.uint32(fingerprint >> np.uint64(32)) | np.uint32(1)
-
-
-@kernel
-def _wait(place, fingerprint):
-    """A statement's first quiet call at a place that is not settled: its second one must not surprise, whenever it comes."""
-    place["waiting"][place["next"] % WAITING] = _tag(fingerprint)
+def _remember(place: Any, fingerprint: Any) -> None:
+    """A statement's first quiet call at a place that is not settled: its second must not surprise, whenever it comes."""
+    place["waiting"][place["next"] % WAITING] = np.uint32(fingerprint >> np.uint64(32)) | np.uint32(1)
     place["next"] = (place["next"] + 1) % WAITING
 
 
 @kernel
-def _waited(place, fingerprint):
-    tag = _tag(fingerprint)
+def _remembers(place: Any, fingerprint: Any) -> bool:
+    tag = np.uint32(fingerprint >> np.uint64(32)) | np.uint32(1)
     for i in range(WAITING):
         if place["waiting"][i] == tag:
-            place["waiting"][i] = 0
             return True
     return False
 
@@ -95,6 +88,7 @@ def _judge(
         ready[i] = surprising
         share[i] = unseen(place["once"], place["calls"])
         known = pair[i] != 0 and pairs[pair[i]]["known"] != 0
+        known = known or (surprising and _remembers(place, fingerprint[i]))
         novel[i] = not known
         if not learn[i]:
             continue
@@ -103,6 +97,8 @@ def _judge(
             _count(place, sighting[i])
             if pair[i] != 0:
                 pairs[pair[i]]["known"] = 1
+            elif not known and sighting[i] == FIRST:
+                _remember(place, fingerprint[i])
             continue
         if surprising and sighting[i] == FIRST:
             _restless(place, time_ns[i])

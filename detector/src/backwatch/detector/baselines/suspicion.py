@@ -1,0 +1,41 @@
+"""What the signs of a statement's raw form weigh as evidence of an injection, and from when on they are enough."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.collector import names
+from backwatch.detector.compiled import kernel
+
+WEIGHTS: Final[Mapping[str, float]] = {
+    "tautology": 3.0, "comment-tail": 3.0, "time-delay": 3.0, "error-based": 3.0, "file-access": 3.0,
+    "program": 3.0,
+    "unbalanced-quote": 2.5,
+    "union-appended": 2.0, "stacked": 2.0, "executable-comment": 2.0,
+    "catalogue": 1.5, "encoded-string": 1.5, "conditional": 1.5,
+    "version-probe": 1.0, "odd-spacing": 1.0,
+    "cut": 0.0,
+}  # fmt: skip
+"""What a sign adds. Ordinary statements do not show those of 3; those above 2 only where they are broken, those of 2 in
+scripts and derived tables, and the rest in tools that look at the database itself."""
+ENOUGH: Final = 3.0
+"""Evidence from which on a new statement is called an attack, and does not become known by repetition."""
+
+WEIGHT: Final[NDArray[np.float64]] = np.array([WEIGHTS[sign] for sign in names.SIGNS], np.float64)
+"""By place in ``names.SIGNS``: bit ``i`` of a call's signs weighs ``WEIGHT[i]``."""
+
+
+@kernel
+def weigh(signs: int, weight: NDArray[np.float64]) -> float:
+    """The weight of all signs.
+
+    >>> weigh(0b11, WEIGHT)
+    4.0
+    """
+    total = 0.0
+    for i in range(weight.shape[0]):
+        if (signs >> i) & 1:
+            total += weight[i]
+    return total
