@@ -26,7 +26,7 @@ NESTING: Final = 64
 MARK: Final = "…"
 """Stands where a cut was made; a word of its own in every dialect."""
 
-# Kinds of tokens, which are also the numbers of the groups in the generated alternation.
+# Kinds of tokens.
 STRING, QUOTED, EXEC_OPEN, EXEC_CLOSE, COMMENT, CURLY, WORD, NUMBER, PARAM, OPEN, UNENDED, OP, END = range(1, 14)
 KINDS: Final = (
     "", "string", "quoted", "exec-open", "exec-close", "comment", "curly", "word", "number", "param", "open",

@@ -10,14 +10,22 @@ from typing import Final
 
 from backwatch.collector.statements.spec import (
     COMMENT,
+    CURLY,
     DIALECTS,
     END,
+    EXEC_CLOSE,
+    EXEC_OPEN,
     MARK,
+    NUMBER,
+    OP,
     OPEN,
+    PARAM,
+    QUOTED,
     SCAN_BYTES,
     SCAN_HEAD_BYTES,
     STRING,
     UNENDED,
+    WORD,
     Dialect,
 )
 
@@ -87,30 +95,38 @@ def letters(d: Dialect) -> tuple[str, str, str]:
     return blank, start, start + "0-9$" + ("#@" if d.hash_word else "")
 
 
-def _pattern(d: Dialect) -> re.Pattern[str]:
-    blank, start, more = letters(d)
+def _groups(d: Dialect) -> tuple[tuple[int, str], ...]:
+    """The alternatives with their kinds, tried in this order: first what is most of a usual statement."""
+    _, start, more = letters(d)
     tag = more.replace("$", "")
-    groups = (
-        _strings(d),
-        _quoted(d),
-        r"/\*M?+!(?:[0-9]{5,6}+)?+" if d.executable else _NEVER,
-        r"\*/" if d.executable else _NEVER,
-        _comments(d),
-        _CURLY,
-        _any("##?+" + f"[{start}][{more}]*+" if d.hash_word else None, f"@@[{start}][{more}]*+" if d.at_at else None,
-             f"(?![qQ]'[!-~]|[nN][qQ]'[!-~])[{start}][{more}]*+" if d.alternative_quoted else f"[{start}][{more}]*+"),
-        _NUMBER,
-        _params(d, start, more),
-        _any(r"/\*" if d.nested else None, rf"\$(?:[{start}][{tag}]*+)?+\$" if d.dollar_quoted else None,
-             "[nN]?+[qQ]'[!-~]" if d.alternative_quoted else None),
-        _any("'", '"', "`" if d.backtick else None, r"\[" if d.bracket else None),
-        "::|.",
-        r"\Z",
+    alternative = "[nN]?+[qQ]'[!-~]" if d.alternative_quoted else _NEVER
+    return (
+        (WORD, f"(?!{alternative})[A-Za-z_](?!['&])[{more}]*+"),
+        (OP, r"[,()=;]|\.(?![0-9])"),
+        (STRING, _strings(d)),
+        (NUMBER, _NUMBER),
+        (QUOTED, _quoted(d)),
+        (EXEC_OPEN, r"/\*M?+!(?:[0-9]{5,6}+)?+" if d.executable else _NEVER),
+        (EXEC_CLOSE, r"\*/" if d.executable else _NEVER),
+        (COMMENT, _comments(d)),
+        (CURLY, _CURLY),
+        (WORD, _any("##?+" + f"[{start}][{more}]*+" if d.hash_word else None,
+                    f"@@[{start}][{more}]*+" if d.at_at else None, f"(?!{alternative})[{start}][{more}]*+")),
+        (PARAM, _params(d, start, more)),
+        (OPEN, _any(r"/\*" if d.nested else None, rf"\$(?:[{start}][{tag}]*+)?+\$" if d.dollar_quoted else None,
+                    alternative if d.alternative_quoted else None)),
+        (UNENDED, _any("'", '"', "`" if d.backtick else None, r"\[" if d.bracket else None)),
+        (OP, "::|."),
+        (END, r"\Z"),
     )  # fmt: skip
-    return re.compile(f"[{blank}]*+(?:" + "|".join(f"({one})" for one in groups) + ")", re.DOTALL)
+
+
+def _pattern(d: Dialect) -> re.Pattern[str]:
+    return re.compile(f"[{letters(d)[0]}]*+(?:" + "|".join(f"({one})" for _, one in _groups(d)) + ")", re.DOTALL)
 
 
 _PATTERNS: Final = {name: _pattern(d) for name, d in DIALECTS.items()}
+_KIND_OF: Final = (END, *(kind for kind, _ in _groups(DIALECTS["other"])))
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 _NESTED: Final = re.compile(r"/\*|\*/")
 _CLOSES: Final = {"[": "]", "(": ")", "{": "}", "<": ">"}
@@ -136,28 +152,25 @@ def tokens(text: str, dialect: str) -> list[Token]:
     """The tokens of ``text``, blanks left out. Linear; the ends are positions in ``text``."""
     found: list[Token] = []
     add = found.append
-    pattern = _PATTERNS[dialect]
-    position: int | None = 0
-    while position is not None:
-        start, position = position, None
-        for match in pattern.finditer(text, start):
-            kind = match.lastindex or END
-            begin, end = match.span(kind)
-            if kind < OPEN:
-                add((kind, begin, end))
-            elif kind == OPEN:
-                kind, end = _close(text, begin, end)
-                add((kind, begin, end))
-                position = end
+    pattern, kind_of = _PATTERNS[dialect], _KIND_OF
+    position = 0
+    while True:
+        for match in pattern.finditer(text, position):
+            group = match.lastindex or 0
+            begin, end = match.span(group)
+            kind = kind_of[group]
+            if kind >= OPEN and kind != OP:
                 break
-            elif kind == UNENDED:
-                add((kind, begin, len(text)))
-                break
-            elif kind == END:
-                break
-            else:
-                add((kind, begin, end))
-    return found
+            add((kind, begin, end))
+        else:
+            return found
+        if kind == END:
+            return found
+        if kind == UNENDED:
+            add((kind, begin, len(text)))
+            return found
+        kind, position = _close(text, begin, end)
+        add((kind, begin, position))
 
 
 def bounded(text: str) -> tuple[str, bool]:

@@ -1,4 +1,4 @@
-"""The rules that make a statement's tokens its canonical (or redacted) text; the detector's ``calls/writing.py`` follows them.
+"""The rules that make a statement's tokens its canonical or redacted text; ``calls/writing.py`` in the detector follows.
 
 Literals become ``?``; lists of literals after IN, VALUES and the like become one, rows that
 repeat are dropped; a sign before a number goes with it. In statements about accounts what follows PASSWORD, IDENTIFIED
@@ -27,6 +27,8 @@ from backwatch.collector.statements.tokens import Token, letters
 _UPPER: Final = {code: code - 32 for code in range(97, 123)}
 _BEFORE_SIGN: Final = {C_OP, C_LEFT, C_COMMA, C_SEMICOLON, C_LEFT_SQUARE}
 _BEFORE_VALUE: Final = frozenset("=<>|")
+_SIGNS: Final = ("-", "+")
+_SPACED_WORD: Final = tuple(row[C_WORD] for row in spec.SPACED)
 _HIDDEN: Final = 1
 """What ``aux`` says of a ``C_QUOTED``: it is ``"?"`` and counts as a value in lists."""
 _DOTTED: Final = {name: re.compile(f"[{letters(d)[0]}]*+\\.(?![0-9])") for name, d in spec.DIALECTS.items()}
@@ -64,32 +66,46 @@ class Writer:
 
     def write(self, found: list[Token]) -> None:
         """Writes all of ``found``, tokens of this writer's text."""
-        text = self._text
+        text, out, classes, aux = self._text, self.out, self.classes, self.aux
         for kind, start, end in found:
             if kind == spec.COMMENT:
                 continue
-            if self._cut and self._still_cut(kind, text[start:end]):
-                continue
-            if kind == spec.WORD:
-                self._word(text[start:end])
-            elif kind == spec.OP:
-                self._operator(text[start:end])
-            elif kind == spec.QUOTED:
-                self._quoted(text[start:end], end)
-            elif kind == spec.CURLY:
-                self._add(text[start] + "?" + text[end - 1], C_QUOTED, 2)
-            elif kind == spec.EXEC_OPEN:
-                self._add("/*!", C_OP, "/*!")
-            elif kind == spec.EXEC_CLOSE:
-                self._add("*/", C_OP, "*/")
+            token = text[start:end]
+            if self._cut:
+                if not self._still_cut(kind, token):
+                    self._write(kind, token, end)
+            elif kind == spec.WORD and end - start < 64 and upper(token) not in spec.KEYWORDS:
+                out.append(" " + token if _SPACED_WORD[classes[-1] if classes else C_LEFT] else token)
+                classes.append(C_WORD)
+                aux.append(0)
+                self._first = False
+            elif token == ",":
+                out.append(token)
+                classes.append(C_COMMA)
+                aux.append(token)
             else:
-                self._value()
+                self._write(kind, token, end)
+
+    def _write(self, kind: int, token: str, end: int) -> None:
+        if kind == spec.WORD:
+            self._word(token)
+        elif kind == spec.OP:
+            self._operator(token)
+        elif kind == spec.QUOTED:
+            self._quoted(token, end)
+        elif kind == spec.CURLY:
+            self._add(token[0] + "?" + token[-1], C_QUOTED, 2)
+        elif kind == spec.EXEC_OPEN:
+            self._add("/*!", C_OP, "/*!")
+        elif kind == spec.EXEC_CLOSE:
+            self._add("*/", C_OP, "*/")
+        else:
+            self._value()
 
     def _add(self, token: str, kind: int, aux: int | str) -> None:
         if self.out:
             before = self.classes[-1]
-            glued = kind == C_OP == before and f"{self.aux[-1]}{aux}" in spec.GLUED
-            if not glued and spec.SPACED[before][kind]:
+            if spec.SPACED[before][kind] and not (kind == C_OP == before and f"{self.aux[-1]}{aux}" in spec.GLUED):
                 token = " " + token
         self.out.append(token)
         self.classes.append(kind)
@@ -107,7 +123,7 @@ class Writer:
 
     def _value(self) -> None:
         classes = self.classes
-        while classes and classes[-1] == C_OP and self.aux[-1] in ("-", "+"):
+        while classes and classes[-1] == C_OP and self.aux[-1] in _SIGNS:
             if len(classes) > 1 and classes[-2] not in _BEFORE_SIGN and not self._meanings(2) & spec.SIGNED:
                 break
             self._drop(len(classes) - 1)
