@@ -32,7 +32,7 @@ def weigh(signs: int, weight: NDArray[np.float64]) -> float:
     """The weight of all signs.
 
     >>> weigh(0b11, WEIGHT)
-    4.0
+    6.0
     """
     total = 0.0
     for i in range(weight.shape[0]):

@@ -52,7 +52,7 @@ def _count(place: Any, sighting: int) -> None:
 
 @kernel
 def _remember(place: Any, fingerprint: Any) -> None:
-    """A statement's first quiet call at a place that is not settled: its second must not surprise, whenever it comes."""
+    """A statement's first quiet call at a place not yet settled: its second must not surprise, whenever it comes."""
     place["waiting"][place["next"] % WAITING] = np.uint32(fingerprint >> np.uint64(32)) | np.uint32(1)
     place["next"] = (place["next"] + 1) % WAITING
 
@@ -60,10 +60,10 @@ def _remember(place: Any, fingerprint: Any) -> None:
 @kernel
 def _remembers(place: Any, fingerprint: Any) -> bool:
     tag = np.uint32(fingerprint >> np.uint64(32)) | np.uint32(1)
+    found = False
     for i in range(WAITING):
-        if place["waiting"][i] == tag:
-            return True
-    return False
+        found = found or place["waiting"][i] == tag
+    return found
 
 
 @kernel
