@@ -66,7 +66,7 @@ def is_call(facts: Facts, kind: int) -> bool:
 def redacted(facts: Facts, name: str) -> tuple[str, Facts]:
     """Operation and facts of a call, fit to be kept."""
     system = _system(facts)
-    text = str(facts.pop(names.QUERY_TEXT, ""))
+    text, url = str(facts.pop(names.QUERY_TEXT, "")), str(facts.pop(names.URL_FULL, ""))
     operation = _word(_text(facts, names.OPERATION)) or _word(name)
     if names.DB_SYSTEM in facts and system not in _NOT_SQL:
         statement, signs, first_word = prepare(text, system)
@@ -78,10 +78,13 @@ def redacted(facts: Facts, name: str) -> tuple[str, Facts]:
         # Nothing is known of this language's values, so its text goes no further.
         more = {names.STATEMENT: f"{operation} {_text(facts, schema.DB_COLLECTION)}".strip()}
     elif not system or system == "http":
-        operation, more = _http(facts)
+        operation = _word(_text(facts, names.HTTP_METHOD)).upper() or "HTTP"
+        more = {names.SYSTEM: "http", names.HTTP_METHOD: operation}
+        more |= {names.STATEMENT: http.statement(operation, url)} if url else {}
     else:
         more = {}
     told = {key: value[:MAX_TEXT] if isinstance(value, str) else value for key, value in facts.items()}
+    told |= _where(facts, url) if url else {}
     told |= {names.OPERATION: operation} if names.DB_SYSTEM in facts else {}
     error = _text(facts, names.ERROR_TYPE)
     told |= {names.ERROR_TYPE: _word(error.rpartition(".")[2]) or "error"} if error else {}
@@ -102,20 +105,20 @@ def _word(text: str) -> str:
     return found.group() if found else ""
 
 
-def _http(facts: Facts) -> tuple[str, dict[str, Value]]:
-    """Method and path template take the URL's place; where it leads to, and whether by TLS, are facts of their own."""
-    url = str(facts.pop(names.URL_FULL, ""))
-    method = _word(_text(facts, names.HTTP_METHOD)).upper() or "HTTP"
+def _where(facts: Facts, url: str) -> Facts:
+    """Where a URL leads to, and whether by TLS: facts of their own, and all that is kept of it beside the statement."""
     scheme, host, port = _place(url)
-    more: dict[str, Value] = {names.SYSTEM: "http", names.HTTP_METHOD: method}
-    if host:
-        more |= {names.STATEMENT: http.statement(method, url)}
-        more |= {} if names.SERVER_ADDRESS in facts else {names.SERVER_ADDRESS: host[:MAX_TEXT]}
-        more |= {} if names.SERVER_PORT in facts or not port else {names.SERVER_PORT: port}
-        # An exchange that came to a status had its connection; one that failed may have had none.
-        if names.HTTP_STATUS in facts and names.TLS_ESTABLISHED not in facts and scheme in _PORTS:
-            more[names.TLS_ESTABLISHED] = scheme == "https"
-    return method, more
+    if not host:
+        return {}
+    more: Facts = {}
+    if names.SERVER_ADDRESS not in facts:
+        more[names.SERVER_ADDRESS] = host[:MAX_TEXT]
+    if names.SERVER_PORT not in facts and port:
+        more[names.SERVER_PORT] = port
+    # An exchange that came to a status had its connection; one that failed may have had none.
+    if names.HTTP_STATUS in facts and names.TLS_ESTABLISHED not in facts and scheme in _PORTS:
+        more[names.TLS_ESTABLISHED] = scheme == "https"
+    return more
 
 
 def _place(url: str) -> tuple[str, str, int]:

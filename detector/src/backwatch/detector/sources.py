@@ -4,6 +4,7 @@ What a piece is, its own bytes say, never its name. A piece that cannot be read 
 """
 
 import gzip
+import re
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,10 @@ from backwatch.detector.json_documents import MAX_DOCUMENT_BYTES, documents
 MAX_FILE_BYTES: Final = 1 << 30
 """Of one protobuf file, decompressed."""
 _GZIP: Final = b"\x1f\x8b"
-_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_JSON: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\{\s*[\"}]|\[\s*[\[{\]])")
+"""How JSON begins. A brace alone may be a protobuf frame of 123 bytes, whose next byte is a line's end."""
+_BINARY: Final = re.compile(rb"[^\t\n\r\x20-\xff]")
+"""No request in protobuf is without such bytes."""
 _BROKEN: Final = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
@@ -76,10 +80,10 @@ def _peekable(opened: IO[bytes]) -> BufferedReader:
 
 
 def _items(plain: BufferedReader, name: str) -> Iterator[Item]:
-    first = plain.peek(256).removeprefix(_BYTE_ORDER_MARK).lstrip()[:1]
-    if first in (b"{", b"["):
+    ahead = plain.peek(256)[:256]
+    if _JSON.match(ahead) or not _BINARY.search(ahead):
         yield from _json(plain, name)
-    elif plain.peek(1):
+    else:
         value = plain.read(MAX_FILE_BYTES + 1)
         if len(value) > MAX_FILE_BYTES:
             yield Unreadable(name, f"longer than {MAX_FILE_BYTES} bytes")
