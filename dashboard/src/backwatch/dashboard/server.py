@@ -66,7 +66,9 @@ class SecurityHeaders:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 ours = {name for name, _ in HEADERS}
-                message["headers"] = [pair for pair in message.get("headers", []) if pair[0].lower() not in ours] + list(HEADERS)
+                message["headers"] = [
+                    pair for pair in message.get("headers", []) if pair[0].lower() not in ours
+                ] + list(HEADERS)
             await send(message)
 
         await self._app(scope, receive, guarded)
@@ -91,6 +93,11 @@ def configure(settings: DashboardSettings) -> None:
 def application() -> Application:
     """The ASGI application."""
     import streamlit as st
+    from streamlit.runtime.pages_manager import PagesManager
+
+    # Until somebody has been at the app's first page, Streamlit takes the folder ``pages`` for its older kind of pages,
+    # and shows an empty one to whoever comes by a link to an alert.
+    PagesManager.uses_pages_directory = False
 
     async def ready(_: Request) -> JSONResponse:
         from backwatch.dashboard.reads import store_answers
@@ -110,5 +117,10 @@ def serve(settings: DashboardSettings) -> None:
         del os.environ["BACKWATCH_STORE_URL"]
     configure(settings)
     uvicorn.run(
-        application(), host=settings.address, port=settings.port, log_level="warning", server_header=False, ws_max_size=1 << 20
+        application(),
+        host=settings.address,
+        port=settings.port,
+        log_level="warning",
+        server_header=False,
+        ws_max_size=1 << 20,
     )

@@ -1,0 +1,104 @@
+"""The real ``backwatch`` command in processes of its own, and waiting for what they do."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+BACKWATCH = str(Path(sys.executable).with_name("backwatch"))
+PATIENCE_S = 60.0
+
+
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment with these settings and no other ones of ours."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("BACKWATCH_", "OTEL_"))}
+    return inherited | dict(settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def last_line(self) -> str:
+        """The last line of its standard error."""
+        return self.err.rstrip().rpartition("\n")[2]
+
+
+def ran(*arguments: str, timeout_s: float = PATIENCE_S, **settings: str) -> Ran:
+    """Runs ``backwatch`` with these arguments and settings to its end."""
+    done = subprocess.run(
+        [BACKWATCH, *arguments], env=environment(settings), capture_output=True, text=True, timeout=timeout_s
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A command that goes on; both its outputs are in ``log``."""
+
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    def said(self) -> str:
+        """All that it has written."""
+        return self.log.read_text(errors="replace")
+
+    def until_it_says(self, words: str) -> None:
+        """Waits for these words; an end comes first only in error."""
+        self.until(lambda: words in self.said(), f"{words!r} is not said")
+
+    def until(self, true: Callable[[], T], what: str, patience_s: float = PATIENCE_S) -> T:
+        """Waits while the command lives; gives what is true in the end."""
+        deadline = time.monotonic() + patience_s
+        while not (found := true()):
+            assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.said()[-3_000:]}"
+            assert time.monotonic() < deadline, f"{what} after {patience_s:.0f} s:\n{self.said()[-3_000:]}"
+            time.sleep(0.1)
+        return found
+
+    def stop(self) -> int:
+        """Asks it to leave; its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+
+@contextlib.contextmanager
+def running(folder: Path, *arguments: str, **settings: str) -> Generator[Running]:
+    """Keeps ``backwatch`` running with these arguments and settings inside the block."""
+    log = folder / f"{arguments[0]}.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [BACKWATCH, *arguments], env=environment(settings), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+    one = Running(process, log)
+    try:
+        yield one
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(15)
+        process.kill()
+        process.wait()
+
+
+def eventually(true: Callable[[], T], what: str, patience_s: float = PATIENCE_S) -> T:
+    """Waits for something; gives what is true in the end."""
+    deadline = time.monotonic() + patience_s
+    while not (found := true()):
+        assert time.monotonic() < deadline, f"not within {patience_s:.0f} s: {what}"
+        time.sleep(0.1)
+    return found
