@@ -23,8 +23,6 @@ _PLACES = np.array([
 
 @kernel
 def _passes(value: float, operator: int, limit: float) -> bool:
-    if np.isnan(value):
-        return False
     if operator == LT:
         return value < limit
     if operator == LTE:
@@ -35,7 +33,7 @@ def _passes(value: float, operator: int, limit: float) -> bool:
         return value >= limit
     if operator == EQ:
         return value == limit
-    return True
+    return value == value  # NaN is absent, and passes none of the above
 
 
 @kernel

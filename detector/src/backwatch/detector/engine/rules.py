@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.detector.engine import predicates as p
+from backwatch.detector.engine.conditions import RuleError
 from backwatch.detector.engine.fields import DOMAINS, Domain, Vocabulary
 from backwatch.detector.engine.rule_kernels import evaluate, put_numbers
-from backwatch.detector.engine.sigma import Rule, RuleError
+from backwatch.detector.engine.sigma import Rule
 
 MOST_CONJUNCTS: Final = 64
 """Conjuncts that one rule may become: its alternatives across domains, multiplied out."""
