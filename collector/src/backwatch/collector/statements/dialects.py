@@ -4,7 +4,7 @@ from typing import Final
 
 _SYSTEMS: Final = {
     "postgresql": "postgresql postgres redshift cockroachdb aws.redshift greenplum yugabytedb timescaledb edb",
-    "mysql": "mysql mariadb tidb singlestore aurora vitess hive spark databricks bigquery gcp.bigquery clickhouse doris",
+    "mysql": "mysql mariadb tidb singlestore aurora vitess doris hive spark databricks bigquery clickhouse",
     "sqlite": "sqlite sqlite3 libsql",
     "mssql": "mssql microsoft.sql_server sybase azure.sql tsql",
 }

@@ -46,8 +46,13 @@ def scan(text: str, dialect: str) -> Scanned:
     writer.write(found)
     redacted, shortened = writer.text(folded=False)
     cut = cut or shortened
-    operation = next((upper(one.strip()) for one, kind in zip(writer.out, writer.classes) if kind == spec.C_WORD), "")
-    return Scanned(redacted, signs_of(shown, dialect, found, cut=cut), cut, operation[:32])
+    return Scanned(redacted, signs_of(shown, dialect, found, cut=cut), cut, _operation(writer))
+
+
+def _operation(writer: Writer) -> str:
+    if spec.C_WORD not in writer.classes:
+        return ""
+    return upper(writer.out[writer.classes.index(spec.C_WORD)].lstrip(" "))[:32]
 
 
 _KEYED: Final = bool(sys.flags.hash_randomization)

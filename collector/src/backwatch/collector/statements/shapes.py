@@ -33,24 +33,31 @@ class Shape:
             ``"`` for a quoted name; empty texts end the list.
         tokens: The tokens behind ``words``.
         comments: Each comment with the number of the word that follows it.
+        verb: Where the first word stands.
     """
 
-    __slots__ = ("comments", "dialect", "text", "tokens", "words")
+    __slots__ = ("comments", "dialect", "text", "tokens", "verb", "words")
 
     def __init__(self, text: str, dialect: str, tokens: Sequence[Token]) -> None:
         self.text, self.dialect = text, dialect
         self.tokens: list[Token] = []
         self.words: list[str] = []
         self.comments: list[tuple[int, Token]] = []
+        words, kept = self.words, self.tokens
         for token in tokens:
             kind, start, end = token
-            if kind == spec.COMMENT:
-                self.comments.append((len(self.words), token))
+            if kind == spec.WORD:
+                words.append(upper(text[start:end]))
+            elif kind == spec.COMMENT:
+                self.comments.append((len(words), token))
                 continue
-            self.tokens.append(token)
-            sign = _SIGN_OF_KIND.get(kind)
-            self.words.append(sign or (upper(text[start:end]) if kind == spec.WORD else text[start:end]))
-        self.words += [""] * 8
+            else:
+                words.append(_SIGN_OF_KIND.get(kind) or text[start:end])
+            kept.append(token)
+        words += [""] * 8
+        self.verb = 0
+        while words[self.verb] in ("(", "/*!"):
+            self.verb += 1
 
     def raw(self, at: int) -> str:
         """The text of the token at ``at``."""

@@ -119,7 +119,8 @@ _TIGHT = {
     or (after == C_CAST and before in (_NAMES | {C_VALUE, C_RIGHT, C_RIGHT_SQUARE}))
     or (before == C_CAST and after in _NAMES)
     or (before in _NAMES and after in (C_LEFT, C_LEFT_SQUARE))
-    or (before == C_LEFT_SQUARE and after != C_LEFT_SQUARE) or (after == C_RIGHT_SQUARE and before not in (C_OP, C_QUOTED))
+    or (before == C_LEFT_SQUARE and after != C_LEFT_SQUARE)
+    or (after == C_RIGHT_SQUARE and before not in (C_OP, C_QUOTED))
 }  # fmt: skip
 SPACED: Final = tuple(tuple((before, after) not in _TIGHT for after in range(12)) for before in range(12))
 """Whether a blank stands between two neighbours. No pair that is written tight may read as another token."""

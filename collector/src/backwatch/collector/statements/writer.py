@@ -1,4 +1,4 @@
-"""The rules that make a statement's tokens its canonical or redacted text; ``calls/writing.py`` in the detector follows.
+"""The rules that make a statement's tokens its canonical or redacted text; the detector's ``calls/writing.py`` follows.
 
 Literals become ``?``; lists of literals after IN, VALUES and the like become one, rows that
 repeat are dropped; a sign before a number goes with it. In statements about accounts what follows PASSWORD, IDENTIFIED
@@ -79,7 +79,7 @@ class Writer:
                 classes.append(C_WORD)
                 aux.append(0)
                 self._first = False
-            elif token == ",":
+            elif kind == spec.OP and token == ",":  # noqa: S105  a token of SQL
                 out.append(token)
                 classes.append(C_COMMA)
                 aux.append(token)
