@@ -252,6 +252,11 @@ def test_the_values_of_lists_and_mappings_are_looked_at() -> None:
     assert globals_of((pickle.dumps({"harmless": 1}), BOMB)) == "posix.system"
 
 
+def test_a_pickle_behind_many_harmless_values_is_found() -> None:
+    assert globals_of([b"OK"] * 1000 + [BOMB]) == "posix.system"
+    assert globals_of({b"%d" % number: b"x" for number in range(1000)} | {b"last": BOMB}) == "posix.system"
+
+
 @given(
     st.binary(max_size=400),
     st.sampled_from([b"", b"\x80\x04", b"\x80\x02", b"(", b"c", b"\x1f\x8b\x08", b"x\x9c", b"gASV", b"O:"]),

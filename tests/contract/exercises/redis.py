@@ -8,6 +8,7 @@ from typing import Any
 
 import redis
 import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
@@ -94,7 +95,7 @@ def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
         return redis.Redis(host=server.host, port=server.port, **once)
 
     async def asynchronous(**options: Any) -> None:
-        async with redis.asyncio.Redis(host=server.host, **{**once, **options}) as client:
+        async with redis.asyncio.Redis(host=server.host, retry=AsyncRetry(NoBackoff(), 0), **options) as client:
             await client.execute_command("NO SUCH COMMAND")
 
     def aborted() -> object:

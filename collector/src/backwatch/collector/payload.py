@@ -7,6 +7,7 @@ file, nothing is loaded, the work is bounded (about a millisecond at worst), and
 import binascii
 import re
 import zlib
+from collections import deque
 from itertools import islice
 from typing import Final
 
@@ -19,7 +20,9 @@ Facts = tuple[tuple[str, AttributeValue], ...]
 MAX_GLOBALS: Final = 16
 MAX_GLOBALS_CHARACTERS: Final = 512
 MAX_VALUES: Final = 16
-"""Values looked at in one reply."""
+"""Values looked into in one reply, and as many more that bear a pickle's mark."""
+MAX_MEMBERS: Final = 2_000
+"""Members of a reply that are looked at for it."""
 
 HARMLESS: Final = frozenset(
     f"{module}.{name}"
@@ -108,20 +111,26 @@ def recognise(reply: object) -> Facts:
 
 
 def _some(reply: "list[object] | tuple[object, ...] | dict[object, object]") -> list[bytes | str]:
-    """The first texts of a reply: values of mappings, members of lists, one level of nesting down."""
-    taken: list[bytes | str] = []
-    level: list[object] = [reply]
-    for _ in range(4 * MAX_VALUES):
-        if not level or len(taken) >= MAX_VALUES:
+    """Texts of a reply: the first few, and of the first thousands those that bear a pickle's mark."""
+    first: list[bytes | str] = []
+    marked: list[bytes | str] = []
+    level: deque[object] = deque((reply,))
+    for _ in range(MAX_MEMBERS):
+        if not level:
             break
-        value = level.pop(0)
+        value = level.popleft()
         if isinstance(value, (bytes, str)):
-            taken.append(value)
+            if value[:1] in (b"\x80", "\x80", "\udc80") and len(marked) < MAX_VALUES:
+                marked.append(value)
+            elif len(first) < MAX_VALUES:
+                first.append(value)
         elif isinstance(value, dict):
-            level.extend(list(value.values())[:MAX_VALUES])
+            level.extend(islice(value.values(), MAX_MEMBERS))
         elif isinstance(value, (list, tuple)):
-            level.extend(value[:MAX_VALUES])
-    return taken
+            level.extend(value[:MAX_MEMBERS])
+        if len(level) > 2 * MAX_MEMBERS:
+            level = deque(islice(level, MAX_MEMBERS))
+    return marked + first
 
 
 def _facts(format_: str, globals_: list[str]) -> Facts:

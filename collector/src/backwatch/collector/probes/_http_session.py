@@ -90,10 +90,9 @@ def redirect_target(url: str, location: object) -> str:
     if not isinstance(location, str) or not location:
         return ""
     try:
-        target = urljoin(url, location[:2000].strip())
+        return words(redact_url(urljoin(url, location[:2000].strip())), _MAX_URL)
     except ValueError:  # not a URL at all; that there was a redirect is still a fact
-        target = "?"
-    return words(redact_url(target), _MAX_URL)
+        return "?"
 
 
 def endpoint_of(url: str) -> tuple[str, int]:

@@ -42,6 +42,8 @@ def error_facts(error: BaseException, session: Session) -> Facts:
         facts.append((names.STATUS_CODE, code))
     found = _MOVED.match(text)
     if found:
-        target = found[1] if not found[1].startswith(":") else session.address + found[1]
+        host, _, port = found[1].rpartition(":")
+        host = host or session.address  # the same host, at another port
+        target = f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
         facts.append((names.REDIRECT_TARGET, target if target.isprintable() else "?"))
     return tuple(facts)

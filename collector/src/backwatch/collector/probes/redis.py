@@ -5,13 +5,20 @@ where they are read, so there is one call per round trip whatever client made it
 takes in TLS, HELLO and AUTH.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
 from backwatch.collector import names
 from backwatch.collector.probes import Probe, Recorder
 from backwatch.collector.probes._patches import Patches
 from backwatch.collector.probes._redis_calls import Watch
+
+
+def _noting(commands: Iterable[Any], kept: list[Any]) -> Iterator[Any]:
+    """The same commands in the same order, as the driver asks for them: they may come from a generator."""
+    for command in commands:
+        kept.append(command)
+        yield command
 
 
 def _wrap_packing(watch: Watch, patches: Patches, owner: type) -> None:
@@ -24,10 +31,9 @@ def _wrap_packing(watch: Watch, patches: Patches, owner: type) -> None:
 
     def pack_commands(original: Callable[..., Any]) -> Callable[..., Any]:
         def packing(connection: Any, commands: Any, *rest: Any, **options: Any) -> Any:
-            if not isinstance(commands, (list, tuple)):
-                return original(connection, commands, *rest, **options)  # an iterator that we must not use up
-            result = original(connection, commands, *rest, **options)
-            watch.packed(connection, commands)  # after: asyncio's packs each one by ``pack_command``
+            kept: list[Any] = []
+            result = original(connection, _noting(commands, kept), *rest, **options)
+            watch.packed(connection, kept)  # after: asyncio's packs each one by ``pack_command``
             return result
 
         return packing
