@@ -77,7 +77,7 @@ status: experimental
 description: >-
   Detects a statement that is new at its call site and whose raw form showed signs of SQL injection unusual there, or
   which the database refused as no valid statement although the statements of that place are known: probing breaks them.
-injection unusual there. references:
+references:
   - https://owasp.org/www-community/attacks/SQL_Injection
   - https://cwe.mitre.org/data/definitions/89.html
 tags: [attack.initial-access, attack.t1190, attack.collection, attack.t1213.006]

@@ -143,7 +143,7 @@ name: unusual-query
 status: experimental
 description: >-
   Detects a statement that was never seen at a call site, or in a family of statements, whose statements are known.
-statements, whose statements are known. references:
+references:
   - https://en.wikipedia.org/wiki/Good%E2%80%93Turing_frequency_estimation
 tags: [attack.initial-access, attack.t1190, attack.collection, attack.t1213.006]
 logsource: {product: opentelemetry, category: backing_service_call}
