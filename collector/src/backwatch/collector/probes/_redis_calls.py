@@ -9,24 +9,26 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.payload import recognise
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._redis_replies import answers, error_facts, joined, rows
-from backwatch.collector.probes._redis_session import Login, login_of, session_of, socket_of, told_by_info
+from backwatch.collector.probes._redis_session import Login, carrier_of, login_of, session_of, socket_of, told_by_info
 from backwatch.collector.probes._redis_state import Exchange, State
-from backwatch.collector.probes._redis_text import is_subscription, name_of, pipeline, single
+from backwatch.collector.probes._redis_text import SUBSCRIPTIONS, name_of, pipeline, single
 from backwatch.collector.probes._sockets import root_error
 from backwatch.collector.record import CLIENT, CONSUMER, Session
 from backwatch.collector.wire import Wire
 
+KEY: Final = "_backwatch_state"
+"""Where a connection object keeps its :class:`State`."""
 MAX_PENDING: Final = 1_000
 _MESSAGES: Final = frozenset(("message", "pmessage", "smessage"))
 _ACKNOWLEDGED: Final = frozenset(
     ("subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe")
 )
+_CHANGING: Final = frozenset(("AUTH", "HELLO", "SELECT", "RESET", "INFO"))
 
 
 class Watch:
@@ -36,33 +38,36 @@ class Watch:
         self.recorder = recorder
         self.tls_classes = tls_classes
         self.active = True
-        self._states: WeakKeyDictionary[Any, State] = WeakKeyDictionary()
 
     def _state(self, connection: Any) -> State:
-        state = self._states.get(connection)
-        if state is None:
-            state = self._states[connection] = State()
+        state: State | None = connection.__dict__.get(KEY)
+        if state is None or state.watch is not self:
+            state = connection.__dict__[KEY] = State(self)
         return state
 
     def _known(self, connection: Any, state: State) -> Session:
         """The session, learnt now where the connection is older than this probe."""
         if state.session is None:
             state.session = session_of(connection, self.tls_classes, state.login)
-            state.number = socket_of(connection)[1]
-            state.wire = Wire(state.number)
-            state.wire.since_last()  # what went by before we came belongs to no call of ours
+            self._count(connection, state)
+            if state.wire is not None:
+                state.wire.since_last()  # what went by before we came belongs to no call of ours
         return state.session
+
+    def _count(self, connection: Any, state: State) -> None:
+        state.carrier = id(carrier_of(connection))
+        state.wire = Wire(socket_of(connection)[1])
 
     def _wire(self, connection: Any, state: State) -> Wire | None:
         """The counters, while the connection is open: once closed, its number may name another."""
-        return state.wire if state.number == socket_of(connection)[1] else None
+        return state.wire if state.carrier == id(carrier_of(connection)) else None
 
     @never_breaks_the_host
     def connecting(self, connection: Any) -> State | None:
         """A connection is about to be made; ``None`` where it stands already."""
         if not self.active or socket_of(connection)[0] is not None:
             return None
-        state = self._states[connection] = State()
+        state = connection.__dict__[KEY] = State(self)
         state.connecting_ns = time.time_ns()
         return state
 
@@ -71,15 +76,14 @@ class Watch:
         """It is made, and its own commands have been answered."""
         start_ns, state.connecting_ns = state.connecting_ns, 0
         state.session = session_of(connection, self.tls_classes, state.login)
-        state.number = socket_of(connection)[1]
-        state.wire = Wire(state.number)
+        self._count(connection, state)
         self.recorder.call(state.session, "connect", statement="connect", start_ns=start_ns, wire=state.wire)
 
     @never_breaks_the_host
     def connect_failed(self, connection: Any, state: State, error: BaseException) -> None:
         """The connection, its TLS or its login failed; what was known when the login was sent is told."""
         start_ns, state.connecting_ns = state.connecting_ns, 0
-        state.failure = error
+        state.failure = id(error)
         session = state.session or session_of(connection, self.tls_classes, state.login)
         state.session = None
         self.recorder.call(
@@ -92,13 +96,13 @@ class Watch:
         )
 
     @never_breaks_the_host
-    def commanding(self, connection: Any, command: Sequence[object]) -> Exchange | None:
+    def commanding(self, connection: Any, command: tuple[object, ...]) -> Exchange | None:
         """One command is about to be written."""
         if not self.active:
             return None
         state = self._state(connection)
         if state.connecting_ns:
-            state.subscribed |= is_subscription(command)
+            state.subscribed |= name_of(command) in SUBSCRIPTIONS
             state.login.sent(command)
             if state.session is None:
                 # The connection stands and speaks; should the login fail, this is what we know of it.
@@ -107,7 +111,7 @@ class Watch:
         state.single, state.packed = True, None
         if state.session is None and socket_of(connection)[0] is not None:
             self._known(connection, state)
-        return Exchange((tuple(command),), time.time_ns())
+        return Exchange((command,), name_of(command), time.time_ns())
 
     @never_breaks_the_host
     def packed(self, connection: Any, commands: Sequence[Sequence[object]]) -> None:
@@ -127,7 +131,7 @@ class Watch:
         commands, state.packed = state.packed, None
         if commands and state.session is None and socket_of(connection)[0] is not None:
             self._known(connection, state)
-        return Exchange(commands, time.time_ns()) if commands else None
+        return Exchange(commands, "", time.time_ns()) if commands else None
 
     @never_breaks_the_host
     def sent(self, connection: Any, exchange: Exchange) -> None:
@@ -136,7 +140,7 @@ class Watch:
         state.single = False
         if len(state.pending) < MAX_PENDING:
             state.pending.append(exchange)
-        if is_subscription(exchange.commands[0]):
+        if exchange.name in SUBSCRIPTIONS:
             state.subscribed = True
 
     @never_breaks_the_host
@@ -144,8 +148,8 @@ class Watch:
         """Writing failed. Where the connection could not be made, the call ``connect`` has told so."""
         state = self._state(connection)
         state.single = False
-        if state.failure is error:
-            state.failure = None
+        if state.failure == id(error):
+            state.failure = 0
             return
         exchange.error = error
         self._report(connection, state, exchange)
@@ -155,8 +159,8 @@ class Watch:
         """A reply was read."""
         if not self.active:
             return
-        state = self._states.get(connection)
-        if state is None:
+        state: State | None = connection.__dict__.get(KEY)
+        if state is None or state.watch is not self:
             return
         if state.connecting_ns:
             state.login.answered(reply)
@@ -181,8 +185,8 @@ class Watch:
         """A reply was an error, or could not be read."""
         if not self.active:
             return
-        state = self._states.get(connection)
-        if state is None or state.connecting_ns or not state.pending:
+        state: State | None = connection.__dict__.get(KEY)
+        if state is None or state.watch is not self or state.connecting_ns or not state.pending:
             return
         exchange = state.pending[0]
         if not answers(error):
@@ -203,7 +207,7 @@ class Watch:
         if exchange.left <= 0:
             state.pending.popleft()
             self._report(connection, state, exchange)
-            if len(exchange.commands) == 1 and exchange.error is None:
+            if exchange.name in _CHANGING and exchange.error is None:
                 self._session_after(state, exchange.commands[0], reply)
 
     def _pushed(self, connection: Any, state: State, reply: object) -> bool:
@@ -218,13 +222,15 @@ class Watch:
             )  # fmt: skip
             return True
         if word in _ACKNOWLEDGED:
-            return not (state.pending and is_subscription(state.pending[0].commands[0]))
+            return not (state.pending and state.pending[0].name in SUBSCRIPTIONS)
         return not state.pending
 
     def _report(self, connection: Any, state: State, exchange: Exchange) -> None:
         session = self._known(connection, state)
-        one = len(exchange.commands) == 1
-        operation, statement = single(exchange.commands[0]) if one else pipeline(exchange.commands)
+        if exchange.name:
+            operation, statement = single(exchange.name, exchange.commands[0])
+        else:
+            operation, statement = pipeline(exchange.commands)
         self.recorder.call(
             session, operation, statement=statement, start_ns=exchange.start_ns, wire=self._wire(connection, state),
             rows_returned=exchange.rows, error=exchange.error, facts=exchange.facts, kind=CLIENT,
@@ -233,7 +239,7 @@ class Watch:
     def _session_after(self, state: State, command: Sequence[object], reply: object) -> None:
         """AUTH, SELECT and INFO change what is true of the session, or what we know of it."""
         session, name = state.session, name_of(command)
-        if session is None or name not in ("AUTH", "HELLO", "SELECT", "RESET", "INFO"):
+        if session is None:
             return
         if name in ("AUTH", "HELLO"):
             state.login.sent(command)

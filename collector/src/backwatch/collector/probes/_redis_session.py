@@ -45,6 +45,11 @@ def login_of(login: Login) -> dict[str, Any]:
     return {"account": login.account, "auth_method": login.method}
 
 
+def carrier_of(connection: Any) -> Any:
+    """What the connection speaks through; the driver lets go of it when it closes."""
+    return getattr(connection, "_writer", None) or getattr(connection, "_sock", None)
+
+
 def socket_of(connection: Any) -> tuple[Any, int]:
     """The socket (asyncio: its transport's view of it) and its descriptor; ``None`` and -1 where there is none."""
     writer = getattr(connection, "_writer", None)

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 class Exchange:
     """Commands that were written together, and how many replies are still to come."""
 
-    __slots__ = ("commands", "error", "facts", "left", "rows", "start_ns")
+    __slots__ = ("commands", "error", "facts", "left", "name", "rows", "start_ns")
 
-    def __init__(self, commands: Commands, start_ns: int) -> None:
+    def __init__(self, commands: Commands, name: str, start_ns: int) -> None:
         self.commands = commands
+        self.name = name
+        """Of a single command; empty for a pipeline."""
         self.start_ns = start_ns
         self.left = len(commands)
         self.error: BaseException | str | None = None
@@ -32,26 +34,29 @@ class State:
     """What is known of one connection."""
 
     __slots__ = (
+        "carrier",
         "connecting_ns",
         "failure",
         "login",
-        "number",
         "packed",
         "pending",
         "session",
         "single",
         "subscribed",
+        "watch",
         "wire",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, watch: object) -> None:
+        self.watch = watch
         self.session: Session | None = None
         self.wire: Wire | None = None
-        self.number = -1
+        self.carrier = 0
         self.pending: deque[Exchange] = deque()
         self.packed: Commands | None = None
         self.single = False
         self.connecting_ns = 0
         self.login = Login()
         self.subscribed = False
-        self.failure: BaseException | None = None
+        self.failure = 0
+        """Which error the call ``connect`` has told already, by its identity."""

@@ -10,7 +10,9 @@ Commands = tuple[Sequence[object], ...]
 MAX_LOOKED_AT: Final = 10_000
 MAX_DISTINCT: Final = 24
 MAX_CHARACTERS: Final = 4_096
-_SUBSCRIPTIONS: Final = frozenset(
+MAX_REMEMBERED: Final = 2_048
+MAX_KEY: Final = 64
+SUBSCRIPTIONS: Final = frozenset(
     ("SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE")
 )
 _CONTAINERS: Final = frozenset((
@@ -19,33 +21,39 @@ _CONTAINERS: Final = frozenset((
 ))  # fmt: skip
 """Commands whose second word is part of the name."""
 
+_known: dict[tuple[str, str], tuple[str, str]] = {}
+
 
 def name_of(command: Sequence[object]) -> str:
     """The first word, upper-cased and bounded; ``""`` for an empty command."""
     if not command:
         return ""
     word = command[0]
+    if word.__class__ is str and len(word) < 60:  # pyright: ignore[reportArgumentType]  a str, as just seen
+        return word.upper()  # pyright: ignore[reportAttributeAccessIssue]
     if isinstance(word, (bytes, bytearray)):
         word = word[:60].decode("ascii", "replace")
     return str(word)[:60].upper()
 
 
-def is_subscription(command: Sequence[object]) -> bool:
-    """Whether messages will come in without being asked for, or stop to."""
-    return name_of(command) in _SUBSCRIPTIONS
-
-
-def operation(command: Sequence[object]) -> str:
+def operation(name: str, command: Sequence[object]) -> str:
     """``GET``, ``CONFIG SET``."""
-    name = name_of(command)
     if name in _CONTAINERS and len(command) > 1:
-        name = f"{name} {name_of(command[1:])}"
+        name = f"{name} {name_of(command[1:2])}"
     return name if name.isprintable() else "?"
 
 
-def single(command: Sequence[object]) -> tuple[str, str]:
-    """Operation and statement of one command."""
-    return operation(command), redact.statement(command)
+def single(name: str, command: Sequence[object]) -> tuple[str, str]:
+    """Operation and statement of one command, whose name is known. Those with just a key are remembered."""
+    if len(command) != 2 or not isinstance(command[1], str) or len(command[1]) > MAX_KEY:
+        return operation(name, command), redact.statement(command)
+    key = (name, command[1])
+    known = _known.get(key)
+    if known is None:
+        if len(_known) >= MAX_REMEMBERED:
+            _known.clear()
+        known = _known[key] = (operation(name, command), redact.statement(command))
+    return known
 
 
 def pipeline(commands: Commands) -> tuple[str, str]:
@@ -55,7 +63,7 @@ def pipeline(commands: Commands) -> tuple[str, str]:
     """
     kinds: dict[tuple[str, int], Sequence[object]] = {}
     for command in commands[:MAX_LOOKED_AT]:
-        kinds.setdefault((operation(command), len(command)), command)
+        kinds.setdefault((operation(name_of(command), command), len(command)), command)
     operations = {name for name, _ in kinds}
     transaction = "MULTI" in operations
     statements = sorted(

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from backwatch.collector import names
 from backwatch.collector.probes import Probe, Recorder
 from backwatch.collector.probes._patches import Patches
-from backwatch.collector.probes._redis_calls import Watch
+from backwatch.collector.probes._redis_calls import KEY, Watch
 
 
 def _noting(commands: Iterable[Any], kept: list[Any]) -> Iterator[Any]:
@@ -40,6 +40,12 @@ def _wrap_packing(watch: Watch, patches: Patches, owner: type) -> None:
 
     patches.wrap(owner, "pack_command", pack_command)
     patches.wrap(owner, "pack_commands", pack_commands)
+
+
+def _nothing_packed(connection: Any) -> bool:
+    """Whether the bytes about to be written belong to a single command, which ``send_command`` has seen already."""
+    state = getattr(connection, KEY, None)
+    return state is None or state.packed is None
 
 
 def _wrap_sync(watch: Watch, patches: Patches, owner: type) -> None:
@@ -75,7 +81,7 @@ def _wrap_sync(watch: Watch, patches: Patches, owner: type) -> None:
 
     def send_packed_command(original: Callable[..., Any]) -> Callable[..., Any]:
         def sending(connection: Any, *args: Any, **options: Any) -> Any:
-            exchange = watch.sending(connection)
+            exchange = None if _nothing_packed(connection) else watch.sending(connection)
             if exchange is None:
                 return original(connection, *args, **options)
             try:
@@ -141,7 +147,7 @@ def _wrap_asyncio(watch: Watch, patches: Patches, owner: type) -> None:
 
     def send_packed_command(original: Callable[..., Any]) -> Callable[..., Any]:
         async def sending(connection: Any, *args: Any, **options: Any) -> Any:
-            exchange = watch.sending(connection)
+            exchange = None if _nothing_packed(connection) else watch.sending(connection)
             if exchange is None:
                 return await original(connection, *args, **options)
             try:
