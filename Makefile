@@ -6,15 +6,16 @@
 
 BIN := .venv/bin
 READY := .tools/environment.stamp
+WARM := .tools/warm.stamp
 ROUNDS ?= 20
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 14
 
-demo: $(READY) ## watch real attacks on loopback being caught
+demo: $(WARM) ## watch real attacks on loopback being caught
 	@$(BIN)/backwatch demo $(ARGS)
 
-up: $(READY) ## stream, detector, notify and dashboard on this machine, waiting for your app
+up: $(WARM) ## stream, detector, notify and dashboard on this machine, waiting for your app
 	@$(BIN)/backwatch up $(ARGS)
 
 test: $(READY) servers ## every test, against real servers
@@ -49,6 +50,11 @@ environment: $(READY) ## .venv as requirements.lock says
 $(READY): requirements.lock tools/uv.txt tools/environment.sh pyproject.toml $(wildcard */pyproject.toml)
 	@tools/environment.sh
 	@touch $(READY)
+
+$(WARM): $(READY)
+	@echo "compiling the detector's kernels, once: a minute"
+	@$(BIN)/python -m backwatch.detector.warm
+	@touch $(WARM)
 
 servers: ## what the tests need besides Python (as root on Debian)
 	@tools/servers.sh

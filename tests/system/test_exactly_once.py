@@ -38,7 +38,7 @@ COMPARED = {
     "rollup": ("resource_id", "end_ns", "calls", "errors", "bytes_received", "rows_returned"),
     "counter": ("kind", "name", "value"),
     "event": ("id", "alert_id", "kind", "episode"),
-    "quarantine": ("partition", "offset", "value"),
+    "quarantine": ("partition_id", "record_offset", "value"),
 }
 
 
@@ -104,7 +104,7 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 def test_killing_the_detector_at_each_statement_of_its_transaction_loses_and_doubles_nothing(
     stream: str, reference: dict[str, list[tuple[Any, ...]]], store_url: str
 ) -> None:
-    plan: list[dict[str, Any]] = [{"commit": 2, "statement": n} for n in range(STATEMENTS)]
+    plan: list[dict[str, Any]] = [{"statement": n} for n in range(STATEMENTS)]
     ended = _run(stream, store_url, [*plan, {}])
     assert ended.count("killed") >= 12
     assert reference == _everything(store_url)

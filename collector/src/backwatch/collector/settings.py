@@ -1,16 +1,18 @@
-"""Where a part's settings come from: flag, then ``BACKWATCH_*``, then the file named by ``BACKWATCH_CONFIG``, then default.
+"""Where a part's settings come from: flag, ``BACKWATCH_*``, the file named by ``BACKWATCH_CONFIG``, default.
 
 A part has one frozen dataclass whose fields carry the environment's name in their metadata. Unknown names are
 refused; a refusal names the setting and the value, and never the value of a secret.
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
-from urllib.parse import urlsplit
+
+from backwatch.collector.setting_values import value_of
 
 PREFIX = "BACKWATCH_"
 HOUSEKEEPING = ("BACKWATCH_CONFIG",)
@@ -29,7 +31,15 @@ class _Dataclass(Protocol):
 T = TypeVar("T", bound=_Dataclass)
 
 
-def setting(env: str, *, default: Any = MISSING, secret: bool = False, parse: Callable[[str], Any] | None = None) -> Any:
+def setting(
+    env: str,
+    *,
+    default: Any = MISSING,
+    secret: bool = False,
+    parse: Callable[[str], Any] | None = None,
+    least: float = 0,
+    most: float = 1e12,
+) -> Any:
     """A dataclass field that is read from ``env`` (``BACKWATCH_…``).
 
     Args:
@@ -37,13 +47,18 @@ def setting(env: str, *, default: Any = MISSING, secret: bool = False, parse: Ca
         default: Value where nobody says anything.
         secret: Its value is never shown, neither in errors nor in ``repr``.
         parse: From text to the field's type; the field's annotation decides where it is absent.
+        least: The smallest number that makes sense.
+        most: The largest one.
     """
-    return field(default=default, repr=not secret, metadata={"env": env, "secret": secret, "parse": parse})
+    told = {"env": env, "secret": secret, "parse": parse, "least": least, "most": most}
+    return field(default=default, repr=not secret, metadata=told)
 
 
 def state_directory(environment: Mapping[str, str]) -> Path:
     """Where a single machine keeps its stream and store: ``$XDG_STATE_HOME/backwatch`` or its default."""
-    home = environment.get("XDG_STATE_HOME") or str(Path(environment.get("HOME", "~")).expanduser() / ".local" / "state")
+    home = environment.get("XDG_STATE_HOME") or str(
+        Path(environment.get("HOME", "~")).expanduser() / ".local" / "state"
+    )
     return Path(home) / "backwatch"
 
 
@@ -58,38 +73,17 @@ def default_store_url() -> str:
 
 
 def without_secrets(url: str) -> str:
-    """The URL with its user-info and query cut out, fit for messages."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}" if parts.scheme else "(not a URL)"
+    """The URL with its user-info and query cut out, fit for messages, however it is misspelt.
 
-
-def _boolean(text: str) -> bool:
-    lowered = text.strip().lower()
-    if lowered in ("1", "true", "yes", "on"):
-        return True
-    if lowered in ("0", "false", "no", "off", ""):
-        return False
-    raise ValueError("is neither true nor false")
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-_PARSERS: dict[Any, Callable[[str], Any]] = {
-    str: str, int: int, float: float, bool: _boolean, Path: Path, tuple[str, ...]: _words,
-}
-
-
-def _parser(one: "Field[Any]") -> Callable[[str], Any]:
-    if one.metadata["parse"] is not None:
-        return one.metadata["parse"]
-    kind = one.type
-    for candidate in (kind, *getattr(kind, "__args__", ())):
-        if candidate in _PARSERS:
-            return _PARSERS[candidate]
-    raise TypeError(f"no parser for setting {one.name} of type {kind!r}")
+    >>> without_secrets("postgresql://me:pass/word@db:5432/shop?sslpassword=x")
+    'postgresql://db:5432/shop'
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]{0,30}", scheme):
+        return "(not a URL)"
+    before, at, after = ("", "", rest) if scheme == "sqlite" else rest.rpartition("@")
+    # A ``?`` before the last ``@`` may belong to a password, and the ``@`` to a query: nothing can be told apart then.
+    return f"{scheme}://(unclear)" if at and re.search("[?#]", before) else f"{scheme}://{re.split('[?#]', after)[0]}"
 
 
 def load(kind: type[T], *, flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> T:
@@ -119,9 +113,11 @@ def load(kind: type[T], *, flags: Mapping[str, Any] | None = None, environment: 
         else:
             continue
         try:
-            values[one.name] = _parser(one)(raw if isinstance(raw, str) else _as_text(raw))
+            values[one.name] = value_of(one, raw if isinstance(raw, str) else _as_text(raw))
         except ValueError as error:
-            shown = "(secret)" if one.metadata["secret"] else repr(without_secrets(str(raw)) if "://" in str(raw) else raw)
+            shown = (
+                "(secret)" if one.metadata["secret"] else repr(without_secrets(str(raw)) if "://" in str(raw) else raw)
+            )
             raise SettingError(f"{origin}={shown}: {error}") from None
     try:
         return kind(**values)
@@ -140,12 +136,14 @@ def _file(environment: Mapping[str, str]) -> dict[str, Any]:
         return {}
     try:
         return tomllib.loads(Path(path).read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise SettingError(f"BACKWATCH_CONFIG={path!r}: {error.strerror}") from None
+    except ValueError as error:  # not TOML, or not UTF-8
         raise SettingError(f"BACKWATCH_CONFIG={path!r}: {error}") from None
 
 
 def unknown_names(known: set[str], environment: Mapping[str, str] | None = None) -> list[str]:
-    """Names under ``BACKWATCH_`` (and keys of the file) that no part knows: misspelt settings that would be silently void."""
+    """Names under ``BACKWATCH_`` (and keys of the file) that no part knows: misspelt, they would be silently void."""
     environment = os.environ if environment is None else environment
     mine = [name for name in environment if name.startswith(PREFIX) and not name.startswith(FOREIGN_PREFIXES)]
     mine += [PREFIX + key.upper() for key in _file(environment)]
@@ -157,6 +155,22 @@ def names_of(*kinds: type[_Dataclass]) -> set[str]:
     return {one.metadata["env"] for kind in kinds for one in fields(kind)}
 
 
+def unknown_told(name: str, environment: Mapping[str, str] | None = None) -> str:
+    """A name that nobody knows, for a message: the settings it may mean, and its value if none of them is a secret."""
+    import difflib  # not in an app, which only asks whether a name is known
+
+    environment = os.environ if environment is None else environment
+    secret = {one.metadata["env"]: one.metadata["secret"] for kind in ALL for one in fields(kind)}
+    short = [known.removeprefix(PREFIX) for known in secret]
+    near = [PREFIX + one for one in difflib.get_close_matches(name.removeprefix(PREFIX), short, cutoff=0.7)]
+    if not near or any(secret[one] for one in near):
+        shown = name[:100]
+    else:
+        value = environment.get(name, "")
+        shown = f"{name}={(without_secrets(value) if '://' in value else value)[:100]!r}"
+    return f"{shown}: no such setting{f'; is {near[0]} meant?' if near else ''}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectorSettings:
     """What the part inside the app can be told."""
@@ -165,12 +179,12 @@ class CollectorSettings:
     """Where calls go: ``kafka://host:9092`` or ``sqlite:///path``; empty: the embedded stream."""
     enabled: bool = setting("BACKWATCH_ENABLED", default=True)
     """The kill switch: false leaves the app exactly as it was."""
-    queue_records: int = setting("BACKWATCH_COLLECTOR_QUEUE_RECORDS", default=10_000)
+    queue_records: int = setting("BACKWATCH_COLLECTOR_QUEUE_RECORDS", default=10_000, least=1)
     """Records held while the stream is away; then new ones are dropped and counted."""
-    queue_bytes: int = setting("BACKWATCH_COLLECTOR_QUEUE_BYTES", default=8_000_000)
+    queue_bytes: int = setting("BACKWATCH_COLLECTOR_QUEUE_BYTES", default=8_000_000, least=1)
     """Bytes of statement text held likewise."""
     flush_interval_s: float = setting("BACKWATCH_COLLECTOR_FLUSH_INTERVAL_S", default=0.2)
-    heartbeat_s: float = setting("BACKWATCH_COLLECTOR_HEARTBEAT_S", default=60.0)
+    heartbeat_s: float = setting("BACKWATCH_COLLECTOR_HEARTBEAT_S", default=60.0, least=0.1)
     exit_timeout_s: float = setting("BACKWATCH_COLLECTOR_EXIT_TIMEOUT_S", default=1.5)
     """How long the app's exit may wait for the last batch."""
     disabled_probes: tuple[str, ...] = setting("BACKWATCH_DISABLED_PROBES", default=())
@@ -184,7 +198,7 @@ class StreamSettings:
     """What everything after the app needs to reach the stream."""
 
     url: str = setting("BACKWATCH_STREAM_URL", default="")
-    partitions: int = setting("BACKWATCH_STREAM_PARTITIONS", default=8)
+    partitions: int = setting("BACKWATCH_STREAM_PARTITIONS", default=8, least=1, most=10_000)
     """Partitions of topics that the detector creates; fixed from then on."""
     security_protocol: str = setting("BACKWATCH_KAFKA_SECURITY_PROTOCOL", default="")
     """PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL; plaintext to a host that is not loopback must be said here."""
@@ -208,7 +222,9 @@ class DetectorSettings:
 
     lateness_s: float = setting("BACKWATCH_DETECTOR_LATENESS_S", default=180.0)
     commit_interval_s: float = setting("BACKWATCH_DETECTOR_COMMIT_INTERVAL_S", default=1.0)
-    commit_calls: int = setting("BACKWATCH_DETECTOR_COMMIT_CALLS", default=100_000)
+    commit_calls: int = setting("BACKWATCH_DETECTOR_COMMIT_CALLS", default=100_000, least=1)
+    poll_records: int = setting("BACKWATCH_DETECTOR_POLL_RECORDS", default=200)
+    """Records judged at once: what bounds memory between two looks at whether a commit is due."""
     learn_after_s: float = setting("BACKWATCH_DETECTOR_LEARN_AFTER_S", default=7 * 86_400.0)
     clear_after_s: float = setting("BACKWATCH_DETECTOR_CLEAR_AFTER_S", default=86_400.0)
     rules_directory: str = setting("BACKWATCH_RULES_DIR", default="")
@@ -226,7 +242,7 @@ class NotifySettings:
     allow_private_hosts: tuple[str, ...] = setting("BACKWATCH_WEBHOOK_ALLOW_PRIVATE_HOSTS", default=())
     """Hosts that may resolve to private or loopback addresses, and may be spoken to without TLS."""
     ca_file: str = setting("BACKWATCH_WEBHOOK_CA_FILE", default="")
-    timeout_s: float = setting("BACKWATCH_WEBHOOK_TIMEOUT_S", default=15.0)
+    timeout_s: float = setting("BACKWATCH_WEBHOOK_TIMEOUT_S", default=15.0, least=0.1, most=3_600)
     give_up_after_s: float = setting("BACKWATCH_WEBHOOK_GIVE_UP_AFTER_S", default=6 * 3600.0)
     minimum_level: str = setting("BACKWATCH_WEBHOOK_MINIMUM_LEVEL", default="low")
 
@@ -236,9 +252,9 @@ class DashboardSettings:
     """How the dashboard is served."""
 
     address: str = setting("BACKWATCH_DASHBOARD_ADDRESS", default="127.0.0.1")
-    port: int = setting("BACKWATCH_DASHBOARD_PORT", default=8501)
+    port: int = setting("BACKWATCH_DASHBOARD_PORT", default=8501, least=1, most=65_535)
     allowed_hosts: tuple[str, ...] = setting("BACKWATCH_DASHBOARD_ALLOWED_HOSTS", default=())
-    refresh_s: float = setting("BACKWATCH_DASHBOARD_REFRESH_S", default=2.0)
+    refresh_s: float = setting("BACKWATCH_DASHBOARD_REFRESH_S", default=2.0, least=0.1)
 
 
 ALL = (CollectorSettings, StreamSettings, StoreSettings, DetectorSettings, NotifySettings, DashboardSettings)

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from sqlalchemy import Engine as StoreEngine
 
@@ -15,12 +15,14 @@ from backwatch.detector.owned import OwnedShard
 from backwatch.detector.rulebook import make_engine, metadata
 from backwatch.store import meta, rules_meta
 from backwatch.store.commit import Fenced
-from backwatch.store.connect import StoreUnavailable
+from backwatch.store.connect import StoreFull, StoreUnavailable
 
 logger = logging.getLogger("backwatch")
 
 ENTRIES_EVERY_S = 0.5
 RETRY_S = 1.0
+PORTION_BYTES = 16 << 20
+"""Bytes judged at once; a call costs its bytes and one kilobyte more."""
 
 
 def engine_for(store: StoreEngine, settings: DetectorSettings) -> Engine:
@@ -43,27 +45,35 @@ class Service:
         store: StoreEngine,
         settings: DetectorSettings,
         clock_ns: Callable[[], int] = time.time_ns,
+        engine: Engine | None = None,
     ) -> None:
         self._stream = stream
         self._store = store
         self._settings = settings
         self._clock_ns = clock_ns
-        self._engine = engine_for(store, settings)
+        self._engine = engine or engine_for(store, settings)
         self._owned: dict[int, OwnedShard] = {}
         self._entries_s = 0.0
 
     def run(self, stop: threading.Event) -> None:
-        """Works until ``stop`` is set; a stream or store that is away is waited for."""
+        """Works until ``stop`` is set; a stream or store that is away or full is waited for.
+
+        Raises:
+            StoreUnavailable, StoreFull: The last commit could not be written; what it covers is read again next time.
+        """
         ensure_topics(self._stream, (names.TOPIC_SPANS, names.TOPIC_CALLS))
         consumer = open_consumer(self._stream, names.TOPIC_CALLS, self._settings.group)
         try:
             while not stop.is_set():
                 try:
                     self.turn(consumer)
-                except (StreamUnavailable, StoreUnavailable) as error:
-                    logger.error("backwatch: %s; trying again", error)
+                except (StreamUnavailable, StoreUnavailable, StoreFull) as error:
+                    logger.error("backwatch: %s; trying again", error.strerror or error)  # noqa: TRY400  it says it all
                     stop.wait(RETRY_S)
             self._commit_all(consumer, everything=True)
+            for owner in self._owned.values():
+                if owner.trouble is not None:
+                    raise owner.trouble
         finally:
             consumer.close()
 
@@ -72,13 +82,18 @@ class Service:
         self._follow(consumer)
         if any(one.stuck for one in self._owned.values()):
             self._commit_all(consumer, everything=False)
+            for partition, owner in self._owned.items():
+                consumer.seek(partition, owner.next_offset)  # portions that were not taken are read again
             time.sleep(0.2)
             return 0
         records = consumer.poll(0.2)
         for partition, mine in _by_partition(records).items():
-            owner = self._owned.get(partition)
-            if owner is not None:
-                owner.take(mine, consumer.bounds(partition)[0] if mine[0].offset > owner.next_offset else 0)
+            for some in _portions(mine, self._settings.poll_records):
+                owner = self._owned.get(partition)
+                if owner is None or owner.stuck:
+                    break  # what is left is read again once the shard is owned, or its commit written
+                owner.take(some, consumer.bounds(partition)[0] if some[0].offset > owner.next_offset else 0)
+                self._commit(consumer, partition, owner)
         self._take_entries()
         if not records:
             self._tick(consumer)
@@ -108,14 +123,31 @@ class Service:
 
     def _commit_all(self, consumer: Consumer, *, everything: bool) -> None:
         for partition, owner in list(self._owned.items()):
-            if not owner.due and not (everything and owner.has_work):
-                continue
-            try:
-                if owner.commit(self._clock_ns()):
-                    consumer.committed(partition, owner.next_offset)
-            except Fenced:
-                logger.warning("backwatch: shard %d has another owner; dropped here", partition)
-                del self._owned[partition]
+            self._commit(consumer, partition, owner, everything=everything)
+
+    def _commit(self, consumer: Consumer, partition: int, owner: OwnedShard, *, everything: bool = False) -> None:
+        if not owner.due and not (everything and owner.has_work):
+            return
+        try:
+            if owner.commit(self._clock_ns()):
+                consumer.committed(partition, owner.next_offset)
+        except Fenced:
+            logger.warning("backwatch: shard %d has another owner; dropped here", partition)
+            del self._owned[partition]
+
+
+def _portions(records: list[Record], most: int) -> Iterator[list[Record]]:
+    """Records in order, at most so many and so many bytes at once."""
+    portion: list[Record] = []
+    size = 0
+    for record in records:
+        if portion and (len(portion) >= most or size + len(record.value) > PORTION_BYTES):
+            yield portion
+            portion, size = [], 0
+        portion.append(record)
+        size += len(record.value)
+    if portion:
+        yield portion
 
 
 def _by_partition(records: list[Record]) -> Mapping[int, list[Record]]:

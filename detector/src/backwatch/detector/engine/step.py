@@ -82,7 +82,7 @@ class Engine:
         self._time.to(shard, watermark_ns, findings)
 
     def _records(self, shard: Shard, entry: Records, findings: Findings) -> None:
-        decoded = decode(entry.values)
+        decoded = decode(entry.values, entry.appended_ns)
         findings.spans += decoded.spans
         findings.calls += decoded.count
         time_ns, mark_ns, high = advance(
