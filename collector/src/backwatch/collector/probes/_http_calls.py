@@ -136,7 +136,7 @@ class Watch:
         link.socket = ref(connection.sock)
         link.number = descriptor(connection.sock)
         link.wire = Wire(link.number)
-        self.recorder.call(link.session, "connect", statement="connect", start_ns=start_ns, wire=link.wire)
+        self.recorder.call(link.session, "connect", start_ns=start_ns, wire=link.wire)
 
     @never_breaks_the_host
     def connect_failed(self, connection: Any, link: Link, error: BaseException) -> None:
@@ -149,7 +149,7 @@ class Watch:
         session = session_of(connection, tls=isinstance(connection, self.tls_class))
         # What came before the failure is no session: the socket may stand, its encryption does not.
         session = replace(session, encoded=[], encrypted=None, verified="")
-        self.recorder.call(session, "connect", statement="connect", start_ns=start_ns, error=root_error(error))
+        self.recorder.call(session, "connect", start_ns=start_ns, error=root_error(error))
 
     @never_breaks_the_host
     def begin(self, connection: Any, method: object, path: object, headers: object) -> Started | None:

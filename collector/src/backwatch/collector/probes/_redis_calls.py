@@ -77,7 +77,7 @@ class Watch:
         start_ns, state.connecting_ns = state.connecting_ns, 0
         state.session = session_of(connection, self.tls_classes, state.login)
         self._count(connection, state)
-        self.recorder.call(state.session, "connect", statement="connect", start_ns=start_ns, wire=state.wire)
+        self.recorder.call(state.session, "connect", start_ns=start_ns, wire=state.wire)
 
     @never_breaks_the_host
     def connect_failed(self, connection: Any, state: State, error: BaseException) -> None:
@@ -89,7 +89,6 @@ class Watch:
         self.recorder.call(
             session,
             "connect",
-            statement="connect",
             start_ns=start_ns,
             error=root_error(error),
             facts=error_facts(error, session),
@@ -217,7 +216,7 @@ class Watch:
         word = name_of(reply[:1]).lower()
         if word in _MESSAGES:
             self.recorder.call(
-                self._known(connection, state), "message", statement="message", start_ns=time.time_ns(),
+                self._known(connection, state), "message", start_ns=time.time_ns(),
                 wire=self._wire(connection, state), facts=recognise(reply[-1]), kind=CONSUMER,
             )  # fmt: skip
             return True

@@ -87,7 +87,7 @@ class Watch:
                 failure = words(code, 10)
                 facts.append((names.STATUS_CODE, words(code, 10)))
         self.recorder.call(
-            link.session, "connect", statement="connect", start_ns=start_ns, wire=link.wire, error=failure,
+            link.session, "connect", start_ns=start_ns, wire=link.wire, error=failure,
             facts=tuple(facts) or code_of(error),
         )  # fmt: skip
 

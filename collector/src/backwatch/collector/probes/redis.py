@@ -1,7 +1,7 @@
 """redis-py, sync and asyncio: standalone, cluster and Sentinel clients, pipelines, transactions, pub/sub.
 
 Everything goes through one class per world, ``AbstractConnection``: commands are seen where they are written, replies
-where they are read, so there is one call per round trip whatever client made it, and one ``connect`` per attempt, which
+where they are read, so there is one call per round trip whatever client made it, and one ``connect`` per handshake, which
 takes in TLS, HELLO and AUTH.
 """
 

@@ -41,9 +41,9 @@ def _starttls(watch: Watch) -> Callable[[_Function], _Function]:
             try:
                 reply = original(client, *args, **options)
             except BaseException as error:
-                watch.ended(client, begun, error, "STARTTLS")
+                watch.ended(client, begun, error, "")
                 raise
-            watch.ended(client, begun, None, "STARTTLS")
+            watch.ended(client, begun, None, "")
             return reply
 
         return starting
@@ -72,9 +72,9 @@ def _login(watch: Watch, *, method_at: int | None) -> Callable[[_Function], _Fun
             try:
                 reply = original(client, *args, **options)
             except BaseException as error:
-                watch.ended(client, begun, error, "AUTH", auth_method=watch.method_of(client), **facts)
+                watch.ended(client, begun, error, "", auth_method=watch.method_of(client), **facts)
                 raise
-            watch.ended(client, begun, None, "AUTH", auth_method=watch.method_of(client), **facts)
+            watch.ended(client, begun, None, "", auth_method=watch.method_of(client), **facts)
             return reply
 
         return logging_in
