@@ -1,5 +1,7 @@
 """The sub-command ``dashboard``."""
 
+import sys
+
 import click
 
 from backwatch.collector.cli import Unavailable
@@ -31,4 +33,8 @@ def dashboard(address: str | None, port: int | None) -> None:
         store.dispose()
     except StoreUnavailable as error:
         raise Unavailable(str(error)) from None
-    serve(settings)
+    click.echo(f"dashboard: http://{settings.address}:{settings.port}", err=True)
+    try:
+        serve(settings)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -2,18 +2,18 @@
 
 import time
 from functools import cache
+from typing import Final
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from backwatch.collector.settings import StoreSettings, load
+from backwatch.collector.settings import SettingError, StoreSettings, load
 from backwatch.store import decisions, queries
 from backwatch.store.commit import Rollup
 from backwatch.store.connect import StoreUnavailable, open_store, reading
 from backwatch.store.views import AlertDetail, AlertFilter, AlertPage, Health, ResourceRow
 
-LEVELS = ("critical", "high", "medium", "low", "informational")
-DAY_NS = 86_400 * 10**9
+HOUR_NS: Final = 3_600 * 10**9
 
 
 @cache
@@ -22,11 +22,11 @@ def _store() -> Engine:
 
 
 def store_answers() -> bool:
-    """Whether the store can be read."""
+    """Whether the store can be read, and is of our version."""
     try:
         with reading(_store()) as connection:
             queries.shard_rows(connection)
-    except (StoreUnavailable, SQLAlchemyError, OSError):
+    except (StoreUnavailable, SettingError, SQLAlchemyError, OSError):
         return False
     return True
 
@@ -41,7 +41,7 @@ def openings(hours: int) -> list[tuple[int, str, int]]:
     """Openings of alerts by hour: (start of the hour, level, how many)."""
     now_ns = time.time_ns()
     with reading(_store()) as connection:
-        return queries.histogram(connection, now_ns - hours * 3_600 * 10**9, now_ns + 3_600 * 10**9)
+        return queries.histogram(connection, now_ns - hours * HOUR_NS, now_ns + HOUR_NS)
 
 
 def alerts(filters: AlertFilter, limit: int = 200, cursor: str | None = None) -> AlertPage:
@@ -74,12 +74,11 @@ def resource(resource_id: str) -> ResourceRow | None:
         return queries.get_resource(connection, resource_id)
 
 
-def volume(resource_id: str, hours: int = 24) -> list[Rollup]:
-    """A resource's windows of the last hours that it had."""
+def volume(found: ResourceRow, hours: int = 24) -> list[Rollup]:
+    """A resource's closed minutes of the last hours in which it had calls."""
+    until_ns = found.last_ns + HOUR_NS
     with reading(_store()) as connection:
-        found = queries.get_resource(connection, resource_id)
-        until_ns = (found.last_ns if found else 0) + DAY_NS
-        return queries.rollup_series(connection, resource_id, until_ns - DAY_NS - hours * 3_600 * 10**9, until_ns)
+        return queries.rollup_series(connection, found.id, until_ns - (hours + 1) * HOUR_NS, until_ns)
 
 
 def health() -> Health:

@@ -1,45 +1,61 @@
 """The only way by which text that is not ours reaches the screen.
 
 Streamlit renders Markdown almost everywhere, and fetches the images it names: an alert's text could make the operator's
-browser call home. Only elements that show text as text are used here, and only with characters that cannot be seen, or that
-reorder what is seen, made visible.
+browser call home. Only elements that show text as text are used here, and only with characters that cannot be seen, or
+that reorder what is seen, made visible. What comes out of :mod:`backwatch.dashboard.words` may stand anywhere.
 """
 
 import json
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import pandas as pd
 import streamlit as st
+
+from backwatch.dashboard import palette
+from backwatch.dashboard.facts import in_reading_order
 
 LONGEST: Final = 8_192
 """Characters of one text that are shown."""
 CELL: Final = 400
 _KEPT: Final = frozenset("\n\t")
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_UNSEEN: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Letters and marks that are drawn as nothing: fillers, joiners, variation selectors."""
+_PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9 ,'-]*")
+"""No character of it means anything to Markdown, to Streamlit's directives or to what finds links in text."""
+_ID: Final = re.compile(r"[0-9a-f]{64}")
 
 
 def visible(value: object, limit: int = LONGEST) -> str:
-    """A text with control, bidirectional and zero-width characters as escapes, cut at ``limit`` characters.
+    r"""A text with control, bidirectional and zero-width characters as escapes, cut at ``limit`` characters.
 
-    >>> visible("abc\\u202ecba\\x1b[2J")
-    'abc\\\\u202ecba\\\\x1b[2J'
+    >>> visible("abc\u202ecba\x1b[2J")
+    'abc\\u202ecba\\x1b[2J'
     """
     told = str(value)
-    cut = told[:limit]
-    shown = "".join(one if one in _KEPT or unicodedata.category(one) not in _HIDDEN else _escape(one) for one in cut)
+    shown = "".join(map(_shown, told[:limit]))
     return shown if len(told) <= limit else f"{shown} … ({len(told):,} characters)"
 
 
-def _escape(one: str) -> str:
+def _shown(one: str) -> str:
+    if one in _KEPT or (unicodedata.category(one) not in _HIDDEN and not _UNSEEN.match(one)):
+        return one
     return one.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 def line(value: object, limit: int = CELL) -> str:
     """As :func:`visible`, on one line."""
     return visible(value, limit).replace("\n", "⏎").replace("\t", " ")
+
+
+def is_id(told: str) -> bool:
+    """Whether it is an alert's or a resource's id."""
+    return _ID.fullmatch(told) is not None
 
 
 def text(value: object) -> None:
@@ -52,15 +68,29 @@ def code(value: object) -> None:
     st.code(visible(value), language=None, wrap_lines=True)
 
 
-def evidence(facts: Mapping[str, Any]) -> None:
-    """Facts by name, one to a row."""
-    table([{"fact": line(name), "value": line(_plain(value))} for name, value in sorted(facts.items())])
+def heading(value: object) -> None:
+    """A page's heading: a real one where the text is nothing but plain words, else plain text that looks like it."""
+    words = line(value, 200)
+    if _PLAIN.fullmatch(words):
+        st.title(words, anchor=False)
+    else:
+        with st.container(key="heading"):
+            st.text(words)
 
 
-COLOURS: Final = {
-    "critical": "#ff6369", "high": "#f5903e", "medium": "#e2c04b", "low": "#5aa9e6", "informational": "#8896a5",
-}  # fmt: skip
-"""A level's colour, everywhere."""
+def evidence(facts: Mapping[str, Any], *, but: Sequence[str] = (), key: str) -> None:
+    """Facts by name, one to a row, in the order in which one asks for them."""
+    rows = [(name, plain(facts[name])) for name in in_reading_order(facts) if name not in but]
+    pairs(rows, ("fact", "value"), key=key, widths=(240, 420))
+
+
+def pairs(
+    rows: Sequence[tuple[str, str]], heads: tuple[str, str], *, key: str, widths: tuple[int, int] = (120, 300)
+) -> None:
+    """Names and what they are, in columns of so many pixels."""
+    first, second = heads
+    config = {first: st.column_config.TextColumn(width=widths[0]), second: st.column_config.TextColumn(width=widths[1])}
+    table([{first: name, second: value} for name, value in rows], key=key, column_config=config)
 
 
 def table(rows: Sequence[Mapping[str, Any]], *, coloured: str = "", **options: Any) -> Any:
@@ -69,42 +99,40 @@ def table(rows: Sequence[Mapping[str, Any]], *, coloured: str = "", **options: A
     Args:
         rows: One mapping per row; all have the same keys.
         coloured: A column of levels, each shown in its colour.
-        options: Handed on to ``st.dataframe``; columns that interpret text (links, images, Markdown) are refused.
+        options: Handed on to ``st.dataframe``. Columns that interpret text (links, images, Markdown) are refused, and
+            so is a button whose label is anything but an id.
     """
-    for column in (options.get("column_config") or {}).values():
-        kind = (column or {}).get("type_config", {}).get("type", "") if isinstance(column, dict) else ""
+    for name, column in (options.get("column_config") or {}).items():
+        kind = _kind(column)
         if kind in ("link", "image", "markdown"):
             raise ValueError(f"a column of type {kind} would render text that is not ours")
-    frame = pd.DataFrame([{name: line(cell) if isinstance(cell, str) else cell for name, cell in row.items()} for row in rows])
+        if kind == "button" and not all(is_id("".join(row[name].split())) for row in rows):
+            raise ValueError("the label of a button in a table must be an id: it is rendered")
+    frame = pd.DataFrame(
+        [{name: line(cell) if isinstance(cell, str) else cell for name, cell in row.items()} for row in rows]
+    )
     shown = frame.style.map(_colour, subset=[coloured]) if coloured and rows else frame
     return st.dataframe(shown, hide_index=True, **options)
 
 
+def _kind(column: Any) -> str:
+    told = getattr(column, "config", column)
+    return told.get("type_config", {}).get("type", "") if isinstance(told, dict) else ""
+
+
 def _colour(level: object) -> str:
-    return f"color: {COLOURS.get(str(level).lstrip('● '), 'inherit')}; font-weight: 600"
+    colour = palette.levels().get(str(level).lstrip("● "))
+    return f"color: {colour}; font-weight: 600" if colour else ""
 
 
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=True, default=str)
+def plain(value: Any) -> str:
+    """A fact's value for reading.
 
-
-def when(time_ns: int | None) -> datetime | None:
-    """A time for a table's column; ``None`` where there is none."""
-    return datetime.fromtimestamp(time_ns / 1e9, UTC) if time_ns else None
-
-
-def ago(time_ns: int | None, now_ns: int) -> str:
-    """How long ago, in one unit.
-
-    >>> ago(0, 5), ago(10**9, 91 * 10**9), ago(10**9, 10**9)
-    ('never', '1 min ago', 'now')
+    >>> plain(True), plain(48211), plain("full"), plain(["a", 1])
+    ('yes', '48,211', 'full', '["a", 1]')
     """
-    if not time_ns:
-        return "never"
-    seconds = (now_ns - time_ns) // 10**9
-    if seconds < 1:
-        return "now"
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds // size} {unit} ago"
-    return f"{seconds} s ago"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=True, default=str)

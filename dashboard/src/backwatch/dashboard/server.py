@@ -1,10 +1,12 @@
 """The dashboard's server: Streamlit behind headers that let nothing in and nothing out.
 
-``img-src 'self'`` is what stops a Markdown image that slipped through; ``frame-ancestors 'none'`` stops click-jacking; the allowed
-hosts stop DNS rebinding, which Streamlit's own origin check lets pass.
+``img-src 'self'`` is what stops a Markdown image that slipped through; ``frame-ancestors 'none'`` stops click-jacking;
+the allowed hosts stop DNS rebinding, which Streamlit's own origin check lets pass.
 """
 
+import errno
 import os
+import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any, Final
@@ -12,10 +14,11 @@ from typing import Any, Final
 import uvicorn
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
-from backwatch.collector.settings import DashboardSettings, StoreSettings, load
+from backwatch.collector.settings import DashboardSettings, SettingError, StoreSettings, load
+from backwatch.dashboard import index, palette
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -25,8 +28,8 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 POLICY: Final = "; ".join((
     "default-src 'self'", "img-src 'self' data: blob:", "style-src 'self' 'unsafe-inline'",
-    # Streamlit's bundle compiles Vega expressions and needs inline scripts and eval; they can load from nowhere else.
-    "script-src 'self' 'unsafe-inline' 'unsafe-eval'", "font-src 'self' data:", "connect-src 'self'",
+    # Vega compiles its expressions: without eval there is no chart. Inline scripts are named one by one.
+    f"script-src 'self' 'unsafe-eval' {' '.join(index.script_hashes())}", "font-src 'self' data:", "connect-src 'self'",
     "worker-src 'self' blob:", "object-src 'none'", "base-uri 'none'", "form-action 'self'", "frame-src 'none'",
     "frame-ancestors 'none'",
 ))  # fmt: skip
@@ -38,20 +41,8 @@ HEADERS: Final = (
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
     (b"cross-origin-opener-policy", b"same-origin"),
 )
-THEME: Final = {
-    "theme.base": "dark",
-    "theme.primaryColor": "#4cc2b0",
-    "theme.backgroundColor": "#10161d",
-    "theme.secondaryBackgroundColor": "#18212b",
-    "theme.textColor": "#e3e9ee",
-    "theme.borderColor": "#2a3642",
-    "theme.font": "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif",
-    "theme.codeFont": "ui-monospace, 'SF Mono', 'JetBrains Mono', 'DejaVu Sans Mono', monospace",
-    "theme.baseRadius": "6px",
-    "theme.showWidgetBorder": True,
-    "theme.paddingTop": "3.5rem",
-    "theme.headingFontSizes": ["1.7rem", "1.25rem", "1.05rem", "1rem", "1rem", "1rem"],
-}
+CLOSING_S: Final = 2
+"""How long open browsers may hold up the end."""
 
 
 class SecurityHeaders:
@@ -84,7 +75,7 @@ def configure(settings: DashboardSettings) -> None:
         "server.fileWatcherType": "none", "server.enableAgentApi": False, "server.allowedHosts": hosts,
         "server.enableStaticServing": False, "server.maxMessageSize": 20, "server.disconnectedSessionTTL": 30,
         "browser.gatherUsageStats": False, "client.showErrorDetails": "none", "client.showErrorLinks": False,
-        "client.toolbarMode": "minimal", "client.disableDataExport": True, **THEME,
+        "client.toolbarMode": "minimal", "client.disableDataExport": True, **palette.THEME,
     }  # fmt: skip
     for name, value in options.items():
         config.set_option(name, value)
@@ -93,34 +84,63 @@ def configure(settings: DashboardSettings) -> None:
 def application() -> Application:
     """The ASGI application."""
     import streamlit as st
-    from streamlit.runtime.pages_manager import PagesManager
 
-    # Until somebody has been at the app's first page, Streamlit takes the folder ``pages`` for its older kind of pages,
-    # and shows an empty one to whoever comes by a link to an alert.
-    PagesManager.uses_pages_directory = False
+    def start(_: Request) -> HTMLResponse:
+        return HTMLResponse(index.page(), headers={"cache-control": "no-cache"})
 
-    async def ready(_: Request) -> JSONResponse:
+    def ready(_: Request) -> JSONResponse:
         from backwatch.dashboard.reads import store_answers
 
         good = store_answers()
         return JSONResponse({"store": "ok" if good else "away"}, status_code=200 if good else 503)
 
     return st.App(
-        Path(__file__).with_name("app.py"), middleware=[Middleware(SecurityHeaders)], routes=[Route("/readyz", ready)]
+        Path(__file__).with_name("app.py"),
+        middleware=[Middleware(SecurityHeaders)],
+        routes=[Route("/readyz", ready), *(Route(f"/{page}", start) for page in ("", *index.PAGES))],
     )
+
+
+def listen(settings: DashboardSettings) -> socket.socket:
+    """The socket to serve on.
+
+    Raises:
+        SettingError: Nobody can listen there.
+    """
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            settings.address, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise SettingError(f"BACKWATCH_DASHBOARD_ADDRESS={settings.address!r}: {error.strerror}") from None
+    one = socket.socket(family, kind, protocol)
+    try:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.bind(place)
+        one.listen(128)
+    except OSError as error:
+        one.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise SettingError(f"BACKWATCH_DASHBOARD_ADDRESS={settings.address!r}: {error.strerror}") from None
+        taken = f"another program listens there on {settings.address}"
+        reason = taken if error.errno == errno.EADDRINUSE else error.strerror
+        raise SettingError(f"BACKWATCH_DASHBOARD_PORT={settings.port}: {reason}") from None
+    return one
 
 
 def serve(settings: DashboardSettings) -> None:
-    """Serves until it is stopped."""
-    os.environ["BACKWATCH_STORE_URL"] = load(StoreSettings).url or os.environ.get("BACKWATCH_STORE_URL", "")
-    if not os.environ["BACKWATCH_STORE_URL"]:
-        del os.environ["BACKWATCH_STORE_URL"]
+    """Serves until it is stopped.
+
+    Raises:
+        SettingError: Nobody can listen there.
+    """
+    listening = listen(settings)
+    url = load(StoreSettings).url
+    if url:
+        os.environ["BACKWATCH_STORE_URL"] = url  # the pages read it again, in a thread that knows no flags
     configure(settings)
-    uvicorn.run(
-        application(),
-        host=settings.address,
-        port=settings.port,
-        log_level="warning",
-        server_header=False,
-        ws_max_size=1 << 20,
-    )
+    config = uvicorn.Config(
+        application(), log_level="warning", server_header=False, ws_max_size=1 << 20,
+        timeout_graceful_shutdown=CLOSING_S,
+    )  # fmt: skip
+    uvicorn.Server(config).run(sockets=[listening])

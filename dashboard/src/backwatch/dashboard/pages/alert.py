@@ -6,64 +6,96 @@ from typing import Final
 import streamlit as st
 
 from backwatch.collector import names
-from backwatch.dashboard import reads, safe
+from backwatch.dashboard import reads, safe, words
 from backwatch.dashboard.pages import parts
-from backwatch.store.decisions import UnknownAlert
+from backwatch.dashboard.pages.decide import decide
+from backwatch.store.decisions import WITH_END
 from backwatch.store.views import AlertDetail
 
-COLOUR: Final = {"critical": "red", "high": "orange", "medium": "yellow", "low": "blue", "informational": "gray"}
-HOUR_NS: Final = 3_600 * 10**9
-MUTES: Final = {"1 hour": HOUR_NS, "1 day": 24 * HOUR_NS, "1 week": 168 * HOUR_NS}
+SHOWN: Final = 50
 
 
 def show() -> None:
     """The page."""
-    alert_id = st.query_params.get("id", "")
-    if st.button("← Alerts"):
-        parts.go("alerts")
-    if not alert_id or reads.alert(alert_id) is None:
-        st.info("There is no such alert. Choose one from the list.")
-        return
-    _live(alert_id)
-    _decide(alert_id)
+    if st.button("← Alerts", type="tertiary"):
+        parts.go("alerts", **st.session_state.get("alerts.query", {}))
+    _live(st.query_params.get("id", ""))
 
 
-@st.fragment(run_every=parts.REFRESH_S)
+@parts.live
 def _live(alert_id: str) -> None:
-    detail = reads.alert(alert_id)
+    detail = reads.alert(alert_id) if alert_id else None
     if detail is None:
+        st.title("No such alert", anchor=False)
+        st.caption("It may have been removed after its time. Choose another one from the list.")
         return
-    one = detail.alert
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.badge(one.level if one.level in COLOUR else "low", color=COLOUR.get(one.level, "gray"))
-        st.badge(one.state if one.state in parts.STATE else "open", color="gray")
-        safe.text(f"{one.title}   ·   {one.rule}")
-    facts = st.columns(4)
-    facts[0].metric("Times", f"{one.count:,}", border=True)
-    facts[1].metric("Episode", one.episode, border=True)
-    facts[2].metric("First seen", safe.ago(one.first_ns, time.time_ns()), border=True)
-    facts[3].metric("Last seen", safe.ago(one.last_ns, time.time_ns()), border=True)
+    _head(detail)
     left, right = st.columns([3, 2], gap="medium")
     with left:
         _what(detail)
+        _history(detail)
     with right:
+        decide(detail)
         _meaning(detail)
-    _history(detail)
+
+
+def _head(detail: AlertDetail) -> None:
+    one, now_ns = detail.alert, time.time_ns()
+    safe.heading(one.title)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.badge(words.level(one.level), color=words.colour(one.level))
+        st.badge(words.state(one.state), color="gray")
+        safe.text(safe.line(f"{one.resource} · {one.app}"))
+    times, episode, first, last = st.columns([1, 1, 2, 2])
+    times.metric(
+        "Times",
+        words.count(one.count),
+        "over all episodes",
+        delta_color="off",
+        delta_arrow="off",
+        border=True,
+        height="stretch",
+    )
+    episode.metric(
+        "Episode",
+        words.count(one.episode),
+        "cleared" if one.cleared_ns else "not cleared",
+        delta_color="off",
+        delta_arrow="off",
+        border=True,
+        height="stretch",
+    )
+    first.metric(
+        "First seen",
+        words.ago(one.first_ns, now_ns),
+        f"{words.moment(one.first_ns)} UTC",
+        delta_color="off",
+        delta_arrow="off",
+        border=True,
+        height="stretch",
+    )
+    last.metric(
+        "Last seen", words.ago(one.last_ns, now_ns), f"{words.moment(one.last_ns)} UTC",
+        delta_color="off", delta_arrow="off", border=True, height="stretch",
+    )  # fmt: skip
 
 
 def _what(detail: AlertDetail) -> None:
     one = detail.alert
     st.subheader("What was seen", anchor=False)
-    safe.table([
-        {"": "resource", "is": one.resource}, {"": "app", "is": one.app}, {"": "about", "is": one.key},
-        {"": "alert id", "is": one.id},
-    ])  # fmt: skip
-    statement = one.evidence.get(names.QUERY_TEXT) or one.evidence.get(names.STATEMENT)
-    if statement:
-        st.caption("Statement, literals replaced")
-        safe.code(statement)
-    st.caption("Evidence of the newest occurrence")
-    safe.evidence(one.evidence)
+    safe.pairs(
+        [("resource", one.resource), ("app", one.app), ("about", one.key), ("rule", one.rule), ("alert id", one.id)],
+        ("what", "value"),
+        key="alert.about",
+        widths=(90, 570),
+    )
+    statement = names.QUERY_TEXT if one.evidence.get(names.QUERY_TEXT) else names.STATEMENT
+    if one.evidence.get(statement):
+        st.caption("The statement, its literals replaced")
+        safe.code(one.evidence[statement])
+    if one.evidence:
+        st.caption("Evidence of the newest occurrence")
+        safe.evidence(one.evidence, but=(statement,), key="alert.evidence")
 
 
 def _meaning(detail: AlertDetail) -> None:
@@ -71,67 +103,61 @@ def _meaning(detail: AlertDetail) -> None:
     if rule is None:
         st.caption("This rule is no longer known.")
         return
-    st.subheader("What it means", anchor=False)
-    safe.text(rule.description)
-    st.subheader("What to do", anchor=False)
-    safe.text(rule.remediation)
-    st.subheader("What this rule cannot see", anchor=False)
-    safe.text(rule.blind_spots)
+    with st.container(key="meaning"):
+        st.subheader("What it means", anchor=False)
+        safe.text(rule.description)
+        st.subheader("What to do", anchor=False)
+        safe.text(rule.remediation)
+        st.subheader("When it is nothing", anchor=False)
+        safe.text("\n".join(rule.falsepositives) or "Nothing is known.")
+        st.subheader("What this rule cannot see", anchor=False)
+        safe.text(rule.blind_spots)
     if rule.tags:
-        st.caption("ATT&CK and other tags")
-        safe.text(", ".join(rule.tags))
+        st.caption("ATT&CK techniques and other tags")
+        safe.text("   ".join(rule.tags))
+    if rule.references:
+        st.caption("References")
+        safe.code("\n".join(rule.references))
 
 
 def _history(detail: AlertDetail) -> None:
-    st.subheader("Occurrences", anchor=False)
-    safe.table([
-        {"time": safe.when(one.time_ns), "episode": one.episode, "trace": one.trace_id, "span": one.span_id}
-        for one in detail.occurrences[:50]
-    ])  # fmt: skip
     if detail.decisions:
         st.subheader("Decisions", anchor=False)
-        safe.table([
-            {"time": safe.when(one.at_ns), "decision": one.kind, "by": one.by, "why": one.why, "until": safe.when(one.until_ns),
-             "entry": one.entry_id}
-            for one in detail.decisions
-        ])  # fmt: skip
+        safe.table(
+            [
+                {"time, UTC": words.moment(one.at_ns), "decision": one.kind, "by": one.by, "why": one.why,
+                 "holds": words.lasts(one.until_ns) if one.kind in WITH_END else "", "entry": one.entry_id}
+                for one in detail.decisions[:SHOWN]
+            ],
+            key="alert.decisions",
+        )  # fmt: skip
+    if detail.occurrences:
+        st.subheader("Newest occurrences", anchor=False)
+        safe.table(
+            [
+                {"time, UTC": words.moment(one.time_ns), "episode": one.episode, "trace": one.trace_id,
+                 "span": one.span_id}
+                for one in detail.occurrences[:SHOWN]
+            ],
+            key="alert.occurrences", column_config={"trace": st.column_config.TextColumn(width=290)},
+        )  # fmt: skip
+    if len(detail.episodes) > 1:
+        st.subheader("Episodes", anchor=False)
+        safe.table(
+            [
+                {"episode": one.number, "opened, UTC": words.moment(one.opened_ns),
+                 "cleared, UTC": words.moment(one.cleared_ns)}
+                for one in detail.episodes[:SHOWN]
+            ],
+            key="alert.episodes",
+        )  # fmt: skip
     if detail.deliveries:
         st.subheader("Deliveries", anchor=False)
-        safe.table([
-            {"event": one.kind, "endpoint": one.endpoint, "state": one.state, "attempts": one.attempts,
-             "outcome": one.outcome, "webhook-id": one.event_id}
-            for one in detail.deliveries
-        ])  # fmt: skip
-
-
-def _decide(alert_id: str) -> None:
-    with st.container(border=True):
-        st.subheader("Decide", anchor=False)
-        who, why, mute = st.columns([1, 2, 1])
-        by = who.text_input("Who you are", key="by", max_chars=200, persist_state="session")
-        reason = why.text_input("Why", key=f"why.{alert_id}", max_chars=1_000)
-        span = mute.selectbox("Mute or accept for", list(MUTES), key="mute")
-        until_ns = time.time_ns() + MUTES[span]
-        buttons = st.columns(4)
-        for column, (label, kind, end) in zip(
-            buttons,
-            (("Acknowledge", "acknowledge", 0), ("Close", "close", 0), ("Mute", "mute", until_ns), ("Accept", "accept", until_ns)),
-            strict=True,
-        ):
-            column.button(
-                label, key=f"{kind}.{alert_id}", on_click=_say, args=(alert_id, kind, by, reason, end), width="stretch",
-                disabled=not by.strip(),
-            )  # fmt: skip
-        if not by.strip():
-            st.caption("Say who you are first: every decision is somebody's.")
-    said = st.session_state.pop("said", "")
-    if said:
-        safe.text(said)
-
-
-def _say(alert_id: str, kind: str, by: str, why: str, until_ns: int) -> None:
-    try:
-        entry = reads.decide(alert_id, kind, by, why, until_ns)
-        st.session_state["said"] = f"{kind}: entry {entry}"
-    except (UnknownAlert, ValueError) as error:
-        st.session_state["said"] = str(error)
+        safe.table(
+            [
+                {"event": one.kind, "endpoint": one.endpoint, "state": one.state, "attempts": one.attempts,
+                 "outcome": one.outcome, "webhook-id": one.event_id}
+                for one in detail.deliveries[:SHOWN]
+            ],
+            key="alert.deliveries",
+        )  # fmt: skip

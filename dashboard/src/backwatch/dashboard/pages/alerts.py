@@ -1,30 +1,34 @@
 """Alerts: all of them, filtered; the filters stand in the URL."""
 
+from typing import Final
+
 import streamlit as st
 
-from backwatch.dashboard import reads
+from backwatch.dashboard import reads, safe, words
 from backwatch.dashboard.pages import parts
 from backwatch.store.views import STATES, AlertFilter
 
-PAGE = 100
+PAGE: Final = 100
+ROW_PX: Final = 35
 
 
 def show() -> None:
     """The page."""
-    parts.title("Alerts")
-    first, second, third, fourth = st.columns([5, 6, 3, 3], vertical_alignment="bottom")
-    with first:
-        states = st.pills("State", STATES, selection_mode="multi", key="state", bind="query-params")
-    with second:
-        levels = st.pills("Level", reads.LEVELS, selection_mode="multi", key="level", bind="query-params")
-    with third:
-        app = st.selectbox("App", ["", *reads.apps()], key="app", format_func=_app_name, bind="query-params")
-    with fourth:
-        text = st.text_input("Rule, resource or text", key="q", max_chars=200, bind="query-params")
+    st.title("Alerts", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="top", gap="medium"):
+        states = st.pills("State", STATES, selection_mode="multi", key="state", bind="query-params", width="content")
+        levels = st.pills(
+            "Level", words.LEVELS, selection_mode="multi", key="level", bind="query-params", width="content"
+        )
+        app = st.selectbox("App", ["", *reads.apps()], key="app", format_func=_app_name, bind="query-params", width=150)
+        text = st.text_input(
+            "Rule, resource or text", key="q", max_chars=200, bind="query-params", width=200, placeholder="contains"
+        )
     resource_id = st.query_params.get("resource", "")
-    if resource_id and st.button("Only one resource is shown. Show all"):
-        del st.query_params["resource"]
-        st.rerun()
+    if resource_id:
+        _one_resource(resource_id)
+    # The way back from an alert leads to the list as it was.
+    st.session_state["alerts.query"] = {name: st.query_params.get_all(name) for name in st.query_params}
     _table(
         AlertFilter(
             states=tuple(states or ()), levels=tuple(levels or ()), apps=(app,) if app else (), text=text or "",
@@ -34,18 +38,28 @@ def show() -> None:
 
 
 def _app_name(app: str) -> str:
-    from backwatch.dashboard import safe
-
     return safe.line(app) or "all"
 
 
-@st.fragment(run_every=parts.REFRESH_S)
+def _one_resource(resource_id: str) -> None:
+    found = reads.resource(resource_id)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption("Only of this resource:", width="content")
+        safe.text(f"{found.system} {found.endpoint} {found.namespace}" if found else "unknown")
+        if st.button("Show all resources"):
+            del st.query_params["resource"]
+            st.rerun()
+
+
+@parts.live
 def _table(filters: AlertFilter) -> None:
     page = reads.alerts(filters, limit=PAGE)
     if not page.rows:
-        st.caption("No alert matches.")
+        if filters == AlertFilter():
+            st.caption("There is no alert.")
+        else:
+            st.caption("No alert matches these filters.")
         return
-    parts.alert_table(page.rows, "alerts.table", height=620 if len(page.rows) > 16 else "auto")
+    parts.alert_table(page.rows, "alerts.table", height=min(len(page.rows) + 1, 21) * ROW_PX + 3)
     if page.cursor:
-        st.caption(f"The newest {PAGE} are shown; narrow the filters to see older ones.")
-    parts.losses()
+        st.caption("The newest 100 are shown; narrow the filters to see older ones.")

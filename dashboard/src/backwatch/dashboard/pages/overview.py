@@ -1,84 +1,91 @@
 """Overview: what is open, what is new, and whether Backwatch itself does its work."""
 
 import time
+from typing import Final
 
-import altair as alt
-import pandas as pd
 import streamlit as st
 
-from backwatch.dashboard import reads, safe
+from backwatch.dashboard import charts, reads, safe, words
 from backwatch.dashboard.pages import parts
-from backwatch.store.views import AlertFilter
+from backwatch.store.views import AlertFilter, AlertRow, Health
 
-HOURS = 48
+HOURS: Final = 48
+SHOWN: Final = 12
 
 
 def show() -> None:
     """The page."""
-    parts.title("Overview")
+    st.title("Overview", anchor=False)
     _live()
 
 
-@st.fragment(run_every=parts.REFRESH_S)
+@parts.live
 def _live() -> None:
-    counts = reads.overview()
-    levels = st.columns(len(reads.LEVELS))
-    for column, level in zip(levels, reads.LEVELS, strict=True):
-        waiting = counts["acknowledged"][level]
-        column.metric(
-            f"{parts.MARK[level]} {level}", counts["open"][level], f"{waiting} acknowledged" if waiting else None,
-            delta_color="off", border=True,
-        )  # fmt: skip
+    counts, health = reads.overview(), reads.health()
+    if health.losses or health.quarantined:
+        _losses(health)
+    _levels(counts)
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        st.subheader("Alerts opened, by hour", anchor=False)
-        _openings()
+        st.subheader("Alerts opened by hour, UTC", anchor=False)
+        charts.openings(reads.openings(HOURS), HOURS, time.time_ns())
     with right:
         st.subheader("Backwatch itself", anchor=False)
-        _health()
-    st.subheader("Open alerts, last seen first", anchor=False)
-    rows = reads.alerts(AlertFilter(states=("open",)), limit=12).rows
+        _health(health)
+    st.subheader("Open alerts, gravest first", anchor=False)
+    rows = _gravest(counts["open"])
     if rows:
-        parts.alert_table(rows, "overview.alerts")
+        parts.alert_table(rows, "overview.alerts", states=False)
+    elif any(sum(many.values()) for many in counts.values()) or health.counters.get("calls"):
+        st.caption("Nothing is open.")
     else:
-        st.caption("Nothing is open. Run an app under watch with: backwatch run -- python app.py")
+        parts.nothing_yet()
 
 
-def _openings() -> None:
-    hour = 3_600 * 10**9
-    now = time.time_ns() // hour * hour
-    found = [{"hour": safe.when(start), "level": level, "alerts": many} for start, level, many in reads.openings(HOURS)]
-    edges = [safe.when(now - HOURS * hour), safe.when(now + hour)]
-    frame = pd.DataFrame(found, columns=["hour", "level", "alerts"])
-    chart = (
-        alt.Chart(frame)
-        .mark_bar(size=9)
-        .encode(
-            x=alt.X("hour:T", title=None, scale=alt.Scale(domain=[edge.isoformat() for edge in edges if edge])),
-            y=alt.Y("alerts:Q", title=None, axis=alt.Axis(tickMinStep=1)),
-            color=alt.Color(
-                "level:N", scale=alt.Scale(domain=list(safe.COLOURS), range=list(safe.COLOURS.values())), legend=None
-            ),
-            tooltip=["hour:T", "level:N", "alerts:Q"],
-        )
-        .properties(height=230)
-    )
-    st.altair_chart(chart, width="stretch")
+def _levels(counts: dict[str, dict[str, int]]) -> None:
+    columns = st.columns(len(words.LEVELS))
+    for column, level in zip(columns, words.LEVELS, strict=True):
+        many, waiting = counts["open"][level], counts["acknowledged"][level]
+        with column, st.container(border=True, gap="xxsmall", height="stretch"):
+            st.page_link(
+                st.session_state["pages"]["alerts"], label=f"{words.mark(level)} {words.level(level)}",
+                query_params=[("level", level), ("state", "open"), ("state", "acknowledged")],
+            )  # fmt: skip
+            st.metric("open", words.count(many), label_visibility="collapsed")
+            st.caption(f"open, {words.count(waiting)} acknowledged" if waiting else "open")
 
 
-def _health() -> None:
-    found = reads.health()
+def _gravest(many: dict[str, int]) -> list[AlertRow]:
+    rows: list[AlertRow] = []
+    for level in words.LEVELS:
+        if many[level] and len(rows) < SHOWN:
+            rows += reads.alerts(AlertFilter(states=("open",), levels=(level,)), limit=SHOWN - len(rows)).rows
+    return rows
+
+
+def _health(found: Health) -> None:
     now_ns = time.time_ns()
     moved = max((one.updated_ns for one in found.shards), default=0)
     behind = max((now_ns - one.watermark_ns for one in found.shards if one.watermark_ns), default=0)
-    lost = sum(found.losses.values())
+    lost, failing = sum(found.losses.values()), sum(one.failing for one in found.endpoints)
     rows = [
-        {"what": "calls judged", "now": f"{found.counters.get('calls', 0):,}"},
-        {"what": "spans read", "now": f"{found.counters.get('spans', 0):,}"},
-        {"what": "last commit", "now": safe.ago(moved, now_ns)},
-        {"what": "event time behind", "now": f"{behind // 10**9:,} s" if behind else "no calls yet"},
-        {"what": "lost", "now": f"{lost:,}" if lost else "nothing"},
-        {"what": "quarantined records", "now": f"{found.quarantined:,}"},
-        {"what": "deliveries failing", "now": f"{sum(one.failing for one in found.endpoints):,}"},
+        ("calls judged", words.count(found.counters.get("calls", 0))),
+        ("spans read", words.count(found.counters.get("spans", 0))),
+        ("last commit", words.ago(moved, now_ns)),
+        ("event time behind", f"{words.count(behind // 10**9)} s" if behind else "no calls yet"),
+        ("lost on the way", words.count(lost) if lost else "nothing"),
+        ("unreadable records", words.count(found.quarantined) if found.quarantined else "none"),
+        ("deliveries failing", words.count(failing) if failing else "none"),
     ]
-    safe.table(rows, key="overview.health")
+    safe.pairs(rows, ("what", "now"), key="overview.health", widths=(165, 120))
+
+
+def _losses(found: Health) -> None:
+    st.warning("Something was lost on the way: what is shown here may be incomplete.")
+    rows = [*found.losses.items(), ("unreadable records", found.quarantined)]
+    safe.pairs(
+        [(name, words.count(many)) for name, many in rows if many],
+        ("lost", "how many"),
+        key="overview.losses",
+        widths=(300, 100),
+    )

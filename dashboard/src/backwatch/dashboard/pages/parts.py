@@ -1,18 +1,22 @@
 """What several pages show alike."""
 
+import contextlib
+import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, Final, ParamSpec
 
 import streamlit as st
 
 from backwatch.collector.settings import DashboardSettings, load
-from backwatch.dashboard import reads, safe
+from backwatch.dashboard import safe, words
+from backwatch.store.connect import StoreUnavailable
 from backwatch.store.views import AlertRow
 
-REFRESH_S = load(DashboardSettings).refresh_s
-MARK = {"critical": ":red[●]", "high": ":orange[●]", "medium": ":yellow[●]", "low": ":blue[●]", "informational": ":gray[●]"}
-"""A level's mark in our own headings."""
-STATE = {"open": "● open", "acknowledged": "◐ acknowledged", "closed": "○ closed", "muted": "◌ muted"}
+REFRESH_S: Final = load(DashboardSettings).refresh_s
+SHORT: Final = 8
+_GAP: Final = "\N{NO-BREAK SPACE}" * 24
+P = ParamSpec("P")
 
 
 def go(page: str, **query: str) -> None:
@@ -20,48 +24,87 @@ def go(page: str, **query: str) -> None:
     st.switch_page(st.session_state["pages"][page], query_params=query)
 
 
-def title(literal: str) -> None:
-    """A page's heading; our own words only."""
-    st.header(literal, anchor=False)
+@contextlib.contextmanager
+def store_may_be_away() -> Generator[None]:
+    """Says so instead of failing; what was on the screen stays as it was, and the next refresh tries again."""
+    try:
+        yield
+    except StoreUnavailable as error:
+        st.error("The store does not answer. What is shown may be old; this page tries again by itself.")
+        safe.text(error)
 
 
-def alert_table(rows: Sequence[AlertRow], key: str, *, height: int | str = "auto") -> None:
-    """Alerts as a table; choosing a row opens that alert.
+def live(show: Callable[P, None]) -> Callable[P, None]:
+    """Makes a part of a page that is drawn anew every few seconds."""
+    return _again_every(REFRESH_S, show)
 
-    A selection is a position, and rows move: so it is read against the rows that were on the screen when it was made.
+
+def live_slowly(show: Callable[P, None]) -> Callable[P, None]:
+    """Makes a part of a page that is drawn anew twice a minute: what changes only when a minute closes."""
+    return _again_every(max(30.0, REFRESH_S), show)
+
+
+def _again_every(seconds: float, show: Callable[P, None]) -> Callable[P, None]:
+    @functools.wraps(show)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> None:
+        with store_may_be_away():
+            show(*args, **kwargs)
+
+    return st.fragment(drawn, run_every=seconds)
+
+
+def chosen(key: str) -> str:
+    """The id on the button that was pressed in the table of this key; empty where none was.
+
+    Rows move under the pointer while a table is live, so a row's number says nothing. The label travels with the click:
+    it is what was on the reader's screen, whatever the server has drawn since.
     """
-    on_screen: list[str] = st.session_state.get(f"{key}.ids", [])
-    chosen = (st.session_state.get(key) or {}).get("selection", {}).get("rows", [])
-    if chosen and chosen[0] < len(on_screen):
-        alert_id = on_screen[chosen[0]]
-        st.session_state[f"{key}.ids"] = []
-        st.session_state.pop(key, None)
+    pressed: Any = st.session_state.get(f"{key}.pressed")
+    label = "".join(str(pressed["label"]).split()) if pressed else ""
+    return label if safe.is_id(label) else ""
+
+
+def id_label(full_id: str) -> str:
+    """A whole id of which a narrow column shows the beginning."""
+    return full_id[:SHORT] + _GAP + full_id[SHORT:]
+
+
+def id_column(label: str, key: str) -> Any:
+    """A column of ids to press; read what was pressed with :func:`chosen`."""
+    return st.column_config.ButtonColumn(
+        label, width=96, type="tertiary", alignment="left", pinned=True, key=f"{key}.pressed"
+    )
+
+
+def alert_table(rows: Sequence[AlertRow], key: str, *, height: int | str = "auto", states: bool = True) -> None:
+    """Alerts as a table; pressing an alert's id opens it."""
+    alert_id = chosen(key)
+    if alert_id:
         go("alert", id=alert_id)
-    st.session_state[f"{key}.ids"] = [row.id for row in rows]
     now_ns = time.time_ns()
     safe.table(
         [
             {
-                "level": f"● {row.level}", "rule": row.rule, "resource": row.resource, "about": row.key,
-                "times": row.count, "last seen": safe.ago(row.last_ns, now_ns), "state": STATE.get(row.state, row.state),
-                "app": row.app, "episode": row.episode, "id": row.id[:12],
+                "alert": id_label(row.id), "level": f"● {row.level}", "rule": row.rule, "resource": row.resource,
+                "about": "(the resource)" if row.key == row.resource else row.key, "times": row.count,
+                "last seen": words.ago(row.last_ns, now_ns),
+                **({"state": words.STATE_MARKS[row.state]} if states else {}), "app": row.app,
             }
             for row in rows
         ],
-        coloured="level", key=key, on_select="rerun", selection_mode="single-row", height=height,
+        coloured="level", key=key, height=height,
         column_config={
-            "level": st.column_config.TextColumn(width=90), "rule": st.column_config.TextColumn(width=150),
-            "resource": st.column_config.TextColumn(width=220), "about": st.column_config.TextColumn(width=330),
-            "times": st.column_config.NumberColumn(width=60), "last seen": st.column_config.TextColumn(width=90),
-            "state": st.column_config.TextColumn(width=110), "app": st.column_config.TextColumn(width=120),
+            "alert": id_column("alert", key),
+            "level": st.column_config.TextColumn(width=110), "rule": st.column_config.TextColumn(width=150),
+            "resource": st.column_config.TextColumn(width=265), "about": st.column_config.TextColumn(width=265),
+            "times": st.column_config.NumberColumn(width=70, format="localized"),
+            "last seen": st.column_config.TextColumn(width=100), "state": st.column_config.TextColumn(width=125),
+            "app": st.column_config.TextColumn(width=110),
         },
     )  # fmt: skip
 
 
-def losses() -> None:
-    """Whether anything was lost on the way, in one line."""
-    found = reads.health()
-    lost = sum(found.losses.values())
-    if lost or found.quarantined:
-        st.warning("Something was lost on the way: what is shown may be incomplete.")
-        safe.table([{"what": name, "how many": count} for name, count in found.losses.items()])
+def nothing_yet() -> None:
+    """What to do where there is nothing to show yet."""
+    st.caption("No app has been watched yet. Run one under watch:")
+    st.code("backwatch run -- python app.py", language=None)

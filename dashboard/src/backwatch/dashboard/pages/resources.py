@@ -1,51 +1,75 @@
 """Resources: every attached service as each app sees it, and how safe its sessions are."""
 
 import time
+from typing import Final
 
-import altair as alt
-import pandas as pd
 import streamlit as st
 
 from backwatch.collector import names
-from backwatch.dashboard import reads, safe
+from backwatch.dashboard import charts, reads, safe, words
 from backwatch.dashboard.pages import parts
 from backwatch.store.views import ResourceRow
+
+KEY: Final = "resources.table"
+VERIFIED: Final = {"full": "verified", "chain": "chain only", "none": "not verified"}
 
 
 def show() -> None:
     """The page."""
-    parts.title("Resources")
-    app = st.selectbox("App", ["", *reads.apps()], key="app", format_func=lambda one: safe.line(one) or "all", bind="query-params")
-    _table(app or "")
+    st.title("Resources", anchor=False)
+    app = st.selectbox("App", ["", *reads.apps()], key="app", format_func=_app_name, bind="query-params", width=240)
+    _live(app or "")
     chosen = st.query_params.get("id", "")
-    if chosen:
-        _one(chosen)
+    found = reads.resource(chosen) if chosen else None
+    if found is None:
+        st.caption("Press a resource's id to see its session and its volume.")
+    else:
+        _one(found)
 
 
-@st.fragment(run_every=parts.REFRESH_S)
-def _table(app: str) -> None:
-    key = "resources.table"
-    on_screen: list[str] = st.session_state.get(f"{key}.ids", [])
-    chosen = (st.session_state.get(key) or {}).get("selection", {}).get("rows", [])
-    if chosen and chosen[0] < len(on_screen) and st.query_params.get("id") != on_screen[chosen[0]]:
-        st.query_params["id"] = on_screen[chosen[0]]
-        st.rerun()
+def _app_name(app: str) -> str:
+    return safe.line(app) or "all"
+
+
+@parts.live
+def _live(app: str) -> None:
     rows = reads.resources(app)
     if not rows:
-        st.caption("No resource yet. Run an app under watch with: backwatch run -- python app.py")
+        parts.nothing_yet()
         return
-    st.session_state[f"{key}.ids"] = [row.id for row in rows]
+    pressed = parts.chosen(KEY)
+    if pressed:
+        st.query_params["id"] = pressed
+        st.rerun()
     now_ns = time.time_ns()
-    safe.table([_row(one, now_ns) for one in rows], coloured="worst", key=key, on_select="rerun", selection_mode="single-row")
+    text = st.column_config.TextColumn
+    safe.table(
+        [_row(one, now_ns) for one in rows], coloured="worst open", key=KEY,
+        height=min(len(rows) + 1, 15) * 35 + 3,
+        column_config={
+            "resource": parts.id_column("resource", KEY), "worst open": text(width=115),
+            "system": text(width=100), "endpoint": text(width=230),
+            "session": text(width=150), "account": text(width=130), "app": text(width=110),
+            "calls": st.column_config.NumberColumn(width=90, format="localized"),
+            "errors": st.column_config.NumberColumn(width=65, format="localized"),
+            "open": st.column_config.NumberColumn(width=55), "last seen": text(width=95),
+        },
+    )  # fmt: skip
 
 
 def _row(one: ResourceRow, now_ns: int) -> dict[str, object]:
     return {
-        "worst": f"● {one.worst}" if one.alerts else "○ none", "app": one.app, "system": one.system,
-        "endpoint": one.endpoint, "namespace": one.namespace, "session": _session(one),
-        "account": one.facts.get(names.ACCOUNT, ""), "server": one.facts.get(names.SERVER_VERSION, ""),
-        "calls": one.calls, "errors": one.errors, "open alerts": one.alerts, "last seen": safe.ago(one.last_ns, now_ns),
+        "resource": parts.id_label(one.id), "worst open": f"● {one.worst}" if one.alerts else "○ nothing",
+        "system": one.system,
+        "endpoint": f"{one.endpoint}/{one.namespace}" if one.namespace else one.endpoint, "session": _session(one),
+        "account": str(one.facts.get(names.ACCOUNT, "")),
+        "app": one.app, "calls": one.calls, "errors": one.errors, "open": one.alerts,
+        "last seen": words.ago(one.last_ns, now_ns),
     }  # fmt: skip
+
+
+def _name(one: ResourceRow) -> str:
+    return f"{one.system} {one.endpoint}" + (f"/{one.namespace}" if one.namespace else "")
 
 
 def _session(one: ResourceRow) -> str:
@@ -57,31 +81,32 @@ def _session(one: ResourceRow) -> str:
         return "unknown"
     if not encrypted:
         return "plaintext"
-    verified = {"full": "verified", "chain": "chain only", "none": "not verified"}
-    told = str(one.facts.get(names.TLS_VERIFIED, ""))
-    return f"TLS {one.facts.get(names.TLS_VERSION, '')} {verified.get(told, 'verification unknown')}"
+    told = VERIFIED.get(str(one.facts.get(names.TLS_VERIFIED, "")), "verification unknown")
+    return f"TLS {one.facts.get(names.TLS_VERSION, '')} {told}"
 
 
-def _one(resource_id: str) -> None:
-    found = reads.resource(resource_id)
-    if found is None:
-        return
-    left, right = st.columns([2, 3], gap="medium")
-    with left:
-        st.subheader("Facts of the newest session", anchor=False)
-        safe.evidence(found.facts)
+def _one(found: ResourceRow) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        with st.container(key="heading", width="content"):
+            safe.text(safe.line(_name(found), 200))
         if st.button("Its alerts"):
             parts.go("alerts", resource=found.id)
+    left, right = st.columns([2, 3], gap="medium")
+    with left:
+        st.subheader("Newest session", anchor=False)
+        first, last = words.moment(found.first_ns), words.moment(found.last_ns)
+        rows = [("app", found.app), ("first seen", f"{first} UTC"), ("last seen", f"{last} UTC")]
+        safe.pairs(rows, ("what", "value"), key="resource.seen")
+        safe.evidence(found.facts, key="resource.facts")
     with right:
-        st.subheader("Bytes a minute", anchor=False)
-        windows = reads.volume(resource_id)
-        frame = pd.DataFrame(
-            [
-                {"time": safe.when(one.end_ns), "direction": word, "bytes": many}
-                for one in windows
-                for word, many in (("received", one.bytes_received), ("sent", one.bytes_sent))
-            ],
-            columns=["time", "direction", "bytes"],
-        )
-        chart = alt.Chart(frame).mark_line().encode(x=alt.X("time:T", title=None), y=alt.Y("bytes:Q", title=None), color="direction:N")
-        st.altair_chart(chart.properties(height=260), width="stretch")
+        st.subheader("Bytes a minute, UTC", anchor=False)
+        _volume(found)
+
+
+@parts.live_slowly
+def _volume(found: ResourceRow) -> None:
+    windows = reads.volume(found)
+    if windows:
+        charts.volume(windows)
+    else:
+        st.caption("No minute of calls has been closed yet.")

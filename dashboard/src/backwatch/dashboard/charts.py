@@ -1,0 +1,96 @@
+"""Charts. Times are UTC and on a 24 h clock, whatever the reader's browser prefers."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from backwatch.dashboard import palette, words
+from backwatch.store.commit import Rollup
+
+HOUR_NS: Final = 3_600 * 10**9
+CLOCK: Final = "utcFormat(datum.value, utchours(datum.value) == 0 && utcminutes(datum.value) == 0 ? '%d %b' : '%H:%M')"
+HEIGHT: Final = 250
+
+
+def openings(found: Sequence[tuple[int, str, int]], hours: int, now_ns: int) -> None:
+    """Alerts that opened, by hour and level: (start of the hour, level, how many)."""
+    if not found:
+        st.caption("No alert was opened in the last two days.")
+        return
+    last = now_ns // HOUR_NS * HOUR_NS
+    order = {level: place for place, level in enumerate(reversed(words.LEVELS))}
+    frame = pd.DataFrame(
+        [
+            (_time(start), words.moment(start)[:16], words.level(level), order.get(level, 0), many)
+            for start, level, many in found
+        ],
+        columns=["hour", "from (UTC)", "level", "order", "alerts"],
+    )
+    edges = [_time(edge).isoformat() for edge in (last - (hours - 1) * HOUR_NS, last + HOUR_NS)]
+    ticks = [
+        _tick(hour)
+        for hour in range(last - (hours - 1) * HOUR_NS, last + 2 * HOUR_NS, HOUR_NS)
+        if not hour % (6 * HOUR_NS)
+    ]
+    colours = palette.levels()
+    chart = (
+        alt.Chart(frame)
+        .mark_bar(binSpacing=2, cornerRadius=1)
+        .encode(
+            x=alt.X(
+                "utcyearmonthdatehours(hour):T",
+                title=None,
+                scale=alt.Scale(domain=edges),
+                axis=alt.Axis(labelExpr=CLOCK, values=ticks),
+            ),
+            y=alt.Y("alerts:Q", title=None, stack=True, axis=alt.Axis(tickMinStep=1, format="d")),
+            order="order:Q",
+            color=alt.Color(
+                "level:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None
+            ),
+            tooltip=["from (UTC):N", "level:N", "alerts:Q"],
+        )
+        .properties(height=HEIGHT)
+    )
+    st.altair_chart(chart, width="stretch")
+
+
+def volume(windows: Sequence[Rollup]) -> None:
+    """Bytes received and sent by minute."""
+    frame = pd.DataFrame(
+        [
+            (_time(one.end_ns), words.moment(one.end_ns)[:16], way, many)
+            for one in windows
+            for way, many in (("received", one.bytes_received), ("sent", one.bytes_sent))
+        ],
+        columns=["time", "minute (UTC)", "way", "bytes"],
+    )
+    chart = (
+        alt.Chart(frame)
+        .mark_line(strokeWidth=1.5)
+        .encode(
+            x=alt.X("time:T", title=None, scale=alt.Scale(type="utc"), axis=alt.Axis(labelExpr=CLOCK, tickCount=8)),
+            y=alt.Y("bytes:Q", title=None, axis=alt.Axis(labelExpr="format(datum.value, '~s')", tickCount=6)),
+            color=alt.Color(
+                "way:N",
+                scale=alt.Scale(domain=["received", "sent"], range=palette.directions()),
+                legend=alt.Legend(title=None, orient="top"),
+            ),
+            tooltip=["minute (UTC):N", "way:N", alt.Tooltip("bytes:Q", format=",")],
+        )
+        .properties(height=HEIGHT + 50)
+    )
+    st.altair_chart(chart, width="stretch")
+
+
+def _tick(time_ns: int) -> alt.DateTime:
+    at = _time(time_ns)
+    return alt.DateTime(year=at.year, month=at.month, date=at.day, hours=at.hour, utc=True)
+
+
+def _time(time_ns: int) -> datetime:
+    return datetime.fromtimestamp(time_ns // 10**9, UTC)

@@ -1,0 +1,55 @@
+"""The page in which Streamlit's front end starts, with our title and icon, and told where its server is.
+
+Left alone the front end guesses: on ``/alerts`` it first asks ``/alerts/_stcore/health``, which is not there. Every
+inline script is known here, so the policy can name each by its hash and allow no other.
+"""
+
+import base64
+import hashlib
+import re
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+PAGES: Final = ("overview", "alerts", "alert", "resources")
+_WHERE: Final = (
+    "window.__streamlit={BACKEND_BASE_URL:location.origin+"
+    f'location.pathname.replace(/\\/({"|".join(PAGES)})\\/?$/,"/")}}'
+)
+_STYLE: Final = """
+.stMainBlockContainer{padding-left:clamp(1rem,4vw,4rem)!important;padding-right:clamp(1rem,4vw,4rem)!important;max-width:1600px}
+.st-key-heading [data-testid=stText]{font-size:1.6rem;font-weight:650;line-height:1.25}
+.st-key-meaning [data-testid=stText],.st-key-said [data-testid=stText]{line-height:1.55}
+[data-testid=stHeading] h1{padding:0}
+[data-testid=stPageLink] a{padding-left:0}
+"""
+_CUT: Final = (
+    re.compile(r'<link\s+rel="(?:service-desc|preload)"[^>]*>'),
+    re.compile(r"<noscript>.*?</noscript>", re.DOTALL),
+)
+_NOSCRIPT: Final = "<noscript><p>The dashboard needs JavaScript.</p></noscript>"
+_SCRIPT: Final = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+
+
+@cache
+def page() -> str:
+    """The document."""
+    import streamlit
+
+    document = (Path(streamlit.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
+    for one in _CUT:
+        document = one.sub("", document)
+    document = re.sub(r"<title>.*?</title>", "<title>Backwatch</title>", document)
+    document = document.replace('href="./favicon.png"', f'href="data:image/png;base64,{_icon()}"')
+    document = document.replace("</head>", f"<script>{_WHERE}</script><style>{_STYLE}</style></head>", 1)
+    return document.replace("<body>", f"<body>{_NOSCRIPT}", 1)
+
+
+def script_hashes() -> tuple[str, ...]:
+    """The document's inline scripts, as a content security policy names them."""
+    digests = (hashlib.sha256(one.encode()).digest() for one in _SCRIPT.findall(page()))
+    return tuple(f"'sha256-{base64.b64encode(one).decode()}'" for one in digests)
+
+
+def _icon() -> str:
+    return base64.b64encode(Path(__file__).with_name("icon.png").read_bytes()).decode()

@@ -1,0 +1,83 @@
+"""What a person says of an alert: who, why, until when. It goes by the alert's id, never by a place on the screen."""
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import streamlit as st
+
+from backwatch.dashboard import reads, safe
+from backwatch.store.connect import StoreUnavailable
+from backwatch.store.decisions import WITH_END, UnknownAlert
+from backwatch.store.views import AlertDetail, DecisionRow
+
+SPANS_S: Final = {"1 hour": 3_600, "1 day": 86_400, "1 week": 604_800, "30 days": 2_592_000, "for good": 0}
+CHOICES: Final = {
+    "open": ("acknowledge", "close", "mute", "accept"),
+    "acknowledged": ("close", "reopen", "mute", "accept"),
+    "closed": ("reopen", "mute", "accept"),
+    "muted": ("unmute", "close", "accept"),
+}
+"""What can be said in each state."""
+LABELS: Final = {
+    "acknowledge": "Acknowledge", "close": "Close", "reopen": "Reopen", "mute": "Mute", "unmute": "Unmute",
+    "accept": "Accept", "revoke": "Take acceptance back",
+}  # fmt: skip
+BY: Final = "decide.by"
+
+
+def decide(detail: AlertDetail) -> None:
+    """The form. Its fields are read when a button is pressed, so what was typed last counts."""
+    alert_id = detail.alert.id
+    with st.form(f"decide.{alert_id}", enter_to_submit=False):
+        st.subheader("Decide", anchor=False)
+        who, span = st.columns(2)
+        who.text_input("Who you are", key=BY, max_chars=200, persist_state="session")
+        span.selectbox("Mute or accept for", list(SPANS_S), index=2, key=f"span.{alert_id}")
+        st.text_input("Why", key=f"why.{alert_id}", max_chars=1_000)
+        with st.container(horizontal=True, gap="small"):
+            for kind in _choices(detail):
+                _button(kind, alert_id)
+        st.caption(
+            "Acknowledge: somebody is on it. Close: this episode is done; it opens again when it happens again. "
+            "Mute: nothing is delivered meanwhile. Accept: this is as it should be; the detector learns it."
+        )
+    said = st.session_state.pop(f"said.{alert_id}", "")
+    if said:
+        with st.container(key="said", border=True):
+            safe.text(said)
+
+
+def _choices(detail: AlertDetail) -> tuple[str, ...]:
+    choices = CHOICES.get(detail.alert.state, ())
+    return (*(one for one in choices if one != "accept"), "revoke") if _accepted(detail.decisions) else choices
+
+
+def _accepted(decisions: Sequence[DecisionRow]) -> bool:
+    """Whether an acceptance holds: newest first, the first word on it counts."""
+    for one in decisions:
+        if one.kind in ("accept", "revoke"):
+            return one.kind == "accept" and (not one.until_ns or one.until_ns > time.time_ns())
+    return False
+
+
+def _button(kind: str, alert_id: str) -> None:
+    st.form_submit_button(
+        LABELS[kind], key=f"{kind}.{alert_id}", on_click=_say, args=(alert_id, kind),
+        type="primary" if kind in ("acknowledge", "unmute") else "secondary",
+    )  # fmt: skip
+
+
+def _say(alert_id: str, kind: str) -> None:
+    by, why = str(st.session_state.get(BY, "")), str(st.session_state.get(f"why.{alert_id}", ""))
+    seconds = SPANS_S[st.session_state[f"span.{alert_id}"]] if kind in WITH_END else 0
+    until_ns = time.time_ns() + seconds * 10**9 if seconds else 0
+    if not by.strip():
+        said = "Say who you are first: every decision is somebody's."
+    else:
+        try:
+            said = f"{kind}: entered as number {reads.decide(alert_id, kind, by, why, until_ns)}, by {by}."
+            st.session_state[f"why.{alert_id}"] = ""
+        except (UnknownAlert, StoreUnavailable, ValueError) as error:
+            said = f"Nothing was entered: {error}"
+    st.session_state[f"said.{alert_id}"] = said
