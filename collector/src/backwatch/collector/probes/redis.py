@@ -1,8 +1,8 @@
 """redis-py, sync and asyncio: standalone, cluster and Sentinel clients, pipelines, transactions, pub/sub.
 
 Everything goes through one class per world, ``AbstractConnection``: commands are seen where they are written, replies
-where they are read, so there is one call per round trip whatever client made it, and one ``connect`` per handshake, which
-takes in TLS, HELLO and AUTH.
+where they are read, so there is one call per round trip whatever client made it, and one ``connect`` per handshake,
+which takes in TLS, HELLO and AUTH.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +12,12 @@ from backwatch.collector import names
 from backwatch.collector.probes import Probe, Recorder
 from backwatch.collector.probes._patches import Patches
 from backwatch.collector.probes._redis_calls import KEY, Watch
+from backwatch.collector.probes._redis_state import Exchange
+
+_Function = Callable[..., Any]
+_Make = Callable[[_Function], _Function]
+_Begin = Callable[[Any, tuple[Any, ...]], Exchange | None]
+_Sends = Callable[[Watch, _Begin], _Make]
 
 
 def _noting(commands: Iterable[Any], kept: list[Any]) -> Iterator[Any]:
@@ -42,14 +48,18 @@ def _wrap_packing(watch: Watch, patches: Patches, owner: type) -> None:
     patches.wrap(owner, "pack_commands", pack_commands)
 
 
-def _nothing_packed(connection: Any) -> bool:
-    """Whether the bytes about to be written belong to a single command, which ``send_command`` has seen already."""
-    state = getattr(connection, KEY, None)
-    return state is None or state.packed is None
+def _packed(watch: Watch) -> _Begin:
+    """Bytes about to be written; those of a single command ``send_command`` has seen already."""
+
+    def begin(connection: Any, args: tuple[Any, ...]) -> Exchange | None:  # noqa: ARG001  the bytes tell nothing
+        state = getattr(connection, KEY, None)
+        return None if state is None or state.packed is None else watch.sending(connection)
+
+    return begin
 
 
-def _wrap_sync(watch: Watch, patches: Patches, owner: type) -> None:
-    def connect(original: Callable[..., Any]) -> Callable[..., Any]:
+def _connect(watch: Watch) -> _Make:
+    def make(original: _Function) -> _Function:
         def connecting(connection: Any, *args: Any, **options: Any) -> Any:
             state = watch.connecting(connection)
             if state is None:
@@ -64,24 +74,13 @@ def _wrap_sync(watch: Watch, patches: Patches, owner: type) -> None:
 
         return connecting
 
-    def send_command(original: Callable[..., Any]) -> Callable[..., Any]:
-        def sending(connection: Any, *command: Any, **options: Any) -> Any:
-            exchange = watch.commanding(connection, command)
-            if exchange is None:
-                return original(connection, *command, **options)
-            try:
-                result = original(connection, *command, **options)
-            except BaseException as error:
-                watch.send_failed(connection, exchange, error)
-                raise
-            watch.sent(connection, exchange)
-            return result
+    return make
 
-        return sending
 
-    def send_packed_command(original: Callable[..., Any]) -> Callable[..., Any]:
+def _send(watch: Watch, begin: _Begin) -> _Make:
+    def make(original: _Function) -> _Function:
         def sending(connection: Any, *args: Any, **options: Any) -> Any:
-            exchange = None if _nothing_packed(connection) else watch.sending(connection)
+            exchange = begin(connection, args)
             if exchange is None:
                 return original(connection, *args, **options)
             try:
@@ -94,7 +93,11 @@ def _wrap_sync(watch: Watch, patches: Patches, owner: type) -> None:
 
         return sending
 
-    def read_response(original: Callable[..., Any]) -> Callable[..., Any]:
+    return make
+
+
+def _read(watch: Watch) -> _Make:
+    def make(original: _Function) -> _Function:
         def reading(connection: Any, *args: Any, **options: Any) -> Any:
             try:
                 reply = original(connection, *args, **options)
@@ -106,16 +109,11 @@ def _wrap_sync(watch: Watch, patches: Patches, owner: type) -> None:
 
         return reading
 
-    # From redis-py 6 on, every attempt of ``connect`` is one ``connect_check_health``.
-    if not patches.wrap(owner, "connect_check_health", connect):
-        patches.wrap(owner, "connect", connect)
-    patches.wrap(owner, "send_command", send_command)
-    patches.wrap(owner, "send_packed_command", send_packed_command)
-    patches.wrap(owner, "read_response", read_response)
+    return make
 
 
-def _wrap_asyncio(watch: Watch, patches: Patches, owner: type) -> None:
-    def connect(original: Callable[..., Any]) -> Callable[..., Any]:
+def _connect_asyncio(watch: Watch) -> _Make:
+    def make(original: _Function) -> _Function:
         async def connecting(connection: Any, *args: Any, **options: Any) -> Any:
             state = watch.connecting(connection)
             if state is None:
@@ -130,24 +128,13 @@ def _wrap_asyncio(watch: Watch, patches: Patches, owner: type) -> None:
 
         return connecting
 
-    def send_command(original: Callable[..., Any]) -> Callable[..., Any]:
-        async def sending(connection: Any, *command: Any, **options: Any) -> Any:
-            exchange = watch.commanding(connection, command)
-            if exchange is None:
-                return await original(connection, *command, **options)
-            try:
-                result = await original(connection, *command, **options)
-            except BaseException as error:
-                watch.send_failed(connection, exchange, error)
-                raise
-            watch.sent(connection, exchange)
-            return result
+    return make
 
-        return sending
 
-    def send_packed_command(original: Callable[..., Any]) -> Callable[..., Any]:
+def _send_asyncio(watch: Watch, begin: _Begin) -> _Make:
+    def make(original: _Function) -> _Function:
         async def sending(connection: Any, *args: Any, **options: Any) -> Any:
-            exchange = None if _nothing_packed(connection) else watch.sending(connection)
+            exchange = begin(connection, args)
             if exchange is None:
                 return await original(connection, *args, **options)
             try:
@@ -160,7 +147,11 @@ def _wrap_asyncio(watch: Watch, patches: Patches, owner: type) -> None:
 
         return sending
 
-    def read_response(original: Callable[..., Any]) -> Callable[..., Any]:
+    return make
+
+
+def _read_asyncio(watch: Watch) -> _Make:
+    def make(original: _Function) -> _Function:
         async def reading(connection: Any, *args: Any, **options: Any) -> Any:
             try:
                 reply = await original(connection, *args, **options)
@@ -172,11 +163,17 @@ def _wrap_asyncio(watch: Watch, patches: Patches, owner: type) -> None:
 
         return reading
 
+    return make
+
+
+def _wrap(watch: Watch, patches: Patches, owner: type, *, connect: _Make, send: _Sends, read: _Make) -> None:
+    # From redis-py 6 on, every attempt of ``connect`` is one ``connect_check_health``.
     if not patches.wrap(owner, "connect_check_health", connect):
         patches.wrap(owner, "connect", connect)
-    patches.wrap(owner, "send_command", send_command)
-    patches.wrap(owner, "send_packed_command", send_packed_command)
-    patches.wrap(owner, "read_response", read_response)
+    patches.wrap(owner, "send_command", send(watch, watch.commanding))
+    patches.wrap(owner, "send_packed_command", send(watch, _packed(watch)))
+    patches.wrap(owner, "read_response", read)
+    _wrap_packing(watch, patches, owner)
 
 
 class RedisProbe(Probe):
@@ -203,11 +200,15 @@ class RedisProbe(Probe):
         import redis.connection as sync_connection
 
         tls = (sync_connection.SSLConnection, asyncio_connection.SSLConnection)
-        self._patches, self._watch = Patches(), Watch(recorder, tls)
-        _wrap_sync(self._watch, self._patches, sync_connection.AbstractConnection)
-        _wrap_asyncio(self._watch, self._patches, asyncio_connection.AbstractConnection)
-        for owner in (sync_connection.AbstractConnection, asyncio_connection.AbstractConnection):
-            _wrap_packing(self._watch, self._patches, owner)
+        self._patches = patches = Patches()
+        self._watch = watch = Watch(recorder, tls)
+        _wrap(
+            watch, patches, sync_connection.AbstractConnection, connect=_connect(watch), send=_send, read=_read(watch),
+        )  # fmt: skip
+        _wrap(
+            watch, patches, asyncio_connection.AbstractConnection,
+            connect=_connect_asyncio(watch), send=_send_asyncio, read=_read_asyncio(watch),
+        )  # fmt: skip
 
     def remove(self) -> None:
         """Restores them."""
