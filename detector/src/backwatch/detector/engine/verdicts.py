@@ -59,7 +59,7 @@ class Verdicts:
                 continue
             fired = np.zeros(closed.slot.shape[0], np.bool_)
             for i, slot in enumerate(closed.slot.tolist()):
-                sums = {f"backwatch.window.{name}": values[i].item() for name, values in closed.columns.items()}
+                sums = {name: values[i].item() for name, values in closed.columns.items()}
                 told = {**sums, **{name: values[i].item() for name, values in facts.items()}}
                 if not matches(rule, told):
                     continue

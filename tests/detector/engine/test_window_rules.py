@@ -1,0 +1,44 @@
+"""Rules over closed windows, in the whole engine: what a window's sums are called there is what rules call them."""
+
+import random
+
+from backwatch.detector import rulebook
+from backwatch.detector.engine.entries import Tick
+from backwatch.detector.engine.findings import Finding
+from backwatch.detector.engine.step import EngineConfig
+from tests.detector import streams
+
+MINUTE_NS = 60 * 10**9
+
+
+def raised(more: list[streams.Call]) -> list[Finding]:
+    """What a quiet day and these calls raise."""
+    engine = rulebook.make_engine(EngineConfig(key=b"a key of 16 byte"))
+    shard = engine.new_shard()
+    records = streams.records([*streams.quiet(random.Random(3), 3_000), *more], 16)
+    found = [
+        finding
+        for at in range(0, len(records), 64)
+        for finding in engine.step(shard, streams.entry(records[at : at + 64], at)).raised()
+    ]
+    last = max(appended for _, appended, _ in records)
+    return [*found, *engine.step(shard, Tick(last + 5 * MINUTE_NS)).raised()]
+
+
+def burst(count: int, rows: int) -> list[streams.Call]:
+    """Calls of a known statement within one minute, after the quiet day."""
+    begin = (streams.START_NS + 3_000 * 20 * 10**9) // MINUTE_NS * MINUTE_NS + 2 * MINUTE_NS
+    facts = streams.statement("SELECT id, total FROM orders WHERE customer_id = ?", rows=rows)
+    return [streams.Call(begin + i * 10**8, streams.SAFE, facts) for i in range(count)]
+
+
+def test_a_minute_that_moves_far_more_than_usual_is_a_volume_spike() -> None:
+    found = [one for one in raised(burst(500, 400)) if one.rule.name == "volume-spike"]
+    assert len(found) == 1
+    assert found[0].evidence["rows_returned"] == 200_000
+    assert found[0].evidence["calls"] == 500
+    assert found[0].trace_id == ""
+
+
+def test_a_minute_within_the_usual_is_none() -> None:
+    assert [one for one in raised(burst(3, 10)) if one.rule.name == "volume-spike"] == []
