@@ -1,16 +1,18 @@
-"""Hostile services, one file each, on loopback only. A new one is one new file here and nothing else: this folder is walked.
+"""Hostile services, one file each, on loopback only. A new one is one new file here: this folder is walked.
 
-Each speaks enough of its protocol for a real driver: honest first, over verified TLS, and hostile once it is told to turn.
-They are for trying Backwatch and testing oneself, and are never installed in production.
+Each speaks enough of its protocol for a real driver: honest first, over verified TLS, and hostile once it is told to
+turn. They are for trying Backwatch and testing oneself, and are never installed in production.
 """
 
+import contextlib
 import importlib
 import pkgutil
 import socket
 import ssl
+import struct
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 from backwatch.attack.authority import Authority, Certificate
@@ -18,6 +20,17 @@ from backwatch.attack.authority import Authority, Certificate
 LOOPBACK = "127.0.0.1"
 LARGEST = 1 << 24
 """Bytes that a peer may announce in one message."""
+MOST_KEPT = 1_024
+"""Values, statements or parts that a session may make a server keep."""
+MOST_SESSIONS = 256
+PATIENCE_S = 60
+"""How long a session may be silent."""
+_UNSPEAKABLE = (OSError, EOFError, ValueError, IndexError, struct.error)
+"""The client left, or spoke what no driver speaks."""
+
+
+def _unseen(_given: bytes) -> None:
+    pass
 
 
 class HostileServer(ABC):
@@ -29,6 +42,7 @@ class HostileServer(ABC):
         reference: Where this attack is described.
         driver: The client library it is shown on.
         rule: What Backwatch must say.
+        taken: Is handed what a careless client gave away; dropped unseen unless a test looks.
     """
 
     name: ClassVar[str]
@@ -41,6 +55,7 @@ class HostileServer(ABC):
         self.authority = authority
         self.certificate: Certificate = authority.issue(f"{self.name} service")
         self.hostile = False
+        self.taken: Callable[[bytes], object] = _unseen
         self._listener = socket.create_server((LOOPBACK, port))
         self.port: int = self._listener.getsockname()[1]
         self._open: set[Session] = set()
@@ -53,9 +68,14 @@ class HostileServer(ABC):
         self._thread.start()
 
     def stop(self) -> None:
-        """Listens no longer, and drops whoever is connected."""
-        self._stopped = True
+        """Listens no longer, and drops whoever is connected; the port is free then."""
+        with self._lock:
+            self._stopped = True
+        with contextlib.suppress(OSError):  # not everywhere can a listener be shut down
+            self._listener.shutdown(socket.SHUT_RDWR)  # closing alone would not wake who waits in accept
         self._listener.close()
+        if self._thread.ident is not None:
+            self._thread.join(5)
         self.drop()
 
     def turn(self) -> None:
@@ -83,20 +103,23 @@ class HostileServer(ABC):
         while not self._stopped:
             try:
                 connection, _ = self._listener.accept()
+            except ConnectionError:
+                continue  # gone before it was here
             except OSError:
                 return
             threading.Thread(target=self._session, args=(connection,), daemon=True).start()
 
     def _session(self, connection: socket.socket) -> None:
-        connection.settimeout(60)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         session = Session(connection, self.certificate)
         with self._lock:
-            self._open.add(session)
+            welcome = not self._stopped and len(self._open) < MOST_SESSIONS
+            if welcome:
+                self._open.add(session)
         try:
-            self.serve(session)
-        except (OSError, EOFError, ValueError):
-            pass  # the client left, or spoke what no driver speaks
+            if welcome:
+                self.serve(session)
+        except _UNSPEAKABLE:
+            pass
         finally:
             with self._lock:
                 self._open.discard(session)
@@ -107,12 +130,28 @@ class Session:
     """One accepted connection, plaintext until :meth:`secure`."""
 
     def __init__(self, connection: socket.socket, certificate: Certificate) -> None:
+        connection.settimeout(PATIENCE_S)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = connection
         self._certificate = certificate
+        self._lock = threading.Lock()
+        self._dropped = False
 
     def secure(self) -> None:
-        """The server's side of a TLS handshake, here and now."""
-        self._socket = self._certificate.server_context().wrap_socket(self._socket, server_side=True)
+        """The server's side of a TLS handshake, here and now.
+
+        Raises:
+            ValueError: There is TLS already.
+        """
+        if self.secured:
+            raise ValueError("TLS within TLS is no driver's")
+        context = self._certificate.server_context()
+        with self._lock:  # whoever drops the session must not do it while the socket changes hands
+            if self._dropped:
+                raise EOFError
+            wrapped = context.wrap_socket(self._socket, server_side=True, do_handshake_on_connect=False)
+            self._socket = wrapped
+        wrapped.do_handshake()
 
     @property
     def secured(self) -> bool:
@@ -151,10 +190,10 @@ class Session:
 
     def drop(self) -> None:
         """Ends the conversation from another thread; whoever serves it finds that out by itself."""
-        try:
-            self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # it was gone already
+        with self._lock, contextlib.suppress(OSError):  # it may be gone already
+            self._dropped = True
+            # Not the TLS socket's own: that one forgets its keys first, and what is sent meanwhile would be plaintext.
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Hangs up."""

@@ -1,6 +1,6 @@
 """Somebody else's API that, once it has turned, redirects the app to the cloud's metadata address.
 
-A client that follows hands out the machine's own credentials. The demo's client stops at ``Location``: nothing is dialled.
+A client that follows hands out the machine's own credentials. The demo's stops at ``Location``: nothing is dialled.
 """
 
 import json
@@ -19,6 +19,9 @@ class HTTP(HostileServer):
     driver = "requests"
     rule = "redirected"
 
+    target = TARGET
+    """Where it sends the app."""
+
     def serve(self, session: Session) -> None:
         """HTTP/1.1 over TLS, one request after the other."""
         session.secure()
@@ -32,7 +35,7 @@ class HTTP(HostileServer):
                     length = int(value)
             session.read(length)
             if self.hostile:
-                session.send(b"HTTP/1.1 302 Found\r\nLocation: " + TARGET + b"\r\nContent-Length: 0\r\n\r\n")
+                session.send(b"HTTP/1.1 302 Found\r\nLocation: " + self.target + b"\r\nContent-Length: 0\r\n\r\n")
             else:
                 body = json.dumps({"base": "EUR", "rates": {"USD": 1.08, "GBP": 0.85}}).encode()
                 head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)

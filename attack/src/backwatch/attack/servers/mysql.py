@@ -1,7 +1,7 @@
-"""A MySQL server that, once it has turned, answers any statement with a request for a file of the client's.
+"""A MySQL server that, once it has turned, answers any SELECT with a request for a file of the client's.
 
-The client/server protocol lets a server answer COM_QUERY with 0xFB and a file name; a client that allows LOCAL INFILE sends
-the file, whatever the statement was.
+The client/server protocol lets a server answer COM_QUERY with 0xFB and a file name; a client that allows LOCAL INFILE
+sends the file, whatever the statement was.
 """
 
 import struct
@@ -29,6 +29,8 @@ class MySQL(HostileServer):
 
     rows = 12
     """Rows that a SELECT answers with."""
+    wanted = WANTED
+    """The file that it asks for."""
 
     def serve(self, session: Session) -> None:
         """Handshake, TLS, login of anybody, then statements."""
@@ -56,9 +58,9 @@ class MySQL(HostileServer):
 
     def _answer(self, wire: "_Packets", statement: bytes) -> None:
         if self.hostile and statement.lstrip()[:6].upper() == b"SELECT":
-            wire.send(b"\xfb" + WANTED)
-            while wire.receive():  # whatever the client gives away, up to its empty packet, is thrown away unseen
-                pass
+            wire.send(b"\xfb" + self.wanted)
+            while given := wire.receive():  # up to an empty packet
+                self.taken(given)
             wire.send(_OK)
         elif statement.lstrip()[:6].upper() == b"SELECT":
             wire.rows(("id", "customer", "total"), [(f"{i}", f"customer {i}", "9.90") for i in range(self.rows)])

