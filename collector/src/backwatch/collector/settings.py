@@ -184,7 +184,9 @@ class CollectorSettings:
     queue_bytes: int = setting("BACKWATCH_COLLECTOR_QUEUE_BYTES", default=8_000_000, least=1)
     """Bytes of statement text held likewise."""
     flush_interval_s: float = setting("BACKWATCH_COLLECTOR_FLUSH_INTERVAL_S", default=0.2)
+    """Seconds in which calls are gathered before they are sent."""
     heartbeat_s: float = setting("BACKWATCH_COLLECTOR_HEARTBEAT_S", default=60.0, least=0.1)
+    """A collector with nothing to say says so this often, so that a silent app differs from a dead collector."""
     exit_timeout_s: float = setting("BACKWATCH_COLLECTOR_EXIT_TIMEOUT_S", default=1.5)
     """How long the app's exit may wait for the last batch."""
     disabled_probes: tuple[str, ...] = setting("BACKWATCH_DISABLED_PROBES", default=())
@@ -203,9 +205,13 @@ class StreamSettings:
     security_protocol: str = setting("BACKWATCH_KAFKA_SECURITY_PROTOCOL", default="")
     """PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL; plaintext to a host that is not loopback must be said here."""
     ca_file: str = setting("BACKWATCH_KAFKA_CA_FILE", default="")
+    """PEM file of the authority of the brokers' certificates; empty: the system's. Set, it asks for TLS."""
     sasl_mechanism: str = setting("BACKWATCH_KAFKA_SASL_MECHANISM", default="SCRAM-SHA-256")
+    """PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."""
     username: str = setting("BACKWATCH_KAFKA_USERNAME", default="")
+    """Account at the brokers; set, it asks for a login over TLS."""
     password: str = setting("BACKWATCH_KAFKA_PASSWORD", default="", secret=True)
+    """Its password."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,15 +227,19 @@ class DetectorSettings:
     """How the detector judges and commits."""
 
     lateness_s: float = setting("BACKWATCH_DETECTOR_LATENESS_S", default=180.0)
+    """How late a call may come and still be counted in its minute; the watermark runs this far behind."""
     commit_interval_s: float = setting("BACKWATCH_DETECTOR_COMMIT_INTERVAL_S", default=1.0)
+    """A commit comes at the latest after so long; at once where an alert opens."""
     commit_calls: int = setting("BACKWATCH_DETECTOR_COMMIT_CALLS", default=100_000, least=1)
+    """Or after so many calls."""
     poll_records: int = setting("BACKWATCH_DETECTOR_POLL_RECORDS", default=200)
     """Records judged at once: what bounds memory between two looks at whether a commit is due."""
-    learn_after_s: float = setting("BACKWATCH_DETECTOR_LEARN_AFTER_S", default=7 * 86_400.0)
     clear_after_s: float = setting("BACKWATCH_DETECTOR_CLEAR_AFTER_S", default=86_400.0)
+    """Event time without a firing after which an alert clears, if a call was seen on which its rule did not fire."""
     rules_directory: str = setting("BACKWATCH_RULES_DIR", default="")
     """Own Sigma rules beside the shipped ones."""
     group: str = setting("BACKWATCH_DETECTOR_GROUP", default="backwatch-detector")
+    """The consumer group in which detectors share the partitions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,14 +247,19 @@ class NotifySettings:
     """Where alerts are delivered."""
 
     webhook_url: str = setting("BACKWATCH_WEBHOOK_URL", default="")
+    """The https endpoint that gets events; empty: none."""
     webhook_secret: str = setting("BACKWATCH_WEBHOOK_SECRET", default="", secret=True)
     """``whsec_`` and base64 of 24 to 64 bytes; two separated by a blank while rotating."""
     allow_private_hosts: tuple[str, ...] = setting("BACKWATCH_WEBHOOK_ALLOW_PRIVATE_HOSTS", default=())
     """Hosts that may resolve to private or loopback addresses, and may be spoken to without TLS."""
     ca_file: str = setting("BACKWATCH_WEBHOOK_CA_FILE", default="")
+    """PEM file of authorities to trust instead of the public ones."""
     timeout_s: float = setting("BACKWATCH_WEBHOOK_TIMEOUT_S", default=15.0, least=0.1, most=3_600)
+    """For one attempt, in all."""
     give_up_after_s: float = setting("BACKWATCH_WEBHOOK_GIVE_UP_AFTER_S", default=6 * 3600.0)
+    """How long after its first attempt a delivery is given up."""
     minimum_level: str = setting("BACKWATCH_WEBHOOK_MINIMUM_LEVEL", default="low")
+    """Alerts below this level are not delivered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,9 +267,13 @@ class DashboardSettings:
     """How the dashboard is served."""
 
     address: str = setting("BACKWATCH_DASHBOARD_ADDRESS", default="127.0.0.1")
+    """Where to listen. There is no login: keep it on loopback, or put a proxy with authentication before it."""
     port: int = setting("BACKWATCH_DASHBOARD_PORT", default=8501, least=1, most=65_535)
+    """The port to listen on."""
     allowed_hosts: tuple[str, ...] = setting("BACKWATCH_DASHBOARD_ALLOWED_HOSTS", default=())
+    """Further names that a browser may use for this server; others are refused, against DNS rebinding."""
     refresh_s: float = setting("BACKWATCH_DASHBOARD_REFRESH_S", default=2.0, least=0.1)
+    """How often an open page reads the store."""
 
 
 ALL = (CollectorSettings, StreamSettings, StoreSettings, DetectorSettings, NotifySettings, DashboardSettings)
