@@ -36,7 +36,7 @@ fmt: $(READY) ## formats, and mends what can be mended
 	$(BIN)/ruff check --fix .
 
 bench: $(READY) servers ## one figure against its yardstick: NAME=…
-	@test -n "$(NAME)" || { echo "make bench NAME=…, one of:"; ls bench | sed -n 's/\.py$$//p'; exit 2; }
+	@test -n "$(NAME)" || { echo "make bench NAME=…, one of:"; grep -l '^def main' bench/*.py | sed 's|bench/||; s|\.py$$||'; exit 2; }
 	@$(BIN)/python -m bench.$(NAME) $(ARGS)
 
 soak: $(READY) servers ## the slow tests, ROUNDS times or until one fails

@@ -119,7 +119,8 @@ def main() -> None:
     engine = make_engine(EngineConfig(key=b"0123456789abcdef"))
     print(rounds.machine("numba", "protobuf", "kafka-python"))
     print(
-        f"{total:,} spans of {sum(map(len, values)) / total:.0f} bytes, {len(engine.detectors)} detectors, {len(engine.rules.rules)} rules"
+        f"{total:,} spans of {sum(map(len, values)) / total:.0f} bytes, "
+        f"{len(engine.detectors)} detectors, {len(engine.rules.rules)} rules"
     )
     found = in_memory(values, engine, options.rounds)
     figures = _shown("in memory", found, total)

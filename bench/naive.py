@@ -1,4 +1,4 @@
-"""The yardsticks: parsing alone, and the pipeline that one would write first, parsed to dicts and judged in plain Python."""
+"""The yardsticks: parsing alone, and the pipeline that one would write first, in dicts and plain Python."""
 
 import functools
 import math
@@ -40,7 +40,7 @@ def as_dicts(value: bytes) -> Iterator[tuple[str, int, dict[str, Any]]]:
 
 
 class Naive:
-    """A mean and a variance per app, service and statement; what is six deviations off is an alert. One detector, no rules."""
+    """A mean and a variance per app, service and statement; six deviations off is an alert. One detector, no rules."""
 
     def __init__(self) -> None:
         self.known: dict[tuple[Any, ...], list[float]] = {}

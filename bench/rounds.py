@@ -17,7 +17,7 @@ def cpu_s(work: Callable[[], object]) -> float:
 
 
 def alternated(variants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """CPU seconds of each variant in each round; the order turns from round to round, and a first round is thrown away."""
+    """CPU seconds of each variant in each round; the order turns, and a first round is thrown away."""
     found: dict[str, list[float]] = {name: [] for name in variants}
     order = list(variants)
     for number in range(rounds + 1):

@@ -1,10 +1,10 @@
-"""Realistic OTLP batches: 512 spans of 20 attributes, statements of about 218 characters with their literals inlined."""
+"""Realistic OTLP batches: 512 spans of 20 attributes, statements of about 218 characters, literals inlined."""
 
 import random
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 SPANS = 512
 SERVICES = 4
@@ -36,9 +36,9 @@ def statement(source: random.Random) -> str:
         )
     if kind == 1:
         return (
-            f"UPDATE public.{table} SET status = 'state{number % 9}', quantity = quantity + {number % 50}, updated_at = now() "
-            f"WHERE id = {number} AND tenant_id = {number % 1000} AND region = 'eu-{number % 7}' AND status <> 'closed' "
-            f"AND channel IS NOT NULL RETURNING id"
+            f"UPDATE public.{table} SET status = 'state{number % 9}', quantity = quantity + {number % 50}, "
+            f"updated_at = now() WHERE id = {number} AND tenant_id = {number % 1000} AND region = 'eu-{number % 7}' "
+            f"AND status <> 'closed' AND channel IS NOT NULL RETURNING id"
         )
     if kind == 2:
         return (
@@ -49,7 +49,8 @@ def statement(source: random.Random) -> str:
     listed = ", ".join(str((number * 7 + i) % 10**7) for i in range(9))
     return (
         f"DELETE FROM public.{table} WHERE tenant_id = {number % 1000} AND created_at < "
-        f"'2026-{number % 12 + 1:02d}-01T00:00:00Z' AND id IN ({listed}) AND region IS NOT NULL AND discount > {number % 9}.5"
+        f"'2026-{number % 12 + 1:02d}-01T00:00:00Z' AND id IN ({listed}) AND region IS NOT NULL "
+        f"AND discount > {number % 9}.5"
     )
 
 
@@ -72,8 +73,10 @@ def request(seed: int, spans: int = SPANS, services: int = SERVICES) -> bytes:
     for service in range(services):
         of_service = made.resource_spans.add()
         for key, value in (
-            ("service.name", f"svc-{service}"), ("service.version", "1.4.2"), ("service.instance.id", f"i-{seed % 8}-{service}"),
-            ("telemetry.sdk.language", "python"), ("telemetry.sdk.name", "opentelemetry"), ("host.name", f"node-{service}"),
+            ("service.name", f"svc-{service}"), ("service.version", "1.4.2"),
+            ("service.instance.id", f"i-{seed % 8}-{service}"),
+            ("telemetry.sdk.language", "python"), ("telemetry.sdk.name", "opentelemetry"),
+            ("host.name", f"node-{service}"),
             ("process.pid", 1000 + service), ("deployment.environment.name", "production"),
         ):  # fmt: skip
             _set(of_service.resource.attributes, key, value)
@@ -103,5 +106,5 @@ def _span(span: Span, source: random.Random, service: int, start_ns: int) -> Non
     ):  # fmt: skip
         _set(span.attributes, key, value)
     if source.random() < 0.02:
-        span.status.code = 2
+        span.status.code = Status.STATUS_CODE_ERROR
         _set(span.attributes, "error.type", "UniqueViolation")

@@ -3,20 +3,24 @@
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 from backwatch.collector import names
 from backwatch.detector.engine.entries import Records
+
+if TYPE_CHECKING:
+    from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 START_NS = 1_790_000_000_000_000_000
 SECOND = 10**9
 Facts = Mapping[str, str | int | bool]
 
 SAFE: Facts = {
-    names.DB_SYSTEM: "postgresql", names.DB_NAMESPACE: "shop", names.SERVER_ADDRESS: "db.internal", names.SERVER_PORT: 5432,
+    names.DB_SYSTEM: "postgresql", names.DB_NAMESPACE: "shop",
+    names.SERVER_ADDRESS: "db.internal", names.SERVER_PORT: 5432,
     names.TLS_ESTABLISHED: True, names.TLS_VERSION: "1.3", names.TLS_CIPHER: "TLS_AES_256_GCM_SHA384",
     names.TLS_REQUESTED: "verify-full", names.TLS_REQUESTED_EXPLICIT: True, names.TLS_VERIFIED: "full",
     names.CERT_SHA256: "aa" * 32, names.CERT_ISSUER: "CN=Company CA", names.CERT_SUBJECT: "CN=db.internal",
@@ -71,7 +75,9 @@ def encoded(calls: Sequence[Call], seed: int = 0) -> bytes:
     return request.SerializeToString()
 
 
-def statement(text: str, place: str = "views.py:orders", rows: int = 10, **more: str | int | bool) -> dict[str, str | int | bool]:
+def statement(
+    text: str, place: str = "views.py:orders", rows: int = 10, **more: str | int | bool
+) -> dict[str, str | int | bool]:
     """Facts of a call that sends this statement from this place."""
     file, _, function = place.partition(":")
     return {
@@ -92,7 +98,9 @@ def quiet(source: random.Random, count: int, start_ns: int = START_NS, step_ns: 
     ]
     for i in range(count):
         text, place = texts[source.randrange(len(texts))]
-        yield Call(start_ns + i * step_ns + source.randrange(SECOND), SAFE, statement(text, place, source.randrange(5, 15)))
+        yield Call(
+            start_ns + i * step_ns + source.randrange(SECOND), SAFE, statement(text, place, source.randrange(5, 15))
+        )
 
 
 def eventful(seed: int = 1, count: int = 1_500) -> list[Call]:
@@ -118,7 +126,10 @@ def eventful(seed: int = 1, count: int = 1_500) -> list[Call]:
              {**statement("SELECT ?"), names.LOCAL_INFILE: True, names.LOCAL_INFILE_FILE: "/etc/passwd"}),
         ]  # fmt: skip
     calls += [Call(middle + i * step, session, facts) for i, (session, facts) in enumerate(odd)]
-    calls += [Call(call.end_ns, {**call.session, names.DB_NAMESPACE: "other"}, call.facts, "billing") for call in quiet(source, count // 3)]
+    calls += [
+        Call(call.end_ns, {**call.session, names.DB_NAMESPACE: "other"}, call.facts, "billing")
+        for call in quiet(source, count // 3)
+    ]
     return sorted(calls, key=lambda call: call.end_ns)
 
 

@@ -10,9 +10,12 @@ from backwatch.detector.calls.fingerprint import DIALECTS
 from backwatch.detector.calls.skeleton import CLASSES, LONGEST, skeleton
 
 PIECES = st.sampled_from([
-    "SELECT ", "a", "t1", " FROM ", "orders", " WHERE ", "x", "=", " = ", "1", "42", "007", "1.5", ".5", "5.", "1e5", "0x1F",
-    "'a'", "'it 5'", "''", "'a''b'", "'\\'", "N'x'", "E'x'", "q'[x]'", "(", ")", ",", " IN ", "-", "--", " - ", "/", "/*", "*/", "*",
-    "+", "?", ":n", ":1", "?1", "%s", "::", ";", "\n", "\t", "<", ">", "<>", "%", ".", "_", "VALUES", "LIMIT ", "AND ", "PASSWORD ",
+    "SELECT ", "a", "t1", " FROM ", "orders", " WHERE ", "x", "=", " = ", "1", "42",
+    "007", "1.5", ".5", "5.", "1e5", "0x1F",
+    "'a'", "'it 5'", "''", "'a''b'", "'\\'", "N'x'", "E'x'", "q'[x]'", "(", ")", ",", " IN ", "-", "--",
+    " - ", "/", "/*", "*/", "*",
+    "+", "?", ":n", ":1", "?1", "%s", "::", ";", "\n", "\t", "<", ">", "<>", "%", ".", "_", "VALUES", "LIMIT ", "AND ",
+    "PASSWORD ",
     "IDENTIFIED BY ", "ALTER USER u ", "é", "\"q\"", "`b`", "[c]", "$1", "#", "@a", "\\", "\0",
 ])  # fmt: skip
 
@@ -41,9 +44,14 @@ def test_no_mixture_of_plain_characters_leads_the_short_cut_astray(text: str, di
 
 
 def test_literals_are_emptied_and_names_are_kept() -> None:
-    assert "SELECT a1 FROM t2 WHERE x = 0 AND y IN ('', '')" == shortened("SELECT a1 FROM t2 WHERE x = 17 AND y IN ('p', 'q')")
+    assert (
+        shortened("SELECT a1 FROM t2 WHERE x = 17 AND y IN ('p', 'q')")
+        == "SELECT a1 FROM t2 WHERE x = 0 AND y IN ('', '')"
+    )
 
 
-@pytest.mark.parametrize("text", ["a -- b", "a /* b */", '"a 5"', "`a`", "E'\\''", "'a''b'", "'open", "$1", "a # b", "é", "x" * 5_000])
+@pytest.mark.parametrize(
+    "text", ["a -- b", "a /* b */", '"a 5"', "`a`", "E'\\''", "'a''b'", "'open", "$1", "a # b", "é", "x" * 5_000]
+)
 def test_what_is_not_plain_takes_the_long_way(text: str) -> None:
     assert shortened(text) is None

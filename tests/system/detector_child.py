@@ -1,7 +1,9 @@
 """A detector that is killed on purpose: forked from a warm process, so that a hundred deaths take seconds.
 
-``python -m tests.system.detector_child STREAM STORE PLAN`` with PLAN a JSON list: each item starts one detector, ``{"statement": n}`` kills it with
-SIGKILL just before the n-th statement of a commit, ``{"after_s": s}`` after that time, ``{}`` lets it finish. Prints how each one ended.
+``python -m tests.system.detector_child STREAM STORE PLAN`` with PLAN a JSON list: each item starts one detector,
+``{"statement": n}`` kills it with
+SIGKILL just before the n-th statement of a commit, ``{"after_s": s}`` after that time, ``{}`` lets it finish. Prints
+how each one ended.
 """
 
 import contextlib
@@ -77,7 +79,7 @@ def _stop_at_the_end(store_url: str, expected: int, stop: threading.Event) -> No
 
 
 def _kill_at(store: sa.Engine, statement: int) -> None:
-    """Dies just before the n-th statement of the first commit that has so many; with 0 just before the COMMIT itself."""
+    """Dies just before the n-th statement of the first commit that has so many; with 0 before the COMMIT."""
     seen = {"statements": 0}
 
     @event.listens_for(store, "before_cursor_execute")

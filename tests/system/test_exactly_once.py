@@ -5,7 +5,6 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +41,15 @@ COMPARED = {
 }
 
 
+def _rows(connection: sa.Connection, table: sa.Table, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
+    return sorted(tuple(row) for row in connection.execute(sa.select(*(table.c[one] for one in columns))))
+
+
 def _everything(url: str) -> dict[str, list[tuple[Any, ...]]]:
     store = open_store(url)
     with reading(store) as connection:
         found = {
-            name: sorted(tuple(row) for row in connection.execute(sa.select(*(getattr(tables, name).c[one] for one in columns))))
+            name: _rows(connection, getattr(tables, name), columns)
             for name, columns in COMPARED.items()
         }  # fmt: skip
     store.dispose()
@@ -83,7 +86,7 @@ def stream(tmp_path_factory: pytest.TempPathFactory) -> str:
 def reference(stream: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[Any, ...]]]:
     url = f"sqlite:///{tmp_path_factory.mktemp('reference') / 'store.db'}"
     upgrade(open_store(url))
-    assert ["exit 0"] == _run(stream, url, [{}])
+    assert _run(stream, url, [{}]) == ["exit 0"]
     found = _everything(url)
     assert len(found["alert"]) > 8
     assert found["quarantine"]
@@ -91,13 +94,13 @@ def reference(stream: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path / 'store.db'}"
     else:
         url = request.getfixturevalue("postgresql_database")
     upgrade(open_store(url))
-    yield url
+    return url
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ logger = logging.getLogger("backwatch")
 
 _told: set[str] = set()
 swallowed: list[tuple[str, BaseException]] = []
-"""What was swallowed in this process, newest last, 16 at most; a test fixture fails any test that leaves something here unasked."""
+"""What was swallowed in this process, newest last, 16 at most; a test that leaves something here unasked fails."""
 faults = 0
 """How many faults of ours there were; travels with the heartbeat as drops of kind ``probe``."""
 

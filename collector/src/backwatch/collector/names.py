@@ -106,21 +106,21 @@ LOCAL_INFILE_FILE: Final = "backwatch.mysql.local_infile.file"
 STARTTLS_OFFERED: Final = "backwatch.starttls.offered"
 
 SIGNS: Final = (
-    "comment-tail",      # a comment swallows the rest of the statement
-    "tautology",         # OR 1=1 and its kin: a comparison of two literals, or of a column with itself
-    "union-appended",    # UNION SELECT after the statement's own end of condition
-    "stacked",           # a second statement after a semicolon
-    "time-delay",        # SLEEP, pg_sleep, BENCHMARK, WAITFOR
-    "catalogue",         # information_schema, pg_catalog, sqlite_master, mysql.user …
-    "encoded-string",    # hex, CHAR(…) chains, CONCAT of character codes
+    "comment-tail",  # a comment swallows the rest of the statement
+    "tautology",  # OR 1=1 and its kin: a comparison of two literals, or of a column with itself
+    "union-appended",  # UNION SELECT after the statement's own end of condition
+    "stacked",  # a second statement after a semicolon
+    "time-delay",  # SLEEP, pg_sleep, BENCHMARK, WAITFOR
+    "catalogue",  # information_schema, pg_catalog, sqlite_master, mysql.user …
+    "encoded-string",  # hex, CHAR(…) chains, CONCAT of character codes
     "unbalanced-quote",  # a string that never ends
-    "file-access",       # LOAD_FILE, INTO OUTFILE, pg_read_file, COPY … '/path'
-    "program",           # COPY … PROGRAM, xp_cmdshell, sys_exec
-    "error-based",       # EXTRACTVALUE, UPDATEXML, CAST of a sub-select to a number
-    "version-probe",     # @@version, version(), current_user, database()
-    "conditional",       # CASE WHEN (1=1) …, IF(1=1, …), ELT, IIF on constants
+    "file-access",  # LOAD_FILE, INTO OUTFILE, pg_read_file, COPY … '/path'
+    "program",  # COPY … PROGRAM, xp_cmdshell, sys_exec
+    "error-based",  # EXTRACTVALUE, UPDATEXML, CAST of a sub-select to a number
+    "version-probe",  # @@version, version(), current_user, database()
+    "conditional",  # CASE WHEN (1=1) …, IF(1=1, …), ELT, IIF on constants
     "executable-comment",  # /*! … */
-    "odd-spacing",       # comments or odd blanks where spaces belong, mixed-case keywords
-    "cut",               # longer than what is scanned
+    "odd-spacing",  # comments or odd blanks where spaces belong, mixed-case keywords
+    "cut",  # longer than what is scanned
 )
 """What the raw form of a statement showed before it was redacted. A closed vocabulary: no text, no offsets."""

@@ -19,11 +19,12 @@ class Session:
     """One transport connection to a resource; its facts hold for all its calls.
 
     ``None`` and ``""`` mean that the driver does not say: nothing here is ever guessed. A probe makes one object per
-    connection and state of it (a new one after STARTTLS, login or SELECT of another database) and passes it with each call.
+    connection and state of it (a new one after STARTTLS, login or SELECT of another database) and passes it with each
+    call.
 
     Attributes:
-        system: ``db.system.name`` of the service (``postgresql``, ``mysql``, ``redis``, ``sqlite``), else ``http``, ``smtp``.
-        address: Host as the app asked for it, or the path of a unix socket or file.
+        system: ``db.system.name`` of the service (``postgresql``, ``mysql``, ``redis``, ``sqlite``), else ``http``,
+        ``smtp``. address: Host as the app asked for it, or the path of a unix socket or file.
         port: As asked for; 0 where there is none.
         namespace: Database, virtual host, index; ``""`` where there is none.
         transport: ``tcp``, ``unix`` or ``inproc``.

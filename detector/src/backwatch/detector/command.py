@@ -32,7 +32,7 @@ def stop_on_signals() -> threading.Event:
     "--store-url", help="Where alerts and state are kept: sqlite:///path or postgresql://… [BACKWATCH_STORE_URL]"
 )
 @click.option("--no-router", is_flag=True, help=f"Do not carry {names.TOPIC_SPANS} over to {names.TOPIC_CALLS} here.")
-def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> None:  # noqa: FBT001  a flag of the command
+def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> None:
     """Judges calls as they come, until it is stopped.
 
     \b
@@ -40,43 +40,42 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
       backwatch detect
       backwatch detect --stream-url kafka://kafka:9092 --store-url postgresql://backwatch@db/backwatch
     """
-    from backwatch.collector.stream import StreamUnavailable
-    from backwatch.detector.service import Service
-    from backwatch.store.connect import StoreUnavailable, open_store
+    from backwatch.collector.stream import ensure_topics
+    from backwatch.store.connect import open_store
     from backwatch.store.migrate import upgrade
 
     stream = load(StreamSettings, flags={"url": stream_url})
     settings = load(DetectorSettings)
     stop = stop_on_signals()
-    try:
-        store = open_store(load(StoreSettings, flags={"url": store_url}).url)
-        upgrade(store)
-        service = Service(stream, store, settings)
-        thread = None
-        if not no_router:
-            from backwatch.detector.router import Router
+    ensure_topics(stream, (names.TOPIC_SPANS, names.TOPIC_CALLS))  # what is wrong with the stream is told at once
+    store = open_store(load(StoreSettings, flags={"url": store_url}).url)
+    upgrade(store)
+    from backwatch.detector.service import Service  # brings the compiler, which is not needed to refuse a setting
 
-            thread = threading.Thread(target=Router(stream).run, args=(stop,), name="backwatch-router")
-        click.echo("backwatch: detecting; stop with Ctrl-C", err=True)
+    service = Service(stream, store, settings)
+    thread = None
+    if not no_router:
+        from backwatch.detector.router import Router
+
+        thread = threading.Thread(target=Router(stream).run, args=(stop,), name="backwatch-router")
+    click.echo("backwatch: detecting; stop with Ctrl-C", err=True)
+    if thread:
+        thread.start()
+    try:
+        service.run(stop)
+    finally:
+        stop.set()
         if thread:
-            thread.start()
-        try:
-            service.run(stop)
-        finally:
-            stop.set()
-            if thread:
-                thread.join(10)
-    except (StreamUnavailable, StoreUnavailable) as error:
-        raise Unavailable(str(error)) from None
+            thread.join(10)
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True)
 @click.option("--rules-dir", default=None, help="Own Sigma rules beside the shipped ones. [BACKWATCH_RULES_DIR]")
 def replay(files: tuple[str, ...], rules_dir: str | None) -> None:
-    """Judges recorded OTLP FILES (JSON lines, JSON, protobuf; gzip; - for standard input) and prints each finding as JSON.
+    """Judges recorded OTLP FILES (JSON lines, JSON, protobuf; gzip; - for standard input), prints findings as JSON.
 
-    Counts of spans read, calls judged and findings made go to standard error. Exit code 1 if anything could not be read.
+    Counts of spans read, calls judged and findings made go to standard error. Exit code 1: not all could be read.
 
     \b
     Examples:
@@ -104,7 +103,8 @@ def replay(files: tuple[str, ...], rules_dir: str | None) -> None:
     counts = judging.counts
     bad = len(unreadable) + counts.unreadable
     click.echo(
-        f"spans read {counts.spans}, calls judged {counts.calls}, findings {counts.findings}, late {counts.late}, unreadable {bad}",
+        f"spans read {counts.spans}, calls judged {counts.calls}, findings {counts.findings}, late {counts.late},"
+        f" unreadable {bad}",
         err=True,
     )
     for line in unreadable[:10]:
@@ -133,7 +133,7 @@ def score(file: str) -> None:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="As JSON lines.")
-def rules(as_json: bool) -> None:  # noqa: FBT001  a flag of the command
+def rules(as_json: bool) -> None:
     """Lists every rule: level, name, title."""
     from backwatch.detector.rulebook import load as load_rules
     from backwatch.detector.rulebook import metadata

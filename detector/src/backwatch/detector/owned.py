@@ -1,10 +1,11 @@
-"""One shard and its owner's bookkeeping: what was read, what was found, and what must be committed before more is read."""
+"""One shard and its owner's bookkeeping: what was read, what was found, what must be committed before more is read."""
 
 import logging
 import time
 from collections.abc import Sequence
 
 import numpy as np
+from sqlalchemy import Connection
 from sqlalchemy import Engine as StoreEngine
 
 from backwatch.collector.settings import DetectorSettings
@@ -16,7 +17,7 @@ from backwatch.detector.engine.step import Engine
 from backwatch.detector.pending import Pending
 from backwatch.store import entries, models, shards
 from backwatch.store.commit import Commit
-from backwatch.store.connect import StoreUnavailable
+from backwatch.store.connect import StoreFull, StoreUnavailable
 
 logger = logging.getLogger("backwatch")
 
@@ -50,6 +51,8 @@ class OwnedShard:
         self._urgent = False
         self._committed_s = time.monotonic()
         self._unsent: Commit | None = None
+        self.trouble: StoreFull | StoreUnavailable | None = None
+        """Why the store did not take the last commit."""
 
     @property
     def watermark_ns(self) -> int:
@@ -60,7 +63,7 @@ class OwnedShard:
         """Judges records that were read; those before ``next_offset`` have been, and count nothing.
 
         Args:
-            log_start: First offset that the log still has: a hole before it is a loss, any other is the log's own markers.
+            log_start: First offset that the log still has: a hole before it is a loss, any other the log's own markers.
         """
         fresh = [one for one in records if one.offset >= self.next_offset]
         if not fresh:
@@ -93,7 +96,7 @@ class OwnedShard:
         with self._store.connect() as connection:
             rows = entries.after(connection, self.entry_id, 1000)
             for row in rows:
-                entry = _entry(row, connection)
+                entry = _entry(row, connection, self.partition)
                 if entry is not None:
                     self.apply(entry)
                     self._urgent = True
@@ -109,7 +112,7 @@ class OwnedShard:
 
     @property
     def due(self) -> bool:
-        """Whether a commit is due: an alert opened, time or calls have run up, or the last one has yet to be written."""
+        """Whether a commit is due: an alert opened, time or calls have run up, or the last one is yet to be written."""
         if self._unsent is not None:
             return True
         if self._pending.empty:
@@ -128,7 +131,7 @@ class OwnedShard:
         return self._unsent is not None
 
     def commit(self, now_ns: int) -> bool:
-        """Writes all that is pending as one transaction; false where the store does not answer: the same commit is tried again.
+        """Writes all that is pending as one transaction; false where the store does not take it: it is tried again.
 
         Raises:
             Fenced: Another owner has committed for this shard.
@@ -137,9 +140,14 @@ class OwnedShard:
             self._unsent = self._make()
         try:
             shards.commit(self._store, self._unsent, now_ns=now_ns)
-        except StoreUnavailable as error:
-            logger.error("backwatch: %s; trying the same commit again", error)
+        except (StoreUnavailable, StoreFull) as error:
+            if self.trouble is None or self.trouble.args != error.args:
+                logger.error("backwatch: %s; trying the same commit again", error.strerror or error)  # noqa: TRY400  it says it all
+            self.trouble = error
             return False
+        if self.trouble is not None:
+            logger.warning("backwatch: shard %d: the store takes commits again", self.partition)
+            self.trouble = None
         self.seq += 1
         if self._unsent.snapshot is not None:
             self._snapshot_bytes, self._delta_bytes = len(self._unsent.snapshot), 0
@@ -164,8 +172,10 @@ class OwnedShard:
         )  # fmt: skip
 
 
-def _entry(row: entries.EntryRow, connection: "entries.Connection") -> Entry | None:
+def _entry(row: entries.EntryRow, connection: Connection, partition: int) -> Entry | None:
     body = row.body
+    if row.kind == "loss" and partition == 0:  # every shard sees every entry; one loss is one finding
+        return Loss(str(body.get("kind", "delivery")), int(body.get("count", 1)), row.at_ns)
     if row.kind == "decision":
         return Decision(row.id, body["kind"], body["alert_id"], int(body.get("until_ns") or 0))
     if row.kind == "model":

@@ -34,11 +34,16 @@ class Pending:
         for one in findings.seen:
             self._see(one)
         self.rollups += [
-            Rollup(resource_id=resource_key(one.parts).resource_id, end_ns=one.end_ns, **one.sums) for one in findings.windows
+            Rollup(resource_id=resource_key(one.parts).resource_id, end_ns=one.end_ns, **one.sums)
+            for one in findings.windows
         ]
         self.quarantined += [
             Quarantined(
-                partition=self._partition, offset=one.offset, reason=one.reason, value=one.value, appended_ns=one.appended_ns
+                partition=self._partition,
+                offset=one.offset,
+                reason=one.reason,
+                value=one.value,
+                appended_ns=one.appended_ns,
             )
             for one in findings.unreadable
         ]
@@ -51,7 +56,7 @@ class Pending:
         return fired
 
     def rounds(self) -> tuple[Round, ...]:
-        """Raises and clears in an order that keeps what came after what: in each round an alert's raise precedes its clear."""
+        """Raises and clears, their order kept: in each round an alert's raise precedes its clear."""
         return tuple(
             Round(raised=tuple(raised.values()), cleared=tuple(cleared.values()))
             for raised, cleared in self._rounds
@@ -75,9 +80,9 @@ class Pending:
         before = raised.get(event.alert_id)
         if before is None:
             raised[event.alert_id] = Raised(
-                alert_id=event.alert_id, rule=event.rule.name, level=event.rule.level, resource_id=event.key.resource_id,
-                app=event.key.app, resource=event.key.resource, key=event.key.label, count=count, first_ns=first_ns,
-                last_ns=last_ns, occurrences=occurrences,
+                alert_id=event.alert_id, rule=event.rule.name, level=event.rule.level, app=event.key.app,
+                resource_id=event.key.resource_id, resource=event.key.resource, key=event.key.label, count=count,
+                first_ns=first_ns, last_ns=last_ns, occurrences=occurrences,
             )  # fmt: skip
         else:
             raised[event.alert_id] = replace(

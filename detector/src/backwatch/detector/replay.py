@@ -3,16 +3,18 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
 from backwatch.detector.engine.clock import WINDOW_NS
 from backwatch.detector.engine.entries import Records, Tick
 from backwatch.detector.engine.findings import Finding, Findings
-from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.router import route
+
+if TYPE_CHECKING:
+    from backwatch.detector.engine.shard import Shard
 
 SHARDS = 64
 """Apps that get a clock of their own; more share by hash."""
@@ -67,9 +69,11 @@ class Replay:
         findings = self._engine.step(
             shard,
             Records(
-                values=values, appended_ns=np.zeros(count, np.int64), backfill=np.ones(count, np.bool_),
+                values=values,
+                appended_ns=np.zeros(count, np.int64),
+                backfill=np.ones(count, np.bool_),
                 offsets=np.arange(self._offset, self._offset + count, dtype=np.int64),
-            ),  # fmt: skip
+            ),
         )
         self._offset += count
         yield from self._said(findings, key)
@@ -95,5 +99,6 @@ def as_json(finding: Finding) -> dict[str, Any]:
 
 def write(findings: Iterable[Finding], out: TextIO) -> None:
     """One JSON object per line, control characters escaped."""
-    for finding in findings:
-        out.write(json.dumps(as_json(finding), ensure_ascii=True, separators=(",", ":")) + "\n")
+    out.writelines(
+        json.dumps(as_json(finding), ensure_ascii=True, separators=(",", ":")) + "\n" for finding in findings
+    )

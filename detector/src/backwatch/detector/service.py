@@ -16,11 +16,13 @@ from backwatch.detector.rulebook import make_engine, metadata
 from backwatch.store import meta, rules_meta
 from backwatch.store.commit import Fenced
 from backwatch.store.connect import StoreFull, StoreUnavailable
+from backwatch.store.prune import prune
 
 logger = logging.getLogger("backwatch")
 
 ENTRIES_EVERY_S = 0.5
 RETRY_S = 1.0
+PRUNE_EVERY_S = 3_600.0
 PORTION_BYTES = 16 << 20
 """Bytes judged at once; a call costs its bytes and one kilobyte more."""
 
@@ -54,6 +56,7 @@ class Service:
         self._engine = engine or engine_for(store, settings)
         self._owned: dict[int, OwnedShard] = {}
         self._entries_s = 0.0
+        self._pruned_s = time.monotonic()
 
     def run(self, stop: threading.Event) -> None:
         """Works until ``stop`` is set; a stream or store that is away or full is waited for.
@@ -95,6 +98,7 @@ class Service:
                 owner.take(some, consumer.bounds(partition)[0] if some[0].offset > owner.next_offset else 0)
                 self._commit(consumer, partition, owner)
         self._take_entries()
+        self._prune()
         if not records:
             self._tick(consumer)
         self._commit_all(consumer, everything=False)
@@ -114,6 +118,12 @@ class Service:
             self._entries_s = time.monotonic()
             for owner in self._owned.values():
                 owner.take_entries()
+
+    def _prune(self) -> None:
+        """Lets go of what is older than it is kept for; the owner of the first shard does it for all."""
+        if 0 in self._owned and time.monotonic() - self._pruned_s >= PRUNE_EVERY_S:
+            self._pruned_s = time.monotonic()
+            prune(self._store, self._clock_ns())
 
     def _tick(self, consumer: Consumer) -> None:
         now_ns = self._clock_ns()

@@ -1,4 +1,4 @@
-"""Compiles every kernel into the cache, so that the first detector starts as fast as the next: ``python -m backwatch.detector.warm``."""
+"""Compiles every kernel into the cache, for a fast first start: ``python -m backwatch.detector.warm``."""
 
 import time
 from typing import Final
@@ -27,11 +27,14 @@ def request() -> bytes:
     scope = spans.scope_spans.add()
     for number in range(CALLS):
         end_ns = START_NS + number * 3 * 10**9
-        span = scope.spans.add(name="SELECT", kind=Span.SPAN_KIND_CLIENT, start_time_unix_nano=end_ns - 1, end_time_unix_nano=end_ns)
+        span = scope.spans.add(
+            name="SELECT", kind=Span.SPAN_KIND_CLIENT, start_time_unix_nano=end_ns - 1, end_time_unix_nano=end_ns
+        )
         told: dict[str, str] = {
             names.DB_SYSTEM: "postgresql", names.SERVER_ADDRESS: "db", names.CERT_SHA256: f"{number % 2}",
             names.QUERY_TEXT: f"SELECT a FROM t WHERE b = {number} AND c IN (1, 2)" + (" -- x" if number % 9 else ""),
-            names.QUERY_SIGNS: "comment-tail" if number > 150 else "", names.URL_FULL: "https://api.example/v1/a" if number % 7 == 0 else "",
+            names.QUERY_SIGNS: "comment-tail" if number > 150 else "",
+            names.URL_FULL: "https://api.example/v1/a" if number % 7 == 0 else "",
             names.REDIRECT_TARGET: "http://169.254.169.254/" if number == CALLS - 1 else "",
         }  # fmt: skip
         for key, value in told.items():
@@ -47,14 +50,17 @@ def main() -> None:
     engine = make_engine(EngineConfig())
     shard = engine.new_shard()
     entry = Records(
-        values=[request()], appended_ns=np.array([START_NS], np.int64), backfill=np.array([True]), offsets=np.zeros(1, np.int64)
+        values=[request()],
+        appended_ns=np.array([START_NS], np.int64),
+        backfill=np.array([True]),
+        offsets=np.zeros(1, np.int64),
     )
     engine.step(shard, entry)
     engine.step(shard, Tick(START_NS + CALLS * 3 * 10**9 + 3 * WINDOW_NS))
     again = engine.new_shard()
     again.apply([shard.snapshot()])
     where = str(CACHE_FOLDER) if CACHED else "nowhere: the folder is not ours to write"
-    print(f"kernels compiled in {time.monotonic() - begun:.0f} s, kept in {where}")  # noqa: T201  a command's output
+    print(f"kernels compiled in {time.monotonic() - begun:.0f} s, kept in {where}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""A plain statement with its plain literals emptied: a short cut to its canonical text, for statements with literals inlined.
+"""A plain statement with its plain literals emptied: a short cut to its canonical text.
 
-Lexing a statement costs two microseconds, and where literals stand in the text no two are alike. Most are plain: no comment, no
-quoted name, no escape. Of these the skeleton (whole numbers as ``0``, strings as ``''``) is written in a quarter of the time, and
+Lexing a statement costs two microseconds, and where literals stand in the text no two are alike. Most are plain: no
+comment, no
+quoted name, no escape. Of these the skeleton (whole numbers as ``0``, strings as ``''``) is written in a quarter of
+the time, and
 a cache keyed by it knows the fingerprint. It is right because canonical(skeleton(x)) = canonical(x) in every dialect (a
 property test says so): two texts with one skeleton have one canonical text. Whatever is not plain goes the long way.
 """

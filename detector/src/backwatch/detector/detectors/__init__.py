@@ -1,7 +1,7 @@
 """One file per detector. A new one is one new file here and nothing else: this folder is walked.
 
-A detector's code computes facts; the verdict stands in its rule. No level and no text in code, no grouping, no keys, no I/O,
-no wall clock, no randomness.
+A detector's code computes facts; the verdict stands in its rule. No level and no text in code, no grouping, no keys,
+no I/O, no wall clock, no randomness.
 """
 
 import importlib
@@ -26,8 +26,10 @@ class Calls:
     Attributes:
         count: Number of calls.
         columns: Name to array of length ``count``. Always there (see ``calls/schema.py`` for the whole list):
-            ``time_ns`` (int64, event time), ``duration_ns`` (int64), ``error`` (bool), ``late`` (bool), ``signs`` (uint32, bit i is
-            ``names.SIGNS[i]``), ``fingerprint`` (uint64), each text fact by its contract name (uint64 keyed hash, 0: absent), each
+            ``time_ns`` (int64, event time), ``duration_ns`` (int64), ``error`` (bool), ``late`` (bool), ``signs``
+            (uint32, bit i is
+            ``names.SIGNS[i]``), ``fingerprint`` (uint64), each text fact by its contract name (uint64 keyed hash, 0:
+            absent), each
             number (int64, -1: absent), each bool (int8, -1: absent, else 0 or 1), ``statement.sighting`` and
             ``site_statement.sighting`` (int8, see ``engine/keys.py``).
     """
@@ -46,8 +48,10 @@ class Closed:
     Attributes:
         slot: int32, RESOURCE slots.
         end_ns: int64, where the window ended.
-        columns: int64 sums over the window's calls that were not late: ``calls``, ``errors``, ``suspects``, ``bytes_sent``,
-            ``bytes_received``, ``rows_returned``, ``rows_affected``, ``duration_ns``, ``new_statements``; unknown counts as 0.
+        columns: int64 sums over the window's calls that were not late: ``calls``, ``errors``, ``suspects``,
+            ``bytes_sent``,
+            ``bytes_received``, ``rows_returned``, ``rows_affected``, ``duration_ns``, ``new_statements``; unknown
+            counts as 0.
         models: Fitted models by detector id, as they stand at this point of the stream.
     """
 
@@ -90,8 +94,8 @@ class Detector(ABC):
 
         Args:
             calls: The columns; never changed.
-            slot: Slot of each call per key space. Slot 0 is shared by everything over the quota: learn nothing there, tell nothing.
-            tables: This detector's tables by name; rows are changed in place.
+            slot: Slot of each call per key space. Slot 0 is shared by everything over the quota: learn nothing there,
+            tell nothing. tables: This detector's tables by name; rows are changed in place.
             learn: Which calls may teach: not suspect, no error, not late.
 
         Returns:
@@ -104,7 +108,7 @@ class Detector(ABC):
         return {}
 
     def due(self, slots: NDArray[np.int32], now_ns: int, tables: Mapping[str, Rows]) -> dict[str, Array]:
-        """Facts of each row whose ``deadline_ns`` passed: one array of length ``len(slots)`` per name in ``due_provides``."""
+        """Facts of each row whose ``deadline_ns`` passed: one array per name in ``due_provides``."""
         return {}
 
     def migrate(self, table: Table, rows: Rows, from_version: int) -> Rows:

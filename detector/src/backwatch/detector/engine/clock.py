@@ -1,20 +1,33 @@
 """Event time: a call's end, never later than its record's first append; and the watermark, which only grows.
 
-The client's clock is the attacker's. Windows, deadlines and clearing happen only at boundaries, multiples of ten seconds of
-watermark, where ``step`` cuts its batches.
+The client's clock is the attacker's. Windows, deadlines and clearing happen only at boundaries, multiples of ten
+seconds of watermark, where ``step`` cuts its batches.
 """
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.detector.compiled import kernel
 
+Array = NDArray[Any]
+
 BOUNDARY_NS = 10 * 1_000_000_000
 WINDOW_NS = 60 * 1_000_000_000
 
 
 @kernel
-def _advance(record, end_ns, appended_ns, backfill, lateness_ns, watermark, time_ns, mark_ns):
+def _advance(
+    record: Array,
+    end_ns: Array,
+    appended_ns: Array,
+    backfill: Array,
+    lateness_ns: int,
+    watermark: int,
+    time_ns: Array,
+    mark_ns: Array,
+) -> int:
     records = appended_ns.shape[0]
     calls = end_ns.shape[0]
     at = 0

@@ -22,13 +22,15 @@ from backwatch.detector.engine.fields import SYSTEMS, TOLD
 from backwatch.detector.engine.open_findings import mix
 from backwatch.detector.engine.statements import NONE, SQL, canonical, choose
 
+Array = NDArray[Any]
+
 CACHED = 1 << 16
 """Statements whose fingerprint, and fingerprints whose family, are remembered."""
 PLACE_FAMILY = np.uint64(0x66616D696C79)
 
 
 @kernel
-def _hash_texts(buffer, offsets, lengths, k0, k1, out):
+def _hash_texts(buffer: Array, offsets: Array, lengths: Array, k0: np.uint64, k1: np.uint64, out: Array) -> None:
     rows, columns = offsets.shape
     for i in range(rows):
         for c in range(columns):
@@ -42,7 +44,7 @@ def _hash_texts(buffer, offsets, lengths, k0, k1, out):
 
 
 @kernel
-def _fold(hashes, which, extra, seed, out):
+def _fold(hashes: Array, which: Array, extra: Array, seed: np.uint64, out: Array) -> None:
     for i in range(out.shape[0]):
         h = seed
         for c in which:
@@ -54,8 +56,20 @@ def _fold(hashes, which, extra, seed, out):
 
 @kernel
 def _fingerprints(
-    buffer, chosen, offsets, lengths, hashes, classes, scratch, marks, cache_key, cache_value, k0, k1, out
-):  # fmt: skip
+    buffer: Array,
+    chosen: Array,
+    offsets: Array,
+    lengths: Array,
+    hashes: Array,
+    classes: Array,
+    scratch: Array,
+    marks: Array,
+    cache_key: Array,
+    cache_value: Array,
+    k0: np.uint64,
+    k1: np.uint64,
+    out: Array,
+) -> None:
     mask = np.uint64(cache_key.shape[0] - 1)
     for i in range(chosen.shape[0]):
         mode = chosen[i, 0]
@@ -88,7 +102,7 @@ def _fingerprints(
 
 
 @kernel
-def _first(*columns):
+def _first(*columns: Array) -> Array:
     out = columns[0].copy()
     for column in columns[1:]:
         for i in range(out.shape[0]):
@@ -98,7 +112,7 @@ def _first(*columns):
 
 
 @kernel
-def _families(fingerprint, told, keys, values, out, missing):
+def _families(fingerprint: Array, told: Array, keys: Array, values: Array, out: Array, missing: Array) -> int:
     mask = np.uint64(keys.shape[0] - 1)
     count = 0
     for i in range(fingerprint.shape[0]):
@@ -196,15 +210,19 @@ class Columns:
         columns["signs"] = self._sign_masks(decoded, columns[names.QUERY_SIGNS])
         columns |= self._derived.columns(columns, decoded.text)
         chosen = np.empty((count, 4), np.int64)
-        choose(decoded.buffer, decoded.offsets, decoded.lengths, self._dialect(decoded, columns[names.DB_SYSTEM]), chosen)
+        choose(
+            decoded.buffer, decoded.offsets, decoded.lengths, self._dialect(decoded, columns[names.DB_SYSTEM]), chosen
+        )
         fingerprint = np.zeros(count, np.uint64)
         _fingerprints(
-            decoded.buffer, chosen, decoded.offsets, decoded.lengths, hashes, CLASSES, *self._scratch, *self._statements, self._k0,
-            self._k1, fingerprint,
+            decoded.buffer, chosen, decoded.offsets, decoded.lengths, hashes, CLASSES, *self._scratch,
+            *self._statements, self._k0, self._k1, fingerprint,
         )  # fmt: skip
         columns["fingerprint"] = fingerprint
         address, entry = self._addresses(hashes, numbers, flags, columns, fingerprint)
-        prepared = Prepared(decoded=decoded, columns=columns, address=address, entry=entry, chosen=chosen, scratch=self._scratch)
+        prepared = Prepared(
+            decoded=decoded, columns=columns, address=address, entry=entry, chosen=chosen, scratch=self._scratch
+        )
         self._places(prepared)
         return prepared
 
@@ -276,7 +294,7 @@ class Columns:
         return address, entry
 
     def _places(self, prepared: Prepared) -> None:
-        """Adds the addresses that hang on where a call was made: its own file and function, else the statement's family."""
+        """Adds the addresses that hang on where a call was made: file and function, else the statement's family."""
         columns, address = prepared.columns, prepared.address
         function, file = columns[names.CODE_FUNCTION], columns[names.CODE_FILE]
         told = (function != 0) | (file != 0)
@@ -308,7 +326,7 @@ class Columns:
 
 
 @kernel
-def _place(resource, function, file, family_of, told, out):
+def _place(resource: Array, function: Array, file: Array, family_of: Array, told: Array, out: Array) -> None:
     for i in range(resource.shape[0]):
         if told[i]:
             out[i] = mix(mix(resource[i], function[i]), file[i])

@@ -1,7 +1,7 @@
 """Key spaces: how calls are grouped. The engine groups; a detector never does.
 
-Each call gets one ``int32`` slot per space; slot 0 is everything over the quota. An address is a keyed 64-bit SipHash: keys in
-ids, decisions and profiles are canonical text, never addresses.
+Each call gets one ``int32`` slot per space; slot 0 is everything over the quota. An address is a keyed 64-bit
+SipHash: keys in ids, decisions and profiles are canonical text, never addresses.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ RESOURCE: Final = KeySpace(name="resource", columns=("app", "system", "endpoint"
 """One attached backing service as one app sees it."""
 
 SITE: Final = KeySpace(name="site", columns=("resource", "place"), parent=RESOURCE, capacity=16_384, per_parent=4_096)
-"""One place of the app's code that calls a resource: file and function; where none is told, the family: verb and tables."""
+"""One place of the app's code: file and function; where none is told, the family: verb and tables."""
 
 STATEMENT: Final = KeySpace(
     name="statement",

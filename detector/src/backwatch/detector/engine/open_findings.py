@@ -1,16 +1,19 @@
 """Which (rule, key) fired and has not cleared: clearing is the engine's business, not a detector's.
 
-A finding clears once its rule has not fired for ``clear_after`` of event time and at least one call of its key has been seen on
-which the rule did not fire since. The absence of calls never clears anything.
+A finding clears once its rule has not fired for ``clear_after`` of event time and at least one call of its key has
+been seen on which the rule did not fire since. The absence of calls never clears anything.
 """
 
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.detector.compiled import kernel
+
+Array = NDArray[Any]
 
 CAPACITY = 8_192
 """Beyond this many open findings a shard goes on raising, but those over the limit are not cleared by the engine."""
@@ -26,7 +29,7 @@ def rule_hash(name: str) -> int:
 
 
 @kernel
-def mix(a, b):
+def mix(a: np.uint64, b: np.uint64) -> np.uint64:
     """Joins two 64-bit values (the finaliser of MurmurHash3)."""
     h = a ^ (b * np.uint64(0x9E3779B97F4A7C15))
     h ^= h >> np.uint64(33)
@@ -38,13 +41,22 @@ def mix(a, b):
 
 
 @kernel
-def _mix_all(a, b, out):
+def _mix_all(a: Array, b: np.uint64, out: Array) -> None:
     for i in range(a.shape[0]):
         out[i] = mix(a[i], b)
 
 
 @kernel
-def _not_fired(address, time_ns, fired, rule, keys, index, last_false, dirty):
+def _not_fired(
+    address: Array,
+    time_ns: Array,
+    fired: Array,
+    rule: np.uint64,
+    keys: Array,
+    index: Array,
+    last_false: Array,
+    dirty: Array,
+) -> None:
     mask = np.uint64(index.shape[0] - 1)
     for i in range(address.shape[0]):
         if fired[i]:

@@ -10,7 +10,8 @@ def in_order(detectors: Sequence[Detector]) -> tuple[Detector, ...]:
     """The detectors, each after what it reads.
 
     Raises:
-        ValueError: Two have one id or provide one fact, one reads what nobody provides, or they read each other in a circle.
+        ValueError: Two have one id or provide one fact, one reads what nobody provides, or they read each other in a
+        circle.
     """
     by_id = {one.id: one for one in sorted(detectors, key=lambda one: one.id)}
     if len(by_id) != len(detectors):

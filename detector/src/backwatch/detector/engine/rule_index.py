@@ -1,6 +1,7 @@
-"""Which conjuncts of which rules can hold for a call's session, statement, resource and content: one bitset per distinct one.
+"""Which conjuncts of which rules can hold for a session, statement, resource or content: a bitset per distinct one.
 
-A cache: pure functions of the facts, dropped when it is full. So a flood of new statements costs time and changes nothing.
+A cache: pure functions of the facts, dropped when it is full. So a flood of new statements costs time and changes
+nothing.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,12 +12,14 @@ from numpy.typing import NDArray
 
 from backwatch.detector.compiled import kernel
 
+Array = NDArray[Any]
+
 CAPACITY = 1 << 17
 FULL = 1 << 15
 
 
 @kernel
-def _lookup(address, keys, values, count, fresh, out):
+def _lookup(address: Array, keys: Array, values: Array, count: int, fresh: Array, out: Array) -> int:
     mask = np.uint64(keys.shape[0] - 1)
     new = 0
     for i in range(address.shape[0]):
@@ -49,7 +52,7 @@ class EntryIndex:
         bits_of: Callable[[str, Mapping[str, Any]], NDArray[np.uint64]],
         facts_of: Callable[[int], Mapping[str, Any]],
     ) -> NDArray[np.int32]:
-        """The row in ``bits`` of each call, at most 65 536 of them; new entries are evaluated on their first call's facts."""
+        """The row in ``bits`` of each call, 65 536 at most; new entries are evaluated on their first call's facts."""
         if self._count > FULL:
             self._keys[:] = 0
             self._count = 0

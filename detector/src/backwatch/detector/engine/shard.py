@@ -1,4 +1,4 @@
-"""The state of one partition of the stream. Does no I/O: whoever owns it feeds entries in and carries its deltas away."""
+"""The state of one partition of the stream. No I/O: its owner feeds entries in and carries its deltas away."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -149,7 +149,7 @@ class Shard:
             )  # fmt: skip
         elif kind == "sketch" and name in self.spaces:
             self.spaces[name].sketch[at] = section.rows
-        elif kind == "open":
+        elif kind == "open" and at is not None:
             self.open.take(at, section.rows)
         elif kind == "model":
             detector, _, array = name.partition("/")

@@ -1,10 +1,11 @@
 """One key space of one shard: which address has which slot, quotas, sketch, and which slots are dirty.
 
-Everything here depends on the order of calls alone, never on how they were cut into batches: slots are given lowest first, and
-reclaimed (least recently seen first) only just before a call that follows a boundary.
+Everything here depends on the order of calls alone, never on how they were cut into batches: slots are given lowest
+first, and reclaimed (least recently seen first) only just before a call that follows a boundary.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from backwatch.detector.compiled import kernel
 from backwatch.detector.engine.keys import FIRST, KNOWN, OVERFLOW, SECOND, KeySpace
 from backwatch.detector.engine.tables import Rows, Table
+
+Array = NDArray[Any]
 
 SKETCH = 1 << 16
 """First sightings that wait, per sketched space; a newer one takes an older one's place."""
@@ -21,9 +24,26 @@ FULL, RELIEVED = 0.9, 0.75
 
 @kernel
 def _intern(
-    address, parent_slot, time_ns, index, keys, parent, taken, last_seen, free, position, per_parent,
-    sketch, sketch_dirty, dirty, touched_mark, run, slot, sighting, touched,
-):  # fmt: skip
+    address: Array,
+    parent_slot: Array,
+    time_ns: Array,
+    index: Array,
+    keys: Array,
+    parent: Array,
+    taken: Array,
+    last_seen: Array,
+    free: Array,
+    position: Array,
+    per_parent: int,
+    sketch: Array,
+    sketch_dirty: Array,
+    dirty: Array,
+    touched_mark: Array,
+    run: int,
+    slot: Array,
+    sighting: Array,
+    touched: Array,
+) -> int:
     mask = np.uint64(index.shape[0] - 1)
     cells = np.uint64(sketch.shape[0] - 1) if sketch.shape[0] else np.uint64(0)
     count = 0
@@ -76,7 +96,7 @@ def _intern(
 
 
 @kernel
-def _reindex(keys, index):
+def _reindex(keys: Array, index: Array) -> None:
     mask = np.uint64(index.shape[0] - 1)
     index[:] = 0
     for found in range(1, keys.shape[0]):
@@ -125,8 +145,8 @@ class Space:
         self._run += 1
         distinct = _intern(
             address, parent_slot, time_ns, self._index, self.keys, self.parent, self._taken, self.last_seen, self._free,
-            self._position, self.space.per_parent, self.sketch, self.sketch_dirty, self.dirty, self._mark, self._run, slot,
-            sighting, touched,
+            self._position, self.space.per_parent, self.sketch, self.sketch_dirty, self.dirty, self._mark, self._run,
+            slot, sighting, touched,
         )  # fmt: skip
         return slot, sighting, touched[:distinct]
 

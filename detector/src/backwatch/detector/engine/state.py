@@ -1,7 +1,7 @@
-"""A shard's state as bytes: sections of little-endian arrays under a JSON header, compressed, with a checksum. Never pickled.
+"""A shard's state as bytes: little-endian arrays under a JSON header, compressed, with a checksum. Never pickled.
 
-The header stores each table's version and dtype: the same is copied, a new field gets its default, a new version goes through
-``migrate``, or that detector alone learns anew.
+The header stores each table's version and dtype: the same is copied, a new field gets its default, a new version goes
+through ``migrate``, or that detector alone learns anew.
 """
 
 import json

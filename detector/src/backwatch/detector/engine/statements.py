@@ -1,10 +1,10 @@
 """Which text is a call's statement, and its canonical form.
 
-A collector of ours says it (``backwatch.statement``) or sends SQL; of other people's spans it is the query's text, else method,
-host and path template, else operation and destination, else service and method, else the span's name.
+A collector of ours says it (``backwatch.statement``) or sends SQL; of other people's spans it is the query's text,
+else method, host and path template, else operation and destination, else service and method, else the span's name.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from backwatch.detector.calls.fingerprint import canonical_into
 from backwatch.detector.compiled import kernel
 
 NONE, VERBATIM, SQL, HTTP, JOINED = range(5)
-"""Modes: nothing, the text as it is, SQL to be brought into canonical form, method and URL, two texts joined by a blank."""
+"""Modes: nothing, the text as it is, SQL to be made canonical, method and URL, two texts joined by a blank."""
 
 LONGEST: Final = 8_192
 """Bytes of a verbatim text that count."""
@@ -74,9 +74,7 @@ def choose(
 
 
 @kernel
-def _copied(
-    buffer: NDArray[np.uint8], offset: int, length: int, scratch: NDArray[np.uint8], at: int, room: int
-) -> int:
+def _copied(buffer: NDArray[np.uint8], offset: int, length: int, scratch: NDArray[np.uint8], at: int, room: int) -> int:
     count = min(length, room)
     for i in range(count):
         scratch[at + i] = buffer[offset + i]
@@ -114,8 +112,8 @@ def _path(buffer: NDArray[np.uint8], start: int, end: int, scratch: NDArray[np.u
 def canonical(
     buffer: NDArray[np.uint8],
     chosen: NDArray[np.int64],
-    offsets: NDArray[np.int64],
-    lengths: NDArray[np.int64],
+    offsets: NDArray[Any],
+    lengths: NDArray[Any],
     scratch: NDArray[np.uint8],
     marks: NDArray[np.int64],
 ) -> int:

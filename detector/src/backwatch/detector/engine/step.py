@@ -1,7 +1,7 @@
-"""One step: an entry goes in, findings come out, and the shard has changed. The same whatever the batch, live and in replay.
+"""One step: an entry goes in, findings come out, and the shard has changed; whatever the batch, live and in replay.
 
-Three strata, so that nothing depends on the order of detectors and an attack does not teach: rules on what the collector told
-mark suspects; facts learn only from quiet calls; rules on facts give the rest of the verdicts.
+Three strata, so that nothing depends on the order of detectors and an attack does not teach: rules on what the
+collector told mark suspects; facts learn only from quiet calls; rules on facts give the rest of the verdicts.
 """
 
 import itertools
@@ -104,9 +104,7 @@ class Engine:
     def _losses(self, shard: Shard, decoded: Any, entry: Records, findings: Findings) -> None:
         for record, reason in decoded.malformed:
             findings.unreadable.append(
-                Unreadable(
-                    int(entry.offsets[record]), reason, entry.values[record], int(entry.appended_ns[record])
-                )  # fmt: skip
+                Unreadable(int(entry.offsets[record]), reason, entry.values[record], int(entry.appended_ns[record]))
             )
             self._verdicts.lost(shard, Loss("quarantine", 1, int(entry.appended_ns[record])), findings)
         for record, app, kind, count in decoded.dropped:
@@ -209,5 +207,5 @@ def _note_seen(prepared: Prepared, findings: Findings) -> None:
                 calls=int(rows.shape[0]),
                 errors=int(prepared.columns["error"][rows].sum()),
                 facts=prepared.decoded.session_facts(newest),
-            )  # fmt: skip
+            )
         )

@@ -15,7 +15,8 @@ class Table:
     Attributes:
         name: Unique over all detectors; by convention the detector's id with underscores.
         version: Raised when the meaning of a field changes; a new field alone needs none.
-        dtype: A structured, little-endian, packed dtype. A field ``deadline_ns`` (``<i8``, 0: none) makes the engine call
+        dtype: A structured, little-endian, packed dtype. A field ``deadline_ns`` (``<i8``, 0: none) makes the engine
+        call
             ``Detector.due`` once the watermark has passed it.
     """
 

@@ -1,4 +1,4 @@
-"""Verdicts: rules held against calls, closed windows and losses; what fired becomes findings, and open ones are kept track of."""
+"""Verdicts: rules held against calls, closed windows and losses; what fired becomes findings."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,12 +10,12 @@ from backwatch.collector import names
 from backwatch.detector.detectors import Array, Closed
 from backwatch.detector.engine.columns import Prepared
 from backwatch.detector.engine.entries import Loss
+from backwatch.detector.engine.fields import DOMAINS, LOSS_COUNT, LOSS_KIND
 from backwatch.detector.engine.findings import Findings, Fired, Key, alert_id, plain, resource_key
 from backwatch.detector.engine.keytexts import key_of
 from backwatch.detector.engine.open_findings import rule_hash
-from backwatch.detector.engine.rule_index import EntryIndex
-from backwatch.detector.engine.fields import DOMAINS, LOSS_COUNT, LOSS_KIND
 from backwatch.detector.engine.predicates import fields_of
+from backwatch.detector.engine.rule_index import EntryIndex
 from backwatch.detector.engine.rules import RuleSet, Stage, matches
 from backwatch.detector.engine.shard import Shard
 
@@ -76,7 +76,7 @@ class Verdicts:
         told = {LOSS_KIND: loss.kind, LOSS_COUNT: loss.count, names.SERVICE_NAME: loss.app}
         for number, rule in enumerate(self.rules.rules):
             if rule.over == "loss" and matches(rule, told):
-                text = "\x1f".join(("loss", loss.app, loss.kind))
+                text = f"loss\x1f{loss.app}\x1f{loss.kind}"
                 key = Key(text=text, app=loss.app, resource="backwatch", label=loss.kind, resource_id="")
                 self._fire(shard, findings, number, 0, key, np.array([loss.time_ns], np.int64), told)
 
@@ -181,7 +181,7 @@ class RunVerdict:
                     rows=(mine + self._start).astype(np.int32),
                     times=times,
                     facts={name: facts[name][mine] for name in self._all.facts_of[number] if name in facts},
-                )  # fmt: skip
+                )
             )
 
     def _not_fired(

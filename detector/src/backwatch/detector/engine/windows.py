@@ -1,6 +1,7 @@
 """Windows of one minute per resource: integer sums, open until the watermark has passed their end."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,8 @@ from backwatch.detector.compiled import kernel
 from backwatch.detector.engine.clock import WINDOW_NS
 from backwatch.detector.engine.keys import RESOURCE
 from backwatch.detector.engine.tables import Rows, Table
+
+Array = NDArray[Any]
 
 RING = 8
 """Windows that may be open at once: the lateness allowed and the boundary's step fit in."""
@@ -23,7 +26,20 @@ WINDOWS = Table(
 
 
 @kernel
-def add(slot, time_ns, late, error, suspect, sent, received, returned, affected, duration_ns, new, rows):
+def add(
+    slot: Array,
+    time_ns: Array,
+    late: Array,
+    error: Array,
+    suspect: Array,
+    sent: Array,
+    received: Array,
+    returned: Array,
+    affected: Array,
+    duration_ns: Array,
+    new: Array,
+    rows: Array,
+) -> None:
     """Adds each call that is not late to its resource's window. Slot 0 has no windows."""
     for i in range(slot.shape[0]):
         k = slot[i]
@@ -48,7 +64,7 @@ def add(slot, time_ns, late, error, suspect, sent, received, returned, affected,
 
 
 @kernel
-def _open(slots, rows, limit, out_slot, out_window):
+def _open(slots: Array, rows: Array, limit: int, out_slot: Array, out_window: Array) -> int:
     count = 0
     for at in range(slots.shape[0]):
         k = slots[at]

@@ -1,0 +1,5 @@
+"""``python -m backwatch.collector``: the ``backwatch`` command, where its script is not on the path."""
+
+from backwatch.collector.cli import main
+
+main(prog_name="backwatch")
