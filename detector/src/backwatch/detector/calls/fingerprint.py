@@ -12,19 +12,22 @@ import numpy as np
 
 from backwatch.collector.statements import spec
 from backwatch.collector.statements.dialects import dialect_of
-from backwatch.detector.calls.lexing import Bytes
-from backwatch.detector.calls.writing import (
+from backwatch.detector.calls.letters import Bytes
+from backwatch.detector.calls.marks import (
     BYTES,
     C_WORD,
     COUNT,
+    CUT_DEPTH,
     FIRST,
     ROW_FIRST,
     ROW_LAST,
     SPACED,
     STATE,
     Marks,
-    write_all,
+    put,
 )
+from backwatch.detector.calls.memory import address_of
+from backwatch.detector.calls.writing import write_all
 from backwatch.detector.compiled import inline, kernel
 
 DIALECTS: Final = spec.NUMBER_OF
@@ -115,22 +118,27 @@ def canonical_into(buffer: Bytes, start: int, end: int, dialect: int, scratch: B
     """
     start = max(start, 0)
     end = min(end, buffer.shape[0])
-    if start >= end or marks.shape[0] <= 2 * STATE:
+    if start >= end or marks.shape[0] <= 2 * STATE or scratch.shape[0] < 2 * SENT_BYTES:
         return 0
     if dialect < 0 or dialect > 4:
         dialect = 4
-    state = marks[marks.shape[0] - STATE :]
-    marks = marks[: marks.shape[0] - STATE]
-    state[: FIRST + 3] = 0
-    state[FIRST] = 1
-    state[ROW_FIRST] = state[ROW_LAST] = -1
-    if end - start > SCAN_BYTES and scratch.shape[0] > 2 * SENT_BYTES + _COPY:
+    most = marks.shape[0] - STATE
+    out, cells = address_of(scratch), address_of(marks)
+    state = cells + 8 * most
+    for at in range(CUT_DEPTH + 1):
+        put(state, at, 0)
+    put(state, FIRST, 1)
+    put(state, ROW_FIRST, -1)
+    put(state, ROW_LAST, -1)
+    room = scratch.shape[0]
+    if end - start > SCAN_BYTES and room > 2 * SENT_BYTES + _COPY:
         size = _bounded(buffer, start, end, scratch)
-        copied = scratch.shape[0] - _COPY
-        write_all(scratch, copied, copied + size, dialect, scratch[:copied], marks, state)
+        room -= _COPY
+        write_all(out + room, 0, size, dialect, out, room, cells, most, state)
     else:
-        write_all(buffer, start, min(end, start + SCAN_BYTES), dialect, scratch, marks, state)
-    return _sent(scratch, marks, state[COUNT], state[BYTES])
+        text = address_of(buffer) + start
+        write_all(text, 0, min(end - start, SCAN_BYTES), dialect, out, room, cells, most, state)
+    return _sent(scratch, marks, marks[most + COUNT], marks[most + BYTES])
 
 
 def canonical_bytes(text: bytes, dialect: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Reading and writing by address, for the decoder's kernels alone.
+"""Reading and writing by address, for the kernels of the decoder and of the canonical text alone.
 
 A kernel that passes arrays on to the next one pays for each more than an attribute costs to read, and pasting
 everything into one function takes minutes to compile. Addresses are plain numbers: the decoder reads 2.7 million
@@ -41,6 +41,15 @@ def _load64(typing: Any, address: Any) -> Generator:  # noqa: ARG001
     return types.int64(types.int64), generate
 
 
+def _store8(typing: Any, address: Any, value: Any) -> Generator:  # noqa: ARG001
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        byte = builder.trunc(arguments[1], _BYTE)
+        builder.store(byte, builder.inttoptr(arguments[0], _BYTE.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
+
+
 def _store64(typing: Any, address: Any, value: Any) -> Generator:  # noqa: ARG001
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         builder.store(arguments[1], builder.inttoptr(arguments[0], _WORD.as_pointer()), align=1)
@@ -53,6 +62,8 @@ load8 = cast("Callable[[int], int]", intrinsic(_load8))
 """The byte at an address."""
 load64 = cast("Callable[[int], int]", intrinsic(_load64))
 """Eight bytes at an address, in the machine's order (little-endian), as a signed number."""
+store8 = cast("Callable[[int, int], None]", intrinsic(_store8))
+"""Writes a number's lowest byte at an address."""
 store64 = cast("Callable[[int, int], None]", intrinsic(_store64))
 """Writes a signed number as eight bytes at an address."""
 
