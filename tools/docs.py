@@ -1,0 +1,156 @@
+"""Writes the tables of the documents that say what the code says: ``.venv/bin/python tools/docs.py`` (``--check``).
+
+A table stands between ``<!-- table: NAME -->`` and ``<!-- /table -->``; what is between them is made here.
+"""
+
+import ast
+import inspect
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from backwatch.collector import names, settings
+from backwatch.collector.probes import Probe, discover
+from backwatch.detector import detectors, rulebook
+from backwatch.detector.engine.fields import Vocabulary
+
+ROOT = Path(__file__).parents[1]
+PLACE = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
+DRIVERS = {
+    "psycopg": "psycopg 3", "psycopg2": "psycopg2", "pymysql": "PyMySQL", "redis": "redis", "smtplib": "smtplib",
+    "sqlite3": "sqlite3", "urllib3": "urllib3, requests",
+}  # fmt: skip
+"""What people call them, where that differs from the probe's name."""
+GROUPS = {
+    "where it was asked to go": (
+        names.DB_SYSTEM, names.SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT,
+    ),
+    "encrypted, version, cipher": (names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER),
+    "which TLS was asked for, by whom": (names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT),
+    "what was verified": (names.TLS_VERIFIED,),
+    "the server's certificate": (
+        names.CERT_SHA256, names.CERT_ISSUER, names.CERT_SUBJECT, names.CERT_NOT_BEFORE, names.CERT_NOT_AFTER,
+    ),
+    "who answered": (names.PEER_ADDRESS, names.PEER_PORT, names.TRANSPORT),
+    "account": (names.ACCOUNT,),
+    "how it logged in": (names.AUTH_METHOD,),
+    "server version": (names.SERVER_VERSION, names.SERVER_ID),
+    "statement, redacted": (names.QUERY_TEXT, names.STATEMENT, names.OPERATION, names.HTTP_METHOD),
+    "bytes on the wire": (names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED),
+    "rows": (names.ROWS_RETURNED, names.ROWS_AFFECTED),
+    "errors and status": (names.ERROR_TYPE, names.STATUS_CODE, names.HTTP_STATUS),
+    "redirects": (names.REDIRECT_TARGET,),
+    "hostile content": (names.LOCAL_INFILE, names.LOCAL_INFILE_FILE, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS),
+    "STARTTLS offered": (names.STARTTLS_OFFERED,),
+}  # fmt: skip
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def _probes() -> list[type[Probe]]:
+    return list(discover())
+
+
+def rules() -> str:
+    """Every rule: its name, level and title."""
+    order = ("critical", "high", "medium", "low", "informational")
+    found = sorted(rulebook.load().rules, key=lambda one: (order.index(one.level), one.name))
+    return _table(("rule", "level", "what it says"), [(f"`{one.name}`", one.level, one.title) for one in found])
+
+
+def blind_spots() -> str:
+    """What each rule cannot see, in its own words."""
+    found = [(f"`{one.name}`", " ".join(one.blind_spots.split())) for one in rulebook.load().rules]
+    return _table(("rule", "what it cannot see"), found)
+
+
+def drivers() -> str:
+    """Groups of facts by driver."""
+    rows = [(group, *("●" if set(facts) & one.facts else "" for one in _probes())) for group, facts in GROUPS.items()]
+    return _table(("", *(DRIVERS.get(one.name, one.name) for one in _probes())), rows)
+
+
+def facts() -> str:
+    """Every fact by driver."""
+    found = sorted({fact for one in _probes() for fact in one.facts})
+    rows = [(f"`{fact}`", *("●" if fact in one.facts else "" for one in _probes())) for fact in found]
+    return _table(("", *(one.name for one in _probes())), rows)
+
+
+def setting_docs(kind: type[Any]) -> dict[str, str]:
+    """Field to the docstring under it."""
+    body = ast.parse(inspect.getsource(kind)).body[0]
+    assert isinstance(body, ast.ClassDef)  # noqa: S101  what getsource gives for a class
+    found: dict[str, str] = {}
+    for one, below in zip(body.body, [*body.body[1:], None], strict=True):
+        if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name):
+            told = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
+            found[one.target.id] = " ".join(str(below.value.value).split()) if told else ""  # type: ignore[union-attr]
+    return found
+
+
+def settings_table() -> str:
+    """Every setting, its default, and its docstring; one that two parts read stands once."""
+    rows: dict[str, tuple[str, str, str]] = {}
+    for kind in settings.ALL:
+        told = setting_docs(kind)
+        for one in fields(kind):
+            env, default = one.metadata["env"], one.default
+            shown = ",".join(default) if isinstance(default, tuple) else str(default).removesuffix(".0")
+            text = told[one.name].replace("``", "`")
+            if env not in rows or not rows[env][2]:
+                rows[env] = (f"`{env}`", f"`{shown}`" if shown else "", text)
+    return _table(("setting", "default", "meaning"), list(rows.values()))
+
+
+def signs() -> str:
+    """The closed list of signs, with the comment that stands beside each in ``names.py``."""
+    source = inspect.getsource(names)
+    found = re.findall(r'^    "([a-z-]+)", +# (.+)$', source[source.index("SIGNS: Final") :], re.MULTILINE)
+    return _table(("sign", "what the raw form showed"), [(f"`{word}`", text) for word, text in found])
+
+
+def rule_fields() -> str:
+    """What a rule may read, by what it is over."""
+    rows: list[tuple[str, str, str, str]] = []
+    for over, known in Vocabulary.of(detectors.discover()).by_over.items():
+        for name, one in sorted(known.items()):
+            origin = "computed by a detector" if one.learnt and "." in name else "told"
+            rows.append((f"`{name}`", over, one.kind, origin))
+    return _table(("field", "over", "kind", "comes from"), rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "rules": rules, "blind-spots": blind_spots, "drivers": drivers, "facts": facts, "settings": settings_table,
+    "signs": signs, "rule-fields": rule_fields,
+}  # fmt: skip
+
+
+def documents() -> list[Path]:
+    """Every document of the project."""
+    return sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+def written(text: str) -> str:
+    """The document with its tables as the code has them now."""
+    return PLACE.sub(lambda found: found[1] + TABLES[found["name"]]() + found[3], text)
+
+
+def main() -> int:
+    """Writes what has changed; with ``--check`` only tells."""
+    stale = [path for path in documents() if written(path.read_text()) != path.read_text()]
+    for path in stale:
+        print(path.relative_to(ROOT))
+        if "--check" not in sys.argv[1:]:
+            path.write_text(written(path.read_text()))
+    return 1 if stale and "--check" in sys.argv[1:] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
