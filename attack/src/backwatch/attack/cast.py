@@ -56,9 +56,14 @@ class Cast:
         Args:
             visitor_types: Puts a text into the shop's search box.
         """
+        usual = self.http.certificate
 
-        def swap() -> None:
+        def show_another() -> None:
             self.http.certificate = self.http.authority.issue("another service")
+            self.http.drop()
+
+        def show_the_usual() -> None:
+            self.http.certificate = usual
             self.http.drop()
 
         def open_the_gates() -> None:
@@ -82,10 +87,14 @@ class Cast:
             turns(self.smtp, "smtp", "plaintext-session", "unverified-session"),
             turns(self.redis, "redis"),
             turns(self.http, "http"),
-            Act(title="HTTP API shows another certificate", rule="certificate-changed", system="http", begin=swap, end=nothing),
+            Act(
+                title="HTTP API shows another certificate", rule="certificate-changed", system="http",
+                begin=show_another, end=show_the_usual,
+            ),
             Act(
                 title="A visitor injects SQL into the shop's search", rule="query-attack", system="postgresql",
-                also=frozenset({"unusual-query", "dangerous-statement"}), begin=lambda: visitor_types(INJECTION), end=nothing,
+                also=frozenset({"unusual-query", "dangerous-statement"}),
+                begin=lambda: visitor_types(INJECTION), end=nothing,
             ),
             Act(
                 title=f"An ordinary query answers with {BULK_ROWS:,} rows", rule="bulk-read", system="postgresql",

@@ -1,6 +1,7 @@
-"""``python -m backwatch.attack.child …``: the ``backwatch`` command as a child that does not outlive its parent."""
+"""``python -m backwatch.attack.child PARENT …``: the ``backwatch`` command, not outliving its parent."""
 
 import ctypes
+import os
 import signal
 import sys
 
@@ -9,6 +10,10 @@ from backwatch.collector.cli import main
 PR_SET_PDEATHSIG = 1
 
 if __name__ == "__main__":
+    parent = int(sys.argv.pop(1))
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        # Not SIGTERM: who waits for browsers to hang up would wait for ever. Whatever runs here withstands a kill.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(1)
     main(prog_name="backwatch")

@@ -1,21 +1,24 @@
 """The sub-commands ``demo`` and ``up``."""
 
+import io
 import os
+import socket
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import click
-from rich.console import Console
 
-from backwatch.attack.stage import Stage, StageError
+PIPE_WIDTH = 150
+"""Columns of the table where there is no terminal to ask."""
 
 
 @click.command()
 @click.option(
     "--once", is_flag=True, help="Play the cast once, print the table and leave; so does any run without a terminal."
 )
-def demo(once: bool) -> None:  # noqa: FBT001  a flag of the command
+def demo(once: bool) -> None:
     """Shows real attacks on loopback being caught: an ordinary app, real drivers, services that turn bad one by one.
 
     Needs no server, no root and no network. Exit code 0 only if every attack was caught under its right name and
@@ -26,56 +29,101 @@ def demo(once: bool) -> None:  # noqa: FBT001  a flag of the command
       backwatch demo           play it, then go on showing the dashboard
       backwatch demo --once    play it and leave
     """
-    from backwatch.attack.demo import staged
-    from backwatch.attack.show import Show
-
-    once = once or not sys.stdout.isatty()
-    show = Show(Console(width=None if sys.stdout.isatty() else 150))
-    begun = time.monotonic()
     try:
-        with staged(show) as (performance, address):
-            show.step(f"dashboard: {address}")
-            outcome = performance.play()
-            show.table()
-            summary = f"{len(outcome.caught)} attacks caught, {len(outcome.missed)} missed, {len(outcome.false_alerts)} false alerts"
-            click.echo(f"{summary}, {time.monotonic() - begun:.0f} s")
-            if not once:
-                click.echo(f"The dashboard goes on at {address}; stop with Ctrl-C.")
-                performance.hold()
+        sys.exit(_perform(once=once or not sys.stdout.isatty()))
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _perform(*, once: bool) -> int:
+    begun = time.monotonic()
+    from rich.console import Console
+
+    from backwatch.attack.show import Show
+    from backwatch.attack.stage import StageError, leave_on_signals
+    from backwatch.attack.staging import staged
+
+    leave_on_signals()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that knows no check marks still shows the rest
+    show = Show(Console(width=None if sys.stdout.isatty() else PIPE_WIDTH))
+    try:
+        with staged(show) as (performance, address):
+            outcome = performance.play()
+            show.table()
+            show.end(f"{outcome}, {time.monotonic() - begun:.0f} s", good=outcome.good)
+            if not once:
+                show.step(f"the dashboard goes on at {address} and the shop at its work; stop with Ctrl-C")
+                performance.hold()
     except StageError as error:
         raise click.ClickException(str(error)) from None
-    sys.exit(0 if outcome.good else 1)
+    return 0 if outcome.good else 1
 
 
 @click.command()
 def up() -> None:
     """Starts stream, detector, notify and dashboard on this machine, and waits for your app under ``backwatch run``.
 
+    Notify is started where BACKWATCH_WEBHOOK_URL is set.
+
     \b
     Example:
       backwatch up &
       backwatch run -- python app.py
     """
-    from backwatch.collector.settings import DashboardSettings, NotifySettings, StoreSettings, default_store_url, load
+    from backwatch.attack.stage import StageError, leave_on_signals
 
-    folder = Path(os.environ.get("TMPDIR", "/tmp")) / f"backwatch-up-{os.getpid()}"  # noqa: S108  logs of children, private
-    folder.mkdir(mode=0o700)
-    dashboard = load(DashboardSettings)
+    leave_on_signals()
     try:
-        with Stage(folder, {}) as stage:
-            stage.start("detector", ("detect",))
-            stage.start("dashboard", ("dashboard",))
-            if load(NotifySettings).webhook_url:
-                stage.start("notify", ("notify",))
-            click.echo(f"store      {load(StoreSettings).url or default_store_url()}")
-            click.echo(f"dashboard  http://{dashboard.address}:{dashboard.port}")
-            click.echo("Now run your app:  backwatch run -- python app.py")
-            while True:
-                stage.check()
-                time.sleep(1)
+        _keep_up()
     except KeyboardInterrupt:
         sys.exit(130)
     except StageError as error:
-        raise click.ClickException(str(error)) from None
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+def _keep_up() -> None:
+    from backwatch.attack.stage import Stage, answers
+    from backwatch.collector import settings
+    from backwatch.store.connect import open_store
+    from backwatch.store.migrate import upgrade
+
+    dashboard = settings.load(settings.DashboardSettings)
+    notifies = bool(settings.load(settings.NotifySettings).webhook_url)
+    stream_url = settings.load(settings.StreamSettings).url or settings.default_stream_url()
+    store_url = settings.load(settings.StoreSettings).url or settings.default_store_url()
+    _is_free(dashboard.address, dashboard.port)
+    store = open_store(store_url)
+    upgrade(store)  # before anybody reads it
+    store.dispose()
+    with tempfile.TemporaryDirectory(prefix="backwatch-up-") as folder, Stage(Path(folder), os.environ) as stage:
+        stage.start("detector", ("detect",))
+        stage.start("dashboard", ("dashboard",))
+        if notifies:
+            stage.start("notify", ("notify",))
+        where = "127.0.0.1" if dashboard.address in ("0.0.0.0", "") else dashboard.address
+        stage.wait_for("the dashboard listens", lambda: answers(where, dashboard.port))
+        click.echo(f"stream     {settings.without_secrets(stream_url)}")
+        click.echo(f"store      {settings.without_secrets(store_url)}")
+        click.echo(f"dashboard  http://{where}:{dashboard.port}")
+        click.echo(f"notify     {'on' if notifies else 'off: BACKWATCH_WEBHOOK_URL is not set'}")
+        click.echo(f"logs       {folder}")
+        click.echo("Now run your app:  backwatch run -- python app.py")
+        while True:
+            stage.check()
+            time.sleep(1)
+
+
+def _is_free(address: str, port: int) -> None:
+    from backwatch.collector.settings import SettingError
+
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((address, port))
+        except OSError as error:
+            raise SettingError(
+                f"BACKWATCH_DASHBOARD_PORT={port}: cannot listen on {address}: {error.strerror}"
+            ) from None

@@ -6,6 +6,7 @@ So what is normal is learnt on the shipped thresholds, by the same path that liv
 import secrets
 import time
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
@@ -15,10 +16,16 @@ from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import Message, open_consumer, open_publisher
 
-HOURS = 30
-ROUNDS_A_DAY = 1_440
+HOURS = 1.5
+EVERY_S = 0.5
+"""Seconds between rounds, then as now: a history at another pace would make the shop's ordinary day a spike."""
 CHUNK = 400
 """Spans per record."""
+RECORDS = 16
+"""Published at once."""
+_HOUR_NS = 3_600 * 10**9
+_GAP_NS = 300 * 10**9
+"""Between the end of the history and now: longer than the detector waits for what comes late."""
 
 Told = tuple[Resource, ScopeSpans, Span]
 
@@ -41,11 +48,10 @@ def captured(stream: StreamSettings) -> list[Told]:
 
 def retold(found: list[Told], rounds: int, now_ns: int) -> Iterator[Told]:
     """The same calls over and over, spread over the past hours up to a few minutes ago."""
-    hour_ns = 3_600 * 10**9
     begin, end = found[0][2].end_time_unix_nano, found[-1][2].end_time_unix_nano + 1
-    copies = max(1, HOURS * ROUNDS_A_DAY // 24 // rounds)
-    stretch = HOURS * hour_ns // copies
-    first = now_ns - HOURS * hour_ns - 600 * 10**9
+    copies = max(1, round(HOURS * 3_600 / EVERY_S / rounds))
+    stretch = int(HOURS * _HOUR_NS) // copies
+    first = now_ns - _GAP_NS - int(HOURS * _HOUR_NS)
     for copy in range(copies):
         for resource, scope, span in found:
             again = Span()
@@ -58,7 +64,7 @@ def retold(found: list[Told], rounds: int, now_ns: int) -> Iterator[Told]:
 
 
 def messages(told: Iterable[Told]) -> Iterator[Message]:
-    """Calls as records of a backfill, their order kept: a scope is repeated where calls of different sessions take turns."""
+    """Calls as records of a backfill, in order: a scope is repeated where calls of different sessions take turns."""
     request = ExportTraceServiceRequest()
     count = 0
     scope_now: ScopeSpans | None = None
@@ -78,15 +84,31 @@ def messages(told: Iterable[Told]) -> Iterator[Message]:
         yield Message(value=request.SerializeToString(), backfill=True)
 
 
-def publish(source: StreamSettings, target: StreamSettings, rounds: int) -> int:
-    """Retells what ``source`` holds into ``target``; how many calls that made."""
+def publish(source: StreamSettings, target: StreamSettings, rounds: int) -> tuple[int, int]:
+    """Retells what ``source`` holds into ``target``.
+
+    Returns:
+        How many calls that made, and when the last of them ended.
+
+    Raises:
+        RuntimeError: The app left nothing behind.
+    """
     found = captured(source)
     if not found:
-        raise RuntimeError("the quiet app left no calls behind: is it instrumented?")
-    told = list(retold(found, rounds, time.time_ns()))
+        raise RuntimeError("the quiet app left no calls behind: is it watched?")
+    count = last_ns = 0
+
+    def counted() -> Iterator[Told]:
+        nonlocal count, last_ns
+        for one in retold(found, rounds, time.time_ns()):
+            count, last_ns = count + 1, one[2].end_time_unix_nano
+            yield one
+
     publisher = open_publisher(target)
     try:
-        publisher.publish(names.TOPIC_CALLS, list(messages(told)), timeout_s=30)
+        waiting = messages(counted())
+        while some := list(islice(waiting, RECORDS)):
+            publisher.publish(names.TOPIC_CALLS, some, timeout_s=30)
     finally:
         publisher.close(5)
-    return len(told)
+    return count, last_ns

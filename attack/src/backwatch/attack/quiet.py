@@ -1,8 +1,8 @@
-"""An ordinary little shop: reads orders and customers, caches sessions, sends mail, fetches exchange rates. Not instrumented.
+"""An ordinary little shop: reads orders and customers, caches sessions, sends mail, fetches exchange rates.
 
 It knows nothing of Backwatch and does nothing wrong, but for one query that is put together by hand, as they are.
-``python -m backwatch.attack.quiet`` runs it; where its services are stands in ``SHOP_*`` variables. A word on standard input
-is what a visitor types into the search box.
+Where its services are stands in ``SHOP_*`` variables. A line on standard input is what a visitor types into the search
+box. The demo runs a copy of this file in a folder of its own, as the app's own code that it stands for.
 """
 
 import logging
@@ -25,8 +25,10 @@ import requests
 logger = logging.getLogger("shop")
 
 PATIENCE_S = 5
-FAILURES = (OSError, RuntimeError, ssl.SSLError, smtplib.SMTPException, psycopg.Error, pymysql.MySQLError, redis.RedisError,
-            requests.RequestException)  # fmt: skip
+FAILURES = (
+    OSError, RuntimeError, smtplib.SMTPException, psycopg.Error, pymysql.MySQLError, redis.RedisError,
+    requests.RequestException,
+)  # fmt: skip
 
 
 def _port(service: str) -> int:
@@ -133,16 +135,18 @@ def round_of(shop: Shop, number: int, name: str) -> None:
 
 @click.command()
 @click.option("--rounds", default=0, help="Rounds to do; 0: until it is stopped.")
-@click.option("--pause", default=0.25, help="Seconds between rounds.")
-def main(rounds: int, pause: float) -> None:
+@click.option("--every", default=0.5, help="Seconds from the beginning of a round to that of the next.")
+def main(rounds: int, every: float) -> None:
     """The shop, open for business."""
     logging.basicConfig(format="%(name)s: %(message)s")
     shop = Shop()
     number = 0
+    begins = time.monotonic()
     while not rounds or number < rounds:
         number += 1
         round_of(shop, number, typed() or ("Ada", "Grace", "Edsger", "Barbara")[number % 4])
-        time.sleep(pause)
+        begins = max(begins + every, time.monotonic())  # what was missed is not made up for in a rush
+        time.sleep(max(0.0, begins - time.monotonic()))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""The demo's stage: one private folder with stream and store, and the processes that work on it, all children of this one."""
+"""The demo's stage: a private folder, and the processes that work in it, all children of this one."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -8,16 +9,27 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Self
 
 from backwatch.attack.servers import LOOPBACK
 
 PATIENCE_S = 30.0
+LAST_WORDS = 1_500
+"""Bytes of a child's log that are shown when it fails."""
+NOT_OURS = ("BACKWATCH_", "OTEL_", "PG")
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
 class StageError(RuntimeError):
     """Something on the stage did not come up; the message says what and shows its last words."""
+
+    exit_code: int = 1
+    """What a child ended with, where that was it."""
+
+
+class NotInTime(StageError):
+    """Everything runs, but what was waited for did not come."""
 
 
 def free_port() -> int:
@@ -26,17 +38,35 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def wait_for(what: str, holds: Callable[[], bool], patience_s: float = PATIENCE_S, every_s: float = 0.1) -> None:
-    """Waits until it holds.
+def answers(address: str, port: int) -> bool:
+    """Whether somebody listens there."""
+    try:
+        socket.create_connection((address, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
-    Raises:
-        StageError: It does not within ``patience_s``.
-    """
-    until = time.monotonic() + patience_s
-    while not holds():
-        if time.monotonic() > until:
-            raise StageError(f"{what}: not within {patience_s:.0f} s")
-        time.sleep(every_s)
+
+def own_environment() -> dict[str, str]:
+    """This process's environment without what would make the demo another one: settings, services, proxies."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(NOT_OURS) and name.lower() not in PROXIES
+    }
+
+
+def leave_on_signals() -> None:
+    """SIGTERM and a terminal that is closed end the program the orderly way, by :class:`SystemExit`."""
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        for one in numbers:
+            signal.signal(one, signal.SIG_IGN)  # once is enough: what is being put away is put away in peace
+        raise SystemExit(128 + number)
+
+    for one in numbers:
+        signal.signal(one, leave)
 
 
 @dataclass(slots=True)
@@ -49,16 +79,21 @@ class Child:
 
     def last_words(self) -> str:
         """The end of what it wrote, without control characters."""
-        text = self.log.read_bytes()[-600:].decode("utf-8", "replace")
-        return "".join(one if one.isprintable() or one == "\n" else "�" for one in text)
+        text = self.log.read_bytes()[-LAST_WORDS:].decode("utf-8", "replace")
+        return "".join(one if one.isprintable() or one == "\n" else "�" for one in text).strip()
 
 
 class Stage:
-    """Starts processes, watches that they live, and ends them all."""
+    """Starts processes, watches that they live, and ends them all.
 
-    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+    Args:
+        folder: Where their logs go.
+        environment: Theirs.
+    """
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.folder = folder
-        self.environment = {**os.environ, **settings}
+        self.environment = dict(environment)
         self._children: list[Child] = []
 
     def __enter__(self) -> Self:
@@ -77,6 +112,9 @@ class Stage:
             except subprocess.TimeoutExpired:
                 child.process.kill()
                 child.process.wait(5)
+            finally:
+                if child.process.stdin is not None:
+                    child.process.stdin.close()
 
     def start(
         self, name: str, arguments: Sequence[str], more: Mapping[str, str] | None = None, *, stdin: bool = False
@@ -85,9 +123,10 @@ class Stage:
         log = self.folder / f"{name}.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", "backwatch.attack.child", *arguments],
+                [sys.executable, "-m", "backwatch.attack.child", str(os.getpid()), *arguments],
                 env={**self.environment, **(more or {})}, stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
                 stdout=out, stderr=subprocess.STDOUT,
+                process_group=0,  # Ctrl-C is for us alone: we end the others, in order
             )  # fmt: skip
         child = Child(name, process, log)
         self._children.append(child)
@@ -102,10 +141,10 @@ class Stage:
         try:
             code = child.process.wait(patience_s)
         except subprocess.TimeoutExpired:
-            raise StageError(f"{child.name} is not done within {patience_s:.0f} s") from None
+            raise StageError(f"{child.name} is not done within {patience_s:.0f} s: {child.last_words()}") from None
         self._children.remove(child)
         if code:
-            raise StageError(f"{child.name} failed with exit code {code}: {child.last_words()}")
+            raise _ended(child, code)
 
     def check(self) -> None:
         """Sees that every child lives.
@@ -114,5 +153,28 @@ class Stage:
             StageError: One has ended.
         """
         for child in self._children:
-            if child.process.poll() is not None:
-                raise StageError(f"{child.name} ended with exit code {child.process.returncode}: {child.last_words()}")
+            code = child.process.poll()
+            if code is not None:
+                raise _ended(child, code)
+
+    def wait_for(
+        self, what: str, holds: Callable[[], bool], patience_s: float = PATIENCE_S, every_s: float = 0.1
+    ) -> None:
+        """Waits until it holds, while every child lives.
+
+        Raises:
+            NotInTime: It does not within ``patience_s``.
+            StageError: A child has ended.
+        """
+        until = time.monotonic() + patience_s
+        while not holds():
+            self.check()
+            if time.monotonic() > until:
+                raise NotInTime(f"not within {patience_s:.0f} s: {what}")
+            time.sleep(every_s)
+
+
+def _ended(child: Child, code: int) -> StageError:
+    error = StageError(f"{child.name} ended with exit code {code}: {child.last_words()}")
+    error.exit_code = max(1, code)
+    return error
