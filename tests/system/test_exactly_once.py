@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -67,8 +68,9 @@ def _run(stream: str, store: str, plan: list[dict[str, Any]]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def stream(tmp_path_factory: pytest.TempPathFactory) -> str:
-    url = f"sqlite:///{tmp_path_factory.mktemp('stream') / 'stream.db'}"
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("published")
+    url = f"sqlite:///{folder / 'stream.db'}"
     calls = streams.eventful(5, 1_800)
     size = -(-len(calls) // RECORDS)
     publisher = open_publisher(StreamSettings(url=url))
@@ -79,14 +81,26 @@ def stream(tmp_path_factory: pytest.TempPathFactory) -> str:
     publisher.publish(names.TOPIC_CALLS, messages, 10)
     publisher.close(5)
     assert len(messages) == RECORDS + 1
-    return url
+    return folder
+
+
+def _copied(published: Path, folder: Path) -> str:
+    """A stream of its own, append times and all: what one detector has read is pruned, and gone for the next."""
+    shutil.copytree(published, folder / "stream")
+    return f"sqlite:///{folder / 'stream' / 'stream.db'}"
+
+
+@pytest.fixture
+def stream(published: Path, tmp_path: Path) -> str:
+    return _copied(published, tmp_path)
 
 
 @pytest.fixture(scope="module")
-def reference(stream: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[Any, ...]]]:
-    url = f"sqlite:///{tmp_path_factory.mktemp('reference') / 'store.db'}"
+def reference(published: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[Any, ...]]]:
+    folder = tmp_path_factory.mktemp("reference")
+    url = f"sqlite:///{folder / 'store.db'}"
     upgrade(open_store(url))
-    assert _run(stream, url, [{}]) == ["exit 0"]
+    assert _run(_copied(published, folder), url, [{}]) == ["exit 0"]
     found = _everything(url)
     assert len(found["alert"]) > 8
     assert found["quarantine"]
