@@ -37,10 +37,10 @@ class Ran:
         return self.err.rstrip().rpartition("\n")[2]
 
 
-def ran(*arguments: str, timeout_s: float = PATIENCE_S, **settings: str) -> Ran:
+def ran(*arguments: str, **settings: str) -> Ran:
     """Runs ``backwatch`` with these arguments and settings to its end."""
     done = subprocess.run(
-        [BACKWATCH, *arguments], env=environment(settings), capture_output=True, text=True, timeout=timeout_s
+        [BACKWATCH, *arguments], env=environment(settings), capture_output=True, text=True, timeout=PATIENCE_S
     )
     return Ran(done.returncode, done.stdout, done.stderr)
 

@@ -6,7 +6,6 @@ Exit codes, the same for every sub-command: 0 done, 1 failed, 2 wrong usage, 69 
 
 import errno
 import json
-import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points, version
@@ -20,6 +19,10 @@ EXIT_USAGE = 2
 EXIT_UNAVAILABLE = 69
 EXIT_IO = 74
 EXIT_SETTING = 78
+_OF_FILES = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR,
+    errno.EISDIR, errno.EIO,
+)  # fmt: skip
 
 
 class Unavailable(click.ClickException):
@@ -73,15 +76,12 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except settings.SettingError as error:
             raise WrongSetting(str(error)) from None
+        except ConnectionError as error:  # a stream's, a store's, or the system's own
+            raise (InputOutputFailed if error.errno == errno.ENOSPC else Unavailable)(str(error)) from None
         except OSError as error:
-            from backwatch.collector.stream import StreamUnavailable
-
-            if isinstance(error, StreamUnavailable):
-                raise (InputOutputFailed if error.errno == errno.ENOSPC else Unavailable)(str(error)) from None
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.ENOENT, errno.EIO):
-                raise InputOutputFailed(
-                    f"{error.strerror}: {error.filename}" if error.filename else str(error)
-                ) from None
+            if error.errno in _OF_FILES:
+                where = f": {error.filename}" if error.filename else ""
+                raise InputOutputFailed(f"{error.strerror}{where}") from None
             raise
 
 
@@ -99,7 +99,7 @@ def main() -> None:
     """
     unknown = settings.unknown_names(settings.names_of(*settings.ALL))
     if unknown and "run" not in sys.argv[1:2]:
-        raise WrongSetting(f"{unknown[0]}={os.environ.get(unknown[0], '')[:40]!r}: no such setting")
+        raise WrongSetting(settings.unknown_told(unknown[0]))
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

@@ -1,6 +1,7 @@
 """Where a Kafka cluster is and how it is spoken to: from ``kafka://`` and the settings to the client's options."""
 
 import ipaddress
+import re
 from typing import Any, Final
 
 from backwatch.collector.settings import SettingError, StreamSettings, without_secrets
@@ -8,6 +9,7 @@ from backwatch.collector.settings import SettingError, StreamSettings, without_s
 PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 DEFAULT_PORT: Final = 9092
+_HOST: Final = re.compile(r"[^\s/?#\[\]]+|\[[0-9A-Fa-f:.%]+\]")
 
 
 def addresses(url: str) -> list[tuple[str, int]]:
@@ -27,7 +29,7 @@ def addresses(url: str) -> list[tuple[str, int]]:
         host, colon, port = part.rpartition(":")
         if not colon or part.endswith("]"):
             host, port = part, str(DEFAULT_PORT)
-        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        if not _HOST.fullmatch(host) or not port.isdecimal() or not 0 < int(port) < 65536:
             raise SettingError(f"{shown}: must be kafka://host:port")
         found.append((host.strip("[]"), int(port)))
     if not found:

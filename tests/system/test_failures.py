@@ -1,0 +1,309 @@
+"""What goes wrong around Backwatch is one clear line that names the setting, a documented exit code, and no loss."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from backwatch.collector import names
+from backwatch.collector.cli import EXIT_IO, EXIT_SETTING, EXIT_UNAVAILABLE, EXIT_USAGE
+from backwatch.collector.settings import StreamSettings
+from backwatch.collector.stream import Message, open_consumer, open_publisher
+from backwatch.store import tables
+from backwatch.store.connect import open_store, reading
+from tests.detector import streams
+from tests.services.disk import Disk, small_disk
+from tests.services.process import free_port
+from tests.services.server import PREFIX, MissingServerError
+from tests.system.commands import BACKWATCH, Ran, environment, eventually, ran, running
+
+PASSWORD = "hunter2"
+STORE_COMMANDS = (("detect",), ("notify",), ("dashboard",), ("db", "status"), ("db", "upgrade"), ("fit",))
+
+
+def refused(one: Ran, code: int, *words: str) -> None:
+    """Ended with this code after one line with these words, no secret among them."""
+    told = one.err.splitlines()
+    assert (one.code, one.out, len(told)) == (code, "", 1), one
+    assert told[0].startswith("Error: ")
+    assert [word for word in words if word not in told[0]] == [], told[0]
+    assert PASSWORD not in one.err
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("BACKWATCH_DETECTOR_COMMIT_CALLS", "many", "'many': is not a whole number"),
+        ("BACKWATCH_DETECTOR_COMMIT_INTERVAL_S", "nan", "'nan'"),
+        ("BACKWATCH_STREAM_PARTITIONS", "0", "'0': must be from 1"),
+        ("BACKWATCH_STREAM_PARTITIONS", "-3", "'-3': must be from 1"),
+        ("BACKWATCH_CONFIG", "/nowhere/backwatch.toml", "'/nowhere/backwatch.toml': No such file"),
+        ("BACKWATCH_RULES_DIR", "/nowhere", "'/nowhere'"),
+        ("BACKWATCH_STREM_URL", "kafka://me:hunter2@db:9092", "BACKWATCH_STREAM_URL"),
+        ("BACKWATCH_WEBHOOK_SECRT", "whsec_hunter2", "is BACKWATCH_WEBHOOK_SECRET meant?"),
+        ("BACKWATCH_MISTAKE", "hunter2", "no such setting"),
+        ("BACKWATCH_STREAM_URL", "amqp://me:hunter2@mq/calls", "'amqp://mq/calls': must begin with kafka://"),
+        ("BACKWATCH_STREAM_URL", "kafka://me:hunter2@db:9092", "'kafka://db:9092': user and password belong"),
+        ("BACKWATCH_STREAM_URL", "kafka://[::1", "must be kafka://host:port"),
+        ("BACKWATCH_STREAM_URL", "/var/lib/stream.db", "must begin with kafka://"),
+        ("BACKWATCH_STORE_URL", "mysql://me:hunter2@db/alerts", "'mysql://db/alerts'"),
+        ("BACKWATCH_STORE_URL", "mysql://me:hun/hunter2@db/alerts", "'mysql://db/alerts'"),
+        ("BACKWATCH_STORE_URL", "postgresql://me@db:port/alerts?password=hunter2", "'postgresql://db:port/alerts'"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_name_and_value(tmp_path: Path, name: str, value: str, shown: str) -> None:
+    settings = {
+        "BACKWATCH_STREAM_URL": f"sqlite:///{tmp_path}/stream.db",
+        "BACKWATCH_STORE_URL": f"sqlite:///{tmp_path}/s.db",
+    }
+    refused(ran("detect", **{**settings, name: value}), EXIT_SETTING, name, shown)
+
+
+def test_settings_of_notify_and_dashboard_are_refused_alike(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/store.db"
+    hook = {"BACKWATCH_WEBHOOK_URL": "https://hooks.example/hunter2", "BACKWATCH_WEBHOOK_SECRET": "hunter2"}
+    refused(ran("notify", BACKWATCH_STORE_URL=store, **hook), EXIT_SETTING, "BACKWATCH_WEBHOOK_SECRET=(secret)")
+    far = ran("dashboard", BACKWATCH_STORE_URL=store, BACKWATCH_DASHBOARD_PORT="70000")
+    refused(far, EXIT_SETTING, "BACKWATCH_DASHBOARD_PORT='70000'")
+
+
+def test_the_settings_file_is_held_to_the_same_and_named(tmp_path: Path) -> None:
+    file = tmp_path / "backwatch.toml"
+    for text, words in (
+        ("stream_partitions = 0", ("stream_partitions", str(file), ": must be from 1")),
+        ("stream_partition = 2", ("BACKWATCH_STREAM_PARTITION", "is BACKWATCH_STREAM_PARTITIONS meant?")),
+        ("stream_partitions =", ("BACKWATCH_CONFIG", str(file))),
+        ("\xff", ("BACKWATCH_CONFIG", str(file))),
+    ):
+        file.write_bytes(text.encode("latin-1"))
+        refused(ran("detect", BACKWATCH_CONFIG=str(file)), EXIT_SETTING, *words)
+
+
+def test_a_flag_is_refused_as_a_setting_and_an_unknown_one_as_wrong_usage() -> None:
+    refused(ran("detect", "--stream-url", "ftp://me:hunter2@x"), EXIT_SETTING, "'ftp://x'")
+    assert ran("detect", "--no-such-flag").code == EXIT_USAGE
+
+
+def test_a_wrong_setting_leaves_the_app_as_it_is_but_for_one_line(tmp_path: Path) -> None:
+    app = (sys.executable, "-c", "import sqlite3; print(sqlite3.connect(':memory:').execute('select 7').fetchone())")
+    for name, value in (
+        ("BACKWATCH_COLLECTOR_QUEUE_RECORDS", "many"),
+        ("BACKWATCH_STREAM_URL", "amqp://me:hunter2@mq/"),
+    ):
+        told = ran("run", "--", *app, **{"HOME": str(tmp_path), name: value})
+        assert (told.code, told.out) == (0, "(7,)\n")
+        assert len(told.err.splitlines()) == 1
+        assert name in told.err
+        assert PASSWORD not in told.err
+
+
+@pytest.mark.parametrize("command", STORE_COMMANDS, ids=" ".join)
+def test_a_store_that_does_not_answer_is_told_with_its_address(tmp_path: Path, command: tuple[str, ...]) -> None:
+    port = free_port()
+    stream = f"sqlite:///{tmp_path}/stream.db"
+    store = f"postgresql://me:{PASSWORD}@127.0.0.1:{port}/alerts"
+    told = ran(*command, BACKWATCH_STREAM_URL=stream, BACKWATCH_STORE_URL=store)
+    refused(told, EXIT_UNAVAILABLE, f"BACKWATCH_STORE_URL='postgresql://127.0.0.1:{port}/alerts'", "refused")
+
+
+def test_what_backwatch_up_cannot_reach_ends_it_alike(tmp_path: Path) -> None:
+    port = free_port()
+    store = f"postgresql://me:{PASSWORD}@127.0.0.1:{port}/alerts"
+    told = ran("up", BACKWATCH_STORE_URL=store, XDG_STATE_HOME=str(tmp_path), TMPDIR=str(tmp_path))
+    assert told.code == EXIT_UNAVAILABLE
+    assert f"BACKWATCH_STORE_URL='postgresql://127.0.0.1:{port}/alerts'" in told.last_line
+    assert PASSWORD not in told.out + told.err
+
+
+@pytest.mark.parametrize("scheme", ["kafka", "sqlite"])
+def test_a_stream_that_does_not_answer_is_told_with_its_address(tmp_path: Path, scheme: str) -> None:
+    url = f"kafka://127.0.0.1:{free_port()}" if scheme == "kafka" else "sqlite:////proc/nowhere/stream.db"
+    told = ran("detect", BACKWATCH_STREAM_URL=url, BACKWATCH_STORE_URL=f"sqlite:///{tmp_path}/store.db")
+    refused(told, EXIT_UNAVAILABLE, f"BACKWATCH_STREAM_URL={url!r}")
+
+
+def test_a_file_that_is_not_there_or_is_a_folder_is_an_input_failure(tmp_path: Path) -> None:
+    refused(ran("replay", str(tmp_path / "spans.jsonl")), EXIT_IO, str(tmp_path / "spans.jsonl"), "No such file")
+    refused(ran("replay", str(tmp_path)), EXIT_IO, str(tmp_path), "directory")
+
+
+# --- messages that cannot be read ---
+
+
+@pytest.fixture
+def urls(tmp_path: Path) -> dict[str, str]:
+    return {
+        "BACKWATCH_STREAM_URL": f"sqlite:///{tmp_path}/stream.db",
+        "BACKWATCH_STORE_URL": f"sqlite:///{tmp_path}/store.db",
+    }
+
+
+def published(url: str, *values: bytes, topic: str = names.TOPIC_CALLS) -> None:
+    publisher = open_publisher(StreamSettings(url=url))
+    publisher.publish(topic, [Message(value) for value in values], 10)
+    publisher.close(5)
+
+
+def rows(url: str, table: sa.Table) -> list[dict[str, Any]]:
+    engine = open_store(url)
+    with reading(engine) as connection:
+        found = [dict(row) for row in connection.execute(sa.select(table)).mappings()]
+    engine.dispose()
+    return found
+
+
+def judged(url: str) -> int:
+    """Calls that the store has seen."""
+    return sum(row["calls"] for row in rows(url, tables.resource))
+
+
+def some_calls(number: int) -> bytes:
+    """Twenty calls of an ordinary app."""
+    return streams.encoded(list(streams.quiet(random.Random(number), 20)), number)
+
+
+def test_a_message_that_cannot_be_read_is_kept_told_and_passed_by(tmp_path: Path, urls: dict[str, str]) -> None:
+    stream, store = urls["BACKWATCH_STREAM_URL"], urls["BACKWATCH_STORE_URL"]
+    garbage, foreign = b"\x0a\xff\xff not OTLP \x00\xfe", b"GET / HTTP/1.1\r\n\r\n"
+    good = [some_calls(1), some_calls(2)]
+    with running(tmp_path, "detect", **urls) as detector:
+        detector.until_it_says("detecting")
+        published(stream, good[0], garbage, good[1])
+        published(stream, foreign, topic=names.TOPIC_SPANS)
+        detector.until(lambda: len(rows(store, tables.quarantine)) == 2, "nothing is in quarantine")
+        published(stream, some_calls(3))
+        detector.until(lambda: judged(store) == 60, "not all calls were judged")
+        detector.until(lambda: lost(store), "no alert tells of the loss")
+        assert detector.stop() == 0
+    assert {garbage, b"\x00" + foreign} == {row["value"] for row in rows(store, tables.quarantine)}
+    status = json.loads(ran("db", "status", "--json", **urls).out)
+    assert status["quarantined"] == 2
+
+
+def lost(url: str) -> list[str]:
+    return [row["id"] for row in rows(url, tables.alert) if row["rule"] == "data-loss"]
+
+
+# --- full disks ---
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    try:
+        with small_disk(tmp_path / "disk") as one:
+            yield one
+    except MissingServerError as missing:
+        pytest.skip(PREFIX + str(missing))
+
+
+def test_a_full_disk_is_told_at_the_start_with_stream_and_store(tmp_path: Path, disk: Disk) -> None:
+    disk.fill()
+    elsewhere, here = f"sqlite:///{tmp_path}/a.db", f"sqlite:///{disk.folder}/b.db"
+    no_stream = ran("detect", BACKWATCH_STREAM_URL=here, BACKWATCH_STORE_URL=elsewhere)
+    refused(no_stream, EXIT_IO, f"BACKWATCH_STREAM_URL={here!r}", "full")
+    no_store = ran("detect", BACKWATCH_STREAM_URL=elsewhere, BACKWATCH_STORE_URL=here)
+    refused(no_store, EXIT_IO, f"BACKWATCH_STORE_URL={here!r}", "full")
+
+
+def test_a_store_on_a_full_disk_is_waited_for_and_nothing_is_lost(
+    tmp_path: Path, disk: Disk, urls: dict[str, str]
+) -> None:
+    stream, store = urls["BACKWATCH_STREAM_URL"], f"sqlite:///{disk.folder}/store.db"
+    urls["BACKWATCH_STORE_URL"] = store
+    with running(tmp_path, "detect", **urls) as detector:
+        detector.until_it_says("detecting")
+        published(stream, some_calls(1))
+        detector.until(lambda: judged(store) == 20, "the first calls were not judged")
+        disk.fill()
+        published(stream, some_calls(2))
+        detector.until_it_says(f"BACKWATCH_STORE_URL={store!r}: the disk is full")
+        time.sleep(1)
+        assert detector.said().count("the disk is full") == 1
+        published(stream, some_calls(3))
+        disk.free()
+        detector.until(lambda: judged(store) == 60, "not all calls were judged")
+
+        disk.fill()
+        published(stream, some_calls(4))
+        detector.until(lambda: detector.said().count("the disk is full") == 2, "the second time is not told")
+        assert detector.stop() == EXIT_IO
+    assert detector.said().splitlines()[-1].startswith(f"Error: BACKWATCH_STORE_URL={store!r}: the disk is full")
+    disk.free()
+    with running(tmp_path, "detect", **urls) as detector:
+        detector.until(lambda: judged(store) == 80, "what the last one could not commit was lost")
+    assert lost(store) == []
+
+
+APP = """
+import sqlite3, sys
+connection = sqlite3.connect(":memory:")
+for line in sys.stdin:
+    for number in range(int(line)):
+        connection.execute("SELECT %d" % number)
+    print(line, end="", flush=True)
+"""
+
+
+def test_an_app_whose_stream_is_on_a_full_disk_goes_on_and_delivers_later(tmp_path: Path, disk: Disk) -> None:
+    url = f"sqlite:///{disk.folder}/stream.db"
+    with (tmp_path / "err").open("wb") as err:
+        app = subprocess.Popen(
+            [BACKWATCH, "run", "--", sys.executable, "-c", APP],
+            text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err,
+            env=environment({"BACKWATCH_STREAM_URL": url, "BACKWATCH_APP": "shop"}),
+        )  # fmt: skip
+
+    def does(count: int) -> None:
+        assert app.stdin is not None
+        assert app.stdout is not None
+        app.stdin.write(f"{count}\n")
+        app.stdin.flush()
+        assert app.stdout.readline() == f"{count}\n"
+
+    try:
+        does(100)
+        eventually(lambda: delivered(url) >= 100, "the first calls were not delivered")
+        disk.fill()
+        does(2_000)
+        eventually(lambda: "is the disk full?" in (tmp_path / "err").read_text(), "the full disk is not told")
+        does(500)
+        disk.free()
+        eventually(lambda: delivered(url) >= 2_600, "what was kept did not arrive")
+        does(10)
+    finally:
+        app.communicate(timeout=30)
+    assert app.returncode == 0
+    told = (tmp_path / "err").read_text().splitlines()
+    assert len(told) == 2
+    assert f"BACKWATCH_STREAM_URL={url!r}" in told[0]
+    assert "the stream is back" in told[1]
+    assert delivered(url) == 2_610
+
+
+def spans_in(value: bytes) -> Iterator[Span]:
+    for resource in ExportTraceServiceRequest.FromString(value).resource_spans:
+        for scope in resource.scope_spans:
+            yield from scope.spans
+
+
+def delivered(url: str) -> int:
+    """Statements of the app in the stream."""
+    consumer = open_consumer(StreamSettings(url=url), names.TOPIC_CALLS, f"test-{os.getpid()}")
+    try:
+        total, found = 0, consumer.poll(0)
+        while found:
+            total += sum(span.name == "SELECT" for one in found for span in spans_in(one.value))
+            found = consumer.poll(0)
+        return total
+    finally:
+        consumer.close()
