@@ -15,6 +15,7 @@ _COMPARING_WORDS: Final = frozenset(
     {"LIKE", "ILIKE", "RLIKE", "REGEXP", "GLOB", "IS", "IN", "BETWEEN", "SIMILAR", "SOUNDS"}
 )
 _SIGN_OF_KIND: Final = {
+    spec.EXEC_OPEN: "/*!",
     spec.STRING: "'",
     spec.UNENDED: "'",
     spec.CURLY: "'",

@@ -31,6 +31,8 @@ _ARITHMETIC: Final = frozenset("-*/^%&")
 _FILLING: Final = frozenset({"0", "NULL"})
 """Columns that only make up the number; a string in a UNION usually tells its parts from each other."""
 _COLUMNS: Final = 2_048
+_DEPTH: Final = 12
+"""Brackets inside a CAST that are followed: nobody's error message needs more."""
 """Words of a select list that are looked at."""
 
 
@@ -200,6 +202,8 @@ def _casts_select_to_number(words: list[str], at: int) -> bool:
         word = words[end]
         depth += (word == "(") - (word == ")")
         select = select or word == "SELECT"
+        if depth > _DEPTH:
+            break
         if not depth:
             return select and words[end - 2] == "AS" and words[end - 1] in NUMBER_TYPES
     return False

@@ -189,6 +189,6 @@ def _keywords() -> dict[str, int]:
 KEYWORDS: Final = _keywords()
 """Upper-case word → its meanings."""
 
-_NAME_SYMBOLS: Final = "_$#. -"
+_NAME_SYMBOLS: Final = "_$# -"
 ODD_IN_NAME: Final = frozenset(code for code in range(128) if not (chr(code).isalnum() or chr(code) in _NAME_SYMBOLS))
 """ASCII codes that make a double-quoted text look like a value, whatever the dialect says it is."""

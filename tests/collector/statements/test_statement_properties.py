@@ -1,0 +1,148 @@
+"""What holds for the canonical text of every text, in every dialect."""
+
+import time
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from backwatch.collector.names import SIGNS
+from backwatch.collector.statements import spec
+from backwatch.collector.statements.canonical import canonical, redacted
+from backwatch.collector.statements.scan import scan, scan_cached
+from backwatch.collector.statements.tokens import tokens
+from tests.collector.statements.texts import HOSTILE, dialects, long_texts, texts
+
+many = settings(deadline=None, max_examples=300)
+few = settings(deadline=None, max_examples=25)
+
+LITERALS = {
+    "postgresql": (
+        "'{}'",
+        "E'{}'",
+        "N'{}'",
+        "U&'{}'",
+        "$${}$$",
+        "$q${}$q$",
+        "B'{}'",
+        "\u2018{}\u2019",
+        "\u201c{}\u201d",
+        "'a''{}'",
+        r"E'a\'{}'",
+    ),
+    "mysql": ("'{}'", '"{}"', "N'{}'", "_utf8'{}'", "x'{}'", "\u2018{}\u2019", r"'a\'{}'", r'"a\"{}"'),
+    "sqlite": ("'{}'", "x'{}'", "'a''{}'", "\u201c{}\u201d"),
+    "mssql": ("'{}'", "N'{}'", "'a''{}'", "\uff07{}\uff07"),
+    "other": ("'{}'", "q'[it's {}]'", "nq'!{}!'", "N'{}'", "'a''{}'"),
+}
+FRAMES = (
+    "SELECT a FROM t WHERE x = {}",
+    "SELECT {} FROM t",
+    "INSERT INTO t VALUES (1, {}), ({}, 2)",
+    "UPDATE t SET a = {}, b = 2",
+    "SELECT f({}, {}) FROM t /* {} */",
+    "SELECT a FROM t WHERE b LIKE {} OR c IN ({}, {}) -- {}",
+    "CALL p({})",
+    "SET x = {}",
+)
+
+
+@many
+@given(texts, dialects)
+def test_the_redacted_text_has_the_same_canonical_text(text: str, dialect: str) -> None:
+    assert canonical(text, dialect) == canonical(redacted(text, dialect), dialect)
+
+
+@many
+@given(texts, dialects)
+@example("create password …;", "other")
+@example('="".5', "postgresql")
+@example("[] ]", "mssql")
+def test_what_is_canonical_or_redacted_stays_as_it_is(text: str, dialect: str) -> None:
+    assert canonical(canonical(text, dialect), dialect) == canonical(text, dialect)
+    assert redacted(redacted(text, dialect), dialect) == redacted(text, dialect)
+
+
+@few
+@given(long_texts, dialects)
+def test_a_cut_text_is_bounded_and_not_cut_again(text: str, dialect: str) -> None:
+    short = redacted(text, dialect)
+    assert len(short.encode()) <= spec.SENT_BYTES
+    assert redacted(short, dialect) == short
+    assert canonical(text, dialect) == canonical(short, dialect)
+
+
+@many
+@given(texts, dialects)
+def test_tokens_follow_one_another_inside_the_text(text: str, dialect: str) -> None:
+    last = 0
+    for kind, start, end in tokens(text, dialect):
+        assert 0 < kind < spec.END
+        assert last <= start < end <= len(text)
+        last = end
+
+
+@many
+@given(st.text(max_size=80), dialects)
+def test_no_text_makes_the_scanner_raise_and_what_it_says_can_be_sent(text: str, dialect: str) -> None:
+    scanned = scan(text, dialect)
+    scanned.redacted.encode()
+    assert "\0" not in scanned.redacted
+    assert list(scanned.signs) == [sign for sign in SIGNS if sign in scanned.signs]
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.sampled_from([(d, form) for d, forms in LITERALS.items() for form in forms]),
+    st.sampled_from(FRAMES),
+    st.sampled_from(("s3cret", "5up3rs3cret", "73656372657421s3cret", "s3cret -- x", "s3cret /* x")),
+)
+def test_no_literal_survives(literal: tuple[str, str], frame: str, value: str) -> None:
+    dialect, form = literal
+    text = frame.replace("{}", form.replace("{}", value))
+    assert "3cret" not in redacted(text, dialect)
+
+
+@pytest.mark.parametrize("number", ["4711", "47.11", "4711e4711", "0x4711", "-4711", "$4711", "4_711_4711"])
+def test_no_number_survives(number: str) -> None:
+    assert "4711" not in redacted(f"SELECT a FROM t WHERE x = {number}", "mssql")
+
+
+def test_a_statement_longer_than_what_is_scanned_or_sent_says_so() -> None:
+    long = "SELECT " + ", ".join(f"column_{i}" for i in range(20_000)) + " FROM t"
+    assert "cut" in scan(long, "mysql").signs
+    assert scan(long, "mysql").cut
+    assert spec.MARK in scan(long, "mysql").redacted
+    assert scan(long, "mysql").redacted.endswith("FROM t")
+    assert not scan("SELECT a FROM t WHERE x IN (" + "1," * 20_000 + "1)", "mysql").cut
+
+
+def test_an_unknown_dialect_is_read_as_other() -> None:
+    assert scan("SELECT q'[x]'", "cobol") == scan("SELECT q'[x]'", "other")
+
+
+def test_the_cache_says_the_same_and_stays_bounded() -> None:
+    from backwatch.collector.statements import scan as module
+
+    for number in range(module.CACHE_ENTRIES + 10):
+        text = f"SELECT c{number} FROM t WHERE x = 'it''s'"
+        assert scan_cached(text, "sqlite") is scan_cached(text, "sqlite")
+    assert len(module._cache) <= module.CACHE_ENTRIES
+    assert scan_cached("SELECT 1 FROM a", "mysql") == scan("SELECT 1 FROM a", "mysql")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_text_takes_time_in_proportion_to_its_length(name: str) -> None:
+    whole = HOSTILE[name]
+
+    def seconds(text: str) -> float:
+        spent: list[float] = []
+        for _ in range(3):
+            began = time.process_time()
+            scan(text, "postgresql")
+            scan(text, "mysql")
+            spent.append(time.process_time() - began)
+        return min(spent)
+
+    # Eight times the text: a quadratic reader takes 64 times as long.
+    assert seconds(whole) < 24 * seconds(whole[: len(whole) // 8]) + 0.02

@@ -1,0 +1,68 @@
+"""Compiled code is kept in a folder of our own, or not at all."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from backwatch.detector.compiled import own_folder
+
+PROGRAM = """
+import sys
+from backwatch.detector.compiled import CACHED, CACHE_FOLDER, kernel
+sys.path.insert(0, sys.argv[1])
+import calls
+print(CACHED, calls.outer(2))
+"""
+INNER = "from backwatch.detector.compiled import kernel\n@kernel\ndef inner(x):\n    return x + {}\n"
+OUTER = """
+from backwatch.detector.compiled import kernel
+from inner import inner
+@kernel
+def outer(x):
+    return inner(x) * 10
+"""
+
+
+def run(tmp_path: Path, state: Path | str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "XDG_STATE_HOME": str(state)}
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path)], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_folder_is_private(tmp_path: Path) -> None:
+    assert own_folder(tmp_path / "state" / "numba")
+    assert (tmp_path / "state" / "numba").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("how", ["open to others", "a link", "a file"])
+def test_a_folder_that_others_may_have_written_is_not_used(how: str, tmp_path: Path) -> None:
+    path = tmp_path / "numba"
+    if how == "open to others":
+        path.mkdir()
+        path.chmod(0o777)
+    elif how == "a link":
+        (tmp_path / "elsewhere").mkdir(mode=0o700)
+        path.symlink_to(tmp_path / "elsewhere")
+    else:
+        path.write_text("")
+    assert not own_folder(path)
+
+
+def test_without_a_folder_kernels_are_compiled_uncached_and_it_is_said(tmp_path: Path) -> None:
+    (tmp_path / "inner.py").write_text(INNER.format(1))
+    (tmp_path / "calls.py").write_text(OUTER)
+    (tmp_path / "file").write_text("")
+    found = run(tmp_path, tmp_path / "file")
+    assert found.stdout == "False 30\n"
+    assert "compiled anew" in found.stderr
+
+
+def test_a_kernel_is_compiled_anew_when_one_that_it_calls_has_changed(tmp_path: Path) -> None:
+    (tmp_path / "calls.py").write_text(OUTER)
+    for added, expected in ((1, "True 30\n"), (1, "True 30\n"), (5, "True 70\n")):
+        (tmp_path / "inner.py").write_text(INNER.format(added))
+        assert run(tmp_path, tmp_path / "state").stdout == expected
