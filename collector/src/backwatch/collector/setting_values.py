@@ -1,0 +1,68 @@
+"""From a setting's text to its value: whole numbers, numbers, flags, words, each within its bounds."""
+
+import math
+from collections.abc import Callable
+from dataclasses import Field
+from pathlib import Path
+from typing import Any
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("is not a whole number") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("is not a number") from None
+
+
+def _boolean(text: str) -> bool:
+    lowered = text.strip().lower()
+    if lowered in ("1", "true", "yes", "on"):
+        return True
+    if lowered in ("0", "false", "no", "off", ""):
+        return False
+    raise ValueError("is neither true nor false")
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+_PARSERS: dict[Any, Callable[[str], Any]] = {
+    str: str,
+    int: _whole,
+    float: _number,
+    bool: _boolean,
+    Path: Path,
+    tuple[str, ...]: _words,
+}
+
+
+def _parser(one: Field[Any]) -> Callable[[str], Any]:
+    if one.metadata["parse"] is not None:
+        return one.metadata["parse"]
+    kind = one.type
+    for candidate in (kind, *getattr(kind, "__args__", ())):
+        if candidate in _PARSERS:
+            return _PARSERS[candidate]
+    raise TypeError(f"no parser for setting {one.name} of type {kind!r}")
+
+
+def value_of(one: Field[Any], text: str) -> Any:
+    """The value that this text gives the setting.
+
+    Raises:
+        ValueError: It gives none; the message goes on after name and value.
+    """
+    value = _parser(one)(text)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        least, most = one.metadata["least"], one.metadata["most"]
+        if math.isnan(value) or not least <= value <= most:
+            raise ValueError(f"must be from {least:g} to {most:g}")
+    return value
