@@ -80,16 +80,21 @@ class Demo:
 
     def play(self) -> Outcome:
         """Quiet first, then one act after the other."""
-        outcome = Outcome()
-        self._wait_for_the_detector()
-        for _ in range(QUIET_ROUNDS):
-            self._judged_until_now()
-        self._look_for_false_alerts(outcome)
+        outcome = self.quiet(QUIET_ROUNDS)
         if not outcome.false_alerts:
             self._show.step("the shop is at work, and there is nothing to say of it")
         for act in self._cast.acts(self._visitor_types):
             self._perform(act, outcome)
             self._look_for_false_alerts(outcome)
+        return outcome
+
+    def quiet(self, rounds: int) -> Outcome:
+        """Has that many rounds of the shop's ordinary work judged; whatever is said of it is a false alert."""
+        outcome = Outcome()
+        self._wait_for_the_detector()
+        for _ in range(rounds):
+            self._judged_until_now()
+        self._look_for_false_alerts(outcome)
         return outcome
 
     def hold(self) -> None:
