@@ -21,7 +21,7 @@ def dashboard(address: str | None, port: int | None) -> None:
       backwatch dashboard
       backwatch dashboard --port 9000
     """
-    from backwatch.dashboard.server import serve
+    from backwatch.dashboard.server import listen, serve
     from backwatch.store.connect import StoreUnavailable, open_store, reading
     from backwatch.store.queries import shard_rows
 
@@ -33,8 +33,9 @@ def dashboard(address: str | None, port: int | None) -> None:
         store.dispose()
     except StoreUnavailable as error:
         raise Unavailable(str(error)) from None
+    listening = listen(settings)
     click.echo(f"dashboard: http://{settings.address}:{settings.port}", err=True)
     try:
-        serve(settings)
+        serve(settings, listening)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -12,17 +12,19 @@ from backwatch.store.decisions import WITH_END, UnknownAlert
 from backwatch.store.views import AlertDetail, DecisionRow
 
 SPANS_S: Final = {"1 hour": 3_600, "1 day": 86_400, "1 week": 604_800, "30 days": 2_592_000, "for good": 0}
-CHOICES: Final = {
+SAYABLE: Final = {
     "open": ("acknowledge", "close", "mute", "accept"),
-    "acknowledged": ("close", "reopen", "mute", "accept"),
-    "closed": ("reopen", "mute", "accept"),
-    "muted": ("unmute", "close", "accept"),
+    "acknowledged": ("close", "mute", "accept", "reopen"),
+    "closed": ("mute", "accept", "reopen"),
+    "muted": ("close", "unmute", "accept"),
 }
-"""What can be said in each state."""
+"""What can be said in each state, apart from taking an acceptance back."""
 LABELS: Final = {
     "acknowledge": "Acknowledge", "close": "Close", "reopen": "Reopen", "mute": "Mute", "unmute": "Unmute",
     "accept": "Accept", "revoke": "Take acceptance back",
 }  # fmt: skip
+SAID_S: Final = 20
+"""How long the answer to a decision stays on the screen, which is drawn anew meanwhile."""
 BY: Final = "decide.by"
 
 
@@ -35,22 +37,21 @@ def decide(detail: AlertDetail) -> None:
         who.text_input("Who you are", key=BY, max_chars=200, persist_state="session")
         span.selectbox("Mute or accept for", list(SPANS_S), index=2, key=f"span.{alert_id}")
         st.text_input("Why", key=f"why.{alert_id}", max_chars=1_000)
-        with st.container(horizontal=True, gap="small"):
-            for kind in _choices(detail):
-                _button(kind, alert_id)
+        with st.container(horizontal=True, gap="xsmall"):
+            sayable = (*SAYABLE.get(detail.alert.state, ()), "revoke")
+            mute = "unmute" if detail.alert.state == "muted" else "mute"
+            accept = "revoke" if _accepted(detail.decisions) else "accept"
+            # Each has its place whatever the state: a second click never hits another word.
+            for kind in ("acknowledge", "close", mute, accept, "reopen"):
+                _button(kind, alert_id, sayable=kind in sayable)
         st.caption(
             "Acknowledge: somebody is on it. Close: this episode is done; it opens again when it happens again. "
             "Mute: nothing is delivered meanwhile. Accept: this is as it should be; the detector learns it."
         )
-    said = st.session_state.pop(f"said.{alert_id}", "")
-    if said:
+    until_s, said = st.session_state.get(f"said.{alert_id}", (0.0, ""))
+    if time.time() < until_s:
         with st.container(key="said", border=True):
             safe.text(said)
-
-
-def _choices(detail: AlertDetail) -> tuple[str, ...]:
-    choices = CHOICES.get(detail.alert.state, ())
-    return (*(one for one in choices if one != "accept"), "revoke") if _accepted(detail.decisions) else choices
 
 
 def _accepted(decisions: Sequence[DecisionRow]) -> bool:
@@ -61,10 +62,10 @@ def _accepted(decisions: Sequence[DecisionRow]) -> bool:
     return False
 
 
-def _button(kind: str, alert_id: str) -> None:
+def _button(kind: str, alert_id: str, *, sayable: bool) -> None:
     st.form_submit_button(
         LABELS[kind], key=f"{kind}.{alert_id}", on_click=_say, args=(alert_id, kind),
-        type="primary" if kind in ("acknowledge", "unmute") else "secondary",
+        type="primary" if kind == "acknowledge" and sayable else "secondary", disabled=not sayable,
     )  # fmt: skip
 
 
@@ -80,4 +81,4 @@ def _say(alert_id: str, kind: str) -> None:
             st.session_state[f"why.{alert_id}"] = ""
         except (UnknownAlert, StoreUnavailable, ValueError) as error:
             said = f"Nothing was entered: {error}"
-    st.session_state[f"said.{alert_id}"] = said
+    st.session_state[f"said.{alert_id}"] = (time.time() + SAID_S, said)

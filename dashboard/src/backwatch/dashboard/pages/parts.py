@@ -69,11 +69,9 @@ def id_label(full_id: str) -> str:
     return full_id[:SHORT] + _GAP + full_id[SHORT:]
 
 
-def id_column(label: str, key: str) -> Any:
+def id_column(key: str) -> Any:
     """A column of ids to press; read what was pressed with :func:`chosen`."""
-    return st.column_config.ButtonColumn(
-        label, width=96, type="tertiary", alignment="left", pinned=True, key=f"{key}.pressed"
-    )
+    return st.column_config.ButtonColumn(width=96, type="tertiary", alignment="left", pinned=True, key=f"{key}.pressed")
 
 
 def alert_table(rows: Sequence[AlertRow], key: str, *, height: int | str = "auto", states: bool = True) -> None:
@@ -94,7 +92,7 @@ def alert_table(rows: Sequence[AlertRow], key: str, *, height: int | str = "auto
         ],
         coloured="level", key=key, height=height,
         column_config={
-            "alert": id_column("alert", key),
+            "alert": id_column(key),
             "level": st.column_config.TextColumn(width=110), "rule": st.column_config.TextColumn(width=150),
             "resource": st.column_config.TextColumn(width=265), "about": st.column_config.TextColumn(width=265),
             "times": st.column_config.NumberColumn(width=70, format="localized"),

@@ -47,7 +47,7 @@ def _live(app: str) -> None:
         [_row(one, now_ns) for one in rows], coloured="worst open", key=KEY,
         height=min(len(rows) + 1, 15) * 35 + 3,
         column_config={
-            "resource": parts.id_column("resource", KEY), "worst open": text(width=115),
+            "resource": parts.id_column(KEY), "worst open": text(width=115),
             "system": text(width=100), "endpoint": text(width=230),
             "session": text(width=150), "account": text(width=130), "app": text(width=110),
             "calls": st.column_config.NumberColumn(width=90, format="localized"),

@@ -1,4 +1,8 @@
-"""The script that Streamlit runs: which pages there are."""
+"""The script that Streamlit runs: which pages there are.
+
+It stands beside the pages and not above them: Streamlit takes each file of a folder ``pages`` beside its script for a
+page of its own making, and shows that to whoever follows a link into a server that nobody has opened at ``/`` yet.
+"""
 
 from pathlib import Path
 
@@ -6,7 +10,7 @@ import streamlit as st
 
 from backwatch.dashboard.pages import alert, alerts, overview, parts, resources
 
-st.set_page_config(page_title="Backwatch", layout="wide", page_icon=str(Path(__file__).with_name("icon.png")))
+st.set_page_config(page_title="Backwatch", layout="wide", page_icon=str(Path(__file__).parents[1] / "icon.png"))
 pages = {
     "overview": st.Page(overview.show, title="Overview", url_path="overview", default=True),
     "alerts": st.Page(alerts.show, title="Alerts", url_path="alerts"),

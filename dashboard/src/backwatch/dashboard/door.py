@@ -1,0 +1,99 @@
+"""Who may come in, and what goes with every answer: ASGI middleware around Streamlit.
+
+Streamlit checks names on its web socket only, and lets a page from any other port of this machine open one. Here a name
+must be ours on every path, and a web socket must come from our own page.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from backwatch.dashboard import index
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+POLICY: Final = "; ".join((
+    "default-src 'self'", "img-src 'self' data: blob:", "style-src 'self' 'unsafe-inline'",
+    # Vega compiles its expressions: without eval there is no chart. Inline scripts are named one by one.
+    f"script-src 'self' 'unsafe-eval' {' '.join(index.script_hashes())}", "font-src 'self' data:", "connect-src 'self'",
+    "worker-src 'self' blob:", "object-src 'none'", "base-uri 'none'", "form-action 'self'", "frame-src 'none'",
+    "frame-ancestors 'none'",
+))  # fmt: skip
+HEADERS: Final = (
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-frame-options", b"DENY"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+)
+PROBES: Final = ("/readyz", "/_stcore/health")
+"""Answered under any name: they tell nothing, and who looks after a container calls it by its address."""
+
+
+class SecurityHeaders:
+    """Puts the headers on every answer."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ASGI has it."""
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                ours = {name for name, _ in HEADERS}
+                theirs = [pair for pair in message.get("headers", []) if pair[0].lower() not in ours]
+                message["headers"] = [*theirs, *HEADERS]
+            await send(message)
+
+        await self._app(scope, receive, guarded)
+
+
+class Door:
+    """Refuses names that are not ours (DNS rebinding) and web sockets that another page opens.
+
+    Args:
+        app: What is behind it.
+        hosts: Names under which it answers.
+        proxies: Further names, under which a proxy may show it to a browser.
+    """
+
+    def __init__(self, app: Application, hosts: Collection[str], proxies: Collection[str] = ()) -> None:
+        self._app = app
+        self._proxies = {host.strip("[]").lower() for host in proxies}
+        self._hosts = {host.strip("[]").lower() for host in hosts} | self._proxies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ASGI has it."""
+        if scope["type"] == "lifespan" or scope["path"] in PROBES or self._may_enter(scope):
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            told = [(b"content-type", b"text/plain; charset=utf-8")]
+            await send({"type": "http.response.start", "status": 403, "headers": told})
+            await send(
+                {"type": "http.response.body", "body": b"This name is not in BACKWATCH_DASHBOARD_ALLOWED_HOSTS\n"}
+            )
+
+    def _may_enter(self, scope: Scope) -> bool:
+        headers = {name: value.decode("latin-1").lower() for name, value in scope["headers"]}
+        host, origin = headers.get(b"host", ""), headers.get(b"origin")
+        if _name(f"//{host}") not in self._hosts:
+            return False
+        if scope["type"] != "websocket" or origin is None:
+            return True
+        # A proxy may hand on another name than the browser knows: then that name was allowed in so many words.
+        return origin.partition("://")[2] == host or _name(origin) in self._proxies
+
+
+def _name(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

@@ -1,0 +1,99 @@
+"""Texts with which an attacker would like to be heard in the operator's browser, in every place that text can take."""
+
+import hashlib
+import time
+from typing import Any
+
+import sqlalchemy as sa
+
+from backwatch.store import rules_meta, tables
+from backwatch.store.commit import Occurrence, Quarantined, Raised, Rollup, Round, Seen
+from backwatch.store.connect import writing
+from tests.services.commits import Owner, alert_id
+
+S = 10**9
+RESOURCE = hashlib.sha256(b"hostile").hexdigest()
+"""The hostile resource's id."""
+
+
+def text(beacon: str, place: str) -> str:
+    """Everything that could make a browser fetch, run, link or reorder, pointed at the beacon."""
+    url = f"{beacon}/{place}"
+    return (
+        f"![x]({url}/md.png) [click]({url}/link) [js](javascript:fetch('{url}/js')) <{url}/auto> {url}/bare "
+        f"<img src={url}/img.png onerror=fetch('{url}/e')> <script>fetch('{url}/s');alert(1)</script>"
+        f"<iframe src={url}/f></iframe><svg/onload=alert(2)><link rel=stylesheet href={url}/c.css>"
+        f"<style>@import url({url}/i.css);body{{background:url({url}/b.png)}}</style> www.evil.example "
+        f":material/home: :red[red] $\\\\href{{{url}/tex}}{{x}}$ `code` ```\nfence\n``` # head\n- list\n"
+        f"| a | b |\n|--|--|\n"
+        f'=HYPERLINK("{url}/csv") \u202eabc\u2066\u200b\x07\x1b[2J {place}'
+    )
+
+
+def short(beacon: str) -> str:
+    """The same thought where a column is short."""
+    return f"![]({beacon})"
+
+
+def seed(owner: Owner, beacon: str, now_ns: int | None = None) -> list[str]:
+    """Writes a store that is hostile in every field; the alerts' ids, last seen first."""
+    now_ns = now_ns or time.time_ns()
+
+    def say(place: str) -> str:
+        return text(beacon, place)
+
+    rules = [
+        {"name": name, "title": say("title"), "level": short(beacon)[:16], "description": say("description"),
+         "tags": [say("tag")], "blind_spots": say("blind"), "remediation": say("remediation"),
+         "falsepositives": [say("false")], "references": [say("reference"), f"{beacon}/reference"]}
+        for name in ("unusual-query", say("rule")[:200])
+    ]  # fmt: skip
+    rules_meta.write_rules(owner.engine, rules)
+    facts: dict[str, Any] = {
+        "db.query.text": say("statement"), say("name")[:150]: say("value"), "tls.established": True,
+        "tls.protocol.version": say("version"), "backwatch.tls.verified": say("verified"),
+        "backwatch.account": say("account"), "backwatch.server.version": say("server"),
+        "nested": [{say("k")[:90]: say("v")}],
+    }  # fmt: skip
+    raised = [
+        Raised(
+            alert_id=alert_id(rule, str(number)), rule=rule, level=level, resource_id=RESOURCE, app=say("app"),
+            resource=say("resource"), key=say(f"key{number}"), count=3, first_ns=now_ns - 60 * S,
+            last_ns=now_ns - number * S,
+            occurrences=[
+                Occurrence(time_ns=now_ns, trace_id=short(beacon), span_id="![](/x)", evidence=facts)
+            ],
+        )
+        for number, (rule, level) in enumerate(
+            [("unusual-query", "critical"), (say("rule"), "high"), ("gone", "medium"), ("unusual-query", short(beacon))]
+        )
+    ]  # fmt: skip
+    seen = Seen(
+        resource_id=RESOURCE, app=say("app"), system=say("system"), endpoint=say("endpoint"),
+        namespace=say("namespace"), first_ns=now_ns - 3_600 * S, last_ns=now_ns, calls=5, errors=1, facts=facts,
+    )  # fmt: skip
+    window = dict.fromkeys(("calls", "errors", "suspects", "rows_returned", "rows_affected", "duration_ns"), 1)
+    rollups = [
+        Rollup(resource_id=RESOURCE, end_ns=(now_ns // (60 * S) - minute) * 60 * S, bytes_sent=9, bytes_received=8,
+               new_statements=0, **window)
+        for minute in range(5)
+    ]  # fmt: skip
+    owner.commit(
+        Round(raised=raised), seen=[seen], rollups=rollups, losses={say("loss")[:60]: 2}, counters={say("c")[:60]: 2},
+        quarantined=[Quarantined(partition=0, offset=1, reason=say("reason"), value=b"x", appended_ns=1)],
+        now_ns=now_ns,
+    )  # fmt: skip
+    _deliveries(owner.engine, raised[0].alert_id, say, beacon)
+    return [one.alert_id for one in raised]
+
+
+def _deliveries(engine: sa.Engine, of_alert: str, say: Any, beacon: str) -> None:
+    with writing(engine) as connection:
+        event = {"id": "e" * 32, "alert_id": of_alert, "episode": 1, "kind": short(beacon)[:32], "level_rank": 4,
+                 "body": "{}", "created_ns": 1, "routed_ns": 1}  # fmt: skip
+        endpoint = {"name": say("endpoint")[:200], "since_ns": 0, "paused_until_ns": 0, "reason": say("reason")}
+        delivery = {"event_id": "e" * 32, "endpoint": endpoint["name"], "state": "![](/x)", "body": b"", "attempts": 3,
+                    "created_ns": 1, "next_ns": 1, "locked_until_ns": 0, "outcome": say("outcome")}  # fmt: skip
+        connection.execute(sa.insert(tables.event), [event])
+        connection.execute(sa.insert(tables.endpoint), [endpoint])
+        connection.execute(sa.insert(tables.delivery), [delivery])

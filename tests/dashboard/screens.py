@@ -1,0 +1,103 @@
+"""The real dashboard over a store of its own, and a page in a real browser."""
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import requests
+import sqlalchemy as sa
+from playwright.sync_api import Page
+
+from backwatch.store.connect import open_store
+from tests.services.commits import Owner
+from tests.services.process import free_port, running
+
+BACKWATCH = str(Path(sys.executable).with_name("backwatch"))
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+PATIENCE_MS = 40_000
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """This process's, with these settings and no others of ours."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("BACKWATCH_")} | settings
+
+
+@dataclass
+class Dashboard:
+    """The command, serving."""
+
+    url: str
+    store: sa.Engine
+    owner: Owner
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.url.rpartition(":")[2])
+
+
+def answers(url: str) -> bool:
+    """Whether it is ready."""
+    with contextlib.suppress(requests.ConnectionError, requests.Timeout):
+        return requests.get(f"{url}/readyz", timeout=5).status_code == 200
+    return False
+
+
+@contextlib.contextmanager
+def serving(**settings: str) -> Generator[Dashboard]:
+    """A dashboard of its own over an empty store."""
+    folder, port = Path(tempfile.mkdtemp(prefix="backwatch-dashboard-")), free_port()
+    store_url, url = f"sqlite:///{folder / 'store.db'}", f"http://127.0.0.1:{port}"
+    store = open_store(store_url)
+    told = {"BACKWATCH_STORE_URL": store_url, "BACKWATCH_DASHBOARD_PORT": str(port), **settings}
+    with running(
+        [BACKWATCH, "dashboard"], folder=folder, ready=lambda: answers(url), environment=told, stop="TERM", grace_s=5
+    ):
+        yield Dashboard(url, store, Owner(store))
+        store.dispose()
+
+
+@dataclass
+class Window:
+    """A page, and all that it complained of."""
+
+    page: Page
+    url: str
+    complaints: list[str] = field(default_factory=list[str])
+
+    def go(self, path: str, words: str) -> None:
+        """Opens a path, and waits for these words."""
+        self.page.goto(self.url + path)
+        self.see(words)
+
+    def see(self, words: str) -> None:
+        """Waits for these words; a table's cells stand beneath its canvas, for those who cannot see it."""
+        self.page.wait_for_function(
+            "words => document.body.textContent.includes(words)", arg=words, timeout=PATIENCE_MS
+        )
+
+    def unsee(self, words: str) -> None:
+        """Waits until these words are gone."""
+        self.page.wait_for_function(
+            "words => !document.body.textContent.includes(words)", arg=words, timeout=PATIENCE_MS
+        )
+
+    def until(self, expression: str) -> None:
+        """Waits until JavaScript finds it true."""
+        self.page.wait_for_function(expression, timeout=PATIENCE_MS)
+
+    def cell(self, row: int, column: int, table: int = 0) -> str:
+        """What a table shows there."""
+        grid = self.page.locator("[data-testid=stDataFrame]").nth(table)
+        return (grid.locator(f"#glide-cell-{column}-{row}").text_content(timeout=PATIENCE_MS) or "").strip()
+
+    def press_id(self, row: int, table: int = 0) -> None:
+        """Presses the id in a row of a table: the grid is a canvas of rows of 35 px."""
+        self.page.locator("[data-testid=stDataFrame]").nth(table).click(position={"x": 40, "y": 35 * (row + 1) + 17})

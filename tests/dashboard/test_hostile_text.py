@@ -1,0 +1,115 @@
+"""A store that is hostile in every field, seen through a real browser: nothing is fetched, run, linked or mistaken."""
+
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+from playwright.sync_api import Dialog, Page
+
+from backwatch.store import tables
+from tests.dashboard import hostile
+from tests.dashboard.screens import Dashboard, Window
+from tests.services.receiver import Receiver, receiver
+
+pytestmark = pytest.mark.slow
+
+FOREIGN = """() => [...document.querySelectorAll('[href],[src],[action],[data],[srcset],[poster]')]
+  .flatMap(one => ['href', 'src', 'action', 'data', 'srcset', 'poster'].map(name => one.getAttribute(name)))
+  .filter(url => url && !/^(data|blob):/.test(url) && new URL(url, location.href).origin !== location.origin)"""
+"""Every address in the page that is not ours."""
+RUNNING = "() => document.querySelectorAll('iframe,object,embed,svg[onload],img[onerror],.katex').length"
+
+
+@pytest.fixture(scope="module")
+def beacon() -> Iterator[Receiver]:
+    """Who would hear of a request."""
+    with receiver() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def alerts(dashboard: Dashboard, beacon: Receiver) -> list[str]:
+    """The hostile alerts' ids."""
+    return hostile.seed(dashboard.owner, f"http://127.0.0.1:{beacon.port}")
+
+
+@pytest.fixture
+def dialogs(window: Window) -> list[str]:
+    """What opened a dialog or another window."""
+    opened: list[str] = []
+
+    def dialog(one: Dialog) -> None:
+        opened.append(one.message)
+        one.dismiss()
+
+    window.page.on("dialog", dialog)
+    window.page.on("popup", lambda one: opened.append(one.url))
+    return opened
+
+
+@pytest.fixture
+def asked(window: Window) -> list[str]:
+    """Addresses that the browser asked for elsewhere than at the dashboard."""
+    found: list[str] = []
+    ours = (window.url, window.url.replace("http", "ws"), "data:", "blob:")
+    window.page.on("request", lambda one: None if one.url.startswith(ours) else found.append(one.url))
+    return found
+
+
+def decisions(store: sa.Engine) -> list[tuple[str, str, str, str]]:
+    table = tables.decision
+    with store.connect() as connection:
+        rows = connection.execute(sa.select(table).order_by(table.c.entry_id))
+        return [(row.alert_id, row.kind, row.by, row.why) for row in rows]
+
+
+def is_harmless(page: Page) -> bool:
+    return page.evaluate(FOREIGN) == [] and page.evaluate(RUNNING) == 0
+
+
+def test_every_page_shows_hostile_text_as_text_and_asks_nobody(
+    window: Window, alerts: list[str], beacon: Receiver, dialogs: list[str], asked: list[str]
+) -> None:
+    visits = [
+        ("/", "key0"), ("/alerts", "key3"),
+        ("/alerts?state=open&level=critical&q=key0", "key0"),
+        ("/alerts?app=%3Cscript%3E&q=%21%5Bx%5D%28http%3A%2F%2F127.0.0.1%2Fz%29", "No alert matches"),
+        *((f"/alert?id={one}", one) for one in alerts[:3]), ("/alert?id=![x](http://127.0.0.1:1/x)", "No such alert"),
+        ("/resources", "endpoint"), (f"/resources?id={hostile.RESOURCE}", "Bytes a minute"),
+        (f"/alerts?resource={hostile.RESOURCE}", "Only of this resource"),
+    ]  # fmt: skip
+    for path, words in visits:
+        window.go(path, words)
+        window.page.wait_for_timeout(1_000)  # the live parts are drawn once more
+        assert is_harmless(window.page), path
+        shown = window.page.evaluate("document.body.textContent")
+        assert "\u202e" not in shown, path
+        assert "\u200b" not in shown, path
+    assert (beacon.connections, asked, dialogs) == (0, [], [])
+
+
+def test_decisions_on_hostile_alerts_go_to_the_alert_that_is_shown(
+    window: Window, alerts: list[str], dashboard: Dashboard, beacon: Receiver, dialogs: list[str], asked: list[str],
+) -> None:  # fmt: skip
+    why = hostile.text(f"http://127.0.0.1:{beacon.port}", "why")[:400].replace("\n", " ")
+    window.go("/alerts", "key3")
+    row = next(number for number in range(4) if window.cell(number, 0).replace("\xa0", "") == alerts[1])
+    window.press_id(row)
+    window.until(f"location.search.includes('{alerts[1]}')")
+    window.see("Decide")
+    page = window.page
+    for label, state in (("Acknowledge", "acknowledged"), ("Close", "closed"), ("Mute", "muted"), ("Accept", "muted")):
+        page.get_by_label("Who you are").fill("Kim <b>")
+        page.get_by_label("Why", exact=True).fill(why)
+        page.get_by_role("button", name=label, exact=True).click()
+        window.see(f"{label.lower()}: entered as number")
+        assert page.locator(".stMarkdownBadge").nth(1).text_content() == state
+    expected = [(alerts[1], kind, "Kim <b>", why) for kind in ("acknowledge", "close", "mute", "accept")]
+    assert decisions(dashboard.store) == expected
+    assert is_harmless(page)
+    assert (beacon.connections, asked, dialogs) == (0, [], [])
+
+
+def test_an_alert_of_a_hostile_title_still_has_its_title_on_top(window: Window, alerts: list[str]) -> None:
+    window.go(f"/alert?id={alerts[0]}", "![x](")
+    assert "![x](" in (window.page.locator(".st-key-heading").first.text_content() or "")

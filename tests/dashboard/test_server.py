@@ -1,0 +1,196 @@
+"""The real server: what it sends with every answer, whom it answers, and what it says when it cannot serve."""
+
+import base64
+import hashlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from backwatch.collector.settings import DashboardSettings
+from backwatch.dashboard import server
+from tests.dashboard.screens import BACKWATCH, Dashboard, environment
+from tests.services.process import free_port
+
+NOBODY = "postgresql://backwatch:hunter2@127.0.0.1:1/backwatch"
+WITHOUT_A_CHECK = (
+    "from backwatch.collector.settings import DashboardSettings, load\n"
+    "from backwatch.dashboard.server import listen, serve\n"
+    "settings = load(DashboardSettings)\nserve(settings, listen(settings))"
+)
+"""The server alone, as it goes on when the store goes away while it serves."""
+
+
+def command(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [BACKWATCH, "dashboard", *arguments], env=environment(**settings), capture_output=True, text=True, timeout=60
+    )
+
+
+def handshake(port: int, path: str = "/_stcore/stream", **headers: str) -> int:
+    """The status with which the server answers a request for a web socket."""
+    told = {
+        "Host": f"127.0.0.1:{port}", "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": base64.b64encode(b"0123456789abcdef").decode(), "Sec-WebSocket-Protocol": "streamlit",
+        **headers,
+    }  # fmt: skip
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        head = "".join(f"{name}: {value}\r\n" for name, value in told.items())
+        connection.sendall(f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
+        return int(connection.recv(200).split(b" ")[1])
+
+
+@pytest.fixture(scope="module")
+def storeless() -> Iterator[str]:
+    """A dashboard whose store does not answer."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-c", WITHOUT_A_CHECK],
+        env=environment(BACKWATCH_STORE_URL=NOBODY, BACKWATCH_DASHBOARD_PORT=str(port)),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            requests.get(f"http://127.0.0.1:{port}/_stcore/health", timeout=5)
+            break
+        except requests.ConnectionError:
+            time.sleep(0.1)
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait(20)
+
+
+PATHS = (
+    "/", "/overview", "/alerts", "/alert?id=x", "/resources", "/readyz", "/_stcore/health", "/_stcore/host-config",
+    "/favicon.png", "/nowhere/at/all", "/_stcore/metrics", "/_stcore/agent/mcp",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_answer_carries_the_headers(dashboard: Dashboard, path: str) -> None:
+    answer = requests.get(dashboard.url + path, timeout=20)
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert "server" not in answer.headers
+    policy = answer.headers["content-security-policy"]
+    for part in ("default-src 'self'", "img-src 'self' data: blob:", "connect-src 'self'", "frame-ancestors 'none'"):
+        assert part in policy.split("; ")
+
+
+def test_scripts_and_styles_carry_the_headers_too(dashboard: Dashboard) -> None:
+    found = re.findall(r'(?:src|href)="\./(static/[^"]+\.(?:js|css))"', requests.get(dashboard.url, timeout=20).text)
+    assert found
+    for path in (found[0], found[-1]):
+        answer = requests.get(f"{dashboard.url}/{path}", timeout=20)
+        assert (answer.status_code, answer.headers["x-content-type-options"]) == (200, "nosniff")
+        assert "content-security-policy" in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/", "/alerts"])
+def test_the_policy_names_each_inline_script_and_allows_no_other(dashboard: Dashboard, path: str) -> None:
+    answer = requests.get(dashboard.url + path, timeout=20)
+    scripts = re.findall(r"<script>(.*?)</script>", answer.text, re.DOTALL)
+    hashes = [base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in scripts]
+    [sources] = [one for one in answer.headers["content-security-policy"].split("; ") if one.startswith("script-src")]
+    assert len(scripts) == 2
+    assert sorted(f"'sha256-{one}'" for one in hashes) == sorted(re.findall(r"'sha256-[^']+'", sources))
+    assert "unsafe-inline" not in sources
+    assert re.findall(r"<script(?! type=\"module\" crossorigin src=\"\./)[^>]+>", answer.text) == []
+
+
+def test_the_page_has_our_title_and_offers_no_other_door(dashboard: Dashboard) -> None:
+    text = requests.get(dashboard.url, timeout=20).text
+    assert "<title>Backwatch</title>" in text
+    assert "Streamlit</title>" not in text
+    assert "service-desc" not in text
+    assert requests.post(f"{dashboard.url}/_stcore/agent/interact", json={}, timeout=20).status_code in (403, 404)
+
+
+def test_a_rebound_name_is_refused(dashboard: Dashboard) -> None:
+    evil = f"evil.example:{dashboard.port}"
+    assert handshake(dashboard.port) == 101
+    assert handshake(dashboard.port, Host=evil) == 403
+    assert handshake(dashboard.port, Host=evil, Origin=f"http://{evil}") == 403
+    assert requests.get(dashboard.url, headers={"Host": evil}, timeout=20).status_code == 403
+    assert requests.get(f"{dashboard.url}/media/x.json", headers={"Host": evil}, timeout=20).status_code == 403
+    assert requests.get(f"{dashboard.url}/readyz", headers={"Host": evil}, timeout=20).text == '{"store":"ok"}'
+
+
+def test_a_web_socket_from_a_foreign_page_is_refused(dashboard: Dashboard) -> None:
+    assert handshake(dashboard.port, Origin=dashboard.url) == 101
+    assert handshake(dashboard.port, Origin="http://evil.example") == 403
+    assert handshake(dashboard.port, Origin="null") == 403
+    assert handshake(dashboard.port, Origin=f"http://127.0.0.1:{dashboard.port + 1}") == 403
+
+
+def test_it_is_ready_while_its_store_answers(dashboard: Dashboard) -> None:
+    answer = requests.get(f"{dashboard.url}/readyz", timeout=20)
+    assert (answer.status_code, answer.json()) == (200, {"store": "ok"})
+
+
+def test_it_is_not_ready_while_its_store_is_away_and_yet_alive(storeless: str) -> None:
+    answer = requests.get(f"{storeless}/readyz", timeout=20)
+    assert (answer.status_code, answer.json()) == (503, {"store": "away"})
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert requests.get(f"{storeless}/_stcore/health", timeout=20).status_code == 200
+
+
+def test_it_listens_on_loopback_unless_told_otherwise() -> None:
+    with server.listen(DashboardSettings(port=free_port())) as listening:
+        assert listening.getsockname()[0] == "127.0.0.1"
+
+
+def test_a_port_in_use_is_one_line_with_the_setting_and_its_value(dashboard: Dashboard) -> None:
+    done = command(BACKWATCH_DASHBOARD_PORT=str(dashboard.port), BACKWATCH_STORE_URL=str(dashboard.store.url))
+    expected = f"Error: BACKWATCH_DASHBOARD_PORT={dashboard.port}: another program listens there on 127.0.0.1\n"
+    assert (done.returncode, done.stderr) == (78, expected)
+
+
+def test_an_address_that_is_not_ours_is_one_line_with_the_setting_and_its_value(dashboard: Dashboard) -> None:
+    done = command("--address", "203.0.113.7", BACKWATCH_STORE_URL=str(dashboard.store.url))
+    expected = "Error: BACKWATCH_DASHBOARD_ADDRESS='203.0.113.7': Cannot assign requested address\n"
+    assert (done.returncode, done.stderr) == (78, expected)
+
+
+def test_a_store_that_does_not_answer_is_one_line_without_its_secret() -> None:
+    done = command(BACKWATCH_STORE_URL=NOBODY)
+    assert done.returncode == 69
+    assert done.stderr.startswith("Error: BACKWATCH_STORE_URL='postgresql://127.0.0.1:1/backwatch': ")
+    assert done.stderr.count("\n") == 1
+    assert "hunter2" not in done.stderr
+
+
+@pytest.mark.parametrize(("sent", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+def test_a_signal_ends_it_at_once_with_the_usual_code(dashboard: Dashboard, sent: int, expected: int) -> None:
+    port = free_port()
+    told = environment(BACKWATCH_STORE_URL=str(dashboard.store.url), BACKWATCH_DASHBOARD_PORT=str(port))
+    with subprocess.Popen([BACKWATCH, "dashboard"], env=told, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == f"dashboard: http://127.0.0.1:{port}\n"
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                if requests.get(f"http://127.0.0.1:{port}/readyz", timeout=5).ok:
+                    break
+            except requests.ConnectionError:
+                time.sleep(0.1)
+        process.send_signal(sent)
+        began = time.monotonic()
+        assert process.wait(20) == expected
+        assert time.monotonic() - began < 10
+        assert process.stderr.read() == ""
+
+
+def test_help_says_that_there_is_no_login() -> None:
+    done = command("--help")
+    assert done.returncode == 0
+    assert "There is no login" in done.stdout
+    assert "BACKWATCH_DASHBOARD_PORT" in done.stdout
