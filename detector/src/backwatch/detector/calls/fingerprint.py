@@ -26,7 +26,7 @@ from backwatch.detector.calls.marks import (
     Marks,
     put,
 )
-from backwatch.detector.calls.memory import address_of
+from backwatch.detector.calls.memory import address_of, load8, load64
 from backwatch.detector.calls.writing import write_all
 from backwatch.detector.compiled import inline, kernel
 
@@ -188,16 +188,15 @@ def siphash(buffer: Bytes, start: int, length: int, k0: np.uint64, k1: np.uint64
     v2 = k0 ^ np.uint64(0x6C7967656E657261)
     v3 = k1 ^ np.uint64(0x7465646279746573)
     whole = length >> 3
+    at = address_of(buffer) + start
     for w in range(whole):
-        m = np.uint64(0)
-        for k in range(8):
-            m |= np.uint64(buffer[start + w * 8 + k]) << np.uint64(8 * k)
+        m = np.uint64(load64(at + w * 8))
         v3 ^= m
         v0, v1, v2, v3 = _round(v0, v1, v2, v3)
         v0 ^= m
     m = np.uint64(length & 255) << np.uint64(56)
     for k in range(length & 7):
-        m |= np.uint64(buffer[start + whole * 8 + k]) << np.uint64(8 * k)
+        m |= np.uint64(load8(at + whole * 8 + k)) << np.uint64(8 * k)
     v3 ^= m
     v0, v1, v2, v3 = _round(v0, v1, v2, v3)
     v0 ^= m

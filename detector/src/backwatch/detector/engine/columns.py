@@ -17,8 +17,17 @@ from backwatch.detector.calls.decode import Decoded
 from backwatch.detector.calls.fingerprint import dialect_number, new_scratch, siphash
 from backwatch.detector.calls.skeleton import CLASSES, skeleton
 from backwatch.detector.compiled import kernel
+from backwatch.detector.engine.addresses import (
+    CONTENT_FACTS,
+    RESOURCE,
+    SESSION,
+    SESSION_FACTS,
+    STATEMENT,
+    STATEMENT_FACTS,
+    addresses,
+    places,
+)
 from backwatch.detector.engine.derived import Derived
-from backwatch.detector.engine.fields import SYSTEMS, TOLD
 from backwatch.detector.engine.open_findings import mix
 from backwatch.detector.engine.statements import NONE, SQL, canonical, choose
 
@@ -26,7 +35,7 @@ Array = NDArray[Any]
 
 CACHED = 1 << 16
 """Statements whose fingerprint, and fingerprints whose family, are remembered."""
-PLACE_FAMILY = np.uint64(0x66616D696C79)
+_QUERY = schema.TEXT_INDEX[names.QUERY_TEXT]
 
 
 @kernel
@@ -37,21 +46,12 @@ def _hash_texts(buffer: Array, offsets: Array, lengths: Array, k0: np.uint64, k1
             length = lengths[i, c]
             if length <= 0:
                 out[c, i] = 0
+            elif c == _QUERY:
+                out[c, i] = 1  # told; its hash is the fingerprint's business
             elif i > 0 and offsets[i, c] == offsets[i - 1, c] and lengths[i - 1, c] == length:
                 out[c, i] = out[c, i - 1]  # inherited from the same scope or resource
             else:
                 out[c, i] = siphash(buffer, offsets[i, c], length, k0, k1) | np.uint64(1)
-
-
-@kernel
-def _fold(hashes: Array, which: Array, extra: Array, seed: np.uint64, out: Array) -> None:
-    for i in range(out.shape[0]):
-        h = seed
-        for c in which:
-            h = mix(h, hashes[c, i])
-        for c in range(extra.shape[0]):
-            h = mix(h, np.uint64(extra[c, i]))
-        out[i] = h
 
 
 @kernel
@@ -76,39 +76,26 @@ def _fingerprints(
         if mode == NONE:
             out[i] = 0
             continue
-        key = mix(hashes[chosen[i, 2], i], np.uint64(mode * 64 + chosen[i, 1] + 1))
+        kind = np.uint64(mode * 64 + chosen[i, 1] + 1)
+        if chosen[i, 2] == _QUERY:
+            start, size = offsets[i, _QUERY], lengths[i, _QUERY]
+            plain = skeleton(buffer, start, start + size, classes, scratch) if mode == SQL else -1
+            if plain >= 0:
+                key = mix(siphash(scratch, 0, plain, k0, k1), kind + np.uint64(32))
+            else:
+                key = mix(siphash(buffer, start, size, k0, k1), kind)
+        else:
+            key = mix(hashes[chosen[i, 2], i], kind)
         if chosen[i, 3] >= 0:
             key = mix(key, hashes[chosen[i, 3], i])
         cell = key & mask
         if cache_key[cell] == key:
             out[i] = cache_value[cell]
             continue
-        plain = np.uint64(0)
-        if mode == SQL:
-            start = offsets[i, chosen[i, 2]]
-            size = skeleton(buffer, start, start + lengths[i, chosen[i, 2]], classes, scratch)
-            if size >= 0:
-                plain = mix(siphash(scratch, 0, size, k0, k1), np.uint64(chosen[i, 1] + 100))
-                spot = plain & mask
-                if cache_key[spot] == plain:
-                    out[i] = cache_value[spot]
-                    continue
         length = canonical(buffer, chosen[i], offsets[i], lengths[i], scratch, marks)
         out[i] = siphash(scratch, 0, length, k0, k1) | np.uint64(1)
-        if plain != 0:
-            key, cell = plain, plain & mask
         cache_key[cell] = key
         cache_value[cell] = out[i]
-
-
-@kernel
-def _first(*columns: Array) -> Array:
-    out = columns[0].copy()
-    for column in columns[1:]:
-        for i in range(out.shape[0]):
-            if out[i] == 0:
-                out[i] = column[i]
-    return out
 
 
 @kernel
@@ -159,24 +146,6 @@ class Prepared:
         return facts
 
 
-_TEXT = schema.TEXT_INDEX
-
-
-def _domain(name: str) -> str:
-    return TOLD[name].domain if name in TOLD else ""
-
-
-def _indices(*columns: str) -> NDArray[np.int64]:
-    return np.array([_TEXT[name] for name in columns], np.int64)
-
-
-_APP = _indices(names.SERVICE_NAMESPACE, names.SERVICE_NAME, names.ENVIRONMENT)
-_WHERE = _indices(names.SERVER_ADDRESS, names.DB_NAMESPACE)
-_SESSION_TEXTS = np.array([_TEXT[name] for name in schema.TEXTS if _domain(name) == "session"], np.int64)
-_CONTENT_TEXTS = np.array([_TEXT[name] for name in schema.TEXTS if _domain(name) == "content"], np.int64)
-_NOTHING = np.zeros((0, 0), np.int64)
-
-
 class Columns:
     """Prepares batches under one installation key."""
 
@@ -219,7 +188,12 @@ class Columns:
             *self._statements, self._k0, self._k1, fingerprint,
         )  # fmt: skip
         columns["fingerprint"] = fingerprint
-        address, entry = self._addresses(hashes, numbers, flags, columns, fingerprint)
+        found = addresses(hashes, numbers, flags, columns["error"], fingerprint)
+        address = {"resource": found[RESOURCE], "session": found[SESSION], "statement": found[STATEMENT]}
+        entry = {
+            "resource": found[RESOURCE], "session": found[SESSION_FACTS], "statement": found[STATEMENT_FACTS],
+            "content": found[CONTENT_FACTS],
+        }  # fmt: skip
         prepared = Prepared(
             decoded=decoded, columns=columns, address=address, entry=entry, chosen=chosen, scratch=self._scratch
         )
@@ -251,62 +225,18 @@ class Columns:
                 self._dialects[value] = -1 if system in schema.VERBATIM_SYSTEMS else dialect_number(system)
         return np.array([self._dialects[value] for value in values.tolist()], np.int64)[inverse]
 
-    def _addresses(
-        self,
-        hashes: NDArray[np.uint64],
-        numbers: NDArray[np.int64],
-        flags: NDArray[np.int8],
-        columns: dict[str, NDArray[Any]],
-        fingerprint: NDArray[np.uint64],
-    ) -> tuple[dict[str, NDArray[np.uint64]], dict[str, NDArray[np.uint64]]]:
-        count = fingerprint.shape[0]
-
-        def folded(which: NDArray[np.int64], *extra: NDArray[Any], seed: int = 1) -> NDArray[np.uint64]:
-            out = np.empty(count, np.uint64)
-            rest = np.stack([one.astype(np.int64) for one in extra]) if extra else np.zeros((0, count), np.int64)
-            _fold(hashes, which, rest, np.uint64(seed), out)
-            return out
-
-        app = folded(_APP)
-        system = _first(*(columns[name] for name in SYSTEMS))
-        resource = folded(_WHERE, app, system, columns[names.SERVER_PORT], columns[names.RESOURCE_NAME])
-        named = columns[names.RESOURCE_NAME] != 0
-        if named.any():  # a name given by attach() stands for system, endpoint and namespace
-            resource[named] = folded(_indices(names.RESOURCE_NAME), app, seed=2)[named]
-        session_rest = [numbers[i] for i, name in enumerate(schema.NUMBERS) if _domain(name) == "session"]
-        session_rest += [flags[i] for i, name in enumerate(schema.FLAGS) if _domain(name) == "session"]
-        content_rest = [numbers[i] for i, name in enumerate(schema.NUMBERS) if _domain(name) == "content"]
-        content_rest += [flags[i] for i, name in enumerate(schema.FLAGS) if _domain(name) == "content"]
-        session = folded(_SESSION_TEXTS, *session_rest)
-        content = folded(_CONTENT_TEXTS, *content_rest, columns["error"])
-        nothing = np.zeros(0, np.int64)
-        address = {
-            "resource": resource,
-            "session": folded(nothing, resource, session, seed=3),
-            "statement": folded(nothing, resource, fingerprint, seed=4),
-        }
-        entry = {
-            "resource": resource,
-            "session": session,
-            "statement": folded(_indices(names.OPERATION, names.HTTP_METHOD), fingerprint, seed=5),
-            "content": content,
-        }
-        return address, entry
-
     def _places(self, prepared: Prepared) -> None:
         """Adds the addresses that hang on where a call was made: file and function, else the statement's family."""
         columns, address = prepared.columns, prepared.address
         function, file = columns[names.CODE_FUNCTION], columns[names.CODE_FILE]
         told = (function != 0) | (file != 0)
         family_of = self._family(prepared, told)
-        count = told.shape[0]
-        place = np.empty(count, np.uint64)
-        _place(address["resource"], function, file, family_of, told, place)
-        address["site"] = place
-        both = np.empty(count, np.uint64)
-        _fold(np.zeros((0, count), np.uint64), np.zeros(0, np.int64),
-              np.stack([place.view(np.int64), columns["fingerprint"].view(np.int64)]), np.uint64(6), both)  # fmt: skip
-        address["site_statement"] = both
+        address["site"] = np.empty(told.shape[0], np.uint64)
+        address["site_statement"] = np.empty(told.shape[0], np.uint64)
+        places(
+            address["resource"], function, file, family_of, told, columns["fingerprint"], address["site"],
+            address["site_statement"],
+        )  # fmt: skip
 
     def _family(self, prepared: Prepared, told: NDArray[np.bool_]) -> NDArray[np.uint64]:
         fingerprint = prepared.columns["fingerprint"]
@@ -323,12 +253,3 @@ class Columns:
                 keys[cell], values[cell] = one, found[one]
             out[row] = found[one]
         return out
-
-
-@kernel
-def _place(resource: Array, function: Array, file: Array, family_of: Array, told: Array, out: Array) -> None:
-    for i in range(resource.shape[0]):
-        if told[i]:
-            out[i] = mix(mix(resource[i], function[i]), file[i])
-        else:
-            out[i] = mix(mix(resource[i], PLACE_FAMILY), family_of[i])

@@ -121,7 +121,7 @@ def canonical(
     mode, first, second = chosen[0], chosen[2], chosen[3]
     if mode == NONE:
         return 0
-    offset, length = offsets[first], lengths[first]
+    offset, length = int(offsets[first]), int(lengths[first])
     if mode == SQL:
         return canonical_into(buffer, offset, offset + length, chosen[1], scratch, marks)
     at = _copied(buffer, offset, length, scratch, 0, LONGEST)
@@ -129,7 +129,7 @@ def canonical(
         return at
     scratch[at] = 32
     at += 1
-    offset, length = offsets[second], lengths[second]
+    offset, length = int(offsets[second]), int(lengths[second])
     if mode == JOINED:
         return _copied(buffer, offset, length, scratch, at, LONGEST)
     host, stop, _ = authority(buffer, offset, offset + length)

@@ -1,0 +1,116 @@
+"""One address per key space and one per rule domain, for each call, out of its columns' keyed hashes."""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.collector import names
+from backwatch.detector.calls import schema
+from backwatch.detector.compiled import kernel
+from backwatch.detector.engine.fields import SYSTEMS, TOLD
+from backwatch.detector.engine.open_findings import mix
+
+Array = NDArray[Any]
+
+RESOURCE, SESSION, STATEMENT, SESSION_FACTS, STATEMENT_FACTS, CONTENT_FACTS = range(6)
+"""Rows of :func:`addresses`: three key spaces, then what rules look up (a resource's entry is its address)."""
+
+
+def _of(kind: tuple[str, ...], domain: str) -> NDArray[np.int64]:
+    return np.array([at for at, name in enumerate(kind) if name in TOLD and TOLD[name].domain == domain], np.int64)
+
+
+def _texts(*columns: str) -> NDArray[np.int64]:
+    return np.array([schema.TEXT_INDEX[name] for name in columns], np.int64)
+
+
+_APP: Final = _texts(names.SERVICE_NAMESPACE, names.SERVICE_NAME, names.ENVIRONMENT)
+_SYSTEM: Final = _texts(*SYSTEMS)
+_WHERE: Final = _texts(names.SERVER_ADDRESS, names.DB_NAMESPACE)
+_NAME: Final = schema.TEXT_INDEX[names.RESOURCE_NAME]
+_PORT: Final = schema.NUMBER_INDEX[names.SERVER_PORT]
+_ASKED: Final = _texts(names.OPERATION)
+_SESSION: Final = (_of(schema.TEXTS, "session"), _of(schema.NUMBERS, "session"), _of(schema.FLAGS, "session"))
+_CONTENT: Final = (_of(schema.TEXTS, "content"), _of(schema.NUMBERS, "content"), _of(schema.FLAGS, "content"))
+
+
+@kernel
+def _over(seed: np.uint64, hashes: Array, which: Array, i: int) -> np.uint64:
+    for at in range(which.shape[0]):
+        seed = mix(seed, np.uint64(hashes[which[at], i]))
+    return seed
+
+
+@kernel
+def _addresses(
+    hashes: Array,
+    numbers: Array,
+    flags: Array,
+    error: Array,
+    fingerprint: Array,
+    app: Array,
+    system: Array,
+    where: Array,
+    asked: Array,
+    session: tuple[Array, Array, Array],
+    content: tuple[Array, Array, Array],
+    out: Array,
+) -> None:
+    for i in range(fingerprint.shape[0]):
+        owner = _over(np.uint64(1), hashes, app, i)
+        if hashes[_NAME, i] != 0:  # a name given by attach() stands for system, endpoint and namespace
+            resource = mix(mix(np.uint64(2), hashes[_NAME, i]), owner)
+        else:
+            kind = np.uint64(0)
+            for at in range(system.shape[0]):
+                if kind == 0:
+                    kind = hashes[system[at], i]
+            resource = _over(mix(mix(owner, kind), np.uint64(numbers[_PORT, i])), hashes, where, i)
+        facts = _over(np.uint64(3), hashes, session[0], i)
+        facts = _over(_over(facts, numbers, session[1], i), flags, session[2], i)
+        told = _over(np.uint64(5 if error[i] else 4), hashes, content[0], i)
+        told = _over(_over(told, numbers, content[1], i), flags, content[2], i)
+        out[RESOURCE, i] = resource
+        out[SESSION, i] = mix(resource, facts)
+        out[STATEMENT, i] = mix(resource, fingerprint[i] + np.uint64(1))
+        out[SESSION_FACTS, i] = facts
+        out[STATEMENT_FACTS, i] = _over(fingerprint[i] + np.uint64(2), hashes, asked, i)
+        out[CONTENT_FACTS, i] = told
+
+
+def addresses(hashes: Array, numbers: Array, flags: Array, error: Array, fingerprint: Array) -> NDArray[np.uint64]:
+    """uint64 [6, calls]: the addresses of each call.
+
+    Args:
+        hashes: uint64 [texts, calls].
+        numbers: int64 [numbers, calls].
+        flags: int8 [flags, calls].
+        error: bool [calls].
+        fingerprint: uint64 [calls].
+    """
+    out = np.empty((6, fingerprint.shape[0]), np.uint64)
+    _addresses(
+        hashes, numbers, flags, error, fingerprint, _APP, _SYSTEM, _WHERE, _ASKED, _SESSION, _CONTENT, out
+    )  # fmt: skip
+    return out
+
+
+@kernel
+def places(
+    resource: Array,
+    function: Array,
+    file: Array,
+    family: Array,
+    told: Array,
+    fingerprint: Array,
+    site: Array,
+    both: Array,
+) -> None:
+    """Writes the addresses that hang on where a call was made: file and function, else the statement's family."""
+    for i in range(resource.shape[0]):
+        if told[i]:
+            site[i] = mix(mix(resource[i], function[i]), file[i])
+        else:
+            site[i] = mix(mix(resource[i], np.uint64(0x66616D696C79)), family[i])
+        both[i] = mix(site[i], fingerprint[i] + np.uint64(3))
