@@ -112,12 +112,15 @@ class Worker:
 
     @guard.never_breaks_the_host
     def _turn(self) -> bool:
-        """Delivers all there is, or as much as the stream takes."""
+        """Delivers all that is there now, or as much as the stream takes; at the end, all there is."""
         self._busy = True
+        # What comes meanwhile waits for its own turn: else a busy app's calls would go out by twos and threes.
+        left = len(self._queue)
         try:
             while True:
-                if not self._pending:
+                if not self._pending and (left > 0 or self._stopping):
                     self._pending = self._next_batch()
+                    left -= FULL_BATCH
                 heartbeat = self._heartbeat_if_due()
                 if not self._pending and heartbeat is None:
                     return True
