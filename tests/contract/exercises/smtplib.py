@@ -70,6 +70,8 @@ def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
         lambda: smtplib.SMTP("127.0.0.1", 1),
         lambda: smtplib.SMTP().sendmail("a@one.example", "b@two.example", "text"),
         lambda: smtplib.SMTP(server.host, server.plain_port).sendmail(),  # type: ignore[call-arg]
-        lambda: smtplib.SMTP(server.host, server.plain_port).sendmail("a@one.example", "b@two.example", "", ["BODY=NO"]),
+        lambda: smtplib.SMTP(server.host, server.plain_port).sendmail(
+            "a@one.example", "b@two.example", "", ["BODY=NO"]
+        ),
         lambda: smtplib.SMTP(server.host, server.plain_port).login("app", "wrong"),
     ]
