@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from backwatch.attack.cast import Act
+from backwatch.attack.stage import printable
 from backwatch.store.queries import AlertRow
 
 COLOURS = {
@@ -18,21 +19,18 @@ COLOURS = {
     "low": "cyan",
     "informational": "dim",
 }
-FEATURE = 22
-"""Width of a rule's name."""
+WIDTH = 20
+"""Of a rule's name."""
+ROOMY = 120
+"""Columns of a terminal that has room for a column more."""
 
 
 class Show:
-    """The terminal. Texts of alerts are shown as text, never as markup."""
+    """The terminal. Texts of alerts are shown as text, never as markup or control characters."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self._table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False)
-        self._table.add_column("severity", no_wrap=True)
-        self._table.add_column("caught as", no_wrap=True)
-        self._table.add_column("service", overflow="fold")
-        self._table.add_column("attack", overflow="fold", ratio=1)
-        self._table.add_column("after", justify="right", no_wrap=True)
+        self._rows: list[tuple[Text, str, str, str, str]] = []
 
     def step(self, text: str) -> None:
         """One step of the set-up."""
@@ -41,7 +39,7 @@ class Show:
     @contextmanager
     def playing(self, act: Act) -> Generator[None]:
         """An attack is on."""
-        self._say(Text.assemble("\n" if self._table.row_count == 0 else "", ("▶ ", "bold"), act.title))
+        self._say(Text.assemble("\n" if not self._rows else "", ("▶ ", "bold"), act.title))
         with self.console.status(Text("  watching", style="dim"), spinner="dots"):
             yield
 
@@ -52,28 +50,40 @@ class Show:
         self._say(
             Text.assemble(
                 ("  ✓ ", "bold green"), (alert.level, style), " " * (9 - len(alert.level)),
-                (f"{alert.rule:{FEATURE}}", "bold"), f"{alert.resource}  ", (after, "dim"),
+                (f"{alert.rule:{WIDTH}}", "bold"), f"{printable(alert.resource)}  ", (after, "dim"),
             )
         )  # fmt: skip
-        self._table.add_row(Text(alert.level, style), Text(alert.rule), Text(alert.resource), Text(act.title), after)
+        where = printable(alert.resource).removeprefix(act.system + " ")
+        self._rows.append((Text(alert.level, style), alert.rule, act.title, where, after))
 
     def missed(self, act: Act) -> None:
         """It was not."""
         self._say(Text(f"  ✗ missed   {act.rule} was expected on {act.system}", style="bold red"))
-        self._table.add_row(Text("missed", "bold red"), Text(act.rule), Text(act.system), Text(act.title), "")
+        self._rows.append((Text("missed", "bold red"), act.rule, act.title, act.system, ""))
 
     def false_alert(self, alert: AlertRow) -> None:
         """Something was said that no attack explains."""
-        self._say(Text(f"  ✗ false alert: {alert.rule} on {alert.resource}", style="bold red"))
+        self._say(Text(f"  ✗ false alert: {alert.rule} on {printable(alert.resource)}", style="bold red"))
 
     def later(self, alert: AlertRow) -> None:
         """Something is said after the cast has played."""
-        self._say(Text.assemble("· ", (alert.level, COLOURS.get(alert.level, "")), f" {alert.rule}  {alert.resource}"))
+        self._say(
+            Text.assemble(
+                "· ", (alert.level, COLOURS.get(alert.level, "")), f" {alert.rule}  {printable(alert.resource)}"
+            )
+        )
 
     def table(self) -> None:
-        """Everything, once more."""
+        """Everything, once more; where there is room, also on which service."""
+        roomy = self.console.width >= ROOMY
+        table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0), border_style="dim", header_style="dim")
+        for column in ("severity", "caught as", "attack", *(["service"] if roomy else [])):
+            table.add_column(column, overflow="fold")
+        table.add_column("after", justify="right", no_wrap=True)
+        for level, rule, title, where, after in self._rows:
+            table.add_row(level, Text(rule), Text(title), *([Text(where)] if roomy else []), Text(after))
         self.console.print()
-        self.console.print(self._table)
+        self.console.print(table)
 
     def end(self, text: str, *, good: bool) -> None:
         """How it went, in one line."""

@@ -38,6 +38,15 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
+def printable(text: str) -> str:
+    """The text without what a terminal would obey.
+
+    >>> printable("a\\x1b[31mb")
+    'a�[31mb'
+    """
+    return "".join(one if one.isprintable() or one == "\n" else "�" for one in text)
+
+
 def answers(address: str, port: int) -> bool:
     """Whether somebody listens there."""
     try:
@@ -79,8 +88,7 @@ class Child:
 
     def last_words(self) -> str:
         """The end of what it wrote, without control characters."""
-        text = self.log.read_bytes()[-LAST_WORDS:].decode("utf-8", "replace")
-        return "".join(one if one.isprintable() or one == "\n" else "�" for one in text).strip()
+        return printable(self.log.read_bytes()[-LAST_WORDS:].decode("utf-8", "replace")).strip()
 
 
 class Stage:

@@ -14,7 +14,7 @@ class HTTP(HostileServer):
     """Exchange rates are fetched from it; then it redirects to the metadata address."""
 
     name = "http"
-    attack = "redirects the app to the cloud's metadata address (169.254.169.254)"
+    attack = "redirects the app to the cloud's metadata address"
     reference = "OWASP API10:2023; ATT&CK T1552.005"
     driver = "requests"
     rule = "redirected"

@@ -22,7 +22,7 @@ class MySQL(HostileServer):
     """Orders are read from it; then it wants a file."""
 
     name = "mysql"
-    attack = "answers a SELECT with a request for a file of the client's (LOCAL INFILE)"
+    attack = "asks for a file of the client's in answer to a SELECT"
     reference = "CVE-2025-62611; https://github.com/rmb122/rogue_mysql_server"
     driver = "pymysql"
     rule = "local-file-request"

@@ -18,7 +18,7 @@ class PostgreSQL(HostileServer):
     """Customers are read from it; then it has no TLS any more."""
 
     name = "postgresql"
-    attack = "refuses TLS to a client that has always had it, and asks for its password"
+    attack = "refuses TLS, and asks for the password in clear"
     reference = "https://www.postgresql.org/docs/current/libpq-ssl.html"
     driver = "psycopg"
     rule = "tls-stripped"

@@ -24,7 +24,7 @@ class Redis(HostileServer):
     """Sessions are cached in it; then it returns a pickle bomb."""
 
     name = "redis"
-    attack = "returns a pickle that would run a program (os.system) in place of a cached value"
+    attack = "returns a pickle that would run a program"
     reference = "https://docs.python.org/3/library/pickle.html; ATT&CK T1059.006"
     driver = "redis"
     rule = "hostile-payload"

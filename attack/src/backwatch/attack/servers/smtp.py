@@ -13,7 +13,7 @@ class SMTP(HostileServer):
     """Order confirmations are sent through it; then it hides STARTTLS."""
 
     name = "smtp"
-    attack = "hides STARTTLS from a client that has always used it, and takes logins in clear"
+    attack = "hides STARTTLS, and takes logins in clear"
     reference = "CVE-2016-0772; https://github.com/tintinweb/striptls"
     driver = "smtplib"
     rule = "tls-stripped"
