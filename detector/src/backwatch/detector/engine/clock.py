@@ -37,10 +37,12 @@ def _advance(
             high = max(high, appended_ns[r] - lateness_ns)
         while at < calls and record[at] == r:
             end = end_ns[at]
+            # Past calls, too, lie before their append: else one forged record would move the shard into the next
+            # century, and all that follows would be late. In a replay nothing says when a record was appended.
+            if end > appended_ns[r] and (not backfill[r] or appended_ns[r] > 0):
+                end = appended_ns[r]
             if backfill[r]:
                 high = max(high, end)
-            elif end > appended_ns[r]:
-                end = appended_ns[r]
             time_ns[at] = end
             mark_ns[at] = high
             at += 1
