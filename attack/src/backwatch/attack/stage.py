@@ -15,6 +15,7 @@ from typing import Self
 from backwatch.attack.servers import LOOPBACK
 
 PATIENCE_S = 30.0
+PARTING_S = 5.0
 LAST_WORDS = 1_500
 """Bytes of a child's log that are shown when it fails."""
 NOT_OURS = ("BACKWATCH_", "OTEL_", "PG")
@@ -111,15 +112,16 @@ class Stage:
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        """Ends every process, last started first."""
+        """Ends every process, last started first; who has not left after ``PARTING_S`` is ended the hard way."""
         for child in reversed(self._children):
             child.process.terminate()
+        until = time.monotonic() + PARTING_S
         for child in reversed(self._children):
             try:
-                child.process.wait(5)
+                child.process.wait(max(0.0, until - time.monotonic()))
             except subprocess.TimeoutExpired:
                 child.process.kill()
-                child.process.wait(5)
+                child.process.wait()
             finally:
                 if child.process.stdin is not None:
                     child.process.stdin.close()
