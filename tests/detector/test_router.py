@@ -217,9 +217,9 @@ def test_nothing_becomes_nothing() -> None:
     assert route(b"") == []
 
 
-def test_first_append_time_and_backfill_are_kept() -> None:
+def test_the_first_append_time_is_kept_and_nobody_may_call_it_a_backfill_at_this_door() -> None:
     record = Record(partition=0, offset=3, appended_ns=77, value=CONTRIB, key=None, backfill=True)
-    assert [(message.appended_ns, message.backfill) for message in outputs(record)] == [(77, True)]
+    assert [(message.appended_ns, message.backfill) for message in outputs(record)] == [(77, False)]
 
 
 def stream(path: Path) -> StreamSettings:

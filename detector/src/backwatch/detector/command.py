@@ -4,6 +4,7 @@ import json
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -14,16 +15,22 @@ from backwatch.collector.cli import Unavailable
 from backwatch.collector.settings import DetectorSettings, StoreSettings, StreamSettings, load
 
 
-def stop_on_signals() -> threading.Event:
-    """An event that SIGINT and SIGTERM set: what runs finishes its turn, commits and leaves."""
-    stop = threading.Event()
+class Leaving(threading.Event):
+    """Set by SIGINT and SIGTERM: what runs finishes its turn, commits and leaves.
 
-    def leave(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
+    Attributes:
+        signal: Which one it was; 0: none.
+    """
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, leave)
-    return stop
+    def __init__(self) -> None:
+        super().__init__()
+        self.signal = 0
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._leave)
+
+    def _leave(self, number: int, _frame: FrameType | None) -> None:
+        self.signal = number
+        self.set()
 
 
 @click.command()
@@ -46,9 +53,9 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
 
     stream = load(StreamSettings, flags={"url": stream_url})
     settings = load(DetectorSettings)
-    stop = stop_on_signals()
+    stop = Leaving()
     ensure_topics(stream, (names.TOPIC_SPANS, names.TOPIC_CALLS))  # what is wrong with the stream is told at once
-    store = open_store(load(StoreSettings, flags={"url": store_url}).url)
+    store = open_store(load(StoreSettings, flags={"url": store_url}).url, check=False)
     upgrade(store)
     from backwatch.detector.service import Service  # brings the compiler, which is not needed to refuse a setting
 
@@ -67,6 +74,7 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
         stop.set()
         if thread:
             thread.join(10)
+    sys.exit(128 + stop.signal if stop.signal else 0)
 
 
 @click.command()
@@ -92,7 +100,7 @@ def replay(files: tuple[str, ...], rules_dir: str | None) -> None:
     judging = Replay(make_engine(config, settings.rules_directory))
     unreadable: list[str] = []
 
-    def requests() -> "iter[bytes]":  # type: ignore[valid-type]
+    def requests() -> Iterator[bytes]:
         for item in read(files):
             if isinstance(item, Unreadable):
                 unreadable.append(f"{item.origin}: {item.reason}")

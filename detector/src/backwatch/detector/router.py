@@ -121,10 +121,8 @@ def _body(resource: bytes, scopes: Sequence[bytes]) -> bytes:
 
 
 def outputs(record: Record) -> list[Message]:
-    """What a record becomes: each message keeps its first append time, and whether it is a backfill."""
-    return [
-        replace(message, appended_ns=record.appended_ns, backfill=record.backfill) for message in route(record.value)
-    ]
+    """What a record becomes: each message keeps its first append time. Nobody may call it a backfill at this door."""
+    return [replace(message, appended_ns=record.appended_ns) for message in route(record.value)]
 
 
 class Router:
