@@ -113,3 +113,24 @@ def test_decisions_on_hostile_alerts_go_to_the_alert_that_is_shown(
 def test_an_alert_of_a_hostile_title_still_has_its_title_on_top(window: Window, alerts: list[str]) -> None:
     window.go(f"/alert?id={alerts[0]}", "![x](")
     assert "![x](" in (window.page.locator(".st-key-heading").first.text_content() or "")
+
+
+def test_the_policy_stops_what_would_slip_through(window: Window, alerts: list[str], beacon: Receiver) -> None:
+    window.go("/alerts", "key0")
+    url = f"http://127.0.0.1:{beacon.port}/slipped"
+    window.page.evaluate(
+        """async url => {
+            document.body.insertAdjacentHTML('beforeend', `<img src=${url}><iframe src=${url}></iframe>`);
+            const add = (name, what) => document.head.append(Object.assign(document.createElement(name), what));
+            add('script', {src: url});
+            add('link', {href: url, rel: 'stylesheet'});
+            add('script', {textContent: 'window.ran = true'});
+            await fetch(url, {mode: 'no-cors'}).catch(() => 0);
+        }""",
+        url,
+    )
+    window.page.wait_for_timeout(500)
+    assert window.page.evaluate("window.ran") is None
+    assert beacon.requests == []
+    assert window.complaints
+    window.complaints.clear()

@@ -19,7 +19,10 @@ def show() -> None:
     """The page."""
     if st.button("← Alerts", type="tertiary"):
         parts.go("alerts", **st.session_state.get("alerts.query", {}))
-    _live(st.query_params.get("id", ""))
+    # The way back from the list has the list's query: see parts.go.
+    alert_id = st.query_params.get("id") or st.session_state.get("alert.id", "")
+    st.session_state["alert.id"] = alert_id
+    _live(alert_id)
 
 
 @parts.live

@@ -14,6 +14,8 @@ ROW_PX: Final = 35
 
 def show() -> None:
     """The page."""
+    if "id" in st.query_params:  # the way back from an alert: see parts.go
+        parts.go("alerts", **st.session_state.get("alerts.query", {}))
     st.title("Alerts", anchor=False)
     with st.container(horizontal=True, vertical_alignment="top", gap="medium"):
         states = st.pills("State", STATES, selection_mode="multi", key="state", bind="query-params", width="content")

@@ -15,6 +15,8 @@ SHOWN: Final = 12
 
 def show() -> None:
     """The page."""
+    if "id" in st.query_params:  # the way back from an alert: see parts.go
+        del st.query_params["id"]
     st.title("Overview", anchor=False)
     _live()
 

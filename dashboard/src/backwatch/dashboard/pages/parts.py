@@ -19,8 +19,12 @@ _GAP: Final = "\N{NO-BREAK SPACE}" * 24
 P = ParamSpec("P")
 
 
-def go(page: str, **query: str) -> None:
-    """To another page."""
+def go(page: str, **query: str | list[str]) -> None:
+    """To another page.
+
+    Streamlit writes two entries into the browser's history: first the new query behind the old path, then the new path.
+    So each page that is left by this makes do with a query that is another page's: that is where *back* leads.
+    """
     st.switch_page(st.session_state["pages"][page], query_params=query)
 
 

@@ -19,7 +19,7 @@ def show() -> None:
     st.title("Resources", anchor=False)
     app = st.selectbox("App", ["", *reads.apps()], key="app", format_func=_app_name, bind="query-params", width=240)
     _live(app or "")
-    chosen = st.query_params.get("id", "")
+    chosen = st.query_params.get("id") or st.query_params.get("resource", "")  # the way back from its alerts
     found = reads.resource(chosen) if chosen else None
     if found is None:
         st.caption("Press a resource's id to see its session and its volume.")

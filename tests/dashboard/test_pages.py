@@ -1,0 +1,239 @@
+"""The pages in a real browser: live, linkable, and an alert is the one that was pressed."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, WebSocketRoute
+
+from backwatch.store.commit import Raised, Rollup, Round, Seen
+from tests.dashboard.screens import Dashboard, Window, serving
+from tests.services.commits import alert_id, raised
+
+pytestmark = pytest.mark.slow
+
+S = 10**9
+RESOURCE = hashlib.sha256(b"r").hexdigest()
+OTHER = hashlib.sha256(b"other").hexdigest()
+
+
+def fired(key: str, *, ago_s: float = 0, **more: Any) -> Raised:
+    return raised(key, at_ns=time.time_ns() - int(ago_s * S), **more)
+
+
+@pytest.fixture(scope="module")
+def filled(dashboard: Dashboard) -> Dashboard:
+    """Two resources with alerts of their own, and an hour of volume."""
+    now_ns = time.time_ns()
+    rows = [
+        fired("first", ago_s=500, level="critical"), fired("second", ago_s=600, level="low", rule="query-attack"),
+        fired("third", ago_s=700, level="low", app="billing", resource="redis cache:6379/0", resource_id=OTHER),
+    ]  # fmt: skip
+    seen = [
+        Seen(resource_id=one, app=app, system=system, endpoint=endpoint, namespace="0", first_ns=now_ns - 900 * S,
+             last_ns=now_ns, calls=1_234, errors=0, facts={"tls.established": True, "backwatch.account": account})
+        for one, app, system, endpoint, account in (
+            (RESOURCE, "shop", "postgresql", "db:5432", "shop_app"), (OTHER, "billing", "redis", "cache:6379", "biller")
+        )
+    ]  # fmt: skip
+    zero = dict.fromkeys(("errors", "suspects", "rows_returned", "rows_affected", "duration_ns", "new_statements"), 0)
+    rollups = [
+        Rollup(resource_id=RESOURCE, end_ns=(now_ns // (60 * S) - minute) * 60 * S, calls=9, bytes_sent=500,
+               bytes_received=9_000, **zero)
+        for minute in range(60)
+    ]  # fmt: skip
+    dashboard.owner.commit(Round(raised=rows), seen=seen, rollups=rollups, now_ns=now_ns)
+    return dashboard
+
+
+@pytest.fixture(scope="module")
+def fresh() -> Iterator[Dashboard]:
+    """A dashboard that nobody has opened yet, over an empty store."""
+    with serving(BACKWATCH_DASHBOARD_REFRESH_S="1") as one:
+        yield one
+
+
+def test_a_link_to_an_alert_works_on_a_server_that_nobody_has_opened_yet(browser: Browser, fresh: Dashboard) -> None:
+    page = browser.new_page()
+    window = Window(page, fresh.url)
+    window.go("/alert?id=" + "0" * 64, "No such alert")
+    for path, words in (
+        ("/", "backwatch run --"),
+        ("/alerts", "There is no alert"),
+        ("/resources", "backwatch run --"),
+    ):
+        window.go(path, words)
+    page.close()
+
+
+def test_a_new_alert_shows_without_a_reload(window: Window, filled: Dashboard) -> None:
+    window.go("/alerts", "first")
+    window.page.evaluate("window.still = true")
+    filled.owner.commit(fired("shows up by itself", rule="volume-spike"))
+    window.see("shows up by itself")
+    assert window.page.evaluate("window.still") is True
+
+
+def test_filters_stand_in_the_url_and_survive_reload_and_the_way_back(window: Window, filled: Dashboard) -> None:
+    page = window.page
+    window.go("/alerts", "second")
+    page.get_by_role("button", name="critical").or_(page.get_by_text("critical", exact=True)).first.click()
+    window.unsee("query-attack")
+    window.until("location.search.includes('level=critical')")
+    window.go("/alerts?level=low&q=attack", "second")
+    assert window.cell(0, 2) == "query-attack"
+    window.unsee("plaintext")
+    page.reload()
+    window.see("second")
+    assert "third" not in page.evaluate("document.body.textContent")
+
+    window.press_id(0)
+    window.until(f"location.pathname === '/alert' && location.search.includes('{alert_id('query-attack', 'second')}')")
+    window.see("Decide")
+    page.go_back()
+    window.until("location.search.includes('level=low') && location.search.includes('q=attack')")
+    window.see("second")
+    assert "third" not in page.evaluate("document.body.textContent")
+
+    page.go_forward()
+    window.see("Decide")
+    page.get_by_role("button", name="← Alerts").click()
+    window.until("location.search.includes('level=low') && location.search.includes('q=attack')")
+    window.see("second")
+    assert "third" not in page.evaluate("document.body.textContent")
+
+
+def test_a_level_on_the_overview_leads_to_its_open_alerts(window: Window, filled: Dashboard) -> None:
+    window.go("/", "Open alerts")
+    window.page.get_by_role("link", name="critical").click()
+    window.until("location.pathname === '/alerts' && location.search.includes('level=critical')")
+    window.see("first")
+    window.unsee("second")
+
+
+def test_a_resource_shows_its_session_and_volume_and_leads_to_its_alerts(window: Window, filled: Dashboard) -> None:
+    page = window.page
+    window.go("/resources", "shop_app")
+    row = next(number for number in range(2) if window.cell(number, 0).replace("\xa0", "") == RESOURCE)
+    window.press_id(row)
+    window.until(f"location.search.includes('{RESOURCE}')")
+    window.see("Newest session")
+    page.locator("[data-testid=stVegaLiteChart]").wait_for()
+    page.reload()
+    window.see("Newest session")
+    page.get_by_role("button", name="Its alerts").click()
+    window.until(f"location.pathname === '/alerts' && location.search.includes('{RESOURCE}')")
+    window.see("second")
+    assert "third" not in page.evaluate("document.body.textContent")
+    page.get_by_text("closed", exact=True).click()
+    window.until(f"location.search.includes('state=closed') && location.search.includes('{RESOURCE}')")
+    page.get_by_text("closed", exact=True).click()
+    page.get_by_role("button", name="Show all resources").click()
+    window.see("third")
+    page.go_back()
+    page.go_back()
+    page.wait_for_timeout(1_000)
+
+
+def test_the_way_back_leads_from_an_alert_to_the_overview(window: Window, filled: Dashboard) -> None:
+    window.go("/", "first")
+    window.press_id(0, table=1)
+    window.see("Decide")
+    window.page.go_back()
+    window.see("Open alerts")
+    window.until("['/', '/overview'].includes(location.pathname)")
+
+
+class Held:
+    """Sits between browser and server, and can keep back what the server says."""
+
+    def __init__(self) -> None:
+        self.holding = False
+        self.kept: list[str | bytes] = []
+        self._browser: WebSocketRoute | None = None
+
+    def __call__(self, route: WebSocketRoute) -> None:
+        self._browser, upstream = route, route.connect_to_server()
+        route.on_message(upstream.send)
+        upstream.on_message(self._pass)
+
+    def _pass(self, message: str | bytes) -> None:
+        assert self._browser is not None
+        if self.holding:
+            self.kept.append(message)
+        else:
+            self._browser.send(message)
+
+    def release(self) -> None:
+        """Lets all of it through, in order."""
+        self.holding = False
+        kept, self.kept = self.kept, []
+        for message in kept:
+            self._pass(message)
+
+
+@pytest.mark.parametrize("page_path", ["/", "/alerts"])
+def test_the_alert_that_opens_is_the_one_that_was_pressed_though_rows_have_moved_meanwhile(
+    window: Window, filled: Dashboard, page_path: str
+) -> None:
+    held, page = Held(), window.page
+    page.route_web_socket("**/_stcore/stream", held)
+    table = 1 if page_path == "/" else 0
+    name = page_path.strip("/") or "overview"
+    pressed, newer = f"pressed on {name}", f"newer on {name}"
+    filled.owner.commit(fired(pressed, level="critical"))
+    window.go(page_path, pressed)
+    window.until("document.querySelectorAll('[data-testid=stDataFrame] canvas').length > 0")
+    shown = window.cell(0, 0, table).replace("\xa0", "")
+    assert shown == alert_id("unusual-query", pressed)
+
+    held.holding = True
+    filled.owner.commit(fired(newer, level="critical"))
+    _until(window, lambda: any(newer.encode() in one for one in held.kept if isinstance(one, bytes)))
+    # The server has drawn the newer alert in the first row; the reader still sees the older one there, and presses it.
+    assert window.cell(0, 0, table).replace("\xa0", "") == shown
+    window.press_id(0, table)
+    page.wait_for_timeout(300)
+    held.release()
+    window.until("location.pathname === '/alert'")
+    window.until(f"location.search.includes('{shown}')")
+    window.see(pressed)
+
+
+def _until(window: Window, true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        window.page.wait_for_timeout(100)
+
+
+def test_a_decision_needs_somebody_and_shows_at_once(window: Window, filled: Dashboard) -> None:
+    page = window.page
+    window.go(f"/alert?id={alert_id('query-attack', 'second')}", "Decide")
+    page.get_by_label("Why", exact=True).fill("nobody said so")
+    page.get_by_role("button", name="Acknowledge", exact=True).click()
+    window.see("Say who you are first")
+    assert page.locator(".stMarkdownBadge").nth(1).text_content() == "open"
+    page.get_by_label("Who you are").fill("Kim")
+    page.get_by_role("button", name="Acknowledge", exact=True).click()
+    window.see("acknowledge: entered as number")
+    assert page.locator(".stMarkdownBadge").nth(1).text_content() == "acknowledged"
+    assert page.get_by_role("button", name="Acknowledge", exact=True).is_disabled()
+    window.see("nobody said so")  # what was typed was kept through the refusal
+    page.get_by_role("button", name="Reopen", exact=True).click()
+    window.see("reopen: entered as number")
+    assert page.locator(".stMarkdownBadge").nth(1).text_content() == "open"
+
+
+@pytest.mark.parametrize(("scheme", "background"), [("dark", "rgb(16, 22, 29)"), ("light", "rgb(255, 255, 255)")])
+def test_the_theme_is_the_one_that_the_readers_system_prefers(
+    browser: Browser, filled: Dashboard, scheme: str, background: str
+) -> None:
+    page = browser.new_page(color_scheme="dark" if scheme == "dark" else "light")
+    window = Window(page, filled.url)
+    window.go("/alerts", "first")
+    assert page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor") == background
+    assert page.title() == "Backwatch"
+    page.close()
