@@ -191,7 +191,7 @@ def test_kafkas_own_set_up_takes_our_settings(kafka: Server, tmp_path: Path) -> 
 
 def test_the_demo_app_works_under_watch(tmp_path: Path) -> None:
     subprocess.run(
-        [sys.executable, str(ROOT / "docker" / "shop.py"), "--rounds", "2", "--pause", "0.01"],
+        [sys.executable, str(ROOT / "docker" / "shop.py"), *SERVICES["shop"]["command"], "--rounds", "2"],
         check=True, timeout=90, stdin=subprocess.DEVNULL, env=_with(BACKWATCH_STREAM_URL=f"sqlite:///{tmp_path}/stream.db"),
     )  # fmt: skip
     assert b"customers" in b"".join(path.read_bytes() for path in tmp_path.glob("stream.db*"))

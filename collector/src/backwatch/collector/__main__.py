@@ -2,4 +2,5 @@
 
 from backwatch.collector.cli import main
 
-main(prog_name="backwatch")
+if __name__ == "__main__":
+    main(prog_name="backwatch")
