@@ -117,17 +117,21 @@ class Decoded:
         """All that was told of a call, by contract name, as JSON takes it; each text to ``EVIDENCE`` characters."""
         return self._facts(row, schema.COLUMNS)
 
+    def told(self, row: int) -> dict[str, Any]:
+        """All that was told of a call, by contract name, each text whole: what is cut could be hidden behind."""
+        return self._facts(row, schema.COLUMNS, TEXT)
+
     def session_facts(self, row: int) -> dict[str, Any]:
         """What was told of a call's session and resource, as :meth:`evidence` does."""
         return self._facts(row, schema.SESSION_COLUMNS)
 
-    def _facts(self, row: int, columns: Sequence[schema.Column]) -> dict[str, Any]:
+    def _facts(self, row: int, columns: Sequence[schema.Column], longest: int = EVIDENCE) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for column in columns:
             name = column.name
             if column.kind == schema.TEXT:
                 if self.lengths[row, schema.TEXT_INDEX[name]] > 0:
-                    found[name] = self.text(name, row)[:EVIDENCE]
+                    found[name] = self.text(name, row)[:longest]
             elif column.kind == schema.NUMBER:
                 number = int(self.numbers[row, schema.NUMBER_INDEX[name]])
                 if number >= 0:

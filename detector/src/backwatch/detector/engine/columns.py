@@ -140,7 +140,7 @@ class Prepared:
 
     def rule_facts(self, row: int) -> dict[str, Any]:
         """What rules may ask of this call: its facts, with the statement in its canonical form."""
-        facts = self.decoded.evidence(row)
+        facts = self.decoded.told(row)
         canonical = self.canonical(row).decode("utf-8", "replace")
         facts[names.STATEMENT if names.STATEMENT in facts else names.QUERY_TEXT] = canonical
         return facts

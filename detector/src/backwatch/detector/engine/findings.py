@@ -1,6 +1,7 @@
 """What a step found: columns first, and objects only for what is shown."""
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -92,9 +93,11 @@ class Fired:
 
 
 def plain(value: Any) -> Any:
-    """A number as JSON takes it, floats to four places."""
+    """A number as JSON takes it, floats to four places; what is no number in JSON, as text."""
     value = value.item() if hasattr(value, "item") else value
-    return round(value, 4) if isinstance(value, float) else value
+    if isinstance(value, float):
+        return round(value, 4) if math.isfinite(value) else str(value)
+    return value
 
 
 @dataclass(frozen=True, slots=True)

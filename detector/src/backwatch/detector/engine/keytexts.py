@@ -1,5 +1,8 @@
 """A key's canonical text, read from a call of its: ids are made of text, never of addresses."""
 
+import hashlib
+from typing import Final
+
 from backwatch.collector import names
 from backwatch.collector.statements.families import family
 from backwatch.detector.calls.fingerprint import fingerprint_id
@@ -9,24 +12,39 @@ from backwatch.detector.engine.findings import Key, resource_key
 
 LABEL = 300
 """Characters of a statement that a label shows."""
+PART: Final = 300
+"""Characters of one part of a key: these texts stay in state, and in every alert."""
+_ESCAPED: Final = str.maketrans({"\x1b": "\x1b[", "\x1e": "\x1b^", "\x1f": "\x1b_"})
+
+
+def part(text: str) -> str:
+    r"""A name as part of a key: none can hold what divides keys, and a long one ends in its hash.
+
+    >>> part("db.internal"), part("a\x1fb"), len(part("x" * 65_536))
+    ('db.internal', 'a\x1b_b', 333)
+    """
+    escaped = text.translate(_ESCAPED)
+    if len(escaped) <= PART:
+        return escaped
+    return f"{escaped[:PART]}…{hashlib.blake2b(escaped.encode(), digest_size=16).hexdigest()}"
 
 
 def resource_parts(prepared: Prepared, row: int) -> tuple[str, str, str, str]:
     """App, system, endpoint and namespace of the resource that this call went to."""
     decoded = prepared.decoded
     app = "/".join(
-        part
+        part(text)
         for name in (names.SERVICE_NAMESPACE, names.SERVICE_NAME, names.ENVIRONMENT)
-        if (part := decoded.text(name, row))
+        if (text := decoded.text(name, row))
     )
     given = decoded.text(names.RESOURCE_NAME, row)
     if given:
-        return app, "", given, ""
+        return app, "", part(given), ""
     system = next((text for name in SYSTEMS if (text := decoded.text(name, row))), "")
-    address = decoded.text(names.SERVER_ADDRESS, row)
+    address = part(decoded.text(names.SERVER_ADDRESS, row))
     port = int(prepared.columns[names.SERVER_PORT][row])
     endpoint = f"{address}:{port}" if port > 0 else address
-    return app, system, endpoint, decoded.text(names.DB_NAMESPACE, row)
+    return app, part(system), endpoint, part(decoded.text(names.DB_NAMESPACE, row))
 
 
 def place(prepared: Prepared, row: int) -> str:
@@ -34,8 +52,8 @@ def place(prepared: Prepared, row: int) -> str:
     decoded = prepared.decoded
     file, function = decoded.text(names.CODE_FILE, row), decoded.text(names.CODE_FUNCTION, row)
     if file or function:
-        return f"{file}:{function}"
-    return "family:" + family(prepared.canonical(row).decode("utf-8", "replace"))
+        return f"{part(file)}:{part(function)}"
+    return "family:" + part(family(prepared.canonical(row).decode("utf-8", "replace")))
 
 
 def key_of(space: str, prepared: Prepared, row: int) -> Key:

@@ -54,6 +54,7 @@ def _not_fired(
     rule: np.uint64,
     keys: Array,
     index: Array,
+    opened_row: Array,
     last_false: Array,
     dirty: Array,
 ) -> None:
@@ -66,7 +67,7 @@ def _not_fired(
         while index[at] != 0 and keys[index[at] - 1] != key:
             at = (at + np.uint64(1)) & mask
         found = index[at]
-        if found != 0 and time_ns[i] > last_false[found - 1]:
+        if found != 0 and i >= opened_row[found - 1] and time_ns[i] > last_false[found - 1]:
             last_false[found - 1] = time_ns[i]
             dirty[found - 1] = True
 
@@ -87,6 +88,8 @@ class OpenFindings:
         self._true = np.zeros(CAPACITY, np.int64)
         self._false = np.zeros(CAPACITY, np.int64)
         self.dirty = np.zeros(CAPACITY, np.bool_)
+        self._opened_row = np.zeros(CAPACITY, np.int64)
+        self._just_opened: list[int] = []
         self.uncleared = 0
         """Findings raised while the table was full."""
         self._index = np.zeros(4 * CAPACITY, np.int32)
@@ -94,8 +97,12 @@ class OpenFindings:
         self._per_rule: dict[int, int] = {}
         self._free = list(range(CAPACITY - 1, -1, -1))
 
-    def fired(self, rule: int, address: int, alert_id: bytes, time_ns: int) -> None:
-        """The rule fired for this key, at this event time."""
+    def fired(self, rule: int, address: int, alert_id: bytes, time_ns: int, row: int = 0) -> None:
+        """The rule fired for this key, at this event time.
+
+        Args:
+            row: The first of the run's calls on which it fired: those before it say nothing of what opens now.
+        """
         key = _key_of(rule, address)
         at = self._where.get(key)
         if at is None:
@@ -106,6 +113,8 @@ class OpenFindings:
             self._insert(key, rule, at)
             self._key[at], self._rule[at], self._true[at], self._false[at] = key, rule, time_ns, 0
             self._alert[at] = np.frombuffer(alert_id, np.uint8)
+            self._opened_row[at] = row
+            self._just_opened.append(at)
         elif time_ns > self._true[at]:
             self._true[at] = time_ns
         self.dirty[at] = True
@@ -119,7 +128,15 @@ class OpenFindings:
     ) -> None:
         """Notes the calls on which the rule did not fire, for keys on which it had."""
         if self.any(rule):
-            _not_fired(address, time_ns, fired, np.uint64(rule), self._key, self._index, self._false, self.dirty)
+            _not_fired(
+                address, time_ns, fired, np.uint64(rule), self._key, self._index, self._opened_row, self._false,
+                self.dirty,
+            )  # fmt: skip
+
+    def run_over(self) -> None:
+        """The run of calls is over: what opened in it is open from the next one's first call on."""
+        self._opened_row[self._just_opened] = 0
+        self._just_opened.clear()
 
     def due(self, now_ns: int, clear_after_ns: int) -> Iterator[tuple[int, bytes, int]]:
         """Closes what has cleared by now: (when, alert id, rule), in order of time."""

@@ -1,7 +1,7 @@
 """The state of one partition of the stream. No I/O: its owner feeds entries in and carries its deltas away."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -107,6 +107,7 @@ class Shard:
             named = scalars.pop("resources")
             self.resources.update({int(slot): tuple(parts) for slot, parts in named.items()})
             self.scalars = Scalars(**scalars)
+            sections = self._migrated(sections)
             for section in sections:
                 self._take(section)
         for space in self.spaces.values():
@@ -160,17 +161,36 @@ class Shard:
     def _take_table(self, name: str, section: state.Section) -> None:
         for space in self.spaces.values():
             for table in space.specs:
-                if table.name != name:
-                    continue
-                rows = section.rows
-                if section.version != table.version:
-                    detector = self._detectors[name]
-                    try:
-                        rows = detector.migrate(table, rows, section.version)
-                    except NotImplementedError:
-                        self.relearning.append(detector.id)
-                        rows = np.zeros(rows.shape, table.dtype)
-                space.tables[name][section.at] = state.fitted(rows, table.dtype)
+                if table.name == name:
+                    space.tables[name][section.at] = state.fitted(section.rows, table.dtype)
+
+    def _migrated(self, sections: Sequence[state.Section]) -> list[state.Section]:
+        """Tables in today's versions. Where a detector cannot migrate one, all of its tables begin anew."""
+        specs = {table.name: table for space in self.spaces.values() for table in space.specs}
+        anew: set[str] = set()
+        found: list[state.Section] = []
+        for section in sections:
+            name = section.name.partition("/")[2]
+            if not self._owner(section) or section.version == specs[name].version:
+                found.append(section)
+                continue
+            try:
+                rows = self._detectors[name].migrate(specs[name], section.rows.copy(), section.version)
+                found.append(replace(section, rows=rows))
+            except NotImplementedError:
+                anew.add(self._owner(section))
+                found.append(section)
+        self.relearning += sorted(anew)
+        return [self._emptied(section) if self._owner(section) in anew else section for section in found]
+
+    def _owner(self, section: state.Section) -> str:
+        kind, _, name = section.name.partition("/")
+        return self._detectors[name].id if kind == "table" and name in self._detectors else ""
+
+    def _emptied(self, section: state.Section) -> state.Section:
+        table = section.name.partition("/")[2]
+        dtype = next(one.dtype for space in self.spaces.values() for one in space.specs if one.name == table)
+        return replace(section, rows=np.zeros(section.rows.shape, dtype))
 
 
 _HEAD = np.dtype([("key", "<u8"), ("parent", "<i4"), ("last_seen", "<i8")])

@@ -19,7 +19,8 @@ Array = NDArray[Any]
 SKETCH = 1 << 16
 """First sightings that wait, per sketched space; a newer one takes an older one's place."""
 FULL, RELIEVED = 0.9, 0.75
-"""Above this share of slots taken the space is relieved down to that share."""
+"""Above this share of slots taken the space, or one parent's part of it, is relieved down to that share."""
+_NONE = np.empty(0, np.int32)
 
 
 @kernel
@@ -151,13 +152,19 @@ class Space:
         return slot, sighting, touched[:distinct]
 
     def stale(self) -> NDArray[np.int32]:
-        """Slots to reclaim now, least recently seen first: none unless the space is nearly full."""
-        surplus = self.used - int(RELIEVED * self.space.capacity)
-        if self.used <= FULL * self.space.capacity or surplus <= 0:
-            return np.empty(0, np.int32)
+        """Slots to reclaim now, the stalest first: where the space, or one parent's part of it, is nearly full."""
+        full = self.used > FULL * self.space.capacity
+        crowded = np.flatnonzero(self._taken > FULL * self.space.per_parent) if self.space.per_parent else _NONE
+        if not full and not crowded.shape[0]:
+            return _NONE
         taken = np.flatnonzero(self.keys).astype(np.int32)
-        order = np.lexsort((taken, self.last_seen[taken]))
-        return taken[order[:surplus]]
+        oldest = taken[np.lexsort((taken, self.last_seen[taken]))]
+        if full:
+            return oldest[: max(0, self.used - int(RELIEVED * self.space.capacity))]
+        left = int(RELIEVED * self.space.per_parent)
+        return np.concatenate([
+            oldest[self.parent[oldest] == one][: max(0, int(self._taken[one]) - left)] for one in crowded.tolist()
+        ])  # fmt: skip
 
     def children_of(self, slots: NDArray[np.int32]) -> NDArray[np.int32]:
         """Slots of this space that hang on these slots of its parent space."""

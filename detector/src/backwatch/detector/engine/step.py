@@ -25,7 +25,7 @@ from backwatch.detector.engine.keytexts import resource_parts
 from backwatch.detector.engine.ordering import in_order
 from backwatch.detector.engine.rules import RuleSet
 from backwatch.detector.engine.shard import Shard
-from backwatch.detector.engine.time_passes import TimePasses
+from backwatch.detector.engine.time_passes import TimePasses, checked
 from backwatch.detector.engine.verdicts import Verdicts
 
 RUN = 1 << 14
@@ -170,7 +170,8 @@ class Engine:
             before = {table.name: tables[table.name][touched[table.keys.name]].copy() for table in detector.tables}
             calls = Calls(count=count, columns={**columns, **facts})
             try:
-                facts |= detector.facts(calls, slot, tables, learn)
+                found = detector.facts(calls, slot, tables, learn)
+                facts |= checked(found, detector.provides, count)
             except Exception as error:  # noqa: BLE001  one detector's fault must not silence the others
                 for table in detector.tables:
                     tables[table.name][touched[table.keys.name]] = before[table.name]

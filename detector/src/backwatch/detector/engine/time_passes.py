@@ -3,12 +3,13 @@
 Done in order of event time, so that going from one boundary to another in one stride or in many gives the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backwatch.detector.detectors import Closed, Detector
+from backwatch.detector.detectors import Array, Closed, Detector
 from backwatch.detector.engine import windows
 from backwatch.detector.engine.clock import BOUNDARY_NS, WINDOW_NS
 from backwatch.detector.engine.findings import Clear, ClosedWindow, Findings
@@ -51,7 +52,8 @@ class TimePasses:
             tables = shard.tables(detector)
             before = {table.name: tables[table.name][slots].copy() for table in detector.tables}
             try:
-                facts |= detector.window(closed, tables)
+                found = detector.window(closed, tables)
+                facts |= checked(found, detector.window_provides, slots.shape[0])
             except Exception as error:  # noqa: BLE001  one detector's fault must not silence the others
                 for table in detector.tables:
                     tables[table.name][slots] = before[table.name]
@@ -61,3 +63,15 @@ class TimePasses:
     def _clear(self, shard: Shard, now_ns: int, findings: Findings) -> None:
         for time_ns, alert, _ in shard.open.due(now_ns, self._clear_after_ns):
             findings.events.append(Clear(time_ns, alert.hex()))
+
+
+def checked(found: Mapping[str, Any], provides: Sequence[str], count: int) -> dict[str, Array]:
+    """What a detector promised, and no more.
+
+    Raises:
+        ValueError: A fact is missing, or is not one number per row.
+    """
+    for name in provides:
+        if name not in found or np.shape(found[name]) != (count,) or found[name].dtype.kind not in "biuf":
+            raise ValueError(f"{name} is not told once per row")
+    return {name: found[name] for name in provides}

@@ -12,7 +12,7 @@ from backwatch.detector.engine.columns import Prepared
 from backwatch.detector.engine.entries import Loss
 from backwatch.detector.engine.fields import DOMAINS, LOSS_COUNT, LOSS_KIND
 from backwatch.detector.engine.findings import Findings, Fired, Key, alert_id, plain, resource_key
-from backwatch.detector.engine.keytexts import key_of
+from backwatch.detector.engine.keytexts import key_of, part
 from backwatch.detector.engine.open_findings import rule_hash
 from backwatch.detector.engine.predicates import fields_of
 from backwatch.detector.engine.rule_index import EntryIndex
@@ -76,8 +76,9 @@ class Verdicts:
         told = {LOSS_KIND: loss.kind, LOSS_COUNT: loss.count, names.SERVICE_NAME: loss.app}
         for number, rule in enumerate(self.rules.rules):
             if rule.over == "loss" and matches(rule, told):
-                text = f"loss\x1f{loss.app}\x1f{loss.kind}"
-                key = Key(text=text, app=loss.app, resource="backwatch", label=loss.kind, resource_id="")
+                app = part(loss.app)
+                text = f"loss\x1f{app}\x1f{loss.kind}"
+                key = Key(text=text, app=app, resource="backwatch", label=loss.kind, resource_id="")
                 self._fire(shard, findings, number, 0, key, np.array([loss.time_ns], np.int64), told)
 
     def _fire(
@@ -165,13 +166,14 @@ class RunVerdict:
         order = np.argsort(address, kind="stable")
         cuts = np.flatnonzero(np.diff(address[order])) + 1
         groups = np.split(rows[order], cuts)
-        for mine in sorted(groups, key=lambda one: int(one[0])):
-            one, key = self._all.key(number, self._prepared, self._start + int(mine[0]))
-            times = columns["time_ns"][mine]
-            if accepted(shard, one, int(times.max())):
+        for group in sorted(groups, key=lambda one: int(one[0])):
+            one, key = self._all.key(number, self._prepared, self._start + int(group[0]))
+            mine = _not_accepted(shard, one, group, columns["time_ns"])
+            if not mine.shape[0]:
                 continue
+            times = columns["time_ns"][mine]
             told_address = int(self._prepared.address[rule.key][self._start + int(mine[0])])
-            shard.open.fired(self._all.hashes[number], told_address, bytes.fromhex(one), int(times.max()))
+            shard.open.fired(self._all.hashes[number], told_address, bytes.fromhex(one), int(times.max()), int(mine[0]))
             findings.events.append(
                 Fired(
                     rule=rule,
@@ -190,14 +192,23 @@ class RunVerdict:
         for number, rule in enumerate(self._all.rules.rules):
             if rule.over != "call" or not shard.open.any(self._all.hashes[number]):
                 continue
-            fired = np.zeros(self._count, np.bool_)
+            fired = columns["late"].copy()  # a late call was not judged by all that was learnt: it proves nothing
             fired[rows[rules == number]] = True
             address = self._prepared.address[rule.key][self._start : self._start + self._count]
             shard.open.not_fired(self._all.hashes[number], address, columns["time_ns"], fired)
+        shard.open.run_over()
 
 
 def _pairs(rows: NDArray[np.int32], rules: NDArray[np.int32]) -> NDArray[np.int64]:
     return (rows.astype(np.int64) << 16) | rules
+
+
+def _not_accepted(shard: Shard, one: str, rows: NDArray[np.int32], time_ns: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Those of these calls that no acceptance covers: one that ends does so at a call, not at a batch."""
+    until_ns = shard.scalars.accepted.get(one)
+    if until_ns is None:
+        return rows
+    return rows[:0] if until_ns == 0 else rows[time_ns[rows] >= until_ns]
 
 
 def accepted(shard: Shard, one: str, time_ns: int) -> bool:
