@@ -23,6 +23,10 @@ logger = logging.getLogger("backwatch")
 
 SNAPSHOT_LEAST = 1 << 20
 """Bytes of deltas below which no snapshot is worth writing."""
+REMEMBERED = 100_000
+"""Alerts known to be open; beyond these an old one is taken for new, which costs an early commit and nothing else."""
+FAULTS_EVERY_S = 60.0
+"""A detector that fails again and again is named once a minute; how often it failed is in the counters."""
 
 
 class OwnedShard:
@@ -48,6 +52,7 @@ class OwnedShard:
         self._delta_bytes = sum(map(len, found.deltas))
         self._pending = Pending(partition)
         self._open: set[str] = set()
+        self._named_s: dict[str, float] = {}
         self._urgent = False
         self._committed_s = time.monotonic()
         self._unsent: Commit | None = None
@@ -80,16 +85,25 @@ class OwnedShard:
             )
         )
         self.next_offset = fresh[-1].offset + 1
+        self._pending.empty = False  # where nothing was a call, too: else its expiry would look like a loss
 
     def apply(self, entry: Entry) -> None:
         """Steps the engine and folds what it found."""
         findings = self._engine.step(self.shard, entry)
         for one, what in findings.faults:
-            logger.error("backwatch: detector %s failed (%s) and was undone for these calls", one, what)
+            self._name_fault(one, what)
         fired = self._pending.add(findings)
+        if len(self._open) > REMEMBERED:
+            self._open.clear()
         self._urgent = self._urgent or not fired <= self._open
         self._open |= fired
         self._open -= {event.alert_id for event in findings.events if isinstance(event, Clear)}
+
+    def _name_fault(self, detector: str, what: str) -> None:
+        now_s = time.monotonic()
+        if now_s - self._named_s.get(detector, -FAULTS_EVERY_S) >= FAULTS_EVERY_S:
+            self._named_s[detector] = now_s
+            logger.error("backwatch: detector %s failed (%s) and was undone for these calls", detector, what)
 
     def take_entries(self) -> None:
         """Applies decisions, profiles and models that were numbered since the last one."""

@@ -15,7 +15,15 @@ from google.protobuf.message import DecodeError
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Message, Record, Relay, StreamUnavailable, ensure_topics, open_relay
+from backwatch.collector.stream import (
+    Message,
+    MessageRefused,
+    Record,
+    Relay,
+    StreamUnavailable,
+    ensure_topics,
+    open_relay,
+)
 from backwatch.detector import foreign, otlp
 from backwatch.detector.calls.app import OLDER_ENVIRONMENT, app_text
 from backwatch.detector.calls.outline import spans_of
@@ -30,6 +38,10 @@ MAX_MESSAGE_BYTES: Final = 700_000
 """A broker takes a megabyte; what has more spans than fit is sent as several messages."""
 MIN_SPAN_BYTES: Final = 24
 """Spans that are smaller on average, in such numbers, are a bomb: reading them takes a hundred times their bytes."""
+MAX_RESOURCE_TEXT: Final = 1_000
+MAX_SCOPE_BYTES: Final = 65_536
+"""What stands before the spans of every message must be small: else a few spans a message make a flood of one."""
+KEPT_BYTES: Final = 1 << 16
 RETRY_S: Final = 1.0
 GROUP: Final = "backwatch-router"
 _RESOURCE: Final = (names.SERVICE_NAMESPACE, names.SERVICE_NAME, names.ENVIRONMENT, OLDER_ENVIRONMENT)
@@ -50,7 +62,9 @@ def route(value: bytes) -> list[Message]:
     found: dict[bytes, tuple[bytes, list[Scope]]] = {}
     for one in request.resource_spans:
         told = {
-            key: text for key, text in _pairs(one.resource.attributes) if key in _RESOURCE and isinstance(text, str)
+            key: text[:MAX_RESOURCE_TEXT]
+            for key, text in _pairs(one.resource.attributes)
+            if key in _RESOURCE and isinstance(text, str)
         }
         key = app_text(told).encode()
         _, scopes = found.setdefault(key, (otlp.resource(told.items()), []))
@@ -63,7 +77,8 @@ def route(value: bytes) -> list[Message]:
 def _scope(scope_spans: Any) -> Scope:
     scope = scope_spans.scope
     told = dict(_pairs(scope.attributes))
-    if told.get(names.BACKWATCH_CONTRACT) or scope.name == names.SCOPE_HEARTBEAT.encode():
+    ours = told.get(names.BACKWATCH_CONTRACT) or scope.name == names.SCOPE_HEARTBEAT.encode()
+    if ours and scope.ByteSize() <= MAX_SCOPE_BYTES:
         return scope.SerializeToString(), [one.SerializeToString() for one in scope_spans.spans]
     above = foreign.facts_of(told.items())
     return otlp.scope(scope.name[:200], scope.version[:40], ()), [_span(one, above) for one in scope_spans.spans]
@@ -151,5 +166,22 @@ class Router:
         """Carries over what is there; the number of records read."""
         records = relay.poll(0.2)
         if records:
-            relay.forward(records, [message for record in records for message in outputs(record)])
+            try:
+                relay.forward(records, [message for record in records for message in outputs(record)])
+            except MessageRefused as error:
+                self._one_by_one(relay, records)
+                # The reader has gone back to where the group was; a new one begins where it is now.
+                raise StreamUnavailable(f"{error}; begun anew behind it") from None
         return len(records)
+
+    def _one_by_one(self, relay: Relay, records: Sequence[Record]) -> None:
+        """Each record by itself; one that the log will never take goes as a trace of itself, and is a loss."""
+        for record in records:
+            try:
+                relay.forward([record], outputs(record))
+            except MessageRefused as error:
+                logger.error("backwatch: router: %s; its first bytes go on in its place", error)  # noqa: TRY400
+                cut = Message(
+                    UNREADABLE + record.value[:KEPT_BYTES], appended_ns=record.appended_ns, backfill=record.backfill
+                )
+                relay.forward([record], [cut])
