@@ -107,8 +107,9 @@ class Shard:
             named = scalars.pop("resources")
             self.resources.update({int(slot): tuple(parts) for slot, parts in named.items()})
             self.scalars = Scalars(**scalars)
-            sections = self._migrated(sections)
-            for section in sections:
+            for detector in {one.name.split("/")[1] for one in sections if one.name.startswith("model/")}:
+                self.models.pop(detector, None)  # a model comes whole
+            for section in self._migrated(sections):
                 self._take(section)
         for space in self.spaces.values():
             space.reindex()
