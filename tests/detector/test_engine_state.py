@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from backwatch.collector import names
-from backwatch.collector.settings import DetectorSettings
+from backwatch.collector.settings import DetectorSettings, SettingError
 from backwatch.collector.stream import Record
 from backwatch.detector import rulebook
 from backwatch.detector.detectors import Array, Calls, Detector
@@ -24,8 +24,9 @@ from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.engine.tables import Table
 from backwatch.detector.owned import OwnedShard
+from backwatch.detector.service import engine_for
 from backwatch.store import decisions, queries, tables
-from backwatch.store.connect import open_store, reading
+from backwatch.store.connect import StoreUnavailable, open_store, reading, writing
 from backwatch.store.migrate import upgrade
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, START_NS, Call, statement
@@ -352,3 +353,18 @@ def test_a_finding_clears_only_after_a_call_on_which_it_did_not_fire() -> None:
     engine.step(shard, streams.entry(streams.records(calls), 1))
     cleared = engine.step(shard, Tick(START_NS + 51 * HOUR))
     assert [one.time_ns for one in cleared.events if isinstance(one, Clear)]
+
+
+def test_a_shard_whose_state_is_damaged_is_named_in_one_line(store: sa.Engine) -> None:
+    owner = owned(made(), store)
+    owner.take(records(SAFE, 0, 0), 0)
+    owner.commit(1)
+    with writing(store) as connection:
+        connection.execute(sa.update(tables.shard_delta).values(blob=b"BWS1 not what was written"))
+    with pytest.raises(StoreUnavailable, match=r"^shard 0: a state blob is damaged.*restore"):
+        owned(made(), store)
+
+
+def test_a_lateness_beyond_the_windows_that_stay_open_is_refused(store: sa.Engine) -> None:
+    with pytest.raises(SettingError, match="BACKWATCH_DETECTOR_LATENESS_S=361: must be at most 360"):
+        engine_for(store, DetectorSettings(lateness_s=361))

@@ -13,6 +13,7 @@ from backwatch.collector.stream import Record
 from backwatch.detector.engine.clock import BOUNDARY_NS
 from backwatch.detector.engine.entries import Decision, Entry, Loss, ModelVersion, ProfileVersion, Records, Tick
 from backwatch.detector.engine.findings import Clear
+from backwatch.detector.engine.state import CorruptState
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.pending import Pending
 from backwatch.store import entries, models, shards
@@ -45,7 +46,10 @@ class OwnedShard:
         self.seq, self.next_offset, self.entry_id = found.seq, found.next_offset, found.entry_id
         self.shard = engine.new_shard()
         blobs = ([found.snapshot] if found.snapshot else []) + list(found.deltas)
-        self.shard.apply(blobs)
+        try:
+            self.shard.apply(blobs)
+        except CorruptState as error:
+            raise StoreUnavailable(f"shard {partition}: {error}; restore the store from a copy") from None
         for one in sorted(set(self.shard.relearning)):
             logger.warning("backwatch: detector %s learns anew: its table has another version", one)
         self._snapshot_bytes = len(found.snapshot or b"")

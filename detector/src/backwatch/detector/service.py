@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from sqlalchemy import Engine as StoreEngine
 
 from backwatch.collector import names
-from backwatch.collector.settings import DetectorSettings, StreamSettings
+from backwatch.collector.settings import DetectorSettings, SettingError, StreamSettings
 from backwatch.collector.stream import Consumer, Record, StreamUnavailable, ensure_topics, open_consumer
+from backwatch.detector.engine.clock import WINDOW_NS
 from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.engine.windows import RING
 from backwatch.detector.owned import OwnedShard
 from backwatch.detector.rulebook import make_engine, metadata
 from backwatch.store import meta, rules_meta
@@ -28,7 +30,14 @@ PORTION_BYTES = 16 << 20
 
 
 def engine_for(store: StoreEngine, settings: DetectorSettings) -> Engine:
-    """The engine of this installation; its rules' metadata is written into the store, for dashboard and notify."""
+    """The engine of this installation; its rules' metadata is written into the store, for dashboard and notify.
+
+    Raises:
+        SettingError: Calls may be later than windows stay open.
+    """
+    longest_s = (RING - 2) * WINDOW_NS // 10**9
+    if settings.lateness_s > longest_s:
+        raise SettingError(f"BACKWATCH_DETECTOR_LATENESS_S={settings.lateness_s:g}: must be at most {longest_s}")
     config = EngineConfig(
         key=meta.installation_key(store), lateness_ns=int(settings.lateness_s * 1e9),
         clear_after_ns=int(settings.clear_after_s * 1e9),
@@ -128,7 +137,9 @@ class Service:
     def _tick(self, consumer: Consumer) -> None:
         now_ns = self._clock_ns()
         for partition, owner in self._owned.items():
-            if owner.watermark_ns and consumer.bounds(partition)[1] <= owner.next_offset:
+            # The next offset is no measure: the end of a transaction takes one, and is no record.
+            read_to = max(owner.next_offset, consumer.read_to(partition))
+            if owner.watermark_ns and consumer.bounds(partition)[1] <= read_to:
                 owner.tick(now_ns)
 
     def _commit_all(self, consumer: Consumer, *, everything: bool) -> None:

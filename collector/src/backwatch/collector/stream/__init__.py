@@ -92,6 +92,10 @@ class Consumer(ABC):
         """First offset that is still there, and the one that the next record will get (read-committed)."""
 
     @abstractmethod
+    def read_to(self, partition: int) -> int:
+        """Up to which offset all has been read, the log's own markers included; 0: not known."""
+
+    @abstractmethod
     def committed(self, partition: int, offset: int) -> None:
         """Tells the log how far this group has come: for lag displays and pruning only, truth is in the store."""
 

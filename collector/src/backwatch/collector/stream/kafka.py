@@ -97,6 +97,13 @@ class KafkaGroupConsumer(Consumer):
         with clients.errors(self._url):
             return self._consumer.beginning_offsets([one])[one], self._consumer.end_offsets([one])[one]
 
+    def read_to(self, partition: int) -> int:
+        """Where the next read begins: past the marker that ends each of the router's transactions."""
+        with contextlib.suppress(kafka_errors.KafkaError, AssertionError, ValueError):
+            if partition in self._sought:
+                return self._consumer.position(TopicPartition(self._topic, partition)) or 0
+        return 0
+
     def committed(self, partition: int, offset: int) -> None:
         """Tells the group's progress, for lag displays; a failure is of no consequence."""
         try:

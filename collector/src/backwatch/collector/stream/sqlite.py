@@ -139,6 +139,10 @@ class SqliteConsumer(Consumer):
         first, upcoming = row
         return (upcoming if first is None else first), upcoming
 
+    def read_to(self, partition: int) -> int:  # noqa: ARG002  there is one
+        """Where the next read begins."""
+        return self._next
+
     def committed(self, partition: int, offset: int) -> None:  # noqa: ARG002  there is one
         """Notes the progress and drops what every group is past."""
         with self._file.transaction() as connection:
