@@ -76,6 +76,8 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except settings.SettingError as error:
             raise WrongSetting(str(error)) from None
+        except BrokenPipeError:
+            raise  # whoever reads our output has left, as ``head`` does: nothing to say
         except ConnectionError as error:  # a stream's, a store's, or the system's own
             raise (InputOutputFailed if error.errno == errno.ENOSPC else Unavailable)(str(error)) from None
         except OSError as error:
@@ -105,7 +107,7 @@ def main() -> None:
 @main.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(command: Sequence[str]) -> None:
-    """Runs COMMAND under watch: ``backwatch run -- python app.py``.
+    """Runs COMMAND under watch: backwatch run -- python app.py.
 
     Nothing in the app is changed. It works beside the app's own OpenTelemetry SDK or without one.
     """
@@ -114,7 +116,7 @@ def run(command: Sequence[str]) -> None:
     run_command(list(command))
 
 
-@main.command()
+@main.command(short_help="Lists the client libraries that are watched, and their facts.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 def probes(*, as_json: bool) -> None:
     """Lists the client libraries that are watched, and which facts each one can give."""

@@ -103,13 +103,13 @@ def load(kind: type[T], *, flags: Mapping[str, Any] | None = None, environment: 
     values: dict[str, Any] = {}
     for one in fields(kind):
         env: str = one.metadata["env"]
-        key = env.removeprefix(PREFIX).lower()
+        key = _key(env)
         if flags.get(one.name) is not None:
             raw, origin = flags[one.name], "--" + one.name.replace("_", "-")
         elif env in environment:
             raw, origin = environment[env], env
         elif key in from_file:
-            raw, origin = from_file[key], f"{key} in {environment['BACKWATCH_CONFIG']}"
+            raw, origin = from_file[key], f"{environment['BACKWATCH_CONFIG']}: {key}"
         else:
             continue
         try:
@@ -124,6 +124,10 @@ def load(kind: type[T], *, flags: Mapping[str, Any] | None = None, environment: 
     except TypeError:
         missing = [one.metadata["env"] for one in fields(kind) if one.default is MISSING and one.name not in values]
         raise SettingError(f"{', '.join(missing)} must be set") from None
+
+
+def _key(env: str) -> str:
+    return env.removeprefix(PREFIX).lower()
 
 
 def _as_text(value: Any) -> str:
@@ -166,7 +170,7 @@ def unknown_told(name: str, environment: Mapping[str, str] | None = None) -> str
     if not near or any(secret[one] for one in near):
         shown = name[:100]
     else:
-        value = environment.get(name, "")
+        value = environment[name] if name in environment else _as_text(_file(environment).get(_key(name), ""))
         shown = f"{name}={(without_secrets(value) if '://' in value else value)[:100]!r}"
     return f"{shown}: no such setting{f'; is {near[0]} meant?' if near else ''}"
 

@@ -48,7 +48,10 @@ def start() -> None:
         return
     _settings = _load_settings()
     if _settings is not None:
-        for file in probe_files():
+        files = probe_files()
+        for name in set(_settings.disabled_probes).difference(files):
+            logger.warning("backwatch: BACKWATCH_DISABLED_PROBES=%r: no such probe, ignored", name[:100])
+        for file in files:
             if file not in _settings.disabled_probes:
                 imports.on_import(file, _loader(file))
 

@@ -32,7 +32,10 @@ def _start() -> None:
     except ImportError as error:
         # A child with another Python is left alone; only the command itself is worth a word.
         if os.environ.get("_BACKWATCH_RUN") == str(os.getpid()):
-            print(f"backwatch: not watched: {error} in {sys.executable}", file=sys.stderr)
+            print(
+                f"backwatch: not watched: {error} in {sys.executable}; install backwatch-collector there",
+                file=sys.stderr,
+            )
         return
     start()
 

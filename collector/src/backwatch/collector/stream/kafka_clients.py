@@ -54,8 +54,9 @@ def errors(url: str) -> Generator[None]:
 
 
 def _unavailable(url: str, error: BaseException) -> StreamUnavailable:
-    detail = "" if isinstance(error, OSError) else f": {str(error)[:200]}"
-    return StreamUnavailable(f"BACKWATCH_STREAM_URL={without_secrets(url)!r}: {type(error).__name__}{detail}")
+    kind = type(error).__name__
+    detail = "" if isinstance(error, OSError) else f": {str(error).removeprefix(f'{kind}: ')[:200]}"
+    return StreamUnavailable(f"BACKWATCH_STREAM_URL={without_secrets(url)!r}: {kind}{detail}")
 
 
 def producer(url: str, settings: StreamSettings, **wanted: Any) -> Any:
