@@ -90,5 +90,5 @@ def test_an_unreadable_row_is_named(tmp_path: Path, text: str, said: str) -> Non
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableSeries, match=r"none\.csv: No such file"):
+    with pytest.raises(FileNotFoundError, match=r"none\.csv"):
         score_file(str(tmp_path / "none.csv"), io.StringIO())

@@ -11,8 +11,14 @@ from types import FrameType
 import click
 
 from backwatch.collector import names
-from backwatch.collector.cli import Unavailable
+from backwatch.collector.cli import EXIT_USAGE, Unavailable
 from backwatch.collector.settings import DetectorSettings, StoreSettings, StreamSettings, load
+
+
+class _WrongInput(click.ClickException):
+    """What was given to read is not what the command takes."""
+
+    exit_code = EXIT_USAGE
 
 
 class Leaving(threading.Event):
@@ -77,7 +83,7 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
     sys.exit(128 + stop.signal if stop.signal else 0)
 
 
-@click.command()
+@click.command(short_help="Judges recorded OTLP files, prints findings as JSON.")
 @click.argument("files", nargs=-1, required=True)
 @click.option("--rules-dir", default=None, help="Own Sigma rules beside the shipped ones. [BACKWATCH_RULES_DIR]")
 def replay(files: tuple[str, ...], rules_dir: str | None) -> None:
@@ -120,10 +126,10 @@ def replay(files: tuple[str, ...], rules_dir: str | None) -> None:
     sys.exit(1 if bad else 0)
 
 
-@click.command()
+@click.command(short_help="Gives each row of a timestamp,value series its anomaly score.")
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 def score(file: str) -> None:
-    """Gives each row of a ``timestamp,value`` series its anomaly score, from 0 (usual) to 1.
+    """Gives each row of a timestamp,value series its anomaly score, from 0 (usual) to 1.
 
     The statistics are those that volume-spike uses; a score depends on nothing that comes later.
 
@@ -136,24 +142,26 @@ def score(file: str) -> None:
     try:
         score_file(file, sys.stdout)
     except ValueError as error:
-        raise click.UsageError(str(error)) from None
+        raise _WrongInput(str(error)) from None
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="As JSON lines.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON lines, with all that a rule says of itself.")
 def rules(as_json: bool) -> None:
-    """Lists every rule: level, name, title."""
+    """Lists every rule, gravest first: level, name, title."""
     from backwatch.detector.rulebook import load as load_rules
     from backwatch.detector.rulebook import metadata
+    from backwatch.store.text import LEVELS
 
-    for rule in load_rules(load(DetectorSettings).rules_directory).rules:
+    found = load_rules(load(DetectorSettings).rules_directory).rules
+    for rule in sorted(found, key=lambda one: (-LEVELS.index(one.level), one.name)):
         if as_json:
             click.echo(json.dumps(metadata(rule)))
         else:
             click.echo(f"{rule.level:13} {rule.name:22} {rule.title}")
 
 
-@click.command()
+@click.command(short_help="Fits the model of odd-window from what the store has seen.")
 @click.option("--store-url", help="Whose rollups to learn from. [BACKWATCH_STORE_URL]")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the arrays here (.npz).")
 def fit(store_url: str | None, out: Path | None) -> None:

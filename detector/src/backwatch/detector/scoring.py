@@ -92,7 +92,8 @@ def score_file(file: str, out: TextIO) -> None:
     """Writes ``timestamp,value,score`` for each row of a ``timestamp,value`` file; ``-`` is standard input.
 
     Raises:
-        UnreadableSeries: It cannot be read, there is no such header, or a row is no time and number.
+        OSError: It cannot be read.
+        UnreadableSeries: It is not text, there is no such header, or a row is no time and number.
     """
     if file == "-":
         _score(sys.stdin, "standard input", out)
@@ -102,8 +103,6 @@ def score_file(file: str, out: TextIO) -> None:
             text = opened.read()
     except UnicodeDecodeError:
         raise UnreadableSeries(f"{file}: is not UTF-8 text") from None
-    except OSError as error:
-        raise UnreadableSeries(f"{file}: {error.strerror}") from None
     _score(io.StringIO(text, newline=""), file, out)
 
 
