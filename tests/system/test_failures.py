@@ -119,7 +119,14 @@ def test_a_store_that_does_not_answer_is_told_with_its_address(tmp_path: Path, c
 def test_what_backwatch_up_cannot_reach_ends_it_alike(tmp_path: Path) -> None:
     port = free_port()
     store = f"postgresql://me:{PASSWORD}@127.0.0.1:{port}/alerts"
-    told = ran("up", BACKWATCH_STORE_URL=store, XDG_STATE_HOME=str(tmp_path), TMPDIR=str(tmp_path))
+    dashboard = str(free_port())
+    told = ran(
+        "up",
+        BACKWATCH_STORE_URL=store,
+        BACKWATCH_DASHBOARD_PORT=dashboard,
+        XDG_STATE_HOME=str(tmp_path),
+        TMPDIR=str(tmp_path),
+    )
     assert told.code == EXIT_UNAVAILABLE
     assert f"BACKWATCH_STORE_URL='postgresql://127.0.0.1:{port}/alerts'" in told.last_line
     assert PASSWORD not in told.out + told.err

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import socket
 import sys
 import tempfile
@@ -14,7 +15,7 @@ PIPE_WIDTH = 150
 """Columns of the table where there is no terminal to ask."""
 
 
-@click.command()
+@click.command(short_help="Shows real attacks on loopback being caught.")
 @click.option(
     "--once", is_flag=True, help="Play the cast once, print the table and leave; so does any run without a terminal."
 )
@@ -60,9 +61,9 @@ def _perform(*, once: bool) -> int:
     return 0 if outcome.good else 1
 
 
-@click.command()
+@click.command(short_help="Starts stream, detector, notify and dashboard here.")
 def up() -> None:
-    """Starts stream, detector, notify and dashboard on this machine, and waits for your app under ``backwatch run``.
+    """Starts stream, detector, notify and dashboard on this machine, and waits for your app under backwatch run.
 
     Notify is started where BACKWATCH_WEBHOOK_URL is set.
 
@@ -109,7 +110,8 @@ def _keep_up() -> None:
         click.echo(f"dashboard  http://{where}:{dashboard.port}")
         click.echo(f"notify     {'on' if notifies else 'off: BACKWATCH_WEBHOOK_URL is not set'}")
         click.echo(f"logs       {folder}")
-        click.echo("Now run your app:  backwatch run -- python app.py")
+        command = "backwatch" if shutil.which("backwatch") else sys.argv[0]
+        click.echo(f"Now run your app:  {command} run -- python app.py")
         while True:
             stage.check()
             time.sleep(1)
@@ -123,6 +125,8 @@ def _is_free(address: str, port: int) -> None:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             trial.bind((address, port))
+        except (socket.gaierror, UnicodeError):
+            raise SettingError(f"BACKWATCH_DASHBOARD_ADDRESS={address!r}: is not an address of this machine") from None
         except OSError as error:
             raise SettingError(
                 f"BACKWATCH_DASHBOARD_PORT={port}: cannot listen on {address}: {error.strerror}"

@@ -8,9 +8,9 @@ from backwatch.collector.cli import Unavailable
 from backwatch.collector.settings import DashboardSettings, StoreSettings, load
 
 
-@click.command()
+@click.command(short_help="Shows alerts and resources in a browser.")
 @click.option("--address", help="Where to listen; loopback unless you say otherwise. [BACKWATCH_DASHBOARD_ADDRESS]")
-@click.option("--port", type=click.IntRange(1, 65_535), help="[BACKWATCH_DASHBOARD_PORT]")
+@click.option("--port", type=click.IntRange(1, 65_535), help="The port to listen on. [BACKWATCH_DASHBOARD_PORT]")
 def dashboard(address: str | None, port: int | None) -> None:
     """Shows alerts and resources in a browser: http://127.0.0.1:8501 by default.
 

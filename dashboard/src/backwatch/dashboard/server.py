@@ -75,6 +75,8 @@ def listen(settings: DashboardSettings) -> socket.socket:
         )[0]
     except OSError as error:
         raise SettingError(f"BACKWATCH_DASHBOARD_ADDRESS={settings.address!r}: {error.strerror}") from None
+    except UnicodeError:
+        raise SettingError(f"BACKWATCH_DASHBOARD_ADDRESS={settings.address!r}: is not a host name") from None
     one = socket.socket(family, kind, protocol)
     try:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

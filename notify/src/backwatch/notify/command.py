@@ -22,7 +22,7 @@ from backwatch.store.events import moment
 NOTHING_SET = "no endpoint is set: BACKWATCH_WEBHOOK_URL and BACKWATCH_WEBHOOK_SECRET"
 
 
-@click.command()
+@click.command(short_help="Delivers alerts as signed webhooks, and tries again.")
 @click.option("--store-url", help="sqlite:///path or postgresql://user@host/database. [BACKWATCH_STORE_URL]")
 @click.option("--once", is_flag=True, help="Deliver what is due, then exit: 0 if all was taken, 1 if not.")
 @click.option("--test", is_flag=True, help="Send a test event to every endpoint; one that was disabled is used again.")

@@ -20,12 +20,12 @@ _URL_OPTION = click.option(
 )
 
 
-@click.group()
+@click.group(short_help="Looks after the store: upgrade, status, prune.")
 def db() -> None:
     """Looks after the store: where alerts, decisions and the detector's state are kept."""
 
 
-@db.command()
+@db.command(short_help="Brings the tables to the version of this Backwatch.")
 @_URL_OPTION
 def upgrade(store_url: str | None) -> None:
     """Brings the store's tables to the version of this Backwatch, whole or not at all.
@@ -45,7 +45,7 @@ def upgrade(store_url: str | None) -> None:
     click.echo(f"{after}: up to date" if before == after else f"{before or 'empty'} -> {after}")
 
 
-@db.command()
+@db.command(short_help="Says how far the shards are, what was lost, what waits.")
 @_URL_OPTION
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def status(store_url: str | None, *, as_json: bool) -> None:
@@ -66,7 +66,7 @@ def status(store_url: str | None, *, as_json: bool) -> None:
         click.echo("\n".join(_lines(found)))
 
 
-@db.command()
+@db.command(short_help="Removes what is past its time.")
 @_URL_OPTION
 def prune(store_url: str | None) -> None:
     """Removes what is past its time: rollups, delivered events, quarantined records, alerts long cleared."""
