@@ -1,7 +1,7 @@
 # Each target sets up what it needs: Python >= 3.11, make and git are all that must be there beforehand.
 # ARGS="…" is handed on: make demo ARGS=--once, make test ARGS="tests/store -x", make bench NAME=detector_throughput.
 .POSIX:
-.PHONY: help demo up test quick check fmt bench soak lock environment servers clean
+.PHONY: help demo up test quick check fmt bench named soak lock environment servers clean
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -35,9 +35,11 @@ fmt: $(READY) ## formats, and mends what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY) servers ## one figure against its yardstick: NAME=…
-	@test -n "$(NAME)" || { echo "make bench NAME=…, one of:"; grep -l '^def main' bench/*.py | sed 's|bench/||; s|\.py$$||'; exit 2; }
+bench: named $(READY) servers ## one figure against its yardstick: NAME=…
 	@$(BIN)/python -m bench.$(NAME) $(ARGS)
+
+named:
+	@test -f "bench/$(NAME).py" || { echo "make bench NAME=…, one of:"; grep -l '^def main' bench/*.py | sed 's|bench/||; s|\.py$$||'; exit 2; }
 
 soak: $(READY) servers ## the slow tests, ROUNDS times or until one fails
 	@for round in $$(seq $(ROUNDS)); do echo "round $$round of $(ROUNDS)"; $(BIN)/pytest -q -m slow -x $(ARGS) || exit 1; done
