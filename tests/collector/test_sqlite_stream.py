@@ -28,7 +28,7 @@ def settings(tmp_path: Path) -> StreamSettings:
 
 def publish(settings: StreamSettings, *values: bytes, topic: str = "calls") -> None:
     publisher = open_publisher(settings)
-    publisher.publish(topic, [Message(value, b"app") for value in values], 5)
+    publisher.publish(topic, [Message(value, b"app") for value in values], 30)
     publisher.close(1)
 
 
