@@ -287,10 +287,13 @@ def lying(answer: Callable[[bytes], bytes]) -> Generator[int]:
                     while command := read(peer):
                         packet(peer, 1, answer(command))
 
-    threading.Thread(target=serve, daemon=True).start()
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
     try:
         yield listener.getsockname()[1]
     finally:
+        listener.shutdown(socket.SHUT_RDWR)  # a close alone leaves whoever waits in accept() there, and the port taken
+        thread.join(5)
         listener.close()
 
 
