@@ -72,10 +72,9 @@ def test_every_page_shows_hostile_text_as_text_and_asks_nobody(
 ) -> None:
     visits = [
         ("/", "key0"), ("/alerts", "key3"),
-        ("/alerts?state=open&level=critical&q=key0", "key0"),
-        ("/alerts?app=%3Cscript%3E&q=%21%5Bx%5D%28http%3A%2F%2F127.0.0.1%2Fz%29", "No alert matches"),
-        *((f"/alert?id={one}", one) for one in alerts[:3]), ("/alert?id=![x](http://127.0.0.1:1/x)", "No such alert"),
-        ("/resources", "endpoint"), (f"/resources?id={hostile.RESOURCE}", "Bytes a minute"),
+        ("/alerts?app=%3Cscript%3E&q=%21%5Bx%5D%28http%3A%2F%2Fz%29", "No alert matches"),
+        *((f"/alert?id={one}", one) for one in alerts[:2]), ("/alert?id=![x](http://127.0.0.1:1/x)", "No such alert"),
+        (f"/resources?id={hostile.RESOURCE}", "Bytes a minute"),
         (f"/alerts?resource={hostile.RESOURCE}", "Only of this resource"),
     ]  # fmt: skip
     for path, words in visits:

@@ -152,12 +152,20 @@ class Held:
     def __init__(self) -> None:
         self.holding = False
         self.kept: list[str | bytes] = []
+        self.said: list[str | bytes] = []
         self._browser: WebSocketRoute | None = None
+        self._server: WebSocketRoute | None = None
 
     def __call__(self, route: WebSocketRoute) -> None:
-        self._browser, upstream = route, route.connect_to_server()
-        route.on_message(upstream.send)
-        upstream.on_message(self._pass)
+        self._browser, self._server = route, route.connect_to_server()
+        route.on_message(self.say)
+        self._server.on_message(self._pass)
+
+    def say(self, message: str | bytes) -> None:
+        """To the server, as the browser does."""
+        assert self._server is not None
+        self.said.append(message)
+        self._server.send(message)
 
     def _pass(self, message: str | bytes) -> None:
         assert self._browser is not None
@@ -200,6 +208,23 @@ def test_the_alert_that_opens_is_the_one_that_was_pressed_though_rows_have_moved
     window.until("location.pathname === '/alert'")
     window.until(f"location.search.includes('{shown}')")
     window.see(pressed)
+
+
+def test_a_refresh_that_was_on_its_way_when_the_page_changed_breaks_nothing(window: Window, filled: Dashboard) -> None:
+    held, page = Held(), window.page
+    page.route_web_socket("**/_stcore/stream", held)
+    window.go("/alerts?level=low", "second")
+    page.wait_for_timeout(2_500)
+    refresh = held.said[-1]
+    window.press_id(0)
+    window.see("Decide")
+    held.say(refresh)
+    page.wait_for_timeout(3_000)
+    window.see("Decide")
+    page.go_back()
+    window.until("location.pathname === '/alerts' && location.search.includes('level=low')")
+    window.see("Rule, resource or text")
+    window.unsee("Decide")
 
 
 def _until(window: Window, true: Callable[[], bool]) -> None:

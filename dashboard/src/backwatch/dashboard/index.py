@@ -20,7 +20,7 @@ _STYLE: Final = """
 .stMainBlockContainer{padding-left:clamp(1rem,4vw,4rem)!important;padding-right:clamp(1rem,4vw,4rem)!important;max-width:1600px}
 .st-key-heading [data-testid=stText]{font-size:1.6rem;font-weight:650;line-height:1.25}
 .st-key-meaning [data-testid=stText],.st-key-said [data-testid=stText]{line-height:1.55}
-.stMainBlockContainer h1{padding:.25rem 0!important}
+.stMainBlockContainer h1{padding:.25rem 0 .5rem!important}
 [data-testid=stPageLink] a{padding-left:0}
 """
 _CUT: Final = (

@@ -74,7 +74,7 @@ def resource(resource_id: str) -> ResourceRow | None:
         return queries.get_resource(connection, resource_id)
 
 
-def volume(found: ResourceRow, hours: int = 24) -> list[Rollup]:
+def volume(found: ResourceRow, hours: int = 6) -> list[Rollup]:
     """A resource's closed minutes of the last hours in which it had calls."""
     until_ns = found.last_ns + HOUR_NS
     with reading(_store()) as connection:

@@ -15,6 +15,7 @@ from backwatch.store.views import AlertDetail
 SHOWN: Final = 50
 
 
+@parts.live
 def show() -> None:
     """The page."""
     if st.button("← Alerts", type="tertiary"):
@@ -22,11 +23,6 @@ def show() -> None:
     # The way back from the list has the list's query: see parts.go.
     alert_id = st.query_params.get("id") or st.session_state.get("alert.id", "")
     st.session_state["alert.id"] = alert_id
-    _live(alert_id)
-
-
-@parts.live
-def _live(alert_id: str) -> None:
     detail = reads.alert(alert_id) if alert_id else None
     if detail is None:
         st.title("No such alert", anchor=False)

@@ -12,9 +12,10 @@ PAGE: Final = 100
 ROW_PX: Final = 35
 
 
+@parts.live
 def show() -> None:
     """The page."""
-    if "id" in st.query_params:  # the way back from an alert: see parts.go
+    if "id" in st.query_params:  # the browser's way back from an alert leads here: see parts.go
         parts.go("alerts", **st.session_state.get("alerts.query", {}))
     st.title("Alerts", anchor=False)
     with st.container(horizontal=True, vertical_alignment="top", gap="medium"):
@@ -29,7 +30,6 @@ def show() -> None:
     resource_id = st.query_params.get("resource", "")
     if resource_id:
         _one_resource(resource_id)
-    # The way back from an alert leads to the list as it was.
     st.session_state["alerts.query"] = {name: st.query_params.get_all(name) for name in st.query_params}
     _table(
         AlertFilter(
@@ -53,7 +53,6 @@ def _one_resource(resource_id: str) -> None:
             st.rerun()
 
 
-@parts.live
 def _table(filters: AlertFilter) -> None:
     page = reads.alerts(filters, limit=PAGE)
     if not page.rows:

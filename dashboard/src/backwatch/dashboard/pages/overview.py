@@ -13,16 +13,12 @@ HOURS: Final = 48
 SHOWN: Final = 12
 
 
+@parts.live
 def show() -> None:
     """The page."""
     if "id" in st.query_params:  # the way back from an alert: see parts.go
         del st.query_params["id"]
     st.title("Overview", anchor=False)
-    _live()
-
-
-@parts.live
-def _live() -> None:
     counts, health = reads.overview(), reads.health()
     if health.losses or health.quarantined:
         _losses(health)

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import time
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, Final, ParamSpec
+from typing import Any, Final
 
 import streamlit as st
 
@@ -16,7 +16,6 @@ from backwatch.store.views import AlertRow
 REFRESH_S: Final = load(DashboardSettings).refresh_s
 SHORT: Final = 8
 _GAP: Final = "\N{NO-BREAK SPACE}" * 24
-P = ParamSpec("P")
 
 
 def go(page: str, **query: str | list[str]) -> None:
@@ -38,23 +37,20 @@ def store_may_be_away() -> Generator[None]:
         safe.text(error)
 
 
-def live(show: Callable[P, None]) -> Callable[P, None]:
-    """Makes a part of a page that is drawn anew every few seconds."""
-    return _again_every(REFRESH_S, show)
+def live(show: Callable[[], None]) -> Callable[[], None]:
+    """Makes a page that is drawn anew every few seconds.
 
+    The whole page, never a part below something else. A refresh that was on its way when the page changed makes
+    Streamlit's front end empty the screen; the next refresh draws it anew. Were that only a part of the page, there
+    would be nothing to hang it on, and the front end would stop for good ("Bad delta path index").
+    """
 
-def live_slowly(show: Callable[P, None]) -> Callable[P, None]:
-    """Makes a part of a page that is drawn anew twice a minute: what changes only when a minute closes."""
-    return _again_every(max(30.0, REFRESH_S), show)
-
-
-def _again_every(seconds: float, show: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(show)
-    def drawn(*args: P.args, **kwargs: P.kwargs) -> None:
+    def drawn() -> None:
         with store_may_be_away():
-            show(*args, **kwargs)
+            show()
 
-    return st.fragment(drawn, run_every=seconds)
+    return st.fragment(drawn, run_every=REFRESH_S)
 
 
 def chosen(key: str) -> str:

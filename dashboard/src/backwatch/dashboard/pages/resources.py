@@ -1,6 +1,7 @@
 """Resources: every attached service as each app sees it, and how safe its sessions are."""
 
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import streamlit as st
@@ -14,11 +15,19 @@ KEY: Final = "resources.table"
 VERIFIED: Final = {"full": "verified", "chain": "chain only", "none": "not verified"}
 
 
+@parts.live
 def show() -> None:
     """The page."""
     st.title("Resources", anchor=False)
     app = st.selectbox("App", ["", *reads.apps()], key="app", format_func=_app_name, bind="query-params", width=240)
-    _live(app or "")
+    pressed = parts.chosen(KEY)
+    if pressed:
+        st.query_params["id"] = pressed
+    rows = reads.resources(app or "")
+    if not rows:
+        parts.nothing_yet()
+        return
+    _table(rows)
     chosen = st.query_params.get("id") or st.query_params.get("resource", "")  # the way back from its alerts
     found = reads.resource(chosen) if chosen else None
     if found is None:
@@ -31,16 +40,7 @@ def _app_name(app: str) -> str:
     return safe.line(app) or "all"
 
 
-@parts.live
-def _live(app: str) -> None:
-    rows = reads.resources(app)
-    if not rows:
-        parts.nothing_yet()
-        return
-    pressed = parts.chosen(KEY)
-    if pressed:
-        st.query_params["id"] = pressed
-        st.rerun()
+def _table(rows: Sequence[ResourceRow]) -> None:
     now_ns = time.time_ns()
     text = st.column_config.TextColumn
     safe.table(
@@ -103,7 +103,6 @@ def _one(found: ResourceRow) -> None:
         _volume(found)
 
 
-@parts.live_slowly
 def _volume(found: ResourceRow) -> None:
     windows = reads.volume(found)
     if windows:
