@@ -20,7 +20,7 @@ def browser(chromium: str) -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def dashboard() -> Iterator[Dashboard]:
     """A dashboard that draws anew every second; its store is shared by the file's tests."""
-    with serving(BACKWATCH_DASHBOARD_REFRESH_S="1") as one:
+    with serving(BACKWATCH_DASHBOARD_REFRESH_S="1", BACKWATCH_DASHBOARD_ALLOWED_HOSTS="dash.example,127.0.0.1") as one:
         yield one
 
 

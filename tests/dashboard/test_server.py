@@ -131,6 +131,12 @@ def test_a_web_socket_from_a_foreign_page_is_refused(dashboard: Dashboard) -> No
     assert handshake(dashboard.port, Origin=f"http://127.0.0.1:{dashboard.port + 1}") == 403
 
 
+def test_a_name_that_was_allowed_is_answered(dashboard: Dashboard) -> None:
+    assert requests.get(dashboard.url, headers={"Host": "dash.example"}, timeout=20).status_code == 200
+    assert handshake(dashboard.port, Host="dash.example", Origin="http://dash.example") == 101
+    assert handshake(dashboard.port, Host="dash.example", Origin="https://dash.example") == 101
+
+
 def test_it_is_ready_while_its_store_answers(dashboard: Dashboard) -> None:
     answer = requests.get(f"{dashboard.url}/readyz", timeout=20)
     assert (answer.status_code, answer.json()) == (200, {"store": "ok"})

@@ -33,6 +33,7 @@ HEADERS: Final = (
 )
 PROBES: Final = ("/readyz", "/_stcore/health")
 """Answered under any name: they tell nothing, and who looks after a container calls it by its address."""
+LOOPBACK: Final = {"localhost", "127.0.0.1", "::1"}
 
 
 class SecurityHeaders:
@@ -65,8 +66,9 @@ class Door:
 
     def __init__(self, app: Application, hosts: Collection[str], proxies: Collection[str] = ()) -> None:
         self._app = app
-        self._proxies = {host.strip("[]").lower() for host in proxies}
-        self._hosts = {host.strip("[]").lower() for host in hosts} | self._proxies
+        self._hosts = {host.strip("[]").lower() for host in (*hosts, *proxies)}
+        # Loopback is no proxy's name: each port of it is another program, whose pages are not ours.
+        self._proxies = {host.strip("[]").lower() for host in proxies} - LOOPBACK
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As ASGI has it."""
