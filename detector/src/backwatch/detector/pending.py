@@ -1,6 +1,5 @@
 """What a shard has found since its last commit, folded per alert before anything becomes a row."""
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -95,7 +94,7 @@ class Pending:
 
     def _see(self, one: SeenResource) -> None:
         app, system, endpoint, namespace = one.parts
-        resource_id = hashlib.sha256("\x1f".join(one.parts).encode()).hexdigest()
+        resource_id = resource_key(one.parts).resource_id
         before = self._seen.get(resource_id)
         newest = before is None or one.last_ns >= before.last_ns
         self._seen[resource_id] = Seen(

@@ -14,7 +14,7 @@ from backwatch.collector import names
 from backwatch.collector.statements.families import family
 from backwatch.detector.calls import schema
 from backwatch.detector.calls.decode import Decoded
-from backwatch.detector.calls.fingerprint import dialect_number, new_scratch, siphash
+from backwatch.detector.calls.fingerprint import dialect_number, hash_key, new_scratch, siphash
 from backwatch.detector.calls.skeleton import CLASSES, skeleton
 from backwatch.detector.compiled import kernel
 from backwatch.detector.engine.addresses import (
@@ -150,8 +150,7 @@ class Columns:
     """Prepares batches under one installation key."""
 
     def __init__(self, key: bytes) -> None:
-        self._k0 = np.uint64(int.from_bytes(key[:8], "little"))
-        self._k1 = np.uint64(int.from_bytes(key[8:16], "little"))
+        self._k0, self._k1 = hash_key(key)
         self._scratch = new_scratch()
         self._dialects: dict[int, int] = {0: dialect_number("")}
         self._statements = np.zeros(CACHED, np.uint64), np.zeros(CACHED, np.uint64)
