@@ -5,6 +5,7 @@ says so; under ``CI=true`` that is a failure.
 """
 
 import contextlib
+import importlib
 import os
 import secrets
 import shutil
@@ -12,30 +13,16 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
 from backwatch.collector import guard, names
-from tests.services import (
-    databases,
-    kafka_broker,
-    smtp,
-    topics,
-)
-from tests.services import (
-    mariadb as mariadb_server,
-)
-from tests.services import (
-    memcached as memcached_server,
-)
-from tests.services import (
-    postgresql as postgresql_server,
-)
-from tests.services import rabbitmq as rabbitmq_server
-from tests.services import redis as redis_service
+from tests.services import databases, smtp, topics
 from tests.services.authority import Authority
 from tests.services.process import binary
-from tests.services.server import PREFIX, MissingServerError, Server, from_environment
+from tests.services.server import PREFIX, Fixture, MissingServerError, Server, from_environment
 from tests.services.smtp import MailServer
 
 ROOT = Path(__file__).parents[1]
@@ -148,46 +135,23 @@ def ca(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("ca"))
 
 
-@pytest.fixture(scope="session")
-def kafka(ca: Authority) -> Iterator[Server]:
-    """Apache Kafka: plain, TLS, SASL over TLS."""
-    with _shared("kafka", 9092, kafka_broker.serve, ca) as server:
-        yield server
+def _fixture(module: ModuleType) -> Any:
+    """The run's server of one file of ``tests/services``."""
+    offered: Fixture = module.FIXTURE
+
+    def one(ca: Authority) -> Iterator[Server]:
+        with _shared(offered.kind, offered.port, module.serve, ca) as server:
+            yield server
+
+    one.__doc__ = module.__doc__
+    return pytest.fixture(scope="session", name=offered.name)(one)
 
 
-@pytest.fixture(scope="session")
-def postgresql(ca: Authority) -> Iterator[Server]:
-    """PostgreSQL: plain and TLS on one port, unix socket; the user is a superuser."""
-    with _shared("postgresql", 5432, postgresql_server.serve, ca) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def mariadb(ca: Authority) -> Iterator[Server]:
-    """MariaDB: plain and TLS on one port, unix socket; the user has all rights."""
-    with _shared("mariadb", 3306, mariadb_server.serve, ca) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def redis_server(ca: Authority) -> Iterator[Server]:
-    """Redis: plain, TLS, unix socket; account ``app`` beside the open default one."""
-    with _shared("redis", 6379, redis_service.serve, ca) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def rabbitmq(ca: Authority) -> Iterator[Server]:
-    """RabbitMQ: AMQP plain and over TLS."""
-    with _shared("rabbitmq", 5672, rabbitmq_server.serve, ca) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def memcached(ca: Authority) -> Iterator[Server]:
-    """memcached: plain and TLS."""
-    with _shared("memcached", 11211, memcached_server.serve, ca) as server:
-        yield server
+for _file in (Path(__file__).parent / "services").glob("[!_]*.py"):
+    if not _file.stem.startswith("test_"):
+        _module = importlib.import_module(f"tests.services.{_file.stem}")
+        if hasattr(_module, "FIXTURE"):
+            globals()[f"_{_file.stem}"] = _fixture(_module)
 
 
 @pytest.fixture(scope="session")

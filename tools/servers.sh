@@ -1,6 +1,6 @@
 #!/bin/sh
 # The servers of the tests: PostgreSQL, MariaDB, Redis, RabbitMQ, memcached, Chromium, a JRE and Maven from Debian (as
-# root), Kafka's jars by Maven into .tools/kafka. What is there already is left alone. Without root nothing is installed:
+# root), jars by Maven and programs by Go into .tools. What is there already is left alone. Without root nothing is installed:
 # the tests that miss a server are skipped and say so; under CI=true they fail.
 set -eu
 cd "$(dirname "$0")/.."
@@ -40,18 +40,33 @@ if [ -n "$packages" ]; then
     fi
 fi
 
-pom=tests/services/kafka/pom.xml
-if ! cmp -s "$pom" .tools/kafka/pom.xml; then
-    if command -v mvn >/dev/null; then
-        rm -rf .tools/kafka
-        mkdir -p .tools/kafka
-        # Maven writes its faults to standard output, among escape codes: shown only where it failed.
-        said=$(mvn -q -B -C -f "$pom" dependency:copy-dependencies -DoutputDirectory="$PWD/.tools/kafka" 2>&1) || {
-            echo "$said" >&2
-            exit 1
-        }
-        cp "$pom" .tools/kafka/pom.xml
-    else
-        echo "Kafka's jars need Maven (mvn), which is not installed" >&2
+# Each folder of tests/services that holds a pom.xml wants its jars, one with a go.mod is a program to be built.
+for pom in tests/services/*/pom.xml; do
+    folder=.tools/$(basename "$(dirname "$pom")")
+    cmp -s "$pom" "$folder/pom.xml" && continue
+    if ! command -v mvn >/dev/null; then
+        echo "the jars of $pom need Maven (mvn), which is not installed" >&2
+        continue
     fi
-fi
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    # Maven writes its faults to standard output, among escape codes: shown only where it failed.
+    said=$(mvn -q -B -C -f "$pom" dependency:copy-dependencies -DoutputDirectory="$PWD/$folder" 2>&1) || {
+        echo "$said" >&2
+        exit 1
+    }
+    cp "$pom" "$folder/pom.xml"
+done
+
+for module in tests/services/*/go.mod; do
+    [ -e "$module" ] || continue
+    source=$(dirname "$module")
+    program=.tools/bin/$(basename "$source")
+    [ -x "$program" ] && [ -z "$(find "$source" -newer "$program" -type f)" ] && continue
+    if ! command -v go >/dev/null; then
+        echo "$source needs Go, which is not installed" >&2
+        continue
+    fi
+    mkdir -p .tools/bin
+    (cd "$source" && GOFLAGS=-mod=readonly go build -o "$OLDPWD/$program" .)
+done

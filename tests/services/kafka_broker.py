@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.services.authority import Authority
 from tests.services.process import binary, free_port, password, prepare, private_folder, running, write
-from tests.services.server import HOST, MissingServerError, Server, accepts
+from tests.services.server import HOST, Fixture, MissingServerError, Server, accepts
 
 JARS = Path(__file__).parents[2] / ".tools" / "kafka"
 TEMPLATE = Path(__file__).parent / "kafka" / "server.properties"
@@ -17,6 +17,8 @@ USER = "app"
 
 # Two cores: the first compiler alone starts twice as fast, and no broker of a test lives long enough to miss the other.
 JAVA = ("-Xmx400m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{JARS}/*")
+
+FIXTURE = Fixture("kafka", kind="kafka", port=9092)
 
 
 @contextlib.contextmanager

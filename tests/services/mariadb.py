@@ -5,7 +5,7 @@ from collections.abc import Generator
 
 from tests.services.authority import Authority
 from tests.services.process import account, binary, free_port, password, prepare, private_folder, running, write
-from tests.services.server import HOST, Server
+from tests.services.server import HOST, Fixture, Server
 
 USER = "backwatch"
 
@@ -19,6 +19,8 @@ OPTIONS = (
     f"--bind-address={HOST}", "--skip-name-resolve", "--skip-log-bin", "--innodb-flush-log-at-trx-commit=0",
     "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M", "--max-connections=200", "--local-infile=1",
 )  # fmt: skip
+
+FIXTURE = Fixture("mariadb", kind="mariadb", port=3306)
 
 
 @contextlib.contextmanager

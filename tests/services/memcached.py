@@ -5,7 +5,9 @@ from collections.abc import Generator
 
 from tests.services.authority import Authority
 from tests.services.process import account, binary, free_port, private_folder, running, write
-from tests.services.server import HOST, Server, accepts
+from tests.services.server import HOST, Fixture, Server, accepts
+
+FIXTURE = Fixture("memcached", kind="memcached", port=11211)
 
 
 @contextlib.contextmanager

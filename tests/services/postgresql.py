@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.services.authority import Authority
 from tests.services.process import account, binary, free_port, password, prepare, private_folder, running, write
-from tests.services.server import HOST, Server
+from tests.services.server import HOST, Fixture, Server
 
 USER = "backwatch"
 CLEARTEXT_USER = "cleartext"
@@ -36,6 +36,9 @@ def programs() -> list[str]:
     """The folders of Debian's versions, newest first, for ``PATH`` rarely has them."""
     versions = sorted(Path("/usr/lib/postgresql").glob("[0-9]*"), key=lambda path: int(path.name), reverse=True)
     return [str(path / "bin") for path in versions]
+
+
+FIXTURE = Fixture("postgresql", kind="postgresql", port=5432)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.services.authority import Authority
 from tests.services.process import account, binary, free_port, password, private_folder, running, write
-from tests.services.server import HOST, Server, accepts
+from tests.services.server import HOST, Fixture, Server, accepts
 
 USER = "app"
 SETTINGS = """
@@ -24,6 +24,8 @@ log.console = true
 log.console.level = warning
 log.file = false
 """
+
+FIXTURE = Fixture("rabbitmq", kind="rabbitmq", port=5672)
 
 
 @contextlib.contextmanager

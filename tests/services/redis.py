@@ -5,7 +5,7 @@ from collections.abc import Generator
 
 from tests.services.authority import Authority
 from tests.services.process import binary, free_port, password, private_folder, running, write
-from tests.services.server import HOST, Server, accepts
+from tests.services.server import HOST, Fixture, Server, accepts
 
 USER = "app"
 SETTINGS = """
@@ -22,6 +22,8 @@ save ""
 user default on nopass ~* &* +@all
 user {user} on >{secret} ~* &* +@all
 """
+
+FIXTURE = Fixture("redis_server", kind="redis", port=6379)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 HOST = "127.0.0.1"
@@ -14,6 +15,20 @@ PREFIX = "needs a real server: "
 
 class MissingServerError(Exception):
     """A server that cannot be had here; the message says why and what to do."""
+
+
+class Fixture(NamedTuple):
+    """How a file of this folder offers its server to every test: assigned to ``FIXTURE``, beside ``serve``.
+
+    Attributes:
+        name: The fixture's name.
+        kind: ``BACKWATCH_TEST_<KIND>_URL`` may name another server instead.
+        port: The port that is usual for it.
+    """
+
+    name: str
+    kind: str
+    port: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

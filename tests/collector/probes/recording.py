@@ -8,7 +8,7 @@ from backwatch.collector import names
 from backwatch.collector.encode import session_attributes
 from backwatch.collector.probes import Probe
 from backwatch.collector.record import CLIENT, AttributeValue, Session
-from backwatch.collector.wire import Wire
+from backwatch.collector.wire import UNKNOWN, Wire
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,7 @@ class Told:
     statement: str
     sent: int
     received: int
+    estimated: bool
     rows_returned: int
     rows_affected: int
     error: BaseException | str | None
@@ -35,6 +36,8 @@ class Told:
             names.ROWS_RETURNED: self.rows_returned,
             names.ROWS_AFFECTED: self.rows_affected,
         }
+        if self.estimated:
+            told[names.BYTES_ESTIMATED] = True
         told.update({name: count for name, count in counts.items() if count >= 0})
         if self.sql is not None:
             told[names.QUERY_TEXT] = self.sql
@@ -55,15 +58,17 @@ class Recording:
 
     def call(
         self, session: Session, operation: str, *, start_ns: int, sql: object = None, statement: str = "",
-        wire: Wire | None = None, rows_returned: int = -1, rows_affected: int = -1,
-        error: BaseException | str | None = None, facts: tuple[tuple[str, AttributeValue], ...] = (),
-        kind: int = CLIENT,
+        wire: Wire | None = None, estimated: tuple[int, int] = UNKNOWN, rows_returned: int = -1,
+        rows_affected: int = -1, error: BaseException | str | None = None,
+        facts: tuple[tuple[str, AttributeValue], ...] = (), kind: int = CLIENT,
     ) -> None:  # fmt: skip
         assert start_ns > 0
-        sent, received = (-1, -1) if wire is None else wire.since_last()
+        assert wire is None or estimated is UNKNOWN
+        sent, received = estimated if wire is None else wire.since_last()
         told = Told(
             session=session, operation=operation, sql=sql, statement=statement, sent=sent, received=received,
-            rows_returned=rows_returned, rows_affected=rows_affected, error=error, facts=dict(facts),
+            estimated=estimated is not UNKNOWN, rows_returned=rows_returned, rows_affected=rows_affected,
+            error=error, facts=dict(facts),
         )  # fmt: skip
         self.calls.append(told)
 

@@ -104,6 +104,15 @@ PAYLOAD_GLOBALS: Final = "backwatch.payload.globals"
 LOCAL_INFILE: Final = "backwatch.mysql.local_infile.requested"
 LOCAL_INFILE_FILE: Final = "backwatch.mysql.local_infile.file"
 STARTTLS_OFFERED: Final = "backwatch.starttls.offered"
+TOPOLOGY: Final = "backwatch.topology"
+"""Comma-separated ``host:port``, sorted: the nodes that the service told the client to talk to (cluster nodes, replica
+set members, advertised brokers, discovered servers)."""
+NOTICES: Final = "backwatch.notices"
+"""How many notices, warnings or asynchronous messages came with the answer, unasked for."""
+PAYLOAD_WIRE: Final = "backwatch.payload.wire"
+"""Bytes of a compressed body as they came over the wire."""
+PAYLOAD_SIZE: Final = "backwatch.payload.size"
+"""Bytes of the same body after it was unpacked; told together with ``PAYLOAD_WIRE``."""
 
 SIGNS: Final = (
     "comment-tail",  # a comment swallows the rest of the statement
@@ -122,5 +131,6 @@ SIGNS: Final = (
     "executable-comment",  # /*! … */
     "odd-spacing",  # comments or odd blanks where spaces belong, mixed-case keywords
     "cut",  # longer than what is scanned
+    "request-input",  # what came in with the surrounding request stands in it beyond one literal
 )
 """What the raw form of a statement showed before it was redacted. A closed vocabulary: no text, no offsets."""

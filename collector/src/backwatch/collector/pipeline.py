@@ -72,6 +72,7 @@ class Pipeline:
         sql: object = None,
         statement: str = "",
         wire: Wire | None = None,
+        estimated: tuple[int, int] = UNKNOWN,
         rows_returned: int = -1,
         rows_affected: int = -1,
         error: BaseException | str | None = None,
@@ -82,7 +83,7 @@ class Pipeline:
         if ours.get():
             return
         end_ns = _now_ns()
-        sent, received = UNKNOWN if wire is None else wire.since_last()
+        sent, received = estimated if wire is None else wire.since_last()
         signs = ""
         if sql is not None:
             statement, signs, first_word = prepare(sql, session.system)
@@ -99,7 +100,7 @@ class Pipeline:
             Call(
                 session, operation[:MAX_OPERATION], statement, sql is not None, signs, kind, start_ns, end_ns,
                 context.trace_id or process.getrandbits(128) or 1, process.getrandbits(64) or 1, context.span_id,
-                call_site(), _route(span), sent, received, False, rows_returned, rows_affected,
+                call_site(), _route(span), sent, received, estimated is not UNKNOWN, rows_returned, rows_affected,
                 "" if error is None else _error_type(error), facts,
             ),
         )  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from backwatch.collector.record import CLIENT, AttributeValue, Session
-from backwatch.collector.wire import Wire
+from backwatch.collector.wire import UNKNOWN, Wire
 
 
 class Recorder(Protocol):
@@ -30,6 +30,7 @@ class Recorder(Protocol):
         sql: object = None,
         statement: str = "",
         wire: Wire | None = None,
+        estimated: tuple[int, int] = UNKNOWN,
         rows_returned: int = -1,
         rows_affected: int = -1,
         error: BaseException | str | None = None,
@@ -45,6 +46,8 @@ class Recorder(Protocol):
             sql: The statement as the app passed it (str, bytes, text of a ``Composable``); scanned and redacted here.
             statement: Canonical text of what is not SQL, already free of values (see ``redact/``).
             wire: The connection's byte counters; the difference since the last reading is this call's volume.
+            estimated: Bytes sent and received, where they are not the kernel's count but the sum of what was passed:
+                on a unix socket, or on a connection that several calls share. Told as an estimate; not with ``wire``.
             error: The exception that the driver raised, or the service's error code.
             facts: Further facts by their contract name.
         """

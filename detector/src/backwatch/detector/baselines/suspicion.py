@@ -17,6 +17,7 @@ WEIGHTS: Final[Mapping[str, float]] = {
     "catalogue": 1.5, "encoded-string": 1.5, "conditional": 1.5,
     "version-probe": 1.0, "odd-spacing": 1.0,
     "cut": 0.0,
+    "request-input": 2.5,
 }  # fmt: skip
 """What a sign adds. Ordinary statements do not show those of 3; those above 2 only where they are broken, those of 2 in
 scripts and derived tables, and the rest in tools that look at the database itself."""

@@ -115,6 +115,10 @@ COLUMNS: Final = (
     Column(names.LOCAL_INFILE, FLAG, SPAN),
     Column(names.LOCAL_INFILE_FILE, TEXT, SPAN),
     Column(names.STARTTLS_OFFERED, FLAG, SESSION),
+    Column(names.TOPOLOGY, TEXT, SPAN),
+    Column(names.NOTICES, NUMBER, SPAN),
+    Column(names.PAYLOAD_WIRE, NUMBER, SPAN),
+    Column(names.PAYLOAD_SIZE, NUMBER, SPAN),
 )
 
 

@@ -68,7 +68,7 @@ class QueryAttack(Detector):
     id = "query-attack"
     reads = ("backwatch.query.novel", "backwatch.site.settled", "backwatch.resource.settled")
     provides = ("backwatch.query.attack.score",)
-    tables = (Table("query_attack", SITE, 1, USUAL_SIGNS),)
+    tables = (Table("query_attack", SITE, 2, USUAL_SIGNS),)
     rule = """
 title: A New Query Shows Signs of Injection
 id: 5c7be0a2-3c55-4a52-9f0e-6d6b2a6b9f02
@@ -118,3 +118,10 @@ backwatch:
         places = tables["query_attack"]
         _weigh(calls["signs"], novel, settled, mature, calls["error"], slot[SITE.name], learn, places, WEIGHT, score)
         return {"backwatch.query.attack.score": score}
+
+    def migrate(self, table: Table, rows: Rows, from_version: int) -> Rows:  # noqa: ARG002  version 1 is the only older one
+        """A sign that is newer than the rows has not been seen yet."""
+        told = np.zeros(len(rows), table.dtype)
+        known = rows["seen"].shape[1]
+        told["seen"][:, :known] = rows["seen"]
+        return told
