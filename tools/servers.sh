@@ -18,6 +18,10 @@ need redis-server redis-server
 need rabbitmq-server rabbitmq-server
 need memcached memcached
 need chromium chromium
+need slapd slapd
+need dovecot-imapd dovecot
+need dovecot-pop3d /usr/lib/dovecot/pop3
+need vsftpd vsftpd
 
 install_packages() {
     # A package would start its own instance on the well-known port; the tests start theirs.
