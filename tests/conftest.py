@@ -9,6 +9,7 @@ import importlib
 import os
 import secrets
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
@@ -26,12 +27,17 @@ from tests.services.server import PREFIX, Fixture, MissingServerError, Server, f
 from tests.services.smtp import MailServer
 
 ROOT = Path(__file__).parents[1]
+BUILT = ROOT / ".tools" / "drivers"
+"""Drivers that come without a wheel, as ``tools/servers.sh`` built them."""
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 DATA = "BACKWATCH_TEST_DATA"
 SKIPPED = pytest.StashKey[Counter[str]]()
 
 
 # --- the run ---
+
+if BUILT.is_dir():
+    sys.path.append(str(BUILT))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -159,6 +165,16 @@ def smtp_server(ca: Authority) -> Iterator[MailServer]:
     """Mail in a thread of the tests: STARTTLS, TLS at once, and no TLS."""
     with smtp.serve(ca) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def mysqlclient() -> Any:
+    """The module ``MySQLdb``: a C extension that has no wheel and must have been built here."""
+    try:
+        return importlib.import_module("MySQLdb")
+    except ImportError as error:
+        _refuse(f"mysqlclient is not built (tools/servers.sh builds it): {error}")
+        raise
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,12 @@ uv=.tools/uv/bin/uv
     echo uv | $uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate -
 } > tools/uv.txt.new
 mv tools/uv.txt.new tools/uv.txt
+{
+    grep '^#' tools/drivers.txt
+    sed -n 's/^\([a-z-]*\)==.*/\1/p' tools/drivers.txt |
+        $uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate -
+} > tools/drivers.txt.new
+mv tools/drivers.txt.new tools/drivers.txt
 $uv lock --quiet --upgrade
 {
     echo "# Every distribution that the workspace and its tools need, with the hashes of its files. Made by \`make lock\`."

@@ -18,10 +18,17 @@ need redis-server redis-server
 need rabbitmq-server rabbitmq-server
 need memcached memcached
 need chromium chromium
+need libmariadb-dev mariadb_config
+need gcc gcc
+need pkg-config pkg-config
 need slapd slapd
 need dovecot-imapd dovecot
 need dovecot-pop3d /usr/lib/dovecot/pop3
 need vsftpd vsftpd
+
+# Drivers that come without a wheel are built for the environment's own Python, against its headers.
+headers=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("include"))' 2>/dev/null || true)
+[ -z "$headers" ] || [ -e "$headers/Python.h" ] || packages="$packages python3-dev"
 
 install_packages() {
     # A package would start its own instance on the well-known port; the tests start theirs.
@@ -74,3 +81,17 @@ for module in tests/services/*/go.mod; do
     mkdir -p .tools/bin
     (cd "$source" && GOFLAGS=-mod=readonly go build -o "$OLDPWD/$program" .)
 done
+
+# Drivers without a wheel, with the hashes that tools/drivers.txt has of their sources and of what builds them.
+if ! cmp -s tools/drivers.txt .tools/drivers/installed.txt; then
+    if [ -x .tools/uv/bin/uv ] && [ -x .venv/bin/python ] && [ -e "$headers/Python.h" ] && command -v gcc >/dev/null && command -v mariadb_config >/dev/null; then
+        rm -rf .tools/drivers
+        # shellcheck disable=SC2046  a list of words
+        .tools/uv/bin/uv pip install --quiet --python .venv/bin/python --target .tools/drivers --no-deps --require-hashes \
+            --constraints tools/drivers.txt --build-constraints tools/drivers.txt \
+            $(sed -n '/^setuptools/!s/^\([a-z-]*==[^ ]*\) .*/\1/p' tools/drivers.txt)
+        cp tools/drivers.txt .tools/drivers/installed.txt
+    else
+        echo "tools/drivers.txt is not built: it needs .venv (make environment), gcc, Python's headers and libmariadb-dev" >&2
+    fi
+fi
