@@ -6,103 +6,35 @@ is used again, or when it is itself let go.
 """
 
 import time
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final
 from weakref import WeakKeyDictionary, ref
 
 from backwatch.collector import names
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.probes import Recorder
+from backwatch.collector.probes._http_claims import Carried, Claim, awaited, claim_of
 from backwatch.collector.probes._http_session import endpoint_of, login_of, redirect_target, session_of
+from backwatch.collector.probes._http_state import Exchange, Link, Started, nothing
 from backwatch.collector.probes._sockets import descriptor, root_error, words
 from backwatch.collector.record import AttributeValue, Session
 from backwatch.collector.redact import http as redact
-from backwatch.collector.wire import UNKNOWN, Wire
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from backwatch.collector.wire import Wire
 
 MAX_PATH: Final = 8_192
 MAX_SESSIONS: Final = 16
 """Sessions kept per connection: targets behind one proxy, and accounts."""
 
 
-def _nothing() -> None:
-    return None
-
-
-class Counted(Wire):
-    """Bytes that were read off the wire in parts, before the socket was closed."""
-
-    __slots__ = ("received", "sent")
-
-    def __init__(self) -> None:
-        super().__init__(-1)
-        self.sent, self.received = UNKNOWN
-
-    def add(self, wire: Wire) -> None:
-        """Takes what went by since the last reading."""
-        sent, received = wire.since_last()
-        if sent >= 0:
-            self.sent = max(self.sent, 0) + sent
-            self.received = max(self.received, 0) + received
-
-    def add_if_open(self, link: "Link") -> None:
-        """Likewise, where the number still names this connection: a closed one may name another by now."""
-        socket = link.socket()
-        if socket is not None and descriptor(socket) == link.number >= 0:
-            self.add(link.wire)
-
-    def since_last(self) -> tuple[int, int]:
-        """All that was taken."""
-        return self.sent, self.received
-
-
-class Link:
-    """What is known of one connection."""
-
-    __slots__ = ("connecting_ns", "number", "pending", "session", "sessions", "socket", "wire")
-
-    def __init__(self) -> None:
-        self.session: Session | None = None
-        self.sessions: dict[tuple[str, int, str, str], Session] = {}
-        self.socket: Callable[[], Any] = _nothing
-        self.number = -1
-        self.wire = Wire(-1)
-        self.pending: Exchange | None = None
-        self.connecting_ns = 0
-
-
-class Exchange:
-    """One request and its response."""
-
-    __slots__ = (
-        "connect_failed", "counted", "error", "facts", "link", "login", "method", "path", "session", "start_ns",
-        "statement", "told", "url",
-    )  # fmt: skip
-
-    def __init__(self, link: Link, method: str, path: str, login: tuple[str, str]) -> None:
-        self.link = link
-        self.method = method
-        self.path = path
-        self.login = login
-        self.start_ns = time.time_ns()
-        self.session: Session | None = None
-        self.url = self.statement = ""
-        self.error: BaseException | str | None = None
-        self.facts: tuple[tuple[str, AttributeValue], ...] = ((names.HTTP_METHOD, method),)
-        self.counted = Counted()
-        self.connect_failed = self.told = False
-
-
-Started: TypeAlias = tuple[Exchange, "Token[Exchange | None]"]
-
-
 class Watch:
-    """The connections of one process."""
+    """The connections of one process.
 
-    def __init__(self, recorder: Recorder, tls_class: type) -> None:
+    Args:
+        recorder: Where requests are told that nobody claims; ``None``: nowhere.
+    """
+
+    def __init__(self, recorder: Recorder | None, tls_class: type) -> None:
         self.recorder = recorder
         self.tls_class = tls_class
         self.active = True
@@ -136,30 +68,44 @@ class Watch:
         link.socket = ref(connection.sock)
         link.number = descriptor(connection.sock)
         link.wire = Wire(link.number)
-        self.recorder.call(link.session, "connect", start_ns=start_ns, wire=link.wire)
+        self._tell_connect(self._claim_of(link), link.session, start_ns, link.wire, None)
 
     @never_breaks_the_host
     def connect_failed(self, connection: Any, link: Link, error: BaseException) -> None:
         """It was not: the request of its own is not told, it never was on the wire."""
         start_ns, link.connecting_ns = link.connecting_ns, 0
-        link.session, link.socket = None, _nothing
+        link.session, link.socket = None, nothing
         current = self._current.get()
         if current is not None and current.link is link:
             current.connect_failed = True
         session = session_of(connection, tls=isinstance(connection, self.tls_class))
         # What came before the failure is no session: the socket may stand, its encryption does not.
         session = replace(session, encoded=[], encrypted=None, verified="")
-        self.recorder.call(session, "connect", start_ns=start_ns, error=root_error(error))
+        self._tell_connect(self._claim_of(link), session, start_ns, None, root_error(error))
+
+    def _claim_of(self, link: Link) -> Claim | None:
+        """The claim on the request that this connection is made for."""
+        current = self._current.get()
+        return current.claim if current is not None and current.link is link else awaited()
+
+    def _tell_connect(
+        self, claim: Claim | None, session: Session, start_ns: int, wire: Wire | None, error: BaseException | None
+    ) -> None:
+        if claim is not None:
+            claim.connected(session, start_ns, wire, error)
+        elif self.recorder is not None:
+            self.recorder.call(session, "connect", start_ns=start_ns, wire=wire, error=error)
 
     @never_breaks_the_host
-    def begin(self, connection: Any, method: object, path: object, headers: object) -> Started | None:
+    def begin(self, pool: Any, connection: Any, method: object, path: object, headers: object) -> Started | None:
         """A request is about to be made."""
         if not self.active or connection is None:
             return None
         link = self._link(connection)
         if link.pending is not None:
             self._tell(link.pending)
-        exchange = Exchange(link, words(method, 20).upper(), words(path, MAX_PATH), login_of(headers))
+        verb, target = words(method, 20).upper(), words(path, MAX_PATH)
+        exchange = Exchange(link, verb, target, login_of(headers), claim_of(pool, verb, target))
         return exchange, self._current.set(exchange)
 
     @never_breaks_the_host
@@ -179,12 +125,12 @@ class Watch:
         exchange = started[0]
         self._current.reset(started[1])
         self._address(connection, exchange)
-        status = int(getattr(response, "status", 0) or 0)
+        exchange.status = status = int(getattr(response, "status", 0) or 0)
         headers = getattr(response, "headers", None) or {}
         facts: list[tuple[str, AttributeValue]] = [(names.HTTP_METHOD, exchange.method), (names.HTTP_STATUS, status)]
         if status >= 400:
             exchange.error = str(status)
-        target = redirect_target(exchange.url, headers.get("Location")) if 300 <= status < 400 else ""
+        exchange.target = target = redirect_target(exchange.url, headers.get("Location")) if 300 <= status < 400 else ""
         if target:
             facts.append((names.REDIRECT_TARGET, target))
         exchange.facts = tuple(facts)
@@ -230,10 +176,16 @@ class Watch:
             return
         exchange.told = True
         exchange.counted.add_if_open(link)
-        self.recorder.call(
-            exchange.session, exchange.method, statement=exchange.statement, start_ns=exchange.start_ns,
-            wire=exchange.counted, error=exchange.error, facts=exchange.facts,
-        )  # fmt: skip
+        if exchange.claim is not None:
+            exchange.claim.carried(Carried(
+                exchange.session, exchange.start_ns, wire=exchange.counted, status=exchange.status,
+                target=exchange.target, error=exchange.error,
+            ))  # fmt: skip
+        elif self.recorder is not None:
+            self.recorder.call(
+                exchange.session, exchange.method, statement=exchange.statement, start_ns=exchange.start_ns,
+                wire=exchange.counted, error=exchange.error, facts=exchange.facts,
+            )  # fmt: skip
 
     def _address(self, connection: Any, exchange: Exchange) -> None:
         """Session, URL and statement, now that the connection stands."""
@@ -247,7 +199,8 @@ class Watch:
         if "://" not in exchange.path[:12]:
             host = f"[{session.address}]" if ":" in session.address else session.address
             exchange.url = f"{'https' if tls else 'http'}://{host}:{session.port}{exchange.path}"
-        exchange.statement = redact.statement(exchange.method, exchange.url)
+        if exchange.claim is None:
+            exchange.statement = redact.statement(exchange.method, exchange.url)
         exchange.session = self._session(link, session, exchange)
 
     def _session(self, link: Link, session: Session, exchange: Exchange) -> Session:

@@ -1,0 +1,88 @@
+"""What is known of one HTTP connection, of one request on it, and how its bytes add up."""
+
+import time
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from backwatch.collector import names
+from backwatch.collector.probes._http_claims import Claim
+from backwatch.collector.probes._sockets import descriptor
+from backwatch.collector.wire import UNKNOWN, Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Token
+
+    from backwatch.collector.record import AttributeValue, Session
+
+
+def nothing() -> None:
+    """No socket."""
+
+
+class Counted(Wire):
+    """Bytes that were read off the wire in parts, before the socket was closed."""
+
+    __slots__ = ("received", "sent")
+
+    def __init__(self) -> None:
+        super().__init__(-1)
+        self.sent, self.received = UNKNOWN
+
+    def add(self, wire: Wire) -> None:
+        """Takes what went by since the last reading."""
+        sent, received = wire.since_last()
+        if sent >= 0:
+            self.sent = max(self.sent, 0) + sent
+            self.received = max(self.received, 0) + received
+
+    def add_if_open(self, link: "Link") -> None:
+        """Likewise, where the number still names this connection: a closed one may name another by now."""
+        socket = link.socket()
+        if socket is not None and descriptor(socket) == link.number >= 0:
+            self.add(link.wire)
+
+    def since_last(self) -> tuple[int, int]:
+        """All that was taken."""
+        return self.sent, self.received
+
+
+class Link:
+    """What is known of one connection."""
+
+    __slots__ = ("connecting_ns", "number", "pending", "session", "sessions", "socket", "wire")
+
+    def __init__(self) -> None:
+        self.session: Session | None = None
+        self.sessions: dict[tuple[str, int, str, str], Session] = {}
+        self.socket: Callable[[], Any] = nothing
+        self.number = -1
+        self.wire = Wire(-1)
+        self.pending: Exchange | None = None
+        self.connecting_ns = 0
+
+
+class Exchange:
+    """One request and its response."""
+
+    __slots__ = (
+        "claim", "connect_failed", "counted", "error", "facts", "link", "login", "method", "path", "session",
+        "start_ns", "statement", "status", "target", "told", "url",
+    )  # fmt: skip
+
+    def __init__(self, link: Link, method: str, path: str, login: tuple[str, str], claim: Claim | None) -> None:
+        self.claim = claim
+        self.link = link
+        self.method = method
+        self.path = path
+        self.login = login
+        self.start_ns = time.time_ns()
+        self.session: Session | None = None
+        self.status = 0
+        self.url = self.statement = self.target = ""
+        self.error: BaseException | str | None = None
+        self.facts: tuple[tuple[str, AttributeValue], ...] = ((names.HTTP_METHOD, method),)
+        self.counted = Counted()
+        self.connect_failed = self.told = False
+
+
+Started: TypeAlias = tuple[Exchange, "Token[Exchange | None]"]
