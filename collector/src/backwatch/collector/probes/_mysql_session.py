@@ -4,11 +4,11 @@ import dataclasses
 from typing import Any, Final
 
 from backwatch.collector.probes._dbapi import Link
+from backwatch.collector.probes._mysql_watch import MAX_TEXT
 from backwatch.collector.probes._sockets import descriptor, peer, tls_of, words
 from backwatch.collector.record import Session
 from backwatch.collector.tls import TlsFacts, facts_of
 
-MAX_TEXT: Final = 200
 _PLUGINS: Final = {"mysql_clear_password": "clear-password"}
 
 
@@ -75,8 +75,3 @@ def told(connection: Any, link: MySQLLink) -> Session:
         **peer(socket),
         **tls,
     )
-
-
-def renamed(session: Session, namespace: str) -> Session:
-    """The same session after another database was chosen."""
-    return dataclasses.replace(session, namespace=namespace, encoded=[])

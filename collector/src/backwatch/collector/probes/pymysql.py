@@ -11,8 +11,9 @@ from typing import Any
 
 from backwatch.collector import names
 from backwatch.collector.probes import Probe, Recorder
-from backwatch.collector.probes._dbapi import Make, argument
+from backwatch.collector.probes._dbapi import Make
 from backwatch.collector.probes._mysql_calls import PyMySQLWatch
+from backwatch.collector.probes._mysql_wraps import choosing, commanding, executing, querying
 from backwatch.collector.probes._patches import Patches
 
 _COMMANDS = {
@@ -21,90 +22,6 @@ _COMMANDS = {
     "show_warnings": ("SHOW", "SHOW WARNINGS"),
 }  # fmt: skip
 """Methods of a connection that send one fixed command: operation, statement."""
-
-
-def _executing(watch: PyMySQLWatch, name: str, phrase: str = "") -> Make:
-    """Wraps a cursor's method.
-
-    Args:
-        name: Its first argument: the statement, or what stands in ``phrase``.
-    """
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            start_ns, link = time_ns(), watch.cursor_entered(self)
-            try:
-                result = original(self, *args, **kwargs)
-            except BaseException as error:
-                if link is not None:
-                    watch.executed(self, link, argument(args, kwargs, 0, name), start_ns, error, phrase)
-                raise
-            if link is not None:
-                watch.executed(self, link, argument(args, kwargs, 0, name), start_ns, None, phrase)
-            return result
-
-        return wrapper
-
-    return make
-
-
-def _querying(watch: PyMySQLWatch) -> Make:
-    """Wraps ``Connection.query``, which cursors use and some apps too."""
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            start_ns, link = time_ns(), watch.entered(self)
-            try:
-                result = original(self, *args, **kwargs)
-            except BaseException as error:
-                if link is not None:
-                    watch.queried(self, link, argument(args, kwargs, 0, "sql"), start_ns, error)
-                raise
-            if link is not None:
-                watch.queried(self, link, argument(args, kwargs, 0, "sql"), start_ns, None)
-            return result
-
-        return wrapper
-
-    return make
-
-
-def _commanding(watch: PyMySQLWatch, operation: str, sql: str | None) -> Make:
-    """Wraps a connection's method that sends one command of its own."""
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            start_ns, link = time_ns(), watch.entered(self)
-            try:
-                result = original(self, *args, **kwargs)
-            except BaseException as error:
-                watch.left(link, self, operation, start_ns, sql, error)
-                raise
-            watch.left(link, self, operation, start_ns, sql, None)
-            return result
-
-        return wrapper
-
-    return make
-
-
-def _choosing(watch: PyMySQLWatch) -> Make:
-    """Wraps ``select_db``: from then on the session is another database's."""
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            start_ns, link = time_ns(), watch.entered(self)
-            try:
-                result = original(self, *args, **kwargs)
-            except BaseException as error:
-                watch.left(link, self, "USE", start_ns, None, error)
-                raise
-            watch.chosen(self, link, argument(args, kwargs, 0, "db"), start_ns)
-            return result
-
-        return wrapper
-
-    return make
 
 
 def _connecting(watch: PyMySQLWatch) -> Make:
@@ -226,13 +143,13 @@ class PyMySQLProbe(Probe):
         patches.wrap(connection, "_read_ok_packet", _refusing(watch))
         patches.wrap(connection, "set_character_set", _naming(watch))
         patches.wrap(connections.MySQLResult, "_read_load_local_packet", _before(watch.answered, owner=_connection_of))
-        patches.wrap(connection, "query", _querying(watch))
-        patches.wrap(connection, "select_db", _choosing(watch))
+        patches.wrap(connection, "query", querying(watch))
+        patches.wrap(connection, "select_db", choosing(watch))
         for method, (operation, sql) in _COMMANDS.items():
-            patches.wrap(connection, method, _commanding(watch, operation, sql))
-        patches.wrap(cursor, "execute", _executing(watch, "query"))
-        patches.wrap(cursor, "executemany", _executing(watch, "query"))
-        patches.wrap(cursor, "callproc", _executing(watch, "procname", "CALL %s"))
+            patches.wrap(connection, method, commanding(watch, operation, sql))
+        patches.wrap(cursor, "execute", executing(watch, "query"))
+        patches.wrap(cursor, "executemany", executing(watch, "query"))
+        patches.wrap(cursor, "callproc", executing(watch, "procname", "CALL %s"))
         for method in ("fetchmany", "fetchall"):
             patches.wrap(unbuffered, method, _reading(watch, ends=False))
         for method in ("close", "__del__"):
