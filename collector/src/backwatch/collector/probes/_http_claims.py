@@ -1,8 +1,8 @@
 """One request, one record: a layer above HTTP (botocore, elasticsearch …) claims the request that it is about to send.
 
 HTTP's probe then records nothing for it, but hands over what only it can know: the session, the bytes, and when the
-body has been read. A claim is good for one request, that of the claiming layer's own pool or session: whatever else the app
-sends while it stands (a token, a body that is fetched while it is sent) is told by HTTP's probe as ever.
+body has been read. A claim is good for one request, that of the claiming layer's own pool or session: whatever else
+the app sends while it stands (a token, a body that is fetched while it is sent) is told by HTTP's probe as ever.
 
     with claiming(claim):                     # the layer above, around the one call that sends
         response = original(...)

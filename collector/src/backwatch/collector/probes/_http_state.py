@@ -65,8 +65,8 @@ class Exchange:
     """One request and its response."""
 
     __slots__ = (
-        "claim", "connect_failed", "counted", "error", "facts", "link", "login", "method", "path", "session",
-        "start_ns", "statement", "status", "target", "told", "url",
+        "claim", "connect_failed", "counted", "error", "estimate", "facts", "link", "login", "method", "path",
+        "session", "start_ns", "statement", "status", "target", "told", "unpacked", "url",
     )  # fmt: skip
 
     def __init__(self, link: Link, method: str, path: str, login: tuple[str, str], claim: Claim | None) -> None:
@@ -82,6 +82,10 @@ class Exchange:
         self.error: BaseException | str | None = None
         self.facts: tuple[tuple[str, AttributeValue], ...] = ((names.HTTP_METHOD, method),)
         self.counted = Counted()
+        self.estimate: list[int] | None = None
+        """Bytes sent and received, where the kernel's count is not this request's: its connection is shared."""
+        self.unpacked: tuple[int, int] | None = None
+        """Bytes of a compressed body, and what it became."""
         self.connect_failed = self.told = False
 
 

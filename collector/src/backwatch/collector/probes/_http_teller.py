@@ -1,0 +1,126 @@
+"""What every HTTP client's probe does with a request once it is known: name it, learn from its answer, tell it once."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from backwatch.collector import names
+from backwatch.collector.probes import Recorder
+from backwatch.collector.probes._http_claims import Carried, Claim
+from backwatch.collector.probes._http_session import endpoint_of, redirect_target
+from backwatch.collector.probes._http_state import Exchange, Link
+from backwatch.collector.probes._sockets import words
+from backwatch.collector.record import AttributeValue, Session
+from backwatch.collector.redact import http as redact
+from backwatch.collector.wire import Wire
+
+MAX_SESSIONS: Final = 16
+"""Sessions kept per connection: targets behind one proxy, and accounts."""
+
+
+class Teller:
+    """Tells requests and connections, each to who wants to know.
+
+    Args:
+        recorder: Where requests are told that nobody claims; ``None``: nowhere.
+    """
+
+    def __init__(self, recorder: Recorder | None) -> None:
+        self.recorder = recorder
+        self.active = True
+
+    def tell_connect(
+        self, claim: Claim | None, session: Session, start_ns: int, wire: Wire | None, error: BaseException | None
+    ) -> None:
+        """A connection was made, or could not be."""
+        if claim is not None:
+            claim.connected(session, start_ns, wire, error)
+        elif self.recorder is not None:
+            self.recorder.call(session, "connect", start_ns=start_ns, wire=wire, error=error)
+
+    def tell(self, exchange: Exchange) -> None:
+        """The request is done with; only the first time counts."""
+        link = exchange.link
+        if link.pending is exchange:
+            link.pending = None
+        if exchange.told or exchange.session is None:
+            return
+        exchange.told = True
+        exchange.counted.add_if_open(link)
+        if exchange.claim is not None:
+            self._carried(exchange, exchange.session)
+        elif self.recorder is not None:
+            volume: dict[str, Any] = {"wire": exchange.counted}
+            if exchange.estimate is not None:
+                volume = {"estimated": (exchange.estimate[0], exchange.estimate[1])}
+            facts = exchange.facts
+            if exchange.unpacked is not None:
+                packed, size = exchange.unpacked
+                facts = (*facts, (names.PAYLOAD_WIRE, packed), (names.PAYLOAD_SIZE, size))
+            self.recorder.call(
+                exchange.session, exchange.method, statement=exchange.statement, start_ns=exchange.start_ns,
+                error=exchange.error, facts=facts, **volume,
+            )  # fmt: skip
+
+    @staticmethod
+    def _carried(exchange: Exchange, session: Session) -> None:
+        claim, known = exchange.claim, Carried(
+            session, exchange.start_ns, wire=exchange.counted, status=exchange.status, target=exchange.target,
+            error=exchange.error,
+        )  # fmt: skip
+        if exchange.estimate is not None:
+            known = known._replace(wire=None, estimated=(exchange.estimate[0], exchange.estimate[1]))
+        if claim is not None:
+            claim.carried(known)
+
+    def place(self, exchange: Exchange, session: Session, *, tls: bool) -> None:
+        """URL, statement and session, now that the connection is known."""
+        exchange.url = exchange.path
+        if "://" not in exchange.path[:12]:
+            host = f"[{session.address}]" if ":" in session.address else session.address
+            exchange.url = f"{'https' if tls else 'http'}://{host}:{session.port}{exchange.path}"
+        if exchange.claim is None:
+            exchange.statement = redact.statement(exchange.method, exchange.url)
+        exchange.session = self._session(exchange.link, session, exchange)
+
+    def heed(self, exchange: Exchange, status: int, header: Callable[[str], object]) -> bool:
+        """Learns from the head of the answer; true where it is to be told at once: its body may never be read."""
+        exchange.status = status
+        facts: list[tuple[str, AttributeValue]] = [(names.HTTP_METHOD, exchange.method), (names.HTTP_STATUS, status)]
+        if status >= 400:
+            exchange.error = str(status)
+        # A redirect is told at once: where it leads matters, and the app may never read its body.
+        target = redirect_target(exchange.url, header("Location")) if 300 <= status < 400 else ""
+        if target:
+            exchange.target = target
+            facts.append((names.REDIRECT_TARGET, target))
+        exchange.facts = tuple(facts)
+        self._server(exchange, header("Server"))
+        return bool(target) or status == 101 or "event-stream" in words(header("Content-Type"))
+
+    def _session(self, link: Link, session: Session, exchange: Exchange) -> Session:
+        """The session as this request uses it: its account, and behind a forwarding proxy its target."""
+        address, port = session.address, session.port
+        if exchange.url is exchange.path:
+            address, port = endpoint_of(exchange.url)
+        key = (address, port, *exchange.login)
+        if key == (session.address, session.port, "", ""):
+            return session
+        known = link.sessions.get(key)
+        if known is None:
+            account, method = exchange.login
+            if len(link.sessions) >= MAX_SESSIONS:
+                link.sessions.clear()
+            known = replace(session, encoded=[], address=address, port=port, account=account, auth_method=method)
+            link.sessions[key] = known
+        return known
+
+    def _server(self, exchange: Exchange, server: object) -> None:
+        """What the server calls itself, learnt from a connection's first response."""
+        link, session = exchange.link, exchange.session
+        if session is None or link.session is None or link.session.server_version or not server:
+            return
+        version = words(server, 80)
+        link.session = replace(link.session, encoded=[], server_version=version)
+        link.sessions.clear()
+        exchange.session = self._session(link, link.session, exchange)
