@@ -44,6 +44,8 @@ GROUPS = {
     "errors and status": (names.ERROR_TYPE, names.STATUS_CODE, names.HTTP_STATUS),
     "redirects": (names.REDIRECT_TARGET,),
     "hostile content": (names.LOCAL_INFILE, names.LOCAL_INFILE_FILE, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS),
+    "notices, pushes": (names.NOTICES,),
+    "nodes that the service names": (names.TOPOLOGY,),
     "STARTTLS offered": (names.STARTTLS_OFFERED,),
 }  # fmt: skip
 
