@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 from backwatch.collector import names
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.probes import Recorder
+from backwatch.collector.probes._contexts import asked_by
 from backwatch.collector.probes._sockets import descriptor, peer, tls_of, words
 from backwatch.collector.record import AttributeValue, Session
 from backwatch.collector.redact import smtp as redact
@@ -177,13 +178,6 @@ def _session(client: Any, tls_class: type, host: object, port: object) -> Sessio
         number = int(tail) if tail.isdigit() else 0
     number = number or int(getattr(client, "default_port", 0) or 0)
     return Session(system="smtp", address=address, port=number, **facts, **_now(client))
-
-
-def asked_by(context: Any) -> str:
-    """What a TLS context asks for; without one smtplib's own verifies nothing."""
-    if context is None or not getattr(context, "verify_mode", 0):
-        return "require"
-    return "verify-full" if getattr(context, "check_hostname", False) else "verify-ca"
 
 
 def banner_text(banner: object) -> str:

@@ -5,8 +5,9 @@ from typing import Any, ClassVar
 
 from backwatch.collector import names
 from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes._contexts import asked_by
 from backwatch.collector.probes._patches import Patches
-from backwatch.collector.probes._smtp_calls import Watch, asked_by, send_text
+from backwatch.collector.probes._smtp_calls import Watch, send_text
 
 _Function = Callable[..., Any]
 
