@@ -2,10 +2,13 @@
 
 import gc
 import os
+import sqlite3
 import threading
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,10 +18,11 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 
 from backwatch.collector import guard, names
 from backwatch.collector.pipeline import Pipeline
+from backwatch.collector.probes.sqlite3 import SQLiteProbe
 from backwatch.collector.queue import Bounded
 from backwatch.collector.record import Session
-from backwatch.collector.settings import CollectorSettings, SettingError
-from backwatch.collector.stream import Message, MessageRefused, Publisher, StreamUnavailable
+from backwatch.collector.settings import CollectorSettings, SettingError, StreamSettings
+from backwatch.collector.stream import Message, MessageRefused, Publisher, StreamUnavailable, open_publisher
 
 if TYPE_CHECKING:
     from backwatch.collector.worker import Worker
@@ -300,19 +304,57 @@ def test_values_stay_below_what_a_broker_takes(make: Callable[..., Pipeline], lo
     assert max(len(message.value) for message in log.messages) <= 900_000
 
 
-def test_what_the_worker_does_itself_is_no_call_of_the_apps(make: Callable[..., Pipeline], log: Log) -> None:
+def test_a_call_of_the_apps_on_our_thread_is_told(make: Callable[..., Pipeline], log: Log) -> None:
     pipeline = make()
-    publish = log.publish
+    publish, handled = log.publish, list[str]()
 
-    def publish_over_a_watched_driver(*args: Any) -> None:
-        call(pipeline, "INSERT INTO record VALUES (1)")
+    def publish_and_log(*args: Any) -> None:
+        if not handled:
+            handled.append(threading.current_thread().name)
+            call(pipeline, "INSERT INTO log VALUES (1)")  # a logging handler of the app's
         publish(*args)
 
-    log.publish = publish_over_a_watched_driver  # pyright: ignore[reportAttributeAccessIssue]
+    log.publish = publish_and_log  # pyright: ignore[reportAttributeAccessIssue]
     call(pipeline)
-    assert pipeline.flush(5)
-    time.sleep(0.1)
-    assert [span.name for span in log.spans()] == ["SELECT"]
+    wait_for(lambda: len(log.spans()) == 2)
+    assert handled == ["backwatch"]
+    assert sorted(span.name for span in log.spans()) == ["INSERT", "SELECT"]
+
+
+def test_the_streams_own_connection_is_no_call_of_the_apps(make: Callable[..., Pipeline], tmp_path: Path) -> None:
+    settings = StreamSettings(url=f"sqlite:///{tmp_path}/stream.db")
+    pipeline = make(lambda: open_publisher(settings))
+    probe = SQLiteProbe()
+    probe.instrument(recorder=pipeline, skip_dep_check=True)
+    try:
+        connection = sqlite3.connect(tmp_path / "app.db")
+        for _ in range(3):
+            connection.execute("SELECT 1").fetchall()
+            assert pipeline.flush(10)
+        connection.close()
+    finally:
+        probe.uninstrument()
+    assert pipeline.flush(10)
+    stream = sqlite3.connect(tmp_path / "stream.db")
+    names_told = Counter[str]()
+    for (value,) in stream.execute("SELECT value FROM record"):
+        for of_app in ExportTraceServiceRequest.FromString(value).resource_spans:
+            names_told.update(span.name for scope in of_app.scope_spans for span in scope.spans)
+    assert names_told == {"connect": 1, "SELECT": 3, "FETCH": 3}
+
+
+def test_who_calls_is_taken_when_a_call_begins_that_ends_elsewhere(make: Callable[..., Pipeline], log: Log) -> None:
+    pipeline = make()
+    caller = pipeline.caller()
+    session = Session(system="kafka", address="broker", port=9092)
+    ending = threading.Thread(
+        target=lambda: pipeline.call(session, "send", statement="send orders", start_ns=time.time_ns(), caller=caller)
+    )
+    ending.start()
+    ending.join()
+    assert pipeline.flush(10)
+    (span,) = log.spans()
+    assert told(span)["code.function.name"] == "test_who_calls_is_taken_when_a_call_begins_that_ends_elsewhere"
 
 
 def test_a_call_made_by_the_garbage_collector_inside_a_call_does_not_lock_up(make: Callable[..., Pipeline]) -> None:

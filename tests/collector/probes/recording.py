@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from backwatch.collector import names
+from backwatch.collector.callsite import call_site
 from backwatch.collector.encode import session_attributes
 from backwatch.collector.probes import Probe
-from backwatch.collector.record import CLIENT, AttributeValue, Session
+from backwatch.collector.record import CLIENT, AttributeValue, Caller, Session
 from backwatch.collector.wire import UNKNOWN, Wire
 
 
@@ -26,6 +27,8 @@ class Told:
     rows_affected: int
     error: BaseException | str | None
     facts: dict[str, AttributeValue]
+    kind: int
+    caller: Caller | None
 
     def attributes(self) -> dict[str, object]:
         """Everything that was told, by contract name."""
@@ -60,7 +63,7 @@ class Recording:
         self, session: Session, operation: str, *, start_ns: int, sql: object = None, statement: str = "",
         wire: Wire | None = None, estimated: tuple[int, int] = UNKNOWN, rows_returned: int = -1,
         rows_affected: int = -1, error: BaseException | str | None = None,
-        facts: tuple[tuple[str, AttributeValue], ...] = (), kind: int = CLIENT,
+        facts: tuple[tuple[str, AttributeValue], ...] = (), kind: int = CLIENT, caller: Caller | None = None,
     ) -> None:  # fmt: skip
         assert start_ns > 0
         assert wire is None or estimated is UNKNOWN
@@ -68,9 +71,13 @@ class Recording:
         told = Told(
             session=session, operation=operation, sql=sql, statement=statement, sent=sent, received=received,
             estimated=estimated is not UNKNOWN, rows_returned=rows_returned, rows_affected=rows_affected,
-            error=error, facts=dict(facts),
+            error=error, facts=dict(facts), kind=kind, caller=caller,
         )  # fmt: skip
         self.calls.append(told)
+
+    def caller(self) -> Caller | None:
+        """A stand-in that names the app's frame."""
+        return Caller(1, 2, call_site(), "")
 
     def of(self, operation: str) -> list[Told]:
         """Calls with this operation."""
@@ -87,6 +94,9 @@ def _readable(sql: object) -> str:
 
 class Raising:
     """A recorder with a fault of its own."""
+
+    def caller(self) -> Caller | None:
+        raise LookupError("a fault of ours")
 
     def call(self, *args: object, **kwargs: object) -> None:
         raise LookupError("a fault of ours")

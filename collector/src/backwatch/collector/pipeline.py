@@ -20,11 +20,11 @@ from backwatch.collector.callsite import call_site
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.prepare import prepare
 from backwatch.collector.queue import Bounded
-from backwatch.collector.record import CLIENT, AttributeValue, Call, Session
+from backwatch.collector.record import CLIENT, AttributeValue, Call, Caller, Session
 from backwatch.collector.settings import CollectorSettings
 from backwatch.collector.stream import Publisher
 from backwatch.collector.wire import UNKNOWN, Wire
-from backwatch.collector.worker import Worker, ours
+from backwatch.collector.worker import Worker
 
 MAX_ERROR: Final = 100
 MAX_OPERATION: Final = 60
@@ -78,10 +78,9 @@ class Pipeline:
         error: BaseException | str | None = None,
         facts: tuple[tuple[str, AttributeValue], ...] = (),
         kind: int = CLIENT,
+        caller: Caller | None = None,
     ) -> None:
         """Records one call that ends now (see :class:`~backwatch.collector.probes.Recorder`)."""
-        if ours.get():
-            return
         end_ns = _now_ns()
         sent, received = estimated if wire is None else wire.since_last()
         signs = ""
@@ -93,17 +92,21 @@ class Pipeline:
         process = self._processes.get(_getpid()) or self._begin()
         if process is None:
             return
-        span = _get_current_span()
-        context = span.get_span_context()
+        trace_id, parent_id, site, route = caller or _caller()
         self._enqueue(
             process,
             Call(
                 session, operation[:MAX_OPERATION], statement, sql is not None, signs, kind, start_ns, end_ns,
-                context.trace_id or process.getrandbits(128) or 1, process.getrandbits(64) or 1, context.span_id,
-                call_site(), _route(span), sent, received, estimated is not UNKNOWN, rows_returned, rows_affected,
+                trace_id or process.getrandbits(128) or 1, process.getrandbits(64) or 1, parent_id, site, route,
+                sent, received, estimated is not UNKNOWN, rows_returned, rows_affected,
                 "" if error is None else _error_type(error), facts,
             ),
         )  # fmt: skip
+
+    @never_breaks_the_host
+    def caller(self) -> Caller:
+        """Who calls now (see :class:`~backwatch.collector.probes.Recorder`)."""
+        return _caller()
 
     @never_breaks_the_host
     def add(self, call: Call) -> None:
@@ -185,6 +188,12 @@ def _flush_at_the_end_of_a_multiprocessing_child(pipeline: Pipeline) -> None:
 def _error_type(error: BaseException | str) -> str:
     name = error if isinstance(error, str) else type(error).__name__
     return name[:MAX_ERROR]
+
+
+def _caller() -> Caller:
+    span = _get_current_span()
+    context = span.get_span_context()
+    return Caller(context.trace_id, context.span_id, call_site(), _route(span))
 
 
 def _route(span: Any) -> str:

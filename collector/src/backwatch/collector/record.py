@@ -72,6 +72,19 @@ class CallSite(NamedTuple):
     line: int
 
 
+class Caller(NamedTuple):
+    """Who made a call that ends on another thread than it began on: taken when it began.
+
+    Attributes:
+        parent_id: The span that was current; 0: none.
+    """
+
+    trace_id: int
+    parent_id: int
+    site: CallSite | None
+    route: str
+
+
 class Call(NamedTuple):
     """One operation on a resource, redacted: all that is queued.
 

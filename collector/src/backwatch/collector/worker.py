@@ -3,7 +3,6 @@
 Nothing here runs on a thread of the app. What it publishes with is made here, after any fork, and owned by this thread.
 """
 
-import contextvars
 import logging
 import struct
 import threading
@@ -30,9 +29,6 @@ LOSS_REPORT_S: Final = 1.0
 _ENCODING_FAULTS: Final = (TypeError, ValueError, AttributeError, OverflowError, struct.error)
 
 logger = logging.getLogger("backwatch")
-
-ours: contextvars.ContextVar[bool] = contextvars.ContextVar("backwatch_ours", default=False)
-"""True in the worker's own context: what it does itself, SQLite and sockets included, is no call of the app's."""
 
 
 class Worker:
@@ -80,7 +76,6 @@ class Worker:
         return True
 
     def _run(self) -> None:
-        ours.set(True)
         _suppress_instrumentation()
         self._connect()
         while not self._stopping:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
-from backwatch.collector.record import CLIENT, AttributeValue, Session
+from backwatch.collector.record import CLIENT, AttributeValue, Caller, Session
 from backwatch.collector.wire import UNKNOWN, Wire
 
 
@@ -36,6 +36,7 @@ class Recorder(Protocol):
         error: BaseException | str | None = None,
         facts: tuple[tuple[str, AttributeValue], ...] = (),
         kind: int = CLIENT,
+        caller: Caller | None = None,
     ) -> None:
         """Records one call that ends now.
 
@@ -50,7 +51,12 @@ class Recorder(Protocol):
                 on a unix socket, or on a connection that several calls share. Told as an estimate; not with ``wire``.
             error: The exception that the driver raised, or the service's error code.
             facts: Further facts by their contract name.
+            caller: Of a call that began elsewhere: what :meth:`caller` gave then. ``None``: who is on the stack now.
         """
+        ...
+
+    def caller(self) -> Caller | None:
+        """Who calls now, for a call whose end another thread will tell; ``None`` where that cannot be said."""
         ...
 
 

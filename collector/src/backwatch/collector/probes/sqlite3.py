@@ -9,7 +9,7 @@ import os
 from time import time_ns
 from typing import Any, Final
 
-from backwatch.collector import names
+from backwatch.collector import names, own
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.probes import Probe, Recorder
 from backwatch.collector.probes._dbapi import KEY, UNKNOWN, Facts, Link, Watch, argument
@@ -242,6 +242,8 @@ class SQLiteProbe(Probe):
         def connect(*args: Any, **kwargs: Any) -> Any:
             start_ns = time_ns()
             given = args[_FACTORY] if len(args) > _FACTORY else kwargs.get("factory", module.Connection)
+            if getattr(given, own.MARK, False):
+                return original(*args, **kwargs)
             watched = connections.of(given) if watch.recorder is not None else None
             if watched is not None and len(args) > _FACTORY:
                 args = (*args[:_FACTORY], watched, *args[_FACTORY + 1 :])

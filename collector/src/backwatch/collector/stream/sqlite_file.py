@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from backwatch.collector import own
 from backwatch.collector.settings import SettingError, without_secrets
 from backwatch.collector.stream import StreamUnavailable
 
@@ -46,6 +47,13 @@ def path_of(url: str) -> Path:
     return Path(path if not path.startswith("//") else path[1:])
 
 
+class _Connection(sqlite3.Connection):
+    """A connection of ours, which the probe of sqlite3 leaves alone."""
+
+
+setattr(_Connection, own.MARK, True)
+
+
 class StreamFile:
     """One process's connection to the stream's file. A connection does not survive a fork: the child opens its own."""
 
@@ -73,7 +81,9 @@ class StreamFile:
         # it would let go of every lock that this process holds on it, and others would then delete a log in use.
         with suppress(FileExistsError):
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, factory=_Connection
+        )
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.executescript(_SCHEMA)
