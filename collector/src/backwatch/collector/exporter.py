@@ -27,6 +27,9 @@ _SCOPES: Final = "opentelemetry.instrumentation."
 _NOT_SQL: Final = frozenset({"redis", "valkey", "memcached", "mongodb", "elasticsearch", "dynamodb", "couchdb"})
 _WORD: Final = re.compile(r"[A-Za-z_]{1,40}")
 _SAME_CALLS: Final[Mapping[str, frozenset[str]]] = {
+    "http": frozenset({"urllib"}),
+    "httpx2": frozenset({"httpx"}),
+    "aiohttp": frozenset({"aiohttp_client"}),
     "urllib3": frozenset({"requests", "botocore", "urllib3", "elasticsearch"}),
 }
 """Scopes beside its own name whose spans are the very calls that a probe sees."""

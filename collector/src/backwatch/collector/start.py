@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from backwatch.collector.probes import Probe
     from backwatch.collector.stream import Publisher
 
+LATER: Final = {"http": "http.client"}
+"""Probes that wait for a module below the package they are named after, which many import for other reasons."""
 EXIT_NOT_FOUND: Final = 127
 EXIT_NOT_EXECUTABLE: Final = 126
 BOOTSTRAP: Final = Path(__file__).parent / "bootstrap"
@@ -53,7 +55,7 @@ def start() -> None:
             logger.warning("backwatch: BACKWATCH_DISABLED_PROBES=%r: no such probe, ignored", name[:100])
         for file in files:
             if file not in _settings.disabled_probes:
-                imports.on_import(file, _loader(file))
+                imports.on_import(LATER.get(file, file), _loader(file))
 
 
 def _load_settings() -> settings.CollectorSettings | None:

@@ -8,20 +8,18 @@ is used again, or when it is itself let go.
 import time
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 from weakref import WeakKeyDictionary, ref
 
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes._http_claims import Claim, awaited, claim_of
+from backwatch.collector.probes._http_claims import Claim, awaited
 from backwatch.collector.probes._http_session import login_of, session_of
 from backwatch.collector.probes._http_state import Exchange, Link, Started, nothing
 from backwatch.collector.probes._http_teller import Teller
-from backwatch.collector.probes._sockets import descriptor, root_error, words
+from backwatch.collector.probes._sockets import descriptor, root_error
 from backwatch.collector.record import Session
 from backwatch.collector.wire import Wire
-
-MAX_PATH: Final = 8_192
 
 
 class Watch(Teller):
@@ -92,8 +90,7 @@ class Watch(Teller):
         link = self._link(connection)
         if link.pending is not None:
             self.tell(link.pending)
-        verb, target = words(method, 20).upper(), words(path, MAX_PATH)
-        exchange = Exchange(link, verb, target, login_of(headers), claim_of(pool, verb, target))
+        exchange = self.exchange(link, method, path, login_of(headers), pool)
         return exchange, self._current.set(exchange)
 
     @never_breaks_the_host

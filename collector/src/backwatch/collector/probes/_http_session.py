@@ -16,16 +16,18 @@ _SCHEME: Final = re.compile(r"[A-Za-z0-9-]{1,30}\Z")
 _MAX_URL: Final = 200
 
 
-def session_of(connection: Any, *, tls: bool) -> Session:
+def session_of(connection: Any, *, tls: bool, asked: tuple[str, str] | None = None) -> Session:
     """What the connection knows at present.
 
     Args:
         tls: Whether ``https`` was asked for: the app's own choice, as plain ``http`` is.
+        asked: What was asked for, and what is verified by a handshake, where that is not urllib3's to say.
     """
-    facts: dict[str, Any] = {"requested": _requested(connection) if tls else "disable"}
+    requested, verified = asked or (_requested(connection), _verified(connection))
+    facts: dict[str, Any] = {"requested": requested if tls else "disable"}
     socket = getattr(connection, "sock", None)
     if socket is not None:
-        facts.update(facts_of(tls_of(socket), verified=_verified(connection)))
+        facts.update(facts_of(tls_of(socket), verified=verified))
         facts.update(peer(socket))
     address, port = _endpoint(connection)
     return Session(system="http", address=address, port=port, requested_explicit=True, **facts)
@@ -37,7 +39,7 @@ def _endpoint(connection: Any) -> tuple[str, int]:
     port = getattr(connection, "_tunnel_port", None) if host else None
     if not host:
         host, port = getattr(connection, "host", ""), getattr(connection, "port", 0)
-    return words(host, 255).strip("[]"), int(port or 0)
+    return words(host, 512).rpartition("@")[2][:255].strip("[]"), int(port or 0)
 
 
 def _unverified(connection: Any) -> bool:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Token
 
-    from backwatch.collector.record import AttributeValue, Session
+    from backwatch.collector.record import AttributeValue, Caller, Session
 
 
 def nothing() -> None:
@@ -65,11 +65,12 @@ class Exchange:
     """One request and its response."""
 
     __slots__ = (
-        "claim", "connect_failed", "counted", "error", "estimate", "facts", "link", "login", "method", "path",
-        "session", "start_ns", "statement", "status", "target", "told", "unpacked", "url",
+        "caller", "claim", "connect_failed", "counted", "error", "estimate", "facts", "link", "login", "method",
+        "path", "session", "start_ns", "statement", "status", "target", "told", "unpacked", "url",
     )  # fmt: skip
 
     def __init__(self, link: Link, method: str, path: str, login: tuple[str, str], claim: Claim | None) -> None:
+        self.caller: Caller | None = None
         self.claim = claim
         self.link = link
         self.method = method

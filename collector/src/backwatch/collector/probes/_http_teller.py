@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes._http_claims import Carried, Claim
+from backwatch.collector.probes._http_claims import Carried, Claim, claim_of
 from backwatch.collector.probes._http_session import endpoint_of, redirect_target
 from backwatch.collector.probes._http_state import Exchange, Link
 from backwatch.collector.probes._sockets import words
@@ -14,6 +14,7 @@ from backwatch.collector.record import AttributeValue, Session
 from backwatch.collector.redact import http as redact
 from backwatch.collector.wire import Wire
 
+MAX_PATH: Final = 8_192
 MAX_SESSIONS: Final = 16
 """Sessions kept per connection: targets behind one proxy, and accounts."""
 
@@ -28,6 +29,18 @@ class Teller:
     def __init__(self, recorder: Recorder | None) -> None:
         self.recorder = recorder
         self.active = True
+
+    def exchange(self, link: Link, method: object, path: object, login: tuple[str, str], owner: Any) -> Exchange:
+        """A request that is about to be made, by whoever is on the stack.
+
+        Args:
+            owner: The pool or session that sends it, for the layer above that may have claimed it.
+        """
+        verb, target = words(method, 20).upper(), words(path, MAX_PATH)
+        made = Exchange(link, verb, target, login, claim_of(owner, verb, target))
+        if made.claim is None and self.recorder is not None:
+            made.caller = self.recorder.caller()
+        return made
 
     def tell_connect(
         self, claim: Claim | None, session: Session, start_ns: int, wire: Wire | None, error: BaseException | None
@@ -59,7 +72,7 @@ class Teller:
                 facts = (*facts, (names.PAYLOAD_WIRE, packed), (names.PAYLOAD_SIZE, size))
             self.recorder.call(
                 exchange.session, exchange.method, statement=exchange.statement, start_ns=exchange.start_ns,
-                error=exchange.error, facts=facts, **volume,
+                error=exchange.error, facts=facts, caller=exchange.caller, **volume,
             )  # fmt: skip
 
     @staticmethod

@@ -9,28 +9,10 @@ from typing import Any
 
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._http_calls import Watch
+from backwatch.collector.probes._http_wraps import connect, let_go
 from backwatch.collector.probes._patches import Patches
 
 _Function = Callable[..., Any]
-
-
-def _connect(watch: Watch) -> Callable[[_Function], _Function]:
-    def make(original: _Function) -> _Function:
-        def connecting(connection: Any, *args: Any, **options: Any) -> Any:
-            link = watch.connecting(connection)
-            if link is None:
-                return original(connection, *args, **options)
-            try:
-                result = original(connection, *args, **options)
-            except BaseException as error:
-                watch.connect_failed(connection, link, error)
-                raise
-            watch.connected(connection, link)
-            return result
-
-        return connecting
-
-    return make
 
 
 def _request(watch: Watch) -> Callable[[_Function], _Function]:
@@ -61,17 +43,6 @@ def _release(watch: Watch) -> Callable[[_Function], _Function]:
             return original(pool, *args, **options)
 
         return releasing
-
-    return make
-
-
-def _let_go(watch: Watch) -> Callable[[_Function], _Function]:
-    def make(original: _Function) -> _Function:
-        def letting_go(body: Any) -> Any:
-            watch.body_ends(body)
-            return original(body)
-
-        return letting_go
 
     return make
 
@@ -122,9 +93,9 @@ def _wrapped() -> Watch:
 
     patches = _shared.patches = Patches()
     watch = _shared.watch = Watch(None, urllib3.connection.HTTPSConnection)
-    patches.wrap(urllib3.connection.HTTPConnection, "connect", _connect(watch))
-    patches.wrap(urllib3.connection.HTTPSConnection, "connect", _connect(watch))
+    patches.wrap(urllib3.connection.HTTPConnection, "connect", connect(watch))
+    patches.wrap(urllib3.connection.HTTPSConnection, "connect", connect(watch))
     patches.wrap(urllib3.connectionpool.HTTPConnectionPool, "_make_request", _request(watch))
     patches.wrap(urllib3.connectionpool.HTTPConnectionPool, "_put_conn", _release(watch))
-    patches.wrap(http.client.HTTPResponse, "_close_conn", _let_go(watch))
+    patches.wrap(http.client.HTTPResponse, "_close_conn", let_go(watch))
     return watch
