@@ -121,13 +121,15 @@ class MySQLWatch(Watch):
         link.inside = 0
         if phrase:
             query = phrase % (query.decode("utf-8", "replace") if isinstance(query, bytes) else query,)
-        rows = NONE
+        rows: tuple[int, int] = NONE
+        facts: Facts = ()
         if error is None:
+            facts = self.notices(cursor)
             count = cursor.rowcount if isinstance(cursor.rowcount, int) else UNKNOWN
             rows = (count, UNKNOWN) if cursor.description else (UNKNOWN, count)
             if cursor.description and self.streams(cursor):
                 cursor.__dict__[STREAM] = (query, 0, time_ns())
-        self._left(link, cursor.connection, "", start_ns, query, error, rows, self.notices(cursor))
+        self._left(link, cursor.connection, "", start_ns, query, error, rows, facts)
         if error is None and isinstance(query, str) and query[:1] in _MAY_BE_USE:
             found = _USE.fullmatch(query)
             if found:
