@@ -100,25 +100,40 @@ def _advancing(watch: MySQLdbWatch) -> Make:
     return make
 
 
-def _reading(watch: MySQLdbWatch, *, rows: str) -> Make:
-    """Wraps what reads, or ends, the rows of a cursor that does not keep them.
+def _reading(watch: MySQLdbWatch, *, how: str) -> Make:
+    """Wraps what reads rows of a cursor that does not keep them.
 
     Args:
-        rows: ``one``, ``many`` or ``all`` are read; ``none``: the cursor is closed.
+        how: ``one``, ``many`` or ``all`` at once.
     """
-    ends_always, ends_if_empty = rows in ("all", "none"), rows in ("one", "many")
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            connection = self.connection
+            connection = getattr(self, "connection", None)
             try:
                 result = original(self, *args, **kwargs)
             except BaseException as error:
                 watch.streamed(self, connection, ends=True, error=error)
                 raise
-            if not result or rows != "one":
-                watch.streamed(self, connection, ends=ends_always or (ends_if_empty and not result))
+            if not result or how != "one":
+                watch.streamed(self, connection, ends=not result or how == "all")
             return result
+
+        return wrapper
+
+    return make
+
+
+def _closing(watch: MySQLdbWatch) -> Make:
+    """Wraps a cursor's ``close``, which reads what the app has left unread."""
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+            connection, read = getattr(self, "connection", None), getattr(self, "rownumber", None)
+            try:
+                return original(self, *args, **kwargs)
+            finally:
+                watch.streamed(self, connection, ends=True, read=read)
 
         return wrapper
 
@@ -160,9 +175,9 @@ class MySQLdbProbe(Probe):
         patches.wrap(cursors.BaseCursor, "executemany", executing(watch, "query"))
         patches.wrap(cursors.BaseCursor, "callproc", executing(watch, "procname", "CALL %s"))
         patches.wrap(cursors.BaseCursor, "nextset", _advancing(watch))
-        patches.wrap(cursors.BaseCursor, "close", _reading(watch, rows="none"))
+        patches.wrap(cursors.BaseCursor, "close", _closing(watch))
         for method in ("one", "many", "all"):
-            patches.wrap(unbuffered, f"fetch{method}", _reading(watch, rows=method))
+            patches.wrap(unbuffered, f"fetch{method}", _reading(watch, how=method))
 
     def remove(self) -> None:
         """Puts mysqlclient's own functions back."""

@@ -158,18 +158,23 @@ class MySQLWatch(Watch):
     # --- rows read as they come ---
 
     @never_breaks_the_host
-    def streamed(self, cursor: Any, connection: Any, *, ends: bool, error: Error = None) -> None:
-        """Rows of an unbuffered cursor were read: told by the page, at the end, when it is closed or used anew."""
+    def streamed(self, cursor: Any, connection: Any, *, ends: bool, error: Error = None, read: Any = None) -> None:
+        """Rows of an unbuffered cursor were read: told by the page, at the end, when it is closed or used anew.
+
+        Args:
+            read: How many rows in all, where the cursor itself no longer says.
+        """
         stream = cursor.__dict__.get(STREAM)
         if stream is None:
             return
         query, before, since_ns = stream
-        rows = cursor.rownumber - before
+        number = cursor.rownumber if read is None else read
+        rows = number - before
         ends = ends or self.is_read(cursor)
         if not ends and rows < PAGE_ROWS:
             return
         if ends:
             del cursor.__dict__[STREAM]
         else:
-            cursor.__dict__[STREAM] = (query, cursor.rownumber, time_ns())
+            cursor.__dict__[STREAM] = (query, number, time_ns())
         self.left(self.entered(connection), connection, "FETCH", since_ns, query, error, (rows, UNKNOWN))
