@@ -98,11 +98,15 @@ class Core:
         if method in ("Queue.PurgeOk", "Queue.DeleteOk"):
             count = getattr(fields, "message_count", None)
             affected = count if isinstance(count, int) else -1
-        elif method == "Basic.ConsumeOk" and len(lane.consumers) < MAX_CONSUMERS:
-            tag = one.tag or getattr(fields, "consumer_tag", None)
-            if isinstance(tag, str):
-                lane.consumers[tag] = one.destination
+        elif method == "Basic.ConsumeOk":
+            self.consuming(lane, one, fields)
         self.tell(link, one, lane, affected=affected)
+
+    def consuming(self, lane: Lane, one: Request, answer: Any) -> None:
+        """A consumer is there: what is delivered bears its tag, not the queue."""
+        tag = one.tag or getattr(answer, "consumer_tag", None)
+        if isinstance(tag, str) and len(lane.consumers) < MAX_CONSUMERS:
+            lane.consumers[tag] = one.destination
 
     def opened(self, link: Link) -> None:
         """The connection is there."""
@@ -115,7 +119,7 @@ class Core:
             link.told = True
             self.recorder.call(
                 link.session, "connect", start_ns=link.start_ns, wire=link.wire, error=error,
-                facts=link.facts("", link_code(error)),
+                facts=link.facts("", code_facts(error)),
             )  # fmt: skip
 
     def refused(self, link: Link, channel: int, fields: Any, *, whole: bool) -> None:
@@ -141,20 +145,21 @@ class Core:
     def tell(
         self, link: Link, one: Request, lane: Lane | None = None, *, error: BaseException | str | None = None,
         affected: int = -1, rows: int = -1, facts: Facts = (), kind: int = CLIENT,
+        estimated: tuple[int, int] | None = None,
     ) -> None:  # fmt: skip
-        """One call has ended."""
+        """One call has ended. Its bytes are those of its own frames, unless ``estimated`` says otherwise."""
         received = 0
         if lane is not None:
             received, lane.received = lane.received, 0
         self.recorder.call(
             link.session, one.operation, statement=one.statement, start_ns=one.start_ns,
-            estimated=(one.sent, received), rows_returned=rows, rows_affected=affected, error=error,
-            facts=link.facts(one.destination, facts), kind=kind,
+            estimated=(one.sent, received) if estimated is None else estimated, rows_returned=rows,
+            rows_affected=affected, error=error, facts=link.facts(one.destination, facts), kind=kind,
         )  # fmt: skip
 
-    def published(self, link: Link, one: Request, error: BaseException | None = None) -> None:
+    def published(self, link: Link, one: Request, error: BaseException | None = None, facts: Facts = ()) -> None:
         """A message was sent."""
-        self.tell(link, one, error=error, kind=PRODUCER)
+        self.tell(link, one, error=error, facts=facts, kind=PRODUCER)
 
     def delivered(self, link: Link, channel: int, tag: object, body: object) -> None:
         """A message came in for a consumer."""
@@ -202,7 +207,7 @@ def reason(code: object, text: object) -> tuple[str, Facts]:
     return (found[0] if found else number or "closed"), ((names.STATUS_CODE, number),) if number else ()
 
 
-def link_code(error: object) -> Facts:
+def code_facts(error: object) -> Facts:
     """The broker's number in an error of the driver."""
     for name in ("reply_code", "code"):
         code = getattr(error, name, None)

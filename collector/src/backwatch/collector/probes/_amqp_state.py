@@ -42,6 +42,7 @@ class Request(NamedTuple):
     destination: str
     start_ns: int
     sent: int
+    """Bytes; -1: not counted."""
     tag: str = ""
     """Of a consumer, where the client chose it."""
 
@@ -49,7 +50,7 @@ class Request(NamedTuple):
 class Lane:
     """One channel."""
 
-    __slots__ = ("busy", "consumers", "pending", "received")
+    __slots__ = ("busy", "closed", "consumers", "pending", "received")
 
     def __init__(self) -> None:
         self.pending: dict[str, deque[Request]] = {}
@@ -58,8 +59,10 @@ class Lane:
         """Queue by consumer tag."""
         self.received = 0
         """Bytes of frames that no call has been told with."""
-        self.busy = False
-        """Whether a wrapper further out records what is published now."""
+        self.busy = 0
+        """How many wrappers further out tell what goes on now."""
+        self.closed: tuple[Any, Any] | None = None
+        """Why the broker closed it."""
 
 
 class Link:

@@ -32,6 +32,8 @@ class Patches:
         ours.__wrapped__ = original
         if of_class:
             ours = classmethod(ours)
+        elif isinstance(own, staticmethod):
+            ours = staticmethod(ours)
         setattr(owner, name, ours)
         self._done.append((owner, name, own, ours))
         return True

@@ -109,7 +109,7 @@ class Watch(Core):
         """The same on a blocking channel, which waits for the broker's word where the app wants it."""
         sent = self.publishing(channel)
         if sent is not None:
-            self.link_of(channel.connection).lane(channel.channel_number).busy = True
+            self.link_of(channel.connection).lane(channel.channel_number).busy = 1
         return sent
 
     @never_breaks_the_host
@@ -118,7 +118,7 @@ class Watch(Core):
     ) -> None:
         """A message was sent, or could not be."""
         link = self.link_of(channel.connection)
-        link.lane(channel.channel_number).busy = False
+        link.lane(channel.channel_number).busy = 0
         sent = channel.connection.bytes_sent - before
         one: Request = publication(given.get("exchange"), given.get("routing_key"), start_ns, max(sent, 0))
         self.published(link, one, error)
