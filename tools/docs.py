@@ -20,6 +20,8 @@ from backwatch.detector.engine.fields import Vocabulary
 ROOT = Path(__file__).parents[1]
 PLACE = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
 DRIVERS = {
+    "aiormq": "aio-pika, aiormq",
+    "kombu": "Celery, kombu",
     "http": "http.client, urllib",
     "MySQLdb": "mysqlclient",
     "psycopg": "psycopg 3", "psycopg2": "psycopg2", "pymysql": "PyMySQL", "redis": "redis", "smtplib": "smtplib",
