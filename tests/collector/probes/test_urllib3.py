@@ -262,6 +262,7 @@ def test_account_and_method_are_told_and_never_the_secret(
     for value, told in (
         (f"Basic {basic}", ("ann", "clear-password")),
         ("Bearer secret", ("", "bearer")),
+        ("secret", ("", "")),
         (None, ("", "")),
     ):
         pool.request("GET", f"{web.url}/plain", headers={"Authorization": value} if value else {})

@@ -70,8 +70,8 @@ def login_of(headers: object) -> tuple[str, str]:
     if not isinstance(value, str):
         return "", ""
     scheme, _, rest = value.partition(" ")
-    if not _SCHEME.match(scheme):
-        return "", ""
+    if not rest or not _SCHEME.match(scheme):
+        return "", ""  # a word alone is no scheme: it is the secret itself
     if scheme.lower() != "basic":
         return "", scheme.lower()
     try:

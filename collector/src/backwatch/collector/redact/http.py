@@ -68,13 +68,13 @@ def _host(parts: SplitResult) -> str:
 
 def _path(path: str) -> str:
     segments = path.split("/")
-    shown = [_segment(one) for one in segments[: MAX_SEGMENTS + 1]]
+    shown = [segment(one) for one in segments[: MAX_SEGMENTS + 1]]
     if len(segments) > MAX_SEGMENTS + 1:
         shown.append("…")
     return "/".join(shown) or "/"
 
 
-def _segment(segment: str) -> str:
+def segment(segment: str) -> str:
     """The segment if it is a word of the interface; ``?`` if it looks like a value."""
     segment = segment.partition(";")[0]
     if not segment:
