@@ -20,6 +20,8 @@ from backwatch.detector.engine.fields import Vocabulary
 ROOT = Path(__file__).parents[1]
 PLACE = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
 DRIVERS = {
+    "botocore": "boto3, botocore", "elasticsearch": "elasticsearch", "opensearchpy": "opensearch-py",
+    "clickhouse_driver": "clickhouse-driver", "clickhouse_connect": "clickhouse-connect",
     "aiormq": "aio-pika, aiormq",
     "kombu": "Celery, kombu",
     "http": "http.client, urllib",
