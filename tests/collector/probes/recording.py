@@ -28,7 +28,7 @@ class Told:
     error: BaseException | str | None
     facts: dict[str, AttributeValue]
     kind: int
-    caller: Caller | None
+    caller: Caller | None = field(repr=False)  # its function's name may be that of a test on secrets
 
     def attributes(self) -> dict[str, object]:
         """Everything that was told, by contract name."""

@@ -1,12 +1,18 @@
 """HTTP and HTTPS servers for tests: the standard library's, on loopback, with a certificate of the tests' authority."""
 
+import atexit
 import contextlib
 import functools
+import gzip
 import http.server
+import shutil
+import socket
 import ssl
+import tempfile
 import threading
 from collections.abc import Generator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tests.services.authority import Authority
@@ -26,6 +32,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         kind = self.path.partition("?")[0].split("/")[1]
         if kind in ("redirect", "around"):
             self._answer(302, b"moved", Location=METADATA if kind == "redirect" else "/plain")
+        elif kind == "gzip":
+            self._answer(200, gzip.compress(BODY), **{"Content-Encoding": "gzip"})
         elif kind == "chunked":
             self.send_response(200)
             self.send_header("Transfer-Encoding", "chunked")
@@ -48,7 +56,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self._answer(200, b"")
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        while self.headers["Transfer-Encoding"] == "chunked" and (size := int(self.rfile.readline(), 16)):
+            self.rfile.read(size + 2)
+        self.rfile.read(int(self.headers["Content-Length"] or "2"))
         self._answer(200, b"taken")
 
     def _answer(self, status: int, body: bytes, **headers: str) -> None:
@@ -76,14 +86,25 @@ class _Quiet(http.server.ThreadingHTTPServer):
         pass
 
 
+class _Unix(_Quiet):
+    address_family = socket.AF_UNIX
+
+    def server_bind(self) -> None:
+        self.socket.bind(self.server_address)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Web:
-    """``url`` and ``tls_url`` keep connections open, ``closing_url`` and ``closing_tls_url`` do not."""
+    """``url`` and ``tls_url`` keep connections open, ``closing_url`` and ``closing_tls_url`` do not.
+
+    The same, without TLS, listens on the unix socket ``path``.
+    """
 
     url: str
     tls_url: str
     closing_url: str
     closing_tls_url: str
+    path: str
     ca_file: str
     servers: tuple[http.server.HTTPServer, ...]
 
@@ -103,19 +124,29 @@ def _serve(handler: type[Handler], context: ssl.SSLContext | None) -> http.serve
     return server
 
 
+def _serve_unix(path: str) -> http.server.HTTPServer:
+    server = _Unix(path, Handler)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    return server
+
+
 def _start(ca: Authority) -> Web:
     certificate = ca.issue()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.certificate_file, certificate.key_file)
     servers = tuple(_serve(handler, tls) for handler in (Handler, Closing) for tls in (None, context))
     urls = [f"{'https' if number % 2 else 'http'}://127.0.0.1:{one.server_port}" for number, one in enumerate(servers)]
+    folder = tempfile.mkdtemp(prefix="bw-")  # short: a unix socket's path has 107 bytes
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = str(Path(folder) / "web")
     return Web(
+        path=path,
         url=urls[0],
         tls_url=urls[1],
         closing_url=urls[2],
         closing_tls_url=urls[3],
         ca_file=str(ca.ca_file),
-        servers=servers,
+        servers=(*servers, _serve_unix(path)),
     )
 
 

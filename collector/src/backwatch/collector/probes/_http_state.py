@@ -66,7 +66,7 @@ class Exchange:
 
     __slots__ = (
         "caller", "claim", "connect_failed", "counted", "error", "estimate", "facts", "link", "login", "method",
-        "path", "session", "start_ns", "statement", "status", "target", "told", "unpacked", "url",
+        "path", "response", "session", "start_ns", "statement", "status", "target", "told", "unpacked", "url",
     )  # fmt: skip
 
     def __init__(self, link: Link, method: str, path: str, login: tuple[str, str], claim: Claim | None) -> None:
@@ -83,6 +83,8 @@ class Exchange:
         self.error: BaseException | str | None = None
         self.facts: tuple[tuple[str, AttributeValue], ...] = ((names.HTTP_METHOD, method),)
         self.counted = Counted()
+        self.response: Callable[[], Any] | None = None
+        """What the layer above made of the answer, weakly."""
         self.estimate: list[int] | None = None
         """Bytes sent and received, where the kernel's count is not this request's: its connection is shared."""
         self.unpacked: tuple[int, int] | None = None

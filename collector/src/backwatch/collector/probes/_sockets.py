@@ -1,6 +1,8 @@
 """The other end of a socket, as keyword arguments of ``Session``."""
 
+from collections.abc import Callable
 from typing import Any, TypedDict
+from weakref import ref
 
 
 class PeerFacts(TypedDict, total=False):
@@ -18,6 +20,14 @@ def descriptor(socket: Any) -> int:
     except (AttributeError, OSError, ValueError):
         return -1
     return number if isinstance(number, int) else -1
+
+
+def weakly(socket: Any) -> Callable[[], Any]:
+    """The socket while somebody else keeps it; asyncio hands out another object in its place, so the one below that."""
+    try:
+        return ref(getattr(socket, "_sock", None) or socket)
+    except TypeError:  # uvloop's
+        return lambda: socket
 
 
 def peer(socket: Any) -> PeerFacts:

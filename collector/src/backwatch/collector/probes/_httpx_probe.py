@@ -1,0 +1,57 @@
+"""What the probes of httpx and of its fork have in common: everything but the names."""
+
+import importlib
+from types import ModuleType
+from typing import ClassVar, Final
+
+from backwatch.collector import imports, names
+from backwatch.collector.guard import never_breaks_the_host
+from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes._httpcore_calls import Watch
+from backwatch.collector.probes._httpcore_hooks import wrap_clients, wrap_core
+from backwatch.collector.probes._patches import Patches
+
+FACTS: Final = frozenset((
+    names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.HTTP_METHOD,
+    names.HTTP_STATUS, names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER, names.TLS_REQUESTED,
+    names.TLS_REQUESTED_EXPLICIT, names.TLS_VERIFIED, names.CERT_SHA256, names.CERT_NOT_BEFORE, names.CERT_NOT_AFTER,
+    names.CERT_ISSUER, names.CERT_SUBJECT, names.PEER_ADDRESS, names.PEER_PORT, names.TRANSPORT, names.ACCOUNT,
+    names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED,
+    names.ERROR_TYPE, names.REDIRECT_TARGET, names.PAYLOAD_WIRE, names.PAYLOAD_SIZE,
+))  # fmt: skip
+
+
+class OnHttpcore(Probe):
+    """A client of httpcore's kind.
+
+    Attributes:
+        core: The module below it, which it imports when the first client is made: it is wrapped at that moment.
+    """
+
+    core: ClassVar[str]
+    facts: ClassVar[frozenset[str]] = FACTS
+
+    _patches: Patches | None = None
+    _watch: Watch | None = None
+
+    def install(self, recorder: Recorder) -> None:
+        """Wraps the clients now, the connections below as soon as they are there."""
+        patches = self._patches = Patches()
+        watch = self._watch = Watch(recorder)
+        wrap_clients(patches, watch, importlib.import_module(self.module))
+
+        def below(_module: ModuleType) -> None:
+            if self._patches is patches:
+                wrap_core(patches, watch, self.core)
+
+        below.__qualname__ = f"the connections of {self.name}"
+        imports.on_import(self.core, never_breaks_the_host(below))
+
+    def remove(self) -> None:
+        """Restores them; what still waits for the end of its body is told as far as it has come."""
+        patches, self._patches = self._patches, None
+        if patches is not None:
+            patches.restore()
+        if self._watch is not None:
+            self._watch.active = False
+            self._watch.settle()

@@ -1,0 +1,439 @@
+"""httpx and httpx2 over httpcore: one call per request on the wire, told when its body's stream is closed."""
+
+import asyncio
+import base64
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import anyio
+import httpcore
+import httpx
+import httpx2
+import pytest
+
+from backwatch.collector import names
+from backwatch.collector.probes.httpx import HttpxProbe
+from backwatch.collector.probes.httpx2 import Httpx2Probe
+from tests.collector.probes.recording import Recording, watching
+from tests.collector.probes.test_http import answering, tunnelling
+from tests.collector.probes.web import BODY, METADATA, Web, shared
+from tests.services.authority import Authority
+
+PROBES = {httpx: HttpxProbe, httpx2: Httpx2Probe}
+
+
+@pytest.fixture
+def web(ca: Authority) -> Web:
+    return shared(ca)
+
+
+@pytest.fixture(params=[httpx, httpx2], ids=["httpx", "httpx2"])
+def library(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture
+def recording(library: Any) -> Iterator[Recording]:
+    with watching(PROBES[library]) as told:
+        yield told
+
+
+@pytest.fixture
+def context(web: Web) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=web.ca_file)
+
+
+@pytest.fixture
+def client(library: Any, context: ssl.SSLContext) -> Iterator[Any]:
+    with library.Client(verify=context, trust_env=False) as made:
+        yield made
+
+
+def test_a_session_over_tls_tells_everything(recording: Recording, client: Any, web: Web) -> None:
+    client.get(f"{web.tls_url}/plain")
+    connect, get = recording.calls
+    session = get.session
+    assert (connect.operation, get.operation) == ("connect", "GET")
+    assert (session.system, session.address, session.port) == ("http", "127.0.0.1", int(web.tls_url.rpartition(":")[2]))
+    assert (session.encrypted, session.verified, session.tls_version) == (True, "full", "1.3")
+    assert (session.requested, session.requested_explicit) == ("verify-full", True)
+    assert (session.peer_address, session.server_version.strip()) == ("127.0.0.1", "Test/1")
+    assert len(session.certificate_sha256) == 64
+    assert get.facts == {names.HTTP_METHOD: "GET", names.HTTP_STATUS: 200}
+    assert get.statement == f"GET 127.0.0.1:{session.port}/plain"
+    assert get.caller is not None
+    assert get.caller.site is not None
+    assert get.caller.site.function == "test_a_session_over_tls_tells_everything"
+
+
+def test_an_asynchronous_session_tells_the_same(
+    recording: Recording, library: Any, context: ssl.SSLContext, web: Web
+) -> None:
+    async def app() -> None:
+        async with library.AsyncClient(verify=context, trust_env=False) as client:
+            for _ in range(2):
+                assert (await client.get(f"{web.tls_url}/plain")).content == BODY
+
+    asyncio.run(app())
+    connect, first, second = recording.calls
+    assert (connect.operation, first.operation, second.operation) == ("connect", "GET", "GET")
+    session = second.session
+    assert (session.encrypted, session.verified, session.peer_address) == (True, "full", "127.0.0.1")
+    assert len(BODY) < second.received < len(BODY) + 400
+    assert second.caller is not None
+    assert second.caller.site is not None
+    assert second.caller.site.function.endswith("app")
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_what_was_not_verified_is_told(
+    recording: Recording, library: Any, context: ssl.SSLContext, web: Web, *, check: bool
+) -> None:
+    context.check_hostname = False
+    if not check:
+        context.verify_mode = ssl.CERT_NONE
+    with library.Client(verify=context, trust_env=False) as client:
+        client.get(f"{web.tls_url}/plain")
+    session = recording.calls[-1].session
+    assert (session.requested, session.verified) == (("verify-ca", "chain") if check else ("require", "none"))
+    assert session.encrypted
+
+
+@pytest.mark.parametrize("scheme", ["url", "tls_url", "closing_url", "closing_tls_url"])
+@pytest.mark.parametrize(("path", "length"), [("/plain", len(BODY)), ("/chunked", 60_000)])
+@pytest.mark.parametrize("waits", [False, True])
+def test_bytes_include_the_whole_body(
+    recording: Recording, library: Any, context: ssl.SSLContext, web: Web, scheme: str, path: str, length: int,
+    *, waits: bool,
+) -> None:  # fmt: skip
+    url = f"{getattr(web, scheme)}{path}"
+
+    async def app() -> None:
+        async with library.AsyncClient(verify=context, trust_env=False) as client:
+            for _ in range(3):
+                assert len((await client.get(url)).content) == length
+
+    if waits:
+        asyncio.run(app())
+    else:
+        with library.Client(verify=context, trust_env=False) as client:
+            for _ in range(3):
+                assert len(client.get(url).content) == length
+    told = recording.of("GET")
+    assert len(told) == 3
+    assert all(length < one.received < length + 1200 for one in told)
+    assert all(100 < one.sent < 500 for one in told)
+    assert len(recording.of("connect")) == (3 if "closing" in scheme else 1)
+
+
+def test_a_body_sent_in_parts_is_counted(recording: Recording, client: Any, web: Web) -> None:
+    client.post(f"{web.url}/orders/17", content=iter([b"z" * 10_000] * 3))
+    (told,) = recording.of("POST")
+    assert 30_000 < told.sent < 30_500
+    assert told.statement == f"POST 127.0.0.1:{told.session.port}/orders/?"
+
+
+def test_a_call_is_told_when_its_body_has_been_read(recording: Recording, client: Any, web: Web) -> None:
+    with client.stream("GET", f"{web.url}/plain") as response:
+        assert recording.of("GET") == []
+        for _ in response.iter_bytes(1000):
+            pass
+        assert len(recording.of("GET")) == 1
+    assert len(recording.of("GET")) == 1
+
+
+def test_a_response_that_is_closed_early_is_told(recording: Recording, client: Any, web: Web) -> None:
+    with client.stream("GET", f"{web.url}/plain") as response:
+        next(response.iter_bytes(10))
+    (told,) = recording.of("GET")
+    assert told.error is None
+
+
+def test_what_waits_for_its_body_is_told_when_the_probe_is_removed(library: Any, web: Web) -> None:
+    with library.Client(trust_env=False) as client:
+        with watching(PROBES[library]) as recording:
+            response = client.send(client.build_request("GET", f"{web.url}/plain"), stream=True)
+        assert len(recording.of("GET")) == 1
+        assert response.read() == BODY
+        assert len(recording.calls) == 2
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_what_a_compressed_body_became_is_told(recording: Recording, library: Any, web: Web, *, waits: bool) -> None:
+    async def app() -> None:
+        async with library.AsyncClient(trust_env=False) as client:
+            assert (await client.get(f"{web.url}/gzip")).content == BODY
+
+    if waits:
+        asyncio.run(app())
+    else:
+        with library.Client(trust_env=False) as client:
+            assert client.get(f"{web.url}/gzip").content == BODY
+    (told,) = recording.of("GET")
+    assert told.facts[names.PAYLOAD_SIZE] == len(BODY)
+    assert told.facts[names.PAYLOAD_WIRE] < 200  # type: ignore[operator]
+
+
+def test_a_raw_body_is_not_unpacked(recording: Recording, client: Any, web: Web) -> None:
+    with client.stream("GET", f"{web.url}/gzip") as response:
+        assert len(b"".join(response.iter_raw())) < 200
+    assert names.PAYLOAD_SIZE not in recording.of("GET")[0].facts
+
+
+def test_a_redirect_is_told_at_once_and_without_secrets(recording: Recording, client: Any, web: Web) -> None:
+    with client.stream("GET", f"{web.tls_url}/redirect") as response:
+        (told,) = recording.of("GET")
+        assert response.headers["Location"] == METADATA
+    assert told.facts[names.REDIRECT_TARGET] == "http://169.254.169.254/latest/meta-data/"
+    assert told.facts[names.HTTP_STATUS] == 302
+    assert "secret" not in repr(recording.calls)
+    assert len(recording.of("GET")) == 1
+
+
+def test_each_hop_of_a_redirect_is_a_call(recording: Recording, client: Any, web: Web) -> None:
+    assert client.get(f"{web.tls_url}/around", follow_redirects=True).content == BODY
+    first, second = recording.of("GET")
+    assert first.facts[names.REDIRECT_TARGET] == f"{web.tls_url}/plain"
+    assert names.REDIRECT_TARGET not in second.facts
+
+
+def test_account_and_method_are_told_and_never_the_secret(recording: Recording, client: Any, web: Web) -> None:
+    host = web.url.removeprefix("http://")
+    client.get(f"http://ann:secret@{host}/plain")
+    client.get(f"{web.url}/plain", headers={"Authorization": "Bearer secret"})
+    client.get(f"{web.url}/plain")
+    told = [(one.session.account, one.session.auth_method) for one in recording.of("GET")]
+    assert told == [("ann", "clear-password"), ("", "bearer"), ("", "")]
+    assert "secret" not in repr(recording.calls)
+    assert base64.b64encode(b"ann:secret").decode() not in repr(recording.calls)
+
+
+def test_a_forwarding_proxy_does_not_hide_the_target(recording: Recording, library: Any, web: Web) -> None:
+    with library.Client(proxy=web.url, trust_env=False) as client:
+        client.get("http://api.example.com/plain")
+    (told,) = recording.of("GET")
+    assert (told.session.address, told.session.port) == ("api.example.com", 80)
+    assert (told.session.peer_address, told.statement) == ("127.0.0.1", "GET api.example.com/plain")
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_tunnel_leads_to_its_far_end(
+    recording: Recording, library: Any, context: ssl.SSLContext, web: Web, *, waits: bool
+) -> None:
+    async def app(proxy: str) -> None:
+        async with library.AsyncClient(proxy=proxy, verify=context, trust_env=False) as client:
+            for _ in range(2):
+                assert (await client.get(f"{web.tls_url}/plain")).content == BODY
+
+    with tunnelling() as (host, port):
+        if waits:
+            asyncio.run(app(f"http://{host}:{port}"))
+        else:
+            with library.Client(proxy=f"http://{host}:{port}", verify=context, trust_env=False) as client:
+                for _ in range(2):
+                    assert client.get(f"{web.tls_url}/plain").content == BODY
+    connect, get, again = recording.calls
+    assert (connect.operation, get.operation, again.operation) == ("connect", "GET", "GET")
+    assert {one.session.port for one in recording.calls} == {int(web.tls_url.rpartition(":")[2])}
+    assert (get.session.peer_port, get.session.verified) == (port, "full")
+    assert connect.received > 500
+    assert len(BODY) < again.received < len(BODY) + 400
+
+
+def test_a_tunnel_that_does_not_stand_is_one_failed_connection(recording: Recording, library: Any, web: Web) -> None:
+    with library.Client(proxy=web.url, trust_env=False) as client, pytest.raises(library.ProxyError):
+        client.get("https://api.example.com/plain")  # the server knows no CONNECT
+    with library.Client(proxy="http://127.0.0.1:1", trust_env=False) as client, pytest.raises(library.ConnectError):
+        client.get("https://api.example.com/plain")
+    assert [(one.operation, one.session.address, one.session.port) for one in recording.calls] == [
+        ("connect", "api.example.com", 443)
+    ] * 2
+    assert all(one.error is not None and one.session.encrypted is None for one in recording.calls)
+
+
+def test_a_failed_handshake_is_one_call_and_no_request(recording: Recording, library: Any, web: Web) -> None:
+    client = library.Client(trust_env=False, verify=ssl.create_default_context())
+    with client, pytest.raises(library.ConnectError):
+        client.get(f"{web.tls_url}/plain")
+    (told,) = recording.calls
+    assert (told.operation, type(told.error).__name__) == ("connect", "SSLCertVerificationError")
+    assert (told.session.encrypted, told.session.requested) == (None, "verify-full")
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_refused_connection_is_one_call(recording: Recording, library: Any, *, waits: bool) -> None:
+    async def app() -> None:
+        async with library.AsyncClient(trust_env=False) as client:
+            await client.get("http://127.0.0.1:1/")
+
+    with pytest.raises(library.ConnectError):
+        asyncio.run(app()) if waits else library.Client(trust_env=False).get("http://127.0.0.1:1/")
+    (told,) = recording.calls
+    assert (told.operation, told.session.port) == ("connect", 1)
+
+
+@pytest.mark.parametrize("path", ["/broken", "/silent"])
+@pytest.mark.parametrize("waits", [False, True])
+def test_an_answer_that_breaks_off_is_told(
+    recording: Recording, library: Any, web: Web, path: str, *, waits: bool
+) -> None:
+    async def app() -> None:
+        async with library.AsyncClient(trust_env=False) as client:
+            await client.get(f"{web.url}{path}")
+
+    with pytest.raises(library.RemoteProtocolError):
+        asyncio.run(app()) if waits else library.Client(trust_env=False).get(f"{web.url}{path}")
+    (told,) = recording.of("GET")
+    assert type(told.error).__name__ == "RemoteProtocolError"
+
+
+def test_an_error_that_the_app_is_handling_is_not_the_calls(recording: Recording, client: Any, web: Web) -> None:
+    try:
+        raise LookupError
+    except LookupError:
+        client.get(f"{web.url}/plain")
+    assert recording.of("GET")[0].error is None
+
+
+def test_a_unix_socket_has_estimates(recording: Recording, library: Any, web: Web) -> None:
+    with library.Client(transport=library.HTTPTransport(uds=web.path)) as client:
+        assert client.post("http://localhost/orders/17", content=b"z" * 1000).text == "taken"
+    (told,) = recording.of("POST")
+    assert (told.session.address, told.session.port, told.session.transport) == (web.path, 0, "unix")
+    assert told.estimated
+    assert 1000 < told.sent < 1400
+    assert 5 < told.received < 400
+
+
+def test_transports_of_the_apps_own_are_no_service(recording: Recording, library: Any) -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"hello"})
+
+    async def app() -> bytes:
+        async with library.AsyncClient(transport=library.ASGITransport(application), base_url="http://app") as client:
+            return (await client.get("/")).content
+
+    def wsgi(_environ: Any, start: Callable[..., Any]) -> list[bytes]:
+        start("200 OK", [])
+        return [b"hello"]
+
+    assert asyncio.run(app()) == b"hello"
+    mock = library.MockTransport(lambda _request: library.Response(200, content=b"hello"))
+    for transport in (mock, library.WSGITransport(wsgi)):
+        with library.Client(transport=transport, base_url="http://app") as client:
+            assert client.get("/").content == b"hello"
+    assert recording.calls == []
+
+
+def test_a_backend_without_a_socket_is_no_service() -> None:
+    answer = [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", b"hello"]
+    with watching(HttpxProbe) as recording:
+        httpx.HTTPTransport()  # so that the layer below is there
+        with httpcore.ConnectionPool(network_backend=httpcore.MockBackend(answer)) as pool:
+            assert pool.request("GET", "https://example.com/").content == b"hello"
+    assert recording.calls == []
+
+
+def test_the_layer_below_by_itself_is_told(web: Web) -> None:
+    with watching(HttpxProbe) as recording, httpcore.ConnectionPool() as pool:
+        assert pool.request("GET", f"{web.url}/plain").content == BODY
+    assert len(recording.of("GET")) == 1
+    assert recording.of("GET")[0].received > len(BODY)
+
+
+def test_remove_restores_the_layer_below(web: Web) -> None:
+    import httpcore._async.http11 as waiting
+    import httpcore._sync.connection as connection
+    import httpcore._sync.http11 as blocking
+
+    classes = (blocking.HTTP11Connection, waiting.AsyncHTTP11Connection, connection.HTTPConnection)
+    before = [dict(vars(one)) for one in classes]
+    with watching(HttpxProbe):
+        assert [dict(vars(one)) for one in classes] != before
+    assert [dict(vars(one)) for one in classes] == before
+
+
+def test_trio_tells_the_same(recording: Recording, library: Any, context: ssl.SSLContext, web: Web) -> None:
+    pytest.importorskip("trio")
+
+    async def app() -> None:
+        async with library.AsyncClient(verify=context, trust_env=False) as client:
+            assert (await client.get(f"{web.tls_url}/plain")).content == BODY
+
+    anyio.run(app, backend="trio")
+    assert recording.of("GET")[0].session.verified == "full"
+
+
+def test_threads_share_a_client(recording: Recording, client: Any, web: Web) -> None:
+    def work() -> None:
+        for _ in range(20):
+            assert client.get(f"{web.url}/plain").content == BODY
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    told = recording.of("GET")
+    assert len(told) == 80
+    assert all(len(BODY) < one.received < len(BODY) + 300 for one in told)
+
+
+def test_a_task_that_is_cancelled_breaks_nothing(recording: Recording, library: Any) -> None:
+    async def app() -> None:
+        async with library.AsyncClient(trust_env=False) as client:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(client.get(f"http://127.0.0.1:{port}/"), 0.3)
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        asyncio.run(app())
+    assert [one.operation for one in recording.calls] == ["connect", "GET"]
+    assert recording.calls[1].error is not None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"garbage\r\n\r\n",
+        b"HTTP/1.1 302 x\r\nLocation: \xff\xfe\x00\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nbody",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nServer: " + b"x" * 5000 + b"\r\nContent-Length: 0\r\n\r\n",
+    ],
+)
+def test_hostile_answers_change_nothing_for_the_app(library: Any, answer: bytes) -> None:
+    def outcome() -> tuple[object, ...]:
+        with answering(answer) as url, library.Client(trust_env=False, timeout=5) as client:
+            try:
+                response = client.get(url)
+            except library.HTTPError as error:
+                return type(error), str(error)
+            return response.status_code, response.content
+
+    bare = outcome()
+    with watching(PROBES[library]) as recording:
+        assert bare == outcome()
+    assert len(recording.of("GET")) == 1
+    assert len(recording.calls[-1].session.server_version) <= 80
+
+
+async def parts() -> AsyncIterator[bytes]:
+    for _ in range(3):
+        yield b"z" * 100
+
+
+def test_an_asynchronous_body_is_sent_as_ever(recording: Recording, library: Any, web: Web) -> None:
+    async def app() -> str:
+        async with library.AsyncClient(trust_env=False) as client:
+            return (await client.post(f"{web.url}/orders/1", content=parts())).text
+
+    assert asyncio.run(app()) == "taken"
+    assert recording.of("POST")[0].sent > 300
