@@ -67,15 +67,15 @@ def expected_span(call: Call) -> Span:
         told.append((names.OPERATION, call.operation))
     told += [(names.QUERY_TEXT if call.sql else names.STATEMENT, call.text)] if call.text else []
     told += [(names.QUERY_SIGNS, call.signs)] if call.signs else []
-    told += [(names.BYTES_SENT, call.bytes_sent)] if call.bytes_sent >= 0 else []
-    told += [(names.BYTES_RECEIVED, call.bytes_received)] if call.bytes_received >= 0 else []
-    told += [(names.BYTES_ESTIMATED, True)] if call.bytes_estimated else []
-    told += [(names.ROWS_RETURNED, call.rows_returned)] if call.rows_returned >= 0 else []
-    told += [(names.ROWS_AFFECTED, call.rows_affected)] if call.rows_affected >= 0 else []
     if call.site is not None:
         keys = (names.CODE_FUNCTION, names.CODE_FILE, names.CODE_LINE)
         told += list(zip(keys, call.site, strict=True))
     told += [(names.HTTP_ROUTE, call.route)] if call.route else []
+    told += [(names.BYTES_SENT, call.bytes_sent)] if call.bytes_sent >= 0 else []
+    told += [(names.BYTES_RECEIVED, call.bytes_received)] if call.bytes_received >= 0 else []
+    told += [(names.ROWS_RETURNED, call.rows_returned)] if call.rows_returned >= 0 else []
+    told += [(names.ROWS_AFFECTED, call.rows_affected)] if call.rows_affected >= 0 else []
+    told += [(names.BYTES_ESTIMATED, True)] if call.bytes_estimated else []
     told += call.facts
     told += [(names.ERROR_TYPE, call.error)] if call.error else []
     span = Span(

@@ -466,7 +466,7 @@ def test_children_do_not_repeat_their_parents_random_numbers(make: Callable[...,
     def tell() -> None:
         call(pipeline)
         process = next(iter(pipeline._processes.values()))
-        os.write(writer, b"%d\n" % process.getrandbits(64))
+        os.write(writer, b"%d\n" % process.random_bits(64))
 
     for _ in range(3):
         assert exit_code(in_child(tell)) == 0

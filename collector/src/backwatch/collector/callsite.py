@@ -102,16 +102,32 @@ def forget() -> None:
     _remembered = 0
 
 
-def call_site() -> CallSite | None:
+def _awaiting() -> FrameType | None:
+    """Where a stack goes on that ends in SQLAlchemy's greenlet: in the coroutine that waits for its outcome."""
+    greenlet = sys.modules.get("greenlet")
+    if greenlet is None:
+        return None
+    current = greenlet.getcurrent()
+    # Only there: under gevent the parent is the hub, or whoever waits for all the others.
+    return current.parent.gr_frame if type(current).__name__ == "_AsyncIoGreenlet" else None
+
+
+def call_site(skip: int = 1) -> CallSite | None:
     """The app's own frame that led here; ``None`` where none of the app's code is on the stack.
 
     About half a microsecond for a stack that has been seen before.
+
+    Args:
+        skip: How many frames, this one among them, are known to be ours and need not be looked at.
     """
     global _remembered
-    frame: FrameType | None = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(skip)
+    ended = False
     for _ in range(MAX_FRAMES):
         if frame is None:
-            return None
+            frame, ended = None if ended else _awaiting(), True
+            if frame is None:
+                return None
         place = _known.get(id(frame.f_code)) or _learn(frame)
         if place.file:
             line = frame.f_lineno or 0

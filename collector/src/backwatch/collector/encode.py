@@ -7,15 +7,18 @@ What repeats is encoded once: a session's scope beside the session, short attrib
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final
+from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.identity import App
-from backwatch.collector.record import AttributeValue, Call, Session
+from backwatch.collector.record import AttributeValue, Call, CallSite, Session
 
 MAX_REMEMBERED: Final = 4096
 """Attributes whose bytes are remembered; at most ``MAX_REMEMBERED_TEXT`` characters each, 1 MB in all."""
 MAX_REMEMBERED_TEXT: Final = 200
+MAX_PLACES: Final = 2048
+"""Places whose bytes are remembered, with statements of at most ``MAX_PLACE_TEXT`` characters: 4 MB in all."""
+MAX_PLACE_TEXT: Final = 500
 MAX_FACT: Final = 8192
 """Characters of any text that is told; statements are cut before, to the same length."""
 
@@ -66,7 +69,6 @@ def _key_value(key: str, value: AttributeValue) -> bytes:
 
 
 _remembered: dict[tuple[str, str], bytes] = {}
-_prefixes: dict[str, bytes] = {}
 
 
 def _text(key: str, value: str) -> bytes:
@@ -82,15 +84,27 @@ def _text(key: str, value: str) -> bytes:
     return known
 
 
-def _number(key: str, value: int) -> bytes:
-    """One whole-number attribute of a span."""
-    prefix = _prefixes.get(key)
-    if prefix is None:
-        prefix = _prefixes[key] = _field(b"\x0a", key.encode())
-    body = b"\x18" + (_SHORT[value] if 0 <= value < 4096 else _varint(value & (1 << 64) - 1))
-    return _field(b"\x4a", prefix + _field(b"\x12", body))
+class _Counts(dict[int, bytes]):
+    """A whole-number attribute of a span by its value; those below ``MAX_REMEMBERED`` are remembered."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        self._prefix = _field(b"\x0a", key.encode())
+
+    def __missing__(self, value: int) -> bytes:
+        value = min(value, _INT64 - 1)
+        body = b"\x18" + (_SHORT[value] if 0 <= value < 4096 else _varint(value & (1 << 64) - 1))
+        made = _field(b"\x4a", self._prefix + _field(b"\x12", body))
+        if 0 <= value < MAX_REMEMBERED:
+            self[value] = made
+        return made
 
 
+_SENT: Final = _Counts(names.BYTES_SENT)
+_RECEIVED: Final = _Counts(names.BYTES_RECEIVED)
+_RETURNED: Final = _Counts(names.ROWS_RETURNED)
+_AFFECTED: Final = _Counts(names.ROWS_AFFECTED)
+_LINE: Final = _Counts(names.CODE_LINE)
 _TRUE_ESTIMATED: Final = _field(b"\x4a", _key_value(names.BYTES_ESTIMATED, True))
 _FAILED: Final = _field(b"\x7a", b"\x18\x02")  # status: error
 
@@ -166,46 +180,61 @@ def _scope_bytes(name: str, attributes: Mapping[str, AttributeValue]) -> bytes:
 _VERSION: Final = _library_version().encode()
 
 
+_Place = tuple[str, str, bool, str, int, CallSite | None, str]
+"""``operation`` to ``route`` of a call: what the calls of one place have in common."""
+_places: dict[_Place, tuple[bytes, bytes]] = {}
+
+
+def _place(place: _Place) -> tuple[bytes, bytes]:
+    """What the calls of one place have in common: name and kind, and the attributes."""
+    operation, text, sql, signs, kind, site, route = place
+    parts: list[bytes] = []
+    if sql:
+        parts.append(_text(names.OPERATION, operation))
+    if text:
+        parts.append(_text(names.QUERY_TEXT if sql else names.STATEMENT, text))
+    if signs:
+        parts.append(_text(names.QUERY_SIGNS, signs))
+    if site is not None:
+        function, file, line = site
+        parts += (_text(names.CODE_FUNCTION, function), _text(names.CODE_FILE, file), _LINE[line])
+    if route:
+        parts.append(_text(names.HTTP_ROUTE, route))
+    made = _field(b"\x2a", operation.encode("utf-8", "replace")) + b"\x30" + _SHORT[kind], b"".join(parts)
+    if len(text) <= MAX_PLACE_TEXT:
+        if len(_places) >= MAX_PLACES:
+            _places.clear()
+        _places[place] = made
+    return made
+
+
 def _span(call: Call) -> bytes:
     """One call as one field of a ScopeSpans."""
-    parts = [b"\x0a\x10", call.trace_id.to_bytes(16, "big"), b"\x12\x08", call.span_id.to_bytes(8, "big")]
-    if call.parent_id:
-        parts += (b"\x22\x08", call.parent_id.to_bytes(8, "big"))
-    name = call.operation.encode("utf-8", "replace")
-    parts += (
-        b"\x2a",
-        _size(len(name)),
-        name,
-        b"\x30",
-        _SHORT[call.kind],
-        _TIMES(0x39, call.start_ns, 0x41, call.end_ns),
+    place: Any = call[1:8]
+    name, attributes = _places.get(place) or _place(place)
+    (start_ns, end_ns, trace_id, span_id, parent_id, sent, received, estimated, returned, affected, error, facts) = (
+        call[8:]
     )
-    if call.sql:
-        parts.append(_text(names.OPERATION, call.operation))
-    if call.text:
-        parts.append(_text(names.QUERY_TEXT if call.sql else names.STATEMENT, call.text))
-    if call.signs:
-        parts.append(_text(names.QUERY_SIGNS, call.signs))
-    if call.bytes_sent >= 0:
-        parts.append(_number(names.BYTES_SENT, call.bytes_sent))
-    if call.bytes_received >= 0:
-        parts.append(_number(names.BYTES_RECEIVED, call.bytes_received))
-    if call.bytes_estimated:
-        parts.append(_TRUE_ESTIMATED)
-    if call.rows_returned >= 0:
-        parts.append(_number(names.ROWS_RETURNED, min(call.rows_returned, _INT64 - 1)))
-    if call.rows_affected >= 0:
-        parts.append(_number(names.ROWS_AFFECTED, min(call.rows_affected, _INT64 - 1)))
-    if call.site is not None:
-        function, file, line = call.site
-        parts += (_text(names.CODE_FUNCTION, function), _text(names.CODE_FILE, file), _number(names.CODE_LINE, line))
-    if call.route:
-        parts.append(_text(names.HTTP_ROUTE, call.route))
-    for key, value in call.facts:
+    body = b"".join((
+        b"\x0a\x10", trace_id.to_bytes(16, "big"), b"\x12\x08", span_id.to_bytes(8, "big"),
+        b"\x22\x08" + parent_id.to_bytes(8, "big") if parent_id else b"", name,
+        _TIMES(0x39, start_ns, 0x41, end_ns), attributes,
+        _SENT[sent] if sent >= 0 else b"", _RECEIVED[received] if received >= 0 else b"",
+        _RETURNED[returned] if returned >= 0 else b"", _AFFECTED[affected] if affected >= 0 else b"",
+    ))  # fmt: skip
+    if estimated or facts or error:
+        body += _rest(estimated, facts, error)
+    return b"\x12" + _size(len(body)) + body
+
+
+def _rest(estimated: bool, facts: tuple[tuple[str, AttributeValue], ...], error: str) -> bytes:
+    """What most calls do not have."""
+    parts = [_TRUE_ESTIMATED] if estimated else []
+    for key, value in facts:
         parts.append(_text(key, value) if isinstance(value, str) else _field(b"\x4a", _key_value(key, value)))
-    if call.error:
-        parts += (_text(names.ERROR_TYPE, call.error), _FAILED)
-    return _field(b"\x12", b"".join(parts))
+    if error:
+        parts += (_text(names.ERROR_TYPE, error), _FAILED)
+    return b"".join(parts)
 
 
 def _resource(app: App) -> bytes:
@@ -220,11 +249,12 @@ def _request(app: App, scopes: Iterable[bytes]) -> bytes:
 def encode_calls(app: App, calls: Sequence[Call]) -> bytes:
     """These calls as one ``ExportTraceServiceRequest``; sessions with the same facts become one scope."""
     scopes: dict[bytes, list[bytes]] = {}
+    session: object = scopes  # none yet
+    spans: list[bytes] = []
     for call in calls:
-        scope = _scope(call.session)
-        spans = scopes.get(scope)
-        if spans is None:
-            spans = scopes[scope] = []
+        if call[0] is not session:
+            session = call[0]
+            spans = scopes.setdefault(_scope(call[0]), [])
         spans.append(_span(call))
     return _request(app, (b"".join([scope, *spans]) for scope, spans in scopes.items()))
 

@@ -89,10 +89,10 @@ def call_of(span: ReadableSpan, active: frozenset[str] = frozenset()) -> Call | 
         return None
     text, signs, operation, facts = _asked(attributes, system, span.name)
     return Call(
-        _session(attributes, system), operation[:60], text, _is_sql(system), signs, kind, span.start_time or 0,
-        span.end_time or span.start_time or 0, span.context.trace_id, span.context.span_id,
-        span.parent.span_id if span.parent else 0, _site(attributes), _text(attributes, names.HTTP_ROUTE), -1, -1,
-        False, _number(attributes, names.ROWS_RETURNED, -1), -1, _error(span, attributes), facts,
+        _session(attributes, system), operation[:60], text, _is_sql(system), signs, kind, _site(attributes),
+        _text(attributes, names.HTTP_ROUTE), span.start_time or 0, span.end_time or span.start_time or 0,
+        span.context.trace_id, span.context.span_id, span.parent.span_id if span.parent else 0, -1, -1, False,
+        _number(attributes, names.ROWS_RETURNED, -1), -1, _error(span, attributes), facts,
     )  # fmt: skip
 
 

@@ -1,17 +1,24 @@
 """A statement as the app passed it, made fit to be queued: redacted, signed, cut. Its raw text goes no further."""
 
+import os
+import sys
 from typing import Final
 
 from backwatch.collector import names
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.statements.dialects import dialect_of
-from backwatch.collector.statements.scan import scan_cached
+from backwatch.collector.statements.scan import CACHE_ENTRIES, scan_cached
 
 _HEAD_BYTES: Final = 4 * 48 * 1024
 _TAIL_BYTES: Final = 4 * 16 * 1024
 # A text on which the scanner failed is not told, but its call is: failing it must not be a way to hide.
 _scan = never_breaks_the_host(scan_cached)
 _joined: dict[tuple[str, ...], str] = {}
+
+Prepared = tuple[str, str, str]
+KEYED: Final = bool(sys.flags.hash_randomization) and os.environ.get("PYTHONHASHSEED", "") in ("", "random")
+"""Whether Python's own hash is keyed by a secret; ``PYTHONHASHSEED`` may have fixed it."""
+_known: dict[type, dict[tuple[int, int, str], Prepared]] = {str: {}, bytes: {}}
 
 
 def _as_text(sql: object) -> str:
@@ -26,13 +33,28 @@ def _as_text(sql: object) -> str:
     return ""
 
 
-def prepare(sql: object, system: str) -> tuple[str, str, str]:
+def prepare(sql: object, system: str) -> Prepared:
     """Redacted text, signs joined by commas in the order of ``names.SIGNS``, and the operation: ``SELECT``.
 
     Args:
         sql: ``str`` or bytes; anything else gives no text.
         system: ``db.system.name``, which tells the dialect.
     """
+    known = _known.get(sql.__class__) if KEYED else None
+    if known is None:
+        return _prepared(sql, system)
+    # Python's own hash is keyed (SipHash): no raw statement is kept, and no two texts can be made to meet.
+    mark = (hash(sql), len(sql), system)  # pyright: ignore[reportArgumentType]  a str or bytes, as just seen
+    prepared = known.get(mark)
+    if prepared is None:
+        prepared = _prepared(sql, system)
+        if len(known) >= CACHE_ENTRIES:
+            known.clear()  # cheaper than keeping an order, and no thread can find it half done
+        known[mark] = prepared
+    return prepared
+
+
+def _prepared(sql: object, system: str) -> Prepared:
     scanned = _scan(_as_text(sql), dialect_of(system))
     if scanned is None:
         return "", "", ""

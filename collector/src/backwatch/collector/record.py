@@ -88,6 +88,8 @@ class Caller(NamedTuple):
 class Call(NamedTuple):
     """One operation on a resource, redacted: all that is queued.
 
+    What the calls of one place have in common stands together (``operation`` to ``route``): it is encoded once.
+
     Attributes:
         operation: The span's name: ``SELECT``, ``GET``, ``connect``.
         text: ``db.query.text`` for SQL, ``backwatch.statement`` for everything else; redacted and cut; ``""``: none.
@@ -104,13 +106,13 @@ class Call(NamedTuple):
     sql: bool
     signs: str
     kind: int
+    site: CallSite | None
+    route: str
     start_ns: int
     end_ns: int
     trace_id: int
     span_id: int
     parent_id: int
-    site: CallSite | None
-    route: str
     bytes_sent: int
     bytes_received: int
     bytes_estimated: bool

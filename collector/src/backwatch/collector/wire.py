@@ -14,8 +14,8 @@ from typing import Any, Final
 
 UNKNOWN: Final = (-1, -1)
 
-_IPPROTO_TCP: Final = 6
-_TCP_INFO: Final = 11
+_IPPROTO_TCP: Final = ctypes.c_int(6)
+_TCP_INFO: Final = ctypes.c_int(11)
 _COUNTERS: Final = struct.Struct("=128xQ64xQQ")  # bytes_received, bytes_sent, bytes_retrans
 _SIZE: Final = _COUNTERS.size
 _unpack = _COUNTERS.unpack_from
@@ -26,12 +26,10 @@ def _kernel_call() -> Any:
     if not sys.platform.startswith("linux"):
         return None
     try:
-        call = ctypes.PyDLL(None).getsockopt
+        # No ``argtypes``: they are converted at every call. The arguments are ctypes objects, made once per socket.
+        return ctypes.PyDLL(None).getsockopt
     except (OSError, AttributeError):
         return None
-    call.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
-    call.restype = ctypes.c_int
-    return call
 
 
 _getsockopt = _kernel_call()
@@ -44,7 +42,7 @@ class Wire:
     One reading costs about a microsecond.
     """
 
-    __slots__ = ("_address", "_buffer", "_fd", "_length", "_length_address", "_received", "_sent")
+    __slots__ = ("_arguments", "_buffer", "_fd", "_length", "_received", "_sent")
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -52,13 +50,17 @@ class Wire:
         self._received = 0
         self._buffer = ctypes.create_string_buffer(_SIZE)
         self._length = ctypes.c_uint32(_SIZE)
-        # Plain addresses: ctypes converts an int faster than an object, and both objects live as long as this one.
-        self._address = ctypes.addressof(self._buffer)
-        self._length_address = ctypes.addressof(self._length)
+        self._arguments = self._of(fd)
+
+    def _of(self, fd: int) -> tuple[object, ...]:
+        # Plain addresses: both objects live as long as this one.
+        buffer, length = ctypes.addressof(self._buffer), ctypes.addressof(self._length)
+        return ctypes.c_int(fd), _IPPROTO_TCP, _TCP_INFO, ctypes.c_void_p(buffer), ctypes.c_void_p(length)
 
     def rebind(self, fd: int) -> None:
         """Goes on with another descriptor, a connection that has just been made: its counters start at zero."""
         self._fd = fd
+        self._arguments = self._of(fd)
         self._sent = 0
         self._received = 0
         self._length.value = _SIZE
@@ -67,7 +69,7 @@ class Wire:
         """Bytes sent and received since the last reading; (-1, -1) where the kernel does not say."""
         if self._fd < 0 or _getsockopt is None:
             return UNKNOWN
-        if _getsockopt(self._fd, _IPPROTO_TCP, _TCP_INFO, self._address, self._length_address) != 0:
+        if _getsockopt(*self._arguments) != 0:
             return UNKNOWN  # a unix socket, a pipe, or closed by now
         if self._length.value < _SIZE:
             self._length.value = _SIZE
