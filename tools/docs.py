@@ -20,6 +20,7 @@ from backwatch.detector.engine.fields import Vocabulary
 ROOT = Path(__file__).parents[1]
 PLACE = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
 DRIVERS = {
+    "kafka": "kafka-python",
     "botocore": "boto3, botocore", "elasticsearch": "elasticsearch", "opensearchpy": "opensearch-py",
     "clickhouse_driver": "clickhouse-driver", "clickhouse_connect": "clickhouse-connect",
     "aiormq": "aio-pika, aiormq",
@@ -33,6 +34,7 @@ DRIVERS = {
 GROUPS = {
     "where it was asked to go": (
         names.DB_SYSTEM, names.SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT,
+        names.MESSAGING_SYSTEM, names.MESSAGING_DESTINATION,
     ),
     "encrypted, version, cipher": (names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER),
     "which TLS was asked for, by whom": (names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT),
@@ -51,6 +53,7 @@ GROUPS = {
     "redirects": (names.REDIRECT_TARGET,),
     "hostile content": (names.LOCAL_INFILE, names.LOCAL_INFILE_FILE, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS),
     "notices, pushes": (names.NOTICES,),
+    "size of what was unpacked": (names.PAYLOAD_WIRE, names.PAYLOAD_SIZE),
     "nodes that the service names": (names.TOPOLOGY,),
     "STARTTLS offered": (names.STARTTLS_OFFERED,),
 }  # fmt: skip

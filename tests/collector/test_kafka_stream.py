@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
 
+from backwatch.collector.own import is_own
 from backwatch.collector.settings import SettingError, StreamSettings
 from backwatch.collector.stream import (
     Consumer,
@@ -295,9 +296,13 @@ def test_our_clients_are_marked_as_ours(settings: StreamSettings, kafka: Server,
     from backwatch.collector.stream import kafka_clients
 
     topic = kafka_topic("calls", partitions=1)
+    consumer, _ = kafka_clients.consumer(settings.url, settings, topic, topic)
+    producer = kafka_clients.producer(settings.url, settings)
     with (
-        closing(open_consumer(settings, topic, topic)),
-        closing(KafkaConsumer(bootstrap_servers=kafka.bootstrap)) as theirs,
+        closing(consumer),
+        closing(producer),
+        closing(KafkaConsumer(bootstrap_servers=kafka.bootstrap, client_id="backwatch")) as theirs,
     ):
-        assert any(isinstance(one, KafkaConsumer) for one in kafka_clients.own_clients)
-        assert theirs not in kafka_clients.own_clients
+        assert is_own(consumer.config["client_id"])
+        assert is_own(producer.config["client_id"])
+        assert not is_own(theirs.config["client_id"])

@@ -25,6 +25,8 @@ FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 15.0
 LOSS_REPORT_S: Final = 1.0
 """Drops are told at once, but not more often than this."""
+SAY_AGAIN_S: Final = 60.0
+"""A stream that comes and goes is not logged more often than this; drops are counted all the same."""
 
 _ENCODING_FAULTS: Final = (TypeError, ValueError, AttributeError, OverflowError, struct.error)
 
@@ -46,6 +48,8 @@ class Worker:
         self._pause_s = 0.0
         self._next_try = 0.0
         self._refused = False
+        self._said = -SAY_AGAIN_S
+        self._said_away = False
         self._last_heartbeat = time.monotonic()
         self._counted = {"encode": 0, "publish": 0}
         self._told: dict[str, int] = dict.fromkeys(names.DROP_KINDS, 0)
@@ -192,8 +196,9 @@ class Worker:
         return True
 
     def _delivered(self, heartbeat: dict[str, int] | None) -> None:
-        if self._pause_s:
+        if self._said_away:
             logger.warning("backwatch: the stream is back")
+            self._said_away = False
         self._pause_s = 0.0
         if heartbeat is not None:
             self._last_heartbeat = time.monotonic()
@@ -217,7 +222,8 @@ class Worker:
         return self.publisher
 
     def _unreachable(self, error: StreamUnavailable) -> None:
-        if not self._pause_s:
+        if not self._pause_s and time.monotonic() - self._said >= SAY_AGAIN_S:
+            self._said, self._said_away = time.monotonic(), True
             logger.warning(
                 "backwatch: %s; up to %d calls are kept, the rest is dropped and counted; the application goes on",
                 error, self._settings.queue_records,

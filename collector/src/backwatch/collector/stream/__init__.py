@@ -137,8 +137,12 @@ def open_publisher(settings: StreamSettings) -> Publisher:
     """
     scheme, url = _scheme(settings)
     if scheme == "kafka":
-        from backwatch.collector.stream.kafka import KafkaPublisher
-
+        try:
+            from backwatch.collector.stream.kafka import KafkaPublisher
+        except ImportError as error:  # inside an app whose own module bears the name kafka, say
+            raise SettingError(
+                f"BACKWATCH_STREAM_URL={without_secrets(url)!r}: kafka-python cannot be imported: {error}"
+            ) from None
         return KafkaPublisher(url, settings)
     from backwatch.collector.stream.sqlite import SqlitePublisher
 

@@ -27,6 +27,7 @@ class KafkaPublisher(Publisher):
     def __init__(self, url: str, settings: StreamSettings) -> None:
         self._url = url
         self._settings = settings
+        clients.quiet()
         self._producer: Any = clients.producer(url, settings)
 
     def publish(self, topic: str, messages: Sequence[Message], timeout_s: float) -> None:
@@ -191,7 +192,6 @@ def create_topics(url: str, settings: StreamSettings, topics: Sequence[str]) -> 
 
     with clients.errors(url):
         admin = KafkaAdminClient(**clients.options(KafkaAdminClient, url, settings))
-        clients.own_clients.add(admin)
         try:
             for topic in sorted(set(topics) - set(admin.list_topics())):
                 wanted = NewTopic(

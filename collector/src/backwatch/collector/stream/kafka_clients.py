@@ -8,7 +8,7 @@ and batches are unpacked without a cap, so a hostile one can still cost memory b
 
 import atexit
 import contextlib
-import weakref
+import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Final
@@ -18,7 +18,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer
 from kafka import errors as kafka_errors
 from kafka.structs import OffsetAndMetadata
 
-from backwatch.collector import names
+from backwatch.collector import names, own
 from backwatch.collector.settings import StreamSettings, without_secrets
 from backwatch.collector.stream import Message, MessageRefused, Record, StreamUnavailable
 from backwatch.collector.stream.kafka_address import client_options
@@ -27,9 +27,25 @@ MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 """A longer value is cut to this length; it then cannot be read, and is kept aside as such."""
 POLL_RECORDS: Final = 5000
 _REFUSED: Final = (kafka_errors.MessageSizeTooLargeError, getattr(kafka_errors, "RecordListTooLargeError", ValueError))
+_OWN_THREADS: Final = frozenset((str(own.CLIENT_ID), f"{own.CLIENT_ID}-network-thread"))
+"""The collector's worker, and the threads of the producers that it makes."""
 
-own_clients: "weakref.WeakSet[Any]" = weakref.WeakSet()
-"""Clients that are ours: a probe of Kafka leaves them alone, whatever thread they run on."""
+
+class _Quiet(logging.Filter):
+    """Drops what the driver logs on threads of ours: a dead broker is the app's news once, in our own words."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.threadName not in _OWN_THREADS
+
+
+_quiet = _Quiet()
+
+
+def quiet() -> None:
+    """Keeps the driver from logging each of our tries, several a second, among the lines of the app that we are in."""
+    for name in list(logging.root.manager.loggerDict):
+        if name == "kafka" or name.startswith("kafka."):
+            logging.getLogger(name).addFilter(_quiet)
 
 
 def options(kind: Any, url: str, settings: StreamSettings, **wanted: Any) -> dict[str, Any]:
@@ -39,7 +55,9 @@ def options(kind: Any, url: str, settings: StreamSettings, **wanted: Any) -> dic
         "bootstrap_timeout_ms": 3000, "api_version_auto_timeout_ms": 3000, "reconnect_backoff_max_ms": 1000,
         "request_timeout_ms": 10_000, "max_block_ms": 5000, "metrics_enabled": False,
     }  # fmt: skip
-    return {key: value for key, value in {**short, **wanted}.items() if key in known} | client_options(url, settings)
+    kept = {key: value for key, value in {**short, **wanted}.items() if key in known}
+    # By this name a probe of Kafka knows the client and each of its parts as ours, whatever thread they run on.
+    return kept | client_options(url, settings) | {"client_id": own.CLIENT_ID}
 
 
 @contextlib.contextmanager
@@ -71,7 +89,6 @@ def producer(url: str, settings: StreamSettings, **wanted: Any) -> Any:
             KafkaProducer, url, settings, acks="all", compression_type=compression, linger_ms=0,
             delivery_timeout_ms=12_000, **wanted,
         ))  # fmt: skip
-    own_clients.add(producer)
     # Its own exit handler would run before ours, and close it under our last batch.
     cleanup = getattr(producer, "_cleanup", None)
     if cleanup is not None:
@@ -134,7 +151,6 @@ def consumer(url: str, settings: StreamSettings, topic: str, group: str) -> tupl
             max_partition_fetch_bytes=4 * 1024 * 1024, receive_message_max_bytes=100_000_000, fetch_max_wait_ms=200,
             session_timeout_ms=10_000, heartbeat_interval_ms=3000, request_timeout_ms=30_000,
         ))  # fmt: skip
-        own_clients.add(consumer)
         listener = _listener()
         consumer.subscribe([topic], listener=listener)
     return consumer, listener

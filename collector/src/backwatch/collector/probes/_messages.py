@@ -1,0 +1,145 @@
+"""What the probes of messaging share: how a call is named, and messages that an app takes one by one.
+
+One record per message would bury everything else, so those taken one by one are told together: at once where the last
+record is a second old, else with a later one. None is left out: what remains is told when the source is empty or ends.
+"""
+
+import atexit
+import weakref
+from collections.abc import Callable
+from time import monotonic, time_ns
+from typing import Any, Final, NamedTuple
+
+from backwatch.collector import names
+from backwatch.collector.guard import never_breaks_the_host
+from backwatch.collector.payload import Facts, recognise
+from backwatch.collector.redact import messaging
+
+OURS: Final = frozenset((names.TOPIC_SPANS, names.TOPIC_CALLS))
+"""The stream's topics: who writes or reads them, a Collector's exporter say, would else report its own reports."""
+MAX_REMEMBERED: Final = 1024
+MAX_SAMPLES: Final = 32
+INTERVAL_S: Final = 1.0
+
+
+def is_ours(topic: object) -> bool:
+    """Whether it is one of the stream's topics."""
+    return isinstance(topic, str) and topic in OURS
+
+
+class Asked(NamedTuple):
+    """A call's statement, and the fact that names its destination."""
+
+    statement: str
+    facts: Facts
+
+
+_known: dict[tuple[str, str], Asked] = {}
+
+
+def asked(operation: str, name: object) -> Asked:
+    """Of an operation on one destination. Remembered: a dictionary look-up where it has been seen."""
+    if not isinstance(name, str):
+        return Asked(operation, ())
+    known = _known.get((operation, name))
+    if known is None:
+        told = messaging.destination(name)
+        known = Asked(f"{operation} {told}", ((names.MESSAGING_DESTINATION, told),) if told else ())
+        if len(_known) >= MAX_REMEMBERED:
+            _known.clear()
+        if len(name) <= messaging.MAX_NAME:
+            _known[(operation, name)] = known
+    return known
+
+
+def size_of(value: object) -> int:
+    """Bytes of a message's part as it was passed; text as what it becomes in UTF-8."""
+    if isinstance(value, (bytes, bytearray)):
+        return len(value)
+    if isinstance(value, str):
+        return len(value) if value.isascii() else len(value.encode("utf-8", "replace"))
+    return value.nbytes if isinstance(value, memoryview) else 0
+
+
+def size_of_headers(headers: Any) -> int:
+    """Bytes of a message's headers: a mapping, or pairs of name and value."""
+    if not headers:
+        return 0
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    return sum(size_of(part) for pair in pairs if isinstance(pair, tuple) for part in pair)
+
+
+Tell = Callable[["Gathered", "BaseException | None"], object]
+
+
+class Gathered:
+    """Messages of one destination that have been taken and not been told yet."""
+
+    __slots__ = ("__weakref__", "bytes", "count", "name", "samples", "start_ns", "tell", "told_at")
+
+    def __init__(self, name: str, tell: Tell) -> None:
+        self.name = name
+        self.tell: Tell | None = tell
+        self.told_at = 0.0
+        self._clear()
+        _living.add(self)
+
+    def _clear(self) -> None:
+        self.count = 0
+        self.bytes = 0
+        self.start_ns = 0
+        self.samples: list[Any] = []
+
+    def took(self, size: int, value: Any, start_ns: int = 0) -> None:
+        """One more message; told now if the last record is long ago."""
+        if not self.count:
+            self.start_ns = start_ns or time_ns()
+        self.count += 1
+        self.bytes += size
+        if len(self.samples) < MAX_SAMPLES:
+            self.samples.append(value)
+        if monotonic() - self.told_at >= INTERVAL_S:
+            self.flush()
+
+    def flush(self, error: BaseException | None = None) -> None:
+        """Tells what has not been told."""
+        tell = self.tell
+        if tell is not None and (self.count or error is not None):
+            self.start_ns = self.start_ns or time_ns()
+            try:
+                tell(self, error)
+            finally:
+                self.told_at = monotonic()
+                self._clear()
+
+    def facts(self) -> Facts:
+        """What the messages are, by the first bytes of the first ones."""
+        return recognise(self.samples) if self.samples else ()
+
+
+_living: "weakref.WeakSet[Gathered]" = weakref.WeakSet()
+
+
+@never_breaks_the_host
+def _flush_all() -> None:
+    for one in list(_living):
+        one.flush()
+
+
+atexit.register(_flush_all)
+
+
+def names_in(argument: object) -> list[str]:
+    """Names of topics, groups or resources in an admin call's first argument, whatever shape it has."""
+    if isinstance(argument, str):
+        return [argument]
+    if isinstance(argument, dict):
+        argument = list(argument)
+    if not isinstance(argument, (list, tuple, set, frozenset)):
+        argument = (argument,)
+    found: list[str] = []
+    for one in list(argument)[: 4 * messaging.MAX_NAMES]:
+        name = one if isinstance(one, str) else getattr(one, "topic", None) or getattr(one, "name", None)
+        if isinstance(name, str):
+            found.append(name)
+    return found
