@@ -28,7 +28,7 @@ DRIVERS = {
     "http": "http.client, urllib",
     "MySQLdb": "mysqlclient",
     "psycopg": "psycopg 3", "psycopg2": "psycopg2", "pymysql": "PyMySQL", "redis": "redis", "smtplib": "smtplib",
-    "sqlite3": "sqlite3", "urllib3": "urllib3, requests",
+    "sqlalchemy": "SQLAlchemy", "sqlite3": "sqlite3", "urllib3": "urllib3, requests",
 }  # fmt: skip
 """What people call them, where that differs from the probe's name."""
 GROUPS = {

@@ -89,9 +89,23 @@ class Probe(BaseInstrumentor, ABC):
 
     def _instrument(self, **kwargs: Any) -> None:
         self.install(kwargs["recorder"])
+        _watched.add(_root(self.module))
 
     def _uninstrument(self, **kwargs: Any) -> None:  # noqa: ARG002  the base class names it
+        _watched.discard(_root(self.module))
         self.remove()
+
+
+_watched: set[str] = set()
+
+
+def _root(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def watched(module: str) -> bool:
+    """Whether a probe of ours is installed in the library of this module: then the layers above it tell nothing."""
+    return _root(module) in _watched
 
 
 def probes_in(file: str) -> list[type[Probe]]:

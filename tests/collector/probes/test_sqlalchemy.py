@@ -1,0 +1,240 @@
+"""SQLAlchemy over watched and unwatched drivers: each call once, by the layer that knows more, at the app's line."""
+
+import asyncio
+import gc
+import sqlite3
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import exc as sa_errors
+from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from backwatch.collector import names
+from backwatch.collector.probes import Probe
+from backwatch.collector.probes.asyncpg import AsyncpgProbe
+from backwatch.collector.probes.psycopg import PsycopgProbe
+from backwatch.collector.probes.psycopg2 import Psycopg2Probe
+from backwatch.collector.probes.pymysql import PyMySQLProbe
+from backwatch.collector.probes.sqlalchemy import SQLAlchemyProbe
+from backwatch.collector.probes.sqlite3 import SQLiteProbe
+from tests.collector.probes.delivered import delivering
+from tests.collector.probes.recording import Recording, watching
+from tests.services.server import Server
+
+PSYCOPG = "psycopg2" if sa.__version__.startswith("1.") else "psycopg"  # 1.4 knows no psycopg 3
+HERE = "tests/collector/probes/test_sqlalchemy.py"
+WATCHED: list[tuple[type[Probe], str, str]] = [
+    (SQLiteProbe, "", "sqlite://"),
+    (Psycopg2Probe if PSYCOPG == "psycopg2" else PsycopgProbe, "postgresql", f"postgresql+{PSYCOPG}"),
+    (PyMySQLProbe, "mariadb", "mysql+pymysql"),
+]
+
+
+def url_of(server: Server, drivername: str) -> Any:
+    query = {"ssl_ca": server.ca_file} if drivername.startswith("mysql") else {}
+    return make_url(server.url).set(drivername=drivername, query=query)
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest) -> Callable[[str, str], Any]:
+    def of(fixture: str, drivername: str) -> Any:
+        return url_of(request.getfixturevalue(fixture), drivername) if fixture else drivername
+
+    return of
+
+
+def work(engine: Engine) -> list[object]:
+    """Statements with a mark of their own each, and rows to be read."""
+    items = sa.Table("thing", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True),
+                     sa.Column("name", sa.String(9)), prefixes=["TEMPORARY"])  # fmt: skip
+    with engine.connect() as connection:
+        items.create(connection)
+        connection.execute(items.insert(), [{"name": str(number)} for number in range(5)])
+        rows = connection.execute(sa.select(items.c.name)).all()
+        connection.execute(items.delete())
+        connection.commit()
+    engine.dispose()
+    return [tuple(row) for row in rows]
+
+
+@pytest.mark.parametrize(("kind", "fixture", "drivername"), WATCHED, ids=[one[2] for one in WATCHED])
+def test_over_a_watched_driver_each_call_is_told_once_by_the_driver(
+    kind: type[Probe], fixture: str, drivername: str, url: Callable[[str, str], Any]
+) -> None:
+    with delivering(SQLAlchemyProbe, kind) as stream:
+        work(sa.create_engine(url(fixture, drivername), future=True))
+    for mark in ("CREATE TEMPORARY TABLE thing", "INSERT INTO thing", "DELETE FROM thing"):
+        assert len(stream.saying(mark)) == 1, mark
+    rows = [one.get(names.ROWS_RETURNED, -1) for one in stream.saying("SELECT thing.name")]
+    assert [count for count in rows if count >= 0] == [5]
+    assert all(one[names.CODE_FILE] == HERE and one[names.CODE_FUNCTION] == "work" for one in stream.saying("thing"))
+    if fixture:
+        assert all(names.PEER_ADDRESS in one for one in stream.calls())  # which only the driver's probe tells
+
+
+@pytest.mark.parametrize(("kind", "fixture", "drivername"), WATCHED, ids=[one[2] for one in WATCHED])
+def test_over_an_unwatched_driver_each_call_is_told_once_by_sqlalchemy(
+    kind: type[Probe], fixture: str, drivername: str, url: Callable[[str, str], Any]
+) -> None:
+    target = url(fixture, drivername)
+    with delivering(SQLAlchemyProbe) as stream:
+        work(sa.create_engine(target, future=True))
+    for mark in ("CREATE TEMPORARY TABLE thing", "INSERT INTO thing", "DELETE FROM thing"):
+        assert len(stream.saying(mark)) == 1, mark
+    rows = [one.get(names.ROWS_RETURNED, -1) for one in stream.saying("SELECT thing.name")]
+    assert [count for count in rows if count >= 0] == [5]
+    assert stream.saying("DELETE FROM thing")[0][names.ROWS_AFFECTED] == 5
+    assert all(one[names.CODE_FILE] == HERE and one[names.CODE_FUNCTION] == "work" for one in stream.saying("thing"))
+    assert len([one for one in stream.calls() if one["name"] == "connect"]) == 1
+    assert not any(names.PEER_ADDRESS in one or names.TLS_ESTABLISHED in one for one in stream.calls())
+    if fixture:
+        first = stream.saying("INSERT INTO thing")[0]
+        assert (first[names.SERVER_ADDRESS], first[names.SERVER_PORT]) == (target.host, target.port)
+        assert (first[names.ACCOUNT], first[names.DB_NAMESPACE]) == (target.username, target.database)
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_asyncio_over_asyncpg(watched: bool, postgresql: Server) -> None:
+    async def ask() -> list[int]:
+        engine = create_async_engine(url_of(postgresql, "postgresql+asyncpg"))
+        async with engine.connect() as connection:
+            await connection.execute(sa.text("select 1 as first"))
+            rows = (await connection.execute(sa.text("select generate_series(1, 12) as second"))).scalars().all()
+            stream = await connection.stream(sa.text("select generate_series(1, 9) as third"))
+            assert len([row async for row in stream]) == 9
+        await engine.dispose()
+        return list(rows)
+
+    with delivering(SQLAlchemyProbe, *([AsyncpgProbe] if watched else [])) as stream:
+        assert asyncio.run(ask()) == list(range(1, 13))
+    for mark, count in (("first", 1), ("second", 12), ("third", 9)):
+        found = stream.saying(f"as {mark}")
+        # A server-side cursor tells its rows as they come; preparation is no call of its own.
+        assert sum(one.get(names.ROWS_RETURNED, 0) for one in found) == count
+        assert [one["name"] for one in found].count("SELECT") == 1
+        assert {one[names.CODE_FILE] for one in found} == {HERE}
+        assert all(".ask" in one[names.CODE_FUNCTION] for one in found)
+    assert (names.TLS_ESTABLISHED in stream.calls()[-1]) is watched
+
+
+def test_synchronous_code_inside_run_sync_is_the_call_site(postgresql: Server) -> None:
+    def inside(connection: Any) -> None:
+        connection.execute(sa.text("select 1 as inside"))
+
+    async def ask() -> None:
+        engine = create_async_engine(url_of(postgresql, "postgresql+asyncpg"))
+        async with engine.connect() as connection:
+            await connection.run_sync(inside)
+        await engine.dispose()
+
+    with delivering(SQLAlchemyProbe) as stream:
+        asyncio.run(ask())
+    (told,) = stream.saying("as inside")
+    assert told[names.CODE_FUNCTION].endswith("inside")
+
+
+def test_a_watched_engine_is_left_as_it_is() -> None:
+    with watching(SQLiteProbe), watching(SQLAlchemyProbe):
+        engine = sa.create_engine("sqlite://", future=True)
+        result: Any = sa.engine.CursorResult
+        assert "do_execute" not in vars(engine.dialect)
+        assert not hasattr(result._fetchall_impl, "__wrapped__")
+
+
+def test_a_driver_whose_probe_comes_later_tells_from_then_on() -> None:
+    with watching(SQLAlchemyProbe) as above:
+        engine = sa.create_engine("sqlite://", future=True, poolclass=sa.pool.NullPool)
+        with engine.connect() as connection:
+            connection.execute(sa.text("select 1"))
+        told = len(above.calls)
+        with watching(SQLiteProbe) as below, engine.connect() as connection:
+            connection.execute(sa.text("select 2"))
+        assert len(above.calls) == told
+        assert len(below.saying("select 2")) == 2  # its execution, and its rows
+
+
+@pytest.mark.skipif(PSYCOPG == "psycopg2", reason="SQLAlchemy 1.4 leaves batches to the driver")
+def test_a_statement_in_batches_is_a_call_for_each(postgresql: Server) -> None:
+    items = sa.Table("many", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("n", sa.Integer),
+                     prefixes=["TEMPORARY"])  # fmt: skip
+    with watching(SQLAlchemyProbe) as recording:
+        engine = sa.create_engine(url_of(postgresql, f"postgresql+{PSYCOPG}"), future=True)
+        with engine.begin() as connection:
+            items.create(connection)
+            inserted = connection.execute(items.insert().returning(items.c.id), [{"n": n} for n in range(2500)])
+            assert len(inserted.all()) == 2500
+        engine.dispose()
+    batches = [one for one in recording.saying("INSERT INTO many") if one.operation != "FETCH"]
+    assert sum(one.rows_returned for one in batches) == 2500
+    assert 1 < len(batches) < 10
+
+
+@pytest.mark.parametrize("reads", ["all", "first", "iterated", "left", "partitions"])
+def test_rows_are_counted_as_they_are_read(reads: str) -> None:
+    ways: dict[str, tuple[Callable[[Any], object], int]] = {
+        "all": (lambda result: result.all(), 30),
+        "first": (lambda result: result.first(), 1),
+        "iterated": (lambda result: [row for row in result], 30),  # noqa: C416  one by one
+        "left": (lambda result: (result.fetchmany(4), result.fetchone(), result.close()), 5),
+        "partitions": (lambda result: [len(part) for part in result.partitions(7)], 30),
+    }
+    read, count = ways[reads]
+    series = "with recursive s(n) as (select 1 union all select n + 1 from s where n < 30) select n from s"
+    with watching(SQLAlchemyProbe) as recording, sa.create_engine("sqlite://", future=True).connect() as connection:
+        read(connection.execute(sa.text(series)))
+    (told,) = recording.of("FETCH")
+    assert (told.rows_returned, told.sql) == (count, series)
+
+
+def test_failures_are_told_with_the_drivers_own_error(recording: Recording, tmp_path: Path) -> None:
+    with sa.create_engine("sqlite://", future=True).connect() as connection, pytest.raises(sa_errors.OperationalError):
+        connection.execute(sa.text("select * from nothing"))
+    (told,) = recording.saying("nothing")
+    assert isinstance(told.error, sqlite3.OperationalError)
+    assert told.facts == {names.STATUS_CODE: "SQLITE_ERROR"}
+    with pytest.raises(sa_errors.OperationalError):
+        sa.create_engine(f"sqlite:///{tmp_path}/no/such.db").connect()
+    assert isinstance(recording.of("connect")[-1].error, sqlite3.OperationalError)
+
+
+def test_ends_of_transactions_and_pings_are_told(recording: Recording, postgresql: Server) -> None:
+    engine = sa.create_engine(url_of(postgresql, f"postgresql+{PSYCOPG}"), future=True, pool_pre_ping=True)
+    with engine.begin():
+        pass
+    with pytest.raises(sa_errors.ProgrammingError), engine.begin() as connection:
+        connection.execute(sa.text("selec 1"))
+    engine.dispose()
+    words = [one.operation for one in recording.calls]
+    assert (words.count("COMMIT"), words.count("PING")) == (1, 1)
+    assert "ROLLBACK" in words
+
+
+def test_an_engine_is_not_kept_alive(recording: Recording) -> None:
+    engine = sa.create_engine("sqlite://", future=True)
+    with engine.connect() as connection:
+        connection.execute(sa.text("select 1")).all()
+    gone = weakref.ref(engine.dialect)
+    del engine, connection
+    gc.collect()
+    assert gone() is None
+
+
+def test_engines_that_live_on_are_restored() -> None:
+    with watching(SQLAlchemyProbe) as recording:
+        engine = sa.create_engine("sqlite://", future=True)
+        assert "do_execute" in vars(engine.dialect)
+    assert "do_execute" not in vars(engine.dialect)
+    with engine.connect() as connection:
+        connection.execute(sa.text("select 1"))
+    assert recording.calls == []
+
+
+@pytest.fixture
+def recording() -> Any:
+    with watching(SQLAlchemyProbe) as told:
+        yield told
