@@ -15,6 +15,7 @@ from backwatch.collector.record import Session
 from backwatch.collector.tls import TlsFacts
 from backwatch.collector.wire import Wire
 
+_PLAIN: Final = frozenset((str, bytes))
 _OK: Final = 0
 _IDLE: Final = 0
 _COMMAND_OK: Final = 1
@@ -174,8 +175,20 @@ class PsycopgWatch(Watch):
     @never_breaks_the_host
     def executed(self, cursor: Any, args: Any, kwargs: Any, start_ns: int, _: Any, error: BaseException | None) -> None:
         """``execute`` and ``executemany``, once for the whole of it."""
-        if self.recorder is None:
+        recorder = self.recorder
+        if recorder is None:
             return
+        if error is None and args and args[0].__class__ in _PLAIN and len(results := cursor._results) == 1:
+            # What most calls are, without the detours of the others.
+            connection, result = cursor._conn, results[0]
+            link = connection.__dict__.get(KEY)
+            if link is not None and connection._pipeline is None and result.status == _TUPLES_OK:
+                changed = result.command_tuples if (result.command_status or b"").startswith(_CHANGES) else None
+                recorder.call(
+                    link.session, "", start_ns=start_ns, sql=args[0], wire=link.wire, rows_returned=result.ntuples,
+                    rows_affected=-1 if changed is None else changed,
+                )  # fmt: skip
+                return
         text = self._text(cursor, argument(args, kwargs, 0, "query"))
         if text is None:
             return  # refused before anything was sent
