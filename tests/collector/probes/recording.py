@@ -1,14 +1,16 @@
 """A recorder for tests: keeps what probes say, by contract names."""
 
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from backwatch.collector import names
-from backwatch.collector.callsite import call_site
+from backwatch.collector.callsite import _is_the_apps  # pyright: ignore[reportPrivateUsage]
 from backwatch.collector.encode import session_attributes
 from backwatch.collector.probes import Probe
-from backwatch.collector.record import CLIENT, AttributeValue, Caller, Session
+from backwatch.collector.record import CLIENT, AttributeValue, Caller, CallSite, Session
 from backwatch.collector.wire import UNKNOWN, Wire
 
 
@@ -77,7 +79,10 @@ class Recording:
 
     def caller(self) -> Caller | None:
         """A stand-in that names the app's frame."""
-        return Caller(1, 2, call_site(), "")
+        frame = sys._getframe(1)
+        while frame.f_back is not None and not _is_the_apps(frame.f_code.co_filename, frame):
+            frame = frame.f_back
+        return Caller(1, 2, CallSite(frame.f_code.co_qualname, Path(frame.f_code.co_filename).name, frame.f_lineno), "")
 
     def of(self, operation: str) -> list[Told]:
         """Calls with this operation."""

@@ -32,6 +32,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         kind = self.path.partition("?")[0].split("/")[1]
         if kind in ("redirect", "around"):
             self._answer(302, b"moved", Location=METADATA if kind == "redirect" else "/plain")
+        elif kind == "big":
+            self._answer(200, BODY * 100)
         elif kind == "gzip":
             self._answer(200, gzip.compress(BODY), **{"Content-Encoding": "gzip"})
         elif kind == "chunked":

@@ -1,0 +1,32 @@
+"""aiohttp's client: sessions, connectors over TCP and unix sockets, proxies, WebSockets; see ``_aiohttp_calls.py``."""
+
+from typing import ClassVar
+
+from backwatch.collector import names
+from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes._aiohttp_hooks import attach, detach
+
+
+class AiohttpProbe(Probe):
+    """aiohttp, as a client."""
+
+    name: ClassVar[str] = "aiohttp"
+    module: ClassVar[str] = "aiohttp"
+    distributions: ClassVar[tuple[str, ...]] = ("aiohttp>=3.8",)
+    facts: ClassVar[frozenset[str]] = frozenset((
+        names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.HTTP_METHOD,
+        names.HTTP_STATUS, names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER, names.TLS_REQUESTED,
+        names.TLS_REQUESTED_EXPLICIT, names.TLS_VERIFIED, names.CERT_SHA256, names.CERT_NOT_BEFORE,
+        names.CERT_NOT_AFTER, names.CERT_ISSUER, names.CERT_SUBJECT, names.PEER_ADDRESS, names.PEER_PORT,
+        names.TRANSPORT, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT,
+        names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ERROR_TYPE, names.REDIRECT_TARGET, names.PAYLOAD_WIRE,
+        names.PAYLOAD_SIZE,
+    ))  # fmt: skip
+
+    def install(self, recorder: Recorder) -> None:
+        """Wraps connectors, requests, responses and connections."""
+        attach(self, recorder)
+
+    def remove(self) -> None:
+        """Restores them, unless another probe needs them; what still waits for its body is told as it stands."""
+        detach(self, recording=True)
