@@ -1,11 +1,13 @@
 """What a watched call costs: CPU per call of the bare driver, of OpenTelemetry contrib, and of Backwatch, over TLS.
 
-    make bench NAME=collector_overhead             ARGS="--unique", "--stream sqlite", "--quick"
+    make bench NAME=collector_overhead             ARGS="--texts one", "--stream sqlite", "--quick"
 
 Real servers. Each variant of each driver is a process of its own, so that instrumentations do not mix: the bare
 driver; contrib with the SDK's batch processor and OTLP/HTTP exporter as they come, to a receiver in another process;
 ``backwatch run`` with its probe, publishing to the stream. Counted is the CPU of all the app's threads up to the
 delivery of the last call, and a round is only good if the far side got exactly as many calls as were made.
+Twice: with one text for all calls (``vs_contrib``: what Backwatch adds in parts of what contrib adds), and with every
+text new (``vs_contrib_new``).
 """
 
 import argparse
@@ -34,6 +36,8 @@ from tests.services.authority import Authority
 ROOT = Path(__file__).parents[1]
 DRIVERS = {"psycopg": postgresql.serve, "pymysql": mariadb.serve, "redis": redis.serve}
 VARIANTS = ("bare", "contrib", "backwatch")
+TEXTS = {"one": "vs_contrib", "new": "vs_contrib_new"}
+"""What the calls' texts are, and the figure of it."""
 ASSIGNMENT_S = 30.0
 
 
@@ -123,15 +127,13 @@ def _process(command: Sequence[str], environment: dict[str, str]) -> "Generator[
 
 
 @contextlib.contextmanager
-def running(
-    driver: str, variant: str, url: str, otlp: str, stream: Stream, options: argparse.Namespace
-) -> Generator[App]:
+def running(driver: str, variant: str, url: str, otlp: str, stream: Stream, texts: str) -> Generator[App]:
     """One variant of one driver, connected and warm."""
-    name = f"{driver}-{variant}"
+    name = f"{driver}-{variant}-{texts}"
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "BACKWATCH_"))}
     command = [sys.executable, "-m", "bench.overhead_app", driver, variant, url]
     count: Callable[[str], int] | None = None
-    if options.unique:
+    if texts == "new":
         command.append("--unique")
     if variant == "contrib":
         environment |= {
@@ -150,11 +152,13 @@ def running(
         yield app
 
 
-def measure(driver: str, url: str, otlp: str, stream: Stream, options: argparse.Namespace) -> dict[str, list[float]]:
+def measure(
+    driver: str, url: str, otlp: str, stream: Stream, texts: str, options: argparse.Namespace
+) -> dict[str, list[float]]:
     """CPU microseconds per call of each variant in each round; the order turns, and a first round is thrown away."""
     found: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
     with contextlib.ExitStack() as stack:
-        apps = [stack.enter_context(running(driver, variant, url, otlp, stream, options)) for variant in VARIANTS]
+        apps = [stack.enter_context(running(driver, variant, url, otlp, stream, texts)) for variant in VARIANTS]
         for app in apps:
             app.round(min(options.calls, 1_000))
         for number in range(options.rounds):
@@ -164,21 +168,22 @@ def measure(driver: str, url: str, otlp: str, stream: Stream, options: argparse.
     return found
 
 
-def figures(found: dict[str, list[float]]) -> dict[str, float]:
+def figures(found: dict[str, list[float]], texts: str) -> dict[str, float]:
     """Medians, and what Backwatch adds in parts of what contrib adds, paired by round."""
     added = {
         variant: [mine - bare for mine, bare in zip(found[variant], found["bare"], strict=True)] for variant in VARIANTS
     }
-    result = {f"{variant}_us": round(statistics.median(found[variant]), 1) for variant in VARIANTS}
-    return result | {"vs_contrib": round(rounds.ratio(added["backwatch"], added["contrib"]), 3)}
+    new = "_new" if texts == "new" else ""
+    result = {f"{variant}{new}_us": round(statistics.median(found[variant]), 1) for variant in VARIANTS}
+    return result | {TEXTS[texts]: round(rounds.ratio(added["backwatch"], added["contrib"]), 3)}
 
 
 def main() -> None:
     """Runs and prints; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--calls", type=int, default=5_000, help="in each round")
-    parser.add_argument("--unique", action="store_true", help="every statement's text is new")
+    parser.add_argument("--texts", choices=(*TEXTS, "both"), default="both", help="the same each time, or always new")
     parser.add_argument("--stream", choices=("kafka", "sqlite"), default="kafka")
     parser.add_argument("--driver", choices=DRIVERS, action="append", help="these only")
     parser.add_argument("--quick", action="store_true", help="three rounds of 2 000 calls")
@@ -187,8 +192,7 @@ def main() -> None:
         options.rounds, options.calls = min(options.rounds, 3), min(options.calls, 2_000)
     drivers = options.driver or list(DRIVERS)
     print(rounds.machine(*drivers, "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http", "kafka-python"))
-    texts = "every text new" if options.unique else "one text"
-    print(f"{options.rounds} rounds of {options.calls:,} calls over TLS, {texts}, stream {options.stream}")
+    print(f"{options.rounds} rounds of {options.calls:,} calls over TLS, stream {options.stream}")
     result: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         ca = Authority(Path(folder))
@@ -202,21 +206,23 @@ def main() -> None:
         stack.callback(stream.close)
         for driver in drivers:
             with DRIVERS[driver](ca) as server:
-                found = measure(driver, server.tls_url, otlp, stream, options)
-            result[driver] = figures(found)
-            _show(driver, found, result[driver])
+                for texts in TEXTS if options.texts == "both" else (options.texts,):
+                    found = measure(driver, server.tls_url, otlp, stream, texts, options)
+                    result[driver] = {**result.get(driver, {}), **figures(found, texts)}
+                    _show(driver, found, texts, result[driver][TEXTS[texts]])
     print(json.dumps(result))
 
 
-def _show(driver: str, found: dict[str, list[float]], result: dict[str, float]) -> None:
-    bare = result["bare_us"]
+def _show(driver: str, found: dict[str, list[float]], texts: str, ratio: float) -> None:
+    bare = statistics.median(found["bare"])
     for variant, spent in found.items():
-        median = result[f"{variant}_us"]
+        median = statistics.median(spent)
         added = "" if variant == "bare" else f"  +{median - bare:6.1f}"
         if variant == "backwatch":
-            added += f"  = {result['vs_contrib']:.2f} of what contrib adds"
+            added += f"  = {ratio:.2f} of what contrib adds"
         print(
-            f"{driver:8} {variant:10} {median:7.1f} us/call  [{min(spent):.1f} .. {max(spent):.1f}]{added}", flush=True
+            f"{driver:8} {texts:4} {variant:10} {median:7.1f} us/call  [{min(spent):.1f} .. {max(spent):.1f}]{added}",
+            flush=True,
         )
 
 
