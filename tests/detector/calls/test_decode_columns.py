@@ -47,8 +47,8 @@ def test_what_our_collector_encodes_comes_out_as_it_was_told() -> None:
         peer_port=5432, account="shop", server_version="17.1",
     )  # fmt: skip
     call = Recorded(
-        session, "SELECT", "SELECT * FROM orders WHERE id = ?", True, "tautology", CLIENT, 5, 9, 0xABC, 0xDEF, 0,
-        CallSite("views.orders", "shop/views.py", 7), "/orders", 120, 4_096, False, 3, -1, "",
+        session, "SELECT", "SELECT * FROM orders WHERE id = ?", True, "tautology", CLIENT,
+        CallSite("views.orders", "shop/views.py", 7), "/orders", 5, 9, 0xABC, 0xDEF, 0, 120, 4_096, False, 3, -1, "",
         (("db.collection.name", "orders"),),
     )  # fmt: skip
     found = only(encode_calls(APP, [call]))
