@@ -19,6 +19,8 @@ Facts = tuple[tuple[str, AttributeValue], ...]
 
 MAX_GLOBALS: Final = 16
 MAX_GLOBALS_CHARACTERS: Final = 512
+SHORT: Final = 16
+"""Characters of a word that no format of ours fits into."""
 MAX_VALUES: Final = 16
 """Values looked into in one reply, and as many more that bear a pickle's mark."""
 MAX_MEMBERS: Final = 2_000
@@ -98,6 +100,9 @@ def recognise(reply: object) -> Facts:
     (('backwatch.payload.format', 'pickle'), ('backwatch.payload.globals', 'os.system'))
     """
     if isinstance(reply, (bytes, str)):
+        # A short word or number, what a cache mostly returns: too short for a payload in base64, the rest needs signs.
+        if len(reply) <= SHORT and reply.isalnum():
+            return ()
         return _facts(*_look(reply))
     if not isinstance(reply, (list, tuple, dict)):
         return ()

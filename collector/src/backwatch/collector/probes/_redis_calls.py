@@ -13,6 +13,8 @@ from typing import Any, Final
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.payload import recognise
 from backwatch.collector.probes import Recorder
+from backwatch.collector.probes._redis_claims import Carried
+from backwatch.collector.probes._redis_claims import current as current_claim
 from backwatch.collector.probes._redis_replies import answers, error_facts, joined, rows
 from backwatch.collector.probes._redis_session import Login, carrier_of, login_of, session_of, socket_of, told_by_info
 from backwatch.collector.probes._redis_state import Exchange, State
@@ -99,9 +101,12 @@ class Watch:
         """One command is about to be written."""
         if not self.active:
             return None
-        state = self._state(connection)
+        state: State | None = connection.__dict__.get(KEY)
+        if state is None or state.watch is not self:
+            state = connection.__dict__[KEY] = State(self)
+        name = name_of(command)
         if state.connecting_ns:
-            state.subscribed |= name_of(command) in SUBSCRIPTIONS
+            state.subscribed |= name in SUBSCRIPTIONS
             state.login.sent(command)
             if state.session is None:
                 # The connection stands and speaks; should the login fail, this is what we know of it.
@@ -110,7 +115,7 @@ class Watch:
         state.single, state.packed = True, None
         if state.session is None and socket_of(connection)[0] is not None:
             self._known(connection, state)
-        return Exchange((command,), name_of(command), time.time_ns())
+        return Exchange((command,), name, time.time_ns())
 
     @never_breaks_the_host
     def packed(self, connection: Any, commands: Sequence[Sequence[object]]) -> None:
@@ -135,7 +140,7 @@ class Watch:
     @never_breaks_the_host
     def sent(self, connection: Any, exchange: Exchange) -> None:
         """The bytes are on their way. Only now a reply is due: writing may begin with a PING of the driver's own."""
-        state = self._state(connection)
+        state = connection.__dict__[KEY]
         state.single = False
         if len(state.pending) < MAX_PENDING:
             state.pending.append(exchange)
@@ -169,11 +174,13 @@ class Watch:
         if not state.pending:
             return
         exchange = state.pending[0]
-        facts = recognise(reply)
-        if facts:
-            exchange.facts = joined(exchange.facts, facts)
-        if len(exchange.commands) == 1:
-            exchange.rows = rows(reply)
+        if reply is not None:
+            facts = recognise(reply)
+            if facts:
+                exchange.facts = joined(exchange.facts, facts)
+        if exchange.name or len(exchange.commands) == 1:
+            if reply.__class__ is not bytes:
+                exchange.rows = rows(reply)
         elif isinstance(reply, list) and exchange.error is None:
             # EXEC: an error of one of its commands stands among the replies.
             exchange.error = next((one for one in reply if isinstance(one, Exception)), None)
@@ -230,6 +237,13 @@ class Watch:
             operation, statement = single(exchange.name, exchange.commands[0])
         else:
             operation, statement = pipeline(exchange.commands)
+        claim = current_claim()
+        if claim is not None and claim.takes(operation):
+            claim.carried = Carried(
+                session, operation, statement, exchange.start_ns, self._wire(connection, state), exchange.rows,
+                exchange.error, exchange.facts,
+            )  # fmt: skip
+            return
         self.recorder.call(
             session, operation, statement=statement, start_ns=exchange.start_ns, wire=self._wire(connection, state),
             rows_returned=exchange.rows, error=exchange.error, facts=exchange.facts, kind=CLIENT,

@@ -30,7 +30,9 @@ def _noting(commands: Iterable[Any], kept: list[Any]) -> Iterator[Any]:
 def _wrap_packing(watch: Watch, patches: Patches, owner: type) -> None:
     def pack_command(original: Callable[..., Any]) -> Callable[..., Any]:
         def packing(connection: Any, *command: Any, **options: Any) -> Any:
-            watch.packed(connection, (command,))
+            state = getattr(connection, KEY, None)
+            if state is None or not state.single:  # ``send_command`` has seen what it packs
+                watch.packed(connection, (command,))
             return original(connection, *command, **options)
 
         return packing
