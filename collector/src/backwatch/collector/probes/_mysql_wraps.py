@@ -4,7 +4,7 @@ from collections.abc import Callable
 from time import time_ns
 from typing import Any
 
-from backwatch.collector.probes._dbapi import Make, argument
+from backwatch.collector.probes._dbapi import KEY, Make, argument
 from backwatch.collector.probes._mysql_watch import MySQLWatch
 
 
@@ -38,6 +38,9 @@ def querying(watch: MySQLWatch) -> Make:
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+            known: Any = getattr(self, KEY, None)
+            if known is not None and known.inside:  # a cursor's, as nearly all are
+                return original(self, *args, **kwargs)
             start_ns, link = time_ns(), watch.entered(self)
             try:
                 result = original(self, *args, **kwargs)
