@@ -7,6 +7,7 @@ driver at hand cannot tell, where older ones could not.
 """
 
 import importlib
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -62,6 +63,25 @@ def test_a_probe_is_named_after_its_file(kind: type[Probe]) -> None:
 def test_a_probe_says_only_names_of_the_contract(kind: type[Probe]) -> None:
     contract = {value for name, value in vars(names).items() if name.isupper() and isinstance(value, str)}
     assert kind.facts <= contract
+
+
+FIRST = """
+import importlib, sys
+from backwatch.collector import start
+start.start()
+importlib.import_module(sys.argv[1])
+print(sys.argv[2] in start.active_probes())
+"""
+
+
+@every_probe
+def test_the_first_import_of_a_driver_installs_its_probe(kind: type[Probe], tmp_path: Path) -> None:
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "BACKWATCH_STREAM_URL": f"sqlite:///{tmp_path}/stream.db"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FIRST, kind.module, kind.name], capture_output=True, text=True,
+        env=environment, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("True\n", "")
 
 
 @every_probe

@@ -3,7 +3,7 @@
 A class of urllib3's is urllib3's business, whose probe sees its pools: such a connection passes here unseen.
 """
 
-import http.client
+from http import client
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -32,7 +32,7 @@ class ClientWatch(Watch):
     """The connections of ``http.client`` that nobody else watches."""
 
     def __init__(self, recorder: Any) -> None:
-        super().__init__(recorder, getattr(http.client, "HTTPSConnection", _NoTls))
+        super().__init__(recorder, getattr(client, "HTTPSConnection", _NoTls))
         self._foreign: dict[type, bool] = {}
         self._sent: WeakKeyDictionary[Any, Exchange] = WeakKeyDictionary()
 
@@ -67,7 +67,7 @@ class ClientWatch(Watch):
     @never_breaks_the_host
     def not_sent(self, connection: Any, started: Started, error: BaseException) -> None:
         """It could not be sent; a misuse of the connection never came to the wire."""
-        if isinstance(error, http.client.ImproperConnectionState):
+        if isinstance(error, client.ImproperConnectionState):
             self._current.reset(started[1])
             return
         self.failed(connection, started, error)

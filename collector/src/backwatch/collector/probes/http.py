@@ -75,17 +75,17 @@ class HttpProbe(Probe):
 
     def install(self, recorder: Recorder) -> None:
         """Wraps connections, and the end of a response."""
-        import http.client
+        from http import client  # while this runs ``http`` may not have its attribute ``client`` yet
 
         self._patches = patches = Patches()
         self._watch = watch = ClientWatch(recorder)
-        patches.wrap(http.client.HTTPConnection, "connect", connect(watch))
-        secure = getattr(http.client, "HTTPSConnection", None)  # a Python without TLS has none
+        patches.wrap(client.HTTPConnection, "connect", connect(watch))
+        secure = getattr(client, "HTTPSConnection", None)  # a Python without TLS has none
         if secure is not None:
             patches.wrap(secure, "connect", connect(watch))
-        patches.wrap(http.client.HTTPConnection, "endheaders", _send(watch))
-        patches.wrap(http.client.HTTPConnection, "getresponse", _answer(watch))
-        patches.wrap(http.client.HTTPResponse, "_close_conn", let_go(watch))
+        patches.wrap(client.HTTPConnection, "endheaders", _send(watch))
+        patches.wrap(client.HTTPConnection, "getresponse", _answer(watch))
+        patches.wrap(client.HTTPResponse, "_close_conn", let_go(watch))
 
     def remove(self) -> None:
         """Restores them; what still waits for its body is told as far as it has come."""
