@@ -29,7 +29,7 @@ def renamed(session: Session, namespace: str) -> Session:
 
 def code_of(error: Error) -> Facts:
     """The service's number for what went wrong, where it is the error's first argument."""
-    if error is not None and error.args and type(error.args[0]) is int:
+    if error is not None and error.args and type(error.args[0]) is int and error.args[0] > 0:
         return ((names.STATUS_CODE, str(error.args[0])),)
     return ()
 
@@ -130,6 +130,10 @@ class MySQLWatch(Watch):
             if cursor.description and self.streams(cursor):
                 cursor.__dict__[STREAM] = (query, 0, time_ns())
         self._left(link, cursor.connection, "", start_ns, query, error, rows, facts)
+        self.used(link, query, error)
+
+    def used(self, link: Link, query: Any, error: Error) -> None:
+        """Was it ``USE name``? Then another database was chosen."""
         if error is None and isinstance(query, str) and query[:1] in _MAY_BE_USE:
             found = _USE.fullmatch(query)
             if found:
