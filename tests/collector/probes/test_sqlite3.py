@@ -159,3 +159,31 @@ def test_connections_made_before_removal_become_plain(tmp_path: Path) -> None:
     assert connection.execute("select 1").fetchall() == [(1,)]
     connection.commit()
     assert len(told.calls) == before
+
+
+def test_a_cursor_of_the_apps_that_asks_the_c_type_by_name_is_told_once(recording: Recording) -> None:
+    class Named(sqlite3.Cursor):
+        def execute(self, *args: Any) -> Any:
+            return sqlite3.Cursor.execute(self, *args)
+
+    class Doubly(Named):
+        def execute(self, *args: Any) -> Any:
+            return super().execute(*args)
+
+        def executemany(self, *args: Any) -> Any:
+            return sqlite3.Cursor.executemany(self, *args)
+
+    connection = sqlite3.connect(":memory:")
+    cursor = connection.cursor(Named)
+    assert cursor.execute("select 1 union select 2").fetchall() == [(1,), (2,)]
+    with pytest.raises(sqlite3.OperationalError):
+        cursor.execute("select no_such")
+    with pytest.raises(TypeError):
+        cursor.execute()
+    assert [one.rows_returned for one in recording.saying("union")] == [-1, 2]
+    (failed,) = recording.saying("no_such")
+    assert isinstance(failed.error, sqlite3.OperationalError)
+    connection.cursor(Doubly).execute("create table items (id integer)")
+    connection.cursor(Doubly).executemany("insert into items values (?)", [(1,), (2,)])
+    assert [one.rows_affected for one in recording.saying("insert")] == [2]
+    assert len(recording.saying("create")) == 1

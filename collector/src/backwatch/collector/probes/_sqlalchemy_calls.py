@@ -44,7 +44,8 @@ def session_of(dialect: Any, url: Any) -> Session:
     """What the engine's URL says; what is true of the connection only the driver knows."""
     version = version_of(getattr(dialect, "server_version_info", None))
     if dialect.name == "sqlite":
-        return Session(system="sqlite", address=file_of(url.database), transport="inproc", server_version=version)
+        file = file_of(url.database or ":memory:")
+        return Session(system="sqlite", address=file, transport="inproc", server_version=version)
     return Session(
         system=system_of(dialect.name),
         address=words(url.host, MAX_TEXT),

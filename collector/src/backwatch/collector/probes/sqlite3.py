@@ -6,6 +6,7 @@ There is no wire: no TLS, no peer, no account, no bytes. Rows are read one by on
 
 import importlib
 import os
+from functools import partial
 from time import time_ns
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from backwatch.collector.probes import Probe, Recorder
 from backwatch.collector.probes._dbapi import KEY, UNKNOWN, Facts, Link, Watch, argument
 from backwatch.collector.probes._patches import Patches
 from backwatch.collector.probes._sockets import words
-from backwatch.collector.probes._subclasses import Subclasses
+from backwatch.collector.probes._subclasses import Subclasses, past_super
 from backwatch.collector.record import Session
 
 MAX_TEXT: Final = 200
@@ -104,10 +105,12 @@ def _cursor_layer(base: Any, watch: _SQLite) -> type:
         _backwatch_sql: Any = None
         _backwatch_rows = 0
         _backwatch_since = 0
+        _backwatch_seen = False
 
         def _backwatch_run(self, operation: str, *args: Any, **kwargs: Any) -> Any:
             if self._backwatch_sql is not None:
                 watch.read(self)
+            self._backwatch_seen = True
             start_ns = time_ns()
             try:
                 result = getattr(super(), operation)(*args, **kwargs)
@@ -168,6 +171,30 @@ def _cursor_layer(base: Any, watch: _SQLite) -> type:
                 watch.read(self)
 
     return Cursor
+
+
+def _past_the_layer(module: Any, watch: _SQLite, factory: type) -> dict[str, Any]:
+    """Methods above those of the app's that say ``sqlite3.Cursor.execute(self, …)``, as Django's did before 4.2."""
+
+    def over(operation: str, original: Any) -> Any:
+        def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if self._backwatch_sql is not None:
+                watch.read(self)
+            self._backwatch_seen, start_ns = False, time_ns()
+            try:
+                result = original(self, *args, **kwargs)
+            except module.Error as error:
+                if not self._backwatch_seen:
+                    watch.executed(self, operation, args[0] if args else None, start_ns, error)
+                raise
+            if not self._backwatch_seen:
+                watch.executed(self, operation, args[0] if args else None, start_ns, None)
+            return result
+
+        return method
+
+    found = (one for one in ("execute", "executemany", "executescript") if past_super(factory, module.Cursor, one))
+    return {name: over(name, getattr(factory, name)) for name in found}
 
 
 def _connection_layer(module: Any, watch: _SQLite, cursors: Subclasses) -> type:
@@ -235,7 +262,8 @@ class SQLiteProbe(Probe):
         watch, patches = _SQLite(recorder), Patches()
         self._watch, self._patches = watch, patches
         module: Any = importlib.import_module("sqlite3")
-        cursors = Subclasses(module.Cursor, _cursor_layer(module.Cursor, watch))
+        over = partial(_past_the_layer, module, watch)
+        cursors = Subclasses(module.Cursor, _cursor_layer(module.Cursor, watch), over)
         connections = Subclasses(module.Connection, _connection_layer(module, watch, cursors))
         original = module.connect
 

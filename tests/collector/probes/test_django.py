@@ -1,0 +1,372 @@
+"""Django over watched and unwatched drivers and caches: each call once, by the layer that knows more."""
+
+import gc
+import os
+import subprocess
+import sys
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import django
+import pytest
+from django.core.cache.backends.db import DatabaseCache
+from django.core.cache.backends.filebased import FileBasedCache
+from django.core.cache.backends.locmem import LocMemCache
+from django.core.cache.backends.memcached import BaseMemcachedCache, PyMemcacheCache
+from django.db import DatabaseError, connections, models
+from django.db.backends.utils import CursorWrapper
+from django.db.models.sql import Query
+
+from backwatch.collector import names
+from backwatch.collector.probes import Probe
+from backwatch.collector.probes import watched as has_probe
+from backwatch.collector.probes._django_cache import MARK
+from backwatch.collector.probes.django import DjangoProbe
+from backwatch.collector.probes.MySQLdb import MySQLdbProbe
+from backwatch.collector.probes.psycopg import PsycopgProbe
+from backwatch.collector.probes.psycopg2 import Psycopg2Probe
+from backwatch.collector.probes.redis import RedisProbe
+from backwatch.collector.probes.sqlite3 import SQLiteProbe
+from tests.collector.probes.delivered import delivering
+from tests.collector.probes.recording import Recording, watching
+from tests.contract.exercises.django import cache_of, databases
+from tests.services.overlays import overlay
+from tests.services.server import Server
+
+ROOT = Path(__file__).parents[3]
+HERE = "tests/collector/probes/test_django.py"
+VERSION: tuple[Any, ...] = django.VERSION
+OLD = VERSION < (4, 2)
+"""Knows no psycopg 3."""
+
+
+class Thing(models.Model):
+    class Meta:
+        app_label = "tests"
+
+
+PROBES: dict[str, type[Probe]] = {
+    "sqlite": SQLiteProbe, "postgresql": Psycopg2Probe if OLD else PsycopgProbe, "mysql": MySQLdbProbe,
+}  # fmt: skip
+every_kind = pytest.mark.parametrize("kind", PROBES)
+Connect = Callable[[str], Any]
+
+
+@pytest.fixture
+def connect(request: pytest.FixtureRequest) -> Connect:
+    """A new connection to a database of that kind, not open yet."""
+
+    def of(kind: str) -> Any:
+        if kind == "sqlite":
+            return sqlite()
+        if kind == "postgresql":
+            return databases(request.getfixturevalue("postgresql"))["other"]
+        request.getfixturevalue("mysqlclient")
+        return databases(request.getfixturevalue("mariadb"), ENGINE="django.db.backends.mysql", NAME="mysql")["other"]
+
+    return of
+
+
+def sqlite() -> Any:
+    return databases(Server(kind="none", port=0, url=""))["default"]
+
+
+@pytest.fixture
+def recording() -> Any:
+    with watching(DjangoProbe) as told:
+        yield told
+
+
+def work(connection: Any) -> list[object]:
+    """Statements with a mark of their own each, and rows to be read."""
+    with connection.cursor() as cursor:
+        cursor.execute("create temporary table thing (id integer, name varchar(9))")
+        cursor.executemany("insert into thing values (%s, %s)", [(number, "x") for number in range(5)])
+        cursor.execute("select name from thing")
+        rows = cursor.fetchall()
+        cursor.execute("delete from thing where id < %s", [3])
+    connection.close()
+    return [tuple(row) for row in rows]
+
+
+@every_kind
+def test_over_a_watched_driver_each_call_is_told_once_by_the_driver(kind: str, connect: Connect) -> None:
+    connection = connect(kind)
+    with delivering(DjangoProbe, PROBES[kind]) as stream:
+        assert len(work(connection)) == 5
+    for mark in ("create temporary table thing", "delete from thing"):
+        assert [one.get(names.CODE_FUNCTION) for one in stream.saying(mark)] == ["work"], mark
+    rows = [one.get(names.ROWS_RETURNED, -1) for one in stream.saying("select name from thing")]
+    assert [count for count in rows if count >= 0] == [5]
+    assert all(one[names.CODE_FILE] == HERE for one in stream.saying("thing"))
+    if kind != "sqlite":
+        assert all(names.PEER_ADDRESS in one for one in stream.calls())  # which only the driver's probe tells
+
+
+@every_kind
+def test_over_an_unwatched_driver_each_call_is_told_once_by_django(kind: str, connect: Connect) -> None:
+    with delivering(DjangoProbe) as stream:
+        connection = connect(kind)
+        assert len(work(connection)) == 5
+    for mark in ("create temporary table thing", "insert into thing", "delete from thing"):
+        assert [one[names.CODE_FUNCTION] for one in stream.saying(mark)] == ["work"], mark
+    rows = [one.get(names.ROWS_RETURNED, -1) for one in stream.saying("select name from thing")]
+    assert [count for count in rows if count >= 0] == [5]
+    assert stream.saying("delete from thing")[0][names.ROWS_AFFECTED] == 3
+    assert [one["name"] for one in stream.calls()].count("connect") == 1
+    assert not any(names.PEER_ADDRESS in one or names.TLS_ESTABLISHED in one for one in stream.calls())
+    said = connection.settings_dict
+    if kind != "sqlite":
+        first = stream.saying("insert into thing")[0]
+        assert (first[names.SERVER_ADDRESS], first[names.SERVER_PORT]) == (said["HOST"], said["PORT"])
+        assert (first[names.ACCOUNT], first[names.DB_NAMESPACE]) == (said["USER"], said["NAME"])
+    assert said.get("PASSWORD", "no such") not in str(stream.calls()) or not said["PASSWORD"]
+
+
+def test_a_connection_over_a_watched_driver_is_left_as_it_is() -> None:
+    with watching(SQLiteProbe), watching(DjangoProbe):
+        connection = sqlite()
+        assert connection.execute_wrappers == []
+        assert "get_new_connection" not in vars(connection)
+
+
+def test_a_driver_whose_probe_comes_later_tells_from_then_on(connect: Connect) -> None:
+    with watching(DjangoProbe) as above:
+        connection = connect("postgresql")
+        connection.cursor().execute("select 1")
+        told = len(above.calls)
+        connection.close()
+        with watching(PROBES["postgresql"]) as below:
+            connection.cursor().execute("select 2")
+        assert len(above.calls) == told
+        assert below.saying("select 2")
+        connection.close()
+
+
+def test_an_app_without_a_database_is_no_fault_of_ours(recording: Recording) -> None:
+    assert connections["default"].vendor == "unknown"
+    assert recording.calls == []
+
+
+SERIES = "with recursive s(n) as (select 1 union all select n + 1 from s where n < 30) select n from s"
+READS: dict[str, tuple[Callable[[Any], object], int]] = {
+    "all": (lambda cursor: cursor.fetchall(), 30),
+    "one": (lambda cursor: (cursor.fetchone(), cursor.close()), 1),
+    "many": (lambda cursor: [len(part) for part in iter(lambda: cursor.fetchmany(7), [])], 30),
+    "loop": (lambda cursor: [row for row in cursor], 30),  # noqa: C416  one by one
+    "half a loop": (
+        lambda cursor: ([cursor.fetchone() for _, _ in zip(range(2), cursor, strict=False)], cursor.close()),
+        4,
+    ),
+    "none": (lambda cursor: cursor.close(), 0),
+    "next statement": (lambda cursor: (cursor.fetchmany(4), cursor.execute("select 1 where 1 = 0")), 4),
+}
+
+
+@pytest.mark.parametrize("reads", READS)
+def test_rows_are_counted_as_they_are_read(reads: str, recording: Recording) -> None:
+    read, count = READS[reads]
+    cursor = sqlite().cursor()
+    cursor.execute(SERIES)
+    read(cursor)
+    told = [one for one in recording.of("FETCH") if one.sql == SERIES]
+    assert [one.rows_returned for one in told] == [count]
+
+
+def test_a_query_set_is_told_at_the_line_that_reads_it(connect: Connect) -> None:
+    with delivering(DjangoProbe) as stream:
+        connection = connect("sqlite")
+        connection.cursor().execute("create temporary table tests_thing (id integer)")
+        connection.cursor().execute("insert into tests_thing values (1), (2)")
+        rows = list(Query(Thing).get_compiler(connection=connection).results_iter())
+        assert rows == [[1], [2]] or rows == [(1,), (2,)]
+        connection.close()
+    (told,) = [one for one in stream.calls() if one["name"] == "FETCH"]
+    assert told[names.ROWS_RETURNED] == 2
+    assert told[names.CODE_FUNCTION] == "test_a_query_set_is_told_at_the_line_that_reads_it"
+
+
+def test_a_server_side_cursor_tells_its_rows_as_they_come(connect: Connect, recording: Recording) -> None:
+    connection = connect("postgresql")
+    with connection.chunked_cursor() as cursor:
+        cursor.execute("select generate_series(1, 40) as n")
+        assert len(cursor.fetchmany(25)) == 25
+    connection.close()
+    told = recording.saying("generate_series")
+    assert sum(max(0, one.rows_returned) for one in told) == 25
+
+
+def test_transactions_and_savepoints_are_told(connect: Connect, recording: Recording) -> None:
+    connection = connect("postgresql")
+    connection.set_autocommit(False)
+    connection.savepoint_commit(connection.savepoint())
+    connection.commit()
+    connection.rollback()
+    connection.close()
+    assert [one.operation for one in recording.calls if one.operation] == ["connect", "COMMIT", "ROLLBACK"]
+    assert len(recording.saying("SAVEPOINT")) == 2
+
+
+def test_failures_are_told_with_the_drivers_own_error(connect: Connect, recording: Recording) -> None:
+    connection = connect("postgresql")
+    with pytest.raises(DatabaseError):
+        connection.cursor().execute("select * from nothing")
+    (told,) = recording.saying("nothing")
+    assert told.facts == {names.STATUS_CODE: "42P01"}
+    assert type(told.error).__module__.partition(".")[0] == ("psycopg2" if OLD else "psycopg")
+    connection.close()
+    connection.settings_dict["PORT"] = 1
+    with pytest.raises(DatabaseError):
+        connection.cursor()
+    assert recording.of("connect")[-1].error is not None
+
+
+def test_a_procedure_is_told(connect: Connect, recording: Recording) -> None:
+    connection = connect("postgresql")
+    with connection.cursor() as cursor, pytest.raises(Exception, match="nothing"):
+        cursor.callproc("nothing", ["a secret"])
+    connection.close()
+    (told,) = recording.of("CALL")
+    assert told.sql == "CALL nothing"
+    assert told.error is not None
+
+
+def test_cursors_and_connections_are_not_kept_alive(recording: Recording) -> None:
+    connection = sqlite()
+    cursor = connection.cursor()
+    cursor.execute(SERIES)
+    cursor.fetchone()
+    gone = weakref.ref(cursor)
+    del cursor
+    assert gone() is None
+    gone = weakref.ref(connection)
+    del connection
+    gc.collect()
+    assert gone() is None
+    assert recording.calls
+
+
+def test_connections_and_caches_that_live_on_are_restored(memcached: Server) -> None:
+    constructor = CursorWrapper.__iter__
+    with watching(DjangoProbe) as recording:
+        connection, cache = sqlite(), cache_of(memcached)
+        assert len(connection.execute_wrappers) == 1
+        connection.execute_wrappers.insert(0, theirs := lambda execute, *rest: execute(*rest))
+    assert connection.execute_wrappers == [theirs]
+    assert not [value for value in (*vars(connection).values(), *vars(cache).values()) if hasattr(value, MARK)]
+    connection.cursor().execute("select 1")
+    cache.set("a", 1)
+    assert recording.calls == []
+    assert CursorWrapper.__iter__ is constructor
+
+
+# --- the cache ---
+
+
+def exercised(cache: Any) -> list[object]:
+    """What an app asks of a cache."""
+    cache.set("a", {"b": [1, 2]})
+    cache.set_many({"c": 2, "d": 3})
+    return [cache.get("a"), sorted(cache.get_many(["c", "d", "e"])), cache.incr("c"), cache.delete("a"), cache.get("a")]
+
+
+SEEN = [{"b": [1, 2]}, ["c", "d"], 3, True, None]
+
+
+def test_memory_and_files_are_no_service(tmp_path: Path) -> None:
+    with delivering(DjangoProbe, SQLiteProbe, RedisProbe) as stream:
+        assert exercised(LocMemCache("test", {})) == SEEN
+        assert exercised(FileBasedCache(str(tmp_path), {})) == SEEN
+    assert stream.calls() == []
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_a_cache_in_a_database_is_told_with_the_databases_calls(
+    watched: bool, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.core.cache.backends import db
+
+    cache = DatabaseCache("stored", {})
+    with delivering(DjangoProbe, *([SQLiteProbe] if watched else [])) as stream:
+        connection = connect("sqlite")
+        connection.cursor().execute("create table stored (cache_key varchar, value text, expires datetime)")
+        monkeypatch.setattr(db, "router", type("Router", (), {"db_for_read": _default, "db_for_write": _default})())
+        monkeypatch.setattr(db, "connections", {"default": connection})
+        monkeypatch.setattr(db.transaction, "get_connection", lambda *_: connection)
+        cache.set("a", 1)
+        assert cache.get("a") == 1
+        connection.close()
+    inserts = stream.saying("INSERT INTO")
+    assert [one[names.CODE_FUNCTION].rpartition(".")[2] for one in inserts] == [
+        "test_a_cache_in_a_database_is_told_with_the_databases_calls"
+    ]
+
+
+def _default(*_: object, **__: object) -> str:
+    return "default"
+
+
+@pytest.mark.skipif(VERSION < (4, 0), reason="Django 3.2 has no cache on Redis")
+def test_a_cache_on_redis_is_told_by_its_driver_with_what_came_back(redis_server: Server) -> None:
+    from django.core.cache.backends.redis import RedisCache
+
+    with delivering(DjangoProbe, RedisProbe) as stream:
+        cache = RedisCache(redis_server.url, {"KEY_PREFIX": "django-test"})
+        assert exercised(cache) == SEEN
+        cache.close()
+    sets = [one for one in stream.calls() if one["name"] == "SET"]
+    assert [(one[names.CODE_FILE], one[names.CODE_FUNCTION]) for one in sets] == [(HERE, "exercised")]
+    assert "pickle" in [one.get(names.PAYLOAD_FORMAT) for one in stream.calls()]
+
+
+def test_a_cache_on_memcached_is_told_once(memcached: Server, recording: Recording) -> None:
+    cache = cache_of(memcached)
+    assert isinstance(cache, BaseMemcachedCache)
+    cache.clear()
+    assert not has_probe("pymemcache")
+    assert exercised(cache) == SEEN
+    assert cache.get_or_set("f", 5) == 5
+    assert cache.decr("f") == 4
+    assert [one.operation for one in recording.calls] == [
+        "clear", "set", "set_many", "get", "get_many", "incr", "delete", "get", "get", "add", "get",
+        "incr" if VERSION >= (4, 0) else "decr",
+    ]  # fmt: skip
+    (many,) = recording.of("get_many")
+    assert many.rows_returned == 2
+    assert (many.session.system, many.session.address, many.session.port) == (
+        "memcached", memcached.host, memcached.port,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="not found"):
+        cache.incr("nothing")
+    assert isinstance(recording.calls[-1].error, ValueError)
+    cache.close()
+
+
+def test_a_cache_of_several_servers_names_none(memcached: Server, recording: Recording) -> None:
+    cache = PyMemcacheCache([f"{memcached.host}:{memcached.port}", f"localhost:{memcached.port}"], {})
+    cache.set("a", 1)
+    assert (recording.calls[-1].session.address, recording.calls[-1].session.port) == ("", 0)
+    cache.close()
+
+
+@pytest.mark.skipif(OLD, reason="this is the oldest")
+def test_the_oldest_django_is_told_likewise(
+    postgresql: Server, mariadb: Server, memcached: Server, tmp_path: Path
+) -> None:
+    servers = {"POSTGRESQL": postgresql, "MARIADB": mariadb, "MEMCACHED": memcached}
+    folder = tmp_path / "site-packages"  # as a library's, or its frames would be taken for the app's
+    folder.symlink_to(overlay("Django==3.2", "asgiref==3.3.2", "pytz==2021.1", "sqlparse==0.2.2"))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", HERE,
+         "tests/contract/test_every_probe.py", "-k", "django"],
+        cwd=ROOT, capture_output=True, text=True, timeout=200,
+        env={**os.environ, "PYTHONPATH": str(folder),
+             **{f"BACKWATCH_TEST_{kind}_URL": _told(one) for kind, one in servers.items()}},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+def _told(server: Server) -> str:
+    return f"{server.url}?tls_port={server.tls_port}&ca_file={server.ca_file}&socket={server.socket}"
