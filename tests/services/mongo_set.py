@@ -53,6 +53,7 @@ class Member(socketserver.ThreadingTCPServer):
         self.hello = hello
         self.changed = threading.Condition()
         self.heartbeats = 0
+        self.silent = False
 
     @property
     def port(self) -> int:
@@ -66,13 +67,17 @@ class Member(socketserver.ThreadingTCPServer):
             self.counter += 1
             self.changed.notify_all()
 
+    def do_not_answer(self) -> None:
+        """Ends every conversation at its next request."""
+        self.silent = True
+
     def greeting(self) -> dict[str, Any]:
         """The answer to HELLO."""
         return {
             "helloOk": True, **self.hello,
             "topologyVersion": {"processId": self.process, "counter": Int64(self.counter)},
             "maxBsonObjectSize": 1 << 24, "maxMessageSizeBytes": 48_000_000, "maxWriteBatchSize": 100_000,
-            "logicalSessionTimeoutMinutes": 30, "connectionId": 1, "minWireVersion": 0, "maxWireVersion": 21,
+            "logicalSessionTimeoutMinutes": 30, "connectionId": 1, "minWireVersion": 0, "maxWireVersion": 25,
             "readOnly": False, "ok": 1.0,
         }  # fmt: skip
 
@@ -96,6 +101,8 @@ class Conversation(socketserver.BaseRequestHandler):
         while True:
             length, request, _, op = HEADER.unpack(self._exactly(16))
             body = self._exactly(length - 16)
+            if self.server.silent:
+                return
             packed = op == OP_COMPRESSED
             if packed:
                 op, _, _ = struct.unpack_from("<iib", body)
@@ -206,6 +213,11 @@ class Conversation(socketserver.BaseRequestHandler):
         counts = {"nErrors": 0, "nUpserted": 0, "nMatched": 0, "nModified": 0, "nDeleted": 0}
         cursor = {"firstBatch": [], "id": Int64(0), "ns": "admin.$cmd.bulkWrite"}
         return {"cursor": cursor, **counts, "nInserted": len(command["ops"])}
+
+    def do_sleep(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Answers late."""
+        threading.Event().wait(5)
+        return {}
 
     def do_ping(self, command: Mapping[str, Any]) -> dict[str, Any]:
         """Nothing."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pymongo
 from bson import ObjectId
+from bson.errors import InvalidDocument
 from pymongo.errors import PyMongoError
 
 SERVICES = ("mongodb", "mongo_set")
@@ -127,6 +128,8 @@ def _told(call: Callable[[], object]) -> object:
     """The driver's error without what differs each time: identities, durations."""
     try:
         return call()
+    except InvalidDocument as error:
+        raise InvalidDocument(type(error).__name__) from None  # some versions show the whole document
     except PyMongoError as error:
         text = re.sub(r"id: \w+|Timeout: [\d.]+s|at 0x\w+|0x\w+|object|[\d.]+(?:ms|s)\b", "", str(error))
         raise type(error)(text.partition(", Topology")[0]) from None

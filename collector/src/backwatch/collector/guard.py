@@ -21,6 +21,8 @@ def swallow(name: str, error: BaseException) -> None:
     """Counts a fault of ours and says so once per kind, without the text of the error: it may echo the app's values."""
     global faults
     faults += 1
+    # Its frames, and the app's own error that it may have come upon, would keep the app's objects alive.
+    error.__traceback__ = error.__context__ = error.__cause__ = None
     if len(swallowed) < 16:
         swallowed.append((name, error))
     if name not in _told and len(_told) < 100:

@@ -93,6 +93,8 @@ class Watch:
 
     def _made(self, connection: Any, state: State, start_ns: int) -> None:
         state.sessions.clear()  # what the login changed
+        if not self.active:
+            return
         self.recorder.call(
             self._session(connection, state, ""), "connect", start_ns=start_ns, wire=state.wire, facts=state.announced
         )
@@ -107,6 +109,8 @@ class Watch:
             session = Session(system="mongodb", **asked(pool.address, pool.opts))
         if state is not None:
             session = replace(session, encoded=[], **state.login.of(pool.opts))
+        if not self.active:
+            return
         self.recorder.call(session, "connect", start_ns=token.start_ns, error=root_error(error), facts=status(error))
 
     # --- commands ---
@@ -273,6 +277,8 @@ class Watch:
             state.sessions.clear()
 
     def _tell(self, connection: Any, state: State, exchange: Exchange, operation: str, **told: Any) -> None:
+        if not self.active:
+            return  # the driver's own threads go on
         self.recorder.call(
             self._session(connection, state, exchange.database), operation, start_ns=exchange.start_ns,
             # Once closed, its number may name another connection.

@@ -1,14 +1,18 @@
 """What DNS gives for ``mongodb+srv://``: asked again and again, told where it has changed."""
 
+from __future__ import annotations
+
 import time
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from backwatch.collector.guard import never_breaks_the_host
-from backwatch.collector.payload import Facts
-from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._nodes import announced
 from backwatch.collector.probes._sockets import words
 from backwatch.collector.record import Session
+
+if TYPE_CHECKING:
+    from backwatch.collector.payload import Facts
+    from backwatch.collector.probes import Recorder
 
 MAX_SEEDS: Final = 256
 

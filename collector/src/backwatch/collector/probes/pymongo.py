@@ -25,10 +25,10 @@ def _wrap_unpacking(watch: Watch, patches: Patches) -> None:
 
         return decompress
 
-    for name in ("pymongo.network_layer", "pymongo.network"):  # until 4.8 the latter
-        module = sys.modules.get(name)
-        if module is not None and patches.wrap(module, "decompress", make):
-            return
+    for name in ("network_layer", "network", "synchronous.network", "asynchronous.network"):  # moved twice
+        module = sys.modules.get(f"pymongo.{name}")
+        if module is not None:
+            patches.wrap(module, "decompress", make)
 
 
 class _World:
@@ -43,9 +43,11 @@ class _World:
 
     def wrap(self, module: str, owner: str, name: str, begin: Any, ended: Any, failed: Any) -> bool:
         """Wraps one method, if this version has it."""
-        found = getattr(sys.modules.get(f"pymongo.{self.place}{module}"), owner, None)
-        make = around(begin, ended, failed, asynchronous=self.asynchronous)
-        return found is not None and self.patches.wrap(found, name, make)
+        place = f"pymongo.{self.place}{module}"
+        found = getattr(sys.modules.get(place), owner, None)
+        if found is None or found.__module__ != place:  # another place's, under an old name
+            return False
+        return self.patches.wrap(found, name, around(begin, ended, failed, asynchronous=self.asynchronous))
 
     def install(self) -> None:
         """Wraps them all."""
@@ -66,7 +68,12 @@ class _World:
             self.wrap("client_bulk", "_ClientBulk", name, watch.writing, watch.written, broken)
             if not self.wrap("bulk", "_Bulk", name, watch.writing, watch.written, broken):  # in the context until 4.8
                 self.wrap("message", "_BulkWriteContext", name, watch.writing_in_context, watch.written, broken)
-        resolving = (self.seeds.resolving, self.seeds.resolved, self.seeds.resolve_failed)
+        self.install_names()
+
+    def install_names(self) -> None:
+        """Wraps what asks DNS."""
+        seeds = self.seeds
+        resolving = (seeds.resolving, seeds.resolved, seeds.resolve_failed)
         self.wrap("srv_resolver", "_SrvResolver", "_get_srv_response_and_hosts", *resolving)
 
 
@@ -98,6 +105,7 @@ class PyMongoProbe(Probe):
         split = "pymongo.synchronous.pool" in sys.modules  # since 4.9
         _World(watch, seeds, patches, "synchronous." if split else "", asynchronous=False).install()
         if split:
+            _World(watch, seeds, patches, "", asynchronous=False).install_names()  # in common until 4.11
             _World(watch, seeds, patches, "asynchronous.", asynchronous=True).install()
         _wrap_unpacking(watch, patches)
 

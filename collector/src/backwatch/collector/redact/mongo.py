@@ -177,8 +177,9 @@ def _learnt(key: str) -> str:
     if _OPERATOR.fullmatch(key):
         shown = key
     else:
-        parts = key.split(".")
-        shown = ".".join(_part(part) for part in parts[:8]) + (".…" if len(parts) > 8 else "")
+        parts = [_part(part) for part in key.split(".")[:9]]
+        # A part that is neither a name nor a position makes the whole a value: an address has dots, too.
+        shown = "?" if "" in parts else ".".join(parts[:8]) + (".…" if len(parts) > 8 else "")
     if len(_keys) >= MAX_REMEMBERED:
         _keys.clear()
     _keys[key] = shown
@@ -188,7 +189,9 @@ def _learnt(key: str) -> str:
 def _part(part: str) -> str:
     if _SEGMENT.fullmatch(part) and len(_DIGITS.findall(part)) <= MAX_DIGITS:
         return part
-    return "$[]" if _POSITION.fullmatch(part) else "?"
+    if _POSITION.fullmatch(part):
+        return "$[]"
+    return "?" if part.isdecimal() and len(part) <= MAX_DIGITS else ""
 
 
 def _shape(value: object, budget: _Budget, depth: int) -> str:
