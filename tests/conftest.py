@@ -21,6 +21,7 @@ import pytest
 
 from backwatch.collector import guard, names
 from tests.services import databases, smtp, topics
+from tests.services import otelcol as otelcollector
 from tests.services.authority import Authority
 from tests.services.process import binary
 from tests.services.server import PREFIX, Fixture, MissingServerError, Server, from_environment
@@ -180,8 +181,24 @@ def mysqlclient() -> Any:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Where Debian's Chromium is, for Playwright's ``executable_path``."""
+    return _found(lambda: binary("chromium", "chromium"))
+
+
+@pytest.fixture(scope="session")
+def otelcol() -> str:
+    """Where the OpenTelemetry Collector is."""
+    return _found(otelcollector.program)
+
+
+@pytest.fixture(scope="session")
+def java_agent() -> str:
+    """Where the OpenTelemetry Java agent is, beside what the Java app of the tests needs."""
+    return _found(otelcollector.java_agent)
+
+
+def _found(look: Callable[[], str]) -> str:
     try:
-        return binary("chromium", "chromium")
+        return look()
     except MissingServerError as missing:
         _refuse(str(missing))
         raise

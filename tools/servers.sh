@@ -1,5 +1,5 @@
 #!/bin/sh
-# The servers of the tests: PostgreSQL, MariaDB, Redis, RabbitMQ, memcached, Chromium, a JRE and Maven from Debian (as
+# The servers of the tests: PostgreSQL, MariaDB, Redis, RabbitMQ, memcached, Chromium, a JDK and Maven from Debian (as
 # root), jars by Maven and programs by Go into .tools. What is there already is left alone. Without root nothing is installed:
 # the tests that miss a server are skipped and say so; under CI=true they fail.
 set -eu
@@ -10,7 +10,7 @@ packages=
 need() { # need PACKAGE PROGRAM
     command -v "$2" >/dev/null || packages="$packages $1"
 }
-need default-jre-headless java
+need default-jdk-headless javac
 need maven mvn
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need postgresql postgres
 need mariadb-server mariadbd
@@ -81,6 +81,24 @@ for module in tests/services/*/go.mod; do
     mkdir -p .tools/bin
     (cd "$source" && GOFLAGS=-mod=readonly go build -o "$OLDPWD/$program" .)
 done
+
+# The OpenTelemetry Collector of the interoperability tests, by its own builder, in the release that its file names.
+manifest=tests/services/otelcol/builder.yaml
+if ! cmp -s "$manifest" .tools/otelcol/builder.yaml || [ ! -x .tools/bin/otelcol ]; then
+    if command -v go >/dev/null; then
+        release=$(sed -n 's/.*otlpreceiver //p' "$manifest")
+        mkdir -p .tools/bin .tools/otelcol
+        GOBIN="$PWD/.tools/otelcol" go install "go.opentelemetry.io/collector/cmd/builder@$release"
+        said=$(.tools/otelcol/builder --config "$manifest" 2>&1) || {
+            echo "$said" >&2
+            exit 1
+        }
+        mv .tools/otelcol/build/otelcol .tools/bin/otelcol
+        cp "$manifest" .tools/otelcol/builder.yaml
+    else
+        echo "$manifest needs Go, which is not installed" >&2
+    fi
+fi
 
 # Drivers without a wheel, with the hashes that tools/drivers.txt has of their sources and of what builds them.
 if ! cmp -s tools/drivers.txt .tools/drivers/installed.txt; then
