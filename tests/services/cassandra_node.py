@@ -25,7 +25,7 @@ FIXTURE = Fixture("cassandra_node", kind="cassandra", port=9042)
 
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
-    """A node of one's own, plain and TLS on one port; the fixture ``cassandra_node`` is the one that the whole run shares."""
+    """A node of one's own, plain and TLS on one port; the run shares the fixture ``cassandra_node``."""
     if not any(JARS.glob("cassandra-all-*.jar")):
         raise MissingServerError("cassandra: no jars in .tools/cassandra (`make test` fetches them with Maven), "
                                  "and BACKWATCH_TEST_CASSANDRA_URL is not set")  # fmt: skip

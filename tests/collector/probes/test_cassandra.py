@@ -1,0 +1,370 @@
+"""Cassandra: every request once, whatever asked for it, with what is true of the connection to its node."""
+
+import gc
+import os
+import secrets
+import ssl
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cassandra
+import pytest
+from cassandra import AlreadyExists, InvalidRequest, OperationTimedOut, Unauthorized
+from cassandra.auth import PlainTextAuthProvider
+from cassandra.cluster import NoHostAvailable
+from cassandra.concurrent import execute_concurrent_with_args
+from cassandra.policies import RetryPolicy
+from cassandra.query import BatchStatement, SimpleStatement, dict_factory
+
+from backwatch.collector import names
+from backwatch.collector.probes.cassandra import CassandraProbe
+from tests.collector.probes.delivered import delivering
+from tests.collector.probes.recording import Recording, watching
+from tests.contract.exercises.cassandra import cluster_of, prepared_keyspace
+from tests.services.overlays import overlay
+from tests.services.server import Server
+
+ROOT = Path(__file__).parents[3]
+HERE = "tests/collector/probes/test_cassandra.py"
+OLDEST = "3.26.0"
+
+
+@pytest.fixture
+def recording() -> Iterator[Recording]:
+    with watching(CassandraProbe) as told:
+        yield told
+
+
+@pytest.fixture
+def session(cassandra_node: Server, recording: Recording) -> Iterator[Any]:
+    """A session on an empty table of a keyspace of ours; what making it told is forgotten."""
+    with cluster_of(cassandra_node) as cluster:
+        session = cluster.connect()
+        session.default_timeout = 60
+        prepared_keyspace(session, "tests")
+        session.execute("TRUNCATE item")
+        recording.calls.clear()
+        yield session
+
+
+def asked(recording: Recording) -> list[Any]:
+    """What the app asked, without what nodes push."""
+    return [one for one in recording.calls if one.sql is not None or one.operation == "GRAPH"]
+
+
+# --- connections ---
+
+
+def test_a_connection_is_told_with_its_login_and_its_bytes(cassandra_node: Server, recording: Recording) -> None:
+    with cluster_of(cassandra_node) as cluster:
+        cluster.connect().execute("SELECT key FROM system.local")
+    connects = recording.of("connect")
+    assert len(connects) == 2  # the control connection, and the one of the pool
+    for told in connects:
+        session = told.session
+        assert (session.system, session.address, session.port) == ("cassandra", "127.0.0.1", cassandra_node.port)
+        assert (session.account, session.auth_method) == (cassandra_node.user, "clear-password")
+        assert (session.encrypted, session.verified, session.requested) == (True, "full", "verify-full")
+        assert session.tls_version == "1.3"
+        assert len(session.certificate_sha256) == 64
+        assert (session.peer_address, session.peer_port) == ("127.0.0.1", cassandra_node.port)
+        assert told.sent > 300
+        assert told.received > 1000
+        assert not told.estimated
+    (call,) = recording.saying("system.local")
+    assert call.session.server_version == "5.0.4"
+    assert len(call.session.server_id) == 36
+    assert cassandra_node.password not in str(recording.calls)
+
+
+def test_a_plain_connection_is_told_as_one(cassandra_node: Server, recording: Recording) -> None:
+    with cluster_of(cassandra_node, tls=False) as cluster:
+        cluster.connect()
+    session = recording.of("connect")[0].session
+    assert (session.encrypted, session.requested, session.requested_explicit) == (False, "disable", False)
+
+
+def test_what_was_verified_is_told(cassandra_node: Server, recording: Recording) -> None:
+    for check, told in (("chain", "verify-ca"), ("none", "require")):
+        context = ssl.create_default_context(cafile=cassandra_node.ca_file)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_REQUIRED if check == "chain" else ssl.CERT_NONE
+        recording.calls.clear()
+        with cluster_of(cassandra_node, ssl_context=context) as cluster:
+            cluster.connect()
+        session = recording.of("connect")[0].session
+        assert (session.verified, session.requested, session.requested_explicit) == (check, told, True)
+
+
+def test_a_version_of_the_protocol_that_a_node_refuses_is_no_failure(
+    cassandra_node: Server, recording: Recording
+) -> None:
+    with cluster_of(cassandra_node) as cluster:
+        cluster.connect()
+    for told in recording.of("negotiate"):
+        assert (told.error, told.facts) == (None, {names.STATUS_CODE: "0x000a"})
+        assert (told.session.encrypted, told.session.verified) == (True, "full")
+    assert not [one for one in recording.calls if one.error is not None]
+
+
+def test_a_wrong_password_is_told(cassandra_node: Server, recording: Recording) -> None:
+    with cluster_of(cassandra_node, password="wrong") as cluster, pytest.raises(NoHostAvailable):
+        cluster.connect()
+    (told,) = recording.of("connect")
+    assert type(told.error).__name__ == "AuthenticationFailed"
+    assert (told.session.account, told.session.auth_method) == (cassandra_node.user, "clear-password")
+    assert told.session.encrypted is True
+
+
+def test_a_missing_password_is_told_without_a_login(cassandra_node: Server, recording: Recording) -> None:
+    with cluster_of(cassandra_node, auth_provider=None) as cluster, pytest.raises(NoHostAvailable):
+        cluster.connect()
+    (told,) = recording.of("connect")
+    assert (type(told.error).__name__, told.session.account) == ("AuthenticationFailed", "")
+    assert told.session.auth_method == ""
+
+
+def test_a_certificate_that_nobody_signed_is_told(cassandra_node: Server, recording: Recording) -> None:
+    with (
+        cluster_of(cassandra_node, ssl_context=ssl.create_default_context()) as cluster,
+        pytest.raises(NoHostAvailable),
+    ):
+        cluster.connect()
+    (told,) = recording.of("connect")
+    assert isinstance(told.error, ssl.SSLCertVerificationError)
+    assert (told.session.address, told.session.encrypted, told.session.requested) == ("127.0.0.1", None, "verify-full")
+
+
+def test_a_port_where_nobody_listens_is_told(cassandra_node: Server, recording: Recording) -> None:
+    with cluster_of(cassandra_node, port=1) as cluster, pytest.raises(NoHostAvailable):
+        cluster.connect()
+    (told,) = recording.of("connect")
+    assert isinstance(told.error, OSError)
+    assert told.session.port == 1
+
+
+def test_the_nodes_that_the_cluster_names_are_told(cassandra_node: Server, recording: Recording) -> None:
+    with cluster_of(cassandra_node) as cluster:
+        cluster.connect()
+    told = [one for one in recording.calls if names.TOPOLOGY in one.facts]
+    assert {one.facts[names.TOPOLOGY] for one in told} == {f"127.0.0.1:{cassandra_node.port}"}
+
+
+# --- requests ---
+
+
+def test_each_way_to_ask_is_told_once(session: Any, recording: Recording) -> None:
+    session.execute("INSERT INTO item (id, name) VALUES (%s, %s)", (1, "a secret"))
+    insert = session.prepare("INSERT INTO item (id, name) VALUES (?, ?)")
+    session.execute(insert, (2, "b"))
+    session.execute(insert.bind((3, "c")))
+    session.execute_async("SELECT id FROM item").result()
+    session.execute("UPDATE item SET name = 'x' WHERE id = 1 IF EXISTS")
+    assert [(one.operation, one.sql, one.rows_returned) for one in asked(recording)] == [
+        ("", "INSERT INTO item (id, name) VALUES (%s, %s)", -1),
+        ("PREPARE", "INSERT INTO item (id, name) VALUES (?, ?)", -1),
+        ("", "INSERT INTO item (id, name) VALUES (?, ?)", -1),
+        ("", "INSERT INTO item (id, name) VALUES (?, ?)", -1),
+        ("", "SELECT id FROM item", 3),
+        ("", "UPDATE item SET name = 'x' WHERE id = 1 IF EXISTS", 1),
+    ]
+    assert all(one.estimated and one.sent > 20 and one.received >= 9 for one in asked(recording))
+    assert {one.session.namespace for one in asked(recording)} == {"tests"}
+    assert len({id(one.session) for one in asked(recording)}) == 1
+
+
+def test_bytes_grow_with_what_comes_back(session: Any, recording: Recording) -> None:
+    session.execute("INSERT INTO item (id, name) VALUES (1, %s)", (secrets.token_hex(5000),))
+    session.execute("SELECT name FROM item")
+    insert, select = asked(recording)
+    assert insert.sent > 5000 > insert.received
+    assert select.received > 5000 > select.sent
+
+
+def test_pages_are_told_as_they_come(session: Any, recording: Recording) -> None:
+    execute_concurrent_with_args(session, "INSERT INTO item (id) VALUES (%s)", [(n,) for n in range(25)])
+    recording.calls.clear()
+    rows = session.execute(SimpleStatement("SELECT id FROM item", fetch_size=10))
+    assert [one.rows_returned for one in recording.saying("SELECT")] == [10]
+    assert len(list(rows)) == 25
+    assert [(one.operation, one.rows_returned) for one in recording.saying("SELECT")] == [
+        ("", 10), ("FETCH", 10), ("FETCH", 5),
+    ]  # fmt: skip
+
+
+def test_a_batch_is_one_call_whatever_its_size(session: Any, recording: Recording) -> None:
+    insert = session.prepare("INSERT INTO item (id, name) VALUES (?, ?)")
+    for count in (2, 20):
+        batch = BatchStatement()
+        for number in range(count):
+            batch.add(insert, (number, "a"))
+            batch.add("DELETE FROM item WHERE id = %s", (100 + number,))
+        session.execute(batch)
+    told = recording.of("BATCH")
+    assert [one.sql for one in told] == [
+        "BEGIN BATCH INSERT INTO item (id, name) VALUES (?, ?) DELETE FROM item WHERE id = 100 APPLY BATCH"
+    ] * 2
+    assert told[1].sent > told[0].sent
+
+
+def test_calls_are_told_where_the_app_made_them(cassandra_node: Server) -> None:
+    def ask(session: Any) -> list[Any]:
+        return list(session.execute("SELECT key FROM system.local WHERE key = 'local'"))
+
+    with delivering(CassandraProbe) as stream, cluster_of(cassandra_node) as cluster:
+        assert len(ask(cluster.connect())) == 1
+    (told,) = stream.saying("system.local")
+    assert told[names.QUERY_TEXT] == "SELECT key FROM system.local WHERE key = ?"
+    assert (told["name"], told[names.CODE_FILE]) == ("SELECT", HERE)
+    assert told[names.CODE_FUNCTION].endswith("ask")
+    connect = next(one for one in stream.calls() if one["name"] == "connect")
+    assert connect[names.CODE_FUNCTION] == "test_calls_are_told_where_the_app_made_them"
+
+
+def test_what_cql_has_beyond_sql_does_not_come_through(cassandra_node: Server) -> None:
+    with delivering(CassandraProbe) as stream, cluster_of(cassandra_node) as cluster:
+        session = cluster.connect()
+        session.execute("SELECT key FROM system.local WHERE key = $$it's secret$$")
+        session.execute("SELECT * FROM system_traces.events WHERE session_id = abcdefab-3f90-4c93-8f61-eabfa4a803e2")
+    assert [one[names.QUERY_TEXT] for one in stream.calls() if one["name"] == "SELECT"] == [
+        "SELECT key FROM system.local WHERE key = ?", "SELECT * FROM system_traces.events WHERE session_id = ?",
+    ]  # fmt: skip
+
+
+def test_callbacks_and_many_threads_lose_nothing(session: Any, recording: Recording) -> None:
+    done = threading.Event()
+    session.execute_async("SELECT id FROM item").add_callback(lambda _: done.set())
+    assert done.wait(20)
+
+    def ask() -> None:
+        for number in range(25):
+            session.execute("INSERT INTO item (id) VALUES (%s)", (number,))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert len(recording.saying("INSERT")) == 100
+    assert all(one.caller.site.function.endswith("ask") for one in recording.saying("INSERT"))  # type: ignore[union-attr]
+
+
+def test_rows_are_counted_whatever_the_app_makes_of_them(session: Any, recording: Recording) -> None:
+    session.execute("INSERT INTO item (id) VALUES (1)")
+    session.row_factory = lambda _, rows: ({"n": row} for row in rows)
+    assert len(list(session.execute("SELECT id FROM item"))) == 1
+    session.row_factory = dict_factory
+    assert list(session.execute("SELECT id FROM item WHERE id = 5")) == []
+    assert [one.rows_returned for one in recording.saying("SELECT")] == [1, 0]
+
+
+# --- what goes wrong, and what comes unasked ---
+
+
+def test_errors_are_told_with_their_code(session: Any, recording: Recording) -> None:
+    for text, kind, code in (
+        ("SELECT no_such FROM item", InvalidRequest, "0x2200"),
+        ("CREATE TABLE item (id int PRIMARY KEY)", AlreadyExists, "0x2400"),
+    ):
+        with pytest.raises(kind):
+            session.execute(text)
+        (told,) = recording.saying(text)
+        assert isinstance(told.error, kind)
+        assert told.facts == {names.STATUS_CODE: code}
+        assert told.rows_returned == -1
+
+
+def test_what_an_account_may_not_do_is_told(cassandra_node: Server, session: Any, recording: Recording) -> None:
+    session.execute("CREATE ROLE IF NOT EXISTS small WITH PASSWORD = 'tiny' AND LOGIN = true")
+    assert "tiny" not in str([one for one in recording.calls if one.sql is None])
+    login = PlainTextAuthProvider("small", "tiny")
+    with cluster_of(cassandra_node, auth_provider=login) as cluster, pytest.raises(Unauthorized):
+        cluster.connect().execute("SELECT * FROM tests.item")
+    (told,) = recording.saying("tests.item")
+    assert (told.session.account, told.facts) == ("small", {names.STATUS_CODE: "0x2100"})
+
+
+def test_a_timeout_is_told(session: Any, recording: Recording) -> None:
+    with pytest.raises(OperationTimedOut):
+        session.execute("SELECT count(*) FROM item", timeout=0.000001)
+    (told,) = recording.saying("SELECT count")
+    assert isinstance(told.error, OperationTimedOut)
+
+
+def test_a_request_that_reaches_no_node_is_told(session: Any, recording: Recording) -> None:
+    session.cluster.default_retry_policy = RetryPolicy()
+    for pool in list(session.get_pools()):
+        pool.shutdown()
+    with pytest.raises(NoHostAvailable):
+        session.execute("SELECT id FROM item")
+    (told,) = recording.saying("SELECT id")
+    assert isinstance(told.error, NoHostAvailable)
+    assert (told.session.address, told.session.system) == ("127.0.0.1", "cassandra")
+
+
+def test_warnings_of_a_node_are_told(session: Any, recording: Recording) -> None:
+    future = session.execute_async("SELECT count(*) FROM item")
+    future.result()
+    (told,) = recording.saying("count")
+    assert told.facts == {names.NOTICES: len(future.warnings)}
+
+
+def test_a_changed_schema_is_pushed(session: Any, recording: Recording) -> None:
+    changed = threading.Event()
+    session.cluster.control_connection._connection._push_watchers["SCHEMA_CHANGE"].add(lambda _: changed.set())
+    session.execute("CREATE TABLE IF NOT EXISTS other (id int PRIMARY KEY)")
+    session.execute("DROP TABLE other")
+    assert changed.wait(20)
+    assert recording.of("SCHEMA_CHANGE")[0].facts == {names.NOTICES: 1}
+
+
+def test_a_future_is_not_kept_alive(session: Any) -> None:
+    future = session.execute_async("SELECT id FROM item")
+    future.result()
+    gone = weakref.ref(future)
+    del future
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_connection_older_than_the_probe_is_told(cassandra_node: Server) -> None:
+    with cluster_of(cassandra_node) as cluster:
+        session = cluster.connect()
+        with watching(CassandraProbe) as recording:
+            session.execute("SELECT key FROM system.local")
+        session.execute("SELECT key FROM system.local")
+    (told,) = recording.calls
+    assert (told.session.account, told.session.encrypted) == (cassandra_node.user, True)
+
+
+@pytest.mark.parametrize("reactor", ["asyncioreactor.AsyncioConnection", "asyncorereactor.AsyncoreConnection"])
+def test_every_reactor_is_told_likewise(reactor: str, cassandra_node: Server, recording: Recording) -> None:
+    module, _, name = reactor.partition(".")
+    if cassandra.__version__ == OLDEST and name == "AsyncioConnection":
+        pytest.skip("that version's is for older Pythons")
+    kind = getattr(pytest.importorskip(f"cassandra.io.{module}"), name)
+    # Neither speaks TLS on every Python; what they share is what is watched.
+    with cluster_of(cassandra_node, tls=False, connection_class=kind) as cluster:
+        cluster.connect().execute("SELECT key FROM system.local")
+    assert len(recording.of("connect")) == 2
+    (told,) = recording.saying("system.local")
+    assert (told.rows_returned, told.session.account) == (1, cassandra_node.user)
+
+
+@pytest.mark.skipif(cassandra.__version__ == OLDEST, reason="this is the oldest")
+def test_the_oldest_driver_is_told_likewise(cassandra_node: Server, tmp_path: Path) -> None:
+    folder = tmp_path / "site-packages"  # as a library's, or its frames would be taken for the app's
+    folder.symlink_to(overlay(f"cassandra-driver=={OLDEST}", "six==1.16.0"))
+    url = f"{cassandra_node.url}?tls_port={cassandra_node.tls_port}&ca_file={cassandra_node.ca_file}"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", HERE,
+         "tests/contract/test_every_probe.py", "-k", "cassandra"],
+        cwd=ROOT, capture_output=True, text=True, timeout=170,
+        env={**os.environ, "PYTHONPATH": str(folder), "BACKWATCH_TEST_CASSANDRA_URL": url},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:]
