@@ -23,7 +23,7 @@ DRIVERS = {
     "kafka": "kafka-python",
     "botocore": "boto3, botocore", "elasticsearch": "elasticsearch", "opensearchpy": "opensearch-py",
     "clickhouse_driver": "clickhouse-driver", "clickhouse_connect": "clickhouse-connect",
-    "aiormq": "aio-pika, aiormq",
+    "aiormq": "aio-pika, aiormq", "cassandra": "cassandra-driver", "django": "Django, its cache",
     "kombu": "Celery, kombu",
     "http": "http.client, urllib",
     "MySQLdb": "mysqlclient",

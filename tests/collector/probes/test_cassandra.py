@@ -155,6 +155,28 @@ def test_the_nodes_that_the_cluster_names_are_told(cassandra_node: Server, recor
     assert {one.facts[names.TOPOLOGY] for one in told} == {f"127.0.0.1:{cassandra_node.port}"}
 
 
+def test_a_node_that_is_none_of_the_apps_is_told_and_that_the_driver_went_there(
+    cassandra_node: Server, recording: Recording
+) -> None:
+    values = "'rack1', 'datacenter1', uuid(), uuid(), '127.0.0.9', 1, '5.0.4', {'1'}"
+    columns = "rack, data_center, host_id, schema_version, native_address, native_port, release_version, tokens"
+    with cluster_of(cassandra_node) as cluster:
+        cluster.connect().execute(
+            f"INSERT INTO system.peers_v2 (peer, peer_port, {columns}) VALUES ('127.0.0.9', 1, {values})"
+        )
+    recording.calls.clear()
+    try:
+        with cluster_of(cassandra_node) as cluster:
+            cluster.connect(wait_for_all_pools=True)
+    finally:
+        with cluster_of(cassandra_node) as cluster:
+            cluster.connect().execute("DELETE FROM system.peers_v2 WHERE peer = '127.0.0.9' AND peer_port = 1")
+    nodes = f"127.0.0.1:{cassandra_node.port},127.0.0.9:1"
+    assert nodes in [one.facts.get(names.TOPOLOGY) for one in recording.calls]
+    failed = [one for one in recording.of("connect") if one.error is not None]
+    assert {(one.session.address, one.session.port) for one in failed} == {("127.0.0.9", 1)}
+
+
 # --- requests ---
 
 
