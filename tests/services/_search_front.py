@@ -1,4 +1,4 @@
-"""What stands before OpenSearch in the tests: TLS, a password, and Elasticsearch's name for its clients. Ours, and small.
+"""What stands before OpenSearch in the tests: TLS, a password, Elasticsearch's name for its clients. Ours, and small.
 
 OpenSearch without its security plugin speaks plain HTTP to everybody. Elasticsearch itself cannot be had here, and its
 clients refuse every server that does not say its name; the requests and answers are OpenSearch's own.
@@ -8,6 +8,7 @@ import base64
 import contextlib
 import http.client
 import http.server
+import json
 import ssl
 import threading
 from collections.abc import Generator
@@ -21,6 +22,14 @@ _OWN = ("connection", "content-length", "transfer-encoding", "host", "keep-alive
 def _plain(value: str) -> str:
     """A media type without Elasticsearch's own name for it."""
     return value.partition(";")[0].replace("vnd.elasticsearch+", "") if "vnd.elasticsearch+" in value else value
+
+
+def _introduced(content: bytes) -> bytes:
+    """Who answers, in Elasticsearch's words: clients of 7 read the number and the motto."""
+    told = json.loads(content)
+    told["tagline"] = "You Know, for Search"
+    told["version"] = {**told["version"], "number": "7.17.0", "build_flavor": "default"}
+    return json.dumps(told).encode()
 
 
 class _Front(http.server.ThreadingHTTPServer):
@@ -56,14 +65,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         headers = {name: value for name, value in self.headers.items() if name.lower() not in _OWN}
         if self.server.elastic:
             headers = {name: _plain(value) for name, value in headers.items()}
+            if self.path == "/":
+                headers.pop("Accept-Encoding", None)
+                headers.pop("accept-encoding", None)
         connection = http.client.HTTPConnection(HOST, self.server.behind, timeout=60)
         try:
             connection.request(self.command, self.path, body or None, headers)
             answer = connection.getresponse()
             told = {name: value for name, value in answer.getheaders() if name.lower() not in _OWN}
+            content = answer.read()
             if self.server.elastic:
                 told["X-Elastic-Product"] = "Elasticsearch"
-            self._answer(answer.status, told, answer.read())
+                content = _introduced(content) if self.path == "/" and content else content
+            self._answer(answer.status, told, content)
         finally:
             connection.close()
 

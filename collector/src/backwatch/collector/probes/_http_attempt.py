@@ -27,6 +27,7 @@ class Attempt(Claim):
     __slots__ = (
         "_caller", "_carried", "_finished", "_held", "_names", "_owns", "_recorder", "error", "facts", "head", "kind",
         "operation", "rows_affected", "rows_returned", "sent", "sql", "start_ns", "statement", "taken", "told",
+        "unseen",
     )  # fmt: skip
 
     def __init__(self, recorder: Recorder, owns: Owns, operation: str, names: dict[str, Any]) -> None:
@@ -47,6 +48,8 @@ class Attempt(Claim):
         self.rows_returned = self.rows_affected = -1
         self.error: BaseException | str | None = None
         self.facts: tuple[tuple[str, AttributeValue], ...] = ()
+        self.unseen = _UNSEEN
+        """The session, where HTTP's probe was not there to see it."""
 
     @property
     def carried_by(self) -> Carried | None:
@@ -102,7 +105,7 @@ class Attempt(Claim):
         if self.told or self._held > 0:
             return
         self.told = True
-        carried = self._carried or Carried(_UNSEEN, self.start_ns)
+        carried = self._carried or Carried(self.unseen, self.start_ns)
         self._recorder.call(
             _NAMED.of(carried.session, **self._names), self.operation, start_ns=self.start_ns, sql=self.sql,
             statement=self.statement, wire=carried.wire, estimated=carried.estimated, rows_returned=self.rows_returned,
@@ -112,4 +115,3 @@ class Attempt(Claim):
 
 
 _UNSEEN: Final = Session(system="http", transport="")
-"""Where HTTP's probe was not there to see the session."""

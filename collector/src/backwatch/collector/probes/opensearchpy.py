@@ -1,0 +1,42 @@
+"""OpenSearch's client, sync and async, over urllib3, requests or aiohttp; see ``_search_calls.py``.
+
+One call per request to a node, in place of the HTTP library's own.
+"""
+
+from typing import ClassVar
+
+from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import _search_wraps as wraps
+from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._search_calls import Watch
+
+SYSTEM = "opensearch"
+
+
+class OpensearchpyProbe(Probe):
+    """opensearch-py."""
+
+    name: ClassVar[str] = "opensearchpy"
+    module: ClassVar[str] = "opensearchpy"
+    distributions: ClassVar[tuple[str, ...]] = ("opensearch-py>=2.0",)
+    facts: ClassVar[frozenset[str]] = wraps.FACTS
+
+    _patches: Patches | None = None
+    _watch: Watch | None = None
+    _below: wraps.Below | None = None
+
+    def install(self, recorder: Recorder) -> None:
+        """Wraps transports and connections."""
+        self._patches = Patches()
+        self._below = wraps.Below(self)
+        self._watch = Watch(recorder, SYSTEM, self._below.attach)
+        wraps.connections(self._patches, self._watch, "opensearchpy", "opensearchpy.connection.http_async")
+
+    def remove(self) -> None:
+        """Restores them."""
+        if self._watch is not None:
+            self._watch.active = False
+        if self._patches is not None:
+            self._patches.restore()
+        if self._below is not None:
+            self._below.detach()

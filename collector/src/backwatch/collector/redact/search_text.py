@@ -1,0 +1,111 @@
+"""Two languages inside a search: Lucene's query strings and scripts. Their operators and calls stay, their values go.
+
+What a user types into a search box ends in a query string. Words alone change nothing of its text here; an operator, a
+field or a wildcard does, and these are what an injection needs.
+"""
+
+import re
+from typing import Final
+
+MAX_TEXT: Final = 8_192
+MAX_TOKENS: Final = 300
+MAX_SHOWN: Final = 1_500
+MAX_IDENTIFIER: Final = 60
+
+_QUERY: Final = re.compile(
+    r"""(?P<space>\s++)
+    | (?P<value>"(?:[^"\\]|\\.)*+"?+ | /(?:[^/\\\s]|\\.)++/)
+    | (?P<operator>&&|\|\||[()\[\]{}^~:|!+-])
+    | (?P<word>(?:\\.|&(?!&)|[^\s"()\[\]{}^~:|\\&])++)
+    | (?P<other>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_OPERATORS: Final = frozenset(("AND", "OR", "NOT", "TO"))
+_SCRIPT: Final = re.compile(
+    r"""(?P<value>"(?:[^"\\]|\\.)*+"?+ | '(?:[^'\\]|\\.)*+'?+ | [0-9][0-9A-Za-z_.]*+)
+    | (?P<comment>//[^\n]*+ | /\*(?:[^*]|\*(?!/))*+(?:\*/)?+)
+    | (?P<name>[A-Za-z_$][A-Za-z0-9_$]*+)
+    | (?P<space>\s++)
+    | (?P<operator>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_DIGITS: Final = re.compile(r"[0-9]{3,}")
+
+
+def lucene(text: str, *, simple: bool = False) -> str:
+    """A query string: operators, wildcards and how many fields; words and names of fields are ``?``.
+
+    Args:
+        simple: ``simple_query_string``, where a colon names no field.
+
+    >>> lucene('status:open AND name:"Ann Lee"'), lucene("red shoes"), lucene("very red shoes")
+    ('?:? AND ?:?', '?', '?')
+    >>> lucene("ann OR *:*"), lucene("sho*s~2"), lucene("10:30 ann", simple=True)
+    ('? OR *:*', '?*~?', '?')
+    """
+    shown: list[str] = []
+    for found in _QUERY.finditer(text[:MAX_TEXT]):
+        if len(shown) >= MAX_TOKENS:
+            shown.append("…")
+            break
+        one = _query_token(found, simple=simple)
+        if one and not (one == "?" and shown and shown[-1] == "?"):
+            shown.append(one)
+    return _joined(shown)
+
+
+def _query_token(found: "re.Match[str]", *, simple: bool) -> str:
+    kind, part = found.lastgroup, found.group()
+    if kind == "space" or kind == "other":
+        return ""
+    if kind == "operator":
+        return "" if simple and part == ":" else part
+    if kind == "word":
+        if part in _OPERATORS or part in ("*", "_exists_"):
+            return part
+        if "*" in part:
+            return "?*"
+    return "?"
+
+
+def _joined(shown: list[str]) -> str:
+    text = " ".join(shown)
+    for sign in (":", "~", "^"):
+        text = text.replace(f" {sign} ", sign)
+    return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
+
+
+def script(source: str) -> str:
+    """A script's source: names and operators; strings, numbers and comments go.
+
+    >>> script("ctx._source.total += 17 // by Ann")
+    'ctx._source.total+=?'
+    >>> script("return doc['price'].value > params.limit")
+    'return doc[?].value>params.limit'
+    """
+    shown: list[str] = []
+    blank = False
+    for found in _SCRIPT.finditer(source[:MAX_TEXT]):
+        one = _script_part(found)
+        if not one:
+            blank = True
+            continue
+        if blank and shown and shown[-1][-1].isalnum() and one[0].isalnum():
+            shown.append(" ")
+        shown.append(one)
+        blank = False
+        if len(shown) >= 2 * MAX_TOKENS:
+            shown.append("…")
+            break
+    text = "".join(shown)
+    return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
+
+
+def _script_part(found: "re.Match[str]") -> str:
+    kind, part = found.lastgroup, found.group()
+    if kind in ("space", "comment"):
+        return ""
+    if kind == "value" or not part.isascii():
+        return "?"
+    strange = kind == "name" and (len(part) > MAX_IDENTIFIER or _DIGITS.search(part))
+    return "?" if strange else part
