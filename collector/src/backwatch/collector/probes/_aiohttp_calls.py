@@ -56,6 +56,15 @@ def session_of(request: Any, connector: Any, transport: Any) -> Session:
     return Session(system="http", address=address, port=port, requested_explicit=True, **facts)
 
 
+def _packed(response: Any, content: Any, size: int | None) -> int | None:
+    """Bytes of a compressed body on the wire; before aiohttp 3.13 only its announced length tells."""
+    if hasattr(content, "total_compressed_bytes"):
+        return content.total_compressed_bytes
+    told = str(response.headers.get("Content-Length", ""))[:18]
+    ended = hasattr(content, "is_eof") and content.is_eof()
+    return int(told) if ended and told.isdecimal() and int(told) != size else None
+
+
 class Watch(Teller):
     """The connections of one process's clients."""
 
@@ -154,7 +163,7 @@ class Watch(Teller):
 
     def _measure(self, exchange: Exchange, response: Any, content: Any) -> None:
         size = getattr(content, "total_bytes", None)
-        packed = getattr(content, "total_compressed_bytes", None)
+        packed = _packed(response, content, size)
         coded = response.headers.get("Content-Encoding", "identity") != "identity"
         if coded and packed is not None and size is not None:
             exchange.unpacked = packed, size
