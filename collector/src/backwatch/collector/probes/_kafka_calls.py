@@ -1,43 +1,16 @@
-"""The reports of kafka-python's calls: connects, messages sent and polled, commits, administration.
-
-A client of ours is known by its own configuration and told nowhere, whoever calls it. What another thread finishes (a
-message that is acknowledged) is told then, with the caller of the beginning.
-"""
+"""The reports of kafka-python's calls: messages sent and polled, commits, administration."""
 
 import threading
 from time import time_ns
-from typing import Any, Final
+from typing import Any
 
-from backwatch.collector import names
 from backwatch.collector.guard import never_breaks_the_host
-from backwatch.collector.payload import MAX_MEMBERS, Facts, recognise
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes._kafka_session import Hub, Link, of_socket
-from backwatch.collector.probes._messages import MAX_SAMPLES, OURS, asked, is_ours, names_in
-from backwatch.collector.probes._nodes import address, announced
-from backwatch.collector.probes._sockets import root_error
-from backwatch.collector.record import CLIENT, CONSUMER, PRODUCER, Caller, Session
+from backwatch.collector.probes import _kafka_watch as shared
+from backwatch.collector.probes._kafka_watch import KEY, Error, Sending, Turn
+from backwatch.collector.probes._messages import asked, is_ours, names_in
+from backwatch.collector.record import PRODUCER
 from backwatch.collector.redact import messaging
-from backwatch.collector.wire import UNKNOWN, Wire
-
-KEY: Final = "_backwatch_kafka"
-"""Where the driver's objects keep what we know of them."""
-Error = BaseException | None
-
-
-class Turn:
-    """One poll that is on its way, on the thread that polls."""
-
-    __slots__ = ("hub", "samples", "start_ns", "topic", "unpacked")
-
-    def __init__(self, hub: Hub) -> None:
-        self.hub = hub
-        self.start_ns = time_ns()
-        self.topic = ""
-        self.samples: dict[str, list[Any]] = {}
-        """Values as they came, where the app has them deserialised."""
-        self.unpacked: dict[str, tuple[int, int]] = {}
-        """Bytes of compressed batches by topic: as they came, and unpacked."""
 
 
 class _Threads(threading.local):
@@ -47,53 +20,12 @@ class _Threads(threading.local):
     inside = 0
 
 
-def status(error: Error) -> Facts:
-    """The broker's own number for an error."""
-    code = getattr(error, "errno", None)
-    return ((names.STATUS_CODE, str(code)),) if type(code) is int and -1 <= code < 10_000 else ()
-
-
-class Sending:
-    """A message, or a commit, whose end the driver's own thread will see."""
-
-    __slots__ = ("asked", "caller", "estimated", "kind", "operation", "owner", "partition", "start_ns", "watch")
-
-    def __init__(self, watch: "KafkaWatch", operation: str, owner: Any, start_ns: int, caller: Caller | None) -> None:
-        self.watch = watch
-        self.operation = operation
-        self.owner = owner
-        self.start_ns = start_ns
-        self.caller = caller
-        self.asked = asked(operation, None)
-        self.estimated: tuple[int, int] = UNKNOWN
-        self.kind = CLIENT
-        self.partition: Any = None
-
-    def succeeded(self, _value: object) -> None:
-        """Acknowledged."""
-        self.watch.ended(self, None)
-
-    def failed(self, error: BaseException) -> None:
-        """Given up."""
-        self.watch.ended(self, error)
-
-
-class KafkaWatch:
+class KafkaWatch(shared.KafkaWatch):
     """Follows kafka-python's clients."""
 
     def __init__(self, recorder: Recorder) -> None:
-        self.recorder: Recorder | None = recorder
+        super().__init__(recorder)
         self.threads = _Threads()
-
-    # --- whose client, which session ---
-
-    def hub(self, owner: Any) -> Hub:
-        """Of a connection manager (3.x) or a client (2.x); learnt at the first sight of it."""
-        hub: Hub | None = owner.__dict__.get(KEY)
-        if hub is None:
-            hub = owner.__dict__[KEY] = Hub(owner.config)
-            owner.cluster.__dict__[KEY] = hub
-        return hub
 
     def owner(self, client: Any) -> Any:
         """What holds the connections of a producer, a consumer or an administrator."""
@@ -102,81 +34,6 @@ class KafkaWatch:
             inner = getattr(client, "_client", None) or client._sender._client
             found = client.__dict__[KEY] = getattr(inner, "_manager", inner)
         return found
-
-    def session(self, owner: Any, partition: Any = None) -> Session:
-        """Of the connection to the partition's leader, else of the one that was made last."""
-        hub = self.hub(owner)
-        if partition is not None:
-            node = owner.cluster.leader_for_partition(partition)
-            connection = owner._conns.get(node) if node is not None else None
-            link = connection.__dict__.get(KEY) if connection is not None else None
-            if link is not None and link.session is not None:
-                return hub.named(link.session)
-        return hub.latest
-
-    # --- connects ---
-
-    def link(self, connection: Any, owner: Any) -> Link | None:
-        """Of a connection; ``None`` where nobody knows which client makes it."""
-        link: Link | None = connection.__dict__.get(KEY)
-        if link is None and owner is not None:
-            link = connection.__dict__[KEY] = Link(self.hub(owner))
-        return link
-
-    @never_breaks_the_host
-    def connecting(self, connection: Any, owner: Any) -> Link | None:
-        """A connection begins to be made, or goes on with it."""
-        if self.recorder is None:
-            return None
-        link = self.link(connection, owner)
-        if link is None or link.hub.own:
-            return None
-        if not link.start_ns:
-            link.start_ns, link.session = time_ns(), None
-        return link
-
-    @never_breaks_the_host
-    def seen(self, connection: Any, socket: Any) -> None:
-        """It speaks to a broker; its login, if there is one, is yet to come."""
-        link: Link | None = connection.__dict__.get(KEY)
-        if link is not None and link.start_ns and socket is not None:
-            link.session = of_socket(link.hub, socket)[0]
-
-    @never_breaks_the_host
-    def connected(self, link: Link, socket: Any, version: object) -> None:
-        """It stands, login and all."""
-        start_ns, link.start_ns = link.start_ns, 0
-        if not start_ns or self.recorder is None:
-            return
-        link.session, number = of_socket(link.hub, socket, version)
-        link.hub.latest = link.session
-        self.recorder.call(link.session, "connect", start_ns=start_ns, wire=Wire(number))
-
-    @never_breaks_the_host
-    def connect_failed(self, link: Link, error: Error, socket: Any = None) -> None:
-        """It failed: TCP, TLS or login. What was true of it until then is told."""
-        start_ns, link.start_ns = link.start_ns, 0
-        if not start_ns or self.recorder is None:
-            return
-        if socket is not None:
-            link.session = of_socket(link.hub, socket)[0]
-        told = "error" if error is None else root_error(error)
-        session = link.session or link.hub.latest
-        self.recorder.call(session, "connect", start_ns=start_ns, error=told, facts=status(error))
-
-    @never_breaks_the_host
-    def announced(self, cluster: Any) -> None:
-        """Brokers were announced; told where they are others than before."""
-        hub: Hub | None = cluster.__dict__.get(KEY)
-        if hub is None or hub.own or self.recorder is None:
-            return
-        nodes = frozenset((broker.host, broker.port) for broker in cluster.brokers())
-        if nodes == hub.nodes or not nodes:
-            return
-        hub.nodes = nodes
-        hub.identified(getattr(cluster, "cluster_id", None))
-        facts = announced(address(*node) for node in nodes)
-        self.recorder.call(hub.latest, "metadata", statement="metadata", start_ns=time_ns(), facts=facts)
 
     # --- messages ---
 
@@ -205,17 +62,6 @@ class KafkaWatch:
         future.add_errback(sending.failed)
 
     @never_breaks_the_host
-    def ended(self, sending: Sending, error: Error) -> None:
-        """A message was acknowledged or given up, or a commit was answered."""
-        if self.recorder is not None:
-            statement, facts = sending.asked
-            self.recorder.call(
-                self.session(sending.owner, sending.partition), sending.operation, statement=statement,
-                start_ns=sending.start_ns, estimated=sending.estimated, error=error, facts=facts + status(error),
-                kind=sending.kind, caller=sending.caller,
-            )  # fmt: skip
-
-    @never_breaks_the_host
     def polling(self, consumer: Any) -> Turn | None:
         """A poll begins."""
         if self.recorder is None:
@@ -230,79 +76,25 @@ class KafkaWatch:
     def polled(self, consumer: Any, turn: Turn, found: Any, error: Error) -> None:
         """A poll ended: one record per topic, none where it brought nothing."""
         self.threads.turn = None
-        by_topic: dict[str, list[Any]] = {}
-        for partition, records in (found or {}).items():
-            by_topic.setdefault(partition.topic, []).append((partition, records))
-        for topic, portions in by_topic.items():
-            if not is_ours(topic):
-                self._told_of(consumer, turn, topic, portions)
-        if error is not None and not is_ours(turn.topic):
-            self._poll(consumer, turn, turn.topic or None, error=error)
-
-    def _told_of(self, consumer: Any, turn: Turn, topic: str, portions: list[tuple[Any, list[Any]]]) -> None:
-        rows = size = 0
-        values: list[Any] = []
-        for _, records in portions:
-            rows += len(records)
-            for one in records:
-                for part in (one.serialized_value_size, one.serialized_key_size, one.serialized_header_size):
-                    if part > 0:
-                        size += part
-            if topic not in turn.samples and len(values) < MAX_MEMBERS:
-                values += [one.value for one in records]
-        self._poll(consumer, turn, topic, portions[0][0], values=values, rows=rows, size=size)
-
-    def _poll(
-        self, consumer: Any, turn: Turn, topic: str | None, partition: Any = None, *, values: list[Any] | None = None,
-        rows: int = -1, size: int = -1, error: Error = None,
-    ) -> None:  # fmt: skip
-        if self.recorder is None:
-            return
-        statement, facts = asked("poll", topic)
-        facts += recognise(turn.samples.get(topic or "") or values) + status(error)
-        if topic in turn.unpacked:
-            facts += tuple(zip((names.PAYLOAD_WIRE, names.PAYLOAD_SIZE), turn.unpacked[topic], strict=True))
-        self.recorder.call(
-            self.session(self.owner(consumer), partition), "poll", statement=statement, start_ns=turn.start_ns,
-            estimated=(-1, size) if size >= 0 else UNKNOWN, rows_returned=rows, error=error, facts=facts, kind=CONSUMER,
-        )  # fmt: skip
+        self.told_polled(consumer, turn, found, error)
 
     def taking(self, topic: Any) -> None:
         """From here on what this thread unpacks is of that topic."""
         turn = self.threads.turn
-        if turn is not None and isinstance(topic, str):
-            turn.topic = topic
+        if turn is not None:
+            turn.taking(topic)
 
     def unpacked(self, before: int, after: int) -> None:
         """A compressed batch was unpacked."""
         turn = self.threads.turn
-        if turn is not None and turn.topic:
-            wire, size = turn.unpacked.get(turn.topic, (0, 0))
-            turn.unpacked[turn.topic] = (wire + before, size + after)
+        if turn is not None:
+            turn.opened(before, after)
 
     def sampled(self, data: Any) -> None:
         """A value is about to be deserialised by the app's own function."""
         turn = self.threads.turn
         if turn is not None:
-            found = turn.samples.setdefault(turn.topic, [])
-            if len(found) < MAX_SAMPLES:
-                found.append(data)
-
-    # --- everything else ---
-
-    @never_breaks_the_host
-    def done(self, client: Any, start_ns: int, operation: str, argument: Any, error: Error) -> None:
-        """An operation that the driver waits for itself."""
-        if self.recorder is None:
-            return
-        found = names_in(argument)
-        if found and OURS.issuperset(found):
-            return
-        statement = messaging.statement(operation, found)
-        session = self.session(self.owner(client))
-        self.recorder.call(
-            session, operation, statement=statement, start_ns=start_ns, error=error, facts=status(error),
-        )  # fmt: skip
+            turn.sampled(data)
 
     @never_breaks_the_host
     def awaited(self, client: Any, start_ns: int, operation: str, argument: Any, future: Any) -> None:
