@@ -70,7 +70,8 @@ def asked(future: Any) -> tuple[str, str | None]:
         return "", cql.plain(prepared.query_string)
     if hasattr(query, "_statements_and_parameters"):
         return "BATCH", _in_batch(query, future.session.cluster)
-    if any(kind.__name__ == "GraphStatement" for kind in type(query).__mro__):
+    kinds = type(query).__mro__
+    if kinds[0].__name__ != "SimpleStatement" and any(kind.__name__ == "GraphStatement" for kind in kinds):
         return "GRAPH", None  # Gremlin, which no scanner of ours reads
     return "", cql.plain(query.query_string)
 

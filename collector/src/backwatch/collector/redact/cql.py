@@ -4,16 +4,22 @@ Strings in ``$$``, comments after ``//``, UUIDs and durations without quotes, ba
 SQL, a ``$$`` string would be told as code, and the half of a UUID as a column.
 """
 
+import os
 import re
+import sys
 from collections.abc import Iterable
 from typing import Final
 
 from backwatch.collector.redact.sql import statement
+from backwatch.collector.statements.scan import CACHE_ENTRIES
 
 MAX_SCANNED: Final = 262_144
 """More than the scanner looks at: what comes after is dropped, and the statement is told as cut."""
 MAX_STATEMENTS: Final = 256
 _ODD: Final = re.compile(r"\$\$|//|\\|[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-|[0-9][a-zA-Zµ]|[pP][0-9T-]")
+_KEYED: Final = bool(sys.flags.hash_randomization) and os.environ.get("PYTHONHASHSEED", "") in ("", "random")
+_usual: set[tuple[int, int]] = set()
+"""Statements in which nothing is to be replaced."""
 _HEX: Final = "[0-9a-fA-F]"
 _TOKEN: Final = re.compile(
     rf"""
@@ -53,8 +59,18 @@ def plain(text: str) -> str:
     >>> plain("INSERT INTO t (a, b) VALUES ($$it's$$, 1h30m)")
     "INSERT INTO t (a, b) VALUES ('......', 00000)"
     """
+    # Python's own hash is keyed, so a text that was seen need not be kept to be known again.
+    mark = (hash(text), len(text))
+    if mark in _usual:
+        return text
     text = text[:MAX_SCANNED]
-    return text if _ODD.search(text) is None else _TOKEN.sub(_replaced, text)
+    if _ODD.search(text) is not None:
+        return _TOKEN.sub(_replaced, text)
+    if _KEYED and len(text) == mark[1]:
+        if len(_usual) >= CACHE_ENTRIES:
+            _usual.clear()
+        _usual.add(mark)
+    return text
 
 
 def batch(texts: Iterable[str]) -> str:
