@@ -1,7 +1,5 @@
 """What holds for the canonical text of every text, in every dialect."""
 
-import time
-
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -9,9 +7,9 @@ from hypothesis import strategies as st
 from backwatch.collector.names import SIGNS
 from backwatch.collector.statements import spec
 from backwatch.collector.statements.canonical import canonical, redacted
-from backwatch.collector.statements.scan import scan, scan_cached
+from backwatch.collector.statements.scan import scan
 from backwatch.collector.statements.tokens import tokens
-from tests.collector.statements.texts import HOSTILE, dialects, long_texts, texts
+from tests.collector.statements.texts import dialects, long_texts, texts
 
 many = settings(deadline=None, max_examples=300)
 few = settings(deadline=None, max_examples=25)
@@ -119,30 +117,3 @@ def test_a_statement_longer_than_what_is_scanned_or_sent_says_so() -> None:
 
 def test_an_unknown_dialect_is_read_as_other() -> None:
     assert scan("SELECT q'[x]'", "cobol") == scan("SELECT q'[x]'", "other")
-
-
-def test_the_cache_says_the_same_and_stays_bounded() -> None:
-    from backwatch.collector.statements import scan as module
-
-    for number in range(module.CACHE_ENTRIES + 10):
-        text = f"SELECT c{number} FROM t WHERE x = 'it''s'"
-        assert scan_cached(text, "sqlite") is scan_cached(text, "sqlite")
-    assert len(module._cache) <= module.CACHE_ENTRIES
-    assert scan_cached("SELECT 1 FROM a", "mysql") == scan("SELECT 1 FROM a", "mysql")
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_text_takes_time_in_proportion_to_its_length(name: str) -> None:
-    whole = HOSTILE[name]
-
-    def seconds(text: str) -> float:
-        spent: list[float] = []
-        for _ in range(3):
-            began = time.process_time()
-            scan(text, "postgresql")
-            scan(text, "mysql")
-            spent.append(time.process_time() - began)
-        return min(spent)
-
-    # Eight times the text: a quadratic reader takes 64 times as long.
-    assert seconds(whole) < 24 * seconds(whole[: len(whole) // 8]) + 0.02

@@ -1,23 +1,19 @@
 """A statement as the app passed it, made fit to be queued: redacted, signed, cut. Its raw text goes no further."""
 
-import os
-import sys
 from typing import Final
 
 from backwatch.collector import names
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.statements.dialects import dialect_of
-from backwatch.collector.statements.scan import CACHE_ENTRIES, scan_cached
+from backwatch.collector.statements.scan import CACHE_ENTRIES, KEYED, scan_cached, scan_new
 
 _HEAD_BYTES: Final = 4 * 48 * 1024
 _TAIL_BYTES: Final = 4 * 16 * 1024
 # A text on which the scanner failed is not told, but its call is: failing it must not be a way to hide.
-_scan = never_breaks_the_host(scan_cached)
+_scan = never_breaks_the_host(scan_new if KEYED else scan_cached)  # with KEYED the text is remembered here
 _joined: dict[tuple[str, ...], str] = {}
 
 Prepared = tuple[str, str, str]
-KEYED: Final = bool(sys.flags.hash_randomization) and os.environ.get("PYTHONHASHSEED", "") in ("", "random")
-"""Whether Python's own hash is keyed by a secret; ``PYTHONHASHSEED`` may have fixed it."""
 _known: dict[type, dict[tuple[int, int, str], Prepared]] = {str: {}, bytes: {}}
 
 

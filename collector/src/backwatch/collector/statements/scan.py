@@ -1,18 +1,22 @@
 """The one entry for probes and for the router: a raw statement in, what may leave out."""
 
 import hashlib
+import os
 import secrets
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from backwatch.collector.statements import spec
 from backwatch.collector.statements.signs import signs_of
+from backwatch.collector.statements.skeleton import LONGEST, pieces, representative
+from backwatch.collector.statements.thinning import thinned
 from backwatch.collector.statements.tokens import bounded, tokens
 from backwatch.collector.statements.writer import Writer, upper
 
 CACHE_ENTRIES: Final = 2_048
-"""Statements remembered by :func:`scan_cached`: at most 16 MB of redacted text, and usually 0.5."""
+"""Statements remembered by text, and skeletons: at most 32 MB of redacted text, and usually 0.5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +45,12 @@ def scan(text: str, dialect: str) -> Scanned:
     """
     dialect = dialect if dialect in spec.DIALECTS else "other"
     shown, cut = bounded(text)
+    shown, thin = thinned(shown, dialect)
     found = tokens(shown, dialect)
     writer = Writer(shown, dialect)
     writer.write(found)
     redacted, shortened = writer.text(folded=False)
-    cut = cut or shortened
+    cut = cut or thin or shortened
     return Scanned(redacted, signs_of(shown, dialect, found, cut=cut), cut, _operation(writer))
 
 
@@ -55,22 +60,52 @@ def _operation(writer: Writer) -> str:
     return upper(writer.out[writer.classes.index(spec.C_WORD)].lstrip(" "))[:32]
 
 
-_KEYED: Final = bool(sys.flags.hash_randomization)
+KEYED: Final = bool(sys.flags.hash_randomization) and os.environ.get("PYTHONHASHSEED", "") in ("", "random")
+"""Whether Python's own hash is keyed by a secret; ``PYTHONHASHSEED`` may have fixed it."""
 _KEY: Final = secrets.token_bytes(32)
-_cache: dict[tuple[int | bytes, int, str], Scanned] = {}
+_Cache = dict[tuple[int | bytes, int, str], Scanned]
+_texts: _Cache = {}
+_skeletons: _Cache = {}
+
+
+def _hashed(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=_KEY, digest_size=32).digest()
+
+
+_mark: Final[Callable[[str], int | bytes]] = hash if KEYED else _hashed
 
 
 def scan_cached(text: str, dialect: str) -> Scanned:
-    """:func:`scan`, remembered by a keyed hash of the text, so that no raw statement is kept.
+    """:func:`scan`, remembered by the text, and by its skeleton for the next one that has other literals.
 
-    Python's own hash is keyed (SipHash) unless ``PYTHONHASHSEED`` fixed it; then BLAKE2b under a key of this process.
+    Both are remembered by a keyed hash (Python's own is SipHash), so that no raw statement is kept, and nobody can make
+    two texts meet.
     """
-    mark = hash(text) if _KEYED else hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=_KEY).digest()
-    key = (mark, len(text), dialect)
-    known = _cache.get(key)
+    key = (_mark(text), len(text), dialect)
+    known = _texts.get(key)
     if known is None:
-        known = scan(text, dialect)
-        if len(_cache) >= CACHE_ENTRIES:
-            _cache.clear()  # cheaper than keeping an order, and no thread can find it half done
-        _cache[key] = known
+        known = scan_new(text, dialect)
+        _remember(_texts, key, known)
     return known
+
+
+def scan_new(text: str, dialect: str) -> Scanned:
+    """:func:`scan`, remembered by the skeleton only: for a text that the caller knows to be new."""
+    if len(text) > LONGEST or dialect not in spec.DIALECTS:
+        return scan(text, dialect)
+    found = pieces(text, dialect)
+    key = (_mark("\0".join(found)), len(found), dialect)
+    known = _skeletons.get(key)
+    if known is None:
+        shown = representative(found, dialect)
+        if "RANDOMBLOB" in shown.upper():
+            return scan(text, dialect)  # whose argument tells a delay from a default value
+        known = scan(shown, dialect)
+        _remember(_skeletons, key, known)
+    return known
+
+
+def _remember(cache: _Cache, key: tuple[int | bytes, int, str], one: Scanned) -> None:
+    if len(cache) >= CACHE_ENTRIES:
+        cache.clear()  # cheaper than keeping an order, and no thread can find it half done
+    cache[key] = one

@@ -37,13 +37,14 @@ class Shape:
         verb: Where the first word stands.
     """
 
-    __slots__ = ("comments", "dialect", "text", "tokens", "verb", "words")
+    __slots__ = ("_ends", "comments", "dialect", "text", "tokens", "verb", "words")
 
     def __init__(self, text: str, dialect: str, tokens: Sequence[Token]) -> None:
         self.text, self.dialect = text, dialect
         self.tokens: list[Token] = []
         self.words: list[str] = []
         self.comments: list[tuple[int, Token]] = []
+        self._ends: dict[int, int] = {}  # of literals that are known
         words, kept = self.words, self.tokens
         for token in tokens:
             kind, start, end = token
@@ -67,12 +68,17 @@ class Shape:
 
     def literal(self, at: int) -> int:
         """Where an operand made of literals only ends that starts at ``at``; 0 where there is none."""
+        known = self._ends.get(at)
+        if known is not None:
+            return known
         words, opened = self.words, 0
         while words[at] in _PREFIX:
             opened += words[at] == "("
             at += 1
         if words[at] not in LITERALS:
             return 0
+        # Each part of a long sum may be asked for, and all end at the same place: they must not be read again.
+        parts = None if opened else [at]
         at += 1
         while True:
             while opened and words[at] == ")":
@@ -80,12 +86,17 @@ class Shape:
                 at += 1
             after = at + 1
             if words[at] not in _ARITHMETIC:
-                return at
+                break
             while words[after] in "+-~!|&" and words[after]:
                 after += 1
             if words[after] not in LITERALS:
-                return at
+                break
+            if parts is not None:
+                parts.append(after)
             at = after + 1
+        if parts is not None:
+            self._ends.update(dict.fromkeys(parts, at))
+        return at
 
     def comparing(self, at: int) -> int:
         """Where a comparing operator ends that starts at ``at``; 0 where there is none."""

@@ -104,7 +104,7 @@ def _literal(shape: Shape, at: int, found: set[str]) -> None:
 def _symbol(shape: Shape, at: int, found: set[str]) -> None:
     word = shape.words[at]
     if word == ";":
-        if rules.stacked(shape, at):
+        if shape.words[at - 1] != ";" and rules.stacked(shape, at):
             found.add("stacked")
     elif word == "/*!":
         found.add("executable-comment")

@@ -75,7 +75,9 @@ def _comments(d: Dialect) -> str:
     return _any(dashes + line, "#" + line if d.hash_comment else None, None if d.nested else block)
 
 
-def _params(d: Dialect, start: str, more: str) -> str:
+def params(d: Dialect) -> str:
+    """One alternation of what stands for a value that is passed apart."""
+    _, start, more = letters(d)
     name = f"[{start}][{more}]*+"
     return _any(
         r"\?[0-9]*+",
@@ -112,7 +114,7 @@ def _groups(d: Dialect) -> tuple[tuple[int, str], ...]:
         (CURLY, _CURLY),
         (WORD, _any("##?+" + f"[{start}][{more}]*+" if d.hash_word else None,
                     f"@@[{start}][{more}]*+" if d.at_at else None, f"(?!{alternative})[{start}][{more}]*+")),
-        (PARAM, _params(d, start, more)),
+        (PARAM, params(d)),
         (OPEN, _any(r"/\*" if d.nested else None, rf"\$(?:[{start}][{tag}]*+)?+\$" if d.dollar_quoted else None,
                     alternative if d.alternative_quoted else None)),
         (UNENDED, _any("'", '"', "`" if d.backtick else None, r"\[" if d.bracket else None)),
@@ -121,38 +123,57 @@ def _groups(d: Dialect) -> tuple[tuple[int, str], ...]:
     )  # fmt: skip
 
 
+def alternatives(d: Dialect) -> str:
+    """One group for each way to be a token, in the order of ``KIND_OF``."""
+    return "|".join(f"({one})" for _, one in _groups(d))
+
+
 def _pattern(d: Dialect) -> re.Pattern[str]:
-    return re.compile(f"[{letters(d)[0]}]*+(?:" + "|".join(f"({one})" for _, one in _groups(d)) + ")", re.DOTALL)
+    return re.compile(f"[{letters(d)[0]}]*+(?:{alternatives(d)})", re.DOTALL)
 
 
 _PATTERNS: Final = {name: _pattern(d) for name, d in DIALECTS.items()}
-_KIND_OF: Final = (END, *(kind for kind, _ in _groups(DIALECTS["other"])))
+KIND_OF: Final = (END, *(kind for kind, _ in _groups(DIALECTS["other"])))
+"""By the number of the group that matched."""
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
-_NESTED: Final = re.compile(r"/\*|\*/")
+_INSIDE = r"(?:[^*/]++|/(?!\*)|\*(?!/))*+"
+_NESTED: Final = re.compile(rf"(?:/\*[^*/]*+\*/{_INSIDE})++|((?:/\*(?![^*/]*+\*/){_INSIDE})++)|(?:\*/{_INSIDE})++")
+"""What changes no depth; runs of openings; runs of closings: Python's loop shall not go from one to the next."""
 _CLOSES: Final = {"[": "]", "(": ")", "{": "}", "<": ">"}
 
 
-def _close(text: str, start: int, opened: int) -> tuple[int, int]:
+def close(text: str, start: int, opened: int) -> tuple[int, int]:
     """Kind and end of what opens at ``text[start:opened]`` and can only be closed by searching."""
     opening = text[start:opened]
     if opening == "/*":
-        depth, end = 1, len(text)
-        for found in _NESTED.finditer(text, opened):
-            depth += 1 if found.group() == "/*" else -1
-            if not depth:
-                end = found.end()
-                break
-        return COMMENT, end
+        return COMMENT, _close_comment(text, opened)
     closing = opening if opening[0] == "$" else _CLOSES.get(opening[-1], opening[-1]) + "'"
     end = text.find(closing, opened)
     return (UNENDED, len(text)) if end < 0 else (STRING, end + len(closing))
+
+
+def _close_comment(text: str, opened: int) -> int:
+    """Where a comment ends, behind whose ``/*`` is ``opened``, and in which others may stand."""
+    depth = 1
+    for found in _NESTED.finditer(text, opened):
+        if found.lastindex:
+            depth += found[1].count("/*")
+        elif text[found.start()] == "*":
+            closed = found[0].count("*/")
+            if closed >= depth:
+                end = found.start()
+                for _ in range(depth):
+                    end = text.index("*/", end) + 2
+                return end
+            depth -= closed
+    return len(text)
 
 
 def tokens(text: str, dialect: str) -> list[Token]:
     """The tokens of ``text``, blanks left out. Linear; the ends are positions in ``text``."""
     found: list[Token] = []
     add = found.append
-    pattern, kind_of = _PATTERNS[dialect], _KIND_OF
+    pattern, kind_of = _PATTERNS[dialect], KIND_OF
     position = 0
     while True:
         for match in pattern.finditer(text, position):
@@ -169,7 +190,7 @@ def tokens(text: str, dialect: str) -> list[Token]:
         if kind == UNENDED:
             add((kind, begin, len(text)))
             return found
-        kind, position = _close(text, begin, end)
+        kind, position = close(text, begin, end)
         add((kind, begin, position))
 
 

@@ -1,0 +1,81 @@
+"""No statement, however it was made, holds up the app: its length alone tells how long it is looked at."""
+
+import gc
+import time
+
+import pytest
+
+from backwatch.collector.statements import spec
+from backwatch.collector.statements.scan import scan, scan_new
+from backwatch.collector.statements.thinning import HEAD_TOKENS, thinned
+from backwatch.collector.statements.tokens import bounded, tokens
+from tests.collector.statements.hostile import shapes
+from tests.collector.statements.texts import HOSTILE
+
+MOST_S = 0.030
+TIMES = 6
+"""Tries: the machine may be busy with something else."""
+
+
+def seconds(text: str, dialect: str) -> float:
+    best = 1.0
+    for _ in range(TIMES):
+        began = time.thread_time()
+        scan(text, dialect)
+        best = min(best, time.thread_time() - began)
+        if best <= MOST_S / 2:
+            break
+    return best
+
+
+@pytest.mark.parametrize("dialect", spec.DIALECTS)
+def test_64_kib_of_any_hostile_shape_take_30_ms_at_most(dialect: str) -> None:
+    made = shapes(dialect) | {name: text[: spec.SCAN_BYTES] for name, text in HOSTILE.items()}
+    assert len(made) >= 40
+    gc.collect()
+    slow = {name: spent for name, text in made.items() if (spent := seconds(text, dialect)) > MOST_S}
+    assert not slow
+
+
+@pytest.mark.parametrize("dialect", spec.DIALECTS)
+def test_what_is_scanned_of_a_long_text_has_few_tokens(dialect: str) -> None:
+    for text in shapes(dialect).values():
+        shown, _ = thinned(bounded(text)[0], dialect)
+        assert len(tokens(shown, dialect)) <= HEAD_TOKENS + 2_048
+
+
+@pytest.mark.parametrize("dialect", spec.DIALECTS)
+def test_more_tokens_than_are_looked_at_are_a_cut_that_is_told(dialect: str) -> None:
+    text = "SELECT a FROM t WHERE " + "f(b) <> g(c) AND " * 2_000 + "d = 1"
+    assert len(text) < spec.SCAN_BYTES
+    scanned = scan(text, dialect)
+    assert scanned.cut
+    assert "cut" in scanned.signs
+    assert spec.MARK in scanned.redacted
+    assert scanned.redacted.endswith("AND d = ?")
+    assert scan(scanned.redacted, dialect).redacted == scanned.redacted
+
+
+@pytest.mark.parametrize("value", ["1", "-17", "'it'", "NULL", "?", "'a', 2"])
+@pytest.mark.parametrize("dialect", spec.DIALECTS)
+def test_long_lists_and_many_rows_are_no_cut_and_read_like_short_ones(value: str, dialect: str) -> None:
+    for frame in ("SELECT a FROM t WHERE b IN ({}) AND c = 1", "INSERT INTO t (a, b) VALUES ({}) RETURNING a"):
+        assert scan(frame.format(", ".join([value] * 7_000)), dialect) == scan(
+            frame.format(f"{value}, {value}"), dialect
+        )
+    rows = "INSERT INTO t (a, b) VALUES {} RETURNING a"
+    assert scan(rows.format(", ".join([f"({value})"] * 4_000)), dialect) == scan(rows.format(f"({value})"), dialect)
+
+
+@pytest.mark.parametrize("attack", ["' OR 7=7 -- ", "', (SELECT p FROM u)), ('", "'); DROP TABLE t; -- "])
+def test_what_breaks_out_of_a_long_list_is_seen(attack: str) -> None:
+    text = "INSERT INTO t VALUES " + "('a', 1), " * 1_500 + f"('{attack}', 1)" + ", ('a', 1)" * 1_500
+    assert scan(text, "postgresql").redacted != scan(text.replace(attack, ""), "postgresql").redacted
+    assert "p FROM u" not in attack or "FROM u" in scan(text, "postgresql").redacted
+
+
+def test_a_long_text_is_as_quick_by_its_skeleton() -> None:
+    for text in shapes("mysql").values():
+        began = time.thread_time()
+        scan_new(text[:8_192], "mysql")
+        assert time.thread_time() - began < 3 * MOST_S
