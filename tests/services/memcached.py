@@ -1,4 +1,4 @@
-"""memcached: one process that listens in the clear and with TLS."""
+"""memcached: one process that listens in the clear and with TLS, and one on a unix socket, which it does not mix."""
 
 import contextlib
 from collections.abc import Generator
@@ -21,8 +21,13 @@ def serve(ca: Authority) -> Generator[Server]:
             "-o", f"ssl_chain_cert={write(folder / 'certificate.pem', certificate.certificate_file.read_text(), user)}",
             "-o", f"ssl_key={write(folder / 'key.pem', certificate.key_file.read_text(), user)}",
         ]  # fmt: skip
-        with running(command, folder=folder, user=user, ready=accepts(port)):
+        socket = folder / "socket"
+        with (
+            private_folder("memcached", user) as other,
+            running([server, "-s", str(socket)], folder=other, user=user, ready=socket.exists),
+            running(command, folder=folder, user=user, ready=accepts(port)),
+        ):
             yield Server(
-                kind="memcached", port=port, tls_port=tls_port, ca_file=str(ca.ca_file),
+                kind="memcached", port=port, tls_port=tls_port, ca_file=str(ca.ca_file), socket=str(socket),
                 url=f"memcached://{HOST}:{port}", tls_url=f"memcacheds://{HOST}:{tls_port}",
             )  # fmt: skip
