@@ -26,7 +26,7 @@ DRIVERS = {
     "aiormq": "aio-pika, aiormq", "cassandra": "cassandra-driver", "django": "Django, its cache",
     "kombu": "Celery, kombu",
     "http": "http.client, urllib",
-    "MySQLdb": "mysqlclient",
+    "MySQLdb": "mysqlclient", "mysql": "mysql-connector",
     "psycopg": "psycopg 3", "psycopg2": "psycopg2", "pymysql": "PyMySQL", "redis": "redis", "smtplib": "smtplib",
     "sqlalchemy": "SQLAlchemy", "sqlite3": "sqlite3", "urllib3": "urllib3, requests",
 }  # fmt: skip

@@ -1,51 +1,17 @@
-"""The reports of mysql-connector-python's calls: connect and login, statements, results, rows as they are read."""
+"""The reports of mysql-connector-python's calls: statements, results, rows as they are read."""
 
-import dataclasses
-from typing import Any, Final
+from typing import Any
 
 from backwatch.collector import names
 from backwatch.collector.guard import never_breaks_the_host
-from backwatch.collector.probes._dbapi import KEY, UNKNOWN, Facts, Link, argument
-from backwatch.collector.probes._mysql_watch import MAX_TEXT, NONE, PAGE_ROWS, Error, MySQLWatch
-from backwatch.collector.probes._mysqlconnector_session import ConnectorLink, asked, method_of, socket_of, told
-from backwatch.collector.probes._sockets import descriptor, words
-from backwatch.collector.wire import Wire
-
-Args = tuple[Any, ...]
-Kwargs = dict[str, Any]
-
-_LOCAL_INFILE: Final = 0xFB
+from backwatch.collector.probes._dbapi import KEY, UNKNOWN, Facts, argument
+from backwatch.collector.probes._mysql_watch import NONE, PAGE_ROWS, Error
+from backwatch.collector.probes._mysqlconnector_connect import Args, ConnectorConnections, Kwargs
+from backwatch.collector.probes._mysqlconnector_session import ConnectorLink
 
 
-class ConnectorWatch(MySQLWatch):
+class ConnectorWatch(ConnectorConnections):
     """Follows the driver's connections and cursors; every report is given what it needs to find the call's link."""
-
-    # --- what the driver says for itself ---
-
-    def is_open(self, connection: Any) -> bool:
-        """Whether the driver holds a connection."""
-        return getattr(connection, "_cmysql", None) is not None or descriptor(socket_of(connection)) >= 0
-
-    def adopted(self, connection: Any) -> Link:
-        """The link of a connection that was opened before we were there."""
-        link = self._linked(connection, "")
-        if link.wire is not None:
-            link.wire.since_last()
-        connection.__dict__[KEY] = link
-        return link
-
-    def facts_of(self, link: Link) -> Facts:
-        """The local file that the server asked for."""
-        if not isinstance(link, ConnectorLink) or link.file is None:
-            return ()
-        file, link.file = link.file, None
-        return ((names.LOCAL_INFILE, True), (names.LOCAL_INFILE_FILE, file))
-
-    def _linked(self, connection: Any, switched: str) -> ConnectorLink:
-        link = ConnectorLink(told(connection, switched))
-        number = descriptor(socket_of(connection))
-        link.wire, link.known = Wire(number) if number >= 0 else None, True
-        return link
 
     # --- where a call begins ---
 
@@ -72,6 +38,14 @@ class ConnectorWatch(MySQLWatch):
         return self._begun(connection)
 
     @never_breaks_the_host
+    def of_question(self, connection: Any, args: Args, kwargs: Kwargs) -> Any:
+        """``info_query``: inside a call it is the driver's own question, whose rows are nobody's."""
+        link = connection.__dict__.get(KEY)
+        if isinstance(link, ConnectorLink) and link.inside:
+            return link, link.read
+        return self.of_statement(connection, args, kwargs)
+
+    @never_breaks_the_host
     def of_rows(self, connection: Any, args: Args, kwargs: Kwargs) -> Any:
         """The link of a connection whose rows are about to be read, whoever reads them."""
         del args, kwargs
@@ -85,78 +59,6 @@ class ConnectorWatch(MySQLWatch):
                 link.inside = 1
             link.sent = False
         return link
-
-    # --- connect and login ---
-
-    @never_breaks_the_host
-    def connecting(self, connection: Any, args: Args, kwargs: Kwargs) -> Any:
-        """A connection begins; what the driver sends to set it up is part of it."""
-        del args, kwargs
-        if self.recorder is None:
-            return None
-        link = connection.__dict__[KEY] = ConnectorLink(asked(connection))
-        link.inside = 1
-        return link
-
-    @never_breaks_the_host
-    def connected(
-        self, link: Any, connection: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
-    ) -> None:
-        """It stands, or it failed."""
-        del args, kwargs, result
-        if link is None:
-            return
-        if error is None:
-            before = link
-            link = connection.__dict__[KEY] = self._linked(connection, before.plugin)
-            link.file = before.file
-        elif not link.known:
-            link.session = asked(connection)
-        self._left(link, connection, "connect", start_ns, None, error)
-
-    @never_breaks_the_host
-    def authenticated(
-        self, link: Any, connection: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
-    ) -> None:
-        """The login failed: the last moment to ask the connection, which is about to be closed."""
-        del args, kwargs, start_ns, result
-        if link is not None and error is not None:
-            link.session, link.known = told(connection, link.plugin, failed=True), True
-
-    @never_breaks_the_host
-    def changed(
-        self, link: Any, connection: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
-    ) -> None:
-        """``cmd_change_user``: another login on the same connection."""
-        del result
-        if link is None:
-            return
-        account, namespace = argument(args, kwargs, 0, "username"), argument(args, kwargs, 2, "database")
-        link.session = dataclasses.replace(
-            link.session,
-            account=words(account, MAX_TEXT),
-            namespace=words(namespace, MAX_TEXT),
-            auth_method=method_of(connection, link.plugin),
-            encoded=[],
-        )
-        self._left(link, connection, "login", start_ns, None, error)
-
-    @never_breaks_the_host
-    def switched(self, connection: Any, *given: Any) -> None:
-        """The server chose another authentication plugin."""
-        link = connection.__dict__.get(KEY)
-        if isinstance(link, ConnectorLink) and len(given) > 1:
-            link.plugin = words(given[1])
-
-    # --- a server that asks for a file ---
-
-    @never_breaks_the_host
-    def answered(self, connection: Any, packet: Any, *_: Any) -> None:
-        """Looks at an answer: does it ask for a local file?"""
-        if len(packet) > 4 and packet[4] == _LOCAL_INFILE:
-            link = connection.__dict__.get(KEY)
-            if isinstance(link, ConnectorLink):
-                link.file = words(bytes(packet[5 : 5 + 4 * MAX_TEXT]), MAX_TEXT)
 
     # --- statements ---
 
@@ -217,6 +119,16 @@ class ConnectorWatch(MySQLWatch):
     ) -> None:
         """``cmd_query`` and its kin, called by the app itself."""
         self._stated(link, connection, "", argument(args, kwargs, 0, "query"), start_ns, result, error)
+
+    @never_breaks_the_host
+    def questioned(
+        self, token: Any, connection: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
+    ) -> None:
+        """The answer to ``info_query``."""
+        if isinstance(token, tuple):
+            link, link.read = token
+        else:
+            self.stated(token, connection, args, kwargs, start_ns, result, error)
 
     @never_breaks_the_host
     def stepped(

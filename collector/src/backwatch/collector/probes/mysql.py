@@ -92,9 +92,10 @@ def _wrap_connection(patches: Patches, watch: ConnectorWatch, kind: Any, wrap: W
     for method, (operation, sql) in _COMMANDS.items():
         if method in own:
             patches.wrap(kind, method, wrap(watch.of_connection, watch.commanded(operation, sql)))
-    for method in ("cmd_query", "_execute_query", "info_query", "cmd_stmt_prepare", "cmd_stmt_execute"):
+    for method in ("cmd_query", "_execute_query", "cmd_stmt_prepare", "cmd_stmt_execute"):
         if method in own:
             patches.wrap(kind, method, wrap(watch.of_statement, watch.stated))
+    patches.wrap(kind, "info_query", wrap(watch.of_question, watch.questioned))
     for method, leave in (("cmd_init_db", watch.selected), ("cmd_change_user", watch.changed)):
         patches.wrap(kind, method, wrap(watch.of_connection, leave))
     patches.wrap(kind, "cursor", wrap(watch.of_connection, watch.passed))
@@ -123,7 +124,7 @@ class MySQLConnectorProbe(Probe):
 
     name = "mysql"
     module = "mysql.connector"
-    distributions = ("mysql-connector-python>=8.0.30",)
+    distributions = ("mysql-connector-python>=8.0.32",)
     facts = frozenset({
         names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.QUERY_TEXT, names.OPERATION,
         names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER, names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT,
