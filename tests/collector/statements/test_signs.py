@@ -118,7 +118,7 @@ def test_an_honest_statement_shows_none(dialect: str, text: str) -> None:
 
 def test_every_sign_of_the_vocabulary_is_shown_by_something() -> None:
     told = set[str]().union(*(signs for _, _, signs in SHOWN))
-    # Of the last one the text alone shows nothing: see test_request_input.py.
+    # Of the last one the text alone shows nothing: see inbound/.
     assert told | {"cut", "request-input"} == set(SIGNS)
 
 

@@ -18,6 +18,8 @@ from opentelemetry import context, trace
 from backwatch.collector import guard
 from backwatch.collector.callsite import call_site
 from backwatch.collector.guard import never_breaks_the_host
+from backwatch.collector.inbound import given
+from backwatch.collector.inbound.given import with_input
 from backwatch.collector.prepare import prepare
 from backwatch.collector.queue import Bounded
 from backwatch.collector.record import CLIENT, AttributeValue, Call, Caller, Session
@@ -30,6 +32,7 @@ MAX_ERROR: Final = 100
 MAX_OPERATION: Final = 60
 MAX_TEXT: Final = 8192
 
+_get_request = given.current
 _get_context = context.get_current
 _get_span = trace.get_current_span
 _new = tuple.__new__
@@ -89,6 +92,8 @@ class Pipeline:
             signs = ""
             if sql is not None:
                 statement, signs, first_word = prepare(sql, session.system)
+                if (request := _get_request()) is not None:
+                    signs = with_input(request, sql, session.system, signs) or signs
                 operation = operation or first_word
             elif len(statement) > MAX_TEXT:
                 statement = statement[:MAX_TEXT]

@@ -4,6 +4,7 @@
 it too. A driver is wrapped when the app imports it, never imported by us. No tracer provider or ``OTEL_*`` name is set.
 """
 
+import importlib
 import logging
 import os
 import pkgutil
@@ -20,10 +21,13 @@ from backwatch.collector.guard import never_breaks_the_host
 if TYPE_CHECKING:
     from backwatch.collector.pipeline import Pipeline
     from backwatch.collector.probes import Probe
+    from backwatch.collector.probes._patches import Patches
     from backwatch.collector.stream import Publisher
 
 LATER: Final = {"http": "http.client"}
 """Probes that wait for a module below the package they are named after, which many import for other reasons."""
+INBOUND: Final = {"django": "django.core.handlers.base", "flask": "flask", "starlette": "starlette.applications"}
+"""Frameworks whose requests' input is known (files of ``inbound/``), and the module to wait for."""
 EXIT_NOT_FOUND: Final = 127
 EXIT_NOT_EXECUTABLE: Final = 126
 BOOTSTRAP: Final = Path(__file__).parent / "bootstrap"
@@ -36,6 +40,8 @@ _settings: settings.CollectorSettings | None = None
 _pipeline: "Pipeline | None" = None
 _active: dict[str, "Probe"] = {}
 """Probes that are installed, by name."""
+_inbound: list["Patches"] = []
+"""What was replaced in frameworks."""
 
 
 @never_breaks_the_host
@@ -56,6 +62,8 @@ def start() -> None:
         for file in files:
             if file not in _settings.disabled_probes:
                 imports.on_import(LATER.get(file, file), _loader(file))
+        for file, module in INBOUND.items():
+            imports.on_import(module, _framework(file))
 
 
 def _load_settings() -> settings.CollectorSettings | None:
@@ -130,6 +138,20 @@ def _installer(probe: "type[Probe]") -> Callable[[ModuleType], object]:
     return never_breaks_the_host(install)
 
 
+def _framework(file: str) -> Callable[[ModuleType], object]:
+    """What happens when a web framework comes in: the input of its requests becomes known."""
+
+    def install(_module: ModuleType) -> None:
+        from backwatch.collector.probes._patches import Patches
+
+        patches = Patches()
+        _inbound.append(patches)
+        importlib.import_module(f"backwatch.collector.inbound.{file}").install(patches)
+
+    install.__qualname__ = f"the requests of {file}"
+    return never_breaks_the_host(install)
+
+
 def _supported(requirements: Sequence[str]) -> bool:
     """Whether any of these requirement strings is met; none at all is the standard library."""
     if not requirements:
@@ -165,6 +187,8 @@ def stop() -> None:
     while _active:
         _, probe = _active.popitem()
         never_breaks_the_host(probe.uninstrument)()
+    while _inbound:
+        never_breaks_the_host(_inbound.pop().restore)()
     if pipeline is not None:
         pipeline.close()
 

@@ -48,6 +48,16 @@ class Patches:
         self._done.append((owner, name, own, ours))
         return True
 
+    def wrap_getter(self, owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> bool:
+        """Replaces what reading the property ``owner.name`` does; false where this class has no such property."""
+        own = vars(owner).get(name)
+        if not isinstance(own, property) or own.fget is None:
+            return False
+        ours = own.getter(make(own.fget))
+        setattr(owner, name, ours)
+        self._done.append((owner, name, own, ours))
+        return True
+
     def restore(self) -> None:
         """Puts every original back where our wrapper still stands."""
         while self._done:

@@ -1,0 +1,55 @@
+"""The same app for each framework: a value comes in by one way and goes into a statement by another."""
+
+import contextlib
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from backwatch.collector import names
+from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes.sqlite3 import SQLiteProbe
+from tests.collector.probes.delivered import Delivered, delivering
+
+WAYS = ("query", "form", "json")
+ATTACKS = ("nobody' OR 'a'='a", "x' UNION SELECT name FROM sqlite_master --", "1'; DROP TABLE users; --", "o'brien 2")
+HONEST = ("ann@example.com", "a longer text, with (brackets) -- and more", "2026-11-26 12:00", "-123456.5")
+
+
+def ask(how: str, value: str) -> None:
+    """Puts ``value`` into a statement: ``joined`` as code, ``quoted`` as one literal, ``bound`` as a parameter."""
+    connection = sqlite3.connect(":memory:")
+    with contextlib.closing(connection), contextlib.suppress(sqlite3.Error, sqlite3.Warning):
+        if how == "bound":
+            connection.execute("SELECT 1 AS asked WHERE 'a' = ?", (value,))
+        elif how == "quoted":
+            connection.execute("SELECT 1 AS asked WHERE 'a' = '" + value.replace("'", "''") + "'")
+        else:
+            connection.execute(f"SELECT 1 AS asked WHERE 'a' = '{value}'")
+
+
+@contextmanager
+def serving(framework: str) -> Generator[Delivered]:
+    """This framework's requests are known inside the block, and sqlite3 is watched."""
+    from importlib import import_module
+
+    patches = Patches()
+    import_module(f"backwatch.collector.inbound.{framework}").install(patches)
+    try:
+        with delivering(SQLiteProbe) as stream:
+            yield stream
+    finally:
+        patches.restore()
+
+
+def signed(stream: Delivered) -> list[bool]:
+    """Of each statement that was asked whether it shows the request's input."""
+    return [
+        "request-input" in call.get(names.QUERY_SIGNS, "").split(",")
+        for call in stream.calls()
+        if "asked" in call.get(names.QUERY_TEXT, "") and call["name"] != "FETCH"
+    ]
+
+
+def assert_nothing_of(stream: Delivered, value: str) -> None:
+    """Nothing of the input has left."""
+    assert value.encode() not in b"".join(message.value for message in stream.messages)
