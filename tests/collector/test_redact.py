@@ -43,6 +43,19 @@ def test_no_redis_command_makes_it_raise(command: list[object]) -> None:
     assert len(redis.statement(command)) <= redis.MAX_STATEMENT
 
 
+_ARGUMENTS = st.one_of(
+    st.sampled_from(
+        ["EX", "nx", b"XX", "GET", "k:1", "user:7:x", b"q:9", 60, 1.5, True, None, "LIMIT", "WITHSCORES", "", "a" * 70]
+    ),
+    anything,
+)
+
+
+@given(st.sampled_from(sorted(redis._KIND)), st.lists(_ARGUMENTS, max_size=13))
+def test_a_short_redis_command_is_read_in_one_go_and_the_same(name: str, arguments: list[object]) -> None:
+    assert redis.statement([name, *arguments]) == redis._any([name, *arguments])
+
+
 def test_an_endless_redis_command_is_bounded() -> None:
     assert redis.statement(["DEL", *(f"a:{i}" for i in range(100_000))]) == "DEL a:? …"
 

@@ -25,7 +25,7 @@ LONGEST: Final = 4_096
 """Characters of a value; of a longer one its beginning is looked for."""
 MOST_VALUES: Final = 200
 MOST_QUERY: Final = 65_536
-"""Characters of a query string that are read, and bytes of a JSON text that the app parses itself, else none is read."""
+"""Characters of a query string, and bytes of a JSON text that the app parses itself; more is not looked at."""
 _MOST_SEEN: Final = 5_000
 """Nodes of a JSON value that are visited."""
 _MOST_PLACES: Final = 16

@@ -117,6 +117,24 @@ _TWO_KEYS: Final = frozenset(
         "GEOSEARCHSTORE",
     }
 )
+_BLOCKING: Final = frozenset({"BLPOP", "BRPOP", "BZPOPMAX", "BZPOPMIN"})
+_FEW: Final = 12
+_OF_NONE, _OF_ALL = 0, 1
+
+
+def _from_argument(name: str, kind: str) -> int:
+    """Where options may begin behind one key; ``_OF_ALL`` and ``_OF_NONE`` where only the shortest form is usual."""
+    if kind != "first":
+        return _OF_ALL if kind == "all" else _OF_NONE
+    return 3 if name == "SET" else _FEW if name in _VALUES_ONLY else 2
+
+
+_USUAL: Final = {
+    name: _from_argument(name, kind)
+    for name, kind in _KIND.items()
+    if kind in ("first", "all", "") and name not in _TWO_KEYS and name not in _BLOCKING
+}
+"""Commands whose short forms are read in one go."""
 
 
 def statement(command: Sequence[object]) -> str:
@@ -132,6 +150,42 @@ def statement(command: Sequence[object]) -> str:
     >>> statement(["CONFIG", "SET", "requirepass", "secret"])
     'CONFIG SET requirepass ?'
     """
+    if len(command) < _FEW and command:
+        word = command[0]
+        after = _USUAL.get(word) if word.__class__ is str else None  # pyright: ignore[reportArgumentType]  a str
+        if after is not None:
+            return _usual(word, after, command)  # pyright: ignore[reportArgumentType]  a str, as just seen
+    return _any(command)
+
+
+def _usual(name: str, after: int, command: Sequence[object]) -> str:
+    """The statement of a short command with one key; from the argument ``after`` on there may be options."""
+    count = len(command)
+    if count == 1:
+        return name
+    if count == 2 and after:
+        return f"{name} {key_class(command[1])}"
+    if after <= _OF_ALL:
+        return _any(command)
+    if count <= after:
+        return f"{name} {key_class(command[1])} ?"
+    last, words = "", list[str]()
+    for at in range(2, count):
+        argument = command[at]
+        kind = argument.__class__
+        word = "?"
+        if at >= after and kind is not int and kind is not float:
+            word = _text(argument).upper()
+            if word not in _OPTIONS:
+                word = "?"
+        if word != last:
+            words.append(word)
+            last = word
+    return " ".join((name, key_class(command[1]), *(_folded(words) if len(words) > 3 else words)))
+
+
+def _any(command: Sequence[object]) -> str:
+    """The statement of any command."""
     named = _name(command)
     if not named:
         return "?"
@@ -158,7 +212,8 @@ def key_class(key: object) -> str:
     >>> key_class("8f2c")
     '?'
     """
-    found = _PREFIX.match(_text(key))
+    plain = key.__class__ is str and len(key) <= 64  # pyright: ignore[reportArgumentType]  a str, as just seen
+    found = _PREFIX.match(key if plain else _text(key))  # pyright: ignore[reportArgumentType, reportCallIssue]
     return f"{found[1]}:?" if found else "?"
 
 
@@ -197,7 +252,7 @@ def _container(name: str, rest: Sequence[object]) -> list[str]:
 
 def _arguments(name: str, kind: str, rest: Sequence[object]) -> list[str]:
     keys = 0 if kind == "" else len(rest) if kind in ("all", "odd") else 2 if name in _TWO_KEYS else 1
-    if name in ("BLPOP", "BRPOP", "BZPOPMAX", "BZPOPMIN"):
+    if name in _BLOCKING:
         keys -= 1  # the last one is a time-out
     named = ["?" if kind == "odd" and at % 2 else key_class(key) for at, key in enumerate(rest[:keys])]
     options = keys + 1 if name == "SET" else len(rest) if name in _VALUES_ONLY else keys
