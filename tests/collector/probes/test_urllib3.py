@@ -3,8 +3,12 @@
 import base64
 import contextlib
 import gc
+import gzip
 import http.client
+import os
 import socket
+import subprocess
+import sys
 import threading
 import urllib.request
 from collections.abc import Generator, Iterator
@@ -18,6 +22,7 @@ from backwatch.collector.probes.urllib3 import Urllib3Probe
 from tests.collector.probes.recording import Recording, watching
 from tests.collector.probes.web import BODY, METADATA, Web, shared
 from tests.services.authority import Authority
+from tests.services.overlays import ROOT, overlay
 
 
 @pytest.fixture
@@ -322,3 +327,83 @@ def test_the_standard_librarys_own_client_is_left_alone(recording: Recording, we
     assert connection.getresponse().read() == BODY
     connection.close()
     assert recording.calls == []
+
+
+def _sizes(recording: Recording) -> tuple[object, object]:
+    (get,) = recording.of("GET")
+    return get.facts.get(names.PAYLOAD_WIRE), get.facts.get(names.PAYLOAD_SIZE)
+
+
+@pytest.mark.parametrize("how", ["at once", "in parts", "as a stream"])
+def test_a_packed_body_is_told_with_both_its_sizes(
+    recording: Recording, pool: urllib3.PoolManager, web: Web, how: str
+) -> None:
+    response = pool.request("GET", f"{web.tls_url}/gzip", preload_content=how == "at once")
+    if how == "in parts":
+        while response.read(1_000):
+            pass
+    elif how == "as a stream":
+        assert sum(len(one) for one in response.stream(1_000)) == len(BODY)
+    wire, size = _sizes(recording)
+    assert size == len(BODY)
+    assert wire == len(gzip.compress(BODY))
+    assert 0 < recording.of("GET")[0].received < 1_000
+
+
+def test_a_packed_body_in_chunks_is_told_with_both_its_sizes(recording: Recording, pool: urllib3.PoolManager) -> None:
+    packed = gzip.compress(BODY)
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with answering(head + f"{len(packed):x}".encode() + b"\r\n" + packed + b"\r\n0\r\n\r\n") as url:
+        response = pool.request("GET", url, preload_content=False)
+        assert sum(len(one) for one in response.stream(1_000, decode_content=True)) == len(BODY)
+    assert _sizes(recording) == (len(packed), len(BODY))
+
+
+def test_a_packed_body_that_the_app_takes_as_it_comes_is_told_too(
+    recording: Recording, pool: urllib3.PoolManager, web: Web
+) -> None:
+    response = pool.request("GET", f"{web.tls_url}/gzip", preload_content=False, decode_content=False)
+    assert response.read() == gzip.compress(BODY)
+    assert _sizes(recording) == (None, None)
+    recording.calls.clear()
+    response = pool.request("GET", f"{web.tls_url}/gzip", preload_content=False, decode_content=False)
+    while response.read(100):
+        pass
+    pool.request("GET", f"{web.tls_url}/plain")  # on the same connection: its bytes are its own
+    del response
+    gc.collect()
+    told = {one.received > 10_000 for one in recording.of("GET")}
+    assert told == {True, False}
+
+
+def test_a_packed_body_that_is_closed_early_is_told_at_once(
+    recording: Recording, pool: urllib3.PoolManager, web: Web
+) -> None:
+    response = pool.request("GET", f"{web.tls_url}/gzip", preload_content=False)
+    response.read(10)
+    response.close()
+    assert len(recording.of("GET")) == 1
+
+
+def test_packed_bodies_are_told_by_the_oldest_version_too(web: Web) -> None:
+    path = os.pathsep.join([str(overlay("urllib3==1.26.20")), str(ROOT), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", OLD, f"{web.url}/gzip"], capture_output=True, text=True, cwd=ROOT, timeout=60,
+        env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+OLD = """
+import sys
+import urllib3
+assert urllib3.__version__ == "1.26.20"
+from backwatch.collector import names
+from backwatch.collector.probes.urllib3 import Urllib3Probe
+from tests.collector.probes.recording import watching
+with watching(Urllib3Probe) as recording, urllib3.PoolManager() as pool:
+    assert len(pool.request("GET", sys.argv[1]).data) == 50_000
+    assert sum(map(len, pool.request("GET", sys.argv[1], preload_content=False).stream(100))) == 50_000
+    sizes = [one.facts.get(names.PAYLOAD_SIZE) for one in recording.of("GET")]
+assert sizes == [50_000, 50_000], sizes
+"""

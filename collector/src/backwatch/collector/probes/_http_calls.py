@@ -9,7 +9,7 @@ import time
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary, finalize, ref
 
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.probes import Recorder
@@ -33,6 +33,9 @@ class Watch(Teller):
         super().__init__(recorder)
         self.tls_class = tls_class
         self._links: WeakKeyDictionary[Any, Link] = WeakKeyDictionary()
+        self.unpacks = False
+        """Whether :meth:`decoded` is called: then a packed body is told when it has been unpacked."""
+        self._packed: WeakKeyDictionary[Any, Exchange] = WeakKeyDictionary()
         self._by_response: WeakKeyDictionary[Any, Exchange] = WeakKeyDictionary()
         self._current: ContextVar[Exchange | None] = ContextVar("backwatch_http_exchange", default=None)
 
@@ -118,17 +121,58 @@ class Watch(Teller):
         else:
             exchange.link.pending = exchange
             self._by_response[body] = exchange
+            # A layer above knows by itself what it unpacked, and does not wait.
+            if self.unpacks and exchange.claim is None and headers.get("Content-Encoding", "identity") != "identity":
+                self._packed[body] = exchange
 
     @never_breaks_the_host
     def body_ends(self, body: Any) -> None:
         """The standard library lets go of a response's file. The socket still stands: its bytes are counted now."""
         exchange = self._by_response.pop(body, None)
         if exchange is not None:
-            self.tell(exchange)
+            if not self._still_packed(body, exchange):
+                self.tell(exchange)
             return
         current = self._current.get()
         if current is not None and not current.link.connecting_ns:
             current.counted.add_if_open(current.link)
+
+    def _still_packed(self, body: Any, exchange: Exchange) -> bool:
+        """Whether the end of a body is about to be unpacked; its bytes are counted now, the socket still stands."""
+        if body not in self._packed:
+            return False
+        response = exchange.response() if exchange.response is not None else None
+        # urllib3's own reading of chunks unpacks each at once; and the app may close a body before its end.
+        if getattr(response, "chunk_left", None) == 0 or getattr(body, "length", None):
+            del self._packed[body]
+            return False
+        exchange.counted.add_if_open(exchange.link)
+        exchange.ended = True
+        if exchange.link.pending is exchange:
+            exchange.link.pending = None
+        finalize(body, never_breaks_the_host(self.tell), exchange).atexit = False  # it may never be unpacked
+        return True
+
+    @never_breaks_the_host
+    def decoded(self, response: Any, unpacks: object, data: bytes, plain: bytes) -> None:
+        """Some of a body went through urllib3's decoder.
+
+        Args:
+            unpacks: False where the app takes it as it came.
+        """
+        body, decoder = getattr(response, "_original_response", None), getattr(response, "_decoder", None)
+        exchange = self._packed.get(body) if body is not None else None
+        if exchange is None:
+            exchange = self._current.get()  # read at once, before its head has been heeded
+        if exchange is None or decoder is None:
+            return
+        if unpacks:
+            packed, size = exchange.unpacked or (0, 0)
+            exchange.unpacked = packed + len(data), size + len(plain)
+            exchange.response = exchange.response or ref(response)
+        if exchange.ended and not getattr(decoder, "has_unconsumed_tail", False):
+            self._packed.pop(body, None)
+            self.tell(exchange)
 
     @never_breaks_the_host
     def released(self, connection: Any) -> None:
@@ -142,6 +186,8 @@ class Watch(Teller):
         for link in list(self._links.values()):
             if link.pending is not None:
                 self.tell(link.pending)
+        for exchange in list(self._packed.values()):
+            self.tell(exchange)
 
     def _session_of(self, connection: Any) -> Session:
         return session_of(connection, tls=self._is_tls(connection))

@@ -65,9 +65,9 @@ class Exchange:
     """One request and its response."""
 
     __slots__ = (
-        "caller", "claim", "connect_failed", "counted", "error", "estimate", "facts", "link", "login", "method",
-        "path", "released", "response", "session", "start_ns", "statement", "status", "target", "told", "unpacked",
-        "url",
+        "caller", "claim", "connect_failed", "counted", "ended", "error", "estimate", "facts", "link", "login",
+        "method", "path", "released", "response", "session", "start_ns", "statement", "status", "target", "told",
+        "unpacked", "url",
     )  # fmt: skip
 
     def __init__(self, link: Link, method: str, path: str, login: tuple[str, str], claim: Claim | None) -> None:
@@ -90,7 +90,8 @@ class Exchange:
         """Bytes sent and received, where the kernel's count is not this request's: its connection is shared."""
         self.unpacked: tuple[int, int] | None = None
         """Bytes of a compressed body, and what it became."""
-        self.connect_failed = self.released = self.told = False
+        self.connect_failed = self.ended = self.released = self.told = False
+        """``ended``: its bytes are counted, the body is still being unpacked."""
 
 
 Started: TypeAlias = tuple[Exchange, "Token[Exchange | None]"]

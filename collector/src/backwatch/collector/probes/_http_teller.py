@@ -59,7 +59,8 @@ class Teller:
         if exchange.told or exchange.session is None:
             return
         exchange.told = True
-        exchange.counted.add_if_open(link)
+        if not exchange.ended:  # what the connection carries by now is another's
+            exchange.counted.add_if_open(link)
         if exchange.claim is not None:
             self._carried(exchange, exchange.session)
         elif self.recorder is not None:

@@ -47,6 +47,21 @@ def _release(watch: Watch) -> Callable[[_Function], _Function]:
     return make
 
 
+def _decode(watch: Watch) -> Callable[[_Function], _Function]:
+    def make(original: _Function) -> _Function:
+        def decoding(response: Any, data: Any, decode_content: Any = None, *args: Any, **options: Any) -> Any:
+            plain: Any = b""
+            try:
+                plain = original(response, data, decode_content, *args, **options)
+            finally:
+                watch.decoded(response, decode_content, data, plain)
+            return plain
+
+        return decoding
+
+    return make
+
+
 class _Shared:
     """The hooks while they are in place, and who asked for them."""
 
@@ -90,6 +105,7 @@ def _wrapped() -> Watch:
 
     import urllib3.connection
     import urllib3.connectionpool
+    import urllib3.response
 
     patches = _shared.patches = Patches()
     watch = _shared.watch = Watch(None, urllib3.connection.HTTPSConnection)
@@ -97,5 +113,6 @@ def _wrapped() -> Watch:
     patches.wrap(urllib3.connection.HTTPSConnection, "connect", connect(watch))
     patches.wrap(urllib3.connectionpool.HTTPConnectionPool, "_make_request", _request(watch))
     patches.wrap(urllib3.connectionpool.HTTPConnectionPool, "_put_conn", _release(watch))
+    watch.unpacks = patches.wrap(urllib3.response.HTTPResponse, "_decode", _decode(watch))
     patches.wrap(http.client.HTTPResponse, "_close_conn", let_go(watch))
     return watch

@@ -24,7 +24,8 @@ class Urllib3Probe(Probe):
         names.TLS_REQUESTED_EXPLICIT, names.TLS_VERIFIED, names.CERT_SHA256, names.CERT_NOT_BEFORE,
         names.CERT_NOT_AFTER, names.CERT_ISSUER, names.CERT_SUBJECT, names.PEER_ADDRESS, names.PEER_PORT,
         names.TRANSPORT, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT,
-        names.BYTES_RECEIVED, names.ERROR_TYPE, names.REDIRECT_TARGET,
+        names.BYTES_RECEIVED, names.ERROR_TYPE, names.REDIRECT_TARGET, names.PAYLOAD_WIRE,
+        names.PAYLOAD_SIZE,
     ))  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
