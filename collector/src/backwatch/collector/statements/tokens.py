@@ -72,7 +72,7 @@ def _comments(d: Dialect) -> str:
     line = r"[^\r\n]*+" if d.return_ends else r"[^\n]*+"
     dashes = r"--(?=[\x00-\x20\x7f]|\Z)" if d.dash_blank else "--"
     block = "/" + (r"(?!\*M?+!)" if d.executable else "") + _BLOCK
-    return _any(dashes + line, "#" + line if d.hash_comment else None, None if d.nested else block)
+    return _any(dashes + line, "#" + line if d.hash_comment else None, r"/\*[^*/]*+\*/" if d.nested else block)
 
 
 def params(d: Dialect) -> str:
