@@ -59,7 +59,7 @@ def serving(ca: Authority, *, tls: bool = True, more: str = "") -> Generator[Ser
         for name in ("public", "empty", "public/incoming"):
             (folder / name).mkdir()
             (folder / name).chmod(0o755)
-        give(folder / "public" / "incoming", user)
+        give(folder / "public" / "incoming", user).chmod(0o755)
         report = folder / "public" / "report.csv"
         report.write_text(CONTENT, newline="")
         report.chmod(0o644)

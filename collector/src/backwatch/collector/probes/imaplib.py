@@ -100,7 +100,7 @@ class _Command:
     ) -> None:
         operation, statement = redact.imap(name, args)
         failure: BaseException | str | None = error
-        if answer is not None and answer[0] != "OK":
+        if answer is not None and answer[0] in ("NO", "BAD"):
             failure = code_in(answer[1][-1] if answer[1] else None) or words(answer[0], 10)
         if operation in _LOGINS:
             self._watch.ended(client, begun, failure, **_login(client, operation, args))

@@ -1,0 +1,113 @@
+"""ftplib: what is fetched and stored, over which connections, and where the server would have them lead."""
+
+# ruff: noqa: S321  FTP is what is watched here
+import ftplib
+import io
+import ssl
+from collections.abc import Iterator
+
+import pytest
+
+from backwatch.collector import names
+from backwatch.collector.probes.ftplib import FtplibProbe
+from tests.collector.probes.recording import Recording, watching
+from tests.contract.exercises.ftplib import verifying
+from tests.services.authority import Authority
+from tests.services.ftp import CONTENT, serving
+from tests.services.server import Server
+
+
+@pytest.fixture
+def recording() -> Iterator[Recording]:
+    with watching(FtplibProbe) as told:
+        yield told
+
+
+def test_files_over_tls_are_told_with_what_went_over_the_data_connection(
+    recording: Recording, ftp_server: Server
+) -> None:
+    with ftplib.FTP_TLS(context=verifying(ftp_server)) as client:
+        client.connect(ftp_server.host, ftp_server.port)
+        client.login(ftp_server.user, ftp_server.password)
+        client.prot_p()
+        client.retrbinary("RETR report.csv", lambda _: None)
+        client.storbinary("STOR incoming/day-20260131.bin", io.BytesIO(b"x" * 50_000))
+        assert client.nlst("incoming") == ["incoming/day-20260131.bin"]
+        client.delete("incoming/day-20260131.bin")
+    operations = ["connect", "starttls", "login", "PBSZ", "PROT", "RETR", "STOR", "NLST", "DELE", "QUIT"]
+    assert [one.operation for one in recording.calls] == operations
+    connect, starttls, login, *_ = recording.calls
+    assert (connect.session.encrypted, connect.session.server_version) == (None, "vsFTPd 3.0.3")
+    assert (starttls.session.encrypted, starttls.session.verified, starttls.session.requested) == (
+        True, "full", "verify-full",
+    )  # fmt: skip
+    assert (login.session.account, login.session.auth_method) == (ftp_server.user, "clear-password")
+    retrieved, stored, listed = (recording.of(one)[0] for one in ("RETR", "STOR", "NLST"))
+    assert (retrieved.statement, stored.statement) == ("RETR report.csv", "STOR incoming/day-?.bin")
+    assert len(CONTENT) < retrieved.received < len(CONTENT) + 1_000
+    assert 50_000 < stored.sent < 51_000
+    assert (retrieved.estimated, listed.rows_returned) == (True, 1)
+    assert retrieved.session.encrypted
+    assert names.REDIRECT_TARGET not in retrieved.facts
+    assert ftp_server.password not in repr(recording.calls)
+
+
+def test_data_in_the_clear_beside_an_encrypted_login_are_told_as_such(recording: Recording, ftp_server: Server) -> None:
+    with ftplib.FTP_TLS(context=verifying(ftp_server)) as client:
+        client.connect(ftp_server.host, ftp_server.port)
+        client.login(ftp_server.user, ftp_server.password)
+        client.retrlines("RETR report.csv", lambda _: None)
+        client.pwd()
+    assert recording.of("RETR")[0].session.encrypted is False
+    assert recording.of("PWD")[0].session.encrypted is True
+
+
+def test_a_server_that_sends_data_connections_elsewhere_is_told(recording: Recording, ftp_elsewhere: Server) -> None:
+    with ftplib.FTP() as client:
+        client.connect(ftp_elsewhere.host, ftp_elsewhere.port)
+        client.login(ftp_elsewhere.user, ftp_elsewhere.password)
+        client.retrbinary("RETR report.csv", lambda _: None)
+    (told,) = recording.of("RETR")
+    assert str(told.facts[names.REDIRECT_TARGET]).startswith("10.0.0.7:")
+    assert told.error is None  # Python's own client goes to the host that it knows
+
+
+def test_a_refused_login_is_told_with_the_servers_code(recording: Recording, ftp_server: Server) -> None:
+    with ftplib.FTP() as client:
+        client.connect(ftp_server.host, ftp_server.port)
+        with pytest.raises(ftplib.error_perm):
+            client.login("ftp", "secret-guess")
+    (login,) = recording.of("login")
+    assert (login.session.account, login.session.encrypted) == ("ftp", False)
+    assert (type(login.error).__name__, login.facts[names.STATUS_CODE]) == ("error_perm", "530")
+    assert "secret-guess" not in repr(recording.calls)
+
+
+def test_a_server_without_tls_is_told(recording: Recording, ca: Authority) -> None:
+    with serving(ca, tls=False) as server, ftplib.FTP_TLS() as client:
+        client.connect(server.host, server.port)
+        with pytest.raises(ftplib.error_perm):
+            client.login("ftp", "never sent")
+    (told,) = recording.of("starttls")
+    assert (told.session.encrypted, told.session.requested) == (False, "require")
+    assert dict(told.session.extra) == {names.STARTTLS_OFFERED: False}
+
+
+def test_a_failed_handshake_is_told_as_neither_encrypted_nor_plain(recording: Recording, ftp_server: Server) -> None:
+    client = ftplib.FTP_TLS(context=ssl.create_default_context())
+    client.connect(ftp_server.host, ftp_server.port)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        client.auth()
+    client.close()
+    (told,) = recording.of("starttls")
+    assert (told.session.encrypted, type(told.error).__name__) == (None, "SSLCertVerificationError")
+
+
+def test_a_file_that_is_not_there_is_told(recording: Recording, ftp_server: Server) -> None:
+    with ftplib.FTP() as client:
+        client.connect(ftp_server.host, ftp_server.port)
+        client.login(ftp_server.user, ftp_server.password)
+        with pytest.raises(ftplib.error_perm):
+            client.retrbinary("RETR nothing.bin", lambda _: None)
+    (told,) = recording.of("RETR")
+    assert told.facts[names.STATUS_CODE] == "550"

@@ -1,0 +1,92 @@
+"""poplib: what an app fetches, from which server, under which name; never the password."""
+
+import contextlib
+import poplib
+import ssl
+from collections.abc import Iterator
+
+import pytest
+
+from backwatch.collector import names
+from backwatch.collector.probes.poplib import PoplibProbe
+from tests.collector.probes.recording import Recording, watching
+from tests.contract.exercises.poplib import verifying
+from tests.services._dovecot import MESSAGES, serving
+from tests.services.authority import Authority
+from tests.services.server import Server
+
+
+@pytest.fixture
+def recording() -> Iterator[Recording]:
+    with watching(PoplibProbe) as told:
+        yield told
+
+
+def test_mail_by_stls_is_told_step_by_step(recording: Recording, pop3_server: Server) -> None:
+    client = poplib.POP3(pop3_server.host, pop3_server.port)
+    client.stls(verifying(pop3_server))
+    client.user(pop3_server.user)
+    client.pass_(pop3_server.password)
+    client.list()
+    client.retr(1)
+    client.quit()
+    assert [one.operation for one in recording.calls] == ["connect", "starttls", "login", "LIST", "RETR", "QUIT"]
+    connect, starttls, login, listed, retrieved, _ = recording.calls
+    assert connect.session.encrypted is None  # not yet said: STLS may follow
+    assert "Dovecot" in connect.session.server_version
+    assert (starttls.session.encrypted, starttls.session.verified) == (True, "full")
+    assert (starttls.session.requested, starttls.session.requested_explicit) == ("verify-full", True)
+    assert dict(starttls.session.extra) == {names.STARTTLS_OFFERED: True}
+    assert (login.session.account, login.session.auth_method) == (pop3_server.user, "clear-password")
+    assert (listed.statement, listed.rows_returned) == ("LIST", MESSAGES)
+    assert (retrieved.statement, retrieved.rows_returned) == ("RETR ?", 1)
+    assert 2_000 < retrieved.received < 3_000
+    assert retrieved.session is login.session
+    assert pop3_server.password not in repr(recording.calls)
+
+
+def test_a_refused_login_is_told_with_its_account_and_leaves_the_session_as_it_was(
+    recording: Recording, pop3_server: Server
+) -> None:
+    client = poplib.POP3_SSL(pop3_server.host, pop3_server.tls_port, context=verifying(pop3_server))
+    client.user("ann")
+    with pytest.raises(poplib.error_proto):
+        client.pass_("secret-guess")
+    client.capa()
+    client.close()
+    connect, login, later = recording.calls
+    assert (connect.session.encrypted, connect.session.requested, connect.session.extra) == (True, "verify-full", ())
+    assert (login.operation, login.session.account, login.facts[names.STATUS_CODE]) == ("login", "ann", "AUTH")
+    assert later.session.account == ""
+    assert "secret-guess" not in repr(recording.calls)
+
+
+def test_a_server_that_hides_stls_is_told(recording: Recording, ca: Authority) -> None:
+    with serving(ca, "pop3", tls=False) as server:
+        client = poplib.POP3(server.host, server.port)
+        with pytest.raises(poplib.error_proto, match="STLS not supported"):
+            client.stls()
+        client.capa()
+        client.close()
+    told = recording.calls[-1].session
+    assert (told.encrypted, told.requested, told.requested_explicit) == (False, "require", True)
+    assert dict(told.extra) == {names.STARTTLS_OFFERED: False}
+
+
+def test_a_failed_handshake_is_told_as_neither_encrypted_nor_plain(recording: Recording, pop3_server: Server) -> None:
+    client = poplib.POP3(pop3_server.host, pop3_server.port)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        client.stls(ssl.create_default_context())
+    with contextlib.suppress(OSError):  # the library has let go of its socket
+        client.close()
+    (told,) = recording.of("starttls")
+    assert (told.session.encrypted, type(told.error).__name__) == (None, "SSLCertVerificationError")
+
+
+def test_a_connection_older_than_the_probe_is_learnt_at_its_next_call(pop3_server: Server) -> None:
+    client = poplib.POP3_SSL(pop3_server.host, pop3_server.tls_port, context=verifying(pop3_server))
+    with watching(PoplibProbe) as recording:
+        client.capa()
+    client.close()
+    (told,) = recording.calls
+    assert (told.session.encrypted, told.session.verified, told.session.address) == (True, "full", pop3_server.host)
