@@ -1,5 +1,5 @@
 #!/bin/sh
-# The servers of the tests: PostgreSQL, MariaDB, Redis, RabbitMQ, memcached, Chromium, a JDK and Maven from Debian (as
+# The servers of the tests: PostgreSQL, MariaDB, ClickHouse, Redis, RabbitMQ, memcached, Chromium, a JDK and Maven from Debian (as
 # root), jars by Maven and programs by Go into .tools. What is there already is left alone. Without root nothing is installed:
 # the tests that miss a server are skipped and say so; under CI=true they fail.
 set -eu
@@ -17,6 +17,7 @@ need mariadb-server mariadbd
 need redis-server redis-server
 need rabbitmq-server rabbitmq-server
 need memcached memcached
+need clickhouse-server clickhouse-server
 need chromium chromium
 need libmariadb-dev mariadb_config
 need gcc gcc

@@ -330,6 +330,7 @@ def test_a_connection_that_the_server_ended_is_told(recording: Recording, connec
 
 
 @pytest.mark.skipif(OVERLAID in os.environ, reason="this is one of them")
+@pytest.mark.timeout(420)
 @pytest.mark.parametrize("version", ["8.0.32", "9.7.0"], ids=["the oldest", "with the C extension"])
 def test_other_versions_are_told_likewise(mariadb: Server, version: str) -> None:
     folder = overlay(f"mysql-connector-python=={version}")
