@@ -1,0 +1,211 @@
+"""One run of somebody's test suite in one column: bare, under ``backwatch run``, or under plain OpenTelemetry contrib.
+
+Each run has a server of its own, made for it. Afterwards it is known how each test ended, and how many calls came out
+of the stream or how many spans arrived at the receiver: without any, the column would prove nothing.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from backwatch.collector import names
+from backwatch.collector.settings import StreamSettings
+from backwatch.collector.stream import open_consumer
+from bench.otlp_receiver import counted
+from bench.suite_setup import ROOT, SUITES, Suite
+from tests.services import databases
+from tests.services.authority import Authority
+from tests.services.server import Server
+
+BARE, BACKWATCH, CONTRIB = "bare", "backwatch", "contrib"
+PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
+WORST_LAST = (PASSED, SKIPPED, FAILED)
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """What came of it.
+
+    Attributes:
+        outcomes: How each test ended, by name.
+        why: The end of what each failed test said.
+        recorded: Calls in the stream or spans at the receiver; 0 where the run was bare.
+        faults: Faults of ours that the guard swallowed in the suite's process, and their first texts.
+        ended: The process's exit code; ``None`` where it was ended because it took too long.
+    """
+
+    outcomes: dict[str, str] = field(default_factory=dict[str, str])
+    why: dict[str, str] = field(default_factory=dict[str, str])
+    recorded: int = 0
+    faults: int = 0
+    swallowed: list[str] = field(default_factory=list[str])
+    ended: int | None = None
+
+    def of(self, outcome: str) -> set[str]:
+        """The tests that ended so."""
+        return {test for test, one in self.outcomes.items() if one == outcome}
+
+
+def run(suite: Suite, column: str, log: Path, *, short: bool = False) -> Run:
+    """Runs the suite once, its output in ``log``."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="transparency-")))
+        server = stack.enter_context(_server(suite, folder))
+        words = _words(suite, server)
+        told = folder / "outcomes.jsonl"
+        told.touch()
+        asked = suite.short if short and suite.short else suite.command
+        command = [str(suite.python), *(one.format_map(words) for one in asked)]
+        environment = _environment(suite, words) | {"TOLD_OUTCOMES": str(told)}
+        count = lambda: 0  # noqa: E731
+        if column == BACKWATCH:
+            url = f"sqlite:///{folder}/stream.db"
+            environment |= {"BACKWATCH_STREAM_URL": url, "BACKWATCH_COLLECTOR_QUEUE_RECORDS": "100000"}
+            command = [str(suite.python.with_name("backwatch")), "run", "--", *command]
+            count = lambda: _calls(url)  # noqa: E731
+        elif column == CONTRIB:
+            otlp = stack.enter_context(_receiver())
+            environment |= _contrib_environment(otlp)
+            command = [str(suite.python.with_name("opentelemetry-instrument")), *command]
+            count = lambda: int(urllib.request.urlopen(f"{otlp}/suite", timeout=10).read())  # noqa: E731, S310  our own
+        ended = _process(command, suite, environment, log)
+        result = _read(told)
+        result.ended = ended
+        result.recorded = count()
+        return result
+
+
+def _environment(suite: Suite, words: Mapping[str, str]) -> dict[str, str]:
+    """The shell's, without what would decide a test, and with pytest's listener."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "BACKWATCH_", "PYTEST_"))}
+    kept.pop("CI", None)
+    return {
+        **kept,
+        "PATH": os.pathsep.join([str(suite.python.parent), kept.get("PATH", "")]),
+        "PYTHONPATH": str(SUITES / "plugin"),
+        "PYTEST_PLUGINS": "told_outcomes",
+        "PYTHONHASHSEED": "0",
+        **{key: value.format_map(words) for key, value in suite.environment.items()},
+    }
+
+
+def _contrib_environment(otlp: str) -> dict[str, str]:
+    return {
+        "BACKWATCH_ENABLED": "false",
+        "OTEL_SERVICE_NAME": "suite",
+        "OTEL_TRACES_EXPORTER": "otlp",
+        "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "none",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": otlp,
+    }
+
+
+def _words(suite: Suite, server: Server | None) -> dict[str, str]:
+    """What a suite's file may name in braces."""
+    words = {"python": str(suite.python), "suites": str(SUITES)}
+    if server is not None:
+        named = ("host", "port", "tls_port", "user", "password", "ca_file", "url", "tls_url", "socket")
+        words |= {name: str(getattr(server, name)) for name in named}
+    return words
+
+
+@contextlib.contextmanager
+def _server(suite: Suite, folder: Path) -> Generator[Server | None]:
+    if not suite.server:
+        yield None
+        return
+    certificates = folder / "certificates"
+    certificates.mkdir()
+    with importlib.import_module(f"tests.services.{suite.server}").serve(Authority(certificates)) as server:
+        for statement in suite.sql:
+            _prepare(server, statement)
+        yield server
+
+
+def _prepare(server: Server, statement: str) -> None:
+    """One statement, ``DATABASE: …`` before it where it is not the account's own."""
+    if server.kind == "mariadb":
+        databases.mariadb_sql(server, statement)
+        return
+    database, colon, rest = statement.partition(": ")
+    url = server.url.removesuffix("postgres") + database if colon else server.url
+    databases.postgresql_sql(url, rest if colon else statement)
+
+
+def _process(command: list[str], suite: Suite, environment: dict[str, str], log: Path) -> int | None:
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=suite.sources, env=environment, stdin=subprocess.DEVNULL, stdout=output,
+            stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+        try:
+            return process.wait(suite.timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _read(told: Path) -> Run:
+    result = Run()
+    for line in told.read_text().splitlines():
+        with contextlib.suppress(json.JSONDecodeError):
+            one = json.loads(line)
+            if "faults" in one:
+                result.faults += one["faults"]
+                result.swallowed += one["swallowed"]
+                continue
+            test, outcome = one["test"], one["outcome"]
+            known = result.outcomes.get(test, PASSED)
+            result.outcomes[test] = max(known, outcome, key=WORST_LAST.index)
+            if outcome == FAILED:
+                result.why[test] = one["why"]
+    return result
+
+
+def _calls(url: str) -> int:
+    """Calls in the stream."""
+    consumer = open_consumer(StreamSettings(url=url), names.TOPIC_CALLS, "transparency")
+    try:
+        consumer.poll(0)
+        first, upcoming = consumer.bounds(0)
+        consumer.seek(0, first)
+        found, at = 0, first
+        while at < upcoming:
+            records = consumer.poll(0.2)
+            if not records:
+                break
+            found += sum(counted(record.value).total() for record in records)
+            at = records[-1].offset + 1
+        return found
+    finally:
+        consumer.close()
+
+
+@contextlib.contextmanager
+def _receiver() -> Generator[str]:
+    """The URL of an OTLP receiver in another process."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.otlp_receiver"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+    finally:
+        process.communicate()

@@ -1,0 +1,141 @@
+"""Do other people's test suites notice that they are watched?
+
+    make bench NAME=transparency             ARGS="redis requests", "--short"
+
+A suite is one file in ``bench/transparency``. Each is run bare twice (a test that does not pass both times is set aside
+by name), under ``backwatch run``, and under OpenTelemetry's contrib instrumentation of the same driver where there is
+one, every time against a server of its own. An instrumented column first proves that calls were recorded. Newly failed
+is what passed bare twice and did not pass in the column, less the tests that assert that nothing is wrapped, which the
+suite's file lists by name with the reason. Logs: ``.tools/transparency/<suite>/<column>.log``.
+"""
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bench import suite_run, suite_setup
+from bench.suite_run import BACKWATCH, BARE, CONTRIB, FAILED, PASSED, Run
+from bench.suite_setup import Suite
+
+SHORT = ("pymemcache", "redis")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One instrumented run against the two bare ones.
+
+    Attributes:
+        newly_failed: Passed bare twice, and not here.
+        unwrapped: Of those that would be newly failed: they assert that nothing is wrapped.
+    """
+
+    name: str
+    run: Run
+    newly_failed: list[str]
+    unwrapped: list[str] = field(default_factory=list[str])
+
+    @property
+    def figures(self) -> dict[str, int]:
+        """As the last line of the output has them."""
+        return {
+            "passed": len(self.run.of(PASSED)), "failed": len(self.run.of(FAILED)),
+            "newly_failed": len(self.newly_failed),
+        }  # fmt: skip
+
+
+def compare(suite: Suite, name: str, run: Run, stable: set[str]) -> Column:
+    """What a column newly fails; a test that is missing or skipped there did not pass either."""
+    lost = sorted(stable - run.of(PASSED))
+    listed = suite.asserts_unwrapped
+    return Column(
+        name=name, run=run, newly_failed=[test for test in lost if test not in listed],
+        unwrapped=[test for test in lost if test in listed],
+    )  # fmt: skip
+
+
+def measure(suite: Suite, columns: Sequence[str], *, short: bool = False) -> dict[str, Column]:
+    """Runs a suite in all columns and prints what came of it.
+
+    Raises:
+        SystemExit: The suite does not run here, or an instrumented column recorded nothing.
+    """
+    suite_setup.prepare(suite)
+    print(f"{suite.name}: {suite.source}", flush=True)
+    bare = [_timed(suite, f"{BARE}{number}", short=short) for number in (1, 2)]
+    stable = bare[0].of(PASSED) & bare[1].of(PASSED)
+    unstable = (bare[0].of(PASSED) | bare[1].of(PASSED)) - stable
+    if not stable:
+        raise SystemExit(f"bench: {suite.name}: nothing passes bare: see {suite.folder / 'bare1.log'}")
+    for test in sorted(unstable):
+        print(f"    unstable, set aside: {test}")
+    found: dict[str, Column] = {}
+    for name in columns:
+        if name == CONTRIB and not suite.contrib:
+            print(f"  {CONTRIB:10} there is no instrumentation of this driver")
+            continue
+        run = _timed(suite, name, short=short)
+        if run.recorded == 0:
+            raise SystemExit(f"bench: {suite.name}: {name} recorded no call: its column would prove nothing")
+        found[name] = compare(suite, name, run, stable)
+        _show(found[name])
+    return found
+
+
+def _timed(suite: Suite, name: str, *, short: bool) -> Run:
+    begun = time.monotonic()
+    run = suite_run.run(suite, name.rstrip("12"), suite.folder / f"{name}.log", short=short)
+    ended = "took too long and was ended" if run.ended is None else f"exit code {run.ended}"
+    recorded = f", {run.recorded:,} calls recorded" if run.recorded else ""
+    print(
+        f"  {name:10} {len(run.of(PASSED)):6,} passed {len(run.of(FAILED)):5,} failed"
+        f"  {time.monotonic() - begun:4.0f} s, {ended}{recorded}",
+        flush=True,
+    )
+    return run
+
+
+def _show(column: Column) -> None:
+    print(f"  {column.name:10} {len(column.newly_failed):6,} newly failed")
+    for test in column.newly_failed:
+        why = column.run.why.get(test, column.run.outcomes.get(test, "not run")).strip().splitlines()
+        print(f"    newly failed: {test}: {why[-1][:200] if why else ''}")
+    for test in column.unwrapped:
+        print(f"    asserts that nothing is wrapped: {test}")
+    if column.run.faults:
+        print(f"    {column.run.faults} faults of ours were swallowed: {'; '.join(column.run.swallowed[:5])[:600]}")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Runs and prints; the last line is JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("suites", nargs="*", help=f"of {', '.join(suite_setup.known())}; all where none is named")
+    parser.add_argument("--short", action="store_true", help=f"{' and '.join(SHORT)}, parts of them")
+    parser.add_argument("--columns", default=f"{BACKWATCH},{CONTRIB}", help="beside the two bare runs")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # suite and server end with us
+    names = options.suites or (SHORT if options.short else suite_setup.known())
+    result: dict[str, dict[str, int]] = {}
+    missing: list[str] = []
+    for name in names:
+        try:
+            found = measure(suite_setup.load(name), options.columns.split(","), short=options.short)
+        except SystemExit as error:
+            missing.append(name)
+            print(error, flush=True)
+            continue
+        if BACKWATCH in found:
+            result[name] = found[BACKWATCH].figures
+    if missing:
+        print(f"not measured: {', '.join(missing)}")
+    print(json.dumps(result))
+    if missing:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
