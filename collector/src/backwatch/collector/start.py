@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
 from backwatch.collector import imports, settings
+from backwatch.collector.forking import importing
 from backwatch.collector.guard import never_breaks_the_host
 
 if TYPE_CHECKING:
@@ -95,9 +96,11 @@ def begin_pipeline() -> "Pipeline | None":
 
 
 def _publisher() -> "Publisher":
-    from backwatch.collector.stream import open_publisher
+    with importing():
+        from backwatch.collector.stream import publisher_of
 
-    return open_publisher(settings.load(settings.StreamSettings))
+        opens = publisher_of(settings.load(settings.StreamSettings))
+    return opens()
 
 
 def probe_files() -> list[str]:

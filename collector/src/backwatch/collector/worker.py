@@ -12,6 +12,7 @@ from typing import Final
 
 from backwatch.collector import guard, names
 from backwatch.collector.encode import encode_calls, encode_heartbeat
+from backwatch.collector.forking import wait_for_uwsgi
 from backwatch.collector.identity import App, identify, provider_in_use
 from backwatch.collector.queue import FULL_BATCH, Bounded
 from backwatch.collector.record import Call
@@ -81,6 +82,7 @@ class Worker:
 
     def _run(self) -> None:
         _suppress_instrumentation()
+        wait_for_uwsgi(lambda: self._stopping, time.sleep)
         self._connect()
         while not self._stopping:
             self._rest()

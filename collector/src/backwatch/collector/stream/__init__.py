@@ -4,8 +4,9 @@ Each stream is one file in this folder that gives ``Publisher``, ``Consumer`` an
 when a URL names them, so that an app which never publishes to Kafka never imports its client.
 """
 
+import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from backwatch.collector.settings import SettingError, StreamSettings, default_stream_url, without_secrets
@@ -128,6 +129,27 @@ def _scheme(settings: StreamSettings) -> tuple[str, str]:
     return scheme, url
 
 
+def publisher_of(settings: StreamSettings) -> Callable[[], Publisher]:
+    """What opens a publisher for the stream that the settings name; all that it needs is imported by then.
+
+    Raises:
+        SettingError: The URL names no stream that we know.
+    """
+    scheme, url = _scheme(settings)
+    if scheme == "kafka":
+        try:
+            importlib.import_module("encodings.idna")  # else imported at the first look-up of a host's name
+            from backwatch.collector.stream.kafka import KafkaPublisher
+        except ImportError as error:  # inside an app whose own module bears the name kafka, say
+            raise SettingError(
+                f"BACKWATCH_STREAM_URL={without_secrets(url)!r}: kafka-python cannot be imported: {error}"
+            ) from None
+        return lambda: KafkaPublisher(url, settings)
+    from backwatch.collector.stream.sqlite import SqlitePublisher
+
+    return lambda: SqlitePublisher(url)
+
+
 def open_publisher(settings: StreamSettings) -> Publisher:
     """A publisher for the stream that the settings name.
 
@@ -135,18 +157,7 @@ def open_publisher(settings: StreamSettings) -> Publisher:
         SettingError: The URL names no stream that we know.
         StreamUnavailable: It does not answer.
     """
-    scheme, url = _scheme(settings)
-    if scheme == "kafka":
-        try:
-            from backwatch.collector.stream.kafka import KafkaPublisher
-        except ImportError as error:  # inside an app whose own module bears the name kafka, say
-            raise SettingError(
-                f"BACKWATCH_STREAM_URL={without_secrets(url)!r}: kafka-python cannot be imported: {error}"
-            ) from None
-        return KafkaPublisher(url, settings)
-    from backwatch.collector.stream.sqlite import SqlitePublisher
-
-    return SqlitePublisher(url)
+    return publisher_of(settings)()
 
 
 def open_consumer(settings: StreamSettings, topic: str, group: str) -> Consumer:

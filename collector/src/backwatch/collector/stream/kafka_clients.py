@@ -9,6 +9,7 @@ and batches are unpacked without a cap, so a hostile one can still cost memory b
 import atexit
 import contextlib
 import logging
+import selectors
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Final
@@ -52,6 +53,8 @@ def options(kind: Any, url: str, settings: StreamSettings, **wanted: Any) -> dic
     """What this version of the client knows of what we want."""
     known: dict[str, Any] = kind.DEFAULT_CONFIG
     short = {
+        # As it is now: where gevent came after kafka-python, the class that it had kept would stop every greenlet.
+        "selector": selectors.DefaultSelector,
         "bootstrap_timeout_ms": 3000, "api_version_auto_timeout_ms": 3000, "reconnect_backoff_max_ms": 1000,
         "request_timeout_ms": 10_000, "max_block_ms": 5000, "metrics_enabled": False,
     }  # fmt: skip

@@ -1,0 +1,71 @@
+"""Forks that come while our thread works, and hosts that fork where Python is not asked.
+
+A child has only the thread that forked. A module that another thread was just importing stays half imported in the
+child for ever, and whoever imports it there waits for ever. So a fork waits while our thread imports: some tenths of a
+second, once, and only where an app forks right after its first call.
+"""
+
+import contextlib
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Generator
+from typing import Any, Final
+
+LONGEST_WAIT_S: Final = 5.0
+"""No fork is kept waiting longer, whatever happens."""
+LOOK_AGAIN_S: Final = 0.1
+
+logger = logging.getLogger("backwatch")
+
+_importing = threading.Lock()
+_held = False
+
+
+@contextlib.contextmanager
+def importing() -> Generator[None]:
+    """Inside the block our thread imports; forks wait for its end."""
+    with _importing:
+        yield
+
+
+def _before() -> None:
+    global _held
+    _held = _importing.acquire(timeout=LONGEST_WAIT_S)
+
+
+def _after_in_parent() -> None:
+    global _held
+    if _held:
+        _held = False
+        _importing.release()
+
+
+def _after_in_child() -> None:
+    global _importing, _held
+    _importing, _held = threading.Lock(), False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
+
+
+def wait_for_uwsgi(stopping: Callable[[], bool], wait: Callable[[float], object]) -> None:
+    """Rests until uWSGI has forked: it loads the app in its master and forks in C, without a word to Python.
+
+    Args:
+        stopping: Whether the process ends.
+        wait: Sleeps so many seconds.
+    """
+    uwsgi: Any = sys.modules.get("uwsgi")
+    if uwsgi is None or not hasattr(uwsgi, "worker_id"):
+        return
+    if not any(name in uwsgi.opt for name in ("enable-threads", "threads", b"enable-threads", b"threads")):
+        logger.warning("backwatch: uWSGI gives threads no time without --enable-threads: calls would not be delivered")
+    while not stopping() and uwsgi.worker_id() == 0 and uwsgi.masterpid() and not _has_forked(uwsgi):
+        wait(LOOK_AGAIN_S)
+
+
+def _has_forked(uwsgi: Any) -> bool:
+    return any(worker["pid"] for worker in uwsgi.workers() or ())

@@ -1,0 +1,31 @@
+"""``multiprocessing``: workers that are forked or spawned while a thread of the parent goes on asking."""
+
+import multiprocessing
+import sys
+import threading
+
+from shop import ask
+
+
+def main() -> None:
+    """``pool.py METHOD NAMES`` prints which process asked each of them."""
+    method, names = sys.argv[1], sys.argv[2:]
+    done = threading.Event()
+
+    def go_on() -> None:
+        while not done.wait(0.02):
+            ask("meanwhile")
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    context = multiprocessing.get_context(method)
+    with context.Pool(3) as pool:
+        print("\n".join(pool.map(ask, names, chunksize=1)))
+        pool.close()
+        pool.join()
+    done.set()
+    thread.join()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Runs the app of ``apps/`` under a host, watched, and reads from the stream which process asked what."""
+
+import contextlib
+import os
+import secrets
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from backwatch.collector import names
+from backwatch.collector.settings import StreamSettings
+from backwatch.collector.stream import open_consumer
+from tests.services.server import Server
+from tests.system.commands import BACKWATCH, environment
+
+APPS = Path(__file__).with_name("apps")
+BIN = Path(sys.executable).parent
+BUILT = Path(__file__).parents[2] / ".tools" / "drivers" / "bin"
+PATIENCE_S = 40.0
+
+Asked = Counter[tuple[str, int]]
+"""How many calls of a name came from a process."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """The services of the app, and the stream that its calls go to."""
+
+    app: str
+    stream_url: str
+    settings: dict[str, str]
+    log: Path
+
+    def command(self, command: Sequence[str]) -> list[str]:
+        """This command, watched."""
+        return [*command] if os.environ.get("SHOP_BARE") else [BACKWATCH, "run", "--", *command]
+
+    def ran(self, *command: str, timeout_s: float = 120) -> str:
+        """Runs a program of ``apps/`` to its end; what it printed."""
+        done = subprocess.run(
+            self.command(command), cwd=APPS, env=self.settings, capture_output=True, text=True, timeout=timeout_s
+        )
+        assert done.returncode == 0, done.stderr[-3_000:]
+        return done.stdout
+
+    @contextlib.contextmanager
+    def serving(self, *command: str) -> Generator["subprocess.Popen[bytes]"]:
+        """Keeps a server running inside the block; then asks it to leave."""
+        with self.log.open("ab") as output:
+            process = subprocess.Popen(
+                self.command(command), cwd=APPS, env=self.settings, stdin=subprocess.DEVNULL, stdout=output,
+                stderr=output,
+            )  # fmt: skip
+        try:
+            yield process
+            process.terminate()
+            process.wait(20)
+        finally:
+            process.kill()
+            process.wait()
+
+    def asked(self) -> Asked:
+        """What has come in so far, SQL by its name and Redis by its key's prefix."""
+        found: Asked = Counter()
+        with closing(open_consumer(StreamSettings(url=self.stream_url), names.TOPIC_CALLS, "hosts")) as consumer:
+            values: list[bytes] = []
+            deadline = time.monotonic() + 20
+            while not consumer.assignment() and time.monotonic() < deadline:
+                consumer.poll(0.2)
+            ends = {partition: consumer.bounds(partition)[1] for partition in consumer.assignment()}
+            at = {partition: 0 for partition, end in ends.items() if end}
+            for partition in at:
+                consumer.seek(partition, 0)
+            while any(at[partition] < ends[partition] for partition in at):
+                for record in consumer.poll(1.0):
+                    values.append(record.value)
+                    at[record.partition] = record.offset + 1
+        for value in values:
+            for one in ExportTraceServiceRequest.FromString(value).resource_spans:
+                told = {pair.key: pair.value for pair in one.resource.attributes}
+                if told["service.name"].string_value == self.app:
+                    pid = told["process.pid"].int_value
+                    found.update((name, pid) for scope in one.scope_spans for name in _names(scope.spans))
+        return found
+
+    def until_asked(self, expected: Asked) -> Asked:
+        """Waits until all these calls have come in, and a moment longer for what should not."""
+        deadline = time.monotonic() + PATIENCE_S
+        while (found := self.asked()) and expected - found and time.monotonic() < deadline:
+            time.sleep(0.3)
+        time.sleep(0.5)
+        return self.asked()
+
+
+def _names(spans: Sequence[object]) -> Generator[str]:
+    for span in spans:
+        told = {pair.key: pair.value.string_value for pair in span.attributes}  # pyright: ignore[reportAttributeAccessIssue]
+        sql, command = told.get(names.QUERY_TEXT, ""), told.get(names.STATEMENT, "")
+        if sql.startswith("SELECT ? AS "):
+            yield sql.split()[3].rstrip(",")
+        elif command.startswith("GET "):
+            yield "redis:" + command[4:].partition(":")[0]
+
+
+def twice(answers: dict[str, str]) -> Asked:
+    """What must be in the stream: per name, one query and one command, from the process that answered."""
+    return Counter({(prefix + name, int(pid)): 1 for name, pid in answers.items() for prefix in ("", "redis:")})
+
+
+def labels(count: int) -> list[str]:
+    """Names of letters alone: they are kept, as words of the app's own."""
+    return [f"q{''.join(chr(97 + int(digit)) for digit in f'{at:03}')}" for at in range(count)]
+
+
+def visited(port: int, wanted: Sequence[str]) -> dict[str, str]:
+    """Asks the server for each name, eight at a time; which process answered."""
+
+    def one(name: str) -> tuple[str, str]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{name}", timeout=30) as answer:
+            return name, answer.read().decode()
+
+    with ThreadPoolExecutor(8) as pool:
+        return dict(pool.map(one, wanted))
+
+
+def host(folder: Path, stream_url: str, mariadb: Server, redis_server: Server, postgresql: Server) -> Host:
+    """An app of its own name, with these services."""
+    app = f"host-{secrets.token_hex(4)}"
+    settings = environment({
+        "BACKWATCH_APP": app, "BACKWATCH_STREAM_URL": stream_url, "SHOP_MYSQL_PORT": str(mariadb.port),
+        "SHOP_MYSQL_USER": mariadb.user, "SHOP_MYSQL_PASSWORD": mariadb.password,
+        "SHOP_REDIS_URL": redis_server.url, "SHOP_POSTGRESQL_URL": postgresql.url,
+        "PATH": os.pathsep.join([str(BIN), str(BUILT), os.environ["PATH"]]),
+    })  # fmt: skip
+    return Host(app=app, stream_url=stream_url, settings=settings, log=folder / "host.log")

@@ -1,0 +1,145 @@
+"""Wherever an app runs, each of its calls comes once, from the process that made it, and nothing hangs."""
+
+import dataclasses
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backwatch.collector import names
+from backwatch.collector.settings import StreamSettings
+from backwatch.collector.stream import ensure_topics
+from tests.hosts.hosting import BUILT, Host, host, labels, twice, visited
+from tests.services.process import free_port
+from tests.services.server import Server, accepts
+from tests.system.commands import eventually
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def shop(
+    tmp_path: Path, kafka_without_topics: Server, mariadb: Server, redis_server: Server, postgresql: Server
+) -> Iterator[Host]:
+    ensure_topics(StreamSettings(url=kafka_without_topics.url, partitions=1), (names.TOPIC_CALLS,))
+    one = host(tmp_path, kafka_without_topics.url, mariadb, redis_server, postgresql)
+    yield one
+    if one.log.exists():
+        assert "Traceback" not in one.log.read_text(errors="replace")
+
+
+def with_setting(one: Host, **settings: str) -> Host:
+    return dataclasses.replace(one, settings=one.settings | settings)
+
+
+def served(one: Host, port: int, *command: str) -> dict[str, str]:
+    """Which process answered each of sixty requests."""
+    with one.serving(*command):
+        eventually(accepts(port), f"{command[0]} does not listen:\n{one.log.read_text(errors='replace')[-2000:]}", 30)
+        return visited(port, labels(60))
+
+
+def at_import(one: Host, answers: dict[str, str], *, preload: bool) -> None:
+    """All that was asked has come once; what the app asked when it was imported came from whoever imported it."""
+    expected = twice(answers)
+    found = one.until_asked(expected)
+    first = Counter({key: count for key, count in found.items() if key[0].endswith("import")})
+    assert found - first == expected
+    assert len(set(answers.values())) == 2
+    workers = {int(pid) for pid in answers.values()}
+    importers = {pid for _, pid in first}
+    assert set(first.values()) == {1}
+    if preload:
+        assert len(importers) == 1
+        assert not importers & workers
+    else:
+        assert workers <= importers
+
+
+@pytest.mark.parametrize("preload", [False, True], ids=["each", "preload"])
+@pytest.mark.parametrize("kind", ["sync", "gthread", "gevent"])
+def test_every_call_under_gunicorn_comes_once_from_its_worker(shop: Host, kind: str, preload: bool) -> None:
+    port = free_port()
+    one = with_setting(shop, SHOP_AT_IMPORT="import")
+    threads = ["--threads", "4"] if kind == "gthread" else []
+    answers = served(
+        one, port, "gunicorn", "-w", "2", "-k", kind, "-b", f"127.0.0.1:{port}", *threads,
+        *(["--preload"] if preload else []), "shop:application",
+    )  # fmt: skip
+    at_import(one, answers, preload=preload)
+
+
+def test_every_call_under_uvicorn_comes_once_from_its_worker(shop: Host) -> None:
+    port = free_port()
+    answers = served(
+        shop, port, "uvicorn", "--workers", "2", "--port", str(port), "--lifespan", "off", "--log-level", "warning",
+        "shop:asgi",
+    )  # fmt: skip
+    expected = Counter({(name, int(pid)): 1 for name, pid in answers.items()})
+    assert shop.until_asked(expected) == expected
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["preload", "lazy"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_every_call_under_uwsgi_comes_once_from_its_worker(shop: Host, threads: int, lazy: bool) -> None:
+    if not shutil.which("uwsgi", path=str(BUILT)):
+        pytest.fail("uwsgi is not built (tools/servers.sh builds it)")
+    port = free_port()
+    one = with_setting(shop, SHOP_AT_IMPORT="import")
+    answers = served(
+        one, port, "uwsgi", "--http-socket", f"127.0.0.1:{port}", "--master", "--processes", "2", "--enable-threads",
+        "--threads", str(threads), "--module", "shop", "--need-app", "--die-on-term", "--pythonpath", ".",
+        "--home", str(Path(shutil.which("python", path=one.settings["PATH"]) or "").parents[1]),
+        *(["--lazy-apps"] if lazy else []),
+    )  # fmt: skip
+    at_import(one, answers, preload=not lazy)
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads", "gevent"])
+def test_every_call_of_a_celery_worker_comes_once(shop: Host, pool: str, redis_prefix: str) -> None:
+    one = with_setting(shop, SHOP_BROKER_URL=shop.settings["SHOP_REDIS_URL"])
+    queue = redis_prefix.rstrip(":")
+    wanted = labels(30)
+    send = "import sys, tasks\nsent = [tasks.asked.apply_async((name,), queue=sys.argv[1]) for name in sys.argv[2:]]\n"
+    read = "print('\\n'.join(one.get(timeout=60) for one in sent))"
+    with one.serving("celery", "-A", "tasks", "worker", "-P", pool, "-c", "2", "-Q", queue, "-l", "WARNING"):
+        quiet = with_setting(one, BACKWATCH_ENABLED="false")
+        answers = dict(zip(wanted, quiet.ran("python", "-c", send + read, queue, *wanted).split(), strict=True))
+    expected = twice(answers)
+    found = one.until_asked(expected)
+    assert Counter({key: count for key, count in found.items() if key[0] in expected_names(expected)}) == expected
+    assert len(set(answers.values())) == (2 if pool == "prefork" else 1)
+
+
+def expected_names(expected: Counter[tuple[str, int]]) -> set[str]:
+    return {name for name, _ in expected}
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_every_call_of_multiprocessings_workers_comes_once(shop: Host, method: str) -> None:
+    wanted = labels(30)
+    answers = dict(zip(wanted, shop.ran("python", "pool.py", method, *wanted).split(), strict=True))
+    expected = twice(answers)
+    found = shop.until_asked(expected)
+    meanwhile = {key: count for key, count in found.items() if key[0].endswith("meanwhile")}
+    assert found - Counter(meanwhile) == expected
+    assert len({pid for _, pid in meanwhile}) == 1
+    assert len(set(answers.values())) > 1
+
+
+@pytest.mark.parametrize("kind", ["gevent", "eventlet"])
+def test_every_call_of_greenlets_comes_once(shop: Host, kind: str) -> None:
+    wanted = labels(60)
+    answers = dict(zip(wanted, shop.ran("python", "-W", "ignore", "green.py", kind, *wanted).split(), strict=True))
+    expected = twice(answers)
+    assert shop.until_asked(expected) == expected
+
+
+@pytest.mark.timeout(400)
+def test_of_five_hundred_forks_none_hangs_and_each_child_delivers_its_call(shop: Host) -> None:
+    wanted = labels(500)
+    assert shop.ran("python", "forks.py", *wanted, timeout_s=380) == ""
+    children = {name: count for (name, _), count in shop.asked().items() if name != "redis:meanwhile"}
+    assert children == {f"redis:{name}": 1 for name in wanted}
