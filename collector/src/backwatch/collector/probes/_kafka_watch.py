@@ -12,7 +12,7 @@ from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.payload import MAX_MEMBERS, Facts, recognise
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._kafka_session import Hub, Link, of_socket
-from backwatch.collector.probes._messages import MAX_SAMPLES, OURS, asked, is_ours, names_in
+from backwatch.collector.probes._messages import MAX_SAMPLES, OURS, asked, is_ours, names_in, size_of_headers
 from backwatch.collector.probes._nodes import address, announced
 from backwatch.collector.probes._sockets import root_error
 from backwatch.collector.record import CLIENT, CONSUMER, Caller, Session
@@ -56,10 +56,25 @@ class Turn:
             found.append(data)
 
 
+def size_of_record(one: Any) -> int:
+    """Bytes of key, value and headers as they came."""
+    size, key, headers = one.serialized_value_size, one.serialized_key_size, getattr(one, "serialized_header_size", -1)
+    if headers < 0 and one.headers:  # aiokafka counts none
+        headers = size_of_headers(one.headers)
+    return max(size, 0) + max(key, 0) + max(headers, 0)
+
+
 def status(error: Error) -> Facts:
     """The broker's own number for an error."""
     code = getattr(error, "errno", None)
     return ((names.STATUS_CODE, str(code)),) if type(code) is int and -1 <= code < 10_000 else ()
+
+
+def swollen(batches: tuple[tuple[int, int], ...]) -> Facts:
+    """Of compressed batches: bytes as they came, and unpacked."""
+    if not batches:
+        return ()
+    return ((names.PAYLOAD_WIRE, sum(one[0] for one in batches)), (names.PAYLOAD_SIZE, sum(one[1] for one in batches)))
 
 
 class Sending:
@@ -203,9 +218,13 @@ class KafkaWatch:
             statement, facts = sending.asked
             self.recorder.call(
                 self.session(sending.owner, sending.partition), sending.operation, statement=statement,
-                start_ns=sending.start_ns, estimated=sending.estimated, error=error, facts=facts + status(error),
-                kind=sending.kind, caller=sending.caller,
+                start_ns=sending.start_ns, estimated=sending.estimated, rows_affected=self.rows_of(sending),
+                error=error, facts=facts + status(error), kind=sending.kind, caller=sending.caller,
             )  # fmt: skip
+
+    def rows_of(self, sending: Sending) -> int:  # noqa: ARG002  a driver that sends many at once says so
+        """Messages of one call, where they are more than one."""
+        return -1
 
     def told_polled(self, consumer: Any, turn: Turn, found: Any, error: Error) -> None:
         """A poll ended: one record per topic, none where it brought nothing."""
@@ -223,10 +242,7 @@ class KafkaWatch:
         values: list[Any] = []
         for _, records in portions:
             rows += len(records)
-            for one in records:
-                for part in (one.serialized_value_size, one.serialized_key_size, one.serialized_header_size):
-                    if part > 0:
-                        size += part
+            size += sum(map(size_of_record, records))
             if topic not in turn.samples and len(values) < MAX_MEMBERS:
                 values += [one.value for one in records]
         self._poll(consumer, turn, topic, portions[0][0], values=values, rows=rows, size=size)
@@ -240,7 +256,7 @@ class KafkaWatch:
         statement, facts = asked("poll", topic)
         facts += recognise(turn.samples.get(topic or "") or values) + status(error)
         if topic in turn.unpacked:
-            facts += tuple(zip((names.PAYLOAD_WIRE, names.PAYLOAD_SIZE), turn.unpacked[topic], strict=True))
+            facts += swollen((turn.unpacked[topic],))
         self.recorder.call(
             self.session(self.owner(consumer), partition), "poll", statement=statement, start_ns=turn.start_ns,
             estimated=(-1, size) if size >= 0 else UNKNOWN, rows_returned=rows, error=error, facts=facts, kind=CONSUMER,

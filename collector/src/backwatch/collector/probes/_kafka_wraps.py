@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from backwatch.collector.probes._dbapi import argument
-from backwatch.collector.probes._kafka_calls import KEY, KafkaWatch
+from backwatch.collector.probes._kafka_calls import KafkaWatch
+from backwatch.collector.probes._kafka_watch import KEY
 from backwatch.collector.probes._patches import Patches
 
 _Make = Callable[[Callable[..., Any]], Callable[..., Any]]
