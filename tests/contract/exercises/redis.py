@@ -8,12 +8,16 @@ from typing import Any
 
 import redis
 import redis.asyncio
+import redis.cluster
+import redis.sentinel
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-SERVICES = ("redis_server",)
+from tests.services.redis_sentinel import MASTER
+
+SERVICES = ("redis_server", "redis_cluster", "redis_sentinel")
 MOVED = "return redis.error_reply('MOVED 3999 10.0.0.7:6381')"
 
 
@@ -26,7 +30,19 @@ class Bomb:
 
 def calls(services: dict[str, Any]) -> list[object]:
     url = services["redis_server"].tls_url
-    return [*_in_turn(url), *asyncio.run(_asynchronously(url))]
+    return [*_in_turn(url), *asyncio.run(_asynchronously(url)), *_by_name(services)]
+
+
+def _by_name(services: dict[str, Any]) -> list[object]:
+    """Where the nodes are is told by a cluster, and by a Sentinel."""
+    cluster, sentinel = services["redis_cluster"], services["redis_sentinel"]
+    seen: list[object] = []
+    with redis.cluster.RedisCluster(host=cluster.host, port=cluster.port) as client:
+        seen.append([client.set("exercise:a", 1), client.set("exercise:b", 2), client.get("exercise:a")])
+    asked = redis.sentinel.Sentinel([(sentinel.host, sentinel.port)])
+    with asked.master_for(MASTER) as client:
+        seen.append([client.set("exercise:a", 1), client.get("exercise:a")])
+    return seen
 
 
 def _in_turn(url: str) -> list[object]:
@@ -83,7 +99,7 @@ async def _asynchronously(url: str) -> list[object]:
         await client.lpush("exercise:b", 1)
     except RedisError as error:
         seen.append(str(error))
-    await client.aclose()
+    await getattr(client, "aclose", client.close)()  # since 5.0.1
     return seen
 
 

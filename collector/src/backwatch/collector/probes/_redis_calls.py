@@ -15,6 +15,7 @@ from backwatch.collector.payload import recognise
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._redis_claims import Carried
 from backwatch.collector.probes._redis_claims import current as current_claim
+from backwatch.collector.probes._redis_nodes import ANNOUNCING, facts_of
 from backwatch.collector.probes._redis_replies import answers, error_facts, joined, rows
 from backwatch.collector.probes._redis_session import Login, carrier_of, login_of, session_of, socket_of, told_by_info
 from backwatch.collector.probes._redis_state import Exchange, State
@@ -181,6 +182,9 @@ class Watch:
         if exchange.name or len(exchange.commands) == 1:
             if reply.__class__ is not bytes:
                 exchange.rows = rows(reply)
+            if exchange.name in ANNOUNCING:
+                nodes = facts_of(exchange.name, exchange.commands[0], reply, self._known(connection, state))
+                exchange.facts = joined(exchange.facts, nodes)
         elif isinstance(reply, list) and exchange.error is None:
             # EXEC: an error of one of its commands stands among the replies.
             exchange.error = next((one for one in reply if isinstance(one, Exception)), None)

@@ -191,6 +191,7 @@ class RedisProbe(Probe):
         names.CERT_SUBJECT, names.PEER_ADDRESS, names.PEER_PORT, names.TRANSPORT, names.ACCOUNT, names.SERVER_VERSION,
         names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED, names.ROWS_RETURNED,
         names.ERROR_TYPE, names.STATUS_CODE, names.REDIRECT_TARGET, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,
+        names.TOPOLOGY,
     ))  # fmt: skip
 
     _patches: Patches | None = None
