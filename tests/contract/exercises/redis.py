@@ -1,19 +1,13 @@
 """Typical calls of an app that uses redis-py, sync and asyncio, over verified TLS."""
 
 import asyncio
+import importlib
 import os
 import pickle
 from collections.abc import Callable
 from typing import Any
 
 import redis
-import redis.asyncio
-import redis.cluster
-import redis.sentinel
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from tests.services.redis_sentinel import MASTER
 
@@ -28,26 +22,26 @@ class Bomb:
         return vars(os)["system"], ("false",)
 
 
-def calls(services: dict[str, Any]) -> list[object]:
+def calls(services: dict[str, Any], library: Any = redis) -> list[object]:
     url = services["redis_server"].tls_url
-    return [*_in_turn(url), *asyncio.run(_asynchronously(url)), *_by_name(services)]
+    return [*_in_turn(library, url), *asyncio.run(_asynchronously(library, url)), *_by_name(library, services)]
 
 
-def _by_name(services: dict[str, Any]) -> list[object]:
+def _by_name(library: Any, services: dict[str, Any]) -> list[object]:
     """Where the nodes are is told by a cluster, and by a Sentinel."""
     cluster, sentinel = services["redis_cluster"], services["redis_sentinel"]
     seen: list[object] = []
-    with redis.cluster.RedisCluster(host=cluster.host, port=cluster.port) as client:
+    with library.RedisCluster(host=cluster.host, port=cluster.port) as client:
         seen.append([client.set("exercise:a", 1), client.set("exercise:b", 2), client.get("exercise:a")])
-    asked = redis.sentinel.Sentinel([(sentinel.host, sentinel.port)])
+    asked = library.Sentinel([(sentinel.host, sentinel.port)])
     with asked.master_for(MASTER) as client:
         seen.append([client.set("exercise:a", 1), client.get("exercise:a")])
     return seen
 
 
-def _in_turn(url: str) -> list[object]:
+def _in_turn(library: Any, url: str) -> list[object]:
     seen: list[object] = []
-    with redis.Redis.from_url(url) as client:
+    with library.Redis.from_url(url) as client:
         seen.append(client.set("exercise:a", 1, ex=60))
         seen.append(client.get("exercise:a"))
         seen.append(client.set("exercise:bomb", pickle.dumps(Bomb()), ex=60))
@@ -68,7 +62,7 @@ def _in_turn(url: str) -> list[object]:
             seen.append([str(one) for one in pipeline.execute(raise_on_error=False)])
         try:
             client.eval(MOVED, 0)
-        except RedisError as error:
+        except library.RedisError as error:
             seen.append(str(error))
         seen.append(list(client.scan_iter("exercise:none*")))
         with client.pubsub() as subscription:
@@ -80,9 +74,9 @@ def _in_turn(url: str) -> list[object]:
     return seen
 
 
-async def _asynchronously(url: str) -> list[object]:
+async def _asynchronously(library: Any, url: str) -> list[object]:
     seen: list[object] = []
-    client = redis.asyncio.Redis.from_url(url, decode_responses=True)
+    client = library.asyncio.Redis.from_url(url, decode_responses=True)
     seen.append(await client.set("exercise:b", 1, ex=60))
     seen.append(await asyncio.gather(*(client.get("exercise:b") for _ in range(4))))
     async with client.pipeline() as pipeline:
@@ -97,21 +91,28 @@ async def _asynchronously(url: str) -> list[object]:
         seen.append(await subscription.get_message(timeout=0.01))
     try:
         await client.lpush("exercise:b", 1)
-    except RedisError as error:
+    except library.RedisError as error:
         seen.append(str(error))
     await getattr(client, "aclose", client.close)()  # since 5.0.1
     return seen
 
 
-def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
+def _never(root: str, world: str) -> Any:
+    backoff = importlib.import_module(f"{root}.backoff").NoBackoff()
+    return importlib.import_module(f"{world}.retry").Retry(backoff, 0)
+
+
+def failures(services: dict[str, Any], library: Any = redis) -> list[Callable[[], object]]:
     server = services["redis_server"]
-    once: dict[str, Any] = {"retry": Retry(NoBackoff(), 0)}
+    once: dict[str, Any] = {"retry": _never(library.__name__, library.__name__)}
+
+    never = _never(library.__name__, f"{library.__name__}.asyncio")
 
     def plain() -> Any:
-        return redis.Redis(host=server.host, port=server.port, **once)
+        return library.Redis(host=server.host, port=server.port, **once)
 
     async def asynchronous(**options: Any) -> None:
-        async with redis.asyncio.Redis(host=server.host, retry=AsyncRetry(NoBackoff(), 0), **options) as client:
+        async with library.asyncio.Redis(host=server.host, retry=never, **options) as client:
             await client.execute_command("NO SUCH COMMAND")
 
     def aborted() -> object:
@@ -121,16 +122,16 @@ def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
             return pipeline.execute()
 
     return [
-        lambda: redis.Redis(host=server.host, port=server.port, username="app", password="wrong", **once).ping(),
-        lambda: redis.Redis(host=server.host, port=server.tls_port, ssl=True, **once).ping(),
-        lambda: redis.Redis(host=server.host, port=1, **once).ping(),
-        lambda: redis.Redis(unix_socket_path="/nowhere", **once).ping(),
-        lambda: redis.Redis(host=server.host, port=server.port, db=999, **once).ping(),
+        lambda: library.Redis(host=server.host, port=server.port, username="app", password="wrong", **once).ping(),
+        lambda: library.Redis(host=server.host, port=server.tls_port, ssl=True, **once).ping(),
+        lambda: library.Redis(host=server.host, port=1, **once).ping(),
+        lambda: library.Redis(unix_socket_path="/nowhere", **once).ping(),
+        lambda: library.Redis(host=server.host, port=server.port, db=999, **once).ping(),
         lambda: plain().execute_command("NO SUCH COMMAND"),
         lambda: plain().execute_command("SET", object(), 1),
         lambda: plain().execute_command(),
         lambda: plain().eval("return redis.error_reply('WRONGTYPE no')", 0),
-        lambda: redis.Redis(host=server.host, port=server.port, socket_timeout=0.05, **once).blpop(
+        lambda: library.Redis(host=server.host, port=server.port, socket_timeout=0.05, **once).blpop(
             ["exercise:none"], 2
         ),
         aborted,

@@ -37,8 +37,9 @@ _CHANGING: Final = frozenset(("AUTH", "HELLO", "SELECT", "RESET", "INFO"))
 class Watch:
     """The connections of one process."""
 
-    def __init__(self, recorder: Recorder, tls_classes: tuple[type, ...]) -> None:
+    def __init__(self, recorder: Recorder, tls_classes: tuple[type, ...], system: str) -> None:
         self.recorder = recorder
+        self.system = system
         self.tls_classes = tls_classes
         self.active = True
 
@@ -51,7 +52,7 @@ class Watch:
     def _known(self, connection: Any, state: State) -> Session:
         """The session, learnt now where the connection is older than this probe."""
         if state.session is None:
-            state.session = session_of(connection, self.tls_classes, state.login)
+            state.session = session_of(connection, self.tls_classes, state.login, self.system)
             self._count(connection, state)
             if state.wire is not None:
                 state.wire.since_last()  # what went by before we came belongs to no call of ours
@@ -78,7 +79,7 @@ class Watch:
     def connected(self, connection: Any, state: State) -> None:
         """It is made, and its own commands have been answered."""
         start_ns, state.connecting_ns = state.connecting_ns, 0
-        state.session = session_of(connection, self.tls_classes, state.login)
+        state.session = session_of(connection, self.tls_classes, state.login, self.system)
         self._count(connection, state)
         self.recorder.call(state.session, "connect", start_ns=start_ns, wire=state.wire)
 
@@ -87,7 +88,7 @@ class Watch:
         """The connection, its TLS or its login failed; what was known when the login was sent is told."""
         start_ns, state.connecting_ns = state.connecting_ns, 0
         state.failure = id(error)
-        session = state.session or session_of(connection, self.tls_classes, state.login)
+        session = state.session or session_of(connection, self.tls_classes, state.login, self.system)
         state.session = None
         self.recorder.call(
             session,
@@ -111,7 +112,7 @@ class Watch:
             state.login.sent(command)
             if state.session is None:
                 # The connection stands and speaks; should the login fail, this is what we know of it.
-                state.session = session_of(connection, self.tls_classes, state.login)
+                state.session = session_of(connection, self.tls_classes, state.login, self.system)
             return None
         state.single, state.packed = True, None
         if state.session is None and socket_of(connection)[0] is not None:

@@ -9,7 +9,7 @@ from backwatch.collector.probes._sockets import descriptor, peer, tls_of, words
 from backwatch.collector.record import Session
 from backwatch.collector.tls import facts_of
 
-_INFO: Final = re.compile(r"^(redis_version|run_id):([\w.\-]{1,64})", re.MULTILINE)
+_INFO: Final = re.compile(r"^(redis_version|valkey_version|run_id):([\w.\-]{1,64})", re.MULTILINE)
 
 
 class Login:
@@ -57,7 +57,7 @@ def socket_of(connection: Any) -> tuple[Any, int]:
     return socket, descriptor(socket)
 
 
-def session_of(connection: Any, tls_classes: tuple[type, ...], login: Login) -> Session:
+def session_of(connection: Any, tls_classes: tuple[type, ...], login: Login, system: str) -> Session:
     """Everything that the connection knows at present. A few microseconds, once per connection."""
     socket, _ = socket_of(connection)
     facts: dict[str, Any] = dict(_asked_for(connection, tls_classes))
@@ -70,7 +70,7 @@ def session_of(connection: Any, tls_classes: tuple[type, ...], login: Login) -> 
     if not login.version:  # a connection older than this probe; redis-py's asyncio keeps no such thing
         login.answered(getattr(connection, "handshake_metadata", None))
     namespace = str(getattr(connection, "db", None) or 0)[:20]
-    return Session(system="redis", namespace=namespace, server_version=login.version, **facts)
+    return Session(system=system, namespace=namespace, server_version=login.version, **facts)
 
 
 def _asked_for(connection: Any, tls_classes: tuple[type, ...]) -> dict[str, Any]:
@@ -101,5 +101,7 @@ def told_by_info(reply: object) -> dict[str, Any]:
         return {}
     head = reply[:4096]
     found = dict(_INFO.findall(head.decode("utf-8", "replace") if isinstance(head, bytes) else head))
-    facts = {"server_version": found.get("redis_version"), "server_id": found.get("run_id")}
+    # Valkey says beside its own version which one of Redis it is compatible with.
+    version = found.get("valkey_version") or found.get("redis_version")
+    facts = {"server_version": version, "server_id": found.get("run_id")}
     return {key: value for key, value in facts.items() if value}

@@ -5,6 +5,7 @@ where they are read, so there is one call per round trip whatever client made it
 which takes in TLS, HELLO and AUTH.
 """
 
+import importlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
@@ -199,12 +200,12 @@ class RedisProbe(Probe):
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the connection classes of both worlds."""
-        import redis.asyncio.connection as asyncio_connection
-        import redis.connection as sync_connection
-
+        # By name: valkey-py, a fork, has the same modules.
+        sync_connection = importlib.import_module(f"{self.module}.connection")
+        asyncio_connection = importlib.import_module(f"{self.module}.asyncio.connection")
         tls = (sync_connection.SSLConnection, asyncio_connection.SSLConnection)
         self._patches = patches = Patches()
-        self._watch = watch = Watch(recorder, tls)
+        self._watch = watch = Watch(recorder, tls, self.module)
         _wrap(
             watch, patches, sync_connection.AbstractConnection, connect=_connect(watch), send=_send, read=_read(watch),
         )  # fmt: skip
