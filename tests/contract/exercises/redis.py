@@ -76,7 +76,7 @@ def _in_turn(library: Any, url: str) -> list[object]:
 
 async def _asynchronously(library: Any, url: str) -> list[object]:
     seen: list[object] = []
-    client = library.asyncio.Redis.from_url(url, decode_responses=True)
+    client = _client(library).from_url(url, decode_responses=True)
     seen.append(await client.set("exercise:b", 1, ex=60))
     seen.append(await asyncio.gather(*(client.get("exercise:b") for _ in range(4))))
     async with client.pipeline() as pipeline:
@@ -97,6 +97,11 @@ async def _asynchronously(library: Any, url: str) -> list[object]:
     return seen
 
 
+def _client(library: Any) -> Any:
+    """The client of asyncio; it bears the same name, and in old versions of valkey-py no other."""
+    return getattr(library.asyncio, library.Redis.__name__)
+
+
 def _never(root: str, world: str) -> Any:
     backoff = importlib.import_module(f"{root}.backoff").NoBackoff()
     return importlib.import_module(f"{world}.retry").Retry(backoff, 0)
@@ -112,7 +117,7 @@ def failures(services: dict[str, Any], library: Any = redis) -> list[Callable[[]
         return library.Redis(host=server.host, port=server.port, **once)
 
     async def asynchronous(**options: Any) -> None:
-        async with library.asyncio.Redis(host=server.host, retry=never, **options) as client:
+        async with _client(library)(host=server.host, retry=never, **options) as client:
             await client.execute_command("NO SUCH COMMAND")
 
     def aborted() -> object:

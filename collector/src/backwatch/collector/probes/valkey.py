@@ -6,10 +6,10 @@ from backwatch.collector.probes.redis import RedisProbe
 
 
 class ValkeyProbe(RedisProbe):
-    """valkey-py 5 and 6."""
+    """valkey-py 6."""
 
     name: ClassVar[str] = "valkey"
     module: ClassVar[str] = "valkey"
-    distributions: ClassVar[tuple[str, ...]] = ("valkey>=5",)
+    distributions: ClassVar[tuple[str, ...]] = ("valkey>=6",)
 
     _instance: ClassVar[Any] = None  # one of its own: instrumentors are singletons, and look for theirs above, too
