@@ -2,6 +2,8 @@
 
 import ipaddress
 import re
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final
 
 from backwatch.collector.settings import SettingError, StreamSettings, without_secrets
@@ -85,12 +87,19 @@ def _implied(settings: StreamSettings) -> str:
 
 def _context(settings: StreamSettings) -> Any:
     """A context of our own: what the client would build depends on its version, and older ones verify less."""
-    import ssl
-
     try:
-        return ssl.create_default_context(cafile=settings.ca_file or None)
+        changed_ns = Path(settings.ca_file).stat().st_mtime_ns if settings.ca_file else 0
+        return _trusting(settings.ca_file, changed_ns)
     except OSError as error:
         raise SettingError(f"BACKWATCH_KAFKA_CA_FILE={settings.ca_file!r}: {error.strerror or error}") from None
+
+
+@lru_cache(maxsize=1)
+def _trusting(ca_file: str, changed_ns: int) -> Any:  # noqa: ARG001  a file that has changed is read anew
+    # Kept: the system's authorities are a megabyte and 60 ms of CPU, which each try of a dead broker would cost.
+    import ssl
+
+    return ssl.create_default_context(cafile=ca_file or None)
 
 
 def _login(settings: StreamSettings) -> dict[str, str]:

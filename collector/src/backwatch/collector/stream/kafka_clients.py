@@ -23,6 +23,7 @@ from backwatch.collector import names, own
 from backwatch.collector.settings import StreamSettings, without_secrets
 from backwatch.collector.stream import Message, MessageRefused, Record, StreamUnavailable
 from backwatch.collector.stream.kafka_address import client_options
+from backwatch.collector.stream.kafka_net import client_with_bounds
 
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 """A longer value is cut to this length; it then cannot be read, and is kept aside as such."""
@@ -52,12 +53,14 @@ def quiet() -> None:
 def options(kind: Any, url: str, settings: StreamSettings, **wanted: Any) -> dict[str, Any]:
     """What this version of the client knows of what we want."""
     known: dict[str, Any] = kind.DEFAULT_CONFIG
-    short = {
+    short: dict[str, Any] = {
         # As it is now: where gevent came after kafka-python, the class that it had kept would stop every greenlet.
         "selector": selectors.DefaultSelector,
         "bootstrap_timeout_ms": 3000, "api_version_auto_timeout_ms": 3000, "reconnect_backoff_max_ms": 1000,
         "request_timeout_ms": 10_000, "max_block_ms": 5000, "metrics_enabled": False,
     }  # fmt: skip
+    if (client := client_with_bounds()) is not None:
+        short["kafka_client"] = client
     kept = {key: value for key, value in {**short, **wanted}.items() if key in known}
     # By this name a probe of Kafka knows the client and each of its parts as ours, whatever thread they run on.
     return kept | client_options(url, settings) | {"client_id": own.CLIENT_ID}
