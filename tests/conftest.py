@@ -185,6 +185,12 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
+def uwsgi() -> str:
+    """Where uWSGI is."""
+    return _found(lambda: binary("uwsgi", "uwsgi", str(BUILT / "bin")))
+
+
+@pytest.fixture(scope="session")
 def otelcol() -> str:
     """Where the OpenTelemetry Collector is."""
     return _found(otelcollector.program)

@@ -24,7 +24,6 @@ from tests.system.commands import BACKWATCH, environment
 
 APPS = Path(__file__).with_name("apps")
 BIN = Path(sys.executable).parent
-BUILT = Path(__file__).parents[2] / ".tools" / "drivers" / "bin"
 PATIENCE_S = 40.0
 
 Asked = Counter[tuple[str, int]]
@@ -42,7 +41,7 @@ class Host:
 
     def command(self, command: Sequence[str]) -> list[str]:
         """This command, watched."""
-        return [*command] if os.environ.get("SHOP_BARE") else [BACKWATCH, "run", "--", *command]
+        return [BACKWATCH, "run", "--", *command]
 
     def ran(self, *command: str, timeout_s: float = 120) -> str:
         """Runs a program of ``apps/`` to its end; what it printed."""
@@ -139,6 +138,6 @@ def host(folder: Path, stream_url: str, mariadb: Server, redis_server: Server, p
         "BACKWATCH_APP": app, "BACKWATCH_STREAM_URL": stream_url, "SHOP_MYSQL_PORT": str(mariadb.port),
         "SHOP_MYSQL_USER": mariadb.user, "SHOP_MYSQL_PASSWORD": mariadb.password,
         "SHOP_REDIS_URL": redis_server.url, "SHOP_POSTGRESQL_URL": postgresql.url,
-        "PATH": os.pathsep.join([str(BIN), str(BUILT), os.environ["PATH"]]),
+        "PATH": os.pathsep.join([str(BIN), os.environ["PATH"]]),
     })  # fmt: skip
     return Host(app=app, stream_url=stream_url, settings=settings, log=folder / "host.log")

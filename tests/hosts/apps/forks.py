@@ -1,4 +1,4 @@
-"""Forks children, eight at a time, while threads make calls; each child makes one of its own and leaves as it should."""
+"""Forks children, eight at a time, while threads make calls; each makes one of its own and leaves as it should."""
 
 import os
 import signal
@@ -28,6 +28,7 @@ def child(name: str) -> None:
 
 def main() -> None:
     """``forks.py NAMES`` prints what went wrong."""
+    ask("first")  # what the driver imports late is there before the first fork
     done = threading.Event()
 
     def go_on() -> None:

@@ -36,7 +36,9 @@ def application(environ: dict[str, Any], start_response: Callable[..., object]) 
     return [body]
 
 
-async def asgi(scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[..., Awaitable[Any]]) -> None:
+async def asgi(
+    scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[..., Awaitable[Any]]
+) -> None:
     """ASGI."""
     if scope["type"] != "http":
         return

@@ -35,7 +35,6 @@ class _Place:
 _known: dict[int, _Place] = {}
 _remembered = 0
 _roots: list[str] = []
-_foreign: tuple[str, ...] = ()
 
 
 def _prefixes() -> tuple[str, ...]:
@@ -43,6 +42,10 @@ def _prefixes() -> tuple[str, ...]:
     own = [paths.get("stdlib", ""), paths.get("platstdlib", ""), str(Path(__file__).parent)]
     own += [str(Path(path).resolve()) for path in own if path]
     return tuple({path.rstrip("/") + "/" for path in own if path})
+
+
+# Now and not at the first call: it imports, and an import on the app's thread must not meet a fork.
+_foreign: Final = _prefixes()
 
 
 def _app_roots() -> list[str]:
@@ -68,14 +71,11 @@ def _relative(file: str) -> str:
 
 
 def _is_the_apps(file: str, frame: FrameType) -> bool:
-    global _foreign
     if file.startswith("<"):
         # Code from a string: the app's own only where it is the program itself (python -c, the prompt).
         return frame.f_globals.get("__name__") == "__main__" and not file.startswith("<frozen")
     if "site-packages/" in file or "dist-packages/" in file:
         return False
-    if not _foreign:
-        _foreign = _prefixes()
     return not file.startswith(_foreign)
 
 
