@@ -19,44 +19,57 @@ from backwatch.detector.engine.fields import Vocabulary
 
 ROOT = Path(__file__).parents[1]
 PLACE = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
-DRIVERS = {
-    "kafka": "kafka-python",
-    "botocore": "boto3, botocore", "elasticsearch": "elasticsearch", "opensearchpy": "opensearch-py",
-    "clickhouse_driver": "clickhouse-driver", "clickhouse_connect": "clickhouse-connect",
-    "aiormq": "aio-pika, aiormq", "cassandra": "cassandra-driver", "django": "Django, its cache",
-    "kombu": "Celery, kombu",
-    "http": "http.client, urllib",
-    "MySQLdb": "mysqlclient", "mysql": "mysql-connector",
-    "psycopg": "psycopg 3", "psycopg2": "psycopg2", "pymysql": "PyMySQL", "redis": "redis", "smtplib": "smtplib",
-    "sqlalchemy": "SQLAlchemy", "sqlite3": "sqlite3", "urllib3": "urllib3, requests",
+KINDS = {
+    "SQL databases": {
+        "psycopg": "psycopg 3", "psycopg2": "psycopg2", "asyncpg": "asyncpg", "pymysql": "PyMySQL",
+        "MySQLdb": "mysqlclient", "mysql": "mysql-connector-python", "sqlite3": "sqlite3", "pytds": "python-tds",
+        "clickhouse_driver": "clickhouse-driver", "clickhouse_connect": "clickhouse-connect",
+        "cassandra": "cassandra-driver", "sqlalchemy": "SQLAlchemy", "django": "Django",
+    },
+    "Caches and documents": {
+        "redis": "redis", "valkey": "valkey", "pymemcache": "pymemcache", "pymongo": "PyMongo",
+        "elasticsearch": "elasticsearch", "opensearchpy": "opensearch-py",
+    },
+    "Queues": {
+        "kafka": "kafka-python", "aiokafka": "aiokafka", "confluent_kafka": "confluent-kafka", "pika": "pika",
+        "aiormq": "aio-pika, aiormq", "kombu": "Celery, kombu", "nats": "nats-py",
+    },
+    "HTTP, clouds, RPC": {
+        "urllib3": "requests, urllib3", "http": "http.client, urllib", "httpx": "httpx", "httpx2": "httpx2",
+        "aiohttp": "aiohttp", "botocore": "boto3, botocore", "grpc": "grpcio",
+    },
+    "Mail, files, directories": {
+        "smtplib": "smtplib", "imaplib": "imaplib", "poplib": "poplib", "ftplib": "ftplib", "ldap3": "ldap3",
+    },
 }  # fmt: skip
-"""What people call them, where that differs from the probe's name."""
+"""Probes by what they speak to, and what people call their drivers."""
 GROUPS = {
-    "where it was asked to go": (
+    "address": (
         names.DB_SYSTEM, names.SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT,
-        names.MESSAGING_SYSTEM, names.MESSAGING_DESTINATION,
+        names.MESSAGING_SYSTEM, names.MESSAGING_DESTINATION, names.RPC_SYSTEM,
     ),
-    "encrypted, version, cipher": (names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER),
-    "which TLS was asked for, by whom": (names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT),
-    "what was verified": (names.TLS_VERIFIED,),
-    "the server's certificate": (
+    "TLS": (names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER),
+    "asked for": (names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT, names.STARTTLS_OFFERED),
+    "verified": (names.TLS_VERIFIED,),
+    "certificate": (
         names.CERT_SHA256, names.CERT_ISSUER, names.CERT_SUBJECT, names.CERT_NOT_BEFORE, names.CERT_NOT_AFTER,
     ),
-    "who answered": (names.PEER_ADDRESS, names.PEER_PORT, names.TRANSPORT),
+    "peer": (names.PEER_ADDRESS, names.PEER_PORT, names.TRANSPORT),
     "account": (names.ACCOUNT,),
-    "how it logged in": (names.AUTH_METHOD,),
-    "server version": (names.SERVER_VERSION, names.SERVER_ID),
-    "statement, redacted": (names.QUERY_TEXT, names.STATEMENT, names.OPERATION, names.HTTP_METHOD),
-    "bytes on the wire": (names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED),
+    "login": (names.AUTH_METHOD,),
+    "version": (names.SERVER_VERSION, names.SERVER_ID),
+    "statement": (names.QUERY_TEXT, names.STATEMENT, names.OPERATION, names.HTTP_METHOD),
+    "bytes": (names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED),
     "rows": (names.ROWS_RETURNED, names.ROWS_AFFECTED),
-    "errors and status": (names.ERROR_TYPE, names.STATUS_CODE, names.HTTP_STATUS),
-    "redirects": (names.REDIRECT_TARGET,),
-    "hostile content": (names.LOCAL_INFILE, names.LOCAL_INFILE_FILE, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS),
-    "notices, pushes": (names.NOTICES,),
-    "size of what was unpacked": (names.PAYLOAD_WIRE, names.PAYLOAD_SIZE),
-    "nodes that the service names": (names.TOPOLOGY,),
-    "STARTTLS offered": (names.STARTTLS_OFFERED,),
+    "errors": (names.ERROR_TYPE, names.STATUS_CODE, names.HTTP_STATUS),
+    "leads to": (names.REDIRECT_TARGET, names.TOPOLOGY),
+    "content": (
+        names.LOCAL_INFILE, names.LOCAL_INFILE_FILE, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS, names.PAYLOAD_WIRE,
+        names.PAYLOAD_SIZE,
+    ),
+    "notices": (names.NOTICES,),
 }  # fmt: skip
+"""Columns of the drivers' table, each with the facts that a dot in it may stand for."""
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -81,17 +94,40 @@ def blind_spots() -> str:
     return _table(("rule", "what it cannot see"), found)
 
 
+def kinds() -> str:
+    """Every driver that is watched, by what it speaks to."""
+    here = {one.name for one in _probes()}
+    return _table(
+        ("", "watched"),
+        [(kind, " · ".join(title for name, title in told.items() if name in here)) for kind, told in KINDS.items()],
+    )
+
+
+def _titles() -> dict[str, str]:
+    return {name: title for told in KINDS.values() for name, title in told.items()}
+
+
 def drivers() -> str:
-    """Groups of facts by driver."""
-    rows = [(group, *("●" if set(facts) & one.facts else "" for one in _probes())) for group, facts in GROUPS.items()]
-    return _table(("", *(DRIVERS.get(one.name, one.name) for one in _probes())), rows)
+    """Every driver: the versions that are watched, and which groups of facts it tells."""
+    probes, rows = {one.name: one for one in _probes()}, list[tuple[str, ...]]()
+    for name, title in _titles().items():
+        if name in probes:
+            versions = ", ".join(f"`{one}`" for one in probes[name].distributions) or "the standard library's"
+            dots = ("●" if set(group) & probes[name].facts else "" for group in GROUPS.values())
+            rows.append((f"**{title}**", *dots, versions))
+    return _table(("", *GROUPS, "versions"), rows)
 
 
 def facts() -> str:
-    """Every fact by driver."""
-    found = sorted({fact for one in _probes() for fact in one.facts})
-    rows = [(f"`{fact}`", *("●" if fact in one.facts else "" for one in _probes())) for fact in found]
-    return _table(("", *(one.name for one in _probes())), rows)
+    """Every fact, and who tells it."""
+    found, titles = sorted({fact for one in _probes() for fact in one.facts}), _titles()
+    rows: list[tuple[str, str]] = []
+    for fact in found:
+        told = [titles[one.name] for one in _probes() if fact in one.facts]
+        silent = [titles[one.name] for one in _probes() if fact not in one.facts]
+        short = "all" if not silent else f"all but {', '.join(silent)}" if len(silent) < len(told) else ", ".join(told)
+        rows.append((f"`{fact}`", short))
+    return _table(("fact", "told by"), rows)
 
 
 def setting_docs(kind: type[Any]) -> dict[str, str]:
@@ -138,8 +174,8 @@ def rule_fields() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    "rules": rules, "blind-spots": blind_spots, "drivers": drivers, "facts": facts, "settings": settings_table,
-    "signs": signs, "rule-fields": rule_fields,
+    "rules": rules, "blind-spots": blind_spots, "kinds": kinds, "drivers": drivers, "facts": facts,
+    "settings": settings_table, "signs": signs, "rule-fields": rule_fields,
 }  # fmt: skip
 
 

@@ -59,10 +59,20 @@ def test_a_setting_that_nobody_knows_is_refused_by_name(runner: CliRunner) -> No
     assert "BACKWATCH_STRAEM_URL='kafka://x'" in failed.output
 
 
-def test_probes_are_listed_with_the_facts_they_give(runner: CliRunner) -> None:
+def test_probes_are_listed_with_what_is_installed_and_the_facts_they_give(runner: CliRunner) -> None:
     listed = json.loads(runner.invoke(cli.main, ["probes", "--json"]).output)
-    table = runner.invoke(cli.main, ["probes"]).output
+    lines = runner.invoke(cli.main, ["probes"]).output.splitlines()
     assert {"psycopg", "sqlite3", "redis"} <= {one["name"] for one in listed}
-    for one in listed:
-        assert one["facts"] == sorted(one["facts"])
-        assert all(fact in table for fact in one["facts"])
+    assert len(lines) == len(listed) + 1
+    for one, line in zip(listed, lines[1:], strict=True):
+        assert line.split()[0] == one["name"]
+        assert line.split()[-1] == str(len(one["facts"]))
+        assert one["installed"] in line
+        told = runner.invoke(cli.main, ["probes", one["name"]]).output.partition("\n\n")[0].split()
+        assert told == one["facts"] == sorted(one["facts"])
+
+
+def test_a_probe_that_does_not_exist_is_refused_by_name(runner: CliRunner) -> None:
+    failed = runner.invoke(cli.main, ["probes", "psycopg9"])
+    assert failed.exit_code != 0
+    assert "'psycopg9': no such probe" in failed.output

@@ -158,7 +158,13 @@ def test_every_setting_says_what_it_means() -> None:
     assert silent == []
 
 
-def test_every_fact_of_a_probe_stands_in_a_row_of_the_readme() -> None:
+def test_every_probe_has_a_place_in_the_readme() -> None:
+    placed = [name for told in tools["KINDS"].values() for name in told]
+    assert len(placed) == len(set(placed))
+    assert {one.name for one in discover()} <= set(placed)
+
+
+def test_every_fact_of_a_probe_stands_in_a_column_of_the_drivers_table() -> None:
     grouped = {fact for group in tools["GROUPS"].values() for fact in group}
     assert {fact for one in discover() for fact in one.facts} <= grouped
 

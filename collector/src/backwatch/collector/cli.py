@@ -5,7 +5,6 @@ Exit codes, the same for every sub-command: 0 done, 1 failed, 2 wrong usage, 69 
 """
 
 import errno
-import json
 import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points, version
@@ -117,32 +116,23 @@ def run(command: Sequence[str]) -> None:
 
 
 @main.command(short_help="Lists the client libraries that are watched, and their facts.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
-def probes(*, as_json: bool) -> None:
-    """Lists the client libraries that are watched, and which facts each one can give."""
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON array of all.")
+def probes(name: str | None, *, as_json: bool) -> None:
+    """Lists the client libraries that are watched; with the NAME of one, the facts that it gives.
+
+    \b
+    Examples:
+      backwatch probes
+      backwatch probes psycopg
+    """
+    from backwatch.collector import probe_list
     from backwatch.collector.probes import discover
 
     found = list(discover())
     if as_json:
-        rows = [
-            {
-                "name": one.name,
-                "module": one.module,
-                "distributions": list(one.distributions),
-                "facts": sorted(one.facts),
-            }
-            for one in found
-        ]
-        click.echo(json.dumps(rows, indent=2))
-        return
-    facts = sorted({fact for one in found for fact in one.facts})
-    wide = max([len(fact) for fact in facts], default=0)
-    click.echo(" " * wide + "  " + "  ".join(one.name for one in found))
-    for fact in facts:
-        marks = ("x" if fact in one.facts else "." for one in found)
-        click.echo(
-            (
-                f"{fact:<{wide}}  "
-                + "  ".join(f"{mark:<{len(one.name)}}" for one, mark in zip(found, marks, strict=True))
-            ).rstrip()
-        )
+        click.echo(probe_list.as_json(found))
+    elif name:
+        click.echo(probe_list.facts(found, name))
+    else:
+        click.echo(probe_list.overview(found))

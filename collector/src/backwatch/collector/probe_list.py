@@ -1,0 +1,81 @@
+"""What ``backwatch probes`` shows: which client libraries are watched, what is installed here, what each one tells."""
+
+import json
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+import click
+from packaging.requirements import Requirement
+
+from backwatch.collector.probes import Probe
+
+STANDARD: Final = "Python's own"
+_HEAD: Final[tuple[str, ...]] = ("probe", "installed here", "watched", "facts")
+
+
+def as_json(found: Sequence[type[Probe]]) -> str:
+    """One array, an object per probe."""
+    rows = [
+        {
+            "name": one.name, "module": one.module, "distributions": list(one.distributions),
+            "installed": _installed(one), "facts": sorted(one.facts),
+        }
+        for one in found
+    ]  # fmt: skip
+    return json.dumps(rows, indent=2)
+
+
+def overview(found: Sequence[type[Probe]]) -> str:
+    """A line per probe."""
+    rows = [_HEAD]
+    for one in found:
+        here = _installed(one)
+        wanted = " or ".join(one.distributions) or "always"
+        fits = not here or not one.distributions or _fits(one)
+        rows.append((one.name, here or "-", wanted if fits else f"not this one: {wanted}", str(len(one.facts))))
+    wide = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, wide, strict=True)).rstrip() for row in rows
+    )
+
+
+def facts(found: Sequence[type[Probe]], name: str) -> str:
+    """The facts of one probe, and those that others give and it does not.
+
+    Raises:
+        click.BadParameter: There is no such probe.
+    """
+    for one in found:
+        if one.name == name:
+            missing = sorted({fact for other in found for fact in other.facts} - one.facts)
+            told = [
+                *sorted(one.facts),
+                "",
+                "what it cannot tell, and so is unknown:",
+                *(f"  {fact}" for fact in missing),
+            ]
+            return "\n".join(told if missing else told[:-2])
+    raise click.BadParameter(f"{name[:60]!r}: no such probe; backwatch probes lists them", param_hint="'NAME'")
+
+
+def _installed(probe: type[Probe]) -> str:
+    if not probe.distributions:
+        return STANDARD
+    for text in probe.distributions:
+        try:
+            return version(Requirement(text).name)
+        except PackageNotFoundError:
+            continue
+    return ""
+
+
+def _fits(probe: type[Probe]) -> bool:
+    for text in probe.distributions:
+        wanted = Requirement(text)
+        try:
+            if wanted.specifier.contains(version(wanted.name), prereleases=True):
+                return True
+        except PackageNotFoundError:
+            continue
+    return False
