@@ -19,6 +19,7 @@ CONFIG = """<yandex>
     <users_config>{folder}/users.xml</users_config>
     <default_profile>default</default_profile><default_database>default</default_database>
     <mark_cache_size>5368709</mark_cache_size><timezone>UTC</timezone>
+    <query_log><database>system</database><table>query_log</table></query_log>
     <openSSL><server>
         <certificateFile>{certificate}</certificateFile><privateKeyFile>{key}</privateKeyFile>
         <verificationMode>none</verificationMode>
