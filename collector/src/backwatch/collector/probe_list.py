@@ -28,7 +28,7 @@ def as_json(found: Sequence[type[Probe]]) -> str:
 
 def overview(found: Sequence[type[Probe]]) -> str:
     """A line per probe."""
-    rows = [_HEAD]
+    rows: list[tuple[str, ...]] = [_HEAD]
     for one in found:
         here = _installed(one)
         wanted = " or ".join(one.distributions) or "always"

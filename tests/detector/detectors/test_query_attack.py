@@ -1,0 +1,16 @@
+"""What the detector of injections remembers, from one version to the next."""
+
+import numpy as np
+
+from backwatch.collector import names
+from backwatch.detector.detectors.query_attack import QueryAttack
+
+
+def test_what_was_usual_at_a_place_stays_so_when_a_sign_is_new() -> None:
+    (table,) = QueryAttack.tables
+    before = np.zeros(3, np.dtype([("seen", "u1", (len(names.SIGNS) - 1,))]))
+    before["seen"][1] = np.arange(1, len(names.SIGNS))
+    after = QueryAttack().migrate(table, before, 1)
+    assert after.dtype == table.dtype
+    assert after["seen"][1].tolist() == [*range(1, len(names.SIGNS)), 0]
+    assert not after["seen"][[0, 2]].any()
