@@ -77,9 +77,9 @@ def serve(ca: Authority) -> Generator[Server]:
 
 
 @contextlib.contextmanager
-def serving(ca: Authority, *, tls: bool = True) -> Generator[Server]:
-    """A server; without ``tls`` it offers none."""
-    program, user, certificate = binary("ldap", "slapd"), account("openldap"), ca.issue()
+def serving(ca: Authority, *names: str, tls: bool = True) -> Generator[Server]:
+    """A server whose certificate is for ``names``; without ``tls`` it offers none."""
+    program, user, certificate = binary("ldap", "slapd"), account("openldap"), ca.issue(*names)
     loader = binary("ldap", "slapadd")
     port, tls_port, secret = free_port(), free_port() if tls else 0, password()
     with private_folder("ldap", user) as folder:

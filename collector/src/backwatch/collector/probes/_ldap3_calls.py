@@ -128,7 +128,7 @@ class LdapWatch:
     def not_bound(self, connection: Any, step: Step, error: BaseException) -> None:
         """It has refused, and the app wants an exception; or it never came to that."""
         link = self._end(connection, step)
-        if step.sent or link.told == step.told:
+        if step.sent or link.failed == step.failed:
             self._bound(connection, link, step, error)
 
     def _bound(self, connection: Any, link: Link, step: Step, error: BaseException | None) -> None:
@@ -152,7 +152,7 @@ class LdapWatch:
     def not_secured(self, connection: Any, step: Step, error: BaseException) -> None:
         """The server has none, or the handshake failed."""
         link = self._end(connection, step)
-        if step.sent or link.told == step.told:
+        if step.sent or link.failed == step.failed:
             self._secured(connection, link, step, cause(error))
 
     def _secured(self, connection: Any, link: Link, step: Step, error: BaseException | None) -> None:
@@ -190,6 +190,7 @@ class LdapWatch:
         if caller is None and not strategy.sync:
             caller = self.recorder.caller()
         request = Request(operation, statement, caller)
+        link.sent += 1
         if operation not in UNANSWERED:
             link.wait(number, request)
         return request
@@ -236,17 +237,20 @@ class LdapWatch:
     # --- what the library refuses to send ---
 
     @never_breaks_the_host
-    def calling(self, connection: Any, _args: tuple[Any, ...], _options: dict[str, Any]) -> int | None:
-        """The app asks for something; how many calls of this connection have been told by now."""
+    def calling(self, connection: Any) -> tuple[int, int] | None:
+        """The app asks for something: what had been sent and told by then."""
         if not self.active or connection.strategy.no_real_dsa:
             return None
-        return self.link(connection).told
+        link = self.link(connection)
+        return link.sent, link.failed
 
     @never_breaks_the_host
-    def refused(self, operation: str, connection: Any, told: int, call: tuple[Any, Any], error: BaseException) -> None:
+    def refused(
+        self, operation: str, connection: Any, before: tuple[int, int], call: tuple[Any, Any], error: BaseException
+    ) -> None:
         """It ended in an error without a request: a filter or a name that is none."""
         link = self.link(connection)
-        if link.told == told and not any(isinstance(one, Request) for one in link.waiting.values()):
+        if (link.sent, link.failed) == before:
             self._tell(connection, link, operation, time.time_ns(), statement=of_call(operation, *call), error=error)
 
     # --- telling ---
@@ -261,13 +265,14 @@ class LdapWatch:
         result: Result | None = None, error: BaseException | str | None = None, rows: tuple[int, int] = UNKNOWN,
         caller: Caller | None = None, changes: dict[str, Any] | None = None,
     ) -> None:  # fmt: skip
-        link.told += 1
         if operation not in ("connect", "starttls"):
             self._see(connection, link)
         told = replace(link.session, encoded=[], **changes) if changes else link.session
         if type(error).__module__ == "ssl":
             told = replace(told, encoded=[], encrypted=None)  # asked for, but the handshake failed
         code, facts = outcome(result)
+        failure = error if error is not None else code
+        link.failed += failure is not None
         # A closed connection's number may by now be another one's.
         wire = link.wire if link.number == descriptor(getattr(connection, "socket", None)) else None
         estimated = UNKNOWN
@@ -275,6 +280,6 @@ class LdapWatch:
             wire, estimated = None, wire.since_last()  # other calls may be on their way on the same connection
         self.recorder.call(
             told, operation, statement=statement, start_ns=start_ns, wire=wire, estimated=estimated,
-            rows_returned=rows[0], rows_affected=rows[1], error=error if error is not None else code, facts=facts,
+            rows_returned=rows[0], rows_affected=rows[1], error=failure, facts=facts,
             caller=caller,
         )  # fmt: skip

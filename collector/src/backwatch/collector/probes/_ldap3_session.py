@@ -32,19 +32,19 @@ class Step:
     """Something that takes several requests: to connect, to start TLS, to bind; what the library asks then is its own.
 
     Attributes:
-        told: How many calls of this connection had been told when it began.
+        failed: How many calls of this connection had failed when it began.
         cause: What went wrong below, where the library makes a new error of it.
         result: The server's answer to what it is about.
     """
 
-    __slots__ = ("cause", "operation", "outer", "result", "sent", "start_ns", "thread", "told")
+    __slots__ = ("cause", "failed", "operation", "outer", "result", "sent", "start_ns", "thread")
 
     def __init__(self, operation: str, link: "Link") -> None:
         self.operation = operation
         self.start_ns = time.time_ns()
         self.thread = threading.get_ident()
         self.outer = link.step
-        self.told = link.told
+        self.failed = link.failed
         self.sent = False
         self.cause: BaseException | None = None
         self.result: dict[str, Any] | None = None
@@ -53,14 +53,16 @@ class Step:
 class Link:
     """What is known of one connection."""
 
-    __slots__ = ("info", "number", "offered", "session", "step", "told", "waiting", "wire")
+    __slots__ = ("failed", "info", "number", "offered", "sent", "session", "step", "waiting", "wire")
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.number = -1
         self.wire: Wire | None = None
         self.step: Step | None = None
-        self.told = 0
+        self.sent = 0
+        self.failed = 0
+        """Requests that were sent, apart from those of a step; calls that were told as failed."""
         self.waiting: dict[int, Request | Step] = {}
         self.offered: bool | None = None
         self.info = 0
@@ -94,8 +96,11 @@ def asked(connection: Any) -> Session:
     at_once = bool(getattr(server, "ssl", False))
     local = bool(getattr(server, "ipc", False))
     port = getattr(server, "port", None)
+    address = words(getattr(server, "host", ""), 255)
+    if local:
+        address = "/" + address.lstrip("/")  # the path begins with the slash that ends ``ldapi://``
     return Session(
-        system="ldap", address=words(getattr(server, "host", ""), 255), port=port if isinstance(port, int) else 0,
+        system="ldap", address=address, port=port if isinstance(port, int) else 0,
         transport="unix" if local else "tcp", requested=tls_asked(server) if at_once else "disable",
         requested_explicit=at_once,
     )  # fmt: skip

@@ -66,12 +66,12 @@ def _refusals(watch: LdapWatch, operation: str) -> Make:
 
     def make(original: Function) -> Function:
         def calling(connection: Any, *args: Any, **options: Any) -> Any:
-            told = watch.calling(connection, args, options)
+            before = watch.calling(connection)
             try:
                 return original(connection, *args, **options)
             except BaseException as error:
-                if told is not None:
-                    watch.refused(operation, connection, told, (args, options), error)
+                if before is not None:
+                    watch.refused(operation, connection, before, (args, options), error)
                 raise
 
         return calling
@@ -84,7 +84,7 @@ class Ldap3Probe(Probe):
 
     name: ClassVar[str] = "ldap3"
     module: ClassVar[str] = "ldap3"
-    distributions: ClassVar[tuple[str, ...]] = ("ldap3>=2.7",)
+    distributions: ClassVar[tuple[str, ...]] = ("ldap3>=2.8",)
     facts: ClassVar[frozenset[str]] = frozenset((
         names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.TLS_ESTABLISHED,
         names.TLS_VERSION, names.TLS_CIPHER, names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT, names.TLS_VERIFIED,
