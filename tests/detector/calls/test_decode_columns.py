@@ -251,7 +251,7 @@ def test_times_that_cannot_be_are_put_right(start: int, end: int, appended: int,
 
 
 def test_a_heartbeat_tells_what_was_dropped_and_no_call() -> None:
-    beat = encode_heartbeat(APP, {"queue": 3, "publish": 2, "fork": 0, "some-day": 1})
+    beat = encode_heartbeat(APP, {"queue": 3, "publish": 2, "encode": 0, "some-day": 1})
     found = decode([request(REDIS), beat, beat])
     told = (("queue", 3), ("publish", 2), ("other", 1))
     assert [(record, "shop/web/prod", *one) for record in (1, 2) for one in told] == found.dropped

@@ -31,7 +31,8 @@ SCOPE_HEARTBEAT: Final = "backwatch.heartbeat"
 """Scope name of a record without spans, sent when there is nothing to say; carries the drop counts."""
 DROPPED_PREFIX: Final = "backwatch.dropped."
 """Heartbeat attributes ``backwatch.dropped.<kind>``: records dropped since the last heartbeat that was delivered."""
-DROP_KINDS: Final = ("queue", "publish", "encode", "probe", "fork")
+DROP_KINDS: Final = ("queue", "publish", "encode", "probe")
+"""None for forks: what is queued stays the parent's, which goes on delivering it; a child begins with nothing."""
 
 # Which service was asked for.
 DB_SYSTEM: Final = "db.system.name"

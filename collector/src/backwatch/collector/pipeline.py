@@ -31,6 +31,13 @@ from backwatch.collector.worker import Worker
 MAX_ERROR: Final = 100
 MAX_OPERATION: Final = 60
 MAX_TEXT: Final = 8192
+RECORD_BYTES: Final = 700
+"""What a queued call takes in memory beside its texts, measured."""
+FACT_BYTES: Final = 100
+SESSION_BYTES: Final = 1200
+WIDEST: Final = 4
+"""Bytes that a character may take in memory: one that is not ASCII may make a whole text so wide."""
+MAX_SESSIONS: Final = 10_000
 
 _get_request = given.current
 _get_context = context.get_current
@@ -43,12 +50,30 @@ _getpid = os.getpid
 class _OfOneProcess:
     """Queue, worker and random numbers of one process."""
 
-    __slots__ = ("queue", "random_bits", "worker")
+    __slots__ = ("_sessions", "queue", "random_bits", "worker")
 
     def __init__(self, settings: CollectorSettings, open_publisher: Callable[[], Publisher]) -> None:
         self.queue = Bounded(settings.queue_records, settings.queue_bytes)
         self.worker = Worker(settings, self.queue, open_publisher)
         self.random_bits = random.Random().getrandbits  # noqa: S311  ids, not secrets; seeded by the system
+        self._sessions: set[int] = set()
+        """Those that queued calls keep alive, since the queue was last empty."""
+
+    def put(self, call: Call) -> None:
+        """Queues a call with what it will take in memory, or drops and counts it."""
+        session, text = id(call.session), call.text
+        size = RECORD_BYTES + (len(text) if text.isascii() else WIDEST * len(text))
+        for _, value in call.facts:
+            size += FACT_BYTES
+            if value.__class__ is str:
+                size += len(value) if value.isascii() else WIDEST * len(value)  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
+        if session not in self._sessions:
+            if not len(self.queue) or len(self._sessions) >= MAX_SESSIONS:
+                self._sessions.clear()
+            self._sessions.add(session)
+            size += SESSION_BYTES
+        if not self.queue.put(call, size):
+            self._sessions.discard(session)
 
 
 class Pipeline:
@@ -113,11 +138,7 @@ class Pipeline:
                 estimated is not UNKNOWN, rows_returned, rows_affected, "" if error is None else _error_type(error),
                 facts,
             ))  # fmt: skip
-            size = len(statement)
-            for _, value in facts:
-                if value.__class__ is str:
-                    size += len(value)  # pyright: ignore[reportArgumentType]  a str, as just seen
-            process.queue.put(made, size)
+            process.put(made)
         except Exception as fault:  # noqa: BLE001  our fault must not become the app's
             guard.swallow("Pipeline.call", fault)
 
@@ -131,9 +152,7 @@ class Pipeline:
         """Queues a call that was made elsewhere (the exporter's); redacted already."""
         process = self._processes.get(_getpid()) or self._begin()
         if process is not None:
-            process.queue.put(
-                call, len(call.text) + sum(len(value) for _, value in call.facts if isinstance(value, str))
-            )
+            process.put(call)
 
     def _begin(self) -> _OfOneProcess | None:
         """The first call in this process: its own queue and worker. ``None`` once closed."""

@@ -10,7 +10,7 @@ FULL_BATCH: Final = 512
 
 
 class Bounded:
-    """First in, first out, bounded in records and in bytes of text; the newest is dropped and counted.
+    """First in, first out, bounded in records and in bytes of memory; the newest is dropped and counted.
 
     The lock covers a few bytecodes and never any input or output. It is re-entrant because the garbage collector or a
     signal handler may run a driver's code, and so a call of ours, inside those bytecodes.
@@ -36,7 +36,7 @@ class Bounded:
 
     @property
     def bytes(self) -> int:
-        """Bytes of text that are held."""
+        """Bytes of memory that are held, as they were told."""
         return self._bytes
 
     def put(self, call: Call, size: int) -> bool:

@@ -185,8 +185,8 @@ class CollectorSettings:
     """The kill switch: false leaves the app exactly as it was."""
     queue_records: int = setting("BACKWATCH_COLLECTOR_QUEUE_RECORDS", default=10_000, least=1)
     """Records held while the stream is away; then new ones are dropped and counted."""
-    queue_bytes: int = setting("BACKWATCH_COLLECTOR_QUEUE_BYTES", default=8_000_000, least=1)
-    """Bytes of statement text held likewise."""
+    queue_bytes: int = setting("BACKWATCH_COLLECTOR_QUEUE_BYTES", default=11_000_000, least=1)
+    """Bytes of memory that they may take, texts, facts and sessions counted in."""
     flush_interval_s: float = setting("BACKWATCH_COLLECTOR_FLUSH_INTERVAL_S", default=0.2)
     """Seconds in which calls are gathered before they are sent."""
     heartbeat_s: float = setting("BACKWATCH_COLLECTOR_HEARTBEAT_S", default=60.0, least=0.1)

@@ -24,6 +24,8 @@ MAX_VALUE_BYTES: Final = 900_000
 PUBLISH_TIMEOUT_S: Final = 10.0
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 15.0
+LAST_TRY_S: Final = 1.0
+"""How long an exit waits for a stream that was away when it was last tried."""
 LOSS_REPORT_S: Final = 1.0
 """Drops are told at once, but not more often than this."""
 SAY_AGAIN_S: Final = 60.0
@@ -64,6 +66,7 @@ class Worker:
 
     def stop(self, timeout_s: float) -> None:
         """Delivers what is queued if it can, and ends; comes back after ``timeout_s`` whatever happens."""
+        timeout_s = min(timeout_s, LAST_TRY_S) if self._pause_s else timeout_s
         self._deadline = time.monotonic() + timeout_s
         self._stopping = True
         self._queue.arrived.set()
