@@ -62,16 +62,21 @@ def psycopg_call(url: str) -> Callable[[int], object]:
     return call
 
 
-def pymysql_call(url: str) -> Callable[[int], object]:
-    """One query and its row."""
+def pymysql_cursor(url: str) -> Any:
+    """A cursor over TLS."""
     import pymysql
 
     parts = urlsplit(url)
-    cursor = pymysql.connect(
+    return pymysql.connect(
         host=parts.hostname, port=parts.port or 3306, user=unquote(parts.username or ""), autocommit=True,
         password=unquote(parts.password or ""), ssl_ca=parse_qs(parts.query)["ssl_ca"][0], ssl_verify_cert=True,
         ssl_verify_identity=True,
     ).cursor()  # fmt: skip
+
+
+def pymysql_call(url: str) -> Callable[[int], object]:
+    """One query and its row."""
+    cursor = pymysql_cursor(url)
 
     def call(number: int) -> object:
         cursor.execute(STATEMENT.format(number))

@@ -1,0 +1,265 @@
+"""What an app feels when the stream is away: CPU per call, memory, time to end, and whether each lost call is told.
+
+    make bench NAME=bad_days             ARGS="--quick", "--variant down"
+
+One app (PyMySQL over TLS, real MariaDB) under ``backwatch run`` in each variant: a healthy broker; one that is down; a
+black hole; one that takes connections and never answers the handshake of TLS; an embedded stream on a full disk. First
+comes a lot of long statements, more than the queue holds in records and in bytes; then rounds of short ones, paired
+with the healthy app's. Then short apps are ended while the stream is away. At last the stream comes back, and all that
+was made must have been delivered or told as dropped while the app still lives. The last line is JSON:
+``{variant: {cost_vs_healthy, rss_above_mb, exit_s, made, delivered, dropped_told}}``.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from backwatch.collector import names
+from backwatch.collector.settings import StreamSettings
+from backwatch.collector.stream import Consumer, StreamUnavailable, ensure_topics, open_consumer
+from bench import rounds
+from tests.services import kafka_broker, mariadb
+from tests.services.authority import Authority
+from tests.services.disk import small_disk
+from tests.services.gate import BadDay, Gate, gate
+from tests.services.server import MissingServerError, Server
+
+ROOT = Path(__file__).parents[1]
+BACKWATCH = str(Path(sys.executable).with_name("backwatch"))
+VARIANTS = ("healthy", "down", "black_hole", "stalled", "disk_full")
+FLOOD = 12_000
+"""Long statements: more than the 10 000 records, and than the 11 MB, that the queue holds."""
+EXIT_CALLS = 1_000
+DISK_BYTES = 100_000_000
+BACK_S = 120.0
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What of each app has come out of a stream."""
+
+    delivered: dict[str, set[bytes]] = field(default_factory=dict[str, set[bytes]])
+    """Spans of statements by app: none counts twice, however often it came."""
+    told: dict[str, int] = field(default_factory=dict[str, int])
+    """Drops that heartbeats told, by app."""
+
+    def read(self, consumer: Consumer) -> None:
+        """Reads on for half a second."""
+        for record in consumer.poll(0.5):
+            for one in ExportTraceServiceRequest.FromString(record.value).resource_spans:
+                told = {pair.key: pair.value.string_value for pair in one.resource.attributes}
+                for scope in one.scope_spans:
+                    self._enter(told[names.SERVICE_NAME], scope)
+
+    def _enter(self, app: str, scope: Any) -> None:
+        spans = self.delivered.setdefault(app, set())
+        spans.update(span.span_id for span in scope.spans if span.name == "SELECT")
+        for pair in scope.scope.attributes:
+            if pair.key.startswith(names.DROPPED_PREFIX):
+                self.told[app] = self.told.get(app, 0) + pair.value.int_value
+
+    def accounted(self, app: str) -> int:
+        """Calls that were delivered or told as dropped."""
+        return len(self.delivered.get(app, ())) + self.told.get(app, 0)
+
+
+@dataclass(slots=True, kw_only=True)
+class Variant:
+    """One app, running, its stream, and how the stream comes back."""
+
+    name: str
+    environment: dict[str, str]
+    settings: StreamSettings
+    """How the bench itself reads the stream."""
+    mend: Callable[[], object]
+    process: "subprocess.Popen[str] | None" = None
+    made: int = 0
+    peak_kb: int = 0
+    flood_us: float = 0.0
+    cost_us: list[float] = field(default_factory=list[float])
+
+    def ask(self, count: int, length: str) -> float:
+        """Lets the app make so many calls; CPU microseconds of each."""
+        process = self.process
+        assert process is not None
+        assert process.stdin is not None
+        process.stdin.write(f"{count} {length}\n")
+        process.stdin.flush()
+        spent, peak_kb = self.answer().split()
+        self.made += count
+        self.peak_kb = int(peak_kb)
+        return float(spent) / count * 1e6
+
+    def answer(self) -> str:
+        """The app's next line."""
+        assert self.process is not None
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"bench: {self.name} ended with {self.process.wait(10)}")
+        return line
+
+    def start(self, url: str, log: Path, suffix: str = "") -> "subprocess.Popen[str]":
+        """The app of this variant, connected."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "BACKWATCH_"))}
+        with log.open("ab") as errors:
+            process = subprocess.Popen(
+                [BACKWATCH, "run", "--", sys.executable, "-m", "bench.bad_days_app", url], cwd=ROOT, text=True,
+                env=kept | self.environment | {"OTEL_SERVICE_NAME": self.name + suffix}, stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE, stderr=errors,
+            )  # fmt: skip
+        assert process.stdout is not None
+        process.stdout.readline()
+        return process
+
+
+def exit_s(variant: Variant, url: str, log: Path, tries: int) -> float:
+    """From an app's last line to its process' end; the best of a few, which other processes can only make longer."""
+    found: list[float] = []
+    for _ in range(tries):
+        process = variant.start(url, log, "-exit")
+        said, _ = process.communicate(f"{EXIT_CALLS} short\n", timeout=60)
+        found.append(time.time() - float(said.splitlines()[-1]))
+    return min(found)
+
+
+@contextlib.contextmanager
+def variants(wanted: list[str], broker: Server, folder: Path) -> Generator[list[Variant]]:
+    """The variants with their streams, each on its bad day."""
+    plain = StreamSettings(url=broker.url, partitions=1)
+    ensure_topics(plain, (names.TOPIC_CALLS,))
+    tls = {"BACKWATCH_KAFKA_SECURITY_PROTOCOL": "SSL", "BACKWATCH_KAFKA_CA_FILE": broker.ca_file or ""}
+    days: dict[str, tuple[BadDay, dict[str, str], int]] = {
+        "down": ("down", {}, broker.port),
+        "black_hole": ("black_hole", {}, broker.port),
+        "stalled": ("stalled", tls, broker.tls_port or 0),
+    }
+    with contextlib.ExitStack() as stack:
+        found: list[Variant] = []
+        for name in wanted:
+            if name in days:
+                day, more, port = days[name]
+                bad: Gate = stack.enter_context(gate(day))
+                told = {"BACKWATCH_STREAM_URL": f"kafka://127.0.0.1:{bad.port}", **more}
+                found.append(Variant(name=name, environment=told, settings=plain, mend=lambda o=bad, p=port: o.open(p)))
+            elif name == "disk_full":
+                try:
+                    disk = stack.enter_context(small_disk(folder / "disk", DISK_BYTES))
+                except MissingServerError as error:
+                    print(f"{name}: left out: {error}")
+                    continue
+                disk.fill()
+                embedded = StreamSettings(url=f"sqlite:///{disk.folder}/stream.db")
+                told = {"BACKWATCH_STREAM_URL": embedded.url}
+                found.append(Variant(name=name, environment=told, settings=embedded, mend=disk.free))
+            else:
+                told = {"BACKWATCH_STREAM_URL": broker.url}
+                found.append(Variant(name=name, environment=told, settings=plain, mend=lambda: None))
+        yield found
+
+
+def account(apps: list[Variant], ledger: Ledger) -> None:
+    """Lets the streams come back, and reads them until every call is accounted for or nothing more comes."""
+    for app in apps:
+        app.mend()
+    until = time.monotonic() + BACK_S
+    with contextlib.ExitStack() as stack:
+        consumers: dict[str, Consumer] = {}
+        sought: set[str] = set()
+        while any(ledger.accounted(app.name) < app.made for app in apps) and time.monotonic() < until:
+            for settings in {app.settings.url: app.settings for app in apps}.values():
+                with contextlib.suppress(StreamUnavailable):  # an embedded stream that nobody has made yet
+                    if settings.url not in consumers:
+                        consumers[settings.url] = open_consumer(settings, names.TOPIC_CALLS, "bench-bad-days")
+                        stack.callback(consumers[settings.url].close)
+                    consumer = consumers[settings.url]
+                    ledger.read(consumer)
+                    if settings.url not in sought and consumer.assignment():
+                        consumer.seek(0, 0)
+                        sought.add(settings.url)
+
+
+def measure(apps: list[Variant], options: argparse.Namespace) -> None:
+    """The flood, then the rounds; the order turns, and a first round is thrown away."""
+    for app in apps:
+        app.flood_us = app.ask(FLOOD, "long")
+        app.ask(200, "short")
+        print(f"{app.name:10} flood {app.flood_us:7.1f} us/call, peak {app.peak_kb / 1000:.1f} MB", flush=True)
+    for number in range(options.rounds):
+        at = number % len(apps)
+        for app in apps[at:] + apps[:at]:
+            app.cost_us.append(app.ask(options.calls, "short"))
+
+
+def main() -> None:
+    """Runs and prints; the last line is JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--calls", type=int, default=1_000, help="in each round")
+    parser.add_argument("--variant", choices=VARIANTS[1:], action="append", help="these only, beside the healthy one")
+    parser.add_argument("--quick", action="store_true", help="three rounds of 500 calls")
+    options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.calls = min(options.rounds, 3), min(options.calls, 500)
+    print(rounds.machine("pymysql", "kafka-python"))
+    print(f"{FLOOD:,} long calls, then {options.rounds} rounds of {options.calls:,} short ones, over TLS")
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
+        folder = Path(name)
+        ca = Authority(folder)
+        url = stack.enter_context(mariadb.serve(ca)).tls_url
+        broker = stack.enter_context(kafka_broker.serve(ca))
+        wanted = ["healthy", *(options.variant or VARIANTS[1:])]
+        apps = stack.enter_context(variants(wanted, broker, folder))
+        for app in apps:
+            app.process = app.start(url, folder / f"{app.name}.log")
+            stack.callback(_end, app.process)
+        measure(apps, options)
+        exits = {app.name: exit_s(app, url, folder / f"{app.name}.log", 3) for app in apps}
+        ledger = Ledger()
+        account(apps, ledger)
+        for app in apps:
+            app.ask(1, "short")  # the peak of the stream's return belongs to it too
+        _show(apps, exits, ledger, folder)
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired, BrokenPipeError):
+        process.communicate(timeout=20)
+    process.kill()
+    process.wait()
+
+
+def _show(apps: list[Variant], exits: dict[str, float], ledger: Ledger, folder: Path) -> None:
+    healthy = apps[0]
+    result: dict[str, dict[str, float]] = {}
+    for app in apps:
+        app.made -= 1  # the last one was asked for after the count
+        one = result[app.name] = {
+            "cost_vs_healthy": round(rounds.ratio(app.cost_us, healthy.cost_us), 3),
+            "rss_above_mb": round((app.peak_kb - healthy.peak_kb) * 1024 / 1e6, 1),
+            "exit_s": round(exits[app.name], 2),
+            "made": app.made,
+            "delivered": len(ledger.delivered.get(app.name, ())),
+            "dropped_told": ledger.told.get(app.name, 0),
+        }
+        median = statistics.median(app.cost_us)
+        print(f"{app.name:10} {median:6.1f} us/call  [{min(app.cost_us):.1f} .. {max(app.cost_us):.1f}]  {one}")
+        said = (folder / f"{app.name}.log").read_text().strip()
+        print("".join(f"    {line[:160]}\n" for line in sorted(set(said.splitlines()))), end="")
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
