@@ -115,7 +115,7 @@ def _environment(suite: Suite) -> None:
     uv = shutil.which("uv", path=os.pathsep.join([str(ROOT / ".tools/uv/bin"), os.environ.get("PATH", "")]))
     if uv is None:
         raise SystemExit("bench: no uv; make environment brings it")
-    _run(uv, "venv", "--quiet", "--python", sys.executable, str(suite.folder / "venv"))
+    _run(uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(suite.folder / "venv"))
     _run(
         uv, "pip", "install", "--quiet", "--python", str(suite.python), "--only-binary", ":all:",
         *(word for name in ("backwatch-collector", *suite.built) for word in ("--no-binary", name)),

@@ -1,0 +1,16 @@
+"""Other people's test suites do not notice that they are watched: the short set; ``make bench NAME=transparency`` has all."""
+
+import pytest
+
+from bench import suite_setup, transparency
+from bench.suite_run import BACKWATCH
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", transparency.SHORT)
+@pytest.mark.services("memcached", "redis_server")
+def test_a_drivers_own_tests_pass_watched_as_they_pass_bare(name: str) -> None:
+    column = transparency.measure(suite_setup.load(name), (BACKWATCH,), short=True)[BACKWATCH]
+    assert [] == column.newly_failed
+    assert 0 == column.run.faults, column.run.swallowed
