@@ -407,3 +407,29 @@ with watching(Urllib3Probe) as recording, urllib3.PoolManager() as pool:
     sizes = [one.facts.get(names.PAYLOAD_SIZE) for one in recording.of("GET")]
 assert sizes == [50_000, 50_000], sizes
 """
+
+
+def test_tls_by_pyopenssl_is_told_as_tls(web: Web) -> None:
+    path = os.pathsep.join([str(overlay("pyopenssl==26.4.0")), str(ROOT), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", PYOPENSSL, f"{web.tls_url}/plain", web.ca_file], capture_output=True, text=True,
+        cwd=ROOT, timeout=60, env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+PYOPENSSL = """
+import sys
+import urllib3
+from urllib3.contrib.pyopenssl import inject_into_urllib3
+from backwatch.collector import guard
+from backwatch.collector.probes.urllib3 import Urllib3Probe
+from tests.collector.probes.recording import watching
+inject_into_urllib3()
+with watching(Urllib3Probe) as recording, urllib3.PoolManager(ca_certs=sys.argv[2]) as pool:
+    pool.request("GET", sys.argv[1])
+    session = recording.of("GET")[0].session
+assert (session.encrypted, session.verified, session.tls_version) == (True, "full", "1.3"), session
+assert len(session.certificate_sha256) == 64, session
+assert guard.swallowed == [], guard.swallowed
+"""

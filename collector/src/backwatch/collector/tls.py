@@ -79,7 +79,7 @@ def facts_of(connection: Any, *, verified: str | None = None) -> TlsFacts:
     version = connection.version()
     if version is None:
         return {"encrypted": False}
-    cipher = connection.cipher()
+    cipher = connection.cipher() if hasattr(connection, "cipher") else None
     if verified is None:
         context = connection.context
         verified = "none" if context.verify_mode == 0 else "full" if context.check_hostname else "chain"

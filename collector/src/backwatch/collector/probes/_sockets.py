@@ -48,6 +48,8 @@ def tls_of(socket: Any) -> Any:
     """The object that ``tls.facts_of`` understands: the socket itself where it speaks TLS, else ``None``."""
     if hasattr(socket, "cipher") and hasattr(socket, "getpeercert") and hasattr(socket, "context"):
         return socket
+    if hasattr(socket, "getpeercert") and hasattr(socket, "version") and not hasattr(socket, "sslobj"):
+        return socket  # pyOpenSSL below urllib3: it does not tell cipher or context, and is TLS all the same
     return getattr(socket, "sslobj", None)  # urllib3's TLS inside TLS
 
 
