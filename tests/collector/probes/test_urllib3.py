@@ -13,12 +13,14 @@ import threading
 import urllib.request
 from collections.abc import Generator, Iterator
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import urllib3
 
 from backwatch.collector import names
 from backwatch.collector.probes.urllib3 import Urllib3Probe
+from backwatch.collector.tls import facts_of
 from tests.collector.probes.recording import Recording, watching
 from tests.collector.probes.web import BODY, METADATA, Web, shared
 from tests.services.authority import Authority
@@ -433,3 +435,7 @@ assert (session.encrypted, session.verified, session.tls_version) == (True, "ful
 assert len(session.certificate_sha256) == 64, session
 assert guard.swallowed == [], guard.swallowed
 """
+
+
+def test_a_mock_in_the_place_of_a_socket_says_nothing() -> None:
+    assert facts_of(MagicMock()) == {}
