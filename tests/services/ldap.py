@@ -24,6 +24,8 @@ argsfile {folder}/slapd.args
 modulepath /usr/lib/ldap:/usr/lib/openldap
 moduleload back_mdb
 rootDSE {folder}/root.ldif
+sasl-host localhost
+authz-regexp "^uid=([^,]+),.*cn=digest-md5,cn=auth$" "uid=$1,{people}"
 {tls}
 database mdb
 suffix "{base}"
@@ -91,7 +93,13 @@ def serving(ca: Authority, *names: str, tls: bool = True) -> Generator[Server]:
             key=write(folder / "key.pem", certificate.key_file.read_text()),
         )
         settings = SETTINGS.format(
-            folder=folder, schema="/etc/ldap/schema", tls=secured if tls else "", base=BASE, user=USER, secret=secret
+            folder=folder,
+            schema="/etc/ldap/schema",
+            tls=secured if tls else "",
+            base=BASE,
+            people=PEOPLE,
+            user=USER,
+            secret=secret,
         )
         write(folder / "slapd.conf", settings)
         entries = ENTRIES.format(base=BASE, people=PEOPLE, elsewhere=ELSEWHERE, host=HOST, port=port)

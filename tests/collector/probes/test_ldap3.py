@@ -1,12 +1,15 @@
 """ldap3 against a real slapd: who binds, what is searched and changed, where referrals lead; never a value."""
 
 import contextlib
+import gc
 import os
 import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -213,6 +216,18 @@ def test_binding_anew_is_told(recording: Recording, client: ldap3.Connection, ld
     assert (one.session.account, one.session.auth_method) == (f"uid=user2,{PEOPLE}", "clear-password")
     assert (other.session.account, other.session.auth_method) == ("", "none")
     assert one.session.certificate_sha256 == other.session.certificate_sha256 != ""
+
+
+def test_the_steps_of_sasl_are_one_call(recording: Recording, ldap_server: Server) -> None:
+    client = ldap3.Connection(
+        secured(ldap_server, **quiet), authentication=ldap3.SASL, sasl_mechanism=ldap3.DIGEST_MD5,
+        sasl_credentials=(None, "user1", "secret1", None),
+    )  # fmt: skip
+    assert client.bind()
+    client.unbind()
+    (bind,) = recording.of("bind")
+    assert (bind.session.account, bind.session.auth_method, bind.error) == ("user1", "digest-md5", None)
+    assert "secret1" not in repr(recording.calls)
 
 
 def test_a_password_that_is_missing_is_told_though_nothing_was_sent(recording: Recording, ldap_server: Server) -> None:
@@ -451,6 +466,35 @@ def test_a_strategy_that_threads_share_gives_what_it_gave(recording: Recording, 
     assert (status, result["description"], len(response)) == (True, "success", 1)
     client.unbind()
     assert [one.rows_returned for one in recording.of("search")] == [1]
+
+
+def test_searches_on_one_connection_from_many_threads_are_all_told(recording: Recording, ldap_server: Server) -> None:
+    client = bound(ldap_server, client_strategy=ldap3.ASYNC)
+    recording.calls.clear()
+
+    def ask() -> None:
+        for _ in range(10):
+            client.get_response(client.search(PEOPLE, "(uid=user1)"))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [one.rows_returned for one in _told_by_then(recording, 40)] == [1] * 40
+    client.unbind()
+    client.strategy.receiver.join(10)
+
+
+def test_nothing_of_the_apps_is_kept_alive(recording: Recording, ldap_server: Server) -> None:
+    client = bound(ldap_server)
+    client.search(PEOPLE, "(uid=user1)")
+    client.unbind()
+    gone = weakref.ref(client)
+    del client
+    recording.calls.clear()
+    gc.collect()
+    assert gone() is None
 
 
 def test_a_directory_in_memory_is_nobodys_call(recording: Recording) -> None:

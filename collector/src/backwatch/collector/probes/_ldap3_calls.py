@@ -59,8 +59,7 @@ class LdapWatch:
             link = self._links[connection] = Link(session.asked(connection))
         link.session, link.wire, link.offered = session.asked(connection), None, None
         link.waiting.clear()
-        link.step = Step("connect", link)
-        return link.step
+        return link.begin("connect")
 
     @never_breaks_the_host
     def opened(self, strategy: Any, step: Step, _result: object) -> None:
@@ -80,6 +79,7 @@ class LdapWatch:
         """It was not."""
         link = self._end(strategy.connection, step)
         self._tell(strategy.connection, link, "connect", step.start_ns, error=step.cause or cause(error))
+        step.cause = None  # an error keeps the app's objects alive
 
     @never_breaks_the_host
     def socket_failed(self, strategy: Any, error: BaseException) -> None:
@@ -108,13 +108,11 @@ class LdapWatch:
     def _step(self, connection: Any, operation: str) -> Step | None:
         if not self._begins(connection):
             return None
-        link = self.link(connection)
-        link.step = step = Step(operation, link)
-        return step
+        return self.link(connection).begin(operation)
 
     def _end(self, connection: Any, step: Step) -> Link:
         link = self.link(connection)
-        link.step = step.outer
+        link.end(step)
         return link
 
     @never_breaks_the_host
@@ -207,9 +205,14 @@ class LdapWatch:
         """The connection is gone."""
         if isinstance(request, Request):
             link = self.link(strategy.connection)
-            for number in [number for number, one in link.waiting.items() if one is request]:
+            for number in [number for number, one in list(link.waiting.items()) if one is request]:
                 del link.waiting[number]
             self._answer(strategy.connection, link, request, [], None, root_error(error))
+
+    @never_breaks_the_host
+    def arrived(self, strategy: Any, number: int) -> None:
+        """A reading thread has the whole answer to a request."""
+        self.answered(strategy, number, strategy._responses.get(number))
 
     @never_breaks_the_host
     def answered(self, strategy: Any, number: int, answer: Any, error: BaseException | None = None) -> None:
@@ -252,6 +255,12 @@ class LdapWatch:
         link = self.link(connection)
         if (link.sent, link.failed) == before:
             self._tell(connection, link, operation, time.time_ns(), statement=of_call(operation, *call), error=error)
+
+    @never_breaks_the_host
+    def named(self, socket: Any, valid: Any) -> None:
+        """A certificate's name was found right."""
+        if self.active:
+            self.checked.passed(socket, valid)
 
     # --- telling ---
 

@@ -1,6 +1,7 @@
 """A request as ldap3 is about to send it: which operation it is, and its statement without a value."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from backwatch.collector.redact import ldap as redact
@@ -29,6 +30,7 @@ _COMPARED: Final[Mapping[str, str]] = {
 }  # fmt: skip
 MAX_NODES: Final = 300
 MAX_DEPTH: Final = 40
+MAX_KNOWN: Final = 1_000
 MAX_LISTED: Final = 100
 
 
@@ -43,8 +45,15 @@ def of_message(message: Any) -> tuple[str, str]:
 def _search(request: Any) -> str:
     attributes = redact.names(str(one) for one in _first(request["attributes"]))
     scope = int(request["scope"])
-    shape = redact.filter_shape(_filter(request["filter"], [MAX_NODES], MAX_DEPTH))
+    text = _filter(request["filter"], [MAX_NODES], MAX_DEPTH)
+    shape = _known_shape(text) if len(text) <= MAX_KNOWN else redact.filter_shape(text)
     return _searched(str(request["baseObject"]), SCOPES[scope] if scope < len(SCOPES) else "?", shape, attributes)
+
+
+@lru_cache(maxsize=256)
+def _known_shape(text: str) -> str:
+    """Remembered: no value stands in this text, so an app has few of them."""
+    return redact.filter_shape(text)
 
 
 def _searched(base: str, scope: str, shape: str, attributes: str) -> str:

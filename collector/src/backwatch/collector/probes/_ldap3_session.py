@@ -37,14 +37,13 @@ class Step:
         result: The server's answer to what it is about.
     """
 
-    __slots__ = ("cause", "failed", "operation", "outer", "result", "sent", "start_ns", "thread")
+    __slots__ = ("cause", "failed", "operation", "result", "sent", "start_ns", "thread")
 
-    def __init__(self, operation: str, link: "Link") -> None:
+    def __init__(self, operation: str, failed: int) -> None:
         self.operation = operation
         self.start_ns = time.time_ns()
         self.thread = threading.get_ident()
-        self.outer = link.step
-        self.failed = link.failed
+        self.failed = failed
         self.sent = False
         self.cause: BaseException | None = None
         self.result: dict[str, Any] | None = None
@@ -53,13 +52,13 @@ class Step:
 class Link:
     """What is known of one connection."""
 
-    __slots__ = ("failed", "info", "number", "offered", "sent", "session", "step", "waiting", "wire")
+    __slots__ = ("failed", "info", "number", "offered", "sent", "session", "steps", "waiting", "wire")
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.number = -1
         self.wire: Wire | None = None
-        self.step: Step | None = None
+        self.steps: list[Step] = []
         self.sent = 0
         self.failed = 0
         """Requests that were sent, apart from those of a step; calls that were told as failed."""
@@ -74,9 +73,22 @@ class Link:
         self.wire = Wire(self.number) if self.number >= 0 else None
 
     def mine(self) -> Step | None:
-        """The step in progress, on this thread."""
-        step = self.step
-        return step if step is not None and step.thread == threading.get_ident() else None
+        """The step in progress on this thread, the innermost."""
+        if not self.steps:
+            return None
+        thread = threading.get_ident()
+        return next((step for step in reversed(self.steps) if step.thread == thread), None)
+
+    def begin(self, operation: str) -> Step:
+        """A step begins."""
+        step = Step(operation, self.failed)
+        self.steps.append(step)
+        return step
+
+    def end(self, step: Step) -> None:
+        """It has ended; others may be going on, on other threads too."""
+        if step in self.steps:
+            self.steps.remove(step)
 
     def wait(self, number: int, request: Request | Step) -> None:
         """A request was sent under this number."""

@@ -39,7 +39,7 @@ def _arrivals(watch: LdapWatch) -> Make:
 
     def make(original: Function) -> Function:
         def setting(strategy: Any, message_id: int) -> Any:
-            watch.answered(strategy, message_id, strategy._responses.get(message_id))
+            watch.arrived(strategy, message_id)
             return original(strategy, message_id)
 
         return setting
@@ -53,7 +53,7 @@ def _names(watch: LdapWatch) -> Make:
     def make(original: Function) -> Function:
         def checking(sock: Any, server_name: Any, additional_names: Any) -> Any:
             result = original(sock, server_name, additional_names)
-            watch.checked.passed(sock, additional_names)
+            watch.named(sock, additional_names)
             return result
 
         return checking
