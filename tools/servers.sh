@@ -23,6 +23,7 @@ need libmariadb-dev mariadb_config
 need gcc gcc
 need pkg-config pkg-config
 need slapd slapd
+ls /usr/lib/*/sasl2/libdigestmd5.so.2 >/dev/null 2>&1 || packages="$packages libsasl2-modules"
 need dovecot-imapd dovecot
 need dovecot-pop3d /usr/lib/dovecot/pop3
 need vsftpd vsftpd
