@@ -17,6 +17,7 @@ need mariadb-server mariadbd
 need redis-server redis-server
 need rabbitmq-server rabbitmq-server
 need memcached memcached
+need nats-server nats-server
 need clickhouse-server clickhouse-server
 need chromium chromium
 need libmariadb-dev mariadb_config
