@@ -145,17 +145,25 @@ def extended(oid: object) -> str:
     return oid if isinstance(oid, str) and _OID.fullmatch(oid) else "?"
 
 
-_REFERRAL: Final = re.compile(r"(ldaps?|ldapi)://([^/?#\s]{1,255}+)", re.IGNORECASE)
+_REFERRAL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,20}+)://([^/?#\s]{1,255}+)")
+_PORTS: Final = {"ldap": ":389", "ldaps": ":636"}
 
 
 def referral(uri: object) -> str:
-    """Where a referral leads: scheme, host and port; ``""`` where it names no host.
+    """Where a referral leads: host and port, with the scheme where it is another than a directory's.
 
-    >>> referral("ldap://ann:secret@other.example:389/ou=people,dc=x??sub?(uid=ann)"), referral("ldap:///dc=x")
-    ('ldap://other.example:389', '')
+    >>> referral("ldap://ann:secret@other.example/ou=people,dc=x??sub?(uid=ann)"), referral("ldaps://[::1]:6360")
+    ('other.example:389', '[::1]:6360')
+    >>> referral("http://169.254.169.254/latest"), referral("ldap:///dc=x"), referral(None)
+    ('http://169.254.169.254', '', '')
     """
     found = _REFERRAL.match(uri[:MAX_TEXT]) if isinstance(uri, str) else None
     if found is None:
         return ""
-    host = found[2].rpartition("@")[2]
-    return f"{found[1].lower()}://{host}" if host.isprintable() else "?"
+    scheme, host = found[1].lower(), found[2].rpartition("@")[2]
+    if not host.isprintable():
+        return "?"
+    port = _PORTS.get(scheme)
+    if port is None:
+        return f"{scheme}://{host}"
+    return host if host.rpartition("]")[2].count(":") else host + port
