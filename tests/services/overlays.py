@@ -12,8 +12,11 @@ ROOT = Path(__file__).parents[2]
 
 
 def overlay(*requirements: str) -> Path:
-    """A folder with exactly these distributions, made once; the test is skipped where they cannot be had."""
-    folder = ROOT / ".tools" / "overlays" / "+".join(requirements)
+    """A folder with exactly these distributions, made once; the test is skipped where they cannot be had.
+
+    It is called ``site-packages``, or its frames would be taken for the app's own code.
+    """
+    folder = ROOT / ".tools" / "overlays" / "+".join(requirements) / "site-packages"
     if not folder.exists():
         uv = shutil.which("uv", path=os.pathsep.join([str(ROOT / ".tools/uv/bin"), os.environ.get("PATH", "")]))
         making = folder.with_name(f"{folder.name}.{os.getpid()}")

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 HOST = "127.0.0.1"
 PREFIX = "needs a real server: "
@@ -78,16 +78,23 @@ def from_environment(kind: str, default_port: int) -> Server | None:
     return Server(
         kind=kind,
         host=parts.hostname or HOST,
-        port=parts.port or default_port,
+        port=int(told.get("port", parts.port or default_port)),
         tls_port=int(told.get("tls_port", 0)),
         sasl_port=int(told.get("sasl_port", 0)),
-        user=unquote(parts.username or ""),
-        password=unquote(parts.password or ""),
+        user=told.get("user", unquote(parts.username or "")),
+        password=told.get("password", unquote(parts.password or "")),
         ca_file=told.get("ca_file", ""),
-        url=parts._replace(query="").geturl(),
+        url=told.get("url", parts._replace(query="").geturl()),
         tls_url=told.get("tls_url", ""),
         socket=told.get("socket", ""),
     )
+
+
+def to_environment(server: Server) -> dict[str, str]:
+    """The variable by which another process of tests uses this very server; all facts stand in the query."""
+    facts = ("port", "tls_port", "sasl_port", "user", "password", "ca_file", "url", "tls_url", "socket")
+    told = {name: getattr(server, name) for name in facts if getattr(server, name)}
+    return {f"BACKWATCH_TEST_{server.kind.upper()}_URL": f"server://{server.host}?{urlencode(told)}"}
 
 
 def accepts(port: int, host: str = HOST) -> Callable[[], bool]:

@@ -12,7 +12,7 @@ class AiohttpProbe(Probe):
 
     name: ClassVar[str] = "aiohttp"
     module: ClassVar[str] = "aiohttp"
-    distributions: ClassVar[tuple[str, ...]] = ("aiohttp>=3.8",)
+    distributions: ClassVar[tuple[str, ...]] = ("aiohttp>=3.8.3",)
     facts: ClassVar[frozenset[str]] = frozenset((
         names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.HTTP_METHOD,
         names.HTTP_STATUS, names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER, names.TLS_REQUESTED,

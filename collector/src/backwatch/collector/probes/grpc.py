@@ -126,7 +126,7 @@ class GrpcProbe(Probe):
 
     name: ClassVar[str] = "grpc"
     module: ClassVar[str] = "grpc"
-    distributions: ClassVar[tuple[str, ...]] = ("grpcio>=1.49",)
+    distributions: ClassVar[tuple[str, ...]] = ("grpcio>=1.49.1",)
     facts: ClassVar[frozenset[str]] = frozenset((
         names.RPC_SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.TRANSPORT, names.OPERATION, names.STATEMENT,
         names.TLS_ESTABLISHED, names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT, names.TLS_VERIFIED, names.ACCOUNT,

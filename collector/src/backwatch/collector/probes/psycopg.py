@@ -102,7 +102,7 @@ class PsycopgProbe(Probe):
 
     name = "psycopg"
     module = "psycopg"
-    distributions = ("psycopg>=3.1",)
+    distributions = ("psycopg>=3.1.4",)
     facts = frozenset({
         names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.QUERY_TEXT, names.OPERATION,
         names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER, names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT,

@@ -137,7 +137,7 @@ class Psycopg2Probe(Probe):
 
     name = "psycopg2"
     module = "psycopg2"
-    distributions = ("psycopg2>=2.8", "psycopg2-binary>=2.8")
+    distributions = ("psycopg2>=2.9.5", "psycopg2-binary>=2.9.5")
     facts = frozenset({
         names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.QUERY_TEXT, names.OPERATION,
         names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER, names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT,
