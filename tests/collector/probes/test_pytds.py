@@ -20,7 +20,7 @@ from tests.services.sqlserver import ELSEWHERE
 
 HERE = "tests/collector/probes/test_pytds.py"
 OVERLAID = "BACKWATCH_TEST_OVERLAID"
-OLDEST = "python-tds==1.14.0"
+OLDEST = ("python-tds==1.14.0", "setuptools==65.5.0")  # which brings pkg_resources
 SECRET = "canary-7f3a"
 NUMBERS = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 2500) select i from n"
 driver: Any = pytds
@@ -239,6 +239,6 @@ def test_the_oldest_version_is_told_likewise() -> None:
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", HERE,
          "tests/contract/test_every_probe.py", "-k", "pytds"],
         cwd=ROOT, capture_output=True, text=True, timeout=170, check=False,
-        env={**os.environ, "PYTHONPATH": str(overlay(OLDEST)), OVERLAID: "1"},
+        env={**os.environ, "PYTHONPATH": str(overlay(*OLDEST)), OVERLAID: "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]
