@@ -1,0 +1,25 @@
+"""pymongo's tests on FerretDB: they ask the server for a parameter that only MongoDB has, and are told that it is off."""
+
+from typing import Any
+
+import pytest
+
+WITHOUT = {"enableTestCommands": False}
+
+
+def _parameters(context: Any) -> dict[str, Any]:
+    return context.__dict__.get("server_parameters", {})
+
+
+def _learn(context: Any, told: dict[str, Any]) -> None:
+    context.__dict__["server_parameters"] = {**WITHOUT, **told}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart() -> None:
+    """Before any test connects."""
+    from test import ClientContext  # pyright: ignore  # noqa: PGH003  the suite's, not the standard library's
+    from test.asynchronous import AsyncClientContext  # pyright: ignore  # noqa: PGH003
+
+    for one in (ClientContext, AsyncClientContext):
+        one.server_parameters = property(_parameters, _learn)
