@@ -20,11 +20,30 @@ from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.pipeline import Pipeline
 from backwatch.collector.prepare import prepare
 from backwatch.collector.record import CLIENT, CONSUMER, PRODUCER, AttributeValue, Call, CallSite, Session
+from backwatch.collector.statements.dialects import NOT_SQL, is_document
 
 MAX_TEXT: Final = 200
 _KINDS: Final = {SpanKind.CLIENT: CLIENT, SpanKind.PRODUCER: PRODUCER, SpanKind.CONSUMER: CONSUMER}
 _SCOPES: Final = "opentelemetry.instrumentation."
-_NOT_SQL: Final = frozenset({"redis", "valkey", "memcached", "mongodb", "elasticsearch", "dynamodb", "couchdb"})
+_OPERATIONS: Final = frozenset(
+    [
+        "publish",
+        "send",
+        "receive",
+        "process",
+        "deliver",
+        "poll",
+        "consume",
+        "create",
+        "settle",
+        "ack",
+        "nack",
+        "reject",
+        "commit",
+        "peek",
+        "subscribe",
+    ]
+)
 _WORD: Final = re.compile(r"[A-Za-z_]{1,40}")
 _SAME_CALLS: Final[Mapping[str, frozenset[str]]] = {
     "http": frozenset({"urllib"}),
@@ -121,7 +140,7 @@ def _system(attributes: Mapping[str, Any]) -> str:
 
 
 def _is_sql(system: str) -> bool:
-    return is_database(system) and system not in _NOT_SQL
+    return is_database(system) and system not in NOT_SQL
 
 
 def _session(attributes: Mapping[str, Any], system: str) -> Session:
@@ -138,7 +157,7 @@ def _session(attributes: Mapping[str, Any], system: str) -> Session:
         encrypted = {"https": True, "http": False}.get(scheme) if came else None
     destination = _text(attributes, names.MESSAGING_DESTINATION, "messaging.destination")
     if destination:
-        extra.append((names.MESSAGING_DESTINATION, destination))
+        extra.append((names.MESSAGING_DESTINATION, _destination(system, destination)))
     return Session(
         system=system, address=address, port=port, namespace=_text(attributes, names.DB_NAMESPACE, "db.name"),
         transport={"ip_tcp": "tcp", "pipe": "pipe", "unix": "unix"}.get(
@@ -165,6 +184,7 @@ def _asked(
     """Text, signs, operation and further facts."""
     if _is_sql(system):
         statement = attributes.get(names.QUERY_TEXT) or attributes.get("db.statement") or ""
+        statement = "" if is_document(str(statement)[:100]) else statement
         text, signs, first_word = prepare(statement, system)
         return text, signs, first_word or _first_word(_text(attributes, names.OPERATION, "db.operation")), ()
     if system == "http":
@@ -183,9 +203,25 @@ def _asked(
         from backwatch.collector.redact import redis
 
         command = str(attributes.get(names.QUERY_TEXT) or attributes.get("db.statement") or operation)
-        return redis.statement(command[:8192].split()[:100]), "", _first_word(command).upper() or operation, ()
+        text = redis.statement(command[:8192].split()[:100])
+        return text, "", text.partition(" ")[0], ()
+    if names.MESSAGING_SYSTEM in attributes:
+        operation = _sending(attributes, span_name)
     # Nothing is known of this language's values, so its text stays here.
     return operation, "", operation, ()
+
+
+def _destination(system: str, name: str) -> str:
+    """Where messages go, without what looks like a value."""
+    from backwatch.collector.redact import amqp, messaging
+
+    return amqp.name(name) if system == "rabbitmq" else messaging.destination(name)
+
+
+def _sending(attributes: Mapping[str, Any], span_name: str) -> str:
+    """What is done with messages: the span's name tells where they go as well."""
+    told = _text(attributes, "messaging.operation.name", "messaging.operation.type", "messaging.operation")
+    return next((word for word in f"{told} {span_name}"[:256].lower().split() if word in _OPERATIONS), "")
 
 
 def _first_word(text: str) -> str:
@@ -203,7 +239,7 @@ def _site(attributes: Mapping[str, Any]) -> CallSite | None:
 def _error(span: ReadableSpan, attributes: Mapping[str, Any]) -> str:
     told = _text(attributes, names.ERROR_TYPE)
     if told:
-        return _first_word(told) or told[:40]
+        return _first_word(told.rpartition(".")[2]) or (told if told.isdecimal() and len(told) < 6 else "error")
     for event in span.events:
         if event.name == "exception" and event.attributes:
             kind = event.attributes.get("exception.type")

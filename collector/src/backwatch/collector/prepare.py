@@ -4,6 +4,7 @@ from typing import Final
 
 from backwatch.collector import names
 from backwatch.collector.guard import never_breaks_the_host
+from backwatch.collector.redact.plain import plain, without_rows
 from backwatch.collector.statements.dialects import dialect_of
 from backwatch.collector.statements.scan import CACHE_ENTRIES, KEYED, scan_cached, scan_new
 
@@ -11,6 +12,8 @@ _HEAD_BYTES: Final = 4 * 48 * 1024
 _TAIL_BYTES: Final = 4 * 16 * 1024
 # A text on which the scanner failed is not told, but its call is: failing it must not be a way to hide.
 _scan = never_breaks_the_host(scan_new if KEYED else scan_cached)  # with KEYED the text is remembered here
+_SCRIPT: Final = 16_384
+"""Characters that are told of a script with rows in it: it is scanned twice."""
 _joined: dict[tuple[str, ...], str] = {}
 
 Prepared = tuple[str, str, str]
@@ -51,13 +54,19 @@ def prepare(sql: object, system: str) -> Prepared:
 
 
 def _prepared(sql: object, system: str) -> Prepared:
-    scanned = _scan(_as_text(sql), dialect_of(system))
+    dialect = dialect_of(system)
+    text = plain(_as_text(sql), system)
+    scanned = _scan(text, dialect)
     if scanned is None:
         return "", "", ""
-    told = scanned.signs
+    told, redacted = scanned.signs, scanned.redacted
+    # What looks like rows may be statements all the same: they are not told, but what they show is.
+    if dialect == "postgresql" and (cut := without_rows(text)) is not text:
+        shown = _scan(cut[:_SCRIPT], dialect)
+        redacted = "" if shown is None else shown.redacted
     if not told:
-        return scanned.redacted, "", scanned.operation
+        return redacted, "", scanned.operation
     signs = _joined.get(told)
     if signs is None:
         signs = _joined[told] = ",".join(sign for sign in names.SIGNS if sign in told)
-    return scanned.redacted, signs, scanned.operation
+    return redacted, signs, scanned.operation

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from backwatch.collector import names
 from backwatch.collector.prepare import prepare
 from backwatch.collector.record import CLIENT, CONSUMER
-from backwatch.collector.redact import http, redis
+from backwatch.collector.redact import amqp, http, messaging, redis
+from backwatch.collector.statements.dialects import NOT_SQL, is_document
 from backwatch.detector.calls import schema
 
 Value = str | int | bool | float
@@ -21,15 +22,26 @@ MAX_TEXT: Final = 256
 """Characters of a text that is no statement."""
 MAX_COMMAND: Final = 8_192
 _COMMANDS: Final = frozenset({"redis", "valkey", "keydb", "dragonfly"})
-_NOT_SQL: Final = _COMMANDS | {
-    "memcached",
-    "mongodb",
-    "elasticsearch",
-    "opensearch",
-    "dynamodb",
-    "couchdb",
-    "couchbase",
-}
+_OPERATIONS: Final = frozenset(
+    [
+        "publish",
+        "send",
+        "receive",
+        "process",
+        "deliver",
+        "poll",
+        "consume",
+        "create",
+        "settle",
+        "ack",
+        "nack",
+        "reject",
+        "commit",
+        "peek",
+        "subscribe",
+    ]
+)
+"""What is done with messages: the rest of such a span's name is where they go."""
 _WORD: Final = re.compile(r"[A-Za-z_][A-Za-z_.]{0,59}")
 _PORTS: Final = {"https": 443, "http": 80}
 _ALIASES: Final[Mapping[str, tuple[str, int]]] = {
@@ -68,27 +80,46 @@ def redacted(facts: Facts, name: str) -> tuple[str, Facts]:
     system = _system(facts)
     text, url = str(facts.pop(names.QUERY_TEXT, "")), str(facts.pop(names.URL_FULL, ""))
     operation = _word(_text(facts, names.OPERATION)) or _word(name)
-    if names.DB_SYSTEM in facts and system not in _NOT_SQL:
-        statement, signs, first_word = prepare(text, system)
+    if names.DB_SYSTEM in facts and system not in NOT_SQL:
+        statement, signs, first_word = prepare("" if is_document(text) else text, system)
         operation = first_word or operation
         more = {names.QUERY_TEXT: statement, names.QUERY_SIGNS: signs}
     elif system in _COMMANDS:
-        more = {names.STATEMENT: redis.statement((text or operation)[:MAX_COMMAND].split()[:100])}
+        command = redis.statement((text or operation)[:MAX_COMMAND].split()[:100])
+        operation = operation if redis.is_name(operation.upper()) else command.partition(" ")[0]
+        more = {names.STATEMENT: command}
     elif names.DB_SYSTEM in facts:
         # Nothing is known of this language's values, so its text goes no further.
-        more = {names.STATEMENT: f"{operation} {_text(facts, schema.DB_COLLECTION)}".strip()}
+        collection = messaging.destination(_text(facts, schema.DB_COLLECTION))
+        more = {names.STATEMENT: f"{operation} {collection}".strip()}
     elif not system or system == "http":
         operation = _word(_text(facts, names.HTTP_METHOD)).upper() or "HTTP"
         more = {names.SYSTEM: "http", names.HTTP_METHOD: operation}
         more |= {names.STATEMENT: http.statement(operation, url)} if url else {}
     else:
-        more = {}
+        more = _sent_to(facts)
+        operation = _sending(facts, name) if names.MESSAGING_SYSTEM in facts else operation
     told = {key: value[:MAX_TEXT] if isinstance(value, str) else value for key, value in facts.items()}
     told |= _where(facts, url) if url else {}
     told |= {names.OPERATION: operation} if names.DB_SYSTEM in facts else {}
     error = _text(facts, names.ERROR_TYPE)
     told |= {names.ERROR_TYPE: _word(error.rpartition(".")[2]) or "error"} if error else {}
     return operation, {key: value for key, value in (told | more).items() if value != ""}
+
+
+def _sent_to(facts: Facts) -> Facts:
+    """Where messages go, in the words of the app: without what looks like a value."""
+    name = _text(facts, names.MESSAGING_DESTINATION)
+    if not name:
+        return {}
+    shown = amqp.name(name) if _system(facts) == "rabbitmq" else messaging.destination(name)
+    return {names.MESSAGING_DESTINATION: shown}
+
+
+def _sending(facts: Facts, name: str) -> str:
+    """What is done: the span's name tells where to as well."""
+    told = f"{_text(facts, schema.MESSAGING_OPERATION)} {name}"[:MAX_TEXT].lower().split()
+    return next((word for word in told if word in _OPERATIONS), "")
 
 
 def _system(facts: Facts) -> str:

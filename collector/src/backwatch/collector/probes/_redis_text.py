@@ -40,7 +40,7 @@ def operation(name: str, command: Sequence[object]) -> str:
     """``GET``, ``CONFIG SET``."""
     if name in _CONTAINERS and len(command) > 1:
         name = f"{name} {name_of(command[1:2])}"
-    return name if name.isprintable() else "?"
+    return name if redact.is_name(name) else "?"
 
 
 def single(name: str, command: Sequence[object]) -> tuple[str, str]:

@@ -16,6 +16,9 @@ _HEX: Final = re.compile(r"[0-9A-Fa-f]{8,}")
 _MIXED: Final = re.compile(r"[a-z][A-Z]")
 _GENERATED: Final = ("amq.gen-", "amq.ctag-", "amq.rabbitmq.reply-to.")
 
+_NODE: Final = re.compile(r"celery@[\w.-]{1,200}|[\w-]{1,60}@[\w.-]{1,200}\.celery\.pidbox")
+"""A worker of Celery's, by whose name it is told to do something."""
+
 _known: dict[str, str] = {}
 MAX_REMEMBERED: Final = 2_048
 
@@ -58,6 +61,8 @@ def route(exchange: object, routing_key: object) -> str:
 
 
 def _name(text: str) -> str:
+    if "@" in text and not _NODE.fullmatch(text):
+        return "?"  # an address: of "ann.smith@example.com" no part may stay
     for start in _GENERATED:
         if text.startswith(start):
             return start + "?"

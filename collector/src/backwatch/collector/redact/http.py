@@ -24,8 +24,7 @@ def statement(method: str, url: str) -> str:
     'GET api.example.com/v1/users/?/orders'
     """
     verb = method.upper() if _METHOD.fullmatch(method) else "?"
-    parts = _split(url)
-    return f"{verb} {_host(parts)}{_path(parts.path)}"
+    return f"{verb} {_where(_split(url))}"
 
 
 def redact_url(url: str) -> str:
@@ -36,7 +35,7 @@ def redact_url(url: str) -> str:
     """
     parts = _split(url)
     scheme = parts.scheme if parts.scheme.isascii() and parts.scheme.isalpha() else ""
-    return (f"{scheme}://" if scheme else "") + _host(parts) + _path(parts.path)
+    return (f"{scheme}://" if scheme else "") + _where(parts)
 
 
 def template(path: str) -> str:
@@ -53,6 +52,14 @@ def _split(url: str) -> SplitResult:
         return urlsplit(url[:8192])
     except ValueError:  # a bracket that does not close and the like: nothing of it may be trusted
         return SplitResult("", "", "/?", "", "")
+
+
+def _where(parts: SplitResult) -> str:
+    """Host and path. A ``/`` in an unquoted password ends the authority early: what follows is none of the path."""
+    host = _host(parts)
+    torn = ":" in parts.netloc and "@" not in parts.netloc and "@" in parts.path
+    odd = host == "?" and not parts.netloc.rpartition(":")[2].isdigit()
+    return f"{host}/?" if torn or odd else host + _path(parts.path)
 
 
 def _host(parts: SplitResult) -> str:

@@ -30,6 +30,8 @@ def destination(name: str) -> str:
     name = name[:MAX_NAME]
     if name.startswith(_INBOX):
         return "_INBOX.?"
+    if "@" in name:
+        return "?"  # an address: of "ann.smith@example.com" no part may stay
     if not name.isprintable():
         name = "".join(one if one.isprintable() else "?" for one in name)
     return _REPEATED.sub("?", _PART.sub(_part, name))

@@ -77,6 +77,7 @@ _OPERATOR: Final = re.compile(r"\$[A-Za-z]{1,40}")
 _SEGMENT: Final = re.compile(r"[^\W\d][\w-]{0,39}")
 _POSITION: Final = re.compile(r"\$(?:\[\w{0,40}\])?")
 _DIGITS: Final = re.compile(r"\d")
+_MIXED: Final = re.compile(r"[a-z][A-Z]")
 MAX_DIGITS: Final = 4
 """Digits of a word that may still be a name: what has more is an identifier of something, hence a value."""
 
@@ -188,7 +189,8 @@ def _learnt(key: str) -> str:
 
 def _part(part: str) -> str:
     if _SEGMENT.fullmatch(part) and len(_DIGITS.findall(part)) <= MAX_DIGITS:
-        return part
+        # Letters alone may be a token, too: of many, capitals stand anywhere.
+        return "" if len(part) >= 16 and len(_MIXED.findall(part)) > 4 else part
     if _POSITION.fullmatch(part):
         return "$[]"
     return "?" if part.isdecimal() and len(part) <= MAX_DIGITS else ""

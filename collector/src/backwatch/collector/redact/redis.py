@@ -158,6 +158,21 @@ def statement(command: Sequence[object]) -> str:
     return _any(command)
 
 
+def is_name(text: str) -> bool:
+    """Whether it is a command, or one of a container's, in capitals: what is none may be anything.
+
+    >>> is_name("GET"), is_name("CONFIG SET"), is_name("CONFIG HUNTER2"), is_name("HUNTER2")
+    (True, True, False, False)
+    """
+    if text in _KIND:
+        return True
+    name, _, sub = text.partition(" ")
+    listed = _SUBCOMMANDS.get(name)
+    if listed is not None:
+        return not sub or sub in listed
+    return _MODULE.fullmatch(text) is not None
+
+
 def _usual(name: str, after: int, command: Sequence[object]) -> str:
     """The statement of a short command with one key; from the argument ``after`` on there may be options."""
     count = len(command)

@@ -24,6 +24,8 @@ _BEFORE_ID: Final = frozenset((
 ))  # fmt: skip
 _INDEX: Final = re.compile(r"[A-Za-z0-9_.,*:<>{}/|+-]{1,250}")
 _NUMBERS: Final = re.compile(r"[0-9]{2,}")
+_MINGLED: Final = re.compile(r"(?<![A-Za-z0-9])(?:[A-Za-z]*+[0-9]++){2}[A-Za-z0-9]*+")
+"""A part of a name with digits here and there: a tenant's or a session's identifier."""
 _KEY: Final = re.compile(r"[A-Za-z_@.][A-Za-z0-9_@.*^-]{0,79}")
 _LONG_NUMBER: Final = re.compile(r"[0-9]{4,}")
 _KEY_ID: Final = re.compile(r"[A-Za-z0-9_.-]{4,64}")
@@ -68,7 +70,7 @@ def _indices(text: str) -> str:
     text = text.replace("%2C", ",").replace("%2A", "*").replace("%3C", "<").replace("%3E", ">")
     if not _INDEX.fullmatch(text):
         return "?"
-    return ",".join(sorted({_NUMBERS.sub("?", one)[:MAX_INDEX] for one in text.split(",")[:20]}))
+    return ",".join(sorted({_NUMBERS.sub("?", _MINGLED.sub("?", one))[:MAX_INDEX] for one in text.split(",")[:20]}))
 
 
 def operation(method: str, path: str) -> str:
@@ -197,7 +199,9 @@ def _name(name: object) -> str:
     text = str(name)
     if len(text) > MAX_KEY or not _KEY.fullmatch(text) or _LONG_NUMBER.search(text):
         return "?"
-    parts = text.replace("@", "").replace("^", "").split(".")
+    parts = [part.removeprefix("@") for part in text.replace("^", "").split(".")]
+    if any("@" in part for part in parts):
+        return "?"  # an address
     return text if all(segment(part) != "?" for part in parts if part.strip("*_-")) else "?"
 
 

@@ -9,6 +9,45 @@ _SYSTEMS: Final = {
     "mssql": "mssql microsoft.sql_server sybase azure.sql tsql",
 }
 _DIALECT: Final = {system: dialect for dialect, systems in _SYSTEMS.items() for system in systems.split()}
+NOT_SQL: Final = frozenset(
+    [
+        "redis",
+        "valkey",
+        "keydb",
+        "dragonfly",
+        "memcached",
+        "mongodb",
+        "elasticsearch",
+        "opensearch",
+        "dynamodb",
+        "aws.dynamodb",
+        "couchdb",
+        "couchbase",
+        "cosmosdb",
+        "azure.cosmosdb",
+        "neo4j",
+        "influxdb",
+        "hbase",
+        "geode",
+        "etcd",
+        "solr",
+        "arangodb",
+        "firestore",
+        "bigtable",
+    ]
+)
+"""Systems that are asked in a language of their own: read as SQL, its strings would be told as names."""
+
+
+def is_document(text: str) -> bool:
+    """Whether it begins as JSON does, and as no SQL: what it holds is not told.
+
+    >>> is_document('{"find": "users"}'), is_document("{call reset(?)}"), is_document("SELECT 1")
+    (True, False, False)
+    """
+    start = text[:100].split(maxsplit=1)
+    begun = "".join(start)[:2]
+    return begun[:1] in ("{", "[") and begun[1:] in ('"', "'", "{", "[", "}", "]")
 
 
 def dialect_of(system: str) -> str:

@@ -1,0 +1,126 @@
+"""Statements of systems that quote and comment in ways of their own, in a form that the SQL scanner reads rightly.
+
+Length for length, and on what the scanner knows already nothing is changed. A system that nobody knows may have any of
+these ways: what reads like a secret in one of them is hidden, at the price of some text that was none.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from backwatch.collector.redact import clickhouse, cql
+from backwatch.collector.statements.dialects import dialect_of
+
+MAX_SCANNED: Final = cql.MAX_SCANNED
+_DOLLARS: Final = (
+    r"\$\$(?:[^$]++|\$(?!\$))*+(?:\$\$)?+"
+    r"|(?<![\w$])\$(?P<tag>[^\W\d]\w{0,63}+)\$(?:(?!\$(?P=tag)\$).)*+(?:\$(?P=tag)\$)?+"
+)
+_WORD: Final = r"\w++(?:\$(?!\$)\w*+)*+"
+_STRING: Final = r"'(?:[^']++|'')*+'?"
+_ESCAPED: Final = r"'(?:[^'\\]++|\\.|'')*+'?|\"(?:[^\"\\]++|\\.)*+\"?|`[^`]*+`?"
+_COMMENT: Final = r"/\*(?:[^*]++|\*(?!/))*+(?:\*/)?"
+_HEX: Final = "[0-9a-fA-F]"
+
+_DASHED: Final = re.compile(
+    rf"(?P<kept>{_ESCAPED}|{_COMMENT}|\#[^\n]*+)|(?P<dollars>{_DOLLARS})|(?P<dashes>--[^\n]*+)|{_WORD}", re.DOTALL
+)
+_DASHED_ODD: Final = re.compile(r"\$\w*+\$|--(?!\s)")
+_UNKNOWN: Final = re.compile(
+    rf"""
+    (?P<kept>[nN]?[qQ]'(?:\[(?:(?!\]').)*+(?:\]')?|\((?:(?!\)').)*+(?:\)')?|\{{(?:(?!\}}').)*+(?:\}}')?
+        |<(?:(?!>').)*+(?:>')?|(?P<mark>[^\s\[({{<'])(?:(?!(?P=mark)').)*+(?:(?P=mark)')?)
+      | {_STRING} | --[^\n\r]*+ | {_COMMENT})
+  | (?P<dollars>{_DOLLARS})
+  | (?P<quoted>\"\"\"(?:(?!\"\"\").)*+(?:\"\"\")?+ | \b(?:[rR][bB]?|[bB][rR]?)\"(?:[^\"\\]++|\\.)*+\"?)
+  | \"(?:[^\"]++|\"\")*+\"?
+  | (?P<comment>//[^\n\r]*+ | \#(?![\w>\-\#])[^\n\r]*+)
+  | (?P<literal>\b{_HEX}{{8}}-(?:{_HEX}{{4}}-){{3}}{_HEX}{{12}}(?!\w))
+  | {_WORD}
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_UNKNOWN_ODD: Final = re.compile(rf"\$\w*+\$|\"\"\"|[rRbB]\"|//|\#|{_HEX}{{4}}-{_HEX}{{4}}-")
+_STDIN: Final = re.compile(r"\bfrom\s++stdin\b", re.IGNORECASE)
+MAX_OPTIONS: Final = 500
+"""Characters in which the end of a ``COPY`` is looked for."""
+
+
+def plain(text: str, system: str) -> str:
+    """The statement as SQL, of the same length but for rows that no scanner could read.
+
+    >>> plain("SELECT $$it's$$, $h$a$h$ --x", "clickhouse")
+    "SELECT '......', '.....' -- "
+    >>> plain("SELECT a // mine\\nFROM t # no", "snowflake")
+    'SELECT a -- mine\\nFROM t --no'
+    >>> plain("SELECT '//', $1 FROM t", "snowflake"), plain("SELECT $$a$$", "postgresql")
+    ("SELECT '//', $1 FROM t", 'SELECT $$a$$')
+    """
+    change = _OF_SYSTEM.get(system.lower())
+    if change is None:
+        change = _unknown if dialect_of(system) == "other" else None
+    return text if change is None else change(text)
+
+
+def without_rows(text: str) -> str:
+    r"""A script of ``psql`` without the rows that stand behind ``COPY … FROM stdin;``: no server takes them so.
+
+    >>> without_rows("COPY t FROM stdin;\n1\tsecret\n\\.\nSELECT 1")
+    'COPY t FROM stdin;\n\\.\nSELECT 1'
+    >>> without_rows("copy t from STDIN csv;\nann,secret")
+    'copy t from STDIN csv;'
+    """
+    if "stdin" not in text and "STDIN" not in text:
+        return text
+    kept: list[str] = []
+    at = 0
+    for found in _STDIN.finditer(text):
+        begin = text.find(";", found.end(), found.end() + MAX_OPTIONS) + 1
+        if not begin or found.start() < at:
+            continue  # no end, or itself among rows
+        end = text.find("\n\\.", begin)
+        kept.append(text[at:begin])
+        at = len(text) if end < 0 else end
+    return "".join([*kept, text[at:]]) if kept else text
+
+
+def _hidden(text: str) -> str:
+    return "'" + "." * (len(text) - 2) + "'"
+
+
+def _as_dashed(token: re.Match[str]) -> str:
+    if token.group("dashes"):
+        return token[0] if token[0][2:3].isspace() else "--" + " " * (len(token[0]) - 2)
+    return _hidden(token[0]) if token.group("dollars") else token[0]
+
+
+def _dashed(text: str) -> str:
+    """Of systems that are read as MySQL, and for which ``--`` begins a comment whatever follows."""
+    text = text[:MAX_SCANNED]
+    return text if _DASHED_ODD.search(text) is None else _DASHED.sub(_as_dashed, text)
+
+
+def _clickhouse(text: str) -> str:
+    return _dashed(str(clickhouse.without_data(text)))
+
+
+def _as_unknown(token: re.Match[str]) -> str:
+    text = token[0]
+    if token.group("dollars") or token.group("quoted"):
+        return _hidden(text)
+    if token.group("comment"):
+        return "--" + text[2:]
+    return "0" * len(text) if token.group("literal") else text
+
+
+def _unknown(text: str) -> str:
+    text = text[:MAX_SCANNED]
+    return text if _UNKNOWN_ODD.search(text) is None else _UNKNOWN.sub(_as_unknown, text)
+
+
+_OF_SYSTEM: Final[Mapping[str, Callable[[str], str]]] = {
+    "postgresql": str, "mysql": str, "sqlite": str, "mariadb": str, "microsoft.sql_server": str,
+    "cassandra": cql.plain, "scylladb": cql.plain,
+    "clickhouse": _clickhouse, "spark": _dashed, "databricks": _dashed, "bigquery": _dashed, "hive": _dashed,
+    "doris": _dashed,
+}  # fmt: skip

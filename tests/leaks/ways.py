@@ -1,0 +1,194 @@
+"""How an entry reaches the stream: through what the probe of its system calls, and then the pipeline."""
+
+import json
+import shlex
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from backwatch.collector import names
+from backwatch.collector.pipeline import Pipeline
+from backwatch.collector.probes import _redis_text
+from backwatch.collector.probes._amqp_state import publication, request
+from backwatch.collector.probes._botocore_services import destination, kind, namespace
+from backwatch.collector.probes._http_session import redirect_target
+from backwatch.collector.probes._kombu_calls import with_task
+from backwatch.collector.probes._search_calls import Operation
+from backwatch.collector.probes._sockets import root_error
+from backwatch.collector.record import AttributeValue, Session
+from backwatch.collector.redact import aws, clickhouse, cql, dsn, errors, http, ldap, lines, memcached, mongo, smtp
+from tests.leaks.corpus import MARK, Planted, document
+
+Facts = tuple[tuple[str, AttributeValue], ...]
+
+
+class Teller:
+    """Tells one entry after the other into a pipeline."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self.calls = 0
+
+    def call(self, system: str, operation: str = "", *, sql: object = None, statement: str = "", facts: Facts = (),
+             error: BaseException | None = None, namespace: str = "") -> None:  # fmt: skip
+        """One call on a session of its own."""
+        self._pipeline.call(
+            Session(system=system, address="db", namespace=namespace), operation, start_ns=time.time_ns(), sql=sql,
+            statement=statement, facts=facts, error=error,
+        )  # fmt: skip
+        self.calls += 1
+
+    def tell(self, planted: Planted) -> None:
+        """The entry, as its system's probe would."""
+        entry = planted.entry
+        _WAYS[entry.way if entry.way in _WAYS else f"{entry.system} {entry.way}"](self, planted)
+
+
+def _sql(teller: Teller, planted: Planted) -> None:
+    text, system = planted.text, planted.entry.system
+    if system == "cassandra":
+        teller.call(system, sql=cql.plain(text))
+        teller.call(system, sql=cql.plain(cql.batch([text, text])))
+    elif system == "clickhouse":
+        teller.call(system, sql=clickhouse.without_data(text))
+        teller.call(system, sql=clickhouse.without_data(text.encode()))
+    else:
+        teller.call("microsoft.sql_server" if system == "mssql" else system, sql=text)
+        teller.call("other_sql" if system == "other" else system, sql=text.encode())
+
+
+def words_of(planted: Planted) -> list[str]:
+    """An entry's words as a shell would read them, each canary in one piece."""
+    canaries = iter(planted.canaries)
+    quoted = planted.entry.text.replace("\\", "\\\\")
+    words = shlex.split(MARK.sub("\x00", quoted))
+    return ["".join(next(canaries).text if one == "\x00" else one for one in word) for word in words]
+
+
+def _redis(teller: Teller, planted: Planted) -> None:
+    command = words_of(planted)
+    raw = [word.encode() for word in command]
+    name = _redis_text.name_of(command)
+    operation, statement = _redis_text.single(name, command)
+    teller.call("redis", operation, statement=statement)
+    teller.call(
+        "redis", _redis_text.operation(_redis_text.name_of(raw), raw), statement=_redis_text.single(name, raw)[1]
+    )
+    operation, statement = _redis_text.pipeline((command, raw, ["GET", "a"]))
+    teller.call("redis", operation, statement=statement)
+
+
+def _memcached(teller: Teller, planted: Planted) -> None:
+    operation, statement = memcached.line(planted.text.encode())
+    teller.call("memcached", operation, statement=statement)
+    name, *rest = planted.text.split(" ")
+    teller.call("memcached", name, statement=memcached.statement(name, rest[:1]))
+
+
+def _mongo(teller: Teller, planted: Planted) -> None:
+    command = document(planted.text)
+    teller.call("mongodb", mongo.name_of(command), statement=mongo.statement(command))
+
+
+def _search(teller: Teller, planted: Planted) -> None:
+    method, target, *rest = planted.text.split(" ", 2)
+    body: Any = document(rest[0]) if rest else None
+    if isinstance(body, str) and "\n" in body:
+        bodies = [body, body.encode(), [document(one) for one in body.splitlines() if one]]
+    else:
+        bodies = [body, json.dumps(body).encode() if rest else None]
+    for one in bodies:
+        asked = Operation(None, method, target, None, one, "")
+        teller.call("elasticsearch", asked.name, statement=asked.statement(), sql=asked.sql())
+
+
+def _url(teller: Teller, planted: Planted) -> None:
+    teller.call("http", "GET", statement=http.statement("GET", planted.text))
+    facts: Facts = ((names.URL_FULL, http.redact_url(planted.text)), (names.HTTP_ROUTE, http.template(planted.text)))
+    teller.call("http", "GET", facts=facts)
+    target = redirect_target("http://a/b", planted.text)
+    teller.call("http", "GET", facts=((names.REDIRECT_TARGET, target),))
+
+
+def _aws(teller: Teller, planted: Planted) -> None:
+    service, operation, rest = planted.text.split(" ", 2)
+    parameters: Any = document(rest)
+    assert isinstance(parameters, Mapping), planted.text
+    sql = aws.SQL.get((service, operation))
+    where, facts = namespace(service, parameters, "eu-west-1"), destination(service, parameters)
+    assert kind(service, operation)
+    if sql is not None:
+        teller.call("aws-api", sql=parameters.get(sql), facts=facts, namespace=where)
+    teller.call("aws-api", operation, statement=aws.statement(service, operation, parameters), namespace=where)
+
+
+def _smtp(teller: Teller, planted: Planted) -> None:
+    """Only whom mail goes to and comes from is told; what else a client says is not looked at."""
+    address = planted.text.partition(":<")[2].partition(">")[0]
+    teller.call("smtp", "SEND", statement=smtp.statement([address, f"Ann <{address}>"]))
+
+
+def _lines(read: Callable[[str], tuple[str, str]]) -> Callable[[Teller, Planted], None]:
+    def tell(teller: Teller, planted: Planted) -> None:
+        operation, statement = read(planted.text)
+        teller.call(planted.entry.system, operation, statement=statement)
+
+    return tell
+
+
+def _imap(teller: Teller, planted: Planted) -> None:
+    name, *rest = planted.text.split(" ", 2)
+    operation, statement = lines.imap(name, rest)
+    teller.call("imap", operation, statement=statement)
+
+
+def _ldap_filter(teller: Teller, planted: Planted) -> None:
+    teller.call("ldap", "search", statement=ldap.filter_shape(planted.text))
+
+
+def _ldap_dn(teller: Teller, planted: Planted) -> None:
+    teller.call("ldap", "bind", statement=ldap.dn(planted.text))
+
+
+class _Fields:
+    def __init__(self, **fields: object) -> None:
+        self.__dict__.update(fields)
+
+
+def _amqp(teller: Teller, planted: Planted) -> None:
+    exchange, key, rest = planted.text.split(" ", 2)
+    message: Any = document(rest)
+    exchange = exchange.strip('"')
+    headers = message.get("headers")
+    asked = [publication(exchange, key, 1, 0), request("Queue.Declare", _Fields(queue=key), 1, 0),
+             request("Queue.Bind", _Fields(queue=key, exchange=exchange, routing_key=key), 1, 0)]  # fmt: skip
+    for one in asked:
+        facts: Facts = ((names.MESSAGING_DESTINATION, one.destination),) if one.destination else ()
+        teller.call("rabbitmq", one.operation, statement=with_task(one.statement, headers), facts=facts)
+
+
+def _error(teller: Teller, planted: Planted) -> None:
+    kind, _, text = planted.text.partition(" ")
+    made = type(kind, (Exception,), {})
+    plain: BaseException = made(text)
+    caused = RuntimeError(f"wrapped: {text}")
+    caused.__cause__ = plain
+    argument: Any = document(text)
+    for error in (plain, caused, made(argument), made(1062, text), type(kind, (OSError,), {})(text, 5)):
+        facts = (("x.type", errors.error_type(error)), ("x.code", errors.error_code(error)),
+                 ("x.text", errors.redact_error(str(error))))  # fmt: skip
+        teller.call(planted.entry.system, "SELECT", error=root_error(error), facts=facts)
+
+
+def _dsn(teller: Teller, planted: Planted) -> None:
+    teller.call("postgresql", "connect", facts=((names.REDIRECT_TARGET, dsn.redact_dsn(planted.text)),))
+
+
+_WAYS: Final[Mapping[str, Callable[[Teller, Planted], None]]] = {
+    "sql": _sql, "error": _error, "dsn": _dsn, "filter": _ldap_filter, "dn": _ldap_dn, "redis command": _redis,
+    "memcached command": _memcached, "mongodb command": _mongo, "elasticsearch request": _search, "http url": _url,
+    "aws request": _aws, "smtp command": _smtp, "imap command": _imap, "pop3 command": _lines(lines.pop3),
+    "ftp command": _lines(lines.ftp), "amqp message": _amqp,
+}  # fmt: skip
+ELSEWHERE: Final = frozenset({"http header", "http response", "grpc metadata"})
+"""Told by no function of its own: a probe must be in the way (see ``test_carried.py``)."""
