@@ -22,18 +22,16 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Consumer, StreamUnavailable, ensure_topics, open_consumer
+from backwatch.collector.stream import ensure_topics
 from bench import rounds
 from tests.services import kafka_broker, mariadb
 from tests.services.authority import Authority
 from tests.services.disk import small_disk
 from tests.services.gate import BadDay, Gate, gate
+from tests.services.ledger import Ledger
 from tests.services.server import MissingServerError, Server
 
 ROOT = Path(__file__).parents[1]
@@ -44,35 +42,6 @@ FLOOD = 12_000
 EXIT_CALLS = 1_000
 DISK_BYTES = 100_000_000
 BACK_S = 120.0
-
-
-@dataclass(slots=True)
-class Ledger:
-    """What of each app has come out of a stream."""
-
-    delivered: dict[str, set[bytes]] = field(default_factory=dict[str, set[bytes]])
-    """Spans of statements by app: none counts twice, however often it came."""
-    told: dict[str, int] = field(default_factory=dict[str, int])
-    """Drops that heartbeats told, by app."""
-
-    def read(self, consumer: Consumer) -> None:
-        """Reads on for half a second."""
-        for record in consumer.poll(0.5):
-            for one in ExportTraceServiceRequest.FromString(record.value).resource_spans:
-                told = {pair.key: pair.value.string_value for pair in one.resource.attributes}
-                for scope in one.scope_spans:
-                    self._enter(told[names.SERVICE_NAME], scope)
-
-    def _enter(self, app: str, scope: Any) -> None:
-        spans = self.delivered.setdefault(app, set())
-        spans.update(span.span_id for span in scope.spans if span.name == "SELECT")
-        for pair in scope.scope.attributes:
-            if pair.key.startswith(names.DROPPED_PREFIX):
-                self.told[app] = self.told.get(app, 0) + pair.value.int_value
-
-    def accounted(self, app: str) -> int:
-        """Calls that were delivered or told as dropped."""
-        return len(self.delivered.get(app, ())) + self.told.get(app, 0)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -170,27 +139,6 @@ def variants(wanted: list[str], broker: Server, folder: Path) -> Generator[list[
         yield found
 
 
-def account(apps: list[Variant], ledger: Ledger) -> None:
-    """Lets the streams come back, and reads them until every call is accounted for or nothing more comes."""
-    for app in apps:
-        app.mend()
-    until = time.monotonic() + BACK_S
-    with contextlib.ExitStack() as stack:
-        consumers: dict[str, Consumer] = {}
-        sought: set[str] = set()
-        while any(ledger.accounted(app.name) < app.made for app in apps) and time.monotonic() < until:
-            for settings in {app.settings.url: app.settings for app in apps}.values():
-                with contextlib.suppress(StreamUnavailable):  # an embedded stream that nobody has made yet
-                    if settings.url not in consumers:
-                        consumers[settings.url] = open_consumer(settings, names.TOPIC_CALLS, "bench-bad-days")
-                        stack.callback(consumers[settings.url].close)
-                    consumer = consumers[settings.url]
-                    ledger.read(consumer)
-                    if settings.url not in sought and consumer.assignment():
-                        consumer.seek(0, 0)
-                        sought.add(settings.url)
-
-
 def measure(apps: list[Variant], options: argparse.Namespace) -> None:
     """The flood, then the rounds; the order turns, and a first round is thrown away."""
     for app in apps:
@@ -228,7 +176,10 @@ def main() -> None:
         measure(apps, options)
         exits = {app.name: exit_s(app, url, folder / f"{app.name}.log", 3) for app in apps}
         ledger = Ledger()
-        account(apps, ledger)
+        for app in apps:
+            app.mend()
+        streams = [app.settings for app in apps]
+        ledger.read(streams, lambda: all(ledger.accounted(app.name) >= app.made for app in apps), BACK_S)
         for app in apps:
             app.ask(1, "short")  # the peak of the stream's return belongs to it too
         _show(apps, exits, ledger, folder)

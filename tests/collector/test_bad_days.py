@@ -1,18 +1,41 @@
 """A broker that is down, unreachable or silent in the handshake, and a full disk: the app notices nothing of it."""
 
+import os
 import socket
+import subprocess
+import sys
 import time
 import tracemalloc
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backwatch.collector import names
 from backwatch.collector.pipeline import Pipeline
 from backwatch.collector.record import Session
 from backwatch.collector.settings import CollectorSettings, StreamSettings
-from backwatch.collector.stream import Publisher, StreamUnavailable, open_publisher
+from backwatch.collector.stream import Publisher, StreamUnavailable, ensure_topics, open_publisher
+from tests.services.disk import small_disk
+from tests.services.gate import gate
+from tests.services.ledger import Ledger
+from tests.services.server import Server
+
+BACKWATCH = str(Path(sys.executable).with_name("backwatch"))
+DAYS = ("down", "black_hole", "stalled", "disk_full")
+CALLS = 12_000
+APP = """
+import sqlite3, sys, time
+connection = sqlite3.connect(":memory:", isolation_level=None)
+connection.execute("CREATE TABLE bag (a INTEGER)")
+for at in range(int(sys.argv[1])):
+    connection.execute(f"UPDATE bag SET a = 1 WHERE a IN (SELECT 1 AS {'a_long_name_' * 60}{at})")
+print("made", flush=True)
+sys.stdin.read()
+print(time.time(), flush=True)
+"""
 
 MEMORY_BYTES = 13_000_000
 """What queued calls may take: with what the client of a dead broker takes, and the heap's gaps, it is below 16 MB."""
@@ -70,3 +93,90 @@ def test_whatever_calls_wait_for_a_stream_that_is_away_they_take_no_more_memory_
         tracemalloc.stop()
     assert pipeline.dropped() > 0
     assert held < MEMORY_BYTES
+
+
+class App:
+    """A process under ``backwatch run``."""
+
+    def __init__(self, name: str, calls: int, **environment: str) -> None:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "BACKWATCH_"))}
+        self.name = name
+        self.process = subprocess.Popen(
+            [BACKWATCH, "run", "--", sys.executable, "-c", APP, str(calls)], text=True, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**kept, **environment, "OTEL_SERVICE_NAME": name},
+        )  # fmt: skip
+
+    def wait_until_made(self) -> None:
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "made\n"
+
+    def peak_bytes(self) -> int:
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+
+    def exit_s(self) -> float:
+        """Ends it; how long that takes from its last line on."""
+        said, _ = self.process.communicate(timeout=60)
+        return time.time() - float(said)
+
+
+class Day:
+    """A bad day, as an app's environment says it, and how it ends."""
+
+    def __init__(self, kind: str, broker: Server, folder: Path, stack: ExitStack) -> None:
+        if kind == "disk_full":
+            disk = stack.enter_context(small_disk(folder / "disk", 100_000_000))
+            disk.fill()
+            self.stream = StreamSettings(url=f"sqlite:///{disk.folder}/stream.db")
+            self.environment = {"BACKWATCH_STREAM_URL": self.stream.url}
+            self.end: Callable[[], object] = disk.free
+            return
+        assert kind in ("down", "black_hole", "stalled")
+        port = stack.enter_context(gate(kind))
+        self.stream = StreamSettings(url=broker.url, partitions=1)
+        self.environment = {"BACKWATCH_STREAM_URL": f"kafka://127.0.0.1:{port.port}"}
+        to = broker.port
+        if kind == "stalled":
+            to = broker.tls_port or 0
+            self.environment["BACKWATCH_KAFKA_SECURITY_PROTOCOL"] = "SSL"
+            self.environment["BACKWATCH_KAFKA_CA_FILE"] = broker.ca_file or ""
+        self.end = lambda: port.open(to)
+
+
+@pytest.mark.slow
+def test_on_a_bad_day_memory_is_bounded_and_each_call_is_delivered_or_told_as_dropped_once_it_is_over(
+    kafka_without_topics: Server, tmp_path: Path
+) -> None:
+    broker = kafka_without_topics
+    ensure_topics(StreamSettings(url=broker.url, partitions=1), (names.TOPIC_CALLS,))
+    with ExitStack() as stack:
+        days = {kind: Day(kind, broker, tmp_path, stack) for kind in DAYS}
+        apps = [App(kind, CALLS, **day.environment) for kind, day in days.items()]
+        healthy = App("healthy", CALLS, BACKWATCH_STREAM_URL=broker.url)
+        for app in (healthy, *apps):
+            stack.callback(app.process.kill)
+            app.wait_until_made()
+        for day in days.values():
+            day.end()
+        ledger = Ledger("UPDATE")
+        everything = (healthy, *apps)
+        ledger.read([day.stream for day in days.values()],
+                    lambda: all(ledger.accounted(app.name) >= CALLS for app in everything), 90)  # fmt: skip
+        assert {app.name: ledger.accounted(app.name) for app in everything} == {app.name: CALLS for app in everything}
+        assert all(ledger.told[kind] > 0 for kind in DAYS)
+        above = {app.name: app.peak_bytes() - healthy.peak_bytes() for app in apps}
+        assert {name: held for name, held in above.items() if held > 16_000_000} == {}
+        assert healthy.exit_s() < 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", DAYS)
+def test_on_a_bad_day_an_app_ends_within_two_seconds(kind: str, kafka: Server, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        day = Day(kind, kafka, tmp_path, stack)
+        tries: list[float] = []
+        while len(tries) < 3 and min(tries, default=9.9) > 2.0:  # other processes can only make it look longer
+            app = App(kind, 1_000, **day.environment)
+            app.wait_until_made()
+            tries.append(app.exit_s())
+        assert min(tries) <= 2.0

@@ -191,7 +191,7 @@ class CollectorSettings:
     """Seconds in which calls are gathered before they are sent."""
     heartbeat_s: float = setting("BACKWATCH_COLLECTOR_HEARTBEAT_S", default=60.0, least=0.1)
     """A collector with nothing to say says so this often, so that a silent app differs from a dead collector."""
-    exit_timeout_s: float = setting("BACKWATCH_COLLECTOR_EXIT_TIMEOUT_S", default=1.5)
+    exit_timeout_s: float = setting("BACKWATCH_COLLECTOR_EXIT_TIMEOUT_S", default=1.25)
     """How long the app's exit may wait for the last batch."""
     disabled_probes: tuple[str, ...] = setting("BACKWATCH_DISABLED_PROBES", default=())
     """Probes to leave out, by name: ``redis,smtplib``."""
