@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help=f"{' and '.join(SHORT)}, parts of them")
     parser.add_argument("--columns", default=f"{BACKWATCH},{CONTRIB}", help="beside the two bare runs")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # suite and server end with us
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # suite and server end with us
     names = options.suites or (SHORT if options.short else suite_setup.known())
     result: dict[str, dict[str, int]] = {}
     missing: list[str] = []

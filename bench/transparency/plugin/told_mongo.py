@@ -1,4 +1,4 @@
-"""pymongo's tests on FerretDB: they ask the server for a parameter that only MongoDB has, and are told that it is off."""
+"""pymongo's tests on FerretDB: they ask for a parameter that only MongoDB has, and are told that it is off."""
 
 from typing import Any
 
