@@ -218,7 +218,7 @@ def test_old_versions_are_told_likewise(clickhouse_http: Server, versions: tuple
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", HERE,
          "tests/contract/test_every_probe.py", "-k", "clickhouse_connect"],
-        cwd=ROOT, capture_output=True, text=True, timeout=170, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
         env={**os.environ, "PYTHONPATH": str(overlay(*versions)), OVERLAID: "1",
              "BACKWATCH_TEST_CLICKHOUSE_HTTP_URL": told},
     )  # fmt: skip
