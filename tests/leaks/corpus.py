@@ -2,7 +2,7 @@
 
 One file per family in ``corpus/``, one entry a line. ``⟦⟧`` is where a secret stands: every shape of canary that could
 stand there is put there in turn. ``⟦''⟧`` may be quoted, and so it also holds a quote as that place escapes it;
-``⟦digits⟧``, ``⟦hex⟧`` and the like have that shape alone. The texts were written before their authors read the redactor.
+``⟦digits⟧``, ``⟦hex⟧`` and the like have that shape alone. Whoever wrote the texts had not read the redactor.
 """
 
 import base64

@@ -44,7 +44,7 @@ def spans_of(one: Planted) -> Iterator[tuple[str, Facts]]:
 
 
 def _database(system: str, text: str) -> Iterator[tuple[str, Facts]]:
-    first = text.split(" ", maxsplit=1)[0][:20] if system != "mongodb" else "users.find"
+    first = text.partition(" ")[0][:20] if system != "mongodb" else "users.find"
     yield text, {"db.system": system, "db.statement": text, "net.peer.name": "a", "db.name": "shop"}
     yield first, {"db.system": system, "db.statement": text, "db.operation": first, "db.mongodb.collection": "users"}
     yield "SELECT shop", {"db.system.name": system, "db.query.text": text, "db.query.summary": text,

@@ -25,25 +25,10 @@ from backwatch.collector.statements.dialects import NOT_SQL, is_document
 MAX_TEXT: Final = 200
 _KINDS: Final = {SpanKind.CLIENT: CLIENT, SpanKind.PRODUCER: PRODUCER, SpanKind.CONSUMER: CONSUMER}
 _SCOPES: Final = "opentelemetry.instrumentation."
-_OPERATIONS: Final = frozenset(
-    [
-        "publish",
-        "send",
-        "receive",
-        "process",
-        "deliver",
-        "poll",
-        "consume",
-        "create",
-        "settle",
-        "ack",
-        "nack",
-        "reject",
-        "commit",
-        "peek",
-        "subscribe",
-    ]
-)
+_OPERATIONS: Final = frozenset((
+    "publish", "send", "receive", "process", "deliver", "poll", "consume", "create", "settle", "ack", "nack",
+    "reject", "commit", "peek", "subscribe",
+))  # fmt: skip
 _WORD: Final = re.compile(r"[A-Za-z_]{1,40}")
 _SAME_CALLS: Final[Mapping[str, frozenset[str]]] = {
     "http": frozenset({"urllib"}),

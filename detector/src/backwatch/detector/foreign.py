@@ -22,25 +22,10 @@ MAX_TEXT: Final = 256
 """Characters of a text that is no statement."""
 MAX_COMMAND: Final = 8_192
 _COMMANDS: Final = frozenset({"redis", "valkey", "keydb", "dragonfly"})
-_OPERATIONS: Final = frozenset(
-    [
-        "publish",
-        "send",
-        "receive",
-        "process",
-        "deliver",
-        "poll",
-        "consume",
-        "create",
-        "settle",
-        "ack",
-        "nack",
-        "reject",
-        "commit",
-        "peek",
-        "subscribe",
-    ]
-)
+_OPERATIONS: Final = frozenset((
+    "publish", "send", "receive", "process", "deliver", "poll", "consume", "create", "settle", "ack", "nack",
+    "reject", "commit", "peek", "subscribe",
+))  # fmt: skip
 """What is done with messages: the rest of such a span's name is where they go."""
 _WORD: Final = re.compile(r"[A-Za-z_][A-Za-z_.]{0,59}")
 _PORTS: Final = {"https": 443, "http": 80}

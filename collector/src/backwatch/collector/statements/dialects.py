@@ -9,33 +9,11 @@ _SYSTEMS: Final = {
     "mssql": "mssql microsoft.sql_server sybase azure.sql tsql",
 }
 _DIALECT: Final = {system: dialect for dialect, systems in _SYSTEMS.items() for system in systems.split()}
-NOT_SQL: Final = frozenset(
-    [
-        "redis",
-        "valkey",
-        "keydb",
-        "dragonfly",
-        "memcached",
-        "mongodb",
-        "elasticsearch",
-        "opensearch",
-        "dynamodb",
-        "aws.dynamodb",
-        "couchdb",
-        "couchbase",
-        "cosmosdb",
-        "azure.cosmosdb",
-        "neo4j",
-        "influxdb",
-        "hbase",
-        "geode",
-        "etcd",
-        "solr",
-        "arangodb",
-        "firestore",
-        "bigtable",
-    ]
-)
+NOT_SQL: Final = frozenset((
+    "redis", "valkey", "keydb", "dragonfly", "memcached", "mongodb", "elasticsearch", "opensearch", "dynamodb",
+    "aws.dynamodb", "couchdb", "couchbase", "cosmosdb", "azure.cosmosdb", "neo4j", "influxdb", "hbase",
+    "geode", "etcd", "solr", "arangodb", "firestore", "bigtable",
+))  # fmt: skip
 """Systems that are asked in a language of their own: read as SQL, its strings would be told as names."""
 
 
