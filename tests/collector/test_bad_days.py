@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -93,6 +94,26 @@ def test_whatever_calls_wait_for_a_stream_that_is_away_they_take_no_more_memory_
         tracemalloc.stop()
     assert pipeline.dropped() > 0
     assert held < MEMORY_BYTES
+
+
+def test_an_exit_waits_a_second_at_most_for_a_stream_that_was_away_when_it_was_last_tried() -> None:
+    tries: list[float] = []
+    leave = threading.Event()
+
+    def slow_once_away() -> Publisher:
+        tries.append(time.monotonic())
+        if len(tries) > 1:
+            leave.wait(20)
+        raise StreamUnavailable("away")
+
+    pipeline = Pipeline(CollectorSettings(exit_timeout_s=15.0, flush_interval_s=0.01), slow_once_away)
+    pipeline.call(session(0), "SELECT", start_ns=10**18)
+    while len(tries) < 2:
+        time.sleep(0.01)
+    began = time.monotonic()
+    pipeline.close()
+    assert 0.9 < time.monotonic() - began < 5
+    leave.set()
 
 
 class App:
