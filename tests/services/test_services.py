@@ -21,7 +21,7 @@ from kafka import KafkaConsumer, KafkaProducer
 
 from tests.services.authority import Authority
 from tests.services.postgresql import CLEARTEXT_USER
-from tests.services.server import Server, accepts, from_environment
+from tests.services.server import Server, accepts, from_environment, to_environment
 from tests.services.smtp import MailServer
 
 ROOT = Path(__file__).parents[2]
@@ -180,3 +180,13 @@ def test_a_server_named_by_the_environment_is_used(monkeypatch: pytest.MonkeyPat
         "/ca.pem",
     )
     assert named.url == "redis://app:p%40ss@cache.example:7000/0"
+
+
+def test_a_server_that_is_handed_on_to_another_process_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "mongodb://app:p%40ss@127.0.0.1:7001/shop?replicaSet=rs0"
+    server = Server(
+        kind="mongo_set", port=7000, tls_port=7002, user="app", password="p@ss&", url=url, tls_url=f"{url}&tls=1"
+    )
+    for name, value in to_environment(server).items():
+        monkeypatch.setenv(name, value)
+    assert from_environment("mongo_set", 1) == server

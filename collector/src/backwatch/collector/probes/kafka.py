@@ -114,7 +114,7 @@ class KafkaProbe(Probe):
 
     name: ClassVar[str] = "kafka"
     module: ClassVar[str] = "kafka"
-    distributions: ClassVar[tuple[str, ...]] = ("kafka-python>=2.0.2", "kafka-python-ng>=2.2")
+    distributions: ClassVar[tuple[str, ...]] = ("kafka-python>=2.0.2", "kafka-python-ng>=2.2.3")
     facts: ClassVar[frozenset[str]] = frozenset({
         names.MESSAGING_SYSTEM, names.MESSAGING_DESTINATION, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION,
         names.STATEMENT, names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER, names.TLS_REQUESTED,
