@@ -212,6 +212,7 @@ def test_statements_of_asyncio_are_told_with_their_rows(recording: Recording, cl
 
 
 @pytest.mark.skipif(OVERLAID in os.environ, reason="this is an old one")
+@pytest.mark.timeout(320)
 @pytest.mark.parametrize("versions", OLD, ids=lambda one: one[0])
 def test_old_versions_are_told_likewise(clickhouse_http: Server, versions: tuple[str, ...]) -> None:
     told = f"{clickhouse_http.url}?tls_port={clickhouse_http.tls_port}&ca_file={clickhouse_http.ca_file}"

@@ -25,22 +25,18 @@ class Question:
     Attributes:
         reads: Rows come back that the driver takes apart.
         parsed: It has begun to.
+        version: The server's, once the client knows it.
     """
 
-    __slots__ = ("client", "parsed", "reads", "request", "sql", "token")
+    __slots__ = ("parsed", "reads", "request", "sql", "token", "version")
 
     def __init__(self, client: Any, sql: object, *, reads: bool = False) -> None:
-        self.client = client
+        self.version = words(getattr(client, "server_version", ""))
         self.sql = sql
         self.reads = reads
         self.parsed = False
         self.request: Request | None = None
         self.token: Token[Question | None] | None = None
-
-    @property
-    def version(self) -> str:
-        """The server's, once the client knows it."""
-        return words(getattr(self.client, "server_version", ""))
 
 
 class _Asked(Attempt):

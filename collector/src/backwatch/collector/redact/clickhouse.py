@@ -7,9 +7,11 @@ MAX_HEAD: Final = 8_192
 """Characters in which the end of the statement is looked for."""
 
 _HEAD: Final = re.compile(
-    r"""\s*+insert\s++into\s++(?:table\s++)?+
-        (?:[\w.]++|`[^`]*+`|"[^"]*+")(?:\.(?:[\w]++|`[^`]*+`|"[^"]*+"))*+\s*+
+    r"""\s*+insert\s++into\s++
+        (?:function\s++\w++\s*+\((?:[^()']++|'[^']*+')*+\)
+          |(?:table\s++)?+(?:[\w.]++|`[^`]*+`|"[^"]*+")(?:\.(?:\w++|`[^`]*+`|"[^"]*+"))*+)\s*+
         (?:\([^()]*+\)\s*+)?+
+        (?:settings\s++\w++\s*+=\s*+[\w.'-]++(?:\s*+,\s*+\w++\s*+=\s*+[\w.'-]++)*+\s*+)?+
         \bformat\s++\w++""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -24,6 +26,8 @@ def without_data(sql: object) -> object:
     'INSERT INTO t (a, b) FORMAT CSV'
     >>> without_data(b"insert into `a b`.t format TSV secret")
     'insert into `a b`.t format TSV'
+    >>> without_data("INSERT INTO FUNCTION file('x.csv') SETTINGS a = 1, b='c' FORMAT CSV secret")
+    "INSERT INTO FUNCTION file('x.csv') SETTINGS a = 1, b='c' FORMAT CSV"
     >>> without_data("INSERT INTO t VALUES ('in format CSV')")
     "INSERT INTO t VALUES ('in format CSV')"
     """
