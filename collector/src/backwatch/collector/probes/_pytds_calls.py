@@ -108,8 +108,7 @@ class TdsWatch(Watch):
             self._attempt.reset(attempt.token)
         if not attempt.told:
             if attempt.tds is None:  # no socket came about
-                link = Link(asked(attempt.login, attempt.host, attempt.port), None)
-                fault = None if error is None else root_error(error)
+                link, fault = Link(asked(attempt.login, attempt.host, attempt.port), None), error and root_error(error)
                 self.tell(link, "connect", attempt.start_ns, error=fault)
             else:
                 self._tell_connect(attempt, error)
@@ -206,9 +205,8 @@ class TdsWatch(Watch):
             if session.res_info is not None:
                 reading = session.__dict__[READING] = Reading(sql, _count_notices(session))
                 reading.over = not session.more_rows
-            tds = session._tds
-            self.tell(link, "", start_ns, sql=sql, rows=rows, error=error, facts=facts, lost=number_of(tds) < 0)
-            self._link_of(tds)
+            lost = number_of(session._tds) < 0
+            self.tell(link, "", start_ns, sql=sql, rows=rows, error=error, facts=facts, lost=lost)
 
         return left
 
