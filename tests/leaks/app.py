@@ -94,7 +94,10 @@ def over_redis(server: Server, commands: list[list[str]]) -> None:
             with ANYTHING:
                 client.execute_command(*command)
             with ANYTHING:
-                client.pipeline().execute_command(*command).get("a").execute()
+                piped: Any = client.pipeline()
+                piped.execute_command(*command)
+                piped.get("a")
+                piped.execute()
         client.flushdb()
     with ANYTHING:
         redis.Redis(host=server["host"], port=server["port"], password=" ".join(commands[0])).ping()

