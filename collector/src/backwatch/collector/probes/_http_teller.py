@@ -135,6 +135,8 @@ class Teller:
         if session is None or link.session is None or link.session.server_version or not server:
             return
         version = words(server, 80)
+        if "@" in version:
+            version = version.partition("(")[0].strip() if "@" not in version.partition("(")[0] else "?"
         link.session = replace(link.session, encoded=[], server_version=version)
         link.sessions.clear()
         exchange.session = self._session(link, link.session, exchange)
