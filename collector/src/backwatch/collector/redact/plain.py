@@ -109,7 +109,7 @@ def _as_unknown(token: re.Match[str]) -> str:
     if token.group("dollars") or token.group("quoted"):
         return _hidden(text)
     if token.group("comment"):
-        return "--" + text[2:]
+        return "--" + text[2:] if len(text) > 1 else " "
     return "0" * len(text) if token.group("literal") else text
 
 
