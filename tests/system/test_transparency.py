@@ -1,4 +1,4 @@
-"""Other people's test suites do not notice that they are watched: the short set; ``make bench NAME=transparency`` has all."""
+"""Other people's suites do not notice that they are watched: the short set; ``make bench NAME=transparency`` has all."""
 
 import pytest
 
@@ -12,5 +12,5 @@ from bench.suite_run import BACKWATCH
 @pytest.mark.services("memcached", "redis_server")
 def test_a_drivers_own_tests_pass_watched_as_they_pass_bare(name: str) -> None:
     column = transparency.measure(suite_setup.load(name), (BACKWATCH,), short=True)[BACKWATCH]
-    assert [] == column.newly_failed
-    assert 0 == column.run.faults, column.run.swallowed
+    assert column.newly_failed == []
+    assert column.run.faults == 0, column.run.swallowed

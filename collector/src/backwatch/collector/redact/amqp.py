@@ -75,7 +75,7 @@ def _name(text: str) -> str:
 
 
 def _separator(piece: str) -> str:
-    return piece.strip()[:3] or "_"
+    return piece.strip()[:3] or " "
 
 
 def _plain(part: str) -> bool:
