@@ -1,4 +1,4 @@
-"""Other people's suites do not notice that they are watched: the short set; ``make bench NAME=transparency`` has all."""
+"""Other people's suites do not notice that they are watched: the short set; ``make bench`` has all of them."""
 
 import pytest
 
