@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import celery
 import pytest
 from amqp.exceptions import AccessRefused, NotFound
+from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 from kombu.messaging import Consumer, Producer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -303,3 +304,15 @@ def test_the_oldest_is_really_at_hand() -> None:
 def _told(server: Server) -> str:
     tail = f"tls_port={server.tls_port}&ca_file={server.ca_file}&tls_url={server.tls_url}"
     return f"{server.url}?{tail}"
+
+
+def test_a_raw_message_that_kombu_has_yet_to_unpack_is_no_fault_of_ours(recording: Recording, queue: str) -> None:
+    taken: list[object] = []
+    with Connection("memory://") as connection, closing(connection.channel()) as channel:
+        consumer = Consumer(
+            channel, [Queue(queue)], callbacks=[lambda body, _: taken.append(body)], accept=["text/plain"]
+        )
+        delivery = {"delivery_tag": "1", "delivery_info": {"exchange": "", "routing_key": queue}}
+        raw = {"body": "hello", "content-type": "text/plain", "content-encoding": "utf-8", "properties": delivery}
+        consumer._receive_callback(raw)
+    assert taken == ["hello"]

@@ -75,8 +75,8 @@ class Watch(PyamqpWatch):
     @never_breaks_the_host
     def arrived(self, consumer: Any, message: Any) -> None:
         """A message came in for a consumer, over whichever transport."""
-        if not self.active:
-            return
+        if not self.active or not hasattr(message, "body"):
+            return  # a transport of the app's own may hand over what is no message of kombu's
         channel = getattr(message, "channel", None) or getattr(consumer, "channel", None)
         connection = getattr(channel, "connection", None)
         properties = getattr(message, "properties", None) or {}
