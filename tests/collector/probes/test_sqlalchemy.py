@@ -238,3 +238,11 @@ def test_engines_that_live_on_are_restored() -> None:
 def recording() -> Any:
     with watching(SQLAlchemyProbe) as told:
         yield told
+
+
+def test_every_keyword_of_an_engine_is_taken_as_without_us(recording: Recording) -> None:
+    keywords = {"echo": False, "logging_name": "mine", "execution_options": {"a": 1}, "hide_parameters": True}
+    engine = sa.create_engine("sqlite://", future=True, **keywords)
+    assert engine.logging_name == "mine"
+    with pytest.raises(TypeError, match="Invalid argument"):
+        sa.create_engine("sqlite://", future=True, nonsense=1)

@@ -32,12 +32,12 @@ _BUFFERED: Final = "_rows"
 
 def driver_of(dialect: Any) -> str:
     """The package whose driver this dialect uses; ``""`` where it has none."""
-    dbapi = dialect.dbapi
+    dbapi = getattr(dialect, "dbapi", None)  # an app's own dialect may lack it
     if dbapi is None:
         return ""
     if isinstance(dbapi, ModuleType):
         return dbapi.__name__
-    return str(dialect.driver).removesuffix("_async")  # an adapter of SQLAlchemy's own
+    return str(getattr(dialect, "driver", "")).removesuffix("_async")  # an adapter of SQLAlchemy's own
 
 
 def session_of(dialect: Any, url: Any) -> Session:

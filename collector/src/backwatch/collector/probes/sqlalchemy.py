@@ -110,21 +110,25 @@ class SQLAlchemyProbe(Probe):
     _patches: Patches | None = None
 
     def install(self, recorder: Recorder) -> None:
-        """Wraps the constructor of engines; the rest waits for the first one whose driver nobody watches."""
+        """Wraps the end of an engine's constructor; the rest waits for the first one whose driver nobody watches."""
         watch, patches = SQLAlchemyWatch(recorder), Patches()
         self._watch, self._patches = watch, patches
-        engine: Any = importlib.import_module("sqlalchemy.engine").Engine
+        engines: Any = importlib.import_module("sqlalchemy.engine").Engine
 
         def make(original: Callable[..., Any]) -> Callable[..., Any]:
-            def __init__(engine: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807  it is the constructor
-                original(engine, *args, **kwargs)
-                dialect = watch.made(engine)
-                if dialect is not None:
-                    self._attach(dialect, watch, patches)
+            def instance_logger(instance: Any, *args: Any, **kwargs: Any) -> Any:
+                result = original(instance, *args, **kwargs)
+                if isinstance(instance, engines):
+                    dialect = watch.made(instance)
+                    if dialect is not None:
+                        self._attach(dialect, watch, patches)
+                return result
 
-            return __init__
+            return instance_logger
 
-        patches.wrap(engine, "__init__", make)
+        # The last step of the constructor, which itself stays as it is: create_engine() reads from the names of its
+        # parameters which keywords are an engine's, and would refuse `echo=True` if it saw a wrapper's.
+        patches.wrap(importlib.import_module("sqlalchemy.log"), "instance_logger", make)
 
     @never_breaks_the_host
     def _attach(self, dialect: Any, watch: SQLAlchemyWatch, patches: Patches) -> None:
