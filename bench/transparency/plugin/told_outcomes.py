@@ -12,11 +12,13 @@ import unittest
 from typing import Any
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
+FILE = os.environ["TOLD_OUTCOMES"]
+"""Read at once: a suite may clear its environment."""
 
 
 def tell(**line: object) -> None:
     """Appends one line."""
-    with open(os.environ["TOLD_OUTCOMES"], "a", encoding="utf-8") as file:  # noqa: PTH123  a suite may patch pathlib
+    with open(FILE, "a", encoding="utf-8") as file:  # noqa: PTH123  a suite may patch pathlib
         file.write(json.dumps(line) + "\n")
 
 
