@@ -37,6 +37,11 @@ SKIPPED = pytest.StashKey[Counter[str]]()
 
 # --- the run ---
 
+# cassandra-driver brings eventlet into the process where that is installed, and with it httpcore2 no longer knows its
+# own TLS sockets. Tests under eventlet have processes of their own.
+sys.modules.setdefault("eventlet", None)  # pyright: ignore[reportArgumentType]  the import then fails
+
+
 if BUILT.is_dir():
     sys.path.append(str(BUILT))
 

@@ -18,7 +18,8 @@ def _tls_of(stream: Any, socket: Any) -> Any:
     """The object that ``tls.facts_of`` understands."""
     found = stream.get_extra_info("ssl_object")
     # The blocking backend hands out the C object below its socket, which says less than the socket itself.
-    return tls_of(socket) if type(found).__module__ == "_ssl" else found
+    # Where eventlet is installed it may not know its own TLS socket, and hand out nothing.
+    return tls_of(socket) if found is None or type(found).__module__ == "_ssl" else found
 
 
 def requested(context: Any) -> str:
