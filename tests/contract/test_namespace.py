@@ -21,7 +21,10 @@ MAY_DEPEND_ON = {
     "dashboard": {"collector", "store"},
     "attack": {"collector", "store", "detector", "notify", "dashboard"},
 }
-DRIVERS = {"psycopg", "psycopg2", "pymysql", "redis", "requests", "urllib3"}
+DRIVERS = {
+    "aiohttp", "aiormq", "botocore", "django", "elastic_transport", "elasticsearch", "flask", "grpc", "kombu", "ldap3",
+    "pika", "psycopg", "psycopg2", "pymemcache", "pymysql", "redis", "requests", "starlette", "urllib3", "werkzeug",
+}  # fmt: skip
 """What the collector wraps where the app has it, and must never bring along."""
 BROUGHT_BY_THE_CALLER = {"collector": DRIVERS, "store": {"numpy"}}
 """Imported inside functions that only those call who have it: the store packs a model's arrays for the detector."""
