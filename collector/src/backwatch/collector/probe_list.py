@@ -9,6 +9,7 @@ import click
 from packaging.requirements import Requirement
 
 from backwatch.collector.probes import Probe
+from backwatch.collector.start import supported
 
 STANDARD: Final = "Python's own"
 _HEAD: Final[tuple[str, ...]] = ("probe", "installed here", "watched", "facts")
@@ -32,7 +33,7 @@ def overview(found: Sequence[type[Probe]]) -> str:
     for one in found:
         here = _installed(one)
         wanted = " or ".join(one.distributions) or "always"
-        fits = not here or not one.distributions or _fits(one)
+        fits = not here or supported(one.distributions)
         rows.append((one.name, here or "-", wanted if fits else f"not this one: {wanted}", str(len(one.facts))))
     wide = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
     return "\n".join(
@@ -68,14 +69,3 @@ def _installed(probe: type[Probe]) -> str:
         except PackageNotFoundError:
             continue
     return ""
-
-
-def _fits(probe: type[Probe]) -> bool:
-    for text in probe.distributions:
-        wanted = Requirement(text)
-        try:
-            if wanted.specifier.contains(version(wanted.name), prereleases=True):
-                return True
-        except PackageNotFoundError:
-            continue
-    return False

@@ -126,7 +126,7 @@ def _installer(probe: "type[Probe]") -> Callable[[ModuleType], object]:
         pipeline = begin_pipeline()
         if pipeline is None or probe.name in _active:
             return
-        if not _supported(probe.distributions):
+        if not supported(probe.distributions):
             logger.warning("backwatch: %s is not watched: it is none of %s", probe.name, ", ".join(probe.distributions))
             return
         one = probe()
@@ -155,7 +155,7 @@ def _framework(file: str) -> Callable[[ModuleType], object]:
     return never_breaks_the_host(install)
 
 
-def _supported(requirements: Sequence[str]) -> bool:
+def supported(requirements: Sequence[str]) -> bool:
     """Whether any of these requirement strings is met; none at all is the standard library."""
     if not requirements:
         return True
