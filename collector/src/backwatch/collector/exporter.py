@@ -25,10 +25,6 @@ from backwatch.collector.statements.dialects import NOT_SQL, is_document
 MAX_TEXT: Final = 200
 _KINDS: Final = {SpanKind.CLIENT: CLIENT, SpanKind.PRODUCER: PRODUCER, SpanKind.CONSUMER: CONSUMER}
 _SCOPES: Final = "opentelemetry.instrumentation."
-_OPERATIONS: Final = frozenset((
-    "publish", "send", "receive", "process", "deliver", "poll", "consume", "create", "settle", "ack", "nack",
-    "reject", "commit", "peek", "subscribe",
-))  # fmt: skip
 _WORD: Final = re.compile(r"[A-Za-z_]{1,40}")
 _SAME_CALLS: Final[Mapping[str, frozenset[str]]] = {
     "http": frozenset({"urllib"}),
@@ -198,15 +194,17 @@ def _asked(
 
 def _destination(system: str, name: str) -> str:
     """Where messages go, without what looks like a value."""
-    from backwatch.collector.redact import amqp, messaging
+    from backwatch.collector.redact import messaging
 
-    return amqp.name(name) if system == "rabbitmq" else messaging.destination(name)
+    return messaging.destination_of(system, name)
 
 
 def _sending(attributes: Mapping[str, Any], span_name: str) -> str:
     """What is done with messages: the span's name tells where they go as well."""
+    from backwatch.collector.redact import messaging
+
     told = _text(attributes, "messaging.operation.name", "messaging.operation.type", "messaging.operation")
-    return next((word for word in f"{told} {span_name}"[:256].lower().split() if word in _OPERATIONS), "")
+    return messaging.operation(f"{told} {span_name}")
 
 
 def _first_word(text: str) -> str:

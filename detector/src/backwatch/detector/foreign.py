@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from backwatch.collector import names
 from backwatch.collector.prepare import prepare
 from backwatch.collector.record import CLIENT, CONSUMER
-from backwatch.collector.redact import amqp, http, messaging, redis
+from backwatch.collector.redact import http, messaging, redis
 from backwatch.collector.statements.dialects import NOT_SQL, is_document
 from backwatch.detector.calls import schema
 
@@ -22,11 +22,6 @@ MAX_TEXT: Final = 256
 """Characters of a text that is no statement."""
 MAX_COMMAND: Final = 8_192
 _COMMANDS: Final = frozenset({"redis", "valkey", "keydb", "dragonfly"})
-_OPERATIONS: Final = frozenset((
-    "publish", "send", "receive", "process", "deliver", "poll", "consume", "create", "settle", "ack", "nack",
-    "reject", "commit", "peek", "subscribe",
-))  # fmt: skip
-"""What is done with messages: the rest of such a span's name is where they go."""
 _WORD: Final = re.compile(r"[A-Za-z_][A-Za-z_.]{0,59}")
 _PORTS: Final = {"https": 443, "http": 80}
 _ALIASES: Final[Mapping[str, tuple[str, int]]] = {
@@ -97,14 +92,12 @@ def _sent_to(facts: Facts) -> Facts:
     name = _text(facts, names.MESSAGING_DESTINATION)
     if not name:
         return {}
-    shown = amqp.name(name) if _system(facts) == "rabbitmq" else messaging.destination(name)
-    return {names.MESSAGING_DESTINATION: shown}
+    return {names.MESSAGING_DESTINATION: messaging.destination_of(_system(facts), name)}
 
 
 def _sending(facts: Facts, name: str) -> str:
     """What is done: the span's name tells where to as well."""
-    told = f"{_text(facts, schema.MESSAGING_OPERATION)} {name}"[:MAX_TEXT].lower().split()
-    return next((word for word in told if word in _OPERATIONS), "")
+    return messaging.operation(f"{_text(facts, schema.MESSAGING_OPERATION)} {name}")
 
 
 def _system(facts: Facts) -> str:

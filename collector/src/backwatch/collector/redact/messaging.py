@@ -6,8 +6,17 @@ Pure functions, linear in the length of the name, which is bounded first.
 import re
 from typing import Final
 
+from backwatch.collector.redact import amqp
+
 MAX_NAME: Final = 255
 MAX_PART: Final = 40
+MAX_OPERATION: Final = 256
+"""Characters in which a word for what is done is looked for."""
+OPERATIONS: Final = frozenset((
+    "publish", "send", "receive", "process", "deliver", "poll", "consume", "create", "settle", "ack", "nack",
+    "reject", "commit", "peek", "subscribe",
+))  # fmt: skip
+"""What is done with messages, in OpenTelemetry's words and those of its instrumentations."""
 MAX_NAMES: Final = 12
 """Destinations that one statement names; what is beyond is told as ``…``."""
 
@@ -35,6 +44,24 @@ def destination(name: str) -> str:
     if not name.isprintable():
         name = "".join(one if one.isprintable() else "?" for one in name)
     return _REPEATED.sub("?", _PART.sub(_part, name))
+
+
+def destination_of(system: str, name: str) -> str:
+    """The same of somebody else's span, whose system says what its names are like.
+
+    >>> destination_of("rabbitmq", "amq.gen-JzTY20BRgKO"), destination_of("kafka", "orders.v2")
+    ('amq.gen-?', 'orders.v2')
+    """
+    return amqp.name(name) if system == "rabbitmq" else destination(name)
+
+
+def operation(told: str) -> str:
+    """The first word for what is done, of what somebody else's span tells; the rest of its name is where it goes.
+
+    >>> operation("reply.3f2c1a9e publish"), operation("ann@example.com")
+    ('publish', '')
+    """
+    return next((word for word in told[:MAX_OPERATION].lower().split() if word in OPERATIONS), "")
 
 
 def _part(found: "re.Match[str]") -> str:
