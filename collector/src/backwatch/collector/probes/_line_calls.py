@@ -1,4 +1,4 @@
-"""What goes by on one connection of a protocol of lines (IMAP, POP3, FTP): connect, starttls, login and commands."""
+"""What goes by on one connection of a protocol of lines (SMTP, IMAP, POP3, FTP): connect, starttls, login, commands."""
 
 import time
 from collections.abc import Callable
@@ -23,7 +23,7 @@ Make = Callable[[Function], Function]
 class Link:
     """What is known of one connection."""
 
-    __slots__ = ("account", "busy", "data", "named", "number", "offered", "session", "target", "wire")
+    __slots__ = ("account", "busy", "data", "method", "named", "number", "offered", "session", "target", "wire")
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -34,6 +34,8 @@ class Link:
         """The call in progress: what the library does by itself inside it belongs to it."""
         self.account = ""
         """Who is about to log in."""
+        self.method = ""
+        """SMTP: the login method tried last."""
         self.data: dict[str, Any] = {}
         """FTP: what is true of the data connection, where that is not what is true of this one."""
         self.named: tuple[Session, dict[str, Any], Session] | None = None
@@ -84,9 +86,18 @@ class LineWatch:
         if at_once:
             context = getattr(client, "ssl_context", None) or getattr(client, "context", None)
             facts = {"requested": asked_by(context), "requested_explicit": True}
+        address, number = self.place(client, host, port)
+        return Session(system=self._system, address=address, port=number or self._port, **facts)
+
+    def place(self, client: Any, host: object, port: object) -> tuple[str, int]:
+        """Where a connection leads; port 0: the usual one."""
         address = words(host or getattr(client, "host", "") or "localhost", 255)
-        number = port or getattr(client, "port", 0)
-        return Session(system=self._system, address=address, port=_number(number) or self._port, **facts)
+        return address, number_of(port or getattr(client, "port", 0))
+
+    def offers(self, client: Any, encrypted: bool | None) -> bool | None:
+        """Whether the server offers TLS, where the library knows at any moment; else ``Link.offered`` is set."""
+        del client, encrypted
+        return None
 
     def _count(self, client: Any, link: Link) -> None:
         link.number = descriptor(getattr(client, "sock", None))
@@ -102,11 +113,11 @@ class LineWatch:
         return Begun(link, time.time_ns())
 
     @never_breaks_the_host
-    def connected(self, client: Any, begun: Begun, error: BaseException | None, **facts: Any) -> None:
-        """It was, and the server has greeted."""
+    def connected(self, client: Any, begun: Begun, error: BaseException | str | None = None, **facts: Any) -> None:
+        """It was, and the server has greeted, if only by a code of refusal (a str)."""
         link = begun.link
         link.busy = ""
-        if error is None:
+        if not isinstance(error, BaseException):
             self._count(client, link)
             now = _now(client)
             link.session = replace(link.session, encoded=[], **{**now, **facts})
@@ -133,7 +144,7 @@ class LineWatch:
     @never_breaks_the_host
     def ended(
         self, client: Any, begun: Begun, error: BaseException | str | None, statement: str = "", *, rows: int = -1,
-        facts: Facts = (), moved: tuple[int, int] = UNKNOWN, **changes: Any,
+        affected: int = -1, facts: Facts = (), moved: tuple[int, int] = UNKNOWN, **changes: Any,
     ) -> None:  # fmt: skip
         """The call has ended; ``moved`` are bytes that went over another connection, an estimate."""
         link = begun.link
@@ -152,7 +163,7 @@ class LineWatch:
             wire, estimated = None, (max(sent, 0) + moved[0], max(received, 0) + moved[1])
         self.recorder.call(
             session, operation, statement=statement, start_ns=begun.start_ns, wire=wire, estimated=estimated,
-            rows_returned=rows, error=error, facts=(*self._code(error), *facts),
+            rows_returned=rows, rows_affected=affected, error=error, facts=(*self._code(error), *facts),
         )  # fmt: skip
 
     def _code(self, error: BaseException | str | None) -> Facts:
@@ -161,10 +172,41 @@ class LineWatch:
 
     def _look(self, client: Any, link: Link, changes: dict[str, Any]) -> None:
         now = {**_now(client), **changes}
+        offered = self.offers(client, now.get("encrypted", link.session.encrypted))
+        if offered is not None:
+            link.offered = offered
         if link.offered is not None:
             now["extra"] = ((names.STARTTLS_OFFERED, link.offered),)
         if any(getattr(link.session, key) != value for key, value in now.items()):
             link.session = replace(link.session, encoded=[], **now)
+
+
+def connecting(watch: LineWatch, greeted: Callable[[Any, Any], dict[str, Any] | None], host: str = "") -> Make:
+    """Wraps what makes a connection.
+
+    Args:
+        greeted: What the server said of itself, by the client and what the library returned: arguments of
+            ``LineWatch.connected``. Guarded.
+        host: The library's own default.
+    """
+
+    def make(original: Function) -> Function:
+        def connecting(client: Any, *args: Any, **options: Any) -> Any:
+            given = dict(zip(("host", "port"), args, strict=False)) | options
+            begun = watch.connecting(client, given.get("host", host), given.get("port", 0))
+            if begun is None:
+                return original(client, *args, **options)
+            try:
+                result = original(client, *args, **options)
+            except BaseException as error:
+                watch.connected(client, begun, error)
+                raise
+            watch.connected(client, begun, **(greeted(client, result) or {}))
+            return result
+
+        return connecting
+
+    return make
 
 
 def starting(watch: LineWatch, context_of: Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]) -> Make:
@@ -207,5 +249,6 @@ def _now(client: Any) -> dict[str, Any]:
     return {**facts_of(tls_of(socket)), **peer(socket)}
 
 
-def _number(port: object) -> int:
+def number_of(port: object) -> int:
+    """A port as the app gave it; 0 where it is none."""
     return int(port) if isinstance(port, int) or (isinstance(port, str) and port.isdigit()) else 0

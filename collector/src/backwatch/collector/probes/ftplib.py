@@ -8,7 +8,7 @@ from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.payload import Facts
 from backwatch.collector.probes import Probe, Recorder
 from backwatch.collector.probes._ftp_transfers import Transfer, transferring
-from backwatch.collector.probes._line_calls import Begun, Function, LineWatch, Make, starting
+from backwatch.collector.probes._line_calls import Begun, Function, LineWatch, Make, connecting, starting
 from backwatch.collector.probes._nodes import address
 from backwatch.collector.probes._patches import Patches
 from backwatch.collector.probes._smtp_calls import banner_text
@@ -38,29 +38,9 @@ def place_in(reply: object) -> tuple[str, int]:
     return ".".join(map(str, numbers[:4])), numbers[4] * 256 + numbers[5]
 
 
-def _connect(watch: LineWatch) -> Make:
-    def make(original: Function) -> Function:
-        def connecting(client: Any, *args: Any, **options: Any) -> Any:
-            given = dict(zip(("host", "port"), args, strict=False)) | options
-            begun = watch.connecting(client, given.get("host", ""), given.get("port", 0))
-            if begun is None:
-                return original(client, *args, **options)
-            try:
-                welcome = original(client, *args, **options)
-            except BaseException as error:
-                watch.connected(client, begun, error)
-                raise
-            watch.connected(client, begun, None, server_version=_version(welcome) or "")
-            return welcome
-
-        return connecting
-
-    return make
-
-
 @never_breaks_the_host
-def _version(welcome: Any) -> str:
-    return banner_text(words(welcome, 200)[4:].strip("() "))
+def _greeted(_: object, welcome: Any) -> dict[str, Any]:
+    return {"server_version": banner_text(words(welcome, 200)[4:].strip("() "))}
 
 
 class _Command:
@@ -211,7 +191,7 @@ class FtplibProbe(Probe):
         self._patches = patches = Patches()
         self._watch = watch = LineWatch(recorder, "ftp", 21, None, code_of)
         command = _Command(watch)
-        patches.wrap(ftplib.FTP, "connect", _connect(watch))
+        patches.wrap(ftplib.FTP, "connect", connecting(watch, _greeted))
         patches.wrap(ftplib.FTP, "login", _login(watch))
         patches.wrap(ftplib.FTP, "sendcmd", command.wrap)
         patches.wrap(ftplib.FTP, "voidcmd", command.wrap)

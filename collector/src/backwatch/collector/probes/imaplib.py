@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final
 from backwatch.collector import names
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.probes import Probe, Recorder
-from backwatch.collector.probes._line_calls import Begun, Function, LineWatch, Make, starting
+from backwatch.collector.probes._line_calls import Begun, Function, LineWatch, connecting, starting
 from backwatch.collector.probes._patches import Patches
 from backwatch.collector.probes._smtp_calls import banner_text
 from backwatch.collector.probes._sockets import words
@@ -34,26 +34,6 @@ def code_in(answer: object) -> str:
     text = words(answer, 200)
     found = _CODE.search(text)
     return found[1] if found else ""
-
-
-def _connect(watch: LineWatch) -> Make:
-    def make(original: Function) -> Function:
-        def connecting(client: Any, *args: Any, **options: Any) -> Any:
-            given = dict(zip(("host", "port"), args, strict=False)) | options
-            begun = watch.connecting(client, given.get("host", ""), given.get("port", 0))
-            if begun is None:
-                return original(client, *args, **options)
-            try:
-                result = original(client, *args, **options)
-            except BaseException as error:
-                watch.connected(client, begun, error)
-                raise
-            watch.connected(client, begun, None, **(_greeted(watch, client) or {}))
-            return result
-
-        return connecting
-
-    return make
 
 
 @never_breaks_the_host
@@ -155,7 +135,7 @@ class ImaplibProbe(Probe):
 
         self._patches = patches = Patches()
         self._watch = watch = LineWatch(recorder, "imap", 143, getattr(imaplib, "IMAP4_SSL", None), code_of)
-        patches.wrap(imaplib.IMAP4, "__init__", _connect(watch))
+        patches.wrap(imaplib.IMAP4, "__init__", connecting(watch, lambda client, _: _greeted(watch, client)))
         patches.wrap(imaplib.IMAP4, "_simple_command", _Command(watch).wrap)
         patches.wrap(
             imaplib.IMAP4, "starttls", starting(watch, lambda _, args, options: (*args, options.get("ssl_context"))[0])

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final
 from backwatch.collector import names
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.probes import Probe, Recorder
-from backwatch.collector.probes._line_calls import Begun, Function, LineWatch, Make, starting
+from backwatch.collector.probes._line_calls import Begun, Function, LineWatch, Make, connecting, starting
 from backwatch.collector.probes._patches import Patches
 from backwatch.collector.probes._smtp_calls import banner_text
 from backwatch.collector.probes._sockets import words
@@ -28,30 +28,11 @@ def code_of(error: BaseException) -> str:
     return found[1].decode() if found else ""
 
 
-def _connect(watch: LineWatch) -> Make:
-    def make(original: Function) -> Function:
-        def connecting(client: Any, *args: Any, **options: Any) -> Any:
-            given = dict(zip(("host", "port"), args, strict=False)) | options
-            begun = watch.connecting(client, given.get("host", ""), given.get("port", 0))
-            if begun is None:
-                return original(client, *args, **options)
-            try:
-                result = original(client, *args, **options)
-            except BaseException as error:
-                watch.connected(client, begun, error)
-                raise
-            watch.connected(client, begun, None, server_version=_version(client) or "")
-            return result
-
-        return connecting
-
-    return make
-
-
 @never_breaks_the_host
-def _version(client: Any) -> str:
+def _greeted(client: Any, _: object) -> dict[str, Any]:
     # What stands in angle brackets is new with every connection (it is there for APOP).
-    return banner_text(_TIMESTAMP.sub("", words(client.welcome, 400).removeprefix("+OK")).strip())
+    banner = _TIMESTAMP.sub("", words(client.welcome, 400).removeprefix("+OK")).strip()
+    return {"server_version": banner_text(banner)}
 
 
 class _Command:
@@ -151,7 +132,7 @@ class PoplibProbe(Probe):
         self._patches = patches = Patches()
         self._watch = watch = LineWatch(recorder, "pop3", 110, getattr(poplib, "POP3_SSL", None), code_of)
         command = _Command(watch)
-        patches.wrap(poplib.POP3, "__init__", _connect(watch))
+        patches.wrap(poplib.POP3, "__init__", connecting(watch, _greeted))
         patches.wrap(poplib.POP3, "_shortcmd", command.wrap)
         patches.wrap(poplib.POP3, "_longcmd", lambda original: command.wrap(_capabilities(watch)(original)))
         patches.wrap(poplib.POP3, "stls", starting(watch, lambda _, args, options: (*args, options.get("context"))[0]))

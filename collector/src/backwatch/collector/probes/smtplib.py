@@ -5,51 +5,15 @@ from typing import Any, ClassVar
 
 from backwatch.collector import names
 from backwatch.collector.probes import Probe, Recorder
-from backwatch.collector.probes._contexts import asked_by
+from backwatch.collector.probes._line_calls import connecting, starting
 from backwatch.collector.probes._patches import Patches
-from backwatch.collector.probes._smtp_calls import Watch, send_text
+from backwatch.collector.probes._smtp_calls import Watch, answered, send_text
 
 _Function = Callable[..., Any]
 
 
-def _connect(watch: Watch) -> Callable[[_Function], _Function]:
-    def make(original: _Function) -> _Function:
-        def connecting(client: Any, *args: Any, **options: Any) -> Any:
-            given = dict(zip(("host", "port"), args, strict=False)) | options
-            begun = watch.connecting(client, given.get("host", "localhost"), given.get("port", 0))
-            if begun is None:
-                return original(client, *args, **options)
-            try:
-                reply = original(client, *args, **options)
-            except BaseException as error:
-                watch.connected(client, begun, None, error)
-                raise
-            watch.connected(client, begun, reply, None)
-            return reply
-
-        return connecting
-
-    return make
-
-
-def _starttls(watch: Watch) -> Callable[[_Function], _Function]:
-    def make(original: _Function) -> _Function:
-        def starting(client: Any, *args: Any, **options: Any) -> Any:
-            context = options.get("context", args[2] if len(args) > 2 else None)
-            begun = watch.begin(client, "starttls", requested=asked_by(context), requested_explicit=True)
-            if begun is None:
-                return original(client, *args, **options)
-            try:
-                reply = original(client, *args, **options)
-            except BaseException as error:
-                watch.ended(client, begun, error, "")
-                raise
-            watch.ended(client, begun, None, "")
-            return reply
-
-        return starting
-
-    return make
+def _context(_: object, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    return options.get("context", args[2] if len(args) > 2 else None)
 
 
 def _login(watch: Watch, *, method_at: int | None) -> Callable[[_Function], _Function]:
@@ -93,10 +57,10 @@ def _sendmail(watch: Watch) -> Callable[[_Function], _Function]:
             try:
                 refused = original(client, *args, **options)
             except BaseException as error:
-                watch.ended(client, begun, error, text, 0)
+                watch.ended(client, begun, error, text, affected=0)
                 raise
             lost = len(refused) if isinstance(refused, dict) else 0
-            watch.ended(client, begun, None, text, max(count - lost, -1))
+            watch.ended(client, begun, None, text, affected=max(count - lost, -1))
             return refused
 
         return sending
@@ -139,9 +103,9 @@ class SmtplibProbe(Probe):
         import smtplib
 
         self._patches = patches = Patches()
-        self._watch = watch = Watch(recorder, getattr(smtplib, "SMTP_SSL", type(None)))
-        patches.wrap(smtplib.SMTP, "connect", _connect(watch))
-        patches.wrap(smtplib.SMTP, "starttls", _starttls(watch))
+        self._watch = watch = Watch(recorder, getattr(smtplib, "SMTP_SSL", None))
+        patches.wrap(smtplib.SMTP, "connect", connecting(watch, answered, "localhost"))
+        patches.wrap(smtplib.SMTP, "starttls", starting(watch, _context))
         patches.wrap(smtplib.SMTP, "login", _login(watch, method_at=None))
         patches.wrap(smtplib.SMTP, "auth", _login(watch, method_at=0))
         patches.wrap(smtplib.SMTP, "sendmail", _sendmail(watch))
