@@ -11,11 +11,12 @@ from time import time_ns
 from typing import Any
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._dbapi import Make, argument
 from backwatch.collector.probes._mysql_wraps import choosing, commanding, executing, querying
 from backwatch.collector.probes._mysqlclient_calls import MySQLdbWatch
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._patching import PatchingProbe
 
 _COMMANDS = {
     "commit": ("COMMIT", "COMMIT"), "rollback": ("ROLLBACK", "ROLLBACK"), "ping": ("PING", None),
@@ -140,7 +141,7 @@ def _closing(watch: MySQLdbWatch) -> Make:
     return make
 
 
-class MySQLdbProbe(Probe):
+class MySQLdbProbe(PatchingProbe[MySQLdbWatch]):
     """mysqlclient: connections, buffered and unbuffered cursors, several results, ``change_user``."""
 
     name = "MySQLdb"
@@ -153,8 +154,6 @@ class MySQLdbProbe(Probe):
         names.BYTES_RECEIVED, names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE,
         names.NOTICES,
     })  # fmt: skip
-    _watch: MySQLdbWatch | None = None
-    _patches: Patches | None = None
 
     def install(self, recorder: Recorder) -> None:
         """Wraps mysqlclient's classes."""
@@ -178,10 +177,3 @@ class MySQLdbProbe(Probe):
         patches.wrap(cursors.BaseCursor, "close", _closing(watch))
         for method in ("one", "many", "all"):
             patches.wrap(unbuffered, f"fetch{method}", _reading(watch, how=method))
-
-    def remove(self) -> None:
-        """Puts mysqlclient's own functions back."""
-        if self._watch is not None:
-            self._watch.recorder = None
-        if self._patches is not None:
-            self._patches.restore()

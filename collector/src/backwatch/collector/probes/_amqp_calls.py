@@ -48,6 +48,10 @@ class Core:
         self.active = True
         self.links: WeakKeyDictionary[Any, Link] = WeakKeyDictionary()
 
+    def silence(self) -> None:
+        """The probe is removed: nothing is told from now on."""
+        self.active = False
+
     def asked(
         self, link: Link, channel: int, method: str, fields: Any, *, start_ns: int, sent: int, answered: bool = True
     ) -> None:

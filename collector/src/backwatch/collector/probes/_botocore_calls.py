@@ -51,6 +51,10 @@ class Watch:
         self._attempts: dict[int, Attempt] = {}
         self._streams: WeakKeyDictionary[Any, Attempt] = WeakKeyDictionary()
 
+    def silence(self) -> None:
+        """The probe is removed: nothing is told from now on."""
+        self.active = False
+
     def _owns(self, pool: Any, _method: str, _target: str) -> bool:
         return isinstance(pool, self.pools)
 

@@ -64,6 +64,10 @@ class ConnectWatch:
         self.active = True
         self._question: ContextVar[Question | None] = ContextVar("backwatch_clickhouse_question", default=None)
 
+    def silence(self) -> None:
+        """The probe is removed: nothing is told from now on."""
+        self.active = False
+
     # --- what is asked ---
 
     def asks(self, sql_of: Callable[[Any, dict[str, Any]], object], *, reads: bool = False) -> Any:

@@ -41,6 +41,10 @@ class Watch:
     def __init__(self, recorder: Recorder) -> None:
         self.recorder: Recorder | None = recorder
 
+    def silence(self) -> None:
+        """The probe is removed: nothing is told from now on."""
+        self.recorder = None
+
     def tell(
         self,
         link: Link,

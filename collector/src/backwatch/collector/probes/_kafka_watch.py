@@ -108,6 +108,10 @@ class KafkaWatch:
     def __init__(self, recorder: Recorder) -> None:
         self.recorder: Recorder | None = recorder
 
+    def silence(self) -> None:
+        """The probe is removed: nothing is told from now on."""
+        self.recorder = None
+
     # --- whose client, which session ---
 
     def owner(self, client: Any) -> Any:

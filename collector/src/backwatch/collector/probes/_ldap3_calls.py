@@ -33,6 +33,10 @@ class LdapWatch:
         self.checked = Checked()
         self._links: WeakKeyDictionary[Any, Link] = WeakKeyDictionary()
 
+    def silence(self) -> None:
+        """The probe is removed: nothing is told from now on."""
+        self.active = False
+
     def link(self, connection: Any) -> Link:
         """What is known of a connection, learnt now where it is older than this probe."""
         link = self._links.get(connection)

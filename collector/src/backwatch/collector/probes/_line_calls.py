@@ -69,6 +69,10 @@ class LineWatch:
         self._code_of = code_of
         self._links: WeakKeyDictionary[Any, Link] = WeakKeyDictionary()
 
+    def silence(self) -> None:
+        """The probe is removed: nothing is told from now on."""
+        self.active = False
+
     def link(self, client: Any) -> Link:
         """What is known of a connection, learnt now where it is older than this probe."""
         link = self._links.get(client)

@@ -73,6 +73,10 @@ class Watch:
     def __init__(self, recorder: Recorder) -> None:
         self.recorder: Recorder | None = recorder
 
+    def silence(self) -> None:
+        """The probe is removed: nothing is told from now on."""
+        self.recorder = None
+
     # --- the connection ---
 
     def _state(self, client: Any) -> State | None:

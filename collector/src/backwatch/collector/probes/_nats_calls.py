@@ -54,6 +54,10 @@ class NatsWatch:
         """A weak reference to the client that is making a connection."""
         self.inside: ContextVar[bool] = ContextVar("backwatch_nats_inside", default=False)
 
+    def silence(self) -> None:
+        """The probe is removed: nothing is told from now on."""
+        self.recorder = None
+
     def state(self, client: Any) -> State:
         """Of a client; learnt at the first sight of it."""
         state: State | None = client.__dict__.get(KEY)

@@ -43,6 +43,10 @@ class Watch:
         self.tls_classes = tls_classes
         self.active = True
 
+    def silence(self) -> None:
+        """The probe is removed: nothing is told from now on."""
+        self.active = False
+
     def _state(self, connection: Any) -> State:
         state: State | None = connection.__dict__.get(KEY)
         if state is None or state.watch is not self:

@@ -85,6 +85,10 @@ class Watch:
         self._endpoint: ContextVar[str] = ContextVar("backwatch_search_endpoint", default="")
         self._operation: ContextVar[Operation | None] = ContextVar("backwatch_search_operation", default=None)
 
+    def silence(self) -> None:
+        """The probe is removed: nothing is told from now on."""
+        self.active = False
+
     @never_breaks_the_host
     def naming(self, endpoint: object) -> "Token[str] | None":
         """A client's method was called: ``search``, ``indices.create``."""

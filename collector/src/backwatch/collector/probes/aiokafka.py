@@ -10,11 +10,12 @@ from inspect import iscoroutinefunction
 from typing import Any, ClassVar, Final
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._aiokafka_calls import AiokafkaWatch
 from backwatch.collector.probes._aiokafka_wraps import wrap_connections, wrap_unpacking
 from backwatch.collector.probes._dbapi import argument
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._patching import PatchingProbe
 
 _Make = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -130,7 +131,7 @@ def _stopping(watch: AiokafkaWatch) -> _Make:
     return make
 
 
-class AiokafkaProbe(Probe):
+class AiokafkaProbe(PatchingProbe[AiokafkaWatch]):
     """aiokafka: producers, consumers, administrators and their connections."""
 
     name: ClassVar[str] = "aiokafka"
@@ -145,8 +146,6 @@ class AiokafkaProbe(Probe):
         names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE,
         names.TOPOLOGY, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS, names.PAYLOAD_WIRE, names.PAYLOAD_SIZE,
     })  # fmt: skip
-    _watch: AiokafkaWatch | None = None
-    _patches: Patches | None = None
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the driver's classes."""
@@ -168,10 +167,3 @@ class AiokafkaProbe(Probe):
                 patches.wrap(admin, method, _asking(watch, method))
         wrap_connections(watch, patches)
         wrap_unpacking(watch, patches)
-
-    def remove(self) -> None:
-        """Puts the driver's own functions back."""
-        if self._watch is not None:
-            self._watch.recorder = None
-        if self._patches is not None:
-            self._patches.restore()

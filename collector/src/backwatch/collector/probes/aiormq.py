@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._aiormq_calls import Watch
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._patching import PatchingProbe
 
 _Function = Callable[..., Any]
 _Make = Callable[[_Function], _Function]
@@ -141,7 +142,7 @@ def _notice(watch: Watch) -> _Make:
     return make
 
 
-class AiormqProbe(Probe):
+class AiormqProbe(PatchingProbe[Watch]):
     """aiormq 6 and 7; aio-pika 7 to 10 through it."""
 
     name: ClassVar[str] = "aiormq"
@@ -156,9 +157,6 @@ class AiormqProbe(Probe):
         names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ROWS_AFFECTED,
         names.ERROR_TYPE, names.STATUS_CODE, names.NOTICES, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,
     ))  # fmt: skip
-
-    _patches: Patches | None = None
-    _watch: Watch | None = None
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the connection's start and what a channel sends and reads."""
@@ -176,10 +174,3 @@ class AiormqProbe(Probe):
         patches.wrap(Channel, "basic_get", _get(watch))
         patches.wrap(Channel, "_read_content", _content(watch))
         patches.wrap(Channel, "_get_frame", _frame(watch))
-
-    def remove(self) -> None:
-        """Restores them."""
-        if self._watch is not None:
-            self._watch.active = False
-        if self._patches is not None:
-            self._patches.restore()

@@ -10,10 +10,11 @@ from time import time_ns
 from typing import Any
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._asyncpg_calls import AsyncpgWatch
 from backwatch.collector.probes._dbapi import Make, awaiting
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._patching import PatchingProbe
 
 
 def _asking(watch: AsyncpgWatch) -> Make:
@@ -121,7 +122,7 @@ def _introspecting(watch: AsyncpgWatch) -> Make:
     return make
 
 
-class AsyncpgProbe(Probe):
+class AsyncpgProbe(PatchingProbe[AsyncpgWatch]):
     """asyncpg: connections, pools, prepared statements, cursors, COPY, notices, notifications."""
 
     name = "asyncpg"
@@ -135,8 +136,6 @@ class AsyncpgProbe(Probe):
         names.BYTES_SENT, names.BYTES_RECEIVED, names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE,
         names.STATUS_CODE, names.NOTICES, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,
     })  # fmt: skip
-    _watch: AsyncpgWatch | None = None
-    _patches: Patches | None = None
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the protocol's class, and the little that must be seen of connections."""
@@ -160,10 +159,3 @@ class AsyncpgProbe(Probe):
         patches.wrap(connection, "_introspect_types", _introspecting(watch))
         patches.wrap(connection, "_process_log_message", _before(watch.warned))
         patches.wrap(connection, "_process_notification", _notifying(watch))
-
-    def remove(self) -> None:
-        """Puts asyncpg's own functions back."""
-        if self._watch is not None:
-            self._watch.recorder = None
-        if self._patches is not None:
-            self._patches.restore()

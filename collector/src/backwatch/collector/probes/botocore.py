@@ -8,11 +8,12 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._botocore_calls import Watch
 from backwatch.collector.probes._dbapi import argument
 from backwatch.collector.probes._http_claims import claiming
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._patching import PatchingProbe
 from backwatch.collector.probes._urllib3_hooks import attach, detach
 
 _Make = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -78,7 +79,7 @@ def _read(watch: Watch) -> _Make:
     return make
 
 
-class BotocoreProbe(Probe):
+class BotocoreProbe(PatchingProbe[Watch]):
     """botocore, boto3 and whatever else rides on it."""
 
     name: ClassVar[str] = "botocore"
@@ -94,9 +95,6 @@ class BotocoreProbe(Probe):
         names.BYTES_RECEIVED, names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.REDIRECT_TARGET,
         names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,
     ))  # fmt: skip
-
-    _patches: Patches | None = None
-    _watch: Watch | None = None
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the endpoint's attempts, the client's serialisation, and the reading of bodies."""
@@ -117,8 +115,5 @@ class BotocoreProbe(Probe):
 
     def remove(self) -> None:
         """Restores them."""
-        if self._watch is not None:
-            self._watch.active = False
-        if self._patches is not None:
-            self._patches.restore()
+        super().remove()
         detach(self)

@@ -12,10 +12,11 @@ from typing import Any
 
 from backwatch.collector import names
 from backwatch.collector.guard import never_breaks_the_host
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._cassandra_calls import CassandraWatch
 from backwatch.collector.probes._dbapi import Make
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._patching import PatchingProbe
 
 
 def _connecting(watch: CassandraWatch) -> Make:
@@ -94,7 +95,7 @@ def _after(look: Callable[..., object]) -> Make:
     return make
 
 
-class CassandraProbe(Probe):
+class CassandraProbe(PatchingProbe[CassandraWatch]):
     """cassandra-driver: requests, prepared statements, batches, pages, nodes."""
 
     name = "cassandra"
@@ -109,8 +110,6 @@ class CassandraProbe(Probe):
         names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ERROR_TYPE, names.STATUS_CODE,
         names.NOTICES, names.TOPOLOGY,
     })  # fmt: skip
-    _watch: CassandraWatch | None = None
-    _patches: Patches | None = None
 
     def install(self, recorder: Recorder) -> None:
         """Wraps connections, futures and the control connection."""
@@ -130,10 +129,3 @@ class CassandraProbe(Probe):
         patches.wrap(future, "_set_final_exception", _before(watch.ended))
         nodes = _after(lambda self, by, *_: watch.announced(self, by))
         patches.wrap(control, "_refresh_node_list_and_token_map", nodes)
-
-    def remove(self) -> None:
-        """Puts the driver's own functions back."""
-        if self._watch is not None:
-            self._watch.recorder = None
-        if self._patches is not None:
-            self._patches.restore()

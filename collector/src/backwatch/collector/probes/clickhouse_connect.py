@@ -11,11 +11,12 @@ from typing import Any
 
 from backwatch.collector import imports, names
 from backwatch.collector.guard import never_breaks_the_host
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._clickhouse_http import ConnectWatch
 from backwatch.collector.probes._dbapi import Make
 from backwatch.collector.probes._http_claims import claiming
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._patching import PatchingProbe
 from backwatch.collector.probes._search_wraps import Below
 
 _Function = Callable[..., Any]
@@ -142,7 +143,7 @@ def _insert(table: object, columns: Any, form: object) -> str:
     return f"INSERT INTO {table} ({quoted}) FORMAT {form}" if quoted else f"INSERT INTO {table} FORMAT {form}"
 
 
-class ClickHouseConnectProbe(Probe):
+class ClickHouseConnectProbe(PatchingProbe[ConnectWatch]):
     """clickhouse-connect: clients, their transports, and what they read."""
 
     name = "clickhouse_connect"
@@ -156,8 +157,6 @@ class ClickHouseConnectProbe(Probe):
         names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED, names.ROWS_RETURNED, names.ROWS_AFFECTED,
         names.ERROR_TYPE, names.STATUS_CODE, names.HTTP_STATUS, names.REDIRECT_TARGET,
     })  # fmt: skip
-    _watch: ConnectWatch | None = None
-    _patches: Patches | None = None
     _below: "Below | None" = None
 
     def install(self, recorder: Recorder) -> None:
@@ -179,10 +178,7 @@ class ClickHouseConnectProbe(Probe):
 
     def remove(self) -> None:
         """Puts the driver's own functions back."""
-        if self._watch is not None:
-            self._watch.active = False
-        if self._patches is not None:
-            self._patches.restore()
+        super().remove()
         if self._below is not None:
             self._below.detach()
 

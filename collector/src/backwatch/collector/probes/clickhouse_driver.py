@@ -8,10 +8,11 @@ import importlib
 from typing import Any
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._between import before, between
 from backwatch.collector.probes._clickhouse_calls import ClickHouseWatch
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._patching import PatchingProbe
 
 _STATEMENTS = ("execute", "execute_with_progress", "execute_iter", "insert_dataframe", "query_arrow_stream")
 
@@ -20,7 +21,7 @@ def _nothing(*_: Any) -> None:
     """Before a packet there is nothing to know."""
 
 
-class ClickHouseDriverProbe(Probe):
+class ClickHouseDriverProbe(PatchingProbe[ClickHouseWatch]):
     """clickhouse-driver: clients and connections."""
 
     name = "clickhouse_driver"
@@ -34,8 +35,6 @@ class ClickHouseDriverProbe(Probe):
         names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED, names.ROWS_RETURNED, names.ROWS_AFFECTED,
         names.ERROR_TYPE, names.STATUS_CODE,
     })  # fmt: skip
-    _watch: ClickHouseWatch | None = None
-    _patches: Patches | None = None
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the driver's classes."""
@@ -48,10 +47,3 @@ class ClickHouseDriverProbe(Probe):
             patches.wrap(client, method, between(watch.entered, watch.left))
         patches.wrap(client, "receive_packet", between(_nothing, watch.received))
         patches.wrap(client, "disconnect", before(watch.ending))
-
-    def remove(self) -> None:
-        """Puts the driver's own functions back."""
-        if self._watch is not None:
-            self._watch.recorder = None
-        if self._patches is not None:
-            self._patches.restore()

@@ -7,10 +7,11 @@ request to a node, in place of the HTTP library's own.
 from typing import Any, ClassVar
 
 from backwatch.collector.guard import never_breaks_the_host
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes import _search_wraps as wraps
 from backwatch.collector.probes._http_attempt import Attempt
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._patching import PatchingProbe
 from backwatch.collector.probes._search_calls import Watch
 
 SYSTEM = "elasticsearch"
@@ -35,7 +36,7 @@ def _answer(result: Any) -> Any:
     return getattr(result, "body", None)
 
 
-class ElasticsearchProbe(Probe):
+class ElasticsearchProbe(PatchingProbe[Watch]):
     """elasticsearch, and ``elastic_transport`` below it."""
 
     name: ClassVar[str] = "elasticsearch"
@@ -43,8 +44,6 @@ class ElasticsearchProbe(Probe):
     distributions: ClassVar[tuple[str, ...]] = ("elasticsearch>=7.17",)
     facts: ClassVar[frozenset[str]] = wraps.FACTS
 
-    _patches: Patches | None = None
-    _watch: Watch | None = None
     _below: "wraps.Below | None" = None
 
     def install(self, recorder: Recorder) -> None:
@@ -79,9 +78,6 @@ class ElasticsearchProbe(Probe):
 
     def remove(self) -> None:
         """Restores them."""
-        if self._watch is not None:
-            self._watch.active = False
-        if self._patches is not None:
-            self._patches.restore()
+        super().remove()
         if self._below is not None:
             self._below.detach()

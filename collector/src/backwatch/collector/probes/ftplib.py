@@ -6,11 +6,12 @@ from typing import Any, ClassVar, Final
 from backwatch.collector import names
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.payload import Facts
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._ftp_transfers import Transfer, transferring
 from backwatch.collector.probes._line_calls import Begun, Function, LineWatch, Make, connecting, starting
 from backwatch.collector.probes._nodes import address
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._patching import PatchingProbe
 from backwatch.collector.probes._smtp_calls import banner_text
 from backwatch.collector.probes._sockets import peer, tls_of, words
 from backwatch.collector.redact import lines as redact
@@ -166,7 +167,7 @@ def target_facts(watch: LineWatch, client: Any) -> Facts:
     return ((names.REDIRECT_TARGET, target),) if target else ()
 
 
-class FtplibProbe(Probe):
+class FtplibProbe(PatchingProbe[LineWatch]):
     """Files that are fetched and stored."""
 
     name: ClassVar[str] = "ftplib"
@@ -180,9 +181,6 @@ class FtplibProbe(Probe):
         names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ERROR_TYPE,
         names.STATUS_CODE, names.STARTTLS_OFFERED, names.REDIRECT_TARGET,
     ))  # fmt: skip
-
-    _patches: Patches | None = None
-    _watch: LineWatch | None = None
 
     def install(self, recorder: Recorder) -> None:
         """Wraps ``ftplib.FTP``, which the class for TLS inherits from."""
@@ -202,10 +200,3 @@ class FtplibProbe(Probe):
         if with_tls is not None:
             patches.wrap(with_tls, "ntransfercmd", _opening(watch, of_tls=True))
             patches.wrap(with_tls, "auth", starting(watch, lambda client, _args, _options: client.context))
-
-    def remove(self) -> None:
-        """Restores it."""
-        if self._watch is not None:
-            self._watch.active = False
-        if self._patches is not None:
-            self._patches.restore()

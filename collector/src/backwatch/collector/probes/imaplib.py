@@ -5,9 +5,10 @@ from typing import Any, ClassVar, Final
 
 from backwatch.collector import names
 from backwatch.collector.guard import never_breaks_the_host
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._line_calls import Begun, Function, LineWatch, connecting, starting
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._patching import PatchingProbe
 from backwatch.collector.probes._smtp_calls import banner_text
 from backwatch.collector.probes._sockets import words
 from backwatch.collector.redact import lines as redact
@@ -111,7 +112,7 @@ def _rows(client: Any, operation: str) -> int:
     return len(told)
 
 
-class ImaplibProbe(Probe):
+class ImaplibProbe(PatchingProbe[LineWatch]):
     """Mailboxes that are read where they are."""
 
     name: ClassVar[str] = "imaplib"
@@ -126,9 +127,6 @@ class ImaplibProbe(Probe):
         names.STARTTLS_OFFERED,
     ))  # fmt: skip
 
-    _patches: Patches | None = None
-    _watch: LineWatch | None = None
-
     def install(self, recorder: Recorder) -> None:
         """Wraps ``imaplib.IMAP4``, which the class for TLS inherits from."""
         import imaplib
@@ -140,10 +138,3 @@ class ImaplibProbe(Probe):
         patches.wrap(
             imaplib.IMAP4, "starttls", starting(watch, lambda _, args, options: (*args, options.get("ssl_context"))[0])
         )
-
-    def remove(self) -> None:
-        """Restores it."""
-        if self._watch is not None:
-            self._watch.active = False
-        if self._patches is not None:
-            self._patches.restore()

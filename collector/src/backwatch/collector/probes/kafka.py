@@ -10,11 +10,12 @@ from types import FunctionType
 from typing import Any, ClassVar, Final
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._dbapi import argument
 from backwatch.collector.probes._kafka_calls import KafkaWatch
 from backwatch.collector.probes._kafka_wraps import wrap_connections, wrap_unpacking
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._patching import PatchingProbe
 
 _Make = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -109,7 +110,7 @@ def _promising(watch: KafkaWatch) -> _Make:
     return make
 
 
-class KafkaProbe(Probe):
+class KafkaProbe(PatchingProbe[KafkaWatch]):
     """kafka-python: producers, consumers, administrators and their connections."""
 
     name: ClassVar[str] = "kafka"
@@ -124,8 +125,6 @@ class KafkaProbe(Probe):
         names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ERROR_TYPE, names.STATUS_CODE,
         names.TOPOLOGY, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS, names.PAYLOAD_WIRE, names.PAYLOAD_SIZE,
     })  # fmt: skip
-    _watch: KafkaWatch | None = None
-    _patches: Patches | None = None
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the driver's classes."""
@@ -145,13 +144,6 @@ class KafkaProbe(Probe):
         _wrap_administration(watch, patches, kafka.KafkaAdminClient)
         wrap_connections(watch, patches)
         wrap_unpacking(watch, patches)
-
-    def remove(self) -> None:
-        """Puts the driver's own functions back."""
-        if self._watch is not None:
-            self._watch.recorder = None
-        if self._patches is not None:
-            self._patches.restore()
 
 
 def _wrap_administration(watch: KafkaWatch, patches: Patches, admin: type) -> None:

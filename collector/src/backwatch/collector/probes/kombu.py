@@ -13,9 +13,10 @@ from typing import Any, ClassVar, Final
 
 from backwatch.collector import names
 from backwatch.collector.guard import never_breaks_the_host
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._kombu_calls import Watch, with_task
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._patching import PatchingProbe
 from backwatch.collector.probes._pyamqp_calls import METHODS
 from backwatch.collector.probes._redis_claims import claiming
 from backwatch.collector.redact import amqp as redact
@@ -199,7 +200,7 @@ def _return(watch: Watch) -> _Make:
     return make
 
 
-class KombuProbe(Probe):
+class KombuProbe(PatchingProbe[Watch]):
     """kombu 5, and Celery 5 through it; kombu 4 does not load under the Pythons that we run on."""
 
     name: ClassVar[str] = "kombu"
@@ -214,9 +215,6 @@ class KombuProbe(Probe):
         names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ROWS_AFFECTED,
         names.ERROR_TYPE, names.STATUS_CODE, names.NOTICES, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,
     ))  # fmt: skip
-
-    _patches: Patches | None = None
-    _watch: Watch | None = None
 
     def install(self, recorder: Recorder) -> None:
         """Wraps what makes transports, and the transports that are there already."""
@@ -238,13 +236,6 @@ class KombuProbe(Probe):
             if module not in self._wrapped and hasattr(loaded, class_):
                 self._wrapped.add(module)
                 wrap(watch, patches, loaded)
-
-    def remove(self) -> None:
-        """Restores them."""
-        if self._watch is not None:
-            self._watch.active = False
-        if self._patches is not None:
-            self._patches.restore()
 
 
 def _wrap_messaging(watch: Watch, patches: Patches, messaging: Any) -> None:

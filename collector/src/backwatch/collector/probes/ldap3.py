@@ -3,10 +3,11 @@
 from typing import Any, ClassVar
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._around import Function, Make, after, around
 from backwatch.collector.probes._ldap3_calls import LdapWatch
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._patching import PatchingProbe
 
 _REFUSABLE = ("search", "compare", "add", "delete", "modify", "modify_dn")
 
@@ -79,7 +80,7 @@ def _refusals(watch: LdapWatch, operation: str) -> Make:
     return make
 
 
-class Ldap3Probe(Probe):
+class Ldap3Probe(PatchingProbe[LdapWatch]):
     """Directories: who binds, what is searched and changed, where referrals lead."""
 
     name: ClassVar[str] = "ldap3"
@@ -93,9 +94,6 @@ class Ldap3Probe(Probe):
         names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ROWS_AFFECTED,
         names.ERROR_TYPE, names.STATUS_CODE, names.REDIRECT_TARGET, names.STARTTLS_OFFERED,
     ))  # fmt: skip
-
-    _patches: Patches | None = None
-    _watch: LdapWatch | None = None
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the strategies, through which all requests and answers go, and the app's own methods."""
@@ -120,10 +118,3 @@ class Ldap3Probe(Probe):
         for method in _REFUSABLE:
             patches.wrap(Connection, method, _refusals(watch, method))
         patches.wrap(tls, "check_hostname", _names(watch))
-
-    def remove(self) -> None:
-        """Restores them."""
-        if self._watch is not None:
-            self._watch.active = False
-        if self._patches is not None:
-            self._patches.restore()

@@ -13,11 +13,12 @@ from typing import Any, Final
 
 from backwatch.collector import imports, names
 from backwatch.collector.guard import never_breaks_the_host
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._between import Enter, Leave, before, between, between_async
 from backwatch.collector.probes._dbapi import Make
 from backwatch.collector.probes._mysqlconnector_calls import ConnectorWatch
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._patching import PatchingProbe
 
 _AIO: Final = "mysql.connector.aio.connection"
 _COMMANDS: Final = {
@@ -119,7 +120,7 @@ def _wrap_cursors(patches: Patches, watch: ConnectorWatch, module: Any, wrap: Wr
             patches.wrap(kind, "nextset", wrap(watch.of_cursor, watch.advanced))
 
 
-class MySQLConnectorProbe(Probe):
+class MySQLConnectorProbe(PatchingProbe[ConnectorWatch]):
     """mysql-connector-python: connections, pools and cursors of every kind, in Python and in C, synchronous and not."""
 
     name = "mysql"
@@ -133,8 +134,6 @@ class MySQLConnectorProbe(Probe):
         names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED, names.ROWS_RETURNED, names.ROWS_AFFECTED,
         names.ERROR_TYPE, names.STATUS_CODE, names.LOCAL_INFILE, names.LOCAL_INFILE_FILE, names.NOTICES,
     })  # fmt: skip
-    _watch: ConnectorWatch | None = None
-    _patches: Patches | None = None
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the driver's classes; those of asyncio as soon as the app imports them."""
@@ -164,13 +163,6 @@ class MySQLConnectorProbe(Probe):
                 _wrap_aio(patches, watch, module)
 
         imports.on_import(_AIO, never_breaks_the_host(with_asyncio))
-
-    def remove(self) -> None:
-        """Puts the driver's own functions back."""
-        if self._watch is not None:
-            self._watch.recorder = None
-        if self._patches is not None:
-            self._patches.restore()
 
 
 def _wrap_aio(patches: Patches, watch: ConnectorWatch, module: Any) -> None:

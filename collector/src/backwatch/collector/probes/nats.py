@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 from weakref import ref
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._dbapi import argument
 from backwatch.collector.probes._nats_calls import NatsWatch
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._patching import PatchingProbe
 
 _Make = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -216,7 +217,7 @@ def _closing(watch: NatsWatch) -> _Make:
     return make
 
 
-class NatsProbe(Probe):
+class NatsProbe(PatchingProbe[NatsWatch]):
     """nats-py: publishing, subscriptions, requests, JetStream."""
 
     name: ClassVar[str] = "nats"
@@ -231,8 +232,6 @@ class NatsProbe(Probe):
         names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ERROR_TYPE, names.TOPOLOGY,
         names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,
     })  # fmt: skip
-    _watch: NatsWatch | None = None
-    _patches: Patches | None = None
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the client, its transports, and JetStream's publishing."""
@@ -255,10 +254,3 @@ class NatsProbe(Probe):
         patches.wrap(client, "_process_msg", _reading(watch))
         patches.wrap(client, "_build_message", _building(watch))
         patches.wrap(client, "_close", _closing(watch))
-
-    def remove(self) -> None:
-        """Puts the driver's own functions back."""
-        if self._watch is not None:
-            self._watch.recorder = None
-        if self._patches is not None:
-            self._patches.restore()

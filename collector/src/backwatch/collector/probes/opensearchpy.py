@@ -5,15 +5,16 @@ One call per request to a node, in place of the HTTP library's own.
 
 from typing import ClassVar
 
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes import _search_wraps as wraps
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._patching import PatchingProbe
 from backwatch.collector.probes._search_calls import Watch
 
 SYSTEM = "opensearch"
 
 
-class OpensearchpyProbe(Probe):
+class OpensearchpyProbe(PatchingProbe[Watch]):
     """opensearch-py."""
 
     name: ClassVar[str] = "opensearchpy"
@@ -21,8 +22,6 @@ class OpensearchpyProbe(Probe):
     distributions: ClassVar[tuple[str, ...]] = ("opensearch-py>=2.0",)
     facts: ClassVar[frozenset[str]] = wraps.FACTS
 
-    _patches: Patches | None = None
-    _watch: Watch | None = None
     _below: wraps.Below | None = None
 
     def install(self, recorder: Recorder) -> None:
@@ -34,9 +33,6 @@ class OpensearchpyProbe(Probe):
 
     def remove(self) -> None:
         """Restores them."""
-        if self._watch is not None:
-            self._watch.active = False
-        if self._patches is not None:
-            self._patches.restore()
+        super().remove()
         if self._below is not None:
             self._below.detach()

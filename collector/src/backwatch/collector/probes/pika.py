@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._patching import PatchingProbe
 from backwatch.collector.probes._pika_calls import Watch, worth_telling
 
 _Function = Callable[..., Any]
@@ -136,7 +137,7 @@ def _content(watch: Watch, what: str) -> _Make:
     return make
 
 
-class PikaProbe(Probe):
+class PikaProbe(PatchingProbe[Watch]):
     """pika 1."""
 
     name: ClassVar[str] = "pika"
@@ -151,9 +152,6 @@ class PikaProbe(Probe):
         names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ROWS_AFFECTED,
         names.ERROR_TYPE, names.STATUS_CODE, names.NOTICES, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,
     ))  # fmt: skip
-
-    _patches: Patches | None = None
-    _watch: Watch | None = None
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the connection and the channel that all adapters share, and the blocking channel's publishing."""
@@ -174,10 +172,3 @@ class PikaProbe(Probe):
         patches.wrap(Connection, "_on_stream_connected", _stream_made(watch))
         patches.wrap(Connection, "_on_stream_terminated", _stream_ended(watch))
         patches.wrap(workflow.AMQPConnectionWorkflow, "start", _workflow(watch))
-
-    def remove(self) -> None:
-        """Restores them."""
-        if self._watch is not None:
-            self._watch.active = False
-        if self._patches is not None:
-            self._patches.restore()

@@ -5,9 +5,10 @@ from typing import Any, ClassVar, Final
 
 from backwatch.collector import names
 from backwatch.collector.guard import never_breaks_the_host
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._line_calls import Begun, Function, LineWatch, Make, connecting, starting
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._patching import PatchingProbe
 from backwatch.collector.probes._smtp_calls import banner_text
 from backwatch.collector.probes._sockets import words
 from backwatch.collector.redact import lines as redact
@@ -107,7 +108,7 @@ def _capabilities(watch: LineWatch) -> Make:
     return make
 
 
-class PoplibProbe(Probe):
+class PoplibProbe(PatchingProbe[LineWatch]):
     """Mailboxes that are fetched."""
 
     name: ClassVar[str] = "poplib"
@@ -122,9 +123,6 @@ class PoplibProbe(Probe):
         names.STARTTLS_OFFERED,
     ))  # fmt: skip
 
-    _patches: Patches | None = None
-    _watch: LineWatch | None = None
-
     def install(self, recorder: Recorder) -> None:
         """Wraps ``poplib.POP3``, which the class for TLS inherits from."""
         import poplib
@@ -136,10 +134,3 @@ class PoplibProbe(Probe):
         patches.wrap(poplib.POP3, "_shortcmd", command.wrap)
         patches.wrap(poplib.POP3, "_longcmd", lambda original: command.wrap(_capabilities(watch)(original)))
         patches.wrap(poplib.POP3, "stls", starting(watch, lambda _, args, options: (*args, options.get("context"))[0]))
-
-    def remove(self) -> None:
-        """Restores it."""
-        if self._watch is not None:
-            self._watch.active = False
-        if self._patches is not None:
-            self._patches.restore()

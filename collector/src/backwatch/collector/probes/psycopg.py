@@ -11,10 +11,11 @@ from time import time_ns
 from typing import Any
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._blocks import around, around_async, streaming, streaming_async
 from backwatch.collector.probes._dbapi import Make, awaiting, calling, delegating
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._patching import PatchingProbe
 from backwatch.collector.probes._psycopg_calls import Attempt, PsycopgWatch
 
 
@@ -97,7 +98,7 @@ def _owner(kind: type, name: str) -> type:
     return next((one for one in kind.__mro__ if name in vars(one)), kind)
 
 
-class PsycopgProbe(Probe):
+class PsycopgProbe(PatchingProbe[PsycopgWatch]):
     """psycopg 3: connections, cursors of every kind, COPY, pipelines, transactions."""
 
     name = "psycopg"
@@ -111,8 +112,6 @@ class PsycopgProbe(Probe):
         names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ROWS_AFFECTED,
         names.ERROR_TYPE, names.STATUS_CODE,
     })  # fmt: skip
-    _watch: PsycopgWatch | None = None
-    _patches: Patches | None = None
 
     def install(self, recorder: Recorder) -> None:
         """Wraps psycopg's classes."""
@@ -139,10 +138,3 @@ class PsycopgProbe(Probe):
         patches.wrap(module.AsyncCursor, "copy", around_async(watch.copied, "statement", whole=True))
         patches.wrap(connection, "pipeline", around(watch.synced, "", whole=False))
         patches.wrap(module.AsyncConnection, "pipeline", around_async(watch.synced, "", whole=False))
-
-    def remove(self) -> None:
-        """Puts psycopg's own functions back."""
-        if self._watch is not None:
-            self._watch.recorder = None
-        if self._patches is not None:
-            self._patches.restore()

@@ -9,9 +9,10 @@ from time import time_ns
 from typing import Any
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._dbapi import UNKNOWN, argument
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._patching import PatchingProbe
 from backwatch.collector.probes._psycopg2_calls import Psycopg2Watch
 from backwatch.collector.probes._subclasses import Subclasses
 
@@ -132,7 +133,7 @@ def _connection_layer(base: Any, watch: Psycopg2Watch, plain: Subclasses, named:
     return Connection
 
 
-class Psycopg2Probe(Probe):
+class Psycopg2Probe(PatchingProbe[Psycopg2Watch]):
     """psycopg2: connections and cursors, of the app's own classes too."""
 
     name = "psycopg2"
@@ -146,8 +147,6 @@ class Psycopg2Probe(Probe):
         names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ROWS_AFFECTED,
         names.ERROR_TYPE, names.STATUS_CODE,
     })  # fmt: skip
-    _watch: Psycopg2Watch | None = None
-    _patches: Patches | None = None
 
     def install(self, recorder: Recorder) -> None:
         """Replaces what ``psycopg2.connect`` calls: an app's own ``from psycopg2 import connect`` is watched too."""
@@ -180,10 +179,3 @@ class Psycopg2Probe(Probe):
             return connect
 
         patches.wrap(module, "_connect", connecting)
-
-    def remove(self) -> None:
-        """Puts psycopg2's own function back; what it has made meanwhile goes on as a mere passage."""
-        if self._watch is not None:
-            self._watch.recorder = None
-        if self._patches is not None:
-            self._patches.restore()

@@ -11,10 +11,11 @@ from time import time_ns
 from typing import Any, ClassVar
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._memcached_calls import Begin, Ended, Watch
 from backwatch.collector.probes._memcached_session import current
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._patching import PatchingProbe
 
 _Function = Callable[..., Any]
 _Make = Callable[[_Function], _Function]
@@ -104,7 +105,7 @@ def _unpacking(watch: Watch) -> _Make:
     return make
 
 
-class PymemcacheProbe(Probe):
+class PymemcacheProbe(PatchingProbe[Watch]):
     """pymemcache 3.4 to 4."""
 
     name: ClassVar[str] = "pymemcache"
@@ -119,9 +120,6 @@ class PymemcacheProbe(Probe):
         names.ERROR_TYPE, names.STATUS_CODE, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS, names.PAYLOAD_WIRE,
         names.PAYLOAD_SIZE,
     ))  # fmt: skip
-
-    _patches: Patches | None = None
-    _watch: Watch | None = None
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the client's few inner methods, and what reads and unpacks values."""
@@ -138,10 +136,3 @@ class PymemcacheProbe(Probe):
         patches.wrap(client, "_misc_cmd", _calling(watch, watch.saying, watch.said))
         _wrap_reading(watch, patches, base)
         patches.wrap(serde.PickleSerde, "deserialize", _unpacking(watch))
-
-    def remove(self) -> None:
-        """Restores them."""
-        if self._watch is not None:
-            self._watch.recorder = None
-        if self._patches is not None:
-            self._patches.restore()

@@ -10,11 +10,12 @@ from time import time_ns
 from typing import Any
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._dbapi import Make
 from backwatch.collector.probes._mysql_calls import PyMySQLWatch
 from backwatch.collector.probes._mysql_wraps import choosing, commanding, executing, querying
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._patching import PatchingProbe
 
 _COMMANDS = {
     "commit": ("COMMIT", "COMMIT"), "rollback": ("ROLLBACK", "ROLLBACK"), "begin": ("BEGIN", "BEGIN"),
@@ -112,7 +113,7 @@ def _reading(watch: PyMySQLWatch, *, ends: bool) -> Make:
     return make
 
 
-class PyMySQLProbe(Probe):
+class PyMySQLProbe(PatchingProbe[PyMySQLWatch]):
     """PyMySQL: connections, buffered and unbuffered cursors."""
 
     name = "pymysql"
@@ -126,8 +127,6 @@ class PyMySQLProbe(Probe):
         names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED, names.ROWS_RETURNED, names.ROWS_AFFECTED,
         names.ERROR_TYPE, names.STATUS_CODE, names.LOCAL_INFILE, names.LOCAL_INFILE_FILE,
     })  # fmt: skip
-    _watch: PyMySQLWatch | None = None
-    _patches: Patches | None = None
 
     def install(self, recorder: Recorder) -> None:
         """Wraps PyMySQL's classes."""
@@ -154,13 +153,6 @@ class PyMySQLProbe(Probe):
             patches.wrap(unbuffered, method, _reading(watch, ends=False))
         for method in ("close", "__del__"):
             patches.wrap(unbuffered, method, _reading(watch, ends=True))
-
-    def remove(self) -> None:
-        """Puts PyMySQL's own functions back."""
-        if self._watch is not None:
-            self._watch.recorder = None
-        if self._patches is not None:
-            self._patches.restore()
 
 
 def _connection_of(result: Any) -> Any:

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._between import before, between
 from backwatch.collector.probes._dbapi import Make, argument
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._patching import PatchingProbe
 from backwatch.collector.probes._pytds_calls import TdsWatch
 
 Args = tuple[Any, ...]
@@ -85,7 +86,7 @@ _STATEMENTS = {
 }  # fmt: skip
 
 
-class PytdsProbe(Probe):
+class PytdsProbe(PatchingProbe[TdsWatch]):
     """python-tds: connections, sessions and cursors."""
 
     name = "pytds"
@@ -99,8 +100,6 @@ class PytdsProbe(Probe):
         names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED, names.ROWS_RETURNED, names.ROWS_AFFECTED,
         names.ERROR_TYPE, names.STATUS_CODE, names.REDIRECT_TARGET, names.NOTICES,
     })  # fmt: skip
-    _watch: TdsWatch | None = None
-    _patches: Patches | None = None
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the driver's functions and classes."""
@@ -121,10 +120,3 @@ class PytdsProbe(Probe):
         patches.wrap(session, "next_row", _reading(watch))
         patches.wrap(session, "commit", between(watch.ending, watch.ended("COMMIT")))
         patches.wrap(session, "rollback", between(watch.ending, watch.ended("ROLLBACK")))
-
-    def remove(self) -> None:
-        """Puts the driver's own functions back."""
-        if self._watch is not None:
-            self._watch.recorder = None
-        if self._patches is not None:
-            self._patches.restore()

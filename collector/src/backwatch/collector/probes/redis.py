@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._patching import PatchingProbe
 from backwatch.collector.probes._redis_calls import KEY, Watch
 from backwatch.collector.probes._redis_state import Exchange
 
@@ -179,7 +180,7 @@ def _wrap(watch: Watch, patches: Patches, owner: type, *, connect: _Make, send: 
     _wrap_packing(watch, patches, owner)
 
 
-class RedisProbe(Probe):
+class RedisProbe(PatchingProbe[Watch]):
     """redis-py 5 to 8."""
 
     name: ClassVar[str] = "redis"
@@ -194,9 +195,6 @@ class RedisProbe(Probe):
         names.ERROR_TYPE, names.STATUS_CODE, names.REDIRECT_TARGET, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,
         names.TOPOLOGY,
     ))  # fmt: skip
-
-    _patches: Patches | None = None
-    _watch: Watch | None = None
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the connection classes of both worlds."""
@@ -213,10 +211,3 @@ class RedisProbe(Probe):
             watch, patches, asyncio_connection.AbstractConnection,
             connect=_connect_asyncio(watch), send=_send_asyncio, read=_read_asyncio(watch),
         )  # fmt: skip
-
-    def remove(self) -> None:
-        """Restores them."""
-        if self._watch is not None:
-            self._watch.active = False
-        if self._patches is not None:
-            self._patches.restore()

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._line_calls import connecting, starting
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._patching import PatchingProbe
 from backwatch.collector.probes._smtp_calls import Watch, answered, send_text
 
 _Function = Callable[..., Any]
@@ -80,7 +81,7 @@ def _greeting(watch: Watch) -> Callable[[_Function], _Function]:
     return make
 
 
-class SmtplibProbe(Probe):
+class SmtplibProbe(PatchingProbe[Watch]):
     """Mail by the standard library."""
 
     name: ClassVar[str] = "smtplib"
@@ -95,9 +96,6 @@ class SmtplibProbe(Probe):
         names.STARTTLS_OFFERED,
     ))  # fmt: skip
 
-    _patches: Patches | None = None
-    _watch: Watch | None = None
-
     def install(self, recorder: Recorder) -> None:
         """Wraps ``smtplib.SMTP``, which the other classes inherit from."""
         import smtplib
@@ -111,10 +109,3 @@ class SmtplibProbe(Probe):
         patches.wrap(smtplib.SMTP, "sendmail", _sendmail(watch))
         patches.wrap(smtplib.SMTP, "ehlo", _greeting(watch))
         patches.wrap(smtplib.SMTP, "helo", _greeting(watch))
-
-    def remove(self) -> None:
-        """Restores it."""
-        if self._watch is not None:
-            self._watch.active = False
-        if self._patches is not None:
-            self._patches.restore()

@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from backwatch.collector import names, own
 from backwatch.collector.guard import never_breaks_the_host
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._dbapi import KEY, UNKNOWN, Facts, Link, Watch, argument
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._patching import PatchingProbe
 from backwatch.collector.probes._sockets import words
 from backwatch.collector.probes._subclasses import Subclasses, past_super
 from backwatch.collector.record import Session
@@ -244,7 +245,7 @@ def _connection_layer(module: Any, watch: _SQLite, cursors: Subclasses) -> type:
     return Connection
 
 
-class SQLiteProbe(Probe):
+class SQLiteProbe(PatchingProbe[_SQLite]):
     """sqlite3: connections and cursors, of the app's own classes too."""
 
     name = "sqlite3"
@@ -254,8 +255,6 @@ class SQLiteProbe(Probe):
         names.DB_SYSTEM, names.SERVER_ADDRESS, names.TRANSPORT, names.SERVER_VERSION, names.QUERY_TEXT, names.OPERATION,
         names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE,
     })  # fmt: skip
-    _watch: _SQLite | None = None
-    _patches: Patches | None = None
 
     def install(self, recorder: Recorder) -> None:
         """Replaces ``connect``."""
@@ -287,10 +286,3 @@ class SQLiteProbe(Probe):
 
         for place in (module, module.dbapi2):
             patches.wrap(place, "connect", lambda _: connect)
-
-    def remove(self) -> None:
-        """Puts ``sqlite3.connect`` back; what it has made meanwhile goes on as a mere passage."""
-        if self._watch is not None:
-            self._watch.recorder = None
-        if self._patches is not None:
-            self._patches.restore()
