@@ -83,6 +83,11 @@ PEER_ADDRESS: Final = "network.peer.address"
 PEER_PORT: Final = "network.peer.port"
 TRANSPORT: Final = "network.transport"
 """tcp, unix or pipe; ``inproc`` for a library that opens files (sqlite3)."""
+OVER_TLS: Final = frozenset((
+    TLS_ESTABLISHED, TLS_VERSION, TLS_CIPHER, TLS_REQUESTED, TLS_REQUESTED_EXPLICIT, TLS_VERIFIED, CERT_SHA256,
+    CERT_NOT_BEFORE, CERT_NOT_AFTER, CERT_ISSUER, CERT_SUBJECT, PEER_ADDRESS, PEER_PORT, TRANSPORT,
+))  # fmt: skip
+"""What a driver tells that lets its TLS socket be looked at."""
 ACCOUNT: Final = "backwatch.account"
 SERVER_VERSION: Final = "backwatch.server.version"
 SERVER_ID: Final = "backwatch.server.id"

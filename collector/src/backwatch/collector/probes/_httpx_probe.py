@@ -11,14 +11,11 @@ from backwatch.collector.probes._httpcore_calls import Watch
 from backwatch.collector.probes._httpcore_hooks import wrap_clients, wrap_core
 from backwatch.collector.probes._patches import Patches
 
-FACTS: Final = frozenset((
+FACTS: Final = names.OVER_TLS | {
     names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.HTTP_METHOD,
-    names.HTTP_STATUS, names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER, names.TLS_REQUESTED,
-    names.TLS_REQUESTED_EXPLICIT, names.TLS_VERIFIED, names.CERT_SHA256, names.CERT_NOT_BEFORE, names.CERT_NOT_AFTER,
-    names.CERT_ISSUER, names.CERT_SUBJECT, names.PEER_ADDRESS, names.PEER_PORT, names.TRANSPORT, names.ACCOUNT,
-    names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED,
-    names.ERROR_TYPE, names.REDIRECT_TARGET, names.PAYLOAD_WIRE, names.PAYLOAD_SIZE,
-))  # fmt: skip
+    names.HTTP_STATUS, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT, names.BYTES_RECEIVED,
+    names.BYTES_ESTIMATED, names.ERROR_TYPE, names.REDIRECT_TARGET, names.PAYLOAD_WIRE, names.PAYLOAD_SIZE,
+}  # fmt: skip
 
 
 class OnHttpcore(Probe):

@@ -15,15 +15,12 @@ from backwatch.collector.probes._http_claims import claiming
 from backwatch.collector.probes._patches import Patches
 from backwatch.collector.probes._search_calls import Watch
 
-FACTS: Final = frozenset((
+FACTS: Final = names.OVER_TLS | {
     names.DB_SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.QUERY_TEXT,
-    names.HTTP_STATUS, names.STATUS_CODE, names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER,
-    names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT, names.TLS_VERIFIED, names.CERT_SHA256, names.CERT_NOT_BEFORE,
-    names.CERT_NOT_AFTER, names.CERT_ISSUER, names.CERT_SUBJECT, names.PEER_ADDRESS, names.PEER_PORT, names.TRANSPORT,
-    names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION, names.SERVER_ID, names.BYTES_SENT, names.BYTES_RECEIVED,
-    names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.REDIRECT_TARGET, names.TOPOLOGY, names.NOTICES,
-    names.PAYLOAD_WIRE, names.PAYLOAD_SIZE,
-))  # fmt: skip
+    names.HTTP_STATUS, names.STATUS_CODE, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION, names.SERVER_ID,
+    names.BYTES_SENT, names.BYTES_RECEIVED, names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE,
+    names.REDIRECT_TARGET, names.TOPOLOGY, names.NOTICES, names.PAYLOAD_WIRE, names.PAYLOAD_SIZE,
+}  # fmt: skip
 """What both clients can tell."""
 
 Answer = Callable[[Any], Any]

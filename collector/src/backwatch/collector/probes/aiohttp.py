@@ -13,15 +13,12 @@ class AiohttpProbe(Probe):
     name: ClassVar[str] = "aiohttp"
     module: ClassVar[str] = "aiohttp"
     distributions: ClassVar[tuple[str, ...]] = ("aiohttp>=3.8.3",)
-    facts: ClassVar[frozenset[str]] = frozenset((
+    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
         names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.HTTP_METHOD,
-        names.HTTP_STATUS, names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER, names.TLS_REQUESTED,
-        names.TLS_REQUESTED_EXPLICIT, names.TLS_VERIFIED, names.CERT_SHA256, names.CERT_NOT_BEFORE,
-        names.CERT_NOT_AFTER, names.CERT_ISSUER, names.CERT_SUBJECT, names.PEER_ADDRESS, names.PEER_PORT,
-        names.TRANSPORT, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT,
+        names.HTTP_STATUS, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT,
         names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ERROR_TYPE, names.REDIRECT_TARGET, names.PAYLOAD_WIRE,
         names.PAYLOAD_SIZE,
-    ))  # fmt: skip
+    }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
         """Wraps connectors, requests, responses and connections."""

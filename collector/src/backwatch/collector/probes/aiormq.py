@@ -148,15 +148,13 @@ class AiormqProbe(PatchingProbe[Watch]):
     name: ClassVar[str] = "aiormq"
     module: ClassVar[str] = "aiormq"
     distributions: ClassVar[tuple[str, ...]] = ("aiormq>=6.2.3",)
-    facts: ClassVar[frozenset[str]] = frozenset((
+    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
         names.MESSAGING_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION,
-        names.STATEMENT, names.MESSAGING_DESTINATION, names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER,
-        names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT, names.TLS_VERIFIED, names.CERT_SHA256,
-        names.CERT_NOT_BEFORE, names.CERT_NOT_AFTER, names.CERT_ISSUER, names.CERT_SUBJECT, names.PEER_ADDRESS,
-        names.PEER_PORT, names.TRANSPORT, names.ACCOUNT, names.SERVER_VERSION, names.SERVER_ID, names.AUTH_METHOD,
-        names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ROWS_AFFECTED,
-        names.ERROR_TYPE, names.STATUS_CODE, names.NOTICES, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,
-    ))  # fmt: skip
+        names.STATEMENT, names.MESSAGING_DESTINATION, names.ACCOUNT, names.SERVER_VERSION, names.SERVER_ID,
+        names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED,
+        names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.NOTICES, names.PAYLOAD_FORMAT,
+        names.PAYLOAD_GLOBALS,
+    }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the connection's start and what a channel sends and reads."""

@@ -85,16 +85,13 @@ class BotocoreProbe(PatchingProbe[Watch]):
     name: ClassVar[str] = "botocore"
     module: ClassVar[str] = "botocore"
     distributions: ClassVar[tuple[str, ...]] = ("botocore>=1.29",)
-    facts: ClassVar[frozenset[str]] = frozenset((
+    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
         names.SYSTEM, names.DB_SYSTEM, names.MESSAGING_SYSTEM, names.RPC_SYSTEM, names.DB_NAMESPACE,
         names.SERVER_ADDRESS, names.SERVER_PORT, names.MESSAGING_DESTINATION, names.OPERATION, names.STATEMENT,
-        names.QUERY_TEXT, names.HTTP_STATUS, names.STATUS_CODE, names.TLS_ESTABLISHED, names.TLS_VERSION,
-        names.TLS_CIPHER, names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT, names.TLS_VERIFIED, names.CERT_SHA256,
-        names.CERT_NOT_BEFORE, names.CERT_NOT_AFTER, names.CERT_ISSUER, names.CERT_SUBJECT, names.PEER_ADDRESS,
-        names.PEER_PORT, names.TRANSPORT, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT,
-        names.BYTES_RECEIVED, names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.REDIRECT_TARGET,
-        names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,
-    ))  # fmt: skip
+        names.QUERY_TEXT, names.HTTP_STATUS, names.STATUS_CODE, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION,
+        names.BYTES_SENT, names.BYTES_RECEIVED, names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE,
+        names.REDIRECT_TARGET, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,
+    }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the endpoint's attempts, the client's serialisation, and the reading of bodies."""

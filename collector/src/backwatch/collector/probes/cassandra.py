@@ -101,15 +101,12 @@ class CassandraProbe(PatchingProbe[CassandraWatch]):
     name = "cassandra"
     module = "cassandra.cluster"
     distributions = ("cassandra-driver>=3.26",)
-    facts = frozenset({
+    facts = names.OVER_TLS | {
         names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.QUERY_TEXT, names.STATEMENT,
-        names.OPERATION, names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER, names.TLS_REQUESTED,
-        names.TLS_REQUESTED_EXPLICIT, names.TLS_VERIFIED, names.CERT_SHA256, names.CERT_NOT_BEFORE,
-        names.CERT_NOT_AFTER, names.CERT_ISSUER, names.CERT_SUBJECT, names.PEER_ADDRESS, names.PEER_PORT,
-        names.TRANSPORT, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION, names.SERVER_ID, names.BYTES_SENT,
+        names.OPERATION, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION, names.SERVER_ID, names.BYTES_SENT,
         names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ERROR_TYPE, names.STATUS_CODE,
         names.NOTICES, names.TOPOLOGY,
-    })  # fmt: skip
+    }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
         """Wraps connections, futures and the control connection."""

@@ -61,14 +61,11 @@ class HttpProbe(Probe):
     name: ClassVar[str] = "http"
     module: ClassVar[str] = "http.client"
     distributions: ClassVar[tuple[str, ...]] = ()
-    facts: ClassVar[frozenset[str]] = frozenset((
+    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
         names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.HTTP_METHOD,
-        names.HTTP_STATUS, names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER, names.TLS_REQUESTED,
-        names.TLS_REQUESTED_EXPLICIT, names.TLS_VERIFIED, names.CERT_SHA256, names.CERT_NOT_BEFORE,
-        names.CERT_NOT_AFTER, names.CERT_ISSUER, names.CERT_SUBJECT, names.PEER_ADDRESS, names.PEER_PORT,
-        names.TRANSPORT, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT,
+        names.HTTP_STATUS, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT,
         names.BYTES_RECEIVED, names.ERROR_TYPE, names.REDIRECT_TARGET,
-    ))  # fmt: skip
+    }  # fmt: skip
 
     _patches: Patches | None = None
     _watch: ClientWatch | None = None

@@ -118,14 +118,11 @@ class ImaplibProbe(PatchingProbe[LineWatch]):
     name: ClassVar[str] = "imaplib"
     module: ClassVar[str] = "imaplib"
     distributions: ClassVar[tuple[str, ...]] = ()
-    facts: ClassVar[frozenset[str]] = frozenset((
-        names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.TLS_ESTABLISHED,
-        names.TLS_VERSION, names.TLS_CIPHER, names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT, names.TLS_VERIFIED,
-        names.CERT_SHA256, names.CERT_NOT_BEFORE, names.CERT_NOT_AFTER, names.CERT_ISSUER, names.CERT_SUBJECT,
-        names.PEER_ADDRESS, names.PEER_PORT, names.TRANSPORT, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION,
-        names.BYTES_SENT, names.BYTES_RECEIVED, names.ROWS_RETURNED, names.ERROR_TYPE, names.STATUS_CODE,
-        names.STARTTLS_OFFERED,
-    ))  # fmt: skip
+    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
+        names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.ACCOUNT,
+        names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT, names.BYTES_RECEIVED, names.ROWS_RETURNED,
+        names.ERROR_TYPE, names.STATUS_CODE, names.STARTTLS_OFFERED,
+    }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
         """Wraps ``imaplib.IMAP4``, which the class for TLS inherits from."""

@@ -116,15 +116,12 @@ class KafkaProbe(PatchingProbe[KafkaWatch]):
     name: ClassVar[str] = "kafka"
     module: ClassVar[str] = "kafka"
     distributions: ClassVar[tuple[str, ...]] = ("kafka-python>=2.0.2", "kafka-python-ng>=2.2.3")
-    facts: ClassVar[frozenset[str]] = frozenset({
+    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
         names.MESSAGING_SYSTEM, names.MESSAGING_DESTINATION, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION,
-        names.STATEMENT, names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER, names.TLS_REQUESTED,
-        names.TLS_REQUESTED_EXPLICIT, names.TLS_VERIFIED, names.CERT_SHA256, names.CERT_NOT_BEFORE,
-        names.CERT_NOT_AFTER, names.CERT_ISSUER, names.CERT_SUBJECT, names.PEER_ADDRESS, names.PEER_PORT,
-        names.TRANSPORT, names.ACCOUNT, names.SERVER_VERSION, names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT,
+        names.STATEMENT, names.ACCOUNT, names.SERVER_VERSION, names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT,
         names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ERROR_TYPE, names.STATUS_CODE,
         names.TOPOLOGY, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS, names.PAYLOAD_WIRE, names.PAYLOAD_SIZE,
-    })  # fmt: skip
+    }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the driver's classes."""

@@ -206,15 +206,13 @@ class KombuProbe(PatchingProbe[Watch]):
     name: ClassVar[str] = "kombu"
     module: ClassVar[str] = "kombu.connection"
     distributions: ClassVar[tuple[str, ...]] = ("kombu>=5.0",)
-    facts: ClassVar[frozenset[str]] = frozenset((
+    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
         names.MESSAGING_SYSTEM, names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT,
-        names.OPERATION, names.STATEMENT, names.MESSAGING_DESTINATION, names.TLS_ESTABLISHED, names.TLS_VERSION,
-        names.TLS_CIPHER, names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT, names.TLS_VERIFIED, names.CERT_SHA256,
-        names.CERT_NOT_BEFORE, names.CERT_NOT_AFTER, names.CERT_ISSUER, names.CERT_SUBJECT, names.PEER_ADDRESS,
-        names.PEER_PORT, names.TRANSPORT, names.ACCOUNT, names.SERVER_VERSION, names.SERVER_ID, names.AUTH_METHOD,
-        names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ROWS_AFFECTED,
-        names.ERROR_TYPE, names.STATUS_CODE, names.NOTICES, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,
-    ))  # fmt: skip
+        names.OPERATION, names.STATEMENT, names.MESSAGING_DESTINATION, names.ACCOUNT, names.SERVER_VERSION,
+        names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED,
+        names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.NOTICES,
+        names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,
+    }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
         """Wraps what makes transports, and the transports that are there already."""

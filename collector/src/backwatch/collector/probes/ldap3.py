@@ -86,14 +86,12 @@ class Ldap3Probe(PatchingProbe[LdapWatch]):
     name: ClassVar[str] = "ldap3"
     module: ClassVar[str] = "ldap3"
     distributions: ClassVar[tuple[str, ...]] = ("ldap3>=2.8",)
-    facts: ClassVar[frozenset[str]] = frozenset((
-        names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.TLS_ESTABLISHED,
-        names.TLS_VERSION, names.TLS_CIPHER, names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT, names.TLS_VERIFIED,
-        names.CERT_SHA256, names.CERT_NOT_BEFORE, names.CERT_NOT_AFTER, names.CERT_ISSUER, names.CERT_SUBJECT,
-        names.PEER_ADDRESS, names.PEER_PORT, names.TRANSPORT, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION,
-        names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ROWS_AFFECTED,
-        names.ERROR_TYPE, names.STATUS_CODE, names.REDIRECT_TARGET, names.STARTTLS_OFFERED,
-    ))  # fmt: skip
+    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
+        names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.ACCOUNT,
+        names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED,
+        names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.REDIRECT_TARGET,
+        names.STARTTLS_OFFERED,
+    }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the strategies, through which all requests and answers go, and the app's own methods."""

@@ -126,14 +126,12 @@ class MySQLConnectorProbe(PatchingProbe[ConnectorWatch]):
     name = "mysql"
     module = "mysql.connector"
     distributions = ("mysql-connector-python>=8.0.32",)
-    facts = frozenset({
+    facts = names.OVER_TLS | {
         names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.QUERY_TEXT, names.OPERATION,
-        names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER, names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT,
-        names.TLS_VERIFIED, names.CERT_SHA256, names.CERT_NOT_BEFORE, names.CERT_NOT_AFTER, names.CERT_ISSUER,
-        names.CERT_SUBJECT, names.PEER_ADDRESS, names.PEER_PORT, names.TRANSPORT, names.ACCOUNT, names.SERVER_VERSION,
-        names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED, names.ROWS_RETURNED, names.ROWS_AFFECTED,
-        names.ERROR_TYPE, names.STATUS_CODE, names.LOCAL_INFILE, names.LOCAL_INFILE_FILE, names.NOTICES,
-    })  # fmt: skip
+        names.ACCOUNT, names.SERVER_VERSION, names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED,
+        names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.LOCAL_INFILE,
+        names.LOCAL_INFILE_FILE, names.NOTICES,
+    }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the driver's classes; those of asyncio as soon as the app imports them."""

@@ -223,15 +223,12 @@ class NatsProbe(PatchingProbe[NatsWatch]):
     name: ClassVar[str] = "nats"
     module: ClassVar[str] = "nats"
     distributions: ClassVar[tuple[str, ...]] = ("nats-py>=2.2",)
-    facts: ClassVar[frozenset[str]] = frozenset({
+    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
         names.MESSAGING_SYSTEM, names.MESSAGING_DESTINATION, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION,
-        names.STATEMENT, names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER, names.TLS_REQUESTED,
-        names.TLS_REQUESTED_EXPLICIT, names.TLS_VERIFIED, names.CERT_SHA256, names.CERT_NOT_BEFORE,
-        names.CERT_NOT_AFTER, names.CERT_ISSUER, names.CERT_SUBJECT, names.PEER_ADDRESS, names.PEER_PORT,
-        names.TRANSPORT, names.ACCOUNT, names.SERVER_VERSION, names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT,
+        names.STATEMENT, names.ACCOUNT, names.SERVER_VERSION, names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT,
         names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ERROR_TYPE, names.TOPOLOGY,
         names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,
-    })  # fmt: skip
+    }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the client, its transports, and JetStream's publishing."""

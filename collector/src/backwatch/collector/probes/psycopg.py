@@ -104,14 +104,11 @@ class PsycopgProbe(PatchingProbe[PsycopgWatch]):
     name = "psycopg"
     module = "psycopg"
     distributions = ("psycopg>=3.1.4",)
-    facts = frozenset({
+    facts = names.OVER_TLS | {
         names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.QUERY_TEXT, names.OPERATION,
-        names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER, names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT,
-        names.TLS_VERIFIED, names.CERT_SHA256, names.CERT_NOT_BEFORE, names.CERT_NOT_AFTER, names.CERT_ISSUER,
-        names.CERT_SUBJECT, names.PEER_ADDRESS, names.PEER_PORT, names.TRANSPORT, names.ACCOUNT, names.SERVER_VERSION,
-        names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ROWS_AFFECTED,
-        names.ERROR_TYPE, names.STATUS_CODE,
-    })  # fmt: skip
+        names.ACCOUNT, names.SERVER_VERSION, names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED,
+        names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE,
+    }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
         """Wraps psycopg's classes."""

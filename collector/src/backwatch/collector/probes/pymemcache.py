@@ -111,15 +111,12 @@ class PymemcacheProbe(PatchingProbe[Watch]):
     name: ClassVar[str] = "pymemcache"
     module: ClassVar[str] = "pymemcache"
     distributions: ClassVar[tuple[str, ...]] = ("pymemcache>=3.4",)
-    facts: ClassVar[frozenset[str]] = frozenset((
+    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
         names.DB_SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT,
-        names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER, names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT,
-        names.TLS_VERIFIED, names.CERT_SHA256, names.CERT_NOT_BEFORE, names.CERT_NOT_AFTER, names.CERT_ISSUER,
-        names.CERT_SUBJECT, names.PEER_ADDRESS, names.PEER_PORT, names.TRANSPORT, names.SERVER_VERSION,
-        names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ROWS_AFFECTED,
-        names.ERROR_TYPE, names.STATUS_CODE, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS, names.PAYLOAD_WIRE,
-        names.PAYLOAD_SIZE,
-    ))  # fmt: skip
+        names.SERVER_VERSION, names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED,
+        names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,
+        names.PAYLOAD_WIRE, names.PAYLOAD_SIZE,
+    }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the client's few inner methods, and what reads and unpacks values."""

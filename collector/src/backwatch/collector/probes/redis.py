@@ -186,15 +186,12 @@ class RedisProbe(PatchingProbe[Watch]):
     name: ClassVar[str] = "redis"
     module: ClassVar[str] = "redis"
     distributions: ClassVar[tuple[str, ...]] = ("redis>=5",)
-    facts: ClassVar[frozenset[str]] = frozenset((
+    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
         names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT,
-        names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER, names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT,
-        names.TLS_VERIFIED, names.CERT_SHA256, names.CERT_NOT_BEFORE, names.CERT_NOT_AFTER, names.CERT_ISSUER,
-        names.CERT_SUBJECT, names.PEER_ADDRESS, names.PEER_PORT, names.TRANSPORT, names.ACCOUNT, names.SERVER_VERSION,
-        names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED, names.ROWS_RETURNED,
-        names.ERROR_TYPE, names.STATUS_CODE, names.REDIRECT_TARGET, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,
-        names.TOPOLOGY,
-    ))  # fmt: skip
+        names.ACCOUNT, names.SERVER_VERSION, names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED,
+        names.ROWS_RETURNED, names.ERROR_TYPE, names.STATUS_CODE, names.REDIRECT_TARGET, names.PAYLOAD_FORMAT,
+        names.PAYLOAD_GLOBALS, names.TOPOLOGY,
+    }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the connection classes of both worlds."""

@@ -18,15 +18,11 @@ class Urllib3Probe(Probe):
     name: ClassVar[str] = "urllib3"
     module: ClassVar[str] = "urllib3"
     distributions: ClassVar[tuple[str, ...]] = ("urllib3>=1.26",)
-    facts: ClassVar[frozenset[str]] = frozenset((
+    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
         names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.HTTP_METHOD,
-        names.HTTP_STATUS, names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER, names.TLS_REQUESTED,
-        names.TLS_REQUESTED_EXPLICIT, names.TLS_VERIFIED, names.CERT_SHA256, names.CERT_NOT_BEFORE,
-        names.CERT_NOT_AFTER, names.CERT_ISSUER, names.CERT_SUBJECT, names.PEER_ADDRESS, names.PEER_PORT,
-        names.TRANSPORT, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT,
-        names.BYTES_RECEIVED, names.ERROR_TYPE, names.REDIRECT_TARGET, names.PAYLOAD_WIRE,
-        names.PAYLOAD_SIZE,
-    ))  # fmt: skip
+        names.HTTP_STATUS, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT,
+        names.BYTES_RECEIVED, names.ERROR_TYPE, names.REDIRECT_TARGET, names.PAYLOAD_WIRE, names.PAYLOAD_SIZE,
+    }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
         """Wraps urllib3's connections and pools, and the end of the standard library's response."""
