@@ -60,3 +60,29 @@ def before(look: Callable[..., object]) -> Make:
         return wrapper
 
     return make
+
+
+def around(
+    begin: Enter,
+    ended: Callable[[Any, Any, Any], object],
+    failed: Callable[[Any, Any, BaseException], object],
+    *,
+    asynchronous: bool = False,
+) -> Make:
+    """Wraps a method or a coroutine method, where only some calls are our business.
+
+    Args:
+        begin: Its token; ``None``: none of our business.
+        ended: Given the owner, the token and the result.
+        failed: Given the owner, the token and the driver's error.
+    """
+
+    def leave(token: Any, owner: Any, _args: Any, _kwargs: Any, _start: int, result: Any, error: Any) -> None:
+        if token is None:
+            return
+        if error is None:
+            ended(owner, token, result)
+        else:
+            failed(owner, token, error)
+
+    return (between_async if asynchronous else between)(begin, leave)

@@ -86,7 +86,7 @@ class LdapWatch:
         step.cause = None  # an error keeps the app's objects alive
 
     @never_breaks_the_host
-    def socket_failed(self, strategy: Any, error: BaseException) -> None:
+    def socket_failed(self, strategy: Any, _: object, error: BaseException) -> None:
         """One address did not answer; the library makes a new error out of the last one."""
         link = self._links.get(strategy.connection)
         step = link.mine() if link is not None else None

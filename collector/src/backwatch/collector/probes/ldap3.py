@@ -1,10 +1,12 @@
 """ldap3: directories, over TLS from the first byte, by StartTLS, or over a unix socket."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes._around import Function, Make, after, around
+from backwatch.collector.probes._between import around
+from backwatch.collector.probes._dbapi import Make
 from backwatch.collector.probes._ldap3_calls import LdapWatch
 from backwatch.collector.probes._patches import Patches
 from backwatch.collector.probes._patching import PatchingProbe
@@ -16,10 +18,14 @@ def _nothing(*_: object) -> None:
     pass
 
 
+def _always(*_: object) -> bool:
+    return True
+
+
 def _answers(watch: LdapWatch) -> Make:
     """Wraps what waits for the answer to one request."""
 
-    def make(original: Function) -> Function:
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def getting(strategy: Any, message_id: int, timeout: Any) -> Any:
             try:
                 answer = original(strategy, message_id, timeout)
@@ -38,7 +44,7 @@ def _answers(watch: LdapWatch) -> Make:
 def _arrivals(watch: LdapWatch) -> Make:
     """Wraps what a reading thread does when an answer is complete, before the app is woken."""
 
-    def make(original: Function) -> Function:
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def setting(strategy: Any, message_id: int) -> Any:
             watch.arrived(strategy, message_id)
             return original(strategy, message_id)
@@ -51,7 +57,7 @@ def _arrivals(watch: LdapWatch) -> Make:
 def _names(watch: LdapWatch) -> Make:
     """Wraps the check of the certificate's names, which is ldap3's own."""
 
-    def make(original: Function) -> Function:
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def checking(sock: Any, server_name: Any, additional_names: Any) -> Any:
             result = original(sock, server_name, additional_names)
             watch.named(sock, additional_names)
@@ -65,7 +71,7 @@ def _names(watch: LdapWatch) -> Make:
 def _refusals(watch: LdapWatch, operation: str) -> Make:
     """Wraps a method of the app's, for what ends before anything is sent."""
 
-    def make(original: Function) -> Function:
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def calling(connection: Any, *args: Any, **options: Any) -> Any:
             before = watch.calling(connection)
             try:
@@ -108,7 +114,7 @@ class Ldap3Probe(PatchingProbe[LdapWatch]):
             patches.wrap(strategy, "open", around(watch.opening, watch.opened, watch.not_opened))
             patches.wrap(strategy, "_get_response", _answers(watch))
         patches.wrap(AsyncStrategy, "set_event_for_message", _arrivals(watch))
-        patches.wrap(BaseStrategy, "_open_socket", after(_nothing, watch.socket_failed))
+        patches.wrap(BaseStrategy, "_open_socket", around(_always, _nothing, watch.socket_failed))
         patches.wrap(BaseStrategy, "sending", around(watch.sending, watch.sent, watch.not_sent))
         patches.wrap(ReusableStrategy, "send", around(watch.queueing, _nothing, _nothing))
         patches.wrap(Connection, "bind", around(watch.binding, watch.bound, watch.not_bound))

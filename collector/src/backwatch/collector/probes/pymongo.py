@@ -6,18 +6,19 @@ anybody's client. Heartbeats of the driver's own monitors are not told (see ``_m
 """
 
 import sys
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from backwatch.collector import names
 from backwatch.collector.probes import Probe, Recorder
-from backwatch.collector.probes._around import Function, around
+from backwatch.collector.probes._between import around
 from backwatch.collector.probes._mongo_calls import Watch
 from backwatch.collector.probes._mongo_seeds import Seeds
 from backwatch.collector.probes._patches import Patches
 
 
 def _wrap_unpacking(watch: Watch, patches: Patches) -> None:
-    def make(original: Function) -> Function:
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def decompress(data: Any, *args: Any, **options: Any) -> Any:
             result = original(data, *args, **options)
             watch.unpacked(len(data), len(result))
