@@ -45,9 +45,10 @@ def attributes_of(kind: type[Probe]) -> dict[tuple[str, str], object]:
             continue
         for attribute, value in vars(module).items():
             found[name, attribute] = value
-            if isinstance(value, type) and (value.__module__ or "").partition(".")[0].lstrip("_") == root:
+            # Asked of its type: a lazy object of the driver's would be made by the question.
+            if issubclass(type(value), type) and (value.__module__ or "").partition(".")[0].lstrip("_") == root:
                 found.update({(f"{name}.{attribute}", inner): part for inner, part in vars(value).items()})
-    return {key: value for key, value in found.items() if callable(value) or hasattr(value, "__get__")}
+    return {key: value for key, value in found.items() if callable(value) or hasattr(type(value), "__get__")}
 
 
 @every_probe
