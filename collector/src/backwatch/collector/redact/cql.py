@@ -4,20 +4,17 @@ Strings in ``$$``, comments after ``//``, UUIDs and durations without quotes, ba
 SQL, a ``$$`` string would be told as code, and the half of a UUID as a column.
 """
 
-import os
 import re
-import sys
 from collections.abc import Iterable
 from typing import Final
 
 from backwatch.collector.redact.sql import statement
-from backwatch.collector.statements.scan import CACHE_ENTRIES
+from backwatch.collector.statements.scan import CACHE_ENTRIES, KEYED
 
 MAX_SCANNED: Final = 262_144
 """More than the scanner looks at: what comes after is dropped, and the statement is told as cut."""
 MAX_STATEMENTS: Final = 256
 _ODD: Final = re.compile(r"\$\$|//|\\|[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-|[0-9][a-zA-Zµ]|[pP][0-9T-]")
-_KEYED: Final = bool(sys.flags.hash_randomization) and os.environ.get("PYTHONHASHSEED", "") in ("", "random")
 _usual: set[tuple[int, int]] = set()
 """Statements in which nothing is to be replaced."""
 _HEX: Final = "[0-9a-fA-F]"
@@ -29,11 +26,10 @@ _TOKEN: Final = re.compile(
   | --[^\n\r]*+
   | (?P<comment>//[^\n\r]*+)
   | /\*(?:[^*]++|\*(?!/))*+(?:\*/)?
-  | (?P<literal>{_HEX}{{8}}-(?:{_HEX}{{4}}-){{3}}{_HEX}{{12}}(?!\w)
+  | (?<!\w)(?P<literal>{_HEX}{{8}}-(?:{_HEX}{{4}}-){{3}}{_HEX}{{12}}(?!\w)
       | (?:[0-9]{{1,20}}(?:mo|ms|us|µs|μs|ns|[ywdhms])){{1,12}}(?!\w)
       | p(?=[0-9t])(?:[0-9]{{1,20}}[ymwd]){{0,4}}(?:t(?:[0-9]{{1,20}}[hms]){{1,3}})?+(?!\w)
       | p[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}t[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}(?!\w))
-  | \w++
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -66,7 +62,7 @@ def plain(text: str) -> str:
     text = text[:MAX_SCANNED]
     if _ODD.search(text) is not None:
         return _TOKEN.sub(_replaced, text)
-    if _KEYED and len(text) == mark[1]:
+    if KEYED and len(text) == mark[1]:
         if len(_usual) >= CACHE_ENTRIES:
             _usual.clear()
         _usual.add(mark)
