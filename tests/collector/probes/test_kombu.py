@@ -308,7 +308,8 @@ def _told(server: Server) -> str:
 
 def test_a_raw_message_that_kombu_has_yet_to_unpack_is_no_fault_of_ours(recording: Recording, queue: str) -> None:
     taken: list[object] = []
-    with Connection("memory://") as connection, closing(connection.channel()) as channel:
+    in_memory: Any = Connection("memory://")
+    with in_memory as connection, closing(connection.channel()) as channel:
         consumer = Consumer(
             channel, [Queue(queue)], callbacks=[lambda body, _: taken.append(body)], accept=["text/plain"]
         )
