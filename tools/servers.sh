@@ -19,6 +19,7 @@ need rabbitmq-server rabbitmq-server
 need memcached memcached
 need nats-server nats-server
 need clickhouse-server clickhouse-server
+need clickhouse-client clickhouse-client
 need chromium chromium
 need libmariadb-dev mariadb_config
 need gcc gcc
