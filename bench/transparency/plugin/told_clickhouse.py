@@ -1,7 +1,7 @@
 """clickhouse-driver's tests on our server, with what their source distribution leaves out.
 
-It lacks the helper modules ``tests.log``, ``tests.util`` and ``tests.numpy.util``; the few helpers that are used are made
-here. And its command line has no place for the password that ``clickhouse-client`` needs.
+It lacks the helper modules ``tests.log``, ``tests.util`` and ``tests.numpy.util``: the few helpers that are used
+are made here. And its command line has no place for the password that ``clickhouse-client`` needs.
 """
 
 import contextlib
