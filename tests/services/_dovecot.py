@@ -21,6 +21,7 @@ default_login_user = {login}
 default_internal_group = {internal}
 first_valid_uid = 1
 mail_location = maildir:{mail}
+auth_failure_delay = 0
 disable_plaintext_auth = no
 auth_mechanisms = plain login cram-md5
 ssl = {ssl}

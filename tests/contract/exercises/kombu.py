@@ -121,8 +121,10 @@ def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
             Producer(one).publish("text", exchange="exercise.nowhere")
             one.default_channel.queue_declare("exercise.kombu", passive=True)
 
+    once = {"max_retries": 1, "interval_start": 0}  # or nobody would be dialled for twelve seconds
+
     def nobody() -> None:
-        connection("redis://127.0.0.1:1//").default_channel.client.ping()
+        connection("redis://127.0.0.1:1//", transport_options=once).default_channel.client.ping()
 
     return [
         lambda: connection(amqp_url(server, password="wrong"), ssl=tls(server)).connect(),
@@ -132,5 +134,7 @@ def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
         missing,
         sent_wrong,
         sent_nowhere,
-        lambda: application("redis://127.0.0.1:1/0").send_task("shop.tasks.add", retry=False),
+        lambda: application("redis://127.0.0.1:1/0", broker_transport_options=once).send_task(
+            "shop.tasks.add", retry=False
+        ),
     ]
