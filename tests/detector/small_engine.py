@@ -48,6 +48,13 @@ def _entry_bits(domain: str, facts: Facts) -> NDArray[np.uint64]:
     return _bits[known]
 
 
+def _raised(fired: set[str]) -> set[str]:
+    """Without the rules whose place another one takes."""
+    rule = np.array([i for i, one in enumerate(RULES.rules) if one.name in fired], np.int32)
+    silenced = RULES.silenced(np.zeros_like(rule), rule)
+    return {RULES.rules[i].name for i in rule[~silenced].tolist()}
+
+
 def hashed(text: bytes) -> int:
     """A text as a column shows it."""
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") | 1
@@ -74,7 +81,7 @@ class SmallEngine:
         self.tables = {table.name: np.zeros(SLOTS, table.dtype) for one in self.detectors for table in one.tables}
 
     def step(self, calls: Sequence[Facts]) -> list[set[str]]:
-        """The rules that each call fires."""
+        """The rules that each call raises."""
         columns, slot = self._columns(calls)
         fired, suspect = self._evaluate(calls, columns, 1)
         learn = ~(suspect | columns["error"])
@@ -82,7 +89,7 @@ class SmallEngine:
             if one.provides:
                 columns |= one.facts(Calls(count=len(calls), columns=columns), slot, self.tables, learn)
         more, _ = self._evaluate(calls, columns, 3)
-        return [first | second for first, second in zip(fired, more, strict=True)]
+        return [_raised(first | second) for first, second in zip(fired, more, strict=True)]
 
     def window(
         self, minute: int, models: Mapping[str, Any] | None = None, **sums: int

@@ -182,6 +182,11 @@ GOOD: dict[str, Any] = {"s": {names.TLS_ESTABLISHED: False}, "condition": "s"}
         (document(GOOD, clear_after_s=1), "a-test.yml: backwatch.clear_after_s: must be whole seconds"),
         (document(GOOD, keys="resource"), "a-test.yml: backwatch.keys: is unknown"),
         (document(GOOD, over="day"), "a-test.yml: backwatch.over: must be one of"),
+        (document(GOOD, instead_of="b"), "a-test.yml: backwatch.instead_of: must be a list"),
+        (document(GOOD, instead_of=["a-test"]), "a-test.yml: backwatch.instead_of: must be names of other rules"),
+        (document(GOOD, tests=[{"name": "x"}]), "a-test.yml: backwatch.tests[0]: must have name, fires and facts"),
+        (document(GOOD, tests=[{"name": "x", "fires": True, "facts": {"tls.x": 1}}]), "'tls.x' is no field"),
+        (document(GOOD, tests=[{"name": "x", "fires": True, "facts": {"server.port": "a"}}]), "is a number; got 'a'"),
         (document(GOOD, name="A Test"), "a-test.yml: name: must be lower-case"),
         (document(GOOD, logsource={"product": "windows"}), "a-test.yml: logsource: must say"),
         (document(GOOD).replace("level: low", "level: loud"), "a-test.yml: level: "),
@@ -215,6 +220,20 @@ def test_a_condition_with_too_many_alternatives_is_refused() -> None:
 def test_rules_of_one_name_are_refused() -> None:
     with pytest.raises(RuleError, match="taken"):
         RuleSet([rule(GOOD), rule(GOOD)], VOCABULARY)
+
+
+def test_a_rule_takes_the_place_of_another_on_the_same_call_only() -> None:
+    strong = rule({"s": {names.SERVER_PORT: 1}, "condition": "s"}, name="strong", instead_of=["weak", "elsewhere"])
+    weak = rule({"s": {names.TLS_ESTABLISHED: False}, "condition": "s"}, name="weak")
+    rules = RuleSet([weak, strong], VOCABULARY)  # by name: strong, weak
+    row, fired = np.array([0, 0, 1, 2], np.int32), np.array([0, 1, 1, 0], np.int32)
+    assert rules.silenced(row, fired).tolist() == [False, True, False, False]
+
+
+def test_rules_that_take_each_others_place_are_refused() -> None:
+    first, second = (rule(GOOD, name=name, instead_of=[other]) for name, other in (("a", "b"), ("b", "a")))
+    with pytest.raises(RuleError, match="comes back to itself"):
+        RuleSet([first, second], VOCABULARY)
 
 
 def test_more_than_64_conjuncts_take_more_words() -> None:

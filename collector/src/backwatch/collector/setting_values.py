@@ -34,6 +34,17 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
+def one_of(*words: str) -> Callable[[str], str]:
+    """A parser of one word out of a few."""
+
+    def parsed(text: str) -> str:
+        if text.strip().lower() not in words:
+            raise ValueError(f"must be one of {', '.join(words)}")
+        return text.strip().lower()
+
+    return parsed
+
+
 _PARSERS: dict[Any, Callable[[str], Any]] = {
     str: str,
     int: _whole,

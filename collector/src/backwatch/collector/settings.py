@@ -12,7 +12,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from backwatch.collector.setting_values import value_of
+from backwatch.collector.setting_values import one_of, value_of
 
 PREFIX = "BACKWATCH_"
 HOUSEKEEPING = ("BACKWATCH_CONFIG",)
@@ -240,6 +240,9 @@ class DetectorSettings:
     """Records judged at once: what bounds memory between two looks at whether a commit is due."""
     clear_after_s: float = setting("BACKWATCH_DETECTOR_CLEAR_AFTER_S", default=86_400.0)
     """Event time without a firing after which an alert clears, if a call was seen on which its rule did not fire."""
+    loopback: str = setting("BACKWATCH_DETECTOR_LOOPBACK", default="exempt", parse=one_of("exempt", "judge"))
+    """``exempt``: plaintext and unverified sessions to a loopback address are no alert; ``judge``: judged as any other.
+    Unix sockets and what stays inside the process are exempt either way."""
     rules_directory: str = setting("BACKWATCH_RULES_DIR", default="")
     """Own Sigma rules beside the shipped ones."""
     group: str = setting("BACKWATCH_DETECTOR_GROUP", default="backwatch-detector")

@@ -86,7 +86,12 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
 @click.command(short_help="Judges recorded OTLP files, prints findings as JSON.")
 @click.argument("files", nargs=-1, required=True)
 @click.option("--rules-dir", default=None, help="Own Sigma rules beside the shipped ones. [BACKWATCH_RULES_DIR]")
-def replay(files: tuple[str, ...], rules_dir: str | None) -> None:
+@click.option(
+    "--loopback",
+    type=click.Choice(["exempt", "judge"]),
+    help="Are plaintext and unverified sessions to loopback addresses judged? [BACKWATCH_DETECTOR_LOOPBACK]",
+)
+def replay(files: tuple[str, ...], rules_dir: str | None, loopback: str | None) -> None:
     """Judges recorded OTLP FILES (JSON lines, JSON, protobuf; gzip; - for standard input), prints findings as JSON.
 
     Counts of spans read, calls judged and findings made go to standard error. Exit code 1: not all could be read.
@@ -101,8 +106,8 @@ def replay(files: tuple[str, ...], rules_dir: str | None) -> None:
     from backwatch.detector.rulebook import make_engine
     from backwatch.detector.sources import Unreadable, read
 
-    settings = load(DetectorSettings, flags={"rules_directory": rules_dir})
-    config = EngineConfig(clear_after_ns=int(settings.clear_after_s * 1e9))
+    settings = load(DetectorSettings, flags={"rules_directory": rules_dir, "loopback": loopback})
+    config = EngineConfig(clear_after_ns=int(settings.clear_after_s * 1e9), judge_loopback=settings.loopback == "judge")
     judging = Replay(make_engine(config, settings.rules_directory))
     unreadable: list[str] = []
 

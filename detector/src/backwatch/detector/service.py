@@ -40,7 +40,7 @@ def engine_for(store: StoreEngine, settings: DetectorSettings) -> Engine:
         raise SettingError(f"BACKWATCH_DETECTOR_LATENESS_S={settings.lateness_s:g}: must be at most {longest_s}")
     config = EngineConfig(
         key=meta.installation_key(store), lateness_ns=int(settings.lateness_s * 1e9),
-        clear_after_ns=int(settings.clear_after_s * 1e9),
+        clear_after_ns=int(settings.clear_after_s * 1e9), judge_loopback=settings.loopback == "judge",
     )  # fmt: skip
     engine = make_engine(config, settings.rules_directory)
     rules_meta.write_rules(store, [metadata(rule) for rule in engine.rules.rules])

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.detector.baselines.suspicion import WEIGHT
+from backwatch.detector.baselines.suspicion import ENOUGH, WEIGHT
 from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.engine.keys import SITE
@@ -23,6 +23,9 @@ FAILED: Final = 0.5
 """Added where the statement failed as well: probing breaks statements."""
 USUAL: Final = 3
 """Quiet calls with known statements after which a sign is usual at a place."""
+REACHES: Final = frozenset(("file-access", "program", "time-delay", "catalogue", "version-probe", "cut"))
+"""Signs of what a statement does, not of something put into it from outside."""
+SHAPE: Final = np.where([sign in REACHES for sign in names.SIGNS], 0.0, WEIGHT)
 
 USUAL_SIGNS = np.dtype([("seen", "u1", (len(names.SIGNS),))])
 
@@ -38,19 +41,23 @@ def _weigh(
     learn: Array,
     places: Any,
     weight: Array,
+    shape: Array,
     score: Array,
+    injected: Array,
 ) -> None:
     for i in range(signs.shape[0]):
         if signs[i] == 0:
             continue
         seen = places[site[i]]["seen"]
-        total = 0.0
+        total, shaped = 0.0, 0.0
         for s in range(weight.shape[0]):
             if signs[i] >> np.uint32(s) & np.uint32(1) and (site[i] == 0 or seen[s] < USUAL):
                 total += weight[s]
+                shaped += shape[s]
         if novel[i] != 0 and total > 0.0:
             surprise = SURPRISE if settled[i] != 0 or mature[i] != 0 else 0.0
             score[i] = total + surprise + (FAILED if failed[i] else 0.0)
+            injected[i] = shaped >= ENOUGH
         if learn[i] and novel[i] == 0 and site[i] != 0:
             for s in range(weight.shape[0]):
                 if signs[i] >> np.uint32(s) & np.uint32(1) and seen[s] < 255:
@@ -63,11 +70,13 @@ class QueryAttack(Detector):
     Provides:
         ``backwatch.query.attack.score``: Sum of the weights of the signs that are unusual at the statement's place; 0
         where the statement is known there.
+        ``backwatch.query.injected``: 1 where those of them that tell of something put into the statement are enough
+        by themselves, whatever it reaches for.
     """
 
     id = "query-attack"
     reads = ("backwatch.query.novel", "backwatch.site.settled", "backwatch.resource.settled")
-    provides = ("backwatch.query.attack.score",)
+    provides = ("backwatch.query.attack.score", "backwatch.query.injected")
     tables = (Table("query_attack", SITE, 2, USUAL_SIGNS),)
     rule = """
 title: A New Query Shows Signs of Injection
@@ -99,6 +108,7 @@ falsepositives:
 level: high
 backwatch:
   key: site
+  instead_of: [unusual-query]
   blind_spots: >-
     An injection that stays inside one literal and changes nothing is not seen, nor one that fits a known statement.
     At a place that always shows a sign, that sign says nothing. Where the app sends redacted text, what stood in
@@ -113,11 +123,14 @@ backwatch:
         self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]
     ) -> dict[str, Array]:
         """As the class says."""
-        score = np.zeros(calls.count, np.float64)
+        score, injected = np.zeros(calls.count, np.float64), np.zeros(calls.count, np.int8)
         novel, settled, mature = (calls[name] for name in self.reads)
         places = tables["query_attack"]
-        _weigh(calls["signs"], novel, settled, mature, calls["error"], slot[SITE.name], learn, places, WEIGHT, score)
-        return {"backwatch.query.attack.score": score}
+        _weigh(
+            calls["signs"], novel, settled, mature, calls["error"], slot[SITE.name], learn, places, WEIGHT, SHAPE,
+            score, injected,
+        )  # fmt: skip
+        return {"backwatch.query.attack.score": score, "backwatch.query.injected": injected}
 
     def migrate(self, table: Table, rows: Rows, from_version: int) -> Rows:  # noqa: ARG002  version 1 is the only older one
         """A sign that is newer than the rows has not been seen yet."""

@@ -107,6 +107,7 @@ falsepositives:
 level: high
 backwatch:
   key: resource
+  instead_of: [plaintext-session]
   blind_spots: >-
     A driver's default `prefer` is not asking: a first session that was never encrypted is plaintext-session's.
     Drivers that do not tell whether a session is encrypted.

@@ -149,14 +149,14 @@ class Prepared:
 class Columns:
     """Prepares batches under one installation key."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, *, judge_loopback: bool = False) -> None:
         self._k0, self._k1 = hash_key(key)
         self._scratch = new_scratch()
         self._dialects: dict[int, int] = {0: dialect_number("")}
         self._statements = np.zeros(CACHED, np.uint64), np.zeros(CACHED, np.uint64)
         self._family_of = np.zeros(CACHED, np.uint64), np.zeros(CACHED, np.uint64)
         self._signs: dict[int, int] = {0: 0}
-        self._derived = Derived(self.hash)
+        self._derived = Derived(self.hash, judge_loopback=judge_loopback)
 
     def hash(self, text: bytes) -> int:
         """A text's keyed hash."""

@@ -1,9 +1,10 @@
-"""Columns that are read out of a text: the end of a certificate as a number, the host of a redirect's target.
+"""Columns that are read out of texts: a certificate's end as a number, a redirect's host, whether the peer is local.
 
 Kernels see texts as keyed hashes only, so what they must compute with is read here, once per distinct text. A cache
 of pure functions: it may be dropped at any moment and no result changes.
 """
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -19,12 +20,18 @@ NOT_AFTER: Final = "tls.server.not_after.ns"
 REDIRECT_HOST: Final = "backwatch.redirect.host"
 """Keyed hash of the host in ``backwatch.redirect.target``, comparable with ``server.address``; 0: not told, or no
 host."""
+PEER_LOCAL: Final = "backwatch.peer.local"
+"""1: the session stays on the machine, so that nobody stands on its way; 0: it leaves it, or must be judged as if."""
 
 CACHED: Final = 10_000
+_ON_MACHINE: Final = frozenset(("unix", "inproc", "pipe"))
+_OWN_NAMES: Final = frozenset(("localhost", "localhost.localdomain", "ip6-localhost"))
 _HOST: Final = re.compile(
     r"(?:[a-z][a-z0-9+.-]*:)?(?://)?(?:[^/?#@]*@)?(\[[^\]/]*\]|[^/?#@:\[]*)(?::\d{1,5})?(?:[/?#].*)?",
     re.IGNORECASE | re.DOTALL,
 )
+_FACTORS: Final = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
+"""Odd, and so without loss: they make one key of three keyed hashes, which nobody outside can aim at."""
 
 
 def instant_ns(text: str) -> int:
@@ -57,11 +64,48 @@ def redirect_host(target: str) -> str:
     return found[1].strip("[]").lower() if found else ""
 
 
-class Derived:
-    """Reads the derived columns of batches, remembering distinct texts."""
+def stays_local(transport: str, peer: str, address: str, *, judge_loopback: bool = False) -> bool:
+    """Whether a session stays on the machine: a unix socket, inside the process, or a loopback address.
 
-    def __init__(self, hash_text: Callable[[bytes], int]) -> None:
+    Args:
+        transport: ``network.transport``.
+        peer: ``network.peer.address``.
+        address: ``server.address``; a loopback one counts only where no peer is told.
+        judge_loopback: A loopback address is judged as any other.
+
+    >>> stays_local("tcp", "127.0.0.1", "db"), stays_local("tcp", "10.0.0.5", "localhost"), stays_local("", "", "::1")
+    (True, False, True)
+    >>> stays_local("unix", "", "", judge_loopback=True), stays_local("tcp", "::1", "", judge_loopback=True)
+    (True, False)
+    """
+    if transport.lower() in _ON_MACHINE or address.startswith(("/", "@")):
+        return True
+    if judge_loopback:
+        return False
+    return _is_loopback(peer) if peer else address.lower() in _OWN_NAMES or _is_loopback(address)
+
+
+def _is_loopback(text: str) -> bool:
+    try:
+        found = ipaddress.ip_address(text[:60])
+    except ValueError:
+        return False
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return (mapped or found).is_loopback
+
+
+class Derived:
+    """Reads the derived columns of batches, remembering distinct texts.
+
+    Args:
+        hash_text: The installation's keyed hash.
+        judge_loopback: Loopback peers are judged as any other.
+    """
+
+    def __init__(self, hash_text: Callable[[bytes], int], *, judge_loopback: bool = False) -> None:
         self._hash = hash_text
+        self._judge_loopback = judge_loopback
+        self._local: dict[int, bool] = {}
         self._known: dict[tuple[str, int], int] = {}
 
     def columns(self, columns: Mapping[str, NDArray[Any]], text: Callable[[str, int], str]) -> dict[str, NDArray[Any]]:
@@ -79,7 +123,21 @@ class Derived:
         return {
             NOT_AFTER: self._read(names.CERT_NOT_AFTER, columns, text, instant_ns, -1).astype(np.int64),
             REDIRECT_HOST: self._read(names.REDIRECT_TARGET, columns, text, host, 0),
+            PEER_LOCAL: self._peer_local(columns, text),
         }
+
+    def _peer_local(self, columns: Mapping[str, NDArray[Any]], text: Callable[[str, int], str]) -> NDArray[np.int8]:
+        told = names.TRANSPORT, names.PEER_ADDRESS, names.SERVER_ADDRESS
+        three = [columns[name].astype(np.uint64) for name in told]
+        together = (three[0] * _FACTORS[0]) ^ (three[1] * _FACTORS[1]) ^ (three[2] * _FACTORS[2])
+        values, first, inverse = np.unique(together, return_index=True, return_inverse=True)
+        if len(self._local) > CACHED:
+            self._local.clear()
+        for value, row in zip(values.tolist(), first.tolist(), strict=True):
+            if value not in self._local:
+                transport, peer, address = (text(name, row) for name in told)
+                self._local[value] = stays_local(transport, peer, address, judge_loopback=self._judge_loopback)
+        return np.array([self._local[value] for value in values.tolist()], np.int8)[inverse]
 
     def _read(
         self,

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from backwatch.collector import names
 from backwatch.detector.detectors import Detector
+from backwatch.detector.engine.derived import PEER_LOCAL
 
 Domain = Literal["session", "statement", "resource", "content", "number"]
 Kind = Literal["text", "words", "number", "flag"]
@@ -66,7 +67,7 @@ TOLD: Final[Mapping[str, Field]] = {
         "number", "number",
         names.BYTES_SENT, names.BYTES_RECEIVED, names.ROWS_RETURNED, names.ROWS_AFFECTED, "duration_ns",
     ),
-    **_all("number", "flag", names.BYTES_ESTIMATED, "error", "late"),
+    **_all("number", "flag", names.BYTES_ESTIMATED, "error", "late", PEER_LOCAL),
 }  # fmt: skip
 """Fields that the collector tells, call by call."""
 

@@ -47,6 +47,7 @@ class RuleSet:
         for first, second in itertools.pairwise(self.rules):
             if first.name == second.name:
                 raise RuleError(second.source, "name", f"{second.name!r} is taken by {first.source}")
+        self._silences = _silences(self.rules)
         fields = vocabulary.by_over["call"]
         self._domain: dict[str, Domain] = {name: one.domain for name, one in fields.items()}
         self._learnt = frozenset(name for name, one in fields.items() if one.learnt)
@@ -96,6 +97,19 @@ class RuleSet:
             (row, rule),
         )  # fmt: skip
         return row[:found].copy(), rule[:found].copy()
+
+    def silenced(self, row: NDArray[np.int32], rule: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which of these firings another rule, that fires on the same call, takes the place of.
+
+        Args:
+            row, rule: All firings of a run of calls, of both stages, in any order.
+        """
+        out = np.zeros(row.shape[0], np.bool_)
+        for number in np.unique(rule).tolist():
+            weaker = self._silences.get(number)
+            if weaker is not None:
+                out |= np.isin(rule, weaker) & np.isin(row, row[rule == number])
+        return out
 
     def _compared(self, columns: Mapping[str, NDArray[Any]], count: int, stage: Stage) -> NDArray[np.float64]:
         """(count, numeric columns), NaN where absent; what the stage does not read is not set."""
@@ -163,6 +177,22 @@ class RuleSet:
         """What stage 3 looks at: what was learnt, and the told conjuncts of the same rules, so none fires twice."""
         learning = {one.rule for one in self._conjuncts if not one.told}
         return np.array([one.rule in learning for one in self._conjuncts] or [False], np.bool_)
+
+
+def _silences(rules: Sequence[Rule]) -> dict[int, NDArray[np.int32]]:
+    """Rule to the rules whose place it takes; names that there are not are another installation's rules."""
+    at = {one.name: number for number, one in enumerate(rules)}
+    below = {one.name: [name for name in one.instead_of if name in at] for one in rules}
+    for one in rules:
+        waiting, seen = list(below[one.name]), set[str]()
+        while waiting:
+            name = waiting.pop()
+            if name == one.name:
+                raise RuleError(one.source, "backwatch.instead_of", "comes back to itself: neither would be raised")
+            if name not in seen:
+                seen.add(name)
+                waiting += below[name]
+    return {at[name]: np.array([at[one] for one in found], np.int32) for name, found in below.items() if found}
 
 
 def _packed(chosen: NDArray[np.bool_], words: int) -> NDArray[np.uint64]:

@@ -15,6 +15,7 @@ from sigma.rule import SigmaRule
 
 from backwatch.detector.engine import predicates as p
 from backwatch.detector.engine.conditions import RuleError, condition_of
+from backwatch.detector.engine.examples import Example, examples
 from backwatch.detector.engine.fields import Vocabulary
 from backwatch.detector.engine.keys import SPACES
 
@@ -24,7 +25,7 @@ Level = Literal["informational", "low", "medium", "high", "critical"]
 Over = Literal["call", "window", "due", "loss"]
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-_OWN: Final = ("key", "suspect", "over", "clear_after_s", "blind_spots", "remediation")
+_OWN: Final = ("key", "suspect", "over", "clear_after_s", "instead_of", "blind_spots", "remediation", "tests")
 _OVER: Final = ("call", "window", "due", "loss")
 _MODIFIERS: Final = frozenset({
     "contains", "startswith", "endswith", "all", "exists", "cased", "neq", "re", "i", "m", "s", "ignorecase",
@@ -43,9 +44,11 @@ class Rule:
         suspect: Nothing learns from a call on which it fires by what the collector told.
         over: What it is held against: a call, a closed window, a deadline (``due``) or a loss.
         clear_after_s: Event time after which it clears; ``None``: the engine's default.
+        instead_of: Rules that raise nothing on a call on which this one fires: one cause, one alert.
         blind_spots: What it cannot see.
         remediation: What a developer can do.
         condition: What must hold.
+        tests: Examples that stand in the document.
         source: Document it came from, for error messages.
     """
 
@@ -61,9 +64,11 @@ class Rule:
     suspect: bool
     over: Over
     clear_after_s: int | None
+    instead_of: tuple[str, ...]
     blind_spots: str
     remediation: str
     condition: p.Term
+    tests: tuple[Example, ...]
     source: str
 
     @property
@@ -103,9 +108,11 @@ def parse(text: str, source: str, vocabulary: Vocabulary) -> Rule:
         suspect=_flag(own, "suspect", source),
         over=cast("Over", over),
         clear_after_s=_seconds(own, source),
+        instead_of=_names(own, name, over, source),
         blind_spots=str(own.get("blind_spots", "")).strip(),
         remediation=str(own.get("remediation", "")).strip(),
         condition=condition_of(sigma, source, fields),
+        tests=examples(own.get("tests"), fields, source),
         source=source,
     )
 
@@ -185,6 +192,19 @@ def _flag(own: Mapping[str, Any], name: str, source: str) -> bool:
     if not isinstance(value, bool):
         raise RuleError(source, f"backwatch.{name}", f"must be true or false, got {value!r}")
     return value
+
+
+def _names(own: Mapping[str, Any], name: str, over: str, source: str) -> tuple[str, ...]:
+    value = own.get("instead_of", [])
+    if not isinstance(value, list):
+        raise RuleError(source, "backwatch.instead_of", f"must be a list of rules' names, got {value!r}")
+    found = cast("list[Any]", value)
+    for one in found:
+        if not isinstance(one, str) or not _NAME.fullmatch(one) or one == name:
+            raise RuleError(source, "backwatch.instead_of", f"must be names of other rules, got {one!r}")
+    if found and over != "call":
+        raise RuleError(source, "backwatch.instead_of", "is for rules over calls")
+    return tuple(found)
 
 
 def _seconds(own: Mapping[str, Any], source: str) -> int | None:

@@ -40,11 +40,13 @@ class EngineConfig:
         key: 16 bytes, the installation's: in-process addresses are hashed under it.
         lateness_ns: How long after its record's append a call may have ended and still be counted in its window.
         clear_after_ns: Event time without a firing after which a finding clears.
+        judge_loopback: Plaintext and unverified sessions to loopback addresses are judged as any other.
     """
 
     key: bytes = bytes(16)
     lateness_ns: int = 180 * 10**9
     clear_after_ns: int = 86_400 * 10**9
+    judge_loopback: bool = False
 
 
 class Engine:
@@ -54,7 +56,7 @@ class Engine:
         self.config = config
         self.detectors = in_order(detectors)
         self.rules = rules
-        self._columns = Columns(config.key)
+        self._columns = Columns(config.key, judge_loopback=config.judge_loopback)
         self._verdicts = Verdicts(self.rules, config.clear_after_ns)
         self._time = TimePasses(self.detectors, self._verdicts, config.clear_after_ns)
 

@@ -144,9 +144,10 @@ class RunVerdict:
         both = np.concatenate([_pairs(*self._told), _pairs(rows[~quiet], rules[~quiet])])
         both = np.unique(both)  # a rule that fires by what was told and by what was learnt is one finding
         rows, rules = (both >> 16).astype(np.int32), (both & 0xFFFF).astype(np.int32)
-        for number in np.unique(rules).tolist():
-            self._fired(shard, number, np.sort(rows[rules == number]), columns, facts, findings)
-        self._not_fired(shard, rows, rules, columns)
+        raised = ~self._all.rules.silenced(rows, rules)
+        for number in np.unique(rules[raised]).tolist():
+            self._fired(shard, number, np.sort(rows[raised & (rules == number)]), columns, facts, findings)
+        self._not_fired(shard, rows, rules, columns)  # a silenced rule's own alert, if one is open, has not ended
 
     def _evaluate(self, columns: Mapping[str, Array], stage: Stage) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         bits = {domain: self._all.index[domain].bits for domain in DOMAINS}
