@@ -46,12 +46,14 @@ def captured(stream: StreamSettings) -> list[Told]:
     return sorted(found, key=lambda told: told[2].end_time_unix_nano)
 
 
-def retold(found: list[Told], rounds: int, now_ns: int) -> Iterator[Told]:
+def retold(
+    found: list[Told], rounds: int, now_ns: int, *, hours: float = HOURS, every_s: float = EVERY_S
+) -> Iterator[Told]:
     """The same calls over and over, spread over the past hours up to a few minutes ago."""
     begin, end = found[0][2].end_time_unix_nano, found[-1][2].end_time_unix_nano + 1
-    copies = max(1, round(HOURS * 3_600 / EVERY_S / rounds))
-    stretch = int(HOURS * _HOUR_NS) // copies
-    first = now_ns - _GAP_NS - int(HOURS * _HOUR_NS)
+    copies = max(1, round(hours * 3_600 / every_s / rounds))
+    stretch = int(hours * _HOUR_NS) // copies
+    first = now_ns - _GAP_NS - int(hours * _HOUR_NS)
     for copy in range(copies):
         for resource, scope, span in found:
             again = Span()
@@ -64,18 +66,20 @@ def retold(found: list[Told], rounds: int, now_ns: int) -> Iterator[Told]:
 
 
 def messages(told: Iterable[Told]) -> Iterator[Message]:
-    """Calls as records of a backfill, in order: a scope is repeated where calls of different sessions take turns."""
+    """Calls as records of a backfill, in order: app and scope are repeated where those of several take turns."""
     request = ExportTraceServiceRequest()
     count = 0
+    resource_now: Resource | None = None
     scope_now: ScopeSpans | None = None
     for resource, scope, span in told:
-        if count == 0:
+        if resource is not resource_now or count == 0:
             request.resource_spans.add().resource.CopyFrom(resource)
-        if scope is not scope_now or count == 0:
-            added = request.resource_spans[0].scope_spans.add()
+            resource_now, scope_now = resource, None
+        if scope is not scope_now:
+            added = request.resource_spans[-1].scope_spans.add()
             added.scope.CopyFrom(scope.scope)
             scope_now = scope
-        request.resource_spans[0].scope_spans[-1].spans.append(span)
+        request.resource_spans[-1].scope_spans[-1].spans.append(span)
         count += 1
         if count == CHUNK:
             yield Message(value=request.SerializeToString(), backfill=True)
@@ -96,11 +100,16 @@ def publish(source: StreamSettings, target: StreamSettings, rounds: int) -> tupl
     found = captured(source)
     if not found:
         raise RuntimeError("the quiet app left no calls behind: is it watched?")
+    return publish_told(retold(found, rounds, time.time_ns()), target)
+
+
+def publish_told(told: Iterable[Told], target: StreamSettings) -> tuple[int, int]:
+    """Publishes calls that come in order: how many there were, and when the last of them ended."""
     count = last_ns = 0
 
     def counted() -> Iterator[Told]:
         nonlocal count, last_ns
-        for one in retold(found, rounds, time.time_ns()):
+        for one in told:
             count, last_ns = count + 1, one[2].end_time_unix_nano
             yield one
 

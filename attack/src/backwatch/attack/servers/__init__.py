@@ -42,7 +42,8 @@ class HostileServer(ABC):
         reference: Where this attack is described.
         driver: The client library it is shown on.
         rule: What Backwatch must say.
-        taken: Is handed what a careless client gave away; dropped unseen unless a test looks.
+        taken: Is handed what a careless client gave away; dropped unseen unless somebody looks.
+        kept: Where who looks may have it put: ``service.taken = service.kept.append``.
     """
 
     name: ClassVar[str]
@@ -56,6 +57,7 @@ class HostileServer(ABC):
         self.certificate: Certificate = authority.issue(f"{self.name} service")
         self.hostile = False
         self.taken: Callable[[bytes], object] = _unseen
+        self.kept: list[bytes] = []
         self._listener = socket.create_server((LOOPBACK, port))
         self.port: int = self._listener.getsockname()[1]
         self._open: set[Session] = set()

@@ -1,0 +1,87 @@
+"""The sub-command ``attack``: the pack of hostile services, against oneself, on loopback."""
+
+import json
+import sys
+
+import click
+
+WIDE = 180
+"""Columns of the table where there is no terminal to ask."""
+
+
+@click.group(short_help="Tests yourself against hostile services on loopback.")
+def attack() -> None:
+    """Tests yourself against hostile services on loopback: real protocols, real drivers, and what Backwatch says.
+
+    \b
+    Examples:
+      backwatch attack list                        what there is
+      backwatch attack run mysql-local-infile      one of them
+      backwatch attack run --all --json            all of them, one object a line
+    """
+
+
+@attack.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One object a line.")
+def list_(as_json: bool) -> None:
+    """The attacks: what each does, on which driver, and what must be said of it."""
+    from backwatch.attack.entries import discover, driver_version
+
+    for kind in discover():
+        if as_json:
+            click.echo(json.dumps({
+                "entry": kind.name(), "code": kind.code, "group": kind.group(), "attack": kind.attack,
+                "driver": kind.driver, "driver_version": driver_version(kind.driver), "expected": kind.rule,
+                "notices": kind.notices, "option": kind.option, "reference": kind.reference,
+            }))  # fmt: skip
+        else:
+            click.echo(f"{kind.code:4} {kind.name():32} {kind.driver:18} {kind.rule:24} {kind.attack}")
+
+
+@attack.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--all", "every", is_flag=True, help="All of them.")
+@click.option("--json", "as_json", is_flag=True, help="One object a line.")
+def run(names: tuple[str, ...], every: bool, as_json: bool) -> None:
+    """Runs attacks: honest services first, then each turns on its app.
+
+    Exit code 0 only if each was caught under its declared name within ten seconds and nothing else was said.
+
+    \b
+    Examples:
+      backwatch attack run mysql-local-infile redis-pickle
+      backwatch attack run --all
+    """
+    from rich.console import Console
+
+    from backwatch.attack.entries import discover
+    from backwatch.attack.pack import opened
+    from backwatch.attack.report import Report
+    from backwatch.attack.stage import StageError, leave_on_signals
+
+    known = {kind.name(): kind for kind in discover()}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise click.UsageError(f"no attack is called {unknown[0]!r}; backwatch attack list tells them all")
+    if not names and not every:
+        raise click.UsageError("name an attack, or give --all")
+    chosen = list(known.values()) if every else [known[name] for name in dict.fromkeys(names)]
+    leave_on_signals()
+    console = Console(width=None if sys.stdout.isatty() else WIDE, stderr=as_json)
+    report = Report(console)
+    try:
+        with opened(chosen, report.step) as pack:
+            for kind in chosen:
+                report.before(pack.played[kind])
+                played = pack.play(kind)
+                report.after(played)
+                if as_json:
+                    click.echo(json.dumps(played.document()))
+            if not as_json:
+                report.table(list(pack.played.values()))
+            good = report.end(list(pack.played.values()))
+    except StageError as error:
+        raise click.ClickException(str(error)) from None
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0 if good else 1)

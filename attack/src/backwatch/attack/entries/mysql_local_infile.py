@@ -1,0 +1,64 @@
+"""D1: a MySQL server answers any SELECT with a request for a file of the client's, and the client sends it."""
+
+from typing import Any
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.entries import SECRET, Entry, Place, run
+from backwatch.attack.servers import HostileServer
+from backwatch.attack.servers.mysql import MySQL
+
+
+class LocalInfile(Entry):
+    """On PyMySQL, which sends files only where it was asked to allow them."""
+
+    code = "D1"
+    attack = MySQL.attack
+    reference = MySQL.reference
+    driver = "pymysql"
+    notices = "an empty result"
+    rule = "local-file-request"
+    option = "local_infile=True"
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self._connection: Any = None
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """It takes what is sent."""
+        service = MySQL(authority)
+        service.taken = service.kept.append
+        return service
+
+    def _connected(self) -> Any:
+        import pymysql
+
+        if self._connection is None or not self._connection.open:
+            self._connection = pymysql.connect(
+                host="localhost", port=self.place.port, user="shop", password=SECRET, database="shop", autocommit=True,
+                ssl_ca=self.place.ca_file, ssl_verify_cert=True, ssl_verify_identity=True, local_infile=True,
+                connect_timeout=5, read_timeout=5,
+            )  # fmt: skip
+        return self._connection
+
+    def work(self) -> None:
+        """Reads orders."""
+        with self._connected().cursor() as cursor:
+            cursor.execute("SELECT id, customer, total FROM orders WHERE customer = %s ORDER BY id", ("customer 3",))
+            cursor.fetchall()
+
+    def meet(self) -> object:
+        """Reads orders on a new connection."""
+        self._connection = None
+        self.work()
+        return None
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """The file's content has arrived."""
+        del got
+        return b"root:" in b"".join(service.kept)
+
+
+if __name__ == "__main__":
+    run(LocalInfile)

@@ -1,0 +1,80 @@
+"""What ``backwatch attack run`` shows: each attack before and after, and a table at the end."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from backwatch.attack.entries import SUCCEEDED
+from backwatch.attack.pack import Played
+from backwatch.attack.stage import printable
+
+
+class Report:
+    """The terminal. What services and drivers say is shown as text, never as markup or control characters."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def step(self, text: str) -> None:
+        """One step of the set-up."""
+        self._say(Text("· " + text, style="dim"))
+
+    def before(self, played: Played) -> None:
+        """What is going to happen, and what must be said of it."""
+        kind = played.entry
+        self._say(Text.assemble(("▶ ", "bold"), (f"{kind.code} {kind.name()}", "bold"), f"  {kind.attack}"))
+        driver = f"{kind.driver} {played.driver_version}" + (f" with {kind.option}" if kind.option else "")
+        self._say(Text(f"  on {driver}; its user notices: {kind.notices}; expected: {kind.rule}", style="dim"))
+
+    def after(self, played: Played) -> None:
+        """How it went."""
+        outcome = printable(played.outcome)
+        if not played.ran:
+            self._say(Text(f"  - {outcome}", style="yellow"))
+        elif played.caught:
+            self._say(Text.assemble(("  ✓ ", "bold green"), f"{outcome}; caught after {played.seconds:.1f} s"))
+        else:
+            self._say(Text(f"  ✗ {outcome}; said: {', '.join(played.said) or 'nothing'}", style="bold red"))
+
+    def table(self, all_played: Sequence[Played]) -> None:
+        """Everything, once more."""
+        table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0), border_style="dim", header_style="dim")
+        for column in ("entry", "driver", "outcome", "expected", "said", "caught"):
+            table.add_column(column, overflow="fold")
+        table.add_column("seconds", justify="right", no_wrap=True)
+        for one in all_played:
+            table.add_row(
+                f"{one.entry.code} {one.entry.name()}", f"{one.entry.driver} {one.driver_version}",
+                Text(printable(one.outcome)), one.entry.rule, ", ".join(one.said), "yes" if one.caught else "no",
+                "" if one.seconds is None else f"{one.seconds:.1f}",
+            )  # fmt: skip
+        self._console.print()
+        self._console.print(table)
+
+    def end(self, all_played: Sequence[Played]) -> bool:
+        """How it went, in one line; whether all was well."""
+        ran = [one for one in all_played if one.ran]
+        caught = sum(one.caught for one in ran)
+        outcomes = Counter(
+            "succeeded" if one.outcome == SUCCEEDED else "only with an option" if one.outcome.startswith("only") else
+            "failed" if one.outcome.startswith("failed") else "refused" for one in ran
+        )  # fmt: skip
+        drivers = len({one.entry.driver for one in ran})
+        counted = ", ".join(f"{count} {name}" for name, count in outcomes.items())
+        good = bool(ran) and caught == len(ran)
+        rest = len(all_played) - len(ran)
+        self._say(
+            Text(
+                f"{len(ran)} attacks on {drivers} drivers ({counted}): {caught} caught, {len(ran) - caught} not"
+                + (f"; {rest} could not be run here" if rest else ""),
+                style="bold green" if good else "bold red",
+            )
+        )
+        return good
+
+    def _say(self, text: Text) -> None:
+        self._console.print(text, soft_wrap=not self._console.is_terminal, highlight=False)

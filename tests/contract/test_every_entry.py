@@ -1,0 +1,54 @@
+"""What every entry of the attack pack promises: it says what it is, it really runs, and it is caught under its name."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from backwatch.attack.entries import GROUPS, Entry, discover, driver_version
+from backwatch.attack.servers import LOOPBACK
+from backwatch.detector import rulebook
+
+ENTRIES = list(discover())
+every_entry = pytest.mark.parametrize("kind", ENTRIES, ids=[kind.name() for kind in ENTRIES])
+
+
+@every_entry
+def test_an_entry_says_what_it_does_where_that_is_described_and_what_must_be_said(kind: type[Entry]) -> None:
+    assert re.fullmatch(r"[A-H]\d{1,2}", kind.code)
+    assert kind.code[0] in GROUPS
+    assert len(kind.attack) > 20
+    assert not kind.attack.endswith(".")
+    assert re.search(r"CVE-\d|ATT&CK T\d|https://", kind.reference)
+    assert kind.notices
+    assert kind.rule in {rule.name for rule in rulebook.load().rules}
+    assert driver_version(kind.driver), f"{kind.driver} is not installed here"
+    assert kind.__doc__
+
+
+@every_entry
+def test_its_service_listens_on_loopback_only(kind: type[Entry], tmp_path_factory: pytest.TempPathFactory) -> None:
+    from backwatch.attack.authority import Authority
+
+    service = kind.service(Authority(tmp_path_factory.mktemp("authority")))
+    service.start()
+    try:
+        assert service._listener.getsockname()[0] == LOOPBACK
+    finally:
+        service.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_every_attack_is_caught_under_its_declared_name_and_nothing_else_is_said() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "backwatch.collector", "attack", "run", "--all", "--json"],
+        capture_output=True, text=True, check=False, timeout=880, env={**os.environ, "COLUMNS": "200"},
+    )  # fmt: skip
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["entry"] for one in told] == [kind.name() for kind in ENTRIES], done.stderr[-3000:]
+    assert [one for one in told if not one["caught"]] == []
+    assert done.returncode == 0, done.stderr[-3000:]
