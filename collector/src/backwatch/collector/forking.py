@@ -6,18 +6,18 @@ second, once, and only where an app forks right after its first call.
 """
 
 import contextlib
-import logging
 import os
 import sys
 import threading
 from collections.abc import Callable, Generator
 from typing import Any, Final
 
+from backwatch.collector import guard
+
 LONGEST_WAIT_S: Final = 5.0
 """No fork is kept waiting longer, whatever happens."""
 LOOK_AGAIN_S: Final = 0.1
 
-logger = logging.getLogger("backwatch")
 
 _importing = threading.Lock()
 _held = False
@@ -62,7 +62,7 @@ def wait_for_uwsgi(stopping: Callable[[], bool], wait: Callable[[float], object]
     if uwsgi is None or not hasattr(uwsgi, "worker_id"):
         return
     if not any(name in uwsgi.opt for name in ("enable-threads", "threads", b"enable-threads", b"threads")):
-        logger.warning("backwatch: uWSGI gives threads no time without --enable-threads: calls would not be delivered")
+        guard.say("backwatch: uWSGI gives threads no time without --enable-threads: calls would not be delivered")
     while not stopping() and uwsgi.worker_id() == 0 and uwsgi.masterpid() and not _has_forked(uwsgi):
         wait(LOOK_AGAIN_S)
 

@@ -3,13 +3,17 @@
 import functools
 import logging
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from types import FrameType
+from typing import Final, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 logger = logging.getLogger("backwatch")
 
+_VARARGS: Final = 4
+"""``inspect.CO_VARARGS``: that module is not worth its import here."""
+MAX_SWALLOWED: Final = 16
 _told: set[str] = set()
 swallowed: list[tuple[str, BaseException]] = []
 """What was swallowed in this process, newest last, 16 at most; a test that leaves something here unasked fails."""
@@ -17,19 +21,56 @@ faults = 0
 """How many faults of ours there were; travels with the heartbeat as drops of kind ``probe``."""
 
 
+def say(message: str, *args: object, level: int = logging.WARNING) -> None:
+    """A word to the app's own log, whose handlers and filters are the app's: what they raise ends here."""
+    try:
+        logger.log(level, message, *args)
+    except Exception as error:
+        if _is_the_hosts(error):
+            raise
+        if len(swallowed) < MAX_SWALLOWED:
+            swallowed.append(("say", error))
+
+
+def _is_the_hosts(error: BaseException) -> bool:
+    """Whether a signal handler or a trace function of the host's raised this in the midst of our code.
+
+    Time limits work so (Celery's soft one, RQ's, ``signal.alarm``). Only who is called in between is given the very
+    frame that was interrupted.
+    """
+    step = error.__traceback__
+    while step is not None and (inner := step.tb_next) is not None:
+        if any(given is step.tb_frame for given in _arguments(inner.tb_frame)):
+            return True
+        step = inner
+    return False
+
+
+def _arguments(frame: FrameType) -> list[object]:
+    code, given = frame.f_code, list[object]()
+    for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & _VARARGS)]:
+        value = frame.f_locals.get(name)
+        given += value if isinstance(value, tuple) else (value,)
+    return given
+
+
 def swallow(name: str, error: BaseException) -> None:
-    """Counts a fault of ours and says so once per kind, without the text of the error: it may echo the app's values."""
+    """Counts a fault of ours and says so once per kind, without the text of the error: it may echo the app's values.
+
+    Raises:
+        error: Where it is none of ours, but what the host's own signal handler raised.
+    """
     global faults
+    if _is_the_hosts(error):
+        raise error
     faults += 1
     # Its frames, and the app's own error that it may have come upon, would keep the app's objects alive.
     error.__traceback__ = error.__context__ = error.__cause__ = None
-    if len(swallowed) < 16:
+    if len(swallowed) < MAX_SWALLOWED:
         swallowed.append((name, error))
     if name not in _told and len(_told) < 100:
         _told.add(name)
-        logger.warning(
-            "backwatch: %s failed (%s); the application goes on, this call is not recorded", name, type(error).__name__
-        )
+        say("backwatch: %s failed (%s); the application goes on, this call is not recorded", name, type(error).__name__)
 
 
 def never_breaks_the_host(function: Callable[P, T]) -> Callable[P, T | None]:

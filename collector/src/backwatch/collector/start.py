@@ -5,7 +5,6 @@ it too. A driver is wrapped when the app imports it, never imported by us. No tr
 """
 
 import importlib
-import logging
 import os
 import pkgutil
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
-from backwatch.collector import imports, settings
+from backwatch.collector import guard, imports, settings
 from backwatch.collector.forking import importing
 from backwatch.collector.guard import never_breaks_the_host
 
@@ -34,7 +33,6 @@ EXIT_NOT_EXECUTABLE: Final = 126
 BOOTSTRAP: Final = Path(__file__).parent / "bootstrap"
 PROBES: Final = Path(__file__).parent / "probes"
 
-logger = logging.getLogger("backwatch")
 
 _settings: settings.CollectorSettings | None = None
 """What :func:`start` was told; ``None`` where nothing is watched."""
@@ -59,7 +57,7 @@ def start() -> None:
     if _settings is not None:
         files = probe_files()
         for name in set(_settings.disabled_probes).difference(files):
-            logger.warning("backwatch: BACKWATCH_DISABLED_PROBES=%r: no such probe, ignored", name[:100])
+            guard.say("backwatch: BACKWATCH_DISABLED_PROBES=%r: no such probe, ignored", name[:100])
         for file in files:
             if file not in _settings.disabled_probes:
                 imports.on_import(LATER.get(file, file), _loader(file))
@@ -72,13 +70,13 @@ def _load_settings() -> settings.CollectorSettings | None:
         mine = settings.load(settings.CollectorSettings)
         settings.load(settings.StreamSettings)
     except settings.SettingError as error:
-        logger.warning("backwatch: %s; the application runs unwatched", error)
+        guard.say("backwatch: %s; the application runs unwatched", error)
         return None
     if not mine.enabled:
         return None
     unknown = settings.unknown_names(settings.names_of(*settings.ALL))
     if unknown:
-        logger.warning("backwatch: no such setting, ignored: %s", ", ".join(unknown[:10]))
+        guard.say("backwatch: no such setting, ignored: %s", ", ".join(unknown[:10]))
     return mine
 
 
@@ -127,7 +125,7 @@ def _installer(probe: "type[Probe]") -> Callable[[ModuleType], object]:
         if pipeline is None or probe.name in _active:
             return
         if not supported(probe.distributions):
-            logger.warning("backwatch: %s is not watched: it is none of %s", probe.name, ", ".join(probe.distributions))
+            guard.say("backwatch: %s is not watched: it is none of %s", probe.name, ", ".join(probe.distributions))
             return
         one = probe()
         try:

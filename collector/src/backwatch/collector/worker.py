@@ -33,8 +33,6 @@ SAY_AGAIN_S: Final = 60.0
 
 _ENCODING_FAULTS: Final = (TypeError, ValueError, AttributeError, OverflowError, struct.error)
 
-logger = logging.getLogger("backwatch")
-
 
 class Worker:
     """Empties one queue into the stream until it is stopped."""
@@ -86,7 +84,7 @@ class Worker:
     def _run(self) -> None:
         _suppress_instrumentation()
         wait_for_uwsgi(lambda: self._stopping, time.sleep)
-        self._connect()
+        guard.never_breaks_the_host(self._connect)()
         while not self._stopping:
             self._rest()
             if self._turn() is None:
@@ -138,7 +136,7 @@ class Worker:
         self._counted["publish"] += sum(count for _, count in self._pending)
         self._pending = []
         if self.publisher is not None:
-            self.publisher.close(1.0)
+            guard.never_breaks_the_host(self.publisher.close)(1.0)
             self.publisher = None
         self._fall_back()
 
@@ -153,7 +151,7 @@ class Worker:
         except _ENCODING_FAULTS as error:
             if len(calls) == 1:
                 self._counted["encode"] += 1
-                logger.debug("backwatch: a call could not be encoded (%s)", type(error).__name__)
+                guard.say("backwatch: a call could not be encoded (%s)", type(error).__name__, level=logging.DEBUG)
                 return []
             value = b""
         if value and (len(value) <= MAX_VALUE_BYTES or len(calls) == 1):
@@ -190,7 +188,7 @@ class Worker:
         try:
             publisher.publish(names.TOPIC_CALLS, messages, self._time_left())
         except MessageRefused as error:
-            logger.warning("backwatch: %s; these calls are dropped and counted", error)
+            guard.say("backwatch: %s; these calls are dropped and counted", error)
             self._counted["publish"] += sum(count for _, count in self._pending)
         except StreamUnavailable as error:
             self._unreachable(error)
@@ -202,7 +200,7 @@ class Worker:
 
     def _delivered(self, heartbeat: dict[str, int] | None) -> None:
         if self._said_away:
-            logger.warning("backwatch: the stream is back")
+            guard.say("backwatch: the stream is back")
             self._said_away = False
         self._pause_s = 0.0
         if heartbeat is not None:
@@ -221,7 +219,7 @@ class Worker:
                 self._unreachable(error)
             except SettingError as error:
                 self._refused = True
-                logger.warning("backwatch: %s; calls are not recorded, the application goes on", error)
+                guard.say("backwatch: %s; calls are not recorded, the application goes on", error)
         if self._refused:
             self._fall_back()
         return self.publisher
@@ -229,7 +227,7 @@ class Worker:
     def _unreachable(self, error: StreamUnavailable) -> None:
         if not self._pause_s and time.monotonic() - self._said >= SAY_AGAIN_S:
             self._said, self._said_away = time.monotonic(), True
-            logger.warning(
+            guard.say(
                 "backwatch: %s; up to %d calls are kept, the rest is dropped and counted; the application goes on",
                 error, self._settings.queue_records,
             )  # fmt: skip
