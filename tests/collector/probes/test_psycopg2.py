@@ -258,3 +258,14 @@ def test_connections_made_before_removal_become_plain(postgresql: Server) -> Non
         connection.cursor().execute("select 1")
         connection.commit()
         assert len(told.calls) == before
+
+
+def test_a_cursor_class_that_takes_no_other_attributes_works(recording: Recording, connection: Any) -> None:
+    class Closed(psycopg2.extensions.cursor):
+        def __setattr__(self, name: str, value: object) -> None:
+            raise AttributeError(name)
+
+    with connection.cursor(cursor_factory=Closed) as cursor:
+        cursor.execute("SELECT 1")
+        assert cursor.fetchone() == (1,)
+    assert len(recording.saying("SELECT 1")) == 1

@@ -187,3 +187,14 @@ def test_a_cursor_of_the_apps_that_asks_the_c_type_by_name_is_told_once(recordin
     connection.cursor(Doubly).executemany("insert into items values (?)", [(1,), (2,)])
     assert [one.rows_affected for one in recording.saying("insert")] == [2]
     assert len(recording.saying("create")) == 1
+
+
+def test_a_cursor_class_that_takes_no_other_attributes_works(recording: Recording) -> None:
+    class Closed(sqlite3.Cursor):
+        def __setattr__(self, name: str, value: object) -> None:
+            raise AttributeError(name)
+
+    cursor = sqlite3.connect(":memory:").cursor(Closed)
+    assert cursor.execute("SELECT 1 UNION SELECT 2").fetchone() == (1,)
+    assert cursor.fetchall() == [(2,)]
+    assert [one.rows_returned for one in recording.of("FETCH")] == [2]

@@ -34,7 +34,8 @@ def _cursor_layer(base: Any, watch: Psycopg2Watch) -> type:
             return result
 
         def execute(self, *args: Any, **kwargs: Any) -> Any:
-            sql = self._backwatch_sql = argument(args, kwargs, 0, "query")
+            sql = argument(args, kwargs, 0, "query")
+            self.__dict__["_backwatch_sql"] = sql  # past any ``__setattr__`` of the app's
             return self._backwatch_run("execute", sql, args, kwargs)
 
         def executemany(self, *args: Any, **kwargs: Any) -> Any:

@@ -71,14 +71,14 @@ class _SQLite(Watch):
         if error is None and operation != "executescript":
             affected = cursor.rowcount
             if cursor.description is not None:
-                cursor._backwatch_sql, cursor._backwatch_since = sql, time_ns()
+                cursor.__dict__.update(_backwatch_sql=sql, _backwatch_since=time_ns())
         self.tell(link, "", start_ns, sql=sql, rows=(UNKNOWN, affected), error=error, facts=_code(error))
 
     @never_breaks_the_host
     def read(self, cursor: Any, error: BaseException | None = None) -> None:
         """All rows of a statement have been read, or no more are wanted."""
         sql, rows = cursor._backwatch_sql, cursor._backwatch_rows
-        cursor._backwatch_sql, cursor._backwatch_rows = None, 0
+        cursor.__dict__.update(_backwatch_sql=None, _backwatch_rows=0)
         link = cursor.connection.__dict__.get(KEY)
         if link is not None and sql is not None:
             self.tell(link, "FETCH", cursor._backwatch_since, sql=sql, rows=(rows, UNKNOWN), error=error)
@@ -108,10 +108,14 @@ def _cursor_layer(base: Any, watch: _SQLite) -> type:
         _backwatch_since = 0
         _backwatch_seen = False
 
+        # Into ``__dict__``, past any ``__setattr__`` of the app's.
+        def _backwatch_count(self, rows: int) -> None:
+            self.__dict__["_backwatch_rows"] = self._backwatch_rows + rows
+
         def _backwatch_run(self, operation: str, *args: Any, **kwargs: Any) -> Any:
             if self._backwatch_sql is not None:
                 watch.read(self)
-            self._backwatch_seen = True
+            self.__dict__["_backwatch_seen"] = True
             start_ns = time_ns()
             try:
                 result = getattr(super(), operation)(*args, **kwargs)
@@ -139,7 +143,7 @@ def _cursor_layer(base: Any, watch: _SQLite) -> type:
             except BaseException as error:
                 watch.read(self, error)
                 raise
-            self._backwatch_rows += 1
+            self._backwatch_count(1)
             return row
 
         def fetchone(self) -> Any:
@@ -147,19 +151,19 @@ def _cursor_layer(base: Any, watch: _SQLite) -> type:
             if row is None:
                 watch.read(self)
             else:
-                self._backwatch_rows += 1
+                self._backwatch_count(1)
             return row
 
         def fetchmany(self, *args: Any, **kwargs: Any) -> Any:
             rows = super().fetchmany(*args, **kwargs)
-            self._backwatch_rows += len(rows)
+            self._backwatch_count(len(rows))
             if not rows:
                 watch.read(self)
             return rows
 
         def fetchall(self) -> Any:
             rows = super().fetchall()
-            self._backwatch_rows += len(rows)
+            self._backwatch_count(len(rows))
             watch.read(self)
             return rows
 
@@ -181,7 +185,7 @@ def _past_the_layer(module: Any, watch: _SQLite, factory: type) -> dict[str, Any
         def method(self: Any, *args: Any, **kwargs: Any) -> Any:
             if self._backwatch_sql is not None:
                 watch.read(self)
-            self._backwatch_seen, start_ns = False, time_ns()
+            self.__dict__["_backwatch_seen"], start_ns = False, time_ns()
             try:
                 result = original(self, *args, **kwargs)
             except module.Error as error:
