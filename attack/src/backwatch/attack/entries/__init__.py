@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self, cast
+from typing import ClassVar, Self
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.servers import HostileServer
@@ -153,7 +153,7 @@ def load(file: str) -> type[Entry]:
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Entry) and value.__module__ == module.__name__
     )
-    return cast(type[Entry], kind)
+    return kind
 
 
 def run(kind: type[Entry]) -> None:
