@@ -12,6 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 DAYS = 365
+AGE_DAYS = 30
+"""How long certificates have been valid when they are made: longer than any past that is told."""
+BEGAN_DAYS_AGO = 30
+"""Pasts are told on simulated time: the certificate was valid then, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Backwatch demo authority")])
         certificate = (
-            self._builder(self._name, self._key.public_key())
+            self._builder(self._name, self._key.public_key(), DAYS)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_usage(signs=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
@@ -46,13 +50,18 @@ class Authority:
         self.ca_file = folder / "ca.pem"
         self.ca_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str) -> Certificate:
-        """A new certificate and key; ``name`` is for people, the names it is valid for are loopback's."""
+    def issue(self, name: str, *, days: int = DAYS) -> Certificate:
+        """A new certificate and key; ``name`` is for people, the names it is valid for are loopback's.
+
+        Args:
+            name: For people.
+            days: Until its end; below 0: it is over.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         certificate = (
-            self._builder(subject, key.public_key())
+            self._builder(subject, key.public_key(), days)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs=False), critical=True)
@@ -71,7 +80,7 @@ class Authority:
         )
         return made
 
-    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey, days: int) -> x509.CertificateBuilder:
         now = dt.datetime.now(dt.UTC)
         return (
             x509.CertificateBuilder()
@@ -79,8 +88,8 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(hours=1))
-            .not_valid_after(now + dt.timedelta(days=DAYS))
+            .not_valid_before(now - dt.timedelta(days=BEGAN_DAYS_AGO))
+            .not_valid_after(now + dt.timedelta(days=days))
         )
 
 
