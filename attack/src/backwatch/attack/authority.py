@@ -14,8 +14,6 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 DAYS = 365
 AGE_DAYS = 30
 """How long certificates have been valid when they are made: longer than any past that is told."""
-BEGAN_DAYS_AGO = 30
-"""Pasts are told on simulated time: the certificate was valid then, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +86,7 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=BEGAN_DAYS_AGO))
+            .not_valid_before(now - dt.timedelta(days=AGE_DAYS))
             .not_valid_after(now + dt.timedelta(days=days))
         )
 

@@ -25,32 +25,53 @@ class PostgreSQL(HostileServer):
 
     rows = 20
     """Rows that a SELECT answers with."""
+    version = "15.10"
+    """What it says that it is."""
 
     def serve(self, session: Session) -> None:
-        """TLS, login of anybody, then statements in both protocols."""
+        """TLS, login, then statements in both protocols."""
         if not self._start(session):
             return
-        if self.hostile:
-            _send(session, b"R", struct.pack("!I", _PASSWORD_IN_CLEAR))
-            session.read(1)
-            (length,) = struct.unpack("!I", session.read(4))
-            self.taken(session.read(length - 4).rstrip(b"\0"))
-        _send(session, b"R", struct.pack("!I", 0))
-        for name, value in (
-            ("server_version", "15.10"),
-            ("client_encoding", "UTF8"),
-            ("standard_conforming_strings", "on"),
-        ):
-            _send(session, b"S", name.encode() + b"\0" + value.encode() + b"\0")
-        _send(session, b"K", struct.pack("!II", 4711, 1))
+        self.log_in(session)
+        send(session, b"R", struct.pack("!I", 0))
+        for name, value in self.parameters().items():
+            send(session, b"S", name.encode() + b"\0" + value.encode() + b"\0")
+        send(session, b"K", struct.pack("!II", 4711, 1))
         _Conversation(self, session).talk()
+
+    def offers_tls(self) -> bool:
+        """Whether it agrees to TLS now."""
+        return not self.hostile
+
+    def log_in(self, session: Session) -> None:
+        """Asks who is there; lets anybody in."""
+        if self.hostile:
+            self.take_password(session)
+
+    def take_password(self, session: Session) -> None:
+        """Asks for the password in clear, and takes it."""
+        send(session, b"R", struct.pack("!I", _PASSWORD_IN_CLEAR))
+        self.taken(said(session).rstrip(b"\0"))
+
+    def parameters(self) -> dict[str, str]:
+        """What it says of itself after login."""
+        return {"server_version": self.version, "client_encoding": "UTF8", "standard_conforming_strings": "on"}
+
+    def answers(self, session: Session, statement: bytes) -> bool:
+        """Answers a statement in its own way; not ready for the next one yet.
+
+        Returns:
+            Whether it did; else it is answered the ordinary way.
+        """
+        del session, statement
+        return False
 
     def _start(self, session: Session) -> bool:
         while True:
             (length,) = struct.unpack("!I", session.read(4))
             body = session.read(length - 4)
             (code,) = struct.unpack("!I", body[:4])
-            if code == _SSL_REQUEST and not self.hostile:
+            if code == _SSL_REQUEST and self.offers_tls():
                 session.send(b"S")
                 session.secure()
             elif code in (_SSL_REQUEST, _GSS_REQUEST):
@@ -59,8 +80,16 @@ class PostgreSQL(HostileServer):
                 return code != _CANCEL
 
 
-def _send(session: Session, kind: bytes, body: bytes = b"") -> None:
+def send(session: Session, kind: bytes, body: bytes = b"") -> None:
+    """One message to the client."""
     session.send(kind + struct.pack("!I", len(body) + 4) + body)
+
+
+def said(session: Session) -> bytes:
+    """The body of the client's next message."""
+    session.read(1)
+    (length,) = struct.unpack("!I", session.read(4))
+    return session.read(length - 4)
 
 
 class _Conversation:
@@ -83,7 +112,8 @@ class _Conversation:
                 return
             if kind == b"Q":
                 statement = body.rstrip(b"\0")
-                self._describe(statement)
+                if self._selects(statement):
+                    self._describe(statement)
                 self._execute(statement)
                 self._ready()
             else:
@@ -95,25 +125,25 @@ class _Conversation:
             if len(self._prepared) >= MOST_KEPT:
                 self._prepared.clear()
             self._prepared[name] = statement
-            _send(self._session, b"1")
+            send(self._session, b"1")
         elif kind == b"B":
             self._portal = self._prepared.get(body.split(b"\0", 2)[1], b"")
-            _send(self._session, b"2")
+            send(self._session, b"2")
         elif kind == b"D":
             statement = self._prepared.get(body[1:].rstrip(b"\0"), b"") if body[:1] == b"S" else self._portal
             if body[:1] == b"S":
                 count = len({part[:1] for part in statement.split(b"$")[1:]})
-                _send(self._session, b"t", struct.pack("!H", count) + struct.pack("!I", _TEXT_OID) * count)
+                send(self._session, b"t", struct.pack("!H", count) + struct.pack("!I", _TEXT_OID) * count)
             self._describe(statement)
         elif kind == b"E":
             self._execute(self._portal)
         elif kind == b"C":
-            _send(self._session, b"3")
+            send(self._session, b"3")
         elif kind == b"S":
             self._ready()
 
     def _ready(self) -> None:
-        _send(self._session, b"Z", b"T" if self._in_transaction else b"I")
+        send(self._session, b"Z", b"T" if self._in_transaction else b"I")
 
     @staticmethod
     def _selects(statement: bytes) -> bool:
@@ -124,22 +154,24 @@ class _Conversation:
             columns = b"".join(
                 name + b"\0" + struct.pack("!IHIhih", 0, 0, _TEXT_OID, -1, -1, 0) for name in (b"id", b"name", b"mail")
             )
-            _send(self._session, b"T", struct.pack("!H", 3) + columns)
-        elif statement:
-            _send(self._session, b"n") if self._portal == statement else None
+            send(self._session, b"T", struct.pack("!H", 3) + columns)
+        else:
+            send(self._session, b"n")
 
     def _execute(self, statement: bytes) -> None:
+        if self._server.answers(self._session, statement):
+            return
         verb = statement.split(None, 1)[0].upper() if statement.split() else b""
         if self._selects(statement):
             count = self._server.rows
             self._session.send(b"".join(_row(i) for i in range(count)))
-            _send(self._session, b"C", b"SELECT %d\0" % count)
+            send(self._session, b"C", b"SELECT %d\0" % count)
         elif not verb:
-            _send(self._session, b"I")
+            send(self._session, b"I")
         else:
             self._in_transaction = verb == b"BEGIN" or (self._in_transaction and verb not in (b"COMMIT", b"ROLLBACK"))
             tag = {b"INSERT": b"INSERT 0 1", b"UPDATE": b"UPDATE 1", b"DELETE": b"DELETE 1"}.get(verb, verb)
-            _send(self._session, b"C", tag + b"\0")
+            send(self._session, b"C", tag + b"\0")
 
 
 def _row(i: int) -> bytes:

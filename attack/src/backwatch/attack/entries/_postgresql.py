@@ -1,0 +1,88 @@
+"""What the apps of the PostgreSQL entries share: how each driver is asked for a connection, verified in full."""
+
+import contextlib
+import ssl
+from abc import abstractmethod
+from typing import Any
+
+from backwatch.attack.entries import SECRET, Entry, Place
+
+CUSTOMERS = "SELECT id, name, mail FROM customers WHERE mail = %s ORDER BY id"
+ONE = ("customer1@shop.example",)
+
+
+class PostgreSQLApp(Entry):
+    """An app with a connection of its own; a subclass names the driver by its base."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.connection: Any = None
+
+    def again(self, **options: Any) -> Any:
+        """A new connection in place of the one there is."""
+        self.renew()
+        return self.connected(**options)
+
+    @abstractmethod
+    def connected(self, **options: Any) -> Any:
+        """The connection; a new one where there is none."""
+
+    def renew(self) -> None:
+        """Gives the connection up; the next work makes a new one."""
+        if self.connection is not None:
+            with contextlib.suppress(Exception):  # it may be gone already
+                self.connection.close()
+        self.connection = None
+
+
+class Psycopg(PostgreSQLApp):
+    """On psycopg 3."""
+
+    driver = "psycopg"
+
+    def connected(self, **options: Any) -> Any:
+        """The connection; a new one where there is none. Options are libpq's; ``None``: its default."""
+        import psycopg
+
+        if self.connection is None or self.connection.closed:
+            self.connection = psycopg.connect(**_libpq(self.place, options), autocommit=True)
+        return self.connection
+
+
+class Psycopg2(PostgreSQLApp):
+    """On psycopg2."""
+
+    driver = "psycopg2"
+
+    def connected(self, **options: Any) -> Any:
+        """The connection; a new one where there is none. Options are libpq's; ``None``: its default."""
+        import psycopg2
+
+        if self.connection is None or self.connection.closed:
+            self.connection = psycopg2.connect(**_libpq(self.place, options))
+            self.connection.autocommit = True
+        return self.connection
+
+
+async def asyncpg_connected(place: Place, **options: Any) -> Any:
+    """A connection of asyncpg's; options are its own.
+
+    Args:
+        place: Where.
+        options: In place of a verifying ``ssl``.
+    """
+    import asyncpg
+
+    options.setdefault("ssl", ssl.create_default_context(cafile=place.ca_file))
+    asked: dict[str, Any] = {"database": "shop", **options}
+    return await asyncpg.connect(
+        host="localhost", port=place.port, user="shop", password=SECRET, timeout=5, command_timeout=5, **asked
+    )
+
+
+def _libpq(place: Place, options: dict[str, Any]) -> dict[str, Any]:
+    asked = {
+        "host": "localhost", "port": place.port, "user": "shop", "password": SECRET, "dbname": "shop",
+        "sslmode": "verify-full", "sslrootcert": place.ca_file, "connect_timeout": 5, **options,
+    }  # fmt: skip
+    return {name: value for name, value in asked.items() if value is not None}
