@@ -1,0 +1,48 @@
+"""D3 on redis: a cache of pickles gives back one that runs a program."""
+
+from typing import Any
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.entries import run
+from backwatch.attack.entries._pickle import ReadsPickles
+from backwatch.attack.servers import HostileServer
+from backwatch.attack.servers.redis import Redis
+from backwatch.attack.speakers.pickles import STATUS
+
+
+class RedisPickle(ReadsPickles):
+    """The app caches objects as Django and Flask-Caching do it."""
+
+    driver = "redis"
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """Its pickle says that it ran."""
+        service = Redis(authority)
+        service.command = f"exit {STATUS}"
+        return service
+
+    def client(self) -> Any:
+        """Of the library, over verified TLS."""
+        import redis
+
+        return redis.Redis(
+            host="localhost", port=self.place.port, ssl=True, ssl_ca_certs=self.place.ca_file, socket_timeout=5
+        )
+
+    def work(self) -> None:
+        """Caches a session, and reads it."""
+        self.meet()
+
+    def meet(self) -> object:
+        """The same."""
+        import pickle
+        from contextlib import closing
+
+        with closing(self.client()) as client:
+            client.set("session:7", pickle.dumps({"basket": ["two apples"]}), ex=60)
+            return pickle.loads(client.get("session:7"))
+
+
+if __name__ == "__main__":
+    run(RedisPickle)

@@ -1,0 +1,24 @@
+"""D3 on valkey: a cache of pickles gives back one that runs a program."""
+
+from typing import Any
+
+from backwatch.attack.entries import run
+from backwatch.attack.entries.redis_pickle import RedisPickle
+
+
+class ValkeyPickle(RedisPickle):
+    """The same app with Valkey's own client."""
+
+    driver = "valkey"
+
+    def client(self) -> Any:
+        """Of the library, over verified TLS."""
+        import valkey
+
+        return valkey.Valkey(
+            host="localhost", port=self.place.port, ssl=True, ssl_ca_certs=self.place.ca_file, socket_timeout=5
+        )
+
+
+if __name__ == "__main__":
+    run(ValkeyPickle)
