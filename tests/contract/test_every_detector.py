@@ -99,7 +99,7 @@ def test_a_detector_goes_on_from_deltas_where_it_stopped(
 def test_the_eventful_stream_wakes_most_rules(engine: Engine, reference: list[Told]) -> None:
     fired = {one[0] for one in reference}
     assert {
-        "tls-stripped", "certificate-changed", "bulk-read", "query-attack", "dangerous-statement", "hostile-payload",
+        "tls-stripped", "certificate-changed", "bulk-read", "query-attack", "statement-runs-program", "hostile-payload",
         "local-file-request", "clear",
     } <= fired  # fmt: skip
 

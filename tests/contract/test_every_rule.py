@@ -5,10 +5,13 @@ from importlib.resources import files
 
 import pytest
 
-from backwatch.detector import rulebook
+from backwatch.detector import detectors, rule_trials, rulebook
+from backwatch.detector.engine.fields import Vocabulary
 from backwatch.detector.engine.sigma import Rule
 
-RULES = rulebook.load().rules
+RULE_SET = rulebook.load()
+RULES = RULE_SET.rules
+VOCABULARY = Vocabulary.of(detectors.discover())
 every_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 
 
@@ -35,3 +38,26 @@ def test_no_two_rules_share_an_id() -> None:
 def test_a_rule_without_code_is_called_as_its_file_is() -> None:
     found = {one.name for one in files("backwatch.detector").joinpath("rules").iterdir() if one.name.endswith(".yml")}
     assert found == {f"{rule.name}.yml" for rule in RULES if rule.source.endswith(".yml")}
+
+
+@every_rule
+def test_a_rule_has_an_example_that_fires_and_one_that_does_not(rule: Rule) -> None:
+    assert {one.fires for one in rule.tests} == {True, False}
+    assert len(rule.tests) == len({one.name for one in rule.tests})
+
+
+@every_rule
+def test_the_examples_of_a_rule_come_as_they_say(rule: Rule) -> None:
+    wrong = [
+        (one.example.name, one.instead) for one in rule_trials.trials(RULE_SET, VOCABULARY, [rule]) if not one.right
+    ]
+    assert wrong == []
+
+
+@every_rule
+def test_a_rule_takes_the_place_of_rules_that_there_are(rule: Rule) -> None:
+    assert set(rule.instead_of) <= {one.name for one in RULES}
+
+
+def test_there_are_at_least_forty_rules() -> None:
+    assert len(RULES) >= 40

@@ -107,7 +107,7 @@ def judged(store: str, app: str) -> None:
         found: dict[str, list[dict[str, Any]]] = {}
         for alert in alerts(store):
             found.setdefault(alert["rule"], []).append(alert)
-        return found if {"query-attack", "unusual-query", "dangerous-statement"} <= set(found) else None
+        return found if {"query-attack", "unusual-query", "redis-reconfigured"} <= set(found) else None
 
     try:
         found = eventually(all_said, f"not every alert of {app} is there", 40) or {}
@@ -118,8 +118,8 @@ def judged(store: str, app: str) -> None:
     texts = {rule: [statement_of(alert) for alert in told] for rule, told in found.items()}
     assert any("UNION" in text.upper() for text in texts["query-attack"])
     assert any(text.upper().startswith("SELECT * FROM CUSTOMERS") for text in texts["unusual-query"])
-    assert any("CONFIG SET" in text for text in texts["dangerous-statement"])
-    assert {"query-attack", "unusual-query", "dangerous-statement"} == set(found)
+    assert any("CONFIG SET" in text for text in texts["redis-reconfigured"])
+    assert {"query-attack", "unusual-query", "redis-reconfigured"} == set(found)
     for told in found.values():
         for alert in told:
             assert alert["app"] == app

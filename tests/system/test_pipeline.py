@@ -217,8 +217,8 @@ def test_an_apps_plain_opentelemetry_spans_get_their_alert_through_the_router(
         OTEL_SEMCONV_STABILITY_OPT_IN="database",
     )  # fmt: skip
 
-    alert = system.detected(detector, "dangerous-statement")
-    assert (alert["app"], alert["level"], alert["count"]) == ("billing", "high", 1)
+    alert = system.detected(detector, "statement-runs-program")
+    assert (alert["app"], alert["level"], alert["count"]) == ("billing", "critical", 1)
     evidence = json.loads(alert["evidence"]) if isinstance(alert["evidence"], str) else alert["evidence"]
     assert "TO PROGRAM" in evidence[names.QUERY_TEXT].upper()
     assert "hunter2" not in json.dumps(everything(system), default=str)

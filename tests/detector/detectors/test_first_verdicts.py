@@ -106,11 +106,6 @@ def test_a_rule_fires_on_one_call_by_what_was_told(name: str, facts: dict[str, A
     assert fires is (name in fired)
 
 
-def test_every_rule_over_calls_that_needs_no_history_is_tried_here() -> None:
-    told = {one.name for one in RULES.rules if one.source.endswith(".yml") and one.over == "call"}
-    assert told - {"dangerous-statement"} <= {name for name, _, _ in ONE_CALL}
-
-
 # tls-stripped
 
 
@@ -311,53 +306,74 @@ def test_a_known_statement_with_signs_is_not_an_attack() -> None:
     assert "query-attack" not in after(past, {**on(TLS, DAY, INJECTED), **usual})
 
 
-# dangerous-statement
+# abuse through the app's connection
+
+
+@pytest.mark.parametrize(
+    ("rule", "statement"),
+    [
+        ("statement-runs-program", "COPY t TO PROGRAM ?"),
+        ("statement-runs-program", "EXEC xp_cmdshell ?"),
+        ("statement-touches-files", "SELECT a INTO OUTFILE ?"),
+        ("statement-touches-files", "SELECT LOAD_FILE(?)"),
+        ("statement-touches-files", "SELECT pg_read_file(?)"),
+        ("lateral-movement", "SELECT * FROM dblink(?, ?) AS t(a int)"),
+    ],
+)
+def test_reaching_for_files_programs_and_servers_is_told_from_the_first_call(rule: str, statement: str) -> None:
+    assert first([on(TLS, 0, statement)])[0] == {rule}
+    assert after(history(), on(TLS, 3 * DAY, statement)) == {rule}  # and not as an unusual query besides
+
+
+@pytest.mark.parametrize("operation", ["CONFIG SET", "MODULE LOAD", "REPLICAOF"])
+def test_redis_commands_that_load_code_are_told_from_the_first_call(operation: str) -> None:
+    redis = {names.DB_SYSTEM: "redis", names.OPERATION: operation, names.STATEMENT: f"{operation} ?"}
+    assert first([{**on(TLS), **redis, names.QUERY_TEXT: ""}])[0] == {"redis-reconfigured"}
+    told_by_text = {**on(TLS), names.DB_SYSTEM: "redis", names.QUERY_TEXT: f"{operation} ? ?"}
+    assert first([told_by_text])[0] == {"redis-reconfigured"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "statement"),
+    [
+        ("data-destroyed", "DROP TABLE users"),
+        ("data-destroyed", "TRUNCATE orders"),
+        ("data-destroyed", "DELETE FROM users"),
+        ("data-destroyed", "UPDATE users SET email = ?"),
+        ("privilege-change", "GRANT ALL ON a TO b"),
+        ("account-locked-out", "REVOKE ALL ON a FROM b"),
+    ],
+)
+def test_destruction_and_rights_are_told_where_they_are_a_surprise(rule: str, statement: str) -> None:
+    assert after(history(), on(TLS, 3 * DAY, statement)) == {rule}
+    assert first([on(TLS, 0, statement)])[0] == set()  # a migration, or a test's first run
 
 
 @pytest.mark.parametrize(
     "statement",
     [
-        "COPY t TO PROGRAM ?",
-        "SELECT a INTO OUTFILE ?",
-        "SELECT LOAD_FILE(?)",
-        "EXEC xp_cmdshell ?",
-        "SELECT pg_read_file(?)",
+        "DELETE FROM users WHERE id = ?",
+        "SELECT program FROM tv",
+        "UPDATE t SET dropped = ? WHERE id = ?",
+        "SELECT a INTO t FROM b",
     ],
 )
-def test_reaching_for_files_and_programs_is_dangerous_from_the_first_call(statement: str) -> None:
-    assert "dangerous-statement" in first([on(TLS, 0, statement)])[0]
+def test_ordinary_statements_are_new_and_nothing_else(statement: str) -> None:
+    assert after(history(), on(TLS, 3 * DAY, statement)) == {"unusual-query"}
 
 
-@pytest.mark.parametrize("operation", ["CONFIG SET", "MODULE LOAD", "REPLICAOF"])
-def test_redis_commands_that_load_code_are_dangerous(operation: str) -> None:
-    redis = {names.DB_SYSTEM: "redis", names.OPERATION: operation, names.STATEMENT: f"{operation} ?"}
-    assert "dangerous-statement" in first([{**on(TLS), **redis, names.QUERY_TEXT: ""}])[0]
-    told_by_text = {**on(TLS), names.DB_SYSTEM: "redis", names.QUERY_TEXT: f"{operation} ? ?"}
-    assert "dangerous-statement" in first([told_by_text])[0]
-
-
-@pytest.mark.parametrize(
-    "statement", ["DROP TABLE users", "TRUNCATE orders", "DELETE FROM users", "GRANT ALL ON a TO b"]
-)
-def test_destruction_is_dangerous_where_it_is_a_surprise(statement: str) -> None:
-    assert "dangerous-statement" in after(history(), on(TLS, 3 * DAY, statement))
-    assert "dangerous-statement" not in first([on(TLS, 0, statement)])[0]  # a migration, or a test's first run
-
-
-@pytest.mark.parametrize(
-    "statement",
-    ["DELETE FROM users WHERE id = ?", "SELECT program FROM tv", "UPDATE t SET dropped = ?", "SELECT a INTO t FROM b"],
-)
-def test_ordinary_statements_are_not_dangerous(statement: str) -> None:
-    assert "dangerous-statement" not in after(history(), on(TLS, 3 * DAY, statement))
+def test_an_injected_statement_that_destroys_is_told_as_an_injection_once() -> None:
+    injected = {**on(TLS, 3 * DAY, "SELECT a FROM b WHERE c = ?; DROP TABLE users"),
+                names.QUERY_SIGNS: "comment-tail,stacked"}  # fmt: skip
+    assert after(history(), injected) == {"query-attack"}
 
 
 def test_what_a_place_did_from_its_first_day_is_its_job() -> None:
     loader = [on(TLS, i * 3_600, "COPY t FROM PROGRAM ?", site="loader.py:run") for i in range(50)]
     engine = SmallEngine()
     found = engine.step(loader)
-    assert "dangerous-statement" in found[0]
-    assert "dangerous-statement" not in found[-1]
+    assert "statement-runs-program" in found[0]
+    assert "statement-runs-program" not in found[-1]
 
 
 # bulk-read

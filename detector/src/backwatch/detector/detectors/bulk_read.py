@@ -124,6 +124,17 @@ backwatch:
     Look at which call site and account made the call. Give the query a LIMIT and the endpoint pages; take from the
     app's account the right to read tables it does not need in bulk. If nobody meant to read this, treat what it
     returned as taken.
+  tests:
+    - name: far more rows than its statement ever returned
+      fires: true
+      facts:
+        backwatch.rows.score: 9
+        db.response.returned_rows: 50000
+    - name: much for it, and yet little
+      fires: false
+      facts:
+        backwatch.rows.score: 9
+        db.response.returned_rows: 120
 """
 
     def facts(

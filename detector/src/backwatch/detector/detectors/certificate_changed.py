@@ -100,7 +100,7 @@ falsepositives:
 level: high
 backwatch:
   key: resource
-  instead_of: [unverified-session, peer-changed]
+  instead_of: [unverified-session, peer-changed, server-changed]
   blind_spots: >-
     A certificate that the same authority gave to an attacker in the weeks in which a renewal is due. Resources that
     show more than eight certificates within a week. Drivers that do not tell the certificate.
@@ -109,6 +109,19 @@ backwatch:
     theirs, accept the alert. If it is not, cut the connection: someone stands between the app and the service, and
     the account's password must be changed. Verify in full (sslmode=verify-full, ssl_verify_identity, check_hostname),
     so that such a session fails by itself.
+  tests:
+    - name: another authority's
+      fires: true
+      facts:
+        backwatch.certificate.new: 1
+        backwatch.certificate.renewal: 0
+        backwatch.tls.verified: 'full'
+    - name: a renewal, verified in full
+      fires: false
+      facts:
+        backwatch.certificate.new: 1
+        backwatch.certificate.renewal: 1
+        backwatch.tls.verified: 'full'
 """
 
     def facts(

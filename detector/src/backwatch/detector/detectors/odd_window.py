@@ -149,6 +149,17 @@ backwatch:
   remediation: >-
     Read which features the evidence names and look at that minute's calls. If it was a job of yours, fit the model
     again with it in the history.
+  tests:
+    - name: unlike all others
+      fires: true
+      facts:
+        backwatch.odd.excess: 0.2
+        calls: 40
+    - name: too few calls to tell
+      fires: false
+      facts:
+        backwatch.odd.excess: 0.2
+        calls: 4
 """
 
     def window(self, closed: Closed, tables: Mapping[str, Rows]) -> dict[str, Array]:

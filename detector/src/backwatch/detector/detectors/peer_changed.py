@@ -59,12 +59,29 @@ falsepositives:
 level: medium
 backwatch:
   key: resource
+  instead_of: [server-changed]
   blind_spots: >-
     Resources behind many addresses, or known for less than a day, are never settled. A proxy in between hides the
     real peer.
   remediation: >-
     Ask whoever runs the service whether it moved, and compare the name's DNS record with the one you expect. Verify
     the server's certificate in full: then an address no longer matters, and this alert stays silent.
+  tests:
+    - name: a new address
+      fires: true
+      facts:
+        backwatch.peer.new: 1
+    - name: proven by its certificate
+      fires: false
+      facts:
+        backwatch.peer.new: 1
+        tls.established: true
+        backwatch.tls.verified: 'full'
+    - name: redirected there, which redirected says
+      fires: false
+      facts:
+        backwatch.peer.new: 1
+        backwatch.redirect.new: 1
 """
 
     def facts(

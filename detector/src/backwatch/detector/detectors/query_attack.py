@@ -117,6 +117,26 @@ backwatch:
     Find the input that reaches the query text at this call site and pass it as a bound parameter; where a name or a
     direction must vary, choose it from a fixed list. Then look at what the statement may have read or changed, and
     give the account no more rights than the app needs.
+  tests:
+    - name: signs at a place that shows none
+      fires: true
+      facts:
+        backwatch.query.attack.score: 6
+        backwatch.query.injected: 1
+        backwatch.query.novel: 1
+        db.query.text: 'SELECT a FROM b WHERE c = ? OR ? = ?'
+    - name: broken by probing
+      fires: true
+      facts:
+        backwatch.query.novel: 1
+        backwatch.site.settled: 1
+        error.type: 'psycopg.errors.SyntaxError'
+    - name: a query builder's habit
+      fires: false
+      facts:
+        backwatch.query.attack.score: 1.5
+        backwatch.query.novel: 1
+        backwatch.site.settled: 1
 """
 
     def facts(

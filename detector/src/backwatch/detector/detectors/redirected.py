@@ -99,6 +99,23 @@ backwatch:
     Do not follow redirects of this service (allow_redirects=False; for Redis use a client that knows its nodes), or
     follow them only to hosts from a fixed list, checked after the name was resolved. Ask the owner of the service why
     it redirects. If the target was a metadata address, renew the machine's credentials.
+  tests:
+    - name: to the metadata address
+      fires: true
+      facts:
+        server.address: 'api.example.com'
+        backwatch.redirect.target: 'http://169.254.169.254/'
+    - name: to a host it never named
+      fires: true
+      facts:
+        backwatch.redirect.target: 'https://mallory.example/'
+        backwatch.redirect.new: 1
+    - name: to itself
+      fires: false
+      facts:
+        server.address: 'api.example.com'
+        backwatch.redirect.target: 'https://api.example.com/v2/'
+        backwatch.redirect.new: 0
 """
 
     def facts(

@@ -115,6 +115,22 @@ backwatch:
     Treat the account's password and what was sent since as read by others. Ask for TLS in a way that cannot be
     refused (sslmode=verify-full, ssl_verify_identity=True, rediss://, starttls() with a verifying context and no
     fallback), then find out who removed it: compare the server's own TLS settings with what arrives at the app.
+  tests:
+    - name: asked for and refused
+      fires: true
+      facts:
+        tls.established: false
+        backwatch.tls.requested: 'verify-full'
+    - name: encrypted until now
+      fires: true
+      facts:
+        tls.established: false
+        backwatch.tls.had_before: 1
+    - name: a driver's default is not asking
+      fires: false
+      facts:
+        tls.established: false
+        backwatch.tls.requested: 'prefer'
 """
 
     def facts(

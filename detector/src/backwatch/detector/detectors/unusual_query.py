@@ -164,6 +164,24 @@ backwatch:
   remediation: >-
     Look at the statement and the call site. If a release brought it, accept it. If not, find which input reaches the
     query text there, and pass it as a bound parameter.
+  tests:
+    - name: new at a settled place
+      fires: true
+      facts:
+        backwatch.query.novel: 1
+        backwatch.site.settled: 1
+        db.query.text: 'SELECT a FROM b'
+    - name: new at a young place
+      fires: false
+      facts:
+        backwatch.query.novel: 1
+        backwatch.site.settled: 0
+    - name: more is known of it
+      fires: false
+      facts:
+        backwatch.query.novel: 1
+        backwatch.site.settled: 1
+        db.query.text: 'COPY t TO PROGRAM ?'
 """
 
     def facts(

@@ -107,6 +107,19 @@ backwatch:
   remediation: >-
     See which statements and call sites grew (bulk-read names single calls). Limit what one user or job can fetch a
     minute, and give batch work a resource and an account of its own, so that its volume is known apart.
+  tests:
+    - name: a hundred times the bytes
+      fires: true
+      facts:
+        backwatch.volume.bytes.score: 12
+        backwatch.volume.bytes.excess: 5
+        bytes_received: 90000000
+    - name: far above the usual, and yet little
+      fires: false
+      facts:
+        backwatch.volume.bytes.score: 12
+        backwatch.volume.bytes.excess: 5
+        bytes_received: 9000
 """
 
     def window(self, closed: Closed, tables: Mapping[str, Rows]) -> dict[str, Array]:
