@@ -15,6 +15,8 @@ import mysql.connector
 import pytest
 from mysql.connector.constants import ClientFlag
 
+from backwatch.attack.authority import Authority
+from backwatch.attack.servers.mysql import MySQL
 from backwatch.collector import names
 from backwatch.collector.probes.mysql import MySQLConnectorProbe
 from tests.collector.probes.recording import Recording, watching
@@ -26,6 +28,13 @@ HERE = str(Path(__file__).relative_to(ROOT))
 OVERLAID = "BACKWATCH_TEST_OVERLAID"
 FLAVOURS = ("python", "c")
 driver: Any = mysql.connector
+
+
+class WithoutTls(MySQL):
+    """Has no TLS, and says so."""
+
+    def offers_tls(self) -> bool:
+        return False
 
 
 @pytest.fixture
@@ -133,6 +142,19 @@ def test_a_dead_port_is_told(recording: Recording, pure: bool) -> None:
     (told,) = recording.calls
     assert (told.session.port, told.session.account, told.session.encrypted) == (1, "somebody", None)
     assert str(told.facts[names.STATUS_CODE]).startswith("200")
+
+
+def test_a_server_without_the_tls_that_was_insisted_on_is_told(
+    recording: Recording, pure: bool, tmp_path: Path
+) -> None:
+    server = WithoutTls(Authority(tmp_path))
+    server.start()
+    asked = {"host": "127.0.0.1", "port": server.port, "user": "somebody", "ssl_ca": str(server.authority.ca_file)}
+    with pytest.raises(driver.Error, match="SSL is required"):
+        driver.connect(**asked, ssl_verify_cert=True, use_pure=pure)
+    server.stop()
+    (told,) = recording.calls
+    assert (told.session.requested, told.session.encrypted) == ("verify-ca", False)
 
 
 def test_a_unix_socket_is_told(recording: Recording, mariadb: Server, pure: bool) -> None:

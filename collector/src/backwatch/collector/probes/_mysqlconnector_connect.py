@@ -7,7 +7,7 @@ from backwatch.collector import names
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.probes._dbapi import KEY, Facts, Link, argument
 from backwatch.collector.probes._mysql_watch import MAX_TEXT, Error, MySQLWatch
-from backwatch.collector.probes._mysqlconnector_session import ConnectorLink, asked, method_of, socket_of, told
+from backwatch.collector.probes._mysqlconnector_session import ConnectorLink, asked, method_of, refused, socket_of, told
 from backwatch.collector.probes._sockets import descriptor, words
 from backwatch.collector.wire import Wire
 
@@ -72,7 +72,7 @@ class ConnectorConnections(MySQLWatch):
             link = connection.__dict__[KEY] = self._linked(connection, before.plugin)
             link.file = before.file
         elif not link.known:
-            link.session = asked(connection)
+            link.session = dataclasses.replace(asked(connection), **refused(error))
         self._left(link, connection, "connect", start_ns, None, error)
 
     @never_breaks_the_host

@@ -15,6 +15,7 @@ from backwatch.collector.tls import TlsFacts, facts_of
 _PLUGINS: Final = {"mysql_clear_password": "clear-password"}
 _CLIENT_SSL: Final = 0x800
 """The bit of the handshake's capabilities by which a server offers TLS."""
+_NO_TLS: Final = "SSL is required but the server doesn't support it"
 
 
 class ConnectorLink(Link):
@@ -140,6 +141,13 @@ def told(connection: Any, switched: str = "", *, failed: bool = False) -> Sessio
         **peer(socket),
         **tls,
     )
+
+
+def refused(error: BaseException) -> TlsFacts:
+    """Not encrypted, where the driver left because the server has no TLS: that is before it tries to log in."""
+    message = getattr(error, "msg", None)
+    told = isinstance(message, str) and _NO_TLS in message
+    return {"encrypted": False} if told else {}
 
 
 def _is_settled(connection: Any, said: Any) -> bool:
