@@ -1,0 +1,65 @@
+"""What the apps of the MySQL entries share: how each driver is asked for a connection, verified in full."""
+
+import contextlib
+from typing import Any
+
+from backwatch.attack.entries import SECRET, Entry, Place
+
+ORDERS = "SELECT id, customer, total FROM orders WHERE customer = %s ORDER BY id"
+ONE = ("customer 3",)
+
+
+class MySQLApp(Entry):
+    """An app with a connection of its own; a subclass names the driver by its base."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.connection: Any = None
+
+    def renew(self) -> None:
+        """Gives the connection up; the next work makes a new one."""
+        if self.connection is not None:
+            with contextlib.suppress(Exception):  # it may be gone already
+                self.connection.close()
+        self.connection = None
+
+    def asked(self, **options: Any) -> dict[str, Any]:
+        """The arguments of a connection; ``None``: the driver's default."""
+        asked = {
+            "host": "localhost", "port": self.place.port, "user": "shop", "password": SECRET, "database": "shop",
+            "autocommit": True, "ssl_ca": self.place.ca_file, "ssl_verify_cert": True, "ssl_verify_identity": True,
+            **options,
+        }  # fmt: skip
+        return {name: value for name, value in asked.items() if value is not None}
+
+
+PLAIN: dict[str, Any] = {"ssl_ca": None, "ssl_verify_cert": None, "ssl_verify_identity": None}
+"""Says nothing of TLS."""
+
+
+class PyMySQL(MySQLApp):
+    """On PyMySQL."""
+
+    driver = "pymysql"
+
+    def connected(self, **options: Any) -> Any:
+        """The connection; a new one where there is none."""
+        import pymysql
+
+        if self.connection is None or not self.connection.open:
+            self.connection = pymysql.connect(**self.asked(connect_timeout=5, read_timeout=5, **options))
+        return self.connection
+
+
+class Connector(MySQLApp):
+    """On mysql-connector-python."""
+
+    driver = "mysql.connector"
+
+    def connected(self, **options: Any) -> Any:
+        """The connection; a new one where there is none."""
+        import mysql.connector
+
+        if self.connection is None or not self.connection.is_connected():
+            self.connection = mysql.connector.connect(**self.asked(connection_timeout=5, use_pure=True, **options))
+        return self.connection
