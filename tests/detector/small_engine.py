@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from backwatch.collector import names
 from backwatch.detector.detectors import Calls, Closed, discover
-from backwatch.detector.engine.derived import Derived
+from backwatch.detector.engine.derived import NOT_AFTER, Derived
 from backwatch.detector.engine.fields import DOMAINS, TOLD, WINDOW, Vocabulary
 from backwatch.detector.engine.keys import FIRST, KNOWN, SECOND, SPACES
 from backwatch.detector.engine.ordering import in_order
+from backwatch.detector.engine.readings import NOT_BEFORE, Readings, at_event_time
 from backwatch.detector.engine.rules import RuleSet, matches
 from backwatch.detector.engine.sigma import parse
 
@@ -23,7 +24,11 @@ START_NS = 1_790_000_000_000_000_000
 SECOND_NS = 1_000_000_000
 DAY_NS = 86_400 * SECOND_NS
 SLOTS = 512
-TEXTS = [names.CERT_NOT_AFTER, *(name for name, one in TOLD.items() if one.kind in ("text", "words"))]
+TEXTS = [
+    names.CERT_NOT_BEFORE,
+    names.CERT_NOT_AFTER,
+    *(name for name, one in TOLD.items() if one.kind in ("text", "words")),
+]
 
 
 def _rules() -> RuleSet:
@@ -131,8 +136,9 @@ class SmallEngine:
             if one.kind in ("number", "flag"):
                 dtype = np.int64 if one.kind == "number" else np.int8
                 columns[name] = np.array([calls[i].get(name, -1) for i in rows], dtype)
-        columns |= Derived(hashed).columns(columns, text)
+        columns |= Derived(hashed).columns(columns, text) | Readings(hashed).columns(columns, text)
         columns["time_ns"] = np.array([one["time_ns"] for one in calls], np.int64)
+        columns |= at_event_time(columns["time_ns"], columns[NOT_BEFORE], columns[NOT_AFTER])
         columns["error"] = np.array([names.ERROR_TYPE in one for one in calls], np.bool_)
         columns["late"] = np.zeros(len(calls), np.bool_)
         columns["signs"] = np.array([self._signs(text(names.QUERY_SIGNS, i)) for i in rows], np.uint32)

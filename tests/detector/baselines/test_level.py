@@ -75,4 +75,4 @@ def test_values_beyond_the_bound_do_not_teach_until_they_are_the_new_usual() -> 
 
 
 def test_a_row_is_small() -> None:
-    assert LEVEL.itemsize == 26
+    assert LEVEL.itemsize == 24

@@ -14,10 +14,16 @@ from backwatch.detector.compiled import kernel
 
 MEMBERS: Final = 8
 
-FAMILIAR: Final = np.dtype([
-    ("member", "<u8", (MEMBERS,)), ("first_ns", "<i8", (MEMBERS,)), ("last_ns", "<i8", (MEMBERS,)),
-    ("known", "u1", (MEMBERS,)), ("since_ns", "<i8"), ("crowded_ns", "<i8"), ("calls", "<u4"), ("once", "<u4"),
-])  # fmt: skip
+
+def familiar(members: int) -> "np.dtype[Any]":
+    """A set with room for so many kinds: 25 bytes each, and 24."""
+    return np.dtype([
+        ("member", "<u8", (members,)), ("first_ns", "<i8", (members,)), ("last_ns", "<i8", (members,)),
+        ("known", "u1", (members,)), ("since_ns", "<i8"), ("crowded_ns", "<i8"), ("calls", "<u4"), ("once", "<u4"),
+    ])  # fmt: skip
+
+
+FAMILIAR: Final = familiar(MEMBERS)
 """One set: 224 bytes."""
 
 KNOWN: Final = 0
@@ -36,7 +42,7 @@ def is_settled(row: Any, time_ns: int, after_ns: int) -> bool:
 @kernel
 def find(row: Any, value: Any) -> int:
     """Where the value is, or -1."""
-    for m in range(MEMBERS):
+    for m in range(row["member"].shape[0]):
         if row["member"][m] == value:
             return m
     return -1
@@ -46,7 +52,7 @@ def find(row: Any, value: Any) -> int:
 def _victim(row: Any) -> int:
     """The place to take: an empty one, else the stalest one that is not known, else the stalest."""
     best = 0
-    for m in range(MEMBERS):
+    for m in range(row["member"].shape[0]):
         if row["member"][m] == 0:
             return m
         m_known, best_known = row["known"][m] != 0, row["known"][best] != 0
@@ -74,7 +80,7 @@ def meet(rows: Any, k: int, value: Any, time_ns: int, after_ns: int, learn: bool
     """Says what a value is to this place, then learns from it.
 
     Args:
-        rows: Array of ``FAMILIAR`` rows.
+        rows: Array of ``FAMILIAR`` rows, or of another size of set.
         value: A keyed hash; 0: none was told.
         after_ns: How long a place must be known before it can settle.
         learn: Whether the call may teach.

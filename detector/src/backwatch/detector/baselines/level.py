@@ -27,9 +27,9 @@ from backwatch.detector.detectors import Array
 
 LEVEL: Final = np.dtype([
     ("level", "<f4"), ("spread", "<f4"), ("anchor", "<f4"), ("anchor_spread", "<f4"), ("drift", "<f4"),
-    ("count", "<u2"), ("over_days", "<u2"), ("over_day", "<u2"),
+    ("count", "<u2"), ("over_days", "u1"), ("over_day", "u1"),
 ])  # fmt: skip
-"""One baseline: 26 bytes."""
+"""One baseline: 24 bytes."""
 
 MIN_COUNT: Final = 30
 """Values learnt before a score is told."""
@@ -62,8 +62,8 @@ def _follow(level: float, spread: float, x: float, weight: float) -> tuple[float
 @kernel
 def _over(row: Any, time_ns: int) -> bool:
     """Counts the days on which values were beyond the bound; true where that has become the new usual."""
-    day = (time_ns // _DAY_NS) & 0xFFFF
-    gap = (day - row["over_day"]) & 0xFFFF
+    day = (time_ns // _DAY_NS) & 0xFF
+    gap = (day - row["over_day"]) & 0xFF
     if row["over_days"] == 0 or gap > RELEARN_DAYS:
         row["over_days"] = 1
     elif gap > 0:

@@ -29,6 +29,7 @@ from backwatch.detector.engine.addresses import (
 )
 from backwatch.detector.engine.derived import Derived
 from backwatch.detector.engine.open_findings import mix
+from backwatch.detector.engine.readings import Readings
 from backwatch.detector.engine.statements import NONE, SQL, canonical, choose
 
 Array = NDArray[Any]
@@ -157,6 +158,7 @@ class Columns:
         self._family_of = np.zeros(CACHED, np.uint64), np.zeros(CACHED, np.uint64)
         self._signs: dict[int, int] = {0: 0}
         self._derived = Derived(self.hash, judge_loopback=judge_loopback)
+        self._readings = Readings(self.hash)
 
     def hash(self, text: bytes) -> int:
         """A text's keyed hash."""
@@ -177,6 +179,7 @@ class Columns:
         columns["error"] = decoded.error | (columns[names.ERROR_TYPE] != 0)
         columns["signs"] = self._sign_masks(decoded, columns[names.QUERY_SIGNS])
         columns |= self._derived.columns(columns, decoded.text)
+        columns |= self._readings.columns(columns, decoded.text)
         chosen = np.empty((count, 4), np.int64)
         choose(
             decoded.buffer, decoded.offsets, decoded.lengths, self._dialect(decoded, columns[names.DB_SYSTEM]), chosen

@@ -12,6 +12,7 @@ from typing import Final, Literal
 from backwatch.collector import names
 from backwatch.detector.detectors import Detector
 from backwatch.detector.engine.derived import PEER_LOCAL
+from backwatch.detector.engine.readings import FLAGS, NUMBERS
 
 Domain = Literal["session", "statement", "resource", "content", "number"]
 Kind = Literal["text", "words", "number", "flag"]
@@ -55,7 +56,7 @@ TOLD: Final[Mapping[str, Field]] = {
         names.RESOURCE_NAME, names.SYSTEM,
     ),
     **_all("resource", "number", names.SERVER_PORT),
-    **_all("content", "words", names.QUERY_SIGNS, names.PAYLOAD_GLOBALS),
+    **_all("content", "words", names.QUERY_SIGNS, names.PAYLOAD_GLOBALS, names.TOPOLOGY),
     **_all(
         "content", "text",
         names.ERROR_TYPE, names.STATUS_CODE, names.REDIRECT_TARGET, names.PAYLOAD_FORMAT, names.LOCAL_INFILE_FILE,
@@ -66,8 +67,9 @@ TOLD: Final[Mapping[str, Field]] = {
     **_all(
         "number", "number",
         names.BYTES_SENT, names.BYTES_RECEIVED, names.ROWS_RETURNED, names.ROWS_AFFECTED, "duration_ns",
+        names.NOTICES, names.PAYLOAD_WIRE, names.PAYLOAD_SIZE, *NUMBERS,
     ),
-    **_all("number", "flag", names.BYTES_ESTIMATED, "error", "late", PEER_LOCAL),
+    **_all("number", "flag", names.BYTES_ESTIMATED, "error", "late", PEER_LOCAL, *FLAGS),
 }  # fmt: skip
 """Fields that the collector tells, call by call."""
 

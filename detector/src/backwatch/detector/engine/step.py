@@ -18,11 +18,13 @@ from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.engine import windows
 from backwatch.detector.engine.clock import advance, runs
 from backwatch.detector.engine.columns import Columns, Prepared
+from backwatch.detector.engine.derived import NOT_AFTER
 from backwatch.detector.engine.entries import Decision, Entry, Loss, ModelVersion, Records, Tick
 from backwatch.detector.engine.findings import Findings, SeenResource, Unreadable
 from backwatch.detector.engine.keys import FIRST, SPACES
 from backwatch.detector.engine.keytexts import resource_parts
 from backwatch.detector.engine.ordering import in_order
+from backwatch.detector.engine.readings import NOT_BEFORE, at_event_time
 from backwatch.detector.engine.rules import RuleSet
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.time_passes import TimePasses, checked
@@ -94,6 +96,8 @@ class Engine:
         if decoded.count:
             prepared = self._columns.prepare(decoded)
             prepared.columns["time_ns"] = time_ns
+            valid = prepared.columns[NOT_BEFORE], prepared.columns[NOT_AFTER]
+            prepared.columns.update(at_event_time(time_ns, *valid))
             for start, end, boundary_ns in runs(mark_ns):
                 self._pass_to(shard, max(boundary_ns, shard.scalars.watermark_ns), findings)
                 shard.scalars.watermark_ns = int(mark_ns[end - 1])

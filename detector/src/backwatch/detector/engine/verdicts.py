@@ -15,6 +15,7 @@ from backwatch.detector.engine.findings import Findings, Fired, Key, alert_id, p
 from backwatch.detector.engine.keytexts import key_of, part
 from backwatch.detector.engine.open_findings import rule_hash
 from backwatch.detector.engine.predicates import fields_of
+from backwatch.detector.engine.readings import FLAGS, NUMBERS
 from backwatch.detector.engine.rule_index import EntryIndex
 from backwatch.detector.engine.rules import RuleSet, Stage, matches
 from backwatch.detector.engine.shard import Shard
@@ -164,6 +165,7 @@ class RunVerdict:
     ) -> None:
         rule = self._all.rules.rules[number]
         address = self._prepared.address[rule.key][self._start : self._start + self._count][rows]
+        computed = {**{name: columns[name] for name in (*NUMBERS, *FLAGS)}, **facts}
         order = np.argsort(address, kind="stable")
         cuts = np.flatnonzero(np.diff(address[order])) + 1
         groups = np.split(rows[order], cuts)
@@ -183,7 +185,7 @@ class RunVerdict:
                     decoded=self._prepared.decoded,
                     rows=(mine + self._start).astype(np.int32),
                     times=times,
-                    facts={name: facts[name][mine] for name in self._all.facts_of[number] if name in facts},
+                    facts={name: computed[name][mine] for name in self._all.facts_of[number] if name in computed},
                 )
             )
 

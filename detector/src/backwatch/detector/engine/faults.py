@@ -1,0 +1,73 @@
+"""Whose fault a failed call was: the service's, the caller's own, or a login that was refused."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+UNKNOWN: Final = 0
+OWN: Final = 1
+"""The statement or what it was given: broken, forbidden, already there, not there."""
+SERVICE: Final = 2
+"""The service or the way to it: refused, reset, timed out, overloaded, out of protocol."""
+LOGIN: Final = 3
+"""The service did not accept who logged in."""
+
+_LOGIN_CODES: Final[Mapping[str, frozenset[str]]] = {
+    "postgresql": frozenset(("28000", "28P01")),
+    "mysql": frozenset(("1045", "1698", "1251", "2059")),
+    "redis": frozenset(("NOAUTH", "WRONGPASS")),
+    "valkey": frozenset(("NOAUTH", "WRONGPASS")),
+    "mongodb": frozenset(("18",)),
+    "microsoft.sql_server": frozenset(("18456",)),
+    "clickhouse": frozenset(("193", "194", "516")),
+    "cassandra": frozenset(("0x0100",)),
+    "kafka": frozenset(("58", "-169")),
+    "rabbitmq": frozenset(("403",)),
+    "smtp": frozenset(("534", "535", "538")),
+    "ftp": frozenset(("530",)),
+    "ldap": frozenset(("48", "49")),
+    "grpc": frozenset(("16", "UNAUTHENTICATED")),
+}
+_OWN_CODES: Final[Mapping[str, re.Pattern[str]]] = {
+    "postgresql": re.compile(r"(?:2[1-7]|42|44|0A|P0|40)\w{3}|57014"),
+    "mysql": re.compile(r"10(?:0[678]|4[468]|5\d|6[0-9]|7[0-5]|9\d)|11[0-4]\d|12(?:05|13|64|22)|13\d\d|14[05]\d"),
+    "sqlite": re.compile(r"SQLITE_(?:ERROR|CONSTRAINT|MISMATCH|RANGE|TOOBIG|BUSY|LOCKED)\w*"),
+    "mongodb": re.compile(r"(?!50$|89$|91$|189$|10107$|11600$|11602$|13435$|13436$)\d+"),
+    "redis": re.compile(r"ERR|WRONGTYPE|NOSCRIPT|EXECABORT|NOPERM|MOVED|ASK|NOGROUP|BUSYGROUP"),
+    "valkey": re.compile(r"ERR|WRONGTYPE|NOSCRIPT|EXECABORT|NOPERM|MOVED|ASK|NOGROUP|BUSYGROUP"),
+    "grpc": re.compile(r"[1-3]|[5-7]|9|1[0-2]|CANCELLED|INVALID_\w+|NOT_FOUND|ALREADY_\w+|PERMISSION_\w+|FAILED_\w+"),
+}
+_LOGIN_NAME: Final = re.compile(
+    r"(?:auth(?:entication|n)?(?:error|fail\w*|exception)|authenticat|notauth|invalidpassword|"
+    r"invalidauthorization|credential|wrongpass|loginerror|saslauth|accessrefused|unauthenticated)",
+    re.IGNORECASE,
+)
+_SERVICE_NAME: Final = re.compile(
+    r"(?:connect|reset|refused|abort|broken|pipe|time_?d?out|unreachable|network|socket|closed|lost|unavailable|"
+    r"gaierror|operational|interface|internal|serverselection|protocol|incomplete|eof|remote|broker|busy|loading|"
+    r"readonly|cluster|oserror|^error$|transport|badstatus|toomany|exhausted|shutdown|serverexception|overload)|^5\d\d$",
+    re.IGNORECASE,
+)  # fmt: skip
+
+
+def fault_of(system: str, code: str, name: str, http_status: int = -1) -> int:
+    """Whose fault it was: ``OWN``, ``SERVICE``, ``LOGIN``, or ``UNKNOWN``.
+
+    Args:
+        system: As ``db.system.name`` and its kin tell it.
+        code: ``db.response.status_code``.
+        name: ``error.type``.
+        http_status: -1: none.
+
+    >>> fault_of("postgresql", "28P01", "OperationalError"), fault_of("mysql", "1064", "ProgrammingError")
+    (3, 1)
+    >>> fault_of("http", "", "ConnectionResetError"), fault_of("http", "", "", 503), fault_of("http", "", "404", 404)
+    (2, 2, 1)
+    """
+    kind, code, last = system[:40].lower(), code[:40], name[:200].rpartition(".")[2]
+    if code in _LOGIN_CODES.get(kind, ()) or http_status in (401, 407) or _LOGIN_NAME.search(last):
+        return LOGIN
+    own = _OWN_CODES.get(kind)
+    if (own is not None and own.fullmatch(code)) or 400 <= http_status < 500:
+        return OWN
+    return SERVICE if http_status >= 500 or _SERVICE_NAME.search(last) else UNKNOWN

@@ -1,0 +1,121 @@
+"""Numbers read out of texts, in the whole engine and for whatever a text may hold."""
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backwatch.collector import names
+from backwatch.detector import rulebook
+from backwatch.detector.engine import faults
+from backwatch.detector.engine.findings import Finding
+from backwatch.detector.engine.readings import auth_strength, version_number
+from backwatch.detector.engine.step import EngineConfig
+from tests.detector import streams
+
+ENGINE = rulebook.make_engine(EngineConfig(key=b"a key of 16 byte", judge_loopback=True))
+LAST_NS = streams.START_NS + 3_000 * 20 * 10**9
+
+
+def raised(session: dict[str, Any], facts: dict[str, Any], count: int = 1) -> dict[str, Finding]:
+    """What these calls raise after a quiet day, the newest of each rule."""
+    shard = ENGINE.new_shard()
+    quiet = streams.records(list(streams.quiet(random.Random(3), 3_000)), 64)
+    assert not list(ENGINE.step(shard, streams.entry(quiet)).raised())
+    told = {**streams.statement("SELECT id, name FROM customers WHERE id = ?", "views.py:customer"), **facts}
+    calls = [streams.Call(LAST_NS + i * 10**8, {**streams.SAFE, **session}, told) for i in range(count)]
+    found = ENGINE.step(shard, streams.entry(streams.records(calls), len(quiet)))
+    assert not found.faults
+    return {one.rule.name: one for one in found.raised()}
+
+
+@given(st.text(max_size=400))
+def test_whatever_a_server_says_is_a_version_or_none(text: str) -> None:
+    assert -1 <= version_number(text) < 10**10
+
+
+@given(st.text(max_size=200), st.text(max_size=60), st.text(max_size=300), st.integers(-1, 999))
+def test_whatever_an_error_is_called_it_is_somebodys_fault_or_unknown(
+    system: str, code: str, name: str, status: int
+) -> None:
+    assert faults.fault_of(system, code, name, status) in (faults.UNKNOWN, faults.OWN, faults.SERVICE, faults.LOGIN)
+
+
+@pytest.mark.parametrize(
+    ("weaker", "stronger"),
+    [
+        ("none", "clear-password"), ("clear-password", "md5"), ("mysql_old_password", "mysql_native_password"),
+        ("md5", "scram-sha-256"), ("mysql_native_password", "caching_sha2_password"), ("ntlm", "kerberos"),
+        ("scram-sha-1", "scram-sha-256-plus"),
+    ],
+)  # fmt: skip
+def test_login_methods_are_ordered_by_what_they_give_away(weaker: str, stronger: str) -> None:
+    assert 0 <= auth_strength(weaker) <= auth_strength(stronger)
+
+
+@given(st.text(max_size=200))
+def test_a_method_nobody_knows_is_neither_weak_nor_strong(method: str) -> None:
+    assert auth_strength(method) in (-1, 0, 1, 2, 3, 4)
+    assert auth_strength("x" + method + "x") == -1
+
+
+def test_versions_order_as_they_do_and_not_as_text() -> None:
+    told = ["5.7.44-log", "8.0.9", "8.0.17", "10.11.6-MariaDB", "PostgreSQL 15.10 (Debian)"]
+    assert [version_number(one) for one in told] == sorted(version_number(one) for one in told)
+
+
+@pytest.mark.parametrize(
+    ("rule", "session"),
+    [
+        ("certificate-expired", {names.CERT_NOT_AFTER: "2026-09-01T00:00:00Z", names.TLS_VERIFIED: "chain"}),
+        ("certificate-expiring", {names.CERT_NOT_AFTER: "2026-09-30T00:00:00Z"}),
+        ("certificate-not-yet-valid", {names.CERT_NOT_BEFORE: "2026-11-01T00:00:00Z"}),
+        ("certificate-long-lived", {names.CERT_NOT_AFTER: "2036-01-01T00:00:00Z"}),
+    ],
+)
+def test_a_certificates_days_are_counted_at_the_calls_own_time(rule: str, session: dict[str, Any]) -> None:
+    found = raised(session, {})
+    assert rule in found
+    assert not {"certificate-expired", "certificate-expiring", "certificate-not-yet-valid"} - {rule} & found.keys()
+    assert any(name.startswith("backwatch.certificate.") for name in found[rule].evidence)
+
+
+def test_what_a_rule_computed_with_stands_in_the_evidence() -> None:
+    found = raised({}, {names.PAYLOAD_WIRE: 204_000, names.PAYLOAD_SIZE: 210_000_000})["decompression-bomb"]
+    assert found.evidence["backwatch.payload.ratio"] == pytest.approx(1029.4118)
+    assert found.evidence[names.PAYLOAD_SIZE] == 210_000_000
+
+
+def test_a_change_of_server_shows_what_it_was_and_what_it_is() -> None:
+    found = raised({names.SERVER_VERSION: "9.4.1"}, {})["server-changed"]
+    assert found.evidence[names.SERVER_VERSION] == "9.4.1"
+    assert found.evidence["backwatch.server.version.was"] == 15_010_000
+    assert found.evidence["backwatch.server.version.number"] == 9_004_001
+
+
+def test_an_answer_of_many_notices_is_a_flood() -> None:
+    assert "notice-flood" in raised({}, {names.NOTICES: 5_000})
+    assert "notice-flood" not in raised({}, {names.NOTICES: 3})
+
+
+def test_a_password_in_clear_takes_the_place_of_the_plaintext_session_alone() -> None:
+    bare = {names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "", names.TLS_REQUESTED: "prefer"}
+    sent = raised({**bare, names.AUTH_METHOD: "clear-password", names.SERVER_ADDRESS: "other"}, {})
+    assert sent.keys() == {"password-in-clear"}
+    proof = raised({**bare, names.AUTH_METHOD: "scram-sha-256", names.SERVER_ADDRESS: "other"}, {})
+    assert proof.keys() == {"plaintext-session"}
+
+
+def test_a_flood_of_topologies_harms_nothing_and_surprises_nobody() -> None:
+    shard = ENGINE.new_shard()
+    calls = [
+        streams.Call(
+            LAST_NS + i, streams.SAFE, {**streams.statement("X"), names.TOPOLOGY: f"10.0.{i % 250}.{i // 250}:1"}
+        )
+        for i in range(3_000)
+    ]
+    found = ENGINE.step(shard, streams.entry(streams.records(calls, 500)))
+    assert not found.faults
+    assert not [one for one in found.raised() if one.rule.name == "topology-changed"]
