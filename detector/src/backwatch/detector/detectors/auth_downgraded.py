@@ -1,0 +1,132 @@
+"""Logins in a weaker way than a resource's statements were always sent after."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.detector.baselines.settled import LEARN_AFTER_NS, MIN_CALLS
+from backwatch.detector.compiled import kernel
+from backwatch.detector.detectors import Array, Calls, Detector
+from backwatch.detector.engine.keys import RESOURCE, STATEMENT
+from backwatch.detector.engine.readings import AUTH_STRENGTH, PROVEN
+from backwatch.detector.engine.tables import Rows, Table
+
+IN_CLEAR: Final = 1
+OVER_TLS: Final = 3
+"""What sending the secret itself is worth where TLS proves in full who receives it: more than a weak hash."""
+_NEVER: Final = 7
+
+ACCEPTED = np.dtype([("strength", "u1"), ("candidate", "u1"), ("since_ns", "<i8")])
+"""What a week of quiet logins made good enough, and what may become so; 1 more than the strength, 0: nothing."""
+WEAKEST = np.dtype([("least", "u1"), ("calls", "u1")])
+"""Of a statement: the weakest login it was sent after, as ``8 * strength + what it is worth over TLS``."""
+
+
+@kernel
+def _accept(row: Any, strength: int, time_ns: int) -> None:
+    """A quiet call after a weaker login: a week of them, with the alert open, makes it the usual one."""
+    if row["candidate"] == 0 or time_ns - row["since_ns"] > 2 * LEARN_AFTER_NS or strength + 1 > row["candidate"]:
+        row["candidate"] = strength + 1
+        row["since_ns"] = time_ns
+    elif time_ns - row["since_ns"] >= LEARN_AFTER_NS:
+        row["strength"] = row["candidate"]
+        row["candidate"] = 0
+
+
+@kernel
+def _judge(
+    strength: Array,
+    proven: Array,
+    time_ns: Array,
+    resource: Array,
+    statement: Array,
+    learn: Array,
+    accepted: Any,
+    weakest: Any,
+    down: Array,
+    was: Array,
+) -> None:
+    for i in range(resource.shape[0]):
+        k, s = resource[i], statement[i]
+        if k == 0 or s == 0 or strength[i] < 0:
+            continue
+        own = strength[i]
+        worth = OVER_TLS if own == IN_CLEAR and proven[i] != 0 else own
+        row, mine = accepted[k], weakest[s]
+        least_own, least_worth = mine["least"] // 8, mine["least"] % 8
+        if mine["calls"] < MIN_CALLS:
+            if learn[i]:
+                if mine["calls"] == 0:
+                    least_own, least_worth = _NEVER, _NEVER
+                mine["least"] = min(own, least_own) * 8 + min(worth, least_worth)
+                mine["calls"] += 1
+        elif own < least_own and worth < least_worth and (row["strength"] == 0 or own + 1 < row["strength"]):
+            down[i] = least_own - own
+            was[i] = least_own
+            if learn[i]:
+                _accept(row, own, time_ns[i])
+
+
+class AuthDowngraded(Detector):
+    """Tells whether a login was weaker than any after which the same statement was sent before.
+
+    Provides:
+        ``backwatch.auth.downgrade``: By how many steps of ``backwatch.auth.strength``; 0: not weaker, or not known yet.
+        ``backwatch.auth.was``: The weakest strength until then; NaN where it is not weaker.
+    """
+
+    id = "auth-downgraded"
+    provides = ("backwatch.auth.downgrade", "backwatch.auth.was")
+    tables = (
+        Table("auth_downgraded", RESOURCE, 1, ACCEPTED), Table("auth_downgraded_statement", STATEMENT, 1, WEAKEST),
+    )  # fmt: skip
+    rule = """
+title: A Service Asks for a Weaker Login Than It Used To
+id: 2f6df222-2913-495c-a642-9411882b721f
+name: auth-downgraded
+status: experimental
+description: >-
+  Detects a login by a weaker method than a resource always used: the password itself where it was a proof of it, an
+  old hash where it was a modern one, or none at all. That is how a false server gets the password, or takes any.
+references:
+  - https://attack.mitre.org/techniques/T1187/
+  - https://www.postgresql.org/docs/current/auth-password.html
+  - https://dev.mysql.com/doc/refman/8.4/en/cleartext-pluggable-authentication.html
+tags: [attack.credential-access, attack.t1187, attack.t1557, attack.t1562.010, attack.t1689]
+logsource: {product: opentelemetry, category: backing_service_call}
+detection:
+  selection:
+    backwatch.auth.downgrade|gte: 1
+  condition: selection
+falsepositives:
+  - An account that was moved to another method, such as a directory's or a token; accept the alert.
+level: high
+backwatch:
+  key: resource
+  blind_spots: >-
+    Drivers that do not tell how they logged in, and methods whose strength is not known. Statements that were sent
+    fewer than 30 times. A resource that asked for the weak method from its first day: password-in-clear names that.
+  remediation: >-
+    Treat the account's password as known to whoever answered, and change it. Have the client refuse weaker methods:
+    require_auth=scram-sha-256 (libpq 16: psycopg, psycopg2), enable_cleartext_plugin left off and auth_plugin set
+    (mysqlclient, mysql-connector), auth_plugin_map without mysql_clear_password (PyMySQL),
+    authMechanism=SCRAM-SHA-256 (PyMongo), sasl_mechanism="SCRAM-SHA-512" (Kafka), login methods of your own choice
+    (smtplib: auth() instead of login()). Verify the server's certificate in full, so that no other server gets to
+    ask.
+  tests:
+    - {name: the password itself instead of SCRAM, fires: true, facts: {backwatch.auth.downgrade: 3}}
+    - {name: the usual method, fires: false, facts: {backwatch.auth.downgrade: 0}}
+"""
+
+    def facts(
+        self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]
+    ) -> dict[str, Array]:
+        """As the class says."""
+        down, was = np.zeros(calls.count, np.int8), np.full(calls.count, np.nan)
+        _judge(
+            calls[AUTH_STRENGTH], calls[PROVEN], calls["time_ns"], slot[RESOURCE.name],
+            slot[STATEMENT.name], learn, tables["auth_downgraded"], tables["auth_downgraded_statement"], down, was,
+        )  # fmt: skip
+        return {"backwatch.auth.downgrade": down, "backwatch.auth.was": was}

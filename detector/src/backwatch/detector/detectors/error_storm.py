@@ -1,0 +1,129 @@
+"""Calls that fail one after the other at a resource that used to answer."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.detector.baselines.settled import MIN_CALLS
+from backwatch.detector.compiled import kernel
+from backwatch.detector.detectors import Array, Calls, Detector
+from backwatch.detector.engine.keys import RESOURCE
+from backwatch.detector.engine.readings import SERVICE_FAULT
+from backwatch.detector.engine.tables import Rows, Table
+
+RECENT_NS: Final = 60 * 1_000_000_000
+"""One minute: how long a failure counts, fading."""
+USUAL_NS: Final = 7 * 86_400 * 1_000_000_000
+"""One week: a resource that is used twice an hour is known as well."""
+FEW: Final = 3
+"""Failures in a row from which on they no longer count as usual: a storm must not be what it is measured by."""
+
+SERVED = np.dtype([
+    ("recent", "<f4"), ("recent_calls", "<f4"), ("usual", "<f4"), ("usual_calls", "<f4"), ("streak", "<u4"),
+    ("last_ns", "<i8"),
+])  # fmt: skip
+
+
+@kernel
+def _judge(
+    fault: Array, error: Array, late: Array, time_ns: Array, resource: Array, rows: Any,
+    streak: Array, share: Array, usual: Array,
+) -> None:  # fmt: skip
+    for i in range(resource.shape[0]):
+        if resource[i] == 0 or late[i]:
+            continue
+        row = rows[resource[i]]
+        gone = float(max(time_ns[i] - row["last_ns"], 0)) if row["last_ns"] else 0.0
+        lately, daily = np.exp(-gone / RECENT_NS), np.exp(-gone / USUAL_NS)
+        failed = 1.0 if fault[i] else 0.0
+        if fault[i]:
+            row["streak"] = min(row["streak"] + 1, 1_000_000) if gone <= RECENT_NS else 1
+            streak[i] = row["streak"]
+            if row["usual_calls"] >= MIN_CALLS:
+                usual[i] = row["usual"] / row["usual_calls"]
+        elif not error[i]:
+            row["streak"] = 0
+        row["recent"] = row["recent"] * lately + failed
+        row["recent_calls"] = row["recent_calls"] * lately + 1.0
+        if fault[i]:
+            share[i] = row["recent"] / row["recent_calls"]
+        if row["streak"] < FEW:
+            row["usual"] = row["usual"] * daily + failed
+            row["usual_calls"] = row["usual_calls"] * daily + 1.0
+        row["last_ns"] = max(time_ns[i], row["last_ns"])
+
+
+class ErrorStorm(Detector):
+    """Tells how many calls in a row a resource failed to answer, and how usual that is.
+
+    Provides:
+        ``backwatch.errors.streak``: Calls that failed by the service or on the way to it, in a row, this one among
+            them; 0 where this call is none.
+        ``backwatch.errors.share``: Share of such calls in the last minute; 0 where this call is none.
+        ``backwatch.errors.usual``: Share of such calls in the last week; NaN until 30 calls are known.
+    """
+
+    id = "error-storm"
+    provides = ("backwatch.errors.streak", "backwatch.errors.share", "backwatch.errors.usual")
+    tables = (Table("error_storm", RESOURCE, 1, SERVED),)
+    rule = """
+title: A Service That Used to Answer Fails Every Call
+id: 7c84eb7b-4c1c-436e-ac6c-cf8da5f8ce71
+name: error-storm
+status: experimental
+description: >-
+  Detects eight calls in a row that a resource refused, reset, left without an answer or answered with a fault of its
+  own, where such calls were rare.
+references:
+  - https://attack.mitre.org/techniques/T1499/003/
+  - https://sre.google/sre-book/handling-overload/
+tags: [attack.impact, attack.t1499, attack.t1499.003, attack.t1489]
+logsource: {product: opentelemetry, category: backing_service_call}
+detection:
+  selection:
+    backwatch.errors.streak|gte: 8
+    backwatch.errors.usual|lte: 0.1
+  condition: selection
+falsepositives:
+  - A service that is being restarted or moved.
+level: medium
+backwatch:
+  key: resource
+  clear_after_s: 3600
+  instead_of: [slow-answer]
+  blind_spots: >-
+    A service that fails some calls and answers others between them. One that was never known to answer. Errors whose
+    name says nothing of whose fault they are.
+  remediation: >-
+    Look at the service and at the way to it; the evidence has the error and the peer. Let the app fail fast and back
+    off, so that it does not add to the load: connect_timeout and statement_timeout (PostgreSQL), connect_timeout and
+    read_timeout (MySQL), socket_timeout with Retry and ExponentialBackoff (redis), timeout=(3, 10) (requests), a
+    circuit breaker around the rest.
+  tests:
+    - name: nothing but errors where they were rare
+      fires: true
+      facts: {backwatch.errors.streak: 8, backwatch.errors.share: 0.6, backwatch.errors.usual: 0.01}
+    - name: a service that often fails
+      fires: false
+      facts: {backwatch.errors.streak: 9, backwatch.errors.share: 0.6, backwatch.errors.usual: 0.3}
+    - {name: a resource that is not known yet, fires: false, facts: {backwatch.errors.streak: 20}}
+"""
+
+    def facts(
+        self,
+        calls: Calls,
+        slot: Mapping[str, NDArray[np.int32]],
+        tables: Mapping[str, Rows],
+        learn: NDArray[np.bool_],  # noqa: ARG002  it counts failed calls, none of which may teach
+    ) -> dict[str, Array]:
+        """As the class says."""
+        streak, share, usual = np.zeros(calls.count), np.zeros(calls.count), np.full(calls.count, np.nan)
+        _judge(
+            calls[SERVICE_FAULT], calls["error"], calls["late"], calls["time_ns"], slot[RESOURCE.name],
+            tables["error_storm"], streak, share, usual,
+        )  # fmt: skip
+        return {
+            "backwatch.errors.streak": streak, "backwatch.errors.share": share, "backwatch.errors.usual": usual,
+        }  # fmt: skip

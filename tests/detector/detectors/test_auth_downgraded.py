@@ -1,0 +1,66 @@
+"""Logins that are weaker than what a resource always asked for."""
+
+from typing import Any
+
+import pytest
+
+from backwatch.collector import names
+from tests.detector.stories import DAY, SAFE, at, fired, past
+
+
+def by(method: str, **more: Any) -> dict[str, Any]:
+    return {**SAFE, names.AUTH_METHOD: method, **{name.replace("__", "."): value for name, value in more.items()}}
+
+
+SCRAM = by("scram-sha-256")
+
+
+@pytest.mark.parametrize("weaker", ["clear-password", "md5", "none"])
+def test_a_weaker_login_is_told(weaker: str) -> None:
+    assert "auth-downgraded" in fired(past(SCRAM), [at(3 * DAY, by(weaker))])[0]
+
+
+@pytest.mark.parametrize(
+    ("usual", "now"),
+    [("md5", "scram-sha-256"), ("scram-sha-256", "a plugin of our own"), ("clear-password", "clear-password")],
+)
+def test_a_login_that_is_no_weaker_is_not(usual: str, now: str) -> None:
+    assert fired(past(by(usual)), [at(3 * DAY, by(now))]) == [set()]
+
+
+def test_a_password_over_tls_that_proves_the_server_is_better_than_a_weak_hash() -> None:
+    proven = by("clear-password", backwatch__tls__verified="full")
+    assert fired(past(by("mysql_native_password")), [at(3 * DAY, proven)]) == [set()]
+    assert "auth-downgraded" in fired(past(by("mysql_native_password")), [at(3 * DAY, by("clear-password"))])[0]
+
+
+def test_a_session_that_lost_its_tls_is_stripped_and_its_password_in_clear_but_no_weaker_method() -> None:
+    usual = by("clear-password", backwatch__tls__verified="full", backwatch__tls__requested="verify-full")
+    bare = {names.TLS_ESTABLISHED: False, names.AUTH_METHOD: "clear-password", names.PEER_ADDRESS: "198.51.100.7"}
+    assert fired(past(usual), [at(3 * DAY, bare)]) == [{"tls-stripped", "password-in-clear"}]
+    hashed = {**bare, names.AUTH_METHOD: "caching_sha2_password"}
+    assert fired(past({**usual, **by("caching_sha2_password")}), [at(3 * DAY, hashed)]) == [{"tls-stripped"}]
+
+
+def test_nothing_is_told_before_a_statement_is_known() -> None:
+    assert fired(past(SCRAM, 25), [at(3 * DAY, by("none"))]) == [set()]
+
+
+def test_what_precedes_every_login_is_sent_without_one_and_does_not_hide_the_rest() -> None:
+    mixed = [at(i * 600, by("none") if i % 2 else SCRAM, statement="hello" if i % 2 else "find") for i in range(200)]
+    assert set[str]().union(*fired(mixed)) == set()
+    assert fired(mixed, [at(3 * DAY, by("none"), statement="hello")]) == [set()]
+    assert "auth-downgraded" in fired(mixed, [at(3 * DAY, by("none"), statement="find")])[0]
+
+
+def test_calls_that_carry_an_attack_teach_no_login() -> None:
+    bombed = [at(i * 600, by("none"), backwatch__payload__globals="os.system") for i in range(100)]
+    assert "auth-downgraded" in fired(bombed, past(SCRAM), [at(3 * DAY, by("none"))])[0]
+
+
+def test_a_weaker_login_is_usual_after_a_quiet_week_and_a_weaker_one_still_is_not() -> None:
+    week = [at((3 + i / 4) * DAY, by("md5")) for i in range(40)]
+    found = fired(past(SCRAM), week)
+    assert all(one == {"auth-downgraded"} for one in found[:28])
+    assert found[-1] == set()
+    assert "auth-downgraded" in fired(past(SCRAM), week, [at(20 * DAY, by("clear-password"))])[0]

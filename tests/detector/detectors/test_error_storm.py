@@ -1,0 +1,53 @@
+"""Services that fail every call."""
+
+from typing import Any
+
+import pytest
+
+from backwatch.collector import names
+from tests.detector.stories import DAY, Told, at, fired, past
+
+RESET: dict[str, Any] = {names.ERROR_TYPE: "ConnectionResetError"}
+
+
+def failing(
+    count: int, start_s: float = 3 * DAY, every_s: float = 0.5, facts: dict[str, Any] | None = None
+) -> list[Told]:
+    return [{**at(start_s + i * every_s), **RESET, **(facts or {})} for i in range(count)]
+
+
+def test_calls_that_fail_one_after_the_other_are_a_storm_from_the_eighth_on() -> None:
+    found = fired(past(), failing(20))
+    assert all(one == set() for one in found[:7])
+    assert all(one == {"error-storm"} for one in found[7:])
+
+
+def test_a_resource_that_is_not_known_is_not_judged() -> None:
+    assert set[str]().union(*fired(failing(50))) == set()
+
+
+def test_a_resource_that_always_fails_now_and_then_is_no_news() -> None:
+    flaky = [one for i in range(40) for one in (*failing(4, i * 60, 0.1), at(i * 60 + 30), at(i * 60 + 31))]
+    assert "error-storm" not in set[str]().union(*fired(flaky, failing(20, DAY / 24)))
+
+
+def test_an_answer_between_ends_the_row() -> None:
+    calls = [one for i in range(10) for one in (*failing(5, 3 * DAY + i * 10), at(3 * DAY + i * 10 + 9))]
+    assert "error-storm" not in set[str]().union(*fired(past(), calls))
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {names.ERROR_TYPE: "ProgrammingError", names.STATUS_CODE: "42601"},
+        {names.ERROR_TYPE: "IntegrityError", names.STATUS_CODE: "23505"},
+        {names.ERROR_TYPE: "404", names.HTTP_STATUS: 404, names.SYSTEM: "http", names.DB_SYSTEM: ""},
+    ],
+)
+def test_the_apps_own_mistakes_are_not_the_services(own: dict[str, Any]) -> None:
+    assert "error-storm" not in set[str]().union(*fired(past(), failing(30, facts=own)))
+
+
+def test_faults_of_an_http_service_are() -> None:
+    web = {names.SYSTEM: "http", names.DB_SYSTEM: "", names.ERROR_TYPE: "503", names.HTTP_STATUS: 503}
+    assert fired(past(), failing(30, facts=web))[-1] == {"error-storm"}

@@ -1,0 +1,59 @@
+"""Storms of refused logins."""
+
+from typing import Any
+
+import pytest
+
+from backwatch.collector import names
+from tests.detector.stories import DAY, Told, at, fired, past
+
+REFUSED: dict[str, Any] = {names.ERROR_TYPE: "OperationalError", names.STATUS_CODE: "28P01", names.OPERATION: "connect"}
+
+
+def storm(
+    count: int, start_s: float = 3 * DAY, every_s: float = 0.2, facts: dict[str, Any] | None = None
+) -> list[Told]:
+    return [
+        {**at(start_s + i * every_s, statement="connect", site="pool.py:open"), **REFUSED, **(facts or {})}
+        for i in range(count)
+    ]
+
+
+def test_many_refused_logins_within_a_moment_are_a_storm_from_the_eighth_on() -> None:
+    found = fired(past(), storm(20))
+    assert all(one == set() for one in found[:7])
+    assert all(one == {"login-failures"} for one in found[7:])
+
+
+def test_a_resource_that_was_never_used_before_is_judged_as_well() -> None:
+    assert fired(storm(20))[-1] == {"login-failures"}
+
+
+@pytest.mark.parametrize(
+    ("system", "facts"),
+    [
+        ("mysql", {names.STATUS_CODE: "1045"}),
+        ("redis", {names.STATUS_CODE: "WRONGPASS", names.ERROR_TYPE: "AuthenticationError"}),
+        ("mongodb", {names.STATUS_CODE: "18", names.ERROR_TYPE: "OperationFailure"}),
+        ("", {names.SYSTEM: "smtp", names.STATUS_CODE: "535", names.ERROR_TYPE: "SMTPAuthenticationError"}),
+        ("", {names.SYSTEM: "http", names.STATUS_CODE: "", names.ERROR_TYPE: "401", names.HTTP_STATUS: 401}),
+    ],
+)
+def test_each_system_says_in_its_own_way_that_it_refuses_a_login(system: str, facts: dict[str, Any]) -> None:
+    assert "login-failures" in fired(storm(20, facts={names.DB_SYSTEM: system, **facts}))[-1]
+
+
+def test_other_errors_are_no_refused_logins() -> None:
+    broken = {names.STATUS_CODE: "42601", names.ERROR_TYPE: "SyntaxError"}
+    assert "login-failures" not in set[str]().union(*fired(past(), storm(40, facts=broken)))
+
+
+def test_a_user_who_mistypes_now_and_then_is_no_storm() -> None:
+    assert set[str]().union(*fired(storm(300, 0, every_s=120))) == set()
+
+
+def test_where_refused_logins_are_an_ordinary_day_only_many_more_are_a_storm() -> None:
+    usual = storm(3_000, 0, every_s=60)
+    quiet = fired(usual)
+    assert set[str]().union(*quiet[1_500:]) == set()
+    assert fired(usual, storm(200, 3_000 * 60))[-1] == {"login-failures"}

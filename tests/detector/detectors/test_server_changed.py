@@ -1,0 +1,48 @@
+"""Servers that announce another version or identity than their resource ever did."""
+
+from typing import Any
+
+from backwatch.collector import names
+from tests.detector.stories import DAY, SAFE, at, fired, past
+
+OURS: dict[str, Any] = {**SAFE, names.SERVER_VERSION: "15.10", names.SERVER_ID: "7342"}
+OTHER: dict[str, Any] = {**OURS, names.SERVER_VERSION: "9.4.1"}
+
+
+def test_another_version_is_told_and_the_usual_one_is_not() -> None:
+    assert fired(past(OURS), [at(3 * DAY, OTHER), at(3 * DAY + 1, OURS)]) == [{"server-changed"}, set()]
+
+
+def test_another_identity_is_told() -> None:
+    assert fired(past(OURS), [at(3 * DAY, {**OURS, names.SERVER_ID: "1"})]) == [{"server-changed"}]
+
+
+def test_nothing_is_told_before_the_resource_is_known() -> None:
+    assert fired(past(OURS, 20), [at(3 * DAY, OTHER)]) == [set()]
+
+
+def test_nodes_that_take_turns_within_the_first_hour_are_all_known() -> None:
+    turns = [at(i * 10, OTHER if i % 3 else OURS) for i in range(300)]
+    assert set[str]().union(*fired(turns)) == set()
+    assert fired(turns, [at(DAY, OTHER)]) == [set()]
+
+
+def test_a_process_that_was_restarted_is_no_other_server() -> None:
+    redis = {**OURS, names.DB_SYSTEM: "redis", names.SERVER_VERSION: "7.2.4"}
+    assert fired(past(redis), [at(3 * DAY, {**redis, names.SERVER_ID: "run 2"})]) == [set()]
+    assert fired(past(redis), [at(3 * DAY, {**redis, names.SERVER_VERSION: "5.0.7"})]) == [{"server-changed"}]
+
+
+def test_a_server_at_a_new_address_is_the_peers_alert_alone() -> None:
+    assert fired(past(OURS), [at(3 * DAY, {**OTHER, names.PEER_ADDRESS: "203.0.113.9"})]) == [{"peer-changed"}]
+
+
+def test_calls_that_carry_an_attack_do_not_make_a_server_known() -> None:
+    bombed = [at(3 * DAY + i * 3_600, OTHER, backwatch__payload__globals="os.system") for i in range(400)]
+    assert "server-changed" in fired(past(OURS), bombed, [at(30 * DAY, OTHER)])[0]
+
+
+def test_an_upgrade_is_known_after_a_quiet_week() -> None:
+    week = fired(past(OURS), [at((3 + i / 4) * DAY, OTHER) for i in range(40)])
+    assert all(one == {"server-changed"} for one in week[:28])
+    assert week[-1] == set()

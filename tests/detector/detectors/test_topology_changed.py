@@ -1,0 +1,46 @@
+"""Nodes that a service names for the first time."""
+
+from typing import Any
+
+from backwatch.collector import names
+from tests.detector.stories import DAY, SAFE, Told, at, fired
+
+
+def naming(at_s: float, nodes: str, **facts: Any) -> Told:
+    return at(at_s, SAFE, "CLUSTER SLOTS", **{names.TOPOLOGY: nodes}, **facts)
+
+
+def known(count: int = 40, nodes: str = "10.0.0.1:6379,10.0.0.2:6379,10.0.0.3:6379") -> list[Told]:
+    return [naming(i * 600, nodes) for i in range(count)]
+
+
+def test_a_node_that_was_never_named_is_told() -> None:
+    rogue = "10.0.0.1:6379,10.0.0.2:6379,203.0.113.9:6379"
+    assert fired(known(), [naming(DAY, rogue)]) == [{"topology-changed"}]
+
+
+def test_a_node_that_is_gone_or_written_otherwise_is_not_new() -> None:
+    assert fired(known(), [naming(DAY, "10.0.0.3:6379, 10.0.0.1:6379")]) == [set()]
+
+
+def test_nothing_is_told_before_the_nodes_are_known() -> None:
+    assert fired(known(5), [naming(DAY, "203.0.113.9:6379")]) == [set()]
+
+
+def test_a_cluster_whose_nodes_change_all_the_time_is_no_surprise() -> None:
+    changing = [naming(i * 600, f"10.0.{i}.1:6379,10.0.{i}.2:6379") for i in range(100)]
+    assert fired(changing, [naming(DAY, "203.0.113.9:6379")]) == [set()]
+
+
+def test_a_list_that_was_cut_names_no_node_of_its_own() -> None:
+    assert fired(known(), [naming(DAY, "10.0.0.1:6379,…")]) == [set()]
+
+
+def test_calls_that_carry_an_attack_do_not_make_a_node_known() -> None:
+    bombed = [naming(DAY + i * 3_600, "203.0.113.9:1", backwatch__payload__globals="os.system") for i in range(400)]
+    assert "topology-changed" in fired(known(), bombed, [naming(30 * DAY, "203.0.113.9:1")])[0]
+
+
+def test_more_nodes_than_are_remembered_settle_nothing() -> None:
+    many = ",".join(f"10.0.0.{i}:9092" for i in range(200))
+    assert fired(known(nodes=many), [naming(DAY, "203.0.113.9:9092")]) == [set()]
