@@ -15,7 +15,7 @@ from typing import Any
 from backwatch.collector import names, settings
 from backwatch.collector.probes import Probe, discover
 from backwatch.detector import detectors, rulebook
-from backwatch.detector.engine.fields import Vocabulary
+from backwatch.detector.engine.meanings import meanings
 
 ROOT = Path(__file__).parents[1]
 PLACE = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
@@ -165,12 +165,11 @@ def signs() -> str:
 
 def rule_fields() -> str:
     """What a rule may read, by what it is over."""
-    rows: list[tuple[str, str, str, str]] = []
-    for over, known in Vocabulary.of(detectors.discover()).by_over.items():
-        for name, one in sorted(known.items()):
-            origin = "computed by a detector" if one.learnt and "." in name else "told"
-            rows.append((f"`{name}`", over, one.kind, origin))
-    return _table(("field", "over", "kind", "comes from"), rows)
+    rows = [
+        (f"`{one.field}`", one.over, one.kind, f"`{one.detector}`" if one.detector else "told", one.meaning)
+        for one in meanings(detectors.discover())
+    ]
+    return _table(("field", "over", "kind", "comes from", "meaning"), rows)
 
 
 TABLES: dict[str, Callable[[], str]] = {

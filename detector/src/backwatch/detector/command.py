@@ -1,6 +1,5 @@
 """The detector's sub-commands: ``detect``, ``replay``, ``score``, ``rules``, ``fit``."""
 
-import json
 import signal
 import sys
 import threading
@@ -13,6 +12,9 @@ import click
 from backwatch.collector import names
 from backwatch.collector.cli import EXIT_USAGE, Unavailable
 from backwatch.collector.settings import DetectorSettings, StoreSettings, StreamSettings, load
+from backwatch.detector.rules_command import rules
+
+__all__ = ["detect", "fit", "replay", "rules", "score"]
 
 
 class _WrongInput(click.ClickException):
@@ -148,22 +150,6 @@ def score(file: str) -> None:
         score_file(file, sys.stdout)
     except ValueError as error:
         raise _WrongInput(str(error)) from None
-
-
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="As JSON lines, with all that a rule says of itself.")
-def rules(as_json: bool) -> None:
-    """Lists every rule, gravest first: level, name, title."""
-    from backwatch.detector.rulebook import load as load_rules
-    from backwatch.detector.rulebook import metadata
-    from backwatch.store.text import LEVELS
-
-    found = load_rules(load(DetectorSettings).rules_directory).rules
-    for rule in sorted(found, key=lambda one: (-LEVELS.index(one.level), one.name)):
-        if as_json:
-            click.echo(json.dumps(metadata(rule)))
-        else:
-            click.echo(f"{rule.level:13} {rule.name:22} {rule.title}")
 
 
 @click.command(short_help="Fits the model of odd-window from what the store has seen.")

@@ -31,10 +31,16 @@ _COMPARISONS: Final[Mapping[CompareOperators, p.Operator]] = {
 
 
 class RuleError(ValueError):
-    """A rule that cannot be used: one line, with the document and the field."""
+    """A rule that cannot be used: one line, with the document and the field.
+
+    Attributes:
+        where: The field, or what else of the document it is about.
+        problem: What is wrong, on one line.
+    """
 
     def __init__(self, source: str, where: str, problem: str) -> None:
-        super().__init__(f"{source}: {where}: {' '.join(problem.split())}")
+        self.where, self.problem = where, " ".join(problem.split())
+        super().__init__(f"{source}: {where}: {self.problem}")
 
 
 def condition_of(sigma: SigmaRule, source: str, fields: Mapping[str, Field]) -> p.Term:

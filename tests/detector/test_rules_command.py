@@ -1,0 +1,140 @@
+"""``backwatch rules``: a bad rule of the user's is told and stops nothing else; verdicts explain themselves."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backwatch.collector import names
+from backwatch.collector.cli import main
+from backwatch.collector.settings import SettingError
+from backwatch.detector import detectors, explanation, rulebook
+from backwatch.detector.engine.meanings import meanings
+from backwatch.detector.rulebook import line_of
+from backwatch.store.text import LEVELS
+
+GOOD: dict[str, Any] = {
+    "title": "A Test", "id": "00000000-0000-4000-8000-000000000001", "name": "own-rule", "level": "low",
+    "logsource": {"product": "opentelemetry", "category": "backing_service_call"},
+    "detection": {"s": {names.ACCOUNT: "reporting"}, "condition": "s"},
+    "backwatch": {
+        "key": "resource",
+        "tests": [
+            {"name": "that account", "fires": True, "facts": {names.ACCOUNT: "reporting"}},
+            {"name": "another one", "fires": False, "facts": {names.ACCOUNT: "shop"}},
+        ],
+    },
+}  # fmt: skip
+
+
+def said(*arguments: str, **environment: str) -> Result:
+    return CliRunner().invoke(main, ["rules", *arguments], env=environment)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """One good rule, and three bad ones: no YAML, no such field, a name that is taken."""
+    (tmp_path / "a.yml").write_text("title: A\ndetection: [\n")
+    (tmp_path / "b.yml").write_text(yaml.safe_dump({**GOOD, "detection": {"s": {"x.y": 1}, "condition": "s"}}))
+    (tmp_path / "c.yml").write_text(yaml.safe_dump({**GOOD, "name": "weak-tls"}, sort_keys=False))
+    (tmp_path / "d.yml").write_text(yaml.safe_dump(GOOD))
+    return tmp_path
+
+
+def test_a_bad_rule_is_one_line_with_file_line_and_reason(folder: Path) -> None:
+    result = said("check", str(folder))
+    assert result.exit_code == 1
+    lines = result.stdout.splitlines()
+    assert [line.split(": ")[0].rpartition(":")[0] for line in lines] == [str(folder / f"{it}.yml") for it in "abc"]
+    line = next(at for at, one in enumerate((folder / "b.yml").read_text().splitlines(), 1) if "x.y" in one)
+    assert lines[1] == f"{folder / 'b.yml'}:{line}: x.y: is no field that such a rule can read"
+    assert lines[2] == f"{folder / 'c.yml'}:3: name: 'weak-tls' is weak-tls.yml's already"
+    assert "1 good, 3 bad" in result.stderr
+
+
+def test_a_bad_rule_stops_no_other_and_is_logged_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "backwatch"):
+        found = {one.name for one in rulebook.load(str(folder)).rules}
+    assert {"own-rule", "weak-tls"} <= found
+    told = [one.getMessage() for one in caplog.records]
+    assert len(told) == 3
+    assert all("\n" not in one and one.startswith("rule left out: ") for one in told)
+
+
+def test_rules_that_take_each_others_place_leave_the_shipped_ones_alone(tmp_path: Path) -> None:
+    for name, other in (("one", "two"), ("two", "one")):
+        own = {**GOOD, "name": name, "backwatch": {"key": "resource", "instead_of": [other]}}
+        (tmp_path / f"{name}.yml").write_text(yaml.safe_dump(own))
+    loaded = rulebook.read(str(tmp_path))
+    assert [one.reason.rpartition(": ")[2] for one in loaded.faults] == ["neither would be raised"]
+    assert loaded.own == frozenset()
+
+
+def test_a_folder_that_is_none_is_refused() -> None:
+    with pytest.raises(SettingError, match="BACKWATCH_RULES_DIR='/nowhere': is not a folder"):
+        rulebook.load("/nowhere")
+    assert said("check", "/nowhere").exit_code == 78
+
+
+def test_good_rules_check_well(tmp_path: Path) -> None:
+    (tmp_path / "own.yml").write_text(yaml.safe_dump(GOOD))
+    result = said("check", str(tmp_path))
+    assert (result.exit_code, result.stdout) == (0, "")
+
+
+def test_an_example_that_does_not_come_as_it_says_fails_the_test(tmp_path: Path) -> None:
+    (tmp_path / "own.yml").write_text(yaml.safe_dump(GOOD))
+    assert said("test", str(tmp_path)).exit_code == 0
+    assert said("test", "own-rule", BACKWATCH_RULES_DIR=str(tmp_path)).exit_code == 0
+    wrong = yaml.safe_dump(GOOD).replace("fires: false", "fires: true")
+    (tmp_path / "own.yml").write_text(wrong)
+    result = said("test", str(tmp_path))
+    assert result.exit_code == 1
+    assert result.stdout == "own.yml: own-rule: 'another one': says it fires; raised: nothing\n"
+
+
+def test_rules_alone_lists_as_list_does() -> None:
+    assert said().stdout == said("list").stdout
+    assert said("--json").stdout == said("list", "--json").stdout
+    levels = [LEVELS.index(line.split()[0]) for line in said().stdout.splitlines()]
+    assert levels == sorted(levels, reverse=True)
+
+
+def test_every_field_says_what_it_means() -> None:
+    assert [one.field for one in meanings(detectors.discover()) if not one.meaning] == []
+    first = json.loads(said("fields", "--json").stdout.splitlines()[0])
+    assert set(first) == {"field", "over", "kind", "detector", "meaning"}
+
+
+@pytest.mark.parametrize("rule", rulebook.load().rules, ids=lambda rule: rule.name)
+def test_every_verdict_has_a_page(rule: Any) -> None:
+    told = explanation.explanation(rule)
+    text = explanation.page(told)
+    for title in ("What it means", "How it is done to you", "Evidence to look at", "What to do", "False positives",
+                  "Blind spots", "ATT&CK"):  # fmt: skip
+        assert f"\n{title}\n  " in text, title
+    assert told["techniques"]
+    assert all(one["version"] in ("v18.1", "v19") for one in told["techniques"])
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_a_verdict_is_explained_as_text_and_as_json() -> None:
+    assert said("explain", "tls-stripped").stdout.startswith("tls-stripped · high\nEncryption Was Expected")
+    assert json.loads(said("explain", "tls-stripped", "--json").stdout)["instead_of"] == ["plaintext-session"]
+
+
+def test_a_name_that_no_rule_bears_is_wrong_usage() -> None:
+    result = said("explain", "tls-striped")
+    assert result.exit_code == 2
+    assert "is tls-stripped meant?" in result.stderr
+
+
+@given(st.text(), st.text(max_size=40))
+def test_a_line_is_found_in_whatever_text(text: str, where: str) -> None:
+    assert 1 <= line_of(text, where) <= max(1, len(text.splitlines()))
