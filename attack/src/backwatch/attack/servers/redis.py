@@ -38,14 +38,14 @@ class Redis(HostileServer):
         kept: dict[bytes, bytes] = {}
         three = False
         while True:
-            command = self._command(session)
+            command = self.received(session)
             verb = command[0].upper() if command else b""
             if verb == b"HELLO":
                 three = len(command) > 1 and command[1] == b"3"
-                session.send(self._hello(three=three))
+                session.send(self.hello(three=three))
             elif verb == b"GET" and len(command) > 1:
                 value = pickle.dumps(_Bomb(self.command)) if self.hostile else kept.get(command[1])
-                session.send((b"_\r\n" if three else b"$-1\r\n") if value is None else _bulk(value))
+                session.send((b"_\r\n" if three else b"$-1\r\n") if value is None else bulk(value))
             elif verb in (b"SET", b"SETEX") and len(command) > 2:
                 if len(kept) >= MOST_KEPT:
                     kept.clear()
@@ -57,18 +57,20 @@ class Redis(HostileServer):
                 session.send(b"+OK\r\n")
 
     @staticmethod
-    def _hello(*, three: bool) -> bytes:
+    def hello(*, three: bool) -> bytes:
+        """What HELLO answers, in RESP3 or RESP2."""
         facts = ((b"server", b"redis"), (b"version", b"7.2.4"), (b"role", b"master"))
         head = b"%%%d\r\n" % (len(facts) + 1) if three else b"*%d\r\n" % (2 * len(facts) + 2)
         return (
             head
-            + b"".join(_bulk(name) + _bulk(value) for name, value in facts)
-            + _bulk(b"proto")
+            + b"".join(bulk(name) + bulk(value) for name, value in facts)
+            + bulk(b"proto")
             + (b":3\r\n" if three else b":2\r\n")
         )
 
     @staticmethod
-    def _command(session: Session) -> list[bytes]:
+    def received(session: Session) -> list[bytes]:
+        """The next command and its arguments."""
         head = session.line()
         if not head.startswith(b"*"):
             return head.split()
@@ -84,5 +86,6 @@ class Redis(HostileServer):
         return parts
 
 
-def _bulk(value: bytes) -> bytes:
+def bulk(value: bytes) -> bytes:
+    """A value as RESP has it."""
     return b"$%d\r\n%s\r\n" % (len(value), value)
