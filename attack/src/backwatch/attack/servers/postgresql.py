@@ -6,6 +6,7 @@ statement.
 """
 
 import struct
+from collections.abc import Sequence
 
 from backwatch.attack.servers import MOST_KEPT, HostileServer, Session
 
@@ -57,11 +58,26 @@ class PostgreSQL(HostileServer):
         """What it says of itself after login."""
         return {"server_version": self.version, "client_encoding": "UTF8", "standard_conforming_strings": "on"}
 
+    def statements(self, text: bytes) -> Sequence[bytes]:
+        """What a simple query consists of."""
+        return [text]
+
+    def columns(self, statement: bytes) -> Sequence[bytes]:
+        """Names of what a statement answers with; none: no rows.
+
+        Raises:
+            RefusedError: It cannot be answered.
+        """
+        return (b"id", b"name", b"mail") if statement.lstrip()[:6].upper() == b"SELECT" else ()
+
     def answers(self, session: Session, statement: bytes) -> bool:
         """Answers a statement in its own way; not ready for the next one yet.
 
         Returns:
             Whether it did; else it is answered the ordinary way.
+
+        Raises:
+            RefusedError: It cannot be answered.
         """
         del session, statement
         return False
@@ -92,6 +108,21 @@ def said(session: Session) -> bytes:
     return session.read(length - 4)
 
 
+def row(values: Sequence[bytes | None]) -> bytes:
+    """A message with one row."""
+    told = [b"\xff" * 4 if value is None else struct.pack("!I", len(value)) + value for value in values]
+    body = struct.pack("!H", len(told)) + b"".join(told)
+    return b"D" + struct.pack("!I", len(body) + 4) + body
+
+
+class RefusedError(Exception):
+    """A statement that the server refuses: SQLSTATE and message."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.body = f"SERROR\0C{code}\0M{message}\0\0".encode()
+
+
 class _Conversation:
     """Statements and answers after login."""
 
@@ -101,6 +132,7 @@ class _Conversation:
         self._prepared: dict[bytes, bytes] = {}
         self._portal = b""
         self._in_transaction = False
+        self._skipping = False
 
     def talk(self) -> None:
         self._ready()
@@ -111,13 +143,26 @@ class _Conversation:
             if kind == b"X":
                 return
             if kind == b"Q":
-                statement = body.rstrip(b"\0")
-                if self._selects(statement):
-                    self._describe(statement)
-                self._execute(statement)
+                self._simple(body.rstrip(b"\0"))
+            elif kind == b"S":
+                self._skipping = False
                 self._ready()
-            else:
-                self._extended(kind, body)
+            elif not self._skipping:
+                try:
+                    self._extended(kind, body)
+                except RefusedError as refused:
+                    send(self._session, b"E", refused.body)
+                    self._skipping = True
+
+    def _simple(self, text: bytes) -> None:
+        try:
+            for statement in self._server.statements(text):
+                if names := self._server.columns(statement):
+                    self._describe(names)
+                self._execute(statement)
+        except RefusedError as refused:
+            send(self._session, b"E", refused.body)
+        self._ready()
 
     def _extended(self, kind: bytes, body: bytes) -> None:
         if kind == b"P":
@@ -134,37 +179,29 @@ class _Conversation:
             if body[:1] == b"S":
                 count = len({part[:1] for part in statement.split(b"$")[1:]})
                 send(self._session, b"t", struct.pack("!H", count) + struct.pack("!I", _TEXT_OID) * count)
-            self._describe(statement)
+            self._describe(self._server.columns(statement))
         elif kind == b"E":
             self._execute(self._portal)
         elif kind == b"C":
             send(self._session, b"3")
-        elif kind == b"S":
-            self._ready()
 
     def _ready(self) -> None:
         send(self._session, b"Z", b"T" if self._in_transaction else b"I")
 
-    @staticmethod
-    def _selects(statement: bytes) -> bool:
-        return statement.lstrip()[:6].upper() == b"SELECT"
-
-    def _describe(self, statement: bytes) -> None:
-        if self._selects(statement):
-            columns = b"".join(
-                name + b"\0" + struct.pack("!IHIhih", 0, 0, _TEXT_OID, -1, -1, 0) for name in (b"id", b"name", b"mail")
-            )
-            send(self._session, b"T", struct.pack("!H", 3) + columns)
-        else:
+    def _describe(self, names: Sequence[bytes]) -> None:
+        if not names:
             send(self._session, b"n")
+            return
+        columns = b"".join(name + b"\0" + struct.pack("!IHIhih", 0, 0, _TEXT_OID, -1, -1, 0) for name in names)
+        send(self._session, b"T", struct.pack("!H", len(names)) + columns)
 
     def _execute(self, statement: bytes) -> None:
         if self._server.answers(self._session, statement):
             return
         verb = statement.split(None, 1)[0].upper() if statement.split() else b""
-        if self._selects(statement):
+        if verb == b"SELECT":
             count = self._server.rows
-            self._session.send(b"".join(_row(i) for i in range(count)))
+            self._session.send(b"".join(_customer(i) for i in range(count)))
             send(self._session, b"C", b"SELECT %d\0" % count)
         elif not verb:
             send(self._session, b"I")
@@ -174,7 +211,5 @@ class _Conversation:
             send(self._session, b"C", tag + b"\0")
 
 
-def _row(i: int) -> bytes:
-    values = (b"%d" % i, b"customer %d" % i, b"customer%d@shop.example" % i)
-    body = struct.pack("!H", 3) + b"".join(struct.pack("!I", len(value)) + value for value in values)
-    return b"D" + struct.pack("!I", len(body) + 4) + body
+def _customer(i: int) -> bytes:
+    return row((b"%d" % i, b"customer %d" % i, b"customer%d@shop.example" % i))

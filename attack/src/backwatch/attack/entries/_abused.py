@@ -1,0 +1,65 @@
+"""Services that stay honest and are abused through an app with a hole; what the app sends in its hole, a file each."""
+
+from typing import Any
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.entries import Entry
+from backwatch.attack.entries._mysql import Connector, PyMySQL
+from backwatch.attack.entries._postgresql import Psycopg, Psycopg2
+from backwatch.attack.servers import HostileServer
+from backwatch.attack.speakers.tables import MySQLOfTables, PostgreSQLOfTables
+
+
+class Abused(Entry):
+    """The attacker comes through the app: nothing is the service's fault."""
+
+    @classmethod
+    def turn(cls, service: HostileServer) -> None:
+        """It goes on as it was."""
+        del service
+
+
+class AbusedPsycopg(Abused, Psycopg):
+    """PostgreSQL, through psycopg."""
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """Honest, with an account that may do everything."""
+        return PostgreSQLOfTables(authority)
+
+
+class AbusedPsycopg2(Abused, Psycopg2):
+    """PostgreSQL, through psycopg2."""
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """Honest, with an account that may do everything."""
+        return PostgreSQLOfTables(authority)
+
+
+class AbusedPyMySQL(Abused, PyMySQL):
+    """MySQL, through PyMySQL."""
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """Honest, with an account that may do everything."""
+        return MySQLOfTables(authority)
+
+
+class AbusedConnector(Abused, Connector):
+    """MySQL, through mysql-connector-python."""
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """Honest, with an account that may do everything."""
+        return MySQLOfTables(authority)
+
+
+def told(cursor: Any) -> list[list[str]]:
+    """What a cursor answers, fit for JSON; nothing where there are no rows."""
+    return [[str(value) for value in one] for one in cursor.fetchall()] if cursor.description else []
+
+
+def obeyed(service: HostileServer, words: bytes) -> bool:
+    """Whether a statement for administrators with these words has arrived, and was not refused."""
+    return any(words in one for one in service.kept)
