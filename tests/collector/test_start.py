@@ -1,9 +1,11 @@
 """How probes come in and go out with the app's own imports."""
 
 import importlib
+import importlib.util
 import logging
 import sys
 from collections.abc import Iterator
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +58,14 @@ def test_a_module_sees_the_loader_it_would_have_had_without_us(package: str) -> 
     assert type(module.loader).__name__ == "SourceFileLoader"
     assert module.__spec__ is not None
     assert module.loader is module.__spec__.loader is module.__loader__
+
+
+def test_who_asks_for_a_module_before_its_import_sees_the_loader_it_would_have_had_without_us(package: str) -> None:
+    imports.on_import(package, lambda _: None)
+    spec = importlib.util.find_spec(package)
+    assert spec is not None
+    assert isinstance(spec.loader, SourceFileLoader)
+    assert spec.loader.path == spec.origin
 
 
 def test_an_import_that_fails_fails_as_it_would_without_us(package: str, tmp_path: Path) -> None:

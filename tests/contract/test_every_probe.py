@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import WRAPPER_ASSIGNMENTS
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pytest
 
 from backwatch.collector import names
 from backwatch.collector.probes import Probe, discover
+from backwatch.collector.probes._patches import Patches
 from tests.collector.probes.recording import Raising, Recording, watching
 
 PROBES = list(discover())
@@ -208,3 +210,23 @@ def test_both_postgresql_wheels_tell_the_same_in_one_process(postgresql: Any) ->
         )
         assert done.returncode == 0, done.stderr
         assert "'full'" in done.stdout
+
+
+@every_probe
+def test_a_wrapped_function_says_the_same_of_itself(kind: type[Probe], monkeypatch: pytest.MonkeyPatch) -> None:
+    importlib.import_module(kind.module)
+    seen: list[tuple[Any, Any]] = []
+    wrap = Patches.wrap
+
+    def watched(patches: Patches, owner: Any, name: str, make: Callable[..., Any]) -> bool:
+        original = getattr(owner, name, None)
+        done = wrap(patches, owner, name, make)
+        if done:
+            seen.append((original, getattr(owner, name)))
+        return done
+
+    monkeypatch.setattr(Patches, "wrap", watched)
+    with watching(kind):
+        for original, ours in seen:
+            for word in (one for one in WRAPPER_ASSIGNMENTS if hasattr(original, one)):
+                assert getattr(ours, word) == getattr(original, word), (original, word)

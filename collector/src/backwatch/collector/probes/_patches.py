@@ -1,6 +1,7 @@
 """Replacing a driver's attributes, and putting the very same objects back."""
 
 from collections.abc import Callable
+from functools import WRAPPER_ASSIGNMENTS
 from typing import Any, Final
 
 _ABSENT: Final = object()
@@ -26,7 +27,7 @@ class Patches:
         if of_class:
             original = original.__func__
         ours: Any = make(original)
-        for word in ("__name__", "__qualname__", "__doc__", "__module__"):
+        for word in WRAPPER_ASSIGNMENTS:
             if hasattr(original, word):
                 setattr(ours, word, getattr(original, word))
         ours.__wrapped__ = original
