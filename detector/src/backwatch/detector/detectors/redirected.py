@@ -90,7 +90,7 @@ falsepositives:
 level: high
 backwatch:
   key: resource
-  instead_of: [peer-changed]
+  instead_of: [peer-changed, topology-changed]
   suspect: true
   blind_spots: >-
     A public name that resolves to an internal address, until its peer is seen. Services that redirect to many hosts
