@@ -401,3 +401,27 @@ def test_the_systems_own_libpq_tells_as_much(postgresql: Server) -> None:
         [sys.executable, "-c", BY_CTYPES, postgresql.tls_url], capture_output=True, text=True, cwd=root
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_an_error_thrown_into_a_stream_ends_its_statement_while_the_error_is_still_alive(
+    recording: Recording, postgresql: Server
+) -> None:
+    idle = psycopg.pq.TransactionStatus.IDLE
+    with psycopg.connect(postgresql.url, autocommit=True) as connection:
+        stream: Any = connection.cursor().stream("select generate_series(1, 100000)")
+        next(stream)
+        with pytest.raises(KeyError) as thrown:
+            stream.throw(KeyError("the app's own"))
+        assert connection.info.transaction_status == idle
+
+    async def asynchronously() -> None:
+        async with await psycopg.AsyncConnection.connect(postgresql.url, autocommit=True) as connection:
+            stream: Any = connection.cursor().stream("select generate_series(1, 100000)")
+            await anext(stream)
+            with pytest.raises(KeyError):
+                await stream.athrow(thrown.value)
+            assert connection.info.transaction_status == idle
+
+    asyncio.run(asynchronously())
+    told = recording.saying("generate_series")
+    assert [(one.rows_returned, type(one.error)) for one in told] == [(1, KeyError)] * 2

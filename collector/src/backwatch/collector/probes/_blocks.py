@@ -25,9 +25,19 @@ def streaming(report: StreamReport, name: str) -> Make:
             start_ns, rows, failure = time_ns(), 0, None
             source = original(self, *args, **kwargs)
             try:
-                for row in source:
+                row = next(source)
+                while True:
                     rows += 1
-                    yield row
+                    try:
+                        yield row
+                    except GeneratorExit:
+                        raise
+                    except BaseException as error:  # noqa: BLE001  the app threw it in, for the driver to end by it
+                        row = source.throw(error)
+                    else:
+                        row = next(source)
+            except StopIteration:
+                return
             except GeneratorExit:
                 source.close()
                 raise
@@ -51,9 +61,19 @@ def streaming_async(report: StreamReport, name: str) -> Make:
             start_ns, rows, failure = time_ns(), 0, None
             source = original(self, *args, **kwargs)
             try:
-                async for row in source:
+                row = await anext(source)
+                while True:
                     rows += 1
-                    yield row
+                    try:
+                        yield row
+                    except GeneratorExit:
+                        raise
+                    except BaseException as error:  # noqa: BLE001  likewise
+                        row = await source.athrow(error)
+                    else:
+                        row = await anext(source)
+            except StopAsyncIteration:
+                return
             except GeneratorExit:
                 await source.aclose()
                 raise
