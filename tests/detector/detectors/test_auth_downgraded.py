@@ -34,10 +34,10 @@ def test_a_password_over_tls_that_proves_the_server_is_better_than_a_weak_hash()
     assert "auth-downgraded" in fired(past(by("mysql_native_password")), [at(3 * DAY, by("clear-password"))])[0]
 
 
-def test_a_session_that_lost_its_tls_is_stripped_and_its_password_in_clear_but_no_weaker_method() -> None:
+def test_a_session_that_lost_its_tls_is_stripped_and_uses_no_weaker_method() -> None:
     usual = by("clear-password", backwatch__tls__verified="full", backwatch__tls__requested="verify-full")
     bare = {names.TLS_ESTABLISHED: False, names.AUTH_METHOD: "clear-password", names.PEER_ADDRESS: "198.51.100.7"}
-    assert fired(past(usual), [at(3 * DAY, bare)]) == [{"tls-stripped", "password-in-clear"}]
+    assert fired(past(usual), [at(3 * DAY, bare)]) == [{"tls-stripped"}]
     hashed = {**bare, names.AUTH_METHOD: "caching_sha2_password"}
     assert fired(past({**usual, **by("caching_sha2_password")}), [at(3 * DAY, hashed)]) == [{"tls-stripped"}]
 
@@ -64,3 +64,12 @@ def test_a_weaker_login_is_usual_after_a_quiet_week_and_a_weaker_one_still_is_no
     assert all(one == {"auth-downgraded"} for one in found[:28])
     assert found[-1] == set()
     assert "auth-downgraded" in fired(past(SCRAM), week, [at(20 * DAY, by("clear-password"))])[0]
+
+
+def test_a_password_asked_for_in_clear_is_one_alert_and_without_a_past_another() -> None:
+    bare = {names.TLS_ESTABLISHED: False, names.PEER_ADDRESS: "198.51.100.7", names.TLS_REQUESTED: "prefer"}
+    hashed, clear = {**bare, names.AUTH_METHOD: "scram-sha-256"}, {**bare, names.AUTH_METHOD: "clear-password"}
+    story = [at(i * 600, hashed) for i in range(200)]
+    assert fired(story)[-1] == {"plaintext-session"}
+    assert fired(story, [at(3 * DAY, clear)]) == [{"auth-downgraded"}]
+    assert fired([at(0, clear)]) == [{"password-in-clear"}]

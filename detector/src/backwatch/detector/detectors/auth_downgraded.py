@@ -105,6 +105,7 @@ falsepositives:
 level: high
 backwatch:
   key: resource
+  instead_of: [password-in-clear]
   blind_spots: >-
     Drivers that do not tell how they logged in, and methods whose strength is not known. Statements that were sent
     fewer than 30 times. A resource that asked for the weak method from its first day: password-in-clear names that.
