@@ -6,7 +6,7 @@ from backwatch.collector import names
 from tests.detector.stories import DAY, SAFE, at, fired, past
 
 OURS: dict[str, Any] = {**SAFE, names.SERVER_VERSION: "15.10", names.SERVER_ID: "7342"}
-OTHER: dict[str, Any] = {**OURS, names.SERVER_VERSION: "9.4.1"}
+OTHER: dict[str, Any] = {**OURS, names.SERVER_VERSION: "14.1"}
 
 
 def test_another_version_is_told_and_the_usual_one_is_not() -> None:
@@ -30,7 +30,7 @@ def test_nodes_that_take_turns_within_the_first_hour_are_all_known() -> None:
 def test_a_process_that_was_restarted_is_no_other_server() -> None:
     redis = {**OURS, names.DB_SYSTEM: "redis", names.SERVER_VERSION: "7.2.4"}
     assert fired(past(redis), [at(3 * DAY, {**redis, names.SERVER_ID: "run 2"})]) == [set()]
-    assert fired(past(redis), [at(3 * DAY, {**redis, names.SERVER_VERSION: "5.0.7"})]) == [{"server-changed"}]
+    assert fired(past(redis), [at(3 * DAY, {**redis, names.SERVER_VERSION: "6.2.1"})]) == [{"server-changed"}]
 
 
 def test_a_server_at_a_new_address_is_the_peers_alert_alone() -> None:
