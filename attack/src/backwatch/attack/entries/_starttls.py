@@ -5,6 +5,7 @@ The service plays both: nothing differs for the client.
 
 from abc import abstractmethod
 from contextlib import suppress
+from typing import ClassVar
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, Entry
@@ -24,7 +25,7 @@ class StartTLSHidden(Entry):
     reference = "CVE-2016-0772; https://github.com/tintinweb/striptls; ATT&CK T1557"
     rule = "tls-stripped"
 
-    speaker: type[HostileServer]
+    speaker: ClassVar[type[HostileServer]]
     goes_on = False
 
     @classmethod

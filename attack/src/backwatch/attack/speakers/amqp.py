@@ -52,7 +52,7 @@ class AMQP(HostileServer):
             raise ValueError("not AMQP")
         able = _table(dict.fromkeys((b"publisher_confirms", b"basic.nack", b"consumer_cancel_notify"), b"t\x01"))
         table = _table(
-            {b"product": b"S" + _long(b"RabbitMQ"), b"version": b"S" + _long(b"3.12.14"), b"capabilities": b"F" + able}
+            {b"product": b"S" + _long(b"RabbitMQ"), b"version": b"S" + _long(b"4.2.1"), b"capabilities": b"F" + able}
         )
         _send(session, 0, _START, b"\x00\x09" + table + _long(b"PLAIN AMQPLAIN") + _long(b"en_US"))
         talk = _Talk()

@@ -1,0 +1,21 @@
+"""E2 on urllib3: a small body is unpacked whole, whatever it comes to."""
+
+from backwatch.attack.entries import run
+from backwatch.attack.entries._decompression import Unpacks
+
+
+class BombUrllib3(Unpacks):
+    """urllib3 unpacks bodies without a limit where they are read whole."""
+
+    driver = "urllib3"
+
+    def fetch(self) -> bytes:
+        """As its first page shows it."""
+        import urllib3
+
+        with urllib3.PoolManager(ca_certs=self.place.ca_file, timeout=5) as pool:
+            return pool.request("GET", self.url).data
+
+
+if __name__ == "__main__":
+    run(BombUrllib3)
