@@ -39,6 +39,13 @@ def proof_of(password: str) -> bytes:
     return bytes(a ^ b for a, b in zip(once, mask, strict=True))
 
 
+def native_proof_of(password: str) -> bytes:
+    """The same, by mysql_native_password."""
+    once = hashlib.sha1(password.encode()).digest()  # noqa: S324  what that plugin does
+    mask = hashlib.sha1(SALT + hashlib.sha1(once).digest()).digest()  # noqa: S324
+    return bytes(a ^ b for a, b in zip(once, mask, strict=True))
+
+
 def switch(wire: Packets, plugin: bytes) -> bytes:
     """Has the client log in once more by another plugin, and tells what it answered."""
     wire.send(_SWITCH + plugin + b"\0" + SALT + b"\0")

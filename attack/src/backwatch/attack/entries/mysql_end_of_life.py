@@ -1,0 +1,54 @@
+"""A14: what holds the archive is of a version whose holes nobody mends."""
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.entries import run
+from backwatch.attack.entries._mysql import ONE, ORDERS, PyMySQL
+from backwatch.attack.servers import HostileServer
+from backwatch.attack.speakers.mysql import HonestMySQL
+
+
+class Forgotten(HonestMySQL):
+    """Of a version that nobody mends any more, once it has turned."""
+
+    def turn(self) -> None:
+        """From now on."""
+        self.version = b"5.6.51"
+        super().turn()
+
+
+class EndOfLife(PyMySQL):
+    """On PyMySQL, which works with it as with any other."""
+
+    code = "A14"
+    attack = "answers for another database in a version that has had no mending for years"
+    reference = "https://endoflife.date/mysql"
+    rule = "end-of-life-server"
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """In order yet."""
+        return Forgotten(authority)
+
+    def work(self) -> None:
+        """Reads orders, on a new connection each time."""
+        self._read()
+
+    def meet(self) -> object:
+        """Looks into the archive, for the first time."""
+        return self._read("archive")
+
+    def _read(self, database: str = "shop") -> int:
+        self.renew()
+        with self.connected(database=database).cursor() as cursor:
+            cursor.execute(ORDERS, ONE)
+            return len(cursor.fetchall())
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """The app works with it."""
+        del service
+        return got == 12
+
+
+if __name__ == "__main__":
+    run(EndOfLife)

@@ -1,0 +1,63 @@
+"""E1: an answer that comes just before the app gives up holds a worker each time."""
+
+import time
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.entries import run
+from backwatch.attack.entries._mysql import ONE, ORDERS, Connector
+from backwatch.attack.servers import HostileServer
+from backwatch.attack.servers.mysql import Packets
+from backwatch.attack.speakers.mysql import HonestMySQL
+
+DRIP_S = 4.0
+
+
+class Dripping(HonestMySQL):
+    """Lets wait, once it has turned."""
+
+    def answers(self, wire: Packets, statement: bytes) -> bool:
+        """After a while."""
+        if self.hostile and statement.upper().startswith(b"SELECT ID"):
+            time.sleep(DRIP_S)
+        return super().answers(wire, statement)
+
+
+class SlowAnswer(Connector):
+    """On mysql-connector-python, with limits of its own that are never reached."""
+
+    code = "E1"
+    attack = "answers, but so late that the app is busy with waiting"
+    reference = "https://attack.mitre.org/techniques/T1499/004/"
+    notices = "that it is slow"
+    rule = "slow-answer"
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """Honest yet."""
+        return Dripping(authority)
+
+    def work(self) -> None:
+        """Reads orders, on a new connection each time."""
+        self._read()
+
+    def meet(self) -> object:
+        """The same, by the clock: seconds."""
+        begun = time.monotonic()
+        self._read()
+        return time.monotonic() - begun
+
+    def _read(self) -> int:
+        self.renew()
+        with self.connected().cursor() as cursor:
+            cursor.execute(ORDERS, ONE)
+            return len(cursor.fetchall())
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """The app has waited."""
+        del service
+        return isinstance(got, float) and got >= DRIP_S
+
+
+if __name__ == "__main__":
+    run(SlowAnswer)

@@ -1,0 +1,53 @@
+"""A14: what holds the archive is of a version whose holes nobody mends."""
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.entries import run
+from backwatch.attack.entries._postgresql import CUSTOMERS, ONE, Psycopg
+from backwatch.attack.servers import HostileServer
+from backwatch.attack.speakers.postgresql import HonestPostgreSQL
+
+
+class Forgotten(HonestPostgreSQL):
+    """Of a version that nobody mends any more, once it has turned."""
+
+    def turn(self) -> None:
+        """From now on."""
+        self.version = "9.6.24"
+        super().turn()
+
+
+class EndOfLife(Psycopg):
+    """On psycopg, which works with it as with any other."""
+
+    code = "A14"
+    attack = "answers for another database in a version that has had no mending for years"
+    reference = "https://endoflife.date/postgresql"
+    rule = "end-of-life-server"
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """In order yet."""
+        return Forgotten(authority)
+
+    def work(self) -> None:
+        """Reads a customer, on a new connection each time."""
+        self._read()
+
+    def meet(self) -> object:
+        """Looks into the archive, for the first time."""
+        return self._read("archive")
+
+    def _read(self, database: str = "shop") -> int:
+        with self.again(dbname=database).cursor() as cursor:
+            cursor.execute(CUSTOMERS, ONE)
+            return len(cursor.fetchall())
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """The app works with it."""
+        del service
+        return got == 20
+
+
+if __name__ == "__main__":
+    run(EndOfLife)

@@ -1,0 +1,53 @@
+"""A10: who answers has the right certificate and key, but is another server."""
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.entries import run
+from backwatch.attack.entries._postgresql import CUSTOMERS, ONE, Psycopg2
+from backwatch.attack.servers import HostileServer
+from backwatch.attack.speakers.postgresql import HonestPostgreSQL
+
+
+class Another(HonestPostgreSQL):
+    """Announces another version, once it has turned."""
+
+    def turn(self) -> None:
+        """From now on."""
+        self.version = "16.2"
+        super().turn()
+
+
+class ServerChanged(Psycopg2):
+    """On psycopg2: with a stolen key nothing else betrays whoever answers."""
+
+    code = "A10"
+    attack = "answers with a stolen certificate and key, as another server"
+    reference = "https://attack.mitre.org/techniques/T1552/004/"
+    rule = "server-changed"
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """Honest yet."""
+        return Another(authority)
+
+    def work(self) -> None:
+        """Reads a customer, on a new connection each time."""
+        self._read()
+
+    def meet(self) -> object:
+        """The same."""
+        return self._read()
+
+    def _read(self) -> int:
+        with self.again().cursor() as cursor:
+            cursor.execute(CUSTOMERS, ONE)
+            return len(cursor.fetchall())
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """The app took what it was given for its own data."""
+        del service
+        return got == 20
+
+
+if __name__ == "__main__":
+    run(ServerChanged)
