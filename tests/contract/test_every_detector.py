@@ -100,7 +100,8 @@ def test_the_eventful_stream_wakes_most_rules(engine: Engine, reference: list[To
     fired = {one[0] for one in reference}
     assert {
         "tls-stripped", "certificate-changed", "bulk-read", "query-attack", "statement-runs-program", "hostile-payload",
-        "local-file-request", "clear",
+        "local-file-request", "server-changed", "auth-downgraded", "topology-changed", "slow-answer", "error-storm",
+        "login-failures", "clear",
     } <= fired  # fmt: skip
 
 

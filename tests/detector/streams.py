@@ -38,6 +38,7 @@ class Call:
     Attributes:
         session: Scope attributes.
         facts: Span attributes.
+        lasted_ns: How long it took.
     """
 
     end_ns: int
@@ -45,6 +46,7 @@ class Call:
     facts: Facts
     app: str = "shop"
     kind: int = 3
+    lasted_ns: int = 1_000_000
 
 
 def _set(attributes: "Sequence[KeyValue]", facts: Facts) -> None:
@@ -70,7 +72,7 @@ def encoded(calls: Sequence[Call], seed: int = 0) -> bytes:
         scope.scope.name = names.SCOPE_CALLS
         _set(scope.scope.attributes, {names.BACKWATCH_CONTRACT: names.CONTRACT, **call.session})
         span = scope.spans.add(trace_id=source.randbytes(16), span_id=source.randbytes(8), name="call", kind=call.kind)
-        span.start_time_unix_nano, span.end_time_unix_nano = call.end_ns - 1_000_000, call.end_ns
+        span.start_time_unix_nano, span.end_time_unix_nano = call.end_ns - call.lasted_ns, call.end_ns
         _set(span.attributes, call.facts)
     return request.SerializeToString()
 
@@ -130,7 +132,34 @@ def eventful(seed: int = 1, count: int = 1_500) -> list[Call]:
         Call(call.end_ns, {**call.session, names.DB_NAMESPACE: "other"}, call.facts, "billing")
         for call in quiet(source, count // 3)
     ]
+    calls += turning(middle, (calls[0].end_ns, calls[-1].end_ns))
     return sorted(calls, key=lambda call: call.end_ns)
+
+
+def turning(middle_ns: int, span_ns: tuple[int, int], count: int = 400) -> list[Call]:
+    """A replica set that is honest until ``middle_ns``, and then another one: weaker, larger, slower, failing."""
+    ours: Facts = {
+        **SAFE, names.DB_SYSTEM: "mongodb", names.SERVER_PORT: 27017, names.SERVER_VERSION: "8.0.4",
+        names.AUTH_METHOD: "scram-sha-256",
+    }  # fmt: skip
+    theirs: Facts = {**ours, names.SERVER_VERSION: "7.0.30", names.AUTH_METHOD: "clear-password"}
+    find = {**statement("", "shop.py:find"), names.STATEMENT: "find orders {id: ?}"}
+    nodes = {**find, names.STATEMENT: "hello", names.TOPOLOGY: "a.internal:27017,b.internal:27017,c.internal:27017"}
+    begin, end = span_ns
+    step = (middle_ns - begin) // count
+    calls = [Call(begin + i * step, ours, find if i % 4 else nodes, "catalogue") for i in range(count)]
+    odd: list[tuple[Facts, Facts, int]] = [
+        (theirs, find, 1_000_000),
+        (ours, {**nodes, names.TOPOLOGY: "a.internal:27017,b.internal:27017,evil.example:27017"}, 1_000_000),
+        (ours, find, 20 * SECOND),
+        *[(ours, {**find, names.ERROR_TYPE: "AutoReconnect"}, 1_000_000)] * 10,
+        *[(ours, {**find, names.ERROR_TYPE: "OperationFailure", names.STATUS_CODE: "18"}, 1_000_000)] * 10,
+    ]
+    later = middle_ns + (end - middle_ns) // 3
+    return calls + [
+        Call(later + i * SECOND // 2, session, facts, "catalogue", lasted_ns=lasted)
+        for i, (session, facts, lasted) in enumerate(odd)
+    ]
 
 
 def records(calls: Sequence[Call], per_record: int = 1, *, backfill: bool = True) -> list[tuple[bytes, int, bool]]:
