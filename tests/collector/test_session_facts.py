@@ -119,6 +119,21 @@ def test_no_tls_is_told_as_such() -> None:
     assert facts_of(None) == {"encrypted": False}
 
 
+def test_a_session_that_broke_is_not_told_as_plaintext(server_side: ssl.SSLContext, ca: Authority) -> None:
+    one, other = socket.socketpair()
+    ends: list[ssl.SSLSocket] = []
+    server = threading.Thread(target=lambda: ends.append(server_side.wrap_socket(other, server_side=True)))
+    server.start()
+    with ssl.create_default_context(cafile=str(ca.ca_file)).wrap_socket(one, server_hostname="localhost") as client:
+        server.join()
+        assert facts_of(client).get("encrypted") is True
+        os.write(ends[0].fileno(), b"this is no record of TLS")
+        with pytest.raises(ssl.SSLError):
+            client.recv(1)
+        assert facts_of(client) == {}
+    ends[0].close()
+
+
 def test_versions_are_written_as_the_contract_has_them() -> None:
     assert [version_text(name) for name in ("TLSv1.2", "TLSv1", "TLSv1.1", None)] == ["1.2", "1.0", "1.1", ""]
 

@@ -78,7 +78,8 @@ def facts_of(connection: Any, *, verified: str | None = None) -> TlsFacts:
         return {"encrypted": False}
     version = connection.version()
     if version is None:
-        return {"encrypted": False}
+        # Once a session broke, OpenSSL no longer says that its handshake was done: that is no plaintext.
+        return {} if getattr(connection, "_sslobj", None) is not None else {"encrypted": False}
     if not isinstance(version, str):
         return {}  # an app's own tests may put a mock here, whose word is worth nothing
     cipher = connection.cipher() if hasattr(connection, "cipher") else None
