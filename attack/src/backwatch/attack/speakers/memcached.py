@@ -28,6 +28,9 @@ class Memcached(HostileServer):
             elif verb in (b"get", b"gets"):
                 found = ((key, self.value(key, stored.get(key))) for key in given[:MOST_KEPT])
                 session.send(b"".join(_value(key, *value) for key, value in found if value is not None) + b"END\r\n")
+            elif verb == b"stats":
+                items = (b"ITEM %s [%d b; 0 s]\r\n" % (key, len(value)) for key, (_, value) in stored.items())
+                session.send(b"".join(items) + b"END\r\n")
             elif verb == b"quit":
                 return
             elif verb == b"version":
