@@ -73,3 +73,12 @@ def test_a_password_asked_for_in_clear_is_one_alert_and_without_a_past_another()
     assert fired(story)[-1] == {"plaintext-session"}
     assert fired(story, [at(3 * DAY, clear)]) == [{"auth-downgraded"}]
     assert fired([at(0, clear)]) == [{"password-in-clear"}]
+
+
+def test_a_connection_that_broke_before_the_login_says_nothing_of_it_unless_the_password_was_asked_for() -> None:
+    broken = {names.ERROR_TYPE: "ConnectionResetError"}
+    assert fired(past(SCRAM), [at(3 * DAY, {**by("none"), **broken})]) == [set()]
+    assert fired(past(SCRAM), [at(3 * DAY, {**by("mysql_native_password"), **broken})]) == [set()]
+    assert fired(past(SCRAM), [at(3 * DAY, {**by("clear-password"), **broken})]) == [{"auth-downgraded"}]
+    refused = {names.DB_SYSTEM: "mysql", names.ERROR_TYPE: "OperationalError", names.STATUS_CODE: "1045"}
+    assert fired(past(SCRAM), [at(3 * DAY, {**by("mysql_native_password"), **refused})]) == [{"auth-downgraded"}]

@@ -10,7 +10,7 @@ from backwatch.detector.baselines.settled import LEARN_AFTER_NS, MIN_CALLS
 from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.engine.keys import RESOURCE, STATEMENT
-from backwatch.detector.engine.readings import AUTH_STRENGTH, PROVEN
+from backwatch.detector.engine.readings import AUTH_STRENGTH, LOGIN_FAILED, PROVEN
 from backwatch.detector.engine.tables import Rows, Table
 
 IN_CLEAR: Final = 1
@@ -39,6 +39,7 @@ def _accept(row: Any, strength: int, time_ns: int) -> None:
 def _judge(
     strength: Array,
     proven: Array,
+    unfinished: Array,
     time_ns: Array,
     resource: Array,
     statement: Array,
@@ -53,6 +54,8 @@ def _judge(
         if k == 0 or s == 0 or strength[i] < 0:
             continue
         own = strength[i]
+        if unfinished[i] and own != IN_CLEAR:  # what a greeting named, or nothing yet, is no login
+            continue
         worth = OVER_TLS if own == IN_CLEAR and proven[i] != 0 else own
         row, mine = accepted[k], weakest[s]
         least_own, least_worth = mine["least"] // 8, mine["least"] % 8
@@ -126,8 +129,9 @@ backwatch:
     ) -> dict[str, Array]:
         """As the class says."""
         down, was = np.zeros(calls.count, np.int8), np.full(calls.count, np.nan)
+        unfinished = calls["error"] & (calls[LOGIN_FAILED] == 0)
         _judge(
-            calls[AUTH_STRENGTH], calls[PROVEN], calls["time_ns"], slot[RESOURCE.name],
+            calls[AUTH_STRENGTH], calls[PROVEN], unfinished, calls["time_ns"], slot[RESOURCE.name],
             slot[STATEMENT.name], learn, tables["auth_downgraded"], tables["auth_downgraded_statement"], down, was,
         )  # fmt: skip
         return {"backwatch.auth.downgrade": down, "backwatch.auth.was": was}
