@@ -1,7 +1,6 @@
 """What every entry of the attack pack promises: it says what it is, it really runs, and it is caught under its name."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -43,12 +42,14 @@ def test_its_service_listens_on_loopback_only(kind: type[Entry], tmp_path_factor
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_every_attack_is_caught_under_its_declared_name_and_nothing_else_is_said() -> None:
+def test_the_first_attack_on_each_driver_is_caught_under_its_declared_name_and_nothing_else_is_said() -> None:
+    """``backwatch attack run --all`` runs the others too: minutes."""
+    first = {kind.driver: kind.name() for kind in reversed(ENTRIES)}
     done = subprocess.run(
-        [sys.executable, "-m", "backwatch.collector", "attack", "run", "--all", "--json"],
-        capture_output=True, text=True, check=False, timeout=880, env={**os.environ, "COLUMNS": "200"},
+        [sys.executable, "-m", "backwatch.collector", "attack", "run", "--json", *first.values()],
+        capture_output=True, text=True, check=False, timeout=880,
     )  # fmt: skip
     told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [one["entry"] for one in told] == [kind.name() for kind in ENTRIES], done.stderr[-3000:]
+    assert [one["entry"] for one in told] == list(first.values()), done.stderr[-3000:]
     assert [one for one in told if not one["caught"]] == []
     assert done.returncode == 0, done.stderr[-3000:]

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from backwatch.attack import entries
+
 ROOT = Path(__file__).parents[2]
 MEMBERS = ("collector", "store", "detector", "notify", "dashboard", "attack")
 MAY_DEPEND_ON = {
@@ -26,8 +28,11 @@ DRIVERS = {
     "pika", "psycopg", "psycopg2", "pymemcache", "pymysql", "redis", "requests", "starlette", "urllib3", "werkzeug",
 }  # fmt: skip
 """What the collector wraps where the app has it, and must never bring along."""
-BROUGHT_BY_THE_CALLER = {"collector": DRIVERS, "store": {"numpy"}}
-"""Imported inside functions that only those call who have it: the store packs a model's arrays for the detector."""
+BROUGHT_BY_THE_CALLER = {
+    "collector": DRIVERS, "store": {"numpy"}, "attack": {kind.driver.partition(".")[0] for kind in entries.discover()} | {"botocore"},
+}  # fmt: skip
+"""Imported inside functions that only those call who have it: the store packs a model's arrays for the detector, an
+attack is shown on its driver where that is installed."""
 HEAVY = {"numba", "numpy", "sklearn", "sqlalchemy", "streamlit", "pandas", "pyarrow", "sigma"}
 LINES, LINES_OF_TESTS = 400, 600
 
