@@ -35,7 +35,11 @@ class Web(HostileServer):
         """One request after the other."""
         session.secure()
         while True:
-            session.send(self.answer(_received(session)))
+            self.reply(session, _received(session))
+
+    def reply(self, session: Session, request: Request) -> None:
+        """Sends the answer."""
+        session.send(self.answer(request))
 
     def answer(self, request: Request) -> bytes:
         """All of an answer; an honest one here."""

@@ -1,0 +1,28 @@
+"""A5 on requests, in an app whose second try is ``verify=False``."""
+
+from backwatch.attack.entries import run
+from backwatch.attack.entries._unverified import BreaksHandshakes, TriesUnverified
+from backwatch.attack.speakers.http import Web
+
+
+class _Breaking(BreaksHandshakes, Web):
+    pass
+
+
+class HttpUnverified(TriesUnverified):
+    """What answers to a certificate's problem on every forum tell."""
+
+    driver = "requests"
+    option = "verify=False"
+    service_class = _Breaking
+
+    def visit(self, *, checked: bool) -> object:
+        """Fetches the rates."""
+        import requests
+
+        url = f"https://localhost:{self.place.port}/rates"
+        return requests.get(url, verify=self.place.ca_file if checked else False, timeout=5).json()
+
+
+if __name__ == "__main__":
+    run(HttpUnverified)

@@ -1,0 +1,41 @@
+"""A5 on redis, in an app whose second try has ``ssl_cert_reqs="none"``."""
+
+from backwatch.attack.entries import SECRET, run
+from backwatch.attack.entries._unverified import BreaksHandshakes, TriesUnverified
+from backwatch.attack.speakers.redis import RedisServer
+
+
+class _Breaking(BreaksHandshakes, RedisServer):
+    pass
+
+
+class RedisUnverified(TriesUnverified):
+    """The password is sent to whoever answers."""
+
+    driver = "redis"
+    option = 'ssl_cert_reqs="none"'
+    service_class = _Breaking
+
+    def visit(self, *, checked: bool) -> object:
+        """Reads a basket."""
+        from contextlib import closing
+
+        import redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        with closing(
+            redis.Redis(
+                host="localhost", port=self.place.port, password=SECRET, ssl=True, ssl_ca_certs=self.place.ca_file,
+                ssl_cert_reqs="required" if checked else "none", ssl_check_hostname=checked, socket_timeout=5,
+                retry=Retry(NoBackoff(), 0),
+            )
+        ) as client:  # fmt: skip
+            try:
+                return repr(client.get("basket:7"))
+            except redis.ConnectionError as error:
+                raise OSError from error
+
+
+if __name__ == "__main__":
+    run(RedisUnverified)
