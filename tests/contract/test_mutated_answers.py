@@ -4,7 +4,6 @@ One entry of the pack for each client library: its service answers honestly or a
 mutated by a seed; then it half-closes. ``BACKWATCH_TEST_MUTATIONS`` says how many seeds; ``make soak`` takes 10 000.
 """
 
-import contextlib
 import importlib
 import os
 import random
@@ -142,7 +141,6 @@ def test_mutated_answers_look_the_same_with_and_without(
         assert tried() == bare
         messages = told()
     judging = Replay(rulebook.make_engine(EngineConfig()))
-    with contextlib.closing(iter(judging.judge([one.value for one in messages]))) as found:
-        assert len(list(found)) >= 0
+    list(judging.judge([one.value for one in messages]))
     assert judging.counts.calls
     assert not judging.counts.unreadable
