@@ -22,7 +22,9 @@ class NATS(HostileServer):
         subscribed: dict[bytes, bytes] = {}
         while True:
             verb, *given = session.line().split(b" ")
-            if verb == b"PING":
+            if verb == b"CONNECT":
+                self.taken(b" ".join(given))
+            elif verb == b"PING":
                 session.send(b"PONG\r\n")
             elif verb == b"SUB" and len(subscribed) < MOST_KEPT:
                 subscribed[given[-1]] = given[0]

@@ -1,0 +1,30 @@
+"""C5 on opensearchpy: sniffing takes the attacker's host for a node."""
+
+from typing import Any
+
+from backwatch.attack.entries import SECRET, run
+from backwatch.attack.entries._topology import Sniffs
+
+
+class OpensearchSniffed(Sniffs):
+    """The client sniffs only where it was asked to."""
+
+    reference = "https://opensearch.org/docs/latest/clients/python-low-level/; ATT&CK T1557"
+    driver = "opensearchpy"
+
+    def meet(self) -> object:
+        """Searches."""
+        from contextlib import closing
+
+        from opensearchpy import OpenSearch
+
+        client: Any = OpenSearch(
+            hosts=[{"host": "localhost", "port": self.place.port}], use_ssl=True, verify_certs=True,
+            ca_certs=self.place.ca_file, http_auth=("shop", SECRET), sniff_on_start=True, timeout=5, max_retries=0,
+        )  # fmt: skip
+        with closing(client):
+            return [client.search(index="goods", q="name:apples")["hits"]["total"]["value"] for _ in range(4)]
+
+
+if __name__ == "__main__":
+    run(OpensearchSniffed)
