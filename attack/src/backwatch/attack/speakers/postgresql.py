@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import secrets
 import struct
+from dataclasses import dataclass
 
 from backwatch.attack.entries import SECRET
 from backwatch.attack.servers import Session
@@ -34,23 +35,40 @@ class HonestPostgreSQL(PostgreSQL):
         scram(session, self.iterations)
 
 
-def scram(session: Session, iterations: int) -> None:
-    """The server's side of SCRAM-SHA-256 (RFC 5802), without channel binding.
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """A login by SCRAM up to the server's first message: what the client said, and what it was told."""
 
-    Raises:
-        EOFError: The password is not the one.
-    """
+    header: bytes
+    bare: bytes
+    salt: bytes
+    nonce: bytes
+    told: bytes
+
+
+def challenge(session: Session, iterations: int) -> Challenge:
+    """Begins SCRAM-SHA-256 (RFC 5802), without channel binding: the next message is the client's proof."""
     send(session, b"R", struct.pack("!I", _SASL) + _MECHANISM + b"\0\0")
     first = said(session)[len(_MECHANISM) + 5 :]
     header, bare = first[: first.index(b"n=")], first[first.index(b"n=") :]
     salt, nonce = secrets.token_bytes(16), bare.partition(b",r=")[2] + base64.b64encode(secrets.token_bytes(18))
-    server_first = b"r=%s,s=%s,i=%d" % (nonce, base64.b64encode(salt), iterations)
-    send(session, b"R", struct.pack("!I", _SASL_GOES_ON) + server_first)
+    told = b"r=%s,s=%s,i=%d" % (nonce, base64.b64encode(salt), iterations)
+    send(session, b"R", struct.pack("!I", _SASL_GOES_ON) + told)
+    return Challenge(header, bare, salt, nonce, told)
+
+
+def scram(session: Session, iterations: int) -> None:
+    """The server's side of SCRAM-SHA-256.
+
+    Raises:
+        EOFError: The password is not the one.
+    """
+    begun = challenge(session, iterations)
     final, _, proof = said(session).partition(b",p=")
-    if final != b"c=%s,r=%s" % (base64.b64encode(header), nonce):
+    if final != b"c=%s,r=%s" % (base64.b64encode(begun.header), begun.nonce):
         raise ValueError("that is an answer to another challenge")
-    salted = hashlib.pbkdf2_hmac("sha256", SECRET.encode(), salt, iterations)
-    everything = b",".join((bare, server_first, final))
+    salted = hashlib.pbkdf2_hmac("sha256", SECRET.encode(), begun.salt, iterations)
+    everything = b",".join((begun.bare, begun.told, final))
     client_key = _mac(salted, b"Client Key")
     signature = _mac(hashlib.sha256(client_key).digest(), everything)
     expected = bytes(a ^ b for a, b in zip(client_key, signature, strict=True))

@@ -174,7 +174,7 @@ def _asked(
 
 def _split(text: str) -> list[str]:
     """Statements at semicolons outside of quotes; what follows a comment sign is the last one's."""
-    return re.findall(r"(?:'[^']*'|--[^\n]*|[^;'])+", text)
+    return re.findall(r"(?:'[^']*(?:'|$)|--[^\n]*|[^;'])+", text)
 
 
 def _bytes(values: Sequence[Any]) -> list[bytes | None]:

@@ -1,0 +1,49 @@
+"""D9: an answer has a thousand times the rows that the statement ever had."""
+
+import asyncio
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.entries import Entry, run
+from backwatch.attack.entries._postgresql import asyncpg_connected
+from backwatch.attack.entries.postgresql_result_flood import MANY, Flooding
+from backwatch.attack.servers import HostileServer
+
+
+class ResultFlood(Entry):
+    """On asyncpg, which reads all of an answer into memory."""
+
+    code = "D9"
+    attack = "answers a search for one customer with twenty thousand rows"
+    reference = "https://owasp.org/API-Security/editions/2023/en/0xaa-unsafe-consumption-of-apis/"
+    driver = "asyncpg"
+    notices = "a long list"
+    rule = "bulk-read"
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """Honest yet."""
+        return Flooding(authority)
+
+    def work(self) -> None:
+        """Reads a customer, on a new connection each time."""
+        asyncio.run(self._read())
+
+    def meet(self) -> object:
+        """The same."""
+        return asyncio.run(self._read())
+
+    async def _read(self) -> int:
+        connection = await asyncpg_connected(self.place)
+        found = await connection.fetch("SELECT id, name FROM customers WHERE mail = $1", "customer1@shop.example")
+        await connection.close()
+        return len(found)
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """The app took them all."""
+        del service
+        return got == MANY
+
+
+if __name__ == "__main__":
+    run(ResultFlood)
