@@ -11,12 +11,17 @@ from backwatch.attack.servers import HostileServer, Session
 class BreaksHandshakes(HostileServer):
     """Goes before a service in the list of bases: the first session after it turned ends before it began."""
 
-    _broken = False
+    _breaks = False
+
+    def turn(self) -> None:
+        """Breaks the next one; hostile in nothing else."""
+        self._breaks = True
+        self.drop()
 
     def serve(self, session: Session) -> None:
         """Breaks one."""
-        if self.hostile and not self._broken:
-            self._broken = True
+        if self._breaks:
+            self._breaks = False
             return
         super().serve(session)  # pyright: ignore[reportAbstractUsage]  the service's, which follows
 
