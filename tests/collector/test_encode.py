@@ -63,7 +63,7 @@ def key_value(key: str, given_value: Any) -> KeyValue:
 
 def expected_span(call: Call) -> Span:
     told: list[tuple[str, Any]] = []
-    if call.sql:
+    if call.operation:
         told.append((names.OPERATION, call.operation))
     told += [(names.QUERY_TEXT if call.sql else names.STATEMENT, call.text)] if call.text else []
     told += [(names.QUERY_SIGNS, call.signs)] if call.signs else []

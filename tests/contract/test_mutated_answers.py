@@ -27,7 +27,8 @@ from tests.contract.test_every_attack import watched
 
 SEEDS = int(os.environ.get("BACKWATCH_TEST_MUTATIONS", "25"))
 PROBES = {one.module.partition(".")[0]: one.__module__.rpartition(".")[2] for one in discover_probes()}
-PROBES |= {"requests": "urllib3", "urllib": "http", "boto3": "botocore", "celery": "kombu", "aio_pika": "aiormq"}
+BY_LAYER = {"requests": "urllib3", "urllib": "http", "boto3": "botocore", "celery": "kombu", "aio_pika": "aiormq"}
+"""Layers that are watched below."""
 ENTRIES = {kind.driver.partition(".")[0]: kind for kind in reversed(list(discover()))}
 """The first of each client library."""
 CHANGING = re.compile(r"0x[0-9a-f]+|\d{5,}|\d+\.\d+|\b[A-P]{4}\d+\b")
@@ -137,7 +138,7 @@ def test_mutated_answers_look_the_same_with_and_without(
         return found
 
     bare = tried()
-    with watched(PROBES[kind.driver.partition(".")[0]]) as told:
+    with watched((PROBES | BY_LAYER)[kind.driver.partition(".")[0]]) as told:
         assert tried() == bare
         messages = told()
     judging = Replay(rulebook.make_engine(EngineConfig()))

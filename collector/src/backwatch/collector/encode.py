@@ -189,7 +189,7 @@ def _place(place: _Place) -> tuple[bytes, bytes]:
     """What the calls of one place have in common: name and kind, and the attributes."""
     operation, text, sql, signs, kind, site, route = place
     parts: list[bytes] = []
-    if sql:
+    if operation:  # of every system: rules ask for FLUSHALL or PutBucketAcl by this name
         parts.append(_text(names.OPERATION, operation))
     if text:
         parts.append(_text(names.QUERY_TEXT if sql else names.STATEMENT, text))
