@@ -35,7 +35,24 @@ class Web(HostileServer):
         """One request after the other."""
         session.secure()
         while True:
-            self.reply(session, _received(session))
+            self.reply(session, self.received(session))
+
+    @staticmethod
+    def received(session: Session) -> Request:
+        """The next request."""
+        method, _, rest = session.line().partition(b" ")
+        headers: dict[bytes, bytes] = {}
+        while line := session.line():
+            name, _, value = line.partition(b":")
+            headers[name.strip().lower()] = value.strip()
+            if len(headers) > MOST_HEADERS:
+                raise ValueError("so many headers are no client's")
+        if b"chunked" in headers.get(b"transfer-encoding", b"").lower():
+            raise ValueError("no client of the pack sends chunks")
+        if headers.get(b"expect", b"").lower() == b"100-continue":
+            session.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        body = session.read(int(headers.get(b"content-length", b"0")))
+        return Request(method=method, path=rest.partition(b" ")[0], headers=headers, body=body)
 
     def reply(self, session: Session, request: Request) -> None:
         """Sends the answer."""
@@ -96,19 +113,3 @@ def answered(body: bytes, *, status: bytes = b"200 OK", headers: tuple[bytes, ..
     """Status line, headers and body."""
     all_headers = (b"Content-Type: application/json", b"Content-Length: %d" % len(body), *headers)
     return b"HTTP/1.1 " + status + b"\r\n" + b"\r\n".join(all_headers) + b"\r\n\r\n" + body
-
-
-def _received(session: Session) -> Request:
-    method, _, rest = session.line().partition(b" ")
-    headers: dict[bytes, bytes] = {}
-    while line := session.line():
-        name, _, value = line.partition(b":")
-        headers[name.strip().lower()] = value.strip()
-        if len(headers) > MOST_HEADERS:
-            raise ValueError("so many headers are no client's")
-    if b"chunked" in headers.get(b"transfer-encoding", b"").lower():
-        raise ValueError("no client of the pack sends chunks")
-    if headers.get(b"expect", b"").lower() == b"100-continue":
-        session.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-    body = session.read(int(headers.get(b"content-length", b"0")))
-    return Request(method=method, path=rest.partition(b" ")[0], headers=headers, body=body)
