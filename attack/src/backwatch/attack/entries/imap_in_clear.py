@@ -1,0 +1,15 @@
+"""A4 on imaplib, in an app that takes a refused STARTTLS for a reason to log in in clear."""
+
+from backwatch.attack.entries import run
+from backwatch.attack.entries.imap_starttls_hidden import ImapHidden
+
+
+class ImapInClear(ImapHidden):
+    """The app catches imaplib's exception and goes on: the password is read on the way."""
+
+    notices = "nothing"
+    goes_on = True
+
+
+if __name__ == "__main__":
+    run(ImapInClear)

@@ -1,0 +1,15 @@
+"""A4 on smtplib, in an app that takes a refused STARTTLS for a reason to send in clear."""
+
+from backwatch.attack.entries import run
+from backwatch.attack.entries.smtp_starttls_hidden import SmtpHidden
+
+
+class SmtpInClear(SmtpHidden):
+    """The app catches smtplib's exception and goes on: password and mail are read on the way."""
+
+    notices = "nothing"
+    goes_on = True
+
+
+if __name__ == "__main__":
+    run(SmtpInClear)
