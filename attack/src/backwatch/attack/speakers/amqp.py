@@ -12,6 +12,7 @@ _END: Final = b"\xce"
 _START, _START_OK, _TUNE, _TUNE_OK = (10, 10), (10, 11), (10, 30), (10, 31)
 _OPEN, _CLOSE = (10, 40), (10, 50)
 _DECLARE, _CONSUME, _PUBLISH, _DELIVER, _GET, _ACK = (50, 10), (60, 20), (60, 40), (60, 60), (60, 70), (60, 80)
+_PURGE: Final = (50, 30)
 _CONFIRM: Final = (85, 10)
 _ANSWERS: Final = {
     _OPEN: b"\0", _CLOSE: b"", (20, 10): bytes(4), (20, 40): b"", (40, 10): b"", (50, 20): b"", (60, 10): b"",
@@ -60,6 +61,7 @@ class AMQP(HostileServer):
             kind, channel, payload = _received(session)
             if kind == _METHOD:
                 method = struct.unpack_from(">HH", payload)
+                self.taken(payload)
                 self._method(session, channel, (method[0], method[1]), payload[4:], talk)
                 if method == _CLOSE:
                     return
@@ -85,6 +87,9 @@ class AMQP(HostileServer):
             name = _short_in(given, 2)
             waiting = len(talk.queues.get(name, ()))
             _send(session, channel, (50, 11), _short(name) + struct.pack(">II", waiting, 0))
+        elif method == _PURGE:
+            gone = talk.queues.pop(_short_in(given, 2), ())
+            _send(session, channel, (50, 31), struct.pack(">I", len(gone)))
         elif method == _PUBLISH:
             exchange = _short_in(given, 2)
             talk.queue = _short_in(given, 3 + len(exchange))

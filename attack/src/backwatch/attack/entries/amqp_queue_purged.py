@@ -1,0 +1,28 @@
+"""G6 on pika: a queue of orders is emptied."""
+
+from backwatch.attack.entries import run
+from backwatch.attack.entries._amqp_abused import AbusedBroker
+from backwatch.attack.servers import HostileServer
+
+
+class AmqpPurged(AbusedBroker):
+    """queue.purge, from an app that never did."""
+
+    attack = "empties a queue whose messages nobody has read"
+    reference = "ATT&CK T1485; https://www.rabbitmq.com/docs/queues"
+    rule = "queue-purged"
+
+    def meet(self) -> object:
+        """The attacker empties it."""
+        self.hand_on("queue_purge", "orders")
+        return None
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """The broker was told to."""
+        del got
+        return any(asked.startswith(b"\x00\x32\x00\x1e") for asked in service.kept)
+
+
+if __name__ == "__main__":
+    run(AmqpPurged)

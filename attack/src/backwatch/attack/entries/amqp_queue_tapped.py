@@ -1,0 +1,28 @@
+"""G6 on pika: a queue of the attacker's is bound to an exchange, and gets a copy of everything."""
+
+from backwatch.attack.entries import run
+from backwatch.attack.entries._amqp_abused import AbusedBroker
+from backwatch.attack.servers import HostileServer
+
+
+class AmqpTapped(AbusedBroker):
+    """queue.bind, from an app whose queues are bound already."""
+
+    attack = "binds a queue of its own to an exchange, and gets a copy of each message"
+    reference = "ATT&CK T1020; https://www.rabbitmq.com/docs/exchanges"
+    rule = "queue-tapped"
+
+    def meet(self) -> object:
+        """The attacker binds it."""
+        self.hand_on("queue_bind", "copies", "amq.topic", "#")
+        return None
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """The broker was told to."""
+        del got
+        return any(asked.startswith(b"\x00\x32\x00\x14") for asked in service.kept)
+
+
+if __name__ == "__main__":
+    run(AmqpTapped)

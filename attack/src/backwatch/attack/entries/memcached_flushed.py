@@ -1,0 +1,27 @@
+"""G8: a visitor empties a memcached, through an app that hands on what is typed."""
+
+from backwatch.attack.entries import run
+from backwatch.attack.entries.memcached_dump import MemcachedDump
+from backwatch.attack.servers import HostileServer
+
+
+class MemcachedFlushed(MemcachedDump):
+    """flush_all asks nobody."""
+
+    attack = "empties a cache"
+    reference = "https://github.com/memcached/memcached/blob/master/doc/protocol.txt; ATT&CK T1485"
+    rule = "data-destroyed"
+
+    def meet(self) -> object:
+        """The attacker types."""
+        return self.hand_on("flush_all", b"\r\n")
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """The server has done it."""
+        del service
+        return got == "OK"
+
+
+if __name__ == "__main__":
+    run(MemcachedFlushed)
