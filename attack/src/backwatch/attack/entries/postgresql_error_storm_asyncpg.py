@@ -1,0 +1,54 @@
+"""E4: who logs in is cut off each time."""
+
+import asyncio
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.entries import Entry, run
+from backwatch.attack.entries._postgresql import asyncpg_connected
+from backwatch.attack.entries.postgresql_error_storm import TRIES, Resetting
+from backwatch.attack.servers import HostileServer
+
+
+class ErrorStorm(Entry):
+    """On asyncpg, in an app that simply tries again."""
+
+    code = "E4"
+    attack = "checks the login, and hangs up"
+    reference = "https://attack.mitre.org/techniques/T1499/003/"
+    driver = "asyncpg"
+    notices = "errors"
+    rule = "error-storm"
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """Honest yet."""
+        return Resetting(authority)
+
+    def work(self) -> None:
+        """Reads a customer, on a new connection each time."""
+        asyncio.run(self._read())
+
+    def meet(self) -> object:
+        """Tries again and again, as apps do: how often that failed."""
+        failed = 0
+        for _ in range(TRIES):
+            try:
+                self.work()
+            except Exception:  # noqa: BLE001  the driver's own, whatever it is
+                failed += 1
+        return failed
+
+    async def _read(self) -> None:
+        connection = await asyncpg_connected(self.place)
+        await connection.fetch("SELECT id, name FROM customers WHERE mail = $1", "customer1@shop.example")
+        await connection.close()
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """Nothing was answered."""
+        del service
+        return got == TRIES
+
+
+if __name__ == "__main__":
+    run(ErrorStorm)
