@@ -8,7 +8,7 @@ from backwatch.attack.servers import HostileServer
 class MemcachedFlushed(MemcachedDump):
     """flush_all asks nobody."""
 
-    attack = "empties a cache"
+    attack = "empties a cache that everybody waits for"
     reference = "https://github.com/memcached/memcached/blob/master/doc/protocol.txt; ATT&CK T1485"
     rule = "data-destroyed"
 
