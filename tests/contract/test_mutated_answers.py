@@ -1,7 +1,7 @@
 """Whatever bytes a service answers with, the app sees the same with Backwatch and without, and the detector lives.
 
 One entry of the pack for each client library: its service answers honestly or as the enemy, and what it sends is
-mutated by a seed; then it half-closes. ``BACKWATCH_TEST_MUTATIONS`` says how many seeds; ``make soak`` takes 10 000.
+mutated by a seed; then it half-closes. ``BACKWATCH_TEST_MUTATIONS`` says how many seeds.
 """
 
 import importlib
@@ -25,12 +25,15 @@ from backwatch.detector.engine.step import EngineConfig
 from backwatch.detector.replay import Replay
 from tests.contract.test_every_attack import watched
 
-SEEDS = int(os.environ.get("BACKWATCH_TEST_MUTATIONS", "25"))
+SEEDS = int(os.environ.get("BACKWATCH_TEST_MUTATIONS", "40"))
 PROBES = {one.module.partition(".")[0]: one.__module__.rpartition(".")[2] for one in discover_probes()}
 BY_LAYER = {"requests": "urllib3", "urllib": "http", "boto3": "botocore", "celery": "kombu", "aio_pika": "aiormq"}
 """Layers that are watched below."""
 ENTRIES = {kind.driver.partition(".")[0]: kind for kind in reversed(list(discover()))}
 """The first of each client library."""
+PATIENT = {"kombu", "nats"}
+"""They dial again for two seconds before they say anything: a tenth of the seeds."""
+TRIES = 5
 CHANGING = re.compile(r"0x[0-9a-f]+|\d{5,}|\d+\.\d+|\b[A-P]{4}\d+\b")
 """What differs from try to try: addresses, ephemeral ports, times, imaplib's random tags."""
 
@@ -129,18 +132,24 @@ def test_mutated_answers_look_the_same_with_and_without(
         port=service.port, ca_file=str(service.authority.ca_file), rounds=1, live=True, answers=tmp_path / "answers"
     )
 
-    def tried() -> list[str]:
-        found: list[str] = []
-        for seed in range(SEEDS):
-            seeded(seed)
-            service.hostile = seed % 2 == 1
-            found.append(outcome(kind, place))
-        return found
+    seeds = range(max(1, SEEDS // 10) if kind.driver in PATIENT else SEEDS)
 
-    bare = tried()
+    def tried(seed: int) -> str:
+        seeded(seed)
+        service.hostile = seed % 2 == 1
+        return outcome(kind, place)
+
+    bare = [{tried(seed)} for seed in seeds]
     with watched((PROBES | BY_LAYER)[kind.driver.partition(".")[0]]) as told:
-        assert tried() == bare
+        differ = [seed for seed in seeds if tried(seed) not in bare[seed]]
         messages = told()
+    # Clients that speak over several connections meet the same bytes in another order: what each may see is asked anew.
+    for seed in differ:
+        bare[seed] |= {tried(seed) for _ in range(TRIES)}
+    with watched((PROBES | BY_LAYER)[kind.driver.partition(".")[0]]):
+        still = [seed for seed in differ if not {tried(seed) for _ in range(TRIES)} & bare[seed]]
+    assert still == []
+    assert len(differ) <= len(seeds) / 4
     judging = Replay(rulebook.make_engine(EngineConfig()))
     list(judging.judge([one.value for one in messages]))
     assert judging.counts.calls
