@@ -147,6 +147,20 @@ def test_the_call_site_is_the_apps_own_frame_relative_to_its_folder() -> None:
     assert here.file.endswith("tests/collector/test_session_facts.py")
 
 
+def test_an_app_whose_event_loop_may_not_be_asked_for_its_folder_has_call_sites(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def blocking() -> str:
+        raise RuntimeError("Blocking call to os.getcwd")
+
+    forget()
+    monkeypatch.setattr("os.getcwd", blocking)
+    here = call_site()
+    assert here is not None
+    assert here.file == "tests/collector/test_session_facts.py"
+    forget()
+
+
 def test_frames_of_the_standard_library_are_passed_over() -> None:
     sites: list[object] = []
     thread = threading.Thread(target=lambda: sites.append(call_site()))

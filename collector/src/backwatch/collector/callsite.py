@@ -4,7 +4,7 @@ The app's own code is what lies neither in ``site-packages`` or ``dist-packages`
 this package. What is known of a code object is remembered: a call in a loop costs one dictionary look-up per frame.
 """
 
-import contextlib
+import os
 import sys
 import sysconfig
 from pathlib import Path
@@ -48,15 +48,30 @@ def _prefixes() -> tuple[str, ...]:
 _foreign: Final = _prefixes()
 
 
+_began_in = ""
+
+
+def _here() -> str:
+    """The working directory; empty where it has been deleted."""
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return ""
+    except Exception:  # noqa: BLE001  what guards the app's event loop (blockbuster) lets nobody ask there
+        return _began_in
+
+
 def _app_roots() -> list[str]:
     """The folders that file names are told relative to: the working directory, then the script's."""
-    roots: list[str] = []
-    with contextlib.suppress(OSError):  # the working directory has been deleted: the script's folder counts alone
-        roots.append(str(Path.cwd()))
+    here = _here()
+    roots = [here] if here else []
     script = getattr(sys.modules.get("__main__"), "__file__", None)
     if isinstance(script, str):
-        roots.append(str(Path(script).absolute().parent))
+        roots.append(os.path.dirname(os.path.join(here or "/", script)))  # noqa: PTH118, PTH120  Path would ask again
     return [root.rstrip("/") + "/" for root in roots if root != "/"]
+
+
+_began_in = _here()
 
 
 def _relative(file: str) -> str:
