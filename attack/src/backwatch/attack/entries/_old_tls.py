@@ -1,0 +1,63 @@
+"""A8: the service goes back to TLS 1.1, which a client that was told to bear old servers accepts."""
+
+import ssl
+import warnings
+from typing import ClassVar
+
+from backwatch.attack.authority import Authority, Certificate
+from backwatch.attack.entries import Entry
+from backwatch.attack.servers import HostileServer
+
+CIPHERS = "DEFAULT@SECLEVEL=0"
+"""OpenSSL's words for: whatever there is, signatures with SHA-1 too, without which TLS 1.1 does not work."""
+
+
+class OldCertificate(Certificate):
+    """The same certificate and key, served over TLS 1.1 at best."""
+
+    def server_context(self) -> ssl.SSLContext:
+        """A context that speaks nothing newer."""
+        context = super().server_context()
+        allow_old(context)
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+        return context
+
+
+class OldTls(Entry):
+    """Goes before an app whose context bears old versions, in the list of a class's bases.
+
+    Attributes:
+        honest: The service, which is so but for this.
+    """
+
+    code = "A8"
+    attack = "speaks no newer TLS than 1.1, whose handshakes are signed with SHA-1"
+    reference = "https://datatracker.ietf.org/doc/html/rfc8996; ATT&CK T1600; ATT&CK T1562.010"
+    rule = "weak-tls"
+    notices = "nothing"
+
+    honest: ClassVar[type[HostileServer]]
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """Honest in all that it says."""
+        return cls.honest(authority)
+
+    @classmethod
+    def turn(cls, service: HostileServer) -> None:
+        """What whoever stands in between wants of both."""
+        service.certificate = OldCertificate(service.certificate.chain, service.certificate.key)
+        service.drop()
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """The app got its answer over it: the service spoke nothing else."""
+        return isinstance(service.certificate, OldCertificate) and bool(got)
+
+
+def allow_old(context: ssl.SSLContext) -> None:
+    """What a client does for the sake of an old server."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that is what is shown
+        context.minimum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers(CIPHERS)

@@ -1,0 +1,34 @@
+"""A8 on smtplib: a context for an old mail server lets any server go back to TLS 1.1."""
+
+from backwatch.attack.entries import SECRET, run
+from backwatch.attack.entries._old_tls import OldTls, allow_old
+from backwatch.attack.servers.smtp import SMTP
+
+
+class SmtpOldTls(OldTls):
+    """smtplib uses the context as it is; chain and name are checked."""
+
+    driver = "smtplib"
+    option = 'minimum_version = TLSVersion.TLSv1_1, set_ciphers("DEFAULT@SECLEVEL=0")'
+    honest = SMTP
+
+    def work(self) -> None:
+        """Sends one mail."""
+        self.meet()
+
+    def meet(self) -> object:
+        """The same."""
+        import smtplib
+        import ssl
+
+        context = ssl.create_default_context(cafile=self.place.ca_file)
+        allow_old(context)
+        with smtplib.SMTP("localhost", self.place.port, timeout=5) as mail:
+            mail.starttls(context=context)
+            mail.login("shop", SECRET)
+            mail.sendmail("shop@shop.example", ["ann@example.com"], "Subject: Your order\r\n\r\nThank you.")
+        return "sent"
+
+
+if __name__ == "__main__":
+    run(SmtpOldTls)
