@@ -1,0 +1,29 @@
+"""G5: a whole database is dropped through an app's account."""
+
+from backwatch.attack.entries import run
+from backwatch.attack.entries._mongodb import AbusedMongoDB
+from backwatch.attack.servers import HostileServer
+
+
+class MongodbDropsDatabase(AbusedMongoDB):
+    """On PyMongo, in an app whose account may do everything."""
+
+    code = "G5"
+    attack = "drops the whole database of the shop"
+    reference = "https://www.mongodb.com/docs/manual/reference/command/dropDatabase/; ATT&CK T1485"
+    rule = "data-destroyed"
+
+    def meet(self) -> object:
+        """The attacker drops it."""
+        self.client().drop_database("shop")
+        return None
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """The service was told to, and did not refuse."""
+        del got
+        return b"dropDatabase 1" in service.kept
+
+
+if __name__ == "__main__":
+    run(MongodbDropsDatabase)
