@@ -1,0 +1,30 @@
+"""B10 on PyMySQL: passwords of a MySQL account are tried out through the app."""
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.entries import run
+from backwatch.attack.entries._mysql import ONE, ORDERS, PyMySQL
+from backwatch.attack.entries._refused_logins import Guessed
+from backwatch.attack.servers import HostileServer
+from backwatch.attack.speakers.mysql import HonestMySQL
+
+
+class MysqlGuessed(Guessed, PyMySQL):
+    """The server answers 1045 to each."""
+
+    driver = "pymysql"
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """It checks the password."""
+        return HonestMySQL(authority)
+
+    def log_in(self, password: str) -> None:
+        """And reads an order."""
+        self.renew()
+        with self.connected(password=password).cursor() as cursor:
+            cursor.execute(ORDERS, ONE)
+            cursor.fetchall()
+
+
+if __name__ == "__main__":
+    run(MysqlGuessed)
