@@ -100,7 +100,7 @@ falsepositives:
 level: high
 backwatch:
   key: resource
-  instead_of: [unverified-session, peer-changed, server-changed]
+  instead_of: [unverified-session, peer-changed, server-changed, certificate-expired, certificate-not-yet-valid]
   blind_spots: >-
     A certificate that the same authority gave to an attacker in the weeks in which a renewal is due. Resources that
     show more than eight certificates within a week. Drivers that do not tell the certificate.

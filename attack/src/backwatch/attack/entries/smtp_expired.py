@@ -1,0 +1,30 @@
+"""A7 on smtplib: a context that looks at no dates takes a certificate that has ended."""
+
+from backwatch.attack.entries import SECRET, run
+from backwatch.attack.entries._expired import ShowsExpired, dateless
+from backwatch.attack.servers.smtp import SMTP
+
+
+class SmtpExpired(ShowsExpired):
+    """smtplib uses the context as it is; chain and name are checked."""
+
+    driver = "smtplib"
+    honest = SMTP
+
+    def work(self) -> None:
+        """Sends one mail."""
+        self.meet()
+
+    def meet(self) -> object:
+        """The same."""
+        import smtplib
+
+        with smtplib.SMTP("localhost", self.place.port, timeout=5) as mail:
+            mail.starttls(context=dateless(self.place.ca_file))
+            mail.login("shop", SECRET)
+            mail.sendmail("shop@shop.example", ["ann@example.com"], "Subject: Your order\r\n\r\nThank you.")
+        return "sent"
+
+
+if __name__ == "__main__":
+    run(SmtpExpired)
