@@ -1,0 +1,28 @@
+"""G12: a visitor's search brings a script that the server runs."""
+
+from backwatch.attack.entries import run
+from backwatch.attack.entries._search import AbusedSearch
+from backwatch.attack.servers import HostileServer
+
+SCRIPT = "java.lang.Math.class.forName('java.lang.Runtime')"
+
+
+class ElasticsearchScript(AbusedSearch):
+    """In an app that takes the JSON which a visitor sends for a query."""
+
+    attack = "has the server run a script that came in with a search"
+    reference = "CVE-2015-1427; ATT&CK T1059"
+    rule = "search-script"
+
+    def meet(self) -> object:
+        """The attacker searches."""
+        return self.search({"script": {"script": {"source": SCRIPT, "lang": "painless"}}})
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """The script reached the server, which answered."""
+        return got == 1 and any(SCRIPT.encode() in one for one in service.kept)
+
+
+if __name__ == "__main__":
+    run(ElasticsearchScript)
