@@ -181,8 +181,8 @@ def figures(found: dict[str, list[float]], texts: str) -> dict[str, float]:
 def main() -> None:
     """Runs and prints; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--calls", type=int, default=5_000, help="in each round")
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--calls", type=int, default=10_000, help="in each round")
     parser.add_argument("--texts", choices=(*TEXTS, "both"), default="both", help="the same each time, or always new")
     parser.add_argument("--stream", choices=("kafka", "sqlite"), default="kafka")
     parser.add_argument("--driver", choices=DRIVERS, action="append", help="these only")
