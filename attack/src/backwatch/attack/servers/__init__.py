@@ -42,6 +42,7 @@ class HostileServer(ABC):
         reference: Where this attack is described.
         driver: The client library it is shown on.
         rule: What Backwatch must say.
+        address: Where it listens: loopback's, or another of loopback's block for who is found at another address.
         taken: Is handed what a careless client gave away; dropped unseen unless somebody looks.
         kept: Where who looks may have it put: ``service.taken = service.kept.append``.
     """
@@ -51,6 +52,7 @@ class HostileServer(ABC):
     reference: ClassVar[str]
     driver: ClassVar[str]
     rule: ClassVar[str]
+    address: ClassVar[str] = LOOPBACK
 
     def __init__(self, authority: Authority, port: int = 0) -> None:
         self.authority = authority
@@ -58,7 +60,7 @@ class HostileServer(ABC):
         self.hostile = False
         self.taken: Callable[[bytes], object] = _unseen
         self.kept: list[bytes] = []
-        self._listener = socket.create_server((LOOPBACK, port))
+        self._listener = socket.create_server((self.address, port))
         self.port: int = self._listener.getsockname()[1]
         self._open: set[Session] = set()
         self._lock = threading.Lock()
