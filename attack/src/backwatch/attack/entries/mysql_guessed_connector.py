@@ -1,0 +1,31 @@
+"""B10 on mysql-connector-python: passwords of a MySQL account are tried out through the app."""
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.entries import run
+from backwatch.attack.entries._mysql import ONE, ORDERS, Connector
+from backwatch.attack.entries._refused_logins import Guessed
+from backwatch.attack.servers import HostileServer
+from backwatch.attack.speakers.mysql import HonestMySQL
+
+
+class MysqlGuessed(Guessed, Connector):
+    """The server answers 1045 to each."""
+
+    driver = "mysql.connector"
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """It checks the password."""
+        return HonestMySQL(authority)
+
+    def log_in(self, password: str) -> None:
+        """And reads an order."""
+        self.renew()
+        cursor = self.connected(password=password).cursor()
+        cursor.execute(ORDERS, ONE)
+        cursor.fetchall()
+        cursor.close()
+
+
+if __name__ == "__main__":
+    run(MysqlGuessed)
