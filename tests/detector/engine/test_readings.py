@@ -48,7 +48,7 @@ def test_whatever_an_error_is_called_it_is_somebodys_fault_or_unknown(
     [
         ("none", "clear-password"), ("clear-password", "md5"), ("mysql_old_password", "mysql_native_password"),
         ("md5", "scram-sha-256"), ("mysql_native_password", "caching_sha2_password"), ("ntlm", "kerberos"),
-        ("scram-sha-1", "scram-sha-256-plus"),
+        ("scram-sha-1", "scram-sha-256-plus"), ("preauth", "clear-password"),
     ],
 )  # fmt: skip
 def test_login_methods_are_ordered_by_what_they_give_away(weaker: str, stronger: str) -> None:

@@ -4,7 +4,11 @@ from backwatch.attack.servers import HostileServer, Session
 
 
 class IMAP(HostileServer):
-    """A mailbox is looked into."""
+    """A mailbox is looked into.
+
+    Attributes:
+        greeting: Its first line.
+    """
 
     name = "imap"
     attack = "hides STARTTLS, and takes logins in clear"
@@ -12,9 +16,11 @@ class IMAP(HostileServer):
     driver = "imaplib"
     rule = "tls-stripped"
 
+    greeting = b"* OK mail.shop.example ready\r\n"
+
     def serve(self, session: Session) -> None:
         """Commands until LOGOUT."""
-        session.send(b"* OK mail.shop.example ready\r\n")
+        session.send(self.greeting)
         while True:
             tag, _, rest = session.line().partition(b" ")
             verb, _, given = rest.partition(b" ")

@@ -4,7 +4,11 @@ from backwatch.attack.servers import HostileServer, Session
 
 
 class POP3(HostileServer):
-    """A mailbox is emptied through it."""
+    """A mailbox is emptied through it.
+
+    Attributes:
+        greeting: Its first line.
+    """
 
     name = "pop3"
     attack = "hides STLS, and takes logins in clear"
@@ -12,9 +16,11 @@ class POP3(HostileServer):
     driver = "poplib"
     rule = "tls-stripped"
 
+    greeting = b"+OK mail.shop.example ready\r\n"
+
     def serve(self, session: Session) -> None:
         """Commands until QUIT."""
-        session.send(b"+OK mail.shop.example ready\r\n")
+        session.send(self.greeting)
         while True:
             verb, _, given = session.line().partition(b" ")
             verb = verb.upper()

@@ -53,7 +53,7 @@ _SYSTEMS: Final = (names.DB_SYSTEM, names.MESSAGING_SYSTEM, names.RPC_SYSTEM, na
 _FACTORS: Final = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
 _VERSION: Final = re.compile(r"(\d{1,4})(?:\.(\d{1,3})(?!\d))?(?:\.(\d{1,3})(?!\d))?")
 _STRENGTHS: Final = (
-    (re.compile(r"none|anonymous|trust"), 0),
+    (re.compile(r"none|anonymous|trust|preauth"), 0),
     (re.compile(r"clear-password|(?:amq)?plain|login|basic|simple|password|bearer|token|xoauth2?|oauthbearer|api.?key"),
      1),
     (re.compile(r".*md5|mysql_(?:native|old)_password|apop|ntlm|rabbit-cr-demo|digest|mongodb-cr"), 2),
