@@ -7,7 +7,7 @@ BASE = b"dc=shop,dc=example"
 _BIND, _UNBIND, _SEARCH, _EXTENDED = 0x60, 0x42, 0x63, 0x77
 _START_TLS = b"1.3.6.1.4.1.1466.20037"
 _INTEGER, _OCTETS, _ENUMERATED, _SEQUENCE, _SET = 0x02, 0x04, 0x0A, 0x30, 0x31
-_REFERRAL, _UNAVAILABLE = 10, 52
+_REFERRAL, _INVALID_CREDENTIALS, _UNAVAILABLE = 10, 49, 52
 
 
 class LDAP(HostileServer):
@@ -35,7 +35,7 @@ class LDAP(HostileServer):
         self._at_once = at_once
 
     def serve(self, session: Session) -> None:
-        """Requests until the client unbinds; anybody may log in."""
+        """Requests until the client unbinds."""
         if self._at_once:
             session.secure()
         while True:
@@ -43,8 +43,7 @@ class LDAP(HostileServer):
             if kind == _UNBIND:
                 return
             if kind == _BIND:
-                self._login(body)
-                _send(session, number, 0x61, _result(0))
+                _send(session, number, 0x61, _result(0 if self._login(body) else _INVALID_CREDENTIALS))
             elif kind == _EXTENDED:
                 self._start_tls(session, number, body)
             elif kind == _SEARCH:
@@ -52,11 +51,17 @@ class LDAP(HostileServer):
             else:
                 raise ValueError("nobody in the pack asks for that")
 
-    def _login(self, body: bytes) -> None:
+    def lets_in(self, secret: bytes) -> bool:
+        """Whether this is the password; anybody's is, here."""
+        del secret
+        return True
+
+    def _login(self, body: bytes) -> bool:
         _, _, rest = _element(body)  # the version
         _, account, rest = _element(rest)
         _, secret, _ = _element(rest)
         self.taken(account + b" " + secret)
+        return self.lets_in(secret)
 
     def _start_tls(self, session: Session, number: int, body: bytes) -> None:
         wanted = _element(body)[1] == _START_TLS and not session.secured
