@@ -32,8 +32,12 @@ class Web(HostileServer):
     rule = "redirected"
 
     def serve(self, session: Session) -> None:
-        """One request after the other."""
+        """TLS, then requests."""
         session.secure()
+        self.obey(session)
+
+    def obey(self, session: Session) -> None:
+        """One request after the other."""
         while True:
             self.reply(session, self.received(session))
 

@@ -26,8 +26,12 @@ class RedisServer(HostileServer):
     rule = "redirected"
 
     def serve(self, session: Session) -> None:
-        """Commands, one after the other."""
+        """TLS, then commands."""
         session.secure()
+        self.obey(session)
+
+    def obey(self, session: Session) -> None:
+        """Commands, one after the other."""
         talk = Talk()
         while True:
             command = Redis.received(session)

@@ -1,0 +1,38 @@
+"""A12 on requests, in an app whose second try is ``http://``."""
+
+from backwatch.attack.entries import SECRET, run
+from backwatch.attack.entries._retried_in_clear import BreaksThenListens, RetriesInClear
+from backwatch.attack.servers import Session
+from backwatch.attack.speakers.http import Request, Web
+
+
+class _Breaking(BreaksThenListens, Web):
+    def hear(self, session: Session) -> None:
+        """Requests, whose token is kept."""
+        self.obey(session)
+
+    def answer(self, request: Request) -> bytes:
+        """Honest."""
+        if self.listens:
+            self.kept.append(request.headers.get(b"authorization", b""))
+        return super().answer(request)
+
+
+class HttpRetriedInClear(RetriesInClear):
+    """The token is sent to whoever listens."""
+
+    driver = "requests"
+    option = "http://"
+    service_class = _Breaking
+
+    def visit(self, *, checked: bool) -> object:
+        """Fetches the rates."""
+        import requests
+
+        url = f"{'https' if checked else 'http'}://localhost:{self.place.port}/rates"
+        token = {"Authorization": f"Bearer {SECRET}"}
+        return requests.get(url, headers=token, verify=self.place.ca_file, timeout=5).json()
+
+
+if __name__ == "__main__":
+    run(HttpRetriedInClear)
