@@ -67,7 +67,8 @@ class Played:
     @property
     def caught(self) -> bool:
         """Under its declared name, in time, and nothing else was said."""
-        return self.seconds is not None and self.seconds <= CAUGHT_WITHIN_S and self.said == [self.entry.rule]
+        in_time = self.seconds is not None and self.seconds <= CAUGHT_WITHIN_S
+        return in_time and self.said == [self.entry.rule] and not self.outcome.startswith("failed")
 
     def document(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
@@ -159,8 +160,20 @@ class Pack:
         played = self.played[kind]
         if played.outcome:  # it cannot be run here, or its app has failed already
             return played
-        service, place = self._services[kind], self._place(kind, live=True)
+        place = self._place(kind, live=True)
         child = self._start(kind, place, self._stream.url)
+        try:
+            self._meet(played, place, child)
+        except StageError as error:
+            self._stage.dismiss(child)
+            self._stage.check()  # an app that fails is its entry's affair; a detector that does is everybody's
+            played.outcome = _failed(error)
+        self._settle()
+        played.said = sorted({one.rule for one in self._alerts(kind) if one.level != "informational"})
+        return played
+
+    def _meet(self, played: Played, place: Place, child: Child) -> None:
+        kind, service = played.entry, self._services[played.entry]
         self._stage.wait_for(f"{kind.name()} is at work", lambda: bool(_answers(place)))
         kind.turn(service)
         begun, begun_ns = time.monotonic(), time.time_ns()
@@ -177,9 +190,6 @@ class Pack:
         played.outcome = self._outcome(played, service, answers[1] if len(answers) > 1 else {})
         _next(child)
         self._stage.finished(child)
-        self._settle()
-        played.said = sorted({one.rule for one in self._alerts(kind) if one.level != "informational"})
-        return played
 
     def stop(self) -> None:
         """Stops the services."""
@@ -220,7 +230,8 @@ class Pack:
                 if not found:
                     raise StageError(f"{kind.name()}: the app's past left no calls behind")
             except StageError as error:
-                self.played[kind].outcome = f"failed: {str(error).splitlines()[-1][:MOST_TOLD]}"
+                self._stage.dismiss(child)
+                self.played[kind].outcome = _failed(error)
                 continue
             pasts.append(history.retold(found, PAST_ROUNDS, now_ns, hours=PAST_HOURS, every_s=PAST_EVERY_S))
         return pasts
@@ -260,6 +271,10 @@ class Pack:
 
 def _end_ns(told: history.Told) -> int:
     return told[2].end_time_unix_nano
+
+
+def _failed(error: StageError) -> str:
+    return f"failed: {str(error).splitlines()[-1][:MOST_TOLD]}"
 
 
 def _answers(place: Place) -> list[dict[str, Any]]:

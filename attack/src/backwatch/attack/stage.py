@@ -156,6 +156,13 @@ class Stage:
         if code:
             raise _ended(child, code)
 
+    def dismiss(self, child: Child) -> None:
+        """Ends one child, whatever it does, and waits for it no longer."""
+        if child in self._children:
+            self._children.remove(child)
+        child.process.kill()
+        child.process.wait()
+
     def check(self) -> None:
         """Sees that every child lives.
 
