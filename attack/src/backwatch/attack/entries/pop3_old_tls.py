@@ -1,0 +1,37 @@
+"""A8 on poplib: a context for an old mail server lets any server go back to TLS 1.1."""
+
+from backwatch.attack.entries import SECRET, run
+from backwatch.attack.entries._old_tls import OldTls, allow_old
+from backwatch.attack.speakers.pop3 import POP3
+
+
+class Pop3OldTls(OldTls):
+    """poplib uses the context as it is; chain and name are checked."""
+
+    driver = "poplib"
+    option = 'minimum_version = TLSVersion.TLSv1_1, set_ciphers("DEFAULT@SECLEVEL=0")'
+    honest = POP3
+
+    def work(self) -> None:
+        """Looks into the mailbox."""
+        self.meet()
+
+    def meet(self) -> object:
+        """The same."""
+        import poplib
+        import ssl
+
+        context = ssl.create_default_context(cafile=self.place.ca_file)
+        allow_old(context)
+        box = poplib.POP3("localhost", self.place.port, timeout=5)
+        try:
+            box.stls(context=context)
+            box.user("shop")
+            box.pass_(SECRET)
+            return box.stat()
+        finally:
+            box.quit()
+
+
+if __name__ == "__main__":
+    run(Pop3OldTls)
