@@ -12,6 +12,7 @@ from backwatch.attack.servers import LOOPBACK
 from backwatch.detector import rulebook
 
 ENTRIES = list(discover())
+RULES = {rule.name for rule in rulebook.load().rules}
 every_entry = pytest.mark.parametrize("kind", ENTRIES, ids=[kind.name() for kind in ENTRIES])
 
 
@@ -23,7 +24,7 @@ def test_an_entry_says_what_it_does_where_that_is_described_and_what_must_be_sai
     assert not kind.attack.endswith(".")
     assert re.search(r"CVE-\d|ATT&CK T\d|https://", kind.reference)
     assert kind.notices
-    assert kind.rule in {rule.name for rule in rulebook.load().rules}
+    assert kind.rule in RULES
     assert driver_version(kind.driver), f"{kind.driver} is not installed here"
     assert kind.__doc__
 

@@ -9,7 +9,7 @@ class Destroyed(AbusedConnector):
     """On mysql-connector-python: a page for reports that was left behind, and runs whatever it is given."""
 
     code = "F8"
-    attack = "deletes every order"
+    attack = "deletes every order of the shop"
     reference = "https://attack.mitre.org/techniques/T1485/"
     rule = "data-destroyed"
 
