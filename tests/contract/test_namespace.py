@@ -30,7 +30,7 @@ DRIVERS = {
 """What the collector wraps where the app has it, and must never bring along."""
 BROUGHT_BY_THE_CALLER = {
     "collector": DRIVERS, "store": {"numpy"},
-    "attack": {"botocore", *(kind.driver.partition(".")[0] for kind in entries.discover())},
+    "attack": {"botocore", "bson", *(kind.driver.partition(".")[0] for kind in entries.discover())},
 }  # fmt: skip
 """Imported inside functions that only those call who have it: the store packs a model's arrays for the detector, an
 attack is shown on its driver where that is installed."""
