@@ -29,7 +29,13 @@ SEEDS = int(os.environ.get("BACKWATCH_TEST_MUTATIONS", "40"))
 PROBES = {one.module.partition(".")[0]: one.__module__.rpartition(".")[2] for one in discover_probes()}
 BY_LAYER = {"requests": "urllib3", "urllib": "http", "boto3": "botocore", "celery": "kombu", "aio_pika": "aiormq"}
 """Layers that are watched below."""
-ENTRIES = {kind.driver.partition(".")[0]: kind for kind in reversed(list(discover()))}
+AT_THEIR_OWN_TIMES = {"pymongo"}
+"""Its monitors dial by themselves: no two runs of it are alike, bare or not."""
+ENTRIES = {
+    driver: kind
+    for kind in reversed(list(discover()))
+    if (driver := kind.driver.partition(".")[0]) not in AT_THEIR_OWN_TIMES
+}
 """The first of each client library."""
 PATIENT = {"kombu", "nats"}
 """They dial again for two seconds before they say anything: a tenth of the seeds."""

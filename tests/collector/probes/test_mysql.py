@@ -144,6 +144,7 @@ def test_a_dead_port_is_told(recording: Recording, pure: bool) -> None:
     assert str(told.facts[names.STATUS_CODE]).startswith("200")
 
 
+@pytest.mark.skipif(OVERLAID in os.environ, reason="what older ones and the C extension do there differs")
 def test_a_server_without_the_tls_that_was_insisted_on_is_told(
     recording: Recording, pure: bool, tmp_path: Path
 ) -> None:
