@@ -128,6 +128,7 @@ def outcome(kind: type[Entry], place: Place) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("BACKWATCH_TEST_MUTATIONS" not in os.environ, reason="minutes: where it is asked for")
 @pytest.mark.timeout(3_600)
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", ENTRIES.values(), ids=ENTRIES)
