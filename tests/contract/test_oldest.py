@@ -93,7 +93,7 @@ def test_the_oldest_version_keeps_the_contract(line: Line, request: pytest.Fixtu
     services = importlib.import_module(f"tests.contract.exercises.{name}").SERVICES
     servers = [one for one in map(request.getfixturevalue, services) if isinstance(one, Server)]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore",
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", "--assert=plain",
          "tests/contract/test_every_probe.py", "tests/contract/test_oldest.py",
          "-k", f"[{name}] and not ({NOT_OF_VERSIONS})"],
         cwd=ROOT, capture_output=True, text=True, timeout=170, check=False,
