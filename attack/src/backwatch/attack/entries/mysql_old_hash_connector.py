@@ -1,58 +1,11 @@
 """B4: the server switches the login to the plugin of twenty years ago."""
 
-from backwatch.attack.authority import Authority
-from backwatch.attack.entries import SECRET, run
-from backwatch.attack.entries._mysql import ONE, ORDERS, Connector
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.servers.mysql import Packets
-from backwatch.attack.speakers.mysql import HonestMySQL, native_proof_of, switch
+from backwatch.attack.entries import mysql_old_hash, run
+from backwatch.attack.entries._mysql import Connector
 
 
-class Asking(HonestMySQL):
-    """Wants a proof by SHA-1, which is guessed at leisure, once it has turned."""
-
-    def log_in(self, wire: Packets, proof: bytes) -> None:
-        """Takes it."""
-        if self.hostile:
-            self.taken(switch(wire, b"mysql_native_password"))
-        else:
-            super().log_in(wire, proof)
-
-
-class OldHash(Connector):
+class OldHash(Connector, mysql_old_hash.OldHash):
     """On mysql-connector-python, over verified TLS: what it sends can be tried against lists of passwords."""
-
-    code = "B4"
-    attack = "asks for a proof by a hash that is cheap to guess"
-    reference = "https://dev.mysql.com/doc/refman/8.4/en/native-pluggable-authentication.html; ATT&CK T1562.010"
-    rule = "auth-downgraded"
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """It takes what is sent."""
-        service = Asking(authority)
-        service.taken = service.kept.append
-        return service
-
-    def work(self) -> None:
-        """Reads orders, on a new connection each time."""
-        self._read()
-
-    def meet(self) -> object:
-        """The same."""
-        return self._read()
-
-    def _read(self) -> int:
-        self.renew()
-        with self.connected().cursor() as cursor:
-            cursor.execute(ORDERS, ONE)
-            return len(cursor.fetchall())
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """A proof has arrived, by which a guess can be checked."""
-        del got
-        return native_proof_of(SECRET) in service.kept
 
 
 if __name__ == "__main__":

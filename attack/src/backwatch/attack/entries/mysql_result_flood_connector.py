@@ -1,56 +1,11 @@
 """D9: an answer has a thousand times the rows that the statement ever had."""
 
-from backwatch.attack.authority import Authority
-from backwatch.attack.entries import run
-from backwatch.attack.entries._mysql import ONE, ORDERS, Connector
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.mysql import HonestMySQL
-
-MANY = 20_000
+from backwatch.attack.entries import mysql_result_flood, run
+from backwatch.attack.entries._mysql import Connector
 
 
-class Flooding(HonestMySQL):
-    """Answers with far more rows than there are, once it has turned."""
-
-    def turn(self) -> None:
-        """From now on."""
-        self.rows = MANY
-        super().turn()
-
-
-class ResultFlood(Connector):
+class ResultFlood(Connector, mysql_result_flood.ResultFlood):
     """On mysql-connector-python, which reads all of an answer into memory."""
-
-    code = "D9"
-    attack = "answers a search for one customer with twenty thousand rows"
-    reference = "https://owasp.org/API-Security/editions/2023/en/0xaa-unsafe-consumption-of-apis/"
-    notices = "a long list"
-    rule = "bulk-read"
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """Honest yet."""
-        return Flooding(authority)
-
-    def work(self) -> None:
-        """Reads orders, on a new connection each time."""
-        self._read()
-
-    def meet(self) -> object:
-        """The same."""
-        return self._read()
-
-    def _read(self) -> int:
-        self.renew()
-        with self.connected().cursor() as cursor:
-            cursor.execute(ORDERS, ONE)
-            return len(cursor.fetchall())
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app took them all."""
-        del service
-        return got == MANY
 
 
 if __name__ == "__main__":

@@ -1,53 +1,11 @@
 """A2: who sits in between leaves TLS out of the greeting, and mysql-connector-python, told to insist, leaves."""
 
-from backwatch.attack.authority import Authority
-from backwatch.attack.entries import run
-from backwatch.attack.entries._mysql import ONE, ORDERS, Connector
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.mysql import HonestMySQL
+from backwatch.attack.entries import mysql_tls_refused, run
+from backwatch.attack.entries._mysql import Connector
 
 
-class Stripping(HonestMySQL):
-    """Has no TLS any more, once it has turned."""
-
-    def offers_tls(self) -> bool:
-        """Until then."""
-        return not self.hostile
-
-
-class TlsRefused(Connector):
+class TlsRefused(Connector, mysql_tls_refused.TlsRefused):
     """On mysql-connector-python, with an authority to verify with: nothing is lost, somebody is there."""
-
-    code = "A2"
-    attack = "hides that it can do TLS, and reads what is said in plaintext"
-    reference = "CVE-2015-3152; https://duo.com/blog/backronym-mysql-vulnerability"
-    notices = "an error at connect"
-    rule = "tls-stripped"
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """Honest yet."""
-        return Stripping(authority)
-
-    def work(self) -> None:
-        """Reads orders over verified TLS, on a new connection each time."""
-        self.renew()
-        with self.connected().cursor() as cursor:
-            cursor.execute(ORDERS, ONE)
-            cursor.fetchall()
-
-    def meet(self) -> object:
-        """The same."""
-        self.renew()
-        with self.connected().cursor() as cursor:
-            cursor.execute(ORDERS, ONE)
-            return len(cursor.fetchall())
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The statement came in plaintext, and its answer left so."""
-        del service
-        return got == HonestMySQL.rows
 
 
 if __name__ == "__main__":

@@ -1,52 +1,11 @@
 """A2: who is in between leaves TLS out of the greeting; mysql-connector-python, asked for nothing, goes on."""
 
-from backwatch.attack.authority import Authority
-from backwatch.attack.entries import run
-from backwatch.attack.entries._mysql import ONE, ORDERS, PLAIN, Connector
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.mysql import HonestMySQL
+from backwatch.attack.entries import mysql_tls_stripped, run
+from backwatch.attack.entries._mysql import Connector
 
 
-class Stripping(HonestMySQL):
-    """Has no TLS any more, once it has turned."""
-
-    def offers_tls(self) -> bool:
-        """Until then."""
-        return not self.hostile
-
-
-class TlsStripped(Connector):
+class TlsStripped(Connector, mysql_tls_stripped.TlsStripped):
     """On mysql-connector-python, whose default only prefers TLS. The app asks for more everywhere but in one place."""
-
-    code = "A2"
-    attack = "hides that it can do TLS, and reads what is said in plaintext"
-    reference = "CVE-2015-3152; https://duo.com/blog/backronym-mysql-vulnerability"
-    rule = "tls-stripped"
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """Honest yet."""
-        return Stripping(authority)
-
-    def work(self) -> None:
-        """Reads orders over verified TLS, on a new connection each time."""
-        self.renew()
-        with self.connected().cursor() as cursor:
-            cursor.execute(ORDERS, ONE)
-            cursor.fetchall()
-
-    def meet(self) -> object:
-        """Does the same where somebody forgot the authority."""
-        self.renew()
-        with self.connected(**PLAIN).cursor() as cursor:
-            cursor.execute(ORDERS, ONE)
-            return len(cursor.fetchall())
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The statement came in plaintext, and its answer left so."""
-        del service
-        return got == HonestMySQL.rows
 
 
 if __name__ == "__main__":

@@ -1,49 +1,11 @@
 """A6: who answers has another certificate, which the same authority issued."""
 
-from backwatch.attack.authority import Authority
-from backwatch.attack.entries import run
-from backwatch.attack.entries._postgresql import CUSTOMERS, ONE, Psycopg2
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.postgresql import HonestPostgreSQL
+from backwatch.attack.entries import postgresql_certificate_swapped, run
+from backwatch.attack.entries._postgresql import Psycopg2
 
 
-class CertificateSwapped(Psycopg2):
+class CertificateSwapped(Psycopg2, postgresql_certificate_swapped.CertificateSwapped):
     """On psycopg2, verified in full: the authority that both trust has been talked into a second certificate."""
-
-    code = "A6"
-    attack = "shows another certificate of the same authority, and serves its own data"
-    reference = "https://attack.mitre.org/techniques/T1649/"
-    rule = "certificate-changed"
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """Honest, with a certificate of its own."""
-        return HonestPostgreSQL(authority)
-
-    @classmethod
-    def turn(cls, service: HostileServer) -> None:
-        """Somebody else answers now, with a key of his own."""
-        service.certificate = service.authority.issue("in the middle")
-        service.turn()
-
-    def work(self) -> None:
-        """Reads a customer, on a new connection each time."""
-        self._read()
-
-    def meet(self) -> object:
-        """The same."""
-        return self._read()
-
-    def _read(self) -> int:
-        with self.again().cursor() as cursor:
-            cursor.execute(CUSTOMERS, ONE)
-            return len(cursor.fetchall())
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app took what it was given for its own data."""
-        del service
-        return got == 20
 
 
 if __name__ == "__main__":

@@ -1,55 +1,11 @@
 """D9: an answer has a thousand times the rows that the statement ever had."""
 
-from backwatch.attack.authority import Authority
-from backwatch.attack.entries import run
-from backwatch.attack.entries._postgresql import CUSTOMERS, ONE, Psycopg2
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.postgresql import HonestPostgreSQL
-
-MANY = 20_000
+from backwatch.attack.entries import postgresql_result_flood, run
+from backwatch.attack.entries._postgresql import Psycopg2
 
 
-class Flooding(HonestPostgreSQL):
-    """Answers with far more rows than there are, once it has turned."""
-
-    def turn(self) -> None:
-        """From now on."""
-        self.rows = MANY
-        super().turn()
-
-
-class ResultFlood(Psycopg2):
+class ResultFlood(Psycopg2, postgresql_result_flood.ResultFlood):
     """On psycopg2, which reads all of an answer into memory."""
-
-    code = "D9"
-    attack = "answers a search for one customer with twenty thousand rows"
-    reference = "https://owasp.org/API-Security/editions/2023/en/0xaa-unsafe-consumption-of-apis/"
-    notices = "a long list"
-    rule = "bulk-read"
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """Honest yet."""
-        return Flooding(authority)
-
-    def work(self) -> None:
-        """Reads a customer, on a new connection each time."""
-        self._read()
-
-    def meet(self) -> object:
-        """The same."""
-        return self._read()
-
-    def _read(self) -> int:
-        with self.again().cursor() as cursor:
-            cursor.execute(CUSTOMERS, ONE)
-            return len(cursor.fetchall())
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app took them all."""
-        del service
-        return got == MANY
 
 
 if __name__ == "__main__":
