@@ -30,7 +30,7 @@ _HOST: Final = re.compile(
     r"(?:[a-z][a-z0-9+.-]*:)?(?://)?(?:[^/?#@]*@)?(\[[^\]/]*\]|[^/?#@:\[]*)(?::\d{1,5})?(?:[/?#].*)?",
     re.IGNORECASE | re.DOTALL,
 )
-_FACTORS: Final = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
+FACTORS: Final = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
 """Odd, and so without loss: they make one key of three keyed hashes, which nobody outside can aim at."""
 
 
@@ -129,7 +129,7 @@ class Derived:
     def _peer_local(self, columns: Mapping[str, NDArray[Any]], text: Callable[[str, int], str]) -> NDArray[np.int8]:
         told = names.TRANSPORT, names.PEER_ADDRESS, names.SERVER_ADDRESS
         three = [columns[name].astype(np.uint64) for name in told]
-        together = (three[0] * _FACTORS[0]) ^ (three[1] * _FACTORS[1]) ^ (three[2] * _FACTORS[2])
+        together = (three[0] * FACTORS[0]) ^ (three[1] * FACTORS[1]) ^ (three[2] * FACTORS[2])
         values, first, inverse = np.unique(together, return_index=True, return_inverse=True)
         if len(self._local) > CACHED:
             self._local.clear()

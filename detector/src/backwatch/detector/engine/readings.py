@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from backwatch.collector import names
 from backwatch.detector.compiled import kernel
 from backwatch.detector.engine import faults
-from backwatch.detector.engine.derived import instant_ns
+from backwatch.detector.engine.derived import FACTORS, instant_ns
 
 NOT_BEFORE: Final = "tls.server.not_before.ns"
 """``tls.server.not_before`` in nanoseconds since the epoch, UTC; -1: not told, or not a time."""
@@ -50,7 +50,6 @@ MOST_NODES: Final = 256
 MOST_TOPOLOGIES: Final = 1_000
 _DAY_NS: Final = 86_400 * 10**9
 _SYSTEMS: Final = (names.DB_SYSTEM, names.MESSAGING_SYSTEM, names.RPC_SYSTEM, names.SYSTEM)
-_FACTORS: Final = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
 _VERSION: Final = re.compile(r"(\d{1,4})(?:\.(\d{1,3})(?!\d))?(?:\.(\d{1,3})(?!\d))?")
 _STRENGTHS: Final = (
     (re.compile(r"none|anonymous|trust|preauth"), 0),
@@ -176,9 +175,9 @@ class Readings:
         failed = np.flatnonzero((name != 0) | (status >= 400))
         if not failed.shape[0]:
             return key.astype(np.int64)
-        mixed = (name[failed] * _FACTORS[0]) ^ (code[failed] * _FACTORS[1]) ^ status[failed].astype(np.uint64)
+        mixed = (name[failed] * FACTORS[0]) ^ (code[failed] * FACTORS[1]) ^ status[failed].astype(np.uint64)
         for system in _SYSTEMS:
-            mixed = mixed * _FACTORS[2] ^ columns[system][failed]
+            mixed = mixed * FACTORS[2] ^ columns[system][failed]
         key[failed] = mixed | np.uint64(1)
 
         def fault(row: int) -> int:
