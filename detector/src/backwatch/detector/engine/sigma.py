@@ -25,7 +25,9 @@ Level = Literal["informational", "low", "medium", "high", "critical"]
 Over = Literal["call", "window", "due", "loss"]
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-_OWN: Final = ("key", "suspect", "over", "clear_after_s", "instead_of", "blind_spots", "remediation", "tests")
+_OWN: Final = (
+    "key", "suspect", "over", "clear_after_s", "instead_of", "how", "blind_spots", "remediation", "parameters", "tests",
+)  # fmt: skip
 _OVER: Final = ("call", "window", "due", "loss")
 _MODIFIERS: Final = frozenset({
     "contains", "startswith", "endswith", "all", "exists", "cased", "neq", "re", "i", "m", "s", "ignorecase",
@@ -45,8 +47,11 @@ class Rule:
         over: What it is held against: a call, a closed window, a deadline (``due``) or a loss.
         clear_after_s: Event time after which it clears; ``None``: the engine's default.
         instead_of: Rules that raise nothing on a call on which this one fires: one cause, one alert.
+        how: How it is done to an app, one way after the other.
+        looks_at: Fields of an alert to look at first: what Sigma calls ``fields``.
         blind_spots: What it cannot see.
         remediation: What a developer can do.
+        parameters: Names of lists of drivers' parameters that go with it.
         condition: What must hold.
         tests: Examples that stand in the document.
         source: Document it came from, for error messages.
@@ -70,6 +75,9 @@ class Rule:
     condition: p.Term
     tests: tuple[Example, ...]
     source: str
+    how: tuple[str, ...] = ()
+    looks_at: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
 
     @property
     def fields(self) -> frozenset[str]:
@@ -114,6 +122,9 @@ def parse(text: str, source: str, vocabulary: Vocabulary) -> Rule:
         condition=condition_of(sigma, source, fields),
         tests=examples(own.get("tests"), fields, source),
         source=source,
+        how=_texts(own, "how", source),
+        looks_at=tuple(map(str, sigma.fields)),
+        parameters=_texts(own, "parameters", source),
     )
 
 
@@ -192,6 +203,13 @@ def _flag(own: Mapping[str, Any], name: str, source: str) -> bool:
     if not isinstance(value, bool):
         raise RuleError(source, f"backwatch.{name}", f"must be true or false, got {value!r}")
     return value
+
+
+def _texts(own: Mapping[str, Any], name: str, source: str) -> tuple[str, ...]:
+    value = own.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(one, str) and one.strip() for one in cast("list[Any]", value)):
+        raise RuleError(source, f"backwatch.{name}", f"must be a list of texts, got {value!r}")
+    return tuple(" ".join(one.split()) for one in cast("list[str]", value))
 
 
 def _names(own: Mapping[str, Any], name: str, over: str, source: str) -> tuple[str, ...]:
