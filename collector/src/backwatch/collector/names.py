@@ -89,6 +89,8 @@ OVER_TLS: Final = frozenset((
 ))  # fmt: skip
 """What a driver tells that lets its TLS socket be looked at."""
 ACCOUNT: Final = "backwatch.account"
+ACCOUNT_SUPERUSER: Final = "backwatch.account.superuser"
+"""Whether the server says that the account may do everything: PostgreSQL's ``is_superuser``, sent at each login."""
 SERVER_VERSION: Final = "backwatch.server.version"
 SERVER_ID: Final = "backwatch.server.id"
 AUTH_METHOD: Final = "backwatch.auth.method"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from backwatch.collector.probes._dbapi import Link
+from backwatch.collector.probes._libpq import superuser
 from backwatch.collector.probes._sockets import descriptor, peer, words
 from backwatch.collector.record import Session
 from backwatch.collector.tls import facts_of
@@ -51,8 +52,12 @@ def learnt(transport: Any) -> dict[str, Any]:
     return {**peer(transport.get_extra_info("socket")), **facts_of(transport.get_extra_info("ssl_object"))}
 
 
-def session_of(address: Any, params: Any, attempt: Attempt, facts: Mapping[str, Any], version: Any = None) -> Session:
-    """The session of an attempt to reach ``address``: ``(host, port)``, or the path of a unix socket."""
+def session_of(address: Any, params: Any, attempt: Attempt, facts: Mapping[str, Any], settings: Any = None) -> Session:
+    """The session of an attempt to reach ``address``: ``(host, port)``, or the path of a unix socket.
+
+    Args:
+        settings: What the server said of itself and of the account, once it has taken the login.
+    """
     local = isinstance(address, str)
     host, port = (address, 0) if local else address[:2]
     mode, explicit = attempt.requested(params, local=local)
@@ -67,7 +72,8 @@ def session_of(address: Any, params: Any, attempt: Attempt, facts: Mapping[str, 
         requested=mode,
         requested_explicit=explicit,
         account=words(params.user, MAX_TEXT),
-        server_version=words(version),
+        server_version=words(getattr(settings, "server_version", None)),
+        extra=superuser(getattr(settings, "is_superuser", None)),
         **told,
     )
 
@@ -91,6 +97,6 @@ class PostgresLink(Link):
     def of(cls, connection: Any, attempt: Attempt) -> "PostgresLink":
         """The link of a connection that stands."""
         transport = connection._transport
-        version = connection._protocol.get_settings().server_version
-        session = session_of(connection._addr, connection._params, attempt, learnt(transport), version)
+        settings = connection._protocol.get_settings()
+        session = session_of(connection._addr, connection._params, attempt, learnt(transport), settings)
         return cls(session, Wire(descriptor(transport.get_extra_info("socket"))))

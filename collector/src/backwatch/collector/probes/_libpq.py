@@ -10,6 +10,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
+from backwatch.collector import names
 from backwatch.collector.probes._sockets import words
 from backwatch.collector.record import Session
 from backwatch.collector.tls import TlsFacts, certificate_facts, version_text
@@ -137,13 +138,29 @@ def is_explicit(sslmode: str, explicit: Mapping[str, str] | None, environment: M
     return None if explicit is None else "sslmode" in explicit
 
 
+def superuser(told: object) -> tuple[tuple[str, bool], ...]:
+    """What the server says of the account's rights, by its own parameter ``is_superuser``: ``on``, ``off``, or nothing.
+
+    >>> superuser("on"), superuser(b"off"), superuser(None)
+    ((('backwatch.account.superuser', True),), (('backwatch.account.superuser', False),), ())
+    """
+    word = told.decode("ascii", "replace") if isinstance(told, bytes) else told
+    return ((names.ACCOUNT_SUPERUSER, word == "on"),) if word in ("on", "off") else ()
+
+
 def session(
-    said: Mapping[str, str], *, requested_explicit: bool | None, server_version: str = "", tls: TlsFacts | None = None
+    said: Mapping[str, str],
+    *,
+    requested_explicit: bool | None,
+    server_version: str = "",
+    tls: TlsFacts | None = None,
+    rights: object = None,
 ) -> Session:
     """The session that these parameters name.
 
     Args:
         said: ``host``, ``hostaddr`` (numeric, once connected), ``port``, ``user``, ``dbname``, ``sslmode``.
+        rights: The server's ``is_superuser``.
         tls: What is known of its encryption; nothing where there is no connection.
     """
     host, numeric, port = said.get("host", ""), said.get("hostaddr", ""), said.get("port") or "5432"
@@ -162,6 +179,7 @@ def session(
         peer_port=number if numeric else 0,
         account=said.get("user", "")[:MAX_TEXT],
         server_version=words(server_version),
+        extra=superuser(rights),
         **(tls or {}),
     )
 

@@ -48,7 +48,8 @@ class Psycopg2Watch(Watch):
             tls["encrypted"] = True  # psycopg2 tells this much by itself
         explicitly = is_explicit(sslmode, explicit, os.environ)
         version = info.parameter_status("server_version") or ""
-        return session(said, requested_explicit=explicitly, server_version=version, tls=tls)
+        rights = info.parameter_status("is_superuser")
+        return session(said, requested_explicit=explicitly, server_version=version, tls=tls, rights=rights)
 
     def _explicit(self, dsn: Any) -> dict[str, str]:
         if not isinstance(dsn, (str, bytes)):

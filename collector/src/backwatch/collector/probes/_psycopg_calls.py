@@ -51,7 +51,8 @@ def _session(pgconn: Any, explicit: dict[str, str] | None) -> Session:
         tls["encrypted"] = True  # psycopg tells this much by itself
     version = (pgconn.parameter_status(b"server_version") or b"").decode("utf-8", "replace")
     explicitly = is_explicit(sslmode, explicit, os.environ)
-    return session(said, requested_explicit=explicitly, server_version=version, tls=tls)
+    rights = pgconn.parameter_status(b"is_superuser")
+    return session(said, requested_explicit=explicitly, server_version=version, tls=tls, rights=rights)
 
 
 def _rows(cursor: Any) -> tuple[int, int]:

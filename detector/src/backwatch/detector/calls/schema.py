@@ -97,6 +97,7 @@ COLUMNS: Final = (
     Column(names.PEER_PORT, NUMBER, SESSION, ("net.sock.peer.port",)),
     Column(names.TRANSPORT, TEXT, SESSION, ("net.transport",)),
     Column(names.ACCOUNT, TEXT, SESSION, ("db.user",)),
+    Column(names.ACCOUNT_SUPERUSER, FLAG, SESSION),
     Column(names.SERVER_VERSION, TEXT, SESSION),
     Column(names.SERVER_ID, TEXT, SESSION),
     Column(names.AUTH_METHOD, TEXT, SESSION),

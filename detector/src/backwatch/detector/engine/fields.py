@@ -46,7 +46,10 @@ TOLD: Final[Mapping[str, Field]] = {
         names.TLS_REQUESTED, names.TLS_VERIFIED, names.PEER_ADDRESS, names.TRANSPORT, names.ACCOUNT,
         names.SERVER_VERSION, names.SERVER_ID, names.AUTH_METHOD,
     ),
-    **_all("session", "flag", names.TLS_ESTABLISHED, names.TLS_REQUESTED_EXPLICIT, names.STARTTLS_OFFERED),
+    **_all(
+        "session", "flag",
+        names.TLS_ESTABLISHED, names.TLS_REQUESTED_EXPLICIT, names.STARTTLS_OFFERED, names.ACCOUNT_SUPERUSER,
+    ),
     **_all("session", "number", names.PEER_PORT),
     **_all("statement", "text", names.QUERY_TEXT, names.OPERATION, names.STATEMENT),
     **_all(

@@ -27,6 +27,7 @@ TOLD: Final[Mapping[str, str]] = {
     names.TRANSPORT: "tcp, unix, pipe, or inproc for a library that opens files.",
     PEER_LOCAL: "The session stays on the machine (a unix socket, in the process, loopback unless that is judged).",
     names.ACCOUNT: "Account of the session, never its secret.",
+    names.ACCOUNT_SUPERUSER: "The server says that the account may do everything (PostgreSQL's is_superuser).",
     names.AUTH_METHOD: "How it logged in: scram-sha-256, clear-password, none.",
     names.SERVER_VERSION: "Version that the server announced.",
     names.SERVER_ID: "Identity that the server announced.",

@@ -1,0 +1,52 @@
+"""H7: the app's account has become one that may do everything."""
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.entries import run
+from backwatch.attack.entries._postgresql import CUSTOMERS, ONE, Psycopg
+from backwatch.attack.servers import HostileServer
+from backwatch.attack.speakers.postgresql import HonestPostgreSQL
+
+
+class Generous(HonestPostgreSQL):
+    """Checks the account's rights at first, and none once it has turned."""
+
+    def parameters(self) -> dict[str, str]:
+        """As PostgreSQL tells every client at its login."""
+        return super().parameters() | {"is_superuser": "on" if self.hostile else "off"}
+
+
+class Superuser(Psycopg):
+    """On psycopg: nothing that the app does shows it, until an injected statement uses it."""
+
+    code = "H7"
+    attack = "lets the app in as a superuser, for somebody has given its account all rights"
+    reference = "https://attack.mitre.org/techniques/T1098/"
+    rule = "superuser-account"
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """The account may do what the app does, and nothing else."""
+        return Generous(authority)
+
+    def work(self) -> None:
+        """Reads a customer, on a new connection each time."""
+        self._read()
+
+    def meet(self) -> object:
+        """The same."""
+        return self._read()
+
+    def _read(self) -> int:
+        with self.again().cursor() as cursor:
+            cursor.execute(CUSTOMERS, ONE)
+            return len(cursor.fetchall())
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """The app works as before."""
+        del service
+        return got == 20
+
+
+if __name__ == "__main__":
+    run(Superuser)
