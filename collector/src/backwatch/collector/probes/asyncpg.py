@@ -131,8 +131,8 @@ class AsyncpgProbe(PatchingProbe[AsyncpgWatch]):
     facts = names.OVER_TLS | {
         names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.QUERY_TEXT, names.OPERATION,
         names.ACCOUNT, names.ACCOUNT_SUPERUSER, names.SERVER_VERSION, names.BYTES_SENT, names.BYTES_RECEIVED,
-        names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.NOTICES, names.PAYLOAD_FORMAT,
-        names.PAYLOAD_GLOBALS,
+        names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.NOTICES,
+        names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,
     }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
