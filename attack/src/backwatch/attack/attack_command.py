@@ -41,8 +41,9 @@ def list_(as_json: bool) -> None:
 @attack.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--all", "every", is_flag=True, help="All of them.")
+@click.option("--alerts", is_flag=True, help="Each alert with its evidence.")
 @click.option("--json", "as_json", is_flag=True, help="One object a line.")
-def run(names: tuple[str, ...], every: bool, as_json: bool) -> None:
+def run(names: tuple[str, ...], every: bool, alerts: bool, as_json: bool) -> None:
     """Runs attacks: honest services first, then each turns on its app.
 
     Exit code 0 only if each was caught under its declared name within ten seconds and nothing else was said.
@@ -50,6 +51,7 @@ def run(names: tuple[str, ...], every: bool, as_json: bool) -> None:
     \b
     Examples:
       backwatch attack run mysql-local-infile redis-pickle
+      backwatch attack run --alerts postgresql-certificate-swapped
       backwatch attack run --all
     """
     from rich.console import Console
@@ -75,6 +77,8 @@ def run(names: tuple[str, ...], every: bool, as_json: bool) -> None:
                 report.before(pack.played[kind])
                 played = pack.play(kind)
                 report.after(played)
+                if alerts:
+                    report.alerts(played)
                 if as_json:
                     click.echo(json.dumps(played.document()))
             if not as_json:

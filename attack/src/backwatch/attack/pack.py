@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +49,20 @@ class Played:
 
     Attributes:
         outcome: ``succeeded``, ``refused by pymysql 1.2.4``, ``only with …``, ``not run: …``, ``failed: …``.
-        said: Rules above informational that spoke up on this app.
+        alerts: What was raised above informational on this app.
         seconds: From the turn to the alert; ``None``: it was not raised.
     """
 
     entry: type[Entry]
     driver_version: str
     outcome: str = ""
-    said: list[str] = field(default_factory=list[str])
+    alerts: Sequence[AlertRow] = ()
     seconds: float | None = None
+
+    @property
+    def said(self) -> list[str]:
+        """Rules that spoke up, without those that only inform."""
+        return sorted({one.rule for one in self.alerts})
 
     @property
     def ran(self) -> bool:
@@ -169,7 +174,7 @@ class Pack:
             self._stage.check()  # an app that fails is its entry's affair; a detector that does is everybody's
             played.outcome = _failed(error)
         self._settle()
-        played.said = sorted({one.rule for one in self._alerts(kind) if one.level != "informational"})
+        played.alerts = [one for one in self._alerts(kind) if one.level != "informational"]
         return played
 
     def _meet(self, played: Played, place: Place, child: Child) -> None:

@@ -1,5 +1,6 @@
 """What ``backwatch attack run`` shows: each attack before and after, and a table at the end."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 
@@ -10,7 +11,12 @@ from rich.text import Text
 
 from backwatch.attack.entries import SUCCEEDED
 from backwatch.attack.pack import Played
+from backwatch.attack.show import COLOURS
 from backwatch.attack.stage import printable
+from backwatch.detector import rulebook
+
+LONGEST = 100
+"""Characters of a value that are shown."""
 
 
 class Report:
@@ -39,6 +45,19 @@ class Report:
             self._say(Text.assemble(("  ✓ ", "bold green"), f"{outcome}; caught after {played.seconds:.1f} s"))
         else:
             self._say(Text(f"  ✗ {outcome}; said: {', '.join(played.said) or 'nothing'}", style="bold red"))
+
+    def alerts(self, played: Played) -> None:
+        """Each alert as it stands in the store: what to look at, and what was there before."""
+        looks_at = {one.name: one.looks_at or sorted(one.fields) for one in rulebook.load().rules}
+        for one in played.alerts:
+            level = (one.level, COLOURS.get(one.level, ""))
+            self._say(Text.assemble("    ", level, (f" {one.rule}", "bold"), f"  {printable(one.resource)}"))
+            self._say(Text(f"    {one.title}"))
+            shown = [name for name in looks_at.get(one.rule, ()) if name in one.evidence]
+            width = max((len(name) for name in shown), default=0)
+            for name in shown:
+                is_, was = (_short(one.evidence.get(key, "")) for key in (name, f"{name}.was"))
+                self._say(Text(f"      {name:{width}}  {f'was {was}, is {is_}' if was else is_}"))
 
     def table(self, all_played: Sequence[Played]) -> None:
         """Everything, once more."""
@@ -78,3 +97,9 @@ class Report:
 
     def _say(self, text: Text) -> None:
         self._console.print(text, soft_wrap=not self._console.is_terminal, highlight=False)
+
+
+def _short(value: object) -> str:
+    """A value of the evidence on one line; numbers and flags as JSON writes them."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return printable(text)[:LONGEST]
