@@ -1,0 +1,33 @@
+"""A1 on redis: a second Redis is attached by ``redis://``."""
+
+from typing import Any
+
+from backwatch.attack.entries import SECRET, run
+from backwatch.attack.entries._second import AttachesInClear, InClear
+from backwatch.attack.speakers.redis import RedisServer
+
+
+class _Both(InClear, RedisServer):
+    pass
+
+
+class RedisSecond(AttachesInClear):
+    """An ``s`` is missing in the URL, and the password is read on the way."""
+
+    driver = "redis"
+    service_class = _Both
+
+    def visit(self, host: str, *, careful: bool) -> object:
+        """Keeps a basket, and reads it."""
+        from contextlib import closing
+
+        import redis
+
+        more: Any = {"ssl": True, "ssl_ca_certs": self.place.ca_file, "ssl_check_hostname": True} if careful else {}
+        with closing(redis.Redis(host, self.place.port, password=SECRET, socket_timeout=5, **more)) as client:
+            client.set("basket:7", "two apples")
+            return repr(client.get("basket:7"))
+
+
+if __name__ == "__main__":
+    run(RedisSecond)
