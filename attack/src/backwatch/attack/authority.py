@@ -48,18 +48,19 @@ class Authority:
         self.ca_file = folder / "ca.pem"
         self.ca_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, *, days: int = DAYS) -> Certificate:
+    def issue(self, name: str, *, days: int = DAYS, age_days: int = AGE_DAYS) -> Certificate:
         """A new certificate and key; ``name`` is for people, the names it is valid for are loopback's.
 
         Args:
             name: For people.
             days: Until its end; below 0: it is over.
+            age_days: Since its beginning; below 0: that is still to come.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         certificate = (
-            self._builder(subject, key.public_key(), days)
+            self._builder(subject, key.public_key(), days, age_days)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs=False), critical=True)
@@ -78,7 +79,9 @@ class Authority:
         )
         return made
 
-    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey, days: int) -> x509.CertificateBuilder:
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, days: int, age_days: int = AGE_DAYS
+    ) -> x509.CertificateBuilder:
         now = dt.datetime.now(dt.UTC)
         return (
             x509.CertificateBuilder()
@@ -86,7 +89,7 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=AGE_DAYS))
+            .not_valid_before(now - dt.timedelta(days=age_days))
             .not_valid_after(now + dt.timedelta(days=days))
         )
 

@@ -1,0 +1,39 @@
+"""A7 on urllib: a second API is attached whose certificate has ended, by a context that looks at no dates."""
+
+from backwatch.attack.entries import run
+from backwatch.attack.entries._expired import ENDED_DAYS, dateless
+from backwatch.attack.entries._second import AttachesSecond
+from backwatch.attack.servers import HostileServer
+from backwatch.attack.speakers.http import Web
+
+
+class HttpSecondExpired(AttachesSecond):
+    """urllib uses the context as it is; chain and name are checked."""
+
+    code = "A7"
+    attack = "is attached beside another one, with a certificate that ended days ago and whose key got about"
+    reference = "https://docs.zeek.org/en/master/scripts/policy/protocols/ssl/expiring-certs.zeek.html; ATT&CK T1649"
+    driver = "urllib"
+    rule = "certificate-expired"
+    option = "verify_flags |= X509_V_FLAG_NO_CHECK_TIME"
+    service_class = Web
+
+    @classmethod
+    def turn(cls, service: HostileServer) -> None:
+        """The second one has an old certificate."""
+        service.certificate = service.authority.issue("what was thrown away", days=-ENDED_DAYS)
+        service.drop()
+
+    def visit(self, host: str, *, careful: bool) -> object:
+        """Fetches the rates."""
+        import json
+        from urllib.request import urlopen
+
+        del careful
+        context = dateless(self.place.ca_file)
+        with urlopen(f"https://{host}:{self.place.port}/rates", context=context, timeout=5) as answer:
+            return json.load(answer)
+
+
+if __name__ == "__main__":
+    run(HttpSecondExpired)
