@@ -16,7 +16,7 @@ from backwatch.collector.cli import main
 from backwatch.collector.settings import SettingError
 from backwatch.detector import detectors, explanation, rulebook
 from backwatch.detector.engine.meanings import meanings
-from backwatch.detector.rulebook import line_of
+from backwatch.detector.rule_documents import line_of
 from backwatch.store.text import LEVELS
 
 GOOD: dict[str, Any] = {

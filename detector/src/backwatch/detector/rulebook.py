@@ -1,42 +1,39 @@
 """The rules there are: the shipped ones, the detectors' own, and a folder of the user's."""
 
 import logging
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from backwatch.collector.settings import SettingError
 from backwatch.detector import detectors
+from backwatch.detector.engine.documents import load as load_document
 from backwatch.detector.engine.fields import Vocabulary
+from backwatch.detector.engine.filters import Filter, filter_of
 from backwatch.detector.engine.rules import RuleSet
-from backwatch.detector.engine.sigma import Rule, RuleError, parse
+from backwatch.detector.engine.sigma import Rule, RuleError, rule_of
 from backwatch.detector.engine.step import Engine, EngineConfig
-
-LARGEST = 64 * 1024
-"""Bytes of a rule document that are read."""
+from backwatch.detector.rule_documents import Fault, Place, own_places, places
+from backwatch.detector.rule_references import narrow
 
 logger = logging.getLogger("backwatch")
 logging.getLogger("sigma").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """A document that is no rule we can judge by.
+class LoadedFilter:
+    """A filter that narrows.
 
     Attributes:
-        file: Its path, or what else it is called.
-        line: From 1, as near as can be told.
+        rules: Names of the rules it narrows.
+        file, line: Where its end is written.
     """
 
+    filter: Filter
+    rules: tuple[str, ...]
     file: str
     line: int
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +43,13 @@ class Loaded:
     Attributes:
         rules: The shipped ones and those of the user's that are right.
         own: Names of the user's.
-        faults: The user's documents that are not right.
+        filters: The user's filters that are right.
+        faults: The user's documents that are not right, by file and line.
     """
 
     rules: RuleSet
     own: frozenset[str]
+    filters: tuple[LoadedFilter, ...]
     faults: tuple[Fault, ...]
 
 
@@ -74,33 +73,74 @@ def read(rules_directory: str = "", setting: str = "BACKWATCH_RULES_DIR") -> Loa
     Raises:
         SettingError: The folder is none, or a shipped rule is not right.
     """
-    known = vocabulary()
-    found: dict[str, Rule] = {}
+    book = _Book(vocabulary())
+    for source, text in documents():
+        for place in places(source, source, text):
+            book.take(place)
+    book.refer()
+    if book.faults:
+        raise SettingError(str(book.faults[0]))
+    shipped = frozenset(book.rules)
+    for place in own_places(rules_directory, setting):
+        if isinstance(place, Fault):
+            book.faults.append(place)
+        else:
+            book.take(place)
+    book.refer()
+    found = book.rules
     try:
-        for source, text in documents():
-            _add(parse(text, source, known), found, known)
-    except RuleError as error:
-        raise SettingError(str(error)) from None
-    shipped, faults = frozenset(found), list[Fault]()
-    for path in _own_documents(rules_directory, setting):
-        text = ""
-        try:
-            text = _text(path)
-            _add(parse(text, path.name, known), found, known)
-        except RuleError as error:
-            line = line_of(text, error.where, error.problem)
-            faults.append(Fault(file=str(path), line=line, reason=f"{error.where}: {error.problem}"))
-    try:
-        rules = RuleSet(found.values(), known)
+        rules = RuleSet(found.values(), book.vocabulary)
     except RuleError as error:  # rules that take each other's place: none of the user's can be told to be the bad one
-        rules = RuleSet((found[name] for name in shipped), known)
-        faults.append(Fault(file=rules_directory, line=1, reason=str(error)))
         found = {name: found[name] for name in shipped}
-    return Loaded(rules=rules, own=frozenset(found) - shipped, faults=tuple(faults))
+        rules = RuleSet(found.values(), book.vocabulary)
+        book.faults.append(Fault(file=rules_directory, line=1, reason=str(error)))
+    faults = sorted(book.faults, key=lambda one: (one.file, one.line))
+    return Loaded(rules=rules, own=frozenset(found) - shipped, filters=tuple(book.filters), faults=tuple(faults))
+
+
+class _Book:
+    """What was read so far. First every document by itself, then what names others."""
+
+    def __init__(self, known: Vocabulary) -> None:
+        self.vocabulary = known
+        self.rules: dict[str, Rule] = {}
+        self.filters: list[LoadedFilter] = []
+        self.faults: list[Fault] = []
+        self._filters: list[tuple[Place, Filter]] = []
+
+    def take(self, place: Place) -> None:
+        """Reads one document."""
+        try:
+            loaded = load_document(place.document.text, place.source)
+            if "filter" in loaded:
+                self._filters.append((place, filter_of(loaded, place.source)))
+            else:
+                self._add(rule_of(loaded, place.source, self.vocabulary))
+        except RuleError as error:
+            self.faults.append(place.fault(error))
+
+    def refer(self) -> None:
+        """Finds the rules that the documents taken since the last time name."""
+        for place, one in self._filters:
+            try:
+                found = narrow(one, self.rules, self.vocabulary)
+            except RuleError as error:
+                self.faults.append(place.fault(error))
+                continue
+            self.rules |= found
+            line = place.line("backwatch.expires")
+            self.filters.append(LoadedFilter(filter=one, rules=tuple(sorted(found)), file=place.file, line=line))
+        self._filters.clear()
+
+    def _add(self, rule: Rule) -> None:
+        if rule.name in self.rules:
+            raise RuleError(rule.source, "name", f"{rule.name!r} is {self.rules[rule.name].source}'s already")
+        RuleSet([rule], self.vocabulary)  # what only compiling tells is this rule's fault too
+        self.rules[rule.name] = rule
 
 
 def load(rules_directory: str = "") -> RuleSet:
-    """All rules, compiled; each of the user's that is bad is logged on one line and left out.
+    """All rules, compiled; each document of the user's that is bad is logged on one line and left out.
 
     Raises:
         SettingError: The user's folder is none, or a shipped rule is not right.
@@ -109,54 +149,6 @@ def load(rules_directory: str = "") -> RuleSet:
     for fault in loaded.faults:
         logger.warning("rule left out: %s", fault)
     return loaded.rules
-
-
-def _add(rule: Rule, found: dict[str, Rule], known: Vocabulary) -> None:
-    if rule.name in found:
-        raise RuleError(rule.source, "name", f"{rule.name!r} is {found[rule.name].source}'s already")
-    RuleSet([rule], known)  # what only compiling tells is this rule's fault too
-    found[rule.name] = rule
-
-
-def _own_documents(rules_directory: str, setting: str) -> list[Path]:
-    if not rules_directory:
-        return []
-    folder = Path(rules_directory)
-    if not folder.is_dir():
-        raise SettingError(f"{setting}={rules_directory!r}: is not a folder")
-    return sorted(one for one in folder.iterdir() if one.suffix in (".yml", ".yaml"))
-
-
-def _text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
-    except OSError as error:
-        raise RuleError(path.name, "document", f"cannot be read: {error.strerror}") from None
-    if len(content) > LARGEST:
-        raise RuleError(path.name, "document", f"is larger than {LARGEST} bytes")
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        raise RuleError(path.name, "document", "is not UTF-8 text") from None
-
-
-def line_of(text: str, where: str, problem: str = "") -> int:
-    """The line, from 1, that a fault of this field stands on; where YAML itself could not be read, the one it names.
-
-    >>> line_of("title: T\\nbackwatch:\\n  key: host\\n", "backwatch.key")
-    3
-    """
-    named = re.search(r"line (\d+)", problem) if where == "document" else None
-    if named:
-        return int(named[1])
-    lines = text.splitlines()
-    for word in (where, where.rpartition(".")[2], where.partition(".")[2], where.partition(".")[0]):
-        key = word.partition("[")[0]
-        for number, line in enumerate(lines, 1):
-            if key and re.match(rf"[\s-]*['\"]?{re.escape(key)}['\"]?(?:\||\s*:)", line):
-                return number
-    return 1
 
 
 def make_engine(config: EngineConfig, rules_directory: str = "") -> Engine:

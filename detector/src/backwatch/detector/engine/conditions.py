@@ -6,7 +6,7 @@ from typing import Final
 
 from sigma.conditions import ConditionAND, ConditionFieldEqualsValueExpression, ConditionNOT, ConditionOR
 from sigma.exceptions import SigmaError
-from sigma.rule import SigmaRule
+from sigma.rule import SigmaDetections, SigmaRule
 from sigma.types import (
     CompareOperators,
     SigmaBool,
@@ -49,18 +49,32 @@ def condition_of(sigma: SigmaRule, source: str, fields: Mapping[str, Field]) -> 
     Raises:
         RuleError: It names a field that there is not, or compares one as it cannot be compared.
     """
-    terms: list[p.Term] = []
-    for condition in sigma.detection.parsed_condition:
-        try:
-            parsed = condition.parse()
-        except SigmaError as error:
-            raise RuleError(source, "condition", str(error)) from None
-        terms.append(_term(parsed, source, fields))
-    term: p.Term = terms[0] if len(terms) == 1 else p.Some(tuple(terms))
+    term = term_of(sigma.detection, source, fields)
     service = sigma.logsource.service
     if service:
         term = p.Every((p.Some(tuple(p.Is(name, p.is_text(service, cased=False)) for name in SYSTEMS)), term))
     return term
+
+
+def term_of(detections: SigmaDetections, source: str, fields: Mapping[str, Field]) -> p.Term:
+    """What selections and their condition say.
+
+    Raises:
+        RuleError: As :func:`condition_of`.
+    """
+    terms: list[p.Term] = []
+    for condition in detections.parsed_condition:
+        try:
+            parsed = condition.parse()
+        except SigmaError as error:
+            raise RuleError(source, "condition", str(error)) from None
+        except RecursionError:
+            raise RuleError(source, "condition", "is nested too deeply") from None
+        except (TypeError, AttributeError, KeyError, ValueError, IndexError) as error:
+            # pySigma assumes the shapes that its schema promises, and checks only some of them.
+            raise RuleError(source, "condition", f"is none: {error}") from None
+        terms.append(_term(parsed, source, fields))
+    return terms[0] if len(terms) == 1 else p.Some(tuple(terms))
 
 
 def _term(parsed: object, source: str, fields: Mapping[str, Field]) -> p.Term:

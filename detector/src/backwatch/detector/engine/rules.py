@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from backwatch.detector.engine import predicates as p
 from backwatch.detector.engine.conditions import RuleError
 from backwatch.detector.engine.fields import DOMAINS, Domain, Vocabulary
+from backwatch.detector.engine.filters import TIME
 from backwatch.detector.engine.rule_kernels import evaluate, put_numbers
 from backwatch.detector.engine.sigma import Rule
 
@@ -49,7 +50,7 @@ class RuleSet:
                 raise RuleError(second.source, "name", f"{second.name!r} is taken by {first.source}")
         self._silences = _silences(self.rules)
         fields = vocabulary.by_over["call"]
-        self._domain: dict[str, Domain] = {name: one.domain for name, one in fields.items()}
+        self._domain: dict[str, Domain] = {TIME: "number", **{name: one.domain for name, one in fields.items()}}
         self._learnt = frozenset(name for name, one in fields.items() if one.learnt)
         self._conjuncts = [one for at, rule in enumerate(self.rules) for one in self._compiled(at, rule)]
         self.words = max(1, -(-len(self._conjuncts) // 64))
@@ -122,7 +123,7 @@ class RuleSet:
         """The rule's conjuncts, those that need nothing learnt first."""
         if rule.over != "call":
             return
-        found = self._multiplied(rule.condition, negated=False)
+        found = self._multiplied(rule.narrowed, negated=False)
         if len(found) > MOST_CONJUNCTS:
             raise RuleError(rule.source, "condition", f"has more than {MOST_CONJUNCTS} alternatives; make it two rules")
         told = [not any(p.fields_of(term) & self._learnt for _, term in terms) for terms in found]
@@ -220,5 +221,9 @@ def _test(term: p.Term) -> tuple[str, int, int, float]:
 
 
 def matches(rule: Rule, facts: Mapping[str, p.Value]) -> bool:
-    """Whether the rule fires for these facts, read plainly: for windows and losses, and as the fast path's proof."""
-    return p.holds(rule.condition, facts)
+    """Whether the rule fires for these facts, read plainly: for windows and losses, and as the fast path's proof.
+
+    Args:
+        facts: With the event time as ``filters.TIME``; without it no filter has ended.
+    """
+    return p.holds(rule.narrowed, facts)

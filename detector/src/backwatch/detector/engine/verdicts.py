@@ -11,6 +11,7 @@ from backwatch.detector.detectors import Array, Closed
 from backwatch.detector.engine.columns import Prepared
 from backwatch.detector.engine.entries import Loss
 from backwatch.detector.engine.fields import DOMAINS, LOSS_COUNT, LOSS_KIND
+from backwatch.detector.engine.filters import TIME
 from backwatch.detector.engine.findings import Findings, Fired, Key, alert_id, plain, resource_key
 from backwatch.detector.engine.keytexts import key_of, part
 from backwatch.detector.engine.open_findings import rule_hash
@@ -62,7 +63,7 @@ class Verdicts:
             for i, slot in enumerate(closed.slot.tolist()):
                 sums = {name: values[i].item() for name, values in closed.columns.items()}
                 told = {**sums, **{name: values[i].item() for name, values in facts.items()}}
-                if not matches(rule, told):
+                if not matches(rule, {**told, TIME: int(closed.end_ns[i])}):
                     continue
                 fired[i] = True
                 key = resource_key(shard.resources[slot])
@@ -76,7 +77,7 @@ class Verdicts:
         findings.losses[loss.kind] = findings.losses.get(loss.kind, 0) + loss.count
         told = {LOSS_KIND: loss.kind, LOSS_COUNT: loss.count, names.SERVICE_NAME: loss.app}
         for number, rule in enumerate(self.rules.rules):
-            if rule.over == "loss" and matches(rule, told):
+            if rule.over == "loss" and matches(rule, {**told, TIME: loss.time_ns}):
                 app = part(loss.app)
                 text = f"loss\x1f{app}\x1f{loss.kind}"
                 key = Key(text=text, app=app, resource="backwatch", label=loss.kind, resource_id="")
