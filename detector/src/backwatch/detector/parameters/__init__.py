@@ -1,0 +1,62 @@
+"""Driver by driver, the exact parameter that fixes what a rule tells. One document per purpose; this folder is walked.
+
+A document is a title, perhaps a note, then a mapping for each kind of service (or several, joined by commas) of a
+driver's name to a line of Python. A rule names documents under ``parameters``; the contract tests hold each line
+against the driver that is installed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One driver's way.
+
+    Attributes:
+        systems: Kinds of service as the contract names them: postgresql, http.
+        code: What to write. Names that are no module's stand for the app's own.
+    """
+
+    systems: tuple[str, ...]
+    driver: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """What to set for one purpose.
+
+    Attributes:
+        name: The document's, by which rules name it.
+        note: What goes for all lines; may be empty.
+    """
+
+    name: str
+    title: str
+    note: str
+    lines: tuple[Line, ...]
+
+
+@cache
+def discover() -> Mapping[str, Parameters]:
+    """Every document, by name."""
+    folder = sorted(files(__name__).iterdir(), key=lambda one: one.name)
+    found = (_read(one.name.removesuffix(".yml"), one.read_text()) for one in folder if one.name.endswith(".yml"))
+    return {one.name: one for one in found}
+
+
+def _read(name: str, text: str) -> Parameters:
+    document: dict[str, Any] = yaml.safe_load(text)
+    title, note = document.pop("title"), " ".join(document.pop("note", "").split())
+    lines = [
+        Line(systems=tuple(systems.split(", ")), driver=driver, code=code.strip())
+        for systems, told in document.items()
+        for driver, code in told.items()
+    ]
+    return Parameters(name=name, title=title, note=note, lines=tuple(lines))
