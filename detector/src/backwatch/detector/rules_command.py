@@ -3,8 +3,9 @@
 import json
 import sys
 from dataclasses import asdict
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +13,7 @@ from backwatch.collector.cli import EXIT_FAILED, EXIT_USAGE
 from backwatch.collector.settings import DetectorSettings, load
 
 if TYPE_CHECKING:
+    from backwatch.detector.engine.filters import Filter
     from backwatch.detector.engine.sigma import Rule
     from backwatch.detector.rulebook import Loaded
 
@@ -43,7 +45,7 @@ def rules(ctx: click.Context, *, as_json: bool) -> None:
 @rules.command("list")
 @click.option("--json", "as_json", is_flag=True, help="As JSON lines, with all that a rule says of itself.")
 def list_rules(*, as_json: bool) -> None:
-    """Lists every rule, gravest first: level, name, title.
+    """Lists every rule, gravest first: level, name, title; then every filter: until when, what it narrows, and why.
 
     \b
     Examples:
@@ -64,6 +66,13 @@ def _list(*, as_json: bool) -> None:
     width = max(len(rule.name) for rule in found)
     for rule in sorted(found, key=lambda one: (-LEVELS.index(one.level), one.name)):
         click.echo(json.dumps(metadata(rule)) if as_json else f"{rule.level:13} {rule.name:{width}} {rule.title}")
+    today = datetime.now(UTC).date()
+    for one in loaded.filters:
+        told = _told(one.filter, today)
+        if as_json:
+            click.echo(json.dumps({**told, "rules": list(one.rules)}))
+        else:
+            click.echo(f"{'filter':13} {told['until']}: {', '.join(one.rules)}: {told['reason']} ({told['filter']})")
 
 
 @rules.command()
@@ -71,7 +80,8 @@ def _list(*, as_json: bool) -> None:
 def check(folder: str | None) -> None:
     """Says whether the rules in FOLDER are right; without one, those in BACKWATCH_RULES_DIR.
 
-    Each bad one is one line: file, line, field and reason. Exit code 1: there is a bad one.
+    Each bad one is one line: file, line, field and reason. Exit code 1: there is a bad one. A filter that has expired
+    is a warning.
 
     \b
     Examples:
@@ -81,10 +91,15 @@ def check(folder: str | None) -> None:
     loaded = _read(folder)
     for fault in loaded.faults:
         click.echo(str(fault))
-    good = len(loaded.own)
-    click.echo(
-        f"backwatch: {good} good, {len(loaded.faults)} bad; {len(loaded.rules.rules) - good} shipped rules", err=True
-    )
+    today = datetime.now(UTC).date()
+    for one in loaded.filters:
+        if one.filter.expires < today:
+            click.echo(
+                f"warning: {one.file}:{one.line}: {one.filter.title!r} has expired and narrows nothing", err=True
+            )
+    own = len(loaded.own)
+    good, bad = own + len(loaded.filters), len(loaded.faults)
+    click.echo(f"backwatch: {good} good, {bad} bad; {len(loaded.rules.rules) - own} shipped rules", err=True)
     sys.exit(EXIT_FAILED if loaded.faults else 0)
 
 
@@ -166,8 +181,23 @@ def explain(name: str, *, as_json: bool) -> None:
     """
     from backwatch.detector.explanation import explanation, page
 
-    told = explanation(_named(_read(), name))
+    rule, today = _named(_read(), name), datetime.now(UTC).date()
+    told = explanation(rule)
+    if rule.narrowings:
+        told["narrowed_by"] = [_told(one.filter, today) for one in rule.narrowings]
     click.echo(json.dumps(told) if as_json else page(told), nl=as_json)
+    if rule.narrowings and not as_json:
+        lines = [f"  - {one['filter']} ({one['until']}): {one['reason']}\n" for one in told["narrowed_by"]]
+        click.echo("\nNarrowed here\n" + "".join(lines), nl=False)
+
+
+def _told(one: "Filter", today: date) -> dict[str, Any]:
+    """What a filter says of itself."""
+    expired = one.expires < today
+    return {
+        "filter": one.title, "reason": one.reason, "expires": one.expires.isoformat(), "expired": expired,
+        "until": f"{'expired' if expired else 'until'} {one.expires}",
+    }  # fmt: skip
 
 
 def _read(folder: str | None = None) -> "Loaded":

@@ -115,7 +115,7 @@ def narrowed(condition: p.Term, narrowings: Sequence[Narrowing]) -> p.Term:
 def _where(error: SigmaError) -> str:
     """The field that a pySigma error is about, as its class names tell it."""
     word = type(error).__name__.removeprefix("Sigma").removesuffix("Error").lower()
-    within = {"filtercondition": "condition", "filterrulereference": "rules"}
+    within = {"filtercondition": "filter.condition", "filterrulereference": "filter.rules"}
     known = ("title", "identifier", "logsource", "description", "detection")
     return within.get(word) or next((one for one in known if word.startswith(one)), "filter")
 

@@ -1,0 +1,38 @@
+"""Texts of Sigma documents for tests: a rule, a filter, a correlation, each right as it stands."""
+
+from typing import Any
+
+import yaml
+
+from backwatch.collector import names
+
+LOGSOURCE = {"product": "opentelemetry", "category": "backing_service_call"}
+Document = dict[str, Any]
+
+
+def rule(name: str = "own-rule", detection: Document | None = None, **own: Any) -> Document:
+    """A rule; by default on what the account called reporting does."""
+    return {
+        "title": "A Rule", "id": "00000000-0000-4000-8000-000000000001", "name": name, "level": "low",
+        "logsource": LOGSOURCE,
+        "detection": detection or {"s": {names.ACCOUNT: "reporting"}, "condition": "s"},
+        "backwatch": {"key": "resource", **own},
+    }  # fmt: skip
+
+
+def sigma_filter(rules: Any = ("own-rule",), expires: Any = "2030-01-31", **changed: Any) -> Document:
+    """A filter; by default it leaves out the database called test."""
+    return {
+        "title": "Our Test Database", "logsource": LOGSOURCE,
+        "filter": {
+            "rules": list(rules) if isinstance(rules, tuple) else rules,
+            "selection": {names.DB_NAMESPACE: "test"}, "condition": "not selection",
+        },
+        "backwatch": {"reason": "Nothing real is in it.", "expires": expires},
+        **changed,
+    }  # fmt: skip
+
+
+def text(*documents: Document) -> str:
+    """Documents as one file."""
+    return yaml.safe_dump_all(documents, sort_keys=False)
