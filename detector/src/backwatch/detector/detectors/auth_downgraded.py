@@ -103,22 +103,37 @@ detection:
   selection:
     backwatch.auth.downgrade|gte: 1
   condition: selection
+fields:
+  - backwatch.auth.method
+  - backwatch.account
+  - network.peer.address
+  - network.peer.port
+  - tls.established
+  - backwatch.tls.verified
+  - backwatch.server.version
 falsepositives:
   - An account that was moved to another method, such as a directory's or a token; accept the alert.
 level: high
 backwatch:
   key: resource
   instead_of: [password-in-clear]
+  how:
+    - >-
+      A false server, reached by a hijacked name or a redirect, asks for the password itself
+      (AuthenticationCleartextPassword in PostgreSQL, mysql_clear_password in MySQL, PLAIN in SASL), and the driver
+      sends it.
+    - >-
+      It asks for an old hash instead (md5, mysql_old_password), which is guessed within hours.
+    - >-
+      It asks for nothing at all and lets every password in: what the app writes from then on goes to the attacker.
   blind_spots: >-
     Drivers that do not tell how they logged in, and methods whose strength is not known. Statements that were sent
     fewer than 30 times. A resource that asked for the weak method from its first day: password-in-clear names that.
   remediation: >-
-    Treat the account's password as known to whoever answered, and change it. Have the client refuse weaker methods:
-    require_auth=scram-sha-256 (libpq 16: psycopg, psycopg2), enable_cleartext_plugin left off and auth_plugin set
-    (mysqlclient, mysql-connector), auth_plugin_map without mysql_clear_password (PyMySQL),
-    authMechanism=SCRAM-SHA-256 (PyMongo), sasl_mechanism="SCRAM-SHA-512" (Kafka), login methods of your own choice
-    (smtplib: auth() instead of login()). Verify the server's certificate in full, so that no other server gets to
-    ask.
+    Treat the account's password as known to whoever answered, and change it. Have the client refuse weaker methods,
+    as the lines for each driver show; where a driver cannot, verify the server's certificate in full, so that no
+    other server gets to ask.
+  parameters: [strong-login, verified-tls]
   tests:
     - {name: the password itself instead of SCRAM, fires: true, facts: {backwatch.auth.downgrade: 3}}
     - {name: the usual method, fires: false, facts: {backwatch.auth.downgrade: 0}}

@@ -111,12 +111,29 @@ detection:
     backwatch.bytes.excess|gt: 1.6
     backwatch.bytes.received|gte: 1048576
   condition: rows_usual or bytes_usual or rows_first or bytes_first
+fields:
+  - db.query.text
+  - backwatch.statement
+  - db.response.returned_rows
+  - backwatch.bytes.received
+  - code.function.name
+  - code.file.path
+  - code.line.number
+  - http.route
+  - backwatch.account
 falsepositives:
   - Exports, reports and back-fills on their first run.
   - A table that grew at once.
 level: high
 backwatch:
   key: statement
+  how:
+    - >-
+      An injection (OR 1=1, a LIMIT that a parameter takes away) turns a query for one row into one for all of them.
+    - >-
+      An endpoint whose page size comes from the request is asked for a million rows, or a search for everything.
+    - >-
+      Somebody with the app's password reads a whole table by a statement that the app knows.
   blind_spots: >-
     Many small reads (volume-spike sees their sum). A statement that always read everything. Fewer than 500 rows and
     256 KiB. Drivers that tell neither rows nor bytes.

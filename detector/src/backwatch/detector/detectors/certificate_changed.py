@@ -94,6 +94,16 @@ detection:
     backwatch.certificate.renewal: true
     backwatch.tls.verified: full
   condition: selection and not filter_main_renewal
+fields:
+  - tls.server.hash.sha256
+  - tls.server.issuer
+  - tls.server.subject
+  - tls.server.not_before
+  - tls.server.not_after
+  - backwatch.tls.verified
+  - network.peer.address
+  - network.peer.port
+  - backwatch.server.version
 falsepositives:
   - A certificate replaced early, by another authority, or after the server was moved; accept the alert.
   - A new replica behind the same name that has a certificate of its own.
@@ -101,6 +111,13 @@ level: high
 backwatch:
   key: resource
   instead_of: [unverified-session, peer-changed, server-changed, certificate-expired, certificate-not-yet-valid]
+  how:
+    - >-
+      Someone on the way (a hijacked router or DNS name, a proxy that was slipped in) ends the app's TLS with a
+      certificate of their own and passes everything on to the real service, reading and changing it.
+    - >-
+      A name that nobody renewed, or a bucket or host that was given up, is taken over by somebody who gets an honest
+      certificate for it.
   blind_spots: >-
     A certificate that the same authority gave to an attacker in the weeks in which a renewal is due. Resources that
     show more than eight certificates within a week. Drivers that do not tell the certificate.
@@ -109,6 +126,7 @@ backwatch:
     theirs, accept the alert. If it is not, cut the connection: someone stands between the app and the service, and
     the account's password must be changed. Verify in full (sslmode=verify-full, ssl_verify_identity, check_hostname),
     so that such a session fails by itself.
+  parameters: [verified-tls]
   tests:
     - name: another authority's
       fires: true

@@ -86,6 +86,14 @@ detection:
     backwatch.errors.streak|gte: 8
     backwatch.errors.usual|lte: 0.1
   condition: selection
+fields:
+  - error.type
+  - db.response.status_code
+  - http.response.status_code
+  - server.address
+  - network.peer.address
+  - network.peer.port
+  - code.function.name
 falsepositives:
   - A service that is being restarted or moved.
 level: medium
@@ -93,6 +101,14 @@ backwatch:
   key: resource
   clear_after_s: 3600
   instead_of: [slow-answer]
+  how:
+    - >-
+      The service is under attack or was taken off the net, and the app's retries make its load worse.
+    - >-
+      Someone on the way resets each connection after the login: enough to stop the app, and to learn its account.
+    - >-
+      Who took the service over refuses, to force a fallback: to another replica, to a session without TLS, to a
+      cached answer.
   blind_spots: >-
     A service that fails some calls and answers others between them. One that was never known to answer. Errors whose
     name says nothing of whose fault they are.
@@ -101,6 +117,7 @@ backwatch:
     off, so that it does not add to the load: connect_timeout and statement_timeout (PostgreSQL), connect_timeout and
     read_timeout (MySQL), socket_timeout with Retry and ExponentialBackoff (redis), timeout=(3, 10) (requests), a
     circuit breaker around the rest.
+  parameters: [time-limits]
   tests:
     - name: nothing but errors where they were rare
       fires: true

@@ -69,19 +69,35 @@ detection:
     backwatch.login.failures|gte: 7.5
     backwatch.login.excess|gte: 4
   condition: selection
+fields:
+  - backwatch.account
+  - db.response.status_code
+  - error.type
+  - server.address
+  - code.function.name
+  - code.file.path
+  - code.line.number
+  - http.route
 falsepositives:
   - A password that was changed and not yet given to the app, which goes on trying the old one.
 level: medium
 backwatch:
   key: resource
+  how:
+    - >-
+      Lists of leaked names and passwords are tried at the app's login form, which passes them on to a directory, a
+      mail or a file server.
+    - >-
+      The app's own account was locked or its password changed by somebody, and its pool goes on trying.
   blind_spots: >-
     Guesses that come hours apart. Services whose refusal of a login looks like any other error. What tries the
     service past the app.
   remediation: >-
     See in the evidence which account was refused and from where in the app. If a user's own passwords are passed
     through (LDAP, IMAP, FTP), limit tries by user and by address at the app's own door. If it is the app's account,
-    find out who changed or locked it, and give it the new password; a pool that retries without pause locks accounts
-    (max_retries, reconnect_timeout, min_backoff). If a login succeeded afterwards, change that password.
+    find out who changed or locked it, and give it the new password; a pool that tries again without pause locks
+    accounts. If a login succeeded afterwards, change that password.
+  parameters: [paced-logins]
   tests:
     - name: a storm
       fires: true

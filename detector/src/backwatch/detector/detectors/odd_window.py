@@ -138,12 +138,23 @@ detection:
     backwatch.odd.excess|gt: 0
     calls|gte: 10
   condition: selection
+fields:
+  - backwatch.odd.excess
+  - calls
+  - errors
+  - bytes_received
+  - rows_returned
+  - new_statements
 falsepositives:
   - Deployments, batch jobs and outages that the model was not fitted on; fit again afterwards.
 level: low
 backwatch:
   key: resource
   over: window
+  how:
+    - >-
+      No single number is far off, but together they are: somewhat more rows from fewer statements at an unusual hour
+      is what a careful theft or a script with the app's password looks like.
   blind_spots: >-
     Everything until a model was fitted (backwatch fit), and whatever the history it was fitted on holds often.
   remediation: >-

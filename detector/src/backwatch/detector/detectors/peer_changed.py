@@ -54,18 +54,33 @@ detection:
     tls.established: true
     backwatch.tls.verified: full
   condition: selection and not filter_main_proven
+fields:
+  - server.address
+  - network.peer.address
+  - network.peer.port
+  - tls.established
+  - backwatch.tls.verified
+  - backwatch.server.version
+  - tls.server.hash.sha256
 falsepositives:
   - A failover, or a server that was moved.
 level: medium
 backwatch:
   key: resource
   instead_of: [server-changed]
+  how:
+    - >-
+      The name's DNS record was changed (at the registrar, in the resolver, in /etc/hosts), and the app now logs in at
+      the attacker's machine.
+    - >-
+      An address that the cloud has given to somebody else is still what the name says.
   blind_spots: >-
     Resources behind many addresses, or known for less than a day, are never settled. A proxy in between hides the
     real peer.
   remediation: >-
     Ask whoever runs the service whether it moved, and compare the name's DNS record with the one you expect. Verify
     the server's certificate in full: then an address no longer matters, and this alert stays silent.
+  parameters: [verified-tls]
   tests:
     - name: a new address
       fires: true

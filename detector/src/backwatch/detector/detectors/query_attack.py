@@ -102,6 +102,16 @@ detection:
   refused_code:
     db.response.status_code: ['42601', '42703', '42883', '42P01', '1064', '1054', '1305', '1222', 'ORA-00933']
   condition: signs or (probing and 1 of refused_*)
+fields:
+  - db.query.text
+  - backwatch.query.signs
+  - db.response.status_code
+  - error.type
+  - code.function.name
+  - code.file.path
+  - code.line.number
+  - http.route
+  - backwatch.account
 falsepositives:
   - A release whose new query is broken.
   - Database tools, reports and migrations that read catalogues or build statements from parts, on their first run.
@@ -109,6 +119,13 @@ level: high
 backwatch:
   key: site
   instead_of: [unusual-query]
+  how:
+    - >-
+      Text of a request becomes part of the statement: ' OR 1=1 -- makes a condition always true, UNION SELECT appends
+      another table's rows, ; DROP TABLE adds a statement.
+    - >-
+      Before that comes probing: quotes and brackets that break the statement, so that an error page or a longer wait
+      tells which database it is and how many columns there are.
   blind_spots: >-
     An injection that stays inside one literal and changes nothing is not seen, nor one that fits a known statement.
     At a place that always shows a sign, that sign says nothing. Where the app sends redacted text, what stood in
@@ -117,6 +134,7 @@ backwatch:
     Find the input that reaches the query text at this call site and pass it as a bound parameter; where a name or a
     direction must vary, choose it from a fixed list. Then look at what the statement may have read or changed, and
     give the account no more rights than the app needs.
+  parameters: [bound-values]
   tests:
     - name: signs at a place that shows none
       fires: true

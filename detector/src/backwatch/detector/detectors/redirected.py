@@ -85,6 +85,13 @@ detection:
   selection_new:
     backwatch.redirect.new: true
   condition: metadata or scheme or (internal and not 1 of filter_main_*) or selection_new
+fields:
+  - backwatch.redirect.target
+  - backwatch.statement
+  - server.address
+  - network.peer.address
+  - network.peer.port
+  - code.function.name
 falsepositives:
   - A resharded Redis cluster, or an API that moved to another host; accept the alert.
 level: high
@@ -92,6 +99,16 @@ backwatch:
   key: resource
   instead_of: [peer-changed, topology-changed]
   suspect: true
+  how:
+    - >-
+      An API that was taken over answers 302 to http://169.254.169.254/… or to an internal host: the app's client goes
+      there from inside your network and hands the answer back (SSRF from the service's side).
+    - >-
+      A Redis node answers MOVED, a SQL Server ROUTING, a directory a referral, to a machine of the attacker's: the
+      client logs in there with the same password.
+    - >-
+      Keys in headers of your own (X-Api-Key) follow the redirect to the foreign host, where Authorization would have
+      been dropped.
   blind_spots: >-
     A public name that resolves to an internal address, until its peer is seen. Services that redirect to many hosts
     as a habit are never settled. A client that follows redirects without telling each hop.
@@ -99,6 +116,7 @@ backwatch:
     Do not follow redirects of this service (allow_redirects=False; for Redis use a client that knows its nodes), or
     follow them only to hosts from a fixed list, checked after the name was resolved. Ask the owner of the service why
     it redirects. If the target was a metadata address, renew the machine's credentials.
+  parameters: [no-redirects]
   tests:
     - name: to the metadata address
       fires: true

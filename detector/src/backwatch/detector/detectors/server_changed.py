@@ -93,11 +93,24 @@ detection:
     messaging.system: nats
     backwatch.server.version.new: false
   condition: (version or identity) and not 1 of filter_main_*
+fields:
+  - backwatch.server.version
+  - backwatch.server.id
+  - server.address
+  - network.peer.address
+  - network.peer.port
+  - tls.server.hash.sha256
+  - backwatch.tls.verified
 falsepositives:
   - An upgrade of the server, or a failover to a node that was never used; accept the alert.
 level: medium
 backwatch:
   key: resource
+  how:
+    - >-
+      Another server answers in the service's name: a hijacked name or address, a tunnel that ends elsewhere, an old
+      replica that somebody woke up. It announces its own version and identity, because it does not know the right
+      ones.
   blind_spots: >-
     A server that announces what the right one does: both are only what it says of itself. Versions without a number,
     as many web servers show. Resources with more than eight versions or identities within a week. A restart of Redis,
@@ -108,6 +121,7 @@ backwatch:
     kafka-cluster.sh cluster-id (Kafka). If nobody upgraded or failed over, cut the connection. Verify the certificate
     in full (sslmode=verify-full, ssl_verify_identity=True, ssl_check_hostname=True, verify=True): then nobody else
     can answer.
+  parameters: [verified-tls]
   tests:
     - name: another version
       fires: true

@@ -70,12 +70,27 @@ detection:
     backwatch.duration.excess|gte: 3
     duration_ns|gte: 3000000000
   condition: selection
+fields:
+  - duration_ns
+  - db.query.text
+  - backwatch.statement
+  - server.address
+  - network.peer.address
+  - network.peer.port
+  - code.function.name
 falsepositives:
   - A lock that was held long, a cold cache, a machine that was put to sleep.
 level: low
 backwatch:
   key: resource
   clear_after_s: 3600
+  how:
+    - >-
+      A service that was taken over drips its answer byte by byte, just fast enough for no timeout between two reads:
+      each request of the app holds a worker, and a few dozen hold them all.
+    - >-
+      It asks for a login proof that takes a minute to compute (a SCRAM iteration count of a hundred million), or
+      sends headers without end.
   blind_spots: >-
     Statements that were sent fewer than 30 times, and those that always wait, such as consumers. A call that has not
     ended yet is not told. What the app reads after the call has ended.
@@ -84,6 +99,7 @@ backwatch:
     read_timeout (PyMySQL, mysqlclient), command_timeout (asyncpg), socket_timeout (redis), timeoutMS (PyMongo),
     timeout=(3, 10) (requests; it limits each read, so stop a body that drips by a clock of your own),
     request_timeout_ms (Kafka). Then see why the service is slow.
+  parameters: [time-limits]
   tests:
     - {name: ten seconds, fires: true, facts: {backwatch.duration.excess: 9, duration_ns: 10000000000}}
     - {name: slow for it and yet quick, fires: false, facts: {backwatch.duration.excess: 9, duration_ns: 40000000}}

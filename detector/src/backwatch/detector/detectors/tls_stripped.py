@@ -102,12 +102,32 @@ detection:
   selection_before:
     backwatch.tls.had_before: true
   condition: ((plaintext or hidden) and asked) or selection_before
+fields:
+  - tls.established
+  - tls.protocol.version
+  - tls.cipher
+  - backwatch.tls.requested
+  - backwatch.tls.verified
+  - backwatch.starttls.offered
+  - backwatch.account
+  - server.address
+  - network.peer.address
+  - network.peer.port
 falsepositives:
   - A server whose TLS was switched off by its owner, or whose certificate is being replaced.
 level: high
 backwatch:
   key: resource
   instead_of: [plaintext-session]
+  how:
+    - >-
+      Someone on the way answers the request for TLS with no (the one byte N of PostgreSQL, a greeting of MySQL
+      without the SSL flag, an EHLO without STARTTLS); a driver that only prefers TLS goes on in clear, with the
+      password.
+    - >-
+      The server itself, or its settings, were taken over, and it offers no TLS any more.
+    - >-
+      The app catches the failed handshake and tries again without.
   blind_spots: >-
     A driver's default `prefer` is not asking: a first session that was never encrypted is plaintext-session's.
     Drivers that do not tell whether a session is encrypted.
@@ -115,6 +135,7 @@ backwatch:
     Treat the account's password and what was sent since as read by others. Ask for TLS in a way that cannot be
     refused (sslmode=verify-full, ssl_verify_identity=True, rediss://, starttls() with a verifying context and no
     fallback), then find out who removed it: compare the server's own TLS settings with what arrives at the app.
+  parameters: [verified-tls]
   tests:
     - name: asked for and refused
       fires: true

@@ -60,20 +60,32 @@ detection:
   selection:
     backwatch.topology.new|gte: 1
   condition: selection
+fields:
+  - backwatch.topology
+  - server.address
+  - network.peer.address
+  - network.peer.port
+  - backwatch.server.id
 falsepositives:
   - A cluster that was made larger, or a node that was replaced; accept the alert.
 level: medium
 backwatch:
   key: resource
+  how:
+    - >-
+      One node that was taken over, or an answer changed on the way, names a machine of the attacker's as another
+      broker, replica or master; the client connects there by itself and logs in with the same account.
+    - >-
+      A Kafka broker that names a foreign leader is sent the messages; a MongoDB member that names a foreign primary
+      gets the writes.
   blind_spots: >-
     Clusters of more than 32 nodes, and those whose nodes change every week, are never settled. Nodes beyond the first
     256, or beyond 4 096 characters. A known name whose address changed: peer-changed sees it.
   remediation: >-
-    Ask whoever runs the cluster whether the node is theirs; the evidence counts its place in the list. Do not let the
-    client find nodes by itself where you know them: directConnection=true (PyMongo), host_port_remap or a fixed list
-    of nodes and dynamic_startup_nodes=False (redis-py), sniff_on_start=False and sniff_on_node_failure=False
-    (elasticsearch), a LoadBalancingPolicy with a list of hosts (cassandra-driver: WhiteListRoundRobinPolicy). Verify
-    each node's certificate against its name, so that a node without one is refused.
+    Ask whoever runs the cluster whether the node is theirs; the evidence counts its place in the list. Do not let
+    the client find nodes by itself where you know them. Verify each node's certificate against its name, so that a
+    node without one is refused.
+  parameters: [known-nodes, verified-tls]
   tests:
     - {name: a node that nobody knows, fires: true, facts: {backwatch.topology.new: 1, backwatch.topology.first: 3}}
     - {name: the nodes as always, fires: false, facts: {backwatch.topology.new: 0, backwatch.topology.first: 0}}

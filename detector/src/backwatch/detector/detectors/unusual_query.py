@@ -152,18 +152,33 @@ detection:
     backwatch.query.novel: true
     backwatch.site.settled: true
   condition: selection
+fields:
+  - db.query.text
+  - backwatch.statement
+  - code.function.name
+  - code.file.path
+  - code.line.number
+  - http.route
+  - backwatch.account
 falsepositives:
   - A release brought a new query; accept the alert, or let it go on quietly for a week.
   - Rare branches of the code, such as a yearly report.
 level: low
 backwatch:
   key: site_statement
+  how:
+    - >-
+      An injection changes the shape of a statement, even where it leaves no known sign: the call site sends something
+      that it never sent.
+    - >-
+      Somebody with the app's password, or a shell on its machine, asks what the app never asks.
   blind_spots: >-
     Call sites that go on inventing queries, and those with fewer than 30 quiet calls, stay silent. An attack that
     fits an existing statement (another literal in the same place) is not new.
   remediation: >-
     Look at the statement and the call site. If a release brought it, accept it. If not, find which input reaches the
     query text there, and pass it as a bound parameter.
+  parameters: [bound-values]
   tests:
     - name: new at a settled place
       fires: true

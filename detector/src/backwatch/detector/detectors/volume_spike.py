@@ -94,6 +94,12 @@ detection:
     - rows_returned|gte: 2000
     - calls|gte: 300
   condition: bytes or sent or rows or calls or (drift and volume)
+fields:
+  - bytes_received
+  - bytes_sent
+  - rows_returned
+  - calls
+  - new_statements
 falsepositives:
   - Campaigns, sales, imports and back-fills.
   - An app that lost its cache, or retries.
@@ -101,6 +107,13 @@ level: medium
 backwatch:
   key: resource
   over: window
+  how:
+    - >-
+      A table is copied out by many small statements that are each quite ordinary.
+    - >-
+      The app is made to send more than usual (uploads, mails, messages): somebody uses it as the way out.
+    - >-
+      The usual volume is raised by a little each day, so that what would be a spike never looks like one.
   blind_spots: >-
     The first half hour with calls. Less than a mebibyte, 2000 rows and 300 calls a minute. A slow theft that stays
     within the usual spread of a resource whose volume varies much.
