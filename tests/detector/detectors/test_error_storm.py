@@ -36,6 +36,12 @@ def test_an_answer_between_ends_the_row() -> None:
     assert "error-storm" not in set[str]().union(*fired(past(), calls))
 
 
+def test_a_login_that_is_taken_is_no_answer_yet() -> None:
+    calls = [one for i in range(10) for one in (at(3 * DAY + i, statement=""), *failing(1, 3 * DAY + i + 0.5))]
+    found = fired(past(), calls)
+    assert [i for i, one in enumerate(found) if "error-storm" in one] == [15, 17, 19]
+
+
 @pytest.mark.parametrize(
     "own",
     [

@@ -28,7 +28,7 @@ SERVED = np.dtype([
 
 @kernel
 def _judge(
-    fault: Array, error: Array, late: Array, time_ns: Array, resource: Array, rows: Any,
+    fault: Array, error: Array, late: Array, asked: Array, time_ns: Array, resource: Array, rows: Any,
     streak: Array, share: Array, usual: Array,
 ) -> None:  # fmt: skip
     for i in range(resource.shape[0]):
@@ -43,8 +43,8 @@ def _judge(
             streak[i] = row["streak"]
             if row["usual_calls"] >= MIN_CALLS:
                 usual[i] = row["usual"] / row["usual_calls"]
-        elif not error[i]:
-            row["streak"] = 0
+        elif not error[i] and asked[i]:
+            row["streak"] = 0  # a login alone is no answer
         row["recent"] = row["recent"] * lately + failed
         row["recent_calls"] = row["recent_calls"] * lately + 1.0
         if fault[i]:
@@ -137,8 +137,9 @@ backwatch:
     ) -> dict[str, Array]:
         """As the class says."""
         streak, share, usual = np.zeros(calls.count), np.zeros(calls.count), np.full(calls.count, np.nan)
+        asked = calls["fingerprint"] != 0
         _judge(
-            calls[SERVICE_FAULT], calls["error"], calls["late"], calls["time_ns"], slot[RESOURCE.name],
+            calls[SERVICE_FAULT], calls["error"], calls["late"], asked, calls["time_ns"], slot[RESOURCE.name],
             tables["error_storm"], streak, share, usual,
         )  # fmt: skip
         return {
