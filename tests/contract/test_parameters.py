@@ -20,9 +20,10 @@ every_line = pytest.mark.parametrize(
     ("document", "line"), LINES, ids=[f"{one.name}-{line.systems[0]}-{line.driver}" for one, line in LINES]
 )
 OF_THE_APP = {
-    "Customer", "authobject", "channel", "client", "collection", "column", "connection", "context", "cursor", "file",
-    "host", "key", "nodes", "password", "pem", "server", "session", "target", "text", "url", "user", "value", "wanted",
-    "choose_from_your_own", "object", "refuse_unknown_hosts", "serde_of_your_own_by_json", "str",
+    "Customer", "authobject", "channel", "choose_from_your_own", "client", "collection", "column", "connection",
+    "context", "cursor", "delivery_tag", "file", "host", "key", "message", "nodes", "object", "password", "pem",
+    "refuse_unknown_hosts", "serde_of_your_own_by_json", "server", "session", "str", "target", "text", "url",
+    "user", "value", "wanted",
 }  # fmt: skip
 """Names that stand for something of the reader's, and built-in ones."""
 NOT_INSTALLED = {"MySQLdb", "psycopg_pool", "torch"}

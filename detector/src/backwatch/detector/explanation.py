@@ -1,80 +1,120 @@
 """The page of a verdict, made from its rule: for a terminal, as JSON, and for whoever links it."""
 
-import re
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any, Final
 
-from backwatch.detector import detectors
-from backwatch.detector.engine.meanings import meanings
+from backwatch.collector import names
+from backwatch.detector import detectors, parameters
+from backwatch.detector.engine.meanings import TOLD, meanings
 from backwatch.detector.engine.sigma import Rule
+from backwatch.detector.techniques import LATER, VERSION, techniques
 
-ATTACK_VERSION: Final = "v18.1"
-"""The version of ATT&CK whose techniques rules name."""
-TECHNIQUE: Final = re.compile(r"attack\.(t\d{4})(?:\.(\d{3}))?")
-LATER: Final = frozenset(("T1685", "T1685.002", "T1689"))
-"""Techniques of v19, which some rules name beside what v18.1 calls them."""
 WIDTH: Final = 100
+CODE: Final = "    "
+"""Before a line of code, which is not broken: it is there to be copied."""
+_BESIDE: Final[Mapping[str, str]] = {
+    names.CODE_FUNCTION: "Function of the app that made the call.",
+    names.CODE_FILE: "The file it stands in.",
+    names.CODE_LINE: "The line of the call.",
+    names.HTTP_ROUTE: "Route of the request that the app was answering.",
+    names.CERT_NOT_BEFORE: "First moment of the certificate's life.",
+    names.CERT_NOT_AFTER: "Last moment of the certificate's life.",
+}
+"""Meanings of what stands in an alert's evidence and is no field of a rule."""
 
 
-def techniques(rule: Rule) -> list[dict[str, str]]:
-    """The ATT&CK techniques of a rule: id, version, address."""
-    found: list[dict[str, str]] = []
-    for tag in rule.tags:
-        told = TECHNIQUE.fullmatch(tag)
-        if told:
-            name = told[1].upper() + (f".{told[2]}" if told[2] else "")
-            version = "v19" if name in LATER else ATTACK_VERSION
-            address = f"https://attack.mitre.org/techniques/{name.replace('.', '/')}/"
-            found.append({"id": name, "version": version, "url": address})
-    return found
+@cache
+def _known() -> Mapping[tuple[str, str], str]:
+    return {(one.over, one.field): one.meaning for one in meanings(detectors.discover())}
+
+
+def meaning(name: str, over: str) -> str:
+    """What a name in an alert's evidence means; empty: nobody says."""
+    return _known().get((over, name)) or _BESIDE.get(name) or TOLD.get(name, "")
 
 
 def explanation(rule: Rule) -> dict[str, Any]:
     """What a person should know of a verdict, as plain data."""
-    known = {(one.over, one.field): one for one in meanings(detectors.discover())}
-    told = [known[rule.over, name] for name in sorted(rule.fields) if (rule.over, name) in known]
+    look = dict.fromkeys((*rule.looks_at, *sorted(rule.fields)))
     return {
         "name": rule.name,
         "title": rule.title,
         "level": rule.level,
         "means": rule.description,
-        "how": [one.name for one in rule.tests if one.fires],
-        "evidence": [{"field": one.field, "meaning": one.meaning} for one in told],
+        "how": list(rule.how),
+        "fires_on": [one.name for one in rule.tests if one.fires],
+        "evidence": [{"field": one, "meaning": meaning(one, rule.over)} for one in look],
         "remediation": rule.remediation,
+        "parameters": [_lines(parameters.discover()[one]) for one in rule.parameters],
         "falsepositives": list(rule.falsepositives),
         "not": [one.name for one in rule.tests if not one.fires],
         "blind_spots": rule.blind_spots,
-        "techniques": techniques(rule),
+        "attack": VERSION,
+        "techniques": techniques(rule.tags),
         "cves": [tag.removeprefix("cve.") for tag in rule.tags if tag.startswith("cve.")],
         "instead_of": list(rule.instead_of),
         "references": list(rule.references),
     }
 
 
+def explained(rule: Rule) -> dict[str, Any]:
+    """What of its page stands in no field of a rule as it is written, but is made here."""
+    told = explanation(rule)
+    return {name: told[name] for name in ("how", "fires_on", "evidence", "parameters", "not", "attack", "techniques",
+                                          "instead_of")}  # fmt: skip
+
+
+def _lines(one: parameters.Parameters) -> dict[str, Any]:
+    lines = [{"systems": list(line.systems), "driver": line.driver, "code": line.code} for line in one.lines]
+    return {"title": one.title, "note": one.note, "lines": lines}
+
+
 def page(told: Mapping[str, Any]) -> str:
     """An explanation as plain text."""
-    attack = [f"{one['id']} ({one['version']})  {one['url']}" for one in told["techniques"]]
+    how = told["how"] or told["fires_on"]
     sections: list[tuple[str, Iterable[str]]] = [
         ("What it means", [told["means"]]),
-        ("How it is done to you", (f"- {one}" for one in told["how"])),
-        ("Evidence to look at", (f"- {one['field']}: {one['meaning']}" for one in told["evidence"])),
+        ("How it is done to you", (f"- {one}" for one in how)),
+        ("Evidence to look at", (_evidence(one) for one in told["evidence"])),
         ("What to do", [told["remediation"]]),
+        *((f"Driver by driver: {one['title']}", _drivers(one)) for one in told["parameters"]),
         ("False positives", (f"- {one}" for one in told["falsepositives"])),
+        ("It fires on", (f"- {one}" for one in told["fires_on"])),
         ("It stays silent on", (f"- {one}" for one in told["not"])),
         ("Blind spots", [told["blind_spots"]]),
-        ("ATT&CK", (f"- {one}" for one in (*attack, *(f"CVE-{cve}" for cve in told["cves"])))),
+        (f"ATT&CK {told['attack']}", (_technique(one) for one in told["techniques"])),
+        ("CVE", (f"- CVE-{one}" for one in told["cves"])),
         ("Raised instead of", [", ".join(told["instead_of"])] if told["instead_of"] else []),
         ("Read more", (f"- {one}" for one in told["references"])),
     ]
     text = f"{told['name']} · {told['level']}\n{told['title']}\n"
     for title, lines in sections:
-        body = "".join(_wrapped(line) for line in lines)
+        body = "".join(_wrapped(line) for line in lines if line)
         text += f"\n{title}\n{body}" if body else ""
     return text
 
 
+def _evidence(one: Mapping[str, str]) -> str:
+    return f"- {one['field']}: {one['meaning']}" if one["meaning"] else f"- {one['field']}"
+
+
+def _drivers(one: Mapping[str, Any]) -> Iterator[str]:
+    yield one["note"]
+    for line in one["lines"]:
+        yield f"{line['driver']} ({', '.join(line['systems'])})"
+        yield f"{CODE}{line['code']}"
+
+
+def _technique(one: Mapping[str, str]) -> str:
+    later = f" ({LATER} calls it {one['later']})" if one["later"] else ""
+    return f"- {one['id']} {one['name']}{later}: {one['url']}"
+
+
 def _wrapped(line: str) -> str:
+    if line.startswith(CODE):
+        return f"{line}\n"
     after = "    " if line.startswith("- ") else "  "
     lines = textwrap.wrap(
         line, WIDTH, initial_indent="  ", subsequent_indent=after, break_long_words=False, break_on_hyphens=False

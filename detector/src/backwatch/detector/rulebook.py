@@ -7,13 +7,14 @@ from importlib.resources import files
 from typing import Any
 
 from backwatch.collector.settings import SettingError
-from backwatch.detector import detectors
+from backwatch.detector import detectors, parameters
 from backwatch.detector.engine.documents import load as load_document
 from backwatch.detector.engine.fields import Vocabulary
 from backwatch.detector.engine.filters import Filter, filter_of
 from backwatch.detector.engine.rules import RuleSet
 from backwatch.detector.engine.sigma import Rule, RuleError, rule_of
 from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.explanation import explained
 from backwatch.detector.rule_documents import Fault, Place, own_places, places
 from backwatch.detector.rule_references import narrow
 
@@ -135,6 +136,10 @@ class _Book:
     def _add(self, rule: Rule) -> None:
         if rule.name in self.rules:
             raise RuleError(rule.source, "name", f"{rule.name!r} is {self.rules[rule.name].source}'s already")
+        for one in rule.parameters:
+            if one not in parameters.discover():
+                known = ", ".join(parameters.discover())
+                raise RuleError(rule.source, "backwatch.parameters", f"there is no list {one!r}; known are {known}")
         RuleSet([rule], self.vocabulary)  # what only compiling tells is this rule's fault too
         self.rules[rule.name] = rule
 
@@ -161,5 +166,5 @@ def metadata(rule: Rule) -> dict[str, Any]:
     return {
         "name": rule.name, "title": rule.title, "level": rule.level, "tags": list(rule.tags),
         "description": rule.description, "blind_spots": rule.blind_spots, "remediation": rule.remediation,
-        "falsepositives": list(rule.falsepositives), "references": list(rule.references),
+        "falsepositives": list(rule.falsepositives), "references": list(rule.references), **explained(rule),
     }  # fmt: skip

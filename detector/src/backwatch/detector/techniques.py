@@ -1,0 +1,100 @@
+"""ATT&CK techniques that the shipped rules name: one version of their names, and what a later one calls them.
+
+A rule tags techniques as Sigma does (``attack.t1557``). The version is said here and nowhere else.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+VERSION: Final = "v18.1"
+LATER: Final = "v19"
+NAMES: Final[Mapping[str, str]] = {
+    "T1003": "OS Credential Dumping",
+    "T1005": "Data from Local System",
+    "T1020": "Automated Exfiltration",
+    "T1030": "Data Transfer Size Limits",
+    "T1040": "Network Sniffing",
+    "T1048": "Exfiltration Over Alternative Protocol",
+    "T1053.003": "Scheduled Task/Job: Cron",
+    "T1059": "Command and Scripting Interpreter",
+    "T1059.006": "Command and Scripting Interpreter: Python",
+    "T1059.007": "Command and Scripting Interpreter: JavaScript",
+    "T1059.011": "Command and Scripting Interpreter: Lua",
+    "T1068": "Exploitation for Privilege Escalation",
+    "T1069": "Permission Groups Discovery",
+    "T1070": "Indicator Removal",
+    "T1078": "Valid Accounts",
+    "T1078.001": "Valid Accounts: Default Accounts",
+    "T1082": "System Information Discovery",
+    "T1083": "File and Directory Discovery",
+    "T1087": "Account Discovery",
+    "T1090": "Proxy",
+    "T1090.001": "Proxy: Internal Proxy",
+    "T1098": "Account Manipulation",
+    "T1110": "Brute Force",
+    "T1110.004": "Brute Force: Credential Stuffing",
+    "T1119": "Automated Collection",
+    "T1136": "Create Account",
+    "T1187": "Forced Authentication",
+    "T1190": "Exploit Public-Facing Application",
+    "T1203": "Exploitation for Client Execution",
+    "T1210": "Exploitation of Remote Services",
+    "T1213.006": "Data from Information Repositories: Databases",
+    "T1485": "Data Destruction",
+    "T1486": "Data Encrypted for Impact",
+    "T1489": "Service Stop",
+    "T1496": "Resource Hijacking",
+    "T1499": "Endpoint Denial of Service",
+    "T1499.003": "Endpoint Denial of Service: Application Exhaustion Flood",
+    "T1499.004": "Endpoint Denial of Service: Application or System Exploitation",
+    "T1505": "Server Software Component",
+    "T1505.001": "Server Software Component: SQL Stored Procedures",
+    "T1505.003": "Server Software Component: Web Shell",
+    "T1530": "Data from Cloud Storage",
+    "T1531": "Account Access Removal",
+    "T1537": "Transfer Data to Cloud Account",
+    "T1552.001": "Unsecured Credentials: Credentials In Files",
+    "T1552.005": "Unsecured Credentials: Cloud Instance Metadata API",
+    "T1557": "Adversary-in-the-Middle",
+    "T1562": "Impair Defenses",
+    "T1562.001": "Impair Defenses: Disable or Modify Tools",
+    "T1562.008": "Impair Defenses: Disable or Modify Cloud Logs",
+    "T1562.010": "Impair Defenses: Downgrade Attack",
+    "T1565.001": "Data Manipulation: Stored Data Manipulation",
+    "T1566": "Phishing",
+    "T1580": "Cloud Infrastructure Discovery",
+    "T1584": "Compromise Infrastructure",
+    "T1584.001": "Compromise Infrastructure: Domains",
+    "T1586.002": "Compromise Accounts: Email Accounts",
+    "T1600": "Weaken Encryption",
+    "T1619": "Cloud Storage Object Discovery",
+    "T1649": "Steal or Forge Authentication Certificates",
+}
+"""Names as of ``VERSION``; a sub-technique's behind its technique's."""
+RENAMED: Final[Mapping[str, str]] = {
+    "T1562": "T1685", "T1562.001": "T1685", "T1562.008": "T1685.002", "T1562.010": "T1689",
+}  # fmt: skip
+"""What ``LATER`` took back, and what stands there instead. A rule may tag both: they are one technique."""
+
+_TAG: Final = re.compile(r"attack\.(t\d{4})(?:\.(\d{3}))?")
+
+
+def techniques(tags: Iterable[str]) -> list[dict[str, str]]:
+    """The techniques among a rule's tags: ``id``, ``name`` (empty: not in our table), ``later`` id, ``url``.
+
+    >>> techniques(["attack.credential-access", "attack.t1562.010", "attack.t1689"])[0]["later"]
+    'T1689'
+    """
+    named = (_TAG.fullmatch(tag) for tag in tags)
+    ids = [told[1].upper() + (f".{told[2]}" if told[2] else "") for told in named if told]
+    later = {RENAMED[one] for one in ids if one in RENAMED}
+    return [
+        {"id": one, "name": NAMES.get(one, ""), "later": RENAMED.get(one, ""), "url": _url(one)}
+        for one in ids
+        if one not in later
+    ]
+
+
+def _url(technique: str) -> str:
+    return f"https://attack.mitre.org/techniques/{technique.replace('.', '/')}/"

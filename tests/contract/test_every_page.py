@@ -1,0 +1,87 @@
+"""Every shipped verdict has a page made from its rule, with all that a person needs, whoever wrote the rule."""
+
+import re
+
+import pytest
+
+from backwatch.detector import explanation, parameters, rulebook, techniques
+from backwatch.detector.engine.sigma import Rule
+
+RULES = rulebook.load().rules
+every_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+PARTS = (
+    "What it means", "How it is done to you", "Evidence to look at", "What to do", "False positives", "Blind spots",
+    f"ATT&CK {techniques.VERSION}",
+)  # fmt: skip
+MENDED_BY_A_DRIVER = {
+    "plaintext-session", "unverified-session", "tls-stripped", "weak-tls", "password-in-clear", "auth-downgraded",
+    "certificate-changed", "certificate-expired", "certificate-not-yet-valid", "peer-changed", "server-changed",
+    "local-file-request", "redirected", "metadata-address", "topology-changed", "decompression-bomb", "slow-answer",
+    "error-storm", "hostile-payload", "query-attack", "unusual-query", "notice-flood", "login-failures",
+}  # fmt: skip
+"""Rules about something that a parameter of the driver mends."""
+OF_SERVERS_AND_TOOLS = {"statement_timeout", "max_execution_time", "client_min_messages", "sql_notes", "check_hostname",
+                        "reject_on_worker_lost"}  # fmt: skip
+
+
+@every_rule
+def test_a_page_has_all_parts_and_says_its_version_of_attack_once(rule: Rule) -> None:
+    text = explanation.page(explanation.explanation(rule))
+    for title in PARTS:
+        assert f"\n{title}\n  " in text, title
+    assert text.count(techniques.VERSION) == 1
+    prose = [line for line in text.splitlines() if not line.startswith(explanation.CODE)]
+    assert max(map(len, prose)) <= 120
+
+
+@every_rule
+def test_how_it_is_done_is_told_in_sentences(rule: Rule) -> None:
+    assert rule.how
+    for one in rule.how:
+        assert len(one) >= 60
+        assert one[0].isupper() or one.startswith("'")
+        assert one.endswith(".")
+
+
+@every_rule
+def test_whatever_is_to_be_looked_at_has_a_meaning(rule: Rule) -> None:
+    told = explanation.explanation(rule)["evidence"]
+    assert len(told) >= 2
+    assert [one["field"] for one in told if not one["meaning"]] == []
+    assert len(told) == len({one["field"] for one in told})
+
+
+@every_rule
+def test_a_technique_is_one_of_the_version_that_the_page_names(rule: Rule) -> None:
+    told = techniques.techniques(rule.tags)
+    assert told
+    assert [one["id"] for one in told if not one["name"]] == []
+
+
+@every_rule
+def test_what_a_driver_mends_is_told_driver_by_driver(rule: Rule) -> None:
+    assert set(rule.parameters) <= set(parameters.discover())
+    if rule.name in MENDED_BY_A_DRIVER:
+        assert explanation.explanation(rule)["parameters"]
+
+
+@every_rule
+def test_a_parameter_in_prose_is_one_that_some_driver_has(rule: Rule) -> None:
+    code = " ".join(line.code for one in parameters.discover().values() for line in one.lines)
+    named = set(re.findall(r"\b([A-Za-z]\w+)=(?=[\w\"(])", rule.remediation))
+    assert {one for one in named if not re.search(rf"\b{one}\b", code)} - OF_SERVERS_AND_TOOLS == set()
+
+
+def test_every_list_of_parameters_is_named_by_a_rule() -> None:
+    assert set(parameters.discover()) == {one for rule in RULES for one in rule.parameters}
+
+
+def test_the_rules_of_the_list_are_rules() -> None:
+    assert {rule.name for rule in RULES} >= MENDED_BY_A_DRIVER
+
+
+def test_what_a_later_version_calls_a_technique_is_shown_beside_it_and_not_again() -> None:
+    [told] = techniques.techniques(["attack.t1562.010", "attack.t1689"])
+    assert (told["id"], told["later"]) == ("T1562.010", "T1689")
+    [rule] = [one for one in RULES if one.name == "tls-stripped"]
+    assert "(v19 calls it T1689)" in explanation.page(explanation.explanation(rule)).replace("\n    ", " ")
