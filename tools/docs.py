@@ -65,7 +65,7 @@ GROUPS = {
     "leads to": (names.REDIRECT_TARGET, names.TOPOLOGY),
     "content": (
         names.LOCAL_INFILE, names.LOCAL_INFILE_FILE, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS, names.PAYLOAD_WIRE,
-        names.PAYLOAD_SIZE,
+        names.PAYLOAD_SIZE, names.REDELIVERED, names.ANSWER_SIGNS,
     ),
     "notices": (names.NOTICES,),
 }  # fmt: skip
@@ -157,10 +157,20 @@ def settings_table() -> str:
 
 
 def signs() -> str:
-    """The closed list of signs, with the comment that stands beside each in ``names.py``."""
+    """The closed list of a statement's signs, with the comment that stands beside each in ``names.py``."""
+    return _table(("sign", "what the raw form showed"), _words_of("SIGNS"))
+
+
+def answer_words() -> str:
+    """The closed list of an answer's signs, likewise."""
+    return _table(("sign", "what the answer showed"), _words_of("ANSWER_WORDS"))
+
+
+def _words_of(name: str) -> list[tuple[str, str]]:
     source = inspect.getsource(names)
-    found = re.findall(r'^    "([a-z-]+)", +# (.+)$', source[source.index("SIGNS: Final") :], re.MULTILINE)
-    return _table(("sign", "what the raw form showed"), [(f"`{word}`", text) for word, text in found])
+    listed = source[source.index(f"\n{name}: Final") :].partition("\n)\n")[0]
+    found = re.findall(r'^    "([a-z-]+)", +# (.+)$', listed, re.MULTILINE)
+    return [(f"`{word}`", text) for word, text in found]
 
 
 def rule_fields() -> str:
@@ -174,7 +184,7 @@ def rule_fields() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "rules": rules, "blind-spots": blind_spots, "kinds": kinds, "drivers": drivers, "facts": facts,
-    "settings": settings_table, "signs": signs, "rule-fields": rule_fields,
+    "settings": settings_table, "signs": signs, "answer-words": answer_words, "rule-fields": rule_fields,
 }  # fmt: skip
 
 

@@ -210,3 +210,39 @@ def test_the_asyncio_adapter_is_told_alike(recording: Recording, rabbitmq: Serve
     assert asyncio.run(run()) == b"hello"
     assert sorted(told(recording)) == ["CONSUME", "DELIVER", "PUBLISH", "QUEUE.DECLARE", "connect"]
     assert only(recording.of("connect")).session.verified == "full"
+
+
+def test_a_message_that_is_given_back_is_counted_each_time_it_comes_again(
+    recording: Recording, channel: Any, queue: str
+) -> None:
+    channel.basic_publish("", queue, b"a broken order")
+    _give_back(channel, queue, 4)
+    assert [one.facts.get(names.REDELIVERED) for one in recording.of("GET") if one.rows_returned] == [None, 1, 2, 3]
+    assert "broken order" not in repr([one.attributes() for one in recording.calls])
+
+
+def test_a_quorum_queue_counts_by_itself(recording: Recording, channel: Any) -> None:
+    name = f"test.{secrets.token_hex(8)}"
+    channel.queue_declare(name, durable=True, arguments={"x-queue-type": "quorum"})
+    channel.basic_publish("", name, b"a broken order")
+    headers: list[dict[str, Any]] = [one.headers or {} for one in _give_back(channel, name, 3)]
+    channel.queue_delete(name)
+    assert [int(one["x-delivery-count"]) for one in headers[1:]] == [1, 2]
+    told = [one for one in recording.of("GET") if one.rows_returned]
+    assert [one.facts.get(names.REDELIVERED) for one in told] == [None, 1, 2]
+    assert all(type(one.facts.get(names.REDELIVERED, 0)) is int for one in told)
+
+
+def _give_back(channel: Any, queue: str, times: int) -> list[Any]:
+    """Takes the one message that often, and puts it back each time: its properties."""
+    found: list[Any] = []
+    for _ in range(500):
+        method, properties, _ = channel.basic_get(queue)
+        if method is None:
+            channel.connection.sleep(0.02)
+            continue
+        found.append(properties)
+        channel.basic_nack(method.delivery_tag, requeue=True)
+        if len(found) == times:
+            break
+    return found

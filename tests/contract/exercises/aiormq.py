@@ -49,6 +49,11 @@ async def _by_aio_pika(server: Any) -> list[object]:
                 async with message.process():
                     seen.append(message.body)
                 break
+        await channel.default_exchange.publish(aio_pika.Message(b"broken"), QUEUE)
+        for requeued in (True, False):
+            message = await queue.get(timeout=10)
+            await message.reject(requeue=requeued)
+            seen.append(message.redelivered)
         await channel.default_exchange.publish(aio_pika.Message(b"purged"), QUEUE)
         seen.append((await queue.purge()).message_count)
         await queue.delete()

@@ -58,7 +58,17 @@ def _tasks(app: Any) -> list[object]:
         channel = connection.default_channel
         queue = app.amqp.queues[QUEUE](channel)
         taken: list[Any] = []
-        with Consumer(channel, [queue], on_message=lambda message: (message.ack(), taken.append(message))):
+        put_back: list[Any] = []
+
+        def take(message: Any) -> None:
+            if taken and not put_back:
+                put_back.append(message)
+                message.requeue()
+            else:
+                message.ack()
+                taken.append(message)
+
+        with Consumer(channel, [queue], on_message=take):
             while len(taken) < 2:
                 connection.drain_events(timeout=20)
         seen += [(one.headers["task"], one.content_type) for one in taken]

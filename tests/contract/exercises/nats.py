@@ -79,6 +79,11 @@ async def _stream(client: Any) -> list[object]:
     for message in await pulling.fetch(3, timeout=10):
         seen.append((message.subject, message.data))
         await message.ack()
+    await stream.publish("exercise.stream.a", b"broken")
+    for _ in range(2):
+        (message,) = await pulling.fetch(1, timeout=10)
+        seen.append(message.metadata.num_delivered)
+        await message.nak()
     await stream.delete_stream(STREAM)
     return seen
 

@@ -57,6 +57,13 @@ def _in_turn(server: Any) -> list[object]:
     seen.append(get(channel, QUEUE)[2])
     seen.append(get(channel, QUEUE)[2])
     seen.append(get(channel, QUEUE))
+    channel.basic_publish("", QUEUE, b"broken")
+    connection.sleep(0.3)
+    for requeued in (True, False):
+        method: Any = channel.basic_get(QUEUE)[0]
+        channel.basic_nack(method.delivery_tag, requeue=requeued)
+        connection.sleep(0.3)
+        seen.append(method.redelivered)
     taken: list[bytes] = []
     tag = consume(channel, QUEUE, lambda _c, _m, _p, body: taken.append(body))
     channel.basic_publish("", QUEUE, "text")

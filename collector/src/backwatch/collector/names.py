@@ -123,6 +123,10 @@ PAYLOAD_SIZE: Final = "backwatch.payload.size"
 """Bytes of the same body after it was unpacked; told together with ``PAYLOAD_WIRE``."""
 
 SIGNS: Final = (
+REDELIVERED: Final = "backwatch.redelivered"
+"""How often a message has come before, as far as broker or client count; absent: it is a first delivery, or unknown."""
+ANSWER_SIGNS: Final = "backwatch.answer.signs"
+"""Comma-separated words of ``ANSWER_WORDS``, in the order of that list."""
     "comment-tail",  # a comment swallows the rest of the statement
     "tautology",  # OR 1=1 and its kin: a comparison of two literals, or of a column with itself
     "union-appended",  # UNION SELECT after the statement's own end of condition
@@ -142,3 +146,14 @@ SIGNS: Final = (
     "request-input",  # what came in with the surrounding request stands in it beyond one literal
 )
 """What the raw form of a statement showed before it was redacted. A closed vocabulary: no text, no offsets."""
+
+ANSWER_WORDS: Final = (
+    "terminal-escape",  # an error's text steers the terminal that shows it
+    "hidden-text",  # an error's text turns the direction of writing round
+    "control-character",  # an error's text holds other control characters than line breaks and tabs
+    "other-key",  # the answer is to another key than was asked for
+    "xml-entities",  # an XML document defines entities
+    "xml-external",  # an XML document names an external entity or document type
+    "deep",  # a document nests deeper than any that was written by hand
+)
+"""What an answer showed that honest ones do not. A closed vocabulary: no text, no offsets."""

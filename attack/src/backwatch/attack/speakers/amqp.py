@@ -1,4 +1,7 @@
-"""An AMQP 0-9-1 broker over TLS: its queues last as long as a session. Honest, unless a subclass changes messages."""
+"""An AMQP 0-9-1 broker over TLS: its queues last as long as a session. Honest, unless a subclass changes messages.
+
+What a client gives back is delivered again, first of all and marked so, as often as it gives it back.
+"""
 
 import struct
 from collections import deque
@@ -12,6 +15,7 @@ _END: Final = b"\xce"
 _START, _START_OK, _TUNE, _TUNE_OK = (10, 10), (10, 11), (10, 30), (10, 31)
 _OPEN, _CLOSE = (10, 40), (10, 50)
 _DECLARE, _CONSUME, _PUBLISH, _DELIVER, _GET, _ACK = (50, 10), (60, 20), (60, 40), (60, 60), (60, 70), (60, 80)
+_NACK, _REJECT = (60, 120), (60, 90)
 _PURGE: Final = (50, 30)
 _CONFIRM: Final = (85, 10)
 _ANSWERS: Final = {
@@ -34,7 +38,15 @@ class _Talk:
     missing: int = 0
     body: bytearray = field(default_factory=bytearray)
     consumer: tuple[bytes, bytes] | None = None
-    queues: dict[bytes, deque[tuple[bytes, bytes]]] = field(default_factory=dict[bytes, deque[tuple[bytes, bytes]]])
+    queues: dict[bytes, deque["_Message"]] = field(default_factory=dict[bytes, deque["_Message"]])
+    handed_out: dict[int, tuple[bytes, "_Message"]] = field(default_factory=dict[int, tuple[bytes, "_Message"]])
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    properties: bytes
+    body: bytes
+    again: bool = False
 
 
 class AMQP(HostileServer):
@@ -95,6 +107,10 @@ class AMQP(HostileServer):
             talk.queue = _short_in(given, 3 + len(exchange))
         elif method == _GET:
             self._give(session, channel, _short_in(given, 2), talk)
+        elif method in (_NACK, _REJECT):
+            tag, how = struct.unpack_from(">QB", given)
+            self._took_back(talk, tag, requeue=bool(how & (2 if method == _NACK else 1)))
+            self._deliver(session, channel, talk)
         elif method == _CONSUME:
             queue = _short_in(given, 2)
             talk.consumer = (_short_in(given, 3 + len(queue)) or b"shop", queue)
@@ -110,7 +126,7 @@ class AMQP(HostileServer):
     def _took(self, session: Session, channel: int, talk: _Talk) -> None:
         if talk.queue not in talk.queues and len(talk.queues) >= MOST_KEPT:
             talk.queues.clear()
-        talk.queues.setdefault(talk.queue, deque(maxlen=MOST_KEPT)).append((talk.properties, bytes(talk.body)))
+        talk.queues.setdefault(talk.queue, deque(maxlen=MOST_KEPT)).append(_Message(talk.properties, bytes(talk.body)))
         talk.published += 1
         if talk.confirms:
             _send(session, channel, _ACK, struct.pack(">QB", talk.published, 0))
@@ -121,17 +137,31 @@ class AMQP(HostileServer):
         if not waiting:
             _send(session, channel, (60, 72), b"\0")
             return
-        properties, body = waiting.popleft()
-        talk.delivered += 1
-        head = struct.pack(">QB", talk.delivered, 0) + b"\0" + _short(queue) + struct.pack(">I", len(waiting))
-        _send(session, channel, (60, 71), head, _content(channel, properties, self.message(body)))
+        marked, message = self._hands_out(talk, queue, waiting.popleft())
+        head = marked + b"\0" + _short(queue) + struct.pack(">I", len(waiting))
+        _send(session, channel, (60, 71), head, _content(channel, message.properties, message.body))
 
     def _deliver(self, session: Session, channel: int, talk: _Talk) -> None:
         while talk.consumer is not None and (waiting := talk.queues.get(talk.consumer[1])):
-            properties, body = waiting.popleft()
-            talk.delivered += 1
-            head = _short(talk.consumer[0]) + struct.pack(">QB", talk.delivered, 0) + b"\0" + _short(talk.consumer[1])
-            _send(session, channel, _DELIVER, head, _content(channel, properties, self.message(body)))
+            marked, message = self._hands_out(talk, talk.consumer[1], waiting.popleft())
+            head = _short(talk.consumer[0]) + marked + b"\0" + _short(talk.consumer[1])
+            _send(session, channel, _DELIVER, head, _content(channel, message.properties, message.body))
+
+    def _hands_out(self, talk: _Talk, queue: bytes, message: _Message) -> tuple[bytes, _Message]:
+        """Its number and whether it came before, as they are sent; and itself."""
+        talk.delivered += 1
+        if len(talk.handed_out) >= MOST_KEPT:
+            talk.handed_out.clear()
+        message = message if message.again else _Message(message.properties, self.message(message.body))
+        talk.handed_out[talk.delivered] = queue, message
+        return struct.pack(">QB", talk.delivered, message.again), message
+
+    @staticmethod
+    def _took_back(talk: _Talk, tag: int, *, requeue: bool) -> None:
+        queue, message = talk.handed_out.pop(tag, (b"", None))
+        if message is not None and requeue:
+            message = _Message(message.properties, message.body, again=True)
+            talk.queues.setdefault(queue, deque(maxlen=MOST_KEPT)).appendleft(message)
 
 
 def _frame(kind: int, channel: int, payload: bytes) -> bytes:

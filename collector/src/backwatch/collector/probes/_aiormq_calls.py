@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from backwatch.collector.guard import never_breaks_the_host
-from backwatch.collector.payload import Facts, recognise
+from backwatch.collector.payload import Facts
 from backwatch.collector.probes._amqp_calls import UNASKED, Core, code_facts, reason, server_facts
 from backwatch.collector.probes._amqp_state import Link, Request, is_call, publication, request
 from backwatch.collector.probes._contexts import asked_by
@@ -128,7 +128,7 @@ class Watch(Core):
         found = error is None and getattr(getattr(message, "delivery", None), "name", "") == "Basic.GetOk"
         self.tell(
             link, one, error=error, rows=int(found) if error is None else -1,
-            facts=(*recognise(body), *_why(lane, error)) if found else _why(lane, error), kind=CONSUMER,
+            facts=self._facts(message, one.destination) if found else _why(lane, error), kind=CONSUMER,
             estimated=(2 * FRAME, size_of(body)) if found else UNKNOWN,
         )  # fmt: skip
 
@@ -140,7 +140,7 @@ class Watch(Core):
         link, name, body = self.link_of(channel.connection), getattr(method, "name", ""), message.body
         link.lane(channel.number).received = size_of(body)
         if name == "Basic.Deliver":
-            self.delivered(link, channel.number, getattr(method, "consumer_tag", None), body)
+            self.delivered(link, channel.number, method, body, _properties(message))
         elif name == "Basic.Return":
             self.returned(link, channel.number, method)
 
@@ -165,11 +165,18 @@ class Watch(Core):
         if self.active:
             self.link_of(connection).notices += 1
 
+    def _facts(self, message: Any, queue: str) -> Facts:
+        return self.content_facts(message.delivery, queue, message.body, _properties(message))
+
     def _done(self, channel: Any) -> tuple[Link, Any]:
         link = self.link_of(channel.connection)
         lane = link.lane(channel.number)
         lane.busy = max(lane.busy - 1, 0)
         return link, lane
+
+
+def _properties(message: Any) -> Any:
+    return getattr(getattr(message, "header", None), "properties", None)
 
 
 class _Get:

@@ -24,6 +24,7 @@ from backwatch.collector.probes._amqp_state import (
     is_call,
     request,
 )
+from backwatch.collector.probes._returning import Returning
 from backwatch.collector.probes._sockets import words
 from backwatch.collector.record import CLIENT, CONSUMER, PRODUCER
 from backwatch.collector.redact import amqp as redact
@@ -46,6 +47,7 @@ class Core:
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
         self.active = True
+        self.returning = Returning()
         self.links: WeakKeyDictionary[Any, Link] = WeakKeyDictionary()
 
     def silence(self) -> None:
@@ -165,16 +167,26 @@ class Core:
         """A message was sent."""
         self.tell(link, one, error=error, facts=facts, kind=PRODUCER)
 
-    def delivered(self, link: Link, channel: int, tag: object, body: object) -> None:
+    def delivered(self, link: Link, channel: int, fields: Any, body: object, properties: Any = None) -> None:
         """A message came in for a consumer."""
-        lane = link.lane(channel)
+        lane, tag = link.lane(channel), getattr(fields, "consumer_tag", None)
         queue = lane.consumers.get(tag, "") if isinstance(tag, str) else ""
         one = Request("DELIVER", f"DELIVER {queue or '?'}", queue, time.time_ns(), 0)
-        self.tell(link, one, lane, rows=1, facts=recognise(body), kind=CONSUMER)
+        facts = self.content_facts(fields, queue, body, properties)
+        self.tell(link, one, lane, rows=1, facts=facts, kind=CONSUMER)
 
-    def got(self, link: Link, channel: int, body: object) -> None:
+    def got(self, link: Link, channel: int, fields: Any, body: object, properties: Any = None) -> None:
         """A message came in that was asked for."""
-        self._got(link, channel, 1, recognise(body))
+        waiting = link.lane(channel).pending.get("Basic.GetOk")
+        queue = waiting[0].destination if waiting else ""
+        self._got(link, channel, 1, self.content_facts(fields, queue, body, properties))
+
+    def content_facts(self, fields: Any, queue: str, body: object, properties: Any) -> Facts:
+        """What a message is, and how often it came before."""
+        if getattr(fields, "redelivered", False):
+            headers = getattr(properties, "headers", None)
+            return (*recognise(body), *self.returning.facts(queue, body, headers))
+        return recognise(body)
 
     def _got(self, link: Link, channel: int, rows: int, facts: Facts) -> None:
         lane = link.lane(channel)

@@ -89,6 +89,8 @@ class Watch(PyamqpWatch):
             tag = delivery.get("consumer_tag")
             queue = link.lane(getattr(channel, "channel_id", 0)).consumers.get(tag, "") if isinstance(tag, str) else ""
             size = size_of(message.body, properties)
+            if delivery.get("redelivered"):
+                facts = (*facts, *self.returning.facts(queue, message.body, headers))
             one = _delivery(queue or "?", queue, headers)
             self.tell(link, one, rows=1, facts=facts, kind=CONSUMER, estimated=(0, size))
         elif hasattr(channel, "_brpop_read"):

@@ -14,6 +14,7 @@ from backwatch.collector.probes import Recorder
 from backwatch.collector.probes import _nats_session as facts_about
 from backwatch.collector.probes._messages import Gathered, asked, size_of, size_of_headers
 from backwatch.collector.probes._nodes import announced
+from backwatch.collector.probes._returning import returned_by_nats
 from backwatch.collector.probes._sockets import root_error
 from backwatch.collector.record import CLIENT, CONSUMER, PRODUCER, Session
 from backwatch.collector.wire import Wire
@@ -190,7 +191,7 @@ class NatsWatch:
             self.state(client).coming = client._subs.get(sid)
 
     @never_breaks_the_host
-    def delivered(self, client: Any, subject: Any, data: Any, headers: Any) -> None:
+    def delivered(self, client: Any, subject: Any, reply: Any, data: Any, headers: Any) -> None:
         """A message has come."""
         if self.recorder is None or (headers and not data and "Status" in headers):
             return  # a word of the server's: no more messages, still alive
@@ -202,9 +203,10 @@ class NatsWatch:
                 name = wanted
             elif name.startswith(inboxes) and _is_the_drivers(subscription):
                 return  # an answer to a request, which is told there
-        self._take(client, name, size_of(data) + size_of_headers(headers), data)
+        times = returned_by_nats(reply) if reply else 0
+        self._take(client, name, size_of(data) + size_of_headers(headers), data, times)
 
-    def _take(self, client: Any, name: str, size: int, data: Any) -> None:
+    def _take(self, client: Any, name: str, size: int, data: Any, times: int) -> None:
         taken = self.state(client).taken
         known = taken.get(name)
         if known is None:
@@ -212,7 +214,7 @@ class NatsWatch:
                 self.flush(client)
                 taken = self.state(client).taken
             known = taken[name] = Gathered(name, self._teller(self.session(client)))
-        known.took(size, data)
+        known.took(size, data, times=times)
 
     def _teller(self, session: Session) -> Any:
         @never_breaks_the_host

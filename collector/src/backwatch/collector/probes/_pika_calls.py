@@ -124,15 +124,15 @@ class Watch(Core):
         self.published(link, one, error)
 
     @never_breaks_the_host
-    def content(self, channel: Any, what: str, method: Any, body: object) -> None:
+    def content(self, channel: Any, what: str, method: Any, body: object, header: Any) -> None:
         """A message was read."""
         if not self.active:
             return
         link, number = self.link_of(channel.connection), channel.channel_number
         if what == "deliver":
-            self.delivered(link, number, getattr(method, "consumer_tag", None), body)
+            self.delivered(link, number, method, body, getattr(header, "properties", None))
         elif what == "get":
-            self.got(link, number, body)
+            self.got(link, number, method, body, getattr(header, "properties", None))
         else:
             self.returned(link, number, method)
 

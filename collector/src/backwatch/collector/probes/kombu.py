@@ -211,7 +211,7 @@ class KombuProbe(PatchingProbe[Watch]):
         names.OPERATION, names.STATEMENT, names.MESSAGING_DESTINATION, names.ACCOUNT, names.SERVER_VERSION,
         names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED,
         names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.NOTICES,
-        names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,
+        names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS, names.REDELIVERED,
     }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:

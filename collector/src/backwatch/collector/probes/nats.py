@@ -195,8 +195,7 @@ def _building(watch: NatsWatch) -> _Make:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def _build_message(self: Any, *args: Any, **kwargs: Any) -> Any:
             if len(args) >= 4:  # the subscription's number, in some versions, and what stands here
-                subject, _, data, headers = args[-4:]
-                watch.delivered(self, subject, data, headers)
+                watch.delivered(self, *args[-4:])
             return original(self, *args, **kwargs)
 
         return _build_message
@@ -227,7 +226,7 @@ class NatsProbe(PatchingProbe[NatsWatch]):
         names.MESSAGING_SYSTEM, names.MESSAGING_DESTINATION, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION,
         names.STATEMENT, names.ACCOUNT, names.SERVER_VERSION, names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT,
         names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ERROR_TYPE, names.TOPOLOGY,
-        names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,
+        names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS, names.REDELIVERED,
     }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:

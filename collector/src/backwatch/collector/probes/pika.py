@@ -129,7 +129,7 @@ def _publish(watch: Watch, *, outer: bool) -> _Make:
 def _content(watch: Watch, what: str) -> _Make:
     def make(original: _Function) -> _Function:
         def receiving(channel: Any, method_frame: Any, header_frame: Any, body: Any) -> Any:
-            watch.content(channel, what, getattr(method_frame, "method", None), body)
+            watch.content(channel, what, getattr(method_frame, "method", None), body, header_frame)
             return original(channel, method_frame, header_frame, body)
 
         return receiving
@@ -148,7 +148,7 @@ class PikaProbe(PatchingProbe[Watch]):
         names.STATEMENT, names.MESSAGING_DESTINATION, names.ACCOUNT, names.SERVER_VERSION, names.SERVER_ID,
         names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED,
         names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.NOTICES, names.PAYLOAD_FORMAT,
-        names.PAYLOAD_GLOBALS,
+        names.PAYLOAD_GLOBALS, names.REDELIVERED,
     }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:

@@ -121,6 +121,8 @@ COLUMNS: Final = (
     Column(names.PAYLOAD_WIRE, NUMBER, SPAN),
     Column(names.PAYLOAD_SIZE, NUMBER, SPAN),
 )
+    Column(names.REDELIVERED, NUMBER, SPAN),
+    Column(names.ANSWER_SIGNS, TEXT, SPAN),
 
 
 def _named(kind: int) -> tuple[str, ...]:

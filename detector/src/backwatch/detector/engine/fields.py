@@ -59,7 +59,7 @@ TOLD: Final[Mapping[str, Field]] = {
         names.RESOURCE_NAME, names.SYSTEM,
     ),
     **_all("resource", "number", names.SERVER_PORT),
-    **_all("content", "words", names.QUERY_SIGNS, names.PAYLOAD_GLOBALS, names.TOPOLOGY),
+    **_all("content", "words", names.QUERY_SIGNS, names.PAYLOAD_GLOBALS, names.TOPOLOGY, names.ANSWER_SIGNS),
     **_all(
         "content", "text",
         names.ERROR_TYPE, names.STATUS_CODE, names.REDIRECT_TARGET, names.PAYLOAD_FORMAT, names.LOCAL_INFILE_FILE,
@@ -70,7 +70,7 @@ TOLD: Final[Mapping[str, Field]] = {
     **_all(
         "number", "number",
         names.BYTES_SENT, names.BYTES_RECEIVED, names.ROWS_RETURNED, names.ROWS_AFFECTED, "duration_ns",
-        names.NOTICES, names.PAYLOAD_WIRE, names.PAYLOAD_SIZE, *NUMBERS,
+        names.NOTICES, names.PAYLOAD_WIRE, names.PAYLOAD_SIZE, names.REDELIVERED, *NUMBERS,
     ),
     **_all("number", "flag", names.BYTES_ESTIMATED, "error", "late", PEER_LOCAL, *FLAGS),
 }  # fmt: skip

@@ -61,6 +61,8 @@ TOLD: Final[Mapping[str, str]] = {
     names.PAYLOAD_WIRE: "Bytes of a compressed body as they came over the wire.",
     names.PAYLOAD_SIZE: "Bytes of the same body once unpacked.",
     names.BYTES_SENT: "Bytes sent by the call.",
+    names.REDELIVERED: "How often the message has come before, as far as broker or client count.",
+    names.ANSWER_SIGNS: "What the answer showed that honest ones do not: words of a fixed list.",
     names.BYTES_RECEIVED: "Bytes received by the call.",
     names.BYTES_ESTIMATED: "The bytes are an estimate.",
     names.ROWS_RETURNED: "Rows, documents or messages that came back.",
