@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import event
 
 from backwatch.collector.settings import SettingError
-from backwatch.store import migrate, shards, tables
+from backwatch.store import migrate, rules_meta, shards, tables
 from backwatch.store.connect import StoreFull, StoreUnavailable, open_store, reading, writing
 from tests.services.commits import Owner, commit, raised
 
@@ -38,7 +39,26 @@ def test_two_that_upgrade_at_once_do_it_once(store_url: str) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(map(str, [None, *["0001"] * 3])) == sorted(map(str, results))
+    assert sorted(map(str, [None, *[migrate.head()] * 3])) == sorted(map(str, results))
+
+
+def test_a_store_of_the_first_version_is_upgraded_with_all_that_is_in_it(store_url: str) -> None:
+    engine = open_store(store_url, check=False)
+    with engine.connect() as connection:  # each migration in its own transaction, as a store that lived through them
+        config = migrate._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        columns = ("name", "title", "level", "tags", "description", "blind_spots", "remediation", "falsepositives")
+        row = {**dict.fromkeys(columns, "[]"), "references": "[]", "name": "own-rule"}
+        table = sa.table("rule", *map(sa.column, row))
+        connection.execute(sa.insert(table).values(row))
+        connection.commit()
+    assert migrate.upgrade(engine) == ("0001", migrate.head())
+    with reading(engine) as connection:
+        [rule] = rules_meta.read_rules(connection)
+        assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
+    assert (rule.name, rule.how, rule.parameters) == ("own-rule", (), ())
+    engine.dispose()
 
 
 @pytest.mark.parametrize(("version", "message"), [("9999", "newer than this Backwatch"), ("0000", "newer")])
@@ -55,7 +75,7 @@ def test_a_store_of_another_version_is_refused_in_one_line(store: sa.Engine, ver
 
 
 def test_an_older_store_is_told_how_to_be_upgraded(store: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migrate, "head", lambda: "0002")
+    monkeypatch.setattr(migrate, "head", lambda: "9998")
     with pytest.raises(SettingError, match="run `backwatch db upgrade`"):
         migrate.require_current(store, "BACKWATCH_STORE_URL")
 
@@ -190,13 +210,13 @@ def _backwatch(*arguments: str, **environment: str) -> "subprocess.CompletedProc
 
 def test_db_upgrade_and_status_say_what_is(store_url: str) -> None:
     first, second = (_backwatch("db", "upgrade", BACKWATCH_STORE_URL=store_url) for _ in range(2))
-    assert (first.stdout, second.stdout) == ("empty -> 0001\n", "0001: up to date\n")
+    assert (first.stdout, second.stdout) == (f"empty -> {migrate.head()}\n", f"{migrate.head()}: up to date\n")
     engine = open_store(store_url)
     Owner(engine).commit(losses={"gap": 3})
     engine.dispose()
     status = _backwatch("db", "status", "--json", "--store-url", store_url)
     found = json.loads(status.stdout)
-    assert (found["version"], found["losses"], found["shards"][0]["seq"]) == ("0001", {"gap": 3}, 1)
+    assert (found["version"], found["losses"], found["shards"][0]["seq"]) == (migrate.head(), {"gap": 3}, 1)
     assert "@" not in found["store"]
     assert (
         _backwatch("db", "prune", BACKWATCH_STORE_URL=store_url).stdout == "rollup 0, event 0, quarantine 0, alert 0\n"

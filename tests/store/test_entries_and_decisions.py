@@ -1,6 +1,7 @@
 """The numbered door, and what people say through it."""
 
 import threading
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -160,7 +161,29 @@ def test_rules_are_replaced_as_a_whole(store: sa.Engine) -> None:
     rules_meta.write_rules(store, [{"name": "b", "title": "B2", "level": "high", "tags": ["attack.t1190"]}])
     with reading(store) as connection:
         (rule,) = rules_meta.read_rules(connection)
+        assert rule == rules_meta.read_rule(connection, "b")
+        assert rules_meta.read_rule(connection, "a") is None
     assert (rule.name, rule.title, rule.level, rule.tags) == ("b", "B2", "high", ("attack.t1190",))
+
+
+def test_what_a_rules_page_says_comes_back_bounded(store: sa.Engine) -> None:
+    line = {"systems": ["postgresql"], "driver": "psycopg", "code": 'psycopg.connect(url, sslmode="verify-full")'}
+    page: dict[str, Any] = {
+        "how": ["x" * 70_000, "By night."], "fires_on": ["one"], "not": ["another"], "attack": "v18.1",
+        "evidence": [{"field": "tls.cipher", "meaning": "Its cipher."}],
+        "parameters": [{"title": "TLS", "note": "", "lines": [line]}],
+        "techniques": [{"id": "T1557", "name": "Adversary-in-the-Middle", "later": "", "url": "https://x"}],
+        "instead_of": ["b"],
+    }  # fmt: skip
+    rules_meta.write_rules(store, [{"name": "a", "title": "A", "level": "low", **page}])
+    with reading(store) as connection:
+        rule = rules_meta.read_rule(connection, "a")
+    assert rule is not None
+    assert (len(rule.how[0]), rule.how[1]) == (2_000, "By night.")
+    assert (rule.fires_on, rule.silent_on, rule.instead_of) == (("one",), ("another",), ("b",))
+    assert rule.evidence == (("tls.cipher", "Its cipher."),)
+    assert rule.parameters[0].lines[0].code == line["code"]
+    assert (rule.attack, rule.techniques[0].name) == ("v18.1", "Adversary-in-the-Middle")
 
 
 def test_a_models_arrays_come_back_as_they_were_and_objects_do_not_go_in(store: sa.Engine) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -11,14 +11,61 @@ from backwatch.store.connect import writing
 from backwatch.store.text import as_json, clean, from_json
 from backwatch.store.upsert import insert_or_replace
 
-_TEXTS = ("title", "level", "description", "blind_spots", "remediation")
-_LISTS = ("tags", "falsepositives", "references")
-_TEXT_LIMIT = 8_000
+_TEXTS: Final = ("title", "level", "description", "blind_spots", "remediation")
+_LISTS: Final = ("tags", "falsepositives", "references")
+_PAGE: Final = ("how", "fires_on", "evidence", "parameters", "not", "attack", "techniques", "instead_of")
+_TEXT_LIMIT: Final = 8_000
+_PAGE_LIMIT: Final = 64_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverLine:
+    """How one driver is told to do it.
+
+    Attributes:
+        systems: Kinds of service as the contract names them.
+        code: A line of Python.
+    """
+
+    systems: tuple[str, ...]
+    driver: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverLines:
+    """What mends it, driver by driver."""
+
+    title: str
+    note: str
+    lines: tuple[DriverLine, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Technique:
+    """A technique of ATT&CK.
+
+    Attributes:
+        name: Empty where the detector does not know it.
+        later: What a later version calls it; empty: the same.
+    """
+
+    id: str
+    name: str
+    later: str
+    url: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleMeta:
-    """What people need to know of a rule. Level, tags, blind spots and remediation stand nowhere else."""
+    """What people need to know of a rule. Level, tags, blind spots and remediation stand nowhere else.
+
+    Attributes:
+        how: How it is done to an app, one way after the other; ``fires_on`` and ``silent_on`` are names of examples.
+        evidence: Fields to look at, each with its meaning.
+        attack: The version of ATT&CK that ``techniques`` are of.
+        instead_of: Rules that raise nothing where this one fires.
+    """
 
     name: str
     title: str
@@ -29,6 +76,14 @@ class RuleMeta:
     remediation: str = ""
     falsepositives: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
+    how: tuple[str, ...] = ()
+    fires_on: tuple[str, ...] = ()
+    silent_on: tuple[str, ...] = ()
+    evidence: tuple[tuple[str, str], ...] = ()
+    parameters: tuple[DriverLines, ...] = ()
+    attack: str = ""
+    techniques: tuple[Technique, ...] = ()
+    instead_of: tuple[str, ...] = ()
 
 
 def write_rules(engine: sa.Engine, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -36,13 +91,14 @@ def write_rules(engine: sa.Engine, rows: Sequence[Mapping[str, Any]]) -> None:
 
     Args:
         engine: The store.
-        rows: Mappings by the names of :class:`RuleMeta`'s attributes.
+        rows: Mappings as the detector's rule book makes them: by the names of the columns, and of what a page says.
     """
     values = [
         {
             "name": clean(str(row["name"]), 200),
             **{name: clean(str(row.get(name) or ""), 16 if name == "level" else _TEXT_LIMIT) for name in _TEXTS},
             **{name: as_json([str(one) for one in row.get(name) or ()]) for name in _LISTS},
+            "page": as_json({name: row[name] for name in _PAGE if row.get(name)}, _PAGE_LIMIT),
         }
         for row in sorted(rows, key=lambda row: str(row["name"]))
     ]
@@ -58,10 +114,30 @@ def read_rules(connection: sa.Connection) -> list[RuleMeta]:
     return [rule_meta(row) for row in rows]
 
 
+def read_rule(connection: sa.Connection, name: str) -> RuleMeta | None:
+    """The rule of this name; ``None``: there is none, or no more."""
+    query = sa.select(tables.rule).where(tables.rule.c.name == clean(name, 200))
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else rule_meta(row)
+
+
 def rule_meta(row: Mapping[Any, Any]) -> RuleMeta:
     """A rule from its row."""
+    page: dict[str, Any] = from_json(row["page"])
     return RuleMeta(
         name=row["name"], title=row["title"], level=row["level"], tags=tuple(from_json(row["tags"])),
         description=row["description"], blind_spots=row["blind_spots"], remediation=row["remediation"],
         falsepositives=tuple(from_json(row["falsepositives"])), references=tuple(from_json(row["references"])),
+        how=tuple(page.get("how", ())), fires_on=tuple(page.get("fires_on", ())), silent_on=tuple(page.get("not", ())),
+        evidence=tuple((one["field"], one["meaning"]) for one in page.get("evidence", ())),
+        parameters=tuple(_driver_lines(one) for one in page.get("parameters", ())), attack=page.get("attack", ""),
+        techniques=tuple(Technique(**one) for one in page.get("techniques", ())),
+        instead_of=tuple(page.get("instead_of", ())),
     )  # fmt: skip
+
+
+def _driver_lines(one: Mapping[str, Any]) -> DriverLines:
+    lines = (
+        DriverLine(systems=tuple(line["systems"]), driver=line["driver"], code=line["code"]) for line in one["lines"]
+    )
+    return DriverLines(title=one["title"], note=one["note"], lines=tuple(lines))

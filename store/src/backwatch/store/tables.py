@@ -169,8 +169,10 @@ rule = sa.Table(
     "rule", metadata,
     _id("name", 200), _text("title"), sa.Column("level", sa.String(16), nullable=False), _text("tags"),
     _text("description"), _text("blind_spots"), _text("remediation"), _text("falsepositives"), _text("references"),
+    sa.Column("page", sa.Text, nullable=False, server_default="{}"),
 )  # fmt: skip
-"""The detector's rules, written at its start; ``tags``, ``falsepositives`` and ``references`` are JSON lists."""
+"""The detector's rules, written at its start; ``tags``, ``falsepositives`` and ``references`` are JSON lists, ``page``
+is a JSON mapping of what else the rule's page says."""
 
 model = sa.Table(
     "model", metadata, _id("sha256"), sa.Column("blob", sa.LargeBinary, nullable=False), _big("created_ns"),
