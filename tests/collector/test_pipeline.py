@@ -129,6 +129,18 @@ def test_a_call_arrives_redacted_with_its_facts_and_its_caller(make: Callable[..
     assert 0 < span.end_time_unix_nano - span.start_time_unix_nano < 10**9
 
 
+def test_what_an_errors_text_showed_is_told_and_nothing_of_the_text(make: Callable[..., Pipeline], log: Log) -> None:
+    pipeline = make()
+    error = RuntimeError("hunter2 is no password\x1b[2K\rOK")
+    pipeline.call(SESSION, "SELECT", start_ns=time.time_ns(), sql="SELECT 1", error=error)
+    assert pipeline.flush(5)
+    (span,) = log.spans()
+    told = {one.key: one.value.string_value for one in span.attributes}
+    assert told[names.ANSWER_SIGNS] == "terminal-escape,control-character"
+    assert told[names.ERROR_TYPE] == "RuntimeError"
+    assert b"hunter2" not in b"".join(message.value for message in log.messages)
+
+
 def test_a_call_belongs_to_the_apps_trace_even_where_nothing_is_sampled(
     make: Callable[..., Pipeline], log: Log
 ) -> None:

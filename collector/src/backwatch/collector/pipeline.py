@@ -16,6 +16,7 @@ from typing import Any, Final
 from opentelemetry import context, trace
 
 from backwatch.collector import guard
+from backwatch.collector.answers import with_error
 from backwatch.collector.callsite import call_site
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.inbound import given
@@ -131,6 +132,8 @@ class Pipeline:
                 trace_id, parent_id, site, route = _caller_in(current)
             else:
                 trace_id, parent_id, site, route = 0, 0, call_site(2), ""
+            if error is not None and not isinstance(error, str):
+                facts = with_error(facts, error)
             random_bits = process.random_bits
             made = _new(Call, (
                 session, operation[:MAX_OPERATION], statement, sql is not None, signs, kind, site, route, start_ns,

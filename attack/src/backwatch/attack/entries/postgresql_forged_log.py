@@ -1,0 +1,39 @@
+"""D10 on psycopg: a PostgreSQL's error text steers the terminal that shows the app's log."""
+
+from collections.abc import Sequence
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.entries import run
+from backwatch.attack.entries._forged_log import FORGED, LogsErrors
+from backwatch.attack.entries._postgresql import CUSTOMERS, ONE, Psycopg
+from backwatch.attack.servers import HostileServer
+from backwatch.attack.servers.postgresql import RefusedError
+from backwatch.attack.speakers.postgresql import HonestPostgreSQL
+
+
+class _Forging(HonestPostgreSQL):
+    def columns(self, statement: bytes) -> Sequence[bytes]:
+        if self.hostile and statement.startswith(b"SELECT"):
+            raise RefusedError("XX000", FORGED)
+        return super().columns(statement)
+
+
+class PostgresqlForgedLog(LogsErrors, Psycopg):
+    """psycopg hands the text on as it came."""
+
+    errors = "psycopg.Error"
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """Honest yet."""
+        return _Forging(authority)
+
+    def ask(self) -> object:
+        """Reads a customer, on a new connection each time."""
+        with self.again().cursor() as cursor:
+            cursor.execute(CUSTOMERS, ONE)
+            return len(cursor.fetchall())
+
+
+if __name__ == "__main__":
+    run(PostgresqlForgedLog)

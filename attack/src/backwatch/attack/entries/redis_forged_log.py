@@ -1,0 +1,42 @@
+"""D10 on redis: a Redis' error text steers the terminal that shows the app's log."""
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.entries import run
+from backwatch.attack.entries._forged_log import FORGED, LogsErrors
+from backwatch.attack.servers import HostileServer
+from backwatch.attack.speakers.redis import RedisServer, Talk
+
+
+class _Forging(RedisServer):
+    def answer(self, verb: bytes, command: list[bytes], talk: Talk) -> bytes:
+        if self.hostile and verb == b"GET":
+            return b"-ERR " + FORGED.encode() + b"\r\n"
+        return super().answer(verb, command, talk)
+
+
+class RedisForgedLog(LogsErrors):
+    """redis-py hands the text on as it came."""
+
+    driver = "redis"
+    errors = "redis.RedisError"
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """Honest yet."""
+        return _Forging(authority)
+
+    def ask(self) -> object:
+        """Reads a basket."""
+        from contextlib import closing
+
+        import redis
+
+        with closing(
+            redis.Redis(host="localhost", port=self.place.port, ssl=True, ssl_ca_certs=self.place.ca_file,
+                        socket_timeout=5)
+        ) as client:  # fmt: skip
+            return repr(client.get("basket:7"))
+
+
+if __name__ == "__main__":
+    run(RedisForgedLog)
