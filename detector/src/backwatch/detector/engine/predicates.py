@@ -32,6 +32,25 @@ class Is:
 
 
 @dataclass(frozen=True, slots=True)
+class Pattern:
+    """A test of text that google-re2 can answer together with others.
+
+    Attributes:
+        passes: The test by itself.
+        regex: It is found in exactly the texts that pass.
+        lowered: In their lower case, that is.
+    """
+
+    passes: Callable[[Value], bool]
+    regex: str
+    lowered: bool
+
+    def __call__(self, value: Value) -> bool:
+        """Whether the value passes."""
+        return self.passes(value)
+
+
+@dataclass(frozen=True, slots=True)
 class Not:
     """The term does not hold; an absent field passes."""
 
@@ -126,7 +145,7 @@ def is_present(value: Value) -> bool:
     return value is not None and value == value
 
 
-def is_text(pattern: str, *, cased: bool) -> Callable[[Value], bool]:
+def is_text(pattern: str, *, cased: bool) -> Pattern:
     r"""Passes text like the pattern: ``*`` is any run of characters, ``?`` any one, ``\`` makes the next one plain.
 
     >>> is_text("10.*", cased=False)("10.0.0.1"), is_text(r"a\*", cased=False)("A*"), is_text("a?", cased=True)("Ab")
@@ -147,10 +166,11 @@ def is_text(pattern: str, *, cased: bool) -> Callable[[Value], bool]:
             return text.endswith(plain)
         return text.startswith(plain) if after else text == plain
 
-    return passes
+    regex = ("" if before else r"\A") + re2.escape(plain) + ("" if after else r"\z")
+    return Pattern(passes, regex, lowered=not cased)
 
 
-def is_pattern(pattern: str, *, flags: str = "", whole: bool = False) -> Callable[[Value], bool]:
+def is_pattern(pattern: str, *, flags: str = "", whole: bool = False) -> Pattern:
     """Passes text in which the pattern is found (``whole``: which it matches from end to end).
 
     Raises:
@@ -159,12 +179,17 @@ def is_pattern(pattern: str, *, flags: str = "", whole: bool = False) -> Callabl
     options = re2.Options()
     options.log_errors = False
     try:
-        compiled = re2.compile(f"(?{flags}:{pattern})" if flags else pattern, options)
+        regex = f"(?{flags}:{pattern})" if flags else pattern
+        compiled = re2.compile(regex, options)
     except re2.error as error:
         why = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
         raise ValueError(f"google-re2 does not take the pattern {pattern!r}: {why}") from None
     find = compiled.fullmatch if whole else compiled.search
-    return lambda value: value is not None and find(str(value)) is not None
+    return Pattern(
+        lambda value: value is not None and find(str(value)) is not None,
+        rf"\A(?:{regex})\z" if whole else regex,
+        lowered=False,
+    )
 
 
 def in_network(network: str) -> Callable[[Value], bool]:

@@ -1,0 +1,71 @@
+"""All predicates on one entry, answered at once, say what each says by itself."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backwatch.detector.engine import entry_tests
+from backwatch.detector.engine import predicates as p
+from backwatch.detector.engine.entry_tests import EntryTests
+
+FIELDS = ("a", "b", "c")
+PLAIN = ["", "x", "from", "FROM", "İ", "ß", "ſ", "K", "é", "a.b", "\n", "\\", "(", "10", "\x00", "^", "$"]  # noqa: RUF001
+
+pieces = st.sampled_from(PLAIN)
+texts = st.one_of(st.lists(pieces, max_size=4).map("".join), st.text(max_size=6))
+wild = st.lists(st.one_of(pieces, st.sampled_from(["*", "?", "\\*"])), max_size=4).map("".join)
+patterns = st.sampled_from([
+    "^x", "x$", r"\bfrom\b", r"^\W*from", ".", "^.$", "", r"(?:x|from).*10", r"[^\n]+$", r"\d+", r"\pL", r"x*", "é|ß",
+    r"\z",
+])  # fmt: skip
+passes = st.one_of(
+    st.builds(lambda one, cased: p.is_text(one, cased=cased), wild, st.booleans()),
+    st.builds(lambda one, flags: p.is_pattern(one, flags=flags), patterns, st.sampled_from(["", "i", "m", "s", "ims"])),
+    st.builds(lambda one, cased: p.any_word(p.is_text(one, cased=cased)), wild, st.booleans()),
+    st.just(p.is_present),
+    st.builds(p.is_number, st.sampled_from(p.OPERATORS), st.sampled_from([0, 1, 10])),
+    st.just(p.in_network("10.0.0.0/8")),
+)
+terms = st.recursive(
+    st.builds(p.Is, st.sampled_from(FIELDS), passes),
+    lambda inner: st.one_of(
+        inner.map(p.Not),
+        st.lists(inner, min_size=1, max_size=3).map(lambda found: p.Every(tuple(found))),
+        st.lists(inner, min_size=1, max_size=3).map(lambda found: p.Some(tuple(found))),
+    ),
+    max_leaves=6,
+)
+asked = st.lists(st.one_of(st.none(), terms), max_size=12)
+values = st.one_of(texts, texts, st.integers(0, 10), st.booleans(), st.just("10.1.2.3"))
+facts = st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, values))
+
+
+@settings(max_examples=500, deadline=None)
+@given(asked, st.lists(facts, min_size=1, max_size=4))
+def test_what_is_answered_at_once_is_what_each_term_says(
+    found: list[p.Term | None], told: list[dict[str, Any]]
+) -> None:
+    tests = EntryTests(found)
+    for one in told:
+        assert tests.passing(one).tolist() == [term is None or p.holds(term, one) for term in found]
+
+
+WORDS: list[p.Term] = [p.Is("a", p.is_pattern(rf"\bword{at}\b")) for at in range(3 * entry_tests.TOGETHER)]
+
+
+@pytest.mark.parametrize("memory", [entry_tests.MEMORY, 1_000])
+def test_patterns_that_do_not_fit_into_one_set_are_found_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, memory: int
+) -> None:
+    monkeypatch.setattr(entry_tests, "MEMORY", memory)
+    tests = EntryTests(WORDS)
+    last = len(WORDS) - 1
+    assert tests.passing({"a": f"word0 and word{last}, not word1x"}).nonzero()[0].tolist() == [0, last]
+    assert not tests.passing({}).any()
+
+
+def test_text_that_is_no_unicode_is_no_error() -> None:
+    tests = EntryTests([p.Is("a", p.is_text("*x*", cased=False)), p.Is("a", p.is_pattern("^y"))])
+    assert tests.passing({"a": "\ud800x"}).tolist() == [True, False]
