@@ -1,4 +1,4 @@
-"""The detector's sub-commands: ``detect``, ``replay``, ``score``, ``rules``, ``fit``."""
+"""The detector's sub-commands: ``detect``, ``replay``, ``score``, ``rules``, ``profile``, ``fit``."""
 
 import signal
 import sys
@@ -12,9 +12,10 @@ import click
 from backwatch.collector import names
 from backwatch.collector.cli import EXIT_USAGE, Unavailable
 from backwatch.collector.settings import DetectorSettings, StoreSettings, StreamSettings, load
+from backwatch.detector.profile_command import profile
 from backwatch.detector.rules_command import rules
 
-__all__ = ["detect", "fit", "replay", "rules", "score"]
+__all__ = ["detect", "fit", "profile", "replay", "rules", "score"]
 
 
 class _WrongInput(click.ClickException):

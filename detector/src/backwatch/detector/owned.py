@@ -16,6 +16,7 @@ from backwatch.detector.engine.findings import Clear
 from backwatch.detector.engine.state import CorruptState
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.pending import Pending
+from backwatch.detector.profile.document import announced
 from backwatch.store import entries, models, shards
 from backwatch.store.commit import Commit
 from backwatch.store.connect import StoreFull, StoreUnavailable
@@ -195,9 +196,12 @@ def _entry(row: entries.EntryRow, connection: Connection, partition: int) -> Ent
     if row.kind == "loss" and partition == 0:  # every shard sees every entry; one loss is one finding
         return Loss(str(body.get("kind", "delivery")), int(body.get("count", 1)), row.at_ns)
     if row.kind == "decision":
-        return Decision(row.id, body["kind"], body["alert_id"], int(body.get("until_ns") or 0))
+        return Decision(
+            row.id, body["kind"], body["alert_id"], int(body.get("until_ns") or 0), body.get("rule", ""),
+            body.get("resource_id", ""), body.get("values"),
+        )  # fmt: skip
     if row.kind == "model":
         return ModelVersion(body["detector"], body["sha256"], models.arrays(connection, body["sha256"]))
     if row.kind == "profile":
-        return ProfileVersion(body["app"], body["sha256"])
+        return ProfileVersion(body["app"], body["sha256"], announced(body.get("announced", ())))
     return None

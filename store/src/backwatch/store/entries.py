@@ -16,6 +16,8 @@ from backwatch.store.text import as_json, clean, from_json
 from backwatch.store.upsert import insert_missing
 
 KINDS: Final = ("decision", "profile", "model", "loss")
+BODY_LIMIT: Final = 1 << 20
+"""Characters of a body; longer texts in it are cut until it fits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,7 @@ def append(connection: Connection, kind: str, body: Mapping[str, Any], at_ns: in
         number = _next(connection)
     if number is None:
         raise RuntimeError("the row that numbers the entries can be neither found nor made")
-    row = {"id": number, "kind": kind, "body": as_json(body), "at_ns": at_ns, "by": clean(by, 200)}
+    row = {"id": number, "kind": kind, "body": as_json(body, BODY_LIMIT), "at_ns": at_ns, "by": clean(by, 200)}
     connection.execute(sa.insert(tables.entry), [row])
     return number
 

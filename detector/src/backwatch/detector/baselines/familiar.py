@@ -2,7 +2,8 @@
 
 Until the place is settled, what it shows is taken as known (trust on first use). Afterwards something new is *new*
 until it has gone on quietly for a week. A place that shows more kinds than fit, or keeps showing kinds once, is never
-settled.
+settled. What people said will come is no surprise, and a place for which they said it before it showed anything takes
+nothing on trust: it is *pinned*.
 """
 
 from typing import Any, Final
@@ -16,20 +17,25 @@ MEMBERS: Final = 8
 
 
 def familiar(members: int) -> "np.dtype[Any]":
-    """A set with room for so many kinds: 25 bytes each, and 24."""
+    """A set with room for so many kinds: 25 bytes each, and 25."""
     return np.dtype([
         ("member", "<u8", (members,)), ("first_ns", "<i8", (members,)), ("last_ns", "<i8", (members,)),
         ("known", "u1", (members,)), ("since_ns", "<i8"), ("crowded_ns", "<i8"), ("calls", "<u4"), ("once", "<u4"),
+        ("pinned", "u1"),
     ])  # fmt: skip
 
 
 FAMILIAR: Final = familiar(MEMBERS)
-"""One set: 224 bytes."""
+"""One set: 225 bytes."""
 
 KNOWN: Final = 0
 NEW: Final = 1
 LEARNING: Final = 2
 """What :func:`meet` says of a value: known; new at a settled place; new, and no surprise."""
+
+FOR_NOW: Final = 1
+EXPECTED: Final = 2
+"""What people said of a value: accepted until an end, and not to be learnt; known for good. 0: nothing."""
 
 
 @kernel
@@ -62,7 +68,7 @@ def _victim(row: Any) -> int:
 
 
 @kernel
-def _enter(row: Any, value: Any, time_ns: int, known: bool) -> None:
+def _enter(row: Any, value: Any, time_ns: int, last_ns: int, known: bool) -> None:
     at = _victim(row)
     if row["member"][at] != 0 and row["known"][at] != 0:
         if known and time_ns - row["last_ns"][at] < LEARN_AFTER_NS:
@@ -71,12 +77,12 @@ def _enter(row: Any, value: Any, time_ns: int, known: bool) -> None:
             return  # what is new never takes the place of what is known
     row["member"][at] = value
     row["first_ns"][at] = time_ns
-    row["last_ns"][at] = time_ns
+    row["last_ns"][at] = last_ns
     row["known"][at] = known
 
 
 @kernel
-def meet(rows: Any, k: int, value: Any, time_ns: int, after_ns: int, learn: bool) -> int:
+def meet(rows: Any, k: int, value: Any, time_ns: int, after_ns: int, learn: bool, expected: int) -> int:
     """Says what a value is to this place, then learns from it.
 
     Args:
@@ -84,28 +90,35 @@ def meet(rows: Any, k: int, value: Any, time_ns: int, after_ns: int, learn: bool
         value: A keyed hash; 0: none was told.
         after_ns: How long a place must be known before it can settle.
         learn: Whether the call may teach.
+        expected: What people said of this value here: 0, ``FOR_NOW`` or ``EXPECTED``.
     """
     if value == 0:
         return KNOWN
     row = rows[k]
-    surprising = is_settled(row, time_ns, after_ns)
+    surprising = row["pinned"] != 0 or is_settled(row, time_ns, after_ns)
     at = find(row, value)
     known = at >= 0 and row["known"][at] != 0
+    if expected == FOR_NOW and not known:
+        if learn and at >= 0:
+            row["first_ns"][at] = time_ns  # the week of quiet that makes it known begins when the acceptance ends
+        return KNOWN
     if learn:
         if row["since_ns"] == 0:
             row["since_ns"] = time_ns
         if at < 0:
-            _enter(row, value, time_ns, not surprising)
+            # What a settled place was told to expect does not count as a kind that it showed once.
+            last_ns = time_ns + 1 if surprising else time_ns
+            _enter(row, value, time_ns, last_ns, expected == EXPECTED or not surprising)
             if not surprising:
                 row["once"] += 1
         else:
             if row["last_ns"][at] == row["first_ns"][at] and known and row["once"] > 0:
                 row["once"] -= 1
             row["last_ns"][at] = max(time_ns, row["last_ns"][at] + 1)
-            if not known and time_ns - row["first_ns"][at] >= LEARN_AFTER_NS:
+            if not known and (expected == EXPECTED or time_ns - row["first_ns"][at] >= LEARN_AFTER_NS):
                 row["known"][at] = 1
-        if known or not surprising:
+        if known or expected == EXPECTED or not surprising:
             row["calls"] = min(row["calls"] + 1, 1_000_000_000)
-    if known:
+    if known or expected == EXPECTED:
         return KNOWN
     return NEW if surprising else LEARNING

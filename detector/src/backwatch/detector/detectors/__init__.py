@@ -9,7 +9,7 @@ import pkgutil
 from abc import ABC
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from backwatch.detector.engine.tables import Rows, Table
 
 Array = NDArray[Any]
+EXPECTED_SUFFIX: Final = ".expected"
+"""Ends the name of a column that says what people said of another column's values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,11 @@ class Calls:
 
     def __getitem__(self, name: str) -> Array:
         return self.columns[name]
+
+    def expected(self, name: str) -> NDArray[np.int8]:
+        """What people said of this column's value at the call's resource, as ``baselines/familiar.py`` reads it."""
+        told = self.columns.get(name + EXPECTED_SUFFIX)
+        return np.zeros(self.count, np.int8) if told is None else told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +84,10 @@ class Detector(ABC):
         window_provides: Columns that ``window`` gives.
         due_provides: Columns that ``due`` gives.
         tables: What it remembers.
+        knows: Columns whose values people can announce or accept, each with the set (see ``baselines/familiar.py``) in
+            which they are then known.
+        accepts: Text facts, as evidence shows them, that make up what is accepted on an alert of its rule: an
+            acceptance holds for these values and no others. None: it silences the rule for its key.
     """
 
     id: ClassVar[str]
@@ -86,6 +97,8 @@ class Detector(ABC):
     window_provides: ClassVar[tuple[str, ...]] = ()
     due_provides: ClassVar[tuple[str, ...]] = ()
     tables: ClassVar[tuple[Table, ...]] = ()
+    knows: ClassVar[tuple[tuple[str, str], ...]] = ()
+    accepts: ClassVar[tuple[str, ...]] = ()
 
     def facts(
         self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]

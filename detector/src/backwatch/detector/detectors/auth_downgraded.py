@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from backwatch.collector import names
 from backwatch.detector.baselines.settled import LEARN_AFTER_NS, MIN_CALLS
 from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array, Calls, Detector
@@ -82,6 +83,7 @@ class AuthDowngraded(Detector):
 
     id = "auth-downgraded"
     provides = ("backwatch.auth.downgrade", "backwatch.auth.was")
+    accepts = (names.AUTH_METHOD, names.TLS_VERIFIED)
     tables = (
         Table("auth_downgraded", RESOURCE, 1, ACCEPTED), Table("auth_downgraded_statement", STATEMENT, 1, WEAKEST),
     )  # fmt: skip

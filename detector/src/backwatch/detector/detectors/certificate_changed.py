@@ -12,6 +12,7 @@ from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.engine.derived import NOT_AFTER
 from backwatch.detector.engine.keys import RESOURCE
+from backwatch.detector.engine.readings import PROVEN
 from backwatch.detector.engine.tables import Rows, Table
 
 SETTLES_AFTER_NS: Final = 3_600 * 1_000_000_000
@@ -41,6 +42,7 @@ def _judge(
     time_ns: Array,
     resource: Array,
     learn: Array,
+    expected: Array,
     rows: Any,
     papers: Any,
     new: Array,
@@ -50,7 +52,7 @@ def _judge(
         k = resource[i]
         if k == 0 or certificate[i] == 0:
             continue
-        if meet(rows, k, certificate[i], time_ns[i], SETTLES_AFTER_NS, learn[i]) == NEW:
+        if meet(rows, k, certificate[i], time_ns[i], SETTLES_AFTER_NS, learn[i], expected[i]) == NEW:
             new[i] = 1
             if issuer[i] != 0 and _renews(rows[k], papers[k], issuer[i], not_after_ns[i], time_ns[i]):
                 renewal[i] = 1
@@ -71,6 +73,8 @@ class CertificateChanged(Detector):
 
     id = "certificate-changed"
     provides = ("backwatch.certificate.new", "backwatch.certificate.renewal")
+    knows = ((names.CERT_SHA256, "certificate_changed"), (names.CERT_ISSUER, "certificate_changed"))
+    accepts = (names.CERT_SHA256,)
     tables = (
         Table("certificate_changed", RESOURCE, 1, FAMILIAR), Table("certificate_changed_papers", RESOURCE, 1, PAPERS),
     )  # fmt: skip
@@ -148,9 +152,12 @@ backwatch:
         """As the class says."""
         new, renewal = np.zeros(calls.count, np.int8), np.zeros(calls.count, np.int8)
         ends = calls.columns.get(NOT_AFTER)
+        # An issuer is only a name that anybody can write: it counts where the chain was verified up to it.
+        issued = np.where(calls[PROVEN] == 1, calls.expected(names.CERT_ISSUER), np.int8(0))
+        expected = np.maximum(calls.expected(names.CERT_SHA256), issued)
         _judge(
             calls[names.CERT_SHA256], calls[names.CERT_ISSUER],
             np.full(calls.count, -1, np.int64) if ends is None else ends, calls["time_ns"], slot[RESOURCE.name], learn,
-            tables["certificate_changed"], tables["certificate_changed_papers"], new, renewal,
+            expected, tables["certificate_changed"], tables["certificate_changed_papers"], new, renewal,
         )  # fmt: skip
         return {"backwatch.certificate.new": new, "backwatch.certificate.renewal": renewal}

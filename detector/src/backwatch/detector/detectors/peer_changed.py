@@ -18,9 +18,10 @@ SETTLES_AFTER_NS: Final = 86_400 * 1_000_000_000
 
 
 @kernel
-def _judge(peer: Array, time_ns: Array, resource: Array, learn: Array, rows: Any, new: Array) -> None:
+def _judge(peer: Array, time_ns: Array, resource: Array, learn: Array, expected: Array, rows: Any, new: Array) -> None:
     for i in range(resource.shape[0]):
-        if resource[i] != 0 and meet(rows, resource[i], peer[i], time_ns[i], SETTLES_AFTER_NS, learn[i]) == NEW:
+        k = resource[i]
+        if k != 0 and meet(rows, k, peer[i], time_ns[i], SETTLES_AFTER_NS, learn[i], expected[i]) == NEW:
             new[i] = 1
 
 
@@ -33,6 +34,8 @@ class PeerChanged(Detector):
 
     id = "peer-changed"
     provides = ("backwatch.peer.new",)
+    knows = ((names.PEER_ADDRESS, "peer_changed"),)
+    accepts = (names.PEER_ADDRESS,)
     tables = (Table("peer_changed", RESOURCE, 1, FAMILIAR),)
     rule = """
 title: A Resource Answers at an Address It Never Had
@@ -104,5 +107,8 @@ backwatch:
     ) -> dict[str, Array]:
         """As the class says."""
         new = np.zeros(calls.count, np.int8)
-        _judge(calls[names.PEER_ADDRESS], calls["time_ns"], slot[RESOURCE.name], learn, tables["peer_changed"], new)
+        _judge(
+            calls[names.PEER_ADDRESS], calls["time_ns"], slot[RESOURCE.name], learn,
+            calls.expected(names.PEER_ADDRESS), tables["peer_changed"], new,
+        )  # fmt: skip
         return {"backwatch.peer.new": new}

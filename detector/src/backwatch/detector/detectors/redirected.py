@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.detector.baselines.familiar import FAMILIAR, NEW, meet
+from backwatch.detector.baselines.familiar import EXPECTED, FAMILIAR, NEW, meet
 from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.engine.derived import REDIRECT_HOST
@@ -20,12 +20,18 @@ ITSELF: Final = np.uint64(1)
 
 
 @kernel
-def _judge(host: Array, own: Array, time_ns: Array, resource: Array, learn: Array, rows: Any, new: Array) -> None:
+def _judge(
+    host: Array, own: Array, time_ns: Array, resource: Array, learn: Array, expected: Array, rows: Any, new: Array
+) -> None:
     for i in range(resource.shape[0]):
-        if resource[i] == 0:
+        k = resource[i]
+        if k == 0:
             continue
-        target = ITSELF if host[i] == 0 or host[i] == own[i] else host[i]
-        if meet(rows, resource[i], target, time_ns[i], SETTLES_AFTER_NS, learn[i]) == NEW and target != ITSELF:
+        target, said = host[i], expected[i]
+        if target == 0 or target == own[i]:
+            target = ITSELF
+            said = EXPECTED if rows[k]["pinned"] != 0 else 0
+        if meet(rows, k, target, time_ns[i], SETTLES_AFTER_NS, learn[i], said) == NEW and target != ITSELF:
             new[i] = 1
 
 
@@ -38,6 +44,8 @@ class Redirected(Detector):
 
     id = "redirected"
     provides = ("backwatch.redirect.new",)
+    knows = ((REDIRECT_HOST, "redirected"),)
+    accepts = (names.REDIRECT_TARGET,)
     tables = (Table("redirected", RESOURCE, 1, FAMILIAR),)
     rule = r"""
 title: A Service Sends the App to an Internal or Unknown Host
@@ -144,6 +152,6 @@ backwatch:
         host = calls.columns.get(REDIRECT_HOST)
         _judge(
             np.zeros(calls.count, np.uint64) if host is None else host, calls[names.SERVER_ADDRESS], calls["time_ns"],
-            slot[RESOURCE.name], learn, tables["redirected"], new,
+            slot[RESOURCE.name], learn, calls.expected(REDIRECT_HOST), tables["redirected"], new,
         )  # fmt: skip
         return {"backwatch.redirect.new": new}

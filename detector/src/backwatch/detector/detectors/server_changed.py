@@ -28,6 +28,8 @@ def _judge(
     time_ns: Array,
     resource: Array,
     learn: Array,
+    expected_version: Array,
+    expected_identity: Array,
     versions: Any,
     identities: Any,
     known: Any,
@@ -40,13 +42,15 @@ def _judge(
         if k == 0:
             continue
         if version[i] != 0:
-            if meet(versions, k, version[i], time_ns[i], SETTLES_AFTER_NS, learn[i]) == NEW:
+            met = meet(versions, k, version[i], time_ns[i], SETTLES_AFTER_NS, learn[i], expected_version[i])
+            if met == NEW:
                 new_version[i] = 1
                 if known[k]["version"] > 0:
                     was[i] = float(known[k]["version"] - 1)
             elif learn[i] and number[i] >= 0:
                 known[k]["version"] = number[i] + 1
-        if meet(identities, k, identity[i], time_ns[i], SETTLES_AFTER_NS, learn[i]) == NEW:
+        met = meet(identities, k, identity[i], time_ns[i], SETTLES_AFTER_NS, learn[i], expected_identity[i])
+        if met == NEW:
             new_identity[i] = 1
 
 
@@ -66,6 +70,11 @@ class ServerChanged(Detector):
         Table("server_changed_version", RESOURCE, 1, FAMILIAR), Table("server_changed_id", RESOURCE, 1, FAMILIAR),
         Table("server_changed", RESOURCE, 1, WAS),
     )  # fmt: skip
+    knows = (
+        (names.SERVER_VERSION, "server_changed_version"), (VERSION_NUMBER, "server_changed_version"),
+        (names.SERVER_ID, "server_changed_id"),
+    )  # fmt: skip
+    accepts = (names.SERVER_VERSION, names.SERVER_ID)
     rule = """
 title: Another Server Answers in a Resource's Name
 id: 72ae8bb7-b8cb-4dfe-8bea-8e35806d0e3f
@@ -148,7 +157,9 @@ backwatch:
         was = np.full(calls.count, np.nan)
         _judge(
             calls[names.SERVER_VERSION], calls[names.SERVER_ID], calls[VERSION_NUMBER], calls["time_ns"],
-            slot[RESOURCE.name], learn, tables["server_changed_version"], tables["server_changed_id"],
+            slot[RESOURCE.name], learn,
+            np.maximum(calls.expected(names.SERVER_VERSION), calls.expected(VERSION_NUMBER)),
+            calls.expected(names.SERVER_ID), tables["server_changed_version"], tables["server_changed_id"],
             tables["server_changed"], version, identity, was,
         )  # fmt: skip
         return {

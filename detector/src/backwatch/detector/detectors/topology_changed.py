@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from backwatch.collector import names
 from backwatch.detector.baselines.familiar import NEW, familiar, meet
 from backwatch.detector.compiled import kernel
-from backwatch.detector.detectors import Array, Calls, Detector
+from backwatch.detector.detectors import EXPECTED_SUFFIX, Array, Calls, Detector
 from backwatch.detector.engine.keys import RESOURCE
 from backwatch.detector.engine.readings import NODES
 from backwatch.detector.engine.tables import Rows, Table
@@ -20,11 +20,11 @@ MEMBERS: Final = 32
 
 
 @kernel
-def _judge(nodes: Array, time_ns: int, k: int, learn: bool, rows: Any) -> tuple[int, int]:
+def _judge(nodes: Array, time_ns: int, k: int, learn: bool, expected: Array, rows: Any) -> tuple[int, int]:
     """How many of these nodes are new, and the place of the first."""
     new, first = 0, 0
     for at in range(nodes.shape[0]):
-        if meet(rows, k, nodes[at], time_ns, SETTLES_AFTER_NS, learn) == NEW:
+        if meet(rows, k, nodes[at], time_ns, SETTLES_AFTER_NS, learn, expected[at]) == NEW:
             new += 1
             if first == 0:
                 first = at + 1
@@ -41,6 +41,8 @@ class TopologyChanged(Detector):
 
     id = "topology-changed"
     provides = ("backwatch.topology.new", "backwatch.topology.first")
+    knows = ((NODES, "topology_changed"),)
+    accepts = (names.TOPOLOGY,)
     tables = (Table("topology_changed", RESOURCE, 1, familiar(MEMBERS)),)
     rule = """
 title: A Service Sends Its Clients to a Node It Never Named
@@ -97,9 +99,12 @@ backwatch:
         """As the class says."""
         new, first = np.zeros(calls.count, np.int16), np.zeros(calls.count, np.int16)
         nodes, rows = calls[NODES], tables["topology_changed"]
+        announced = calls.columns.get(NODES + EXPECTED_SUFFIX)
         # Told at a connection's start and where it changed, so that few calls come this way.
         for i in np.flatnonzero(calls[names.TOPOLOGY]).tolist():
             k = int(slot[RESOURCE.name][i])
             if k:
-                new[i], first[i] = _judge(nodes[i], int(calls["time_ns"][i]), k, bool(learn[i]), rows)
+                expected = None if announced is None else announced[i]
+                expected = np.zeros(nodes[i].shape[0], np.int8) if expected is None else expected
+                new[i], first[i] = _judge(nodes[i], int(calls["time_ns"][i]), k, bool(learn[i]), expected, rows)
         return {"backwatch.topology.new": new, "backwatch.topology.first": first}

@@ -1,7 +1,7 @@
 """Entries: the numbered causes of change. Whatever alters a shard comes in by this door, and by no other."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -54,20 +54,34 @@ class Decision:
     Attributes:
         kind: Only ``accept`` and ``revoke`` change what the engine raises; the others are the store's business.
         until_ns: When an acceptance ends; 0: never.
+        rule: The alert's rule.
+        resource_id: The alert's resource.
+        values: Of an acceptance: what the alert's evidence told of identity, by contract name. ``None``: entered
+            before acceptances held for values; such a one silences the rule for its key.
     """
 
     id: int
     kind: str
     alert_id: str
     until_ns: int = 0
+    rule: str = ""
+    resource_id: str = ""
+    values: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileVersion:
-    """A profile was approved for an app. Numbered today, applied once profiles exist."""
+    """A profile was entered for an app; it takes the place of the one before.
+
+    Attributes:
+        app: The app, as alerts show it.
+        announced: What is announced: resource, as alerts show it, to contract name to values, as evidence shows them;
+            a peer may also be a network, a version also a plain number.
+    """
 
     app: str
     sha256: str
+    announced: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict[str, Mapping[str, Sequence[str]]])
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,10 @@ class OpenFindings:
         """Whether this rule has an open finding."""
         return bool(self._per_rule.get(rule))
 
+    def rules(self) -> list[int]:
+        """The rules that have an open finding."""
+        return [rule for rule, count in self._per_rule.items() if count]
+
     def not_fired(
         self, rule: int, address: NDArray[np.uint64], time_ns: NDArray[np.int64], fired: NDArray[np.bool_]
     ) -> None:
@@ -150,14 +154,25 @@ class OpenFindings:
         if not cleared.shape[0]:
             return
         found = [(int(when[i]), self._alert[at[i]].tobytes(), int(self._rule[at[i]]), int(at[i])) for i in cleared]
-        for _, _, rule, one in found:
-            del self._where[int(self._key[one])]
-            self._per_rule[rule] -= 1
-            self._key[one] = self._rule[one] = 0
-            self.dirty[one] = True
+        for _, _, _, one in found:
+            self._remove(one)
         self._rebuild()
         for time_ns, alert, rule, _ in sorted(found):
             yield time_ns, alert, rule
+
+    def close(self, alert_id: bytes) -> bool:
+        """Closes an alert's finding whatever its calls say; whether it was open."""
+        mine = (self._alert == np.frombuffer(alert_id, np.uint8)).all(axis=1) & (self._key != 0)
+        for one in np.flatnonzero(mine).tolist():
+            self._remove(one)
+        self._rebuild()
+        return bool(mine.any())
+
+    def _remove(self, at: int) -> None:
+        del self._where[int(self._key[at])]
+        self._per_rule[int(self._rule[at])] -= 1
+        self._key[at] = self._rule[at] = 0
+        self.dirty[at] = True
 
     def rows(self, at: NDArray[np.int32]) -> NDArray[np.void]:
         """These rows, for keeping."""

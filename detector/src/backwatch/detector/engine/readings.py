@@ -89,6 +89,16 @@ def auth_strength(method: str) -> int:
     return next((strength for pattern, strength in _STRENGTHS if pattern.fullmatch(word)), -1)
 
 
+def nodes_of(topology: str) -> list[str]:
+    """The nodes that ``backwatch.topology`` names, in their places; empty where the list was cut or names none.
+
+    >>> nodes_of("A.internal:27017, b.internal:27017,…")
+    ['a.internal:27017', 'b.internal:27017', '']
+    """
+    nodes = [node.strip() for node in topology.lower().split(",")[:MOST_NODES]]
+    return ["" if node == "…" else node for node in nodes]
+
+
 @kernel
 def _remembered(hashes: Any, keys: Any, values: Any, out: Any, missing: Any) -> int:
     mask = np.uint64(keys.shape[0] - 1)
@@ -195,8 +205,7 @@ class Readings:
             if one not in self._nodes:
                 if len(self._nodes) >= MOST_TOPOLOGIES:
                     self._nodes.clear()
-                nodes = [node.strip() for node in text(names.TOPOLOGY, row).lower().split(",")[:MOST_NODES]]
-                told = [self._hash(node.encode()) if node not in ("", "…") else 0 for node in nodes]
+                told = [self._hash(node.encode()) if node else 0 for node in nodes_of(text(names.TOPOLOGY, row))]
                 self._nodes[one] = np.array(told, np.uint64)
             out[row] = self._nodes[one]
         return out

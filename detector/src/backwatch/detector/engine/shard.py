@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from backwatch.detector.detectors import Detector
 from backwatch.detector.engine import state
+from backwatch.detector.engine.expected import Expected
 from backwatch.detector.engine.keys import RESOURCE, SPACES
 from backwatch.detector.engine.open_findings import OpenFindings
 from backwatch.detector.engine.space import Space
@@ -42,6 +43,7 @@ class Shard:
         self.open = OpenFindings()
         self.models: dict[str, Mapping[str, NDArray[Any]]] = {}
         self.scalars = Scalars()
+        self.expected = Expected()
         self.resources: dict[int, tuple[str, str, str, str]] = {}
         """RESOURCE slot to its key's parts: app, system, endpoint, namespace."""
         self._fresh_resources: set[int] = set()
@@ -60,8 +62,10 @@ class Shard:
 
     def delta(self) -> bytes:
         """What changed since the last delta or snapshot; marks it as carried away."""
-        blob = state.pack(list(self._sections(everything=False)), self._scalars(sorted(self._fresh_resources)))
+        scalars = self._scalars(sorted(self._fresh_resources), everything=False)
+        blob = state.pack(list(self._sections(everything=False)), scalars)
         self._fresh_resources.clear()
+        self.expected.carried()
         self._fresh_models.clear()
         for space in self.spaces.values():
             space.dirty[:] = False
@@ -71,7 +75,8 @@ class Shard:
 
     def snapshot(self) -> bytes:
         """The whole state."""
-        return state.pack(list(self._sections(everything=True)), self._scalars(sorted(self.resources)))
+        scalars = self._scalars(sorted(self.resources), everything=True)
+        return state.pack(list(self._sections(everything=True)), scalars)
 
     def name_resource(self, slot: int, parts: tuple[str, str, str, str]) -> None:
         """Remembers the text of a resource's key: windows and deadlines have no call to read it from."""
@@ -106,6 +111,7 @@ class Shard:
             sections, scalars = state.unpack(blob)
             named = scalars.pop("resources")
             self.resources.update({int(slot): tuple(parts) for slot, parts in named.items()})
+            self.expected.take(scalars.pop("announced", {}), scalars.pop("acceptances", {}))
             self.scalars = Scalars(**scalars)
             for detector in {one.name.split("/")[1] for one in sections if one.name.startswith("model/")}:
                 self.models.pop(detector, None)  # a model comes whole
@@ -115,11 +121,12 @@ class Shard:
             space.reindex()
         self.open.restore()
 
-    def _scalars(self, resources: Sequence[int]) -> dict[str, Any]:
+    def _scalars(self, resources: Sequence[int], *, everything: bool) -> dict[str, Any]:
         one = self.scalars
         return {
             "watermark_ns": one.watermark_ns, "boundary_ns": one.boundary_ns, "relieved_ns": one.relieved_ns,
             "accepted": one.accepted, "resources": {str(slot): self.resources[slot] for slot in resources},
+            **self.expected.scalars(everything=everything),
         }  # fmt: skip
 
     def _sections(self, *, everything: bool) -> Iterator[state.Section]:

@@ -19,8 +19,9 @@ from backwatch.detector.engine import windows
 from backwatch.detector.engine.clock import advance, runs
 from backwatch.detector.engine.columns import Columns, Prepared
 from backwatch.detector.engine.derived import NOT_AFTER
-from backwatch.detector.engine.entries import Decision, Entry, Loss, ModelVersion, Records, Tick
+from backwatch.detector.engine.entries import Decision, Entry, Loss, ProfileVersion, Records, Tick
 from backwatch.detector.engine.findings import Findings, SeenResource, Unreadable
+from backwatch.detector.engine.identities import Identities
 from backwatch.detector.engine.keys import FIRST, SPACES
 from backwatch.detector.engine.keytexts import resource_parts
 from backwatch.detector.engine.ordering import in_order
@@ -59,6 +60,7 @@ class Engine:
         self.detectors = in_order(detectors)
         self.rules = rules
         self._columns = Columns(config.key, judge_loopback=config.judge_loopback)
+        self._identities = Identities(self.detectors, self.rules, self._columns.hash)
         self._verdicts = Verdicts(self.rules, config.clear_after_ns)
         self._time = TimePasses(self.detectors, self._verdicts, config.clear_after_ns)
 
@@ -69,6 +71,8 @@ class Engine:
     def step(self, shard: Shard, entry: Entry) -> Findings:
         """Applies one entry to the shard and says what it found. No I/O, no clock but the entry's own."""
         findings = Findings()
+        if shard.expected.stale:
+            self._identities.restore(shard)
         if isinstance(entry, Records):
             self._records(shard, entry, findings)
         elif isinstance(entry, Tick):
@@ -76,10 +80,23 @@ class Engine:
         elif isinstance(entry, Loss):
             self._verdicts.lost(shard, entry, findings)
         elif isinstance(entry, Decision):
-            _decide(shard, entry)
-        elif isinstance(entry, ModelVersion):
+            self._decide(shard, entry, findings)
+        elif isinstance(entry, ProfileVersion):
+            self._identities.announce(shard, entry)
+        else:
             shard.take_model(entry.detector, entry.arrays)
         return findings
+
+    def _decide(self, shard: Shard, decision: Decision, findings: Findings) -> None:
+        if decision.kind not in ("accept", "revoke"):
+            return
+        shard.scalars.accepted.pop(decision.alert_id, None)
+        if decision.kind == "revoke":
+            self._identities.revoke(shard, decision.alert_id)
+        elif self._identities.of_values(decision):
+            self._identities.accept(shard, decision, findings)
+        else:
+            shard.scalars.accepted[decision.alert_id] = decision.until_ns
 
     def _pass_to(self, shard: Shard, watermark_ns: int, findings: Findings) -> None:
         shard.scalars.watermark_ns = watermark_ns
@@ -127,6 +144,7 @@ class Engine:
         late = columns["time_ns"] < shard.scalars.boundary_ns
         columns["late"] = late
         slot, touched = self._intern(shard, prepared, columns, start, end)
+        columns |= self._identities.columns(shard, prepared, columns, slot["resource"], start)
         verdict = self._verdicts.begin(prepared, start, end)
         suspect = verdict.told(columns)
         learn = ~(suspect | columns["error"] | late)
@@ -155,7 +173,9 @@ class Engine:
                 columns[f"{name}.sighting"] = sighting
             elif name == "resource":
                 for row in np.flatnonzero(sighting == FIRST).tolist():
-                    shard.name_resource(int(slot[name][row]), resource_parts(prepared, start + row))
+                    one, parts = int(slot[name][row]), resource_parts(prepared, start + row)
+                    shard.name_resource(one, parts)
+                    self._identities.named(shard, one, parts)
         return slot, touched
 
     def _facts(
@@ -188,13 +208,6 @@ class Engine:
 
 _NONE = np.empty(0, np.int32)
 _CUT = np.uint32(1 << names.SIGNS.index("cut"))
-
-
-def _decide(shard: Shard, decision: Decision) -> None:
-    if decision.kind == "accept":
-        shard.scalars.accepted[decision.alert_id] = decision.until_ns
-    elif decision.kind == "revoke":
-        shard.scalars.accepted.pop(decision.alert_id, None)
 
 
 def _note_seen(prepared: Prepared, findings: Findings) -> None:

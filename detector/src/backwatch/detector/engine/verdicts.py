@@ -33,6 +33,10 @@ class Verdicts:
         self.clear_after_ns = clear_after_ns
         self.index = {domain: EntryIndex(domain, rules.words) for domain in DOMAINS}
         self.hashes = [rule_hash(rule.name) for rule in rules.rules]
+        over = [rule.over for rule in rules.rules]
+        self.of_calls = {self.hashes[number]: number for number, one in enumerate(over) if one == "call"}
+        self._of_windows = [number for number, one in enumerate(over) if one == "window"]
+        self._of_losses = [number for number, one in enumerate(over) if one == "loss"]
         self.suspects = np.array([rule.suspect for rule in rules.rules], np.bool_)
         self.facts_of = [sorted(fields_of(rule.condition)) for rule in rules.rules]
         self._keys: dict[tuple[int, int], tuple[str, Key]] = {}
@@ -56,9 +60,8 @@ class Verdicts:
     def windows(self, shard: Shard, closed: Closed, facts: Mapping[str, Array], findings: Findings) -> None:
         """Holds the window rules against windows that just closed."""
         address = shard.spaces["resource"].keys[closed.slot]
-        for number, rule in enumerate(self.rules.rules):
-            if rule.over != "window":
-                continue
+        for number in self._of_windows:
+            rule = self.rules.rules[number]
             fired = np.zeros(closed.slot.shape[0], np.bool_)
             for i, slot in enumerate(closed.slot.tolist()):
                 sums = {name: values[i].item() for name, values in closed.columns.items()}
@@ -76,8 +79,8 @@ class Verdicts:
         """Counts a loss, and holds the loss rules against it."""
         findings.losses[loss.kind] = findings.losses.get(loss.kind, 0) + loss.count
         told = {LOSS_KIND: loss.kind, LOSS_COUNT: loss.count, names.SERVICE_NAME: loss.app}
-        for number, rule in enumerate(self.rules.rules):
-            if rule.over == "loss" and matches(rule, {**told, TIME: loss.time_ns}):
+        for number in self._of_losses:
+            if matches(self.rules.rules[number], {**told, TIME: loss.time_ns}):
                 app = part(loss.app)
                 text = f"loss\x1f{app}\x1f{loss.kind}"
                 key = Key(text=text, app=app, resource="backwatch", label=loss.kind, resource_id="")
@@ -172,7 +175,7 @@ class RunVerdict:
         groups = np.split(rows[order], cuts)
         for group in sorted(groups, key=lambda one: int(one[0])):
             one, key = self._all.key(number, self._prepared, self._start + int(group[0]))
-            mine = _not_accepted(shard, one, group, columns["time_ns"])
+            mine = _not_accepted(shard, one, group, columns)
             if not mine.shape[0]:
                 continue
             times = columns["time_ns"][mine]
@@ -193,13 +196,15 @@ class RunVerdict:
     def _not_fired(
         self, shard: Shard, rows: NDArray[np.int32], rules: NDArray[np.int32], columns: Mapping[str, Array]
     ) -> None:
-        for number, rule in enumerate(self._all.rules.rules):
-            if rule.over != "call" or not shard.open.any(self._all.hashes[number]):
+        for opened in shard.open.rules():
+            number = self._all.of_calls.get(opened)
+            if number is None:
                 continue
             fired = columns["late"].copy()  # a late call was not judged by all that was learnt: it proves nothing
             fired[rows[rules == number]] = True
-            address = self._prepared.address[rule.key][self._start : self._start + self._count]
-            shard.open.not_fired(self._all.hashes[number], address, columns["time_ns"], fired)
+            space = self._all.rules.rules[number].key
+            address = self._prepared.address[space][self._start : self._start + self._count]
+            shard.open.not_fired(opened, address, columns["time_ns"], fired)
         shard.open.run_over()
 
 
@@ -207,12 +212,18 @@ def _pairs(rows: NDArray[np.int32], rules: NDArray[np.int32]) -> NDArray[np.int6
     return (rows.astype(np.int64) << 16) | rules
 
 
-def _not_accepted(shard: Shard, one: str, rows: NDArray[np.int32], time_ns: NDArray[np.int64]) -> NDArray[np.int32]:
+def _not_accepted(shard: Shard, one: str, rows: NDArray[np.int32], columns: Mapping[str, Array]) -> NDArray[np.int32]:
     """Those of these calls that no acceptance covers: one that ends does so at a call, not at a batch."""
+    time_ns = columns["time_ns"]
     until_ns = shard.scalars.accepted.get(one)
-    if until_ns is None:
-        return rows
-    return rows[:0] if until_ns == 0 else rows[time_ns[rows] >= until_ns]
+    if until_ns is not None:
+        return rows[:0] if until_ns == 0 else rows[time_ns[rows] >= until_ns]
+    for until_ns, shown in shard.expected.silent.get(one, ()):
+        same = np.ones(rows.shape[0], np.bool_)
+        for name, value in shown.items():
+            same &= columns[name][rows] == np.uint64(value)
+        rows = rows[~(same & ((until_ns == 0) | (time_ns[rows] < until_ns)))]
+    return rows
 
 
 def accepted(shard: Shard, one: str, time_ns: int) -> bool:

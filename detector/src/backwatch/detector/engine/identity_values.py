@@ -1,0 +1,58 @@
+"""From what people wrote of an identity to what a column shows of it."""
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+from backwatch.collector import names
+from backwatch.detector.engine.derived import REDIRECT_HOST, redirect_host
+from backwatch.detector.engine.expected import Network
+from backwatch.detector.engine.readings import NODES, VERSION_NUMBER, version_number
+
+COLUMNS: Final = (
+    names.CERT_SHA256, names.CERT_ISSUER, names.PEER_ADDRESS, names.SERVER_VERSION, VERSION_NUMBER, names.SERVER_ID,
+    NODES, REDIRECT_HOST,
+)  # fmt: skip
+"""Columns of which something can be expected. Their places make keys, in this process only."""
+COLUMN_OF: Final = {
+    names.CERT_SHA256: names.CERT_SHA256, names.PEER_ADDRESS: names.PEER_ADDRESS,
+    names.SERVER_VERSION: names.SERVER_VERSION, names.SERVER_ID: names.SERVER_ID, names.TOPOLOGY: NODES,
+    names.REDIRECT_TARGET: REDIRECT_HOST,
+}  # fmt: skip
+"""Facts that an alert's evidence shows, to the column of what is known by them."""
+PLAIN_VERSION: Final = re.compile(r"\d{1,4}(?:\.\d{1,3}){0,2}")
+
+
+def values_of(
+    facts: Mapping[str, Sequence[str]], hash_text: Callable[[bytes], int], *, announced: bool = False
+) -> Iterator[tuple[str, int]]:
+    """Columns and what their values are there, for texts by contract name; networks have none.
+
+    Args:
+        announced: A version that is a plain number stands for every text in which that version comes first.
+    """
+    for name, texts in facts.items():
+        for text in texts:
+            if announced and name == names.SERVER_VERSION and PLAIN_VERSION.fullmatch(text):
+                yield VERSION_NUMBER, version_number(text) + 1
+            told = text
+            if name == names.REDIRECT_TARGET:
+                told = redirect_host(text)
+            elif name == names.TOPOLOGY:
+                told = text.strip().lower()
+            if told and not (name == names.PEER_ADDRESS and "/" in told):
+                yield COLUMN_OF.get(name, name), hash_text(told.encode())
+
+
+def is_in(text: str, networks: Sequence[Network]) -> bool:
+    """Whether an address lies in one of these networks.
+
+    >>> is_in("10.0.9.9", [ipaddress.ip_network("10.0.9.0/24")]), is_in("db", [ipaddress.ip_network("10.0.9.0/24")])
+    (True, False)
+    """
+    try:
+        address = ipaddress.ip_address(text[:60])
+    except ValueError:
+        return False
+    return any(address.version == one.version and address in one for one in networks)

@@ -1,0 +1,197 @@
+"""``backwatch profile``: what is known to be good for an app, as a document; today, what is announced."""
+
+import getpass
+import json
+import sys
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from backwatch.collector.cli import EXIT_FAILED, Unavailable
+from backwatch.collector.settings import StoreSettings, load
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from backwatch.detector.profile.document import Profile
+    from backwatch.store.profiles import ProfileRow
+
+_URL_OPTION = click.option("--store-url", help="The store to enter it into or to ask. [BACKWATCH_STORE_URL]")
+_FILE_ARGUMENT = click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
+
+
+@click.group(short_help="What is announced of services, so that a planned swap raises nothing.")
+def profile() -> None:
+    """What is known to be good for an app, as a document that people write and review.
+
+    Today it announces: certificates, addresses, versions, identities and nodes that will come at a resource. What was
+    announced is known when it comes; everything else is judged as ever.
+
+    \b
+    Examples:
+      backwatch profile check shop.yml
+      backwatch profile announce shop.yml --by release-42
+      backwatch profile show --app shop
+    """
+
+
+@profile.command(short_help="Says whether a document is a right profile.")
+@_FILE_ARGUMENT
+def check(file: str) -> None:
+    """Says whether FILE (- for standard input) is a right profile, and what it announces.
+
+    Each fault is one line: file, line, field and reason. Exit code 1: there is one.
+
+    \b
+    Examples:
+      backwatch profile check shop.yml
+      cat shop.yml | backwatch profile check -
+    """
+    found = _read(file)
+    click.echo(f"app {found.app}: {_counted(found)}")
+    _tell([one.plain() for one in found.announced])
+
+
+@profile.command(short_help="Enters a profile: from now on this is announced.")
+@_FILE_ARGUMENT
+@click.option("--by", default="", help="Who says so; default: this user.")
+@_URL_OPTION
+def announce(file: str, by: str, store_url: str | None) -> None:
+    """Enters the profile in FILE (- for standard input) in place of the app's one before, under a number.
+
+    Detectors take it within a second. What is no longer listed and never came is forgotten; what came meanwhile stays
+    known. The same profile is not entered twice. Exit code 1: the document is not right, nothing was entered.
+
+    \b
+    Examples:
+      backwatch profile announce shop.yml
+      backwatch profile announce shop.yml --by "Ann, change 4711"
+    """
+    from backwatch.store.connect import StoreUnavailable
+    from backwatch.store.profiles import enter
+
+    found = _read(file)
+    by = by.strip() or getpass.getuser()
+    if len(by) > 200 or not by.isprintable():
+        raise click.UsageError("--by must have 1 to 200 printable characters")
+    plain = found.plain()
+    try:
+        engine = _store(store_url)
+        number, new = enter(
+            engine, found.app, plain["announced"], sha256=found.sha256, by=by, now_ns=time.time_ns()
+        )  # fmt: skip
+        unseen = _unseen(engine, found)
+        engine.dispose()
+    except StoreUnavailable as error:
+        raise Unavailable(str(error)) from None
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"{'entered as' if new else 'unchanged since'} number {number}: app {found.app}, {_counted(found)}")
+    for line in unseen:
+        click.echo(f"backwatch: {line}", err=True)
+
+
+@profile.command(short_help="Shows what is announced now.")
+@click.option("--app", default="", help="Only this app's, named as alerts show it.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per app.")
+@_URL_OPTION
+def show(app: str, store_url: str | None, *, as_json: bool) -> None:
+    """Shows what is announced now, per app and resource; who entered it, when, under which number.
+
+    \b
+    Examples:
+      backwatch profile show
+      backwatch profile show --app shop --json | jq -r '.announced[].resource'
+    """
+    from backwatch.store.connect import StoreUnavailable, reading
+    from backwatch.store.profiles import current
+
+    try:
+        engine = _store(store_url)
+        with reading(engine) as connection:
+            rows = current(connection, app)
+        engine.dispose()
+    except StoreUnavailable as error:
+        raise Unavailable(str(error)) from None
+    if not as_json and not any(row.announced for row in rows):
+        click.echo(f"backwatch: nothing is announced{f' for {app}' if app else ''}", err=True)
+    for row in rows:
+        if as_json:
+            click.echo(json.dumps(asdict(row), sort_keys=True))
+        elif row.announced:
+            _show(row)
+
+
+def _show(row: "ProfileRow") -> None:
+    at = datetime.fromtimestamp(row.at_ns // 1_000_000_000, UTC).isoformat()
+    click.echo(f"app {row.app}: number {row.entry_id}, by {_line(row.by)}, {at}")
+    _tell([dict(one) for one in row.announced])
+
+
+def _tell(announced: list[dict[str, Any]]) -> None:
+    for one in announced:
+        reason = f" ({_line(str(one['reason']))})" if one.get("reason") else ""
+        click.echo(f"  {_line(str(one['resource']))}{reason}")
+        for kind, values in one.items():
+            if isinstance(values, list):
+                click.echo(f"    {kind}: {', '.join(_line(str(value)) for value in values)}")  # pyright: ignore[reportUnknownVariableType]
+
+
+def _line(text: str) -> str:
+    """Text for a terminal: what would steer it is escaped."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def _counted(found: "Profile") -> str:
+    resources, values = len(found.announced), sum(len(it) for one in found.announced for it in one.values.values())
+    return f"{values} value{'s' * (values != 1)} at {resources} resource{'s' * (resources != 1)} announced"
+
+
+def _read(file: str) -> "Profile":
+    from backwatch.detector.profile.document import LARGEST, NotAProfile, parse
+
+    if file == "-":
+        content = sys.stdin.buffer.read(LARGEST + 1)
+    else:
+        with Path(file).open("rb") as opened:
+            content = opened.read(LARGEST + 1)
+    name = "standard input" if file == "-" else file
+    try:
+        return parse(content.decode("utf-8"))
+    except UnicodeDecodeError:
+        faults: tuple[tuple[int, str], ...] = ((1, "is not UTF-8 text"),)
+    except NotAProfile as error:
+        faults = error.faults
+    for line, what in faults:
+        click.echo(f"{name}:{line}: {_line(what)}", err=True)
+    sys.exit(EXIT_FAILED)
+
+
+def _store(store_url: str | None) -> "sa.Engine":
+    from backwatch.store.connect import open_store
+
+    return open_store(load(StoreSettings, flags={"url": store_url}).url)
+
+
+def _unseen(engine: "sa.Engine", found: "Profile") -> list[str]:
+    """Of what was announced, the names that no call bore yet: announced in advance, or misspelt."""
+    from backwatch.store.connect import reading
+    from backwatch.store.inventory import list_resources
+
+    with reading(engine) as connection:
+        rows = list_resources(connection, app=found.app)
+    if not rows:
+        return [f"app {found.app} has made no call yet: is its name as the dashboard shows it?"]
+    # As ``engine.findings.resource_key`` writes it, which would bring the compiler in.
+    known = sorted({
+        f"{row.system} {row.endpoint}{f'/{row.namespace}' if row.namespace else ''}".strip() for row in rows
+    })  # fmt: skip
+    return [
+        f"{one.resource} has not been seen yet; it counts from its first call on. Seen: {', '.join(known[:10])}"
+        for one in found.announced
+        if one.resource not in known
+    ]
