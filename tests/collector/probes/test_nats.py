@@ -14,13 +14,17 @@ from typing import Any
 import nats as driver
 import pytest
 from nats.errors import MaxPayloadError, NoRespondersError, NoServersError
+from nats.js.api import ConsumerConfig, DeliverPolicy
 
+from backwatch.attack.entries.nats_other_subject import OTHER, Straying
 from backwatch.collector import names
+from backwatch.collector.probes._nats_session import belongs
 from backwatch.collector.probes.nats import NatsProbe
 from backwatch.collector.record import CLIENT, CONSUMER, PRODUCER
 from tests.collector.probes.recording import Recording, watching
 from tests.contract.exercises.kafka import Bomb
 from tests.contract.exercises.nats import connect, nothing
+from tests.services.hostile import hostile
 from tests.services.nats import LIMITED
 from tests.services.overlays import overlay
 from tests.services.server import Server
@@ -279,3 +283,50 @@ def test_the_oldest_nats_py_is_told_likewise(nats: Server) -> None:
         env={**os.environ, "PYTHONPATH": str(overlay("nats-py==2.2.0")), "BACKWATCH_TEST_NATS_URL": told},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_a_message_under_another_subject_than_was_subscribed_to_is_told_and_its_subject_is_not() -> None:
+    async def use(client: Any) -> None:
+        subscription = await client.subscribe("orders.eu")
+        await client.publish("orders.eu", b"order 7")
+        assert (await subscription.next_msg(timeout=5)).subject == OTHER.decode()
+
+    with watching(NatsProbe) as recording, hostile(Straying) as (service, ca_file):
+        run(f"tls://localhost:{service.port}", use, tls=ssl.create_default_context(cafile=ca_file))
+    (told,) = recording.of("deliver")
+    assert told.facts[names.ANSWER_SIGNS] == "other-key"
+    assert OTHER.decode() not in repr([one.attributes() for one in recording.calls])
+
+
+def test_messages_for_a_pattern_and_of_a_stream_are_what_was_asked_for(recording: Recording, nats: Server) -> None:
+    async def use(client: Any) -> None:
+        for wanted in ("test.asked.*", "test.>", "test.asked.for"):
+            subscription = await client.subscribe(wanted)
+            await client.publish("test.asked.for", b"1")
+            await subscription.next_msg(timeout=10)
+        stream = client.jetstream(timeout=10)
+        await stream.add_stream(name="asked", subjects=["stream.asked.>"])
+        pushed = await stream.subscribe("stream.asked.>", deliver_policy=DeliverPolicy.ALL)
+        named = await stream.subscribe(
+            "stream.asked.>", config=ConsumerConfig(deliver_subject="own.place", deliver_policy=DeliverPolicy.ALL)
+        )
+        await stream.publish("stream.asked.for", b"2")
+        for subscription in (pushed, named):
+            assert (await subscription.next_msg(timeout=10)).subject == "stream.asked.for"
+        await stream.delete_stream("asked")
+
+    run(nats.url, use)
+    delivered = recording.of("deliver")
+    assert len(delivered) >= 4
+    assert [one for one in delivered if names.ANSWER_SIGNS in one.facts] == []
+
+
+@pytest.mark.parametrize(
+    ("subject", "wanted", "expected"),
+    [
+        ("a.b", "a.b", True), ("a.b", "a.*", True), ("a.b.c", "a.*", False), ("a.b.c", "a.>", True),
+        ("a", "a.>", False), ("a", ">", True), ("b.b", "a.*", False), ("a.b", "*.*", True), ("", "a", False), ("a.b.c", "a.*.d", False),
+    ],
+)  # fmt: skip
+def test_a_subject_belongs_to_what_was_subscribed_to(subject: str, wanted: str, expected: bool) -> None:
+    assert belongs(subject, wanted) is expected

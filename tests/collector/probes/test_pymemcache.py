@@ -17,10 +17,12 @@ from pymemcache.client.base import Client, PooledClient
 from pymemcache.client.hash import HashClient
 from pymemcache.exceptions import MemcacheError
 
+from backwatch.attack.entries.memcached_other_key import Straying
 from backwatch.collector import names
 from backwatch.collector.probes.pymemcache import PymemcacheProbe
 from tests.collector.probes.recording import Recording, watching
 from tests.contract.exercises.pymemcache import COMPRESSED, Bomb, context_of
+from tests.services.hostile import hostile
 from tests.services.overlays import ROOT, overlay
 from tests.services.server import HOST, Server
 
@@ -276,3 +278,33 @@ def test_the_oldest_version_is_told_likewise(memcached: Server) -> None:
         env={**os.environ, "PYTHONPATH": str(overlay(*OLDEST)), "BACKWATCH_TEST_MEMCACHED_URL": told},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_an_answer_with_another_key_is_told_and_nothing_of_it(ignored: bool) -> None:
+    with watching(PymemcacheProbe) as recording, hostile(Straying) as (service, ca_file):
+        context = ssl.create_default_context(cafile=ca_file)
+        client = Client(("localhost", service.port), tls_context=context, timeout=5, ignore_exc=ignored)
+        client.set("basket:7", "apples", noreply=False)
+        with contextlib.suppress(KeyError):
+            assert client.get("basket:7") is None
+        client.close()
+    assert [one.facts.get(names.ANSWER_SIGNS) for one in recording.calls] == [None, None, "other-key"]
+    assert "bought" not in repr([one.attributes() for one in recording.calls])
+
+
+def test_a_serializer_that_misses_a_key_of_its_own_is_no_answer_of_anothers(memcached: Server) -> None:
+    class Own:
+        def serialize(self, _key: bytes, value: str) -> tuple[str, int]:
+            return value, 7
+
+        def deserialize(self, _key: bytes, _value: bytes, flags: int) -> object:
+            return {}[flags]
+
+    with watching(PymemcacheProbe) as recording:
+        client = Client((memcached.host, memcached.port), serde=Own())
+        client.set("own:7", "apples", noreply=False)
+        with pytest.raises(KeyError):
+            client.get("own:7")
+        client.close()
+    assert names.ANSWER_SIGNS not in recording.of("get")[0].facts

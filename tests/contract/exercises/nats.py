@@ -9,7 +9,9 @@ from typing import Any
 import nats
 from nats.errors import MaxPayloadError, NoRespondersError
 
+from backwatch.attack.entries.nats_other_subject import Straying
 from tests.contract.exercises.kafka import Bomb
+from tests.services.hostile import hostile
 from tests.services.server import Server
 
 SERVICES = ("nats",)
@@ -30,7 +32,18 @@ async def connect(server: Server, **more: Any) -> Any:
 
 
 def calls(services: dict[str, Any]) -> list[object]:
-    return asyncio.run(_all(services["nats"]))
+    with hostile(Straying) as (service, ca_file):
+        return [*asyncio.run(_all(services["nats"])), asyncio.run(_of_another(service.port, ca_file))]
+
+
+async def _of_another(port: int, ca_file: str) -> object:
+    """From a server that delivers under another subject."""
+    client = await nats.connect(f"tls://localhost:{port}", tls=ssl.create_default_context(cafile=ca_file))
+    subscription = await client.subscribe("orders.eu")
+    await client.publish("orders.eu", b"order 7")
+    message = await subscription.next_msg(timeout=10)
+    await client.close()
+    return message.subject
 
 
 async def _all(server: Server) -> list[object]:

@@ -11,7 +11,9 @@ from pymemcache.client.base import Client, PooledClient
 from pymemcache.client.hash import HashClient
 from pymemcache.exceptions import MemcacheError
 
+from backwatch.attack.entries.memcached_other_key import Straying
 from backwatch.collector import names
+from tests.services.hostile import hostile
 
 SERVICES = ("memcached",)
 COMPRESSED: Any = getattr(pymemcache.serde, "CompressedSerde", None)
@@ -49,7 +51,18 @@ def calls(services: dict[str, Any]) -> list[object]:
         packed = Client((server.host, server.port), serde=COMPRESSED())
         seen += [packed.set("exercise:long", "word " * 1_000, noreply=False), packed.get("exercise:long")]
         packed.close()
-    return seen
+    return [*seen, _of_another()]
+
+
+def _of_another() -> str:
+    """From a cache that answers with another key."""
+    with hostile(Straying) as (service, ca_file):
+        context = ssl.create_default_context(cafile=ca_file)
+        one = Client(("localhost", service.port), tls_context=context, timeout=5)
+        try:
+            return str(one.get("exercise:a"))
+        except KeyError as error:
+            return str(error)
 
 
 def _one_by_one(client: Any) -> list[object]:

@@ -27,7 +27,9 @@ class Memcached(HostileServer):
                     session.send(b"STORED\r\n")
             elif verb in (b"get", b"gets"):
                 found = ((key, self.value(key, stored.get(key))) for key in given[:MOST_KEPT])
-                session.send(b"".join(_value(key, *value) for key, value in found if value is not None) + b"END\r\n")
+                session.send(
+                    b"".join(_value(self.key(key), *value) for key, value in found if value is not None) + b"END\r\n"
+                )
             elif verb == b"stats":
                 items = (b"ITEM %s [%d b; 0 s]\r\n" % (key, len(value)) for key, (_, value) in stored.items())
                 session.send(b"".join(items) + b"END\r\n")
@@ -37,6 +39,10 @@ class Memcached(HostileServer):
                 session.send(b"VERSION 1.6.24\r\n")
             elif given[-1:] != [b"noreply"]:
                 session.send(b"OK\r\n")
+
+    def key(self, asked: bytes) -> bytes:
+        """The key that an answer names; the one that was asked for, here."""
+        return asked
 
     def value(self, key: bytes, stored: tuple[bytes, bytes] | None) -> tuple[bytes, bytes] | None:
         """Flags and bytes to answer with; what was stored, here."""

@@ -35,7 +35,8 @@ class NATS(HostileServer):
                 session.read(2)
                 for number, subject in subscribed.items():
                     if subject == given[0]:
-                        session.send(b"MSG %s %s %d\r\n%s\r\n" % (subject, number, len(payload), payload))
+                        head = b"MSG %s %s %d\r\n" % (self.subject(subject), number, len(payload))
+                        session.send(head + payload + b"\r\n")
 
     def information(self) -> dict[str, Any]:
         """What it says of itself at the beginning."""
@@ -43,6 +44,10 @@ class NATS(HostileServer):
             "server_id": "NATSONLOOPBACK", "server_name": "shop", "version": "2.10.14", "proto": 1, "headers": False,
             "host": "localhost", "port": self.port, "max_payload": 1_048_576, "tls_required": True,
         }  # fmt: skip
+
+    def subject(self, published: bytes) -> bytes:
+        """What a message is delivered under; where it was published, here."""
+        return published
 
     def message(self, body: bytes) -> bytes:
         """What subscribers get of what was published; itself, here."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from backwatch.collector import names
+from backwatch.collector.answers import with_signs
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.probes._memcached_session import Exchange, State, current, session_of
 from backwatch.collector.probes._messages import size_of
@@ -65,6 +66,11 @@ def _stored_bytes(values: Any) -> int:
 def _code_of(error: BaseException | None) -> tuple[tuple[str, AttributeValue], ...]:
     code = _CODES.get(type(error).__name__)
     return ((names.STATUS_CODE, code),) if code else ()
+
+
+def _is_anothers(error: BaseException | None) -> bool:
+    """Whether the server answered with a key that was not asked for: the driver looks it up, and does not find it."""
+    return type(error) is KeyError and bool(error.args) and isinstance(error.args[0], bytes)
 
 
 class Watch:
@@ -223,6 +229,8 @@ class Watch:
         session: Session = state.session if state is not None else session_of(client)
         unix = session.transport == "unix"
         facts = exchange.facts + _code_of(exchange.error)
+        if _is_anothers(exchange.error):
+            facts = with_signs(facts, ["other-key"])
         if exchange.packed:
             facts += ((names.PAYLOAD_WIRE, exchange.packed), (names.PAYLOAD_SIZE, exchange.unpacked))
         self.recorder.call(

@@ -11,6 +11,7 @@ from time import monotonic, time_ns
 from typing import Any, Final, NamedTuple
 
 from backwatch.collector import names
+from backwatch.collector.answers import with_signs
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.payload import Facts, recognise
 from backwatch.collector.probes._returning import again
@@ -76,7 +77,7 @@ Tell = Callable[["Gathered", "BaseException | None"], object]
 class Gathered:
     """Messages of one destination that have been taken and not been told yet."""
 
-    __slots__ = ("__weakref__", "bytes", "count", "name", "samples", "start_ns", "tell", "times", "told_at")
+    __slots__ = ("__weakref__", "bytes", "count", "name", "samples", "sign", "start_ns", "tell", "times", "told_at")
 
     def __init__(self, name: str, tell: Tell) -> None:
         self.name = name
@@ -91,16 +92,19 @@ class Gathered:
         self.start_ns = 0
         self.times = 0
         """How often one of them came before, at most."""
+        self.sign = ""
         self.samples: list[Any] = []
 
-    def took(self, size: int, value: Any, start_ns: int = 0, times: int = 0) -> None:
-        """One more message, which came ``times`` before; told now if the last record is long ago."""
+    def took(self, size: int, value: Any, start_ns: int = 0, times: int = 0, sign: str = "") -> None:
+        """One more message, which came ``times`` before, with its sign; told now if the last record is long ago."""
         if not self.count:
             self.start_ns = start_ns or time_ns()
         self.count += 1
         self.bytes += size
         if times > self.times:
             self.times = times
+        if sign:
+            self.sign = sign
         if len(self.samples) < MAX_SAMPLES:
             self.samples.append(value)
         if monotonic() - self.told_at >= INTERVAL_S:
@@ -120,7 +124,9 @@ class Gathered:
     def facts(self) -> Facts:
         """What the messages are, by the first bytes of the first ones; and how often one came before."""
         facts = recognise(self.samples) if self.samples else ()
-        return (*facts, *again(self.times)) if self.times else facts
+        if self.times:
+            facts = (*facts, *again(self.times))
+        return with_signs(facts, [self.sign]) if self.sign else facts
 
 
 _living: "weakref.WeakSet[Gathered]" = weakref.WeakSet()

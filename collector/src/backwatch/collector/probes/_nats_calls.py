@@ -196,17 +196,21 @@ class NatsWatch:
         if self.recorder is None or (headers and not data and "Status" in headers):
             return  # a word of the server's: no more messages, still alive
         name = subject.decode("utf-8", "replace") if isinstance(subject, (bytes, bytearray)) else str(subject)
+        strayed = False
         inboxes, subscription = self._inboxes(client), self.state(client).coming
         if subscription is not None:
             wanted = subscription._subject
             if not wanted.startswith(inboxes):
+                strayed = name != wanted and not (_is_a_streams(subscription) or facts_about.belongs(name, wanted))
                 name = wanted
             elif name.startswith(inboxes) and _is_the_drivers(subscription):
                 return  # an answer to a request, which is told there
         times = returned_by_nats(reply) if reply else 0
-        self._take(client, name, size_of(data) + size_of_headers(headers), data, times)
+        self._take(client, name).took(
+            size_of(data) + size_of_headers(headers), data, times=times, sign="other-key" if strayed else ""
+        )  # fmt: skip
 
-    def _take(self, client: Any, name: str, size: int, data: Any, times: int) -> None:
+    def _take(self, client: Any, name: str) -> Gathered:
         taken = self.state(client).taken
         known = taken.get(name)
         if known is None:
@@ -214,7 +218,7 @@ class NatsWatch:
                 self.flush(client)
                 taken = self.state(client).taken
             known = taken[name] = Gathered(name, self._teller(self.session(client)))
-        known.took(size, data, times=times)
+        return known
 
     def _teller(self, session: Session) -> Any:
         @never_breaks_the_host
@@ -235,6 +239,11 @@ class NatsWatch:
         taken, state.taken = state.taken, {}
         for one in taken.values():
             one.flush()
+
+
+def _is_a_streams(subscription: Any) -> bool:
+    """Whether JetStream delivers to it, at an address of the app's choice: messages bear their own subjects."""
+    return getattr(subscription, "_jsi", None) is not None
 
 
 def _is_the_drivers(subscription: Any) -> bool:

@@ -1,6 +1,7 @@
 """The facts of NATS sessions: what the server says of itself in INFO, what the app asked for, and what came of it."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Final
 
 from backwatch.collector.probes._contexts import asked_by
@@ -95,6 +96,23 @@ def of(client: Any, uri: Any, *, stands: bool) -> tuple[Session, int]:
         facts["server_version"] = words(info.get("version"), 40)
         facts["server_id"] = words(info.get("server_id"), 64)
     return Session(system="nats", **facts), descriptor(socket)
+
+
+@lru_cache(maxsize=1_024)
+def belongs(subject: str, wanted: str) -> bool:
+    """Whether a message with this subject is one that was subscribed to.
+
+    >>> belongs("orders.new.7", "orders.*.7"), belongs("orders.new.7", "orders.>"), belongs("orders", "orders.>")
+    (True, True, False)
+    """
+    parts, patterns = subject.split("."), wanted.split(".")
+    if patterns[-1] == ">":
+        patterns.pop()
+        if len(parts) <= len(patterns):
+            return False
+    elif len(parts) != len(patterns):
+        return False
+    return all(pattern in ("*", part) for pattern, part in zip(patterns, parts, strict=False))
 
 
 def addresses(info: Any) -> list[str]:
