@@ -325,7 +325,8 @@ def test_messages_for_a_pattern_and_of_a_stream_are_what_was_asked_for(recording
     ("subject", "wanted", "expected"),
     [
         ("a.b", "a.b", True), ("a.b", "a.*", True), ("a.b.c", "a.*", False), ("a.b.c", "a.>", True),
-        ("a", "a.>", False), ("a", ">", True), ("b.b", "a.*", False), ("a.b", "*.*", True), ("", "a", False), ("a.b.c", "a.*.d", False),
+        ("a", "a.>", False), ("a", ">", True), ("b.b", "a.*", False), ("a.b", "*.*", True),
+        ("", "a", False), ("a.b.c", "a.*.d", False),
     ],
 )  # fmt: skip
 def test_a_subject_belongs_to_what_was_subscribed_to(subject: str, wanted: str, expected: bool) -> None:
