@@ -15,7 +15,7 @@ from backwatch.collector import names
 
 MAX_TEXT: Final = 200
 UNKNOWN: Final = "unknown_service"
-_KEPT: Final = (names.SERVICE_NAMESPACE, "service.version", names.ENVIRONMENT)
+_KEPT: Final = (names.SERVICE_NAMESPACE, names.SERVICE_RELEASE, names.ENVIRONMENT)
 _OLDER_ENVIRONMENT: Final = "deployment.environment"
 
 

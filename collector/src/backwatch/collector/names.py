@@ -22,6 +22,8 @@ HEADER_BACKFILL: Final = "backwatch-backfill"
 # The app (OTLP resource attributes).
 SERVICE_NAME: Final = "service.name"
 SERVICE_NAMESPACE: Final = "service.namespace"
+SERVICE_RELEASE: Final = "service.version"
+"""The app's own release; ``SERVER_VERSION`` is the service's."""
 ENVIRONMENT: Final = "deployment.environment.name"
 
 # The scope, which is the session.
@@ -121,12 +123,12 @@ PAYLOAD_WIRE: Final = "backwatch.payload.wire"
 """Bytes of a compressed body as they came over the wire."""
 PAYLOAD_SIZE: Final = "backwatch.payload.size"
 """Bytes of the same body after it was unpacked; told together with ``PAYLOAD_WIRE``."""
-
-SIGNS: Final = (
 REDELIVERED: Final = "backwatch.redelivered"
 """How often a message has come before, as far as broker or client count; absent: it is a first delivery, or unknown."""
 ANSWER_SIGNS: Final = "backwatch.answer.signs"
 """Comma-separated words of ``ANSWER_WORDS``, in the order of that list."""
+
+SIGNS: Final = (
     "comment-tail",  # a comment swallows the rest of the statement
     "tautology",  # OR 1=1 and its kin: a comparison of two literals, or of a column with itself
     "union-appended",  # UNION SELECT after the statement's own end of condition
@@ -152,8 +154,8 @@ ANSWER_WORDS: Final = (
     "hidden-text",  # an error's text turns the direction of writing round
     "control-character",  # an error's text holds other control characters than line breaks and tabs
     "other-key",  # the answer is to another key than was asked for
-    "xml-entities",  # an XML document defines entities
-    "xml-external",  # an XML document names an external entity or document type
+    "xml-entities",  # an XML document defines entities out of others, or long ones, which grow when they are read
+    "xml-external",  # an XML document defines an entity by a file or URL that its reader is to fetch
     "deep",  # a document nests deeper than any that was written by hand
 )
 """What an answer showed that honest ones do not. A closed vocabulary: no text, no offsets."""

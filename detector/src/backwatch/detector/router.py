@@ -44,7 +44,9 @@ MAX_SCOPE_BYTES: Final = 65_536
 KEPT_BYTES: Final = 1 << 16
 RETRY_S: Final = 1.0
 GROUP: Final = "backwatch-router"
-_RESOURCE: Final = (names.SERVICE_NAMESPACE, names.SERVICE_NAME, names.ENVIRONMENT, OLDER_ENVIRONMENT)
+_RESOURCE: Final = (
+    names.SERVICE_NAMESPACE, names.SERVICE_NAME, names.SERVICE_RELEASE, names.ENVIRONMENT, OLDER_ENVIRONMENT,
+)  # fmt: skip
 
 Scope = tuple[bytes, list[bytes]]
 """A scope's bytes, and those of each of its spans."""
@@ -59,7 +61,7 @@ def route(value: bytes) -> list[Message]:
         request = Request.FromString(value)
     except DecodeError:
         return [Message(UNREADABLE + value)]
-    found: dict[bytes, tuple[bytes, list[Scope]]] = {}
+    found: dict[tuple[bytes, str], tuple[bytes, list[Scope]]] = {}
     for one in request.resource_spans:
         told = {
             key: text[:MAX_RESOURCE_TEXT]
@@ -67,10 +69,13 @@ def route(value: bytes) -> list[Message]:
             if key in _RESOURCE and isinstance(text, str)
         }
         key = app_text(told).encode()
-        _, scopes = found.setdefault(key, (otlp.resource(told.items()), []))
+        release = told.get(names.SERVICE_RELEASE, "")
+        _, scopes = found.setdefault((key, release), (otlp.resource(told.items()), []))
         scopes += [_scope(scope) for scope in one.scope_spans]
     return [
-        Message(value=body, key=key) for key, (resource, scopes) in found.items() for body in _bodies(resource, scopes)
+        Message(value=body, key=key)
+        for (key, _), (resource, scopes) in found.items()
+        for body in _bodies(resource, scopes)
     ]
 
 

@@ -53,6 +53,7 @@ COLUMNS: Final = (
     Column(names.SERVICE_NAME, TEXT, RESOURCE),
     Column(names.SERVICE_NAMESPACE, TEXT, RESOURCE),
     Column(names.ENVIRONMENT, TEXT, RESOURCE, ("deployment.environment",)),
+    Column(names.SERVICE_RELEASE, TEXT, RESOURCE),
     # Which service was asked for.
     Column(names.DB_SYSTEM, TEXT, SESSION, ("db.system",)),
     Column(names.MESSAGING_SYSTEM, TEXT, SESSION),
@@ -120,9 +121,9 @@ COLUMNS: Final = (
     Column(names.NOTICES, NUMBER, SPAN),
     Column(names.PAYLOAD_WIRE, NUMBER, SPAN),
     Column(names.PAYLOAD_SIZE, NUMBER, SPAN),
-)
     Column(names.REDELIVERED, NUMBER, SPAN),
     Column(names.ANSWER_SIGNS, TEXT, SPAN),
+)
 
 
 def _named(kind: int) -> tuple[str, ...]:

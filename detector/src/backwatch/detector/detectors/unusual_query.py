@@ -1,30 +1,39 @@
 """New statements at places whose statements are known.
 
 Known is what a place showed quietly before it settled, unless it bore signs of an attack, and what has gone on there
-quietly for a week. What is new is told at every place; that it is a surprise, only at a settled one. Source of the
-estimate: ``baselines/settled.py``.
+quietly for a week. What is new is told at every place; that it is a surprise, only at a settled one. A new release of
+the app may bring new statements without signs: at each place they become known in its first hour, or with the first
+calls from there. Source of the estimate: ``baselines/settled.py``.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backwatch.collector import names
+from backwatch.detector.baselines.releases import RELEASES, is_young, number_of
 from backwatch.detector.baselines.settled import LEARN_AFTER_NS, MIN_CALLS, settled, unseen
 from backwatch.detector.baselines.suspicion import ENOUGH, WEIGHT, weigh
 from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array, Calls, Detector
-from backwatch.detector.engine.keys import FIRST, KNOWN, RESOURCE, SECOND, SITE, SITE_STATEMENT
+from backwatch.detector.engine.derived import GOES_ON
+from backwatch.detector.engine.keys import FIRST, KNOWN, RESOURCE, SECOND, SITE, SITE_STATEMENT, STATEMENT
 from backwatch.detector.engine.tables import Rows, Table
 
 WAITING = 8
 """Statements seen just once before a place settled that it can still recognise."""
 PLACE = np.dtype([
     ("calls", "<u4"), ("once", "<u4"), ("restless_since_ns", "<i8"), ("restless", "<u4"), ("next", "<u4"),
-    ("waiting", "<u4", (WAITING,)),
+    ("waiting", "<u4", (WAITING,)), ("release", "<u2"), ("fresh", "u1"),
 ])  # fmt: skip
 PAIR = np.dtype([("first_ns", "<i8"), ("known", "u1")])
+"""``known`` holds two bits: ``KNOWN_HERE`` and ``ALONE``."""
+KNOWN_HERE: Final = 1
+ALONE: Final = 2
+"""It was asked for once and its rows were fetched by a call of their own, which has no second asking's weight."""
+ASKED = np.dtype([("alone", "u1")])
 
 
 @kernel
@@ -41,13 +50,16 @@ def _restless(place: Any, time_ns: int) -> None:
 
 
 @kernel
-def _count(place: Any, sighting: int) -> None:
-    """A quiet call that may teach what this place shows."""
+def _count(place: Any, sighting: int, goes_on: bool, alone: bool) -> bool:
+    """A quiet call that may teach what this place shows; whether its statement was asked for once until now."""
+    if goes_on:
+        return alone or sighting == SECOND
     place["calls"] = min(place["calls"] + 1, 1_000_000_000)
     if sighting == FIRST:
         place["once"] += 1
-    elif sighting == SECOND and place["once"] > 0:
+    elif (alone or sighting == SECOND) and place["once"] > 0:
         place["once"] -= 1
+    return False
 
 
 @kernel
@@ -72,13 +84,30 @@ def _wait(one: Any, time_ns: int) -> None:
     if one["first_ns"] == 0:
         one["first_ns"] = time_ns
     elif time_ns - one["first_ns"] >= LEARN_AFTER_NS:
-        one["known"] = 1
+        one["known"] |= KNOWN_HERE
+
+
+@kernel
+def _released(place: Any, number: int, young: bool, learn: bool) -> bool:
+    """Whether a new release may have brought what this place shows now; counts the place's first calls under it."""
+    if number <= 1 or number < place["release"]:  # the first one is no news
+        return False
+    if number > place["release"]:
+        if learn:
+            place["release"] = number
+            place["fresh"] = MIN_CALLS
+        return True
+    fresh = place["fresh"] > 0
+    if learn and fresh:
+        place["fresh"] -= 1
+    return fresh or young
 
 
 @kernel
 def _judge(
-    fingerprint: Array, sighting: Array, time_ns: Array, signs: Array, weight: Array, site: Array, pair: Array,
-    learn: Array, places: Any, pairs: Any, novel: Array, ready: Array, share: Array,
+    fingerprint: Array, sighting: Array, goes_on: Array, time_ns: Array, signs: Array, weight: Array, site: Array,
+    pair: Array, release: Array, resource: Array, learn: Array, places: Any, pairs: Any, releases: Any, novel: Array,
+    ready: Array, share: Array, released: Array,
 ) -> None:  # fmt: skip
     for i in range(site.shape[0]):
         if site[i] == 0 or fingerprint[i] == 0:
@@ -87,16 +116,21 @@ def _judge(
         surprising = settled(place["once"], place["calls"])
         ready[i] = surprising
         share[i] = unseen(place["once"], place["calls"])
-        known = pair[i] != 0 and pairs[pair[i]]["known"] != 0
+        known = pair[i] != 0 and pairs[pair[i]]["known"] & KNOWN_HERE != 0
         known = known or (surprising and _remembers(place, fingerprint[i]))
         novel[i] = not known
+        weighs = weigh(signs[i], weight)
+        number = number_of(releases[resource[i]], release[i], time_ns[i], learn[i])
+        young = is_young(releases[resource[i]], number, time_ns[i])
+        brought = _released(place, number, young, learn[i]) and weighs == 0.0
+        released[i] = brought
         if not learn[i]:
             continue
-        hostile = weigh(signs[i], weight) >= ENOUGH
-        if known or not (surprising or hostile):
-            _count(place, sighting[i])
+        if known or not ((surprising and not brought) or weighs >= ENOUGH):
+            alone = pair[i] != 0 and pairs[pair[i]]["known"] & ALONE != 0
+            alone = _count(place, sighting[i], goes_on[i], alone)
             if pair[i] != 0:
-                pairs[pair[i]]["known"] = 1
+                pairs[pair[i]]["known"] = KNOWN_HERE | ALONE if alone else KNOWN_HERE
             elif not known and sighting[i] == FIRST:
                 _remember(place, fingerprint[i])
             continue
@@ -107,14 +141,20 @@ def _judge(
 
 
 @kernel
-def _mature(fingerprint: Array, sighting: Array, resource: Array, learn: Array, places: Any, ready: Array) -> None:
+def _mature(
+    fingerprint: Array, sighting: Array, goes_on: Array, resource: Array, statement: Array, learn: Array, places: Any,
+    asked: Any, ready: Array,
+) -> None:  # fmt: skip
     for i in range(resource.shape[0]):
         if resource[i] == 0 or fingerprint[i] == 0:
             continue
         place = places[resource[i]]
         ready[i] = settled(place["once"], place["calls"])
         if learn[i] and (not ready[i] or sighting[i] >= KNOWN):
-            _count(place, sighting[i])
+            s = statement[i]
+            alone = _count(place, sighting[i], goes_on[i], s != 0 and asked[s]["alone"] != 0)
+            if s != 0:
+                asked[s]["alone"] = alone
 
 
 class UnusualQuery(Detector):
@@ -124,17 +164,22 @@ class UnusualQuery(Detector):
         ``backwatch.query.novel``: 1 where the statement is not known at its site (where none is told: its family).
         ``backwatch.site.settled``: 1 where a new statement is a surprise there.
         ``backwatch.site.unseen``: Estimated share of the site's calls that are still unseen, in [0, 1].
+        ``backwatch.site.released``: 1 where a release of the app is young at the site, and the statement shows no
+            sign: it may have brought it.
         ``backwatch.resource.settled``: 1 where the resource's statements as a whole are known well enough.
     """
 
     id = "unusual-query"
     provides = (
-        "backwatch.query.novel", "backwatch.site.settled", "backwatch.site.unseen", "backwatch.resource.settled",
+        "backwatch.query.novel", "backwatch.site.settled", "backwatch.site.unseen", "backwatch.site.released",
+        "backwatch.resource.settled",
     )  # fmt: skip
     tables = (
         Table("unusual_query_site", SITE, 1, PLACE),
         Table("unusual_query", SITE_STATEMENT, 1, PAIR),
         Table("unusual_query_resource", RESOURCE, 1, PLACE),
+        Table("unusual_query_releases", RESOURCE, 1, RELEASES),
+        Table("unusual_query_statement", STATEMENT, 1, ASKED),
     )
     rule = """
 title: A Place Whose Queries Are Known Sent a New One
@@ -151,7 +196,9 @@ detection:
   selection:
     backwatch.query.novel: true
     backwatch.site.settled: true
-  condition: selection
+  filter_main_released:  # released-query says so
+    backwatch.site.released: true
+  condition: selection and not filter_main_released
 fields:
   - db.query.text
   - backwatch.statement
@@ -161,7 +208,9 @@ fields:
   - http.route
   - backwatch.account
 falsepositives:
-  - A release brought a new query; accept the alert, or let it go on quietly for a week.
+  - >-
+    A release brought a new query, and nobody told it (OTEL_RESOURCE_ATTRIBUTES=service.version=…): accept the alert,
+    or let it go on quietly for a week.
   - Rare branches of the code, such as a yearly report.
 level: low
 backwatch:
@@ -174,7 +223,8 @@ backwatch:
       Somebody with the app's password, or a shell on its machine, asks what the app never asks.
   blind_spots: >-
     Call sites that go on inventing queries, and those with fewer than 30 quiet calls, stay silent. An attack that
-    fits an existing statement (another literal in the same place) is not new.
+    fits an existing statement (another literal in the same place) is not new. In the first hour of a release, and with
+    the first 30 calls of a place under it, a new statement without signs is taken for the release's.
   remediation: >-
     Look at the statement and the call site. If a release brought it, accept it. If not, find which input reaches the
     query text there, and pass it as a bound parameter.
@@ -191,6 +241,13 @@ backwatch:
       facts:
         backwatch.query.novel: 1
         backwatch.site.settled: 0
+    - name: a release brought it
+      fires: false
+      facts:
+        backwatch.query.novel: 1
+        backwatch.site.settled: 1
+        backwatch.site.released: 1
+        db.query.text: 'SELECT a FROM b'
     - name: more is known of it
       fires: false
       facts:
@@ -203,18 +260,19 @@ backwatch:
         self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]
     ) -> dict[str, Array]:
         """As the class says."""
-        novel, ready, mature = (np.zeros(calls.count, np.int8) for _ in range(3))
+        novel, ready, mature, released = (np.zeros(calls.count, np.int8) for _ in range(4))
         share = np.ones(calls.count, np.float64)
         _judge(
-            calls["fingerprint"], calls["site_statement.sighting"], calls["time_ns"], calls["signs"], WEIGHT,
-            slot[SITE.name], slot[SITE_STATEMENT.name], learn, tables["unusual_query_site"], tables["unusual_query"],
-            novel, ready, share,
+            calls["fingerprint"], calls["site_statement.sighting"], calls[GOES_ON], calls["time_ns"], calls["signs"],
+            WEIGHT, slot[SITE.name], slot[SITE_STATEMENT.name], calls[names.SERVICE_RELEASE], slot[RESOURCE.name],
+            learn, tables["unusual_query_site"], tables["unusual_query"], tables["unusual_query_releases"], novel,
+            ready, share, released,
         )  # fmt: skip
         _mature(
-            calls["fingerprint"], calls["statement.sighting"], slot[RESOURCE.name], learn,
-            tables["unusual_query_resource"], mature
+            calls["fingerprint"], calls["statement.sighting"], calls[GOES_ON], slot[RESOURCE.name],
+            slot[STATEMENT.name], learn, tables["unusual_query_resource"], tables["unusual_query_statement"], mature,
         )  # fmt: skip
         return {
             "backwatch.query.novel": novel, "backwatch.site.settled": ready, "backwatch.site.unseen": share,
-            "backwatch.resource.settled": mature,
+            "backwatch.site.released": released, "backwatch.resource.settled": mature,
         }  # fmt: skip

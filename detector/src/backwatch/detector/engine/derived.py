@@ -23,6 +23,9 @@ host."""
 PEER_LOCAL: Final = "backwatch.peer.local"
 """1: the session stays on the machine, so that nobody stands on its way; 0: it leaves it, or must be judged as if."""
 
+GOES_ON: Final = "backwatch.goes_on"
+"""True where a call goes on reading what an earlier one asked for: it is no new asking."""
+
 CACHED: Final = 10_000
 _ON_MACHINE: Final = frozenset(("unix", "inproc", "pipe"))
 _OWN_NAMES: Final = frozenset(("localhost", "localhost.localdomain", "ip6-localhost"))
@@ -105,6 +108,7 @@ class Derived:
     def __init__(self, hash_text: Callable[[bytes], int], *, judge_loopback: bool = False) -> None:
         self._hash = hash_text
         self._judge_loopback = judge_loopback
+        self._fetch = np.uint64(hash_text(b"FETCH"))
         self._local: dict[int, bool] = {}
         self._known: dict[tuple[str, int], int] = {}
 
@@ -124,6 +128,7 @@ class Derived:
             NOT_AFTER: self._read(names.CERT_NOT_AFTER, columns, text, instant_ns, -1).astype(np.int64),
             REDIRECT_HOST: self._read(names.REDIRECT_TARGET, columns, text, host, 0),
             PEER_LOCAL: self._peer_local(columns, text),
+            GOES_ON: columns[names.OPERATION] == self._fetch,
         }
 
     def _peer_local(self, columns: Mapping[str, NDArray[Any]], text: Callable[[str, int], str]) -> NDArray[np.int8]:

@@ -44,7 +44,7 @@ TOLD: Final[Mapping[str, Field]] = {
         "session", "text",
         names.TLS_VERSION, names.TLS_CIPHER, names.CERT_SHA256, names.CERT_ISSUER, names.CERT_SUBJECT,
         names.TLS_REQUESTED, names.TLS_VERIFIED, names.PEER_ADDRESS, names.TRANSPORT, names.ACCOUNT,
-        names.SERVER_VERSION, names.SERVER_ID, names.AUTH_METHOD,
+        names.SERVER_VERSION, names.SERVER_ID, names.AUTH_METHOD, names.SERVICE_RELEASE,
     ),
     **_all(
         "session", "flag",

@@ -1,0 +1,49 @@
+"""Which release of an app a call comes from, in the order in which they were first seen, and whether it is young.
+
+A release is a reason for what is new. It holds for an hour after its first call, and at a place that is seldom used
+for its first calls from there. An older release that goes on beside it, or is rolled back to, is none.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+
+from backwatch.detector.compiled import kernel
+
+REMEMBERED: Final = 8
+YOUNG_NS: Final = 3_600 * 1_000_000_000
+"""One hour: within it a release that is rolled out shows most of what it asks for."""
+
+RELEASES: Final = np.dtype([("release", "<u4", (REMEMBERED,)), ("count", "<u2"), ("newest_ns", "<i8")])
+"""The releases of one app at one resource: 42 bytes."""
+
+
+@kernel
+def number_of(row: Any, release: Any, time_ns: int, learn: bool) -> int:
+    """The release's number, from 1 on; 0: none was told.
+
+    Args:
+        row: One of ``RELEASES``; changed where the release is new and the call may teach.
+        release: A keyed hash; 0: none was told.
+        time_ns: The call's.
+        learn: Whether the call may teach.
+    """
+    if release == 0:
+        return 0
+    tag = np.uint32(release >> np.uint64(32)) | np.uint32(1)
+    count = int(row["count"])
+    for back in range(min(count, REMEMBERED)):
+        if row["release"][(count - 1 - back) % REMEMBERED] == tag:
+            return count - back
+    if learn and count < 65_535:
+        row["release"][count % REMEMBERED] = tag
+        row["count"] = count + 1
+        row["newest_ns"] = time_ns
+    return count + 1
+
+
+@kernel
+def is_young(row: Any, number: int, time_ns: int) -> bool:
+    """Whether it is the newest release, and an hour old at most."""
+    count = int(row["count"])
+    return number > count or (number > 0 and number == count and time_ns - row["newest_ns"] <= YOUNG_NS)

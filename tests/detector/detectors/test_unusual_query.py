@@ -1,0 +1,76 @@
+"""A release may bring new statements, and rows fetched by a call of their own are no second asking."""
+
+from backwatch.collector import names
+from tests.detector.stories import DAY, Told, at, fired, past
+
+OLD: Told = {names.SERVICE_RELEASE: "4.1.0"}
+NEW: Told = {names.SERVICE_RELEASE: "4.2.0"}
+HOUR = 3_600
+OTHER = "SELECT id, total FROM orders WHERE id = ?"
+PAST = past(statement="SELECT id FROM orders WHERE id = ?", **OLD)
+DEPLOYED = 3 * DAY
+
+
+def test_a_new_statement_of_a_new_release_is_told_as_its_own_and_known_from_then_on() -> None:
+    first, again, later = fired(
+        PAST,
+        [at(DEPLOYED, statement=OTHER, **NEW), at(DEPLOYED + 1, statement=OTHER, **NEW),
+         at(DEPLOYED + 2 * DAY, statement=OTHER, **NEW)],
+    )  # fmt: skip
+    assert (first, again, later) == ({"released-query"}, set(), set())
+
+
+def test_a_new_statement_of_the_release_that_is_known_is_unusual() -> None:
+    assert fired(PAST, [at(DEPLOYED, statement=OTHER, **OLD)]) == [{"unusual-query"}]
+    assert fired(past(statement="SELECT id FROM orders WHERE id = ?"), [at(DEPLOYED, statement=OTHER)]) == [
+        {"unusual-query"}
+    ]
+
+
+def test_a_release_explains_no_statement_that_bears_signs() -> None:
+    [found] = fired(PAST, [at(DEPLOYED, statement=OTHER, backwatch__query__signs="odd-spacing", **NEW)])
+    assert "unusual-query" in found
+    assert "released-query" not in found
+
+
+def test_a_release_is_young_for_an_hour_and_at_each_place_for_its_first_calls() -> None:
+    known = "SELECT id FROM orders WHERE id = ?"
+    busy = [at(DEPLOYED + i, statement=known, **NEW) for i in range(60)]
+    assert fired([*PAST, *busy], [at(DEPLOYED + HOUR - 1, statement=OTHER, **NEW)]) == [{"released-query"}]
+    assert fired([*PAST, *busy], [at(DEPLOYED + HOUR + 1, statement=OTHER, **NEW)]) == [{"unusual-query"}]
+    seldom = busy[:5]
+    assert fired([*PAST, *seldom], [at(DEPLOYED + DAY, statement=OTHER, **NEW)]) == [{"released-query"}]
+
+
+def test_an_old_release_beside_a_new_one_explains_nothing() -> None:
+    known = "SELECT id FROM orders WHERE id = ?"
+    assert fired([*PAST, at(DEPLOYED, statement=known, **NEW)], [at(DEPLOYED + 9, statement=OTHER, **OLD)]) == [
+        {"unusual-query"}
+    ]
+
+
+def test_the_first_release_that_is_told_is_no_news() -> None:
+    untold = past(statement="SELECT id FROM orders WHERE id = ?")
+    assert fired(untold, [at(DEPLOYED, statement=OTHER, **OLD)]) == [{"unusual-query"}]
+
+
+def test_a_place_that_invents_statements_never_settles_though_rows_are_fetched_by_a_second_call() -> None:
+    def asked(i: int) -> list[Told]:
+        text = f"SELECT c{i} FROM orders"
+        return [
+            at(600 * i, statement=text, db__operation__name="SELECT"),
+            at(600 * i + 1, statement=text, db__operation__name="FETCH"),
+        ]
+
+    assert fired([one for i in range(100) for one in asked(i)], asked(200)) == [set(), set()]
+
+
+def test_a_place_settles_whose_statements_repeat_though_rows_are_fetched_by_a_second_call() -> None:
+    def asked(i: int, text: str) -> list[Told]:
+        return [
+            at(600 * i, statement=text, db__operation__name="SELECT"),
+            at(600 * i + 1, statement=text, db__operation__name="FETCH"),
+        ]
+
+    usual = [one for i in range(60) for one in asked(i, f"SELECT c{i % 3} FROM orders")]
+    assert fired(usual, asked(70, OTHER))[0] == {"unusual-query"}
