@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from backwatch.collector import names
 from backwatch.store import entries, models, queries, rules_meta, tables
+from backwatch.store.commit import Occurrence
 from backwatch.store.connect import reading, writing
 from backwatch.store.decisions import UnknownAlert, decide
 from backwatch.store.meta import installation_key
@@ -77,7 +79,21 @@ def test_a_decision_is_an_entry_an_audit_row_and_a_state(store: sa.Engine, kind:
     assert (number, kind, "ann", "known", 1) == (
         decision.entry_id, decision.kind, decision.by, decision.why, decision.episode
     )  # fmt: skip
-    assert ("decision", {"kind": kind, "alert_id": ID, "until_ns": 0}) == (entry.kind, entry.body)
+    said = {"kind": kind, "alert_id": ID, "until_ns": 0}
+    if kind == "accept":
+        said |= {"rule": "unusual-query", "resource_id": raised().resource_id, "values": {}}
+    assert ("decision", said) == (entry.kind, entry.body)
+
+
+def test_an_acceptance_carries_what_the_evidence_shows_of_who_answered(store: sa.Engine) -> None:
+    evidence = {names.CERT_SHA256: "aa", names.PEER_ADDRESS: "10.0.0.5", names.ACCOUNT: "shop", names.SERVER_ID: 7}
+    occurrence = Occurrence(time_ns=1, trace_id="", span_id="", evidence=evidence)
+    Owner(store).commit(raised(occurrences=[occurrence]))
+    decide(store, ID, "accept", by="ann", now_ns=50)
+    decide(store, ID, "accept", by="ann", now_ns=51, evidence={names.CERT_SHA256: "bb"})
+    with reading(store) as connection:
+        bodies = [entry.body["values"] for entry in entries.after(connection, 0)]
+    assert bodies == [{names.CERT_SHA256: "aa", names.PEER_ADDRESS: "10.0.0.5"}, {names.CERT_SHA256: "bb"}]
 
 
 def test_a_mute_ends_by_itself(store: sa.Engine) -> None:

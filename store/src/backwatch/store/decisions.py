@@ -1,17 +1,25 @@
 """What people say about alerts: an entry for the engine, a row of the audit, and a mark on the alert, at once."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
 
+from backwatch.collector import names
 from backwatch.store import entries, tables
 from backwatch.store.connect import writing
-from backwatch.store.text import clean
+from backwatch.store.text import clean, from_json
 
 KINDS: Final = ("acknowledge", "close", "reopen", "mute", "unmute", "accept", "revoke")
 WITH_END: Final = ("mute", "accept")
 BY_LIMIT: Final = 200
 WHY_LIMIT: Final = 2_000
+IDENTITY: Final = (
+    names.CERT_SHA256, names.PEER_ADDRESS, names.SERVER_VERSION, names.SERVER_ID, names.TOPOLOGY,
+    names.REDIRECT_TARGET, names.AUTH_METHOD, names.TLS_VERIFIED,
+)  # fmt: skip
+"""What an alert's evidence tells of who answered: an acceptance carries it to the engine, which knows what the alert's
+rule looks at."""
 
 
 class UnknownAlert(LookupError):
@@ -19,12 +27,23 @@ class UnknownAlert(LookupError):
 
 
 def decide(
-    engine: sa.Engine, alert_id: str, kind: str, *, by: str, why: str = "", until_ns: int = 0, now_ns: int
+    engine: sa.Engine,
+    alert_id: str,
+    kind: str,
+    *,
+    by: str,
+    why: str = "",
+    until_ns: int = 0,
+    now_ns: int,
+    evidence: Mapping[str, Any] | None = None,
 ) -> int:
     """Enters a person's decision about an alert and gives the entry's number.
 
     ``acknowledge``, ``close`` and ``reopen`` concern the present episode; ``mute`` withholds deliveries; ``accept``
     tells the engine that this is as it should be, and closes the episode; ``unmute`` and ``revoke`` take those back.
+
+    What is accepted on an alert about an identity is what its evidence shows (this certificate, this address), and
+    nothing that comes later; on any other alert, that its rule fires for its key.
 
     Args:
         engine: The store.
@@ -34,6 +53,7 @@ def decide(
         why: Reason, at most 2000 characters.
         until_ns: When a mute or an acceptance ends; 0: never.
         now_ns: Wall time of the decision.
+        evidence: What the person looked at; ``None``: the alert's newest. What came in between is not accepted.
 
     Raises:
         ValueError: What was said is not a decision.
@@ -43,12 +63,17 @@ def decide(
     alert_id = clean(alert_id, 64)
     table = tables.alert
     with writing(engine) as connection:
-        body = {"kind": kind, "alert_id": alert_id, "until_ns": until_ns}
-        entry_id = entries.append(connection, "decision", body, now_ns, by)
-        query = sa.select(table.c.episode).where(table.c.id == alert_id).with_for_update()
-        episode = connection.execute(query).scalar_one_or_none()
-        if episode is None:
+        query = sa.select(table.c.episode, table.c.rule, table.c.resource_id, table.c.evidence)
+        found = connection.execute(query.where(table.c.id == alert_id).with_for_update()).one_or_none()
+        if found is None:
             raise UnknownAlert(f"no alert has the id {alert_id!r}")
+        body: dict[str, Any] = {"kind": kind, "alert_id": alert_id, "until_ns": until_ns}
+        if kind == "accept":
+            shown = from_json(found.evidence) if evidence is None else evidence
+            values = {name: shown[name] for name in IDENTITY if isinstance(shown.get(name), str)}
+            body |= {"rule": found.rule, "resource_id": found.resource_id, "values": values}
+        entry_id = entries.append(connection, "decision", body, now_ns, by)
+        episode = found.episode
         row = {
             "entry_id": entry_id, "alert_id": alert_id, "episode": episode, "kind": kind, "by": by,
             "why": clean(why.strip(), WHY_LIMIT), "until_ns": until_ns, "at_ns": now_ns,
