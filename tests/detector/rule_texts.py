@@ -33,6 +33,19 @@ def sigma_filter(rules: Any = ("own-rule",), expires: Any = "2030-01-31", **chan
     }  # fmt: skip
 
 
+def correlation(rules: Any = ("own-rule",), kind: str = "event_count", **changed: Any) -> Document:
+    """A correlation called together; by default three calls of an account within a minute."""
+    own = changed.pop("backwatch", {"key": "resource"})
+    block: Document = {
+        "type": kind, "rules": list(rules) if isinstance(rules, tuple) else rules, "group-by": [names.ACCOUNT],
+        "timespan": "1m", "condition": {"gte": 3},
+    }  # fmt: skip
+    return {
+        "title": "Several", "id": "00000000-0000-4000-8000-000000000002", "name": "together", "level": "high",
+        "correlation": {**block, **{key.replace("_", "-"): value for key, value in changed.items()}}, "backwatch": own,
+    }  # fmt: skip
+
+
 def text(*documents: Document) -> str:
     """Documents as one file."""
     return yaml.safe_dump_all(documents, sort_keys=False)

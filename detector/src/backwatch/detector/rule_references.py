@@ -1,9 +1,11 @@
-"""Filters name rules; here the names are looked up, and what follows for the rules named."""
+"""Filters and correlations name rules; here the names are looked up, and what follows for the rules named."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from backwatch.detector.engine import predicates as p
 from backwatch.detector.engine.conditions import RuleError, term_of
+from backwatch.detector.engine.correlation import Correlation
 from backwatch.detector.engine.fields import Vocabulary
 from backwatch.detector.engine.filters import Filter, Narrowing
 from backwatch.detector.engine.rules import RuleSet
@@ -23,6 +25,9 @@ def narrow(one: Filter, rules: Mapping[str, Rule], vocabulary: Vocabulary) -> di
     """
     found: dict[str, Rule] = {}
     for rule in _meant(one, rules):
+        if rule.correlation is not None:
+            problem = f"{rule.name!r} is a correlation; narrow the rules that it refers to"
+            raise RuleError(one.source, "filter.rules", problem)
         try:
             term = term_of(one.detection, one.source, vocabulary.by_over[rule.over])
             made = replace(rule, narrowings=(*rule.narrowings, Narrowing(one, term)))
@@ -47,3 +52,39 @@ def _meant(one: Filter, rules: Mapping[str, Rule]) -> list[Rule]:
             )
         found.append(rule)
     return found
+
+
+def correlated(rule: Rule, rules: Mapping[str, Rule]) -> Rule:
+    """A correlation whose rules are known by name, and what a call must be to be counted.
+
+    Raises:
+        RuleError: It names a rule that there is not, or one that is not over calls.
+    """
+    one = rule.correlation
+    if one is None:
+        raise TypeError("a correlation has one")
+    found: dict[str, Rule] = {}
+    for reference in one.rules:
+        base = named(reference, rules)
+        if base is None:
+            raise RuleError(rule.source, "correlation.rules", f"no rule is called {reference!r}")
+        if base.over != "call":
+            what = "a correlation itself" if base.over == "correlation" else f"over {base.over}"
+            raise RuleError(rule.source, "correlation.rules", f"{base.name!r} is {what}; only rules over calls count")
+        if base in found.values():
+            raise RuleError(rule.source, "correlation.rules", f"{base.name!r} is named twice")
+        found[reference] = base
+    aliases = {
+        alias: {found[reference].name: field for reference, field in mapping.items()}
+        for alias, mapping in one.aliases.items()
+    }
+    looked_up = replace(one, rules=tuple(base.name for base in found.values()), aliases=aliases)
+    return replace(rule, correlation=looked_up, condition=p.Some(tuple(base.condition for base in found.values())))
+
+
+def silent(correlations: Iterable[Correlation], candidates: Iterable[str]) -> set[str]:
+    """Those of the candidates that raise no alert of their own: they are counted, and no correlation generates them."""
+    counted, generated = set[str](), set[str]()
+    for one in correlations:
+        (generated if one.generate else counted).update(one.rules)
+    return (counted - generated) & set(candidates)

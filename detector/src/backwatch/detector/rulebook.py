@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
 
@@ -12,11 +12,14 @@ from backwatch.detector.engine.documents import load as load_document
 from backwatch.detector.engine.fields import Vocabulary
 from backwatch.detector.engine.filters import Filter, filter_of
 from backwatch.detector.engine.rules import RuleSet
-from backwatch.detector.engine.sigma import Rule, RuleError, rule_of
+from backwatch.detector.engine.sigma import Rule, RuleError, correlation_rule_of, rule_of
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.explanation import explained
 from backwatch.detector.rule_documents import Fault, Place, own_places, places
-from backwatch.detector.rule_references import narrow
+from backwatch.detector.rule_references import correlated, narrow, silent
+
+MOST = 32
+"""Correlations that there may be: each has memory of its own in every shard."""
 
 logger = logging.getLogger("backwatch")
 logging.getLogger("sigma").setLevel(logging.ERROR)
@@ -108,6 +111,8 @@ class _Book:
         self.filters: list[LoadedFilter] = []
         self.faults: list[Fault] = []
         self._filters: list[tuple[Place, Filter]] = []
+        self._correlations: list[tuple[Place, Rule]] = []
+        self._settled = frozenset[str]()
 
     def take(self, place: Place) -> None:
         """Reads one document."""
@@ -115,6 +120,8 @@ class _Book:
             loaded = load_document(place.document.text, place.source)
             if "filter" in loaded:
                 self._filters.append((place, filter_of(loaded, place.source)))
+            elif "correlation" in loaded:
+                self._correlations.append((place, correlation_rule_of(loaded, place.source, self.vocabulary)))
             else:
                 self._add(rule_of(loaded, place.source, self.vocabulary))
         except RuleError as error:
@@ -122,6 +129,17 @@ class _Book:
 
     def refer(self) -> None:
         """Finds the rules that the documents taken since the last time name."""
+        known = self.rules | {one.name: one for _, one in self._correlations if one.name not in self.rules}
+        for place, one in self._correlations:
+            try:
+                self._add(correlated(one, known))
+            except RuleError as error:
+                self.faults.append(place.fault(error))
+        self._correlations.clear()
+        counting = [one.correlation for one in self.rules.values() if one.correlation is not None]
+        for name in silent(counting, self.rules.keys() - self._settled):
+            self.rules[name] = replace(self.rules[name], silent=True)
+        self._settled = frozenset(self.rules)
         for place, one in self._filters:
             try:
                 found = narrow(one, self.rules, self.vocabulary)
@@ -140,6 +158,8 @@ class _Book:
             if one not in parameters.discover():
                 known = ", ".join(parameters.discover())
                 raise RuleError(rule.source, "backwatch.parameters", f"there is no list {one!r}; known are {known}")
+        if rule.correlation is not None and sum(one.over == "correlation" for one in self.rules.values()) >= MOST:
+            raise RuleError(rule.source, "correlation", f"is one too many: there may be {MOST}")
         RuleSet([rule], self.vocabulary)  # what only compiling tells is this rule's fault too
         self.rules[rule.name] = rule
 

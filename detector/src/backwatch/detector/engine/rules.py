@@ -111,7 +111,7 @@ class RuleSet:
 def _silences(rules: Sequence[Rule]) -> dict[int, NDArray[np.int32]]:
     """Rule to the rules whose place it takes; names that there are not are another installation's rules."""
     at = {one.name: number for number, one in enumerate(rules)}
-    below = {one.name: [name for name in one.instead_of if name in at] for one in rules}
+    below = {one.name: [name for name in one.instead_of if name in at and not one.silent] for one in rules}
     for one in rules:
         waiting, seen = list(below[one.name]), set[str]()
         while waiting:

@@ -34,12 +34,17 @@ class Scalars:
 
 
 class Shard:
-    """Key spaces, tables, windows, open findings, models and clock of one partition."""
+    """Key spaces, tables, windows, open findings, models and clock of one partition.
 
-    def __init__(self, detectors: Sequence[Detector]) -> None:
+    Args:
+        counted: What correlations remember: a table each, in a key space of its own.
+    """
+
+    def __init__(self, detectors: Sequence[Detector], counted: Sequence[Table] = ()) -> None:
         self._detectors = {table.name: detector for detector in detectors for table in detector.tables}
-        tables: list[Table] = [WINDOWS, *(table for detector in detectors for table in detector.tables)]
-        self.spaces = {space.name: Space(space, [table for table in tables if table.keys is space]) for space in SPACES}
+        tables: list[Table] = [WINDOWS, *(table for detector in detectors for table in detector.tables), *counted]
+        spaces = (*SPACES, *(table.keys for table in counted))
+        self.spaces = {space.name: Space(space, [table for table in tables if table.keys is space]) for space in spaces}
         self.open = OpenFindings()
         self.models: dict[str, Mapping[str, NDArray[Any]]] = {}
         self.scalars = Scalars()

@@ -5,14 +5,15 @@ block. Every refusal is one line that names the document and the field.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, cast
 
 from sigma.exceptions import SigmaError
-from sigma.rule import SigmaRule
+from sigma.rule import SigmaRule, SigmaRuleBase
 
 from backwatch.detector.engine import predicates as p
 from backwatch.detector.engine.conditions import RuleError, condition_of
+from backwatch.detector.engine.correlation import Correlation, correlation_of, sigma_of
 from backwatch.detector.engine.documents import load
 from backwatch.detector.engine.examples import Example, examples
 from backwatch.detector.engine.fields import Vocabulary
@@ -21,15 +22,18 @@ from backwatch.detector.engine.keys import SPACES
 from backwatch.detector.engine.modifiers import check_modifiers
 from backwatch.detector.engine.own_block import NAME, choice, flag, other_rules, own_block, seconds, text, texts
 
-__all__ = ["Level", "Over", "Rule", "RuleError", "parse", "rule_of"]
+__all__ = ["Level", "Over", "Rule", "RuleError", "correlation_rule_of", "parse", "rule_of"]
 
 Level = Literal["informational", "low", "medium", "high", "critical"]
-Over = Literal["call", "window", "due", "loss"]
+Over = Literal["call", "window", "due", "loss", "correlation"]
 
 _OWN: Final = (
     "key", "suspect", "over", "clear_after_s", "instead_of", "how", "blind_spots", "remediation", "parameters", "tests",
 )  # fmt: skip
 _OVER: Final = ("call", "window", "due", "loss")
+_CORRELATION_OWN: Final = (
+    "key", "clear_after_s", "how", "blind_spots", "remediation", "parameters", "tests",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +45,7 @@ class Rule:
         level: informational, low, medium, high or critical.
         key: Key space that tells one alert of this rule from the next.
         suspect: Nothing learns from a call on which it fires by what the collector told.
-        over: What it is held against: a call, a closed window, a deadline (``due``) or a loss.
+        over: What it is held against: a call, a closed window, a deadline (``due``), a loss, or other rules' firings.
         clear_after_s: Event time after which it clears; ``None``: the engine's default.
         instead_of: Rules that raise nothing on a call on which this one fires: one cause, one alert.
         how: How it is done to an app, one way after the other.
@@ -49,11 +53,13 @@ class Rule:
         blind_spots: What it cannot see.
         remediation: What a developer can do.
         parameters: Names of lists of drivers' parameters that go with it.
-        condition: What must hold.
+        condition: What must hold; of a correlation, for a call to be counted.
         tests: Examples that stand in the document.
         source: Document it came from, for error messages.
         service: What its log source holds it to; empty: whichever.
         narrowings: Filters that narrow it in this installation.
+        correlation: What it counts, where it is over other rules' firings.
+        silent: It raises no alert of its own: a correlation counts its firings.
     """
 
     name: str
@@ -79,6 +85,8 @@ class Rule:
     parameters: tuple[str, ...] = ()
     service: str = ""
     narrowings: tuple[Narrowing, ...] = ()
+    correlation: Correlation | None = None
+    silent: bool = False
 
     @property
     def fields(self) -> frozenset[str]:
@@ -111,13 +119,47 @@ def rule_of(loaded: Mapping[str, Any], source: str, vocabulary: Vocabulary) -> R
     """
     sigma = _sigma(dict(loaded), source)
     own = own_block(sigma, _OWN, source, "the key")
+    over = choice(own, "over", _OVER, "call", source)
+    fields = vocabulary.by_over[over]
+    return replace(
+        _rule(sigma, own, source, None if over != "loss" else "resource"),
+        suspect=flag(own, "suspect", source),
+        over=cast("Over", over),
+        instead_of=other_rules(own, sigma.name or "", over, source),
+        condition=condition_of(sigma, source, fields),
+        tests=examples(own.get("tests"), fields, source),
+        service=str(sigma.logsource.service or ""),
+    )
+
+
+def correlation_rule_of(loaded: Mapping[str, Any], source: str, vocabulary: Vocabulary) -> Rule:
+    """One Sigma correlation document, read, as a rule; the rules it refers to are not looked up yet.
+
+    Raises:
+        RuleError: The document is not one we can judge by.
+    """
+    sigma = sigma_of(loaded, source)
+    own = own_block(sigma, _CORRELATION_OWN, source, "the key")
+    fields = vocabulary.by_over["call"]
+    return replace(
+        _rule(sigma, own, source),
+        over="correlation",
+        tests=examples(own.get("tests"), fields, source, of_calls=True),
+        correlation=correlation_of(sigma, source, fields),
+    )
+
+
+def _rule(sigma: SigmaRuleBase, own: Mapping[str, Any], source: str, key: str | None = None) -> Rule:
+    """What rules of all kinds say of themselves.
+
+    Args:
+        key: Its key where it says none.
+    """
     name = sigma.name or ""
     if not NAME.fullmatch(name):
         raise RuleError(source, "name", f"must be lower-case words joined by hyphens, got {name!r}")
     if sigma.level is None:
         raise RuleError(source, "level", "is missing")
-    over = choice(own, "over", _OVER, "call", source)
-    fields = vocabulary.by_over[over]
     return Rule(
         name=name,
         id=str(sigma.id or ""),
@@ -127,20 +169,19 @@ def rule_of(loaded: Mapping[str, Any], source: str, vocabulary: Vocabulary) -> R
         description=sigma.description or "",
         falsepositives=tuple(map(str, sigma.falsepositives)),
         references=tuple(map(str, sigma.references)),
-        key=choice(own, "key", [space.name for space in SPACES], None if over != "loss" else "resource", source),
-        suspect=flag(own, "suspect", source),
-        over=cast("Over", over),
+        key=choice(own, "key", [space.name for space in SPACES], key, source),
+        suspect=False,
+        over="call",
         clear_after_s=seconds(own, "clear_after_s", source),
-        instead_of=other_rules(own, name, over, source),
+        instead_of=(),
         blind_spots=text(own, "blind_spots"),
         remediation=text(own, "remediation"),
-        condition=condition_of(sigma, source, fields),
-        tests=examples(own.get("tests"), fields, source),
+        condition=p.Some(()),
+        tests=(),
         source=source,
         how=texts(own, "how", source),
         looks_at=tuple(map(str, sigma.fields)),
         parameters=texts(own, "parameters", source),
-        service=str(sigma.logsource.service or ""),
     )
 
 

@@ -66,7 +66,7 @@ class Engine:
 
     def new_shard(self) -> Shard:
         """A shard that knows nothing yet."""
-        return Shard(self.detectors)
+        return Shard(self.detectors, self._verdicts.correlating.tables)
 
     def step(self, shard: Shard, entry: Entry) -> Findings:
         """Applies one entry to the shard and says what it found. No I/O, no clock but the entry's own."""

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from backwatch.collector import names
 from backwatch.detector.detectors import Array, Closed
 from backwatch.detector.engine.columns import Prepared
+from backwatch.detector.engine.correlating import Correlated, Correlating
+from backwatch.detector.engine.correlation import GROUP_BY, REACHED, TIMESPAN
 from backwatch.detector.engine.entries import Loss
 from backwatch.detector.engine.fields import DOMAINS, LOSS_COUNT, LOSS_KIND
 from backwatch.detector.engine.filters import TIME
@@ -21,6 +23,8 @@ from backwatch.detector.engine.rule_index import EntryIndex
 from backwatch.detector.engine.rules import RuleSet, Stage, matches
 from backwatch.detector.engine.shard import Shard
 
+_EVIDENCE = (*REACHED.values(), TIMESPAN, GROUP_BY)
+_OVER_CALLS = frozenset(("call", "correlation"))
 KEYS = 50_000
 """Alert ids of (rule, address) that are remembered; a cache."""
 
@@ -34,11 +38,13 @@ class Verdicts:
         self.index = {domain: EntryIndex(domain, rules.words) for domain in DOMAINS}
         self.hashes = [rule_hash(rule.name) for rule in rules.rules]
         over = [rule.over for rule in rules.rules]
-        self.of_calls = {self.hashes[number]: number for number, one in enumerate(over) if one == "call"}
+        self.of_calls = {self.hashes[number]: number for number, one in enumerate(over) if one in _OVER_CALLS}
         self._of_windows = [number for number, one in enumerate(over) if one == "window"]
         self._of_losses = [number for number, one in enumerate(over) if one == "loss"]
         self.suspects = np.array([rule.suspect for rule in rules.rules], np.bool_)
-        self.facts_of = [sorted(fields_of(rule.condition)) for rule in rules.rules]
+        self.silent = np.array([rule.silent for rule in rules.rules], np.bool_)
+        self.correlating = Correlating(rules.rules)
+        self.facts_of = [[*sorted(fields_of(rule.condition)), *_EVIDENCE] for rule in rules.rules]
         self._keys: dict[tuple[int, int], tuple[str, Key]] = {}
 
     def begin(self, prepared: Prepared, start: int, end: int) -> "RunVerdict":
@@ -149,9 +155,16 @@ class RunVerdict:
         both = np.concatenate([_pairs(*self._told), _pairs(rows[~quiet], rules[~quiet])])
         both = np.unique(both)  # a rule that fires by what was told and by what was learnt is one finding
         rows, rules = (both >> 16).astype(np.int32), (both & 0xFFFF).astype(np.int32)
-        raised = ~self._all.rules.silenced(rows, rules)
+        counted: list[Correlated] = []
+        if self._all.correlating.tables:
+            counted = self._all.correlating.judge(shard.spaces, rows, rules, {**columns, **facts}, findings.losses)
+        raised = ~self._all.rules.silenced(rows, rules) & ~self._all.silent[rules]
         for number in np.unique(rules[raised]).tolist():
             self._fired(shard, number, np.sort(rows[raised & (rules == number)]), columns, facts, findings)
+        for one in counted:
+            self._fired(shard, one.number, one.rows, columns, {**facts, **one.facts}, findings)
+            rows = np.concatenate([rows, one.rows])
+            rules = np.concatenate([rules, np.full(one.rows.shape[0], one.number, np.int32)])
         self._not_fired(shard, rows, rules, columns)  # a silenced rule's own alert, if one is open, has not ended
 
     def _evaluate(self, columns: Mapping[str, Array], stage: Stage) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -1,0 +1,216 @@
+"""What a Sigma correlation document says: which rules, counted how, apart by what, within which time.
+
+Only what can be answered while calls come is taken: that a number was reached. Whether it stayed below, or was met
+exactly, is known only when the time is over, and is refused.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, cast
+
+from sigma.correlations import (
+    SigmaCorrelationCondition,
+    SigmaCorrelationConditionOperator,
+    SigmaCorrelationRule,
+    SigmaCorrelationType,
+)
+from sigma.exceptions import SigmaError
+
+from backwatch.detector.engine.conditions import RuleError
+from backwatch.detector.engine.fields import Field
+
+Kind = Literal["event_count", "value_sum", "temporal"]
+
+COUNT: Final = "backwatch.correlation.count"
+SUM: Final = "backwatch.correlation.sum"
+RULES: Final = "backwatch.correlation.rules"
+TIMESPAN: Final = "backwatch.correlation.timespan_s"
+GROUP_BY: Final = "backwatch.correlation.group_by"
+REACHED: Final[Mapping[Kind, str]] = {"event_count": COUNT, "value_sum": SUM, "temporal": RULES}
+"""Where an alert's evidence says how far it came."""
+MEANINGS: Final[Mapping[str, str]] = {
+    COUNT: "Calls that were counted within the timespan, at least.",
+    SUM: "The sum over the timespan.",
+    RULES: "How many of the rules fired within the timespan.",
+    TIMESPAN: "Seconds within which they were counted.",
+    GROUP_BY: "The facts by which they were counted apart; their values stand under their own names.",
+}
+
+MOST_CALLS: Final = 1_000
+"""What ``event_count`` can wait for: that many times are kept of each group."""
+MOST_RULES: Final = 32
+MOST_FIELDS: Final = 8
+LONGEST_S: Final = 31 * 86_400
+_KEYS: Final = ("type", "rules", "group-by", "timespan", "condition", "aliases", "generate")
+_KINDS: Final[Mapping[SigmaCorrelationType, Kind]] = {
+    SigmaCorrelationType.EVENT_COUNT: "event_count",
+    SigmaCorrelationType.VALUE_SUM: "value_sum",
+    SigmaCorrelationType.TEMPORAL: "temporal",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correlation:
+    """Firings of rules that mean something together.
+
+    Attributes:
+        rules: The rules it refers to, by name once they were looked up.
+        group_by: Fields, or aliases, by whose values firings are counted apart; always by app.
+        aliases: Alias to rule to the field that it stands for.
+        timespan_ns: Firings further apart do not count together.
+        least: What must be reached: calls, the sum, or how many of the rules.
+        beyond: The sum must be more than that.
+        field: What is summed; empty where nothing is.
+        generate: The rules it refers to raise alerts of their own too.
+    """
+
+    kind: Kind
+    rules: tuple[str, ...]
+    group_by: tuple[str, ...]
+    aliases: Mapping[str, Mapping[str, str]]
+    timespan_ns: int
+    least: float
+    beyond: bool
+    field: str
+    generate: bool
+
+    def columns(self, rule: str) -> tuple[str, ...]:
+        """The fields by whose values this rule's firings are counted apart."""
+        return tuple(self.aliases[name][rule] if name in self.aliases else name for name in self.group_by)
+
+
+def sigma_of(loaded: Mapping[str, Any], source: str) -> SigmaCorrelationRule:
+    """A correlation document as pySigma reads it.
+
+    Raises:
+        RuleError: It is none.
+    """
+    block = loaded.get("correlation")
+    if isinstance(block, dict):
+        for key in cast("dict[str, Any]", block):
+            if key not in _KEYS:
+                raise RuleError(source, f"correlation.{key}", f"is unknown; known are {', '.join(_KEYS)}")
+    try:
+        return SigmaCorrelationRule.from_dict(dict(loaded))
+    except SigmaError as error:
+        raise RuleError(source, _where(error), str(error)) from None
+    except RecursionError:
+        raise RuleError(source, "correlation", "is nested too deeply") from None
+    except (TypeError, AttributeError, KeyError, ValueError, IndexError, OverflowError) as error:
+        # pySigma assumes the shapes that its schema promises, and checks only some of them.
+        raise RuleError(source, "correlation", f"is not a Sigma correlation: {error}") from None
+
+
+def correlation_of(sigma: SigmaCorrelationRule, source: str, fields: Mapping[str, Field]) -> Correlation:
+    """What it asks for; its rules are as they are written, not looked up yet.
+
+    Args:
+        fields: What rules over calls can read.
+
+    Raises:
+        RuleError: It is not one that we can hold against a stream.
+    """
+    if sigma.type not in _KINDS:
+        known = ", ".join(_KINDS.values())
+        raise RuleError(source, "correlation.type", f"{sigma.type.name.lower()} is not supported; {known} are")
+    kind = _KINDS[sigma.type]
+    rules = _references([one.reference for one in sigma.rules or ()], source)
+    aliases = _aliases(sigma, rules, source, fields)
+    least, beyond, field = _reached(sigma, kind, len(rules), source, fields)
+    return Correlation(
+        kind=kind,
+        rules=rules,
+        group_by=_group_by(sigma.group_by or (), aliases, source, fields),
+        aliases=aliases,
+        timespan_ns=_timespan_ns(sigma, source),
+        least=least,
+        beyond=beyond,
+        field=field,
+        generate=bool(sigma.generate),
+    )
+
+
+def _where(error: SigmaError) -> str:
+    word = type(error).__name__.removeprefix("Sigma").removesuffix("Error").lower()
+    within = {
+        "correlationtype": "correlation.type", "correlationcondition": "correlation.condition",
+        "timespan": "correlation.timespan",
+    }  # fmt: skip
+    known = ("level", "status", "identifier", "title", "tags", "name", "description")
+    return within.get(word) or next((one for one in known if word.startswith(one)), "correlation")
+
+
+def _references(found: Sequence[Any], source: str) -> tuple[str, ...]:
+    for one in found:
+        if not isinstance(one, str) or not one:
+            raise RuleError(source, "correlation.rules", f"must be names of rules, got {one!r}")
+    if not found or len(found) > MOST_RULES or len(set(found)) != len(found):
+        raise RuleError(source, "correlation.rules", f"must be 1 to {MOST_RULES} rules, each named once")
+    return tuple(found)
+
+
+def _timespan_ns(sigma: SigmaCorrelationRule, source: str) -> int:
+    if sigma.timespan.seconds > LONGEST_S:
+        raise RuleError(source, "correlation.timespan", f"must be at most {LONGEST_S // 86_400} days")
+    return sigma.timespan.seconds * 10**9
+
+
+def _reached(
+    sigma: SigmaCorrelationRule, kind: Kind, rules: int, source: str, fields: Mapping[str, Field]
+) -> tuple[float, bool, str]:
+    condition, where = sigma.condition, "correlation.condition"
+    if not isinstance(condition, SigmaCorrelationCondition):
+        raise RuleError(source, where, "as text is not supported; gte: says how many of the rules must fire")
+    operator, number = condition.op, condition.count
+    if operator not in (SigmaCorrelationConditionOperator.GTE, SigmaCorrelationConditionOperator.GT):
+        raise RuleError(
+            source, where, f"{operator.name.lower()} is known only when the timespan is over; gte and gt can be told of"
+        )
+    beyond = operator is SigmaCorrelationConditionOperator.GT
+    if isinstance(number, bool) or not math.isfinite(number):
+        raise RuleError(source, where, f"must compare with a number, got {number!r}")
+    if kind == "value_sum":
+        field = condition.fieldref
+        if not isinstance(field, str) or field not in fields:
+            raise RuleError(source, f"{where}.field", f"{field!r} is no field that a rule over calls can read")
+        if fields[field].kind != "number":
+            raise RuleError(source, f"{where}.field", f"{field!r} is no number, and cannot be summed")
+        if number <= 0:
+            raise RuleError(source, where, f"must ask for more than 0, got {number}")
+        return float(number), beyond, field
+    if condition.fieldref is not None:
+        raise RuleError(source, f"{where}.field", f"is for value_sum; {kind} reads none")
+    least = math.floor(number) + 1 if beyond else math.ceil(number)
+    most = MOST_CALLS if kind == "event_count" else rules
+    if not 1 <= least <= most:
+        raise RuleError(source, where, f"must ask for 1 to {most}, got {least}")
+    return float(least), False, ""
+
+
+def _group_by(
+    found: Sequence[str], aliases: Mapping[str, Any], source: str, fields: Mapping[str, Field]
+) -> tuple[str, ...]:
+    for one in found:
+        if one not in aliases and one not in fields:
+            raise RuleError(source, "correlation.group-by", f"{one!r} is no field that a rule over calls can read")
+    if len(found) > MOST_FIELDS or len(set(found)) != len(found):
+        raise RuleError(source, "correlation.group-by", f"must be at most {MOST_FIELDS} fields, each named once")
+    return tuple(found)
+
+
+def _aliases(
+    sigma: SigmaCorrelationRule, rules: Sequence[str], source: str, fields: Mapping[str, Field]
+) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for one in sigma.aliases:
+        mapping = {reference.reference: field for reference, field in one.mapping.items()}
+        if set(mapping) != set(rules):
+            raise RuleError(source, "correlation.aliases", f"{one.alias!r} must say a field for each of the rules")
+        for field in mapping.values():
+            if not isinstance(field, str) or field not in fields:  # pyright: ignore[reportUnnecessaryIsInstance]  pySigma takes whatever stands there
+                raise RuleError(source, "correlation.aliases", f"{field!r} is no field that a rule over calls can read")
+        if one.alias in fields:
+            raise RuleError(source, "correlation.aliases", f"{one.alias!r} is a field already")
+        found[one.alias] = mapping
+    return found
