@@ -14,6 +14,8 @@ from tests.services.commits import Owner, alert_id
 S = 10**9
 RESOURCE = hashlib.sha256(b"hostile").hexdigest()
 """The hostile resource's id."""
+RULE = "unusual-query"
+LONG_RULE = "long-rule"
 
 
 def text(beacon: str, place: str) -> str:
@@ -42,13 +44,7 @@ def seed(owner: Owner, beacon: str, now_ns: int | None = None) -> list[str]:
     def say(place: str) -> str:
         return text(beacon, place)
 
-    rules = [
-        {"name": name, "title": say("title"), "level": short(beacon)[:16], "description": say("description"),
-         "tags": [say("tag")], "blind_spots": say("blind"), "remediation": say("remediation"),
-         "falsepositives": [say("false")], "references": [say("reference"), f"{beacon}/reference"]}
-        for name in ("unusual-query", say("rule")[:200])
-    ]  # fmt: skip
-    rules_meta.write_rules(owner.engine, rules)
+    rules_meta.write_rules(owner.engine, [_rule(name, say) for name in (RULE, say("rule")[:200], LONG_RULE)])
     facts: dict[str, Any] = {
         "db.query.text": say("statement"), say("name")[:150]: say("value"), "tls.established": True,
         "tls.protocol.version": say("version"), "backwatch.tls.verified": say("verified"),
@@ -85,6 +81,23 @@ def seed(owner: Owner, beacon: str, now_ns: int | None = None) -> list[str]:
     )  # fmt: skip
     _deliveries(owner.engine, raised[0].alert_id, say, beacon)
     return [one.alert_id for one in raised]
+
+
+def _rule(name: str, say: Any) -> dict[str, Any]:
+    """A rule as a user could write it, whose every text is hostile; one is as long as a document may be."""
+    more = 64 * 1024 if name == LONG_RULE else 0
+    title, note = say("list"), say("note")
+    line = {"systems": [say("system")], "driver": say("driver"), "code": say("code")}
+    technique = {"id": say("technique"), "name": say("name"), "later": say("later"), "url": say("url")}
+    return {
+        "name": name, "title": say("title"), "level": say("level")[:16], "description": say("description") + "x" * more,
+        "tags": [say("tag"), f"cve.{say('cve')}"], "blind_spots": say("blind"), "remediation": say("remediation"),
+        "falsepositives": [say("false"), say("false again")], "references": [say("reference")],
+        "how": [say("how") + "y" * more, say("how else")], "fires_on": [say("fires")], "not": [say("silent")],
+        "evidence": [{"field": say("field"), "meaning": say("meaning")}], "attack": say("attack"),
+        "parameters": [{"title": title, "note": note, "lines": [line, {**line, "systems": ["postgresql"]}]}],
+        "techniques": [technique], "instead_of": [say("instead")],
+    }  # fmt: skip
 
 
 def _deliveries(engine: sa.Engine, of_alert: str, say: Any, beacon: str) -> None:

@@ -1,6 +1,7 @@
 """A store that is hostile in every field, seen through a real browser: nothing is fetched, run, linked or mistaken."""
 
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import pytest
 import sqlalchemy as sa
@@ -76,6 +77,11 @@ def test_every_page_shows_hostile_text_as_text_and_asks_nobody(
         *((f"/alert?id={one}", one) for one in alerts[:2]), ("/alert?id=![x](http://127.0.0.1:1/x)", "No such alert"),
         (f"/resources?id={hostile.RESOURCE}", "Bytes a minute"),
         (f"/alerts?resource={hostile.RESOURCE}", "Only of this resource"),
+        ("/rules", hostile.LONG_RULE), (f"/rule?name={hostile.RULE}", "How it is done to you"),
+        (f"/rule?name={hostile.LONG_RULE}", "How it is done to you"),
+        (f"/rule?name={quote(hostile.text(f'http://127.0.0.1:{beacon.port}', 'rule')[:200])}", "How it is done to you"),
+        (f"/rule?name={hostile.RULE}&system=%21%5Bx%5D%28http%3A%2F%2Fz%29", "How it is done to you"),
+        ("/rule?name=%21%5Bx%5D%28http%3A%2F%2F127.0.0.1%3A1%2Fx%29", "No such rule"),
     ]  # fmt: skip
     for path, words in visits:
         window.go(path, words)
@@ -85,6 +91,20 @@ def test_every_page_shows_hostile_text_as_text_and_asks_nobody(
         assert "\u202e" not in shown, path
         assert "\u200b" not in shown, path
     assert (beacon.connections, asked, dialogs) == (0, [], [])
+
+
+def test_a_rules_text_is_bounded_on_its_page_and_every_part_is_there_as_text(
+    window: Window, alerts: list[str], beacon: Receiver
+) -> None:
+    window.go(f"/rule?name={hostile.LONG_RULE}", "Read more")
+    for part in (
+        "title", "description", "how", "how else", "remediation", "list", "driver", "code", "false again", "blind",
+        "field", "meaning", "technique", "attack", "fires", "silent", "instead", "reference",
+    ):  # fmt: skip
+        window.see(f"![x](http://127.0.0.1:{beacon.port}/{part}/md.png)")
+    shown = window.page.evaluate("document.querySelector('[data-testid=stMain]').textContent")
+    assert len(shown) < 80_000
+    assert "\\u202e" in shown
 
 
 def test_decisions_on_hostile_alerts_go_to_the_alert_that_is_shown(

@@ -19,7 +19,7 @@ FILES = sorted(path for path in ROOT.rglob("*.py") if path.name != "safe.py")
 
 CLOSED = {"level", "state", "mark", "colour", "count", "ago", "moment"}
 """Functions of ``words.py`` that test_safe.py shows to be closed."""
-LITERALS_BY_NAME = {("decide.py", "LABELS[kind]")}
+LITERALS_BY_NAME = {("decide.py", "LABELS[kind]"), ("verdict.py", "TITLES[what]")}
 """Look-ups in a dictionary of literals of the same file."""
 TEXT_ONLY = {"text", "code", "json", "dataframe", "data_editor"}
 """Show text as text; only ``safe.py`` calls them with anything but literals, since it alone cleans."""

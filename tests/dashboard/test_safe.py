@@ -74,6 +74,14 @@ def test_a_table_refuses_a_button_that_is_labelled_with_anything_but_an_id() -> 
         safe.table([{"a": ":material/delete: Delete"}], column_config={"a": column})
 
 
+@given(st.text("abz09-_.*# \n[]()!`$:", max_size=70))
+def test_a_rules_name_that_may_label_a_button_is_words_joined_by_hyphens(text: str) -> None:
+    if safe.is_rule(text):
+        assert re.fullmatch(r"[a-z0-9-]{1,64}", text)
+        assert not text.startswith("-")
+        assert "--" not in text
+
+
 def test_facts_no_list_names_stand_between_what_was_asked_and_the_session() -> None:
     facts = ["tls.established", "zzz", "backwatch.account", "db.query.text", "aaa", "db.response.returned_rows"]
     expected = ["db.query.text", "aaa", "zzz", "db.response.returned_rows", "tls.established", "backwatch.account"]

@@ -68,7 +68,8 @@ def storeless() -> Iterator[str]:
 
 
 PATHS = (
-    "/", "/overview", "/alerts", "/alert?id=x", "/resources", "/readyz", "/_stcore/health", "/_stcore/host-config",
+    "/", "/overview", "/alerts", "/alert?id=x", "/resources", "/rules", "/rule?name=x", "/readyz",
+    "/_stcore/health", "/_stcore/host-config",
     "/favicon.png", "/nowhere/at/all", "/_stcore/metrics", "/_stcore/agent/mcp",
 )  # fmt: skip
 

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-PAGES: Final = ("overview", "alerts", "alert", "resources")
+PAGES: Final = ("overview", "alerts", "alert", "resources", "rules", "rule")
 _WHERE: Final = (
     "window.__streamlit={BACKEND_BASE_URL:location.origin+"
     f'location.pathname.replace(/\\/({"|".join(PAGES)})\\/?$/,"/")}}'
@@ -22,6 +22,11 @@ _STYLE: Final = """
 .st-key-meaning [data-testid=stText],.st-key-said [data-testid=stText]{line-height:1.55}
 .stMainBlockContainer h1{padding:.25rem 0 .5rem!important}
 [data-testid=stPageLink] a{padding-left:0}
+@media (max-width:1000px){
+:is(.st-key-sides,.st-key-figures)>*>[data-testid=stHorizontalBlock]{flex-wrap:wrap}
+.st-key-sides>*>[data-testid=stHorizontalBlock]>[data-testid=stColumn]{flex:1 1 100%;min-width:100%}
+.st-key-figures>*>[data-testid=stHorizontalBlock]>[data-testid=stColumn]{flex:1 1 40%;min-width:40%}
+}
 """
 _CUT: Final = (
     re.compile(r'<link\s+rel="(?:service-desc|preload)"[^>]*>'),

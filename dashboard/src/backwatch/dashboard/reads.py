@@ -11,6 +11,7 @@ from backwatch.collector.settings import SettingError, StoreSettings, load
 from backwatch.store import decisions, queries
 from backwatch.store.commit import Rollup
 from backwatch.store.connect import StoreUnavailable, open_store, reading
+from backwatch.store.rules_meta import RuleMeta, read_rule, read_rules
 from backwatch.store.views import AlertDetail, AlertFilter, AlertPage, Health, ResourceRow
 
 HOUR_NS: Final = 3_600 * 10**9
@@ -56,6 +57,24 @@ def alert(alert_id: str) -> AlertDetail | None:
         return queries.get_alert(connection, alert_id)
 
 
+def rules() -> list[RuleMeta]:
+    """Every rule that the detector told of at its start."""
+    with reading(_store()) as connection:
+        return read_rules(connection)
+
+
+def rule(name: str) -> RuleMeta | None:
+    """One rule."""
+    with reading(_store()) as connection:
+        return read_rule(connection, name)
+
+
+def open_by_rule() -> dict[str, int]:
+    """How many open alerts each rule has that has any."""
+    with reading(_store()) as connection:
+        return queries.open_by_rule(connection)
+
+
 def apps() -> list[str]:
     """Every app."""
     with reading(_store()) as connection:
@@ -66,6 +85,11 @@ def resources(app: str = "") -> list[ResourceRow]:
     """The resources."""
     with reading(_store()) as connection:
         return queries.list_resources(connection, app=app)
+
+
+def systems() -> set[str]:
+    """Every kind of service that an app was seen to use."""
+    return {one.system for one in resources()}
 
 
 def resource(resource_id: str) -> ResourceRow | None:

@@ -29,6 +29,8 @@ _UNSEEN: Final = re.compile(
 _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9 ,'-]*")
 """No character of it means anything to Markdown, to Streamlit's directives or to what finds links in text."""
 _ID: Final = re.compile(r"[0-9a-f]{64}")
+_RULE: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+"""Words joined by single hyphens: no dash, no list, no line, whatever renders it."""
 
 
 def visible(value: object, limit: int = LONGEST) -> str:
@@ -56,6 +58,11 @@ def line(value: object, limit: int = CELL) -> str:
 def is_id(told: str) -> bool:
     """Whether it is an alert's or a resource's id."""
     return _ID.fullmatch(told) is not None
+
+
+def is_rule(told: str) -> bool:
+    """Whether it is a name that a rule can have, and that nothing renders as more than its letters."""
+    return len(told) <= 64 and _RULE.fullmatch(told) is not None
 
 
 def text(value: object) -> None:
@@ -90,7 +97,7 @@ def pairs(
     """Names and what they are, in columns of so many pixels."""
     first, second = heads
     config = {first: st.column_config.TextColumn(width=widths[0]), second: st.column_config.TextColumn(width=widths[1])}
-    table([{first: name, second: value} for name, value in rows], key=key, column_config=config)
+    table([{first: name, second: value} for name, value in rows], key=key, column_config=config, height="content")
 
 
 def table(rows: Sequence[Mapping[str, Any]], *, coloured: str = "", **options: Any) -> Any:
@@ -100,14 +107,15 @@ def table(rows: Sequence[Mapping[str, Any]], *, coloured: str = "", **options: A
         rows: One mapping per row; all have the same keys.
         coloured: A column of levels, each shown in its colour.
         options: Handed on to ``st.dataframe``. Columns that interpret text (links, images, Markdown) are refused, and
-            so is a button whose label is anything but an id.
+            so is a button whose label is anything but an id or a rule's name.
     """
     for name, column in (options.get("column_config") or {}).items():
         kind = _kind(column)
         if kind in ("link", "image", "markdown"):
             raise ValueError(f"a column of type {kind} would render text that is not ours")
-        if kind == "button" and not all(is_id("".join(row[name].split())) for row in rows):
-            raise ValueError("the label of a button in a table must be an id: it is rendered")
+        labels = ["".join(row[name].split()) for row in rows] if kind == "button" else []
+        if not all(is_id(one) or is_rule(one) for one in labels):
+            raise ValueError("the label of a button in a table must be an id or a rule's name: it is rendered")
     frame = pd.DataFrame(
         [{name: line(cell) if isinstance(cell, str) else cell for name, cell in row.items()} for row in rows]
     )

@@ -26,7 +26,7 @@ from backwatch.store.views import (
 
 __all__ = (
     "STATES", "AlertDetail", "AlertFilter", "AlertPage", "AlertRow", "apps", "get_alert", "get_resource", "health",
-    "histogram", "list_alerts", "list_resources", "overview", "rollup_series", "shard_rows",
+    "histogram", "list_alerts", "list_resources", "open_by_rule", "overview", "rollup_series", "shard_rows",
 )  # fmt: skip
 
 PAGE_LIMIT: Final = 500
@@ -114,6 +114,13 @@ def histogram(
         .order_by("bucket", tables.alert.c.level)
     )
     return [(row.bucket, row.level, row.many) for row in connection.execute(query)]
+
+
+def open_by_rule(connection: sa.Connection, *, now_ns: int | None = None) -> dict[str, int]:
+    """How many open alerts each rule has that has any."""
+    rule, many = tables.alert.c.rule, sa.func.count().label("many")
+    query = sa.select(rule, many).where(state_at(_now(now_ns)) == "open").group_by(rule)
+    return {row.rule: row.many for row in connection.execute(query)}
 
 
 def apps(connection: sa.Connection) -> list[str]:

@@ -7,12 +7,13 @@ import streamlit as st
 
 from backwatch.collector import names
 from backwatch.dashboard import reads, safe, words
-from backwatch.dashboard.pages import parts
+from backwatch.dashboard.pages import changed, parts, verdict
 from backwatch.dashboard.pages.decide import decide
 from backwatch.store.decisions import WITH_END
 from backwatch.store.views import AlertDetail
 
 SHOWN: Final = 50
+SYSTEMS: Final = (names.DB_SYSTEM, names.MESSAGING_SYSTEM, names.RPC_SYSTEM, names.SYSTEM)
 
 
 @parts.live
@@ -29,7 +30,7 @@ def show() -> None:
         st.caption("It may have been removed after its time. Choose another one from the list.")
         return
     _head(detail)
-    left, right = st.columns([3, 2], gap="medium")
+    left, right = parts.sides(3, 2)
     with left:
         _what(detail)
         _history(detail)
@@ -45,7 +46,8 @@ def _head(detail: AlertDetail) -> None:
         st.badge(words.level(one.level), color=words.colour(one.level))
         st.badge(words.state(one.state), color="gray")
         safe.text(safe.line(f"{one.resource} · {one.app}"))
-    times, episode, first, last = st.columns([1, 1, 2, 2])
+    with st.container(key="figures"):
+        times, episode, first, last = st.columns([1, 1, 2, 2])
     times.metric(
         "Times",
         words.count(one.count),
@@ -82,8 +84,15 @@ def _head(detail: AlertDetail) -> None:
 def _what(detail: AlertDetail) -> None:
     one = detail.alert
     st.subheader("What was seen", anchor=False)
+    changed.show(one.evidence)
     safe.pairs(
-        [("resource", one.resource), ("app", one.app), ("about", one.key), ("rule", one.rule), ("alert id", one.id)],
+        [
+            ("resource", one.resource),
+            ("app", one.app),
+            *([("about", one.key)] if one.key != one.resource else []),
+            ("rule", one.rule),
+            ("alert id", one.id),
+        ],
         ("what", "value"),
         key="alert.about",
         widths=(90, 570),
@@ -94,7 +103,7 @@ def _what(detail: AlertDetail) -> None:
         safe.code(one.evidence[statement])
     if one.evidence:
         st.caption("Evidence of the newest occurrence")
-        safe.evidence(one.evidence, but=(statement,), key="alert.evidence")
+        safe.evidence(one.evidence, but=(statement, *changed.names_of(one.evidence)), key="alert.evidence")
 
 
 def _meaning(detail: AlertDetail) -> None:
@@ -103,20 +112,23 @@ def _meaning(detail: AlertDetail) -> None:
         st.caption("This rule is no longer known.")
         return
     with st.container(key="meaning"):
-        st.subheader("What it means", anchor=False)
-        safe.text(rule.description)
-        st.subheader("What to do", anchor=False)
-        safe.text(rule.remediation)
-        st.subheader("When it is nothing", anchor=False)
-        safe.text("\n".join(rule.falsepositives) or "Nothing is known.")
-        st.subheader("What this rule cannot see", anchor=False)
-        safe.text(rule.blind_spots)
-    if rule.tags:
-        st.caption("ATT&CK techniques and other tags")
-        safe.text("   ".join(rule.tags))
-    if rule.references:
-        st.caption("References")
-        safe.code("\n".join(rule.references))
+        verdict.part("means", rule.description)
+        st.page_link(
+            st.session_state["pages"]["rule"], label="All about this rule →",
+            query_params={"name": rule.name, "system": _system(detail)},
+        )  # fmt: skip
+        verdict.part("do", rule.remediation)
+        for number, told in enumerate(rule.parameters):
+            if _system(detail) and verdict.lines_for(told, [_system(detail)]):
+                verdict.drivers(told, [_system(detail)], key=f"alert.drivers.{number}")
+        verdict.points("nothing", rule.falsepositives or ("Nothing is known.",))
+        verdict.part("blind", rule.blind_spots)
+
+
+def _system(detail: AlertDetail) -> str:
+    """What kind of service the alert is about, as the contract names it; empty: nobody says."""
+    found = (detail.alert.evidence.get(name) for name in SYSTEMS)
+    return next((one for one in found if isinstance(one, str)), "") or detail.alert.resource.partition(" ")[0]
 
 
 def _history(detail: AlertDetail) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 import streamlit as st
 
 from backwatch.dashboard import reads, safe
+from backwatch.dashboard.pages import changed
 from backwatch.store.connect import StoreUnavailable
 from backwatch.store.decisions import WITH_END, UnknownAlert
 from backwatch.store.views import AlertDetail, DecisionRow
@@ -30,12 +31,12 @@ BY: Final = "decide.by"
 
 def decide(detail: AlertDetail) -> None:
     """The form. Its fields are read when a button is pressed, so what was typed last counts."""
-    alert_id = detail.alert.id
+    alert_id, new = detail.alert.id, bool(changed.pairs(detail.alert.evidence))
     with st.form(f"decide.{alert_id}", enter_to_submit=False):
         st.subheader("Decide", anchor=False)
         who, span = st.columns(2)
         who.text_input("Who you are", key=BY, max_chars=200, persist_state="session")
-        span.selectbox("Mute or accept for", list(SPANS_S), index=2, key=f"span.{alert_id}")
+        span.selectbox("Mute for" if new else "Mute or accept for", list(SPANS_S), index=2, key=f"span.{alert_id}")
         st.text_input("Why", key=f"why.{alert_id}", max_chars=1_000)
         with st.container(horizontal=True, gap="xsmall"):
             sayable = (*SAYABLE.get(detail.alert.state, ()), "revoke")
@@ -43,11 +44,18 @@ def decide(detail: AlertDetail) -> None:
             accept = "revoke" if _accepted(detail.decisions) else "accept"
             # Each has its place whatever the state: a second click never hits another word.
             for kind in ("acknowledge", "close", mute, accept, "reopen"):
-                _button(kind, alert_id, sayable=kind in sayable)
+                _button(kind, alert_id, sayable=kind in sayable, new=new)
         st.caption(
             "Acknowledge: somebody is on it. Close: this episode is done; it opens again when it happens again. "
-            "Mute: nothing is delivered meanwhile. Accept: this is as it should be; the detector learns it."
+            "Mute: nothing is delivered meanwhile."
         )
+        if new:
+            st.caption(
+                "Accept the new one: what stands under *is* belongs to this resource from now on, for good. The rule "
+                "goes on watching: any other value is an alert again."
+            )
+        else:
+            st.caption("Accept: this is as it should be; the detector learns it.")
     until_s, said = st.session_state.get(f"said.{alert_id}", (0.0, ""))
     if time.time() < until_s:
         with st.container(key="said", border=True):
@@ -62,16 +70,18 @@ def _accepted(decisions: Sequence[DecisionRow]) -> bool:
     return False
 
 
-def _button(kind: str, alert_id: str, *, sayable: bool) -> None:
+def _button(kind: str, alert_id: str, *, sayable: bool, new: bool) -> None:
+    accepts = new and kind == "accept"
     st.form_submit_button(
-        LABELS[kind], key=f"{kind}.{alert_id}", on_click=_say, args=(alert_id, kind),
-        type="primary" if kind == "acknowledge" and sayable else "secondary", disabled=not sayable,
+        "Accept the new one" if accepts else LABELS[kind], key=f"{kind}.{alert_id}", on_click=_say,
+        args=(alert_id, kind, accepts), disabled=not sayable,
+        type="primary" if sayable and (accepts or (kind == "acknowledge" and not new)) else "secondary",
     )  # fmt: skip
 
 
-def _say(alert_id: str, kind: str) -> None:
+def _say(alert_id: str, kind: str, for_good: bool) -> None:
     by, why = str(st.session_state.get(BY, "")), str(st.session_state.get(f"why.{alert_id}", ""))
-    seconds = SPANS_S[st.session_state[f"span.{alert_id}"]] if kind in WITH_END else 0
+    seconds = SPANS_S[st.session_state[f"span.{alert_id}"]] if kind in WITH_END and not for_good else 0
     until_ns = time.time_ns() + seconds * 10**9 if seconds else 0
     if not by.strip():
         said = "Say who you are first: every decision is somebody's."

@@ -23,7 +23,7 @@ def show() -> None:
     if health.losses or health.quarantined:
         _losses(health)
     _levels(counts)
-    left, right = st.columns([3, 2], gap="medium")
+    left, right = parts.sides(3, 2)
     with left:
         st.subheader("Alerts opened by hour, UTC", anchor=False)
         charts.openings(reads.openings(HOURS), HOURS, time.time_ns())

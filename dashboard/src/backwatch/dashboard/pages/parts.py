@@ -59,9 +59,19 @@ def chosen(key: str) -> str:
     Rows move under the pointer while a table is live, so a row's number says nothing. The label travels with the click:
     it is what was on the reader's screen, whatever the server has drawn since.
     """
-    pressed: Any = st.session_state.get(f"{key}.pressed")
-    label = "".join(str(pressed["label"]).split()) if pressed else ""
+    label = _pressed(key)
     return label if safe.is_id(label) else ""
+
+
+def chosen_rule(key: str) -> str:
+    """As :func:`chosen`, of a table whose buttons are rules' names."""
+    label = _pressed(key)
+    return label if safe.is_rule(label) else ""
+
+
+def _pressed(key: str) -> str:
+    pressed: Any = st.session_state.get(f"{key}.pressed")
+    return "".join(str(pressed["label"]).split()) if pressed else ""
 
 
 def id_label(full_id: str) -> str:
@@ -71,7 +81,14 @@ def id_label(full_id: str) -> str:
 
 def id_column(key: str) -> Any:
     """A column of ids to press; read what was pressed with :func:`chosen`."""
-    return st.column_config.ButtonColumn(width=96, type="tertiary", alignment="left", pinned=True, key=f"{key}.pressed")
+    return button_column(key, 96)
+
+
+def button_column(key: str, width: int) -> Any:
+    """A column of buttons, so many pixels wide, that look like links."""
+    return st.column_config.ButtonColumn(
+        width=width, type="tertiary", alignment="left", pinned=True, key=f"{key}.pressed"
+    )
 
 
 def alert_table(rows: Sequence[AlertRow], key: str, *, height: int | str = "auto", states: bool = True) -> None:
@@ -100,6 +117,12 @@ def alert_table(rows: Sequence[AlertRow], key: str, *, height: int | str = "auto
             "app": st.column_config.TextColumn(width=110),
         },
     )  # fmt: skip
+
+
+def sides(left: int, right: int) -> Sequence[Any]:
+    """Two columns of these weights; one below the other where the window is narrow (see ``index.py``)."""
+    with st.container(key="sides"):
+        return st.columns([left, right], gap="medium")
 
 
 def nothing_yet() -> None:

@@ -91,7 +91,7 @@ def _one(found: ResourceRow) -> None:
             safe.text(safe.line(_name(found), 200))
         if st.button("Its alerts"):
             parts.go("alerts", resource=found.id)
-    left, right = st.columns([2, 3], gap="medium")
+    left, right = parts.sides(2, 3)
     with left:
         st.subheader("Newest session", anchor=False)
         first, last = words.moment(found.first_ns), words.moment(found.last_ns)

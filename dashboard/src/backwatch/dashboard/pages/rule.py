@@ -1,0 +1,74 @@
+"""Rule: the page of a verdict, made from what its rule says of itself."""
+
+from typing import Final
+
+import streamlit as st
+
+from backwatch.dashboard import reads, safe, words
+from backwatch.dashboard.pages import parts, verdict
+from backwatch.store.rules_meta import RuleMeta
+
+EVERY: Final = "every service"
+
+
+@parts.live
+def show() -> None:
+    """The page."""
+    if st.button("← Rules", type="tertiary"):
+        parts.go("rules")
+    # The way back from an alert or from the list has their query: see parts.go.
+    name = st.query_params.get("name") or st.session_state.get("rule.name", "")
+    st.session_state["rule.name"] = name
+    rule = reads.rule(name) if name else None
+    if rule is None:
+        st.title("No such rule", anchor=False)
+        st.caption("The detector does not know it, or no longer: it was taken out, or renamed. Its alerts stay.")
+        return
+    _head(rule)
+    left, right = parts.sides(3, 2)
+    with left, st.container(key="meaning"):
+        verdict.part("means", rule.description)
+        verdict.points("how", rule.how or rule.fires_on)
+        verdict.part("do", rule.remediation)
+        _drivers(rule)
+    with right, st.container(key="said"):
+        verdict.points("nothing", rule.falsepositives or ("Nothing is known.",))
+        verdict.part("blind", rule.blind_spots)
+        verdict.points("evidence", [f"{name}: {meaning}" if meaning else name for name, meaning in rule.evidence])
+        verdict.techniques(rule)
+        verdict.points("fires", rule.fires_on)
+        verdict.points("silent", rule.silent_on)
+        if rule.instead_of:
+            verdict.part("instead", ", ".join(rule.instead_of))
+        if rule.references:
+            st.subheader("Read more", anchor=False)
+            safe.code("\n".join(rule.references))
+
+
+def _head(rule: RuleMeta) -> None:
+    safe.heading(rule.title)
+    many = reads.open_by_rule().get(rule.name, 0)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.badge(words.level(rule.level), color=words.colour(rule.level))
+        safe.text(safe.line(rule.name, 100))
+        if st.button(f"Open alerts: {words.count(many)}" if many else "No open alerts", disabled=not many):
+            parts.go("alerts", q=rule.name, state=["open"])
+
+
+def _drivers(rule: RuleMeta) -> None:
+    systems = {system for told in rule.parameters for line in told.lines for system in line.systems}
+    if not systems:
+        return
+    ours = systems & reads.systems()
+    options = [*(["", EVERY] if ours else [EVERY]), *sorted(systems - set(verdict.ANYWHERE))]
+    chosen = st.selectbox(
+        "Driver by driver, for", options, key="system", format_func=_system, bind="query-params", width=240
+    )
+    shown = set[str]() if chosen == EVERY else {chosen} if chosen else ours
+    for number, told in enumerate(rule.parameters):
+        if verdict.lines_for(told, shown):
+            verdict.drivers(told, shown, key=f"rule.drivers.{number}")
+
+
+def _system(name: str) -> str:
+    return safe.line(name) or "the services in use"

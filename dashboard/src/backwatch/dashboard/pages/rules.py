@@ -1,0 +1,67 @@
+"""Rules: all that there are, gravest first, and which have open alerts."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import streamlit as st
+
+from backwatch.dashboard import reads, safe, words
+from backwatch.dashboard.pages import parts
+from backwatch.store.rules_meta import RuleMeta
+
+KEY: Final = "rules.table"
+ROW_PX: Final = 35
+
+
+@parts.live
+def show() -> None:
+    """The page."""
+    if "name" in st.query_params:  # the browser's way back from a rule leads here: see parts.go
+        del st.query_params["name"]
+    st.title("Rules", anchor=False)
+    name = parts.chosen_rule(KEY)
+    if name:
+        parts.go("rule", name=name)
+    with st.container(horizontal=True, vertical_alignment="top", gap="medium"):
+        levels = st.pills(
+            "Level", words.LEVELS, selection_mode="multi", key="levels", bind="query-params", width="content"
+        )
+        text = st.text_input(
+            "Rule, title or text", key="text", max_chars=200, bind="query-params", width=240, placeholder="contains"
+        )
+    rules = reads.rules()
+    found = [one for one in rules if _matches(one, levels or (), (text or "").casefold())]
+    if not rules:
+        st.caption("The detector has not told its rules yet. It does at its start.")
+    elif not found:
+        st.caption("No rule matches these filters.")
+    else:
+        _table(found)
+    st.caption(
+        "Rules of your own stand in the folder that BACKWATCH_RULES_DIR names; the detector reads it at its start."
+    )
+
+
+def _matches(one: RuleMeta, levels: Sequence[str], text: str) -> bool:
+    if levels and one.level not in levels:
+        return False
+    told = (one.name, one.title, one.description, one.remediation, *one.how, *one.tags)
+    return not text or any(text in each.casefold() for each in told)
+
+
+def _table(found: list[RuleMeta]) -> None:
+    many, order = reads.open_by_rule(), {level: place for place, level in enumerate(words.LEVELS)}
+    rows = sorted(found, key=lambda one: (order.get(one.level, len(order)), one.name))
+    safe.table(
+        [
+            {"rule": one.name, "level": f"● {one.level}", "open": many.get(one.name, 0), "title": one.title}
+            for one in rows
+            if safe.is_rule(one.name)
+        ],
+        coloured="level", key=KEY, height=min(len(rows) + 1, 26) * ROW_PX + 3,
+        column_config={
+            "rule": parts.button_column(KEY, 210), "level": st.column_config.TextColumn(width=120),
+            "title": st.column_config.TextColumn(width=520),
+            "open": st.column_config.NumberColumn("open alerts", width=100),
+        },
+    )  # fmt: skip

@@ -1,0 +1,190 @@
+"""The page of each verdict, and what changed on an alert: was, is, and one click that accepts it."""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from backwatch.detector import rulebook
+from backwatch.store import rules_meta, tables
+from backwatch.store.commit import Occurrence, Raised, Round, Seen
+from tests.dashboard.screens import Dashboard, Window, serving
+from tests.services.commits import alert_id, raised
+
+pytestmark = pytest.mark.slow
+
+S = 10**9
+OLD, NEW = (hashlib.sha256(text).hexdigest() for text in (b"old", b"new"))
+CERTIFICATE: dict[str, Any] = {
+    "db.system.name": "postgresql", "tls.server.hash.sha256": NEW, "tls.server.hash.sha256.was": OLD,
+    "tls.server.issuer": "CN=Another CA", "tls.server.issuer.was": "CN=Our CA", "backwatch.certificate.new": 1,
+    "backwatch.orphan.was": "without its fact",
+}  # fmt: skip
+PARTS = (
+    "What it means", "How it is done to you", "What to do", "Driver by driver, for", "When it is nothing",
+    "What this rule cannot see", "Evidence to look at", "ATT&CK technique", "As of ATT&CK v18.1",
+)  # fmt: skip
+
+
+def fired(rule: str, key: str, evidence: dict[str, Any], **more: Any) -> Raised:
+    now_ns = time.time_ns()
+    found = Occurrence(time_ns=now_ns, trace_id="a" * 32, span_id="b" * 16, evidence=evidence)
+    return raised(key, rule=rule, at_ns=now_ns, occurrences=[found], **more)
+
+
+@pytest.fixture(scope="module")
+def filled(dashboard: Dashboard) -> Dashboard:
+    """All shipped rules as the detector tells them, alerts of two, and one of a rule that is gone."""
+    rules_meta.write_rules(dashboard.store, [rulebook.metadata(one) for one in rulebook.load().rules])
+    rows = [
+        fired("certificate-changed", "db", CERTIFICATE), fired("certificate-changed", "other", CERTIFICATE),
+        fired("query-attack", "search", {"db.system.name": "postgresql", "backwatch.query.novel": 1}),
+        fired("was-once-a-rule", "x", {"tls.established": True}),
+    ]  # fmt: skip
+    now_ns = time.time_ns()
+    seen = Seen(
+        resource_id="0" * 64, app="shop", system="redis", endpoint="cache:6379", namespace="0", first_ns=now_ns,
+        last_ns=now_ns, calls=1, errors=0, facts={},
+    )  # fmt: skip
+    dashboard.owner.commit(Round(raised=rows), seen=[seen], now_ns=now_ns)
+    return dashboard
+
+
+@pytest.fixture(scope="module")
+def untold() -> Iterator[Dashboard]:
+    """A dashboard over a store to which no detector has written yet."""
+    with serving(BACKWATCH_DASHBOARD_REFRESH_S="1") as one:
+        yield one
+
+
+def decisions(store: sa.Engine, of_alert: str) -> list[tuple[str, str, int]]:
+    table = tables.decision
+    with store.connect() as connection:
+        rows = connection.execute(sa.select(table).where(table.c.alert_id == of_alert).order_by(table.c.entry_id))
+        return [(row.kind, row.by, row.until_ns) for row in rows]
+
+
+def main_text(window: Window) -> str:
+    return window.page.evaluate("document.querySelector('[data-testid=stMain]').innerText")
+
+
+def test_the_list_is_gravest_first_and_can_be_searched(window: Window, filled: Dashboard) -> None:
+    window.go("/rules", "hostile-payload")
+    assert window.cell(0, 1) == "● critical"
+    window.go("/rules?text=a+CERTIFICATE+it+never", "certificate-changed")
+    assert (window.cell(0, 0), window.cell(0, 2)) == ("certificate-changed", "2")
+    assert "hostile-payload" not in window.page.evaluate("document.body.textContent")
+    window.go("/rules?levels=critical&text=certificate+it+never", "No rule matches these filters")
+    window.go("/rules?text=no+rule+says+this", "No rule matches these filters")
+
+
+def test_a_rule_in_the_list_opens_its_page_and_the_way_back_leads_to_the_list(
+    window: Window, filled: Dashboard
+) -> None:
+    window.go("/rules?text=certificate-changed", "certificate-changed")
+    window.press_id(0)
+    window.until("location.pathname === '/rule' && location.search.includes('name=certificate-changed')")
+    window.see("How it is done to you")
+    window.page.go_back()
+    window.until("location.pathname === '/rules'")
+    window.see("Rules of your own stand in the folder")
+    window.unsee("How it is done to you")
+
+
+def test_a_page_has_all_its_parts(window: Window, filled: Dashboard) -> None:
+    [rule] = [one for one in rulebook.load().rules if one.name == "certificate-changed"]
+    window.go("/rule?name=certificate-changed", "Read more")
+    for words in (*PARTS, rule.title, rule.description, *rule.how, rule.remediation, rule.blind_spots, "T1557"):
+        window.see(words)
+
+
+def test_drivers_are_those_of_the_services_in_use_until_another_is_chosen(window: Window, filled: Dashboard) -> None:
+    window.go("/rule?name=certificate-changed", "redis.Redis(host, ssl=True")
+    assert 'sslmode="verify-full"' not in main_text(window)
+    window.go("/rule?name=certificate-changed&system=postgresql", 'psycopg.connect(url, sslmode="verify-full"')
+    assert "redis.Redis(" not in main_text(window)
+    window.page.get_by_label("Driver by driver, for").click()
+    window.page.get_by_role("option", name="every service").click()
+    window.see("redis.Redis(host, ssl=True")
+    assert "ftplib.FTP_TLS(" in main_text(window)
+
+
+def test_its_open_alerts_are_one_press_away(window: Window, filled: Dashboard) -> None:
+    window.go("/rule?name=query-attack", "Open alerts: 1")
+    window.page.get_by_role("button", name="Open alerts: 1").click()
+    window.until("location.pathname === '/alerts' && location.search.includes('q=query-attack')")
+    window.see("search")
+    window.unsee("certificate-changed")
+
+
+def test_an_alert_links_its_rules_page_and_the_way_back_leads_to_the_alert(window: Window, filled: Dashboard) -> None:
+    one = alert_id("query-attack", "search")
+    window.go(f"/alert?id={one}", 'cursor.execute("SELECT … WHERE id = %s", (wanted,))')
+    window.page.get_by_role("link", name="All about this rule").click()
+    window.until("location.pathname === '/rule' && location.search.includes('name=query-attack')")
+    window.see("How it is done to you")
+    assert "system=postgresql" in window.page.url
+    window.page.go_back()
+    window.see("Decide")
+    window.see(one)
+
+
+def test_a_rule_that_is_gone_is_said_to_be_gone(window: Window, filled: Dashboard) -> None:
+    window.go("/rule?name=was-once-a-rule", "No such rule")
+    window.go(f"/alert?id={alert_id('was-once-a-rule', 'x')}", "This rule is no longer known")
+    assert window.page.get_by_role("link", name="All about this rule").count() == 0
+
+
+def test_without_a_detector_there_is_no_rule_and_that_is_said(browser: Any, untold: Dashboard) -> None:
+    page = browser.new_page()
+    window = Window(page, untold.url)
+    window.go("/rule?name=query-attack", "No such rule")
+    window.go("/rules", "The detector has not told its rules yet")
+    page.close()
+
+
+def test_what_changed_stands_on_top_with_what_it_was_and_nowhere_else(window: Window, filled: Dashboard) -> None:
+    window.go(f"/alert?id={alert_id('certificate-changed', 'db')}", "Evidence of the newest occurrence")
+    assert [window.cell(row, 0) for row in range(2)] == ["certificate, SHA-256", "issued by"]
+    assert [window.cell(0, column).replace(" ", "") for column in (1, 2)] == [OLD, NEW]
+    assert [window.cell(1, column) for column in (1, 2)] == ["CN=Our CA", "CN=Another CA"]
+    shown = window.page.evaluate("document.body.textContent")
+    assert "tls.server.issuer" not in shown
+    assert "backwatch.certificate.new" in shown
+    assert "backwatch.orphan.was" in shown  # what was something, beside which nothing is, is evidence as any other
+
+
+def test_a_change_is_accepted_for_good_by_one_press(window: Window, filled: Dashboard) -> None:
+    one = alert_id("certificate-changed", "db")
+    page = window.page
+    window.go(f"/alert?id={one}", "Accept the new one")
+    page.get_by_label("Who you are").fill("Kim")
+    page.get_by_role("button", name="Accept the new one", exact=True).click()
+    window.see("accept: entered as number")
+    assert decisions(filled.store, one) == [("accept", "Kim", 0)]
+    window.see("Take acceptance back")
+    # Who it was is asked once: the next change is one press indeed.
+    page.get_by_role("button", name="← Alerts").click()
+    window.see("Rule, resource or text")
+    other = alert_id("certificate-changed", "other")
+    row = next(number for number in range(4) if window.cell(number, 0).replace("\xa0", "") == other)
+    window.press_id(row)
+    window.until(f"location.search.includes('{other}')")
+    page.get_by_role("button", name="Accept the new one", exact=True).click()
+    window.see("accept: entered as number")
+    assert decisions(filled.store, other) == [("accept", "Kim", 0)]
+
+
+def test_where_nothing_changed_acceptance_has_its_end(window: Window, filled: Dashboard) -> None:
+    one = alert_id("query-attack", "search")
+    window.go(f"/alert?id={one}", "Mute or accept for")
+    assert window.page.get_by_role("button", name="Accept the new one").count() == 0
+    window.page.get_by_label("Who you are").fill("Kim")
+    window.page.get_by_role("button", name="Accept", exact=True).click()
+    window.see("accept: entered as number")
+    [(kind, by, until_ns)] = decisions(filled.store, one)
+    assert (kind, by) == ("accept", "Kim")
+    assert abs(until_ns - time.time_ns() - 7 * 86_400 * S) < 600 * S
