@@ -90,8 +90,8 @@ def test_what_a_rule_computed_with_stands_in_the_evidence() -> None:
 
 def test_a_change_of_server_shows_what_it_was_and_what_it_is() -> None:
     found = raised({names.SERVER_VERSION: "9.4.1"}, {})["server-changed"]
-    assert found.evidence[names.SERVER_VERSION] == "9.4.1"
-    assert found.evidence["backwatch.server.version.was"] == 15_010_000
+    assert (found.evidence[names.SERVER_VERSION], found.evidence[names.SERVER_VERSION + ".was"]) == ("9.4.1", "15.10")
+    assert found.evidence["backwatch.server.version.number.was"] == 15_010_000
     assert found.evidence["backwatch.server.version.number"] == 9_004_001
 
 

@@ -46,6 +46,7 @@ class Redirected(Detector):
     provides = ("backwatch.redirect.new",)
     knows = ((REDIRECT_HOST, "redirected"),)
     accepts = (names.REDIRECT_TARGET,)
+    news = ("backwatch.redirect.new",)
     tables = (Table("redirected", RESOURCE, 1, FAMILIAR),)
     rule = r"""
 title: A Service Sends the App to an Internal or Unknown Host

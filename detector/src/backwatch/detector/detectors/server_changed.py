@@ -60,12 +60,12 @@ class ServerChanged(Detector):
     Provides:
         ``backwatch.server.version.new``, ``backwatch.server.id.new``: 1 where it is new, at a resource whose versions
             or identities are known.
-        ``backwatch.server.version.was``: The version that was announced last before, as
+        ``backwatch.server.version.number.was``: The version that was announced last before, as
             ``backwatch.server.version.number`` writes it (8.0.17 is 8000017); NaN where nothing is new.
     """
 
     id = "server-changed"
-    provides = ("backwatch.server.version.new", "backwatch.server.id.new", "backwatch.server.version.was")
+    provides = ("backwatch.server.version.new", "backwatch.server.id.new", "backwatch.server.version.number.was")
     tables = (
         Table("server_changed_version", RESOURCE, 1, FAMILIAR), Table("server_changed_id", RESOURCE, 1, FAMILIAR),
         Table("server_changed", RESOURCE, 1, WAS),
@@ -75,6 +75,7 @@ class ServerChanged(Detector):
         (names.SERVER_ID, "server_changed_id"),
     )  # fmt: skip
     accepts = (names.SERVER_VERSION, names.SERVER_ID)
+    news = ("backwatch.server.version.new", "backwatch.server.id.new")
     rule = """
 title: Another Server Answers in a Resource's Name
 id: 72ae8bb7-b8cb-4dfe-8bea-8e35806d0e3f
@@ -91,7 +92,7 @@ logsource: {product: opentelemetry, category: backing_service_call}
 detection:
   version:
     backwatch.server.version.new: true
-    backwatch.server.version.was|exists: true
+    backwatch.server.version.number.was|exists: true
     backwatch.server.version.number|exists: true
   identity:
     backwatch.server.id.new: true
@@ -136,7 +137,7 @@ backwatch:
       fires: true
       facts:
         backwatch.server.version.new: true
-        backwatch.server.version.was: 15010000
+        backwatch.server.version.number.was: 15010000
         backwatch.server.version.number: 14002000
     - name: another cluster
       fires: true
@@ -146,7 +147,7 @@ backwatch:
       facts: {backwatch.server.id.new: true, backwatch.server.version.new: false, db.system.name: redis}
     - name: a proxy's page instead of the web server's
       fires: false
-      facts: {backwatch.server.version.new: true, backwatch.server.version.was: 21002000}
+      facts: {backwatch.server.version.new: true, backwatch.server.version.number.was: 21002000}
 """
 
     def facts(
@@ -164,5 +165,5 @@ backwatch:
         )  # fmt: skip
         return {
             "backwatch.server.version.new": version, "backwatch.server.id.new": identity,
-            "backwatch.server.version.was": was,
+            "backwatch.server.version.number.was": was,
         }  # fmt: skip

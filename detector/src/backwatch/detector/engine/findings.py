@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.detector.calls.decode import Decoded
+from backwatch.detector.engine.shown import Before
+from backwatch.detector.engine.shown import told as what_was
 from backwatch.detector.engine.sigma import Rule
 
 KEPT = 50
@@ -64,6 +66,7 @@ class Fired:
         times: int64, event time of each firing.
         facts: What detectors computed for these rows, by name.
         told: Evidence where no call made it.
+        was: What the resource showed before, where the rule is about its identity.
     """
 
     rule: Rule
@@ -74,6 +77,7 @@ class Fired:
     times: NDArray[np.int64]
     facts: Mapping[str, NDArray[Any]]
     told: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    was: Before = field(default_factory=dict[str, tuple[NDArray[np.int32], str]])
 
     def findings(self, newest: int = 0) -> Iterator[Finding]:
         """One finding per firing, in order; only the ``newest`` ones where that is not 0."""
@@ -85,6 +89,7 @@ class Fired:
                 row = int(self.rows[i])
                 evidence = self.decoded.evidence(row)
                 trace_id, span_id = self.decoded.trace_id(row), self.decoded.span_id(row)
+                evidence |= what_was(self.decoded, row, self.was, i)
             evidence |= {name: plain(values[i]) for name, values in self.facts.items()}
             yield Finding(
                 rule=self.rule, alert_id=self.alert_id, key=self.key, time_ns=int(self.times[i]),

@@ -12,6 +12,7 @@ from backwatch.detector.engine import state
 from backwatch.detector.engine.expected import Expected
 from backwatch.detector.engine.keys import RESOURCE, SPACES
 from backwatch.detector.engine.open_findings import OpenFindings
+from backwatch.detector.engine.shown import Shown
 from backwatch.detector.engine.space import Space
 from backwatch.detector.engine.tables import Rows, Table
 from backwatch.detector.engine.windows import WINDOWS
@@ -49,6 +50,7 @@ class Shard:
         self.models: dict[str, Mapping[str, NDArray[Any]]] = {}
         self.scalars = Scalars()
         self.expected = Expected()
+        self.shown = Shown()
         self.resources: dict[int, tuple[str, str, str, str]] = {}
         """RESOURCE slot to its key's parts: app, system, endpoint, namespace."""
         self._fresh_resources: set[int] = set()
@@ -71,6 +73,7 @@ class Shard:
         blob = state.pack(list(self._sections(everything=False)), scalars)
         self._fresh_resources.clear()
         self.expected.carried()
+        self.shown.carried()
         self._fresh_models.clear()
         for space in self.spaces.values():
             space.dirty[:] = False
@@ -87,6 +90,7 @@ class Shard:
         """Remembers the text of a resource's key: windows and deadlines have no call to read it from."""
         self.resources[slot] = parts
         self._fresh_resources.add(slot)
+        self.shown.forget(slot)
 
     def take_model(self, detector: str, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Uses this model from now on."""
@@ -116,6 +120,7 @@ class Shard:
             sections, scalars = state.unpack(blob)
             named = scalars.pop("resources")
             self.resources.update({int(slot): tuple(parts) for slot, parts in named.items()})
+            self.shown.take(scalars.pop("shown", {}))
             self.expected.take(scalars.pop("announced", {}), scalars.pop("acceptances", {}))
             self.scalars = Scalars(**scalars)
             for detector in {one.name.split("/")[1] for one in sections if one.name.startswith("model/")}:
@@ -131,7 +136,7 @@ class Shard:
         return {
             "watermark_ns": one.watermark_ns, "boundary_ns": one.boundary_ns, "relieved_ns": one.relieved_ns,
             "accepted": one.accepted, "resources": {str(slot): self.resources[slot] for slot in resources},
-            **self.expected.scalars(everything=everything),
+            **self.expected.scalars(everything=everything), **self.shown.scalars(everything=everything),
         }  # fmt: skip
 
     def _sections(self, *, everything: bool) -> Iterator[state.Section]:

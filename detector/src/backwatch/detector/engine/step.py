@@ -28,6 +28,7 @@ from backwatch.detector.engine.ordering import in_order
 from backwatch.detector.engine.readings import NOT_BEFORE, at_event_time
 from backwatch.detector.engine.rules import RuleSet
 from backwatch.detector.engine.shard import Shard
+from backwatch.detector.engine.shown import Showing, news_of, quiet
 from backwatch.detector.engine.time_passes import TimePasses, checked
 from backwatch.detector.engine.verdicts import Verdicts
 
@@ -61,7 +62,8 @@ class Engine:
         self.rules = rules
         self._columns = Columns(config.key, judge_loopback=config.judge_loopback)
         self._identities = Identities(self.detectors, self.rules, self._columns.hash)
-        self._verdicts = Verdicts(self.rules, config.clear_after_ns)
+        self._verdicts = Verdicts(self.rules, config.clear_after_ns, [one.id for one in self.detectors if one.accepts])
+        self._news = news_of(self.detectors)
         self._time = TimePasses(self.detectors, self._verdicts, config.clear_after_ns)
 
     def new_shard(self) -> Shard:
@@ -154,7 +156,10 @@ class Engine:
             columns["duration_ns"], columns["statement.sighting"] == FIRST, shard.windows,
         )  # fmt: skip
         facts = self._facts(shard, columns, slot, touched, learn, findings)
-        verdict.judge(shard, columns, facts, findings)
+        calm = quiet(learn, slot["resource"], facts, self._news)
+        showing = Showing(shard.shown, prepared, slot["resource"], calm, start)
+        verdict.judge(shard, columns, facts, showing, findings)
+        showing.learn()
         findings.late += int(late.sum())
         findings.cut += int((columns["signs"] & _CUT != 0).sum())
 

@@ -1,6 +1,6 @@
 """Verdicts: rules held against calls, closed windows and losses; what fired becomes findings."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from backwatch.detector.engine.readings import FLAGS, NUMBERS
 from backwatch.detector.engine.rule_index import EntryIndex
 from backwatch.detector.engine.rules import RuleSet, Stage, matches
 from backwatch.detector.engine.shard import Shard
+from backwatch.detector.engine.shown import Showing
 
 _EVIDENCE = (*REACHED.values(), TIMESPAN, GROUP_BY)
 _OVER_CALLS = frozenset(("call", "correlation"))
@@ -32,9 +33,11 @@ KEYS = 50_000
 class Verdicts:
     """The rules of an engine, with their caches."""
 
-    def __init__(self, rules: RuleSet, clear_after_ns: int) -> None:
+    def __init__(self, rules: RuleSet, clear_after_ns: int, of_identity: Iterable[str] = ()) -> None:
         self.rules = rules
         self.clear_after_ns = clear_after_ns
+        self.of_identity = frozenset(of_identity)
+        """Rules whose evidence says what was before."""
         self.index = {domain: EntryIndex(domain, rules.words) for domain in DOMAINS}
         self.hashes = [rule_hash(rule.name) for rule in rules.rules]
         over = [rule.over for rule in rules.rules]
@@ -147,7 +150,14 @@ class RunVerdict:
         suspect[rows[self._all.suspects[rules]]] = True
         return suspect
 
-    def judge(self, shard: Shard, columns: Mapping[str, Array], facts: Mapping[str, Array], findings: Findings) -> None:
+    def judge(
+        self,
+        shard: Shard,
+        columns: Mapping[str, Array],
+        facts: Mapping[str, Array],
+        showing: Showing,
+        findings: Findings,
+    ) -> None:
         """All verdicts of this run, as findings; keeps track of which are open."""
         late = columns["late"]
         rows, rules = self._evaluate({**columns, **facts}, stage=3)
@@ -160,9 +170,9 @@ class RunVerdict:
             counted = self._all.correlating.judge(shard.spaces, rows, rules, {**columns, **facts}, findings.losses)
         raised = ~self._all.rules.silenced(rows, rules) & ~self._all.silent[rules]
         for number in np.unique(rules[raised]).tolist():
-            self._fired(shard, number, np.sort(rows[raised & (rules == number)]), columns, facts, findings)
+            self._fired(shard, number, np.sort(rows[raised & (rules == number)]), columns, facts, showing, findings)
         for one in counted:
-            self._fired(shard, one.number, one.rows, columns, {**facts, **one.facts}, findings)
+            self._fired(shard, one.number, one.rows, columns, {**facts, **one.facts}, showing, findings)
             rows = np.concatenate([rows, one.rows])
             rules = np.concatenate([rules, np.full(one.rows.shape[0], one.number, np.int32)])
         self._not_fired(shard, rows, rules, columns)  # a silenced rule's own alert, if one is open, has not ended
@@ -178,6 +188,7 @@ class RunVerdict:
         rows: NDArray[np.int32],
         columns: Mapping[str, Array],
         facts: Mapping[str, Array],
+        showing: Showing,
         findings: Findings,
     ) -> None:
         rule = self._all.rules.rules[number]
@@ -203,6 +214,7 @@ class RunVerdict:
                     rows=(mine + self._start).astype(np.int32),
                     times=times,
                     facts={name: computed[name][mine] for name in self._all.facts_of[number] if name in computed},
+                    was=showing.before(mine) if rule.name in self._all.of_identity else {},
                 )
             )
 
