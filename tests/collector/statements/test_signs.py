@@ -116,6 +116,13 @@ def test_an_honest_statement_shows_none(dialect: str, text: str) -> None:
     assert scan(text, dialect).signs == ()
 
 
+def test_a_union_of_two_catalogues_is_a_tools_and_one_behind_a_condition_is_not() -> None:
+    both = "SELECT sql FROM (SELECT * FROM sqlite_master UNION ALL SELECT * FROM sqlite_temp_master) WHERE name = ?"
+    assert scan(both, S).signs == ("catalogue",)
+    hidden = "SELECT a FROM t WHERE n = '' AND 1 IN (SELECT 1 FROM sqlite_master) UNION SELECT sql FROM sqlite_master"
+    assert "union-appended" in scan(hidden, S).signs
+
+
 def test_every_sign_of_the_vocabulary_is_shown_by_something() -> None:
     told = set[str]().union(*(signs for _, _, signs in SHOWN))
     # Of the last one the text alone shows nothing: see inbound/.

@@ -74,3 +74,12 @@ def test_a_place_settles_whose_statements_repeat_though_rows_are_fetched_by_a_se
 
     usual = [one for i in range(60) for one in asked(i, f"SELECT c{i % 3} FROM orders")]
     assert fired(usual, asked(70, OTHER))[0] == {"unusual-query"}
+
+
+def test_what_always_failed_at_a_place_is_known_there_once_it_settles() -> None:
+    def asked(i: int) -> list[Told]:
+        return [at(600 * i), at(600 * i + 1, statement=OTHER, error__type="404")]
+
+    always = [one for i in range(60) for one in asked(i)]
+    assert fired(always, asked(70)) == [set(), set()]
+    assert fired(past(), [at(DEPLOYED, statement=OTHER, error__type="404")]) == [{"unusual-query"}]

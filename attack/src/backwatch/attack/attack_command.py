@@ -18,6 +18,7 @@ def attack() -> None:
       backwatch attack list                        what there is
       backwatch attack run mysql-local-infile      one of them
       backwatch attack run --all --json            all of them, one object a line
+      backwatch attack quiet                       ordinary work only: nothing must be said
     """
 
 
@@ -89,3 +90,44 @@ def run(names: tuple[str, ...], every: bool, alerts: bool, as_json: bool) -> Non
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0 if good else 1)
+
+
+@attack.command()
+@click.argument("names", nargs=-1, metavar="[SCENE]...")
+@click.option("--json", "as_json", is_flag=True, help="One object a line, one for each scene and driver.")
+def quiet(names: tuple[str, ...], as_json: bool) -> None:
+    """Has apps do ordinary work for an hour, compressed: reconnects, deploys, batches; nothing must be said of it.
+
+    Exit code 0 only if nothing above informational was said.
+
+    \b
+    Examples:
+      backwatch attack quiet
+      backwatch attack quiet deploy nightly-batch
+    """
+    from rich.console import Console
+
+    from backwatch.attack.quiet_hour import parts_of, played
+    from backwatch.attack.quiet_report import QuietReport
+    from backwatch.attack.scenes import discover
+    from backwatch.attack.stage import StageError, leave_on_signals
+
+    known = {kind.name(): kind for kind in discover()}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise click.UsageError(f"no scene is called {unknown[0]!r}; there are {', '.join(known)}")
+    leave_on_signals()
+    report = QuietReport(Console(width=None if sys.stdout.isatty() else WIDE, stderr=as_json))
+    parts = parts_of(known[name] for name in dict.fromkeys(names or known))
+    try:
+        played(parts, report.step)
+    except StageError as error:
+        raise click.ClickException(str(error)) from None
+    except KeyboardInterrupt:
+        sys.exit(130)
+    if as_json:
+        for part in parts:
+            click.echo(json.dumps(part.document()))
+    else:
+        report.table(parts)
+    sys.exit(0 if report.end(parts) else 1)

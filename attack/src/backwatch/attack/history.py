@@ -50,19 +50,24 @@ def retold(
     found: list[Told], rounds: int, now_ns: int, *, hours: float = HOURS, every_s: float = EVERY_S
 ) -> Iterator[Told]:
     """The same calls over and over, spread over the past hours up to a few minutes ago."""
-    begin, end = found[0][2].end_time_unix_nano, found[-1][2].end_time_unix_nano + 1
     copies = max(1, round(hours * 3_600 / every_s / rounds))
     stretch = int(hours * _HOUR_NS) // copies
     first = now_ns - _GAP_NS - int(hours * _HOUR_NS)
     for copy in range(copies):
-        for resource, scope, span in found:
-            again = Span()
-            again.CopyFrom(span)
-            lasted = span.end_time_unix_nano - span.start_time_unix_nano
-            at = first + copy * stretch + (span.end_time_unix_nano - begin) * stretch // (end - begin)
-            again.start_time_unix_nano, again.end_time_unix_nano = at - lasted, at
-            again.trace_id, again.span_id, again.parent_span_id = secrets.token_bytes(16), secrets.token_bytes(8), b""
-            yield resource, scope, again
+        yield from retold_once(found, first + copy * stretch, stretch)
+
+
+def retold_once(found: list[Told], first_ns: int, stretch_ns: int) -> Iterator[Told]:
+    """The same calls once more, spread over ``stretch_ns`` from ``first_ns`` on; each lasts as long as it did."""
+    begin, end = found[0][2].end_time_unix_nano, found[-1][2].end_time_unix_nano + 1
+    for resource, scope, span in found:
+        again = Span()
+        again.CopyFrom(span)
+        lasted = span.end_time_unix_nano - span.start_time_unix_nano
+        at = first_ns + (span.end_time_unix_nano - begin) * stretch_ns // (end - begin)
+        again.start_time_unix_nano, again.end_time_unix_nano = at - lasted, at
+        again.trace_id, again.span_id, again.parent_span_id = secrets.token_bytes(16), secrets.token_bytes(8), b""
+        yield resource, scope, again
 
 
 def messages(told: Iterable[Told]) -> Iterator[Message]:

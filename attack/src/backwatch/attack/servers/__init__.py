@@ -11,6 +11,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import ClassVar
@@ -60,10 +61,13 @@ class HostileServer(ABC):
         self.hostile = False
         self.taken: Callable[[bytes], object] = _unseen
         self.kept: list[bytes] = []
-        self._listener = socket.create_server((self.address, port))
-        self.port: int = self._listener.getsockname()[1]
         self._open: set[Session] = set()
         self._lock = threading.Lock()
+        self._listen(port)
+        self.port: int = self._listener.getsockname()[1]
+
+    def _listen(self, port: int) -> None:
+        self._listener = socket.create_server((self.address, port))
         self._stopped = False
         self._thread = threading.Thread(target=self._accept, name=f"attack-{self.name}", daemon=True)
 
@@ -81,6 +85,13 @@ class HostileServer(ABC):
         if self._thread.ident is not None:
             self._thread.join(5)
         self.drop()
+
+    def restart(self, away_s: float = 0.0) -> None:
+        """Goes away, and is back at the same port after so long; what is beside it stays."""
+        HostileServer.stop(self)
+        time.sleep(away_s)
+        self._listen(self.port)
+        HostileServer.start(self)
 
     def turn(self) -> None:
         """Turns hostile; sessions are dropped, so that clients come back to a hostile service."""

@@ -97,10 +97,16 @@ def union(shape: Shape, at: int) -> bool:
     own = _columns(words, words.index("SELECT") + 1)[1] if "SELECT" in words[:at] else 0
     if words[end] != "FROM" or (constants * 2 >= columns and constants > own):
         return True
-    if any(_looks_inside(word) for word in words[start : end + 8]):
+    if any(_looks_inside(word) for word in words[start : end + 8]) and not _asks_itself(words, at):
         return True
     after_literal = words[at - 1] in LITERALS and words[at - 2] in ("-", "=", "(", ",")
     return after_literal and (words[at - 2] == "-" or first or "(" in words[at + 1 : start])
+
+
+def _asks_itself(words: list[str], at: int) -> bool:
+    """Whether what stands before the UNION at ``at``, and before any condition, reads the catalogue by itself."""
+    until = words.index("WHERE") if "WHERE" in words[:at] else at
+    return any(_looks_inside(word) for word in words[:until])
 
 
 def _looks_inside(word: str) -> bool:

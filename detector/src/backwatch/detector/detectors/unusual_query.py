@@ -1,9 +1,10 @@
 """New statements at places whose statements are known.
 
-Known is what a place showed quietly before it settled, unless it bore signs of an attack, and what has gone on there
-quietly for a week. What is new is told at every place; that it is a surprise, only at a settled one. A new release of
-the app may bring new statements without signs: at each place they become known in its first hour, or with the first
-calls from there. Source of the estimate: ``baselines/settled.py``.
+Known is what a place showed before it settled, unless it bore signs of an attack, and what has gone on there quietly
+for a week. What failed before it settled is known as well, or a look-up that never finds anything would be new for
+ever. What is new is told at every place; that it is a surprise, only at a settled one. A new release of the app may
+bring new statements without signs: at each place they become known in its first hour, or with the first calls from
+there. Source of the estimate: ``baselines/settled.py``.
 """
 
 from collections.abc import Mapping
@@ -106,8 +107,8 @@ def _released(place: Any, number: int, young: bool, learn: bool) -> bool:
 @kernel
 def _judge(
     fingerprint: Array, sighting: Array, goes_on: Array, time_ns: Array, signs: Array, weight: Array, site: Array,
-    pair: Array, release: Array, resource: Array, learn: Array, places: Any, pairs: Any, releases: Any, novel: Array,
-    ready: Array, share: Array, released: Array,
+    pair: Array, release: Array, resource: Array, error: Array, late: Array, learn: Array, places: Any, pairs: Any,
+    releases: Any, novel: Array, ready: Array, share: Array, released: Array,
 ) -> None:  # fmt: skip
     for i in range(site.shape[0]):
         if site[i] == 0 or fingerprint[i] == 0:
@@ -125,6 +126,11 @@ def _judge(
         brought = _released(place, number, young, learn[i]) and weighs == 0.0
         released[i] = brought
         if not learn[i]:
+            if error[i] and not late[i] and not known and not surprising and weighs == 0.0:
+                if pair[i] != 0:
+                    pairs[pair[i]]["known"] |= KNOWN_HERE
+                elif sighting[i] == FIRST:
+                    _remember(place, fingerprint[i])
             continue
         if known or not ((surprising and not brought) or weighs >= ENOUGH):
             alone = pair[i] != 0 and pairs[pair[i]]["known"] & ALONE != 0
@@ -265,8 +271,8 @@ backwatch:
         _judge(
             calls["fingerprint"], calls["site_statement.sighting"], calls[GOES_ON], calls["time_ns"], calls["signs"],
             WEIGHT, slot[SITE.name], slot[SITE_STATEMENT.name], calls[names.SERVICE_RELEASE], slot[RESOURCE.name],
-            learn, tables["unusual_query_site"], tables["unusual_query"], tables["unusual_query_releases"], novel,
-            ready, share, released,
+            calls["error"], calls["late"], learn, tables["unusual_query_site"], tables["unusual_query"],
+            tables["unusual_query_releases"], novel, ready, share, released,
         )  # fmt: skip
         _mature(
             calls["fingerprint"], calls["statement.sighting"], calls[GOES_ON], slot[RESOURCE.name],

@@ -1,0 +1,42 @@
+"""Every client library of the attack pack at its ordinary work, through an hour of lost connections."""
+
+from collections.abc import Callable
+
+from backwatch.attack.scenes import Process, minutely, once, past, run
+from backwatch.attack.scenes._entry import EntryScene, drivers
+from backwatch.attack.servers import HostileServer
+
+AWAY_S = 0.4
+
+
+class OrdinaryWork(EntryScene):
+    """The honest half of the pack's entries."""
+
+    title = "ordinary work, connections that the server drops, a pool that is renewed, a server that is restarted"
+    naive = "errors and refused connections come in a row, and then many sessions begin at once"
+    drivers = drivers()
+    processes = (
+        Process((
+            past(), minutely("work", ends_s=2_400), once("dropped", 2, 2_400, 120), once("renewed", 4, 2_600, 120),
+            once("restarted", 3, 2_900, 180),
+        )),
+    )  # fmt: skip
+
+    @classmethod
+    def enter(cls, spell: str, service: HostileServer, go: Callable[[], None]) -> None:
+        """Drops connections, or the server as a whole for a moment."""
+        if spell == "dropped":
+            service.drop()
+        go()
+        if spell == "restarted":
+            service.restart(AWAY_S)
+
+    def work(self, spell: str, number: int) -> None:
+        """The entry's; a pool gives its connections up now and then."""
+        if spell == "renewed":
+            self.anew()
+        super().work(spell, number)
+
+
+if __name__ == "__main__":
+    run(OrdinaryWork)
