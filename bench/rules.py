@@ -3,7 +3,8 @@
     make bench NAME=rules            ARGS=--rounds=9, --rules=200
 
 The rules are of the kinds that people write: words and patterns on statements, sessions and resources, numbers call by
-call, and combinations. None is meant to fire; each is held against every call.
+call, and combinations. None fires; each is held against every call, and the numbers are compared with limits amidst
+those that come. A flood of statements that are all new is measured apart: each is read by all rules.
 """
 
 import argparse
@@ -13,6 +14,9 @@ import tempfile
 import uuid
 from pathlib import Path
 
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from backwatch.collector import names
 from backwatch.detector.engine.step import EngineConfig
 from backwatch.detector.rulebook import make_engine
 from bench import rounds, spans
@@ -38,8 +42,30 @@ DETECTIONS = (
     "selection: {{db.query.text|re|i: '\\bfrom\\s+nobody_{number}\\b'}}",
     "selection: {{backwatch.account: [nobody{number}, no-one-{number}], tls.established: false}}",
     "selection: {{server.address|endswith: .nowhere{number}.example, db.namespace: n{number}}}",
-    "selection: {{db.operation.name: DELETE, backwatch.rows.affected|gt: {number}000000000}}",
+    "selection: {{db.operation.name: DELETE, {rows}|gt: {least}, {rows}|lt: {most}}}",
 )
+NEW = 2
+"""Batches of new statements in a round."""
+
+
+def new_statements(seed: int) -> bytes:
+    """A batch in which each call has a statement that no other call has."""
+    made = ExportTraceServiceRequest.FromString(spans.request(seed))
+    found = (span for one in made.resource_spans for scope in one.scope_spans for span in scope.spans)
+    for number, span in enumerate(found):
+        for attribute in span.attributes:
+            if attribute.key == "db.query.text":
+                text = attribute.value.string_value
+                attribute.value.string_value = text.replace("public.", f"of_{seed}_{number}.")
+    return made.SerializeToString()
+
+
+def flood(judged: dict[str, Judged], count: int) -> dict[str, float]:
+    """Median CPU microseconds of a call whose statement is new."""
+    values = [[new_statements(one) for one in range(at, at + NEW)] for at in range(0, (count + 1) * NEW, NEW)]
+    left = {name: iter(values) for name in judged}
+    found = rounds.alternated({name: lambda name=name: judged[name].judge(next(left[name])) for name in judged}, count)
+    return {name: round(statistics.median(spent) / (NEW * spans.SPANS) * 1e6, 1) for name, spent in found.items()}
 
 
 def main() -> None:
@@ -52,7 +78,10 @@ def main() -> None:
     total = BATCHES * spans.SPANS
     with tempfile.TemporaryDirectory() as folder:
         for number in range(options.rules):
-            detection = DETECTIONS[number % len(DETECTIONS)].format(number=number + 1)
+            least = number % 190  # no whole number lies between this and the next
+            detection = DETECTIONS[number % len(DETECTIONS)].format(
+                number=number + 1, rows=names.ROWS_RETURNED, least=least, most=least + 1
+            )
             text = DOCUMENT.format(id=uuid.UUID(int=number + (4 << 76) + (8 << 60)), number=number, detection=detection)
             Path(folder, f"{number}.yml").write_text(text)
         config = EngineConfig(key=b"0123456789abcdef")
@@ -72,7 +101,9 @@ def main() -> None:
         figure = int(total / statistics.median(spent))
         print(f"{name:10} {counts[name]:5,} rules {figure:>10,} spans/s/core  [{low:,.0f} .. {high:,.0f}]")
     cost = rounds.ratio(found["with_more"], found["shipped"]) - 1
-    print(json.dumps({"rules": options.rules, "cost": round(cost, 3)}))
+    new_us = flood(judged, options.rounds)
+    print("a call with a new statement: " + ", ".join(f"{name} {figure} us" for name, figure in new_us.items()))
+    print(json.dumps({"rules": options.rules, "cost": round(cost, 3), "new_statement_us": new_us}))
 
 
 if __name__ == "__main__":
