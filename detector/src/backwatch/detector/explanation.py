@@ -8,6 +8,7 @@ from typing import Any, Final
 from backwatch.collector import names
 from backwatch.detector import detectors, parameters
 from backwatch.detector.engine.meanings import TOLD, meanings
+from backwatch.detector.engine.shown import LIMITS, WAS
 from backwatch.detector.engine.sigma import Rule
 from backwatch.detector.techniques import LATER, VERSION, techniques
 
@@ -32,6 +33,9 @@ def _known() -> Mapping[tuple[str, str], str]:
 
 def meaning(name: str, over: str) -> str:
     """What a name in an alert's evidence means; empty: nobody says."""
+    before = name.removesuffix(WAS)
+    if before != name and before in LIMITS:
+        return f"What {before} was before; told where it was another one."
     return _known().get((over, name)) or _BESIDE.get(name) or TOLD.get(name, "")
 
 

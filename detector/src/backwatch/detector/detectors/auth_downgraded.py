@@ -108,8 +108,10 @@ detection:
   condition: selection
 fields:
   - backwatch.auth.method
+  - backwatch.auth.method.was
   - backwatch.account
   - network.peer.address
+  - network.peer.address.was
   - network.peer.port
   - tls.established
   - backwatch.tls.verified

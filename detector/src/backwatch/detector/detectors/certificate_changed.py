@@ -101,14 +101,18 @@ detection:
   condition: selection and not filter_main_renewal
 fields:
   - tls.server.hash.sha256
+  - tls.server.hash.sha256.was
   - tls.server.issuer
+  - tls.server.issuer.was
   - tls.server.subject
   - tls.server.not_before
   - tls.server.not_after
   - backwatch.tls.verified
   - network.peer.address
+  - network.peer.address.was
   - network.peer.port
   - backwatch.server.version
+  - backwatch.server.version.was
 falsepositives:
   - A certificate replaced early, by another authority, or after the server was moved; accept the alert.
   - A new replica behind the same name that has a certificate of its own.

@@ -61,11 +61,14 @@ detection:
 fields:
   - server.address
   - network.peer.address
+  - network.peer.address.was
   - network.peer.port
   - tls.established
   - backwatch.tls.verified
   - backwatch.server.version
+  - backwatch.server.version.was
   - tls.server.hash.sha256
+  - tls.server.hash.sha256.was
 falsepositives:
   - A failover, or a server that was moved.
 level: medium

@@ -105,9 +105,12 @@ detection:
   condition: (version or identity) and not 1 of filter_main_*
 fields:
   - backwatch.server.version
+  - backwatch.server.version.was
   - backwatch.server.id
+  - backwatch.server.id.was
   - server.address
   - network.peer.address
+  - network.peer.address.was
   - network.peer.port
   - tls.server.hash.sha256
   - backwatch.tls.verified

@@ -65,6 +65,7 @@ detection:
   condition: selection
 fields:
   - backwatch.topology
+  - backwatch.topology.was
   - server.address
   - network.peer.address
   - network.peer.port
