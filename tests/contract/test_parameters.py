@@ -26,7 +26,7 @@ OF_THE_APP = {
     "user", "value", "wanted",
 }  # fmt: skip
 """Names that stand for something of the reader's, and built-in ones."""
-NOT_INSTALLED = {"MySQLdb", "psycopg_pool", "torch"}
+NOT_INSTALLED = {"MySQLdb", "lxml", "psycopg_pool", "torch"}
 LAYERS = {"every service", "through a layer"}
 
 

@@ -38,6 +38,7 @@ NAMES: Final[Mapping[str, str]] = {
     "T1136": "Create Account",
     "T1187": "Forced Authentication",
     "T1190": "Exploit Public-Facing Application",
+    "T1195.002": "Supply Chain Compromise: Compromise Software Supply Chain",
     "T1203": "Exploitation for Client Execution",
     "T1210": "Exploitation of Remote Services",
     "T1213.006": "Data from Information Repositories: Databases",

@@ -234,7 +234,7 @@ backwatch:
   remediation: >-
     Look at the statement and the call site. If a release brought it, accept it. If not, find which input reaches the
     query text there, and pass it as a bound parameter.
-  parameters: [bound-values]
+  parameters: [bound-values, plain-values]
   tests:
     - name: new at a settled place
       fires: true
