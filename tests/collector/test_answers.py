@@ -1,5 +1,6 @@
 """An answer's signs: words of a fixed list, whatever the service wrote, and nothing of what it wrote."""
 
+import time
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backwatch.collector import names
-from backwatch.collector.answers import MAX_TEXT, with_error, with_signs
+from backwatch.collector.answers import MAX_TEXT, document_of, of_document, with_error, with_signs
 
 
 def signs(error: BaseException) -> str:
@@ -66,3 +67,71 @@ def test_a_long_text_is_looked_at_to_a_bound() -> None:
 def test_signs_come_together_in_the_order_of_the_list(one: list[str], other: list[str]) -> None:
     told = with_signs(with_signs((), one) if one else (), other)
     assert told == ((names.ANSWER_SIGNS, ",".join(w for w in names.ANSWER_WORDS if w in {*one, *other})),)
+
+
+ENTITY = b'<?xml version="1.0"?><!DOCTYPE r [%s]><r>1</r>'
+
+
+@pytest.mark.parametrize(
+    ("kind", "head", "expected"),
+    [
+        ("xml", ENTITY % b'<!ENTITY a "x"><!ENTITY b "&a;&a;&a;">', ["xml-entities"]),
+        ("xml", ENTITY % (b"<!ENTITY a '" + b"x" * 2_000 + b"'>"), ["xml-entities"]),
+        ("xml", ENTITY % b'<!ENTITY % a "&b;">', ["xml-entities"]),
+        ("xml", ENTITY % b'<!ENTITY f SYSTEM "file:///etc/passwd">', ["xml-external"]),
+        ("xml", ENTITY % b"<!ENTITY % f\nPUBLIC 'x' 'http://10.0.0.1/'>", ["xml-external"]),
+        ("xml", ENTITY % b'<!ENTITY f SYSTEM "a"><!ENTITY b "&a;">', ["xml-entities", "xml-external"]),
+        ("xml", (ENTITY % b'<!ENTITY f SYSTEM "a">').decode().encode("utf-16"), ["xml-external"]),
+        ("xml", ENTITY % b'<!ENTITY ns "http://ns.example/SVG/1.0/"><!ENTITY e "&#233;">', []),
+        ("xml", b'<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0//EN" "http://www.w3.org/TR/x.dtd"><html/>', []),
+        ("xml", b"<rates><USD>1.08 &amp; more</USD></rates>", []),
+        ("json", b"[" * 600, ["deep"]),
+        ("json", b'{"a":' * 600, ["deep"]),
+        ("json", b"[[[[" + b"[1,2]," * 1_000, []),
+        ("json", b'{"a": "' + b"[" * 400 + b'"}', []),
+        ("json", b"", []),
+        ("xml", b"", []),
+    ],
+)
+def test_a_document_that_harms_its_reader_is_known_by_its_beginning(
+    kind: str, head: bytes, expected: list[str]
+) -> None:
+    assert of_document(kind, head) == expected
+
+
+@given(st.sampled_from(("xml", "json")), st.one_of(st.binary(), st.binary().map(lambda it: b"<!ENTITY a '" + it)))
+def test_whatever_a_body_is_only_words_of_the_list_come_of_it(kind: str, head: bytes) -> None:
+    assert set(of_document(kind, head)) <= set(names.ANSWER_WORDS)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"<!ENTITY " * 100_000, b"<!ENTITY a '" * 100_000, b"<!ENTITY" + b" " * 1_000_000, b"[" * 1_000_000,
+        b"\0" * 1_000_000,
+        b"<!ENTITY a \"&#" * 50_000, b"<!ENTITY % " * 90_000,
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["xml", "json"])
+def test_the_work_on_a_document_is_bounded(kind: str, head: bytes) -> None:
+    started = time.process_time()
+    of_document(kind, head)
+    assert time.process_time() - started < 0.05
+
+
+@pytest.mark.parametrize(
+    ("content_type", "expected"),
+    [
+        ("application/json", "json"), ("Application/JSON; charset=utf-8", "json"), ("application/ld+json", "json"),
+        ("text/xml", "xml"), ("application/atom+xml;x", "xml"), ("text/html", ""), ("", ""), (None, ""),
+        (b"text/xml", ""), ("json", ""), ("application/x-ndjson", ""),
+    ],
+)  # fmt: skip
+def test_a_document_is_known_by_its_content_type(content_type: object, expected: str) -> None:
+    assert document_of(content_type) == expected
+
+
+def test_json_that_is_too_short_to_nest_deep_is_not_looked_at() -> None:
+    kinds = [document_of("text/json", length) for length in ("499", "500", "4990", "", None, "x", "\u0664")]
+    assert kinds == ["", *["json"] * 6]
+    assert document_of("text/xml", "100") == "xml"

@@ -387,6 +387,62 @@ def test_a_packed_body_that_is_closed_early_is_told_at_once(
     assert len(recording.of("GET")) == 1
 
 
+XML = b'<?xml version="1.0"?><!DOCTYPE r [<!ENTITY f SYSTEM "file:///etc/hunter2">]><r>&f;</r>'
+DOCUMENTS = {"honest": b"<r>" + b"1.08 " * 5_000 + b"</r>", "hostile": XML + b" " * 20_000}
+
+
+def _framed(how: str, body: bytes, packs: bool) -> bytes:
+    body = gzip.compress(body) if packs else body
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/xml; charset=utf-8\r\n"
+    head += b"Content-Encoding: gzip\r\n" if packs else b""
+    if how == "chunked":
+        return head + b"Transfer-Encoding: chunked\r\n\r\n" + b"%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n"
+    return (
+        head
+        + (b"Content-Length: %d\r\n" % len(body) if how == "counted" else b"Connection: close\r\n")
+        + b"\r\n"
+        + body
+    )
+
+
+@pytest.mark.parametrize("packs", [False, True])
+@pytest.mark.parametrize("what", ["honest", "hostile"])
+@pytest.mark.parametrize("framing", ["counted", "chunked", "until it closes"])
+@pytest.mark.parametrize("reading", ["at once", "later", "in parts", "as a stream"])
+def test_a_document_is_looked_at_however_it_comes_and_is_read(
+    recording: Recording, pool: urllib3.PoolManager, reading: str, framing: str, what: str, packs: bool
+) -> None:
+    body, read = DOCUMENTS[what], b""
+    with answering(_framed(framing, body, packs)) as url:
+        response = pool.request("GET", url, preload_content=reading == "at once")
+        if reading in ("at once", "later"):
+            read = response.data
+        elif reading == "in parts":
+            while part := response.read(10_000):
+                read += part
+        else:
+            read = b"".join(response.stream(10_000, decode_content=True))
+    assert read == body
+    (told,) = recording.of("GET")  # while the response lives
+    assert told.facts.get(names.ANSWER_SIGNS) == ("xml-external" if what == "hostile" else None)
+    assert "hunter2" not in repr(told.attributes())
+    del response
+
+
+def test_a_document_that_nobody_reads_or_that_has_no_body_is_told_all_the_same(
+    recording: Recording, pool: urllib3.PoolManager
+) -> None:
+    with answering(_framed("counted", DOCUMENTS["hostile"], False)) as url:
+        response = pool.request("GET", url, preload_content=False)
+        response.close()
+    for framing in ("counted", "chunked"):
+        with answering(_framed(framing, b"", False)) as url:
+            assert pool.request("GET", url).data == b""
+    gc.collect()
+    assert len(recording.of("GET")) == 3
+    assert not any(names.ANSWER_SIGNS in one.facts for one in recording.calls)
+
+
 def test_packed_bodies_are_told_by_the_oldest_version_too(web: Web) -> None:
     path = os.pathsep.join([str(overlay("urllib3==1.26.20")), str(ROOT), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(

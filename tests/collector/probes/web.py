@@ -18,6 +18,7 @@ from typing import Any
 from tests.services.authority import Authority
 
 BODY = b"x" * 50_000
+DOCUMENT = b'<?xml version="1.0"?><!DOCTYPE r [<!ENTITY a "x"><!ENTITY b "&a;&a;">]><r>&b;</r>'
 METADATA = "http://user:secret@169.254.169.254/latest/meta-data/?token=secret#part"
 
 
@@ -36,6 +37,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._answer(200, BODY * 100)
         elif kind == "gzip":
             self._answer(200, gzip.compress(BODY), **{"Content-Encoding": "gzip"})
+        elif kind == "document":
+            self._answer(200, DOCUMENT, **{"Content-Type": "application/xml"})
         elif kind == "chunked":
             self.send_response(200)
             self.send_header("Transfer-Encoding", "chunked")

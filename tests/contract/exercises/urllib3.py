@@ -28,6 +28,7 @@ def calls(services: dict[str, Any]) -> list[object]:
             seen.append(session.head(f"{url}/plain").status_code)
             seen.append(len(session.get(f"{url}/chunked").content))
             seen.append(len(session.get(f"{url}/gzip").content))
+        seen.append(session.get(f"{web.tls_url}/document").text)
         around = session.get(f"{web.tls_url}/around")
         seen += [around.status_code, [one.status_code for one in around.history]]
         seen.append(session.get(f"{web.tls_url}/redirect", allow_redirects=False).headers["Location"])

@@ -5,6 +5,7 @@ it raise.
 """
 
 import re
+from itertools import islice
 from typing import Final
 
 from backwatch.collector import names
@@ -15,6 +16,17 @@ Facts = tuple[tuple[str, AttributeValue], ...]
 MAX_PARTS: Final = 4
 """Arguments of an exception that are looked at, and ``MAX_TEXT`` characters of each."""
 MAX_TEXT: Final = 4_096
+XML_BYTES: Final = 65_536
+"""Of a document's beginning, where its definitions stand."""
+JSON_BYTES: Final = 8_192
+DEEP: Final = 500
+"""Open brackets that no document of people's has, and half of what Python's parsers bear."""
+MAX_ENTITIES: Final = 64
+LONG: Final = 1_000
+"""Bytes of an entity that is only there to be repeated."""
+_ENTITY: Final = re.compile(rb"<!ENTITY\s{1,64}(?:%\s{1,64})?[^\s<>\"']{1,128}\s{1,64}(SYSTEM\b|PUBLIC\b|\"|')")
+_REFERENCE: Final = re.compile(rb"&(?!#)")
+
 _IN_TEXT: Final = (
     ("terminal-escape", re.compile(r"\x1b")),
     ("hidden-text", re.compile(r"[\u202a-\u202e\u2066-\u2069]")),
@@ -41,6 +53,52 @@ def with_error(facts: Facts, error: BaseException) -> Facts:
         if not text.isprintable():
             found += (word for word, pattern in _IN_TEXT if pattern.search(text))
     return with_signs(facts, found) if found else facts
+
+
+def document_of(content_type: object, length: object = "") -> str:
+    """What kind of document a body is: ``xml``, ``json``, or empty, where it is another or too short for harm.
+
+    Args:
+        content_type: Its ``Content-Type``.
+        length: Its ``Content-Length``, where that is what the app will read.
+
+    >>> document_of("application/problem+json; charset=utf-8"), document_of("text/xml"), document_of("text/html")
+    ('json', 'xml', '')
+    """
+    if not isinstance(content_type, str):
+        return ""
+    kind = content_type[:200].partition(";")[0].strip().lower()
+    if kind.endswith(("/json", "+json")):
+        short = isinstance(length, str) and length.isascii() and length.isdigit() and len(length) < 4
+        return "" if short and int(length) < DEEP else "json"
+    return "xml" if kind.endswith(("/xml", "+xml")) else ""
+
+
+def of_document(kind: str, head: bytes) -> list[str]:
+    """The signs of a document, by its first bytes as they came, unpacked.
+
+    >>> of_document("json", b"[" * 1_000)
+    ['deep']
+    """
+    if kind == "json":
+        head = head[:JSON_BYTES]
+        opened = head.count(b"[") + head.count(b"{")
+        return ["deep"] if opened >= DEEP and opened - head.count(b"]") - head.count(b"}") >= DEEP else []
+    head = head[:XML_BYTES]
+    if b"\0" in head:  # UTF-16, which every parser reads
+        head = head.replace(b"\0", b"")
+    if b"<!ENTITY" not in head:
+        return []
+    found: set[str] = set()
+    for entity in islice(_ENTITY.finditer(head), MAX_ENTITIES):
+        if entity[1] in (b"SYSTEM", b"PUBLIC"):
+            found.add("xml-external")
+            continue
+        end = head.find(entity[1], entity.end())
+        value = head[entity.end() : end if end >= 0 else len(head)]
+        if len(value) > LONG or _REFERENCE.search(value):
+            found.add("xml-entities")
+    return sorted(found)
 
 
 _arguments: Final = BaseException.__dict__["args"].__get__

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary, finalize, ref
 
+from backwatch.collector.answers import document_of
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._http_claims import Claim, awaited
@@ -34,7 +35,8 @@ class Watch(Teller):
         self.tls_class = tls_class
         self._links: WeakKeyDictionary[Any, Link] = WeakKeyDictionary()
         self.unpacks = False
-        """Whether :meth:`decoded` is called: then a packed body is told when it has been unpacked."""
+        """Whether :meth:`decoded` is called: then a packed body, and a document, is told when it has been unpacked."""
+        self._tell_late = never_breaks_the_host(self.tell)
         self._packed: WeakKeyDictionary[Any, Exchange] = WeakKeyDictionary()
         self._by_response: WeakKeyDictionary[Any, Exchange] = WeakKeyDictionary()
         self._current: ContextVar[Exchange | None] = ContextVar("backwatch_http_exchange", default=None)
@@ -122,8 +124,12 @@ class Watch(Teller):
             exchange.link.pending = exchange
             self._by_response[body] = exchange
             # A layer above knows by itself what it unpacked, and does not wait.
-            if self.unpacks and exchange.claim is None and headers.get("Content-Encoding", "identity") != "identity":
-                self._packed[body] = exchange
+            if self.unpacks and exchange.claim is None:
+                exchange.compressed = headers.get("Content-Encoding", "identity") != "identity"
+                length = "" if exchange.compressed else headers.get("Content-Length", "")
+                exchange.document = document_of(headers.get("Content-Type"), length)
+                if exchange.document or exchange.compressed:
+                    self._packed[body] = exchange
 
     @never_breaks_the_host
     def body_ends(self, body: Any) -> None:
@@ -143,14 +149,15 @@ class Watch(Teller):
             return False
         response = exchange.response() if exchange.response is not None else None
         # urllib3's own reading of chunks unpacks each at once; and the app may close a body before its end.
-        if getattr(response, "chunk_left", None) == 0 or getattr(body, "length", None):
+        looked_at = not exchange.compressed and not exchange.document
+        if looked_at or getattr(response, "chunk_left", None) == 0 or getattr(body, "length", None):
             del self._packed[body]
             return False
         exchange.counted.add_if_open(exchange.link)
         exchange.ended = True
         if exchange.link.pending is exchange:
             exchange.link.pending = None
-        finalize(body, never_breaks_the_host(self.tell), exchange).atexit = False  # it may never be unpacked
+        finalize(body, self._tell_late, exchange).atexit = False  # it may never be unpacked
         return True
 
     @never_breaks_the_host
@@ -164,12 +171,15 @@ class Watch(Teller):
         exchange = self._packed.get(body) if body is not None else None
         if exchange is None:
             exchange = self._current.get()  # read at once, before its head has been heeded
-        if exchange is None or decoder is None:
+            if exchange is not None and exchange.claim is None and exchange.document is None:
+                exchange.document = document_of((getattr(response, "headers", None) or {}).get("Content-Type"))
+        if exchange is None:
             return
-        if unpacks:
+        exchange.looks(plain)
+        exchange.response = exchange.response or ref(response)
+        if unpacks and decoder is not None:
             packed, size = exchange.unpacked or (0, 0)
             exchange.unpacked = packed + len(data), size + len(plain)
-            exchange.response = exchange.response or ref(response)
         if exchange.ended and not getattr(decoder, "has_unconsumed_tail", False):
             self._packed.pop(body, None)
             self.tell(exchange)

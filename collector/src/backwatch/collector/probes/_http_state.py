@@ -4,6 +4,7 @@ import time
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from backwatch.collector import names
+from backwatch.collector.answers import of_document
 from backwatch.collector.probes._http_claims import Claim
 from backwatch.collector.probes._sockets import descriptor
 from backwatch.collector.wire import UNKNOWN, Wire
@@ -65,9 +66,9 @@ class Exchange:
     """One request and its response."""
 
     __slots__ = (
-        "caller", "claim", "connect_failed", "counted", "ended", "error", "estimate", "facts", "link", "login",
-        "method", "path", "released", "response", "session", "start_ns", "statement", "status", "target", "told",
-        "unpacked", "url",
+        "caller", "claim", "compressed", "connect_failed", "counted", "document", "ended", "error", "estimate",
+        "facts", "link", "login", "method", "path", "released", "response", "session", "signs", "start_ns",
+        "statement", "status", "target", "told", "unpacked", "url",
     )  # fmt: skip
 
     def __init__(self, link: Link, method: str, path: str, login: tuple[str, str], claim: Claim | None) -> None:
@@ -90,8 +91,17 @@ class Exchange:
         """Bytes sent and received, where the kernel's count is not this request's: its connection is shared."""
         self.unpacked: tuple[int, int] | None = None
         """Bytes of a compressed body, and what it became."""
-        self.connect_failed = self.ended = self.released = self.told = False
+        self.document: str | None = None
+        """What kind of document its body is, until its beginning has been looked at; ``None``: not known yet."""
+        self.signs: list[str] = []
+        """What that showed."""
+        self.compressed = self.connect_failed = self.ended = self.released = self.told = False
         """``ended``: its bytes are counted, the body is still being unpacked."""
+
+    def looks(self, head: object) -> None:
+        """Some of its body, as the app will have it: the first is looked at, where it is a document."""
+        if self.document and head and isinstance(head, bytes):
+            self.signs, self.document = of_document(self.document, head), ""
 
 
 Started: TypeAlias = tuple[Exchange, "Token[Exchange | None]"]

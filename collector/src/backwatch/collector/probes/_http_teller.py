@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from backwatch.collector import names
+from backwatch.collector.answers import with_signs
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._http_claims import Carried, Claim, claim_of
 from backwatch.collector.probes._http_session import endpoint_of, redirect_target
@@ -71,6 +72,8 @@ class Teller:
             if exchange.unpacked is not None:
                 packed, size = exchange.unpacked
                 facts = (*facts, (names.PAYLOAD_WIRE, packed), (names.PAYLOAD_SIZE, size))
+            if exchange.signs:
+                facts = with_signs(facts, exchange.signs)
             self.recorder.call(
                 exchange.session, exchange.method, statement=exchange.statement, start_ns=exchange.start_ns,
                 error=exchange.error, facts=facts, caller=exchange.caller, **volume,
