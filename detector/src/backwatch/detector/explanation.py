@@ -36,7 +36,8 @@ def meaning(name: str, over: str) -> str:
     before = name.removesuffix(WAS)
     if before != name and before in LIMITS:
         return f"What {before} was before; told where it was another one."
-    return _known().get((over, name)) or _BESIDE.get(name) or TOLD.get(name, "")
+    told = next((_known()[one, name] for one in (over, "call", "window") if _known().get((one, name))), "")
+    return told or _BESIDE.get(name) or TOLD.get(name, "")
 
 
 def explanation(rule: Rule) -> dict[str, Any]:
