@@ -69,8 +69,8 @@ def document_of(content_type: object, length: object = "") -> str:
         return ""
     kind = content_type[:200].partition(";")[0].strip().lower()
     if kind.endswith(("/json", "+json")):
-        short = isinstance(length, str) and length.isascii() and length.isdigit() and len(length) < 4
-        return "" if short and int(length) < DEEP else "json"
+        digits = length if isinstance(length, str) and length.isascii() and len(length) < 4 else ""
+        return "" if digits.isdigit() and int(digits) < DEEP else "json"
     return "xml" if kind.endswith(("/xml", "+xml")) else ""
 
 
