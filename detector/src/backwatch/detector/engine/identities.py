@@ -171,16 +171,15 @@ class Identities:
     def _in_networks(
         self, shard: Shard, prepared: Prepared, slot: NDArray[np.int32], rows: NDArray[np.intp], start: int, out: Array
     ) -> None:
-        asked: dict[tuple[int, int], bool] = {}
-        peers = prepared.columns[names.PEER_ADDRESS]
-        for row in rows.tolist():
-            networks = shard.expected.networks.get(int(slot[row]))
-            if networks and peers[start + row]:
-                one = int(slot[row]), int(peers[start + row])
-                if one not in asked:
-                    asked[one] = is_in(prepared.decoded.text(names.PEER_ADDRESS, start + row), networks)
-                if asked[one]:
-                    out[row] = EXPECTED
+        text = prepared.decoded.text
+        for one in np.unique(slot[rows]).tolist():
+            networks = shard.expected.networks.get(one)
+            if networks:
+                mine = rows[slot[rows] == one]
+                peers = prepared.columns[names.PEER_ADDRESS][start + mine]
+                _, first, of = np.unique(peers, return_index=True, return_inverse=True)
+                inside = [is_in(text(names.PEER_ADDRESS, start + row), networks) for row in mine[first].tolist()]
+                out[mine[np.array(inside)[of]]] = EXPECTED
 
     def _collect(self, shard: Shard, slot: int, parts: Parts) -> None:
         """What is expected of the resource in this slot."""
