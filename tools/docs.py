@@ -40,6 +40,7 @@ KINDS = {
     },
     "Mail, files, directories": {
         "smtplib": "smtplib", "imaplib": "imaplib", "poplib": "poplib", "ftplib": "ftplib", "ldap3": "ldap3",
+        "urllib": "urllib's file: URLs",
     },
 }  # fmt: skip
 """Probes by what they speak to, and what people call their drivers."""

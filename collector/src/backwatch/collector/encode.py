@@ -24,7 +24,7 @@ MAX_FACT: Final = 8192
 
 _MESSAGING: Final = frozenset({"kafka", "rabbitmq", "pulsar", "activemq", "aws_sqs", "jms", "nats", "mqtt", "celery"})
 _RPC: Final = frozenset({"grpc", "aws-api"})
-_OTHER: Final = frozenset({"http", "smtp", "imap", "pop3", "ldap", "ftp", "s3"})
+_OTHER: Final = frozenset({"http", "smtp", "imap", "pop3", "ldap", "ftp", "s3", "file"})
 
 _INT64: Final = 1 << 63
 _TIMES: Final = struct.Struct("<BQBQ").pack

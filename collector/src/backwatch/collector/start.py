@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from backwatch.collector.probes._patches import Patches
     from backwatch.collector.stream import Publisher
 
-LATER: Final = {"http": "http.client"}
+LATER: Final = {"http": "http.client", "urllib": "urllib.request"}
 """Probes that wait for a module below the package they are named after, which many import for other reasons."""
 INBOUND: Final = {"django": "django.core.handlers.base", "flask": "flask", "starlette": "starlette.applications"}
 """Frameworks whose requests' input is known (files of ``inbound/``), and the module to wait for."""
