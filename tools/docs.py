@@ -56,7 +56,7 @@ GROUPS = {
         names.CERT_SHA256, names.CERT_ISSUER, names.CERT_SUBJECT, names.CERT_NOT_BEFORE, names.CERT_NOT_AFTER,
     ),
     "peer": (names.PEER_ADDRESS, names.PEER_PORT, names.TRANSPORT),
-    "account": (names.ACCOUNT,),
+    "account": (names.ACCOUNT, names.ACCOUNT_SUPERUSER),
     "login": (names.AUTH_METHOD,),
     "version": (names.SERVER_VERSION, names.SERVER_ID),
     "statement": (names.QUERY_TEXT, names.STATEMENT, names.OPERATION, names.HTTP_METHOD),

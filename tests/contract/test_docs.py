@@ -43,7 +43,7 @@ LISTED = subprocess.run(
     check=True,
 ).stdout
 DOCUMENTS = sorted(ROOT / name for name in LISTED.split("\0") if name)
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 every_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 tools: dict[str, Any] = runpy.run_path(str(ROOT / "tools" / "docs.py"))

@@ -1,6 +1,7 @@
 """What ``backwatch attack run`` shows: each attack before and after, and a table at the end."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -53,7 +54,8 @@ class Report:
             level = (one.level, COLOURS.get(one.level, ""))
             self._say(Text.assemble("    ", level, (f" {one.rule}", "bold"), f"  {printable(one.resource)}"))
             self._say(Text(f"    {one.title}"))
-            shown = [name for name in looks_at.get(one.rule, ()) if name in one.evidence]
+            names = (name for name in looks_at.get(one.rule, ()) if not name.endswith(".was"))
+            shown = [name for name in names if name in one.evidence]
             width = max((len(name) for name in shown), default=0)
             for name in shown:
                 is_, was = (_short(one.evidence.get(key, "")) for key in (name, f"{name}.was"))
@@ -102,4 +104,6 @@ class Report:
 def _short(value: object) -> str:
     """A value of the evidence on one line; numbers and flags as JSON writes them."""
     text = value if isinstance(value, str) else json.dumps(value)
+    if re.fullmatch(r"[0-9A-Fa-f]{64}", text):
+        return f"{text[:16]}…"  # a digest, and this is for people
     return printable(text)[:LONGEST]

@@ -1,0 +1,37 @@
+"""The alerts that the README shows are real: each comes of the attack that it names, with the evidence shown."""
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from backwatch.attack.entries import load
+from backwatch.attack.pack import opened
+from backwatch.attack.report import Report
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+SHOWN: dict[str, str] = dict(re.findall(r"^```alert ([\w-]+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
+CHANGING = re.compile(r"localhost:\d+|127\.0\.0\.\d:\d+|\b[0-9A-F]{16}…")
+"""Ports and digests: others at each run."""
+
+
+def lines(text: str) -> list[str]:
+    """The lines without what changes; runs of blanks are one."""
+    return [" ".join(CHANGING.sub("#", line).split()) for line in text.splitlines()]
+
+
+def test_the_readme_shows_an_alert_of_each_of_the_seven_things() -> None:
+    assert len(SHOWN) == 7
+
+
+@pytest.mark.slow
+def test_what_the_readme_shows_is_what_is_raised() -> None:
+    kinds = {name: load(name.replace("-", "_")) for name in SHOWN}
+    with opened(list(kinds.values()), lambda _: None) as pack:
+        for name, kind in kinds.items():
+            told = io.StringIO()
+            Report(Console(file=told, width=200)).alerts(pack.play(kind))
+            raised = lines(told.getvalue())
+            assert [line for line in lines(SHOWN[name]) if line not in raised] == [], name
