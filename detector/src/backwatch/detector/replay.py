@@ -31,6 +31,8 @@ class Counts:
     findings: int = 0
     unreadable: int = 0
     late: int = 0
+    faults: int = 0
+    """Of detectors, which were undone."""
 
 
 class Replay:
@@ -83,6 +85,7 @@ class Replay:
         self.counts.calls += findings.calls
         self.counts.late += findings.late
         self.counts.unreadable += len(findings.unreadable)
+        self.counts.faults += len(findings.faults)
         for one in findings.raised():
             self.counts.findings += 1
             yield one

@@ -1,0 +1,131 @@
+"""Nothing waits for long, and what is left to chance is the same each time: for the bare app and the watched one.
+
+Attacks are made smaller, and clients that dial again wait less in between. No answer is another one for it.
+"""
+
+import asyncio
+import functools
+import gzip
+import importlib
+import random
+import secrets
+import socket
+import time
+from typing import Any
+
+LONGEST_SLEEP_S = 0.02
+PATIENCE_S = 1.0
+"""A client's, for one answer."""
+HANGS_S = 3.0
+"""After which an app on asyncio is taken to wait for ever."""
+PACK = "backwatch.attack.entries."
+SMALLER: dict[str, Any] = {
+    f"{PACK}_decompression.SIZE": 1 << 16,
+    f"{PACK}_body_flood.LENGTH": 1 << 16,
+    f"{PACK}memcached_value_flood.LENGTH": 1 << 16,
+    f"{PACK}redis_value_flood.LENGTH": 1 << 16,
+    f"{PACK}postgresql_result_flood.MANY": 500,
+    f"{PACK}mysql_result_flood.MANY": 500,
+    f"{PACK}postgresql_notice_flood_asyncpg.MANY": 100,
+    f"{PACK}postgresql_error_storm.TRIES": 2,
+    f"{PACK}mysql_error_storm.TRIES": 2,
+    f"{PACK}smtp_mass_mail.MANY": 2,
+    f"{PACK}_slow.EVERY_S": 0.001,
+    f"{PACK}_refused_logins.GUESSES": ("summer2024",),
+    f"{PACK}postgresql_scram_bomb.rounds_of": lambda _seconds: 5_000,  # pyright: ignore[reportUnknownLambdaType]
+}
+"""What makes an attack one: sizes."""
+
+
+ASKED: dict[str, dict[str, Any]] = {
+    "pymongo.MongoClient.__init__": {"serverSelectionTimeoutMS": 300},
+    "kafka.KafkaProducer.__init__": {"bootstrap_timeout_ms": 500, "max_block_ms": 500, "request_timeout_ms": 500},
+    "nats.aio.subscription.Subscription.next_msg": {"timeout": 0.3},
+}
+"""Clients that wait by their own clocks, and what they are asked for in place of what the entry asks for."""
+
+
+def hurry() -> None:
+    """From now on; before any client and any other entry is imported, for they take such functions by their names."""
+    slept, slept_in_loop = time.sleep, asyncio.sleep
+    time.sleep = lambda seconds, /: slept(min(float(seconds), LONGEST_SLEEP_S))
+    asyncio.sleep = lambda delay, result=None: slept_in_loop(min(delay, LONGEST_SLEEP_S), result)
+    secrets.token_bytes = lambda nbytes=None: random.Random(nbytes).randbytes(nbytes or 32)
+    gzip.compress = functools.cache(functools.partial(gzip.compress, mtime=0))
+    _shorten_waits()
+    for name, value in SMALLER.items():
+        module, attribute = _named(name)
+        assert hasattr(module, attribute), name
+        setattr(module, attribute, value)
+
+
+def hurry_clients() -> None:
+    """Once they are imported."""
+    for name, asked in ASKED.items():
+        owner, attribute = _named(name)
+        setattr(owner, attribute, _asked(getattr(owner, attribute), asked))
+    for name in ("redis.retry", "valkey.retry"):  # whoever tries again meets the same answer
+        kind = importlib.import_module(name).Retry
+        kind.call_with_retry = _once(kind.call_with_retry)
+    kombu: Any = importlib.import_module("kombu.connection")
+    kombu.retry_over_time = _hardly_again(kombu.retry_over_time)
+    pymongo: Any = importlib.import_module("pymongo.common")
+    pymongo.MIN_HEARTBEAT_INTERVAL = LONGEST_SLEEP_S
+
+
+def _named(name: str) -> tuple[Any, str]:
+    """A module or a class, and the name of what is in it."""
+    owner, _, attribute = name.rpartition(".")
+    try:
+        return importlib.import_module(owner), attribute
+    except ModuleNotFoundError:
+        module, kind = _named(owner)
+        return getattr(module, kind), attribute
+
+
+def _shorten_waits() -> None:
+    sockets: Any = socket.socket
+    settimeout = sockets.settimeout
+    sockets.settimeout = lambda self, value: settimeout(self, value and min(value, PATIENCE_S))
+    loops: Any = asyncio.BaseEventLoop
+    call_at, run = loops.call_at, asyncio.run
+    loops.call_at = lambda self, when, *args, **kwargs: call_at(
+        self, min(when, self.time() + PATIENCE_S), *args, **kwargs
+    )
+
+    async def in_time(main: Any) -> Any:
+        loop, task = asyncio.get_running_loop(), asyncio.ensure_future(main)
+        call_at(loop, loop.time() + HANGS_S, task.cancel)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            raise TimeoutError("it waits for ever") from None
+
+    asyncio.run = lambda main, **options: run(in_time(main), **options)
+
+
+def _asked(function: Any, asked: dict[str, Any]) -> Any:
+    @functools.wraps(function)
+    def asking(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs | asked)
+
+    return asking
+
+
+def _hardly_again(tried: Any) -> Any:
+    def hardly(
+        fun: Any, catch: Any, args: Any = None, kwargs: Any = None, errback: Any = None, max_retries: Any = None,
+        *more: Any, **named: Any,
+    ) -> Any:  # fmt: skip
+        del max_retries
+        return tried(fun, catch, args, kwargs, errback, 1, *more, **named)
+
+    return hardly
+
+
+def _once(tried: Any) -> Any:
+    def once(self: Any, *args: Any, **kwargs: Any) -> Any:
+        self._retries = 0
+        return tried(self, *args, **kwargs)
+
+    return once

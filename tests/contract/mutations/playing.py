@@ -1,0 +1,159 @@
+"""One part of the play: an app that meets its service at many seeds, bare or watched, and what it sees of it."""
+
+import contextlib
+import faulthandler
+import itertools
+import random
+import re
+import shutil
+import socket
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.entries import Entry, Place
+from backwatch.attack.servers import HostileServer
+from backwatch.attack.servers.http import HTTP
+from tests.contract.mutations.answers import CHOSEN
+
+HANGS_S = 60
+"""For which a seed may take before its process ends itself, saying where it stands."""
+MOST_SAID = 1_000
+CHANGING = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{24}\b|-?\d{5,}|\d+\.\d+|\b[A-P]{4}\d+\b")
+"""What differs from try to try: addresses, object ids, ports, times, imaplib's random tags."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What one process plays: an entry, bare or watched, at these seeds.
+
+    Attributes:
+        sent: Of an honest and of a turned service, how often the busiest session sends, and where its last answer
+            begins; empty: that is found out first.
+        port: Its services listen at this one and the next ones.
+        folder: Is made, and put away.
+    """
+
+    kind: type[Entry]
+    seeds: Sequence[int]
+    watched: bool
+    sent: Sequence[tuple[int, int]] = ()
+    port: int
+    folder: Path
+
+
+@dataclass(slots=True, kw_only=True)
+class Seen:
+    """What came of it.
+
+    Attributes:
+        outcomes: Value or exception of each seed, as text.
+        sent: The part's.
+        reached: Seeds whose mutated answer was sent.
+        told: What Backwatch told, as it is published.
+        faults: What the guard swallowed.
+    """
+
+    outcomes: dict[int, str] = field(default_factory=dict[int, str])
+    sent: list[tuple[int, int]]
+    reached: int = 0
+    told: list[bytes] = field(default_factory=list[bytes])
+    faults: list[str] = field(default_factory=list[str])
+
+
+class Rates(Entry):
+    """The one service of ``servers/`` that no entry has: an app that stops at ``Location``."""
+
+    code, attack, reference, driver, rule = "C10", HTTP.attack, HTTP.reference, HTTP.driver, HTTP.rule
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """The API."""
+        return HTTP(authority)
+
+    def work(self) -> None:
+        """Fetches the rates."""
+        self.meet()
+
+    def meet(self) -> object:
+        """The same."""
+        import requests
+
+        url = f"https://localhost:{self.place.port}/v1/rates/EUR"
+        answer = requests.get(url, verify=self.place.ca_file, timeout=5, allow_redirects=False)
+        return [answer.status_code, answer.headers.get("Location"), answer.text]
+
+
+def played(part: Part, watched: Callable[[], contextlib.AbstractContextManager[Callable[[], list[bytes]]]]) -> Seen:
+    """All seeds of one part: even ones on an honest service, odd ones on one that has turned.
+
+    Args:
+        part: What.
+        watched: Has Backwatch watch, and hands out what it told.
+    """
+    seen = Seen(sent=list(part.sent))
+    with contextlib.ExitStack() as stack:
+        authority = Authority(part.folder)
+        stack.callback(shutil.rmtree, part.folder)
+        with _ports(part.port):
+            services = [part.kind.service(authority) for _ in range(2)]
+            for service in services:
+                service.start()
+                stack.callback(service.stop)
+            part.kind.turn(services[1])
+        tells = stack.enter_context(watched()) if part.watched else list
+
+        def met(service: HostileServer) -> str:
+            faulthandler.dump_traceback_later(HANGS_S, exit=True)
+            if service is services[1]:
+                service.turn()
+            place = Place(
+                port=service.port, ca_file=str(authority.ca_file), rounds=1, live=True, answers=part.folder / "answers"
+            )
+            try:
+                return _said(repr(part.kind(place).meet()))
+            except Exception as error:  # noqa: BLE001  whatever the driver raises is an outcome here
+                return _said(f"{type(error).__module__}.{type(error).__qualname__}: {error}")
+
+        if not seen.sent:
+            seen.sent = [_counted(service, met) for service in services]
+        for seed in part.seeds:
+            turned = seed % 2 if seen.sent[0][0] and seen.sent[1][0] else int(seen.sent[1][0] > 0)
+            CHOSEN.choose(seed, *seen.sent[turned])
+            random.seed(seed)
+            seen.outcomes[seed] = met(services[turned])
+            seen.reached += CHOSEN.reached
+        seen.told = tells()
+        faulthandler.cancel_dump_traceback_later()
+    return seen
+
+
+def _counted(service: HostileServer, met: Callable[[HostileServer], str]) -> tuple[int, int]:
+    CHOSEN.count()
+    for _ in range(2):  # the first time everything takes longer
+        random.seed(0)
+        met(service)
+    return CHOSEN.sent, CHOSEN.last
+
+
+def _said(outcome: str) -> str:
+    if "maximum recursion depth" in outcome:
+        return "the stack is at its end"  # in which frame says how deep the app is nested, and we are frames
+    return CHANGING.sub("#", outcome)[:MOST_SAID]
+
+
+@contextlib.contextmanager
+def _ports(first: int) -> Generator[None]:
+    """Whoever listens at any port does it at these: ports stand in answers, and so must be the same each time."""
+    made, ports = socket.create_server, itertools.count(first)
+
+    def create_server(address: tuple[str, int], **options: Any) -> socket.socket:
+        return made((address[0], address[1] or next(ports)), **options)
+
+    socket.create_server = create_server
+    try:
+        yield
+    finally:
+        socket.create_server = made

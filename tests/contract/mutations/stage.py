@@ -1,0 +1,153 @@
+"""The process in which parts are played: ``python -m tests.contract.mutations.stage`` has every client, and forks.
+
+Lists of parts come as pickles on its standard input; the parts of one list are played side by side, each in a process
+of its own, and what was seen in them goes as one pickle to its standard output.
+"""
+
+import contextlib
+import importlib
+import logging
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import traceback
+import warnings
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import IO, Any, Self
+
+from backwatch.attack import servers
+from tests.contract.mutations.answers import Mutating
+from tests.contract.mutations.haste import hurry, hurry_clients
+
+if __name__ == "__main__":
+    sys.modules.setdefault("eventlet", None)  # pyright: ignore[reportArgumentType]  see conftest.py
+    servers.Session = Mutating  # before speakers make kinds of it
+    hurry()
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.entries import discover
+from backwatch.collector import guard
+from backwatch.collector.pipeline import Pipeline
+from backwatch.collector.probes import Probe
+from backwatch.collector.probes import discover as discover_probes
+from backwatch.collector.settings import CollectorSettings
+from backwatch.collector.stream import Message, Publisher
+from tests.contract.mutations.playing import Part, Seen, played
+
+ROOT = Path(__file__).parents[3]
+
+
+class Stage:
+    """One such process, from entering to leaving."""
+
+    def __enter__(self) -> Self:
+        self._folder = tempfile.TemporaryDirectory(prefix="backwatch-mutations-")
+        authority = Authority(Path(self._folder.name))
+        command = (sys.executable, "-m", __name__)
+        # To read all the authorities that a machine trusts takes 60 ms, and some clients do it for each connection.
+        trusted = {"SSL_CERT_FILE": str(authority.ca_file), "SSL_CERT_DIR": os.devnull}
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, env=os.environ | trusted, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._folder.cleanup()
+
+    def play(self, parts: Sequence[Part]) -> list[Seen]:
+        """Plays them side by side.
+
+        Raises:
+            AssertionError: A process ended before its part; what it said last is on standard error.
+        """
+        asked, answered = self._process.stdin, self._process.stdout
+        assert asked is not None
+        assert answered is not None
+        pickle.dump(list(parts), asked)
+        asked.flush()
+        seen: list[Seen | None] = pickle.load(answered)
+        missing = [str(part) for part, one in zip(parts, seen, strict=True) if one is None]
+        assert not missing, f"a process ended before its part was over: {missing}"
+        return [one for one in seen if one is not None]
+
+
+def _serve(asked: IO[bytes], answered: IO[bytes]) -> None:
+    for driver in sorted({kind.driver for kind in discover()}):
+        importlib.import_module(driver)
+    probes = [kind for kind in discover_probes() if kind.module.partition(".")[0] in sys.modules]
+    hurry_clients()
+    while True:
+        try:
+            parts: list[Part] = pickle.load(asked)
+        except EOFError:
+            return
+        pickle.dump([_seen(*one) for one in [_forked(part, probes) for part in parts]], answered)
+        answered.flush()
+
+
+def _forked(part: Part, probes: Sequence[type[Probe]]) -> tuple[int, int]:
+    """The process and the pipe out of which what it saw will come."""
+    out, into = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(into)
+        return child, out
+    try:
+        os.close(out)
+        warnings.simplefilter("ignore")
+        logging.disable()  # clients say a lot of such services
+        seen = played(part, lambda: _watching(probes))
+        seen.faults = [f"{name}: {error!r}" for name, error in guard.swallowed]
+        with os.fdopen(into, "wb") as pipe:
+            pickle.dump(seen, pipe)
+    except BaseException:  # noqa: BLE001  a fork must never go on as its parent
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def _seen(child: int, out: int) -> Seen | None:
+    with os.fdopen(out, "rb") as pipe:
+        data = pipe.read()
+    os.waitpid(child, 0)
+    return pickle.loads(data) if data else None
+
+
+class _Log(Publisher):
+    """A stream in memory."""
+
+    def __init__(self) -> None:
+        self.messages: list[bytes] = []
+
+    def publish(self, topic: str, messages: Sequence[Message], timeout_s: float) -> None:
+        del topic, timeout_s
+        self.messages += [one.value for one in messages]
+
+    def close(self, timeout_s: float) -> None:
+        """Nothing is open."""
+
+
+@contextlib.contextmanager
+def _watching(probes: Sequence[type[Probe]]) -> Generator[Callable[[], list[bytes]]]:
+    """Every library under watch, as ``backwatch run`` has it; what was told until now."""
+    log = _Log()
+    pipeline = Pipeline(CollectorSettings(flush_interval_s=0.05, heartbeat_s=3600.0, app_name="shop"), lambda: log)
+
+    def told() -> list[bytes]:
+        assert pipeline.flush(10)
+        return log.messages
+
+    instruments: list[Any] = [kind() for kind in probes]
+    for one in instruments:
+        one.instrument(recorder=pipeline, skip_dep_check=True)
+    yield told  # the process ends with it
+
+
+if __name__ == "__main__":
+    _serve(sys.stdin.buffer, os.fdopen(os.dup(1), "wb"))
