@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.detector import detectors, parameters
+from backwatch.detector.engine.correlation import MEANINGS, in_words, said_of
 from backwatch.detector.engine.meanings import TOLD, meanings
 from backwatch.detector.engine.shown import LIMITS, WAS
 from backwatch.detector.engine.sigma import Rule
@@ -37,17 +38,19 @@ def meaning(name: str, over: str) -> str:
     if before != name and before in LIMITS:
         return f"What {before} was before; told where it was another one."
     told = next((_known()[one, name] for one in (over, "call", "window") if _known().get((one, name))), "")
-    return told or _BESIDE.get(name) or TOLD.get(name, "")
+    return told or _BESIDE.get(name) or MEANINGS.get(name) or TOLD.get(name, "")
 
 
 def explanation(rule: Rule) -> dict[str, Any]:
     """What a person should know of a verdict, as plain data."""
-    look = dict.fromkeys((*rule.looks_at, *sorted(rule.fields)))
+    counts = rule.correlation
+    look = dict.fromkeys((*rule.looks_at, *(said_of(counts) if counts else ()), *sorted(rule.fields)))
     return {
         "name": rule.name,
         "title": rule.title,
         "level": rule.level,
         "means": rule.description,
+        "counts": in_words(counts) if counts else "",
         "how": list(rule.how),
         "fires_on": [one.name for one in rule.tests if one.fires],
         "evidence": [{"field": one, "meaning": meaning(one, rule.over)} for one in look],
@@ -81,6 +84,7 @@ def page(told: Mapping[str, Any]) -> str:
     how = told["how"] or told["fires_on"]
     sections: list[tuple[str, Iterable[str]]] = [
         ("What it means", [told["means"]]),
+        ("What it counts", [told["counts"]]),
         ("How it is done to you", (f"- {one}" for one in how)),
         ("Evidence to look at", (_evidence(one) for one in told["evidence"])),
         ("What to do", [told["remediation"]]),

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -77,13 +78,7 @@ def read(rules_directory: str = "", setting: str = "BACKWATCH_RULES_DIR") -> Loa
     Raises:
         SettingError: The folder is none, or a shipped rule is not right.
     """
-    book = _Book(vocabulary())
-    for source, text in documents():
-        for place in places(source, source, text):
-            book.take(place)
-    book.refer()
-    if book.faults:
-        raise SettingError(str(book.faults[0]))
+    book = _shipped().copy()
     shipped = frozenset(book.rules)
     for place in own_places(rules_directory, setting):
         if isinstance(place, Fault):
@@ -102,6 +97,19 @@ def read(rules_directory: str = "", setting: str = "BACKWATCH_RULES_DIR") -> Loa
     return Loaded(rules=rules, own=frozenset(found) - shipped, filters=tuple(book.filters), faults=tuple(faults))
 
 
+@cache
+def _shipped() -> "_Book":
+    """The shipped rules: they do not change while we run."""
+    book = _Book(vocabulary())
+    for source, text in documents():
+        for place in places(source, source, text):
+            book.take(place)
+    book.refer()
+    if book.faults:
+        raise SettingError(str(book.faults[0]))
+    return book
+
+
 class _Book:
     """What was read so far. First every document by itself, then what names others."""
 
@@ -113,6 +121,12 @@ class _Book:
         self._filters: list[tuple[Place, Filter]] = []
         self._correlations: list[tuple[Place, Rule]] = []
         self._settled = frozenset[str]()
+
+    def copy(self) -> "_Book":
+        """Another one that goes on from here, once what names others was looked up."""
+        other = _Book(self.vocabulary)
+        other.rules, other.filters, other._settled = dict(self.rules), list(self.filters), self._settled
+        return other
 
     def take(self, place: Place) -> None:
         """Reads one document."""

@@ -65,7 +65,11 @@ def _list(*, as_json: bool) -> None:
     found = loaded.rules.rules
     width = max(len(rule.name) for rule in found)
     for rule in sorted(found, key=lambda one: (-LEVELS.index(one.level), one.name)):
-        click.echo(json.dumps(metadata(rule)) if as_json else f"{rule.level:13} {rule.name:{width}} {rule.title}")
+        if as_json:
+            click.echo(json.dumps({**metadata(rule), "over": rule.over, "silent": rule.silent}))
+        else:
+            aside = " (raises nothing: a correlation counts it)" if rule.silent else ""
+            click.echo(f"{rule.level:13} {rule.name:{width}} {rule.title}{aside}")
     today = datetime.now(UTC).date()
     for one in loaded.filters:
         told = _told(one.filter, today)
@@ -108,8 +112,9 @@ def check(folder: str | None) -> None:
 def test(which: str | None) -> None:
     """Runs the examples that stand in rules: of the one called NAME, of those in FOLDER, or of all.
 
-    An example stands in the rule's own block, under tests: name, fires, facts. It is held against all rules together,
-    so that one which takes another's place is seen. Exit code 1: one did not come as it says, or a rule is bad.
+    An example stands in the rule's own block, under tests: name, fires, facts (of a correlation: calls). It is held
+    against all rules together, so that one which takes another's place is seen; filters are left out. Exit code 1: one
+    did not come as it says, or a rule is bad.
 
     \b
     Examples:

@@ -80,6 +80,27 @@ class Correlation:
         return tuple(self.aliases[name][rule] if name in self.aliases else name for name in self.group_by)
 
 
+def said_of(one: Correlation) -> tuple[str, ...]:
+    """What an alert's evidence says of it besides the last call's facts."""
+    return (REACHED[one.kind], TIMESPAN, *((GROUP_BY,) if one.group_by else ()))
+
+
+def in_words(one: Correlation) -> str:
+    """What it waits for."""
+    rules = f"{', '.join(one.rules[:-1])} {{}} {one.rules[-1]}" if one.rules[1:] else one.rules[0]
+    least = f"{one.least:g}"
+    if one.kind == "event_count":
+        what = f"At least {least} calls on which {rules.format('or')} fires"
+    elif one.kind == "value_sum":
+        more = "More than" if one.beyond else "At least"
+        what = f"{more} {least} as the sum of {one.field} over the calls on which {rules.format('or')} fires"
+    elif one.least == len(one.rules):
+        what = f"Calls on which {rules.format('and')} fire"
+    else:
+        what = f"Calls on which at least {least} fire of {rules.format('and')}"
+    return f"{what}, within {one.timespan_ns // 10**9} s, counted apart by {', '.join(('app', *one.group_by))}."
+
+
 def sigma_of(loaded: Mapping[str, Any], source: str) -> SigmaCorrelationRule:
     """A correlation document as pySigma reads it.
 
@@ -88,9 +109,7 @@ def sigma_of(loaded: Mapping[str, Any], source: str) -> SigmaCorrelationRule:
     """
     block = loaded.get("correlation")
     if isinstance(block, dict):
-        for key in cast("dict[str, Any]", block):
-            if key not in _KEYS:
-                raise RuleError(source, f"correlation.{key}", f"is unknown; known are {', '.join(_KEYS)}")
+        _check(cast("dict[str, Any]", block), source)
     try:
         return SigmaCorrelationRule.from_dict(dict(loaded))
     except SigmaError as error:
@@ -102,6 +121,18 @@ def sigma_of(loaded: Mapping[str, Any], source: str) -> SigmaCorrelationRule:
         raise RuleError(source, "correlation", f"is not a Sigma correlation: {error}") from None
 
 
+def _check(block: Mapping[str, Any], source: str) -> None:
+    """What pySigma would pass over, or say less clearly."""
+    for key in block:
+        if key not in _KEYS:
+            raise RuleError(source, f"correlation.{key}", f"is unknown; known are {', '.join(_KEYS)}")
+    kind, condition = block.get("type"), block.get("condition")
+    if kind not in _KINDS.values():
+        raise RuleError(source, "correlation.type", f"{kind!r} is not supported; {', '.join(_KINDS.values())} are")
+    if isinstance(condition, dict) and any(isinstance(one, bool) for one in cast("dict[str, Any]", condition).values()):
+        raise RuleError(source, "correlation.condition", "must compare with a number")
+
+
 def correlation_of(sigma: SigmaCorrelationRule, source: str, fields: Mapping[str, Field]) -> Correlation:
     """What it asks for; its rules are as they are written, not looked up yet.
 
@@ -111,9 +142,6 @@ def correlation_of(sigma: SigmaCorrelationRule, source: str, fields: Mapping[str
     Raises:
         RuleError: It is not one that we can hold against a stream.
     """
-    if sigma.type not in _KINDS:
-        known = ", ".join(_KINDS.values())
-        raise RuleError(source, "correlation.type", f"{sigma.type.name.lower()} is not supported; {known} are")
     kind = _KINDS[sigma.type]
     rules = _references([one.reference for one in sigma.rules or ()], source)
     aliases = _aliases(sigma, rules, source, fields)
@@ -168,8 +196,6 @@ def _reached(
             source, where, f"{operator.name.lower()} is known only when the timespan is over; gte and gt can be told of"
         )
     beyond = operator is SigmaCorrelationConditionOperator.GT
-    if isinstance(number, bool) or not math.isfinite(number):
-        raise RuleError(source, where, f"must compare with a number, got {number!r}")
     if kind == "value_sum":
         field = condition.fieldref
         if not isinstance(field, str) or field not in fields:
