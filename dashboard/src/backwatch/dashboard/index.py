@@ -23,9 +23,10 @@ _STYLE: Final = """
 .stMainBlockContainer h1{padding:.25rem 0 .5rem!important}
 [data-testid=stPageLink] a{padding-left:0}
 @media (max-width:1000px){
-:is(.st-key-sides,.st-key-figures)>*>[data-testid=stHorizontalBlock]{flex-wrap:wrap}
+:is(.st-key-sides,.st-key-figures,.st-key-levels)>*>[data-testid=stHorizontalBlock]{flex-wrap:wrap}
 .st-key-sides>*>[data-testid=stHorizontalBlock]>[data-testid=stColumn]{flex:1 1 100%;min-width:100%}
 .st-key-figures>*>[data-testid=stHorizontalBlock]>[data-testid=stColumn]{flex:1 1 40%;min-width:40%}
+.st-key-levels>*>[data-testid=stHorizontalBlock]>[data-testid=stColumn]{flex:1 1 30%;min-width:30%}
 }
 """
 _CUT: Final = (

@@ -88,7 +88,7 @@ def heading(value: object) -> None:
 def evidence(facts: Mapping[str, Any], *, but: Sequence[str] = (), key: str) -> None:
     """Facts by name, one to a row, in the order in which one asks for them."""
     rows = [(name, plain(facts[name])) for name in in_reading_order(facts) if name not in but]
-    pairs(rows, ("fact", "value"), key=key, widths=(240, 420))
+    pairs(rows, ("fact", "value"), key=key, widths=(285, 375))
 
 
 def pairs(

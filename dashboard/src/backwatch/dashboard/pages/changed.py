@@ -1,5 +1,6 @@
 """What changed: a fact of an alert beside what it was before."""
 
+import re
 import textwrap
 from collections.abc import Mapping
 from typing import Any, Final
@@ -20,6 +21,7 @@ CALLED: Final = {
     names.TLS_VERSION: "TLS version", names.TLS_VERIFIED: "verified",
 }  # fmt: skip
 TALL_PX: Final = 76
+_FINGERPRINT: Final = re.compile(r"[0-9A-Fa-f]{64}")
 LONG: Final = 34
 """Characters from which on a value needs a second line."""
 
@@ -56,4 +58,4 @@ def show(evidence: Mapping[str, Any]) -> None:
 
 def _grouped(value: str) -> str:
     """A fingerprint in groups, which can be compared and break into lines."""
-    return " ".join(textwrap.wrap(value, 8)) if safe.is_id(value) else value
+    return " ".join(textwrap.wrap(value, 8)) if _FINGERPRINT.fullmatch(value) else value

@@ -41,7 +41,8 @@ def show() -> None:
 
 
 def _levels(counts: dict[str, dict[str, int]]) -> None:
-    columns = st.columns(len(words.LEVELS))
+    with st.container(key="levels"):
+        columns = st.columns(len(words.LEVELS))
     for column, level in zip(columns, words.LEVELS, strict=True):
         many, waiting = counts["open"][level], counts["acknowledged"][level]
         with column, st.container(border=True, gap="xxsmall", height="stretch"):

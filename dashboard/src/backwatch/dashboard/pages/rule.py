@@ -1,11 +1,13 @@
 """Rule: the page of a verdict, made from what its rule says of itself."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import streamlit as st
 
 from backwatch.dashboard import reads, safe, words
 from backwatch.dashboard.pages import parts, verdict
+from backwatch.dashboard.pages.changed import WAS
 from backwatch.store.rules_meta import RuleMeta
 
 EVERY: Final = "every service"
@@ -34,7 +36,7 @@ def show() -> None:
     with right, st.container(key="said"):
         verdict.points("nothing", rule.falsepositives or ("Nothing is known.",))
         verdict.part("blind", rule.blind_spots)
-        verdict.points("evidence", [f"{name}: {meaning}" if meaning else name for name, meaning in rule.evidence])
+        verdict.points("evidence", _evidence(dict(rule.evidence)))
         verdict.techniques(rule)
         verdict.points("fires", rule.fires_on)
         verdict.points("silent", rule.silent_on)
@@ -53,6 +55,17 @@ def _head(rule: RuleMeta) -> None:
         safe.text(safe.line(rule.name, 100))
         if st.button(f"Open alerts: {words.count(many)}" if many else "No open alerts", disabled=not many):
             parts.go("alerts", q=rule.name, state=["open"])
+
+
+def _evidence(told: Mapping[str, str]) -> list[str]:
+    """A line for each fact; what it was stands with what it is."""
+    lines: list[str] = []
+    for name, meaning in told.items():
+        if name.endswith(WAS) and name.removesuffix(WAS) in told:
+            continue
+        shown = f"{name} (was, is)" if f"{name}{WAS}" in told else name
+        lines.append(f"{shown}: {meaning}" if meaning else shown)
+    return lines
 
 
 def _drivers(rule: RuleMeta) -> None:
