@@ -21,7 +21,7 @@ import requests
 from backwatch.attack.authority import Authority
 from backwatch.collector import cli, encode, names, settings
 from backwatch.collector.probes import discover
-from backwatch.detector import detectors, rulebook
+from backwatch.detector import detectors, rule_trials, rulebook
 from backwatch.detector.engine.fields import Vocabulary
 from backwatch.detector.engine.rules import RuleSet
 from backwatch.detector.engine.sigma import parse
@@ -202,7 +202,7 @@ def test_the_verification_of_webhooks_takes_ours_and_nothing_else() -> None:
 
 
 def test_the_example_of_a_rule_is_read_and_fires(tmp_path: Path) -> None:
-    (text,) = code("docs/rules.md", "yaml")
+    text, *_ = code("docs/rules.md", "yaml")
     (tmp_path / "reporting-account-writes.yml").write_text(text)
     engine = rulebook.make_engine(EngineConfig(), str(tmp_path))
     writes = {**streams.statement("UPDATE totals SET day = ?"), names.OPERATION: "UPDATE"}
@@ -213,6 +213,18 @@ def test_the_example_of_a_rule_is_read_and_fires(tmp_path: Path) -> None:
     assert [one.evidence[names.QUERY_TEXT] for one in found if one.rule.name == "reporting-account-writes"] == [
         "UPDATE totals SET day = ?"
     ]
+
+
+def test_the_examples_of_filters_and_correlations_do_as_they_say(tmp_path: Path) -> None:
+    for at, text in enumerate(code("docs/rules.md", "yaml")):
+        (tmp_path / f"{at}.yml").write_text(text)
+    loaded = rulebook.read(str(tmp_path))
+    assert loaded.faults == ()
+    assert [one.rules for one in loaded.filters] == [("plaintext-session", "unverified-session")]
+    own = [one for one in loaded.rules.rules if one.name in loaded.own]
+    found = list(rule_trials.trials(loaded.rules, rulebook.vocabulary(), own))
+    assert {one.rule.name for one in found} == {"reporting-account-writes", "account-refused-everywhere"}
+    assert all(one.right for one in found)
 
 
 def test_the_example_of_a_detector_detects(tmp_path: Path) -> None:
