@@ -52,6 +52,7 @@ class Expected:
         told: bool per RESOURCE slot: something is expected of it.
         by_slot: Slot to what is expected: (number of the column, value, until when; 0: for good).
         networks: Slot to networks announced for its peers.
+        columns: Numbers of the columns of which anything is expected anywhere.
         keys, until: Sorted keys of slot, column and value, and until when each is expected.
         silent: Alert id to (until, keyed hash by contract name) of its acceptances.
     """
@@ -62,6 +63,7 @@ class Expected:
     told: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(RESOURCE.capacity, np.bool_))
     by_slot: dict[int, list[tuple[int, int, int]]] = field(default_factory=dict[int, list[tuple[int, int, int]]])
     networks: dict[int, list[Network]] = field(default_factory=dict[int, list[Network]])
+    columns: set[int] = field(default_factory=set[int])
     keys: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     until: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     silent: dict[str, list[tuple[int, dict[str, int]]]] = field(

@@ -63,11 +63,12 @@ class Identities:
         self._table = {column: table for one in detectors for column, table in one.knows}
         self._shows = {one.id: one.accepts for one in detectors}
         knows = {one.id: [column for column, _ in one.knows] for one in detectors}
-        # Whoever accepts an alert accepts what it spoke of and what it spoke instead of.
+        below = {rule.name: rule.instead_of for rule in rules.rules}
         self._covers = {
-            rule.name: {column for name in (rule.name, *rule.instead_of) for column in knows.get(name, ())}
-            for rule in rules.rules
+            one.id: {column for name in _all_below(one.id, below) for column in knows.get(name, ())}
+            for one in detectors
         }
+        """Whoever accepts an alert accepts what it spoke of, and what it spoke instead of."""
 
     def of_values(self, decision: Decision) -> bool:
         """Whether this acceptance is of values, and silences no rule as a whole."""
@@ -140,7 +141,8 @@ class Identities:
             return {}
         slots, time_ns = slot[rows], columns["time_ns"][rows]
         found: dict[str, Array] = {}
-        for number, column in enumerate(COLUMNS):
+        for number in sorted(state.columns):
+            column = COLUMNS[number]
             if column == NODES:
                 found[column + EXPECTED_SUFFIX] = self._nodes(shard, columns, slot, rows)
                 continue
@@ -152,7 +154,8 @@ class Identities:
             out[rows] = said
             found[column + EXPECTED_SUFFIX] = out
         if state.networks:
-            self._in_networks(shard, prepared, slot, rows, start, found[names.PEER_ADDRESS + EXPECTED_SUFFIX])
+            out = found.setdefault(names.PEER_ADDRESS + EXPECTED_SUFFIX, np.zeros(slot.shape[0], np.int8))
+            self._in_networks(shard, prepared, slot, rows, start, out)
         return found
 
     def _nodes(
@@ -205,6 +208,7 @@ class Identities:
             for column, value, until_ns in expected:
                 before = ends.get((slot, column, value), until_ns)
                 ends[slot, column, value] = 0 if 0 in (before, until_ns) else max(before, until_ns)
+        state.columns = {column for _, column, _ in ends}
         slots, columns, values = (np.array([one[i] for one in ends], np.uint64) for i in range(3))
         keys = np.empty(len(ends), np.uint64)
         _keys(slots, columns, values, keys)
@@ -282,3 +286,14 @@ class Identities:
                 state.silent[one] = hashes
             else:
                 state.silent.pop(one, None)
+
+
+def _all_below(name: str, below: Mapping[str, Sequence[str]]) -> set[str]:
+    """The rule, those whose place it takes, and those whose place they take."""
+    found, waiting = set[str](), [name]
+    while waiting:
+        one = waiting.pop()
+        if one not in found:
+            found.add(one)
+            waiting += below.get(one, ())
+    return found

@@ -1,7 +1,7 @@
 """What each resource showed last of its identity, as text: so that an alert says what was and what is.
 
 Learnt from quiet calls on which nothing of the identity was new. A text is read where a hash differs from the last one
-seen there, so that calls which show what was shown before cost two comparisons.
+seen there, so that a call which shows what was shown before costs a comparison.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,8 +25,11 @@ LIMITS: Final[Mapping[str, int]] = {
     names.SERVER_ID: 64, names.TOPOLOGY: 192, names.AUTH_METHOD: 32,
 }  # fmt: skip
 """Facts of an identity, and the most bytes of each that are kept."""
-BYTES: Final = sum(LIMITS.values()) + 8 * (len(LIMITS) + 1)
-"""What a resource costs at most: the texts, their hashes, its session's."""
+_NAMES: Final = tuple(LIMITS)
+_SPOKEN: Final = _NAMES.index(names.TOPOLOGY)
+"""Told by calls, where the others are their sessions'."""
+BYTES: Final = sum(LIMITS.values()) + (8 + 4) * len(LIMITS) + 8
+"""What a resource costs at most: the texts, their hashes and rows, its session's."""
 
 Before = Mapping[str, tuple[NDArray[np.int32], str]]
 """By contract name: for each firing the row of the call that showed it last before; -1: the text that was kept."""
@@ -46,6 +49,35 @@ def cut(text: bytes, limit: int) -> str:
 
 
 @kernel
+def _learn(
+    slot: Array,
+    quiet: Array,
+    session: Array,
+    facts: tuple[Array, ...],
+    spoken: int,
+    last: Array,
+    hashes: Array,
+    rows: Array,
+    changed: Array,
+) -> int:
+    count = 0
+    for i in range(slot.shape[0]):
+        k = slot[i]
+        if not quiet[i] or (session[i] == last[k] and facts[spoken][i] == 0):
+            continue
+        last[k] = session[i]
+        for fact in range(len(facts)):
+            told = facts[fact][i]
+            if told != 0 and told != hashes[fact, k]:
+                hashes[fact, k] = told
+                if rows[fact, k] < 0:
+                    changed[count, 0], changed[count, 1] = fact, k
+                    count += 1
+                rows[fact, k] = i
+    return count
+
+
+@kernel
 def _before(slot: Array, told: Array, quiet: Array, last: Array, out: Array) -> None:
     for i in range(slot.shape[0]):
         out[i] = last[slot[i]]
@@ -60,21 +92,21 @@ class Shown:
     Attributes:
         texts: RESOURCE slot to contract name to text.
         session, hashes: Per slot, of what was read last; may be dropped at any moment.
+        rows: Room for one run: per fact and slot the row that changed it last; -1: none.
     """
 
     texts: dict[int, dict[str, str]] = field(default_factory=dict[int, dict[str, str]])
     session: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(RESOURCE.capacity, np.uint64))
-    hashes: dict[str, NDArray[np.uint64]] = field(
-        default_factory=lambda: {name: np.zeros(RESOURCE.capacity, np.uint64) for name in LIMITS}
-    )
+    hashes: NDArray[np.uint64] = field(default_factory=lambda: np.zeros((len(LIMITS), RESOURCE.capacity), np.uint64))
+    rows: NDArray[np.int32] = field(default_factory=lambda: np.full((len(LIMITS), RESOURCE.capacity), -1, np.int32))
     _fresh: set[int] = field(default_factory=set[int])
 
     def forget(self, slot: int) -> None:
         """Another resource has this slot now."""
         if self.texts.pop(slot, None):
             self._fresh.add(slot)
-        for one in (self.session, *self.hashes.values()):
-            one[slot] = 0
+        self.session[slot] = 0
+        self.hashes[:, slot] = 0
 
     def keep(self, slot: int, name: str, text: str) -> None:
         """The resource showed this."""
@@ -129,39 +161,29 @@ class Showing:
         found: dict[str, tuple[NDArray[np.int32], str]] = {}
         for name in LIMITS:
             if name not in self._rows:
-                self._rows[name], _ = self._walk(name)
+                self._rows[name] = self._walk(name)
             at = self._rows[name][rows]
             found[name] = np.where(at >= 0, at + np.int32(self._start), np.int32(-1)), texts.get(name, "")
         return found
 
     def learn(self) -> None:
         """Keeps what was shown last."""
-        shown, slot = self._shown, self._slot
-        topology = self._hashes[names.TOPOLOGY]
-        other = self._session != shown.session[slot]
-        other |= (topology != 0) & (topology != shown.hashes[names.TOPOLOGY][slot])
-        other &= self._quiet
-        if not other.any():
-            return
-        slots = np.unique(slot[other])
-        for name, limit in LIMITS.items():
-            _, last = self._walk(name)
-            at = last[slots]
-            told = at >= 0
-            changed = told.copy()
-            changed[told] = self._hashes[name][at[told]] != shown.hashes[name][slots[told]]
-            for k, row in zip(slots[changed].tolist(), at[changed].tolist(), strict=True):
-                shown.hashes[name][k] = self._hashes[name][row]
-                shown.keep(k, name, cut(self._decoded.raw(name, self._start + row), limit))
-        rows = np.flatnonzero(self._quiet)
-        shown.session[slot[rows]] = self._session[rows]  # the last one of each slot stays
+        shown, facts = self._shown, tuple(self._hashes.values())
+        changed = np.empty((self._slot.shape[0] * len(facts), 2), np.int32)
+        count = _learn(
+            self._slot, self._quiet, self._session, facts, _SPOKEN, shown.session, shown.hashes, shown.rows, changed
+        )  # fmt: skip
+        for fact, slot in changed[:count].tolist():
+            name, row = _NAMES[fact], self._start + int(shown.rows[fact, slot])
+            shown.rows[fact, slot] = -1
+            shown.keep(slot, name, cut(self._decoded.raw(name, row), LIMITS[name]))
 
-    def _walk(self, name: str) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Rows of the quiet calls that showed it last: before each call, and in the end per slot; -1: none."""
+    def _walk(self, name: str) -> NDArray[np.int32]:
+        """Before each call, the row of the quiet call that showed it last; -1: none in this run."""
         last = np.full(RESOURCE.capacity, -1, np.int32)
         out = np.empty(self._slot.shape[0], np.int32)
         _before(self._slot, self._hashes[name], self._quiet, last, out)
-        return out, last
+        return out
 
 
 def quiet(learn: NDArray[np.bool_], slot: NDArray[np.int32], facts: Mapping[str, Array], news: Sequence[str]) -> Array:
