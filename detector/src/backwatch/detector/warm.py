@@ -10,7 +10,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from backwatch.collector import names
 from backwatch.detector.compiled import CACHE_FOLDER, CACHED
 from backwatch.detector.engine.clock import WINDOW_NS
-from backwatch.detector.engine.entries import Records, Tick
+from backwatch.detector.engine.entries import ProfileVersion, Records, Tick
 from backwatch.detector.engine.step import EngineConfig
 from backwatch.detector.rulebook import make_engine
 
@@ -35,6 +35,7 @@ def request() -> bytes:
             names.QUERY_TEXT: f"SELECT a FROM t WHERE b = {number} AND c IN (1, 2)" + (" -- x" if number % 9 else ""),
             names.QUERY_SIGNS: "comment-tail" if number > 150 else "",
             names.URL_FULL: "https://api.example/v1/a" if number % 7 == 0 else "",
+            names.TOPOLOGY: "a:5432,b:5432" if number % 7 == 0 else "",
             names.REDIRECT_TARGET: "http://169.254.169.254/" if number == CALLS - 1 else "",
         }  # fmt: skip
         for key, value in told.items():
@@ -55,6 +56,8 @@ def main() -> None:
         backfill=np.array([True]),
         offsets=np.zeros(1, np.int64),
     )
+    swap = {names.CERT_SHA256: ["1"], names.TOPOLOGY: ["b:5432"]}
+    engine.step(shard, ProfileVersion("warm", "", {"postgresql db": swap}))
     engine.step(shard, entry)
     engine.step(shard, Tick(START_NS + CALLS * 3 * 10**9 + 3 * WINDOW_NS))
     again = engine.new_shard()
