@@ -13,12 +13,13 @@ from typing import Any
 
 import nats as driver
 import pytest
+from nats.aio.transport import TcpTransport
 from nats.errors import MaxPayloadError, NoRespondersError, NoServersError
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from backwatch.attack.entries.nats_other_subject import OTHER, Straying
 from backwatch.collector import names
-from backwatch.collector.probes._nats_session import belongs
+from backwatch.collector.probes._nats_session import _stream, belongs  # pyright: ignore[reportPrivateUsage]
 from backwatch.collector.probes.nats import NatsProbe
 from backwatch.collector.record import CLIENT, CONSUMER, PRODUCER
 from tests.collector.probes.recording import Recording, watching
@@ -247,6 +248,21 @@ def test_a_server_that_is_not_there_is_told_and_nothing_is_guessed(recording: Re
     told = recording.of("connect")[0]
     assert isinstance(told.error, OSError)
     assert (told.session.encrypted, told.session.address, told.session.port) == (None, "localhost", 1)
+
+
+def test_a_connection_that_was_lost_while_tls_began_has_no_facts() -> None:
+    async def main() -> None:
+        reader, nobody = asyncio.StreamReader(), None
+        transport: Any = TcpTransport()
+        # What start_tls gives for a connection that was lost meanwhile is no transport, and nats-py keeps it so.
+        transport._io_writer = asyncio.StreamWriter(
+            nobody,  # pyright: ignore[reportArgumentType]
+            asyncio.StreamReaderProtocol(reader), reader, asyncio.get_running_loop(),
+        )  # fmt: skip
+        assert _stream(transport, "socket") is None
+        assert _stream(transport, "ssl_object") is None
+
+    asyncio.run(main())
 
 
 def test_no_value_is_told(recording: Recording, nats: Server) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import random
 import socket
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ from backwatch.attack.servers import Session
 
 PATIENCE_S = 10
 """A service's, with who leaves without a word."""
+
+DAWDLES_S = 0.02
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:
@@ -42,12 +45,13 @@ class Chosen:
         sent: How often the busiest session sent something.
         last: Where its last answer began.
         reached: Whether anything was mutated.
+        dawdles: Whether answers take a little, each time another, so that other things meet.
     """
 
     def __init__(self) -> None:
         self.seed: int | None = None
         self.at = self.sent = self.last = 0
-        self.reached = False
+        self.reached = self.dawdles = False
 
     def count(self) -> None:
         """Sessions are counted from now on."""
@@ -94,6 +98,8 @@ class Mutating(Session):
         talk = self._talk
         if not data:
             return
+        if CHOSEN.dawdles and not talk.sending:
+            time.sleep(random.SystemRandom().random() * DAWDLES_S)
         talk.sent += 1
         if talk.seed is None and talk.sent > CHOSEN.sent:
             CHOSEN.sent = talk.sent

@@ -38,8 +38,8 @@ SMALLER: dict[str, Any] = {
 
 
 ASKED: dict[str, dict[str, Any]] = {
-    "pymongo.MongoClient.__init__": {"serverSelectionTimeoutMS": 300},
-    "kafka.KafkaProducer.__init__": {"bootstrap_timeout_ms": 500, "max_block_ms": 500, "request_timeout_ms": 500},
+    "pymongo.MongoClient.__init__": {"serverSelectionTimeoutMS": 1_000},
+    "kafka.KafkaProducer.__init__": {"max_block_ms": 1_500, "request_timeout_ms": 1_500},
     "nats.aio.subscription.Subscription.next_msg": {"timeout": 0.3},
 }
 """Clients that wait by their own clocks, and what they are asked for in place of what the entry asks for."""
@@ -69,6 +69,8 @@ def hurry_clients() -> None:
         kind.call_with_retry = _once(kind.call_with_retry)
     kombu: Any = importlib.import_module("kombu.connection")
     kombu.retry_over_time = _hardly_again(kombu.retry_over_time)
+    kafka: Any = importlib.import_module("kafka.net.manager").KafkaConnectionManager
+    kafka.update_backoff = _hardly_at_first(kafka.update_backoff)
     pymongo: Any = importlib.import_module("pymongo.common")
     pymongo.MIN_HEARTBEAT_INTERVAL = LONGEST_SLEEP_S
 
@@ -121,6 +123,16 @@ def _hardly_again(tried: Any) -> Any:
         return tried(fun, catch, args, kwargs, errback, 1, *more, **named)
 
     return hardly
+
+
+def _hardly_at_first(failed: Any) -> Any:
+    def update_backoff(self: Any, *args: Any, **kwargs: Any) -> Any:
+        self.failed = getattr(self, "failed", 0) + 1
+        if self.failed > 1 and not self.bootstrapped:
+            raise importlib.import_module("kafka.errors").KafkaTimeoutError("Unable to bootstrap")
+        return failed(self, *args, **kwargs)
+
+    return update_backoff
 
 
 def _once(tried: Any) -> Any:

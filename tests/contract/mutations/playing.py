@@ -30,6 +30,7 @@ class Part:
     """What one process plays: an entry, bare or watched, at these seeds.
 
     Attributes:
+        dawdles: Whether its services take a little for each answer, another time each.
         sent: Of an honest and of a turned service, how often the busiest session sends, and where its last answer
             begins; empty: that is found out first.
         port: Its services listen at this one and the next ones.
@@ -39,6 +40,7 @@ class Part:
     kind: type[Entry]
     seeds: Sequence[int]
     watched: bool
+    dawdles: bool = False
     sent: Sequence[tuple[int, int]] = ()
     port: int
     folder: Path
@@ -119,6 +121,7 @@ def played(part: Part, watched: Callable[[], contextlib.AbstractContextManager[C
 
         if not seen.sent:
             seen.sent = [_counted(service, met) for service in services]
+        CHOSEN.dawdles = part.dawdles
         for seed in part.seeds:
             turned = seed % 2 if seen.sent[0][0] and seen.sent[1][0] else int(seen.sent[1][0] > 0)
             CHOSEN.choose(seed, *seen.sent[turned])

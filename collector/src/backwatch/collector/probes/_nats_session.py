@@ -70,7 +70,9 @@ def login(client: Any, uri: Any) -> dict[str, str]:
 
 def _stream(transport: Any, name: str) -> Any:
     below = getattr(transport, "_io_writer", None) or getattr(transport, "_ws", None)
-    return below.get_extra_info(name) if below is not None else None
+    if below is None or getattr(below, "transport", below) is None:  # a writer's is gone where TLS did not come about
+        return None
+    return below.get_extra_info(name)
 
 
 def of(client: Any, uri: Any, *, stands: bool) -> tuple[Session, int]:
