@@ -8,6 +8,7 @@ BIN := .venv/bin
 READY := .tools/environment.stamp
 WARM := .tools/warm.stamp
 ROUNDS ?= 20
+MUTATIONS ?= 10000
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -41,7 +42,8 @@ bench: named $(READY) servers ## one figure against its yardstick: NAME=…
 named:
 	@test -f "bench/$(NAME).py" || { echo "make bench NAME=…, one of:"; grep -l '^def main' bench/*.py | sed 's|bench/||; s|\.py$$||'; exit 2; }
 
-soak: $(READY) servers ## the slow tests, ROUNDS times or until one fails
+soak: $(READY) servers ## mutated answers, MUTATIONS of each service; the slow tests, ROUNDS times or until one fails
+	@BACKWATCH_TEST_MUTATIONS=$(MUTATIONS) $(BIN)/pytest -v tests/contract/test_mutated_answers.py $(ARGS)
 	@for round in $$(seq $(ROUNDS)); do echo "round $$round of $(ROUNDS)"; $(BIN)/pytest -q -m slow -x $(ARGS) || exit 1; done
 
 lock: $(READY) ## the newest versions allowed, into requirements.lock

@@ -110,11 +110,17 @@ def never_seen_bare(play: Play, watched: dict[int, str], bare: dict[int, str]) -
     return {seed: (only, seen[seed]) for seed in bare if (only := again[seed] - seen[seed])}
 
 
+def again(seed: int, kind: type[Entry]) -> str:
+    """How to."""
+    name = next(name for name, one in _entries().items() if one is kind)
+    return f"BACKWATCH_TEST_SEED={seed} .venv/bin/pytest tests/contract/test_mutated_answers.py -k '[{name}]'"
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(120 + 2 * len(SEEDS))
 @pytest.mark.parametrize("kind", _entries().values(), ids=_entries())
 def test_mutated_answers_look_the_same_with_and_without(
-    kind: type[Entry], stage: Stage, engine: Engine, tmp_path: Path
+    kind: type[Entry], stage: Stage, engine: Engine, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     play = Play(stage, kind, tmp_path)
     assert play.answers
@@ -131,7 +137,7 @@ def test_mutated_answers_look_the_same_with_and_without(
         unlike = never_seen_bare(
             play, {seed: having[seed] for seed in differ}, {seed: without[seed] for seed in differ}
         )
-        assert unlike == {}, f"one of them again: BACKWATCH_TEST_SEED={next(iter(unlike))} pytest … -k {kind.name()}"
+        assert unlike == {}, again(next(iter(unlike)), kind)
         assert kind.driver in WAITING or len(differ) <= len(seeds) / 100 + 1
 
         told = [value for one in watched for value in one.told]
@@ -141,3 +147,6 @@ def test_mutated_answers_look_the_same_with_and_without(
         assert judging.counts.calls
         assert not judging.counts.unreadable
         assert not judging.counts.faults
+        if len(SEEDS) > AT_ONCE:
+            with capfd.disabled():
+                print(f" {begin + len(seeds):,}", end="", flush=True)

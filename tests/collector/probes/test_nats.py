@@ -250,17 +250,18 @@ def test_a_server_that_is_not_there_is_told_and_nothing_is_guessed(recording: Re
     assert (told.session.encrypted, told.session.address, told.session.port) == (None, "localhost", 1)
 
 
-def test_a_connection_that_was_lost_while_tls_began_has_no_facts() -> None:
+def test_a_connection_that_was_lost_while_tls_began_has_no_facts(nats: Server) -> None:
     async def main() -> None:
-        reader, nobody = asyncio.StreamReader(), None
         transport: Any = TcpTransport()
-        # What start_tls gives for a connection that was lost meanwhile is no transport, and nats-py keeps it so.
-        transport._io_writer = asyncio.StreamWriter(
-            nobody,  # pyright: ignore[reportArgumentType]
-            asyncio.StreamReaderProtocol(reader), reader, asyncio.get_running_loop(),
-        )  # fmt: skip
+        transport._io_reader, transport._io_writer = await asyncio.open_connection("localhost", nats.port)
+        writer = transport._io_writer
+        stood = writer.transport
+        assert _stream(transport, "socket") is not None
+        writer._transport = None  # what start_tls gives then, and nats-py keeps
         assert _stream(transport, "socket") is None
         assert _stream(transport, "ssl_object") is None
+        writer._transport = stood
+        writer.close()
 
     asyncio.run(main())
 
