@@ -9,12 +9,15 @@ from backwatch.attack.servers import HostileServer
 from backwatch.attack.speakers.http import Request, Web
 
 
-class _Turning(Web):
+class Documents(Web):
+    """One document, before and after."""
+
     def __init__(self, authority: Authority, kind: bytes, honest: bytes, hostile: bytes) -> None:
         super().__init__(authority)
         self._documents = kind, honest, hostile
 
     def answer(self, request: Request) -> bytes:
+        """It."""
         del request
         kind, honest, hostile = self._documents
         body = hostile if self.hostile else honest
@@ -41,7 +44,7 @@ class ReadsDocuments(Entry):
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
         """Honest yet."""
-        return _Turning(authority, cls.kind, cls.honest, cls.hostile)
+        return Documents(authority, cls.kind, cls.honest, cls.hostile)
 
     @abstractmethod
     def read(self, text: bytes) -> object:

@@ -1,11 +1,9 @@
 """D5 on requests: an XML document that has its reader put a file of the app's machine into it."""
 
+from backwatch.attack.authority import Authority
 from backwatch.attack.entries import run
-from backwatch.attack.entries._document import ReadsDocuments
+from backwatch.attack.entries._document import Documents, ReadsDocuments
 from backwatch.attack.servers import HostileServer
-
-FILE = "/etc/hosts"
-"""Which is on every machine, and no secret."""
 
 
 class HttpXmlExternal(ReadsDocuments):
@@ -17,7 +15,12 @@ class HttpXmlExternal(ReadsDocuments):
     )
     notices = "rates that are none"
     option = "feature_external_ges"
-    hostile = f'<?xml version="1.0"?><!DOCTYPE rates [<!ENTITY f SYSTEM "file://{FILE}">]><rates>&f;</rates>'.encode()
+    hostile = b'<?xml version="1.0"?><!DOCTYPE rates [<!ENTITY f SYSTEM "%s">]><rates>&f;</rates>'
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """It knows of one file on the app's machine: the authority's, which is no secret."""
+        return Documents(authority, cls.kind, cls.honest, cls.hostile % authority.ca_file.as_uri().encode())
 
     def read(self, text: bytes) -> object:
         """The text in it, by a parser that is to read everything."""
@@ -43,7 +46,7 @@ class HttpXmlExternal(ReadsDocuments):
     def succeeded(cls, service: HostileServer, got: object) -> bool:
         """The file is in it."""
         del service
-        return isinstance(got, str) and "localhost" in got
+        return isinstance(got, str) and "BEGIN CERTIFICATE" in got
 
 
 if __name__ == "__main__":
