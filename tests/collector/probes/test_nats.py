@@ -254,7 +254,7 @@ def test_a_connection_that_was_lost_while_tls_began_has_no_facts(nats: Server) -
     async def main() -> None:
         transport: Any = TcpTransport()
         transport._io_reader, transport._io_writer = await asyncio.open_connection("localhost", nats.port)
-        writer = transport._io_writer
+        writer: Any = transport._io_writer
         stood = writer.transport
         assert _stream(transport, "socket") is not None
         writer._transport = None  # what start_tls gives then, and nats-py keeps
