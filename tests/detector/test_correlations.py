@@ -162,6 +162,17 @@ def test_it_clears_once_it_has_not_fired_for_long_and_a_call_of_its_key_came(tmp
     assert [event.alert_id for event in cleared.events if isinstance(event, Clear)] == [alert]
 
 
+def test_a_rule_that_says_after_how_long_it_clears_does_so(tmp_path: Path) -> None:
+    cleared: list[list[int]] = []
+    for own in ({"clear_after_s": 600}, {}):
+        one = engine(tmp_path, rule(), correlation(backwatch={"key": "resource", **own}))
+        shard = one.new_shard()
+        one.step(shard, streams.entry(streams.records([*(call(at) for at in range(3)), call(300, SAFE)])))
+        events = one.step(shard, Tick(START_NS + 700 * SECOND)).events
+        cleared.append([event.time_ns - START_NS for event in events if isinstance(event, Clear)])
+    assert cleared == [[602 * SECOND], []]
+
+
 def test_a_flood_of_groups_takes_no_more_memory_and_is_counted(tmp_path: Path) -> None:
     one = engine(tmp_path, rule("own-rule", {"s": {names.OPERATION: "SELECT"}, "condition": "s"}), correlation())
     shard = one.new_shard()

@@ -169,9 +169,10 @@ class Correlating:
         enough = ~np.isnan(reached)
         if not enough.any():
             return None
+        on, first = np.unique(row[enough], return_index=True)
         said = np.full(columns["late"].shape[0], np.nan)
-        np.fmax.at(said, row[enough], reached[enough])
-        return Correlated(number, np.unique(row[enough]).astype(np.int32), self._facts(one, said))
+        said[on] = np.maximum.reduceat(reached[enough], first)  # by aliases a call may be in several groups
+        return Correlated(number, on.astype(np.int32), self._facts(one, said))
 
     @staticmethod
     def _facts(one: Correlation, said: NDArray[np.float64]) -> dict[str, Array]:

@@ -5,7 +5,7 @@ been seen on which the rule did not fire since. The absence of calls never clear
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -142,14 +142,21 @@ class OpenFindings:
         self._opened_row[self._just_opened] = 0
         self._just_opened.clear()
 
-    def due(self, now_ns: int, clear_after_ns: int) -> Iterator[tuple[int, bytes, int]]:
-        """Closes what has cleared by now: (when, alert id, rule), in order of time."""
+    def due(self, now_ns: int, clear_after_ns: int, own_ns: Mapping[int, int]) -> Iterator[tuple[int, bytes, int]]:
+        """Closes what has cleared by now: (when, alert id, rule), in order of time.
+
+        Args:
+            own_ns: Rules that say by themselves after how long they clear.
+        """
         if not self._where:
             return
         at = np.fromiter(self._where.values(), np.int64, len(self._where))
         last_true, last_false = self._true[at], self._false[at]
+        after_ns = np.full(at.shape[0], clear_after_ns, np.int64)
+        for rule, own in own_ns.items():
+            after_ns[self._rule[at] == np.uint64(rule)] = own
         # Never earlier than the call that proved it: the order of clears is the order of their causes.
-        when = np.maximum(last_true + clear_after_ns, last_false)
+        when = np.maximum(last_true + after_ns, last_false)
         cleared = np.flatnonzero((last_false > last_true) & (when <= now_ns))
         if not cleared.shape[0]:
             return

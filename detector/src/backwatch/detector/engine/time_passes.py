@@ -24,6 +24,11 @@ class TimePasses:
         self._windowed = [one for one in detectors if one.window_provides]
         self._verdicts = verdicts
         self._clear_after_ns = clear_after_ns
+        self._own_ns = {
+            verdicts.hashes[number]: rule.clear_after_s * 10**9
+            for number, rule in enumerate(verdicts.rules.rules)
+            if rule.clear_after_s is not None
+        }
 
     def to(self, shard: Shard, watermark_ns: int, findings: Findings) -> None:
         """Acts on every boundary up to this watermark."""
@@ -61,7 +66,7 @@ class TimePasses:
         self._verdicts.windows(shard, closed, facts, findings)
 
     def _clear(self, shard: Shard, now_ns: int, findings: Findings) -> None:
-        for time_ns, alert, _ in shard.open.due(now_ns, self._clear_after_ns):
+        for time_ns, alert, _ in shard.open.due(now_ns, self._clear_after_ns, self._own_ns):
             findings.events.append(Clear(time_ns, alert.hex()))
 
 
