@@ -52,6 +52,11 @@ def test_what_is_answered_at_once_is_what_each_term_says(
         assert tests.passing(one).tolist() == [term is None or p.holds(term, one) for term in found]
 
 
+def test_the_same_word_cased_and_not_are_two_tests() -> None:
+    found: list[p.Term] = [p.Is("a", p.is_text("x", cased=cased)) for cased in (False, True, False)]
+    assert EntryTests(found).passing({"a": "X"}).tolist() == [True, False, True]
+
+
 WORDS: list[p.Term] = [p.Is("a", p.is_pattern(rf"\bword{at}\b")) for at in range(3 * entry_tests.TOGETHER)]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -17,8 +17,9 @@ def bits_of(_: str, facts: Mapping[str, Any]) -> NDArray[np.uint64]:
     return np.array([facts["entry"] % 5, 7], np.uint64)
 
 
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.lists(st.integers(1, 300), min_size=1, max_size=60), max_size=8), st.integers(3, 400))
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.lists(st.integers(1, 60), min_size=1, max_size=20), max_size=8), st.integers(3, 40))
+@example([[1, 2, 3, 4], [5, 6, 1, 2], [1, 2, 3]], 3)
 def test_each_call_gets_its_entrys_bits_also_after_the_index_was_emptied(runs: list[list[int]], full: int) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(rule_index, "FULL", full)
