@@ -20,7 +20,7 @@ from backwatch.detector import rulebook
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.replay import Replay
 from tests.contract.mutations.playing import Part, Rates, Seen
-from tests.contract.mutations.stage import Stage
+from tests.contract.mutations.stage import LANES, PORTS_EACH, Stage
 
 COUNT = int(os.environ.get("BACKWATCH_TEST_MUTATIONS", "200"))
 ALONE = os.environ.get("BACKWATCH_TEST_SEED")
@@ -31,9 +31,6 @@ SIDE_BY_SIDE = 2
 WAITING = {"kafka": 4, "kombu": 4, "nats": 6, "pymongo": 6}
 """Clients that wait rather than compute, by their own clocks: so many of them go side by side."""
 TRIES = 12
-FIRST_PORT = 21_000
-"""Below those that systems give to whoever asks for any."""
-PORTS_EACH = 32
 
 
 @cache
@@ -69,7 +66,7 @@ class Play:
         self._stage = stage
         self._kind = kind
         self._folder = folder
-        self._lanes = WAITING.get(kind.driver, SIDE_BY_SIDE)
+        self._lanes = min(LANES, WAITING.get(kind.driver, SIDE_BY_SIDE))
         (first,) = stage.play([self._part(0, (), watched=False)])
         self._sent = first.sent
         self.answers = any(sent for sent, _ in self._sent)
@@ -85,7 +82,7 @@ class Play:
     def _part(self, lane: int, seeds: Sequence[int], *, watched: bool, dawdles: bool = False) -> Part:
         return Part(
             kind=self._kind, seeds=seeds, watched=watched, dawdles=dawdles, sent=self._sent,
-            port=FIRST_PORT + lane * PORTS_EACH, folder=self._folder / f"{lane}",
+            port=self._stage.port + lane * PORTS_EACH, folder=self._folder / f"{lane}",
         )  # fmt: skip
 
     _sent: Sequence[tuple[int, int]] = ()

@@ -13,6 +13,8 @@ import socket
 import time
 from typing import Any
 
+from backwatch.attack.authority import Certificate
+
 LONGEST_SLEEP_S = 0.02
 PATIENCE_S = 1.0
 """A client's, for one answer."""
@@ -52,6 +54,7 @@ def hurry() -> None:
     asyncio.sleep = lambda delay, result=None: slept_in_loop(min(delay, LONGEST_SLEEP_S), result)
     secrets.token_bytes = lambda nbytes=None: random.Random(nbytes).randbytes(nbytes or 32)
     gzip.compress = functools.cache(functools.partial(gzip.compress, mtime=0))
+    Certificate.server_context = functools.cache(Certificate.server_context)
     _shorten_waits()
     for name, value in SMALLER.items():
         module, attribute = _named(name)

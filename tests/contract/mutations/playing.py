@@ -6,6 +6,7 @@ import itertools
 import random
 import re
 import shutil
+import signal
 import socket
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
@@ -95,6 +96,7 @@ def played(part: Part, watched: Callable[[], contextlib.AbstractContextManager[C
         part: What.
         watched: Has Backwatch watch, and hands out what it told.
     """
+    faulthandler.register(signal.SIGALRM, all_threads=True, chain=True)  # which then ends the process
     seen = Seen(sent=list(part.sent))
     with contextlib.ExitStack() as stack:
         authority = Authority(part.folder)
@@ -108,7 +110,7 @@ def played(part: Part, watched: Callable[[], contextlib.AbstractContextManager[C
         tells = stack.enter_context(watched()) if part.watched else list
 
         def met(service: HostileServer) -> str:
-            faulthandler.dump_traceback_later(HANGS_S, exit=True)
+            signal.setitimer(signal.ITIMER_REAL, HANGS_S)
             if service is services[1]:
                 service.turn()
             place = Place(
@@ -129,7 +131,7 @@ def played(part: Part, watched: Callable[[], contextlib.AbstractContextManager[C
             seen.outcomes[seed] = met(services[turned])
             seen.reached += CHOSEN.reached
         seen.told = tells()
-        faulthandler.cancel_dump_traceback_later()
+        signal.setitimer(signal.ITIMER_REAL, 0)
     return seen
 
 

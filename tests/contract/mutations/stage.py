@@ -5,10 +5,12 @@ of its own, and what was seen in them goes as one pickle to its standard output.
 """
 
 import contextlib
+import gc
 import importlib
 import logging
 import os
 import pickle
+import socket
 import subprocess
 import sys
 import tempfile
@@ -40,10 +42,19 @@ from tests.contract.mutations.playing import Part, Seen, played
 ROOT = Path(__file__).parents[3]
 
 
+LANES = 16
+PORTS_EACH = 32
+
+
 class Stage:
-    """One such process, from entering to leaving."""
+    """One such process, from entering to leaving.
+
+    Attributes:
+        port: Of a block of ports that is its own: ``PORTS_EACH`` for each of ``LANES`` parts side by side.
+    """
 
     def __enter__(self) -> Self:
+        self._claim, self.port = _claimed()
         self._folder = tempfile.TemporaryDirectory(prefix="backwatch-mutations-")
         authority = Authority(Path(self._folder.name))
         command = (sys.executable, "-m", __name__)
@@ -58,6 +69,7 @@ class Stage:
         self._process.kill()
         self._process.wait()
         self._folder.cleanup()
+        self._claim.close()
 
     def play(self, parts: Sequence[Part]) -> list[Seen]:
         """Plays them side by side.
@@ -76,11 +88,20 @@ class Stage:
         return [one for one in seen if one is not None]
 
 
+def _claimed() -> tuple[socket.socket, int]:
+    """A block below the ports that systems give to whoever asks for any; its first one is held against other runs."""
+    for first in range(10_000, 32_000, LANES * PORTS_EACH + 1):
+        with contextlib.suppress(OSError):
+            return socket.create_server((servers.LOOPBACK, first)), first + 1
+    raise OSError("no ports are left for hostile services")
+
+
 def _serve(asked: IO[bytes], answered: IO[bytes]) -> None:
     for driver in sorted({kind.driver for kind in discover()}):
         importlib.import_module(driver)
     probes = [kind for kind in discover_probes() if kind.module.partition(".")[0] in sys.modules]
     hurry_clients()
+    gc.freeze()  # or each fork would copy all of it at its first collection
     while True:
         try:
             parts: list[Part] = pickle.load(asked)
