@@ -1,8 +1,9 @@
 """What the pages ask of the store, and the one thing they tell it: a person's decision, always by the alert's id."""
 
 import time
+from collections.abc import Mapping
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -111,6 +112,11 @@ def health() -> Health:
         return queries.health(connection)
 
 
-def decide(alert_id: str, kind: str, by: str, why: str, until_ns: int = 0) -> int:
-    """Enters a decision; the number of its entry."""
-    return decisions.decide(_store(), alert_id, kind, by=by, why=why, until_ns=until_ns, now_ns=time.time_ns())
+def decide(
+    alert_id: str, kind: str, by: str, why: str, until_ns: int = 0, evidence: Mapping[str, Any] | None = None
+) -> int:
+    """Enters a decision on what was seen; the number of its entry."""
+    now_ns = time.time_ns()
+    return decisions.decide(
+        _store(), alert_id, kind, by=by, why=why, until_ns=until_ns, now_ns=now_ns, evidence=evidence
+    )

@@ -10,7 +10,7 @@ from backwatch.dashboard import reads, safe
 from backwatch.dashboard.pages import changed
 from backwatch.store.connect import StoreUnavailable
 from backwatch.store.decisions import WITH_END, UnknownAlert
-from backwatch.store.views import AlertDetail, DecisionRow
+from backwatch.store.views import AlertDetail, AlertRow, DecisionRow
 
 SPANS_S: Final = {"1 hour": 3_600, "1 day": 86_400, "1 week": 604_800, "30 days": 2_592_000, "for good": 0}
 SAYABLE: Final = {
@@ -44,7 +44,7 @@ def decide(detail: AlertDetail) -> None:
             accept = "revoke" if _accepted(detail.decisions) else "accept"
             # Each has its place whatever the state: a second click never hits another word.
             for kind in ("acknowledge", "close", mute, accept, "reopen"):
-                _button(kind, alert_id, sayable=kind in sayable, new=new)
+                _button(kind, detail.alert, sayable=kind in sayable, new=new)
         st.caption(
             "Acknowledge: somebody is on it. Close: this episode is done; it opens again when it happens again. "
             "Mute: nothing is delivered meanwhile."
@@ -70,16 +70,18 @@ def _accepted(decisions: Sequence[DecisionRow]) -> bool:
     return False
 
 
-def _button(kind: str, alert_id: str, *, sayable: bool, new: bool) -> None:
+def _button(kind: str, alert: AlertRow, *, sayable: bool, new: bool) -> None:
     accepts = new and kind == "accept"
     st.form_submit_button(
-        "Accept the new one" if accepts else LABELS[kind], key=f"{kind}.{alert_id}", on_click=_say,
-        args=(alert_id, kind, accepts), disabled=not sayable,
+        "Accept the new one" if accepts else LABELS[kind], key=f"{kind}.{alert.id}", on_click=_say,
+        args=(alert, kind, accepts), disabled=not sayable,
         type="primary" if sayable and (accepts or (kind == "acknowledge" and not new)) else "secondary",
     )  # fmt: skip
 
 
-def _say(alert_id: str, kind: str, for_good: bool) -> None:
+def _say(alert: AlertRow, kind: str, for_good: bool) -> None:
+    """Says it of the alert as it was drawn: what came meanwhile is not accepted."""
+    alert_id = alert.id
     by, why = str(st.session_state.get(BY, "")), str(st.session_state.get(f"why.{alert_id}", ""))
     seconds = SPANS_S[st.session_state[f"span.{alert_id}"]] if kind in WITH_END and not for_good else 0
     until_ns = time.time_ns() + seconds * 10**9 if seconds else 0
@@ -87,7 +89,8 @@ def _say(alert_id: str, kind: str, for_good: bool) -> None:
         said = "Say who you are first: every decision is somebody's."
     else:
         try:
-            said = f"{kind}: entered as number {reads.decide(alert_id, kind, by, why, until_ns)}, by {by}."
+            number = reads.decide(alert_id, kind, by, why, until_ns, alert.evidence)
+            said = f"{kind}: entered as number {number}, by {by}."
             st.session_state[f"why.{alert_id}"] = ""
         except (UnknownAlert, StoreUnavailable, ValueError) as error:
             said = f"Nothing was entered: {error}"
