@@ -172,7 +172,7 @@ def test_no_secret_leaves_in_a_statement(dialect: str, text: str) -> None:
     )
 
 
-@pytest.mark.parametrize("command", REDIS, ids=str)
+@pytest.mark.parametrize("command", REDIS, ids=[f"{number}-{command[0]}" for number, command in enumerate(REDIS)])
 def test_no_secret_leaves_in_a_redis_command(command: list[object]) -> None:
     assert CANARY.lower() not in redis.statement(command).lower()
 
