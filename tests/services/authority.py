@@ -60,7 +60,7 @@ class Authority:
 
         Args:
             names: The first one is also the common name.
-            not_before: A day ago where absent.
+            not_before: 30 days ago where absent: before any past that a test tells.
             not_after: In 20 days where absent; a past time makes an expired certificate.
 
         """
@@ -71,7 +71,7 @@ class Authority:
         certificate = (
             _builder(
                 subject, self._name, key.public_key(),
-                not_before or now - dt.timedelta(days=1), not_after or now + dt.timedelta(days=20),
+                not_before or now - dt.timedelta(days=30), not_after or now + dt.timedelta(days=20),
             )
             .add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

@@ -27,12 +27,15 @@ from backwatch.attack.stage import Child, Stage, StageError, own_environment
 from backwatch.collector.settings import StreamSettings
 from backwatch.store.connect import open_store
 from backwatch.store.migrate import upgrade
-from backwatch.store.queries import AlertFilter, AlertRow, get_alert, list_alerts, shard_rows
+from backwatch.store.queries import AlertFilter, AlertRow, get_alert, list_alerts, list_resources, shard_rows
 
 AT_ONCE = 4
 """Apps that are at work side by side."""
 PATIENCE_S = 60.0
-JUDGED_WITHIN_S = 240.0
+JUDGED_WITHIN_S = 480.0
+"""Kernels may have to be compiled first."""
+ENTRIES_TAKEN_S = 1.5
+"""What is entered is taken within a second."""
 HOUR_NS = 3_600 * 10**9
 _GAP_NS = 300 * 10**9
 """Between the end of the quiet hour and now: longer than the detector waits for what comes late."""
@@ -56,6 +59,7 @@ class Part:
 
     Attributes:
         outcome: Empty: it was played; else ``not run: …`` or ``failed: …``.
+        announced: What the profile says of its service, by its words.
         calls: That were judged.
         said: What should not have been.
         told: Names of informational rules that spoke up.
@@ -65,6 +69,7 @@ class Part:
     driver: str
     driver_version: str
     outcome: str = ""
+    announced: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
     calls: int = 0
     said: list[Said] = field(default_factory=list[Said])
     told: list[str] = field(default_factory=list[str])
@@ -97,7 +102,7 @@ def parts_of(scenes: Iterable[type[Scene]]) -> list[Part]:
     return [
         Part(scene=scene, driver=driver, driver_version=driver_version(driver))
         for scene in scenes
-        for driver in scene.drivers
+        for driver in scene.played_on()
     ]
 
 
@@ -165,6 +170,7 @@ class QuietHour:
         past = self._tell(made, hour_ns, begun=False)
         self._step(f"what is normal is learnt from {past:,} calls of eight days, on simulated time")
         self._fit()
+        self._announce(ready)
         hour = self._tell(made, hour_ns, begun=True)
         self._step(f"the quiet hour: {hour:,} calls")
         for part in ready:
@@ -178,6 +184,7 @@ class QuietHour:
                 part = waiting.pop(0)
                 service = part.scene.service(part.driver, self._authority)
                 service.start()
+                part.announced = part.scene.announced(service)
                 running.append(_Working(self._stage, self._folder, self._authority, part, service))
             for one in list(running):
                 try:
@@ -221,6 +228,18 @@ class QuietHour:
             self._stage.finished(self._stage.start("fit", ("fit",)))
         except StageError as error:
             self._step(f"odd-window has no model: {str(error).splitlines()[-1]}")
+
+    def _announce(self, parts: Sequence[Part]) -> None:
+        """Enters what is announced, for the resources as the store knows them by now."""
+        for number, part in enumerate(one for one in parts if one.announced and not one.outcome):
+            with self._store.connect() as connection:
+                rows = list_resources(connection, app=part.name)
+            where = [f"{one.system} {one.endpoint}" + (f"/{one.namespace}" if one.namespace else "") for one in rows]
+            said = [{"resource": one, "reason": part.scene.title, **part.announced} for one in where]
+            document = self._folder / f"profile.{number}.yml"
+            document.write_text(json.dumps({"profile": 1, "app": part.name, "announced": said}))
+            self._stage.finished(self._stage.start(f"announce.{number}", ("profile", "announce", str(document))))
+        time.sleep(ENTRIES_TAKEN_S)
 
     def _look(self, part: Part) -> None:
         with self._store.connect() as connection:

@@ -47,13 +47,13 @@ class Spell(NamedTuple):
     lasting_s: float
 
     def tellings_s(self) -> Iterator[float]:
-        """Seconds from the beginning of the quiet hour to that of each telling.
+        """Seconds from the beginning of the quiet hour to that of each telling that is over in time.
 
         >>> list(Spell("night", 1, -3 * DAY_S, 0, DAY_S, 60).tellings_s())
         [-259200.0, -172800.0, -86400.0]
         """
         at = self.begins_s
-        while at < self.ends_s:
+        while at + self.lasting_s <= self.ends_s:
             yield at
             at += self.every_s
 
@@ -65,7 +65,7 @@ def past(rounds: int = 6, name: str = "past") -> Spell:
 
 def daily(name: str, rounds: int, at_s: float, lasting_s: float) -> Spell:
     """Once a day for eight days, at the time of day at which the quiet hour is so old."""
-    return Spell(name, rounds, at_s - PAST_DAYS * DAY_S, at_s - DAY_S / 2, DAY_S, lasting_s)
+    return Spell(name, rounds, at_s - PAST_DAYS * DAY_S, at_s - DAY_S + lasting_s, DAY_S, lasting_s)
 
 
 def minutely(name: str = "hour", rounds: int = 6, begins_s: float = 0, ends_s: float = 3_600) -> Spell:
@@ -75,7 +75,7 @@ def minutely(name: str = "hour", rounds: int = 6, begins_s: float = 0, ends_s: f
 
 def once(name: str, rounds: int, at_s: float, lasting_s: float) -> Spell:
     """In the quiet hour, and never before."""
-    return Spell(name, rounds, at_s, at_s + 1, 3_600, lasting_s)
+    return Spell(name, rounds, at_s, at_s + lasting_s, DAY_S, lasting_s)
 
 
 class Process(NamedTuple):
@@ -121,13 +121,13 @@ class Scene(ABC):
     Attributes:
         title: What happens, in one sentence.
         naive: Why a naive detector would cry.
-        drivers: The modules of the client libraries that it is played on.
+        drivers: The modules of the client libraries that it is played on, where they are few.
         processes: The app's processes, one after the other.
     """
 
     title: ClassVar[str]
     naive: ClassVar[str]
-    drivers: ClassVar[tuple[str, ...]]
+    drivers: ClassVar[tuple[str, ...]] = ()
     processes: ClassVar[tuple[Process, ...]] = (Process((past(), minutely())),)
 
     def __init__(self, place: Place) -> None:
@@ -139,6 +139,11 @@ class Scene(ABC):
         return cls.__module__.rpartition(".")[2].replace("_", "-")
 
     @classmethod
+    def played_on(cls) -> Sequence[str]:
+        """The modules of the client libraries that it is played on."""
+        return cls.drivers
+
+    @classmethod
     @abstractmethod
     def service(cls, driver: str, authority: Authority) -> HostileServer:
         """The service, not started yet; it stays honest."""
@@ -148,6 +153,12 @@ class Scene(ABC):
         """Has the app begin a spell; where something happens to the service before or meanwhile, it happens here."""
         del spell, service
         go()
+
+    @classmethod
+    def announced(cls, service: HostileServer) -> Mapping[str, Sequence[str]]:
+        """What the profile announces of the service when the quiet hour begins, by its words; mostly nothing."""
+        del service
+        return {}
 
     @classmethod
     def sources(cls, driver: str, release: str) -> Mapping[str, str]:

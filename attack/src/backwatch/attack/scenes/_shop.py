@@ -143,10 +143,10 @@ class ShopScene(Scene):
         """The shop's database; ``sqlite3`` needs none, and leaves it alone."""
         return ShopPostgreSQL(authority) if driver.startswith("psycopg") else ShopMySQL(authority)
 
-    def cursor(self) -> Any:
-        """One of the driver's own, for a ``with``; connected where there is no connection."""
+    def cursor(self, **options: Any) -> Any:
+        """One of the driver's own, for a ``with``; connected, with further options, where there is no connection."""
         if self._connection is None:
-            self._connection = _CONNECTED[self.place.driver](self.place)
+            self._connection = _CONNECTED[self.place.driver](self.place, **options)
         return contextlib.closing(self._connection.cursor())
 
     def again(self) -> None:
@@ -166,10 +166,10 @@ class ShopScene(Scene):
         return self.placeholders(1)
 
 
-def _libpq(place: Place) -> dict[str, Any]:
+def _libpq(place: Place, options: dict[str, Any]) -> dict[str, Any]:
     return {
         "host": "localhost", "port": place.port, "user": "shop", "password": SECRET, "dbname": "shop",
-        "sslmode": "verify-full", "sslrootcert": place.ca_file, "connect_timeout": 5,
+        "sslmode": "verify-full", "sslrootcert": place.ca_file, "connect_timeout": 5, **options,
     }  # fmt: skip
 
 
@@ -180,16 +180,16 @@ def _mysql(place: Place) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _psycopg(place: Place) -> Any:
+def _psycopg(place: Place, **options: Any) -> Any:
     import psycopg
 
-    return psycopg.connect(**_libpq(place), autocommit=True, cursor_factory=psycopg.ClientCursor)
+    return psycopg.connect(**_libpq(place, options), autocommit=True, cursor_factory=psycopg.ClientCursor)
 
 
-def _psycopg2(place: Place) -> Any:
+def _psycopg2(place: Place, **options: Any) -> Any:
     import psycopg2
 
-    connection = psycopg2.connect(**_libpq(place))
+    connection = psycopg2.connect(**_libpq(place, options))
     connection.autocommit = True
     return connection
 

@@ -1,6 +1,6 @@
 """Every client library of the attack pack at its ordinary work, through an hour of lost connections."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from backwatch.attack.scenes import Process, minutely, once, past, run
 from backwatch.attack.scenes._entry import EntryScene, drivers
@@ -14,13 +14,17 @@ class OrdinaryWork(EntryScene):
 
     title = "ordinary work, connections that the server drops, a pool that is renewed, a server that is restarted"
     naive = "errors and refused connections come in a row, and then many sessions begin at once"
-    drivers = drivers()
     processes = (
         Process((
             past(), minutely("work", ends_s=2_400), once("dropped", 2, 2_400, 120), once("renewed", 4, 2_600, 120),
             once("restarted", 3, 2_900, 180),
         )),
     )  # fmt: skip
+
+    @classmethod
+    def played_on(cls) -> Sequence[str]:
+        """Every client library of the pack."""
+        return drivers()
 
     @classmethod
     def enter(cls, spell: str, service: HostileServer, go: Callable[[], None]) -> None:

@@ -1,0 +1,82 @@
+"""Redis as a cache, a lock, a queue and a counter; an exporter is attached one day."""
+
+import contextlib
+from typing import Any
+
+from backwatch.attack.scenes import Place, Process, minutely, past, run
+from tests.system.quiet_scenes.real import RealScene
+
+
+class CacheWork(RealScene):
+    """Misses, expiry, pipelines, races that are lost, streams and messages."""
+
+    title = "cache misses, pipelines, WATCH that fails, a stream with a group, pub/sub, SCAN, then INFO each minute"
+    naive = "the server is asked about itself, and transactions fail"
+    drivers = ("redis",)
+    processes = (Process((past(), minutely(ends_s=1_800), minutely("exporter", 6, 1_800, 3_600))),)
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        import redis
+
+        told = self.server("redis")
+        self._prefix = told["database"]
+        self._redis: Any = redis.Redis(
+            host=told["host"], port=told["port"], username=told["user"], password=told["password"], ssl=True,
+            ssl_ca_certs=told["ca_file"], socket_timeout=5, decode_responses=True,
+        )  # fmt: skip
+
+    def work(self, spell: str, number: int) -> None:
+        """A round of all."""
+        self._cached(number)
+        self._raced()
+        self._queued(number)
+        for _ in self._redis.scan_iter(f"{self._prefix}*", count=20):
+            pass
+        if spell == "exporter":
+            self._redis.info()
+            self._redis.slowlog_len()
+
+    def _cached(self, number: int) -> None:
+        key = f"{self._prefix}basket:{number % 4}"
+        if self._redis.get(key) is None:
+            self._redis.set(key, "two apples", ex=60)
+        with self._redis.pipeline() as pipe:
+            pipe.incr(f"{self._prefix}visits").expire(f"{self._prefix}visits", 60)
+            pipe.hset(f"{self._prefix}visitor", "name", "Ada")
+            pipe.execute()
+        if number % 3 == 0:
+            self._redis.delete(key)
+
+    def _raced(self) -> None:
+        import redis
+
+        stock = f"{self._prefix}stock"
+        with self._redis.pipeline() as pipe:
+            pipe.watch(stock)
+            self._redis.incr(stock)
+            pipe.multi()
+            pipe.set(stock, 1)
+            try:
+                pipe.execute()
+            except redis.WatchError:
+                self._redis.get(stock)
+
+    def _queued(self, number: int) -> None:
+        import redis
+
+        stream = f"{self._prefix}orders"
+        with contextlib.suppress(redis.ResponseError):  # it is there already
+            self._redis.xgroup_create(stream, "workers", mkstream=True)
+        self._redis.xadd(stream, {"order": number}, maxlen=100)
+        for _, entries in self._redis.xreadgroup("workers", "worker", {stream: ">"}, count=5) or []:
+            self._redis.xack(stream, "workers", *[entry for entry, _ in entries])
+        with self._redis.pubsub() as told:
+            told.subscribe(f"{self._prefix}news")
+            self._redis.publish(f"{self._prefix}news", f"order {number}")
+            for _ in range(2):
+                told.get_message(timeout=0.2)
+
+
+if __name__ == "__main__":
+    run(CacheWork)

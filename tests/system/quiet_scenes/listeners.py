@@ -1,0 +1,53 @@
+"""PostgreSQL's LISTEN and NOTIFY through psycopg, and a lock that somebody waits for."""
+
+import contextlib
+from typing import Any
+
+from backwatch.attack.scenes import Place, Process, minutely, past, run
+from tests.system.quiet_scenes.real import RealScene
+
+
+class Listeners(RealScene):
+    """One connection listens, another one tells; now and then a lock is not had in time, and tried for again."""
+
+    title = "LISTEN and NOTIFY, a lock time-out and its retry, a statement time-out, a serialisation that failed"
+    naive = "calls wait, and some fail"
+    drivers = ("psycopg",)
+    processes = (Process((past(), minutely())),)
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        import psycopg
+
+        told = self.server("listeners")
+        asked: dict[str, Any] = {
+            "host": told["host"], "port": told["port"], "user": told["user"], "password": told["password"],
+            "dbname": told["database"], "sslmode": "verify-full", "sslrootcert": told["ca_file"], "autocommit": True,
+        }  # fmt: skip
+        self._listening, self._telling = psycopg.connect(**asked), psycopg.connect(**asked)
+        self._listening.execute("LISTEN orders")
+        self._telling.execute("CREATE TABLE IF NOT EXISTS stock (id integer PRIMARY KEY, amount integer)")
+        self._telling.execute("INSERT INTO stock VALUES (1, 10), (2, 20) ON CONFLICT DO NOTHING")
+
+    def work(self, spell: str, number: int) -> None:
+        """An order is told, and two of them want the same stock."""
+        del spell
+        self._telling.execute("SELECT pg_notify('orders', %s)", (f"order {number}",))
+        for _ in self._listening.notifies(timeout=1, stop_after=1):
+            pass
+        if number % 3 == 1:
+            self._wanted()
+
+    def _wanted(self) -> None:
+        import psycopg
+
+        with self._telling.transaction():
+            self._telling.execute("UPDATE stock SET amount = amount - 1 WHERE id = 1")
+            self._listening.execute("SET lock_timeout = '50ms'")
+            with contextlib.suppress(psycopg.errors.LockNotAvailable):
+                self._listening.execute("UPDATE stock SET amount = amount - 1 WHERE id = 1")
+        self._listening.execute("UPDATE stock SET amount = amount - 1 WHERE id = 1")
+
+
+if __name__ == "__main__":
+    run(Listeners)

@@ -1,0 +1,83 @@
+"""RabbitMQ and Kafka: producers and consumers, messages that are given back, a group that rebalances."""
+
+import ssl
+from typing import Any
+
+from backwatch.attack.scenes import Place, Process, minutely, past, run
+from tests.system.quiet_scenes.real import RealScene
+
+
+class QueueWork(RealScene):
+    """Orders are sent and taken; in the hour a second consumer joins, and leaves again."""
+
+    title = "orders through a queue, one given back now and then, a second consumer that joins the group and leaves it"
+    naive = "messages come again, and partitions change hands"
+    drivers = ("kafka", "pika")
+    processes = (Process((past(4), minutely(rounds=4, ends_s=1_800), minutely("joined", 4, 1_800, 3_600))),)
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self._told = self.server("kafka" if place.driver == "kafka" else "rabbitmq")
+        self._name = self._told["database"]
+        self._producer: Any = None
+        self._consumers: list[Any] = []
+
+    def work(self, spell: str, number: int) -> None:
+        """A round."""
+        if self.place.driver == "pika":
+            self._ordered(number)
+        else:
+            self._sent(2 if spell == "joined" and number == 1 else 1)
+
+    def _ordered(self, number: int) -> None:
+        import pika
+
+        context = ssl.create_default_context(cafile=self._told["ca_file"])
+        parameters = pika.ConnectionParameters(
+            host="localhost", port=self._told["port"], ssl_options=pika.SSLOptions(context, "localhost"),
+            credentials=pika.PlainCredentials(self._told["user"], self._told["password"]),
+        )  # fmt: skip
+        with pika.BlockingConnection(parameters) as connection:
+            channel = connection.channel()
+            channel.queue_declare(self._name, durable=True)
+            for order in range(3):
+                channel.basic_publish("", self._name, f"order {order}".encode())
+            for back in (number % 2 == 0, False, False, False):
+                method, _, _ = channel.basic_get(self._name)
+                if method is not None and back:
+                    channel.basic_nack(method.delivery_tag, requeue=True)
+                elif method is not None:
+                    channel.basic_ack(method.delivery_tag)
+
+    def _sent(self, consumers: int) -> None:
+        if self._producer is None:
+            from kafka import KafkaProducer
+
+            self._producer = KafkaProducer(**self._login())
+        self._producer.send(self._name, b"two apples").get(timeout=10)
+        while len(self._consumers) < consumers:
+            self._consumers.append(self._joins())
+        while len(self._consumers) > consumers:
+            self._consumers.pop().close()
+        for one in self._consumers:
+            one.poll(timeout_ms=300)
+            one.commit()
+
+    def _joins(self) -> Any:
+        from kafka import KafkaConsumer
+
+        return KafkaConsumer(
+            self._name, group_id=f"{self._name}-workers", auto_offset_reset="earliest", enable_auto_commit=False,
+            **self._login(),
+        )  # fmt: skip
+
+    def _login(self) -> dict[str, Any]:
+        return {
+            "bootstrap_servers": f"localhost:{self._told['port']}", "security_protocol": "SASL_SSL",
+            "ssl_context": ssl.create_default_context(cafile=self._told["ca_file"]), "sasl_mechanism": "PLAIN",
+            "sasl_plain_username": self._told["user"], "sasl_plain_password": self._told["password"],
+        }  # fmt: skip
+
+
+if __name__ == "__main__":
+    run(QueueWork)

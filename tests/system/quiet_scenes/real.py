@@ -1,0 +1,37 @@
+"""What these scenes share: where the real servers are, and nothing that would serve in their place."""
+
+import json
+import os
+from typing import Any
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.scenes import Scene
+from backwatch.attack.servers import HostileServer, Session
+
+SERVERS = "QUIET_SERVERS"
+"""The variable that tells the apps: kind of server to its facts, as JSON."""
+
+
+class Nobody(HostileServer):
+    """The machinery wants a service; the real one is elsewhere, and nobody comes here."""
+
+    name = "nobody"
+    attack = reference = driver = rule = ""
+
+    def serve(self, session: Session) -> None:
+        """Nobody comes."""
+
+
+class RealScene(Scene):
+    """A scene whose service is one of the run's real servers."""
+
+    @classmethod
+    def service(cls, driver: str, authority: Authority) -> HostileServer:
+        """None of the pack's."""
+        del driver
+        return Nobody(authority)
+
+    @staticmethod
+    def server(kind: str) -> dict[str, Any]:
+        """Facts of one real server: host, ports, user, password, database, ca_file."""
+        return json.loads(os.environ[SERVERS])[kind]

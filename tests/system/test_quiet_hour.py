@@ -1,0 +1,88 @@
+"""Ordinary work on real servers, a past of eight days and an hour on simulated time: nothing above informational."""
+
+import contextlib
+import importlib
+import json
+import os
+import pkgutil
+import secrets
+from collections.abc import Callable, Generator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from backwatch.attack.quiet_hour import parts_of, played
+from backwatch.attack.scenes import Scene
+from tests.services import databases
+from tests.services.server import Server
+from tests.system import quiet_scenes
+from tests.system.quiet_scenes.real import SERVERS, RealScene
+
+ROOT = Path(__file__).parents[2]
+RIGHTLY = ("end-of-life-server", "known-exploited-server")
+"""True of the servers that a machine happens to have: Debian's RabbitMQ is older than its makers support."""
+
+
+def scenes() -> list[type[Scene]]:
+    """Every scene of the folder."""
+    modules = [
+        importlib.import_module(f"{quiet_scenes.__name__}.{one.name}")
+        for one in pkgutil.iter_modules(quiet_scenes.__path__)
+    ]
+    return [
+        value
+        for module in modules
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, RealScene)
+        and value.__module__ == module.__name__ != RealScene.__module__
+    ]
+
+
+@contextlib.contextmanager
+def ordinary(server: Server) -> Generator[dict[str, object]]:
+    """A PostgreSQL database with an account that owns it and may do nothing else."""
+    name = f"t_{secrets.token_hex(6)}"
+    databases.postgresql_sql(server.url, f"create role {name} login password '{server.password}'")
+    databases.postgresql_sql(server.url, f"create database {name} owner {name}")
+    try:
+        yield told(server, server.tls_port, name, user=name)
+    finally:
+        databases.postgresql_sql(server.url, f"drop database {name} with (force)")
+        databases.postgresql_sql(server.url, f"drop role {name}")
+
+
+def told(server: Server, port: int, database: str, user: str = "") -> dict[str, object]:
+    """A server as the apps are told of it."""
+    return {
+        "host": server.host, "port": port, "user": user or server.user, "password": server.password,
+        "database": database, "ca_file": server.ca_file,
+    }  # fmt: skip
+
+
+@pytest.mark.services
+@pytest.mark.timeout(900)
+def test_nothing_is_said_of_ordinary_work_on_real_servers(
+    postgresql: Server, mariadb: Server, mariadb_database: str, redis_server: Server, redis_prefix: str,
+    rabbitmq: Server, kafka: Server, kafka_topic: Callable[..., str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    topic = kafka_topic("orders", partitions=2)
+    with contextlib.ExitStack() as stack:
+        servers = {
+            one: stack.enter_context(ordinary(postgresql)) for one in ("psycopg", "psycopg2", "django", "listeners")
+        }
+        servers |= {
+            "mariadb": told(mariadb, mariadb.tls_port, urlsplit(mariadb_database).path[1:]),
+            "redis": told(redis_server, redis_server.tls_port, redis_prefix),
+            "rabbitmq": told(rabbitmq, rabbitmq.tls_port, topic), "kafka": told(kafka, kafka.sasl_port, topic),
+        }  # fmt: skip
+        monkeypatch.setenv(SERVERS, json.dumps(servers))
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
+        parts = parts_of(scenes())
+        played(parts, lambda _: None)
+    assert len({part.scene for part in parts}) >= 5
+    said = [(part.name, one) for part in parts for one in part.said if one.rule not in RIGHTLY]
+    assert [(part.name, part.outcome) for part in parts if part.outcome] == []
+    assert said == []
+    assert all(part.calls > 200 for part in parts)
