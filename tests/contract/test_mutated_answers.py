@@ -92,13 +92,22 @@ def outcomes(seen: Sequence[Seen]) -> dict[int, str]:
     return {seed: outcome for one in seen for seed, outcome in one.outcomes.items()}
 
 
-def never_seen_bare(play: Play, watched: dict[int, str], bare: dict[int, str]) -> dict[int, tuple[set[str], set[str]]]:
-    """What only a watched app ever saw of these seeds, and what a bare one did.
+def never_seen_bare(
+    play: Play, watched: dict[int, str], bare: dict[int, str], *, forgives: bool
+) -> dict[int, tuple[set[str], set[str]]]:
+    """What only a watched app saw of these seeds, and what a bare one did.
 
     Who speaks over several connections at once, or waits by its own clock, does not see the same each time: what it
-    saw once under watch it must be seen to see bare, too, or never again under watch.
+    saw under watch, it must be seen to see bare.
+
+    Args:
+        play: To see more.
+        watched, bare: What was seen first.
+        forgives: What a watched app saw once and never again is nothing: clocks run while others compute.
     """
     seen, again = {seed: {outcome} for seed, outcome in bare.items()}, {seed: set[str]() for seed in bare}
+    if not forgives:
+        again = {seed: {outcome} for seed, outcome in watched.items()}
     for number in range(TRIES):
         open_ = [seed for seed in bare if watched[seed] not in seen[seed] or again[seed] - seen[seed]]
         for of, is_watched in ((seen, False), (again, True)):
@@ -125,15 +134,14 @@ def test_mutated_answers_look_the_same_with_and_without(
         seeds = SEEDS[begin : begin + AT_ONCE]
         bare = play.seen(seeds, watched=False)
         watched = play.seen(seeds, watched=True)
-        assert sum(one.reached for one in bare) > len(seeds) / 2
+        assert ALONE or sum(one.reached for one in bare) > len(seeds) / 2
         assert [fault for one in watched for fault in one.faults] == []
 
         without, having = outcomes(bare), outcomes(watched)
         differ = [seed for seed in seeds if having[seed] != without[seed]]
         print(f"{kind.name()}: {len(differ)} of {len(seeds)} differ at first: {differ}")
-        unlike = never_seen_bare(
-            play, {seed: having[seed] for seed in differ}, {seed: without[seed] for seed in differ}
-        )
+        firsts = {seed: having[seed] for seed in differ}, {seed: without[seed] for seed in differ}
+        unlike = never_seen_bare(play, *firsts, forgives=kind.driver in WAITING)
         assert unlike == {}, again(next(iter(unlike)), kind)
         assert kind.driver in WAITING or len(differ) <= len(seeds) / 100 + 1
 

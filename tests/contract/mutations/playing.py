@@ -17,13 +17,19 @@ from backwatch.attack.authority import Authority
 from backwatch.attack.entries import Entry, Place
 from backwatch.attack.servers import HostileServer
 from backwatch.attack.servers.http import HTTP
+from backwatch.collector import guard
 from tests.contract.mutations.answers import CHOSEN
 
 HANGS_S = 60
-"""For which a seed may take before its process ends itself, saying where it stands."""
+COMPUTES_S = 2
+"""For which a seed may take, and compute; then its process ends itself, saying where it stands."""
+HANGS = "it never comes back"
 MOST_SAID = 1_000
 CHANGING = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{24}\b|-?\d{5,}|\d+\.\d+|\b[A-P]{4}\d+\b")
 """What differs from try to try: addresses, object ids, ports, times, imaplib's random tags."""
+
+
+Watching = Callable[[], contextlib.AbstractContextManager[Callable[[], list[bytes]]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,18 +58,26 @@ class Seen:
     """What came of it.
 
     Attributes:
-        outcomes: Value or exception of each seed, as text.
         sent: The part's.
+        outcomes: Value or exception of each seed, as text.
         reached: Seeds whose mutated answer was sent.
         told: What Backwatch told, as it is published.
         faults: What the guard swallowed.
     """
 
+    sent: Sequence[tuple[int, int]]
     outcomes: dict[int, str] = field(default_factory=dict[int, str])
-    sent: list[tuple[int, int]]
     reached: int = 0
     told: list[bytes] = field(default_factory=list[bytes])
     faults: list[str] = field(default_factory=list[str])
+
+    def take(self, more: "Seen") -> None:
+        """What was seen since."""
+        self.sent = more.sent
+        self.outcomes |= more.outcomes
+        self.reached += more.reached
+        self.told += more.told
+        self.faults += more.faults
 
 
 class Rates(Entry):
@@ -89,15 +103,16 @@ class Rates(Entry):
         return [answer.status_code, answer.headers.get("Location"), answer.text]
 
 
-def played(part: Part, watched: Callable[[], contextlib.AbstractContextManager[Callable[[], list[bytes]]]]) -> Seen:
+def played(part: Part, watched: Watching, say: Callable[[Seen], None]) -> None:
     """All seeds of one part: even ones on an honest service, odd ones on one that has turned.
 
     Args:
         part: What.
         watched: Has Backwatch watch, and hands out what it told.
+        say: Is told what is seen, and before each seed that nothing was: of some, an app never comes back.
     """
-    faulthandler.register(signal.SIGALRM, all_threads=True, chain=True)  # which then ends the process
-    seen = Seen(sent=list(part.sent))
+    for number in (signal.SIGALRM, signal.SIGPROF):
+        faulthandler.register(number, all_threads=True, chain=True)  # and then it ends the process
     with contextlib.ExitStack() as stack:
         authority = Authority(part.folder)
         stack.callback(shutil.rmtree, part.folder)
@@ -111,6 +126,7 @@ def played(part: Part, watched: Callable[[], contextlib.AbstractContextManager[C
 
         def met(service: HostileServer) -> str:
             signal.setitimer(signal.ITIMER_REAL, HANGS_S)
+            signal.setitimer(signal.ITIMER_PROF, COMPUTES_S)
             if service is services[1]:
                 service.turn()
             place = Place(
@@ -121,18 +137,19 @@ def played(part: Part, watched: Callable[[], contextlib.AbstractContextManager[C
             except Exception as error:  # noqa: BLE001  whatever the driver raises is an outcome here
                 return _said(f"{type(error).__module__}.{type(error).__qualname__}: {error}")
 
-        if not seen.sent:
-            seen.sent = [_counted(service, met) for service in services]
+        sent = part.sent or [_counted(service, met) for service in services]
         CHOSEN.dawdles = part.dawdles
         for seed in part.seeds:
-            turned = seed % 2 if seen.sent[0][0] and seen.sent[1][0] else int(seen.sent[1][0] > 0)
-            CHOSEN.choose(seed, *seen.sent[turned])
+            say(Seen(sent=sent, outcomes={seed: HANGS}))
+            turned = seed % 2 if sent[0][0] and sent[1][0] else int(sent[1][0] > 0)
+            CHOSEN.choose(seed, *sent[turned])
             random.seed(seed)
-            seen.outcomes[seed] = met(services[turned])
-            seen.reached += CHOSEN.reached
-        seen.told = tells()
+            outcome = met(services[turned])
+            say(Seen(sent=sent, outcomes={seed: outcome}, reached=int(CHOSEN.reached)))
         signal.setitimer(signal.ITIMER_REAL, 0)
-    return seen
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        faults = [f"{name}: {error!r}" for name, error in guard.swallowed]
+        say(Seen(sent=sent, told=tells(), faults=faults))
 
 
 def _counted(service: HostileServer, met: Callable[[HostileServer], str]) -> tuple[int, int]:

@@ -17,6 +17,7 @@ import tempfile
 import traceback
 import warnings
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -31,7 +32,6 @@ if __name__ == "__main__":
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import discover
-from backwatch.collector import guard
 from backwatch.collector.pipeline import Pipeline
 from backwatch.collector.probes import Probe
 from backwatch.collector.probes import discover as discover_probes
@@ -107,12 +107,31 @@ def _serve(asked: IO[bytes], answered: IO[bytes]) -> None:
             parts: list[Part] = pickle.load(asked)
         except EOFError:
             return
-        pickle.dump([_seen(*one) for one in [_forked(part, probes) for part in parts]], answered)
+        pickle.dump(_all(parts, probes), answered)
         answered.flush()
 
 
+def _all(parts: Sequence[Part], probes: Sequence[type[Probe]]) -> list[Seen | None]:
+    """What was seen of each; nothing of one whose process ended before it began."""
+    found: list[Seen | None] = [Seen(sent=part.sent) for part in parts]
+    left = list(enumerate(parts))
+    while left:
+        running = [(at, part, *_forked(part, probes)) for at, part in left]
+        left.clear()
+        for at, part, child, out in running:
+            seen, is_over = _seen(child, out)
+            if not is_over and not seen.outcomes:
+                found[at] = None
+            elif (before := found[at]) is not None:
+                before.take(seen)
+                rest = [seed for seed in part.seeds if seed not in before.outcomes]
+                if not is_over and rest:  # its app never came back of a seed: the others are another process's
+                    left.append((at, replace(part, seeds=rest)))
+    return found
+
+
 def _forked(part: Part, probes: Sequence[type[Probe]]) -> tuple[int, int]:
-    """The process and the pipe out of which what it saw will come."""
+    """The process and the pipe out of which what it sees will come."""
     out, into = os.pipe()
     child = os.fork()
     if child:
@@ -122,10 +141,14 @@ def _forked(part: Part, probes: Sequence[type[Probe]]) -> tuple[int, int]:
         os.close(out)
         warnings.simplefilter("ignore")
         logging.disable()  # clients say a lot of such services
-        seen = played(part, lambda: _watching(probes))
-        seen.faults = [f"{name}: {error!r}" for name, error in guard.swallowed]
         with os.fdopen(into, "wb") as pipe:
-            pickle.dump(seen, pipe)
+
+            def say(seen: Seen) -> None:
+                pickle.dump(seen, pipe)
+                pipe.flush()
+
+            played(part, lambda: _watching(probes), say)
+            pickle.dump(None, pipe)
     except BaseException:  # noqa: BLE001  a fork must never go on as its parent
         traceback.print_exc()
     finally:
@@ -133,11 +156,20 @@ def _forked(part: Part, probes: Sequence[type[Probe]]) -> tuple[int, int]:
         os._exit(0)
 
 
-def _seen(child: int, out: int) -> Seen | None:
+def _seen(child: int, out: int) -> tuple[Seen, bool]:
+    """All that one process saw, and whether it came to its end."""
+    found, over = Seen(sent=()), False
     with os.fdopen(out, "rb") as pipe:
-        data = pipe.read()
+        while True:
+            try:
+                one: Seen | None = pickle.load(pipe)
+            except EOFError:
+                break
+            over = one is None
+            if one is not None:
+                found.take(one)
     os.waitpid(child, 0)
-    return pickle.loads(data) if data else None
+    return found, over
 
 
 class _Log(Publisher):
