@@ -4,12 +4,13 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from backwatch.collector import names
 from backwatch.detector import rulebook
 from backwatch.detector.engine import faults
+from backwatch.detector.engine.derived import instant_ns
 from backwatch.detector.engine.findings import Finding
 from backwatch.detector.engine.readings import auth_strength, version_number
 from backwatch.detector.engine.step import EngineConfig
@@ -119,3 +120,17 @@ def test_a_flood_of_topologies_harms_nothing_and_surprises_nobody() -> None:
     found = ENGINE.step(shard, streams.entry(streams.records(calls, 500)))
     assert not found.faults
     assert not [one for one in found.raised() if one.rule.name == "topology-changed"]
+
+
+@given(st.datetimes().map(lambda one: one.isoformat() + "Z"))
+@example("2262-04-11T23:47:16Z")
+@example("2262-04-11T23:47:17Z")
+def test_whatever_time_a_certificate_names_fits_into_a_column(text: str) -> None:
+    assert -1 <= instant_ns(text) < 2**63
+
+
+@pytest.mark.parametrize("end", ["9999-12-31T23:59:59Z", "2262-04-12T00:00:00Z"])
+def test_a_certificate_that_never_ends_is_judged_as_any_other(end: str) -> None:
+    found = raised({names.CERT_NOT_AFTER: end, names.CERT_NOT_BEFORE: "2026-01-01T00:00:00Z"}, {})
+    assert found.keys() == {"certificate-long-lived"}
+    assert raised({names.CERT_NOT_AFTER: end, names.CERT_NOT_BEFORE: end}, {}).keys() >= {"certificate-not-yet-valid"}

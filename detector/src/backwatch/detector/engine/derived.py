@@ -27,6 +27,7 @@ GOES_ON: Final = "backwatch.goes_on"
 """True where a call goes on reading what an earlier one asked for: it is no new asking."""
 
 CACHED: Final = 10_000
+LAST_NS: Final = (1 << 63) - 1
 _ON_MACHINE: Final = frozenset(("unix", "inproc", "pipe"))
 _OWN_NAMES: Final = frozenset(("localhost", "localhost.localdomain", "ip6-localhost"))
 _HOST: Final = re.compile(
@@ -40,8 +41,12 @@ FACTORS: Final = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3
 def instant_ns(text: str) -> int:
     """A time of RFC 3339 in nanoseconds since the epoch; -1 where it is none, or before the epoch.
 
+    What no 64 bits hold is the last time that they do: a certificate that never ends says 9999-12-31.
+
     >>> instant_ns("2026-01-01T00:00:00Z"), instant_ns("soon")
     (1767225600000000000, -1)
+    >>> instant_ns("9999-12-31T23:59:59Z") == LAST_NS
+    True
     """
     try:
         found = datetime.fromisoformat(text)
@@ -50,7 +55,7 @@ def instant_ns(text: str) -> int:
     if found.tzinfo is None:
         found = found.replace(tzinfo=UTC)
     try:
-        return max(int(found.timestamp()), -1) * 1_000_000_000 if found.timestamp() >= 0 else -1
+        return min(int(found.timestamp()) * 1_000_000_000, LAST_NS) if found.timestamp() >= 0 else -1
     except (OverflowError, ValueError):
         return -1
 
