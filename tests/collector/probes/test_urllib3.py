@@ -429,6 +429,23 @@ def test_a_document_is_looked_at_however_it_comes_and_is_read(
     del response
 
 
+@pytest.mark.parametrize("size", [1, 7, 300])
+@pytest.mark.parametrize("reading", ["at once", "later", "as a stream"])
+@pytest.mark.parametrize(("kind", "body", "sign"), [("xml", XML, "xml-external"), ("json", b"[" * 2_000, "deep")])
+def test_a_document_is_looked_at_in_however_many_chunks_its_sender_hands_it_out(
+    recording: Recording, pool: urllib3.PoolManager, kind: str, body: bytes, sign: str, reading: str, size: int
+) -> None:
+    chunks = [body[at : at + size] for at in range(0, len(body), size)]
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/%b\r\nTransfer-Encoding: chunked\r\n\r\n" % kind.encode()
+    answer += b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in [*chunks, b""])
+    with answering(answer) as url:
+        response = pool.request("GET", url, preload_content=reading == "at once")
+        read = response.data if reading != "as a stream" else b"".join(response.stream(10_000, decode_content=True))
+    assert read == body
+    (told,) = recording.of("GET")
+    assert told.facts.get(names.ANSWER_SIGNS) == sign
+
+
 def test_a_document_that_nobody_reads_or_that_has_no_body_is_told_all_the_same(
     recording: Recording, pool: urllib3.PoolManager
 ) -> None:

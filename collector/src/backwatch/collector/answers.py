@@ -19,6 +19,8 @@ MAX_TEXT: Final = 4_096
 XML_BYTES: Final = 65_536
 """Of a document's beginning, where its definitions stand."""
 JSON_BYTES: Final = 8_192
+LOOKED_AT: Final = {"xml": XML_BYTES, "json": JSON_BYTES}
+"""Bytes that are looked at, by the kind of document."""
 DEEP: Final = 500
 """Open brackets that no document of people's has, and half of what Python's parsers bear."""
 MAX_ENTITIES: Final = 64

@@ -149,7 +149,7 @@ class Watch(Teller):
             return False
         response = exchange.response() if exchange.response is not None else None
         # urllib3's own reading of chunks unpacks each at once; and the app may close a body before its end.
-        looked_at = not exchange.compressed and not exchange.document
+        looked_at = not exchange.compressed and not (exchange.document and not exchange.head)
         if looked_at or getattr(response, "chunk_left", None) == 0 or getattr(body, "length", None):
             del self._packed[body]
             return False

@@ -4,7 +4,7 @@ import time
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from backwatch.collector import names
-from backwatch.collector.answers import of_document
+from backwatch.collector.answers import LOOKED_AT, of_document
 from backwatch.collector.probes._http_claims import Claim
 from backwatch.collector.probes._sockets import descriptor
 from backwatch.collector.wire import UNKNOWN, Wire
@@ -67,7 +67,7 @@ class Exchange:
 
     __slots__ = (
         "caller", "claim", "compressed", "connect_failed", "counted", "document", "ended", "error", "estimate",
-        "facts", "link", "login", "method", "path", "released", "response", "session", "signs", "start_ns",
+        "facts", "head", "link", "login", "method", "path", "released", "response", "session", "signs", "start_ns",
         "statement", "status", "target", "told", "unpacked", "url",
     )  # fmt: skip
 
@@ -93,15 +93,25 @@ class Exchange:
         """Bytes of a compressed body, and what it became."""
         self.document: str | None = None
         """What kind of document its body is, until its beginning has been looked at; ``None``: not known yet."""
+        self.head = b""
+        """That beginning, as far as it has come: its sender says in how many pieces it comes."""
         self.signs: list[str] = []
         """What that showed."""
         self.compressed = self.connect_failed = self.ended = self.released = self.told = False
         """``ended``: its bytes are counted, the body is still being unpacked."""
 
-    def looks(self, head: object) -> None:
-        """Some of its body, as the app will have it: the first is looked at, where it is a document."""
-        if self.document and head and isinstance(head, bytes):
-            self.signs, self.document = of_document(self.document, head), ""
+    def looks(self, piece: object) -> None:
+        """Some of its body, as the app will have it: the beginning is kept, where it is a document."""
+        if self.document and isinstance(piece, bytes):
+            limit = LOOKED_AT[self.document]
+            self.head += piece[: limit - len(self.head)]
+            if len(self.head) >= limit:
+                self.judge()
+
+    def judge(self) -> None:
+        """As much of its beginning as came is looked at."""
+        if self.document and self.head:
+            self.signs, self.document, self.head = of_document(self.document, self.head), "", b""
 
 
 Started: TypeAlias = tuple[Exchange, "Token[Exchange | None]"]

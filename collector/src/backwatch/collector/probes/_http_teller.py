@@ -72,6 +72,7 @@ class Teller:
             if exchange.unpacked is not None:
                 packed, size = exchange.unpacked
                 facts = (*facts, (names.PAYLOAD_WIRE, packed), (names.PAYLOAD_SIZE, size))
+            exchange.judge()
             if exchange.signs:
                 facts = with_signs(facts, exchange.signs)
             self.recorder.call(
