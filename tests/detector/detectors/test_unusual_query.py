@@ -54,6 +54,24 @@ def test_the_first_release_that_is_told_is_no_news() -> None:
     assert fired(untold, [at(DEPLOYED, statement=OTHER, **OLD)]) == [{"unusual-query"}]
 
 
+def _released(at_s: float, release: str, statement: str = "SELECT id FROM orders WHERE id = ?") -> Told:
+    told: Told = {names.SERVICE_RELEASE: release}
+    return at(at_s, statement=statement, **told)
+
+
+def test_an_app_whose_processes_each_name_another_release_is_surprised_all_the_same() -> None:
+    pods = [_released(DEPLOYED + i, f"4.2.0-{i % 20}") for i in range(2_000)]
+    assert fired([*PAST, *pods], [_released(DEPLOYED + 2 * HOUR, "4.2.0-19", OTHER)]) == [{"unusual-query"}]
+
+
+def test_several_releases_in_a_day_each_explain_their_statements_and_so_does_the_next_days() -> None:
+    for i in range(7):
+        before = [_released(DEPLOYED + j * HOUR, f"5.{j}") for j in range(i)]
+        assert fired([*PAST, *before], [_released(DEPLOYED + i * HOUR, f"5.{i}", OTHER)]) == [{"released-query"}]
+    before = [_released(DEPLOYED + j * HOUR, f"5.{j}") for j in range(9)]
+    assert fired([*PAST, *before], [_released(DEPLOYED + 2 * DAY, "6", OTHER)]) == [{"released-query"}]
+
+
 def test_a_place_that_invents_statements_never_settles_though_rows_are_fetched_by_a_second_call() -> None:
     def asked(i: int) -> list[Told]:
         text = f"SELECT c{i} FROM orders"
