@@ -173,22 +173,39 @@ def test_a_rule_that_says_after_how_long_it_clears_does_so(tmp_path: Path) -> No
     assert cleared == [[602 * SECOND], []]
 
 
+def test_groups_that_a_flood_of_others_pushes_out_before_their_time_are_a_loss_that_is_told(tmp_path: Path) -> None:
+    selects = rule("own-rule", {"s": {names.OPERATION: "SELECT"}, "condition": "s"})
+    one = engine(tmp_path, selects, correlation(timespan="1h"))
+    shard, told = one.new_shard(), set[str]()
+    read = {names.OPERATION: "SELECT"}
+    for half in range(4):
+        others = [call(half * 1_800 + n / 1_000, {**SAFE, names.ACCOUNT: f"{half}-{n}"}, app="noisy", **read)
+                  for n in range(correlating.MOST - 500)]  # fmt: skip
+        made = streams.records([*others, call(half * 1_800 + 100, **read)], 100)
+        found = one.step(shard, streams.entry(made))
+        told |= {each.evidence["backwatch.loss.kind"] for each in found.raised() if each.rule.name == "data-loss"}
+    assert told == {correlating.LOST}
+
+
 def test_a_flood_of_groups_takes_no_more_memory_and_is_counted(tmp_path: Path) -> None:
     one = engine(tmp_path, rule("own-rule", {"s": {names.OPERATION: "SELECT"}, "condition": "s"}), correlation())
     shard = one.new_shard()
     (table,) = one._verdicts.correlating.tables
     size = shard.spaces[table.keys.name].tables[table.name].nbytes
     assert size <= correlating.BYTES
-    losses = 0
+    losses, told = 0, list[Finding]()
     for minute in range(3):
         calls = [
             call(minute * 600 + n / 1_000, {**SAFE, names.ACCOUNT: f"{minute}-{n}"}, **{names.OPERATION: "SELECT"})
             for n in range(correlating.MOST + 500)
         ]
-        losses += one.step(shard, streams.entry(streams.records(calls, 100))).losses.get(correlating.LOST, 0)
+        made = one.step(shard, streams.entry(streams.records([*calls, call(minute * 600 + 60)], 100)))
+        losses += made.losses.get(correlating.LOST, 0)
+        told += [each for each in made.raised() if each.rule.name == "data-loss"]
     space = shard.spaces[table.keys.name]
     assert (space.tables[table.name].nbytes, space.used <= correlating.MOST) == (size, True)
     assert losses >= 500
+    assert sum(each.evidence["backwatch.loss.count"] for each in told) == losses
     regular = [call(9_000 + at, **{names.OPERATION: "SELECT"}) for at in range(3)]
     found = one.step(shard, streams.entry(streams.records(regular)))
     assert [each.rule.name for each in found.raised()].count("together") == 1

@@ -29,7 +29,7 @@ FEWEST: Final = 256
 MOST: Final = 4_096
 """Groups that one correlation remembers at once: as many as fit into ``BYTES``, within these bounds."""
 LOST: Final = "correlation.groups"
-"""The loss under which firings are counted for whose group there was no room."""
+"""The loss under which firings are counted for whose group there was no room, and groups that made room too early."""
 APP: Final = (names.SERVICE_NAMESPACE, names.SERVICE_NAME, names.ENVIRONMENT)
 _STATEMENTS: Final = (names.QUERY_TEXT, names.STATEMENT)
 _NONE: Final = np.empty(0, np.int32)
@@ -123,25 +123,33 @@ class Correlating:
         rows: NDArray[np.int32],
         rules: NDArray[np.int32],
         columns: Mapping[str, Array],
-        losses: dict[str, int],
-    ) -> list[Correlated]:
-        """The correlations that fire in a run of calls.
+    ) -> tuple[list[Correlated], int]:
+        """The correlations that fire in a run of calls, and how many firings had no room.
 
         Args:
             rows, rules: All firings of the run.
             columns: Of the run's calls, facts among them.
-            losses: Firings that had no room are added here.
         """
         counted = self._counted[rules] & ~columns["late"][rows]
         if not counted.any():
-            return []
+            return [], 0
         rows, rules = rows[counted], rules[counted]
         found: list[Correlated] = []
+        lost = 0
         for number, counter, bases in self._counters:
-            one = self._one(number, counter, bases, spaces, rows, rules, columns, losses)
+            one, without = self._one(number, counter, bases, spaces, rows, rules, columns)
+            lost += without
             if one is not None:
                 found.append(one)
-        return found
+        return found, lost
+
+    def forgotten(self, spaces: Mapping[str, Space], now_ns: int) -> int:
+        """How many groups will make room for others now, though what they remember is not over yet."""
+        return sum(
+            int((space.last_seen[space.stale()] > now_ns - counter.one.timespan_ns).sum())
+            for _, counter, _ in self._counters
+            for space in (spaces[counter.table.name],)
+        )
 
     def _one(
         self,
@@ -152,27 +160,24 @@ class Correlating:
         rows: NDArray[np.int32],
         rules: NDArray[np.int32],
         columns: Mapping[str, Array],
-        losses: dict[str, int],
-    ) -> Correlated | None:
+    ) -> tuple[Correlated | None, int]:
         one = counter.one
         mine = [rows[rules == base] for base in bases]
         if not any(part.shape[0] for part in mine):
-            return None
+            return None, 0
         groups = [_groups(one.columns(name), part, columns) for name, part in zip(one.rules, mine, strict=True)]
         bits = [np.full(part.shape[0], 1 << r, np.uint64) for r, part in enumerate(mine)]
         row, group, fired = _once(np.concatenate(mine), np.concatenate(groups), np.concatenate(bits))
         value = _value(columns[one.field][row]) if one.field else np.empty(0, np.float64)
         space = spaces[counter.table.name]
         reached, lost = counter.add(space, group, columns["time_ns"][row], fired, value)
-        if lost:
-            losses[LOST] = losses.get(LOST, 0) + lost
         enough = ~np.isnan(reached)
         if not enough.any():
-            return None
+            return None, lost
         on, first = np.unique(row[enough], return_index=True)
         said = np.full(columns["late"].shape[0], np.nan)
         said[on] = np.maximum.reduceat(reached[enough], first)  # by aliases a call may be in several groups
-        return Correlated(number, on.astype(np.int32), self._facts(one, said))
+        return Correlated(number, on.astype(np.int32), self._facts(one, said)), lost
 
     @staticmethod
     def _facts(one: Correlation, said: NDArray[np.float64]) -> dict[str, Array]:

@@ -25,12 +25,14 @@ class Scalars:
     Attributes:
         watermark_ns, boundary_ns: How far event time has come, and the last boundary that was acted on.
         relieved_ns: The boundary after which spaces were last relieved of stale slots.
+        uncounted: Firings since the last boundary of which a correlation knows nothing, or nothing any more.
         accepted: Alert id to the end of its acceptance in nanoseconds, 0 for no end.
     """
 
     watermark_ns: int = 0
     boundary_ns: int = 0
     relieved_ns: int = 0
+    uncounted: int = 0
     accepted: dict[str, int] = field(default_factory=dict[str, int])
 
 
@@ -135,7 +137,8 @@ class Shard:
         one = self.scalars
         return {
             "watermark_ns": one.watermark_ns, "boundary_ns": one.boundary_ns, "relieved_ns": one.relieved_ns,
-            "accepted": one.accepted, "resources": {str(slot): self.resources[slot] for slot in resources},
+            "uncounted": one.uncounted, "accepted": one.accepted,
+            "resources": {str(slot): self.resources[slot] for slot in resources},
             **self.expected.scalars(everything=everything), **self.shown.scalars(everything=everything),
         }  # fmt: skip
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from backwatch.detector.detectors import Array, Closed, Detector
 from backwatch.detector.engine import windows
 from backwatch.detector.engine.clock import BOUNDARY_NS, WINDOW_NS
+from backwatch.detector.engine.correlating import LOST
+from backwatch.detector.engine.entries import Loss
 from backwatch.detector.engine.findings import Clear, ClosedWindow, Findings
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.verdicts import Verdicts
@@ -37,6 +39,9 @@ class TimePasses:
         if boundary_ns <= before:
             return
         shard.scalars.boundary_ns = boundary_ns
+        if shard.scalars.uncounted:
+            lost, shard.scalars.uncounted = Loss(LOST, shard.scalars.uncounted, before + BOUNDARY_NS), 0
+            self._verdicts.lost(shard, lost, findings)
         if boundary_ns // WINDOW_NS > before // WINDOW_NS:
             used = np.flatnonzero(shard.spaces["resource"].keys).astype(np.int32)
             for end_ns, slots in windows.closing(used, shard.windows, boundary_ns):

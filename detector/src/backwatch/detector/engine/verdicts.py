@@ -167,7 +167,8 @@ class RunVerdict:
         rows, rules = (both >> 16).astype(np.int32), (both & 0xFFFF).astype(np.int32)
         counted: list[Correlated] = []
         if self._all.correlating.tables:
-            counted = self._all.correlating.judge(shard.spaces, rows, rules, {**columns, **facts}, findings.losses)
+            counted, lost = self._all.correlating.judge(shard.spaces, rows, rules, {**columns, **facts})
+            shard.scalars.uncounted += lost
         raised = ~self._all.rules.silenced(rows, rules) & ~self._all.silent[rules]
         for number in np.unique(rules[raised]).tolist():
             self._fired(shard, number, np.sort(rows[raised & (rules == number)]), columns, facts, showing, findings)
