@@ -124,6 +124,18 @@ def test_announcing_all_but_one_value_raises_that_ones_rule(engine: Engine, fact
     assert rules(engine, story(past(), announced(left), swap())) == {rule}
 
 
+def test_a_network_of_many_peers_makes_no_stranger_familiar(engine: Engine) -> None:
+    said = announced({names.PEER_ADDRESS: ["10.7.0.0/24"]})
+    fleet = [one for i in range(24) for one in calls({**OURS, names.PEER_ADDRESS: f"10.7.0.{i}"}, 2, 2 + i / 12)]
+    stranger = calls({**OURS, names.PEER_ADDRESS: "203.0.113.9"}, 2, 4.1)
+    assert rules(engine, story(past(), said, fleet)) == set()
+    assert rules(engine, story(past(), said, fleet, calls(OURS, 2, 4.05))) == set()
+    assert rules(engine, story(past(), said, fleet, stranger)) == {"peer-changed"}
+    assert rules(engine, story(said, past({**OURS, names.PEER_ADDRESS: "10.7.0.1"}), fleet, stranger)) == {
+        "peer-changed"
+    }
+
+
 def test_a_redirect_that_was_announced_raises_nothing_and_an_inner_address_still_does(engine: Engine) -> None:
     away = calls(OURS, 2, 2, backwatch__redirect__target="https://other.example/")
     assert rules(engine, story(past(), away)) == {"redirected"}

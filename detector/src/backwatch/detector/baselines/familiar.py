@@ -2,8 +2,8 @@
 
 Until the place is settled, what it shows is taken as known (trust on first use). Afterwards something new is *new*
 until it has gone on quietly for a week. A place that shows more kinds than fit, or keeps showing kinds once, is never
-settled. What people said will come is no surprise, and a place for which they said it before it showed anything takes
-nothing on trust: it is *pinned*.
+settled. What people said will come is no surprise and crowds nobody out, and a place for which they said it before it
+showed anything takes nothing on trust: it is *pinned*.
 """
 
 from typing import Any, Final
@@ -68,17 +68,20 @@ def _victim(row: Any) -> int:
 
 
 @kernel
-def _enter(row: Any, value: Any, time_ns: int, last_ns: int, known: bool) -> None:
+def _enter(row: Any, value: Any, time_ns: int, last_ns: int, known: bool, expected: bool) -> bool:
+    """Takes a value in; whether there was room."""
     at = _victim(row)
     if row["member"][at] != 0 and row["known"][at] != 0:
-        if known and time_ns - row["last_ns"][at] < LEARN_AFTER_NS:
+        shown = time_ns - row["last_ns"][at] < LEARN_AFTER_NS
+        if not known or (expected and shown):
+            return False  # what is new never takes the place of what is known; what is expected needs none
+        if shown:
             row["crowded_ns"] = time_ns
-        elif not known:
-            return  # what is new never takes the place of what is known
     row["member"][at] = value
     row["first_ns"][at] = time_ns
     row["last_ns"][at] = last_ns
     row["known"][at] = known
+    return True
 
 
 @kernel
@@ -108,8 +111,8 @@ def meet(rows: Any, k: int, value: Any, time_ns: int, after_ns: int, learn: bool
         if at < 0:
             # What a settled place was told to expect does not count as a kind that it showed once.
             last_ns = time_ns + 1 if surprising else time_ns
-            _enter(row, value, time_ns, last_ns, expected == EXPECTED or not surprising)
-            if not surprising:
+            expects = expected == EXPECTED
+            if _enter(row, value, time_ns, last_ns, expects or not surprising, expects) and not surprising:
                 row["once"] += 1
         else:
             if row["last_ns"][at] == row["first_ns"][at] and known and row["once"] > 0:
