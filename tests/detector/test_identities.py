@@ -145,6 +145,13 @@ def test_a_redirect_that_was_announced_raises_nothing_and_an_inner_address_still
     assert rules(engine, story(past(), said, inside)) == {"redirected"}
 
 
+@pytest.mark.parametrize("target", ["https://?/", "https://?:8443/a", "?", "http://?/?"])
+def test_a_redirect_to_a_host_that_cannot_be_read_is_told(engine: Engine, target: str) -> None:
+    assert rules(engine, story(past(), calls(OURS, 2, 2, backwatch__redirect__target=target))) == {"redirected"}
+    itself = calls(OURS, 2, 2, backwatch__redirect__target="/login?next=/")
+    assert rules(engine, story(past(), itself)) == set()
+
+
 def test_an_issuer_that_was_announced_counts_where_the_chain_was_verified(engine: Engine) -> None:
     said = announced({**SWAP, names.CERT_SHA256: [], names.CERT_ISSUER: ["CN=Other CA"]})
     proven = {**THEIRS, names.TLS_VERIFIED: "full"}

@@ -5,7 +5,7 @@ import binascii
 import re
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from backwatch.collector.probes._sockets import peer, tls_of, words
 from backwatch.collector.record import Session
@@ -14,6 +14,7 @@ from backwatch.collector.tls import facts_of
 
 _SCHEME: Final = re.compile(r"[A-Za-z0-9-]{1,30}\Z")
 _MAX_URL: Final = 200
+_PLAIN: Final = re.compile(r"[\w.:\[\]-]+")
 
 _NO_PASSWORD: Final = (b"", b"x", b"X", b"x-oauth-basic")
 
@@ -95,15 +96,25 @@ def redirect_target(url: str, location: object) -> str:
 
     >>> redirect_target("https://api.example.com/a", "http://ann:secret@169.254.169.254/latest/meta-data/?token=1")
     'http://169.254.169.254/latest/meta-data/'
+    >>> redirect_target("https://api.example.com/a", "https://EVIL%2eexample/")  # where requests goes
+    'https://evil.example/'
     """
     if isinstance(location, bytes):
         location = location.decode("latin-1")
     if not isinstance(location, str) or not location:
         return ""
     try:
-        return words(redact_url(urljoin(url, location[:2000].strip())), _MAX_URL)
+        return words(redact_url(_unescaped(urljoin(url, location[:2000].strip()))), _MAX_URL)
     except ValueError:  # not a URL at all; that there was a redirect is still a fact
         return "?"
+
+
+def _unescaped(url: str) -> str:
+    """The URL with its host in plain characters: clients take those of it that were escaped for what they stand for."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    plain = unquote(host) if "%" in host else host
+    return parts._replace(netloc=plain).geturl() if plain != host and _PLAIN.fullmatch(plain) else url
 
 
 def endpoint_of(url: str) -> tuple[str, int]:

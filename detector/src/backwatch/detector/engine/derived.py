@@ -34,6 +34,9 @@ _HOST: Final = re.compile(
     r"(?:[a-z][a-z0-9+.-]*:)?(?://)?(?:[^/?#@]*@)?(\[[^\]/]*\]|[^/?#@:\[]*)(?::\d{1,5})?(?:[/?#].*)?",
     re.IGNORECASE | re.DOTALL,
 )
+UNREADABLE: Final = "?"
+"""A host that the collector could not read, and some client may: it is none that is known, and none that can be."""
+_UNREADABLE: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?(?://)?\?(?:[/:]|\Z)", re.IGNORECASE)
 FACTORS: Final = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
 """Odd, and so without loss: they make one key of three keyed hashes, which nobody outside can aim at."""
 
@@ -65,9 +68,11 @@ def redirect_host(target: str) -> str:
 
     >>> redirect_host("https://User@Example.org:443/a"), redirect_host("10.0.0.7:6379"), redirect_host("http://[::1]/")
     ('example.org', '10.0.0.7', '::1')
-    >>> redirect_host("/login")
-    ''
+    >>> redirect_host("/login"), redirect_host("https://?/")
+    ('', '?')
     """
+    if _UNREADABLE.match(target):
+        return UNREADABLE
     found = _HOST.fullmatch(target[:2_000])
     return found[1].strip("[]").lower() if found else ""
 

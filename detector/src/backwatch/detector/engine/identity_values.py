@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from backwatch.collector import names
-from backwatch.detector.engine.derived import REDIRECT_HOST, redirect_host
+from backwatch.detector.engine.derived import REDIRECT_HOST, UNREADABLE, redirect_host
 from backwatch.detector.engine.expected import Network
 from backwatch.detector.engine.readings import NODES, VERSION_NUMBER, version_number
 
@@ -37,8 +37,12 @@ def values_of(
             if announced and name == names.SERVER_VERSION and PLAIN_VERSION.fullmatch(text):
                 yield VERSION_NUMBER, version_number(text) + 1
             told = text
+            if name == names.CERT_SHA256:  # the convention writes capitals, OpenSSL's users often do not
+                yield name, hash_text(text.lower().encode())
+                told = text.upper()
             if name == names.REDIRECT_TARGET:
                 told = redirect_host(text)
+                told = "" if told == UNREADABLE else told
             elif name == names.TOPOLOGY:
                 told = text.strip().lower()
             if told and not (name == names.PEER_ADDRESS and "/" in told):
