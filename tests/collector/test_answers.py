@@ -58,6 +58,20 @@ def test_an_error_whose_class_hides_its_arguments_is_looked_at_all_the_same() ->
     assert signs(Strange("\x1b[2J")) == "terminal-escape"
 
 
+class OwnText(str):
+    """Of a driver that makes something of its own of what a service says."""
+
+    def __getitem__(self, at: Any) -> Any:
+        raise LookupError
+
+    def isprintable(self) -> bool:
+        raise LookupError
+
+
+def test_texts_of_a_class_of_their_own_are_looked_at_all_the_same() -> None:
+    assert signs(RuntimeError(OwnText("\x1b[2J"))) == "terminal-escape"
+
+
 def test_a_long_text_is_looked_at_to_a_bound() -> None:
     assert signs(RuntimeError("x" * MAX_TEXT + "\x1b")) == ""
     assert signs(RuntimeError("x" * (MAX_TEXT - 1) + "\x1b")) == "terminal-escape"
@@ -78,6 +92,10 @@ ENTITY = b'<?xml version="1.0"?><!DOCTYPE r [%s]><r>1</r>'
         ("xml", ENTITY % b'<!ENTITY a "x"><!ENTITY b "&a;&a;&a;">', ["xml-entities"]),
         ("xml", ENTITY % (b"<!ENTITY a '" + b"x" * 2_000 + b"'>"), ["xml-entities"]),
         ("xml", ENTITY % b'<!ENTITY % a "&b;">', ["xml-entities"]),
+        ("xml", b'<!DOCTYPE r [<!ENTITY a "where it was cut', []),
+        ("xml", ENTITY % (b"<!ENTITY " + b"a" * 300 + b' SYSTEM "file:///etc/passwd">'), ["xml-external"]),
+        ("xml", ENTITY % (b"<!ENTITY" + b" " * 300 + b'a SYSTEM "file:///etc/passwd">'), ["xml-external"]),
+        ("xml", ENTITY % (b'<!ENTITY a "x">' * 300 + b'<!ENTITY b SYSTEM "file:///a">'), ["xml-external"]),
         ("xml", ENTITY % b'<!ENTITY f SYSTEM "file:///etc/passwd">', ["xml-external"]),
         ("xml", ENTITY % b"<!ENTITY % f\nPUBLIC 'x' 'http://10.0.0.1/'>", ["xml-external"]),
         ("xml", ENTITY % b'<!ENTITY f SYSTEM "a"><!ENTITY b "&a;">', ["xml-entities", "xml-external"]),

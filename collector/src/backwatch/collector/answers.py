@@ -5,7 +5,6 @@ it raise.
 """
 
 import re
-from itertools import islice
 from typing import Final
 
 from backwatch.collector import names
@@ -23,10 +22,9 @@ LOOKED_AT: Final = {"xml": XML_BYTES, "json": JSON_BYTES}
 """Bytes that are looked at, by the kind of document."""
 DEEP: Final = 500
 """Open brackets that no document of people's has, and half of what Python's parsers bear."""
-MAX_ENTITIES: Final = 64
 LONG: Final = 1_000
 """Bytes of an entity that is only there to be repeated."""
-_ENTITY: Final = re.compile(rb"<!ENTITY\s{1,64}(?:%\s{1,64})?[^\s<>\"']{1,128}\s{1,64}(SYSTEM\b|PUBLIC\b|\"|')")
+_ENTITY: Final = re.compile(rb"<!ENTITY\s+(?:%\s+)?[^\s<>\"']+\s+(SYSTEM\b|PUBLIC\b|\"|')")
 _REFERENCE: Final = re.compile(rb"&(?!#)")
 
 _IN_TEXT: Final = (
@@ -47,9 +45,9 @@ def with_error(facts: Facts, error: BaseException) -> Facts:
     arguments: tuple[object, ...] = _arguments(error)  # a class may have made something of its own of ``args``
     for part in arguments[:MAX_PARTS]:
         if isinstance(part, bytes):
-            text = part[:MAX_TEXT].decode("utf-8", "replace")
+            text = bytes.__getitem__(part, _HEAD).decode("utf-8", "replace")
         elif isinstance(part, str):
-            text = part[:MAX_TEXT]
+            text = str.__getitem__(part, _HEAD)  # plain, whatever a class of its own makes of its texts
         else:
             continue
         if not text.isprintable():
@@ -92,17 +90,21 @@ def of_document(kind: str, head: bytes) -> list[str]:
     if b"<!ENTITY" not in head:
         return []
     found: set[str] = set()
-    for entity in islice(_ENTITY.finditer(head), MAX_ENTITIES):
+    for entity in _ENTITY.finditer(head):
         if entity[1] in (b"SYSTEM", b"PUBLIC"):
             found.add("xml-external")
-            continue
-        end = head.find(entity[1], entity.end())
-        value = head[entity.end() : end if end >= 0 else len(head)]
-        if len(value) > LONG or _REFERENCE.search(value):
-            found.add("xml-entities")
+        elif "xml-entities" not in found:
+            begin = entity.end()
+            end = head.find(entity[1], begin, begin + LONG + 1)
+            end = end if end >= 0 else min(len(head), begin + LONG + 1)  # longer, or cut
+            if end - begin > LONG or _REFERENCE.search(head, begin, end):
+                found.add("xml-entities")
+        if len(found) == 2:
+            break
     return sorted(found)
 
 
+_HEAD: Final = slice(MAX_TEXT)
 _arguments: Final = BaseException.__dict__["args"].__get__
 
 
