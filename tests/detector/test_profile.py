@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from backwatch.collector import names
 from backwatch.collector.cli import main
 from backwatch.collector.settings import DetectorSettings
 from backwatch.collector.stream import Record
@@ -22,7 +23,7 @@ from backwatch.detector.service import engine_for
 from backwatch.store import entries, profiles, queries
 from backwatch.store.connect import open_store, reading
 from tests.detector import streams
-from tests.detector.test_identities import RESOURCE, calls, past, swap
+from tests.detector.test_identities import OURS, RESOURCE, calls, past, swap
 
 GOOD = f"""
 profile: 1
@@ -196,6 +197,16 @@ def test_announce_enters_a_profile_once_and_show_tells_it(store: sa.Engine, stor
     assert json.loads(line)["announced"][0]["peers"] == ["10.0.9.9"]
     said("announce", "-", "--store-url", store_url, given="{profile: 1, app: shop, announced: []}")
     assert "nothing is announced" in said("show", "--store-url", store_url).stderr
+
+
+def test_what_an_app_calls_its_resources_steers_no_terminal(store: sa.Engine, store_url: str) -> None:
+    owner = OwnedShard(0, engine_for(store, DetectorSettings()), store, DetectorSettings())
+    owner.take(kept(calls({**OURS, names.SERVER_ADDRESS: "\x1b]0;mine\x07db"})), 0)
+    assert owner.commit(1)
+    told = said("announce", "-", "--store-url", store_url, given=GOOD)
+    assert f"{RESOURCE} has not been seen yet" in told.stderr
+    assert "]0;mine\\x07db:5432" in told.stderr
+    assert not {"\x1b", "\x07"} & set(told.output)
 
 
 def test_a_profile_that_is_not_right_leaves_no_number_behind(store: sa.Engine, store_url: str) -> None:

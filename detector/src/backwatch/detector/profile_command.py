@@ -92,7 +92,7 @@ def announce(file: str, by: str, store_url: str | None) -> None:
         raise click.ClickException(str(error)) from None
     click.echo(f"{'entered as' if new else 'unchanged since'} number {number}: app {found.app}, {_counted(found)}")
     for line in unseen:
-        click.echo(f"backwatch: {line}", err=True)
+        click.echo(f"backwatch: {_line(line)}", err=True)
 
 
 @profile.command(short_help="Shows what is announced now.")
