@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from backwatch.attack.quiet_hour import parts_of, played
+from backwatch.attack.quiet_hour import played
+from backwatch.attack.quiet_parts import parts_of
 from backwatch.attack.scenes import DAY_S, PAST_DAYS, Scene, daily, discover, minutely, once, past, run
 from backwatch.attack.scenes.fail_over import FailOver
 from backwatch.attack.servers import HostileServer
@@ -47,7 +48,7 @@ def test_a_scene_has_a_past_of_eight_days_and_goes_on_in_the_hour(kind: type[Sce
 
 
 def test_spells_are_told_when_they_say() -> None:
-    assert len(list(past(6).tellings_s())) == PAST_DAYS * 48 / 6
+    assert len(list(past(6).tellings_s())) == PAST_DAYS * 24 / 6
     assert list(daily("night", 1, 900, 60).tellings_s()) == [900 - day * DAY_S for day in range(PAST_DAYS, 0, -1)]
     assert list(minutely(rounds=6, begins_s=1_800).tellings_s()) == [1_800, 2_160, 2_520, 2_880, 3_240]
     assert list(once("month", 1, 1_500, 60).tellings_s()) == [1_500]

@@ -215,3 +215,10 @@ def test_announcing_gives_the_same_whatever_the_batch_and_after_a_restart(
     expected = raised(engine, story(*parts))
     assert expected
     assert expected == raised(engine, story(*parts, size=size), restart=restart)
+
+
+@pytest.mark.parametrize("said", ["ab" * 32, "AB" * 32])
+def test_an_announced_certificate_is_known_however_its_hash_is_written(engine: Engine, said: str) -> None:
+    as_collectors_write_it = {**OURS, names.CERT_SHA256: "AB" * 32}
+    other = story(past(), announced({names.CERT_SHA256: [said]}), calls(as_collectors_write_it, 3))
+    assert rules(engine, other) == set()

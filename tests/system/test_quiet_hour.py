@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from backwatch.attack.quiet_hour import parts_of, played
+from backwatch.attack.quiet_hour import played
+from backwatch.attack.quiet_parts import parts_of
 from backwatch.attack.scenes import Scene
 from tests.services import databases
 from tests.services.server import Server

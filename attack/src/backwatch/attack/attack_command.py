@@ -107,7 +107,8 @@ def quiet(names: tuple[str, ...], as_json: bool) -> None:
     """
     from rich.console import Console
 
-    from backwatch.attack.quiet_hour import parts_of, played
+    from backwatch.attack.quiet_hour import played
+    from backwatch.attack.quiet_parts import parts_of
     from backwatch.attack.quiet_report import QuietReport
     from backwatch.attack.scenes import discover
     from backwatch.attack.stage import StageError, leave_on_signals

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from backwatch.attack.quiet_hour import Part
+from backwatch.attack.quiet_parts import Part
 from backwatch.attack.stage import printable
 
 

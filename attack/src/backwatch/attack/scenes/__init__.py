@@ -22,7 +22,7 @@ from backwatch.attack.servers import HostileServer
 DAY_S = 86_400.0
 PAST_DAYS = 8
 """Longer than anything takes to settle."""
-ROUND_S = 1_800.0
+ROUND_S = 3_600.0
 """From one round of the past to the next."""
 RELEASE = "4.1.0"
 NEXT_RELEASE = "4.2.0"
@@ -36,7 +36,7 @@ class Spell(NamedTuple):
         rounds: Really made.
         begins_s, ends_s: Seconds from the beginning of the quiet hour; below 0: before it.
         every_s: From one telling of all its rounds to the next.
-        lasting_s: Over what one telling is spread.
+        lasting_s: Over what one telling is spread; 0: it takes the time that it really took.
     """
 
     name: str
@@ -53,13 +53,13 @@ class Spell(NamedTuple):
         [-259200.0, -172800.0, -86400.0]
         """
         at = self.begins_s
-        while at + self.lasting_s <= self.ends_s:
+        while at < self.ends_s and at + self.lasting_s <= self.ends_s:
             yield at
             at += self.every_s
 
 
 def past(rounds: int = 6, name: str = "past") -> Spell:
-    """A round each half hour for eight days."""
+    """A round an hour for eight days."""
     return Spell(name, rounds, -PAST_DAYS * DAY_S, 0, rounds * ROUND_S, rounds * ROUND_S)
 
 
@@ -73,9 +73,9 @@ def minutely(name: str = "hour", rounds: int = 6, begins_s: float = 0, ends_s: f
     return Spell(name, rounds, begins_s, ends_s, rounds * 60, rounds * 60)
 
 
-def once(name: str, rounds: int, at_s: float, lasting_s: float) -> Spell:
+def once(name: str, rounds: int, at_s: float, lasting_s: float = 0) -> Spell:
     """In the quiet hour, and never before."""
-    return Spell(name, rounds, at_s, at_s + lasting_s, DAY_S, lasting_s)
+    return Spell(name, rounds, at_s, at_s + max(lasting_s, 1), DAY_S, lasting_s)
 
 
 class Process(NamedTuple):

@@ -12,8 +12,8 @@ from backwatch.attack.entries import Entry
 from backwatch.attack.scenes import Place, Scene
 from backwatch.attack.servers import HostileServer
 
-TRIES = 40
-PAUSE_S = 0.1
+TRIES = 10
+PAUSE_S = 0.5
 
 
 @cache

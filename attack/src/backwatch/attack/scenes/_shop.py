@@ -108,6 +108,7 @@ class ShopMySQL(MySQLOfTables):
     def _told_of_itself(self, wire: Packets, statement: str) -> None:
         """The catalogue, as ORMs ask for it."""
         names = [str(row[0]) for row in self._listed("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        names = [name for name in names if not name.startswith("pg_")]
         if statement.startswith("SHOW FULL TABLES"):
             wire.rows(("Tables_in_shop", "Table_type"), [(name, "BASE TABLE") for name in names])
         elif statement.startswith("SHOW CREATE TABLE"):

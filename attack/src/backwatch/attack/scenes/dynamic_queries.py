@@ -2,16 +2,19 @@
 
 import random
 
-from backwatch.attack.scenes import Place, Process, minutely, past, run
+from backwatch.attack.scenes import PAST_DAYS, Place, Process, minutely, past, run
 from backwatch.attack.scenes._shop import ShopScene
 
 
 class DynamicQueries(ShopScene):
-    """Every value is a bound parameter; what varies is which conditions there are, and how many values."""
+    """Every value is a bound parameter; what varies is which conditions there are, and how many values.
+
+    No round is told twice here: how often something new comes is what this is about.
+    """
 
     title = "a search form whose conditions are optional, IN lists and bulk inserts of any length, pages, comments"
     naive = "almost every statement is a text that was never seen before"
-    processes = (Process((past(12), minutely(rounds=12))),)
+    processes = (Process((past(PAST_DAYS * 24), minutely(rounds=60))),)
 
     def __init__(self, place: Place) -> None:
         super().__init__(place)

@@ -75,6 +75,10 @@ _FIRST: dict[str, type[WithStandby]] = {
 }  # fmt: skip
 
 
+def _fingerprint(service: HostileServer) -> str:
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(service.certificate.chain.read_text())).hexdigest()
+
+
 class FailOver(ShopScene):
     """Address, certificate and version change at once, as the document said that they would."""
 
@@ -98,14 +102,15 @@ class FailOver(ShopScene):
 
     @classmethod
     def announced(cls, service: HostileServer) -> Mapping[str, Sequence[str]]:
-        """As whoever plans the fail-over writes it down."""
+        """Both servers, as an app's document lists them from its first day on: nothing else is taken on trust."""
         assert isinstance(service, WithStandby)
-        der = ssl.PEM_cert_to_DER_cert(service.standby.certificate.chain.read_text())
-        said = {"certificates": [hashlib.sha256(der).hexdigest()], "peers": [OTHER]}
-        if isinstance(service.standby, _NextPostgreSQL):
-            return {**said, "server_versions": [service.standby.version]}
-        if isinstance(service.standby, _NextMySQL):
-            return {**said, "server_versions": [service.standby.version.decode()]}
+        said = {
+            "certificates": [_fingerprint(service), _fingerprint(service.standby)], "peers": [LOOPBACK, OTHER],
+        }  # fmt: skip
+        if isinstance(service, _PostgreSQL):
+            return {**said, "server_versions": [service.version, _NextPostgreSQL.version]}
+        if isinstance(service, _MySQL):
+            return {**said, "server_versions": [service.version.decode(), _NextMySQL.version.decode()]}
         return said
 
     @classmethod

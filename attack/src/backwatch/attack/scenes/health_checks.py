@@ -24,7 +24,7 @@ class HealthChecks(ShopScene):
     title = "SELECT 1 and PING all day long, then an exporter that reads the server's status every minute"
     naive = "somebody begins to ask the server about itself"
     drivers = ("psycopg2", "pymemcache", "pymongo", "pymysql", "redis", "requests")
-    processes = (Process((past(), minutely(ends_s=1_200), minutely("exporter", 6, 1_200, 3_600))),)
+    processes = (Process((past(), minutely())), Process((minutely("exporter", 6, 1_200, 3_600),)))
 
     def __init__(self, place: Place) -> None:
         super().__init__(place)
@@ -37,34 +37,28 @@ class HealthChecks(ShopScene):
         return made(authority) if made else super().service(driver, authority)
 
     def work(self, spell: str, number: int) -> None:
-        """A check, and some work."""
-        check = getattr(self, f"_{self.place.driver}")
-        check(number, status=spell == "exporter")
+        """A check and some work, or what the exporter asks."""
+        kind = "sql" if self.place.driver in ("psycopg2", "pymysql") else self.place.driver
+        getattr(self, f"_{'status' if spell == 'exporter' else 'check'}_{kind}")(number)
 
-    def _psycopg2(self, number: int, *, status: bool) -> None:
+    def _check_sql(self, number: int) -> None:
         with self.cursor() as cursor:
             cursor.execute("SELECT 1")
             cursor.fetchall()
             cursor.execute("SELECT id, goods FROM baskets WHERE id = %s", (number % 20,))
             cursor.fetchall()
-        if status:
-            with self.cursor() as cursor:
-                cursor.execute("SELECT datname, numbackends FROM pg_stat_database")
-                cursor.fetchall()
 
-    def _pymysql(self, number: int, *, status: bool) -> None:
+    def _status_sql(self, number: int) -> None:
+        del number
+        asked = ("SHOW GLOBAL STATUS", "SHOW GLOBAL VARIABLES")
+        if self.place.driver == "psycopg2":
+            asked = ("SELECT datname, numbackends FROM pg_stat_database", "SELECT 1")
         with self.cursor() as cursor:
-            cursor.execute("SELECT 1")
-            cursor.fetchall()
-            cursor.execute("SELECT id, goods FROM baskets WHERE id = %s", (number % 20,))
-            cursor.fetchall()
-        if status:
-            with self.cursor() as cursor:
-                cursor.execute("SHOW GLOBAL STATUS")
+            for one in asked:
+                cursor.execute(one)
                 cursor.fetchall()
-                cursor.execute("SHOW GLOBAL VARIABLES")
 
-    def _redis(self, number: int, *, status: bool) -> None:
+    def _redis(self) -> Any:
         import redis
 
         if self._client is None:
@@ -72,14 +66,20 @@ class HealthChecks(ShopScene):
                 host="localhost", port=self.place.port, password=SECRET, ssl=True, ssl_ca_certs=self.place.ca_file,
                 socket_timeout=5,
             )  # fmt: skip
-        self._client.ping()
-        self._client.set(f"basket:{number % 3}", "two apples", ex=60)
-        self._client.get(f"basket:{number % 5}")
-        if status:
-            self._client.info()
-            self._client.slowlog_len()
+        return self._client
 
-    def _pymemcache(self, number: int, *, status: bool) -> None:
+    def _check_redis(self, number: int) -> None:
+        client = self._redis()
+        client.ping()
+        client.set(f"basket:{number % 3}", "two apples", ex=60)
+        client.get(f"basket:{number % 5}")
+
+    def _status_redis(self, number: int) -> None:
+        del number
+        self._redis().info()
+        self._redis().slowlog_len()
+
+    def _pymemcache(self) -> Any:
         import ssl
 
         from pymemcache.client.base import Client
@@ -88,13 +88,19 @@ class HealthChecks(ShopScene):
             context = ssl.create_default_context(cafile=self.place.ca_file)
             made: Any = Client
             self._client = made(("localhost", self.place.port), tls_context=context, connect_timeout=5, timeout=5)
-        self._client.version()
-        self._client.set("basket:7", f"{number} apples", expire=60)
-        self._client.get("basket:7")
-        if status:
-            self._client.stats("settings")
+        return self._client
 
-    def _pymongo(self, number: int, *, status: bool) -> None:
+    def _check_pymemcache(self, number: int) -> None:
+        client = self._pymemcache()
+        client.version()
+        client.set("basket:7", f"{number} apples", expire=60)
+        client.get("basket:7")
+
+    def _status_pymemcache(self, number: int) -> None:
+        del number
+        self._pymemcache().stats("settings")
+
+    def _pymongo(self) -> Any:
         import pymongo
 
         if self._client is None:
@@ -102,21 +108,32 @@ class HealthChecks(ShopScene):
                 "localhost", self.place.port, tls=True, tlsCAFile=self.place.ca_file, directConnection=True,
                 serverSelectionTimeoutMS=5000,
             )  # fmt: skip
-        self._client.admin.command("ping")
-        list(self._client["shop"]["baskets"].find({"_id": number % 20}))
-        if status:
-            self._client.admin.command("serverStatus")
+        return self._client
 
-    def _requests(self, number: int, *, status: bool) -> None:
+    def _check_pymongo(self, number: int) -> None:
+        self._pymongo().admin.command("ping")
+        list(self._pymongo()["shop"]["baskets"].find({"_id": number % 20}))
+
+    def _status_pymongo(self, number: int) -> None:
+        del number
+        self._pymongo().admin.command("serverStatus")
+
+    def _check_requests(self, number: int) -> None:
+        self._get("/health")
+        self._get(f"/rates/{number}")
+
+    def _status_requests(self, number: int) -> None:
+        del number
+        import requests
+
+        requests.get(f"https://localhost:{self.place.port}/metrics", timeout=5, verify=self.place.ca_file)
+
+    def _get(self, path: str) -> None:
         import requests
 
         if self._client is None:
             self._client = requests.Session()
-        url = f"https://localhost:{self.place.port}"
-        self._client.get(f"{url}/health", timeout=5, verify=self.place.ca_file)
-        self._client.get(f"{url}/rates/{number}", timeout=5, verify=self.place.ca_file)
-        if status:
-            self._client.get(f"{url}/metrics", timeout=5, verify=self.place.ca_file)
+        self._client.get(f"https://localhost:{self.place.port}{path}", timeout=5, verify=self.place.ca_file)
 
 
 if __name__ == "__main__":

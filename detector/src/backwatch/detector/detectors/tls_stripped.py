@@ -101,7 +101,11 @@ detection:
     backwatch.tls.requested: [require, verify-ca, verify-full]
   selection_before:
     backwatch.tls.had_before: true
-  condition: ((plaintext or hidden) and asked) or selection_before
+  filter_main_gone:  # a goodbye to who had hung up before TLS was agreed on: nothing was sent
+    db.operation.name: [quit, logout]
+    error: true
+    backwatch.bytes.sent: 0
+  condition: (((plaintext or hidden) and asked) or selection_before) and not filter_main_gone
 fields:
   - tls.established
   - tls.protocol.version
@@ -142,6 +146,21 @@ backwatch:
       facts:
         tls.established: false
         backwatch.tls.requested: 'verify-full'
+    - name: a goodbye to who had hung up
+      fires: false
+      facts:
+        tls.established: false
+        backwatch.tls.requested: 'verify-full'
+        db.operation.name: 'QUIT'
+        error: true
+        backwatch.bytes.sent: 0
+    - name: a goodbye in clear
+      fires: true
+      facts:
+        tls.established: false
+        backwatch.tls.requested: 'verify-full'
+        db.operation.name: 'QUIT'
+        backwatch.bytes.sent: 6
     - name: encrypted until now
       fires: true
       facts:
