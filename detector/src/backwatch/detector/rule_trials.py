@@ -87,7 +87,8 @@ def counted(rules: RuleSet, correlation: Rule, example: Example) -> bool:
     columns["late"] = np.zeros(len(calls), np.bool_)
     one = Correlating(subset)
     spaces = {table.keys.name: Space(table.keys, [table]) for table in one.tables}
-    return bool(one.judge(spaces, rows, numbers, columns, {}))
+    found, _ = one.judge(spaces, rows, numbers, columns)
+    return bool(found)
 
 
 class _Columns(dict[str, Any]):
