@@ -293,13 +293,14 @@ def test_an_answer_with_another_key_is_told_and_nothing_of_it(ignored: bool) -> 
     assert "bought" not in repr([one.attributes() for one in recording.calls])
 
 
-def test_a_serializer_that_misses_a_key_of_its_own_is_no_answer_of_anothers(memcached: Server) -> None:
+@pytest.mark.parametrize("missed", ["its flags", "its value"])
+def test_a_serializer_that_misses_a_key_of_its_own_is_no_answer_of_anothers(memcached: Server, missed: str) -> None:
     class Own:
         def serialize(self, _key: bytes, value: str) -> tuple[str, int]:
             return value, 7
 
-        def deserialize(self, _key: bytes, _value: bytes, flags: int) -> object:
-            return {}[flags]
+        def deserialize(self, _key: bytes, value: bytes, flags: int) -> object:
+            return {}[flags if missed == "its flags" else value]
 
     with watching(PymemcacheProbe) as recording:
         client = Client((memcached.host, memcached.port), serde=Own())
