@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from backwatch.detector import rulebook
+from backwatch.dashboard.pages.decide import OF_VALUES
+from backwatch.detector import detectors, rulebook
 from backwatch.store import rules_meta, tables
 from backwatch.store.commit import Occurrence, Raised, Round, Seen
 from tests.dashboard.screens import Dashboard, Window, serving
@@ -188,3 +189,7 @@ def test_where_nothing_changed_acceptance_has_its_end(window: Window, filled: Da
     [(kind, by, until_ns)] = decisions(filled.store, one)
     assert (kind, by) == ("accept", "Kim")
     assert abs(until_ns - time.time_ns() - 7 * 86_400 * S) < 600 * S
+
+
+def test_the_page_knows_on_which_alerts_it_is_the_value_that_is_accepted() -> None:
+    assert set(OF_VALUES) == {one.id for one in detectors.discover() if one.accepts}

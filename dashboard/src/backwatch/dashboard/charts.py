@@ -11,7 +11,8 @@ import streamlit as st
 from backwatch.dashboard import palette, words
 from backwatch.store.commit import Rollup
 
-HOUR_NS: Final = 3_600 * 10**9
+MINUTE_NS: Final = 60 * 10**9
+HOUR_NS: Final = 60 * MINUTE_NS
 CLOCK: Final = "utcFormat(datum.value, utchours(datum.value) == 0 && utcminutes(datum.value) == 0 ? '%d %b' : '%H:%M')"
 HEIGHT: Final = 250
 
@@ -63,9 +64,9 @@ def volume(windows: Sequence[Rollup]) -> None:
     """Bytes received and sent by minute."""
     frame = pd.DataFrame(
         [
-            (_time(one.end_ns), words.moment(one.end_ns)[:16], way, many)
-            for one in windows
-            for way, many in (("received", one.bytes_received), ("sent", one.bytes_sent))
+            (_time(end_ns), words.moment(end_ns)[:16], way, many)
+            for end_ns, received, sent in minutes(windows)
+            for way, many in (("received", received), ("sent", sent))
         ],
         columns=["time", "minute (UTC)", "way", "bytes"],
     )
@@ -85,6 +86,21 @@ def volume(windows: Sequence[Rollup]) -> None:
         .properties(height=HEIGHT + 50)
     )
     st.altair_chart(chart, width="stretch")
+
+
+def minutes(windows: Sequence[Rollup]) -> list[tuple[int, int, int]]:
+    """End, bytes received, bytes sent.
+
+    Minutes without calls are not stored: a stretch of them begins and ends at nothing, so that no line leads over it.
+    """
+    found: list[tuple[int, int, int]] = []
+    for one in windows:
+        if found and one.end_ns - found[-1][0] > MINUTE_NS:
+            found.append((found[-1][0] + MINUTE_NS, 0, 0))
+            if one.end_ns - found[-1][0] > MINUTE_NS:
+                found.append((one.end_ns - MINUTE_NS, 0, 0))
+        found.append((one.end_ns, one.bytes_received, one.bytes_sent))
+    return found
 
 
 def _tick(time_ns: int) -> alt.DateTime:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
+from backwatch.collector import names
 from backwatch.dashboard import palette
 from backwatch.dashboard.facts import in_reading_order
 
@@ -28,6 +29,8 @@ _UNSEEN: Final = re.compile(
 """Letters and marks that are drawn as nothing: fillers, joiners, variation selectors."""
 _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9 ,'-]*")
 """No character of it means anything to Markdown, to Streamlit's directives or to what finds links in text."""
+_NAMES: Final = frozenset({names.SERVER_PORT, names.PEER_PORT, names.CODE_LINE})
+"""Numbers that name something and count nothing: nobody writes port 5,432."""
 _ID: Final = re.compile(r"[0-9a-f]{64}")
 _RULE: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 """Words joined by single hyphens: no dash, no list, no line, whatever renders it."""
@@ -87,7 +90,7 @@ def heading(value: object) -> None:
 
 def evidence(facts: Mapping[str, Any], *, but: Sequence[str] = (), key: str) -> None:
     """Facts by name, one to a row, in the order in which one asks for them."""
-    rows = [(name, plain(facts[name])) for name in in_reading_order(facts) if name not in but]
+    rows = [(name, fact(name, facts[name])) for name in in_reading_order(facts) if name not in but]
     pairs(rows, ("fact", "value"), key=key, widths=(285, 375))
 
 
@@ -131,6 +134,15 @@ def _kind(column: Any) -> str:
 def _colour(level: object) -> str:
     colour = palette.levels().get(str(level).lstrip("● "))
     return f"color: {colour}; font-weight: 600" if colour else ""
+
+
+def fact(name: str, value: Any) -> str:
+    """A fact's value for reading, as its name wants it.
+
+    >>> fact("server.port", 5432), fact("backwatch.bytes.sent", 5432)
+    ('5432', '5,432')
+    """
+    return str(value) if name in _NAMES else plain(value)
 
 
 def plain(value: Any) -> str:
