@@ -91,7 +91,7 @@ def test_without_a_model_nothing_is_odd() -> None:
 
 
 def test_too_little_history_is_refused() -> None:
-    with pytest.raises(TooLittleHistory, match="at least 256"):
+    with pytest.raises(TooLittleHistory, match="20 of 256"):
         fit(history(40))
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backwatch.collector import names
-from backwatch.collector.cli import main
+from backwatch.collector.cli import EXIT_SETTING, EXIT_USAGE, main
 from backwatch.collector.settings import SettingError
 from backwatch.detector import detectors, rulebook
 from backwatch.detector.engine.meanings import meanings
@@ -79,7 +79,8 @@ def test_rules_that_take_each_others_place_leave_the_shipped_ones_alone(tmp_path
 def test_a_folder_that_is_none_is_refused() -> None:
     with pytest.raises(SettingError, match="BACKWATCH_RULES_DIR='/nowhere': is not a folder"):
         rulebook.load("/nowhere")
-    assert said("check", "/nowhere").exit_code == 78
+    assert said("check", BACKWATCH_RULES_DIR="/nowhere").exit_code == EXIT_SETTING
+    assert said("check", "/nowhere").exit_code == EXIT_USAGE
 
 
 def test_good_rules_check_well(tmp_path: Path) -> None:

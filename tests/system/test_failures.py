@@ -81,7 +81,7 @@ def test_the_settings_file_is_held_to_the_same_and_named(tmp_path: Path) -> None
     file = tmp_path / "backwatch.toml"
     for text, words in (
         ("stream_partitions = 0", ("stream_partitions", str(file), ": must be from 1")),
-        ("stream_partition = 2", ("BACKWATCH_STREAM_PARTITION", "is BACKWATCH_STREAM_PARTITIONS meant?")),
+        ("stream_partition = 2", (f"{file}: stream_partition='2'", "is stream_partitions meant?")),
         ("stream_partitions =", ("BACKWATCH_CONFIG", str(file))),
         ("\xff", ("BACKWATCH_CONFIG", str(file))),
     ):

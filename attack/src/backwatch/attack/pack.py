@@ -145,7 +145,7 @@ class Pack:
                 continue
             service = self._services[kind] = kind.service(self._authority)
             service.start()
-        self._step(f"{len(self._services)} services on loopback, and as many apps that use them: at ordinary work")
+        self._step(f"services on loopback: {len(self._services)}; an app for each is at ordinary work")
         self._stage.start("detector", ("detect",))
         pasts = self._pasts(list(self._services))
         if not pasts:

@@ -90,8 +90,8 @@ class Report:
         rest = len(all_played) - len(ran)
         self._say(
             Text(
-                f"{len(ran)} attacks on {drivers} drivers ({counted}): {caught} caught, {len(ran) - caught} not"
-                + (f"; {rest} could not be run here" if rest else ""),
+                f"{len(ran)} attack{'s' * (len(ran) != 1)} on {drivers} driver{'s' * (drivers != 1)} ({counted}): "
+                f"{caught} caught, {len(ran) - caught} not" + (f"; {rest} could not be run here" if rest else ""),
                 style="bold green" if good else "bold red",
             )
         )

@@ -167,12 +167,15 @@ def unknown_told(name: str, environment: Mapping[str, str] | None = None) -> str
     secret = {one.metadata["env"]: one.metadata["secret"] for kind in ALL for one in fields(kind)}
     short = [known.removeprefix(PREFIX) for known in secret]
     near = [PREFIX + one for one in difflib.get_close_matches(name.removeprefix(PREFIX), short, cutoff=0.7)]
+    here = name in environment
+    called, meant = (name, near[:1]) if here else (_key(name), [_key(one) for one in near[:1]])
     if not near or any(secret[one] for one in near):
-        shown = name[:100]
+        shown = called[:100]
     else:
-        value = environment[name] if name in environment else _as_text(_file(environment).get(_key(name), ""))
-        shown = f"{name}={(without_secrets(value) if '://' in value else value)[:100]!r}"
-    return f"{shown}: no such setting{f'; is {near[0]} meant?' if near else ''}"
+        value = environment[name] if here else _as_text(_file(environment).get(_key(name), ""))
+        shown = f"{called}={(without_secrets(value) if '://' in value else value)[:100]!r}"
+    where = "" if here else f"{environment.get('BACKWATCH_CONFIG', '')}: "
+    return f"{where}{shown}: no such setting{f'; is {meant[0]} meant?' if meant else ''}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -158,6 +158,7 @@ def score(file: str) -> None:
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the arrays here (.npz).")
 def fit(store_url: str | None, out: Path | None) -> None:
     """Fits the model of odd-window from the stored rollups and enters it as a numbered model version."""
+    from backwatch.detector.fit import TooLittleHistory
     from backwatch.detector.fitting import fit_and_enter
     from backwatch.store.connect import StoreUnavailable, open_store
 
@@ -165,5 +166,5 @@ def fit(store_url: str | None, out: Path | None) -> None:
         click.echo(fit_and_enter(open_store(load(StoreSettings, flags={"url": store_url}).url), out))
     except StoreUnavailable as error:
         raise Unavailable(str(error)) from None
-    except ValueError as error:
+    except TooLittleHistory as error:
         raise click.ClickException(str(error)) from None

@@ -56,7 +56,8 @@ def fit(minutes: Sequence[Minute], seed: int = 0) -> dict[str, NDArray[Any]]:
     found = features(minutes)
     if found.shape[0] < LEAST_MINUTES:
         raise TooLittleHistory(
-            f"{found.shape[0]} quiet minutes with a known usual, at least {LEAST_MINUTES} are needed to fit odd-window"
+            f"too little history: {found.shape[0]} of {LEAST_MINUTES} quiet minutes that odd-window needs; "
+            "a resource's first half hour with calls does not count"
         )
     from sklearn.ensemble import IsolationForest
 

@@ -80,7 +80,7 @@ def _list(*, as_json: bool) -> None:
 
 
 @rules.command()
-@click.argument("folder", required=False)
+@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False))
 def check(folder: str | None) -> None:
     """Says whether the rules in FOLDER are right; without one, those in BACKWATCH_RULES_DIR.
 
@@ -143,7 +143,11 @@ def test(which: str | None) -> None:
     for rule in chosen:
         if not rule.tests:
             click.echo(f"backwatch: {rule.name} has no examples", err=True)
-    click.echo(f"backwatch: {count} examples of {len(chosen)} rules, {wrong} wrong", err=True)
+    click.echo(
+        f"backwatch: {count} example{'s' * (count != 1)} of {len(chosen)} rule{'s' * (len(chosen) != 1)}, "
+        f"{wrong} wrong",
+        err=True,
+    )
     sys.exit(EXIT_FAILED if wrong or loaded.faults else 0)
 
 

@@ -81,6 +81,10 @@ def _test(engine: sa.Engine, outputs: list[Output], timeout_s: float) -> NoRetur
     for one in outputs:
         outcome = one.send(Delivery(id=event_id, body=one.render(event), attempted_ns=now_ns), timeout_s)
         click.echo(f"{one.endpoint}: {outcome.kind.value} ({outcome.detail})")
+        if outcome.detail == "InvalidIPAddress":
+            click.echo(
+                "backwatch: a host inside your network is named in BACKWATCH_WEBHOOK_ALLOW_PRIVATE_HOSTS", err=True
+            )
         if outcome.kind is Kind.DELIVERED:
             deliveries.enable(engine, one.endpoint)
         else:

@@ -62,7 +62,8 @@ def load(text: str, source: str) -> dict[str, Any]:
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise RuleError(source, "document", f"is not one YAML document: {error}") from None
+        told = str(error).replace('in "<unicode string>", ', "at ")  # the file is named by whoever tells it
+        raise RuleError(source, "document", f"is not one YAML document: {told}") from None
     except RecursionError:
         raise RuleError(source, "document", f"is more than {DEEPEST} levels deep") from None
     except (ValueError, OverflowError, TypeError, AttributeError, KeyError, IndexError) as error:
