@@ -84,6 +84,7 @@ HONEST = [
     (P, "BEGIN; UPDATE t SET a = 1; COMMIT"),
     (P, "UPDATE t SET a = 1 WHERE id = 1;UPDATE t SET a = 2 WHERE id = 2;UPDATE t SET a = 3 WHERE id = 3"),
     (P, "select version()"),
+    (P, "select pg_catalog.version()"),
     (P, "INSERT INTO t (a) VALUES ('x') ON CONFLICT (a) DO UPDATE SET a = EXCLUDED.a RETURNING id"),
     (P, "SELECT CASE WHEN a = 1 THEN 'x' WHEN b > 2 THEN 'y' ELSE 'z' END FROM t"),
     (P, "SELECT CASE a WHEN 1 THEN 'x' END FROM t"),

@@ -101,3 +101,18 @@ def test_what_always_failed_at_a_place_is_known_there_once_it_settles() -> None:
     always = [one for i in range(60) for one in asked(i)]
     assert fired(always, asked(70)) == [set(), set()]
     assert fired(past(), [at(DEPLOYED, statement=OTHER, error__type="404")]) == [{"unusual-query"}]
+
+
+def test_one_more_statement_of_a_place_that_puts_them_together_is_told_and_no_surprise() -> None:
+    form = [at(600 * i, statement=f"SELECT a FROM b WHERE c{i % 9} = ?") for i in range(200)]
+    other = "SELECT a FROM b WHERE d = ?"
+    later = [at(3 * DAY, statement=other), at(3 * DAY + 1, statement=other), at(3 * DAY + 2, statement=other)]
+    assert fired(form, later) == [{"another-query"}, set(), set()]
+    [found] = fired(form, [at(3 * DAY, statement=other, backwatch__query__signs="odd-spacing")])
+    assert "unusual-query" in found
+
+
+def test_a_statement_that_another_place_is_known_for_is_no_surprise() -> None:
+    both = [at(600 * i + j, site=f"views.py:{j}", statement=f"SELECT c{j} FROM b") for i in range(60) for j in (0, 1)]
+    assert fired(both, [at(3 * DAY, site="views.py:0", statement="SELECT c1 FROM b")]) == [set()]
+    assert fired(both, [at(3 * DAY, site="views.py:0", statement="SELECT c2 FROM b")]) == [{"unusual-query"}]

@@ -60,7 +60,8 @@ class QueueWork(RealScene):
         while len(self._consumers) > consumers:
             self._consumers.pop().close()
         for one in self._consumers:
-            one.poll(timeout_ms=300)
+            while not one.poll(timeout_ms=500) and not one.assignment():
+                pass
             one.commit()
 
     def _joins(self) -> Any:

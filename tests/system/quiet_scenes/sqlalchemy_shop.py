@@ -46,11 +46,11 @@ class SqlalchemyShop(RealScene):
     drivers = ("psycopg", "psycopg2", "pymysql")
     processes = (
         Process((
-            once("schema", 1, -9 * 86_400, 60), past(12), daily("night", 1, NIGHT_S, 60),
-            minutely("hour", 12, 0, 1_440), once("night", 1, NIGHT_S, 60),
+            once("schema", 1, -9 * 86_400, 60), past(96), daily("night", 1, NIGHT_S, 60),
+            minutely("hour", 24, 0, 1_440), once("night", 1, NIGHT_S, 60),
         )),
         Process((once("migration", 1, 1_500, 30),), NEXT_RELEASE),
-        Process((minutely("hour", 12, 1_560, 3_600), once("tool", 1, 1_800, 20)), NEXT_RELEASE),
+        Process((minutely("hour", 30, 1_560, 3_600), once("tool", 1, 1_800, 20)), NEXT_RELEASE),
     )  # fmt: skip
 
     def __init__(self, place: Place) -> None:

@@ -73,7 +73,8 @@ def signs_of(text: str, dialect: str, tokens: Sequence[Token], *, cut: bool = Fa
         comment_signs(shape, found)
     if odd_blanks(shape):
         found.add("odd-spacing")
-    if found == {"version-probe"} and len(shape.tokens) < _HANDSHAKE_WORDS and "WHERE" not in words:
+    handshake = found == {"version-probe"} or (found == {"version-probe", "catalogue"} and "FROM" not in words)
+    if handshake and len(shape.tokens) < _HANDSHAKE_WORDS and "WHERE" not in words:
         return ()
     return tuple(sorted(found, key=_ORDER.__getitem__))
 

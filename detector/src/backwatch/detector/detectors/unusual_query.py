@@ -4,111 +4,47 @@ Known is what a place showed before it settled, unless it bore signs of an attac
 for a week. What failed before it settled is known as well, or a look-up that never finds anything would be new for
 ever. What is new is told at every place; that it is a surprise, only at a settled one. A new release of the app may
 bring new statements without signs: at each place they become known in its first hour, or with the first calls from
-there. Source of the estimate: ``baselines/settled.py``.
+there. A place that shows many different statements puts them together as it runs, and one more without signs is known
+from then on. So is one that is known at another place of the app.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
+from backwatch.detector.baselines.place import (
+    ALONE,
+    ASKED,
+    KNOWN_HERE,
+    PAIR,
+    PLACE,
+    VARIOUS,
+    count,
+    is_of_release,
+    note_restless,
+    remember,
+    remembers,
+    wait,
+)
 from backwatch.detector.baselines.releases import RELEASES, is_young, number_of
-from backwatch.detector.baselines.settled import LEARN_AFTER_NS, MIN_CALLS, settled, unseen
+from backwatch.detector.baselines.settled import settled, unseen
 from backwatch.detector.baselines.suspicion import ENOUGH, WEIGHT, weigh
 from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.engine.derived import GOES_ON
-from backwatch.detector.engine.keys import FIRST, KNOWN, RESOURCE, SECOND, SITE, SITE_STATEMENT, STATEMENT
+from backwatch.detector.engine.keys import FIRST, KNOWN, RESOURCE, SITE, SITE_STATEMENT, STATEMENT
 from backwatch.detector.engine.tables import Rows, Table
-
-WAITING = 8
-"""Statements seen just once before a place settled that it can still recognise."""
-PLACE = np.dtype([
-    ("calls", "<u4"), ("once", "<u4"), ("restless_since_ns", "<i8"), ("restless", "<u4"), ("next", "<u4"),
-    ("waiting", "<u4", (WAITING,)), ("release", "<u2"), ("fresh", "u1"),
-])  # fmt: skip
-PAIR = np.dtype([("first_ns", "<i8"), ("known", "u1")])
-"""``known`` holds two bits: ``KNOWN_HERE`` and ``ALONE``."""
-KNOWN_HERE: Final = 1
-ALONE: Final = 2
-"""It was asked for once and its rows were fetched by a call of their own, which has no second asking's weight."""
-ASKED = np.dtype([("alone", "u1")])
-
-
-@kernel
-def _restless(place: Any, time_ns: int) -> None:
-    """A new quiet statement at a settled place. Where they go on for a week the place is not settled after all."""
-    if place["restless"] == 0 or time_ns - place["restless_since_ns"] > 2 * LEARN_AFTER_NS:
-        place["restless_since_ns"] = time_ns
-        place["restless"] = 0
-    place["restless"] += 1
-    if place["restless"] >= MIN_CALLS and time_ns - place["restless_since_ns"] >= LEARN_AFTER_NS:
-        place["calls"] = 0
-        place["once"] = 0
-        place["restless"] = 0
-
-
-@kernel
-def _count(place: Any, sighting: int, goes_on: bool, alone: bool) -> bool:
-    """A quiet call that may teach what this place shows; whether its statement was asked for once until now."""
-    if goes_on:
-        return alone or sighting == SECOND
-    place["calls"] = min(place["calls"] + 1, 1_000_000_000)
-    if sighting == FIRST:
-        place["once"] += 1
-    elif (alone or sighting == SECOND) and place["once"] > 0:
-        place["once"] -= 1
-    return False
-
-
-@kernel
-def _remember(place: Any, fingerprint: Any) -> None:
-    """A statement's first quiet call at a place not yet settled: its second must not surprise, whenever it comes."""
-    place["waiting"][place["next"] % WAITING] = np.uint32(fingerprint >> np.uint64(32)) | np.uint32(1)
-    place["next"] = (place["next"] + 1) % WAITING
-
-
-@kernel
-def _remembers(place: Any, fingerprint: Any) -> bool:
-    tag = np.uint32(fingerprint >> np.uint64(32)) | np.uint32(1)
-    found = False
-    for i in range(WAITING):
-        found = found or place["waiting"][i] == tag
-    return found
-
-
-@kernel
-def _wait(one: Any, time_ns: int) -> None:
-    """A new statement that went by quietly: known once it has done so for a week."""
-    if one["first_ns"] == 0:
-        one["first_ns"] = time_ns
-    elif time_ns - one["first_ns"] >= LEARN_AFTER_NS:
-        one["known"] |= KNOWN_HERE
-
-
-@kernel
-def _released(place: Any, number: int, young: bool, learn: bool) -> bool:
-    """Whether a new release may have brought what this place shows now; counts the place's first calls under it."""
-    if number <= 1 or number < place["release"]:  # the first one is no news
-        return False
-    if number > place["release"]:
-        if learn:
-            place["release"] = number
-            place["fresh"] = MIN_CALLS
-        return True
-    fresh = place["fresh"] > 0
-    if learn and fresh:
-        place["fresh"] -= 1
-    return fresh or young
 
 
 @kernel
 def _judge(
     fingerprint: Array, sighting: Array, goes_on: Array, time_ns: Array, signs: Array, weight: Array, site: Array,
-    pair: Array, release: Array, resource: Array, error: Array, late: Array, learn: Array, places: Any, pairs: Any,
-    releases: Any, novel: Array, ready: Array, share: Array, released: Array,
+    pair: Array, statement: Array, release: Array, resource: Array, error: Array, late: Array, learn: Array,
+    places: Any, pairs: Any, asked: Any, releases: Any, novel: Array, ready: Array, share: Array, released: Array,
+    various: Array, elsewhere: Array,
 ) -> None:  # fmt: skip
     for i in range(site.shape[0]):
         if site[i] == 0 or fingerprint[i] == 0:
@@ -118,32 +54,36 @@ def _judge(
         ready[i] = surprising
         share[i] = unseen(place["once"], place["calls"])
         known = pair[i] != 0 and pairs[pair[i]]["known"] & KNOWN_HERE != 0
-        known = known or (surprising and _remembers(place, fingerprint[i]))
+        known = known or (surprising and remembers(place, fingerprint[i]))
         novel[i] = not known
         weighs = weigh(signs[i], weight)
         number = number_of(releases[resource[i]], release[i], time_ns[i], learn[i])
         young = is_young(releases[resource[i]], number, time_ns[i])
-        brought = _released(place, number, young, learn[i]) and weighs == 0.0
-        released[i] = brought
+        released[i] = is_of_release(place, number, young, learn[i]) and weighs == 0.0
+        various[i] = place["kinds"] >= VARIOUS and weighs == 0.0
+        elsewhere[i] = statement[i] != 0 and asked[statement[i]]["known"] & KNOWN_HERE != 0
+        explained = released[i] != 0 or various[i] != 0 or elsewhere[i] != 0
         if not learn[i]:
             if error[i] and not late[i] and not known and not surprising and weighs == 0.0:
                 if pair[i] != 0:
                     pairs[pair[i]]["known"] |= KNOWN_HERE
                 elif sighting[i] == FIRST:
-                    _remember(place, fingerprint[i])
+                    remember(place, fingerprint[i])
             continue
-        if known or not ((surprising and not brought) or weighs >= ENOUGH):
+        if known or not ((surprising and not explained) or weighs >= ENOUGH):
             alone = pair[i] != 0 and pairs[pair[i]]["known"] & ALONE != 0
-            alone = _count(place, sighting[i], goes_on[i], alone)
+            alone = count(place, sighting[i], goes_on[i], alone)
+            if statement[i] != 0:
+                asked[statement[i]]["known"] |= KNOWN_HERE
             if pair[i] != 0:
                 pairs[pair[i]]["known"] = KNOWN_HERE | ALONE if alone else KNOWN_HERE
             elif not known and sighting[i] == FIRST:
-                _remember(place, fingerprint[i])
+                remember(place, fingerprint[i])
             continue
         if surprising and sighting[i] == FIRST:
-            _restless(place, time_ns[i])
+            note_restless(place, time_ns[i])
         if pair[i] != 0:
-            _wait(pairs[pair[i]], time_ns[i])
+            wait(pairs[pair[i]], time_ns[i])
 
 
 @kernel
@@ -158,9 +98,10 @@ def _mature(
         ready[i] = settled(place["once"], place["calls"])
         if learn[i] and (not ready[i] or sighting[i] >= KNOWN):
             s = statement[i]
-            alone = _count(place, sighting[i], goes_on[i], s != 0 and asked[s]["alone"] != 0)
+            alone = count(place, sighting[i], goes_on[i], s != 0 and asked[s]["known"] & ALONE != 0)
             if s != 0:
-                asked[s]["alone"] = alone
+                known = asked[s]["known"] & KNOWN_HERE
+                asked[s]["known"] = known | ALONE if alone else known
 
 
 class UnusualQuery(Detector):
@@ -172,13 +113,15 @@ class UnusualQuery(Detector):
         ``backwatch.site.unseen``: Estimated share of the site's calls that are still unseen, in [0, 1].
         ``backwatch.site.released``: 1 where a release of the app is young at the site, and the statement shows no
             sign: it may have brought it.
+        ``backwatch.site.various``: 1 where the site shows eight different statements or more, and this one no sign.
+        ``backwatch.query.elsewhere``: 1 where the statement is known at one of the resource's sites.
         ``backwatch.resource.settled``: 1 where the resource's statements as a whole are known well enough.
     """
 
     id = "unusual-query"
     provides = (
         "backwatch.query.novel", "backwatch.site.settled", "backwatch.site.unseen", "backwatch.site.released",
-        "backwatch.resource.settled",
+        "backwatch.site.various", "backwatch.query.elsewhere", "backwatch.resource.settled",
     )  # fmt: skip
     tables = (
         Table("unusual_query_site", SITE, 1, PLACE),
@@ -204,7 +147,11 @@ detection:
     backwatch.site.settled: true
   filter_main_released:  # released-query says so
     backwatch.site.released: true
-  condition: selection and not filter_main_released
+  filter_main_various:  # another-query says so
+    backwatch.site.various: true
+  filter_main_elsewhere:
+    backwatch.query.elsewhere: true
+  condition: selection and not 1 of filter_main_*
 fields:
   - db.query.text
   - backwatch.statement
@@ -230,7 +177,9 @@ backwatch:
   blind_spots: >-
     Call sites that go on inventing queries, and those with fewer than 30 quiet calls, stay silent. An attack that
     fits an existing statement (another literal in the same place) is not new. In the first hour of a release, and with
-    the first 30 calls of a place under it, a new statement without signs is taken for the release's.
+    the first 30 calls of a place under it, a new statement without signs is taken for the release's. A call site that
+    shows eight statements or more, such as a function through which all queries go: only what bears signs, or is told
+    by a rule of its own, is above informational there. A statement that another call site is known for.
   remediation: >-
     Look at the statement and the call site. If a release brought it, accept it. If not, find which input reaches the
     query text there, and pass it as a bound parameter.
@@ -254,6 +203,20 @@ backwatch:
         backwatch.site.settled: 1
         backwatch.site.released: 1
         db.query.text: 'SELECT a FROM b'
+    - name: one more of a search form's
+      fires: false
+      facts:
+        backwatch.query.novel: 1
+        backwatch.site.settled: 1
+        backwatch.site.various: 1
+        db.query.text: 'SELECT a FROM b'
+    - name: known at another place
+      fires: false
+      facts:
+        backwatch.query.novel: 1
+        backwatch.site.settled: 1
+        backwatch.query.elsewhere: 1
+        db.query.text: 'SELECT a FROM b'
     - name: more is known of it
       fires: false
       facts:
@@ -266,13 +229,14 @@ backwatch:
         self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]
     ) -> dict[str, Array]:
         """As the class says."""
-        novel, ready, mature, released = (np.zeros(calls.count, np.int8) for _ in range(4))
+        novel, ready, mature, released, various, elsewhere = (np.zeros(calls.count, np.int8) for _ in range(6))
         share = np.ones(calls.count, np.float64)
         _judge(
             calls["fingerprint"], calls["site_statement.sighting"], calls[GOES_ON], calls["time_ns"], calls["signs"],
-            WEIGHT, slot[SITE.name], slot[SITE_STATEMENT.name], calls[names.SERVICE_RELEASE], slot[RESOURCE.name],
-            calls["error"], calls["late"], learn, tables["unusual_query_site"], tables["unusual_query"],
-            tables["unusual_query_releases"], novel, ready, share, released,
+            WEIGHT, slot[SITE.name], slot[SITE_STATEMENT.name], slot[STATEMENT.name], calls[names.SERVICE_RELEASE],
+            slot[RESOURCE.name], calls["error"], calls["late"], learn, tables["unusual_query_site"],
+            tables["unusual_query"], tables["unusual_query_statement"], tables["unusual_query_releases"], novel, ready,
+            share, released, various, elsewhere,
         )  # fmt: skip
         _mature(
             calls["fingerprint"], calls["statement.sighting"], calls[GOES_ON], slot[RESOURCE.name],
@@ -280,5 +244,6 @@ backwatch:
         )  # fmt: skip
         return {
             "backwatch.query.novel": novel, "backwatch.site.settled": ready, "backwatch.site.unseen": share,
-            "backwatch.site.released": released, "backwatch.resource.settled": mature,
+            "backwatch.site.released": released, "backwatch.site.various": various,
+            "backwatch.query.elsewhere": elsewhere, "backwatch.resource.settled": mature,
         }  # fmt: skip
