@@ -1,5 +1,6 @@
 # Each target sets up what it needs: Python >= 3.11, make and git are all that must be there beforehand.
 # ARGS="…" is handed on: make demo ARGS=--once, make test ARGS="tests/store -x", make bench NAME=detector_throughput.
+# Tests run in WORKERS processes, each with servers of its own; ARGS="-n 0 --pdb" for one.
 .POSIX:
 .PHONY: help demo up test quick check fmt bench named soak lock environment servers clean
 .DEFAULT_GOAL := help
@@ -8,6 +9,7 @@ BIN := .venv/bin
 READY := .tools/environment.stamp
 WARM := .tools/warm.stamp
 ROUNDS ?= 20
+WORKERS ?= 2
 MUTATIONS ?= 10000
 
 help: ## this list
@@ -20,7 +22,7 @@ up: $(WARM) ## stream, detector, notify and dashboard on this machine, waiting f
 	@$(BIN)/backwatch up $(ARGS)
 
 test: $(READY) servers ## every test, against real servers
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 quick: $(READY) ## the tests that take seconds, with the servers that are there
 	@$(BIN)/pytest -m "not slow" $(ARGS)
