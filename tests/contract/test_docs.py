@@ -169,8 +169,8 @@ def test_every_fact_of_a_probe_stands_in_a_column_of_the_drivers_table() -> None
     assert {fact for one in discover() for fact in one.facts} <= grouped
 
 
-def test_the_readme_tells_every_exit_code() -> None:
-    told = re.search(r"## Exit codes\n(.*?)\n## ", (ROOT / "README.md").read_text(), re.DOTALL)
+def test_the_documents_tell_every_exit_code() -> None:
+    told = re.search(r"## Exit codes and messages\n(.*?)\n```", (ROOT / "docs/operations.md").read_text(), re.DOTALL)
     assert told
     codes = {value for name, value in vars(cli).items() if name.startswith("EXIT_")}
     assert codes <= {int(one) for one in re.findall(r"\b\d+\b", told[1])}

@@ -66,6 +66,15 @@ def test_a_test_event_is_sent_at_once_and_its_answer_told(tmp_path: Path) -> Non
     assert "path-token" not in taken.stdout + taken.stderr + refused.stdout + refused.stderr
 
 
+def test_a_test_event_to_a_private_host_names_the_setting_that_allows_it(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    refused = _notify(
+        url, None, "--test", BACKWATCH_WEBHOOK_URL="https://127.0.0.1:9/", BACKWATCH_WEBHOOK_SECRET=SECRET
+    )
+    assert refused.returncode == 1
+    assert "BACKWATCH_WEBHOOK_ALLOW_PRIVATE_HOSTS" in refused.stderr
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_it_goes_on_until_it_is_stopped(tmp_path: Path, number: signal.Signals, code: int) -> None:
     url = f"sqlite:///{tmp_path / 'store.db'}"
