@@ -22,7 +22,7 @@ def attack() -> None:
     """
 
 
-@attack.command("list")
+@attack.command("list", short_help="Lists the attacks, and what must be said of each.")
 @click.option("--json", "as_json", is_flag=True, help="One object a line.")
 def list_(as_json: bool) -> None:
     """The attacks: what each does, on which driver, and what must be said of it."""
@@ -92,7 +92,7 @@ def run(names: tuple[str, ...], every: bool, alerts: bool, as_json: bool) -> Non
     sys.exit(0 if good else 1)
 
 
-@attack.command()
+@attack.command(short_help="Has apps do ordinary work: nothing must be said of it.")
 @click.argument("names", nargs=-1, metavar="[SCENE]...")
 @click.option("--json", "as_json", is_flag=True, help="One object a line, one for each scene and driver.")
 def quiet(names: tuple[str, ...], as_json: bool) -> None:

@@ -24,7 +24,7 @@ class _NoSuchRule(click.ClickException):
     exit_code = EXIT_USAGE
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, short_help="Lists, checks, tests and explains the rules.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON lines, with all that a rule says of itself.")
 @click.pass_context
 def rules(ctx: click.Context, *, as_json: bool) -> None:
@@ -42,7 +42,7 @@ def rules(ctx: click.Context, *, as_json: bool) -> None:
         _list(as_json=as_json)
 
 
-@rules.command("list")
+@rules.command("list", short_help="Lists every rule and filter.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON lines, with all that a rule says of itself.")
 def list_rules(*, as_json: bool) -> None:
     """Lists every rule, gravest first: level, name, title; then every filter: until when, what it narrows, and why.
@@ -79,7 +79,7 @@ def _list(*, as_json: bool) -> None:
             click.echo(f"{'filter':13} {told['until']}: {', '.join(one.rules)}: {told['reason']} ({told['filter']})")
 
 
-@rules.command()
+@rules.command(short_help="Says whether the rules of a folder are right.")
 @click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False))
 def check(folder: str | None) -> None:
     """Says whether the rules in FOLDER are right; without one, those in BACKWATCH_RULES_DIR.
@@ -107,7 +107,7 @@ def check(folder: str | None) -> None:
     sys.exit(EXIT_FAILED if loaded.faults else 0)
 
 
-@rules.command()
+@rules.command(short_help="Runs the examples that stand in rules.")
 @click.argument("which", metavar="[NAME|FOLDER]", required=False)
 def test(which: str | None) -> None:
     """Runs the examples that stand in rules: of the one called NAME, of those in FOLDER, or of all.
@@ -151,7 +151,7 @@ def test(which: str | None) -> None:
     sys.exit(EXIT_FAILED if wrong or loaded.faults else 0)
 
 
-@rules.command()
+@rules.command(short_help="Lists every fact that a rule may read.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON lines.")
 def fields(*, as_json: bool) -> None:
     """Lists every fact that a rule may read: its name, its kind, what it means.
@@ -177,7 +177,7 @@ def fields(*, as_json: bool) -> None:
         click.echo(f"  {one.field:{width}}  {one.kind:6}  {one.meaning}")
 
 
-@rules.command()
+@rules.command(short_help="Explains a verdict, and what to do.")
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def explain(name: str, *, as_json: bool) -> None:
