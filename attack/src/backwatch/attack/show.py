@@ -77,7 +77,7 @@ class Show:
         """Everything, once more; where there is room, also on which service."""
         roomy = self.console.width >= ROOMY
         table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0), border_style="dim", header_style="dim")
-        for column in ("severity", "caught as", "attack", *(["service"] if roomy else [])):
+        for column in ("level", "caught as", "attack", *(["service"] if roomy else [])):
             table.add_column(column, overflow="fold")
         table.add_column("after", justify="right", no_wrap=True)
         for level, rule, title, where, after in self._rows:
