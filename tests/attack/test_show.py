@@ -41,7 +41,7 @@ def test_everything_fits_and_nothing_is_cut(width: int) -> None:
     assert max(map(len, said.splitlines())) <= width
     assert said.count("local-file-request") == 6
     assert "…" not in said
-    assert ("localhost:40717/shop" in said.partition("severity")[2]) == (width >= 120)
+    assert ("localhost:40717/shop" in said.partition(" level ")[2]) == (width >= 120)
 
 
 def test_a_pipe_gets_no_colours_and_a_terminal_does() -> None:
