@@ -7,13 +7,16 @@ import asyncio
 import functools
 import gzip
 import importlib
+import os
 import random
 import secrets
 import socket
+import sys
 import time
 from typing import Any
 
 from backwatch.attack.authority import Certificate
+from backwatch.attack.speakers import pickles
 
 LONGEST_SLEEP_S = 0.02
 PATIENCE_S = 1.0
@@ -55,11 +58,22 @@ def hurry() -> None:
     secrets.token_bytes = lambda nbytes=None: random.Random(nbytes).randbytes(nbytes or 32)
     gzip.compress = functools.cache(functools.partial(gzip.compress, mtime=0))
     Certificate.server_context = functools.cache(Certificate.server_context)
+    _disarm()
     _shorten_waits()
     for name, value in SMALLER.items():
         module, attribute = _named(name)
         assert hasattr(module, attribute), name
         setattr(module, attribute, value)
+
+
+def _disarm() -> None:
+    """No program runs: mutated, the command of a pickle that was read is any."""
+
+    def system(command: Any) -> int:
+        return pickles.RAN if command == f"exit {pickles.STATUS}" else os.EX_UNAVAILABLE << 8
+
+    system.__module__, system.__qualname__ = os.name, "system"  # by which pickles name it
+    sys.modules[system.__module__].system = os.system = system  # pyright: ignore[reportAttributeAccessIssue, reportDeprecated]
 
 
 def hurry_clients() -> None:
@@ -90,7 +104,14 @@ def _named(name: str) -> tuple[Any, str]:
 
 def _shorten_waits() -> None:
     sockets: Any = socket.socket
-    settimeout = sockets.settimeout
+    settimeout, connect = sockets.settimeout, sockets.connect
+
+    def connect_without_delay(self: Any, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):  # or what it says in two parts takes 40 ms
+            self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connect(self, address)
+
+    sockets.connect = connect_without_delay
     sockets.settimeout = lambda self, value: settimeout(self, value and min(value, PATIENCE_S))
     loops: Any = asyncio.BaseEventLoop
     call_at, run = loops.call_at, asyncio.run

@@ -139,6 +139,7 @@ def _forked(part: Part, probes: Sequence[type[Probe]]) -> tuple[int, int]:
         return child, out
     try:
         os.close(out)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # what is asked for there is the parent's
         warnings.simplefilter("ignore")
         logging.disable()  # clients say a lot of such services
         with os.fdopen(into, "wb") as pipe:
