@@ -90,8 +90,8 @@ def test_a_place_settles_whose_statements_repeat_though_rows_are_fetched_by_a_se
             at(600 * i + 1, statement=text, db__operation__name="FETCH"),
         ]
 
-    usual = [one for i in range(60) for one in asked(i, f"SELECT c{i % 3} FROM orders")]
-    assert fired(usual, asked(70, OTHER))[0] == {"unusual-query"}
+    usual = [one for i in range(160) for one in asked(i, f"SELECT c{i % 3} FROM orders")]
+    assert fired(usual, asked(170, OTHER))[0] == {"unusual-query"}
 
 
 def test_what_always_failed_at_a_place_is_known_there_once_it_settles() -> None:
@@ -113,6 +113,11 @@ def test_one_more_statement_of_a_place_that_puts_them_together_is_told_and_no_su
 
 
 def test_a_statement_that_another_place_is_known_for_is_no_surprise() -> None:
-    both = [at(600 * i + j, site=f"views.py:{j}", statement=f"SELECT c{j} FROM b") for i in range(60) for j in (0, 1)]
+    both = [at(600 * i + j, site=f"views.py:{j}", statement=f"SELECT c{j} FROM b") for i in range(160) for j in (0, 1)]
     assert fired(both, [at(3 * DAY, site="views.py:0", statement="SELECT c1 FROM b")]) == [set()]
     assert fired(both, [at(3 * DAY, site="views.py:0", statement="SELECT c2 FROM b")]) == [{"unusual-query"}]
+
+
+def test_a_branch_that_is_taken_once_in_a_hundred_calls_is_no_surprise_where_it_was_not_seen_yet() -> None:
+    seldom = past(statement="SELECT id FROM orders WHERE id = ?", count=100)
+    assert fired(seldom, [at(DEPLOYED, statement=OTHER)] * 3) == [set(), set(), set()]

@@ -59,9 +59,11 @@ class QueueWork(RealScene):
             self._consumers.append(self._joins())
         while len(self._consumers) > consumers:
             self._consumers.pop().close()
+        for _ in range(20):  # a group settles only while all of it polls
+            found = [one.poll(timeout_ms=200) for one in self._consumers]
+            if any(found) and all(one.assignment() for one in self._consumers):
+                break
         for one in self._consumers:
-            while not one.poll(timeout_ms=500) and not one.assignment():
-                pass
             one.commit()
 
     def _joins(self) -> Any:

@@ -141,7 +141,7 @@ class _Play:
         count = hour.hears(made, hour_ns, past_only=False)
         self._step(f"judged: {count:,} calls of eight days and the quiet hour, on simulated time")
         for part in ready:
-            _look(part, hour)
+            _look(part, hour, hour_ns)
 
     def _fit(self, past: Judge, hour: Judge, made: Sequence[Made], hour_ns: int) -> None:
         """Hands on a model of odd minutes that was fitted on the past, as its users fit it each night."""
@@ -182,9 +182,11 @@ class _Play:
         self._stage.wait_for("what was entered is taken", taken, JUDGED_WITHIN_S)
 
 
-def _look(part: Part, hour: Judge) -> None:
+def _look(part: Part, hour: Judge, hour_ns: int) -> None:
+    """What was said in the hour; the days before it are when what is normal was learnt."""
     with hour.store.connect() as connection:
         rows: Sequence[AlertRow] = list_alerts(connection, AlertFilter(apps=(part.name,)), limit=500).rows
+    rows = [one for one in rows if one.last_ns >= hour_ns]
     part.told = sorted({one.rule for one in rows if one.level == "informational"})
     part.said = [
         Said(rule=one.rule, level=one.level, count=one.count, key=one.key, evidence=one.evidence)

@@ -17,7 +17,7 @@ from backwatch.attack.servers.postgresql import RefusedError
 from backwatch.attack.speakers.tables import Answer, MySQLOfTables, PostgreSQLOfTables, Tables
 
 SQL: Final = ("mysql.connector", "psycopg", "psycopg2", "pymysql", "sqlite3")
-ORDERS: Final = 6_000
+ORDERS: Final = 13_000
 MOST_COUNTED_S: Final = 2.0
 _SCHEMA: Final = """
 CREATE TABLE baskets (id INTEGER PRIMARY KEY, customer TEXT, goods TEXT, version INTEGER DEFAULT 0);

@@ -3,15 +3,15 @@
 from backwatch.attack.scenes import Process, daily, minutely, once, past, run
 from backwatch.attack.scenes._shop import ShopScene
 
-BY_NIGHT = 1_500
-BY_MONTH = 4_500
+BY_NIGHT = 4_000
+BY_MONTH = 12_000
 _AT_S = 900.0
 
 
 class NightlyBatch(ShopScene):
     """Pages of twenty by day; by night some thousand rows in one answer, and the month's report once."""
 
-    title = "a batch that reads 75 times a page each night at the same hour, and the month's report, three times that"
+    title = "a batch that reads 200 times a page each night at the same hour, and the month's report, three times that"
     naive = "rows and bytes leave in unusual volume"
     processes = (
         Process((

@@ -146,8 +146,9 @@ fields:
   - rows_returned
   - new_statements
 falsepositives:
-  - Deployments, batch jobs and outages that the model was not fitted on; fit again afterwards.
-level: low
+  - Deployments, batch jobs and outages that the model was not fitted on; fit again afterwards. One minute in ten
+    thousand is odd by the making of the model, and so it is a hint beside other alerts and none by itself.
+level: informational
 backwatch:
   key: resource
   over: window

@@ -30,7 +30,7 @@ from backwatch.detector.baselines.place import (
     wait,
 )
 from backwatch.detector.baselines.releases import RELEASES, is_young, number_of
-from backwatch.detector.baselines.settled import settled, unseen
+from backwatch.detector.baselines.settled import settled, surely_settled, unseen
 from backwatch.detector.baselines.suspicion import ENOUGH, WEIGHT, weigh
 from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array, Calls, Detector
@@ -50,7 +50,7 @@ def _judge(
         if site[i] == 0 or fingerprint[i] == 0:
             continue
         place = places[site[i]]
-        surprising = settled(place["once"], place["calls"])
+        surprising = surely_settled(place["once"], place["calls"])
         ready[i] = surprising
         share[i] = unseen(place["once"], place["calls"])
         known = pair[i] != 0 and pairs[pair[i]]["known"] & KNOWN_HERE != 0
@@ -175,7 +175,7 @@ backwatch:
     - >-
       Somebody with the app's password, or a shell on its machine, asks what the app never asks.
   blind_spots: >-
-    Call sites that go on inventing queries, and those with fewer than 30 quiet calls, stay silent. An attack that
+    Call sites that go on inventing queries, and those with fewer than 150 quiet calls, stay silent. An attack that
     fits an existing statement (another literal in the same place) is not new. In the first hour of a release, and with
     the first 30 calls of a place under it, a new statement without signs is taken for the release's. A call site that
     shows eight statements or more, such as a function through which all queries go: only what bears signs, or is told
