@@ -121,3 +121,9 @@ def test_a_statement_that_another_place_is_known_for_is_no_surprise() -> None:
 def test_a_branch_that_is_taken_once_in_a_hundred_calls_is_no_surprise_where_it_was_not_seen_yet() -> None:
     seldom = past(statement="SELECT id FROM orders WHERE id = ?", count=100)
     assert fired(seldom, [at(DEPLOYED, statement=OTHER)] * 3) == [set(), set(), set()]
+
+
+def test_at_a_place_that_is_not_surely_settled_only_what_bears_a_sign_is_a_surprise() -> None:
+    few = past(statement="SELECT id FROM orders WHERE id = ?", count=60)
+    assert fired(few, [at(DEPLOYED, statement=OTHER)]) == [set()]
+    assert fired(few, [at(DEPLOYED, statement=OTHER, backwatch__query__signs="odd-spacing")]) == [{"unusual-query"}]

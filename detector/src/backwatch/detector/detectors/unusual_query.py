@@ -50,13 +50,16 @@ def _judge(
         if site[i] == 0 or fingerprint[i] == 0:
             continue
         place = places[site[i]]
-        surprising = surely_settled(place["once"], place["calls"])
+        weighs = weigh(signs[i], weight)
+        if weighs > 0.0:  # what bears a sign is looked at sooner
+            surprising = settled(place["once"], place["calls"])
+        else:
+            surprising = surely_settled(place["once"], place["calls"])
         ready[i] = surprising
         share[i] = unseen(place["once"], place["calls"])
         known = pair[i] != 0 and pairs[pair[i]]["known"] & KNOWN_HERE != 0
         known = known or (surprising and remembers(place, fingerprint[i]))
         novel[i] = not known
-        weighs = weigh(signs[i], weight)
         number = number_of(releases[resource[i]], release[i], time_ns[i], learn[i])
         young = is_young(releases[resource[i]], number, time_ns[i])
         released[i] = is_of_release(place, number, young, learn[i]) and weighs == 0.0
@@ -109,7 +112,8 @@ class UnusualQuery(Detector):
 
     Provides:
         ``backwatch.query.novel``: 1 where the statement is not known at its site (where none is told: its family).
-        ``backwatch.site.settled``: 1 where a new statement is a surprise there.
+        ``backwatch.site.settled``: 1 where a new statement is a surprise there: after 30 quiet calls if it bears a
+            sign, else after 150.
         ``backwatch.site.unseen``: Estimated share of the site's calls that are still unseen, in [0, 1].
         ``backwatch.site.released``: 1 where a release of the app is young at the site, and the statement shows no
             sign: it may have brought it.
@@ -175,7 +179,7 @@ backwatch:
     - >-
       Somebody with the app's password, or a shell on its machine, asks what the app never asks.
   blind_spots: >-
-    Call sites that go on inventing queries, and those with fewer than 150 quiet calls, stay silent. An attack that
+    Call sites that go on inventing queries, and those with fewer than 150 quiet calls (30 for what bears a sign), stay silent. An attack that
     fits an existing statement (another literal in the same place) is not new. In the first hour of a release, and with
     the first 30 calls of a place under it, a new statement without signs is taken for the release's. A call site that
     shows eight statements or more, such as a function through which all queries go: only what bears signs, or is told
