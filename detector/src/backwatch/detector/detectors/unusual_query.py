@@ -179,11 +179,12 @@ backwatch:
     - >-
       Somebody with the app's password, or a shell on its machine, asks what the app never asks.
   blind_spots: >-
-    Call sites that go on inventing queries, and those with fewer than 150 quiet calls (30 for what bears a sign), stay silent. An attack that
-    fits an existing statement (another literal in the same place) is not new. In the first hour of a release, and with
-    the first 30 calls of a place under it, a new statement without signs is taken for the release's. A call site that
-    shows eight statements or more, such as a function through which all queries go: only what bears signs, or is told
-    by a rule of its own, is above informational there. A statement that another call site is known for.
+    Call sites that go on inventing queries, and those with fewer than 150 quiet calls (30 for what bears a sign),
+    stay silent. An attack that fits an existing statement (another literal in the same place) is not new. In the
+    first hour of a release, and with the first 30 calls of a place under it, a new statement without signs is taken
+    for the release's. A call site that shows eight statements or more, such as a function through which all queries
+    go: only what bears signs, or is told by a rule of its own, is above informational there. A statement that another
+    call site is known for.
   remediation: >-
     Look at the statement and the call site. If a release brought it, accept it. If not, find which input reaches the
     query text there, and pass it as a bound parameter.
