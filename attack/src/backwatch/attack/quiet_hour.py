@@ -183,13 +183,14 @@ class _Play:
 
 
 def _look(part: Part, hour: Judge, hour_ns: int) -> None:
-    """What was said in the hour; the days before it are when what is normal was learnt."""
+    """What was said in the hour. The days before it are when what is normal was learnt: that is told apart."""
     with hour.store.connect() as connection:
         rows: Sequence[AlertRow] = list_alerts(connection, AlertFilter(apps=(part.name,)), limit=500).rows
-    rows = [one for one in rows if one.last_ns >= hour_ns]
+    grave = [one for one in rows if one.level != "informational"]
+    part.before = sorted({one.rule for one in grave if one.opened_ns < hour_ns})
     part.told = sorted({one.rule for one in rows if one.level == "informational"})
     part.said = [
         Said(rule=one.rule, level=one.level, count=one.count, key=one.key, evidence=one.evidence)
-        for one in rows
-        if one.level != "informational"
+        for one in grave
+        if one.opened_ns >= hour_ns
     ]

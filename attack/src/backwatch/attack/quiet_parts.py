@@ -28,6 +28,7 @@ class Part:
         announced: What the profile says of its service, by its words.
         calls: That were judged.
         said: What should not have been.
+        before: Names of rules above informational that spoke up in the days before the hour, while it was learnt.
         told: Names of informational rules that spoke up.
     """
 
@@ -38,6 +39,7 @@ class Part:
     announced: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
     calls: int = 0
     said: list[Said] = field(default_factory=list[Said])
+    before: list[str] = field(default_factory=list[str])
     told: list[str] = field(default_factory=list[str])
 
     @property
@@ -55,7 +57,7 @@ class Part:
         return {
             "scene": self.scene.name(), "driver": self.driver, "driver_version": self.driver_version,
             "title": self.scene.title, "naive": self.scene.naive, "outcome": self.outcome or "played",
-            "calls": self.calls, "informational": self.told, "quiet": self.quiet,
+            "calls": self.calls, "informational": self.told, "before": self.before, "quiet": self.quiet,
             "said": [
                 {"rule": one.rule, "level": one.level, "count": one.count, "key": one.key, "evidence": one.evidence}
                 for one in self.said

@@ -28,13 +28,14 @@ class QuietReport:
         for column in ("scene", "driver"):
             table.add_column(column, no_wrap=True)
         table.add_column("calls", justify="right", no_wrap=True)
-        for column in ("said", "informational"):
+        for column in ("said", "informational", "while learning"):
             table.add_column(column, overflow="fold")
         for one in parts:
             said = one.outcome or ", ".join(sorted({each.rule for each in one.said})) or "nothing"
             table.add_row(
                 one.scene.name(), f"{one.driver} {one.driver_version}", f"{one.calls:,}",
                 Text(printable(said), style="" if one.quiet else "bold red"), ", ".join(one.told),
+                ", ".join(one.before),
             )  # fmt: skip
         self._console.print()
         self._console.print(table)
