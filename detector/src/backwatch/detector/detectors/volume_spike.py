@@ -72,19 +72,19 @@ logsource: {product: opentelemetry, category: backing_service_call}
 detection:
   bytes:
     backwatch.volume.bytes.score|gt: 4
-    backwatch.volume.bytes.excess|gt: 0.1
+    backwatch.volume.bytes.excess|gt: 0.25
     bytes_received|gte: 1048576
   sent:
     backwatch.volume.sent.score|gt: 4
-    backwatch.volume.sent.excess|gt: 0.1
+    backwatch.volume.sent.excess|gt: 0.25
     bytes_sent|gte: 1048576
   rows:
     backwatch.volume.rows.score|gt: 4
-    backwatch.volume.rows.excess|gt: 0.1
+    backwatch.volume.rows.excess|gt: 0.25
     rows_returned|gte: 2000
   calls:
     backwatch.volume.calls.score|gt: 4
-    backwatch.volume.calls.excess|gt: 0.1
+    backwatch.volume.calls.excess|gt: 0.25
     calls|gte: 300
   drift:
     backwatch.volume.drift|gte: 60
@@ -115,7 +115,8 @@ backwatch:
     - >-
       The usual volume is raised by a little each day, so that what would be a spike never looks like one.
   blind_spots: >-
-    The first half hour with calls. Less than a mebibyte, 2000 rows and 300 calls a minute. A slow theft that stays
+    The first half hour with calls. Less than a mebibyte, 2000 rows and 300 calls a minute. Where minutes differ much
+    already, as by day and by night: less than a quarter of that range beyond the largest of them. A slow theft that stays
     within the usual spread of a resource whose volume varies much.
   remediation: >-
     See which statements and call sites grew (bulk-read names single calls). Limit what one user or job can fetch a
@@ -127,6 +128,12 @@ backwatch:
         backwatch.volume.bytes.score: 12
         backwatch.volume.bytes.excess: 5
         bytes_received: 90000000
+    - name: the month's report, three times each night's batch
+      fires: false
+      facts:
+        backwatch.volume.rows.score: 93
+        backwatch.volume.rows.excess: 0.2
+        rows_returned: 12000
     - name: far above the usual, and yet little
       fires: false
       facts:
