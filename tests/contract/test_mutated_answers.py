@@ -31,6 +31,14 @@ SIDE_BY_SIDE = 2
 WAITING = {"ftplib": 6, "kafka": 4, "kombu": 4, "nats": 8, "pymongo": 6}
 """Clients that wait rather than compute, by their own clocks: so many of them go side by side."""
 TRIES = 12
+RACING = {
+    "nats-connect-urls": {
+        "None", "builtins.AttributeError: 'NoneType' object has no attribute '_write_appdata'",
+        "builtins.ConnectionResetError: Connection lost", "builtins.TimeoutError: it waits for ever",
+    },
+}  # fmt: skip
+"""What one bare app sees of one seed, now this and now that (of 3,456 times 86, 2,199, 5 and 14): nats-py dials another
+server while it takes leave of the first one."""
 
 
 @cache
@@ -64,7 +72,7 @@ class Play:
 
     def __init__(self, stage: Stage, kind: type[Entry], folder: Path) -> None:
         self._stage = stage
-        self._kind = kind
+        self.kind = kind
         self._folder = folder
         self._lanes = min(LANES, WAITING.get(kind.driver, SIDE_BY_SIDE))
         (first,) = stage.play([self._part(0, (), watched=False)])
@@ -79,17 +87,28 @@ class Play:
             [self._part(lane, own, watched=watched, dawdles=dawdles) for lane, own in enumerate(dealt) if own]
         )
 
+    def seen_by_all(self, seeds: Sequence[int], *, watched: bool, dawdles: bool) -> list[Seen]:
+        """All these seeds, each as often as there is room for side by side."""
+        return self._stage.play(
+            [self._part(lane, seeds, watched=watched, dawdles=dawdles) for lane in range(self._lanes)]
+        )
+
     def _part(self, lane: int, seeds: Sequence[int], *, watched: bool, dawdles: bool = False) -> Part:
         return Part(
-            kind=self._kind, seeds=seeds, watched=watched, dawdles=dawdles, sent=self._sent,
+            kind=self.kind, seeds=seeds, watched=watched, dawdles=dawdles, sent=self._sent,
             port=self._stage.port + lane * PORTS_EACH, folder=self._folder / f"{lane}",
         )  # fmt: skip
 
     _sent: Sequence[tuple[int, int]] = ()
 
 
-def outcomes(seen: Sequence[Seen]) -> dict[int, str]:
-    return {seed: outcome for one in seen for seed, outcome in one.outcomes.items()}
+def outcomes(seen: Sequence[Seen], kind: type[Entry]) -> dict[int, str]:
+    racing = RACING.get(kind.name(), set[str]())
+    return {
+        seed: "one of several" if outcome in racing else outcome
+        for one in seen
+        for seed, outcome in one.outcomes.items()
+    }
 
 
 def never_seen_bare(play: Play, watched: dict[int, str], bare: dict[int, str]) -> dict[int, tuple[set[str], set[str]]]:
@@ -108,12 +127,15 @@ def never_seen_bare(play: Play, watched: dict[int, str], bare: dict[int, str]) -
         open_ = [seed for seed in differ if watched[seed] not in seen[seed] or again[seed] - seen[seed]]
         if not open_:
             break
-        # Once with all that went before in the same processes, then alone.
-        seeds = list(bare) if number == 0 else open_
         for of, is_watched in ((seen, False), (again, True)):
-            got = outcomes(play.seen(seeds, watched=is_watched, dawdles=number % 2 == 1))
-            for seed in open_:
-                of[seed].add(got[seed])
+            if number == 0:  # with all that went before in the same processes, then without
+                found = play.seen(list(bare), watched=is_watched)
+            else:
+                found = play.seen_by_all(open_, watched=is_watched, dawdles=number % 2 == 1)
+            for one in found:
+                for seed, outcome in outcomes([one], play.kind).items():
+                    if seed in of:
+                        of[seed].add(outcome)
     return {seed: (only, seen[seed]) for seed in differ if (only := again[seed] - seen[seed])}
 
 
@@ -138,7 +160,7 @@ def test_mutated_answers_look_the_same_with_and_without(
         assert ALONE or sum(one.reached for one in bare) > len(seeds) / 2
         assert [fault for one in watched for fault in one.faults] == []
 
-        without, having = outcomes(bare), outcomes(watched)
+        without, having = outcomes(bare, kind), outcomes(watched, kind)
         differ = [seed for seed in seeds if having[seed] != without[seed]]
         print(f"{kind.name()}: {len(differ)} of {len(seeds)} differ at first: {differ}")
         unlike = never_seen_bare(play, having, without)
