@@ -48,7 +48,7 @@ def test_a_ramp_is_found_before_it_has_gone_far(rate: float, times: float) -> No
         beyond = outside(extent[0], x)
         score = update(rows, 0, x, (3_000 + step) * MINUTE_NS, True)
         extend(extent[0], x)
-        if rows[0]["drift"] >= MOST_DRIFT or (score > 4 and beyond > 0.25):  # as volume-spike asks
+        if rows[0]["drift"] >= MOST_DRIFT or (score > 4 and beyond > 0.1):  # as volume-spike asks
             return
     pytest.fail(f"a drift of {rate} a step was not found")
 

@@ -434,3 +434,14 @@ def test_a_loss_is_told_and_none_is_not() -> None:
     [one] = [rule for rule in RULES.rules if rule.name == "data-loss"]
     assert matches(one, {"backwatch.loss.kind": "gap", "backwatch.loss.count": 3})
     assert not matches(one, {"backwatch.loss.kind": "gap", "backwatch.loss.count": 0})
+
+
+def test_three_times_each_nights_batch_is_no_spike_and_ten_times_it_is() -> None:
+    def minutes_of(report: int) -> set[str]:
+        engine = SmallEngine()
+        for minute in range(400):
+            engine.window(minute, calls=4, rows_returned=4_000 if minute % 24 == 23 else 20 + minute % 3)
+        return engine.window(400, calls=1, rows_returned=report)[0]
+
+    assert minutes_of(12_000) == set()
+    assert minutes_of(40_000) == {"volume-spike"}

@@ -11,6 +11,8 @@ import numpy as np
 from backwatch.detector.baselines.level import FLOOR
 from backwatch.detector.compiled import kernel
 
+MOST_ASKED: Final = 14.0
+"""Widths that are asked for at most: of which a tenth is a factor of four."""
 EXTENT: Final = np.dtype([("low", "<f4"), ("high", "<f4")])
 """One range: 8 bytes. Whoever keeps it knows whether it was begun."""
 
@@ -27,6 +29,18 @@ def extend(row: Any, x: float) -> None:
     """The value belongs to the range from now on."""
     row["low"] = min(row["low"], x)
     row["high"] = max(row["high"], x)
+
+
+@kernel
+def far_outside(row: Any, x: float) -> float:
+    """As :func:`outside`, but where values differ more than tenfold already, more is asked of one beyond all of them.
+
+    Where they differ two hundredfold, as between a page by day and a batch by night, a tenth of it is four times the
+    largest value: the month's report is no surprise beside each night's batch.
+    """
+    width = max(float(row["high"]) - float(row["low"]), FLOOR)
+    wider = max(width, min(width * width / 2.0, MOST_ASKED))
+    return outside(row, x) * width / wider
 
 
 @kernel

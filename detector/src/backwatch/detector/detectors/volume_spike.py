@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from backwatch.detector.baselines.extent import EXTENT, begin, extend, outside
+from backwatch.detector.baselines.extent import EXTENT, begin, extend, far_outside
 from backwatch.detector.baselines.level import BOUND, LEVEL, MIN_COUNT, update
 from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array, Closed, Detector
@@ -27,7 +27,7 @@ def _judge(
         x, quiet = np.log1p(max(amount[i], 0)), suspects[i] == 0
         extent = extents[k]
         if rows[k]["count"] >= MIN_COUNT:
-            excess[i] = outside(extent, x)
+            excess[i] = far_outside(extent, x)
         score[i] = update(rows, k, x, end_ns[i], quiet)
         if rows[k]["count"] >= MIN_COUNT:
             drift[i] = rows[k]["drift"]
@@ -43,7 +43,8 @@ class VolumeSpike(Detector):
     Provides:
         ``backwatch.volume.<measure>.score``: Deviations above the usual minute (``baselines/level.py``) in ``bytes``
             received, bytes ``sent``, ``rows`` and ``calls``; NaN until 30 minutes with calls are known.
-        ``backwatch.volume.<measure>.excess``: How far outside the range seen so far, in widths of it.
+        ``backwatch.volume.<measure>.excess``: How far outside the range seen so far, in widths of it; less where
+            that range is wide (``baselines/extent.py``).
         ``backwatch.volume.drift``: The greatest of the sums of departures from the slow reference.
     """
 
@@ -72,19 +73,19 @@ logsource: {product: opentelemetry, category: backing_service_call}
 detection:
   bytes:
     backwatch.volume.bytes.score|gt: 4
-    backwatch.volume.bytes.excess|gt: 0.25
+    backwatch.volume.bytes.excess|gt: 0.1
     bytes_received|gte: 1048576
   sent:
     backwatch.volume.sent.score|gt: 4
-    backwatch.volume.sent.excess|gt: 0.25
+    backwatch.volume.sent.excess|gt: 0.1
     bytes_sent|gte: 1048576
   rows:
     backwatch.volume.rows.score|gt: 4
-    backwatch.volume.rows.excess|gt: 0.25
+    backwatch.volume.rows.excess|gt: 0.1
     rows_returned|gte: 2000
   calls:
     backwatch.volume.calls.score|gt: 4
-    backwatch.volume.calls.excess|gt: 0.25
+    backwatch.volume.calls.excess|gt: 0.1
     calls|gte: 300
   drift:
     backwatch.volume.drift|gte: 60
@@ -115,8 +116,8 @@ backwatch:
     - >-
       The usual volume is raised by a little each day, so that what would be a spike never looks like one.
   blind_spots: >-
-    The first half hour with calls. Less than a mebibyte, 2000 rows and 300 calls a minute. Where minutes differ much
-    already, as by day and by night: less than a quarter of that range beyond the largest of them. A slow theft that stays
+    The first half hour with calls. Less than a mebibyte, 2000 rows and 300 calls a minute. Where minutes differ two
+    hundredfold already, as by day and by night: less than four times the largest of them. A slow theft that stays
     within the usual spread of a resource whose volume varies much.
   remediation: >-
     See which statements and call sites grew (bulk-read names single calls). Limit what one user or job can fetch a
@@ -132,7 +133,7 @@ backwatch:
       fires: false
       facts:
         backwatch.volume.rows.score: 93
-        backwatch.volume.rows.excess: 0.2
+        backwatch.volume.rows.excess: 0.08
         rows_returned: 12000
     - name: far above the usual, and yet little
       fires: false
