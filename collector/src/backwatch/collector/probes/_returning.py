@@ -30,10 +30,10 @@ class Returning:
 
     def facts(self, queue: str, body: Any, headers: Any) -> Facts:
         """Of a message that the broker marks as delivered before."""
-        counted = headers.get(COUNT) if isinstance(headers, dict) else None
-        # A driver may have an int of its own for it.
-        known = isinstance(counted, int) and not isinstance(counted, bool)
-        return again(int(counted) if known else self._seen(queue, body))
+        counted: Any = headers.get(COUNT) if isinstance(headers, dict) else None
+        if isinstance(counted, int) and not isinstance(counted, bool):
+            return again(int(counted))  # a driver may have an int of its own for it
+        return again(self._seen(queue, body))
 
     def _seen(self, queue: str, body: Any) -> int:
         if not isinstance(body, (bytes, bytearray, memoryview, str)):
