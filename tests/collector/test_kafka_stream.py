@@ -44,7 +44,7 @@ def publish(settings: StreamSettings) -> Iterator[Callable[..., None]]:
     publisher.close(1)
 
 
-def joined(consumer: Consumer, partitions: int, timeout_s: float = 20) -> frozenset[int]:
+def joined(consumer: Consumer, partitions: int, timeout_s: float = 60) -> frozenset[int]:
     """Polls until so many partitions are this member's."""
     deadline = time.monotonic() + timeout_s
     while len(consumer.assignment()) != partitions:

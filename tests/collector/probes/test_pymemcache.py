@@ -69,8 +69,9 @@ def test_a_session_over_tls_tells_everything(recording: Recording, memcached: Se
     assert (session.requested, session.requested_explicit) == ("verify-full", True)
     assert (session.peer_address, session.peer_port) == (memcached.host, memcached.tls_port)
     assert len(session.certificate_sha256) == 64
+    # TLS 1.3: the server's tickets come with the handshake or with the first answer.
     assert connect.received > 600
-    assert set_.received < 200
+    assert connect.received + set_.received < 4_000
     client.close()
 
 
