@@ -9,7 +9,7 @@ import java.sql.Statement;
 import redis.clients.jedis.Jedis;
 
 class Shop {
-    private static final int ORDINARY = 60;
+    private static final int ORDINARY = 200;
 
     public static void main(String[] given) throws SQLException {
         String url = given[0], user = given[1], password = given[2], cache = given[3];

@@ -44,7 +44,7 @@ RedisInstrumentor().instrument()
 
 cache = redis.Redis.from_url(sys.argv[2])
 with psycopg.connect(sys.argv[1], autocommit=True) as connection:
-    for at in range(60):
+    for at in range(200):
         connection.execute("SELECT id, name FROM customers WHERE id = %s", (at,)).fetchone()
         cache.get(f"basket:{at}")
     connection.execute("SELECT * FROM customers").fetchall()
