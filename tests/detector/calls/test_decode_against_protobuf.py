@@ -161,7 +161,7 @@ def call_of(span: Any, session: Facts, *, own: bool) -> list[Facts]:
     facts = session | found
     if span.kind not in (3, 4, 5):
         return []
-    if not any(facts.get(name) for name in schema.SYSTEM_COLUMNS):
+    if not any(facts.get(name) for name in names.SYSTEMS):
         if not facts.get(names.HTTP_METHOD) and not facts.get(names.URL_FULL):
             return []
         facts[names.SYSTEM] = b"http"

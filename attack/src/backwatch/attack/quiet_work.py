@@ -16,11 +16,11 @@ from backwatch.attack.scenes import Place, Process, Spell
 from backwatch.attack.stage import Child, Stage, StageError
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
+from backwatch.detector.engine.findings import resource_key
 
 AT_ONCE = 4
 """Apps that are at work side by side."""
 PATIENCE_S = 60.0
-_SYSTEMS = (names.DB_SYSTEM, names.MESSAGING_SYSTEM, names.RPC_SYSTEM, names.SYSTEM)
 
 
 class Working:
@@ -140,12 +140,12 @@ class Made:
         found = set[str]()
         for _, scope, span in self.calls:
             told = {one.key: one.value for one in (*scope.scope.attributes, *span.attributes)}
-            system = next((told[name].string_value for name in _SYSTEMS if name in told), "")
+            system = next((told[name].string_value for name in names.SYSTEMS if name in told), "")
             place = told[names.SERVER_ADDRESS].string_value if names.SERVER_ADDRESS in told else ""
             if names.SERVER_PORT in told:
                 place += f":{told[names.SERVER_PORT].int_value}"
             within = told[names.DB_NAMESPACE].string_value if names.DB_NAMESPACE in told else ""
-            found.add(f"{system} {place}" + (f"/{within}" if within else ""))
+            found.add(resource_key(("", system, place, within)).resource)
         return found
 
 

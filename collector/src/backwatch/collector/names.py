@@ -48,6 +48,8 @@ RESOURCE_NAME: Final = "backwatch.resource.name"
 """The name given by ``attach()``; takes the place of system, endpoint and namespace in the resource's identity."""
 SYSTEM: Final = "backwatch.system"
 """Kind of service where no convention names one: ``http``, ``smtp``."""
+SYSTEMS: Final = (DB_SYSTEM, MESSAGING_SYSTEM, RPC_SYSTEM, SYSTEM)
+"""What says of which kind a service is; the first that is told holds."""
 
 # What was asked.
 QUERY_TEXT: Final = "db.query.text"

@@ -101,7 +101,7 @@ def _sending(facts: Facts, name: str) -> str:
 
 
 def _system(facts: Facts) -> str:
-    return next((text for name in schema.SYSTEM_COLUMNS if (text := _text(facts, name).lower())), "")
+    return next((text for name in names.SYSTEMS if (text := _text(facts, name).lower())), "")
 
 
 def _text(facts: Facts, name: str) -> str:

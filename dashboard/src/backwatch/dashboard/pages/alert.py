@@ -13,7 +13,6 @@ from backwatch.store.decisions import WITH_END
 from backwatch.store.views import AlertDetail
 
 SHOWN: Final = 50
-SYSTEMS: Final = (names.DB_SYSTEM, names.MESSAGING_SYSTEM, names.RPC_SYSTEM, names.SYSTEM)
 
 
 @parts.live
@@ -127,7 +126,7 @@ def _meaning(detail: AlertDetail) -> None:
 
 def _system(detail: AlertDetail) -> str:
     """What kind of service the alert is about, as the contract names it; empty: nobody says."""
-    found = (detail.alert.evidence.get(name) for name in SYSTEMS)
+    found = (detail.alert.evidence.get(name) for name in names.SYSTEMS)
     return next((one for one in found if isinstance(one, str)), "") or detail.alert.resource.partition(" ")[0]
 
 

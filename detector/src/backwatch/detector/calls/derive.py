@@ -3,12 +3,11 @@
 from typing import Final
 
 from backwatch.collector import names
-from backwatch.detector.calls import schema
 from backwatch.detector.calls.memory import address_of, load8, load64, store64
 from backwatch.detector.calls.rows import SERIAL, TAIL_HTTP, Bytes, flag_cell, number_cell, text_cell
 from backwatch.detector.compiled import kernel
 
-_DB, _MESSAGING, _RPC, _SYSTEM = (8 * text_cell(name) for name in schema.SYSTEM_COLUMNS)
+_DB, _MESSAGING, _RPC, _SYSTEM = (8 * text_cell(name) for name in names.SYSTEMS)
 _METHOD, _URL = 8 * text_cell(names.HTTP_METHOD), 8 * text_cell(names.URL_FULL)
 _ADDRESS, _PORT = 8 * text_cell(names.SERVER_ADDRESS), 8 * number_cell(names.SERVER_PORT)
 _PEER, _TRANSPORT = 8 * text_cell(names.PEER_ADDRESS), 8 * text_cell(names.TRANSPORT)

@@ -143,6 +143,5 @@ SESSION_COLUMNS: Final = tuple(column for column in COLUMNS if column.levels == 
 OWN_PREFIX: Final = "backwatch."
 """Names of ours: of a newer contract than we know they are not read, because they may mean something else by then."""
 
-SYSTEM_COLUMNS: Final = (names.DB_SYSTEM, names.MESSAGING_SYSTEM, names.RPC_SYSTEM, names.SYSTEM)
 VERBATIM_SYSTEMS: Final = ("redis", "valkey", "memcached", "keydb", "dragonfly")
 """Systems whose ``db.query.text`` is a command line and no SQL."""

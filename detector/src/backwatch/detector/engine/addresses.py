@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from backwatch.collector import names
 from backwatch.detector.calls import schema
 from backwatch.detector.compiled import kernel
-from backwatch.detector.engine.fields import SYSTEMS, TOLD
+from backwatch.detector.engine.fields import TOLD
 from backwatch.detector.engine.open_findings import mix
 
 Array = NDArray[Any]
@@ -26,7 +26,7 @@ def _texts(*columns: str) -> NDArray[np.int64]:
 
 
 _APP: Final = _texts(names.SERVICE_NAMESPACE, names.SERVICE_NAME, names.ENVIRONMENT)
-_SYSTEM: Final = _texts(*SYSTEMS)
+_SYSTEM: Final = _texts(*names.SYSTEMS)
 _WHERE: Final = _texts(names.SERVER_ADDRESS, names.DB_NAMESPACE)
 _NAME: Final = schema.TEXT_INDEX[names.RESOURCE_NAME]
 _PORT: Final = schema.NUMBER_INDEX[names.SERVER_PORT]

@@ -23,7 +23,7 @@ from sigma.types import (
 
 from backwatch.collector import names
 from backwatch.detector.engine import predicates as p
-from backwatch.detector.engine.fields import SYSTEMS, Field
+from backwatch.detector.engine.fields import Field
 
 _COMPARISONS: Final[Mapping[CompareOperators, p.Operator]] = {
     CompareOperators.LT: "lt", CompareOperators.LTE: "lte", CompareOperators.GT: "gt", CompareOperators.GTE: "gte",
@@ -52,7 +52,7 @@ def condition_of(sigma: SigmaRule, source: str, fields: Mapping[str, Field]) -> 
     term = term_of(sigma.detection, source, fields)
     service = sigma.logsource.service
     if service:
-        term = p.Every((p.Some(tuple(p.Is(name, p.is_text(service, cased=False)) for name in SYSTEMS)), term))
+        term = p.Every((p.Some(tuple(p.Is(name, p.is_text(service, cased=False)) for name in names.SYSTEMS)), term))
     return term
 
 

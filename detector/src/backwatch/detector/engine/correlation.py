@@ -15,10 +15,10 @@ from sigma.correlations import (
     SigmaCorrelationRule,
     SigmaCorrelationType,
 )
-from sigma.exceptions import SigmaError
 
 from backwatch.detector.engine.conditions import RuleError
 from backwatch.detector.engine.fields import Field
+from backwatch.detector.engine.pysigma import parsed
 
 Kind = Literal["event_count", "value_sum", "temporal"]
 
@@ -110,15 +110,15 @@ def sigma_of(loaded: Mapping[str, Any], source: str) -> SigmaCorrelationRule:
     block = loaded.get("correlation")
     if isinstance(block, dict):
         _check(cast("dict[str, Any]", block), source)
-    try:
-        return SigmaCorrelationRule.from_dict(dict(loaded))
-    except SigmaError as error:
-        raise RuleError(source, _where(error), str(error)) from None
-    except RecursionError:
-        raise RuleError(source, "correlation", "is nested too deeply") from None
-    except (TypeError, AttributeError, KeyError, ValueError, IndexError, OverflowError) as error:
-        # pySigma assumes the shapes that its schema promises, and checks only some of them.
-        raise RuleError(source, "correlation", f"is not a Sigma correlation: {error}") from None
+    return parsed(
+        SigmaCorrelationRule.from_dict, loaded, source, what="correlation", block="correlation",
+        otherwise="correlation",
+        within={
+            "correlationtype": "correlation.type", "correlationcondition": "correlation.condition",
+            "timespan": "correlation.timespan",
+        },
+        known=("level", "status", "identifier", "title", "tags", "name", "description"),
+    )  # fmt: skip
 
 
 def _check(block: Mapping[str, Any], source: str) -> None:
@@ -157,16 +157,6 @@ def correlation_of(sigma: SigmaCorrelationRule, source: str, fields: Mapping[str
         field=field,
         generate=bool(sigma.generate),
     )
-
-
-def _where(error: SigmaError) -> str:
-    word = type(error).__name__.removeprefix("Sigma").removesuffix("Error").lower()
-    within = {
-        "correlationtype": "correlation.type", "correlationcondition": "correlation.condition",
-        "timespan": "correlation.timespan",
-    }  # fmt: skip
-    known = ("level", "status", "identifier", "title", "tags", "name", "description")
-    return within.get(word) or next((one for one in known if word.startswith(one)), "correlation")
 
 
 def _references(found: Sequence[Any], source: str) -> tuple[str, ...]:

@@ -84,9 +84,6 @@ WINDOW: Final = (
 LOSS_KIND: Final = "backwatch.loss.kind"
 LOSS_COUNT: Final = "backwatch.loss.count"
 
-SYSTEMS: Final = (names.DB_SYSTEM, names.MESSAGING_SYSTEM, names.RPC_SYSTEM, names.SYSTEM)
-"""What a rule's ``logsource.service`` is held against."""
-
 
 def _numbers(found: Iterable[str]) -> dict[str, Field]:
     return {name: Field("number", "number", learnt=True) for name in found}

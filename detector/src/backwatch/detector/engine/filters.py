@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
-from sigma.exceptions import SigmaError
 from sigma.filters import SigmaFilter, SigmaGlobalFilter
 
 from backwatch.detector.engine import predicates as p
 from backwatch.detector.engine.conditions import RuleError
 from backwatch.detector.engine.modifiers import check_modifiers
 from backwatch.detector.engine.own_block import own_block
+from backwatch.detector.engine.pysigma import check_logsource, parsed
 
 TIME: Final = "time_ns"
 """Event time, nanoseconds since the epoch: what a filter's end is held against."""
@@ -69,17 +69,12 @@ def filter_of(loaded: Mapping[str, Any], source: str) -> Filter:
         RuleError: It is not one that we can narrow by.
     """
     check_modifiers(loaded.get("filter"), source)
-    try:
-        sigma = SigmaFilter.from_dict(dict(loaded))
-    except SigmaError as error:
-        raise RuleError(source, _where(error), str(error)) from None
-    except RecursionError:
-        raise RuleError(source, "filter", "is nested too deeply") from None
-    except (TypeError, AttributeError, KeyError, ValueError, IndexError) as error:
-        # pySigma assumes the shapes that its schema promises, and checks only some of them.
-        raise RuleError(source, "filter", f"is not a Sigma filter: {error}") from None
-    if (sigma.logsource.product, sigma.logsource.category) != ("opentelemetry", "backing_service_call"):
-        raise RuleError(source, "logsource", "must say product: opentelemetry, category: backing_service_call")
+    sigma = parsed(
+        SigmaFilter.from_dict, loaded, source, what="filter", block="filter", otherwise="filter",
+        within={"filtercondition": "filter.condition", "filterrulereference": "filter.rules"},
+        known=("title", "identifier", "logsource", "description", "detection"),
+    )  # fmt: skip
+    check_logsource(sigma.logsource, source)
     own = own_block(sigma, _OWN, source, "the reason and when it expires")
     named = sigma.filter.rules
     rules = None if isinstance(named, str) else tuple(one.reference for one in named)
@@ -110,14 +105,6 @@ def narrowed(condition: p.Term, narrowings: Sequence[Narrowing]) -> p.Term:
         ended = p.Is(TIME, p.is_number("gte", one.filter.end_ns), "gte", one.filter.end_ns)
         found.append(p.Every((condition, ended, *(later.term for later in ordered[at:]))))
     return p.Some(tuple(found))
-
-
-def _where(error: SigmaError) -> str:
-    """The field that a pySigma error is about, as its class names tell it."""
-    word = type(error).__name__.removeprefix("Sigma").removesuffix("Error").lower()
-    within = {"filtercondition": "filter.condition", "filterrulereference": "filter.rules"}
-    known = ("title", "identifier", "logsource", "description", "detection")
-    return within.get(word) or next((one for one in known if word.startswith(one)), "filter")
 
 
 def _reason(own: Mapping[str, Any], source: str) -> str:

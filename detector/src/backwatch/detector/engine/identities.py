@@ -30,9 +30,14 @@ Parts = tuple[str, str, str, str]
 
 
 @kernel
+def _key(slot: int, column: int, value: int) -> Any:
+    return mix(np.uint64(value), np.uint64(slot) * np.uint64(16) + np.uint64(column) + np.uint64(1))
+
+
+@kernel
 def _keys(slot: Array, column: Array, value: Array, out: Array) -> None:
     for i in range(slot.shape[0]):
-        out[i] = mix(np.uint64(value[i]), np.uint64(slot[i]) * np.uint64(16) + np.uint64(column[i]) + np.uint64(1))
+        out[i] = _key(slot[i], column[i], value[i])
 
 
 @kernel
@@ -42,7 +47,7 @@ def _expected(
     for i in range(slot.shape[0]):
         if not told[slot[i]] or value[i] == 0:
             continue
-        key = mix(np.uint64(value[i]), np.uint64(slot[i]) * np.uint64(16) + np.uint64(column) + np.uint64(1))
+        key = _key(slot[i], column, value[i])
         at = np.searchsorted(keys, key)
         if at < keys.shape[0] and keys[at] == key:
             if until[at] == 0:
@@ -100,9 +105,7 @@ class Identities:
             return
         slot = self._slot(shard, decision.resource_id)
         values = dict(self._unknown(shard, slot, told, self._covers[decision.rule]))
-        one = Acceptance(
-            resource_id=decision.resource_id, until_ns=decision.until_ns, shown=shown, values=values,
-        )  # fmt: skip
+        one = Acceptance(resource_id=decision.resource_id, until_ns=decision.until_ns, shown=shown, values=values)
         shard.expected.accept(decision.alert_id, one)
         self._again(shard, slot, decision.alert_id)
         if shard.open.close(bytes.fromhex(decision.alert_id)):

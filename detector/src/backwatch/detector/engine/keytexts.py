@@ -7,7 +7,6 @@ from backwatch.collector import names
 from backwatch.collector.statements.families import family
 from backwatch.detector.calls.fingerprint import fingerprint_id
 from backwatch.detector.engine.columns import Prepared
-from backwatch.detector.engine.fields import SYSTEMS
 from backwatch.detector.engine.findings import Key, resource_key
 
 LABEL = 300
@@ -40,7 +39,7 @@ def resource_parts(prepared: Prepared, row: int) -> tuple[str, str, str, str]:
     given = decoded.text(names.RESOURCE_NAME, row)
     if given:
         return app, "", part(given), ""
-    system = next((text for name in SYSTEMS if (text := decoded.text(name, row))), "")
+    system = next((text for name in names.SYSTEMS if (text := decoded.text(name, row))), "")
     address = part(decoded.text(names.SERVER_ADDRESS, row))
     port = int(prepared.columns[names.SERVER_PORT][row])
     endpoint = f"{address}:{port}" if port > 0 else address

@@ -49,7 +49,6 @@ CELLS: Final = 1 << 12
 MOST_NODES: Final = 256
 MOST_TOPOLOGIES: Final = 1_000
 _DAY_NS: Final = 86_400 * 10**9
-_SYSTEMS: Final = (names.DB_SYSTEM, names.MESSAGING_SYSTEM, names.RPC_SYSTEM, names.SYSTEM)
 _VERSION: Final = re.compile(r"(\d{1,4})(?:\.(\d{1,3})(?!\d))?(?:\.(\d{1,3})(?!\d))?")
 _STRENGTHS: Final = (
     (re.compile(r"none|anonymous|trust|preauth"), 0),
@@ -186,12 +185,12 @@ class Readings:
         if not failed.shape[0]:
             return key.astype(np.int64)
         mixed = (name[failed] * FACTORS[0]) ^ (code[failed] * FACTORS[1]) ^ status[failed].astype(np.uint64)
-        for system in _SYSTEMS:
+        for system in names.SYSTEMS:
             mixed = mixed * FACTORS[2] ^ columns[system][failed]
         key[failed] = mixed | np.uint64(1)
 
         def fault(row: int) -> int:
-            system = next((told for one in _SYSTEMS if (told := text(one, row))), "")
+            system = next((told for one in names.SYSTEMS if (told := text(one, row))), "")
             return faults.fault_of(
                 system, text(names.STATUS_CODE, row), text(names.ERROR_TYPE, row), int(status[row])
             )  # fmt: skip

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, cast
 
-from sigma.exceptions import SigmaError
 from sigma.rule import SigmaRule, SigmaRuleBase
 
 from backwatch.detector.engine import predicates as p
@@ -21,6 +20,7 @@ from backwatch.detector.engine.filters import Narrowing, narrowed
 from backwatch.detector.engine.keys import SPACES
 from backwatch.detector.engine.modifiers import check_modifiers
 from backwatch.detector.engine.own_block import NAME, choice, flag, other_rules, own_block, seconds, text, texts
+from backwatch.detector.engine.pysigma import check_logsource, parsed
 
 __all__ = ["Level", "Over", "Rule", "RuleError", "correlation_rule_of", "parse", "rule_of"]
 
@@ -187,22 +187,9 @@ def _rule(sigma: SigmaRuleBase, own: Mapping[str, Any], source: str, key: str | 
 
 def _sigma(loaded: dict[str, Any], source: str) -> SigmaRule:
     check_modifiers(loaded.get("detection"), source)
-    try:
-        sigma = SigmaRule.from_dict(loaded)
-    except SigmaError as error:
-        raise RuleError(source, _where(error), str(error)) from None
-    except RecursionError:
-        raise RuleError(source, "detection", "is nested too deeply") from None
-    except (TypeError, AttributeError, KeyError, ValueError, IndexError) as error:
-        # pySigma assumes the shapes that its schema promises, and checks only some of them.
-        raise RuleError(source, "document", f"is not a Sigma rule: {error}") from None
-    if (sigma.logsource.product, sigma.logsource.category) != ("opentelemetry", "backing_service_call"):
-        raise RuleError(source, "logsource", "must say product: opentelemetry, category: backing_service_call")
+    sigma = parsed(
+        SigmaRule.from_dict, loaded, source, what="rule", block="detection", otherwise="document", within={},
+        known=("level", "status", "identifier", "title", "logsource", "detection", "condition", "tags", "name"),
+    )  # fmt: skip
+    check_logsource(sigma.logsource, source)
     return sigma
-
-
-def _where(error: SigmaError) -> str:
-    """The field that a pySigma error is about, as its class names tell it: ``SigmaLevelError`` is about ``level``."""
-    word = type(error).__name__.removeprefix("Sigma").removesuffix("Error").lower()
-    known = ("level", "status", "identifier", "title", "logsource", "detection", "condition", "tags", "name")
-    return next((one for one in known if word.startswith(one)), "detection")
