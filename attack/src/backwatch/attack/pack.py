@@ -22,7 +22,7 @@ from backwatch.attack import history
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import MOST_TOLD, SUCCEEDED, Entry, Place, driver_version
 from backwatch.attack.servers import HostileServer
-from backwatch.attack.stage import Child, NotInTime, Stage, StageError, own_environment
+from backwatch.attack.stage import Child, NotInTime, Stage, StageError, judging, own_environment
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import open_consumer
@@ -100,14 +100,10 @@ def opened(entries: Sequence[type[Entry]], step: Callable[[str], None]) -> Gener
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="backwatch-attack-")))
         store_url = f"sqlite:///{folder / 'store.db'}"
         stream = StreamSettings(url=f"sqlite:///{folder / 'stream.db'}", partitions=1)
-        settings = {
-            "BACKWATCH_STREAM_URL": stream.url, "BACKWATCH_STREAM_PARTITIONS": "1", "BACKWATCH_STORE_URL": store_url,
-            "BACKWATCH_DETECTOR_COMMIT_INTERVAL_S": "0.2", "BACKWATCH_DETECTOR_LOOPBACK": "judge",
-        }  # fmt: skip
         store = open_store(store_url)
         stack.callback(store.dispose)
         upgrade(store)
-        stage = stack.enter_context(Stage(folder, own_environment() | settings))
+        stage = stack.enter_context(Stage(folder, own_environment() | judging(stream, store_url)))
         pack = Pack(stage, folder, stream, store, step)
         stack.callback(pack.stop)
         pack.prepare(entries)

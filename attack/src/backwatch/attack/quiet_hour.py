@@ -19,7 +19,7 @@ from backwatch.attack import history
 from backwatch.attack.authority import Authority
 from backwatch.attack.quiet_parts import Part, Said
 from backwatch.attack.quiet_work import Made, end_ns, made_by
-from backwatch.attack.stage import Child, Stage, StageError, own_environment
+from backwatch.attack.stage import Child, Stage, StageError, judging, own_environment
 from backwatch.collector.settings import StreamSettings
 from backwatch.store import entries, models
 from backwatch.store.connect import open_store, writing
@@ -68,11 +68,7 @@ class Judge:
         self.store_url = f"sqlite:///{folder / name}.store.db"
         self.store = open_store(self.store_url)
         upgrade(self.store)
-        settings = {
-            "BACKWATCH_STREAM_URL": self._stream.url, "BACKWATCH_STREAM_PARTITIONS": "1",
-            "BACKWATCH_STORE_URL": self.store_url, "BACKWATCH_DETECTOR_COMMIT_INTERVAL_S": "0.2",
-            "BACKWATCH_DETECTOR_LOOPBACK": "judge",
-        }  # fmt: skip
+        settings = judging(self._stream, self.store_url)
         self._child: Child = stage.start(f"detector.{name}", ("detect", "--no-router"), settings)
 
     def hears(self, made: Sequence[Made], hour_ns: int, *, past_only: bool) -> int:

@@ -3,7 +3,8 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 
 from rich import box
 from rich.console import Console
@@ -49,12 +50,11 @@ class Report:
 
     def alerts(self, played: Played) -> None:
         """Each alert as it stands in the store: what to look at, and what was there before."""
-        looks_at = {one.name: one.looks_at or sorted(one.fields) for one in rulebook.load().rules}
         for one in played.alerts:
             level = (one.level, COLOURS.get(one.level, ""))
             self._say(Text.assemble("    ", level, (f" {one.rule}", "bold"), f"  {printable(one.resource)}"))
             self._say(Text(f"    {one.title}"))
-            names = (name for name in looks_at.get(one.rule, ()) if not name.endswith(".was"))
+            names = (name for name in _looks_at().get(one.rule, ()) if not name.endswith(".was"))
             shown = [name for name in names if name in one.evidence]
             width = max((len(name) for name in shown), default=0)
             for name in shown:
@@ -107,3 +107,9 @@ def _short(value: object) -> str:
     if re.fullmatch(r"[0-9A-Fa-f]{64}", text):
         return f"{text[:16]}…"  # a digest, and this is for people
     return printable(text)[:LONGEST]
+
+
+@cache
+def _looks_at() -> Mapping[str, Sequence[str]]:
+    """Rule to the facts to look at."""
+    return {one.name: one.looks_at or sorted(one.fields) for one in rulebook.load().rules}

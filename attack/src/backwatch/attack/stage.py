@@ -13,6 +13,7 @@ from types import FrameType, TracebackType
 from typing import Self
 
 from backwatch.attack.servers import LOOPBACK
+from backwatch.collector.settings import StreamSettings
 
 PATIENCE_S = 30.0
 PARTING_S = 5.0
@@ -37,6 +38,14 @@ def free_port() -> int:
     """A port of loopback that nobody uses now."""
     with socket.create_server((LOOPBACK, 0)) as listener:
         return listener.getsockname()[1]
+
+
+def judging(stream: StreamSettings, store_url: str) -> dict[str, str]:
+    """Settings of a detector on one partition that judges loopback as any other network and commits at once."""
+    return {
+        "BACKWATCH_STREAM_URL": stream.url, "BACKWATCH_STREAM_PARTITIONS": "1", "BACKWATCH_STORE_URL": store_url,
+        "BACKWATCH_DETECTOR_COMMIT_INTERVAL_S": "0.2", "BACKWATCH_DETECTOR_LOOPBACK": "judge",
+    }  # fmt: skip
 
 
 def printable(text: str) -> str:

@@ -5,11 +5,9 @@ the app that uses it, with a real driver, an ordinary one that is careless in ex
 process of its own under ``backwatch run``, from a copy of the file, for what is installed is nobody's own code.
 """
 
-import importlib
 import importlib.metadata
 import json
 import os
-import pkgutil
 import platform
 import sys
 from abc import ABC, abstractmethod
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from backwatch.attack.authority import Authority
+from backwatch.attack.folders import files, only
 from backwatch.attack.servers import HostileServer
 
 SECRET = "only-on-loopback"
@@ -140,20 +139,12 @@ def driver_version(module: str) -> str:
 
 def discover() -> Iterator[type[Entry]]:
     """Every entry of this folder, by its file's name."""
-    for found in pkgutil.iter_modules(__path__):
-        if not found.name.startswith("_"):
-            yield load(found.name)
+    return (load(name) for name in files(__path__))
 
 
 def load(file: str) -> type[Entry]:
     """The entry of one file; its driver is imported only once it works."""
-    module = importlib.import_module(f"{__name__}.{file}")
-    (kind,) = (
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Entry) and value.__module__ == module.__name__
-    )
-    return kind
+    return only(f"{__name__}.{file}", Entry)
 
 
 def run(kind: type[Entry]) -> None:

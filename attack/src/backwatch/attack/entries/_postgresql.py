@@ -6,6 +6,7 @@ from abc import abstractmethod
 from typing import Any
 
 from backwatch.attack.entries import SECRET, Entry, Place
+from backwatch.attack.servers import HostileServer
 
 CUSTOMERS = "SELECT id, name, mail FROM customers WHERE mail = %s ORDER BY id"
 ONE = ("customer1@shop.example",)
@@ -62,6 +63,29 @@ class Psycopg2(PostgreSQLApp):
             self.connection = psycopg2.connect(**_libpq(self.place, options))
             self.connection.autocommit = True
         return self.connection
+
+
+class ReadsCustomers(PostgreSQLApp):
+    """Reads a customer, on a new connection each time, also once the service has turned."""
+
+    def work(self) -> None:
+        """Reads a customer, on a new connection each time."""
+        self._read()
+
+    def meet(self) -> object:
+        """The same."""
+        return self._read()
+
+    def _read(self) -> int:
+        with self.again().cursor() as cursor:
+            cursor.execute(CUSTOMERS, ONE)
+            return len(cursor.fetchall())
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """The app took what it was given for its own data."""
+        del service
+        return got == 20
 
 
 async def asyncpg_connected(place: Place, **options: Any) -> Any:

@@ -2,12 +2,12 @@
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import run
-from backwatch.attack.entries._postgresql import CUSTOMERS, ONE, Psycopg
+from backwatch.attack.entries._postgresql import Psycopg, ReadsCustomers
 from backwatch.attack.servers import HostileServer
 from backwatch.attack.speakers.postgresql import HonestPostgreSQL
 
 
-class CertificateSwapped(Psycopg):
+class CertificateSwapped(Psycopg, ReadsCustomers):
     """On psycopg, verified in full: the authority that both trust has been talked into a second certificate."""
 
     code = "A6"
@@ -25,25 +25,6 @@ class CertificateSwapped(Psycopg):
         """Somebody else answers now, with a key of his own."""
         service.certificate = service.authority.issue("in the middle")
         service.turn()
-
-    def work(self) -> None:
-        """Reads a customer, on a new connection each time."""
-        self._read()
-
-    def meet(self) -> object:
-        """The same."""
-        return self._read()
-
-    def _read(self) -> int:
-        with self.again().cursor() as cursor:
-            cursor.execute(CUSTOMERS, ONE)
-            return len(cursor.fetchall())
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app took what it was given for its own data."""
-        del service
-        return got == 20
 
 
 if __name__ == "__main__":

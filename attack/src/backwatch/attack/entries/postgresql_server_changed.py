@@ -2,7 +2,7 @@
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import run
-from backwatch.attack.entries._postgresql import CUSTOMERS, ONE, Psycopg2
+from backwatch.attack.entries._postgresql import Psycopg2, ReadsCustomers
 from backwatch.attack.servers import HostileServer
 from backwatch.attack.speakers.postgresql import HonestPostgreSQL
 
@@ -16,7 +16,7 @@ class Another(HonestPostgreSQL):
         super().turn()
 
 
-class ServerChanged(Psycopg2):
+class ServerChanged(Psycopg2, ReadsCustomers):
     """On psycopg2: with a stolen key nothing else betrays whoever answers."""
 
     code = "A10"
@@ -28,25 +28,6 @@ class ServerChanged(Psycopg2):
     def service(cls, authority: Authority) -> HostileServer:
         """Honest yet."""
         return Another(authority)
-
-    def work(self) -> None:
-        """Reads a customer, on a new connection each time."""
-        self._read()
-
-    def meet(self) -> object:
-        """The same."""
-        return self._read()
-
-    def _read(self) -> int:
-        with self.again().cursor() as cursor:
-            cursor.execute(CUSTOMERS, ONE)
-            return len(cursor.fetchall())
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app took what it was given for its own data."""
-        del service
-        return got == 20
 
 
 if __name__ == "__main__":

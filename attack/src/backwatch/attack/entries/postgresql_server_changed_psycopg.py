@@ -1,52 +1,11 @@
 """A10: who answers has the right certificate and key, but is another server."""
 
-from backwatch.attack.authority import Authority
-from backwatch.attack.entries import run
-from backwatch.attack.entries._postgresql import CUSTOMERS, ONE, Psycopg
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.postgresql import HonestPostgreSQL
+from backwatch.attack.entries import postgresql_server_changed, run
+from backwatch.attack.entries._postgresql import Psycopg
 
 
-class Another(HonestPostgreSQL):
-    """Announces another version, once it has turned."""
-
-    def turn(self) -> None:
-        """From now on."""
-        self.version = "16.2"
-        super().turn()
-
-
-class ServerChanged(Psycopg):
+class ServerChanged(Psycopg, postgresql_server_changed.ServerChanged):
     """On psycopg: with a stolen key nothing else betrays whoever answers."""
-
-    code = "A10"
-    attack = "answers with a stolen certificate and key, as another server"
-    reference = "https://attack.mitre.org/techniques/T1552/004/"
-    rule = "server-changed"
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """Honest yet."""
-        return Another(authority)
-
-    def work(self) -> None:
-        """Reads a customer, on a new connection each time."""
-        self._read()
-
-    def meet(self) -> object:
-        """The same."""
-        return self._read()
-
-    def _read(self) -> int:
-        with self.again().cursor() as cursor:
-            cursor.execute(CUSTOMERS, ONE)
-            return len(cursor.fetchall())
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app took what it was given for its own data."""
-        del service
-        return got == 20
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import run
-from backwatch.attack.entries._postgresql import CUSTOMERS, ONE, Psycopg
+from backwatch.attack.entries._postgresql import Psycopg, ReadsCustomers
 from backwatch.attack.servers import HostileServer
 from backwatch.attack.speakers.postgresql import HonestPostgreSQL
 
@@ -15,7 +15,7 @@ class Generous(HonestPostgreSQL):
         return super().parameters() | {"is_superuser": "on" if self.hostile else "off"}
 
 
-class Superuser(Psycopg):
+class Superuser(Psycopg, ReadsCustomers):
     """On psycopg: nothing that the app does shows it, until an injected statement uses it."""
 
     code = "H7"
@@ -27,25 +27,6 @@ class Superuser(Psycopg):
     def service(cls, authority: Authority) -> HostileServer:
         """The account may do what the app does, and nothing else."""
         return Generous(authority)
-
-    def work(self) -> None:
-        """Reads a customer, on a new connection each time."""
-        self._read()
-
-    def meet(self) -> object:
-        """The same."""
-        return self._read()
-
-    def _read(self) -> int:
-        with self.again().cursor() as cursor:
-            cursor.execute(CUSTOMERS, ONE)
-            return len(cursor.fetchall())
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app works as before."""
-        del service
-        return got == 20
 
 
 if __name__ == "__main__":

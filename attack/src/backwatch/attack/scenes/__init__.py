@@ -4,10 +4,8 @@ A scene is two halves in one file, as an entry of the pack is: the service, an h
 the app, with a real driver, which runs as a process of its own under ``backwatch run`` from a copy of the file.
 """
 
-import importlib
 import json
 import os
-import pkgutil
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -17,6 +15,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple, Self
 
 from backwatch.attack.authority import Authority
+from backwatch.attack.folders import files, only
 from backwatch.attack.servers import HostileServer
 
 DAY_S = 86_400.0
@@ -173,20 +172,12 @@ class Scene(ABC):
 
 def discover() -> Iterator[type[Scene]]:
     """Every scene of this folder, by its file's name."""
-    for found in pkgutil.iter_modules(__path__):
-        if not found.name.startswith("_"):
-            yield load(found.name)
+    return (load(name) for name in files(__path__))
 
 
 def load(file: str) -> type[Scene]:
     """The scene of one file; its drivers are imported only once it works."""
-    module = importlib.import_module(f"{__name__}.{file}")
-    (kind,) = (
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Scene) and value.__module__ == module.__name__
-    )
-    return kind
+    return only(f"{__name__}.{file}", Scene)
 
 
 def run(kind: type[Scene]) -> None:

@@ -2,13 +2,14 @@
 
 import importlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
 from backwatch.attack import entries
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import Entry
+from backwatch.attack.folders import only
 from backwatch.attack.scenes import Place, Scene
 from backwatch.attack.servers import HostileServer
 
@@ -37,9 +38,7 @@ class EntryScene(Scene):
 
     def __init__(self, place: Place) -> None:
         super().__init__(place)
-        module = importlib.import_module("entry")
-        kinds = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Entry)]
-        (self._kind,) = [value for value in kinds if value.__module__ == module.__name__]
+        self._kind: Callable[[entries.Place], Entry] = only("entry", Entry)
         self._entry = self._begun()
 
     @classmethod
