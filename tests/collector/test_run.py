@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -92,6 +93,30 @@ def test_python_children_are_watched_too(
     ran = shell("backwatch", "run", "--", "sh", "-c", "python parent.py")
     assert (ran.returncode, ran.stderr) == (0, "")
     assert statements(tmp_path) == ["SELECT ? + ?"]
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
+def test_who_ends_by_raising_its_own_signal_delivers_its_last_call_and_ends_by_it(
+    shell: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, number: str
+) -> None:
+    (tmp_path / "leaving.py").write_text(APP + f"import signal\nsignal.raise_signal(signal.{number})\n")
+    ran = shell("backwatch", "run", "--", "python", "-u", "leaving.py", BACKWATCH_COLLECTOR_FLUSH_INTERVAL_S="30")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (-getattr(signal, number), "done\n", "")
+    assert statements(tmp_path) == ["SELECT ? + ?"]
+
+
+def test_a_signal_that_the_app_handles_ends_no_watch(
+    shell: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "handling.py").write_text(
+        "import signal, sqlite3\n"
+        "signal.signal(signal.SIGTERM, lambda number, frame: print('asked'))\n"
+        "connection = sqlite3.connect('shop.db')\nconnection.execute('SELECT 1')\n"
+        "signal.raise_signal(signal.SIGTERM)\nconnection.execute('SELECT 2, 3')\n"
+    )
+    ran = shell("backwatch", "run", "--", "python", "handling.py")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "asked\n", "")
+    assert statements(tmp_path) == ["SELECT ?", "SELECT ?, ?"]
 
 
 def test_children_of_multiprocessing_deliver_their_last_call(

@@ -76,8 +76,10 @@ def test_every_call_under_gunicorn_comes_once_from_its_worker(shop: Host, kind: 
 
 def test_every_call_under_uvicorn_comes_once_from_its_worker(shop: Host) -> None:
     port = free_port()
+    # Its workers end themselves by the signal that asked them to leave, before any flush is due.
+    one = with_setting(shop, BACKWATCH_COLLECTOR_FLUSH_INTERVAL_S="30")
     answers = served(
-        shop, port, "uvicorn", "--workers", "2", "--port", str(port), "--lifespan", "off", "--log-level", "warning",
+        one, port, "uvicorn", "--workers", "2", "--port", str(port), "--lifespan", "off", "--log-level", "warning",
         "shop:asgi",
     )  # fmt: skip
     expected = Counter({(name, int(pid)): 1 for name, pid in answers.items()})

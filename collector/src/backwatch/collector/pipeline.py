@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from opentelemetry import context, trace
 
-from backwatch.collector import guard
+from backwatch.collector import ending, guard
 from backwatch.collector.answers import with_error
 from backwatch.collector.callsite import call_site
 from backwatch.collector.guard import never_breaks_the_host
@@ -92,6 +92,7 @@ class Pipeline:
         self._closed = False
         _living.add(self)
         atexit.register(self.close)
+        ending.tell_before(self.close)
 
     def call(
         self,
@@ -187,6 +188,7 @@ class Pipeline:
         """Delivers what it can within the exit timeout, and ends the worker of this process."""
         self._closed = True
         atexit.unregister(self.close)
+        ending.forget(self.close)
         process = self._processes.pop(_getpid(), None)
         if process is not None:
             process.worker.stop(self.settings.exit_timeout_s)
