@@ -232,3 +232,14 @@ def test_db_fails_in_one_line_with_its_documented_code(url: str, code: int) -> N
         assert done.stderr.count("\n") == 1
         assert "BACKWATCH_STORE_URL" in done.stderr
         assert "hunter2" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [("db", "status"), ("db", "prune"), ("fit",), ("profile", "show")])
+def test_whoever_only_looks_at_a_store_makes_none_where_its_path_is_misspelt(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    done = _backwatch(*command, BACKWATCH_STORE_URL=f"sqlite:///{tmp_path}/sub/stroe.db")
+    assert (done.returncode, done.stdout) == (69, "")
+    assert f"Error: BACKWATCH_STORE_URL='sqlite:///{tmp_path}/sub/stroe.db': there is no such file" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

@@ -163,7 +163,8 @@ def fit(store_url: str | None, out: Path | None) -> None:
     from backwatch.store.connect import StoreUnavailable, open_store
 
     try:
-        click.echo(fit_and_enter(open_store(load(StoreSettings, flags={"url": store_url}).url), out))
+        store = open_store(load(StoreSettings, flags={"url": store_url}).url, must_exist=True)
+        click.echo(fit_and_enter(store, out))
     except StoreUnavailable as error:
         raise Unavailable(str(error)) from None
     except TooLittleHistory as error:

@@ -52,7 +52,7 @@ def status(store_url: str | None, *, as_json: bool) -> None:
     """Says how far the shards are, what was lost, and what waits to be delivered."""
     settings = load(StoreSettings, flags={"url": store_url})
     try:
-        engine = open_store(settings.url)
+        engine = open_store(settings.url, must_exist=True)
         with reading(engine) as connection:
             version, found = migrate.current(connection), health(connection)
     except StoreUnavailable as error:
@@ -72,7 +72,7 @@ def prune(store_url: str | None) -> None:
     """Removes what is past its time: rollups, delivered events, quarantined records, alerts long cleared."""
     settings = load(StoreSettings, flags={"url": store_url})
     try:
-        engine = open_store(settings.url)
+        engine = open_store(settings.url, must_exist=True)
         removed = retention.prune(engine, time.time_ns())
     except StoreUnavailable as error:
         raise Unavailable(str(error)) from None

@@ -36,12 +36,13 @@ class StoreFull(OSError):
     """The store's disk is full: nothing of the transaction was kept, and nothing before it was lost."""
 
 
-def open_store(url: str = "", *, check: bool = True) -> sa.Engine:
+def open_store(url: str = "", *, check: bool = True, must_exist: bool = False) -> sa.Engine:
     """The store, ready for use: an empty one is given its tables, one of another version is refused.
 
     Args:
         url: ``sqlite:///path`` or ``postgresql://user:password@host/database``; empty: beside the embedded stream.
         check: False only for whoever brings the tables up to date; nothing is connected to then.
+        must_exist: For whoever only looks at it: a file that is not there is misspelt rather than wanted.
 
     Raises:
         SettingError: The URL cannot be used, or the store's tables are older or newer than this code.
@@ -51,7 +52,9 @@ def open_store(url: str = "", *, check: bool = True) -> sa.Engine:
     url = url or default_store_url()
     parsed = _parsed(url)
     name = f"{SETTING}={without_secrets(url)!r}"
-    engine = _sqlite(parsed, name) if parsed.get_backend_name() == "sqlite" else _postgresql(parsed)
+    engine = (
+        _sqlite(parsed, name, must_exist=must_exist) if parsed.get_backend_name() == "sqlite" else _postgresql(parsed)
+    )
     _speak_plainly(engine, name)
     if check:
         from backwatch.store.migrate import require_current
@@ -94,8 +97,12 @@ def _parsed(url: str) -> URL:
     raise SettingError(f"{name}: {parsed.drivername[:40]!r} is neither sqlite nor postgresql")
 
 
-def _sqlite(parsed: URL, name: str) -> sa.Engine:
+def _sqlite(parsed: URL, name: str, *, must_exist: bool) -> sa.Engine:
     path = Path(parsed.database or "").expanduser()
+    if must_exist and not path.exists():
+        raise StoreUnavailable(
+            f"{name}: there is no such file; `backwatch detect` makes a store, or `backwatch db upgrade`"
+        )
     _make_private(path, name)
     engine = sa.create_engine(
         parsed.set(database=str(path)), hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_S}
