@@ -31,7 +31,7 @@ AT_ONCE = 1_000
 SIDE_BY_SIDE = 2
 WAITING = {"ftplib": 6, "kafka": 4, "kombu": 4, "nats": 8, "pymongo": 6}
 """Clients that wait rather than compute, by their own clocks: so many of them go side by side."""
-TRIES = 12
+TRIES, WITH_ALL = 12, 6
 RACING = {
     "nats-connect-urls": {
         "None", "builtins.AttributeError: 'NoneType' object has no attribute '_write_appdata'",
@@ -131,7 +131,7 @@ def never_seen_bare(play: Play, watched: dict[int, str], bare: dict[int, str]) -
         if not open_:
             break
         for of, is_watched in ((seen, False), (again, True)):
-            if number == 0:  # with all that went before in the same processes, then without
+            if number == WITH_ALL:  # with all that went before in the same processes, which takes long
                 found = play.seen(list(bare), watched=is_watched)
             else:
                 found = play.seen_by_all(open_, watched=is_watched, dawdles=number % 2 == 1)

@@ -37,14 +37,15 @@ SMALLER: dict[str, Any] = {
     f"{PACK}smtp_mass_mail.MANY": 2,
     f"{PACK}_slow.EVERY_S": 0.001,
     f"{PACK}_refused_logins.GUESSES": ("summer2024",),
+    "backwatch.attack.speakers.postgresql.HonestPostgreSQL.iterations": 16,
     f"{PACK}postgresql_scram_bomb.rounds_of": lambda _seconds: 5_000,  # pyright: ignore[reportUnknownLambdaType]
 }
 """What makes an attack one: sizes."""
 
 
 ASKED: dict[str, dict[str, Any]] = {
-    "pymongo.MongoClient.__init__": {"serverSelectionTimeoutMS": 1_000},
-    "kafka.KafkaProducer.__init__": {"max_block_ms": 1_500, "request_timeout_ms": 1_500},
+    "pymongo.MongoClient.__init__": {"serverSelectionTimeoutMS": 400},
+    "kafka.KafkaProducer.__init__": {"max_block_ms": 700, "request_timeout_ms": 700},
     "nats.aio.subscription.Subscription.next_msg": {"timeout": 0.3},
 }
 """Clients that wait by their own clocks, and what they are asked for in place of what the entry asks for."""
