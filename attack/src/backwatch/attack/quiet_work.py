@@ -165,7 +165,7 @@ def made_by(
         for one in list(running):
             try:
                 finished = one.further()
-            except StageError as error:
+            except (StageError, OSError) as error:
                 one.abandon()
                 one.part.outcome = f"failed: {str(error).splitlines()[-1][:MOST_TOLD]}"
                 finished = True

@@ -14,7 +14,8 @@ from backwatch.attack.scenes import Place, Scene
 from backwatch.attack.servers import HostileServer
 
 TRIES = 10
-PAUSE_S = 0.5
+PAUSE_S = 1.0
+"""Many times what a server needs to come back, on a busy machine as well: some clients try four times within a try."""
 
 
 @cache

@@ -6,7 +6,7 @@ from backwatch.attack.scenes import Process, minutely, once, past, run
 from backwatch.attack.scenes._entry import EntryScene, drivers
 from backwatch.attack.servers import HostileServer
 
-AWAY_S = 0.4
+AWAY_S = 0.2
 
 
 class OrdinaryWork(EntryScene):

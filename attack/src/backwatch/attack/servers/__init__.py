@@ -67,7 +67,10 @@ class HostileServer(ABC):
         self.port: int = self._listener.getsockname()[1]
 
     def _listen(self, port: int) -> None:
-        self._listener = socket.create_server((self.address, port))
+        self._hear(socket.create_server((self.address, port)))
+
+    def _hear(self, listener: socket.socket) -> None:
+        self._listener = listener
         self._stopped = False
         self._thread = threading.Thread(target=self._accept, name=f"attack-{self.name}", daemon=True)
 
@@ -89,8 +92,13 @@ class HostileServer(ABC):
     def restart(self, away_s: float = 0.0) -> None:
         """Goes away, and is back at the same port after so long; what is beside it stays."""
         HostileServer.stop(self)
+        # Bound at once, or the system might give the port to anybody meanwhile; whoever dials it is refused.
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((self.address, self.port))
         time.sleep(away_s)
-        self._listen(self.port)
+        listener.listen()
+        self._hear(listener)
         HostileServer.start(self)
 
     def turn(self) -> None:
