@@ -48,7 +48,8 @@ def session_of(request: Any, connector: Any, transport: Any) -> Session:
     facts: dict[str, Any] = {"requested": asked if tls else "disable"}
     address, port = words(request.url.raw_host, 255), int(request.port or 0)
     if transport is not None:
-        secured = transport.get_extra_info("ssl_object")
+        # Behind a proxy that forwards, the transport's TLS ends at the proxy.
+        secured = transport.get_extra_info("ssl_object") if tls else None
         facts.update(facts_of(secured, verified="full" if pinned else None))
         facts.update(peer(transport.get_extra_info("socket")))
         if facts.get("transport") == "unix":

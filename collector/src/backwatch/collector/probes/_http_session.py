@@ -4,6 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -15,7 +16,8 @@ from backwatch.collector.tls import facts_of
 _SCHEME: Final = re.compile(r"[A-Za-z0-9-]{1,30}\Z")
 _MAX_URL: Final = 200
 _PLAIN: Final = re.compile(r"[\w.:\[\]-]+")
-
+_ABSOLUTE: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,20})://")
+_TLS_SCHEMES: Final = frozenset(("https", "wss"))
 _NO_PASSWORD: Final = (b"", b"x", b"X", b"x-oauth-basic")
 
 
@@ -57,8 +59,9 @@ def _requested(connection: Any) -> str:
 
 
 def _verified(connection: Any) -> str:
-    """urllib3 checks host names and pinned certificates itself; its word is ``is_verified``."""
-    if not getattr(connection, "is_verified", False):
+    """urllib3 checks host names and pinned certificates itself; its word is ``is_verified``, of a proxy another one."""
+    forwards = getattr(connection, "proxy_is_forwarding", False)
+    if not getattr(connection, "proxy_is_verified" if forwards else "is_verified", False):
         return "none"
     return "chain" if getattr(connection, "assert_hostname", None) is False else "full"
 
@@ -124,3 +127,30 @@ def endpoint_of(url: str) -> tuple[str, int]:
         return words(parts.hostname, 255), parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
         return "", 0
+
+
+def scheme_of(target: str) -> str:
+    """The scheme of a request's target that is a whole URL, as a forwarding proxy is asked; ``""`` for a path.
+
+    >>> scheme_of("HTTP://api.example.com/a"), scheme_of("/web/http://api.example.com/a"), scheme_of("*")
+    ('http', '', '')
+    """
+    found = _ABSOLUTE.match(target)
+    return found[1].lower() if found else ""
+
+
+def forwarded(session: Session, scheme: str, address: str, port: int) -> Session:
+    """The session with what a forwarding proxy was asked for: the TLS of ``session`` ends at the proxy.
+
+    Args:
+        scheme: The target's. Where it is not TLS's, plaintext is what reaches the service; else the proxy does its own
+            handshake, of which nothing is known here.
+    """
+    tls = scheme in _TLS_SCHEMES
+    if session.requested == "disable" or (tls and (address, port) == (session.address, session.port)):
+        return replace(session, encoded=[], address=address, port=port)
+    return replace(
+        session, encoded=[], address=address, port=port, encrypted=None if tls else False,
+        requested="" if tls else "disable", requested_explicit=None if tls else True, tls_version="", cipher="",
+        verified="", certificate_sha256="", not_before="", not_after="", issuer="", subject="",
+    )  # fmt: skip

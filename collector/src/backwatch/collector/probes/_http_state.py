@@ -54,7 +54,7 @@ class Link:
 
     def __init__(self) -> None:
         self.session: Session | None = None
-        self.sessions: dict[tuple[str, int, str, str], Session] = {}
+        self.sessions: dict[tuple[str, str, int, str, str], Session] = {}
         self.socket: Callable[[], Any] = nothing
         self.number = -1
         self.wire = Wire(-1)

@@ -8,7 +8,7 @@ from backwatch.collector import names
 from backwatch.collector.answers import with_signs
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._http_claims import Carried, Claim, claim_of
-from backwatch.collector.probes._http_session import endpoint_of, redirect_target
+from backwatch.collector.probes._http_session import endpoint_of, forwarded, redirect_target, scheme_of
 from backwatch.collector.probes._http_state import Exchange, Link
 from backwatch.collector.probes._sockets import words
 from backwatch.collector.record import AttributeValue, Session
@@ -94,7 +94,7 @@ class Teller:
     def place(self, exchange: Exchange, session: Session, *, tls: bool) -> None:
         """URL, statement and session, now that the connection is known."""
         exchange.url = exchange.path
-        if "://" not in exchange.path[:12]:
+        if not scheme_of(exchange.path):
             host = f"[{session.address}]" if ":" in session.address else session.address
             exchange.url = f"{'https' if tls else 'http'}://{host}:{session.port}{exchange.path}"
         if exchange.claim is None:
@@ -118,19 +118,21 @@ class Teller:
 
     def _session(self, link: Link, session: Session, exchange: Exchange) -> Session:
         """The session as this request uses it: its account, and behind a forwarding proxy its target."""
-        address, port = session.address, session.port
+        address, port, scheme = session.address, session.port, ""
         if exchange.url is exchange.path:
             address, port = endpoint_of(exchange.url)
-        key = (address, port, *exchange.login)
-        if key == (session.address, session.port, "", ""):
+            scheme = scheme_of(exchange.url)
+        account, method = exchange.login
+        key = (scheme, address, port, account, method)
+        if key == ("", session.address, session.port, "", ""):
             return session
         known = link.sessions.get(key)
         if known is None:
-            account, method = exchange.login
             if len(link.sessions) >= MAX_SESSIONS:
                 link.sessions.clear()
-            known = replace(session, encoded=[], address=address, port=port, account=account, auth_method=method)
-            link.sessions[key] = known
+            if scheme:
+                session = forwarded(session, scheme, address, port)
+            known = link.sessions[key] = replace(session, encoded=[], account=account, auth_method=method)
         return known
 
     def _server(self, exchange: Exchange, server: object) -> None:
