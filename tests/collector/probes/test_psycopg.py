@@ -276,6 +276,47 @@ def test_a_pipeline_is_marked_as_an_estimate(recording: Recording, postgresql: S
     assert recording.calls[4].facts == {}
 
 
+def test_pipelines_and_transactions_are_decorators_for_any_number_of_calls(
+    recording: Recording, postgresql: Server
+) -> None:
+    with psycopg.connect(postgresql.url, autocommit=True) as connection:
+
+        @connection.pipeline()
+        def piped() -> None:
+            connection.execute("select 1")
+
+        @connection.transaction()
+        def changed() -> None:
+            connection.execute("select 2")
+
+        connection.execute("create temp table empty (number int)")
+
+        @connection.cursor().copy("copy empty from stdin")
+        def copied() -> int:
+            return 3
+
+        for app in (piped, piped, changed, changed):
+            app()
+        assert [copied(), copied()] == [3, 3]
+        with pytest.raises(TypeError):
+            connection.pipeline(1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    for word in ("SYNC", "COMMIT", "COPY"):
+        assert len(recording.of(word)) == 2
+
+    async def app_async() -> None:
+        async with await psycopg.AsyncConnection.connect(postgresql.url, autocommit=True) as connection:
+
+            @connection.pipeline()
+            async def piped() -> None:
+                await connection.execute("select 1")
+
+            await piped()
+            await piped()
+
+    asyncio.run(app_async())
+    assert len(recording.of("SYNC")) == 4
+
+
 def test_an_error_in_a_pipeline_surfaces_at_its_end(recording: Recording, postgresql: Server) -> None:
     with (
         psycopg.connect(postgresql.url, autocommit=True) as connection,

@@ -98,10 +98,10 @@ def around(report: BlockReport, name: str, *, whole: bool) -> Make:
     """
 
     @contextmanager
-    def watched(manager: Any, owner: Any, subject: Any) -> Generator[Any]:
+    def watched(fresh: Callable[[], Any], owner: Any, subject: Any) -> Generator[Any]:
         start_ns = time_ns()
         try:
-            with manager as value:
+            with fresh() as value:
                 try:
                     yield value
                 finally:
@@ -118,10 +118,10 @@ def around_async(report: BlockReport, name: str, *, whole: bool) -> Make:
     """Wraps a method that returns an asynchronous context manager likewise."""
 
     @asynccontextmanager
-    async def watched(manager: Any, owner: Any, subject: Any) -> AsyncGenerator[Any]:
+    async def watched(fresh: Callable[[], Any], owner: Any, subject: Any) -> AsyncGenerator[Any]:
         start_ns = time_ns()
         try:
-            async with manager as value:
+            async with fresh() as value:
                 try:
                     yield value
                 finally:
@@ -134,10 +134,21 @@ def around_async(report: BlockReport, name: str, *, whole: bool) -> Make:
     return _passing_on(watched, name)
 
 
-def _passing_on(watched: Callable[[Any, Any, Any], Any], name: str) -> Make:
+def _passing_on(watched: Callable[[Callable[[], Any], Any, Any], Any], name: str) -> Make:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            return watched(original(self, *args, **kwargs), self, argument(args, kwargs, 0, name))
+            first = [original(self, *args, **kwargs)]  # now: the driver checks its arguments
+
+            def fresh() -> Any:
+                # The standard library makes one manager into many where it is a decorator: one for each call.
+                try:
+                    return first.pop()
+                except IndexError:
+                    return original(self, *args, **kwargs)
+
+            made = watched(fresh, self, argument(args, kwargs, 0, name))
+            made.__doc__ = first[0].__doc__
+            return made
 
         return wrapper
 
