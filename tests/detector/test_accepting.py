@@ -183,11 +183,48 @@ def test_a_weaker_login_that_was_accepted_is_that_method_alone(watching: Watchin
     assert watching.alerts()[rule] == ("open", 2, 2)
 
 
+def test_what_was_accepted_takes_no_other_rules_place(watching: Watching) -> None:
+    clear = {name: value for name, value in OURS.items() if not name.startswith(("tls.", "backwatch.tls."))}
+    clear |= {names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "none", names.SERVER_ADDRESS: "plain.internal"}
+    watching.sees(calls({**clear, names.AUTH_METHOD: "scram-sha-256"}, 60))
+    weak = {**clear, names.AUTH_METHOD: "clear-password"}
+    watching.sees(calls(weak, 3, 2.1))
+    assert "password-in-clear" not in watching.alerts()
+    one = alert_id("auth-downgraded", "shop\x1fpostgresql\x1fplain.internal:5432\x1fshop")
+    decisions.decide(watching.store, one, "accept", by="ann", now_ns=1)
+    watching.hears()
+    watching.sees(calls(weak, 50, 2.2))
+    assert watching.alerts()["auth-downgraded"] == ("closed", 1, 3)
+    assert watching.alerts()["password-in-clear"] == ("open", 1, 50)
+
+
+def test_an_accepted_rule_takes_a_place_again_where_its_acceptance_does_not_reach(engine: Engine) -> None:
+    old = Decision(1, "accept", _alert(CERTIFICATE), START_NS + int(2.15 * DAY))
+    found = raised(engine, story(past(), old, calls(THEIRS, 1, 2.1), calls(THEIRS, 1, 2.2)))
+    assert found == [(CERTIFICATE, "bb"), ("peer-changed", "bb")]
+
+
 def test_an_acceptance_of_before_that_carries_no_values_silences_as_it_did(engine: Engine) -> None:
     old = Decision(1, "accept", _alert(CERTIFICATE))
-    assert raised(engine, story(past(), calls(THEIRS), old, calls(THEIRS, 2, 2.1), calls(ANOTHER, 2, 2.2))) == [
+    theirs, another = ({**OURS, names.CERT_SHA256: one * 32} for one in ("bb", "cc"))
+    assert raised(engine, story(past(), calls(theirs), old, calls(theirs, 2, 2.1), calls(another, 2, 2.2))) == [
         (CERTIFICATE, "bb")
     ]
+
+
+def test_an_acceptance_of_a_whole_rule_ends_what_was_found_while_it_was_on_its_way(watching: Watching) -> None:
+    weak = {**OURS, names.TLS_VERSION: "1.0"}
+    watching.sees(calls(weak, 2))
+    watching.says("accept", "weak-tls")
+    watching.sees(calls(weak, 2, 2.1))
+    assert watching.alerts() == {"weak-tls": ("open", 2, 4)}
+    watching.hears()
+    watching.sees(calls(weak, 2, 2.2))
+    assert watching.alerts() == {"weak-tls": ("closed", 2, 4)}
+    watching.says("revoke", "weak-tls")
+    watching.hears()
+    watching.sees(calls(weak, 2, 2.3))
+    assert watching.alerts() == {"weak-tls": ("open", 3, 6)}
 
 
 @pytest.mark.parametrize("size", [1, 7])

@@ -32,6 +32,7 @@ class RuleSet:
         rules: Every rule, in order of name; a finding names its rule by its place here.
         words: 64-bit words of an entry's bits.
         numeric_columns: Columns whose numbers are compared call by call.
+        taking_places: Those that take another one's place, by their place here.
     """
 
     def __init__(self, rules: Iterable[Rule], vocabulary: Vocabulary) -> None:
@@ -40,6 +41,7 @@ class RuleSet:
             if first.name == second.name:
                 raise RuleError(second.source, "name", f"{second.name!r} is taken by {first.source}")
         self._silences = _silences(self.rules)
+        self.taking_places = frozenset(self._silences)
         compiler = Compiler(vocabulary.by_over["call"])
         found = [one for at, rule in enumerate(self.rules) for one in compiler.conjuncts(at, rule)]
         self._rule_of = np.array([one.rule for one in found], np.int32)
@@ -94,17 +96,21 @@ class RuleSet:
             self._mute[stage], self._numbers,
         )  # fmt: skip
 
-    def silenced(self, row: NDArray[np.int32], rule: NDArray[np.int32]) -> NDArray[np.bool_]:
+    def silenced(
+        self, row: NDArray[np.int32], rule: NDArray[np.int32], takes: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.bool_]:
         """Which of these firings another rule, that fires on the same call, takes the place of.
 
         Args:
             row, rule: All firings of a run of calls, of both stages, in any order.
+            takes: Those of them that may take a place; ``None``: all.
         """
+        may = np.ones(row.shape[0], np.bool_) if takes is None else takes
         out = np.zeros(row.shape[0], np.bool_)
         for number in np.unique(rule).tolist():
             weaker = self._silences.get(number)
             if weaker is not None:
-                out |= np.isin(rule, weaker) & np.isin(row, row[rule == number])
+                out |= np.isin(rule, weaker) & np.isin(row, row[(rule == number) & may])
         return out
 
 

@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from backwatch.collector import names
 from backwatch.detector.calls.decode import decode
 from backwatch.detector.detectors import Array, Calls, Detector
-from backwatch.detector.engine import windows
+from backwatch.detector.engine import lateness, windows
 from backwatch.detector.engine.clock import advance, runs
 from backwatch.detector.engine.columns import Columns, Prepared
 from backwatch.detector.engine.derived import NOT_AFTER
 from backwatch.detector.engine.entries import Decision, Entry, Loss, ProfileVersion, Records, Tick
 from backwatch.detector.engine.findings import Findings, SeenResource, Unreadable
-from backwatch.detector.engine.identities import Identities
-from backwatch.detector.engine.keys import FIRST, SPACES
+from backwatch.detector.engine.identities import Identities, close
+from backwatch.detector.engine.keys import FIRST, SITE_STATEMENT, SPACES, STATEMENT
 from backwatch.detector.engine.keytexts import resource_parts
+from backwatch.detector.engine.open_findings import rule_hash
 from backwatch.detector.engine.ordering import in_order
 from backwatch.detector.engine.readings import NOT_BEFORE, at_event_time
 from backwatch.detector.engine.rules import RuleSet
@@ -64,11 +65,13 @@ class Engine:
         self._identities = Identities(self.detectors, self.rules, self._columns.hash)
         self._verdicts = Verdicts(self.rules, config.clear_after_ns, [one.id for one in self.detectors if one.accepts])
         self._news = news_of(self.detectors)
+        about = (STATEMENT.name, SITE_STATEMENT.name)
+        self._of_one_statement = frozenset(rule_hash(one.name) for one in rules.rules if one.key in about)
         self._time = TimePasses(self.detectors, self._verdicts, config.clear_after_ns)
 
     def new_shard(self) -> Shard:
         """A shard that knows nothing yet."""
-        return Shard(self.detectors, self._verdicts.correlating.tables)
+        return Shard(self.detectors, self._verdicts.correlating.tables, self._of_one_statement)
 
     def step(self, shard: Shard, entry: Entry) -> Findings:
         """Applies one entry to the shard and says what it found. No I/O, no clock but the entry's own."""
@@ -99,6 +102,7 @@ class Engine:
             self._identities.accept(shard, decision, findings)
         else:
             shard.scalars.accepted[decision.alert_id] = decision.until_ns
+            close(shard, decision.alert_id, findings)
 
     def _pass_to(self, shard: Shard, watermark_ns: int, findings: Findings) -> None:
         shard.scalars.watermark_ns = watermark_ns
@@ -161,7 +165,9 @@ class Engine:
         showing = Showing(shard.shown, prepared, slot["resource"], calm, start)
         verdict.judge(shard, columns, facts, showing, findings)
         showing.learn()
-        findings.late += int(late.sum())
+        if came_late := int(late.sum()):
+            findings.late += came_late
+            lateness.came_late(slot["resource"], late, shard.lateness)
         findings.cut += int((columns["signs"] & _CUT != 0).sum())
 
     def _intern(
@@ -173,8 +179,9 @@ class Engine:
             above = slot[space.parent.name] if space.parent else _NONE
             name = space.name
             slot[name], sighting, touched[name] = shard.spaces[name].intern(
-                prepared.address[name][start:end], above, columns["time_ns"]
+                prepared.address[name][start:end], above, columns["time_ns"], shard.scalars.boundary_ns
             )
+            shard.overflow(shard.spaces[name])
             if space.sketched:
                 columns[f"{name}.sighting"] = sighting
             elif name == "resource":

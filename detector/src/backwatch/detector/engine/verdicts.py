@@ -1,6 +1,6 @@
 """Verdicts: rules held against calls, closed windows and losses; what fired becomes findings."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -169,7 +169,7 @@ class RunVerdict:
         if self._all.correlating.tables:
             counted, lost = self._all.correlating.judge(shard.spaces, rows, rules, {**columns, **facts})
             shard.scalars.uncounted += lost
-        raised = ~self._all.rules.silenced(rows, rules) & ~self._all.silent[rules]
+        raised = ~self._silenced(shard, rows, rules, columns) & ~self._all.silent[rules]
         for number in np.unique(rules[raised]).tolist():
             self._fired(shard, number, np.sort(rows[raised & (rules == number)]), columns, facts, showing, findings)
         for one in counted:
@@ -177,6 +177,27 @@ class RunVerdict:
             rows = np.concatenate([rows, one.rows])
             rules = np.concatenate([rules, np.full(one.rows.shape[0], one.number, np.int32)])
         self._not_fired(shard, rows, rules, columns)  # a silenced rule's own alert, if one is open, has not ended
+
+    def _silenced(
+        self, shard: Shard, rows: NDArray[np.int32], rules: NDArray[np.int32], columns: Mapping[str, Array]
+    ) -> NDArray[np.bool_]:
+        """Which firings another rule takes the place of; one that a person accepted is not raised, and takes none."""
+        takes = np.ones(rows.shape[0], np.bool_)
+        if shard.scalars.accepted or shard.expected.silent:
+            for number in self._all.rules.taking_places & set(np.unique(rules).tolist()):
+                mine = np.sort(rows[rules == number])
+                left = [_not_accepted(shard, one, group, columns) for one, _, group in self._by_key(number, mine)]
+                takes[rules == number] = np.isin(rows[rules == number], np.concatenate(left))
+        return self._all.rules.silenced(rows, rules, takes)
+
+    def _by_key(self, number: int, rows: NDArray[np.int32]) -> Iterator[tuple[str, Key, NDArray[np.int32]]]:
+        """Alert id, key and calls of each key that these calls of one rule are of, by their first call."""
+        space = self._all.rules.rules[number].key
+        address = self._prepared.address[space][self._start : self._start + self._count][rows]
+        order = np.argsort(address, kind="stable")
+        cuts = np.flatnonzero(np.diff(address[order])) + 1
+        for group in sorted(np.split(rows[order], cuts), key=lambda one: int(one[0])):
+            yield *self._all.key(number, self._prepared, self._start + int(group[0])), group
 
     def _evaluate(self, columns: Mapping[str, Array], stage: Stage) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         bits = {domain: self._all.index[domain].bits for domain in DOMAINS}
@@ -193,13 +214,8 @@ class RunVerdict:
         findings: Findings,
     ) -> None:
         rule = self._all.rules.rules[number]
-        address = self._prepared.address[rule.key][self._start : self._start + self._count][rows]
         computed = {**{name: columns[name] for name in (*NUMBERS, *FLAGS)}, **facts}
-        order = np.argsort(address, kind="stable")
-        cuts = np.flatnonzero(np.diff(address[order])) + 1
-        groups = np.split(rows[order], cuts)
-        for group in sorted(groups, key=lambda one: int(one[0])):
-            one, key = self._all.key(number, self._prepared, self._start + int(group[0]))
+        for one, key, group in self._by_key(number, rows):
             mine = _not_accepted(shard, one, group, columns)
             if not mine.shape[0]:
                 continue
