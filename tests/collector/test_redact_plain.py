@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from backwatch.collector.prepare import prepare
@@ -32,6 +32,13 @@ SECRET = "hunter2secret"
         ("nobodyknows", f"SELECT q'[it''s // {SECRET}]', q'!$$ {SECRET}!'"),
         ("postgresql", f"COPY t FROM stdin;\n1\t{SECRET}\n\\.\nSELECT 1"),
         ("postgresql", f"SELECT 1; copy t (a) from STDIN (format csv);\n{SECRET},1"),
+        ("spark", f"SELECT * FROM t WHERE p = r'C:\\' AND n = '{SECRET} two'"),
+        ("spark", f'SELECT R"\\", "{SECRET} two"'),
+        ("databricks", f"SELECT r'a\\', '{SECRET}'"),
+        ("bigquery", f'SELECT """it said "{SECRET}" loudly"""'),
+        ("bigquery", f"SELECT '''a ' {SECRET} ' b'''"),
+        ("bigquery", f'SELECT rb"""a \\""" " {SECRET} " """'),
+        ("bigquery", f'SELECT """a " {SECRET}'),
     ],
 )
 def test_what_only_this_system_takes_for_a_value_is_hidden(system: str, text: str) -> None:
@@ -61,10 +68,67 @@ def test_what_stands_among_rows_is_not_told_but_its_signs_are() -> None:
 
 
 @given(
-    st.text(alphabet="$a'\"/#-*;\\ \nrq[]0f", max_size=60), st.sampled_from(["clickhouse", "x", "cassandra", "hive"])
+    st.text(alphabet="$a'\"/#-*;\\ \nrq[]0f", max_size=60),
+    st.sampled_from(["clickhouse", "x", "cassandra", "hive", "spark", "bigquery"]),
 )
 def test_no_text_changes_its_length(text: str, system: str) -> None:
     assert len(plain(text, system)) == len(text)
+
+
+FORMS = {
+    "spark": ("r'{}'", 'R"{}"', "'{}'", '"{}"'),
+    "databricks": ("r'{}'", 'R"{}"', "'{}'", '"{}"'),
+    "hive": ("'{}'", '"{}"'),
+    "bigquery": ("'''{}'''", '"""{}"""', "r'''{}'''", 'Rb"""{}"""', "bR'{}'", "'{}'", '"{}"', 'r"{}"'),
+    "clickhouse": ("'{}'", "$${}$$", "$a${}$a$"),
+    "esql": ('"""{}"""', '"{}"'),
+    "ppl": ("'{}'", '"{}"'),
+}
+NOISE = ("'", '"', "''", '""', "\\", "\\'", '\\"', " ", "\n", "#", "-- ", "//", "/*", "*/", "$$", "`", "r'", ",", "a")
+
+
+def _within(form: str, noise: str) -> bool:
+    """Whether ``noise`` in this form ends the literal nowhere: what the systems themselves would say."""
+    quote = form[form.index("{") - 1]
+    if form.startswith("$"):
+        return "$" not in noise
+    if "$" in noise and form.endswith("$"):
+        return False
+    if quote * 3 in form and form[0] == quote and "\\" not in noise:
+        return quote not in (noise[:1], noise[-1:]) and quote * 3 not in noise
+    if form[0] in "rR" and "b" not in form[:2].lower() and quote * 3 not in form:
+        return quote not in noise
+    escaped = noise.replace("\\\\", "").replace("\\" + quote, "")
+    return quote not in escaped and not escaped.endswith("\\")
+
+
+@given(
+    st.sampled_from([(system, form) for system, forms in FORMS.items() for form in forms]),
+    st.lists(st.sampled_from(NOISE), max_size=6).map("".join),
+    st.lists(st.sampled_from(NOISE), max_size=6).map("".join),
+    st.integers(0, 2),
+)
+def test_no_word_within_a_string_of_these_systems_is_told(
+    one: tuple[str, str], before: str, after: str, others: int
+) -> None:
+    system, form = one
+    value = f"{before} {SECRET} {after}"
+    assume(_within(form, value))
+    literal = form.replace("{}", value)
+    told = _told(system, f"FROM t | WHERE p = {literal}" + f" AND q == {literal}" * others + " AND known == 1")
+    assert SECRET not in told
+    assert "known" in told
+
+
+def _told(system: str, text: str) -> str:
+    if system in ("esql", "ppl"):
+        return search.statement("POST", "/_query" if system == "esql" else "/_plugins/_ppl", [], {"query": text})
+    return prepare(text, system)[0]
+
+
+def test_a_comment_of_a_piped_query_is_not_told() -> None:
+    told = search.statement("POST", "/_query", [], {"query": f'FROM t // {SECRET}\n| WHERE a == "//"'})
+    assert told == "POST /_query FROM t | WHERE a == ?"
 
 
 @given(st.text(max_size=200))
@@ -73,7 +137,7 @@ def test_rows_are_cut_out_of_any_text_without_an_error(text: str) -> None:
         assert len(without_rows(shown)) <= len(shown)
 
 
-@pytest.mark.parametrize("system", ["clickhouse", "nobodyknows"])
+@pytest.mark.parametrize("system", ["clickhouse", "nobodyknows", "spark", "bigquery"])
 @pytest.mark.parametrize("unit", ["$$", "$a$", "'", "//", "/*", "--", '"""', 'r"', "q'[", "abcdef01-", "\\", "$", "#"])
 def test_a_hostile_statement_costs_little(system: str, unit: str) -> None:
     text = unit * (65_536 // len(unit))
@@ -106,8 +170,12 @@ def test_an_address_in_a_name_hides_the_name() -> None:
 
 def test_a_password_that_tears_a_url_apart_takes_the_path_with_it() -> None:
     assert http.statement("GET", "http://u:abc/defghi@h/x") == "GET ?/?"
-    assert http.statement("GET", "http://u:12/defghi@h/x") == "GET u:12/?"
-    assert http.statement("GET", "http://h:80/users/ann@example.com") == "GET h/?"
+    assert http.statement("GET", "http://u:123/hunter2@host") == "GET ?/?"
+    assert http.statement("GET", "http://u:123?hunter2@host") == "GET ?/?"
+    assert http.redact_url("http://u:123#hunter2@host/x") == "http://?/?"
+    assert http.statement("GET", "http://h:80/users/ann@example.com") == "GET ?/?"
+    assert http.statement("GET", "http://h:81/users?q=ann@example.com") == "GET h:81/users"
+    assert http.statement("GET", "http://[::1]:81/users/ann@example.com") == "GET [::1]:81/users/?"
     assert http.statement("GET", "http://h/@ann/x") == "GET h/?/x"
 
 

@@ -3,18 +3,32 @@
 import re
 from typing import Final
 
-MAX_HEAD: Final = 8_192
-"""Characters in which the end of the statement is looked for."""
+from backwatch.collector.statements.spec import words
 
-_HEAD: Final = re.compile(
-    r"""\s*+insert\s++into\s++
-        (?:function\s++\w++\s*+\((?:[^()']++|'[^']*+')*+\)
-          |(?:table\s++)?+(?:[\w.]++|`[^`]*+`|"[^"]*+")(?:\.(?:\w++|`[^`]*+`|"[^"]*+"))*+)\s*+
-        (?:\([^()]*+\)\s*+)?+
-        (?:settings\s++\w++\s*+=\s*+[\w.'-]++(?:\s*+,\s*+\w++\s*+=\s*+[\w.'-]++)*+\s*+)?+
-        \bformat\s++\w++""",
-    re.IGNORECASE | re.VERBOSE,
+MAX_HEAD: Final = 65_536
+"""Characters in which the end of the statement is looked for."""
+_HEADS: Final = (2_048, MAX_HEAD)
+"""Most statements end early; what is behind them is not to be read for it."""
+
+_OPAQUE: Final = re.compile(
+    r"""(?P<comment>--[^\n]*+|\#[!\ ][^\n]*+|/\*(?:[^*]++|\*(?!/))*+(?:\*/)?+)
+      | '(?:[^'\\]++|\\.|'')*+'?+ | "(?:[^"\\]++|\\.|"")*+"?+ | `(?:[^`\\]++|\\.|``)*+`?+
+      | (?<![\w$])\$(?P<tag>\w{0,64}+)\$(?:[^$]++|\$(?!(?P=tag)\$))*+(?:\$(?P=tag)\$)?+""",
+    re.VERBOSE | re.DOTALL,
 )
+_INSERTS: Final = re.compile(r"(?:^|;)\s*+(?:insert|with)\b", re.IGNORECASE)
+_STEP: Final = re.compile(r"(?P<bracket>[()\[\]{};])|\bformat\b(?=\s++(?P<name>\w++))|\binsert\b", re.IGNORECASE)
+_LAST_WORD: Final = re.compile(r"\w++\Z")
+_LONGEST: Final = 12
+"""Characters; no word of the tables below is as long."""
+_OPERAND_DUE: Final = words(
+    """
+    INTO TABLE FUNCTION FROM JOIN AS SELECT DISTINCT WHERE PREWHERE HAVING QUALIFY AND OR NOT XOR BY ON USING IN LIKE
+    ILIKE BETWEEN IS CASE WHEN THEN ELSE WITH SET SETTINGS INTERVAL DIV MOD LIMIT OFFSET TOP
+    """
+)
+"""Behind these ``format`` is a name."""
+_NO_FORMAT: Final = words("VALUES FROM AS WHERE PREWHERE GROUP ORDER HAVING LIMIT UNION JOIN AND OR IN IS LIKE NOT")
 
 
 def without_data(sql: object) -> object:
@@ -24,18 +38,69 @@ def without_data(sql: object) -> object:
 
     >>> without_data("INSERT INTO t (a, b) FORMAT CSV\nAnn,secret")
     'INSERT INTO t (a, b) FORMAT CSV'
-    >>> without_data(b"insert into `a b`.t format TSV secret")
-    'insert into `a b`.t format TSV'
+    >>> without_data(b"/* app */ insert into `a b`.t format TSV secret")
+    '/* app */ insert into `a b`.t format TSV'
     >>> without_data("INSERT INTO FUNCTION file('x.csv') SETTINGS a = 1, b='c' FORMAT CSV secret")
     "INSERT INTO FUNCTION file('x.csv') SETTINGS a = 1, b='c' FORMAT CSV"
     >>> without_data("INSERT INTO t VALUES ('in format CSV')")
     "INSERT INTO t VALUES ('in format CSV')"
     """
-    if isinstance(sql, (bytes, bytearray)):
-        head = bytes(sql[:MAX_HEAD]).decode("utf-8", "replace")
-    elif isinstance(sql, str):
-        head = sql[:MAX_HEAD]
-    else:
+    if not isinstance(sql, (str, bytes, bytearray)):
         return sql
-    found = _HEAD.match(head)
-    return found.group() if found is not None else sql
+    for size in _HEADS:
+        head = sql[:size] if isinstance(sql, str) else bytes(sql[:size]).decode("utf-8", "replace")
+        end = _end(head)
+        if end:
+            return head[:end]
+        if len(sql) <= size:
+            break
+    return sql
+
+
+def _end(head: str) -> int:
+    """Where the statement ends that has its rows behind it; 0 where none has."""
+    folded = head.lower()
+    if "format" not in folded or "insert" not in folded:
+        return 0
+    bare = _OPAQUE.sub(_blank, head)
+    if _INSERTS.search(bare) is None:
+        return 0
+    depth = 0
+    inserts = False
+    for found in _STEP.finditer(bare):
+        bracket, name = found["bracket"], found["name"]
+        if bracket == ";":
+            depth, inserts = 0, False
+        elif bracket:
+            depth = depth + 1 if bracket in "([{" else max(depth - 1, 0)
+        elif name is None:
+            inserts = inserts or depth == 0
+        elif inserts and not depth and name.upper() not in _NO_FORMAT and _operand_ends(bare, found.start()):
+            return found.end("name")
+    return 0
+
+
+def _blank(token: re.Match[str]) -> str:
+    return (" " if token["comment"] else "?") * len(token[0])
+
+
+def _operand_ends(bare: str, at: int) -> bool:
+    """Whether an operand ends before ``at``, so that no name is due there."""
+    at = _behind_last(bare, at)
+    if bare[at - 1 : at] == "*":  # of ``SELECT *`` if no operand stands before it
+        at = _behind_last(bare, at - 1)
+        return bare[at - 1 : at] != "*" and not _is_operand(bare, at)
+    return _is_operand(bare, at)
+
+
+def _is_operand(bare: str, at: int) -> bool:
+    if bare[at - 1 : at] in (")", "]", "}", "?"):
+        return True
+    found = _LAST_WORD.search(bare[max(at - _LONGEST, 0) : at])
+    return found is not None and found[0].upper() not in _OPERAND_DUE
+
+
+def _behind_last(bare: str, at: int) -> int:
+    while at and bare[at - 1].isspace():
+        at -= 1
+    return at

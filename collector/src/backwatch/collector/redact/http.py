@@ -55,11 +55,16 @@ def _split(url: str) -> SplitResult:
 
 
 def _where(parts: SplitResult) -> str:
-    """Host and path. A ``/`` in an unquoted password ends the authority early: what follows is none of the path."""
+    """Host and path.
+
+    A ``/`` or ``?`` in an unquoted password ends the authority early: what seems to be host and port is the user and
+    the password's beginning, and what follows is none of the path.
+    """
     host = _host(parts)
-    torn = ":" in parts.netloc and "@" not in parts.netloc and "@" in parts.path
+    behind = parts.path or parts.query + parts.fragment
+    torn = ":" in parts.netloc and "@" not in parts.netloc and "@" in behind and not parts.netloc.startswith("[")
     odd = host == "?" and not parts.netloc.rpartition(":")[2].isdigit()
-    return f"{host}/?" if torn or odd else host + _path(parts.path)
+    return "?/?" if torn or odd else host + _path(parts.path)
 
 
 def _host(parts: SplitResult) -> str:

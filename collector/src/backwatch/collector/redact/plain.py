@@ -22,10 +22,17 @@ _ESCAPED: Final = r"'(?:[^'\\]++|\\.|'')*+'?|\"(?:[^\"\\]++|\\.)*+\"?|`[^`]*+`?"
 _COMMENT: Final = r"/\*(?:[^*]++|\*(?!/))*+(?:\*/)?"
 _HEX: Final = "[0-9a-fA-F]"
 
-_DASHED: Final = re.compile(
-    rf"(?P<kept>{_ESCAPED}|{_COMMENT}|\#[^\n]*+)|(?P<dollars>{_DOLLARS})|(?P<dashes>--[^\n]*+)|{_WORD}", re.DOTALL
-)
+_REST: Final = rf"{_ESCAPED}|{_COMMENT}|\#[^\n]*+|(?P<dollars>{_DOLLARS})|(?P<dashes>--[^\n]*+)|{_WORD}"
+_DASHED: Final = re.compile(_REST, re.DOTALL)
 _DASHED_ODD: Final = re.compile(r"\$\w*+\$|--(?!\s)")
+# After ``r`` no backslash means anything: the next quote ends the string.
+_RAW: Final = re.compile(rf"(?<![\w$])[rR](?P<quoted>'[^']*+'?|\"[^\"]*+\"?)|{_REST}", re.DOTALL)
+_RAW_ODD: Final = re.compile(rf"{_DASHED_ODD.pattern}|(?<![\w$])[rR]['\"]")
+# What three quotes open only three close. A quote behind a backslash ends no string, whether it is raw or not.
+_TRIPLE: Final = re.compile(
+    rf"(?P<quoted>(?P<mark>'''|\"\"\")(?:[^'\"\\]++|\\.|(?!(?P=mark))['\"])*+(?:(?P=mark)|\\)?+)|{_REST}", re.DOTALL
+)
+_TRIPLE_ODD: Final = re.compile(rf"{_DASHED_ODD.pattern}|'''|\"\"\"")
 _UNKNOWN: Final = re.compile(
     rf"""
     (?P<kept>[nN]?[qQ]'(?:\[(?:(?!\]').)*+(?:\]')?|\((?:(?!\)').)*+(?:\)')?|\{{(?:(?!\}}').)*+(?:\}}')?
@@ -85,19 +92,33 @@ def without_rows(text: str) -> str:
 
 
 def _hidden(text: str) -> str:
-    return "'" + "." * (len(text) - 2) + "'"
+    return ("'" + "." * (len(text) - 2) + "'")[: len(text)]
 
 
 def _as_dashed(token: re.Match[str]) -> str:
-    if token.group("dashes"):
-        return token[0] if token[0][2:3].isspace() else "--" + " " * (len(token[0]) - 2)
-    return _hidden(token[0]) if token.group("dollars") else token[0]
+    kind, text = token.lastgroup, token[0]
+    if kind == "dashes":
+        return text if text[2:3].isspace() else "--" + " " * (len(text) - 2)
+    if kind == "quoted":
+        quoted = token[kind]
+        return text[: -len(quoted)] + _hidden(quoted)
+    return _hidden(text) if kind == "dollars" else text
 
 
 def _dashed(text: str) -> str:
     """Of systems that are read as MySQL, and for which ``--`` begins a comment whatever follows."""
     text = text[:MAX_SCANNED]
     return text if _DASHED_ODD.search(text) is None else _DASHED.sub(_as_dashed, text)
+
+
+def _raw(text: str) -> str:
+    text = text[:MAX_SCANNED]
+    return text if _RAW_ODD.search(text) is None else _RAW.sub(_as_dashed, text)
+
+
+def _triple(text: str) -> str:
+    text = text[:MAX_SCANNED]
+    return text if _TRIPLE_ODD.search(text) is None else _TRIPLE.sub(_as_dashed, text)
 
 
 def _clickhouse(text: str) -> str:
@@ -121,6 +142,6 @@ def _unknown(text: str) -> str:
 _OF_SYSTEM: Final[Mapping[str, Callable[[str], str]]] = {
     "postgresql": str, "mysql": str, "sqlite": str, "mariadb": str, "microsoft.sql_server": str,
     "cassandra": cql.plain, "scylladb": cql.plain,
-    "clickhouse": _clickhouse, "spark": _dashed, "databricks": _dashed, "bigquery": _dashed, "hive": _dashed,
+    "clickhouse": _clickhouse, "spark": _raw, "databricks": _raw, "bigquery": _triple, "hive": _dashed,
     "doris": _dashed,
 }  # fmt: skip

@@ -17,6 +17,8 @@ MAX_KEYS: Final = 400
 MAX_DEPTH: Final = 16
 MAX_SHAPE: Final = 4_000
 MAX_KEY: Final = 80
+MAX_PIPED: Final = 262_144
+"""Characters of a statement; more than the scanner looks at, which says that it was cut."""
 
 _BEFORE_ID: Final = frozenset((
     "_doc", "_create", "_update", "_source", "_explain", "_termvectors", "_mlt", "_percolate", "scroll", "_tasks",
@@ -40,6 +42,12 @@ _QUERY_STRINGS: Final = ("query_string", "simple_query_string")
 _SCRIPT: Final = "(script)"
 _SCRIPT_KEYS: Final = frozenset(("source", "inline", "lang", "params", "id", "options"))
 _STATEMENTS: Final = {"_sql": "sql", "_xpack/sql": "sql", "_query": "piped", "_ppl": "piped", "_query/async": "piped"}
+_QUOTED: Final = (
+    r"'(?:[^'\\]++|\\.|'')*+'?|\"(?:[^\"\\]++|\\.)*+\"?|`[^`]*+`?|/\*(?:[^*]++|\*(?!/))*+(?:\*/)?"
+    r"|(?P<comment>//[^\n\r]*+)"
+)
+_PPL: Final = re.compile(_QUOTED, re.DOTALL)
+_ESQL: Final = re.compile(rf"(?P<triple>\"\"\"(?:[^\"]++|\"(?!\"\"))*+(?:\"{{3,5}}+)?+)|{_QUOTED}", re.DOTALL)
 _DOCUMENT: Final = {"GET": "get", "HEAD": "exists", "PUT": "index", "POST": "index", "DELETE": "delete"}
 _INDICES: Final = {"GET": "indices.get", "HEAD": "indices.exists", "PUT": "indices.create", "DELETE": "indices.delete"}
 
@@ -116,10 +124,28 @@ def statement(method: str, path: str, parameters: Iterable[str], body: object, a
     if asked:
         head += f" ({lucene(asked)})"
     if kind(path) == "piped" and isinstance(body, Mapping) and isinstance(body.get("query"), str):
-        # ES|QL and PPL quote strings with either quote, as MySQL does.
-        return f"{head} {scan_cached(body['query'], 'mysql').redacted}"
+        return f"{head} {scan_cached(_piped(body['query'], esql='_ppl' not in path), 'mysql').redacted}"
     shown = shape(body, searches=not _SEARCHES.isdisjoint(path.partition("?")[0].split("/")))
     return f"{head} {shown}" if shown else head
+
+
+def _piped(text: str, *, esql: bool) -> str:
+    """ES|QL and PPL quote strings as MySQL does, but for what three quotes of ES|QL hold; ``//`` begins a comment.
+
+    >>> _piped('FROM t | WHERE a == \"\"\"x " y\"\"\" // mine', esql=True)
+    "FROM t | WHERE a == '.........' -- mine"
+    """
+    text = text[:MAX_PIPED]
+    if "//" not in text and not (esql and '"""' in text):
+        return text
+    return (_ESQL if esql else _PPL).sub(_as_mysql, text)
+
+
+def _as_mysql(token: re.Match[str]) -> str:
+    kind, text = token.lastgroup, token[0]
+    if kind == "triple":
+        return "'" + "." * (len(text) - 2) + "'"
+    return ("-- " + text[3:])[: len(text)] if kind == "comment" else text
 
 
 def shape(body: object, *, searches: bool = False) -> str:
