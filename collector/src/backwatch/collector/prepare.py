@@ -8,8 +8,7 @@ from backwatch.collector.redact.plain import plain, without_rows
 from backwatch.collector.statements.dialects import dialect_of
 from backwatch.collector.statements.scan import CACHE_ENTRIES, KEYED, scan_cached, scan_new
 
-_HEAD_BYTES: Final = 4 * 48 * 1024
-_TAIL_BYTES: Final = 4 * 16 * 1024
+_HEAD_BYTES: Final = 4 * 64 * 1024
 # A text on which the scanner failed is not told, but its call is: failing it must not be a way to hide.
 _scan = never_breaks_the_host(scan_new if KEYED else scan_cached)  # with KEYED the text is remembered here
 _SCRIPT: Final = 16_384
@@ -24,11 +23,8 @@ def _as_text(sql: object) -> str:
     if isinstance(sql, str):
         return sql
     if isinstance(sql, bytes | bytearray | memoryview):
-        raw = bytes(sql)
-        if len(raw) > _HEAD_BYTES + _TAIL_BYTES:
-            # The scanner looks at 48 Ki characters of head and 16 of tail; no character has more than four bytes.
-            raw = raw[:_HEAD_BYTES] + raw[-_TAIL_BYTES:]
-        return raw.decode("utf-8", "replace")
+        # The scanner looks at 64 KiB; one more character says that there are more.
+        return bytes(memoryview(sql)[: _HEAD_BYTES + 4]).decode("utf-8", "replace")
     return ""
 
 

@@ -8,6 +8,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar, Token
+from itertools import islice
 from operator import itemgetter
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -16,8 +17,7 @@ from backwatch.collector import names
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.statements import spec
 from backwatch.collector.statements.dialects import dialect_of
-from backwatch.collector.statements.thinning import thinned
-from backwatch.collector.statements.tokens import bounded, tokens
+from backwatch.collector.statements.thinning import looked_at
 
 SIGN: Final = "request-input"
 SHORTEST: Final = 6
@@ -28,6 +28,9 @@ MOST_QUERY: Final = 65_536
 """Characters of a query string, and bytes of a JSON text that the app parses itself; more is not looked at."""
 _MOST_SEEN: Final = 5_000
 """Nodes of a JSON value that are visited."""
+_MOST_SEARCHED: Final = 1 << 20
+"""Characters of a statement times values that are looked for in it: all of them in 5 KB."""
+_FEWEST_VALUES: Final = 16
 _MOST_PLACES: Final = 16
 """Places of one value in a statement that are looked at."""
 _ONE_WORD: Final = re.compile(r"\w*+")
@@ -170,11 +173,17 @@ def with_input(given: Given, sql: object, system: str, signs: str) -> str:
     if not values:
         return signs
     text = sql if isinstance(sql, str) else bytes(sql).decode("utf-8", "replace") if _binary(sql) else ""  # pyright: ignore[reportArgumentType]  bytes, as seen
-    there = [value for value in values if value in text]
+    text = text[: spec.SCAN_BYTES]
+    there = [value for value in islice(values, _most_values(text)) if value in text]
     if not there or not _is_code(text, there, system):
         return signs
     told = {SIGN, *signs.split(",")}
     return ",".join(sign for sign in names.SIGNS if sign in told)
+
+
+def _most_values(text: str) -> int:
+    """How many values are looked for: what they cost is their number times the text's length, on the app's thread."""
+    return max(_FEWEST_VALUES, _MOST_SEARCHED // max(len(text), 1))
 
 
 def _binary(sql: object) -> bool:
@@ -184,8 +193,7 @@ def _binary(sql: object) -> bool:
 def _is_code(text: str, values: Iterable[str], system: str) -> bool:
     """Whether any of these values stands in ``text`` beyond one token."""
     dialect = dialect_of(system)
-    shown, _ = thinned(bounded(text)[0], dialect)
-    found = tokens(shown, dialect)
+    shown, found, _ = looked_at(text, dialect)
     return any(_beyond_one(shown, value, found) for value in values)
 
 

@@ -1,7 +1,7 @@
 """SQL: the statement without literals, comments and secrets. The rules stand in ``statements/``."""
 
-from backwatch.collector.statements.canonical import redacted
 from backwatch.collector.statements.dialects import dialect_of
+from backwatch.collector.statements.scan import scan
 
 
 def statement(text: str, system: str) -> str:
@@ -14,4 +14,4 @@ def statement(text: str, system: str) -> str:
     >>> statement("SELECT * FROM users WHERE name = 'ann' -- me", "postgresql")
     'SELECT * FROM users WHERE name = ?'
     """
-    return redacted(text, dialect_of(system))
+    return scan(text, dialect_of(system)).redacted

@@ -11,8 +11,7 @@ from typing import Final
 from backwatch.collector.statements import spec
 from backwatch.collector.statements.signs import signs_of
 from backwatch.collector.statements.skeleton import LONGEST, pieces, representative
-from backwatch.collector.statements.thinning import thinned
-from backwatch.collector.statements.tokens import bounded, tokens
+from backwatch.collector.statements.thinning import looked_at
 from backwatch.collector.statements.writer import Writer, upper
 
 CACHE_ENTRIES: Final = 2_048
@@ -44,13 +43,11 @@ def scan(text: str, dialect: str) -> Scanned:
         dialect: One of ``spec.DIALECTS``; anything else is read as ``other``.
     """
     dialect = dialect if dialect in spec.DIALECTS else "other"
-    shown, cut = bounded(text)
-    shown, thin = thinned(shown, dialect)
-    found = tokens(shown, dialect)
+    shown, found, cut = looked_at(text, dialect)
     writer = Writer(shown, dialect)
     writer.write(found)
     redacted, shortened = writer.text(folded=False)
-    cut = cut or thin or shortened
+    cut = cut or shortened
     return Scanned(redacted, signs_of(shown, dialect, found, cut=cut), cut, _operation(writer))
 
 

@@ -1,10 +1,11 @@
-"""Makes a long statement cheap to scan: so many tokens are looked at, and long runs of values are read as short ones.
+"""What is looked at of a statement: so many tokens, and long runs of values are read as short ones.
 
 A text of 64 KiB may hold as many tokens, which Python's own loop would take a tenth of a second for, on the app's
 thread. What the app says of a text longer than ``spec.SENT_BYTES`` is therefore what it says of the thinned one: of a
 long run of values (or of rows of them) its first few, for lists and rows are folded anyway; and where even so there
-are too many tokens, the head, a mark and the tail, which counts as cut. No text so short that it could be a redacted
-one is thinned.
+are too many tokens, the head, a mark and the tail, which counts as cut. The tail begins with a token: a literal's
+inside must never be read as code. Of a text that is longer than what is scanned there is no tail, only the mark. No
+text so short that it could be a redacted one is thinned.
 """
 
 import re
@@ -16,6 +17,13 @@ from backwatch.collector.statements import spec, tokens
 HEAD_TOKENS: Final = 2_048
 TAIL: Final = 1_024
 """Characters."""
+_STRIDE: Final = 64
+"""Tokens that are passed over at once on the way to the tail."""
+_MOST_STEPS: Final = 8_192
+"""On that way; who has so many tokens that must be searched for their ends has no tail."""
+_OPENING: Final = frozenset("\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\uff02\uff07")
+"""Typographic quotes: one that is not closed is read as a letter."""
+_ESCAPED: Final = ("E", "e")
 _RUN, _RUN_KEPT = 64, 32
 _ROWS, _ROWS_KEPT = 4, 3
 _OF_RUN, _OF_ROWS = 1, 2
@@ -44,12 +52,55 @@ def _patterns(dialect: str) -> tuple[re.Pattern[str], re.Pattern[str], re.Patter
     )
 
 
-def thinned(text: str, dialect: str) -> tuple[str, bool]:
+@cache
+def _passing(dialect: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Many tokens, and one."""
+    d = spec.DIALECTS[dialect]
+    token = f"(?:[{tokens.letters(d)[0]}]*+(?:{tokens.closed(d)}))"
+    return re.compile(f"{token}{{0,{_STRIDE}}}+", re.DOTALL), re.compile(f"{token}?+", re.DOTALL)
+
+
+def looked_at(text: str, dialect: str) -> tuple[str, list[tokens.Token], bool]:
+    """The text that is scanned, its tokens, and whether more than values was left out. Linear.
+
+    Args:
+        text: Any.
+        dialect: One of ``spec.DIALECTS``.
+    """
+    head, cut = tokens.headed(text)
+    shown, thin = thinned(head, dialect, tail=not cut)
+    found = tokens.tokens(shown, dialect)
+    if cut and not thin:
+        found = _ended(shown, found, escapes=spec.DIALECTS[dialect].dollar_quoted)
+        found.append((spec.WORD, len(shown) + 1, len(shown) + 1 + len(spec.MARK)))
+        shown = f"{shown} {spec.MARK}"
+    return shown, found, cut or thin
+
+
+def _ended(text: str, found: list[tokens.Token], *, escapes: bool) -> list[tokens.Token]:
+    """The tokens of a text that goes on: the literal in which it was cut is one, its quote is not unbalanced.
+
+    Args:
+        text: As far as it is known.
+        found: What its tokens would be if it ended here.
+        escapes: Whether ``E'…'`` is a string of its own kind.
+    """
+    for at, (kind, start, end) in enumerate(found):
+        opens = kind == spec.WORD and (
+            text[start] in _OPENING or (escapes and text[start:end] in _ESCAPED and text.startswith("'", end))
+        )
+        if opens or kind == spec.UNENDED:
+            return [*found[:at], (spec.STRING, start, len(text))]
+    return found
+
+
+def thinned(text: str, dialect: str, *, tail: bool = True) -> tuple[str, bool]:
     """The text as it is scanned, and whether more than values was left out. Linear.
 
     Args:
-        text: As ``tokens.bounded`` gave it.
+        text: As ``tokens.headed`` gave it.
         dialect: One of ``spec.DIALECTS``.
+        tail: Whether what stands last is shown where not all is.
     """
     if len(text) <= spec.SENT_BYTES:
         return text, False
@@ -70,7 +121,7 @@ def thinned(text: str, dialect: str) -> tuple[str, bool]:
                 break
             count += 1
             if count >= HEAD_TOKENS and len(text) - match.end() > TAIL:
-                return _cut(kept, text, start, match.end())
+                return _cut(kept, text, start, match.end(), dialect, tail=tail)
         else:
             break
         if kind in (spec.END, spec.UNENDED):
@@ -78,9 +129,33 @@ def thinned(text: str, dialect: str) -> tuple[str, bool]:
         position = tokens.close(text, *match.span(group))[1]
         count += 1
         if count >= HEAD_TOKENS and len(text) - position > TAIL:
-            return _cut(kept, text, start, position)
+            return _cut(kept, text, start, position, dialect, tail=tail)
     return f"{''.join(kept)}{text[start:]}", False
 
 
-def _cut(kept: list[str], text: str, start: int, end: int) -> tuple[str, bool]:
-    return f"{''.join(kept)}{text[start:end]} {spec.MARK} {text[-TAIL:]}", True
+def _cut(kept: list[str], text: str, start: int, end: int, dialect: str, *, tail: bool) -> tuple[str, bool]:
+    last = text[_tail(text, end, dialect) :] if tail else ""
+    return f"{''.join(kept)}{text[start:end]} {spec.MARK} {last}", True
+
+
+def _tail(text: str, position: int, dialect: str) -> int:
+    """Where the first token begins that is wholly within the last ``TAIL`` characters, from a token's end on."""
+    many, one = _passing(dialect)
+    search, kind_of, close = _patterns(dialect)[0].match, tokens.KIND_OF, tokens.close
+    aim = len(text) - TAIL
+    for _ in range(_MOST_STEPS):
+        if position >= aim:
+            return position
+        passed = many.match(text, position)
+        end = passed.end() if passed else position
+        if end == position:  # what no expression finds the end of
+            found = search(text, position)
+            group = (found.lastindex or 0) - _OF_ROWS if found else 0
+            if found is None or group <= 0 or kind_of[group] != spec.OPEN:
+                break
+            position = close(text, *found.span(group + _OF_ROWS))[1]
+            continue
+        if end >= aim and (passed := one.match(text, position)):
+            end = passed.end()
+        position = end
+    return len(text)

@@ -128,6 +128,13 @@ def alternatives(d: Dialect) -> str:
     return "|".join(f"({one})" for _, one in _groups(d))
 
 
+def closed(d: Dialect) -> str:
+    """One alternation of the tokens of which an expression finds the end: no comment in another, no ``$tag$``."""
+    stops = "|".join(one for kind, one in _groups(d) if kind in (OPEN, UNENDED))
+    found = [one for kind, one in _groups(d) if kind not in (OPEN, UNENDED, END)]
+    return "|".join((*found[:-1], f"(?!{stops})(?:{found[-1]})"))
+
+
 def _pattern(d: Dialect) -> re.Pattern[str]:
     return re.compile(f"[{letters(d)[0]}]*+(?:{alternatives(d)})", re.DOTALL)
 
@@ -192,6 +199,25 @@ def tokens(text: str, dialect: str) -> list[Token]:
             return found
         kind, position = close(text, begin, end)
         add((kind, begin, position))
+
+
+def headed(text: str) -> tuple[str, bool]:
+    """The beginning of a text, as much as is scanned, in valid Unicode; and whether that is not all of it.
+
+    What stands behind cannot be told from a literal's inside without reading all that is before.
+    """
+    head = text[:SCAN_BYTES]
+    try:
+        raw = head.encode()
+    except UnicodeEncodeError:
+        head = _SURROGATES.sub("\ufffd", head)
+        raw = head.encode()
+    if len(raw) <= SCAN_BYTES:
+        return head, len(text) > SCAN_BYTES
+    end = SCAN_BYTES
+    while raw[end] & 0xC0 == 0x80:
+        end -= 1
+    return raw[:end].decode(), True
 
 
 def bounded(text: str) -> tuple[str, bool]:
