@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from backwatch.collector import names
 from backwatch.collector.payload import MAX_GLOBALS, MAX_GLOBALS_CHARACTERS, recognise
-from backwatch.collector.pickles import MAX_OPCODES, Walk
+from backwatch.collector.payload_budget import MAX_OPCODES
+from backwatch.collector.pickles import Walk
 
 PROTOCOLS = range(6)
 SYSTEM: Any = vars(os)["system"]

@@ -1,7 +1,8 @@
 """What a cache gave back, by its first bytes: formats that run code, or make the app do much work, when they are read.
 
-Names only: the format, and for those that import by name what they would import. The content itself never leaves this
-file, nothing is loaded, the work is bounded (about a millisecond at worst), and no input makes it raise.
+Names only: the format, and for those that import by name what they would import; ``?`` where a pickle is too long to
+be followed to its end. The content itself never leaves this file, nothing is loaded, the work for a whole reply is
+bounded (a few milliseconds at worst), and no input makes it raise.
 """
 
 import binascii
@@ -12,7 +13,9 @@ from itertools import islice
 from typing import Final
 
 from backwatch.collector import names
-from backwatch.collector.pickles import WINDOW_BYTES, Walk
+from backwatch.collector.payload_budget import WINDOW_BYTES, Budget, Purse
+from backwatch.collector.pickle_search import NOTORIOUS
+from backwatch.collector.pickles import UNSEEN, Walk
 from backwatch.collector.record import AttributeValue
 
 Facts = tuple[tuple[str, AttributeValue], ...]
@@ -49,15 +52,6 @@ HARMLESS: Final = frozenset(
 )
 """Globals that do nothing but hold data. Everything else is told."""
 _RENAMED: Final = {"__builtin__": "builtins", "copy_reg": "copyreg", "UserDict": "collections"}
-_NOTORIOUS: Final = frozenset((
-    "?", "__builtin__", "_pickle", "asyncio", "bdb", "builtins", "cProfile", "code", "codeop", "commands", "copyreg",
-    "ctypes", "doctest", "functools", "http", "imp", "importlib", "inspect", "linecache", "marshal", "multiprocessing",
-    "nt", "operator", "os", "pdb", "pickle", "pip", "platform", "posix", "profile", "pty", "pydoc", "requests", "runpy",
-    "shutil", "signal", "socket", "subprocess", "sys", "tempfile", "threading", "timeit", "trace", "types", "unittest",
-    "urllib", "webbrowser", "zipimport",
-))  # fmt: skip
-"""Modules known from exploits: told first, so that no crowd of harmless names pushes them over the bound."""
-
 _STARTS: Final = (
     (b"\xac\xed\x00\x05", "java"),
     (b"\x00\x01\x00\x00\x00\xff\xff\xff\xff", "dotnet"),
@@ -76,6 +70,7 @@ _STARTS: Final = (
 _BASE64_STARTS: Final = (b"gA", b"rO0AB", b"H4sI")
 """What pickles of protocol 2 and up, Java objects and gzip begin with once they are in base64."""
 _NOTABLE: Final = frozenset(start[0] for start, _ in _STARTS) | frozenset(b"\x1fxgrH")
+_MOST_CHARACTERS: Final = 4 * WINDOW_BYTES
 _PHP: Final = re.compile(rb'[OC]:\d{1,4}:"[\w\\]{1,200}":\d')
 _YAML: Final = re.compile(
     rb"(?:\A|[\n:\-\[{,?]\s{0,8})!(?:!|<tag:yaml\.org,2002:)python/(?:object/apply|object/new|object|name|module):([\w.]{1,120})"
@@ -86,7 +81,8 @@ _YAML_OTHER: Final = re.compile(
 _JSONPICKLE: Final = re.compile(
     rb'"py/(?:object|type|function|reduce|newobj)"\s{0,8}:\s{0,8}[\[{]?\s{0,8}(?:"([\w.]{1,120})")?'
 )
-_PROTOCOL_0_OR_1: Final = frozenset(b"(]}cilNIJKLMFGSVTUXBP\x8c\x8d\x8e\x8f\x95\x88\x89)")
+_FIRST: Final = frozenset(b"(]})cNIJKLMFGSVTUXBCP\x80\x82\x83\x84\x88\x89\x8a\x8b\x8c\x8d\x8e\x8f\x95\x96")
+"""What a pickle can begin with that bears no mark of protocol 2 and up: opcodes that need nothing on the stack."""
 _CLEAN: Final = re.compile(r"[^\w.?-]")
 
 
@@ -103,12 +99,15 @@ def recognise(reply: object) -> Facts:
         # A short word or number, what a cache mostly returns: too short for a payload in base64, the rest needs signs.
         if len(reply) <= SHORT and reply.isalnum():
             return ()
-        return _facts(*_look(reply))
+        return _facts(*_look(reply, Budget()))
     if not isinstance(reply, (list, tuple, dict)):
         return ()
     format_, found = "", dict[str, None]()
-    for value in _some(reply):
-        one, its_globals = _look(value)
+    purse, values = Purse(), sorted(_some(reply), key=len)
+    for looked, value in enumerate(values):
+        budget = purse.share(len(values) - looked)
+        one, its_globals = _look(value, budget)
+        purse.give_back(budget)
         if one and (not format_ or its_globals):
             format_ = one
         found.update(dict.fromkeys(its_globals))
@@ -141,10 +140,9 @@ def _some(reply: "list[object] | tuple[object, ...] | dict[object, object]") -> 
 def _facts(format_: str, globals_: list[str]) -> Facts:
     if not format_:
         return ()
-    told = sorted(
-        (name for name in globals_ if _plain(name) not in HARMLESS),
-        key=lambda name: name.partition(".")[0] not in _NOTORIOUS,
-    )
+    told = sorted((name for name in globals_ if _plain(name) not in HARMLESS), key=_rank)
+    if len(told) > 1 and _rank(told[0]) == 0:
+        told = [name for name in told if name != UNSEEN]  # what is known is bad enough
     if not told:
         return ((names.PAYLOAD_FORMAT, format_),)
     text = ",".join(_CLEAN.sub("?", name)[:120] for name in told[:MAX_GLOBALS])
@@ -153,33 +151,44 @@ def _facts(format_: str, globals_: list[str]) -> Facts:
     return ((names.PAYLOAD_FORMAT, format_), (names.PAYLOAD_GLOBALS, text))
 
 
+def _rank(name: str) -> int:
+    """Modules known from exploits go first, so that no crowd of harmless names pushes them over the bound."""
+    module = name.partition(".")[0]
+    return 1 if name == UNSEEN else 0 if module in NOTORIOUS or module == UNSEEN else 2
+
+
 def _plain(name: str) -> str:
     module, _, rest = name.partition(".")
     return f"{_RENAMED[module]}.{rest}" if module in _RENAMED else name
 
 
-def _look(value: bytes | str, depth: int = 0) -> tuple[str, list[str]]:
-    data = _bytes(value) if isinstance(value, str) else value
+def _look(value: bytes | str, budget: Budget, depth: int = 0, *, cut: bool = False) -> tuple[str, list[str]]:
+    if isinstance(value, str):
+        data, cut = _bytes(value), len(value) > _MOST_CHARACTERS
+    else:
+        data = value
     if len(data) < 3:
         return "", []
-    if data[0] == 0x80:
-        walk = Walk(data)
-        if 2 <= data[1] <= 5 and (walk.stopped > 0 or walk.names or not walk.broken):
-            return "pickle", list(walk.names)
-        return "", []
+    if data[0] == 0x80 and data[1] > 1:
+        if data[1] > 5:
+            return "", []
+        walk = Walk(data, budget, marked=True, cut=cut)
+        return ("pickle", list(walk.names)) if walk.stopped > 0 or walk.names or not walk.broken else ("", [])
     if data[0] in _NOTABLE:
-        inner = _inner(data, depth) if depth < 2 else None
+        inner = _inner(data, budget, depth) if depth < 2 else None
         if inner is not None:
             return inner
         for start, format_ in _STARTS:
             if data.startswith(start):
                 return format_, []
-    return _text_formats(data[:WINDOW_BYTES]) or _old_pickle(data)
+    head = data[: min(WINDOW_BYTES, budget.read)]
+    budget.read -= len(head)
+    return _text_formats(head) or _old_pickle(data, budget, cut=cut)
 
 
 def _bytes(text: str) -> bytes:
     """A driver that decodes leaves the bytes of a pickle as latin-1 or as surrogates."""
-    head = text[: 4 * WINDOW_BYTES]
+    head = text[:_MOST_CHARACTERS]
     if head[:1] == "\x80":
         return head.encode("latin-1", "replace")
     try:
@@ -188,22 +197,28 @@ def _bytes(text: str) -> bytes:
         return head.encode("utf-8", "replace")
 
 
-def _inner(data: bytes, depth: int) -> tuple[str, list[str]] | None:
+def _inner(data: bytes, budget: Budget, depth: int) -> tuple[str, list[str]] | None:
     """What is in there, where it is compressed or in base64; the outer format where that says nothing."""
+    most = max(1, min(WINDOW_BYTES, budget.read))
     if data.startswith((b"\x1f\x8b\x08", b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")):
+        unpacker = zlib.decompressobj(47)
         try:
-            opened = zlib.decompressobj(47).decompress(data[: 2 * WINDOW_BYTES], WINDOW_BYTES)
+            opened = unpacker.decompress(data[: 2 * most], most)
         except zlib.error:
             return None
-        format_, globals_ = _look(opened, depth + 1)
+        budget.read -= len(opened)
+        format_, globals_ = _look(opened, budget, depth + 1, cut=not unpacker.eof)
         return (format_ or ("gzip" if data[0] == 0x1F else "zlib")), globals_
     if data.startswith(_BASE64_STARTS):
-        head = data[: WINDOW_BYTES - WINDOW_BYTES % 4].translate(_URL_SAFE).rstrip(b"=\r\n")
+        head = data[: most - most % 4]
+        cut = len(head) < len(data)
+        budget.read -= len(head)
+        head = head.translate(_URL_SAFE).rstrip(b"=\r\n")
         try:
             opened = binascii.a2b_base64(head[: len(head) - len(head) % 4] + _padded(head), strict_mode=True)
         except binascii.Error:
             return None
-        format_, globals_ = _look(opened, depth + 1)
+        format_, globals_ = _look(opened, budget, depth + 1, cut=cut)
         return (format_, globals_) if format_ else None
     return None
 
@@ -233,13 +248,12 @@ def _text_formats(head: bytes) -> tuple[str, list[str]] | None:
     return ("node-serialize", []) if b"_$$ND_FUNC$$_" in head else None
 
 
-def _old_pickle(data: bytes) -> tuple[str, list[str]]:
+def _old_pickle(data: bytes, budget: Budget, *, cut: bool) -> tuple[str, list[str]]:
     """Protocols 0 and 1 bear no mark: told only if something would be imported and called, or the whole fits."""
-    head = data[:WINDOW_BYTES]
-    if data[0] not in _PROTOCOL_0_OR_1 or not (b"\n" in head or b"\x93" in head or data[-1:] == b"."):
+    if data[0] not in _FIRST:
         return "", []
-    walk = Walk(data)
-    if walk.names and walk.runs:
+    walk = Walk(data, budget, cut=cut)
+    if (walk.names and walk.runs) or walk.is_program:
         return "pickle", list(walk.names)
     whole = walk.stopped == len(data) and data[:1] in (b"(", b"]", b"}") and len(data) >= 5
     return ("pickle", list(walk.names)) if whole else ("", [])

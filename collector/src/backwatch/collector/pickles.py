@@ -1,26 +1,32 @@
 """Which globals a pickle would import, found by walking its opcodes. Nothing is ever loaded.
 
 A pickle is a program: ``pickle.loads`` of a hostile one runs code long before it returns, or fails. The walk follows
-the opcodes of protocols 0 to 5 as ``pickletools`` lists them, and keeps of the stack and memo only short texts, since
-those name the globals. A broken program counts up to where it breaks: everything before that has run by then.
+the opcodes of protocols 0 to 5 as ``pickletools`` lists them, and breaks off where the unpickler must: at an opcode
+that it does not know, where the stack holds too little, where something is called that cannot be. Never earlier, or
+the rest would be hidden; a broken program counts up to there, since all of that has run by then.
 
-Bounds: ``MAX_OPCODES`` steps, however long the data; the arguments are skipped, not read. A program that goes on
-is searched for names by one pattern over the next ``WINDOW_BYTES``.
+Bounds: those of the ``Budget``, however long the data; the arguments are skipped, not read. A program that goes on is
+searched by ``likely_globals``, and ``UNSEEN`` is noted.
 """
 
 import re
 from typing import Final
 
-MAX_OPCODES: Final = 3_000
-WINDOW_BYTES: Final = 65_536
-MAX_NAMES: Final = MAX_OPCODES
-"""Distinct globals noted in one walk. As many as it has steps: what comes last may be what counts."""
-_TEXT_BYTES: Final = 120
-_STACK: Final = 4_096
-_BEFORE: Final = 256
-"""A name may stand on both sides of the place where the walk ended."""
+from backwatch.collector.payload_budget import Budget
+from backwatch.collector.pickle_search import NOTORIOUS, likely_globals
 
-_FIXED: Final = {
+UNSEEN: Final = "?"
+"""Stands for the globals that a program may have beyond where it was followed."""
+_BEFORE: Final = 256
+"""A global may stand on both sides of the place where the walk ended."""
+_WORD_BYTES: Final = 1_000
+"""Of the name of a module, or of what it holds: more than is ever told of it."""
+_KEY_BYTES: Final = 5_000
+"""Of a memo key in digits: more than Python reads."""
+_MANY: Final = 3
+"""Different opcodes, more than there are in what ordinary text repeats thousands of times."""
+
+_SIZES: Final = {
     **dict.fromkeys(b"(.0N\x88\x89]ael}dsut\x85\x86\x87\x8f\x90\x91Rbo\x81\x92\x93Q12)\x94\x97\x98", 0),
     **dict.fromkeys(b"Kqh\x80\x82", 1),
     **dict.fromkeys(b"M\x83", 2),
@@ -36,194 +42,311 @@ _COUNTED: Final = {
 """Opcodes whose argument begins with its own length, in so many bytes, little-endian."""
 _LINES: Final = {**dict.fromkeys(b"ILFSVPgp", 1), **dict.fromkeys(b"ci", 2)}
 """Opcodes whose argument is one or two lines."""
-_TEXTS: Final = frozenset(b"UTX\x8c\x8dSV")
-_PUSHES: Final = frozenset(b"NIJKLMGFPBC\x8a\x8b\x8e\x96\x88\x89]})\x8f\x97")
-_TO_MARK: Final = frozenset(b"tld\x90\x91eu1oi")
-_PUSHES_AFTER_MARK: Final = frozenset(b"tld\x91oi")
-_POPS: Final = {
-    ord("0"): 1,
-    ord("a"): 1,
-    ord("s"): 2,
-    ord("b"): 1,
-    ord("R"): 2,
-    0x81: 2,
-    0x92: 3,
-    0x85: 1,
-    0x86: 2,
-    0x87: 3,
-}
-_PUSHES_AFTER_POP: Final = frozenset(b"R\x81\x92\x85\x86\x87Q")
-_RUNS: Final = frozenset(b"Rbo\x81\x92i")
-"""Opcodes that call something."""
 
-_NAME: Final = re.compile(rb"[A-Za-z_][\w.]{0,119}\Z")
-_WORD: Final = rb"([A-Za-z_][\w.]{0,99})"
-_TEXT_OR_GET: Final = rb"(?:(?:\x8c.|X.\x00\x00\x00)" + _WORD + rb"|V" + _WORD + rb"\n|h(.))(?:\x94|q.)?"
-_LATER: Final = re.compile(
-    rb"[ci]" + _WORD + rb"\n" + _WORD + rb"\n|" + _TEXT_OR_GET + _TEXT_OR_GET + rb"\x93", re.DOTALL
-)
+_TEXTS: Final = frozenset(b"UTX\x8c\x8dSV")
+_PUSHES: Final = frozenset(b"NIJKLMGFBC\x8a\x8b\x8e\x96\x88\x89]})\x8f")
+_PUSHES_ANYTHING: Final = frozenset(b"P\x97")
+_ONLY_PUSHES: Final = _TEXTS | _PUSHES | _PUSHES_ANYTHING | frozenset(b"(")
+"""Opcodes that need nothing on the stack, so that letters by chance do as well."""
+_TUPLES: Final = {0x85: 1, 0x86: 2, 0x87: 3}
+_TO_MARK: Final = frozenset(b"tld\x911eu\x90oi")
+_FILLS_FROM_MARK: Final = frozenset(b"eu\x90")
+_FILLS: Final = {ord("a"): 2, ord("s"): 3, ord("b"): 2}
+"""Opcodes that put something into what lies so deep in the stack, which stays there."""
+_CALLS: Final = {ord("R"): 2, 0x81: 2, 0x92: 3}
+"""Opcodes that call what lies so deep in the stack."""
+_PUTS: Final = frozenset(b"pqr\x94")
+_GETS: Final = frozenset(b"ghj")
+_GLOBALS: Final = frozenset(b"c\x93\x82\x83\x84")
+
+_Value = tuple[int, int, int] | bool
+"""What the stack and the memo keep: the opcode and place of a text, or one of the two below."""
+_ANYTHING: Final = True
+"""What a global is, or what one has made."""
+_DATA: Final = False
+"""What cannot be called, and names nothing."""
+
+_NAME: Final = re.compile(r"[^\W\d][\w.-]*\r?\Z")
+_ESCAPE: Final = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|([0-3]?[0-7]{1,2})|(.))", re.DOTALL)
 
 
 class Walk:
     """What was seen on one walk.
 
+    Args:
+        data: What may be a pickle.
+        budget: What the walk may cost; it takes off what it used.
+        marked: Whether the data is known to be a pickle: then a global may have any name.
+        cut: Whether there is more of it than this.
+
     Attributes:
         names: Distinct ``module.name`` in the order met; ``?`` for a part that the program computes.
-        runs: Whether a global was there when something was called.
+        runs: Whether something that came from a global was called, or filled.
         stopped: Where STOP stood, or -1.
-        broken: Whether an opcode or its argument makes no sense.
+        broken: Whether the unpickler would have failed.
+        unfinished: Whether the program goes on beyond what the budget bears.
     """
 
-    __slots__ = ("_data", "_marks", "_memo", "_stack", "broken", "names", "runs", "stopped")
+    __slots__ = (
+        "_budget", "_data", "_end", "_marked", "_marks", "_memo", "_met", "_stack",
+        "broken", "names", "runs", "stopped", "unfinished",
+    )  # fmt: skip
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, budget: Budget | None = None, *, marked: bool = False, cut: bool = False) -> None:
         self._data = data
-        self._stack: list[str | None] = []
+        self._budget = budget or Budget()
+        self._marked = marked
+        self._stack: list[_Value] = []
         self._marks: list[int] = []
-        self._memo: dict[int, str | None] = {}
+        self._memo: dict[int, _Value] = {}
+        self._met: set[int] = set()
         self.names: dict[str, None] = {}
         self.runs = False
         self.stopped = -1
         self.broken = False
-        self._follow()
+        self.unfinished = False
+        position = self._follow(cut)
+        if self.unfinished:
+            self._search(position)
 
-    def _follow(self) -> None:
-        data, position, end = self._data, 0, len(self._data)
-        budget = 4 * WINDOW_BYTES
-        for _ in range(MAX_OPCODES):
+    @property
+    def is_program(self) -> bool:
+        """Whether what goes on beyond the budget is a program, and not letters that happen to be opcodes."""
+        return self.unfinished and (len(self._met) >= _MANY or not self._met <= _ONLY_PUSHES)
+
+    def _follow(self, cut: bool) -> int:
+        data, position, end, step, met = self._data, 0, len(self._data), self._step, self._met
+        left = self._budget.opcodes
+        while True:
+            begin = position
+            if left <= 0:
+                self.unfinished = True
+                break
             if position >= end:
-                self.broken = True
-                return
+                self.unfinished, self.broken = cut, not cut
+                break
+            left -= 1
             code = data[position]
             position += 1
-            if code in _FIXED:
-                first = last = position
-                last += _FIXED[code]
+            if code in _SIZES:
+                first = position
+                position = last = first + _SIZES[code]
             elif code in _COUNTED:
                 first = position + _COUNTED[code]
-                last = first + int.from_bytes(data[position:first], "little")
+                position = last = first + int.from_bytes(data[position:first], "little")
             elif code in _LINES:
-                first, last = position, data.find(b"\n", position, position + budget)
-                if last >= 0 and _LINES[code] == 2:
-                    last = data.find(b"\n", last + 1, last + 1 + budget)
-                budget -= last - first
+                first = position
+                last = self._line_end(first, _LINES[code])
+                if last < 0:
+                    self.unfinished = cut or self._budget.lines <= 0
+                    self.broken = not self.unfinished
+                    break
+                position = last + 1
             else:
                 self.broken = True
-                return
-            if last < first or last > end:
-                self.broken = True
-                return
+                break
+            if first > end or last > end:
+                self.unfinished, self.broken = cut, not cut
+                break
+            met.add(code)
+            step(code, first, last)
+            if self.broken:
+                break
             if code == 0x2E:
                 self.stopped = position
-                return
-            self._step(code, first, last)
-            if self.broken:
-                return
-            position = last + 1 if code in _LINES else last
-        self._search(position)
+                break
+        self._budget.opcodes = left
+        return begin
+
+    def _line_end(self, first: int, lines: int) -> int:
+        """Where the last of so many lines ends, or -1: then there is no such end, or the budget is spent."""
+        begin = first
+        for _ in range(lines):
+            end = self._data.find(b"\n", begin, begin + max(0, self._budget.lines))
+            if end < 0:
+                self._budget.lines -= len(self._data) - begin
+                return -1
+            self._budget.lines -= end - begin
+            begin = end + 1
+        return begin - 1
 
     def _step(self, code: int, first: int, last: int) -> None:
-        if code in _RUNS and self.names:
-            self.runs = True
-        stack = self._stack
+        stack, marks = self._stack, self._marks
+        depth = len(stack) - (marks[-1] if marks else 0)
         if code in _TEXTS:
-            stack.append(self._text(code, first, last))
+            if code == 0x53 and not self._quoted(first, last):
+                self.broken = True
+            stack.append((code, first, last))
         elif code in _PUSHES:
-            stack.append(None)
+            stack.append(_DATA)
+        elif code in _PUTS:
+            if depth < 1:
+                self.broken = True
+            else:
+                self._memo[self._key(code, first, last)] = stack[-1]
+        elif code in _GETS:
+            stack.append(self._memo.get(self._key(code, first, last), _ANYTHING))
         elif code == 0x28:
-            self._marks.append(len(stack))
-        elif code in b"pqr\x94gh\x6a":
-            self._remember(code, first, last)
-        elif code in b"c\x93\x82\x83\x84":
-            self._global(code, first, last)
+            marks.append(len(stack))
         elif code in _TO_MARK:
-            if code == 0x69:
-                self._global(code, first, last)
-                stack.pop()
-                self.runs = True
-            self._back_to_mark()
-            if code in _PUSHES_AFTER_MARK:
-                stack.append(None)
+            self._back_to_mark(code, first, last)
+        elif code in _TUPLES:
+            self._replace(_TUPLES[code], depth, _DATA)
+        elif code in _FILLS:
+            count = _FILLS[code]
+            self._use(count, depth)
+            if not self.broken:
+                del stack[len(stack) - count + 1 :]
+        elif code in _CALLS:
+            self._use(_CALLS[code], depth, calls=True)
+            self._replace(_CALLS[code], depth, _ANYTHING)
+        elif code in _GLOBALS:
+            self._global(code, first, last, depth)
+        elif code in _PUSHES_ANYTHING:
+            stack.append(_ANYTHING)
+        elif code == 0x80:
+            self.broken = self._data[first] > 5
+        elif code == 0x30 and depth < 1 and marks:
+            marks.pop()  # POP of a MARK, as the unpickler does it
+        elif code != 0x95:
+            self._top(code, depth)
+
+    def _top(self, code: int, depth: int) -> None:
+        """STOP, POP, DUP, BINPERSID and READONLY_BUFFER: all of them need one value."""
+        if depth < 1:
+            self.broken = True
+        elif code == 0x30:
+            self._stack.pop()
         elif code == 0x32:
-            stack.append(stack[-1] if stack else None)
-        elif code in _POPS or code == 0x51:
-            self._pop(code)
-        if len(stack) > _STACK:
-            # Only the top matters to us, and a program must not make our memory its own.
-            del stack[: _STACK // 2]
-            self._marks = [max(0, mark - _STACK // 2) for mark in self._marks[-64:]]
+            self._stack.append(self._stack[-1])
+        elif code == 0x51:
+            self._stack[-1] = _ANYTHING
 
-    def _pop(self, code: int) -> None:
-        stack = self._stack
-        if code == 0x30 and self._marks and self._marks[-1] == len(stack):
-            self._marks.pop()  # POP of a MARK, as the unpickler does it
-            return
-        count = _POPS.get(code, 1)
-        if count:
-            del stack[max(0, len(stack) - count) :]
-        if code in _PUSHES_AFTER_POP:
-            stack.append(None)
-
-    def _back_to_mark(self) -> None:
-        if self._marks:
-            del self._stack[self._marks.pop() :]
-        else:
+    def _use(self, count: int, depth: int, *, calls: bool = False) -> None:
+        """Notes a call of what lies so deep; plain data cannot be called."""
+        if depth < count:
+            self.broken = True
+        elif self._stack[-count] is _ANYTHING:
+            self.runs = True
+        elif calls:
             self.broken = True
 
-    def _text(self, code: int, first: int, last: int) -> str | None:
-        if last - first > _TEXT_BYTES:
-            return None
-        text = self._data[first:last]
-        if code == 0x53:
-            if len(text) < 2 or text[:1] not in (b"'", b'"') or text[:1] != text.rstrip(b"\r")[-1:]:
-                self.broken = True
-            text = text.strip(b"'\"\r")
-        return text.decode("utf-8", "replace")
+    def _replace(self, count: int, depth: int, value: _Value) -> None:
+        if depth < count:
+            self.broken = True
+        else:
+            self._stack[len(self._stack) - count :] = (value,)
 
-    def _remember(self, code: int, first: int, last: int) -> None:
-        argument = self._data[first:last]
-        if code in b"pg":
-            digits = argument.strip()
-            key = int(digits) if digits.isdigit() and len(digits) < 10 else -1
-            if key < 0:
+    def _back_to_mark(self, code: int, first: int, last: int) -> None:
+        stack, marks = self._stack, self._marks
+        if not marks:
+            self.broken = True
+            return
+        mark = marks.pop()
+        above = stack[mark:]
+        if code in _FILLS_FROM_MARK:
+            self._use(len(above) + 1, len(stack) - (marks[-1] if marks else 0))
+        del stack[mark:]
+        if code == 0x69:
+            self._tell(*self._lines(first, last))
+            self.runs = self.runs or not self.broken
+            stack.append(_ANYTHING)
+        elif code == 0x6F:
+            if not above or above[0] is not _ANYTHING:
+                self.broken = True
+            self.runs = self.runs or not self.broken
+            stack.append(_ANYTHING)
+        elif code != 0x31 and code not in _FILLS_FROM_MARK:
+            stack.append(_DATA)
+
+    def _key(self, code: int, first: int, last: int) -> int:
+        """A memo key; -1 where Python reads none, as well."""
+        if code == 0x94:
+            return len(self._memo)
+        if code not in b"pg":
+            return int.from_bytes(self._data[first:last], "little")
+        if last - first > _KEY_BYTES:
+            return -1
+        text = self._data[first:last].partition(b"\0")[0].strip()  # C reads it up to there
+        digits = text.lstrip(b"+-").replace(b"_", b"").lstrip(b"0")
+        if not digits:
+            return 0 if text else -1
+        return int(digits) if digits.isdigit() and len(digits) < 20 else -1
+
+    def _global(self, code: int, first: int, last: int, depth: int) -> None:
+        stack = self._stack
+        if code == 0x63:
+            self._tell(*self._lines(first, last))
+        elif code == 0x93:
+            if depth < 2 or stack[-1] is _DATA or stack[-2] is _DATA:
                 self.broken = True
                 return
+            name, module = self.text_of(stack.pop()), self.text_of(stack.pop())
+            self._tell(module, name)
         else:
-            key = len(self._memo) if code == 0x94 else int.from_bytes(argument, "little")
-        if code in b"gh\x6a":
-            self._stack.append(self._memo.get(key))
-        else:
-            self._memo[key] = self._stack[-1] if self._stack else None
+            number = int.from_bytes(self._data[first:last], "little")
+            self.broken = not number
+            self._tell("copyreg", f"extension-{number}")
+        stack.append(_ANYTHING)
 
-    def _global(self, code: int, first: int, last: int) -> None:
-        if code == 0x93:
-            name = self._stack.pop() if self._stack else None
-            module = self._stack.pop() if self._stack else None
-        elif code in b"ci":
-            module_bytes, _, name_bytes = self._data[first:last].partition(b"\n")
-            if not (_NAME.match(module_bytes.rstrip(b"\r")) and _NAME.match(name_bytes.rstrip(b"\r"))):
-                self.broken = True
-            module = module_bytes[:_TEXT_BYTES].decode("ascii", "replace").rstrip("\r")
-            name = name_bytes[:_TEXT_BYTES].decode("ascii", "replace").rstrip("\r")
-        else:
-            module, name = "copyreg", f"extension-{int.from_bytes(self._data[first:last], 'little')}"
-        if not self.broken and len(self.names) < MAX_NAMES:
-            self.names[f"{module or '?'}.{name or '?'}"] = None
-        self._stack.append(None)
+    def _tell(self, module: str, name: str) -> None:
+        if self.broken:
+            return
+        names = self.names
+        names[f"{module or '?'}.{name or '?'}"] = None
+        if not name:
+            names["?.?"] = None  # a name is computed to be hidden, whatever the module
+        attribute, dot, _ = name.partition(".")
+        if dot and module in NOTORIOUS:
+            names[f"{module}.{attribute}"] = None  # eval.__call__ is eval
+        elif dot and attribute in NOTORIOUS:
+            names[name] = None  # one module reached through another
+
+    def _lines(self, first: int, last: int) -> tuple[str, str]:
+        module, _, name = self._data[first:last].partition(b"\n")
+        return self._line(module), self._line(name)
+
+    def _line(self, line: bytes) -> str:
+        try:
+            text = line[:_WORD_BYTES].decode("utf-8", "strict" if len(line) <= _WORD_BYTES else "ignore")
+        except UnicodeDecodeError:
+            text = ""
+        if not text or not (self._marked or _NAME.match(text)):
+            self.broken = True
+        return text.rstrip("\r")
+
+    def _quoted(self, first: int, last: int) -> bool:
+        quote, line = self._data[first : first + 1], self._data[max(first, last - 8) : last].rstrip(b"\r")
+        return last - first > 1 and quote in (b"'", b'"') and line.endswith(quote)
+
+    def text_of(self, value: _Value) -> str:
+        """A text as the program has written it, or an empty one where it was computed."""
+        if isinstance(value, bool):
+            return ""
+        code, first, last = value
+        raw = self._data[first : min(last, first + _WORD_BYTES)]
+        if code == 0x56:
+            return raw.decode("raw_unicode_escape", "replace")
+        if code == 0x53:
+            raw = _ESCAPE.sub(_unescaped, raw.strip(b"'\"\r"))
+        return raw.decode("utf-8", "replace")
 
     def _search(self, position: int) -> None:
-        """The program is longer than we follow: names by their look, from a little before here in one window."""
-        first = max(0, position - _BEFORE)
-        for found in _LATER.finditer(self._data[first : first + WINDOW_BYTES]):
-            if found[1]:
-                module, name = _decoded(found[1]), _decoded(found[2])
-            else:
-                module = _decoded(found[3] or found[4]) or self._memo.get(found[5][0]) or "?"
-                name = _decoded(found[6] or found[7]) or self._memo.get(found[8][0]) or "?"
-            if len(self.names) < MAX_NAMES and (module, name) != ("?", "?"):
-                self.names[f"{module}.{name}"] = None
-                self.runs = True
+        """The program is longer than we follow it: what comes next and what comes last are searched."""
+        data, half = self._data, max(0, self._budget.searched) // 2
+        begin = max(0, position - _BEFORE)
+        middle = min(len(data), begin + half)
+        found: dict[str, None] = {}
+        for window in (data[begin:middle], data[max(middle, len(data) - half) :]):
+            self._budget.searched -= len(window)
+            found |= likely_globals(window, lambda key: self.text_of(self._memo.get(key, _DATA)))
+        if found:
+            self.runs = True
+        self.names |= found
+        self.names[UNSEEN] = None
 
 
-def _decoded(word: bytes | None) -> str:
-    return word.decode("ascii", "replace") if word else ""
+def _unescaped(escape: re.Match[bytes]) -> bytes:
+    if escape[3]:
+        return escape[3]
+    return bytes((int(escape[1], 16) if escape[1] else int(escape[2], 8),))
