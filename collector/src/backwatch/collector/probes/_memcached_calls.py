@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from backwatch.collector import names
 from backwatch.collector.answers import with_signs
 from backwatch.collector.guard import never_breaks_the_host
+from backwatch.collector.marks import keep, mark
 from backwatch.collector.probes._memcached_session import Exchange, State, current, session_of
 from backwatch.collector.probes._messages import size_of
 from backwatch.collector.probes._sockets import descriptor, root_error, weakly, words
@@ -33,7 +34,7 @@ _CODES: Final = {"MemcacheUnknownCommandError": "ERROR", "MemcacheClientError": 
 """The server's word for an error, which the driver makes these of; their subclasses are the driver's own."""
 _DONE: Final = {"delete": b"DELETED", "touch": b"TOUCHED"}
 
-_known: dict[tuple[str, object], str] = {}
+_known: dict[int | bytes, str] = {}
 
 
 def _statement(name: str, keys: Any) -> str:
@@ -43,13 +44,13 @@ def _statement(name: str, keys: Any) -> str:
     if len(keys) != 1:
         return redact.statement(name, keys)
     key = next(iter(keys))
-    if not isinstance(key, (str, bytes)) or len(key) > MAX_KEY:
+    kind = type(key)
+    if (kind is not str and kind is not bytes) or len(key) > MAX_KEY:
         return redact.statement(name, (key,))
-    known = _known.get((name, key))
+    marked = mark((name, kind, key))
+    known = _known.get(marked)
     if known is None:
-        if len(_known) >= MAX_REMEMBERED:
-            _known.clear()
-        known = _known[(name, key)] = redact.statement(name, (key,))
+        known = keep(_known, marked, redact.statement(name, (key,)), MAX_REMEMBERED)
     return known
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from backwatch.collector import names
 from backwatch.collector.answers import with_signs
 from backwatch.collector.guard import never_breaks_the_host
+from backwatch.collector.marks import keep, mark
 from backwatch.collector.payload import Facts, recognise
 from backwatch.collector.probes._returning import again
 from backwatch.collector.redact import messaging
@@ -37,21 +38,31 @@ class Asked(NamedTuple):
 
 
 _known: dict[tuple[str, str], Asked] = {}
+"""Of destinations that leave as they are."""
+_marked: dict[int | bytes, Asked] = {}
+"""Of the others, by their mark: raw they may be anything."""
 
 
 def asked(operation: str, name: object) -> Asked:
     """Of an operation on one destination. Remembered: a dictionary look-up where it has been seen."""
-    if not isinstance(name, str):
-        return Asked(operation, ())
+    if type(name) is not str:
+        if not isinstance(name, str):
+            return Asked(operation, ())
+        name = str.__str__(name)  # a subclass may have a hash of its own
     known = _known.get((operation, name))
     if known is None:
-        told = messaging.destination(name)
-        known = Asked(f"{operation} {told}", ((names.MESSAGING_DESTINATION, told),) if told else ())
-        if len(_known) >= MAX_REMEMBERED:
-            _known.clear()
-        if len(name) <= messaging.MAX_NAME:
-            _known[(operation, name)] = known
+        known = _marked.get(mark((operation, name)))
+        if known is None:
+            known = _learnt(operation, name)
     return known
+
+
+def _learnt(operation: str, name: str) -> Asked:
+    told = messaging.destination(name)
+    known = Asked(f"{operation} {told}", ((names.MESSAGING_DESTINATION, told),) if told else ())
+    if told == name:
+        return keep(_known, (operation, told), known, MAX_REMEMBERED)
+    return keep(_marked, mark((operation, name)), known, MAX_REMEMBERED)
 
 
 def size_of(value: object) -> int:

@@ -1,7 +1,6 @@
 """The facts of NATS sessions: what the server says of itself in INFO, what the app asked for, and what came of it."""
 
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any, Final
 
 from backwatch.collector.probes._contexts import asked_by
@@ -100,7 +99,6 @@ def of(client: Any, uri: Any, *, stands: bool) -> tuple[Session, int]:
     return Session(system="nats", **facts), descriptor(socket)
 
 
-@lru_cache(maxsize=1_024)
 def belongs(subject: str, wanted: str) -> bool:
     """Whether a message with this subject is one that was subscribed to.
 
@@ -114,6 +112,7 @@ def belongs(subject: str, wanted: str) -> bool:
             return False
     elif len(parts) != len(patterns):
         return False
+    # Not remembered: no two messages may have the same subject.
     return all(pattern in ("*", part) for pattern, part in zip(patterns, parts, strict=False))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from backwatch.collector.marks import keep, mark
 from backwatch.collector.redact import redis as redact
 
 Commands = tuple[Sequence[object], ...]
@@ -11,7 +12,6 @@ MAX_LOOKED_AT: Final = 10_000
 MAX_DISTINCT: Final = 24
 MAX_CHARACTERS: Final = 4_096
 MAX_REMEMBERED: Final = 2_048
-MAX_KEY: Final = 64
 SUBSCRIPTIONS: Final = frozenset(
     ("SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE")
 )
@@ -21,7 +21,7 @@ _CONTAINERS: Final = frozenset((
 ))  # fmt: skip
 """Commands whose second word is part of the name."""
 
-_known: dict[tuple[str, str], tuple[str, str]] = {}
+_known: dict[int | bytes, tuple[str, str]] = {}
 
 
 def name_of(command: Sequence[object]) -> str:
@@ -45,15 +45,16 @@ def operation(name: str, command: Sequence[object]) -> str:
 
 def single(name: str, command: Sequence[object]) -> tuple[str, str]:
     """Operation and statement of one command, whose name is known. Those with just a key are remembered."""
-    if len(command) != 2 or not isinstance(command[1], str) or len(command[1]) > MAX_KEY:
-        return operation(name, command), redact.statement(command)
-    key = (name, command[1])
-    known = _known.get(key)
-    if known is None:
-        if len(_known) >= MAX_REMEMBERED:
-            _known.clear()
-        known = _known[key] = (operation(name, command), redact.statement(command))
-    return known
+    if len(command) == 2:
+        key = command[1]
+        if type(key) is str:
+            marked = mark((name, key))
+            known = _known.get(marked)
+            if known is None:
+                told = (operation(name, command), redact.statement(command))
+                known = keep(_known, marked, told, MAX_REMEMBERED)
+            return known
+    return operation(name, command), redact.statement(command)
 
 
 def pipeline(commands: Commands) -> tuple[str, str]:

@@ -7,6 +7,8 @@ Names of exchanges, queues and routing keys are the app's own words, joined by d
 import re
 from typing import Final
 
+from backwatch.collector.marks import keep, mark
+
 MAX_NAME: Final = 255
 MAX_PARTS: Final = 12
 
@@ -20,6 +22,9 @@ _NODE: Final = re.compile(r"celery@[\w.-]{1,200}|[\w-]{1,60}@[\w.-]{1,200}\.cele
 """A worker of Celery's, by whose name it is told to do something."""
 
 _known: dict[str, str] = {}
+"""Names that leave as they are."""
+_marked: dict[int | bytes, str] = {}
+"""What else was seen, by its mark: raw it may be anything."""
 MAX_REMEMBERED: Final = 2_048
 
 
@@ -29,17 +34,25 @@ def name(text: object) -> str:
     >>> name("orders.eu.created"), name("reply.3f2c1a9e-0000-4000-8000-000000000000"), name("amq.gen-JzTY20BRgKO")
     ('orders.eu.created', 'reply.?', 'amq.gen-?')
     """
-    if not isinstance(text, (str, bytes)):
-        return "" if text is None else "?"
-    if isinstance(text, bytes):
-        text = text[:MAX_NAME].decode("utf-8", "replace")
+    if type(text) is not str:
+        if isinstance(text, bytes):
+            text = text[:MAX_NAME].decode("utf-8", "replace")
+        elif not isinstance(text, str):
+            return "" if text is None else "?"
     text = text[:MAX_NAME]
     known = _known.get(text)
     if known is None:
-        if len(_known) >= MAX_REMEMBERED:
-            _known.clear()
-        known = _known[text] = _name(text)
+        known = _marked.get(mark(text))
+        if known is None:
+            known = _learnt(text)
     return known
+
+
+def _learnt(text: str) -> str:
+    shown = _name(text)
+    if shown == text:
+        return keep(_known, shown, shown, MAX_REMEMBERED)
+    return keep(_marked, mark(text), shown, MAX_REMEMBERED)
 
 
 def statement(operation: str, *names: object) -> str:

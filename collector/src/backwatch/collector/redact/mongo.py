@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
+from backwatch.collector.marks import keep, mark
 from backwatch.collector.statements.spec import words
 
 MAX_STATEMENT: Final = 2_048
@@ -82,6 +83,9 @@ MAX_DIGITS: Final = 4
 """Digits of a word that may still be a name: what has more is an identifier of something, hence a value."""
 
 _keys: dict[str, str] = {}
+"""Keys that leave as they are."""
+_marked: dict[int | bytes, str] = {}
+"""What else was a key, by its mark: raw it may be anything."""
 
 
 def name_of(command: object) -> str:
@@ -169,7 +173,11 @@ def _key(key: object) -> str:
     if key.__class__ is not str:
         return "?"
     known = _keys.get(key)  # pyright: ignore[reportArgumentType, reportCallIssue]  a str, as just seen
-    return known if known is not None else _learnt(str(key))
+    if known is None:
+        known = _marked.get(mark(key))  # pyright: ignore[reportArgumentType]  likewise
+        if known is None:
+            known = _learnt(str(key))
+    return known
 
 
 def _learnt(key: str) -> str:
@@ -181,10 +189,9 @@ def _learnt(key: str) -> str:
         parts = [_part(part) for part in key.split(".")[:9]]
         # A part that is neither a name nor a position makes the whole a value: an address has dots, too.
         shown = "?" if "" in parts else ".".join(parts[:8]) + (".…" if len(parts) > 8 else "")
-    if len(_keys) >= MAX_REMEMBERED:
-        _keys.clear()
-    _keys[key] = shown
-    return shown
+    if shown == key:
+        return keep(_keys, shown, shown, MAX_REMEMBERED)
+    return keep(_marked, mark(key), shown, MAX_REMEMBERED)
 
 
 def _part(part: str) -> str:
