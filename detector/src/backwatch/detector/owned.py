@@ -25,6 +25,8 @@ logger = logging.getLogger("backwatch")
 
 SNAPSHOT_LEAST = 1 << 20
 """Bytes of deltas below which no snapshot is worth writing."""
+ENTRIES = 1_000
+"""Decisions, profiles and models that are read at once."""
 REMEMBERED = 100_000
 """Alerts known to be open; beyond these an old one is taken for new, which costs an early commit and nothing else."""
 FAULTS_EVERY_S = 60.0
@@ -111,16 +113,18 @@ class OwnedShard:
             logger.error("backwatch: detector %s failed (%s) and was undone for these calls", detector, what)
 
     def take_entries(self) -> None:
-        """Applies decisions, profiles and models that were numbered since the last one."""
+        """Applies all decisions, profiles and models that were numbered since the last one."""
         with self._store.connect() as connection:
-            rows = entries.after(connection, self.entry_id, 1000)
-            for row in rows:
-                entry = _entry(row, connection, self.partition)
-                if entry is not None:
-                    self.apply(entry)
-                    self._urgent = True
-                self.entry_id = row.id
-                self._pending.empty = False
+            while rows := entries.after(connection, self.entry_id, ENTRIES):
+                for row in rows:
+                    entry = _entry(row, connection, self.partition)
+                    if entry is not None:
+                        self.apply(entry)
+                        self._urgent = True
+                    self.entry_id = row.id
+                    self._pending.empty = False
+                if len(rows) < ENTRIES:
+                    break
 
     def tick(self, now_ns: int) -> None:
         """The log's end was reached: time goes on, in strides of a boundary."""
@@ -198,7 +202,7 @@ def _entry(row: entries.EntryRow, connection: Connection, partition: int) -> Ent
     if row.kind == "decision":
         return Decision(
             row.id, body["kind"], body["alert_id"], int(body.get("until_ns") or 0), body.get("rule", ""),
-            body.get("resource_id", ""), body.get("values"),
+            body.get("resource_id", ""), body.get("values"), bool(body.get("closes", True)),
         )  # fmt: skip
     if row.kind == "model":
         return ModelVersion(body["detector"], body["sha256"], models.arrays(connection, body["sha256"]))

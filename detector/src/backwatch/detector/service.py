@@ -98,6 +98,7 @@ class Service:
                 consumer.seek(partition, owner.next_offset)  # portions that were not taken are read again
             time.sleep(0.2)
             return 0
+        self._take_entries()  # before the calls: what people said by now holds for them
         records = consumer.poll(0.2)
         for partition, mine in _by_partition(records).items():
             for some in _portions(mine, self._settings.poll_records):
@@ -106,7 +107,6 @@ class Service:
                     break  # what is left is read again once the shard is owned, or its commit written
                 owner.take(some, consumer.bounds(partition)[0] if some[0].offset > owner.next_offset else 0)
                 self._commit(consumer, partition, owner)
-        self._take_entries()
         self._prune()
         if not records:
             self._tick(consumer)
@@ -119,6 +119,7 @@ class Service:
             del self._owned[partition]
         for partition in sorted(assigned - self._owned.keys()):
             owner = OwnedShard(partition, self._engine, self._store, self._settings)
+            owner.take_entries()  # what was entered while nobody had the shard holds for its first calls
             consumer.seek(partition, owner.next_offset)
             self._owned[partition] = owner
 

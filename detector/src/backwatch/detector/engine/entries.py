@@ -58,6 +58,7 @@ class Decision:
         resource_id: The alert's resource.
         values: Of an acceptance: what the alert's evidence told of identity, by contract name. ``None``: entered
             before acceptances held for values; such a one silences the rule for its key.
+        closes: Of an acceptance: whether it covers all that the alert's episode showed, which ends with it.
     """
 
     id: int
@@ -67,6 +68,7 @@ class Decision:
     rule: str = ""
     resource_id: str = ""
     values: Mapping[str, str] | None = None
+    closes: bool = True
 
 
 @dataclass(frozen=True, slots=True)
