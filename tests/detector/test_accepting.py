@@ -1,5 +1,6 @@
 """Acceptance is of the value that the alert showed, not a mute: on the real store and engine, over restarts."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from backwatch.detector.engine.entries import Decision
 from backwatch.detector.engine.findings import alert_id, resource_key
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.owned import OwnedShard
-from backwatch.store import decisions, tables
+from backwatch.store import decisions, queries, rules_meta, tables
 from backwatch.store.connect import open_store, reading
 from backwatch.store.state import state_at
 from tests.detector import streams
@@ -61,6 +62,13 @@ class Watching:
             rows = connection.execute(sa.select(table.c.rule, state_at(2), table.c.episode, table.c.count))
         return {rule: (state, episode, count) for rule, state, episode, count in rows}
 
+    def certificates(self) -> list[str]:
+        """What the kept occurrences of ``certificate-changed`` show, oldest first."""
+        with reading(self.store) as connection:
+            detail = queries.get_alert(connection, _alert(CERTIFICATE))
+        assert detail is not None
+        return [one.evidence[names.CERT_SHA256][:2] for one in reversed(detail.occurrences)]
+
 
 def _alert(rule: str) -> str:
     return alert_id(rule, "\x1f".join(PARTS))
@@ -74,6 +82,7 @@ def engine() -> Engine:
 @pytest.fixture
 def watching(engine: Engine, tmp_path: Path) -> Iterator[Watching]:
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    rules_meta.write_rules(store, [rulebook.metadata(rule) for rule in engine.rules.rules])
     one = Watching(engine, store)
     one.sees(past())
     yield one
@@ -131,9 +140,29 @@ def test_what_came_after_the_person_looked_is_not_accepted(watching: Watching) -
     watching.says("accept", evidence=looked_at)
     watching.hears()
     watching.sees(calls(THEIRS, 1, 2.2))
-    assert watching.alerts()[CERTIFICATE] == ("closed", 1, 2)
+    assert watching.alerts()[CERTIFICATE] == ("open", 1, 2)
     watching.sees(calls(ANOTHER, 1, 2.3))
-    assert watching.alerts()[CERTIFICATE] == ("open", 2, 3)
+    assert watching.alerts()[CERTIFICATE] == ("open", 1, 3)
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_an_episode_that_showed_what_nobody_accepted_stays_open_and_shows_it(watching: Watching, apart: bool) -> None:
+    theirs, ours = ({**OURS, names.CERT_SHA256: one * 32} for one in ("bb", "cc"))
+    found = calls(theirs, 3), *(calls(ours, 20, 2.1 + turn / 100) for turn in range(3))
+    for some in found if apart else [list(itertools.chain(*found))]:
+        watching.sees(some)
+    assert watching.alerts() == {CERTIFICATE: ("open", 1, 63)}
+    assert watching.certificates() == ["bb", "cc"] + ["cc"] * 50  # the first of each, and the newest
+    watching.says("accept")
+    watching.hears()
+    watching.sees(calls(ours, 5, 2.2))
+    assert watching.alerts() == {CERTIFICATE: ("open", 1, 63)}
+    watching.sees(calls(theirs, 1, 2.3))
+    assert watching.alerts() == {CERTIFICATE: ("open", 1, 64)}
+    watching.says("accept")
+    watching.hears()
+    watching.sees([*calls(theirs, 2, 2.4), *calls(ours, 2, 2.5)])
+    assert watching.alerts() == {CERTIFICATE: ("closed", 1, 64)}
 
 
 def test_what_fires_while_the_decision_is_on_its_way_does_not_open_the_alert_again(watching: Watching) -> None:

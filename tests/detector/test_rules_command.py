@@ -67,12 +67,38 @@ def test_a_bad_rule_stops_no_other_and_is_logged_once(folder: Path, caplog: pyte
     assert all("\n" not in one and one.startswith("rule left out: ") for one in told)
 
 
-def test_rules_that_take_each_others_place_leave_the_shipped_ones_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "circle", [{"one": ["two"], "two": ["one"]}, {"one": ["weak-tls", "two"], "two": ["three"], "three": ["one"]}]
+)
+def test_rules_that_take_each_others_place_are_left_out_and_no_others(
+    tmp_path: Path, circle: dict[str, list[str]]
+) -> None:
+    for name, others in {**circle, "above": ["one"], "beside": []}.items():
+        own = {**GOOD, "name": name, "backwatch": {"key": "resource", "instead_of": others}}
+        (tmp_path / f"{name}.yml").write_text(yaml.safe_dump(own))
+    loaded = rulebook.read(str(tmp_path))
+    assert {one.file for one in loaded.faults} == {str(tmp_path / f"{name}.yml") for name in circle}
+    for one in loaded.faults:
+        line = Path(one.file).read_text().splitlines()[one.line - 1]
+        assert (line.strip(), one.reason) == (
+            "instead_of:", "backwatch.instead_of: comes back to itself: neither would be raised"
+        )  # fmt: skip
+    assert loaded.own == {"above", "beside"}
+    assert len(loaded.rules.rules) == len(rulebook.read().rules.rules) + 2
+
+
+def test_a_correlation_of_rules_that_take_each_others_place_is_left_out_with_them(tmp_path: Path) -> None:
     for name, other in (("one", "two"), ("two", "one")):
         own = {**GOOD, "name": name, "backwatch": {"key": "resource", "instead_of": [other]}}
         (tmp_path / f"{name}.yml").write_text(yaml.safe_dump(own))
+    counts = {"type": "event_count", "rules": ["one"], "timespan": "5m", "condition": {"gte": 3}, "generate": True}
+    written = {**GOOD, "name": "many", "correlation": counts, "backwatch": {"key": "resource"}}
+    del written["detection"], written["logsource"]
+    (tmp_path / "many.yml").write_text(yaml.safe_dump(written))
     loaded = rulebook.read(str(tmp_path))
-    assert [one.reason.rpartition(": ")[2] for one in loaded.faults] == ["neither would be raised"]
+    assert [one.reason for one in loaded.faults if one.file.endswith("many.yml")] == [
+        "correlation.rules: no rule is called 'one'"
+    ]
     assert loaded.own == frozenset()
 
 

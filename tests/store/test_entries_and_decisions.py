@@ -81,7 +81,7 @@ def test_a_decision_is_an_entry_an_audit_row_and_a_state(store: sa.Engine, kind:
     )  # fmt: skip
     said = {"kind": kind, "alert_id": ID, "until_ns": 0}
     if kind == "accept":
-        said |= {"rule": "unusual-query", "resource_id": raised().resource_id, "values": {}}
+        said |= {"rule": "unusual-query", "resource_id": raised().resource_id, "values": {}, "closes": True}
     assert ("decision", said) == (entry.kind, entry.body)
 
 

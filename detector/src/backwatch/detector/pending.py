@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from backwatch.detector.engine.findings import KEPT, Clear, Findings, Fired, SeenResource, resource_key
 from backwatch.store.commit import Cleared, Occurrence, Quarantined, Raised, Rollup, Round, Seen
+from backwatch.store.ring import kept, shown
 
 
 class Pending:
@@ -81,12 +82,14 @@ class Pending:
             raised[event.alert_id] = Raised(
                 alert_id=event.alert_id, rule=event.rule.name, level=event.rule.level, app=event.key.app,
                 resource_id=event.key.resource_id, resource=event.key.resource, key=event.key.label, count=count,
-                first_ns=first_ns, last_ns=last_ns, occurrences=occurrences,
+                first_ns=first_ns, last_ns=last_ns, occurrences=occurrences, accepts=event.accepts,
             )  # fmt: skip
         else:
+            both = (*before.occurrences, *occurrences)
+            places = kept([shown(one.evidence, event.accepts) for one in both])
             raised[event.alert_id] = replace(
                 before, count=before.count + count, first_ns=min(before.first_ns, first_ns),
-                last_ns=max(before.last_ns, last_ns), occurrences=(*before.occurrences, *occurrences)[-KEPT:],
+                last_ns=max(before.last_ns, last_ns), occurrences=[both[at] for at in places],
             )  # fmt: skip
 
     def _clear(self, event: Clear) -> None:

@@ -12,7 +12,7 @@ from backwatch.detector import detectors, parameters
 from backwatch.detector.engine.documents import load as load_document
 from backwatch.detector.engine.fields import Vocabulary
 from backwatch.detector.engine.filters import Filter, filter_of
-from backwatch.detector.engine.rules import RuleSet
+from backwatch.detector.engine.rules import RuleSet, circle, circular
 from backwatch.detector.engine.sigma import Rule, RuleError, correlation_rule_of, rule_of
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.explanation import explained
@@ -86,15 +86,9 @@ def read(rules_directory: str = "", setting: str = "BACKWATCH_RULES_DIR") -> Loa
         else:
             book.take(place)
     book.refer()
-    found = book.rules
-    try:
-        rules = RuleSet(found.values(), book.vocabulary)
-    except RuleError as error:  # rules that take each other's place: none of the user's can be told to be the bad one
-        found = {name: found[name] for name in shipped}
-        rules = RuleSet(found.values(), book.vocabulary)
-        book.faults.append(Fault(file=rules_directory, line=1, reason=str(error)))
+    rules = RuleSet(book.rules.values(), book.vocabulary)
     faults = sorted(book.faults, key=lambda one: (one.file, one.line))
-    return Loaded(rules=rules, own=frozenset(found) - shipped, filters=tuple(book.filters), faults=tuple(faults))
+    return Loaded(rules=rules, own=frozenset(book.rules) - shipped, filters=tuple(book.filters), faults=tuple(faults))
 
 
 @cache
@@ -120,12 +114,14 @@ class _Book:
         self.faults: list[Fault] = []
         self._filters: list[tuple[Place, Filter]] = []
         self._correlations: list[tuple[Place, Rule]] = []
+        self._places: dict[str, Place] = {}
         self._settled = frozenset[str]()
 
     def copy(self) -> "_Book":
         """Another one that goes on from here, once what names others was looked up."""
         other = _Book(self.vocabulary)
         other.rules, other.filters, other._settled = dict(self.rules), list(self.filters), self._settled
+        other._places = dict(self._places)
         return other
 
     def take(self, place: Place) -> None:
@@ -137,7 +133,7 @@ class _Book:
             elif "correlation" in loaded:
                 self._correlations.append((place, correlation_rule_of(loaded, place.source, self.vocabulary)))
             else:
-                self._add(rule_of(loaded, place.source, self.vocabulary))
+                self._add(rule_of(loaded, place.source, self.vocabulary), place)
         except RuleError as error:
             self.faults.append(place.fault(error))
 
@@ -146,13 +142,14 @@ class _Book:
         known = self.rules | {one.name: one for _, one in self._correlations if one.name not in self.rules}
         for place, one in self._correlations:
             try:
-                self._add(correlated(one, known))
+                self._add(correlated(one, known), place)
             except RuleError as error:
                 self.faults.append(place.fault(error))
         self._correlations.clear()
         counting = [one.correlation for one in self.rules.values() if one.correlation is not None]
         for name in silent(counting, self.rules.keys() - self._settled):
             self.rules[name] = replace(self.rules[name], silent=True)
+        self._leave_circles()
         self._settled = frozenset(self.rules)
         for place, one in self._filters:
             try:
@@ -165,7 +162,18 @@ class _Book:
             self.filters.append(LoadedFilter(filter=one, rules=tuple(sorted(found)), file=place.file, line=line))
         self._filters.clear()
 
-    def _add(self, rule: Rule) -> None:
+    def _leave_circles(self) -> None:
+        """Leaves out rules that take each other's place, and the correlations that count them."""
+        left = {rule.name: circle(rule) for rule in circular(self.rules.values())}
+        for rule in self.rules.values():
+            counted = rule.correlation.rules if rule.correlation is not None else ()
+            for name in [one for one in counted if one in left][:1]:
+                left[rule.name] = RuleError(rule.source, "correlation.rules", f"no rule is called {name!r}")
+        for name, error in left.items():
+            del self.rules[name]
+            self.faults.append(self._places[name].fault(error))
+
+    def _add(self, rule: Rule, place: Place) -> None:
         if rule.name in self.rules:
             raise RuleError(rule.source, "name", f"{rule.name!r} is {self.rules[rule.name].source}'s already")
         for one in rule.parameters:
@@ -176,6 +184,7 @@ class _Book:
             raise RuleError(rule.source, "correlation", f"is one too many: there may be {MOST}")
         RuleSet([rule], self.vocabulary)  # what only compiling tells is this rule's fault too
         self.rules[rule.name] = rule
+        self._places[rule.name] = place
 
 
 def load(rules_directory: str = "") -> RuleSet:
@@ -201,4 +210,11 @@ def metadata(rule: Rule) -> dict[str, Any]:
         "name": rule.name, "title": rule.title, "level": rule.level, "tags": list(rule.tags),
         "description": rule.description, "blind_spots": rule.blind_spots, "remediation": rule.remediation,
         "falsepositives": list(rule.falsepositives), "references": list(rule.references), **explained(rule),
+        "accepts": list(_accepts().get(rule.name, ())),
     }  # fmt: skip
+
+
+@cache
+def _accepts() -> dict[str, tuple[str, ...]]:
+    """Rule to what is accepted on its alerts."""
+    return {kind.id: kind.accepts for kind in detectors.discover()}

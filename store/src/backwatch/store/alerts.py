@@ -8,9 +8,10 @@ import sqlalchemy as sa
 
 from backwatch.store import events, tables
 from backwatch.store.commit import Cleared, Raised, Round
-from backwatch.store.lifecycle import RING, Change, Life
+from backwatch.store.lifecycle import Change, Life
 from backwatch.store.lifecycle import apply as live
-from backwatch.store.text import as_json, clean, level_rank, whole
+from backwatch.store.ring import RING, kept, shown
+from backwatch.store.text import as_json, clean, from_json, level_rank, whole
 from backwatch.store.upsert import insert_missing, insert_or_replace
 
 _CHUNK = 400
@@ -109,14 +110,30 @@ def _write_occurrences(connection: sa.Connection, lives: Sequence[Life]) -> None
         for number, episode, one in life.new
     ]  # fmt: skip
     insert_or_replace(connection, table, rows)
-    ends = [
-        {"of_alert": life.alert_id, "up_to": whole(life.count - RING)}
-        for life in lives
-        if life.new and life.count > RING
-    ]
-    if ends:
-        beyond = (table.c.alert_id == sa.bindparam("of_alert")) & (table.c.number <= sa.bindparam("up_to"))
-        connection.execute(sa.delete(table).where(beyond), ends)
+    beyond = (table.c.alert_id == sa.bindparam("of_alert")) & (table.c.number <= sa.bindparam("up_to"))
+    plain: list[dict[str, Any]] = []
+    for life in lives:
+        if life.new and life.count > RING:
+            end = {"of_alert": life.alert_id, "up_to": whole(life.count - RING)}
+            numbers = _kept_beyond(connection, life)
+            if numbers:
+                connection.execute(sa.delete(table).where(beyond, table.c.number.not_in(numbers)), end)
+            else:
+                plain.append(end)
+    if plain:
+        connection.execute(sa.delete(table).where(beyond), plain)
+
+
+def _kept_beyond(connection: sa.Connection, life: Life) -> list[int]:
+    """Numbers before the newest ones that stay: the first occurrence of each thing that this episode showed."""
+    accepts = life.about.accepts if life.about is not None else ()
+    if not accepts:
+        return []
+    table = tables.occurrence
+    mine = (table.c.alert_id == life.alert_id) & (table.c.episode == life.episode)
+    query = sa.select(table.c.number, table.c.evidence).where(mine, table.c.number <= whole(life.count - RING))
+    rows = connection.execute(query.order_by(table.c.number)).all()
+    return [rows[at].number for at in kept([shown(from_json(row.evidence), accepts) for row in rows], newest=0)]
 
 
 def _write_episodes(connection: sa.Connection, changes: Sequence[tuple[Change, Mapping[str, Any]]]) -> None:

@@ -34,7 +34,8 @@ class Raised:
         level: informational, low, medium, high, critical.
         resource_id: SHA-256 of the resource's key text, lower-case hex; ``""`` for an alert about Backwatch itself.
         app, resource, key: Text for people: the app, the resource, and what within it the alert is about.
-        occurrences: The newest ones, oldest first, 50 at most.
+        occurrences: The newest ones and those that :func:`~backwatch.store.ring.kept` keeps besides, oldest first.
+        accepts: Names of the facts in its evidence that the rule speaks of: those which are accepted on its alerts.
     """
 
     alert_id: str
@@ -48,6 +49,7 @@ class Raised:
     first_ns: int
     last_ns: int
     occurrences: Sequence[Occurrence]
+    accepts: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from backwatch.collector import names
-from backwatch.store import entries, tables
+from backwatch.store import acceptances, entries, tables
 from backwatch.store.connect import writing
 from backwatch.store.text import clean, from_json
 
@@ -43,7 +43,8 @@ def decide(
     tells the engine that this is as it should be, and closes the episode; ``unmute`` and ``revoke`` take those back.
 
     What is accepted on an alert about an identity is what its evidence shows (this certificate, this address), and
-    nothing that comes later; on any other alert, that its rule fires for its key.
+    nothing that comes later; on any other alert, that its rule fires for its key. An episode that showed another
+    value, which nobody accepted, stays open.
 
     Args:
         engine: The store.
@@ -68,10 +69,13 @@ def decide(
         if found is None:
             raise UnknownAlert(f"no alert has the id {alert_id!r}")
         body: dict[str, Any] = {"kind": kind, "alert_id": alert_id, "until_ns": until_ns}
+        closes = True
         if kind == "accept":
-            shown = from_json(found.evidence) if evidence is None else evidence
-            values = {name: shown[name] for name in IDENTITY if isinstance(shown.get(name), str)}
+            told = from_json(found.evidence) if evidence is None else evidence
+            values = {name: told[name] for name in IDENTITY if isinstance(told.get(name), str)}
             body |= {"rule": found.rule, "resource_id": found.resource_id, "values": values}
+            closes = acceptances.cover(connection, alert_id, found, values, now_ns)
+            body["closes"] = closes
         entry_id = entries.append(connection, "decision", body, now_ns, by)
         episode = found.episode
         row = {
@@ -79,7 +83,7 @@ def decide(
             "why": clean(why.strip(), WHY_LIMIT), "until_ns": until_ns, "at_ns": now_ns,
         }  # fmt: skip
         connection.execute(sa.insert(tables.decision), [row])
-        changes = _changes(kind, episode, until_ns)
+        changes = _changes(kind, episode, until_ns) if closes else {}
         if changes:
             connection.execute(sa.update(table).where(table.c.id == alert_id).values(changes))
     return entry_id

@@ -4,17 +4,16 @@ People's columns are read here and never written: that a person closed an episod
 belongs to it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from backwatch.store.commit import Cleared, Occurrence, Raised
+from backwatch.store.ring import kept, shown
 
 OPENED: Final = "alert.opened"
 REOPENED: Final = "alert.reopened"
 CLEARED: Final = "alert.cleared"
-RING: Final = 50
-"""Occurrences kept per alert."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,10 +67,10 @@ def _raise(life: Life, step: Raised) -> Change | None:
     life.last_ns = max(life.last_ns, step.last_ns)
     life.count += step.count
     life.about = step
-    newest: Sequence[Occurrence] = step.occurrences[-RING:]
-    start = life.count - len(newest) + 1
-    life.new += [(start + index, life.episode, one) for index, one in enumerate(newest)]
-    del life.new[:-RING]
+    start = life.count - len(step.occurrences) + 1
+    life.new += [(start + index, life.episode, one) for index, one in enumerate(step.occurrences)]
+    shows = [shown(one.evidence, step.accepts) if episode == life.episode else None for _, episode, one in life.new]
+    life.new = [life.new[at] for at in kept(shows)]
     if not opening:
         return None
     kind = OPENED if life.episode == 1 else REOPENED

@@ -13,7 +13,7 @@ from backwatch.store.upsert import insert_or_replace
 
 _TEXTS: Final = ("title", "level", "description", "blind_spots", "remediation")
 _LISTS: Final = ("tags", "falsepositives", "references")
-_PAGE: Final = ("how", "fires_on", "evidence", "parameters", "not", "attack", "techniques", "instead_of")
+_PAGE: Final = ("how", "fires_on", "evidence", "parameters", "not", "attack", "techniques", "instead_of", "accepts")
 _TEXT_LIMIT: Final = 8_000
 _PAGE_LIMIT: Final = 64_000
 
@@ -65,6 +65,7 @@ class RuleMeta:
         evidence: Fields to look at, each with its meaning.
         attack: The version of ATT&CK that ``techniques`` are of.
         instead_of: Rules that raise nothing where this one fires.
+        accepts: Facts, as evidence shows them, that make up what is accepted on its alerts; empty: that it fires.
     """
 
     name: str
@@ -84,6 +85,7 @@ class RuleMeta:
     attack: str = ""
     techniques: tuple[Technique, ...] = ()
     instead_of: tuple[str, ...] = ()
+    accepts: tuple[str, ...] = ()
 
 
 def write_rules(engine: sa.Engine, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -132,7 +134,7 @@ def rule_meta(row: Mapping[Any, Any]) -> RuleMeta:
         evidence=tuple((one["field"], one["meaning"]) for one in page.get("evidence", ())),
         parameters=tuple(_driver_lines(one) for one in page.get("parameters", ())), attack=page.get("attack", ""),
         techniques=tuple(Technique(**one) for one in page.get("techniques", ())),
-        instead_of=tuple(page.get("instead_of", ())),
+        instead_of=tuple(page.get("instead_of", ())), accepts=tuple(page.get("accepts", ())),
     )  # fmt: skip
 
 

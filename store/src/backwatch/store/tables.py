@@ -103,7 +103,8 @@ occurrence = sa.Table(
     sa.Column("trace_id", sa.String(32), nullable=False), sa.Column("span_id", sa.String(16), nullable=False),
     _text("evidence"),
 )  # fmt: skip
-"""A ring: the newest 50 of an alert. ``number`` counts up to the alert's ``count``."""
+"""A ring: the newest 50 of an alert, and the first of each thing that its episode showed of an identity. ``number``
+orders them, up to the alert's ``count``."""
 
 episode = sa.Table(
     "episode", metadata,

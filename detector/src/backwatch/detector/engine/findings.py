@@ -16,6 +16,8 @@ from backwatch.detector.engine.sigma import Rule
 
 KEPT = 50
 """Occurrences with evidence per alert and step: what the store's ring can hold."""
+FIRSTS = 8
+"""Firings that are told besides, the first to show something of what the rule speaks of."""
 
 
 def alert_id(rule: str, key: str) -> str:
@@ -67,6 +69,8 @@ class Fired:
         facts: What detectors computed for these rows, by name.
         told: Evidence where no call made it.
         was: What the resource showed before, where the rule is about its identity.
+        accepts: Names of the facts that are accepted on alerts of the rule.
+        firsts: Places of the firings that are the first to show something of those facts.
     """
 
     rule: Rule
@@ -78,11 +82,14 @@ class Fired:
     facts: Mapping[str, NDArray[Any]]
     told: Mapping[str, Any] = field(default_factory=dict[str, Any])
     was: Before = field(default_factory=dict[str, tuple[NDArray[np.int32], str]])
+    accepts: Sequence[str] = ()
+    firsts: Sequence[int] = ()
 
     def findings(self, newest: int = 0) -> Iterator[Finding]:
-        """One finding per firing, in order; only the ``newest`` ones where that is not 0."""
+        """One finding per firing, in order; only the ``newest`` ones and ``firsts`` where that is not 0."""
         count = self.times.shape[0]
-        for i in range(max(0, count - newest) if newest else 0, count):
+        newer = range(max(0, count - newest) if newest else 0, count)
+        for i in (*(one for one in self.firsts if one < newer.start), *newer):
             evidence = dict(self.told)
             trace_id = span_id = ""
             if self.decoded is not None:

@@ -108,7 +108,7 @@ class Identities:
         one = Acceptance(resource_id=decision.resource_id, until_ns=decision.until_ns, shown=shown, values=values)
         shard.expected.accept(decision.alert_id, one)
         self._again(shard, slot, decision.alert_id)
-        close(shard, decision.alert_id, findings)
+        close(shard, decision, findings)
 
     def revoke(self, shard: Shard, alert_id: str) -> None:
         """What was accepted on this alert is unknown again."""
@@ -289,13 +289,13 @@ class Identities:
                 state.silent.pop(one, None)
 
 
-def close(shard: Shard, alert_id: str, findings: Findings) -> None:
-    """Ends the episode of an alert whose cause was accepted.
+def close(shard: Shard, decision: Decision, findings: Findings) -> None:
+    """Ends the episode of an alert whose cause was accepted, unless it showed what was not.
 
     What was found while the decision was on its way is of the same episode.
     """
-    if shard.open.close(bytes.fromhex(alert_id)):
-        findings.events.append(Clear(shard.scalars.watermark_ns, alert_id))
+    if decision.closes and shard.open.close(bytes.fromhex(decision.alert_id)):
+        findings.events.append(Clear(shard.scalars.watermark_ns, decision.alert_id))
 
 
 def _all_below(name: str, below: Mapping[str, Sequence[str]]) -> set[str]:

@@ -114,19 +114,39 @@ class RuleSet:
         return out
 
 
-def _silences(rules: Sequence[Rule]) -> dict[int, NDArray[np.int32]]:
-    """Rule to the rules whose place it takes; names that there are not are another installation's rules."""
-    at = {one.name: number for number, one in enumerate(rules)}
-    below = {one.name: [name for name in one.instead_of if name in at and not one.silent] for one in rules}
+def circular(rules: Iterable[Rule]) -> list[Rule]:
+    """The rules that take each other's place, in a circle of two or more."""
+    rules = tuple(rules)
+    below = _below(rules)
+    found: list[Rule] = []
     for one in rules:
         waiting, seen = list(below[one.name]), set[str]()
         while waiting:
             name = waiting.pop()
-            if name == one.name:
-                raise RuleError(one.source, "backwatch.instead_of", "comes back to itself: neither would be raised")
             if name not in seen:
                 seen.add(name)
                 waiting += below[name]
+        if one.name in seen:
+            found.append(one)
+    return found
+
+
+def circle(rule: Rule) -> RuleError:
+    """What is wrong with one of :func:`circular`."""
+    return RuleError(rule.source, "backwatch.instead_of", "comes back to itself: neither would be raised")
+
+
+def _below(rules: Sequence[Rule]) -> dict[str, list[str]]:
+    known = {one.name for one in rules}
+    return {one.name: [name for name in one.instead_of if name in known and not one.silent] for one in rules}
+
+
+def _silences(rules: Sequence[Rule]) -> dict[int, NDArray[np.int32]]:
+    """Rule to the rules whose place it takes; names that there are not are another installation's rules."""
+    for one in circular(rules):
+        raise circle(one)
+    at = {one.name: number for number, one in enumerate(rules)}
+    below = _below(rules)
     return {at[name]: np.array([at[one] for one in found], np.int32) for name, found in below.items() if found}
 
 

@@ -63,7 +63,8 @@ class Engine:
         self.rules = rules
         self._columns = Columns(config.key, judge_loopback=config.judge_loopback)
         self._identities = Identities(self.detectors, self.rules, self._columns.hash)
-        self._verdicts = Verdicts(self.rules, config.clear_after_ns, [one.id for one in self.detectors if one.accepts])
+        accepts = {one.id: one.accepts for one in self.detectors if one.accepts}
+        self._verdicts = Verdicts(self.rules, config.clear_after_ns, accepts)
         self._news = news_of(self.detectors)
         about = (STATEMENT.name, SITE_STATEMENT.name)
         self._of_one_statement = frozenset(rule_hash(one.name) for one in rules.rules if one.key in about)
@@ -102,7 +103,7 @@ class Engine:
             self._identities.accept(shard, decision, findings)
         else:
             shard.scalars.accepted[decision.alert_id] = decision.until_ns
-            close(shard, decision.alert_id, findings)
+            close(shard, decision, findings)
 
     def _pass_to(self, shard: Shard, watermark_ns: int, findings: Findings) -> None:
         shard.scalars.watermark_ns = watermark_ns

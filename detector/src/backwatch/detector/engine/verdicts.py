@@ -1,6 +1,6 @@
 """Verdicts: rules held against calls, closed windows and losses; what fired becomes findings."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from backwatch.detector.engine.correlation import GROUP_BY, REACHED, TIMESPAN
 from backwatch.detector.engine.entries import Loss
 from backwatch.detector.engine.fields import DOMAINS, LOSS_COUNT, LOSS_KIND
 from backwatch.detector.engine.filters import TIME
-from backwatch.detector.engine.findings import Findings, Fired, Key, alert_id, plain, resource_key
+from backwatch.detector.engine.findings import FIRSTS, Findings, Fired, Key, alert_id, plain, resource_key
 from backwatch.detector.engine.keytexts import key_of, part
 from backwatch.detector.engine.open_findings import rule_hash
 from backwatch.detector.engine.predicates import fields_of
@@ -33,11 +33,11 @@ KEYS = 50_000
 class Verdicts:
     """The rules of an engine, with their caches."""
 
-    def __init__(self, rules: RuleSet, clear_after_ns: int, of_identity: Iterable[str] = ()) -> None:
+    def __init__(self, rules: RuleSet, clear_after_ns: int, accepts: Mapping[str, Sequence[str]]) -> None:
         self.rules = rules
         self.clear_after_ns = clear_after_ns
-        self.of_identity = frozenset(of_identity)
-        """Rules whose evidence says what was before."""
+        self.accepts = accepts
+        """Rule to what is accepted on its alerts; the evidence of these says what was before."""
         self.index = {domain: EntryIndex(domain, rules.words) for domain in DOMAINS}
         self.hashes = [rule_hash(rule.name) for rule in rules.rules]
         over = [rule.over for rule in rules.rules]
@@ -214,6 +214,7 @@ class RunVerdict:
         findings: Findings,
     ) -> None:
         rule = self._all.rules.rules[number]
+        accepts = self._all.accepts.get(rule.name, ())
         computed = {**{name: columns[name] for name in (*NUMBERS, *FLAGS)}, **facts}
         for one, key, group in self._by_key(number, rows):
             mine = _not_accepted(shard, one, group, columns)
@@ -231,7 +232,9 @@ class RunVerdict:
                     rows=(mine + self._start).astype(np.int32),
                     times=times,
                     facts={name: computed[name][mine] for name in self._all.facts_of[number] if name in computed},
-                    was=showing.before(mine) if rule.name in self._all.of_identity else {},
+                    was=showing.before(mine) if accepts else {},
+                    accepts=accepts,
+                    firsts=_firsts([columns[name][mine] for name in accepts]),
                 )
             )
 
@@ -252,6 +255,14 @@ class RunVerdict:
 
 def _pairs(rows: NDArray[np.int32], rules: NDArray[np.int32]) -> NDArray[np.int64]:
     return (rows.astype(np.int64) << 16) | rules
+
+
+def _firsts(shown: Sequence[Array]) -> list[int]:
+    """Where something is shown for the first time, by the hashes of what each firing shows."""
+    if not shown:
+        return []
+    _, first = np.unique(np.stack(shown, axis=1), axis=0, return_index=True)
+    return np.sort(first)[:FIRSTS].tolist()
 
 
 def _not_accepted(shard: Shard, one: str, rows: NDArray[np.int32], columns: Mapping[str, Array]) -> NDArray[np.int32]:
