@@ -88,7 +88,7 @@ class Walk:
     """
 
     __slots__ = (
-        "_budget", "_data", "_end", "_marked", "_marks", "_memo", "_met", "_stack",
+        "_budget", "_data", "_marked", "_marks", "_memo", "_met", "_stack",
         "broken", "names", "runs", "stopped", "unfinished",
     )  # fmt: skip
 
