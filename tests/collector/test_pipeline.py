@@ -280,6 +280,19 @@ def test_a_value_that_the_stream_refuses_is_dropped_and_counted(make: Callable[.
     assert len(log.spans()) == 1
 
 
+def test_a_stream_that_refuses_even_heartbeats_is_not_asked_in_a_circle(
+    make: Callable[..., Pipeline], log: Log, caplog: pytest.LogCaptureFixture
+) -> None:
+    log.failing = MessageRefused("too large")
+    pipeline = make(flush_interval_s=0.05)
+    call(pipeline)
+    wait_for(lambda: log.tries > 0)
+    time.sleep(2.5)
+    pipeline.close()
+    assert log.tries <= 6
+    assert len([one for one in caplog.messages if "too large" in one]) == 1
+
+
 def test_a_client_that_fails_in_an_unforeseen_way_does_not_stop_the_worker(
     make: Callable[..., Pipeline], log: Log, swallowed_faults: list[tuple[str, BaseException]]
 ) -> None:

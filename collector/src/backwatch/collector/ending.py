@@ -6,6 +6,7 @@ it served in its last moments would never be delivered. What kills a process fro
 
 import functools
 import signal
+import threading
 from collections.abc import Callable
 from typing import Final
 
@@ -16,34 +17,48 @@ DEADLY: Final = tuple(
 )
 """Signals that ask a process to leave, and end it where nobody handles them."""
 
-_tells: list[Callable[[], object]] = []
-_original: Callable[[int], None] = signal.raise_signal
+_tells: dict[Callable[[], object], float] = {}
+"""What is called, and how long it is waited for."""
+_original: Final = signal.raise_signal
+_stands = False
+"""Whether ours is in place, be it below somebody else's."""
 
 
-@functools.wraps(signal.raise_signal)
+@functools.wraps(_original)
 def _raise_signal(signalnum: int, /) -> None:
     _before(signalnum)
     _original(signalnum)
 
 
+_raise_signal.__module__ = "signal"  # where pickles find it, which cannot name it by ``_signal`` any more
+
+
 @never_breaks_the_host
 def _before(signalnum: int) -> None:
-    if signalnum in DEADLY and signal.getsignal(signalnum) is signal.SIG_DFL:
-        for tell in _tells.copy():
-            tell()
+    if _tells and signalnum in DEADLY and signal.getsignal(signalnum) is signal.SIG_DFL:
+        # On a thread of its own: a handler may have come between the lines of a lock that the last words need.
+        tells, patience_s = list(_tells), sum(_tells.values())
+        last = threading.Thread(target=_tell, args=(tells,), name="backwatch-end", daemon=True)
+        last.start()
+        last.join(patience_s)
 
 
-def tell_before(tell: Callable[[], object]) -> None:
-    """Has this called before the process ends itself by a signal (``signal.raise_signal``)."""
-    global _original
-    if not _tells and signal.raise_signal is not _raise_signal:
-        _original, signal.raise_signal = signal.raise_signal, _raise_signal
-    _tells.append(tell)
+def _tell(tells: list[Callable[[], object]]) -> None:
+    for tell in tells:
+        never_breaks_the_host(tell)()
+
+
+def tell_before(tell: Callable[[], object], within_s: float) -> None:
+    """Has this called before the process ends itself by a signal (``signal.raise_signal``), which waits so long."""
+    global _stands
+    _tells[tell] = within_s
+    if not _stands:
+        _stands, signal.raise_signal = True, _raise_signal
 
 
 def forget(tell: Callable[[], object]) -> None:
-    """No longer; after the last one, ``signal.raise_signal`` is what it was."""
-    if tell in _tells:
-        _tells.remove(tell)
+    """No longer; after the last one, ``signal.raise_signal`` is what it was, unless somebody has wrapped ours."""
+    global _stands
+    _tells.pop(tell, None)
     if not _tells and signal.raise_signal is _raise_signal:
-        signal.raise_signal = _original
+        _stands, signal.raise_signal = False, _original

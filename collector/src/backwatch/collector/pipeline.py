@@ -39,6 +39,8 @@ SESSION_BYTES: Final = 1200
 WIDEST: Final = 4
 """Bytes that a character may take in memory: one that is not ASCII may make a whole text so wide."""
 MAX_SESSIONS: Final = 10_000
+EXIT_GRACE_S: Final = 0.5
+"""Beyond the exit timeout, for a machine that is busy."""
 
 _get_request = given.current
 _get_context = context.get_current
@@ -92,7 +94,7 @@ class Pipeline:
         self._closed = False
         _living.add(self)
         atexit.register(self.close)
-        ending.tell_before(self.close)
+        ending.tell_before(self.close, settings.exit_timeout_s + EXIT_GRACE_S)
 
     def call(
         self,

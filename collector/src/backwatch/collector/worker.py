@@ -49,7 +49,7 @@ class Worker:
         self._pause_s = 0.0
         self._next_try = 0.0
         self._refused = False
-        self._said = -SAY_AGAIN_S
+        self._said = self._said_refused = -SAY_AGAIN_S
         self._said_away = False
         self._last_heartbeat = time.monotonic()
         self._counted = {"encode": 0, "publish": 0}
@@ -188,8 +188,13 @@ class Worker:
         try:
             publisher.publish(names.TOPIC_CALLS, messages, self._time_left())
         except MessageRefused as error:
-            guard.say("backwatch: %s; these calls are dropped and counted", error)
+            if time.monotonic() - self._said_refused >= SAY_AGAIN_S:
+                self._said_refused = time.monotonic()
+                guard.say("backwatch: %s; these calls are dropped and counted", error)
             self._counted["publish"] += sum(count for _, count in self._pending)
+            if not self._pending:  # a heartbeat alone: it would be due again at once, for ever
+                self._last_heartbeat = time.monotonic()
+                return False
         except StreamUnavailable as error:
             self._unreachable(error)
             return False

@@ -1,0 +1,75 @@
+"""Last words before a process ends itself by a signal; ``test_run.py`` has them delivered."""
+
+import os
+import pickle
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+from backwatch.collector import ending
+
+ORIGINAL = signal.raise_signal
+
+
+def ended_by(run: Callable[[], None]) -> int:
+    """Which signal ended a child that runs this; 0 for none."""
+    child = os.fork()
+    if child == 0:
+        try:
+            run()
+        finally:
+            os._exit(1)
+    return os.WTERMSIG(os.waitpid(child, 0)[1])
+
+
+def test_a_handler_that_came_between_the_lines_of_our_lock_still_ends_the_process_in_time() -> None:
+    def run() -> None:
+        lock = threading.Lock()
+        ending.tell_before(lock.acquire, 0.3)
+        with lock:
+            signal.raise_signal(signal.SIGTERM)
+
+    began = time.monotonic()
+    assert ended_by(run) == signal.SIGTERM
+    assert time.monotonic() - began < 10
+
+
+def test_every_last_word_is_had_even_where_one_fails() -> None:
+    read, write = os.pipe()
+
+    def run() -> None:
+        ending.tell_before(lambda: 1 // 0, 1.0)
+        ending.tell_before(lambda: os.write(write, b"told"), 5.0)
+        signal.raise_signal(signal.SIGTERM)
+
+    assert ended_by(run) == signal.SIGTERM
+    os.close(write)
+    assert os.read(read, 100) == b"told"
+    os.close(read)
+
+
+def test_the_function_can_be_pickled_and_is_put_back_with_the_last_one() -> None:
+    def tell() -> None:
+        pass
+
+    before = signal.raise_signal
+    ending.tell_before(tell, 1.0)
+    assert pickle.loads(pickle.dumps(signal.raise_signal)) is signal.raise_signal
+    ending.forget(tell)
+    assert signal.raise_signal is before
+
+
+def test_who_wraps_ours_is_called_once_and_not_in_a_circle() -> None:
+    def tell() -> None:
+        pass
+
+    def run() -> None:
+        ending.tell_before(tell, 1.0)
+        ours = signal.raise_signal
+        signal.raise_signal = lambda number, /: ours(number)
+        ending.forget(tell)
+        ending.tell_before(tell, 1.0)
+        signal.raise_signal(signal.SIGTERM)
+
+    assert ended_by(run) == signal.SIGTERM
