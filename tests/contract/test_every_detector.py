@@ -11,6 +11,7 @@ from backwatch.detector.engine import shown
 from backwatch.detector.engine.entries import Tick
 from backwatch.detector.engine.findings import Clear, Findings
 from backwatch.detector.engine.keys import RESOURCE, SITE_STATEMENT, STATEMENT
+from backwatch.detector.engine.lateness import LATENESS
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.engine.windows import WINDOWS
@@ -114,7 +115,7 @@ def test_a_quiet_day_stays_quiet(engine: Engine) -> None:
 def test_all_tables_together_keep_to_the_memory_budget(engine: Engine) -> None:
     tables = [table for detector in engine.detectors for table in detector.tables]
     per_statement = sum(one.dtype.itemsize for one in tables if one.keys in (STATEMENT, SITE_STATEMENT))
-    per_resource = sum(one.dtype.itemsize for one in (*tables, WINDOWS) if one.keys is RESOURCE)
+    per_resource = sum(one.dtype.itemsize for one in (*tables, WINDOWS, LATENESS) if one.keys is RESOURCE)
     assert per_statement <= 64
     assert per_resource + shown.BYTES <= 4_096
 

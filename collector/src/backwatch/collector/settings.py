@@ -242,7 +242,8 @@ class DetectorSettings:
     poll_records: int = setting("BACKWATCH_DETECTOR_POLL_RECORDS", default=200)
     """Records judged at once: what bounds memory between two looks at whether a commit is due."""
     clear_after_s: float = setting("BACKWATCH_DETECTOR_CLEAR_AFTER_S", default=86_400.0)
-    """Event time without a firing after which an alert clears, if a call was seen on which its rule did not fire."""
+    """Event time without a firing after which an alert clears, if a call was seen on which its rule did not fire or the
+    alert is about one statement."""
     loopback: str = setting("BACKWATCH_DETECTOR_LOOPBACK", default="exempt", parse=one_of("exempt", "judge"))
     """``exempt``: plaintext and unverified sessions to a loopback address are no alert; ``judge``: judged as any other.
     Unix sockets and what stays inside the process are exempt either way."""

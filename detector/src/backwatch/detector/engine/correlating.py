@@ -68,7 +68,7 @@ class Counter:
         )  # fmt: skip
         said = hashlib.blake2b(repr(one).encode(), digest_size=8).hexdigest()
         capacity = max(FEWEST, min(MOST, BYTES // dtype.itemsize))
-        keys = KeySpace(name=f"correlation/{name}/{said}", columns=(), capacity=capacity)
+        keys = KeySpace(name=f"correlation/{name}/{said}", columns=(), capacity=capacity, lasting=False)
         self.table = Table(keys.name, keys, 1, dtype)
 
     def add(
@@ -146,7 +146,7 @@ class Correlating:
     def forgotten(self, spaces: Mapping[str, Space], now_ns: int) -> int:
         """How many groups will make room for others now, though what they remember is not over yet."""
         return sum(
-            int((space.last_seen[space.stale()] > now_ns - counter.one.timespan_ns).sum())
+            int((space.last_seen[space.stale(now_ns)] > now_ns - counter.one.timespan_ns).sum())
             for _, counter, _ in self._counters
             for space in (spaces[counter.table.name],)
         )

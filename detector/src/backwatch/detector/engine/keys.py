@@ -18,6 +18,7 @@ class KeySpace:
         capacity: Slots, slot 0 included.
         per_parent: Slots that one key of the parent may take.
         sketched: A key gets its slot at its second sighting; first ones wait in a small fixed sketch, with slot 0.
+        lasting: A key that was known for long keeps its slot longer than a new one; else only its last sighting counts.
     """
 
     name: str
@@ -26,6 +27,7 @@ class KeySpace:
     capacity: int
     per_parent: int = 0
     sketched: bool = False
+    lasting: bool = True
 
 
 RESOURCE: Final = KeySpace(name="resource", columns=("app", "system", "endpoint", "namespace"), capacity=4_096)

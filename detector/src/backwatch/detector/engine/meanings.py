@@ -88,7 +88,7 @@ TOLD: Final[Mapping[str, str]] = {
     "backwatch.server.version.number": "The version as a number that orders as versions do: 8.0.17 is 8000017.",
     "backwatch.service.fault": "The call failed by the service or on the way to it.",
     "backwatch.tls.proven": "Encrypted and verified in full: whoever answers is who was asked for.",
-    LOSS_KIND: "What was lost: dropped.queue, gap, quarantine.",
+    LOSS_KIND: "What was lost: dropped.queue, gap, quarantine, overflow.site, late …",
     LOSS_COUNT: "How many records were lost.",
 }
 """Meanings of what the collector tells, and of a window's sums and a loss."""

@@ -1,11 +1,13 @@
 """Which (rule, key) fired and has not cleared: clearing is the engine's business, not a detector's.
 
 A finding clears once its rule has not fired for ``clear_after`` of event time and at least one call of its key has
-been seen on which the rule did not fire since. The absence of calls never clears anything.
+been seen on which the rule did not fire since: the absence of calls clears nothing. But a statement that was sent once
+may never come again, so a finding about one statement clears by time alone, and is the first to be given up where
+there is no room.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from backwatch.detector.compiled import kernel
 Array = NDArray[Any]
 
 CAPACITY = 8_192
-"""Beyond this many open findings a shard goes on raising, but those over the limit are not cleared by the engine."""
+"""Beyond this many open findings a shard goes on raising, but gives the oldest up: the engine does not clear them."""
 
 ROW = np.dtype([
     ("key", "<u8"), ("rule", "<u8"), ("alert", "u1", (32,)), ("last_true", "<i8"), ("last_false", "<i8"),
@@ -79,9 +81,19 @@ def _key_of(rule: int, address: int) -> int:
 
 
 class OpenFindings:
-    """The open findings of one shard."""
+    """The open findings of one shard.
 
-    def __init__(self) -> None:
+    Args:
+        of_one_statement: Hashes of the rules whose findings are each about one statement.
+        given_up: Called for each finding that made room for another one.
+    """
+
+    def __init__(
+        self, of_one_statement: frozenset[int] = frozenset(), given_up: Callable[[], None] = lambda: None
+    ) -> None:
+        self._of_one_statement = of_one_statement
+        self._alone = np.zeros(CAPACITY, np.bool_)
+        self._given_up = given_up
         self._key = np.zeros(CAPACITY, np.uint64)
         self._rule = np.zeros(CAPACITY, np.uint64)
         self._alert = np.zeros((CAPACITY, 32), np.uint8)
@@ -90,8 +102,6 @@ class OpenFindings:
         self.dirty = np.zeros(CAPACITY, np.bool_)
         self._opened_row = np.zeros(CAPACITY, np.int64)
         self._just_opened: list[int] = []
-        self.uncleared = 0
-        """Findings raised while the table was full."""
         self._index = np.zeros(4 * CAPACITY, np.int32)
         self._where: dict[int, int] = {}
         self._per_rule: dict[int, int] = {}
@@ -106,13 +116,11 @@ class OpenFindings:
         key = _key_of(rule, address)
         at = self._where.get(key)
         if at is None:
-            if not self._free:
-                self.uncleared += 1
-                return
-            at = self._free.pop()
+            at = self._free.pop() if self._free else self._give_up()
             self._insert(key, rule, at)
             self._key[at], self._rule[at], self._true[at], self._false[at] = key, rule, time_ns, 0
             self._alert[at] = np.frombuffer(alert_id, np.uint8)
+            self._alone[at] = rule in self._of_one_statement
             self._opened_row[at] = row
             self._just_opened.append(at)
         elif time_ns > self._true[at]:
@@ -157,7 +165,7 @@ class OpenFindings:
             after_ns[self._rule[at] == np.uint64(rule)] = own
         # Never earlier than the call that proved it: the order of clears is the order of their causes.
         when = np.maximum(last_true + after_ns, last_false)
-        cleared = np.flatnonzero((last_false > last_true) & (when <= now_ns))
+        cleared = np.flatnonzero(((last_false > last_true) | self._alone[at]) & (when <= now_ns))
         if not cleared.shape[0]:
             return
         found = [(int(when[i]), self._alert[at[i]].tobytes(), int(self._rule[at[i]]), int(at[i])) for i in cleared]
@@ -175,10 +183,20 @@ class OpenFindings:
         self._rebuild()
         return bool(mine.any())
 
+    def _give_up(self) -> int:
+        """Frees a row of the full table: of those about one statement, or else of all, the one that fired last ago."""
+        among = self._alone if self._alone.any() else ~self._alone
+        at = int(np.argmin(np.where(among, self._true, np.iinfo(np.int64).max)))
+        self._unindex(at)
+        self._remove(at)
+        self._given_up()
+        return at
+
     def _remove(self, at: int) -> None:
         del self._where[int(self._key[at])]
         self._per_rule[int(self._rule[at])] -= 1
         self._key[at] = self._rule[at] = 0
+        self._alone[at] = False
         self.dirty[at] = True
 
     def rows(self, at: NDArray[np.int32]) -> NDArray[np.void]:
@@ -201,8 +219,10 @@ class OpenFindings:
         """Rebuilds what follows from the rows, after they were loaded."""
         self._where = {int(self._key[at]): int(at) for at in np.flatnonzero(self._key)}
         self._per_rule = {}
+        self._alone[:] = False
         for at in self._where.values():
             rule = int(self._rule[at])
+            self._alone[at] = rule in self._of_one_statement
             self._per_rule[rule] = self._per_rule.get(rule, 0) + 1
         self._rebuild()
 
@@ -214,6 +234,19 @@ class OpenFindings:
         while self._index[cell]:
             cell = (cell + 1) & mask
         self._index[cell] = at + 1
+
+    def _unindex(self, at: int) -> None:
+        """Takes one row out of the index, without a gap in what lies behind it."""
+        mask = self._index.shape[0] - 1
+        gap = int(self._key[at]) & mask
+        while self._index[gap] != at + 1:
+            gap = (gap + 1) & mask
+        cell = gap
+        while found := int(self._index[cell := (cell + 1) & mask]):
+            home = int(self._key[found - 1]) & mask
+            if (cell - home) & mask >= (cell - gap) & mask:
+                self._index[gap], gap = found, cell
+        self._index[gap] = 0
 
     def _rebuild(self) -> None:
         self._free = [at for at in range(CAPACITY - 1, -1, -1) if not self._key[at]]

@@ -1,7 +1,8 @@
 """One key space of one shard: which address has which slot, quotas, sketch, and which slots are dirty.
 
 Everything here depends on the order of calls alone, never on how they were cut into batches: slots are given lowest
-first, and reclaimed (least recently seen first) only just before a call that follows a boundary.
+first, and reclaimed only just before a call that follows a boundary. Reclaimed first is what has been known for the
+shortest time, and of that what was seen least recently: a flood of keys takes the place of its own.
 """
 
 from collections.abc import Iterable
@@ -20,6 +21,12 @@ SKETCH = 1 << 16
 """First sightings that wait, per sketched space; a newer one takes an older one's place."""
 FULL, RELIEVED = 0.9, 0.75
 """Above this share of slots taken the space, or one parent's part of it, is relieved down to that share."""
+KNOWN_FOR_NS = (60 * 10**9, 3_600 * 10**9, 86_400 * 10**9)
+"""From its first sighting to its last: what has passed more of these goes later."""
+SETTLED = 2
+"""Having passed so many of them, a key is settled: what is known of it does not go unsaid."""
+UNSEEN_NS = 30 * 86_400 * 10**9
+"""Unseen for longer, it is as good as new: else what is gone for good would hold its slot for ever."""
 _NONE = np.empty(0, np.int32)
 
 
@@ -32,7 +39,9 @@ def _intern(
     keys: Array,
     parent: Array,
     taken: Array,
+    first_seen: Array,
     last_seen: Array,
+    now_ns: int,
     free: Array,
     position: Array,
     per_parent: int,
@@ -41,6 +50,7 @@ def _intern(
     dirty: Array,
     touched_mark: Array,
     run: int,
+    overflowed: Array,
     slot: Array,
     sighting: Array,
     touched: Array,
@@ -77,6 +87,7 @@ def _intern(
                     position[0] += 1
                     keys[found] = key
                     parent[found] = above
+                    first_seen[found] = max(time_ns[i], now_ns)
                     index[at] = found
                     if per_parent:
                         taken[above] += 1
@@ -84,6 +95,7 @@ def _intern(
                         seen = FIRST
                 else:
                     seen = OVERFLOW
+                    overflowed[0] += 1
         slot[i] = found
         sighting[i] = seen
         if found != 0:
@@ -118,6 +130,7 @@ class Space:
         self.specs = tuple(tables)
         self.keys = np.zeros(capacity, np.uint64)
         self.parent = np.zeros(capacity, np.int32)
+        self.first_seen = np.zeros(capacity, np.int64)
         self.last_seen = np.zeros(capacity, np.int64)
         self.tables: dict[str, Rows] = {one.name: np.zeros(capacity, one.dtype) for one in self.specs}
         self.sketch = np.zeros(SKETCH if space.sketched else 0, np.uint32)
@@ -128,6 +141,7 @@ class Space:
         self._free = np.arange(1, capacity, dtype=np.int32)
         self._position = np.zeros(1, np.int64)
         self._mark = np.zeros(capacity, np.int64)
+        self._overflowed = np.zeros(1, np.int64)
         self._run = 0
 
     @property
@@ -136,35 +150,60 @@ class Space:
         return self.space.capacity - 1 - (self._free.shape[0] - int(self._position[0]))
 
     def intern(
-        self, address: NDArray[np.uint64], parent_slot: NDArray[np.int32], time_ns: NDArray[np.int64]
+        self,
+        address: NDArray[np.uint64],
+        parent_slot: NDArray[np.int32],
+        time_ns: NDArray[np.int64],
+        now_ns: int = 0,
     ) -> tuple[NDArray[np.int32], NDArray[np.int8], NDArray[np.int32]]:
-        """Slots and sightings of these calls, in order, and the distinct slots among them."""
+        """Slots and sightings of these calls, in order, and the distinct slots among them.
+
+        Args:
+            now_ns: The boundary that holds: no key is known for longer, whatever its first call says.
+        """
         count = address.shape[0]
         slot = np.empty(count, np.int32)
         sighting = np.empty(count, np.int8)
         touched = np.empty(count, np.int32)
         self._run += 1
         distinct = _intern(
-            address, parent_slot, time_ns, self._index, self.keys, self.parent, self._taken, self.last_seen, self._free,
-            self._position, self.space.per_parent, self.sketch, self.sketch_dirty, self.dirty, self._mark, self._run,
-            slot, sighting, touched,
+            address, parent_slot, time_ns, self._index, self.keys, self.parent, self._taken, self.first_seen,
+            self.last_seen, now_ns, self._free, self._position, self.space.per_parent, self.sketch, self.sketch_dirty,
+            self.dirty, self._mark, self._run, self._overflowed, slot, sighting, touched,
         )  # fmt: skip
         return slot, sighting, touched[:distinct]
 
-    def stale(self) -> NDArray[np.int32]:
-        """Slots to reclaim now, the stalest first: where the space, or one parent's part of it, is nearly full."""
+    def overflowed(self) -> int:
+        """Calls since this was asked last for whose key there was no room, though there was for its parent."""
+        count = int(self._overflowed[0])
+        self._overflowed[0] = 0
+        return count
+
+    def stale(self, now_ns: int) -> NDArray[np.int32]:
+        """Slots to reclaim now, the first to go first: where the space, or one parent's part of it, is nearly full."""
         full = self.used > FULL * self.space.capacity
         crowded = np.flatnonzero(self._taken > FULL * self.space.per_parent) if self.space.per_parent else _NONE
         if not full and not crowded.shape[0]:
             return _NONE
         taken = np.flatnonzero(self.keys).astype(np.int32)
-        oldest = taken[np.lexsort((taken, self.last_seen[taken]))]
+        first = taken[np.lexsort((taken, self.last_seen[taken], self._standing(taken, now_ns)))]
         if full:
-            return oldest[: max(0, self.used - int(RELIEVED * self.space.capacity))]
+            return first[: max(0, self.used - int(RELIEVED * self.space.capacity))]
         left = int(RELIEVED * self.space.per_parent)
         return np.concatenate([
-            oldest[self.parent[oldest] == one][: max(0, int(self._taken[one]) - left)] for one in crowded.tolist()
+            first[self.parent[first] == one][: max(0, int(self._taken[one]) - left)] for one in crowded.tolist()
         ])  # fmt: skip
+
+    def settled(self, slots: NDArray[np.int32], now_ns: int) -> int:
+        """How many of these slots' keys are settled."""
+        return int((self._standing(slots, now_ns) >= SETTLED).sum())
+
+    def _standing(self, slots: NDArray[np.int32], now_ns: int) -> NDArray[np.int64]:
+        if not self.space.lasting:
+            return np.zeros(slots.shape[0], np.int64)
+        last = self.last_seen[slots]
+        passed = np.searchsorted(KNOWN_FOR_NS, last - self.first_seen[slots], side="right")
+        return np.where(now_ns - last > UNSEEN_NS, 0, passed)
 
     def children_of(self, slots: NDArray[np.int32]) -> NDArray[np.int32]:
         """Slots of this space that hang on these slots of its parent space."""
@@ -178,6 +217,7 @@ class Space:
             return
         self.keys[slots] = 0
         self.parent[slots] = 0
+        self.first_seen[slots] = 0
         self.last_seen[slots] = 0
         for rows in self.tables.values():
             rows[slots] = np.zeros(1, rows.dtype)

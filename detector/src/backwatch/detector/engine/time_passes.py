@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.detector.detectors import Array, Closed, Detector
-from backwatch.detector.engine import windows
+from backwatch.detector.engine import lateness, windows
 from backwatch.detector.engine.clock import BOUNDARY_NS, WINDOW_NS
 from backwatch.detector.engine.correlating import LOST
 from backwatch.detector.engine.entries import Loss
@@ -42,11 +42,16 @@ class TimePasses:
         if shard.scalars.uncounted:
             lost, shard.scalars.uncounted = Loss(LOST, shard.scalars.uncounted, before + BOUNDARY_NS), 0
             self._verdicts.lost(shard, lost, findings)
+        self._tell(shard, before + BOUNDARY_NS, findings)
         if boundary_ns // WINDOW_NS > before // WINDOW_NS:
             used = np.flatnonzero(shard.spaces["resource"].keys).astype(np.int32)
+            passed_ns = before
             for end_ns, slots in windows.closing(used, shard.windows, boundary_ns):
+                self._late(shard, passed_ns, end_ns, findings)
                 self._clear(shard, end_ns, findings)
                 self._close(shard, end_ns, slots, findings)
+                passed_ns = max(passed_ns, end_ns - 1)
+            self._late(shard, passed_ns, boundary_ns + 1, findings)
         self._clear(shard, boundary_ns, findings)
 
     def _close(self, shard: Shard, end_ns: int, slots: NDArray[np.int32], findings: Findings) -> None:
@@ -57,6 +62,7 @@ class TimePasses:
             parts = shard.resources[slot]
             one = {name: int(values[i]) for name, values in sums.items()}
             findings.windows.append(ClosedWindow(end_ns=end_ns, parts=parts, sums=one))
+        lateness.came_on_time(slots, sums["calls"], shard.lateness)
         facts: dict[str, NDArray[np.float64]] = {}
         for detector in self._windowed:
             tables = shard.tables(detector)
@@ -69,6 +75,19 @@ class TimePasses:
                     tables[table.name][slots] = before[table.name]
                 findings.faults.append((detector.id, type(error).__name__))
         self._verdicts.windows(shard, closed, facts, findings)
+        self._tell(shard, end_ns, findings)
+
+    def _late(self, shard: Shard, after_ns: int, before_ns: int, findings: Findings) -> None:
+        mark_ns = lateness.mark_between(after_ns, before_ns)
+        if mark_ns:
+            for app, count in lateness.over(shard.lateness, shard.resources, shard.spaces["resource"].dirty):
+                self._verdicts.lost(shard, Loss(lateness.LATE, count, mark_ns, app), findings)
+
+    def _tell(self, shard: Shard, time_ns: int, findings: Findings) -> None:
+        untold, shard.scalars.untold = shard.scalars.untold, {}
+        for app, kinds in sorted(untold.items()):
+            for kind, count in sorted(kinds.items()):
+                self._verdicts.lost(shard, Loss(kind, count, time_ns, app), findings)
 
     def _clear(self, shard: Shard, now_ns: int, findings: Findings) -> None:
         for time_ns, alert, _ in shard.open.due(now_ns, self._clear_after_ns, self._own_ns):
