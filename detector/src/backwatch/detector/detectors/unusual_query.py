@@ -47,7 +47,11 @@ def _judge(
     various: Array, elsewhere: Array,
 ) -> None:  # fmt: skip
     for i in range(site.shape[0]):
-        if site[i] == 0 or fingerprint[i] == 0:
+        if fingerprint[i] == 0:
+            continue
+        if site[i] == 0:  # no room to know its place: new, unless another one is known for it
+            elsewhere[i] = statement[i] != 0 and asked[statement[i]]["known"] & KNOWN_HERE != 0
+            novel[i] = not elsewhere[i]
             continue
         place = places[site[i]]
         weighs = weigh(signs[i], weight)
@@ -111,7 +115,8 @@ class UnusualQuery(Detector):
     """Tells whether a statement is new at the place that sent it, and whether that place is settled.
 
     Provides:
-        ``backwatch.query.novel``: 1 where the statement is not known at its site (where none is told: its family).
+        ``backwatch.query.novel``: 1 where the statement is not known at its site (where none is told: its family;
+            where there is no room for its site, at none of the resource's).
         ``backwatch.site.settled``: 1 where a new statement is a surprise there: after 30 quiet calls if it bears a
             sign, else after 150.
         ``backwatch.site.unseen``: Estimated share of the site's calls that are still unseen, in [0, 1].
