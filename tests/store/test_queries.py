@@ -1,9 +1,11 @@
 """What dashboard and command line read."""
 
+from dataclasses import replace
+
 import pytest
 import sqlalchemy as sa
 
-from backwatch.store import queries
+from backwatch.store import inventory, queries
 from backwatch.store.commit import Rollup, Seen
 from backwatch.store.connect import reading, writing
 from backwatch.store.decisions import decide
@@ -101,6 +103,21 @@ def test_a_resource_tells_how_many_alerts_are_open_and_the_worst(filled: sa.Engi
         assert queries.list_resources(connection, app="mail") == []
     assert resource is not None
     assert (resource.alerts, resource.worst) == (1, "high")
+
+
+def test_a_cut_list_of_resources_holds_those_with_alerts_and_those_seen_last(
+    filled: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inventory, "_LIMIT", 3)
+    text = {"app": "shop", "system": "http", "namespace": ""}
+    hosts = [
+        Seen(resource_id=f"h{i}", first_ns=1, last_ns=i, calls=1, errors=0, facts={}, endpoint=f"a{i}:443", **text)
+        for i in range(10, 30)
+    ]
+    alerted = replace(hosts[0], resource_id="r2", system="redis", endpoint="c:6379", first_ns=1, last_ns=2)
+    Owner(filled, 1).commit(seen=[*hosts, alerted])
+    with reading(filled) as connection:
+        assert [one.id for one in queries.list_resources(connection, now_ns=100)] == ["h28", "h29", "r2"]
 
 
 def test_what_is_old_goes_and_what_is_raised_or_said_stays(filled: sa.Engine) -> None:

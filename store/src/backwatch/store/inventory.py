@@ -16,13 +16,16 @@ _LIMIT = 5_000
 
 
 def list_resources(connection: sa.Connection, *, app: str = "", now_ns: int | None = None) -> list[ResourceRow]:
-    """The resources, by app, system and endpoint; 5 000 at most."""
+    """The resources, by app, system and endpoint; 5 000 at most: those with open alerts, then those seen last."""
     table = tables.resource
     query = _resources(now_ns)
     if app:
         query = query.where(table.c.app == clean(app))
-    query = query.order_by(table.c.app, table.c.system, table.c.endpoint, table.c.namespace, table.c.id).limit(_LIMIT)
-    return [_resource_row(row) for row in connection.execute(query).mappings()]
+    first = sa.case((sa.column("alerts") > 0, 0), else_=1)
+    query = sa.select(query.subquery())
+    query = query.order_by(first, sa.column("last_ns").desc(), sa.column("id")).limit(_LIMIT)
+    rows = [_resource_row(row) for row in connection.execute(query).mappings()]
+    return sorted(rows, key=lambda row: (row.app, row.system, row.endpoint, row.namespace, row.id))
 
 
 def get_resource(connection: sa.Connection, resource_id: str, *, now_ns: int | None = None) -> ResourceRow | None:
