@@ -54,9 +54,13 @@ def is_in(text: str, networks: Sequence[Network]) -> bool:
 
     >>> is_in("10.0.9.9", [ipaddress.ip_network("10.0.9.0/24")]), is_in("db", [ipaddress.ip_network("10.0.9.0/24")])
     (True, False)
+    >>> is_in("::ffff:10.0.9.9", [ipaddress.ip_network("10.0.9.0/24")])
+    True
     """
     try:
         address = ipaddress.ip_address(text[:60])
     except ValueError:
         return False
+    if address.version == 6 and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped  # as a socket for both tells its peer
     return any(address.version == one.version and address in one for one in networks)
