@@ -35,6 +35,10 @@ SECRET = "hunter2secret"
         ("spark", f"SELECT * FROM t WHERE p = r'C:\\' AND n = '{SECRET} two'"),
         ("spark", f'SELECT R"\\", "{SECRET} two"'),
         ("databricks", f"SELECT r'a\\', '{SECRET}'"),
+        ("snowflake", f"SELECT 'it\\'s {SECRET}', \"'\", 'a\\\\', '{SECRET}' // it's {SECRET}"),
+        ("redshift", f"SELECT 'it\\'s {SECRET}', E'\\' {SECRET}' -- it's {SECRET}"),
+        ("mssql", f'SET QUOTED_IDENTIFIER OFF; SELECT * FROM t WHERE f(a, "{SECRET}")'),
+        ("microsoft.sql_server", f'set ansi_nulls, quoted_identifier off SELECT "{SECRET}" /* " */, "a {SECRET}'),
         ("bigquery", f'SELECT """it said "{SECRET}" loudly"""'),
         ("bigquery", f"SELECT '''a ' {SECRET} ' b'''"),
         ("bigquery", f'SELECT rb"""a \\""" " {SECRET} " """'),
@@ -61,6 +65,12 @@ def test_usual_sql_is_left_as_it_is(system: str, text: str) -> None:
     assert plain(text, system) == text
 
 
+def test_a_batch_that_turns_quoted_names_on_again_tells_them() -> None:
+    text = 'SET QUOTED_IDENTIFIER OFF SELECT "a"; SET QUOTED_IDENTIFIER ON SELECT "b"'
+    told = prepare(text, "mssql")[0]
+    assert told == 'SET QUOTED_IDENTIFIER OFF SELECT ?; SET QUOTED_IDENTIFIER ON SELECT "b"'
+
+
 def test_what_stands_among_rows_is_not_told_but_its_signs_are() -> None:
     told, signs, _ = prepare("COPY t FROM stdin;\nSELECT pg_sleep(5) FROM pg_shadow", "postgresql")
     assert "pg_shadow" not in told
@@ -69,7 +79,7 @@ def test_what_stands_among_rows_is_not_told_but_its_signs_are() -> None:
 
 @given(
     st.text(alphabet="$a'\"/#-*;\\ \nrq[]0f", max_size=60),
-    st.sampled_from(["clickhouse", "x", "cassandra", "hive", "spark", "bigquery"]),
+    st.sampled_from(["clickhouse", "x", "cassandra", "hive", "spark", "bigquery", "snowflake", "redshift", "mssql"]),
 )
 def test_no_text_changes_its_length(text: str, system: str) -> None:
     assert len(plain(text, system)) == len(text)
@@ -80,6 +90,8 @@ FORMS = {
     "databricks": ("r'{}'", 'R"{}"', "'{}'", '"{}"'),
     "hive": ("'{}'", '"{}"'),
     "bigquery": ("'''{}'''", '"""{}"""', "r'''{}'''", 'Rb"""{}"""', "bR'{}'", "'{}'", '"{}"', 'r"{}"'),
+    "snowflake": ("'{}'", "$${}$$"),
+    "redshift": ("'{}'", "E'{}'"),
     "clickhouse": ("'{}'", "$${}$$", "$a${}$a$"),
     "esql": ('"""{}"""', '"{}"'),
     "ppl": ("'{}'", '"{}"'),
@@ -137,7 +149,7 @@ def test_rows_are_cut_out_of_any_text_without_an_error(text: str) -> None:
         assert len(without_rows(shown)) <= len(shown)
 
 
-@pytest.mark.parametrize("system", ["clickhouse", "nobodyknows", "spark", "bigquery"])
+@pytest.mark.parametrize("system", ["clickhouse", "nobodyknows", "spark", "bigquery", "snowflake"])
 @pytest.mark.parametrize("unit", ["$$", "$a$", "'", "//", "/*", "--", '"""', 'r"', "q'[", "abcdef01-", "\\", "$", "#"])
 def test_a_hostile_statement_costs_little(system: str, unit: str) -> None:
     text = unit * (65_536 // len(unit))

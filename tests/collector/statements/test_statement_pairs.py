@@ -51,6 +51,8 @@ SAME = [
     (T, "SELECT a FROM #tmp WHERE id = @p0", "SELECT a FROM #tmp WHERE id = @p1"),
     (T, "SELECT a FROM b WHERE m > $12.5", "SELECT a FROM b WHERE m > $3"),
     (T, "SELECT [a]]b] FROM c WHERE x = 0x1F", "SELECT [a]]b] FROM c WHERE x = 0x20"),
+    *((d, "SET a.b TO c", "SET a.b TO 'd'") for d in ALL),
+    *((d, "EXECUTE a(b, 3)", "EXECUTE a('c', d)") for d in ALL),
     (O, "SELECT a FROM b WHERE t = q'[it's]'", "SELECT a FROM b WHERE t = q'{x}'"),
     (O, "SELECT a FROM b WHERE x = :1", "SELECT a FROM b WHERE x = :name"),
 ]
@@ -82,6 +84,31 @@ DIFFERENT = [
     *((d, "INSERT INTO b VALUES (1, 'x')", "INSERT INTO b VALUES (1, (SELECT p FROM u))") for d in ALL),
     *((d, r"SELECT a FROM b WHERE n = 'x\' OR 1=1 -- '", "SELECT a FROM b WHERE n = 'y'") for d in (P, S, T, O)),
     *((d, "SELECT a FROM b WHERE x = 1", "SELECT a FROM b WHERE x = 1 -- c\r OR 1=1") for d in (P, T, O)),
+    *(
+        (d, "SET a = b", other)
+        for d in ALL
+        for other in (
+            "SET c = b",
+            "SET a = ON",
+            "SET a = f(b)",
+            "SET a = b; DROP TABLE c",
+            "SET a = (SELECT b FROM c)",
+            "SET a = b UNION SELECT c",
+            "SET SESSION a = b",
+        )
+    ),
+    *((d, "EXECUTE a(b)", other) for d in ALL for other in ("EXECUTE c(b)", "EXECUTE a(b, c)", "EXECUTE a(f(b))")),
+    *(
+        (d, 'SELECT a AS "b c" FROM "d e"', other)
+        for d in ALL
+        if d != M
+        for other in (
+            'SELECT a AS "c c" FROM "d e"',
+            'SELECT a AS "b c" FROM "e e"',
+            'SELECT a AS "b c" FROM "d e"."f g"',
+        )
+    ),
+    (P, 'SELECT "a b" FROM c', 'SELECT "d e" FROM c'),
     (P, 'SELECT "a" FROM b', 'SELECT "c" FROM b'),
     (P, "SELECT a FROM b WHERE t = $$x$$", "SELECT a FROM b WHERE t = $$x$$ OR 1=1 --$$"),
     (M, "SELECT `a` FROM b", "SELECT `c` FROM b"),

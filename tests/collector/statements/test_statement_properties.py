@@ -134,6 +134,65 @@ def test_the_tail_of_a_long_statement_begins_with_a_token(opening: str) -> None:
     assert "comment-tail" in told.signs
 
 
+VALUES = (
+    "SET app.x TO {}",
+    "SET LOCAL x = one, {}, three.{}",
+    "ALTER ROLE ann SET app.x TO {}",
+    "ALTER SESSION SET a = 'x' b = {} c = y",
+    "SET a = b, c = f({}, -{}), d = {}+{}/{}==",
+    "EXECUTE p({}, f({}), {}.{}) ",
+    'SELECT 1; EXECUTE p.q ({} {}, "{}")',
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    dialects,
+    st.sampled_from(VALUES),
+    st.from_regex(r"[a-z]{1,3}3cret[a-z0-9]{0,3}", fullmatch=True),
+    st.sampled_from(("", " ", "\t", "/* x */")),
+)
+def test_no_word_survives_that_is_given_to_a_setting_or_a_plan(dialect: str, frame: str, word: str, gap: str) -> None:
+    told = redacted(frame.replace("{}", gap + word + gap), dialect)
+    assert "3cret" not in told
+    assert told.startswith(frame[:3])
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.sampled_from(sorted(spec.DOUBTFUL)),
+    st.sampled_from(("SELECT {}", "SELECT f(a, {}) FROM t", "SELECT a FROM t WHERE b OR {}", "CALL p({}, {})")),
+    st.from_regex(r"[a-z]{0,3}3cret [a-z0-9]{0,3}", fullmatch=True),
+)
+def test_no_sentence_in_double_quotes_survives_where_no_name_is_due(dialect: str, frame: str, text: str) -> None:
+    assert "3cret" not in redacted(frame.replace("{}", f'"{text}"'), dialect)
+
+
+@pytest.mark.parametrize("dialect", sorted(spec.DIALECTS))
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+        "SET NAMES utf8mb4",
+        "SET a = DEFAULT",
+        "SET SESSION a = ON",
+        "SET a = f(?)",
+        "SET a = (SELECT b FROM c)",
+        "SET NOCOUNT ON UPDATE t SET a = b",
+        "SET NOCOUNT ON SELECT x = b FROM t",
+        "UPDATE t SET a = b WHERE c = d",
+        "ALTER TABLE t ALTER COLUMN a SET DEFAULT b",
+        "ALTER DATABASE a CHARACTER SET = b",
+        "CREATE TRIGGER a BEFORE UPDATE ON b FOR EACH ROW SET a = b",
+        "EXECUTE a",
+        "EXECUTE a(?, NULL)",
+        "EXECUTE a((SELECT b FROM c))",
+    ],
+)
+def test_what_sets_and_runs_is_told(dialect: str, text: str) -> None:
+    assert redacted(text, dialect) == text
+
+
 @pytest.mark.parametrize("number", ["4711", "47.11", "4711e4711", "0x4711", "-4711", "$4711", "4_711_4711"])
 def test_no_number_survives(number: str) -> None:
     assert "4711" not in redacted(f"SELECT a FROM t WHERE x = {number}", "mssql")

@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from backwatch.collector.redact import clickhouse, cql
+from backwatch.collector.statements import spec
 from backwatch.collector.statements.dialects import dialect_of
+from backwatch.collector.statements.tokens import tokens
 
 MAX_SCANNED: Final = cql.MAX_SCANNED
 _DOLLARS: Final = (
@@ -33,6 +35,10 @@ _TRIPLE: Final = re.compile(
     rf"(?P<quoted>(?P<mark>'''|\"\"\")(?:[^'\"\\]++|\\.|(?!(?P=mark))['\"])*+(?:(?P=mark)|\\)?+)|{_REST}", re.DOTALL
 )
 _TRIPLE_ODD: Final = re.compile(rf"{_DASHED_ODD.pattern}|'''|\"\"\"")
+# Standard SQL but for the quote behind a backslash, which ends no string.
+_BACKSLASHES: Final = re.compile(
+    rf"(?P<quoted>'(?:[^'\\]++|\\.|'')*+'?)|\"(?:[^\"]++|\"\")*+\"?|(?:--|//)[^\n\r]*+|{_COMMENT}|{_DOLLARS}", re.DOTALL
+)
 _UNKNOWN: Final = re.compile(
     rf"""
     (?P<kept>[nN]?[qQ]'(?:\[(?:(?!\]').)*+(?:\]')?|\((?:(?!\)').)*+(?:\)')?|\{{(?:(?!\}}').)*+(?:\}}')?
@@ -48,6 +54,8 @@ _UNKNOWN: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _UNKNOWN_ODD: Final = re.compile(rf"\$\w*+\$|\"\"\"|[rRbB]\"|//|\#|{_HEX}{{4}}-{_HEX}{{4}}-")
+MAX_BATCH: Final = 16_384
+"""Characters of a batch in which what it sets is heeded."""
 _STDIN: Final = re.compile(r"\bfrom\s++stdin\b", re.IGNORECASE)
 MAX_OPTIONS: Final = 500
 """Characters in which the end of a ``COPY`` is looked for."""
@@ -125,6 +133,41 @@ def _clickhouse(text: str) -> str:
     return _dashed(str(clickhouse.without_data(text)))
 
 
+def _without_backslash(token: re.Match[str]) -> str:
+    return _hidden(token[0]) if token["quoted"] and "\\" in token[0] else token[0]
+
+
+def _backslashes(text: str) -> str:
+    text = text[:MAX_SCANNED]
+    return _BACKSLASHES.sub(_without_backslash, text) if "\\" in text else text
+
+
+def _snowflake(text: str) -> str:
+    return _unknown(_backslashes(text))
+
+
+def _tsql(text: str) -> str:
+    """Of a batch that makes double quotes those of strings: its strings behind that in single ones."""
+    head = text[:MAX_BATCH]
+    if "_IDENTIFIER" not in head.upper():
+        return text
+    told: list[str] = []
+    at = 0
+    named = strings = False
+    for kind, start, end in tokens(head, "mssql"):
+        if kind == spec.WORD:
+            word = head[start:end].upper()
+            if named and word in ("ON", "OFF"):
+                named, strings = False, word == "OFF"
+            named = named or word == "QUOTED_IDENTIFIER"
+        elif kind == spec.OP and head[start] == ";":
+            named = False
+        elif kind == spec.QUOTED and strings and head[start] == '"':
+            told += (head[at:start], _hidden(head[start:end]))
+            at = end
+    return "".join((*told, text[at:])) if told else text
+
+
 def _as_unknown(token: re.Match[str]) -> str:
     text = token[0]
     if token.group("dollars") or token.group("quoted"):
@@ -140,7 +183,9 @@ def _unknown(text: str) -> str:
 
 
 _OF_SYSTEM: Final[Mapping[str, Callable[[str], str]]] = {
-    "postgresql": str, "mysql": str, "sqlite": str, "mariadb": str, "microsoft.sql_server": str,
+    "postgresql": str, "mysql": str, "sqlite": str, "mariadb": str, "microsoft.sql_server": _tsql, "mssql": _tsql,
+    "azure.sql": _tsql, "sybase": _tsql, "tsql": _tsql,
+    "snowflake": _snowflake, "redshift": _backslashes, "aws.redshift": _backslashes,
     "cassandra": cql.plain, "scylladb": cql.plain,
     "clickhouse": _clickhouse, "spark": _raw, "databricks": _raw, "bigquery": _triple, "hive": _dashed,
     "doris": _dashed,

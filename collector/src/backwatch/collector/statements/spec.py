@@ -9,7 +9,7 @@ both to the same bytes. Where a dialect is in doubt, more text is taken for code
 from dataclasses import dataclass
 from typing import Final
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the canonical form: with a new one known statements are computed anew instead of raising novelties."""
 
 SCAN_BYTES: Final = 65_536
@@ -144,7 +144,16 @@ GLUED: Final = frozenset(
     BOUNDARY,
     RESET,
     ARRAY,
-) = (1 << bit for bit in range(13))
+    NAME_AFTER,
+    SETS,
+    RUNS,
+    ALTERS,
+    ASSIGNS,
+    FIXED,
+    VERB,
+) = (1 << bit for bit in range(20))
+REMEMBERED: Final = (1 << 14) - 1
+"""Of the meanings, those that are asked of a word which was written before."""
 _MEANINGS: Final = {
     # A bracket after it holds a list, whose literals are folded into one.
     LIST: "IN VALUES VALUE ANY ALL SOME",
@@ -170,7 +179,29 @@ _MEANINGS: Final = {
     KEYED: "ATTACH PRAGMA",
     BOUNDARY: "FROM WHERE AND OR SELECT UNION JOIN ON REQUIRE VALID ACCOUNT PUBLICATION VALUES",
     RESET: MARK,
+    # A double-quoted text after it is a name, whatever it holds.
+    NAME_AFTER: "FROM JOIN INTO UPDATE TABLE AS",
+    # At a statement's beginning (SET also behind ALTER): a word as a value may be a secret without quotes.
+    SETS: "SET",
+    RUNS: "EXECUTE",
+    ALTERS: "ALTER",
+    # Stands between a setting's name and its value, as ``=`` does.
+    ASSIGNS: "TO",
+    # What is told among the values of settings.
+    FIXED: "ON OFF LOCAL GLOBAL SESSION PERSIST YES NO AUTO NONE PUBLIC REPLICA ORIGIN NOTICE WARNING ERROR UTF8 "
+    "UTF8MB4 UTC ISO MDY DMY YMD",
+    # No value, even where one is due: what follows is told, for it may have been injected.
+    VERB: "SELECT UNION WITH VALUES INSERT UPDATE DELETE MERGE CREATE ALTER DROP TRUNCATE GRANT REVOKE EXEC EXECUTE "
+    "CALL DECLARE BEGIN IF WHILE",
 }
+
+
+# What the writer hides, or waits for until it will.
+CUT_BOUNDED, CUT_WHOLE, SET_NAME, SET_VALUE, RUN_NAME, RUN_VALUES, ALTERED = range(1, 8)
+SETTING_NAMES: Final = 3
+"""``SET CLUSTER SETTING name``: a text with more words before its ``=`` sets nothing."""
+DOUBTFUL: Final = frozenset({"sqlite", "mssql", "other"})
+"""Dialects whose systems may take a double-quoted text for a string: with a blank in it it is hidden in most places."""
 
 
 def words(text: str) -> frozenset[str]:

@@ -2,8 +2,10 @@
 
 Literals become ``?``; lists of literals after IN, VALUES and the like become one, rows that
 repeat are dropped; a sign before a number goes with it. In statements about accounts what follows PASSWORD, IDENTIFIED
-and their kin is cut whatever it is, for a secret may stand there unquoted. A double-quoted text in the place of a value
-is written ``"?"``: hidden, and yet not the same as a string, for it may be a column (``WHERE id = "id"``).
+and their kin is cut whatever it is, for a secret may stand there unquoted; so are the words that ``SET`` gives to a
+setting, and ``EXECUTE`` to a plan. A double-quoted text in the place of a value is written ``"?"``: hidden, and yet not
+the same as a string, for it may be a column (``WHERE id = "id"``). With a blank in it that is so wherever no name is
+due, unless double quotes can only hold names.
 """
 
 import re
@@ -12,6 +14,7 @@ from typing import Final
 from backwatch.collector.statements import spec
 from backwatch.collector.statements.spec import (
     C_COMMA,
+    C_DOT,
     C_LEFT,
     C_LEFT_SQUARE,
     C_OP,
@@ -32,6 +35,9 @@ _SPACED_WORD: Final = tuple(row[C_WORD] for row in spec.SPACED)
 _HIDDEN: Final = 1
 """What ``aux`` says of a ``C_QUOTED``: it is ``"?"`` and counts as a value in lists."""
 _DOTTED: Final = {name: re.compile(f"[{letters(d)[0]}]*+\\.(?![0-9])") for name, d in spec.DIALECTS.items()}
+_CALLED: Final = {name: re.compile(rf"[{letters(d)[0]}]*+\(") for name, d in spec.DIALECTS.items()}
+_ASSIGNED: Final = {name: re.compile(f"[{letters(d)[0]}]*+=") for name, d in spec.DIALECTS.items()}
+_VALUE_STATES: Final = (spec.SET_VALUE, spec.RUN_VALUES)
 _ODD: Final = re.compile("[" + "".join(re.escape(chr(code)) for code in sorted(spec.ODD_IN_NAME - {34})) + "]")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -39,6 +45,12 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 def upper(word: str) -> str:
     """ASCII letters only: what a database folds, and what keeps the number of bytes."""
     return word.upper() if word.isascii() else word.translate(_UPPER)
+
+
+def _unwritable(token: str) -> bool:
+    """Whether a name is hidden whatever it says."""
+    long = len(token) > spec.TOKEN_BYTES // 4 and len(token.encode()) > spec.TOKEN_BYTES
+    return long or _CONTROL.search(token) is not None
 
 
 class Writer:
@@ -62,7 +74,8 @@ class Writer:
         self._row: tuple[int, int] = (-1, -1)  # the last list that was closed
         self._admin = self._keyed = False
         self._first = True  # no word yet in this statement
-        self._cut = self._cut_depth = 0  # 1: up to a boundary, 2: the rest of the statement
+        self._cut = 0  # one of ``spec.CUT_BOUNDED`` to ``ALTERED``
+        self._cut_depth = 0  # open brackets in what is cut, or names before it
 
     def write(self, found: list[Token]) -> None:
         """Writes all of ``found``, tokens of this writer's text."""
@@ -72,7 +85,7 @@ class Writer:
                 continue
             token = text[start:end]
             if self._cut:
-                if not self._still_cut(kind, token):
+                if not self._still_cut(kind, token, end):
                     self._write(kind, token, end)
             elif kind == spec.WORD and end - start < 64 and upper(token) not in spec.KEYWORDS:
                 out.append(" " + token if _SPACED_WORD[classes[-1] if classes else C_LEFT] else token)
@@ -143,40 +156,121 @@ class Writer:
             self._stack.clear()
             self._row, self._over = (-1, -1), 0
             return None
+        if flags & spec.SETS and (first or self._cut == spec.ALTERED):
+            self._cut, self._cut_depth = spec.SET_NAME, 0
+        elif first and flags & (spec.RUNS | spec.ALTERS):
+            self._cut, self._cut_depth = spec.RUN_NAME if flags & spec.RUNS else spec.ALTERED, 0
         if flags & spec.ADMIN or (first and flags & spec.ADMIN_FIRST):
             self._admin = True
             self._keyed = self._keyed or bool(flags & spec.KEYED)
         if self._admin:
             if flags & spec.SECRET_REST and (first or not flags & spec.ADMIN_FIRST):
-                self._cut = 2
+                self._cut = spec.CUT_WHOLE
             elif flags & spec.SECRET or (self._keyed and flags & spec.SECRET_KEY):
-                self._cut, self._cut_depth = 1, 0
+                self._cut, self._cut_depth = spec.CUT_BOUNDED, 0
         return None
 
-    def _still_cut(self, kind: int, word: str) -> bool:
+    def _still_cut(self, kind: int, word: str, end: int) -> bool:
         """Whether this token belongs to what is cut; the first such leaves a ``?``."""
+        if self._cut > spec.CUT_WHOLE:
+            if self._cut in _VALUE_STATES:
+                return self._given(kind, word, end)
+            self._wait(kind, word)
+            return False
+        bounded = self._cut == spec.CUT_BOUNDED
         if kind == spec.OP:
-            if word == ";" or (self._cut == 1 and not self._cut_depth and word in (",", ")")):
+            if word == ";" or (bounded and not self._cut_depth and word in (",", ")")):
                 self._cut = 0
                 return False
             self._cut_depth += (word == "(") - (word == ")")
         elif kind == spec.WORD and len(word) < 16:
             flags = spec.KEYWORDS.get(upper(word), 0)
-            if flags & spec.RESET or (self._cut == 1 and not self._cut_depth and flags & spec.BOUNDARY):
+            if flags & spec.RESET or (bounded and not self._cut_depth and flags & spec.BOUNDARY):
                 self._cut = 0
                 return False
         if self.classes[-1] != C_VALUE:
             self._add("?", C_VALUE, 0)
         return True
 
+    def _wait(self, kind: int, token: str) -> None:
+        """Whether this token still leads to a setting's value or to the arguments of what is executed."""
+        cut = self._cut
+        if kind == spec.WORD and spec.KEYWORDS.get(upper(token), 0) & (spec.RESET | spec.VERB):
+            self._cut = 0
+        elif cut == spec.ALTERED:
+            if kind == spec.OP and token == ";":  # noqa: S105
+                self._cut = 0
+        elif kind in (spec.WORD, spec.QUOTED):
+            assigned = kind == spec.WORD and spec.KEYWORDS.get(upper(token), 0) & spec.ASSIGNS
+            if cut == spec.SET_NAME and assigned and self._cut_depth:
+                self._cut = spec.SET_VALUE
+                return
+            self._cut_depth += self.classes[-1] != C_DOT
+            if self._cut_depth > spec.SETTING_NAMES or _unwritable(token):
+                self._cut = 0
+        elif kind == spec.OP and self._cut_depth:
+            if token == "=" and cut == spec.SET_NAME:  # noqa: S105
+                self._cut = spec.SET_VALUE
+            elif token == "(" and cut == spec.RUN_NAME:  # noqa: S105
+                self._cut, self._cut_depth = spec.RUN_VALUES, 1
+            elif token not in (".", ":"):
+                self._cut = 0
+        elif kind not in (spec.EXEC_OPEN, spec.EXEC_CLOSE):
+            self._cut = 0
+
+    def _given(self, kind: int, token: str, end: int) -> bool:
+        """Whether this token was written as what is given: words and names hidden, but for those of functions."""
+        if kind == spec.OP:
+            if token == ";":  # noqa: S105
+                self._cut = 0
+            elif self._cut == spec.RUN_VALUES:
+                self._cut_depth += (token == "(") - (token == ")")  # noqa: S105
+                if not self._cut_depth:
+                    self._cut = 0
+            return False
+        if kind == spec.QUOTED:
+            if token[0] == '"':
+                self._add('"?"', C_QUOTED, _HIDDEN)
+            else:
+                self._value()
+            return True
+        if kind != spec.WORD:
+            return False
+        flags = spec.KEYWORDS.get(upper(token), 0)
+        if flags & (spec.RESET | spec.VERB):
+            self._cut = 0
+            return False
+        if flags & (spec.LITERAL | spec.FIXED) or self._names_something(token, end):
+            self._add(token, C_WORD, flags)
+        elif self.classes[-1] != C_VALUE:
+            self._value()
+        return True
+
+    def _names_something(self, word: str, end: int) -> bool:
+        """Whether a word among values is a function or the next setting."""
+        if _unwritable(word):
+            return False
+        if _CALLED[self._dialect].match(self._text, end):
+            return True
+        before = self.classes[-1]
+        # Without a blank it may be the end of a key in base64.
+        due = before == C_COMMA or (before == C_VALUE and self._text[end - len(word) - 1] == " ")
+        return due and _ASSIGNED[self._dialect].match(self._text, end) is not None
+
     def _quoted(self, token: str, end: int) -> None:
-        long = len(token) > spec.TOKEN_BYTES // 4 and len(token.encode()) > spec.TOKEN_BYTES
-        if long or _CONTROL.search(token):
+        if _unwritable(token):
             return self._value()
         self._first = False
-        if token[0] == '"' and (_ODD.search(token) or self._value_is_due()) and not self._dotted(token, end):
+        if token[0] == '"' and self._is_hidden(token) and not self._dotted(token, end):
             return self._add('"?"', C_QUOTED, _HIDDEN)
         return self._add(token, C_QUOTED, 0)
+
+    def _is_hidden(self, token: str) -> bool:
+        if _ODD.search(token) or self._value_is_due():
+            return True
+        if " " not in token or self._dialect not in spec.DOUBTFUL:
+            return False
+        return not (self.out and (self.classes[-1] == C_DOT or self._meanings() & spec.NAME_AFTER))
 
     def _dotted(self, token: str, end: int) -> bool:
         return not _ODD.search(token) and _DOTTED[self._dialect].match(self._text, end) is not None

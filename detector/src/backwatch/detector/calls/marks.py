@@ -21,8 +21,8 @@ BYTES, COUNT, DEPTH, OVER, ROW_FIRST, ROW_LAST, ADMIN, KEYED, FIRST, CUT, CUT_DE
 STATE: int = STACK + spec.NESTING
 """Cells of state: the above, then the open brackets."""
 
-C_WORD, C_QUOTED, C_VALUE, C_LEFT, C_RIGHT, C_COMMA = (
-    spec.C_WORD, spec.C_QUOTED, spec.C_VALUE, spec.C_LEFT, spec.C_RIGHT, spec.C_COMMA,
+C_WORD, C_QUOTED, C_VALUE, C_LEFT, C_RIGHT, C_COMMA, C_DOT = (
+    spec.C_WORD, spec.C_QUOTED, spec.C_VALUE, spec.C_LEFT, spec.C_RIGHT, spec.C_COMMA, spec.C_DOT,
 )  # fmt: skip
 C_SEMICOLON, C_CAST, C_OP, C_LEFT_SQUARE, C_RIGHT_SQUARE = (
     spec.C_SEMICOLON, spec.C_CAST, spec.C_OP, spec.C_LEFT_SQUARE, spec.C_RIGHT_SQUARE,
@@ -30,10 +30,17 @@ C_SEMICOLON, C_CAST, C_OP, C_LEFT_SQUARE, C_RIGHT_SQUARE = (
 LIST, SIGNED, LITERAL, VALUE_AFTER, ADMIN_WORD, ADMIN_FIRST = (
     spec.LIST, spec.SIGNED, spec.LITERAL, spec.VALUE_AFTER, spec.ADMIN, spec.ADMIN_FIRST,
 )  # fmt: skip
+NAME_AFTER, SETS, RUNS, ALTERS, ASSIGNS, FIXED, VERB, REMEMBERED = (
+    spec.NAME_AFTER, spec.SETS, spec.RUNS, spec.ALTERS, spec.ASSIGNS, spec.FIXED, spec.VERB, spec.REMEMBERED,
+)  # fmt: skip
+CUT_BOUNDED, CUT_WHOLE, SET_NAME, SET_VALUE, RUN_NAME, RUN_VALUES, ALTERED = (
+    spec.CUT_BOUNDED, spec.CUT_WHOLE, spec.SET_NAME, spec.SET_VALUE, spec.RUN_NAME, spec.RUN_VALUES, spec.ALTERED,
+)  # fmt: skip
 SECRET, SECRET_REST, SECRET_KEY, KEYED_WORD, BOUNDARY, RESET, ARRAY = (
     spec.SECRET, spec.SECRET_REST, spec.SECRET_KEY, spec.KEYED, spec.BOUNDARY, spec.RESET, spec.ARRAY,
 )  # fmt: skip
-TOKEN_BYTES, NESTING = spec.TOKEN_BYTES, spec.NESTING
+TOKEN_BYTES, NESTING, SETTING_NAMES = spec.TOKEN_BYTES, spec.NESTING, spec.SETTING_NAMES
+DOUBTFUL = np.array([name in spec.DOUBTFUL for name in spec.DIALECTS], np.uint8)
 HIDDEN = 1
 EXEC_OPENS, EXEC_CLOSES, CAST_SIGN = 256, 257, 258
 """``aux`` of the operators that are more than one character."""

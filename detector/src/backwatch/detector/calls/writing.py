@@ -10,8 +10,13 @@ from backwatch.detector.calls.marks import (
     ADMIN,
     ADMIN_FIRST,
     ADMIN_WORD,
+    ALTERED,
+    ALTERS,
+    ASSIGNS,
     BOUNDARY,
     BYTES,
+    C_COMMA,
+    C_DOT,
     C_LEFT,
     C_OP,
     C_QUOTED,
@@ -19,33 +24,49 @@ from backwatch.detector.calls.marks import (
     C_WORD,
     COUNT,
     CUT,
+    CUT_BOUNDED,
     CUT_DEPTH,
+    CUT_WHOLE,
     DEPTH,
+    DOUBTFUL,
     EXEC_CLOSES,
     EXEC_OPENS,
     FIRST,
+    FIXED,
     HIDDEN,
     KEYED,
     KEYED_WORD,
     LETTERS,
+    LITERAL,
     MULTIPLIER,
+    NAME_AFTER,
     ODD_IN_NAME,
     OVER,
+    REMEMBERED,
     RESET,
     ROW_FIRST,
     ROW_LAST,
+    RUN_NAME,
+    RUN_VALUES,
+    RUNS,
     SECRET,
     SECRET_KEY,
     SECRET_REST,
+    SET_NAME,
+    SET_VALUE,
+    SETS,
+    SETTING_NAMES,
     SPACED,
     TOKEN_BYTES,
     UPPER,
+    VERB,
     add_byte,
     begin,
     cell,
     class_of,
     keyword,
     meanings,
+    meant,
     put,
     upper_byte,
     write_value,
@@ -67,16 +88,53 @@ def heed(flags: int, state: int) -> None:
         put(state, ROW_FIRST, -1)
         put(state, ROW_LAST, -1)
         return
+    if flags & SETS and (first or cell(state, CUT) == ALTERED):
+        put(state, CUT, SET_NAME)
+        put(state, CUT_DEPTH, 0)
+    elif first and flags & (RUNS | ALTERS):
+        put(state, CUT, RUN_NAME if flags & RUNS else ALTERED)
+        put(state, CUT_DEPTH, 0)
     if flags & ADMIN_WORD or (first and flags & ADMIN_FIRST):
         put(state, ADMIN, 1)
         if flags & KEYED_WORD:
             put(state, KEYED, 1)
     if cell(state, ADMIN):
         if flags & SECRET_REST and (first or not flags & ADMIN_FIRST):
-            put(state, CUT, 2)
+            put(state, CUT, CUT_WHOLE)
         elif flags & SECRET or (cell(state, KEYED) and flags & SECRET_KEY):
-            put(state, CUT, 1)
+            put(state, CUT, CUT_BOUNDED)
             put(state, CUT_DEPTH, 0)
+
+
+@kernel
+def add_word(b: int, start: int, end: int, flags: int, out: int, marks: int, state: int) -> None:
+    """A word in upper case."""
+    at = begin(out, marks, state, C_WORD, flags & REMEMBERED)
+    for i in range(start, end):
+        store8(out + at, upper_byte(load8(b + i)))
+        at += 1
+    put(state, BYTES, at)
+
+
+@kernel
+def add_hidden(out: int, marks: int, state: int) -> None:
+    """What stands for a double-quoted text that may be a value."""
+    at = begin(out, marks, state, C_QUOTED, HIDDEN)
+    store8(out + at, 34)
+    store8(out + at + 1, 63)
+    store8(out + at + 2, 34)
+    put(state, BYTES, at + 3)
+
+
+@kernel
+def unwritable(b: int, start: int, end: int) -> bool:
+    """Whether a name is hidden whatever it says."""
+    if end - start > TOKEN_BYTES:
+        return True
+    for i in range(start, end):
+        if load8(b + i) < 32 or load8(b + i) == 127:
+            return True
+    return False
 
 
 @kernel
@@ -86,18 +144,95 @@ def write_word(b: int, start: int, end: int, out: int, marks: int, state: int) -
         write_value(out, marks, state)
         return
     flags = meanings(b, start, end)
-    at = begin(out, marks, state, C_WORD, flags)
-    for i in range(start, end):
-        store8(out + at, upper_byte(load8(b + i)))
-        at += 1
-    put(state, BYTES, at)
+    add_word(b, start, end, flags, out, marks, state)
     heed(flags, state)
 
 
 @kernel
-def still_cut(b: int, kind: int, start: int, end: int, out: int, marks: int, state: int) -> bool:
+def wait(b: int, kind: int, start: int, end: int, marks: int, state: int) -> None:
+    """Whether this token still leads to a setting's value or to the arguments of what is executed."""
+    cut, depth = cell(state, CUT), cell(state, CUT_DEPTH)
+    flags = meanings(b, start, end) if kind == WORD else 0
+    c = load8(b + start) if kind == OP and end - start == 1 else 0
+    if flags & (RESET | VERB):
+        put(state, CUT, 0)
+    elif cut == ALTERED:
+        if c == 59:
+            put(state, CUT, 0)
+    elif kind == WORD or kind == QUOTED:
+        if cut == SET_NAME and flags & ASSIGNS and depth:
+            put(state, CUT, SET_VALUE)
+            return
+        if class_of(marks, state, 1) != C_DOT:
+            depth += 1
+        put(state, CUT_DEPTH, depth)
+        if depth > SETTING_NAMES or unwritable(b, start, end):
+            put(state, CUT, 0)
+    elif kind == OP and depth:
+        if c == 61 and cut == SET_NAME:
+            put(state, CUT, SET_VALUE)
+        elif c == 40 and cut == RUN_NAME:
+            put(state, CUT, RUN_VALUES)
+            put(state, CUT_DEPTH, 1)
+        elif c != 46 and c != 58:
+            put(state, CUT, 0)
+    elif kind != EXEC_OPEN and kind != EXEC_CLOSE:
+        put(state, CUT, 0)
+
+
+@kernel
+def given(b: int, kind: int, start: int, end: int, e: int, d: int, out: int, marks: int, state: int) -> bool:
+    """Whether this token was written as what is given: words and names hidden, but for those of functions."""
+    if kind == OP:
+        c = load8(b + start) if end - start == 1 else 0
+        if c == 59:
+            put(state, CUT, 0)
+        elif cell(state, CUT) == RUN_VALUES and (c == 40 or c == 41):
+            put(state, CUT_DEPTH, cell(state, CUT_DEPTH) + (1 if c == 40 else -1))
+            if cell(state, CUT_DEPTH) == 0:
+                put(state, CUT, 0)
+        return False
+    if kind == QUOTED:
+        if load8(b + start) == 34:
+            add_hidden(out, marks, state)
+        else:
+            write_value(out, marks, state)
+        return True
+    if kind != WORD:
+        return False
+    flags = meanings(b, start, end)
+    if flags & (RESET | VERB):
+        put(state, CUT, 0)
+        return False
+    if flags & (LITERAL | FIXED) or names_something(b, start, end, e, d, marks, state):
+        add_word(b, start, end, flags, out, marks, state)
+    elif class_of(marks, state, 1) != C_VALUE:
+        write_value(out, marks, state)
+    return True
+
+
+@kernel
+def names_something(b: int, start: int, end: int, e: int, d: int, marks: int, state: int) -> bool:
+    """Whether a word among values is a function or the next setting."""
+    if unwritable(b, start, end):
+        return False
+    p = skip_blanks(b, end, e, d)
+    following = load8(b + p) if p < e else 0
+    if following == 40:
+        return True
+    before = class_of(marks, state, 1)
+    return following == 61 and (before == C_COMMA or (before == C_VALUE and load8(b + start - 1) == 32))
+
+
+@kernel
+def still_cut(b: int, kind: int, start: int, end: int, e: int, d: int, out: int, marks: int, state: int) -> bool:
     """Whether this token belongs to what is cut; the first such leaves a ``?``."""
-    loose = cell(state, CUT) == 1 and cell(state, CUT_DEPTH) == 0
+    if cell(state, CUT) > CUT_WHOLE:
+        if cell(state, CUT) == SET_VALUE or cell(state, CUT) == RUN_VALUES:
+            return given(b, kind, start, end, e, d, out, marks, state)
+        wait(b, kind, start, end, marks, state)
+        return False
+    loose = cell(state, CUT) == CUT_BOUNDED and cell(state, CUT_DEPTH) == 0
     if kind == OP:
         c = load8(b + start) if end - start == 1 else 0
         if c == 59 or (loose and (c == 44 or c == 41)):
@@ -120,26 +255,24 @@ def still_cut(b: int, kind: int, start: int, end: int, out: int, marks: int, sta
 @kernel
 def write_quoted(b: int, start: int, end: int, e: int, d: int, out: int, marks: int, state: int) -> None:
     """A quoted name as it is, or ``"?"`` where a value stands in double quotes."""
-    odd = False
-    hidden = end - start > TOKEN_BYTES
-    for i in range(start, end):
-        odd = odd or ODD_IN_NAME[load8(b + i)] != 0
-        hidden = hidden or load8(b + i) < 32 or load8(b + i) == 127
-    if hidden:
+    if unwritable(b, start, end):
         write_value(out, marks, state)
         return
+    odd = blank = False
+    for i in range(start, end):
+        odd = odd or ODD_IN_NAME[load8(b + i)] != 0
+        blank = blank or load8(b + i) == 32
     put(state, FIRST, 0)
-    if load8(b + start) == 34 and (odd or value_is_due(marks, state)):
+    doubtful = blank and DOUBTFUL[d] != 0
+    if doubtful and (class_of(marks, state, 1) == C_DOT or meant(marks, state, 1) & NAME_AFTER):
+        doubtful = False
+    if load8(b + start) == 34 and (odd or doubtful or value_is_due(marks, state)):
         dotted = False
         if not odd:
             p = skip_blanks(b, end, e, d)
             dotted = p < e and load8(b + p) == 46 and not (p + 1 < e and 48 <= load8(b + p + 1) <= 57)
         if not dotted:
-            at = begin(out, marks, state, C_QUOTED, HIDDEN)
-            store8(out + at, 34)
-            store8(out + at + 1, 63)
-            store8(out + at + 2, 34)
-            put(state, BYTES, at + 3)
+            add_hidden(out, marks, state)
             return
     at = begin(out, marks, state, C_QUOTED, 0)
     for i in range(start, end):
@@ -162,7 +295,7 @@ def write_curly(b: int, start: int, end: int, out: int, marks: int, state: int) 
 @kernel
 def write_token(b: int, kind: int, i: int, end: int, e: int, d: int, out: int, marks: int, state: int) -> None:
     """Writes one token of any kind."""
-    if cell(state, CUT) and still_cut(b, kind, i, end, out, marks, state):
+    if cell(state, CUT) and still_cut(b, kind, i, end, e, d, out, marks, state):
         return
     if kind == WORD:
         write_word(b, i, end, out, marks, state)
@@ -223,7 +356,7 @@ def write_all(b: int, i: int, e: int, d: int, out: int, room: int, marks: int, m
                 if first > size:
                     store8(out + size, 32)
                 flags = keyword(out, first, at, h)
-                put(marks, count, size << 20 | flags << 4 | C_WORD)
+                put(marks, count, size << 20 | (flags & REMEMBERED) << 4 | C_WORD)
                 size, count, before = at, count + 1, C_WORD
                 if flags == 0:
                     put(state, FIRST, 0)
