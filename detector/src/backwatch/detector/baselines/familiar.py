@@ -1,16 +1,16 @@
 """A small set of what a place usually shows: certificates, peers, redirect hosts. Fixed size, learnt from quiet calls.
 
 Until the place is settled, what it shows is taken as known (trust on first use). Afterwards something new is *new*
-until it has gone on quietly for a week. A place that shows more kinds than fit, or keeps showing kinds once, is never
-settled. What people said will come is no surprise and crowds nobody out, and a place for which they said it before it
-showed anything takes nothing on trust: it is *pinned*.
+until it has gone on quietly for a week, leaving out no more than a weekend. A place that shows more kinds than fit, or
+keeps showing kinds once, is never settled. What people said will come is no surprise and crowds nobody out, and a place
+for which they said it before it showed anything takes nothing on trust: it is *pinned*.
 """
 
 from typing import Any, Final
 
 import numpy as np
 
-from backwatch.detector.baselines.settled import LEARN_AFTER_NS, settled
+from backwatch.detector.baselines.settled import LEARN_AFTER_NS, broke_off, day_of, settled
 from backwatch.detector.compiled import kernel
 
 MEMBERS: Final = 8
@@ -117,6 +117,8 @@ def meet(rows: Any, k: int, value: Any, time_ns: int, after_ns: int, learn: bool
         else:
             if row["last_ns"][at] == row["first_ns"][at] and known and row["once"] > 0:
                 row["once"] -= 1
+            if not known and broke_off(day_of(row["last_ns"][at]), time_ns):
+                row["first_ns"][at] = time_ns
             row["last_ns"][at] = max(time_ns, row["last_ns"][at] + 1)
             if not known and (expected == EXPECTED or time_ns - row["first_ns"][at] >= LEARN_AFTER_NS):
                 row["known"][at] = 1

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from backwatch.detector.baselines.settled import LEARN_AFTER_NS, MIN_CALLS
+from backwatch.detector.baselines.settled import LEARN_AFTER_NS, MIN_CALLS, broke_off, day_of
 from backwatch.detector.compiled import kernel
 from backwatch.detector.engine.keys import FIRST, SECOND
 
@@ -19,12 +19,15 @@ of any length, a function through which all of an app's queries go."""
 PLACE: Final = np.dtype([
     ("calls", "<u4"), ("once", "<u4"), ("restless_since_ns", "<i8"), ("restless", "<u4"), ("next", "<u4"),
     ("waiting", "<u4", (WAITING,)), ("release", "<u2"), ("fresh", "u1"), ("kinds", "u1"),
+    ("restless_day", "<u2"),
 ])  # fmt: skip
 PAIR: Final = np.dtype([("first_ns", "<i8"), ("known", "u1")])
-"""``known`` holds two bits: ``KNOWN_HERE`` and ``ALONE``."""
+"""``known`` holds two bits, ``KNOWN_HERE`` and ``ALONE``, and above them on which day after that of ``first_ns`` a
+statement that waits was seen last: at most seven."""
 KNOWN_HERE: Final = 1
 ALONE: Final = 2
 """It was asked for once and its rows were fetched by a call of their own, which has no second asking's weight."""
+_DAY_BIT: Final = 2
 ASKED: Final = np.dtype([("known", "u1")])
 """The same two bits of a statement at the resource as a whole: it is known at one of its places at least."""
 
@@ -32,10 +35,12 @@ ASKED: Final = np.dtype([("known", "u1")])
 @kernel
 def note_restless(place: Any, time_ns: int) -> None:
     """A new quiet statement at a settled place. Where they go on for a week the place is not settled after all."""
-    if place["restless"] == 0 or time_ns - place["restless_since_ns"] > 2 * LEARN_AFTER_NS:
+    for_long = time_ns - place["restless_since_ns"] > 2 * LEARN_AFTER_NS
+    if place["restless"] == 0 or for_long or broke_off(place["restless_day"], time_ns):
         place["restless_since_ns"] = time_ns
         place["restless"] = 0
     place["restless"] += 1
+    place["restless_day"] = day_of(time_ns)
     if place["restless"] >= MIN_CALLS and time_ns - place["restless_since_ns"] >= LEARN_AFTER_NS:
         place["calls"] = 0
         place["once"] = 0
@@ -75,11 +80,15 @@ def remembers(place: Any, fingerprint: Any) -> bool:
 
 @kernel
 def wait(one: Any, time_ns: int) -> None:
-    """A new statement that went by quietly: known once it has done so for a week."""
-    if one["first_ns"] == 0:
+    """A new statement that went by quietly: known once it has gone on doing so for a week."""
+    last_day = day_of(one["first_ns"]) + (int(one["known"]) >> _DAY_BIT)
+    if one["first_ns"] == 0 or broke_off(last_day, time_ns):
         one["first_ns"] = time_ns
     elif time_ns - one["first_ns"] >= LEARN_AFTER_NS:
-        one["known"] |= KNOWN_HERE
+        one["known"] = KNOWN_HERE | (one["known"] & ALONE)
+        return
+    days = min(max(day_of(time_ns) - day_of(one["first_ns"]), 0), 7)
+    one["known"] = (one["known"] & (KNOWN_HERE | ALONE)) | (days << _DAY_BIT)
 
 
 @kernel

@@ -11,9 +11,32 @@ from backwatch.detector.compiled import kernel
 
 MIN_CALLS: Final = 30
 MOST_UNSEEN: Final = 0.02
-LEARN_AFTER_NS: Final = 7 * 86_400 * 1_000_000_000
+_DAY_NS: Final = 86_400 * 1_000_000_000
+LEARN_AFTER_NS: Final = 7 * _DAY_NS
 """How long a new thing at a settled place must go on quietly before it is known: an attack must last a week, with its
 alert open."""
+MOST_DAYS_LEFT_OUT: Final = 2
+"""In a row, by a thing that goes on: a weekend. Two touches a week apart are no week of it; four are the fewest."""
+
+
+@kernel
+def day_of(time_ns: int) -> int:
+    """The day (UTC) as two bytes hold it.
+
+    >>> day_of(1_790_000_000_000_000_000)
+    20717
+    """
+    return (time_ns // _DAY_NS) & 0xFFFF
+
+
+@kernel
+def broke_off(last_day: int, time_ns: int) -> bool:
+    """Whether what was last seen on ``last_day`` did not go on until now, so that its week begins anew.
+
+    >>> [broke_off(20_717, 86_400 * 1_000_000_000 * day) for day in (20_716, 20_717, 20_720, 20_721)]
+    [False, False, False, True]
+    """
+    return day_of(time_ns) - last_day > MOST_DAYS_LEFT_OUT + 1
 
 
 @kernel

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.detector.baselines.settled import LEARN_AFTER_NS, MIN_CALLS
+from backwatch.detector.baselines.settled import LEARN_AFTER_NS, MIN_CALLS, broke_off, day_of
 from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.engine.keys import RESOURCE, STATEMENT
@@ -19,8 +19,9 @@ OVER_TLS: Final = 3
 """What sending the secret itself is worth where TLS proves in full who receives it: more than a weak hash."""
 _NEVER: Final = 7
 
-ACCEPTED = np.dtype([("strength", "u1"), ("candidate", "u1"), ("since_ns", "<i8")])
-"""What a week of quiet logins made good enough, and what may become so; 1 more than the strength, 0: nothing."""
+ACCEPTED = np.dtype([("strength", "u1"), ("candidate", "u1"), ("since_ns", "<i8"), ("day", "<u2")])
+"""What a week of quiet logins made good enough, and what may become so; 1 more than the strength, 0: nothing. ``day``:
+on which there was last such a login."""
 WEAKEST = np.dtype([("least", "u1"), ("calls", "u1")])
 """Of a statement: the weakest login it was sent after, as ``8 * strength + what it is worth over TLS``."""
 
@@ -28,12 +29,13 @@ WEAKEST = np.dtype([("least", "u1"), ("calls", "u1")])
 @kernel
 def _accept(row: Any, strength: int, time_ns: int) -> None:
     """A quiet call after a weaker login: a week of them, with the alert open, makes it the usual one."""
-    if row["candidate"] == 0 or time_ns - row["since_ns"] > 2 * LEARN_AFTER_NS or strength + 1 > row["candidate"]:
+    if row["candidate"] == 0 or broke_off(row["day"], time_ns) or strength + 1 > row["candidate"]:
         row["candidate"] = strength + 1
         row["since_ns"] = time_ns
     elif time_ns - row["since_ns"] >= LEARN_AFTER_NS:
         row["strength"] = row["candidate"]
         row["candidate"] = 0
+    row["day"] = day_of(time_ns)
 
 
 @kernel

@@ -18,6 +18,15 @@ MIN_CALLS: Final = 100
 _DAY_NS: Final = 86_400 * 1_000_000_000
 FORGETS: Final = 0.05
 """By how much (on the log scale) the largest answer is forgotten a day: it halves in two weeks."""
+RAISES: Final = float(np.log(1.5))
+"""By how much it is raised a day at most, once it means something: else one theft would hide the next, larger one."""
+ASKED: Final = 1.6
+"""The excess that the rule asks for."""
+TEACHES: Final = ASKED / 2
+"""The excess from which on a statement without a history teaches nothing."""
+LITTLE_ROWS: Final = float(np.log1p(2_000)) - ASKED
+LITTLE_BYTES: Final = float(np.log1p(1_048_576)) - ASKED
+"""Up to these the largest may be raised at once: what the rule calls much is by so much more in any case."""
 
 LARGEST = np.dtype([("rows", "<f4"), ("bytes", "<f4"), ("rows_ns", "<i8"), ("bytes_ns", "<i8"), ("calls", "<u4")])
 
@@ -33,6 +42,18 @@ def _against_statement(value: Array, statement: Array, time_ns: Array, learn: Ar
 @kernel
 def _faded(largest: float, since_ns: int, time_ns: int) -> float:
     return max(0.0, float(largest) - FORGETS * max(time_ns - since_ns, 0) / _DAY_NS)
+
+
+@kernel
+def _raised(most: float, since_ns: int, x: float, time_ns: int, little: float, young: bool, has_history: bool) -> float:
+    """The largest answer, once this one was seen; less than ``most``: it teaches nothing."""
+    if x < most or young or x <= little:
+        return x
+    begin = max(most, little)
+    if not has_history and x - begin >= TEACHES:
+        return -1.0
+    days = min(max(time_ns - since_ns, 0) / _DAY_NS, 1.0)
+    return min(x, begin + RAISES * days)
 
 
 @kernel
@@ -55,15 +76,20 @@ def _against_resource(
         most_rows = _faded(row["rows"], row["rows_ns"], time_ns[i])
         most_bytes = _faded(row["bytes"], row["bytes_ns"], time_ns[i])
         x, y = np.log1p(max(row_count[i], 0)), np.log1p(max(byte_count[i], 0))
-        if row["calls"] >= MIN_CALLS:
+        young = row["calls"] < MIN_CALLS
+        if not young:
             row_excess[i] = x - most_rows if row_count[i] >= 0 else np.nan
             byte_excess[i] = y - most_bytes if byte_count[i] >= 0 else np.nan
         if learn[i] and not (row_score[i] >= BOUND or byte_score[i] >= BOUND):
             row["calls"] = min(row["calls"] + 1, 1_000_000_000)
-            if x >= most_rows:
-                row["rows"], row["rows_ns"] = x, time_ns[i]
-            if y >= most_bytes:
-                row["bytes"], row["bytes_ns"] = y, time_ns[i]
+            largest = _raised(most_rows, row["rows_ns"], x, time_ns[i], LITTLE_ROWS, young, not np.isnan(row_score[i]))
+            if largest >= most_rows:
+                row["rows"], row["rows_ns"] = largest, time_ns[i]
+            largest = _raised(
+                most_bytes, row["bytes_ns"], y, time_ns[i], LITTLE_BYTES, young, not np.isnan(byte_score[i])
+            )
+            if largest >= most_bytes:
+                row["bytes"], row["bytes_ns"] = largest, time_ns[i]
 
 
 class BulkRead(Detector):
@@ -122,7 +148,8 @@ fields:
   - http.route
   - backwatch.account
 falsepositives:
-  - Exports, reports and back-fills on their first run.
+  - >-
+    Exports, reports and back-fills on their first runs: the largest answer that is usual rises by half a day at most.
   - A table that grew at once.
 level: high
 backwatch:
@@ -136,7 +163,8 @@ backwatch:
       Somebody with the app's password reads a whole table by a statement that the app knows.
   blind_spots: >-
     Many small reads (volume-spike sees their sum). A statement that always read everything. Fewer than 500 rows and
-    256 KiB. Drivers that tell neither rows nor bytes.
+    256 KiB. New statements each of which reads no more than half as much again as was ever read the day before. Drivers
+    that tell neither rows nor bytes.
   remediation: >-
     Look at which call site and account made the call. Give the query a LIMIT and the endpoint pages; take from the
     app's account the right to read tables it does not need in bulk. If nobody meant to read this, treat what it

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.detector.baselines.settled import LEARN_AFTER_NS, MIN_CALLS
+from backwatch.detector.baselines.settled import LEARN_AFTER_NS, MIN_CALLS, broke_off, day_of
 from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.engine.keys import RESOURCE, STATEMENT
@@ -18,7 +18,7 @@ BOTH_WAYS: Final = 0.02
 BY_NATURE: Final = 3
 """Plaintext calls after which a statement that never was encrypted is so by nature: what precedes STARTTLS."""
 
-HISTORY = np.dtype([("encrypted", "<u4"), ("plain", "<u4"), ("plain_since_ns", "<i8")])
+HISTORY = np.dtype([("encrypted", "<u4"), ("plain", "<u4"), ("plain_since_ns", "<i8"), ("plain_day", "<u2")])
 NATURE = np.dtype([("encrypted", "u1"), ("plain", "u1")])
 
 
@@ -31,12 +31,14 @@ def _learn_plain(row: Any, nature: Any, known: bool, settled: Any, time_ns: int)
             nature["plain"] = min(nature["plain"] + 1, 255)
             if nature["encrypted"] == 0 and nature["plain"] == BY_NATURE:
                 row["plain"] = max(row["plain"] - BY_NATURE - 1, 0)  # its first sighting had no row of its own
-    elif row["plain_since_ns"] == 0 or time_ns - row["plain_since_ns"] > 2 * LEARN_AFTER_NS:
+        return
+    if row["plain_since_ns"] == 0 or broke_off(row["plain_day"], time_ns):
         row["plain_since_ns"] = time_ns
     elif time_ns - row["plain_since_ns"] >= LEARN_AFTER_NS:
         # A week of it, with the alert open: the resource is plaintext now, and plaintext-session goes on saying so.
         row["encrypted"] = 0
         row["plain_since_ns"] = 0
+    row["plain_day"] = day_of(time_ns)
 
 
 @kernel

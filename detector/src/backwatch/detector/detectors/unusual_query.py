@@ -1,11 +1,12 @@
 """New statements at places whose statements are known.
 
-Known is what a place showed before it settled, unless it bore signs of an attack, and what has gone on there quietly
-for a week. What failed before it settled is known as well, or a look-up that never finds anything would be new for
-ever. What is new is told at every place; that it is a surprise, only at a settled one. A new release of the app may
-bring new statements without signs: at each place they become known in its first hour, or with the first calls from
-there. A place that shows many different statements puts them together as it runs, and one more without signs is known
-from then on. So is one that is known at another place of the app.
+Known is what a place showed before it settled, and what has gone on there quietly for a week, leaving out no more than
+a weekend. What bears signs enough for an attack never becomes known, however often it comes: only people can accept it.
+What failed before a place settled is known as well, or a look-up that never finds anything would be new for ever. What
+is new is told at every place; that it is a surprise, only at a settled one. A new release of the app may bring new
+statements without signs: at each place they become known in its first hour, or with the first calls from there. A place
+that shows many different statements puts them together as it runs, and one more without signs is known from then on. So
+is one that is known at another place of the app.
 """
 
 from collections.abc import Mapping
@@ -86,6 +87,8 @@ def _judge(
                 pairs[pair[i]]["known"] = KNOWN_HERE | ALONE if alone else KNOWN_HERE
             elif not known and sighting[i] == FIRST:
                 remember(place, fingerprint[i])
+            continue
+        if weighs >= ENOUGH:
             continue
         if surprising and sighting[i] == FIRST:
             note_restless(place, time_ns[i])
@@ -172,7 +175,7 @@ fields:
 falsepositives:
   - >-
     A release brought a new query, and nobody told it (OTEL_RESOURCE_ATTRIBUTES=service.version=…): accept the alert,
-    or let it go on quietly for a week.
+    or let it go on quietly for a week. What bears signs of an attack must be accepted.
   - Rare branches of the code, such as a yearly report.
 level: low
 backwatch:
