@@ -34,7 +34,7 @@ def engine() -> Engine:
 
 def bare(text: str, **more: str) -> dict[str, Any]:
     """A statement whose call site is not told."""
-    return {name: value for name, value in statement(text, **more).items() if name not in PLACELESS}
+    return {name: value for name, value in {**statement(text), **more}.items() if name not in PLACELESS}
 
 
 def step(engine: Engine, shard: Shard, calls: Sequence[Call], per_record: int = 50) -> Findings:
