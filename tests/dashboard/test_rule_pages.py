@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from tests.services.commits import alert_id, raised
 pytestmark = pytest.mark.slow
 
 S = 10**9
-OLD, NEW = (hashlib.sha256(text).hexdigest() for text in (b"old", b"new"))
+OLD, NEW, THIRD = (hashlib.sha256(text).hexdigest() for text in (b"old", b"new", b"third"))
 CERTIFICATE: dict[str, Any] = {
     "db.system.name": "postgresql", "tls.server.hash.sha256": NEW, "tls.server.hash.sha256.was": OLD,
     "tls.server.issuer": "CN=Another CA", "tls.server.issuer.was": "CN=Our CA", "backwatch.certificate.new": 1,
@@ -40,10 +41,13 @@ def fired(rule: str, key: str, evidence: dict[str, Any], **more: Any) -> Raised:
 def filled(dashboard: Dashboard) -> Dashboard:
     """All shipped rules as the detector tells them, alerts of two, and one of a rule that is gone."""
     rules_meta.write_rules(dashboard.store, [rulebook.metadata(one) for one in rulebook.load().rules])
+    two = fired("certificate-changed", "two", CERTIFICATE)
+    first = replace(two.occurrences[0], evidence={**CERTIFICATE, "tls.server.hash.sha256": THIRD})
+    two = replace(two, count=2, occurrences=[first, *two.occurrences])
     rows = [
         fired("certificate-changed", "db", CERTIFICATE), fired("certificate-changed", "other", CERTIFICATE),
         fired("query-attack", "search", {"db.system.name": "postgresql", "backwatch.query.novel": 1}),
-        fired("was-once-a-rule", "x", {"tls.established": True}),
+        fired("was-once-a-rule", "x", {"tls.established": True}), two,
     ]  # fmt: skip
     now_ns = time.time_ns()
     seen = Seen(
@@ -76,7 +80,7 @@ def test_the_list_is_gravest_first_and_can_be_searched(window: Window, filled: D
     window.go("/rules", "hostile-payload")
     assert window.cell(0, 1) == "● critical"
     window.go("/rules?text=a+CERTIFICATE+it+never", "certificate-changed")
-    assert (window.cell(0, 0), window.cell(0, 2)) == ("certificate-changed", "2")
+    assert (window.cell(0, 0), window.cell(0, 2)) == ("certificate-changed", "3")
     assert "hostile-payload" not in window.page.evaluate("document.body.textContent")
     window.go("/rules?levels=critical&text=certificate+it+never", "No rule matches these filters")
     window.go("/rules?text=no+rule+says+this", "No rule matches these filters")
@@ -158,6 +162,13 @@ def test_what_changed_stands_on_top_with_what_it_was_and_nowhere_else(window: Wi
     assert "backwatch.orphan.was" in shown  # what was something, beside which nothing is, is evidence as any other
 
 
+def test_what_the_episode_showed_besides_is_told(window: Window, filled: Dashboard) -> None:
+    window.go(f"/alert?id={alert_id('certificate-changed', 'two')}", "This episode showed others as well.")
+    assert [window.cell(0, column, 1).replace(" ", "") for column in (0, 1)] == ["certificate,SHA-256", THIRD]
+    window.go(f"/alert?id={alert_id('certificate-changed', 'db')}", "Evidence of the newest occurrence")
+    assert "This episode showed others" not in main_text(window)
+
+
 def test_a_change_is_accepted_for_good_by_one_press(window: Window, filled: Dashboard) -> None:
     one = alert_id("certificate-changed", "db")
     page = window.page
@@ -171,7 +182,7 @@ def test_a_change_is_accepted_for_good_by_one_press(window: Window, filled: Dash
     page.get_by_role("button", name="← Alerts").click()
     window.see("Rule, resource or text")
     other = alert_id("certificate-changed", "other")
-    row = next(number for number in range(4) if window.cell(number, 0).replace("\xa0", "") == other)
+    row = next(number for number in range(5) if window.cell(number, 0).replace("\xa0", "") == other)
     window.press_id(row)
     window.until(f"location.search.includes('{other}')")
     page.get_by_role("button", name="Accept the new one", exact=True).click()

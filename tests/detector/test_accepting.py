@@ -263,8 +263,8 @@ def test_accepting_gives_the_same_whatever_the_batch_and_after_a_restart(
     engine: Engine, size: int, restart: str, until_ns: int
 ) -> None:
     values = {name: str(THEIRS[name]) for name in decisions.IDENTITY if name in THEIRS}
-    about = {"rule": CERTIFICATE, "resource_id": resource_key(PARTS).resource_id}
-    accept = Decision(1, "accept", _alert(CERTIFICATE), until_ns, **about, values=values)
+    about = CERTIFICATE, resource_key(PARTS).resource_id
+    accept = Decision(1, "accept", _alert(CERTIFICATE), until_ns, *about, values=values)
     revoke = Decision(2, "revoke", _alert(CERTIFICATE))
     parts = (
         past(), calls(THEIRS, 5), accept, calls(THEIRS, 5, 2.1), calls(ANOTHER, 5, 2.2), calls(THEIRS, 5, 2.3), revoke,

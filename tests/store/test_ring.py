@@ -90,6 +90,27 @@ def test_an_acceptance_that_was_taken_back_or_has_ended_covers_nothing(owner: Ow
     assert accept(owner, "bb", now_ns=50)
 
 
+def test_an_acceptance_holds_for_what_is_shown_now_or_is_yet_to_be_given(owner: Owner) -> None:
+    def accepted() -> bool:
+        with reading(owner.engine) as connection:
+            found = queries.get_alert(connection, ID, now_ns=60)
+        assert found is not None
+        return found.accepted
+
+    owner.commit(showing("bb"), showing("cc"))
+    assert not accepted()
+    accept(owner, "cc")
+    assert accepted()
+    owner.commit(showing("bb"))
+    assert not accepted()
+    accept(owner, "bb", until_ns=60)
+    assert not accepted()
+    accept(owner, "bb", until_ns=61)
+    assert accepted()
+    decide(owner.engine, ID, "revoke", by="ann", now_ns=30)
+    assert not accepted()
+
+
 def test_an_episode_that_showed_more_than_is_kept_is_not_ended_by_accepting(owner: Owner) -> None:
     owner.commit(showing(*map(str, range(SHOWN))))
     assert [accept(owner, str(one)) for one in range(SHOWN)] == [False] * SHOWN

@@ -1,47 +1,63 @@
-"""Whether what people accepted on an alert is all that its present episode showed."""
+"""What people accepted on an alert, held against what it shows: its newest evidence, or its whole episode."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from backwatch.collector import names
-from backwatch.store import rules_meta, tables
+from backwatch.store import tables
 from backwatch.store.ring import SHOWN, shown
 from backwatch.store.text import from_json
 
 
 def cover(
-    connection: sa.Connection, alert_id: str, alert: "sa.Row[Any]", values: Mapping[str, str], now_ns: int
+    connection: sa.Connection,
+    alert_id: str,
+    episode: int,
+    accepts: Sequence[str],
+    values: Mapping[str, str],
+    now_ns: int,
 ) -> bool:
     """Whether these values, and those accepted before, are all that the episode showed.
 
     Args:
-        alert: With ``rule`` and ``episode``.
+        accepts: The facts that make up what is accepted on it; none: that its rule fires.
         values: What is accepted now, by contract name.
     """
-    rule = rules_meta.read_rule(connection, alert.rule)
-    if rule is None or not rule.accepts:
+    if not accepts:
         return True
     table = tables.occurrence
-    query = sa.select(table.c.evidence).where(table.c.alert_id == alert_id, table.c.episode == alert.episode)
-    found = {shown(from_json(text), rule.accepts) or () for text in connection.scalars(query)}
-    accepted = {shown(one, rule.accepts) or () for one in (values, *_before(connection, alert_id, now_ns))}
+    query = sa.select(table.c.evidence).where(table.c.alert_id == alert_id, table.c.episode == episode)
+    found = {shown(from_json(text), accepts) or () for text in connection.scalars(query)}
     if len(found) >= SHOWN:  # of more than that many the first may not have been kept
         return False
-    return all(any(_within(one, other, rule.accepts) for other in accepted) for one in found)
+    held = [values, *_held(connection, alert_id, now_ns)]
+    return all(any(_within(one, other, accepts) for other in held) for one in found)
 
 
-def _within(one: Sequence[str], accepted: Sequence[str], of: Sequence[str]) -> bool:
+def holds(
+    connection: sa.Connection, alert_id: str, accepts: Sequence[str], evidence: Mapping[str, Any], now_ns: int
+) -> bool:
+    """Whether an acceptance on this alert holds for what its evidence shows.
+
+    Args:
+        accepts: The facts that make up what is accepted on it; none: that its rule fires.
+    """
+    one = shown(evidence, accepts) or ()
+    return any(_within(one, other, accepts) for other in _held(connection, alert_id, now_ns))
+
+
+def _within(one: Sequence[str], accepted: Mapping[str, str] | None, accepts: Sequence[str]) -> bool:
     """Whether this was accepted: the same texts, and no node that was not among the accepted ones."""
-    return all(
+    return accepted is None or all(
         set(mine.split(",")) <= set(theirs.split(",")) if name == names.TOPOLOGY else mine == theirs
-        for name, mine, theirs in zip(of, one, accepted, strict=True)
+        for name, mine, theirs in zip(accepts, one, shown(accepted, accepts) or (), strict=True)
     )
 
 
-def _before(connection: sa.Connection, alert_id: str, now_ns: int) -> Iterator[Mapping[str, str]]:
-    """The values of each acceptance on this alert that holds."""
+def _held(connection: sa.Connection, alert_id: str, now_ns: int) -> list[Mapping[str, str] | None]:
+    """The values of each acceptance on this alert that holds; ``None``: entered before they held for values."""
     said, entry = tables.decision, tables.entry
     query = (
         sa.select(said.c.kind, said.c.until_ns, entry.c.body)
@@ -49,10 +65,10 @@ def _before(connection: sa.Connection, alert_id: str, now_ns: int) -> Iterator[M
         .where(said.c.alert_id == alert_id, said.c.kind.in_(("accept", "revoke")))
         .order_by(said.c.entry_id)
     )
-    held: list[Mapping[str, str]] = []
+    held: list[Mapping[str, str] | None] = []
     for row in connection.execute(query):
         if row.kind == "revoke":
             held.clear()
         elif not row.until_ns or row.until_ns > now_ns:
-            held.append(from_json(row.body).get("values") or {})
-    yield from held
+            held.append(from_json(row.body).get("values"))
+    return held

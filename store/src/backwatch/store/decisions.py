@@ -6,7 +6,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from backwatch.collector import names
-from backwatch.store import acceptances, entries, tables
+from backwatch.store import acceptances, entries, rules_meta, tables
 from backwatch.store.connect import writing
 from backwatch.store.text import clean, from_json
 
@@ -74,7 +74,9 @@ def decide(
             told = from_json(found.evidence) if evidence is None else evidence
             values = {name: told[name] for name in IDENTITY if isinstance(told.get(name), str)}
             body |= {"rule": found.rule, "resource_id": found.resource_id, "values": values}
-            closes = acceptances.cover(connection, alert_id, found, values, now_ns)
+            rule = rules_meta.read_rule(connection, found.rule)
+            accepts = rule.accepts if rule is not None else ()
+            closes = acceptances.cover(connection, alert_id, found.episode, accepts, values, now_ns)
             body["closes"] = closes
         entry_id = entries.append(connection, "decision", body, now_ns, by)
         episode = found.episode

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from backwatch.store import tables
+from backwatch.store import acceptances, tables
 from backwatch.store.health import health, shard_rows
 from backwatch.store.inventory import get_resource, list_resources, rollup_series
 from backwatch.store.rules_meta import rule_meta
@@ -79,9 +79,12 @@ def get_alert(connection: sa.Connection, alert_id: str, *, now_ns: int | None = 
     rule = (
         connection.execute(sa.select(tables.rule).where(tables.rule.c.name == found["rule"])).mappings().one_or_none()
     )
+    alert, meta = _alert_row(found), rule_meta(rule) if rule is not None else None
+    accepts = meta.accepts if meta is not None else ()
     return AlertDetail(
-        alert=_alert_row(found),
-        rule=rule_meta(rule) if rule is not None else None,
+        alert=alert,
+        accepted=acceptances.holds(connection, alert_id, accepts, alert.evidence, _now(now_ns)),
+        rule=meta,
         occurrences=_occurrences(connection, alert_id),
         episodes=_episodes(connection, alert_id),
         decisions=_decisions(connection, alert_id),

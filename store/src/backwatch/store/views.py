@@ -128,9 +128,14 @@ class DeliveryRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertDetail:
-    """An alert and all that is known around it; occurrences, episodes, decisions, deliveries newest first."""
+    """An alert and all that is known around it; occurrences, episodes, decisions, deliveries newest first.
+
+    Attributes:
+        accepted: Whether an acceptance holds for what the alert shows now.
+    """
 
     alert: AlertRow
+    accepted: bool
     rule: RuleMeta | None
     occurrences: Sequence[OccurrenceRow]
     episodes: Sequence[EpisodeRow]

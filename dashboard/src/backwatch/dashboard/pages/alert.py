@@ -84,6 +84,7 @@ def _what(detail: AlertDetail) -> None:
     one = detail.alert
     st.subheader("What was seen", anchor=False)
     changed.show(one.evidence)
+    changed.show_others(detail)
     safe.pairs(
         [
             ("resource", one.resource),

@@ -8,8 +8,9 @@ from typing import Any, Final
 import streamlit as st
 
 from backwatch.collector import names
-from backwatch.dashboard import safe
+from backwatch.dashboard import safe, words
 from backwatch.dashboard.facts import in_reading_order
+from backwatch.store.views import AlertDetail
 
 WAS: Final = ".was"
 """Ends the name of what a fact was, as detectors write it beside the fact."""
@@ -53,6 +54,34 @@ def show(evidence: Mapping[str, Any]) -> None:
         ],
         key="alert.changed", row_height=TALL_PX if long else None, height="content",
         column_config={"what": text(width=150), "was": text(width=255), "is": text(width=255)},
+    )  # fmt: skip
+
+
+def others(detail: AlertDetail) -> list[tuple[str, str, int]]:
+    """What the present episode showed besides what its newest occurrence shows: (fact, value, first seen)."""
+    accepts = detail.rule.accepts if detail.rule is not None else ()
+    found: dict[tuple[str, str], int] = {}
+    for one in reversed(detail.occurrences):
+        for name in accepts if one.episode == detail.alert.episode else ():
+            if one.evidence.get(name) not in (None, detail.alert.evidence.get(name)):
+                found.setdefault((name, safe.plain(one.evidence[name])), one.time_ns)
+    return [(name, value, first_ns) for (name, value), first_ns in found.items()]
+
+
+def show_others(detail: AlertDetail) -> None:
+    """What the episode showed besides, as a small table; nothing where there is nothing."""
+    found = others(detail)
+    if not found:
+        return
+    st.caption("This episode showed others as well. Accepting what is shown above does not accept these.")
+    text = st.column_config.TextColumn
+    safe.table(
+        [
+            {"what": CALLED.get(name, name), "was shown too": _grouped(value), "first, UTC": words.moment(first_ns)}
+            for name, value, first_ns in found
+        ],
+        key="alert.others", row_height=TALL_PX if any(len(value) > LONG for _, value, _ in found) else None,
+        height="content", column_config={"what": text(width=150), "was shown too": text(width=340)},
     )  # fmt: skip
 
 

@@ -1,7 +1,6 @@
 """What a person says of an alert: who, why, until when. It goes by the alert's id, never by a place on the screen."""
 
 import time
-from collections.abc import Sequence
 from typing import Final
 
 import streamlit as st
@@ -10,7 +9,7 @@ from backwatch.dashboard import reads, safe
 from backwatch.dashboard.pages import changed
 from backwatch.store.connect import StoreUnavailable
 from backwatch.store.decisions import WITH_END, UnknownAlert
-from backwatch.store.views import AlertDetail, AlertRow, DecisionRow
+from backwatch.store.views import AlertDetail, AlertRow
 
 SPANS_S: Final = {"1 hour": 3_600, "1 day": 86_400, "1 week": 604_800, "30 days": 2_592_000, "for good": 0}
 SAYABLE: Final = {
@@ -45,7 +44,7 @@ def decide(detail: AlertDetail) -> None:
         with st.container(horizontal=True, gap="xsmall"):
             sayable = (*SAYABLE.get(detail.alert.state, ()), "revoke")
             mute = "unmute" if detail.alert.state == "muted" else "mute"
-            accept = "revoke" if _accepted(detail.decisions) else "accept"
+            accept = "revoke" if detail.accepted else "accept"
             # Each has its place whatever the state: a second click never hits another word.
             for kind in ("acknowledge", "close", mute, accept, "reopen"):
                 _button(kind, detail.alert, sayable=kind in sayable, new=new)
@@ -71,14 +70,6 @@ def decide(detail: AlertDetail) -> None:
     if time.time() < until_s:
         with st.container(key="said", border=True):
             safe.text(said)
-
-
-def _accepted(decisions: Sequence[DecisionRow]) -> bool:
-    """Whether an acceptance holds: newest first, the first word on it counts."""
-    for one in decisions:
-        if one.kind in ("accept", "revoke"):
-            return one.kind == "accept" and (not one.until_ns or one.until_ns > time.time_ns())
-    return False
 
 
 def _button(kind: str, alert: AlertRow, *, sayable: bool, new: bool) -> None:
