@@ -253,7 +253,15 @@ def test_an_apps_calls_reach_the_real_broker_even_if_it_ends_at_once(
 ) -> None:
     settings = StreamSettings(url=kafka_without_topics.url, partitions=1)
     ensure_topics(settings, [names.TOPIC_CALLS])
-    ran = shell("backwatch", "run", "--", "python", "app.py", BACKWATCH_STREAM_URL=kafka_without_topics.url)
+    ran = shell(
+        "backwatch",
+        "run",
+        "--",
+        "python",
+        "app.py",
+        BACKWATCH_STREAM_URL=kafka_without_topics.url,
+        BACKWATCH_COLLECTOR_EXIT_TIMEOUT_S="20",  # for a busy machine
+    )
     assert (ran.returncode, ran.stderr) == (0, "")
     with closing(open_consumer(settings, names.TOPIC_CALLS, "test-run")) as consumer:
         deadline = time.monotonic() + 20

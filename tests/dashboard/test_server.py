@@ -187,7 +187,7 @@ def test_a_signal_ends_it_at_once_with_the_usual_code(dashboard: Dashboard, sent
             try:
                 if requests.get(f"http://127.0.0.1:{port}/readyz", timeout=5).ok:
                     break
-            except requests.ConnectionError:
+            except requests.RequestException:
                 time.sleep(0.1)
         process.send_signal(sent)
         began = time.monotonic()
