@@ -1,7 +1,7 @@
 """C13: an API's answer names the address of its next page, and the app fetches whatever it names.
 
-All goes through the proxy that the app's requests take, which stands for the API too: the metadata address itself is
-never dialled here.
+Requests in clear go through the app's proxy, for which the API's server stands here: the metadata address itself is
+never dialled.
 """
 
 import json
@@ -12,19 +12,21 @@ from backwatch.attack.entries import Entry, run
 from backwatch.attack.servers import HostileServer
 from backwatch.attack.speakers.http import CREDENTIALS, Request, Web, answered
 
-FIRST = "http://stock.example/goods?page=1"
-SECOND = "http://stock.example/goods?page=2"
 METADATA = "http://169.254.169.254/latest/meta-data/iam/security-credentials/shop"
 MOST_PAGES = 5
 
 
 class _Paged(Web):
-    """The proxy, and the API behind it."""
+    """The API, and the proxy."""
+
+    def page(self, number: int) -> str:
+        """Where it is."""
+        return f"https://localhost:{self.port}/goods?page={number}"
 
     def answer(self, request: Request) -> bytes:
         if b"169.254.169.254" in request.path:
             return answered(CREDENTIALS)
-        after_first = METADATA if self.hostile else SECOND
+        after_first = METADATA if self.hostile else self.page(2)
         follows = after_first if b"page=1" in request.path else None
         return answered(json.dumps({"goods": ["apples"], "next": follows}).encode())
 
@@ -57,8 +59,9 @@ class HttpNextPageElsewhere(Entry):
         context = ssl.create_default_context(cafile=self.place.ca_file)
         proxy = httpx.Proxy(f"https://localhost:{self.place.port}", ssl_context=context)
         pages: list[Any] = []
-        following: str | None = FIRST
-        with httpx.Client(proxy=proxy, timeout=5) as client:
+        following: str | None = f"https://localhost:{self.place.port}/goods?page=1"
+        through = {"http://": httpx.HTTPTransport(proxy=proxy)}
+        with httpx.Client(mounts=through, verify=context, timeout=5) as client:
             while following and len(pages) < MOST_PAGES:
                 pages.append(client.get(following).json())
                 following = pages[-1].get("next")

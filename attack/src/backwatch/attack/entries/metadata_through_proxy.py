@@ -1,4 +1,4 @@
-"""G11: a visitor has the app fetch the cloud's metadata address, through the proxy that all its requests take.
+"""G11: a visitor has the app fetch the cloud's metadata address, through the proxy that its requests in clear take.
 
 So the address itself is never dialled here: the proxy on loopback answers for it.
 """
@@ -40,12 +40,13 @@ class MetadataThroughProxy(Entry):
 
         context = ssl.create_default_context(cafile=self.place.ca_file)
         proxy = httpx.Proxy(f"https://localhost:{self.place.port}", ssl_context=context)
-        with httpx.Client(proxy=proxy, timeout=5) as client:
+        through = {"http://": httpx.HTTPTransport(proxy=proxy)}
+        with httpx.Client(mounts=through, verify=context, timeout=5) as client:
             return client.get(url).json()
 
     def work(self) -> None:
         """A visitor's picture."""
-        self.fetch("http://pictures.shop.example/7")
+        self.fetch(f"https://localhost:{self.place.port}/7")
 
     def meet(self) -> object:
         """The attacker's."""
