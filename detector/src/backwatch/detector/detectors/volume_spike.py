@@ -31,11 +31,9 @@ def _judge(
         score[i] = update(rows, k, x, end_ns[i], quiet)
         if rows[k]["count"] >= MIN_COUNT:
             drift[i] = rows[k]["drift"]
-        if not quiet or abs(score[i]) >= BOUND:
-            continue
         if rows[k]["count"] == 1:
             begin(extent, x)
-        else:
+        elif quiet and not abs(score[i]) >= BOUND:
             extend(extent, x)
 
 
