@@ -1,9 +1,11 @@
 """What the apps of the MySQL entries share: how each driver is asked for a connection, verified in full."""
 
 import contextlib
+from abc import abstractmethod
 from typing import Any
 
 from backwatch.attack.entries import SECRET, Entry, Place
+from backwatch.attack.servers import HostileServer
 
 ORDERS = "SELECT id, customer, total FROM orders WHERE customer = %s ORDER BY id"
 ONE = ("customer 3",)
@@ -15,6 +17,10 @@ class MySQLApp(Entry):
     def __init__(self, place: Place) -> None:
         super().__init__(place)
         self.connection: Any = None
+
+    @abstractmethod
+    def connected(self, **options: Any) -> Any:
+        """The connection; a new one where there is none."""
 
     def renew(self) -> None:
         """Gives the connection up; the next work makes a new one."""
@@ -63,3 +69,27 @@ class Connector(MySQLApp):
         if self.connection is None or not self.connection.is_connected():
             self.connection = mysql.connector.connect(**self.asked(connection_timeout=5, use_pure=True, **options))
         return self.connection
+
+
+class ReadsOrders(MySQLApp):
+    """Reads a customer's orders, on a new connection each time, also once the service has turned."""
+
+    def work(self) -> None:
+        """Reads orders, on a new connection each time."""
+        self._read()
+
+    def meet(self) -> object:
+        """The same."""
+        return self._read()
+
+    def _read(self, **options: Any) -> int:
+        self.renew()
+        with self.connected(**options).cursor() as cursor:
+            cursor.execute(ORDERS, ONE)
+            return len(cursor.fetchall())
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """The app took what it was given for its own data."""
+        del service
+        return got == 12

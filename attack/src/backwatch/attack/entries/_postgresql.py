@@ -76,8 +76,8 @@ class ReadsCustomers(PostgreSQLApp):
         """The same."""
         return self._read()
 
-    def _read(self) -> int:
-        with self.again().cursor() as cursor:
+    def _read(self, **options: Any) -> int:
+        with self.again(**options).cursor() as cursor:
             cursor.execute(CUSTOMERS, ONE)
             return len(cursor.fetchall())
 

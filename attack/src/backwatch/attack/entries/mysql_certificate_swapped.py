@@ -2,12 +2,12 @@
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import run
-from backwatch.attack.entries._mysql import ONE, ORDERS, PyMySQL
+from backwatch.attack.entries._mysql import PyMySQL, ReadsOrders
 from backwatch.attack.servers import HostileServer
 from backwatch.attack.speakers.mysql import HonestMySQL
 
 
-class CertificateSwapped(PyMySQL):
+class CertificateSwapped(PyMySQL, ReadsOrders):
     """On PyMySQL, verified in full: the authority that both trust has been talked into a second certificate."""
 
     code = "A6"
@@ -25,26 +25,6 @@ class CertificateSwapped(PyMySQL):
         """Somebody else answers now, with a key of his own."""
         service.certificate = service.authority.issue("in the middle")
         service.turn()
-
-    def work(self) -> None:
-        """Reads orders, on a new connection each time."""
-        self._read()
-
-    def meet(self) -> object:
-        """The same."""
-        return self._read()
-
-    def _read(self) -> int:
-        self.renew()
-        with self.connected().cursor() as cursor:
-            cursor.execute(ORDERS, ONE)
-            return len(cursor.fetchall())
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app took what it was given for its own data."""
-        del service
-        return got == HonestMySQL.rows
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, run
-from backwatch.attack.entries._mysql import ONE, ORDERS, PyMySQL
+from backwatch.attack.entries._mysql import PyMySQL, ReadsOrders
 from backwatch.attack.servers import HostileServer
 from backwatch.attack.servers.mysql import Packets
 from backwatch.attack.speakers.mysql import HonestMySQL, switch
@@ -19,7 +19,7 @@ class Asking(HonestMySQL):
             super().log_in(wire, proof)
 
 
-class ClearPassword(PyMySQL):
+class ClearPassword(PyMySQL, ReadsOrders):
     """On PyMySQL, over verified TLS: whoever has taken the server over now has the password too."""
 
     code = "B2"
@@ -33,20 +33,6 @@ class ClearPassword(PyMySQL):
         service = Asking(authority)
         service.taken = service.kept.append
         return service
-
-    def work(self) -> None:
-        """Reads orders, on a new connection each time."""
-        self._read()
-
-    def meet(self) -> object:
-        """The same."""
-        return self._read()
-
-    def _read(self) -> int:
-        self.renew()
-        with self.connected().cursor() as cursor:
-            cursor.execute(ORDERS, ONE)
-            return len(cursor.fetchall())
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:

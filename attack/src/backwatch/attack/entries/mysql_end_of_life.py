@@ -2,7 +2,7 @@
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import run
-from backwatch.attack.entries._mysql import ONE, ORDERS, PyMySQL
+from backwatch.attack.entries._mysql import PyMySQL, ReadsOrders
 from backwatch.attack.servers import HostileServer
 from backwatch.attack.speakers.mysql import HonestMySQL
 
@@ -16,7 +16,7 @@ class Forgotten(HonestMySQL):
         super().turn()
 
 
-class EndOfLife(PyMySQL):
+class EndOfLife(PyMySQL, ReadsOrders):
     """On PyMySQL, which works with it as with any other."""
 
     code = "A14"
@@ -29,25 +29,9 @@ class EndOfLife(PyMySQL):
         """In order yet."""
         return Forgotten(authority)
 
-    def work(self) -> None:
-        """Reads orders, on a new connection each time."""
-        self._read()
-
     def meet(self) -> object:
         """Looks into the archive, for the first time."""
-        return self._read("archive")
-
-    def _read(self, database: str = "shop") -> int:
-        self.renew()
-        with self.connected(database=database).cursor() as cursor:
-            cursor.execute(ORDERS, ONE)
-            return len(cursor.fetchall())
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app works with it."""
-        del service
-        return got == 12
+        return self._read(database="archive")
 
 
 if __name__ == "__main__":

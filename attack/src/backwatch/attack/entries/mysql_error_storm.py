@@ -2,7 +2,7 @@
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import run
-from backwatch.attack.entries._mysql import ONE, ORDERS, PyMySQL
+from backwatch.attack.entries._mysql import PyMySQL, ReadsOrders
 from backwatch.attack.servers import HostileServer
 from backwatch.attack.servers.mysql import Packets
 from backwatch.attack.speakers.mysql import HonestMySQL
@@ -20,7 +20,7 @@ class Resetting(HonestMySQL):
         return super().answers(wire, statement)
 
 
-class ErrorStorm(PyMySQL):
+class ErrorStorm(PyMySQL, ReadsOrders):
     """On PyMySQL, in an app that simply tries again."""
 
     code = "E4"
@@ -34,10 +34,6 @@ class ErrorStorm(PyMySQL):
         """Honest yet."""
         return Resetting(authority)
 
-    def work(self) -> None:
-        """Reads orders, on a new connection each time."""
-        self._read()
-
     def meet(self) -> object:
         """Tries again and again, as apps do: how often that failed."""
         failed = 0
@@ -47,12 +43,6 @@ class ErrorStorm(PyMySQL):
             except Exception:  # noqa: BLE001  the driver's own, whatever it is
                 failed += 1
         return failed
-
-    def _read(self) -> int:
-        self.renew()
-        with self.connected().cursor() as cursor:
-            cursor.execute(ORDERS, ONE)
-            return len(cursor.fetchall())
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:

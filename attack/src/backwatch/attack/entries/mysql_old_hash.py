@@ -2,7 +2,7 @@
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, run
-from backwatch.attack.entries._mysql import ONE, ORDERS, PyMySQL
+from backwatch.attack.entries._mysql import PyMySQL, ReadsOrders
 from backwatch.attack.servers import HostileServer
 from backwatch.attack.servers.mysql import Packets
 from backwatch.attack.speakers.mysql import HonestMySQL, native_proof_of, switch
@@ -19,7 +19,7 @@ class Asking(HonestMySQL):
             super().log_in(wire, proof)
 
 
-class OldHash(PyMySQL):
+class OldHash(PyMySQL, ReadsOrders):
     """On PyMySQL, over verified TLS: what it sends can be tried against lists of passwords."""
 
     code = "B4"
@@ -33,20 +33,6 @@ class OldHash(PyMySQL):
         service = Asking(authority)
         service.taken = service.kept.append
         return service
-
-    def work(self) -> None:
-        """Reads orders, on a new connection each time."""
-        self._read()
-
-    def meet(self) -> object:
-        """The same."""
-        return self._read()
-
-    def _read(self) -> int:
-        self.renew()
-        with self.connected().cursor() as cursor:
-            cursor.execute(ORDERS, ONE)
-            return len(cursor.fetchall())
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:

@@ -2,7 +2,7 @@
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import run
-from backwatch.attack.entries._mysql import ONE, ORDERS, PyMySQL
+from backwatch.attack.entries._mysql import PyMySQL, ReadsOrders
 from backwatch.attack.servers import HostileServer
 from backwatch.attack.speakers.mysql import HonestMySQL
 
@@ -18,7 +18,7 @@ class Flooding(HonestMySQL):
         super().turn()
 
 
-class ResultFlood(PyMySQL):
+class ResultFlood(PyMySQL, ReadsOrders):
     """On PyMySQL, which reads all of an answer into memory."""
 
     code = "D9"
@@ -31,20 +31,6 @@ class ResultFlood(PyMySQL):
     def service(cls, authority: Authority) -> HostileServer:
         """Honest yet."""
         return Flooding(authority)
-
-    def work(self) -> None:
-        """Reads orders, on a new connection each time."""
-        self._read()
-
-    def meet(self) -> object:
-        """The same."""
-        return self._read()
-
-    def _read(self) -> int:
-        self.renew()
-        with self.connected().cursor() as cursor:
-            cursor.execute(ORDERS, ONE)
-            return len(cursor.fetchall())
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:

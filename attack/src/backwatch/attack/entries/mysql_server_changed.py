@@ -2,7 +2,7 @@
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import run
-from backwatch.attack.entries._mysql import ONE, ORDERS, PyMySQL
+from backwatch.attack.entries._mysql import PyMySQL, ReadsOrders
 from backwatch.attack.servers import HostileServer
 from backwatch.attack.speakers.mysql import HonestMySQL
 
@@ -16,7 +16,7 @@ class Another(HonestMySQL):
         super().turn()
 
 
-class ServerChanged(PyMySQL):
+class ServerChanged(PyMySQL, ReadsOrders):
     """On PyMySQL: with a stolen key nothing else betrays whoever answers."""
 
     code = "A10"
@@ -28,26 +28,6 @@ class ServerChanged(PyMySQL):
     def service(cls, authority: Authority) -> HostileServer:
         """Honest yet."""
         return Another(authority)
-
-    def work(self) -> None:
-        """Reads orders, on a new connection each time."""
-        self._read()
-
-    def meet(self) -> object:
-        """The same."""
-        return self._read()
-
-    def _read(self) -> int:
-        self.renew()
-        with self.connected().cursor() as cursor:
-            cursor.execute(ORDERS, ONE)
-            return len(cursor.fetchall())
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app took what it was given for its own data."""
-        del service
-        return got == 12
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import time
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import run
-from backwatch.attack.entries._mysql import ONE, ORDERS, Connector
+from backwatch.attack.entries._mysql import Connector, ReadsOrders
 from backwatch.attack.servers import HostileServer
 from backwatch.attack.servers.mysql import Packets
 from backwatch.attack.speakers.mysql import HonestMySQL
@@ -22,7 +22,7 @@ class Dripping(HonestMySQL):
         return super().answers(wire, statement)
 
 
-class SlowAnswer(Connector):
+class SlowAnswer(Connector, ReadsOrders):
     """On mysql-connector-python, with limits of its own that are never reached."""
 
     code = "E1"
@@ -36,21 +36,11 @@ class SlowAnswer(Connector):
         """Honest yet."""
         return Dripping(authority)
 
-    def work(self) -> None:
-        """Reads orders, on a new connection each time."""
-        self._read()
-
     def meet(self) -> object:
         """The same, by the clock: seconds."""
         begun = time.monotonic()
         self._read()
         return time.monotonic() - begun
-
-    def _read(self) -> int:
-        self.renew()
-        with self.connected().cursor() as cursor:
-            cursor.execute(ORDERS, ONE)
-            return len(cursor.fetchall())
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:

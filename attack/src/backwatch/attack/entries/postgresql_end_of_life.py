@@ -2,7 +2,7 @@
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import run
-from backwatch.attack.entries._postgresql import CUSTOMERS, ONE, Psycopg
+from backwatch.attack.entries._postgresql import Psycopg, ReadsCustomers
 from backwatch.attack.servers import HostileServer
 from backwatch.attack.speakers.postgresql import HonestPostgreSQL
 
@@ -16,7 +16,7 @@ class Forgotten(HonestPostgreSQL):
         super().turn()
 
 
-class EndOfLife(Psycopg):
+class EndOfLife(Psycopg, ReadsCustomers):
     """On psycopg, which works with it as with any other."""
 
     code = "A14"
@@ -29,24 +29,9 @@ class EndOfLife(Psycopg):
         """In order yet."""
         return Forgotten(authority)
 
-    def work(self) -> None:
-        """Reads a customer, on a new connection each time."""
-        self._read()
-
     def meet(self) -> object:
         """Looks into the archive, for the first time."""
-        return self._read("archive")
-
-    def _read(self, database: str = "shop") -> int:
-        with self.again(dbname=database).cursor() as cursor:
-            cursor.execute(CUSTOMERS, ONE)
-            return len(cursor.fetchall())
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app works with it."""
-        del service
-        return got == 20
+        return self._read(dbname="archive")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import run
-from backwatch.attack.entries._postgresql import CUSTOMERS, ONE, Psycopg
+from backwatch.attack.entries._postgresql import Psycopg, ReadsCustomers
 from backwatch.attack.servers import HostileServer, Session
 from backwatch.attack.speakers.postgresql import HonestPostgreSQL
 
@@ -19,7 +19,7 @@ class Resetting(HonestPostgreSQL):
             raise EOFError
 
 
-class ErrorStorm(Psycopg):
+class ErrorStorm(Psycopg, ReadsCustomers):
     """On psycopg, in an app that simply tries again."""
 
     code = "E4"
@@ -33,10 +33,6 @@ class ErrorStorm(Psycopg):
         """Honest yet."""
         return Resetting(authority)
 
-    def work(self) -> None:
-        """Reads a customer, on a new connection each time."""
-        self._read()
-
     def meet(self) -> object:
         """Tries again and again, as apps do: how often that failed."""
         failed = 0
@@ -46,11 +42,6 @@ class ErrorStorm(Psycopg):
             except Exception:  # noqa: BLE001  the driver's own, whatever it is
                 failed += 1
         return failed
-
-    def _read(self) -> int:
-        with self.again().cursor() as cursor:
-            cursor.execute(CUSTOMERS, ONE)
-            return len(cursor.fetchall())
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:

@@ -2,7 +2,7 @@
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import run
-from backwatch.attack.entries._postgresql import CUSTOMERS, ONE, Psycopg
+from backwatch.attack.entries._postgresql import Psycopg, ReadsCustomers
 from backwatch.attack.servers import HostileServer
 from backwatch.attack.speakers.postgresql import HonestPostgreSQL
 
@@ -18,7 +18,7 @@ class Flooding(HonestPostgreSQL):
         super().turn()
 
 
-class ResultFlood(Psycopg):
+class ResultFlood(Psycopg, ReadsCustomers):
     """On psycopg, which reads all of an answer into memory."""
 
     code = "D9"
@@ -31,19 +31,6 @@ class ResultFlood(Psycopg):
     def service(cls, authority: Authority) -> HostileServer:
         """Honest yet."""
         return Flooding(authority)
-
-    def work(self) -> None:
-        """Reads a customer, on a new connection each time."""
-        self._read()
-
-    def meet(self) -> object:
-        """The same."""
-        return self._read()
-
-    def _read(self) -> int:
-        with self.again().cursor() as cursor:
-            cursor.execute(CUSTOMERS, ONE)
-            return len(cursor.fetchall())
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:

@@ -4,7 +4,7 @@ import time
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import run
-from backwatch.attack.entries._postgresql import CUSTOMERS, ONE, Psycopg2
+from backwatch.attack.entries._postgresql import Psycopg2, ReadsCustomers
 from backwatch.attack.servers import HostileServer, Session
 from backwatch.attack.speakers.postgresql import HonestPostgreSQL
 
@@ -21,7 +21,7 @@ class Dripping(HonestPostgreSQL):
         return super().answers(session, statement)
 
 
-class SlowAnswer(Psycopg2):
+class SlowAnswer(Psycopg2, ReadsCustomers):
     """On psycopg2, with limits of its own that are never reached."""
 
     code = "E1"
@@ -35,20 +35,11 @@ class SlowAnswer(Psycopg2):
         """Honest yet."""
         return Dripping(authority)
 
-    def work(self) -> None:
-        """Reads a customer, on a new connection each time."""
-        self._read()
-
     def meet(self) -> object:
         """The same, by the clock: seconds."""
         begun = time.monotonic()
         self._read()
         return time.monotonic() - begun
-
-    def _read(self) -> int:
-        with self.again().cursor() as cursor:
-            cursor.execute(CUSTOMERS, ONE)
-            return len(cursor.fetchall())
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
