@@ -1,15 +1,17 @@
 """What a cache remembers raw text by: a hash keyed by a secret of this process, never the text itself."""
 
 import hashlib
+import os
 import secrets
+import sys
 from collections.abc import Callable
 from typing import Final, TypeVar
-
-from backwatch.collector.statements.scan import KEYED
 
 K = TypeVar("K")
 V = TypeVar("V")
 
+KEYED: Final = bool(sys.flags.hash_randomization) and os.environ.get("PYTHONHASHSEED", "") in ("", "random")
+"""Whether Python's own hash is keyed by a secret; ``PYTHONHASHSEED`` may have fixed it."""
 _KEY: Final = secrets.token_bytes(32)
 
 Raw = str | tuple[str | bytes | type, ...]
@@ -18,7 +20,7 @@ Raw = str | tuple[str | bytes | type, ...]
 
 def _hashed(raw: Raw) -> bytes:
     text = raw if isinstance(raw, str) else repr(raw)
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=_KEY, digest_size=16).digest()
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=_KEY, digest_size=32).digest()
 
 
 mark: Final[Callable[[Raw], int | bytes]] = hash if KEYED else _hashed
@@ -29,7 +31,7 @@ Text and bytes of the same letters have one mark; what must tell them apart adds
 
 
 def keep(cache: dict[K, V], key: K, value: V, most: int) -> V:
-    """Remembers it; a full cache is emptied, which is cheaper than keeping an order."""
+    """Remembers it; a full cache is emptied, which is cheaper than keeping an order, and no thread finds half done."""
     if len(cache) >= most:
         cache.clear()
     cache[key] = value

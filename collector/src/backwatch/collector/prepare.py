@@ -4,9 +4,10 @@ from typing import Final
 
 from backwatch.collector import names
 from backwatch.collector.guard import never_breaks_the_host
+from backwatch.collector.marks import KEYED, keep
 from backwatch.collector.redact.plain import plain, without_rows
 from backwatch.collector.statements.dialects import dialect_of
-from backwatch.collector.statements.scan import CACHE_ENTRIES, KEYED, scan_cached, scan_new
+from backwatch.collector.statements.scan import CACHE_ENTRIES, scan_cached, scan_new
 
 _HEAD_BYTES: Final = 4 * 64 * 1024
 # A text on which the scanner failed is not told, but its call is: failing it must not be a way to hide.
@@ -42,10 +43,7 @@ def prepare(sql: object, system: str) -> Prepared:
     mark = (hash(sql), len(sql), system)  # pyright: ignore[reportArgumentType]  a str or bytes, as just seen
     prepared = known.get(mark)
     if prepared is None:
-        prepared = _prepared(sql, system)
-        if len(known) >= CACHE_ENTRIES:
-            known.clear()  # cheaper than keeping an order, and no thread can find it half done
-        known[mark] = prepared
+        prepared = keep(known, mark, _prepared(sql, system), CACHE_ENTRIES)
     return prepared
 
 

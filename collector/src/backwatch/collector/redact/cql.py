@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from backwatch.collector.marks import KEYED
 from backwatch.collector.redact.sql import statement
-from backwatch.collector.statements.scan import CACHE_ENTRIES, KEYED
+from backwatch.collector.statements.scan import CACHE_ENTRIES
 
 MAX_SCANNED: Final = 262_144
 """More than the scanner looks at: what comes after is dropped, and the statement is told as cut."""

@@ -20,11 +20,11 @@ _DOLLARS: Final = (
 )
 _WORD: Final = r"\w++(?:\$(?!\$)\w*+)*+"
 _STRING: Final = r"'(?:[^']++|'')*+'?"
-_ESCAPED: Final = r"'(?:[^'\\]++|\\.|'')*+'?|\"(?:[^\"\\]++|\\.)*+\"?|`[^`]*+`?"
-_COMMENT: Final = r"/\*(?:[^*]++|\*(?!/))*+(?:\*/)?"
+ESCAPED: Final = r"'(?:[^'\\]++|\\.|'')*+'?|\"(?:[^\"\\]++|\\.)*+\"?|`[^`]*+`?"
+COMMENT: Final = r"/\*(?:[^*]++|\*(?!/))*+(?:\*/)?"
 _HEX: Final = "[0-9a-fA-F]"
 
-_REST: Final = rf"{_ESCAPED}|{_COMMENT}|\#[^\n]*+|(?P<dollars>{_DOLLARS})|(?P<dashes>--[^\n]*+)|{_WORD}"
+_REST: Final = rf"{ESCAPED}|{COMMENT}|\#[^\n]*+|(?P<dollars>{_DOLLARS})|(?P<dashes>--[^\n]*+)|{_WORD}"
 _DASHED: Final = re.compile(_REST, re.DOTALL)
 _DASHED_ODD: Final = re.compile(r"\$\w*+\$|--(?!\s)")
 # After ``r`` no backslash means anything: the next quote ends the string.
@@ -37,13 +37,13 @@ _TRIPLE: Final = re.compile(
 _TRIPLE_ODD: Final = re.compile(rf"{_DASHED_ODD.pattern}|'''|\"\"\"")
 # Standard SQL but for the quote behind a backslash, which ends no string.
 _BACKSLASHES: Final = re.compile(
-    rf"(?P<quoted>'(?:[^'\\]++|\\.|'')*+'?)|\"(?:[^\"]++|\"\")*+\"?|(?:--|//)[^\n\r]*+|{_COMMENT}|{_DOLLARS}", re.DOTALL
+    rf"(?P<quoted>'(?:[^'\\]++|\\.|'')*+'?)|\"(?:[^\"]++|\"\")*+\"?|(?:--|//)[^\n\r]*+|{COMMENT}|{_DOLLARS}", re.DOTALL
 )
 _UNKNOWN: Final = re.compile(
     rf"""
     (?P<kept>[nN]?[qQ]'(?:\[(?:(?!\]').)*+(?:\]')?|\((?:(?!\)').)*+(?:\)')?|\{{(?:(?!\}}').)*+(?:\}}')?
         |<(?:(?!>').)*+(?:>')?|(?P<mark>[^\s\[({{<'])(?:(?!(?P=mark)').)*+(?:(?P=mark)')?)
-      | {_STRING} | --[^\n\r]*+ | {_COMMENT})
+      | {_STRING} | --[^\n\r]*+ | {COMMENT})
   | (?P<dollars>{_DOLLARS})
   | (?P<quoted>\"\"\"(?:(?!\"\"\").)*+(?:\"\"\")?+ | \b(?:[rR][bB]?|[bB][rR]?)\"(?:[^\"\\]++|\\.)*+\"?)
   | \"(?:[^\"]++|\"\")*+\"?
@@ -99,7 +99,8 @@ def without_rows(text: str) -> str:
     return "".join([*kept, text[at:]]) if kept else text
 
 
-def _hidden(text: str) -> str:
+def hidden(text: str) -> str:
+    """A string of the same length that says nothing."""
     return ("'" + "." * (len(text) - 2) + "'")[: len(text)]
 
 
@@ -109,24 +110,26 @@ def _as_dashed(token: re.Match[str]) -> str:
         return text if text[2:3].isspace() else "--" + " " * (len(text) - 2)
     if kind == "quoted":
         quoted = token[kind]
-        return text[: -len(quoted)] + _hidden(quoted)
-    return _hidden(text) if kind == "dollars" else text
+        return text[: -len(quoted)] + hidden(quoted)
+    return hidden(text) if kind == "dollars" else text
 
 
-def _dashed(text: str) -> str:
-    """Of systems that are read as MySQL, and for which ``--`` begins a comment whatever follows."""
-    text = text[:MAX_SCANNED]
-    return text if _DASHED_ODD.search(text) is None else _DASHED.sub(_as_dashed, text)
+def _by(forms: re.Pattern[str], odd: re.Pattern[str]) -> Callable[[str], str]:
+    """For systems that are read as MySQL: a text with anything odd is read by these forms.
+
+    In all of them ``--`` begins a comment whatever follows.
+    """
+
+    def change(text: str) -> str:
+        text = text[:MAX_SCANNED]
+        return text if odd.search(text) is None else forms.sub(_as_dashed, text)
+
+    return change
 
 
-def _raw(text: str) -> str:
-    text = text[:MAX_SCANNED]
-    return text if _RAW_ODD.search(text) is None else _RAW.sub(_as_dashed, text)
-
-
-def _triple(text: str) -> str:
-    text = text[:MAX_SCANNED]
-    return text if _TRIPLE_ODD.search(text) is None else _TRIPLE.sub(_as_dashed, text)
+_dashed: Final = _by(_DASHED, _DASHED_ODD)
+_raw: Final = _by(_RAW, _RAW_ODD)
+_triple: Final = _by(_TRIPLE, _TRIPLE_ODD)
 
 
 def _clickhouse(text: str) -> str:
@@ -134,7 +137,7 @@ def _clickhouse(text: str) -> str:
 
 
 def _without_backslash(token: re.Match[str]) -> str:
-    return _hidden(token[0]) if token["quoted"] and "\\" in token[0] else token[0]
+    return hidden(token[0]) if token["quoted"] and "\\" in token[0] else token[0]
 
 
 def _backslashes(text: str) -> str:
@@ -163,7 +166,7 @@ def _tsql(text: str) -> str:
         elif kind == spec.OP and head[start] == ";":
             named = False
         elif kind == spec.QUOTED and strings and head[start] == '"':
-            told += (head[at:start], _hidden(head[start:end]))
+            told += (head[at:start], hidden(head[start:end]))
             at = end
     return "".join((*told, text[at:])) if told else text
 
@@ -171,7 +174,7 @@ def _tsql(text: str) -> str:
 def _as_unknown(token: re.Match[str]) -> str:
     text = token[0]
     if token.group("dollars") or token.group("quoted"):
-        return _hidden(text)
+        return hidden(text)
     if token.group("comment"):
         return "--" + text[2:] if len(text) > 1 else " "
     return "0" * len(text) if token.group("literal") else text

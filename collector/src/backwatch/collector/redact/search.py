@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, Final
 
 from backwatch.collector.redact.http import segment
+from backwatch.collector.redact.plain import COMMENT, ESCAPED, hidden
 from backwatch.collector.redact.search_text import lucene, script
 from backwatch.collector.statements.scan import scan_cached
 
@@ -42,10 +43,7 @@ _QUERY_STRINGS: Final = ("query_string", "simple_query_string")
 _SCRIPT: Final = "(script)"
 _SCRIPT_KEYS: Final = frozenset(("source", "inline", "lang", "params", "id", "options"))
 _STATEMENTS: Final = {"_sql": "sql", "_xpack/sql": "sql", "_query": "piped", "_ppl": "piped", "_query/async": "piped"}
-_QUOTED: Final = (
-    r"'(?:[^'\\]++|\\.|'')*+'?|\"(?:[^\"\\]++|\\.)*+\"?|`[^`]*+`?|/\*(?:[^*]++|\*(?!/))*+(?:\*/)?"
-    r"|(?P<comment>//[^\n\r]*+)"
-)
+_QUOTED: Final = rf"{ESCAPED}|{COMMENT}|(?P<comment>//[^\n\r]*+)"
 _PPL: Final = re.compile(_QUOTED, re.DOTALL)
 _ESQL: Final = re.compile(rf"(?P<triple>\"\"\"(?:[^\"]++|\"(?!\"\"))*+(?:\"{{3,5}}+)?+)|{_QUOTED}", re.DOTALL)
 _DOCUMENT: Final = {"GET": "get", "HEAD": "exists", "PUT": "index", "POST": "index", "DELETE": "delete"}
@@ -144,7 +142,7 @@ def _piped(text: str, *, esql: bool) -> str:
 def _as_mysql(token: re.Match[str]) -> str:
     kind, text = token.lastgroup, token[0]
     if kind == "triple":
-        return "'" + "." * (len(text) - 2) + "'"
+        return hidden(text)
     return ("-- " + text[3:])[: len(text)] if kind == "comment" else text
 
 

@@ -1,13 +1,9 @@
 """The one entry for probes and for the router: a raw statement in, what may leave out."""
 
-import hashlib
-import os
-import secrets
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from backwatch.collector.marks import keep, mark
 from backwatch.collector.statements import spec
 from backwatch.collector.statements.signs import signs_of
 from backwatch.collector.statements.skeleton import LONGEST, pieces, representative
@@ -57,19 +53,9 @@ def _operation(writer: Writer) -> str:
     return upper(writer.out[writer.classes.index(spec.C_WORD)].lstrip(" "))[:32]
 
 
-KEYED: Final = bool(sys.flags.hash_randomization) and os.environ.get("PYTHONHASHSEED", "") in ("", "random")
-"""Whether Python's own hash is keyed by a secret; ``PYTHONHASHSEED`` may have fixed it."""
-_KEY: Final = secrets.token_bytes(32)
 _Cache = dict[tuple[int | bytes, int, str], Scanned]
 _texts: _Cache = {}
 _skeletons: _Cache = {}
-
-
-def _hashed(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=_KEY, digest_size=32).digest()
-
-
-_mark: Final[Callable[[str], int | bytes]] = hash if KEYED else _hashed
 
 
 def scan_cached(text: str, dialect: str) -> Scanned:
@@ -78,11 +64,10 @@ def scan_cached(text: str, dialect: str) -> Scanned:
     Both are remembered by a keyed hash (Python's own is SipHash), so that no raw statement is kept, and nobody can make
     two texts meet.
     """
-    key = (_mark(text), len(text), dialect)
+    key = (mark(text), len(text), dialect)
     known = _texts.get(key)
     if known is None:
-        known = scan_new(text, dialect)
-        _remember(_texts, key, known)
+        known = keep(_texts, key, scan_new(text, dialect), CACHE_ENTRIES)
     return known
 
 
@@ -91,18 +76,11 @@ def scan_new(text: str, dialect: str) -> Scanned:
     if len(text) > LONGEST or dialect not in spec.DIALECTS:
         return scan(text, dialect)
     found = pieces(text, dialect)
-    key = (_mark("\0".join(found)), len(found), dialect)
+    key = (mark("\0".join(found)), len(found), dialect)
     known = _skeletons.get(key)
     if known is None:
         shown = representative(found, dialect)
         if "RANDOMBLOB" in shown.upper():
             return scan(text, dialect)  # whose argument tells a delay from a default value
-        known = scan(shown, dialect)
-        _remember(_skeletons, key, known)
+        known = keep(_skeletons, key, scan(shown, dialect), CACHE_ENTRIES)
     return known
-
-
-def _remember(cache: _Cache, key: tuple[int | bytes, int, str], one: Scanned) -> None:
-    if len(cache) >= CACHE_ENTRIES:
-        cache.clear()  # cheaper than keeping an order, and no thread can find it half done
-    cache[key] = one

@@ -201,17 +201,21 @@ def tokens(text: str, dialect: str) -> list[Token]:
         add((kind, begin, position))
 
 
+def _encoded(text: str) -> tuple[str, bytes]:
+    """The text in valid Unicode, and its UTF-8."""
+    try:
+        return text, text.encode()
+    except UnicodeEncodeError:
+        text = _SURROGATES.sub("\ufffd", text)
+        return text, text.encode()
+
+
 def headed(text: str) -> tuple[str, bool]:
     """The beginning of a text, as much as is scanned, in valid Unicode; and whether that is not all of it.
 
     What stands behind cannot be told from a literal's inside without reading all that is before.
     """
-    head = text[:SCAN_BYTES]
-    try:
-        raw = head.encode()
-    except UnicodeEncodeError:
-        head = _SURROGATES.sub("\ufffd", head)
-        raw = head.encode()
+    head, raw = _encoded(text[:SCAN_BYTES])
     if len(raw) <= SCAN_BYTES:
         return head, len(text) > SCAN_BYTES
     end = SCAN_BYTES
@@ -224,11 +228,7 @@ def bounded(text: str) -> tuple[str, bool]:
     """The text as it is scanned: valid Unicode, its head and tail where it is too long; and whether it was cut."""
     if len(text) <= SCAN_BYTES and text.isascii():
         return text, False
-    try:
-        raw = text.encode()
-    except UnicodeEncodeError:
-        text = _SURROGATES.sub("\ufffd", text)
-        raw = text.encode()
+    text, raw = _encoded(text)
     if len(raw) <= SCAN_BYTES:
         return text, False
     head, tail = SCAN_HEAD_BYTES, len(raw) - (SCAN_BYTES - SCAN_HEAD_BYTES)
