@@ -188,14 +188,23 @@ def test_the_shop_at_work_raises_nothing_while_its_minutes_are_judged(
 ) -> None:
     # Minutes are closed after three: here at once, or the test would see only single calls judged.
     monkeypatch.setattr(staging, "own_environment", lambda: {**own_environment(), "BACKWATCH_DETECTOR_LATENESS_S": "5"})
-    began_ns = time.time_ns()
+    began_ns, until = time.time_ns(), time.monotonic() + 150
     with staging.staged(Show(Console(file=io.StringIO()))) as (performance, _):
-        assert performance.quiet(rounds=180).false_alerts == []
         folder = performance._stage.folder
-        with reading(open_store(f"sqlite:///{folder / 'store.db'}")) as connection:
-            for resource in list_resources(connection):
-                minutes = rollup_series(connection, resource.id, began_ns, time.time_ns() + 60 * 10**9)
-                assert sum(one.calls for one in minutes) >= 60, "no live minute was judged"
+        store = open_store(f"sqlite:///{folder / 'store.db'}")
+
+        def judged() -> int:
+            """Calls in closed minutes of the service that has the fewest."""
+            end_ns = time.time_ns() + 60 * 10**9
+            with reading(store) as connection:
+                of = [rollup_series(connection, one.id, began_ns, end_ns) for one in list_resources(connection)]
+            return min((sum(one.calls for one in minutes) for minutes in of), default=0)
+
+        # Which part of the first minute is left, and how fast a round is, nobody knows.
+        while judged() < 60 and time.monotonic() < until:
+            assert performance.quiet(rounds=20).false_alerts == []
+        assert judged() >= 60, "too few calls of live minutes were judged"
+        store.dispose()
         told = history.captured(StreamSettings(url=f"sqlite:///{folder / 'capture.db'}"))
         files = {one.value.string_value for _, _, span in told for one in span.attributes if one.key == names.CODE_FILE}
         assert files == {"shop.py"}
