@@ -1,16 +1,12 @@
-"""aiohttp's connectors, requests and connections, wrapped once for all probes that need them.
-
-Whoever comes first wraps, whoever leaves last restores. What nobody claims is told only while aiohttp's own probe is
-there.
-"""
+"""aiohttp's connectors, requests and connections, wrapped once for all probes that need them."""
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._aiohttp_calls import Watch
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._shared_hooks import SharedHooks
 
 _Function = Callable[..., Any]
 _Make = Callable[[_Function], _Function]
@@ -77,50 +73,11 @@ def _release(watch: Watch) -> _Make:
     return make
 
 
-class _Shared:
-    """The hooks while they are in place, and who asked for them."""
-
-    watch: Watch | None = None
-    patches: Patches
-    users: "list[object]" = []  # noqa: RUF012  of the one object below
-
-
-_shared = _Shared()
-
-
-def attach(user: object, recorder: Recorder | None) -> None:
-    """Wraps aiohttp for ``user``, which must be imported by then.
-
-    Args:
-        recorder: Where to tell what nobody claims: aiohttp's own probe; ``None`` for every other user.
-    """
-    watch = _shared.watch or _wrapped()
-    if recorder is not None:
-        watch.recorder = recorder
-    _shared.users.append(user)
-
-
-def detach(user: object, *, recording: bool = False) -> None:
-    """Undoes ``attach``; what still waits for its body is told as far as it has come."""
-    watch = _shared.watch
-    if watch is None or user not in _shared.users:
-        return
-    _shared.users.remove(user)
-    watch.settle()
-    if recording:
-        watch.recorder = None
-    if not _shared.users:
-        _shared.patches.restore()
-        watch.active = False
-        _shared.watch = None
-
-
-def _wrapped() -> Watch:
+def _wrapped(patches: Patches) -> Watch:
     import aiohttp.client_reqrep
     import aiohttp.connector
 
-    patches = _shared.patches = Patches()
-    watch = _shared.watch = Watch(None)
+    watch = Watch(None)
     connector, messages = aiohttp.connector, aiohttp.client_reqrep
     for name in ("TCPConnector", "UnixConnector", "NamedPipeConnector"):
         patches.wrap(getattr(connector, name, None), "_create_connection", _connect(watch))
@@ -130,3 +87,6 @@ def _wrapped() -> Watch:
     patches.wrap(connector.Connection, "release", _release(watch))
     patches.wrap(connector.Connection, "close", _release(watch))
     return watch
+
+
+HOOKS: Final = SharedHooks(_wrapped)

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from backwatch.collector.record import Session
     from backwatch.collector.wire import Wire
 
+FACTS: Final = names.OVER_TLS | {
+    names.MESSAGING_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION,
+    names.STATEMENT, names.MESSAGING_DESTINATION, names.ACCOUNT, names.SERVER_VERSION, names.SERVER_ID,
+    names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED,
+    names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.NOTICES, names.PAYLOAD_FORMAT,
+    names.PAYLOAD_GLOBALS, names.REDELIVERED,
+}  # fmt: skip
+"""What the clients can tell."""
 MAX_PENDING: Final = 1_000
 MAX_CONSUMERS: Final = 1_000
 _FIELDS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {

@@ -5,7 +5,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.guard import never_breaks_the_host
@@ -14,6 +14,9 @@ from backwatch.collector.probes._http_attempt import Attempt
 from backwatch.collector.probes._http_claims import claiming
 from backwatch.collector.probes._patches import Patches
 from backwatch.collector.probes._search_calls import Watch
+
+if TYPE_CHECKING:
+    from backwatch.collector.probes._shared_hooks import SharedHooks
 
 FACTS: Final = names.OVER_TLS | {
     names.DB_SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.QUERY_TEXT,
@@ -35,23 +38,27 @@ class Below:
     def __init__(self, user: object) -> None:
         self._user = user
         self._left = list(self.LIBRARIES)
-        self._detach: list[Callable[[object], None]] = []
+        self._hooks: list[SharedHooks[Any]] = []
 
     def attach(self) -> None:
         """Does so for those that are there by now."""
         for library in [one for one in self._left if one in sys.modules]:
             self._left.remove(library)
             if library == "urllib3":
-                from backwatch.collector.probes._urllib3_hooks import attach, detach
+                from backwatch.collector.probes._urllib3_hooks import HOOKS as URLLIB3
+
+                hooks: SharedHooks[Any] = URLLIB3
             else:
-                from backwatch.collector.probes._aiohttp_hooks import attach, detach
-            attach(self._user, None)
-            self._detach.append(detach)
+                from backwatch.collector.probes._aiohttp_hooks import HOOKS as AIOHTTP
+
+                hooks = AIOHTTP
+            hooks.attach(self._user, None)
+            self._hooks.append(hooks)
 
     def detach(self) -> None:
         """Lets go of them."""
-        while self._detach:
-            self._detach.pop()(self._user)
+        while self._hooks:
+            self._hooks.pop().detach(self._user)
         self._left = list(self.LIBRARIES)
 
 

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from backwatch.collector import names
 from backwatch.collector.probes import Probe, Recorder
-from backwatch.collector.probes._aiohttp_hooks import attach, detach
+from backwatch.collector.probes._aiohttp_hooks import HOOKS
 
 
 class AiohttpProbe(Probe):
@@ -22,8 +22,8 @@ class AiohttpProbe(Probe):
 
     def install(self, recorder: Recorder) -> None:
         """Wraps connectors, requests, responses and connections."""
-        attach(self, recorder)
+        HOOKS.attach(self, recorder)
 
     def remove(self) -> None:
         """Restores them, unless another probe needs them; what still waits for its body is told as it stands."""
-        detach(self, recording=True)
+        HOOKS.detach(self, recording=True)

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from backwatch.collector import names
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._aiormq_calls import Watch
+from backwatch.collector.probes._amqp_state import FACTS
 from backwatch.collector.probes._patches import Patches
 from backwatch.collector.probes._patching import PatchingProbe
 
@@ -148,13 +148,7 @@ class AiormqProbe(PatchingProbe[Watch]):
     name: ClassVar[str] = "aiormq"
     module: ClassVar[str] = "aiormq"
     distributions: ClassVar[tuple[str, ...]] = ("aiormq>=6.2.3",)
-    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
-        names.MESSAGING_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION,
-        names.STATEMENT, names.MESSAGING_DESTINATION, names.ACCOUNT, names.SERVER_VERSION, names.SERVER_ID,
-        names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED,
-        names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.NOTICES, names.PAYLOAD_FORMAT,
-        names.PAYLOAD_GLOBALS, names.REDELIVERED,
-    }  # fmt: skip
+    facts: ClassVar[frozenset[str]] = FACTS
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the connection's start and what a channel sends and reads."""

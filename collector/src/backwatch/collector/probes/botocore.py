@@ -14,7 +14,7 @@ from backwatch.collector.probes._dbapi import argument
 from backwatch.collector.probes._http_claims import claiming
 from backwatch.collector.probes._patches import Patches
 from backwatch.collector.probes._patching import PatchingProbe
-from backwatch.collector.probes._urllib3_hooks import attach, detach
+from backwatch.collector.probes._urllib3_hooks import HOOKS
 
 _Make = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -108,9 +108,9 @@ class BotocoreProbe(PatchingProbe[Watch]):
         patches.wrap(botocore.endpoint.Endpoint, "_do_get_response", _attempt(watch))
         patches.wrap(botocore.endpoint.Endpoint, "_send", _send(watch))
         patches.wrap(body, "read", _read(watch))
-        attach(self, None)
+        HOOKS.attach(self, None)
 
     def remove(self) -> None:
         """Restores them."""
         super().remove()
-        detach(self)
+        HOOKS.detach(self)

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final
 from backwatch.collector import names
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.probes import Recorder
+from backwatch.collector.probes._amqp_state import FACTS
 from backwatch.collector.probes._kombu_calls import Watch, with_task
 from backwatch.collector.probes._patches import Patches
 from backwatch.collector.probes._patching import PatchingProbe
@@ -206,13 +207,7 @@ class KombuProbe(PatchingProbe[Watch]):
     name: ClassVar[str] = "kombu"
     module: ClassVar[str] = "kombu.connection"
     distributions: ClassVar[tuple[str, ...]] = ("kombu>=5.0",)
-    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
-        names.MESSAGING_SYSTEM, names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT,
-        names.OPERATION, names.STATEMENT, names.MESSAGING_DESTINATION, names.ACCOUNT, names.SERVER_VERSION,
-        names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED,
-        names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.NOTICES,
-        names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS, names.REDELIVERED,
-    }  # fmt: skip
+    facts: ClassVar[frozenset[str]] = FACTS | {names.DB_SYSTEM}
 
     def install(self, recorder: Recorder) -> None:
         """Wraps what makes transports, and the transports that are there already."""

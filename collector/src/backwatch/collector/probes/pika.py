@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from backwatch.collector import names
 from backwatch.collector.probes import Recorder
+from backwatch.collector.probes._amqp_state import FACTS
 from backwatch.collector.probes._patches import Patches
 from backwatch.collector.probes._patching import PatchingProbe
 from backwatch.collector.probes._pika_calls import Watch, worth_telling
@@ -143,13 +143,7 @@ class PikaProbe(PatchingProbe[Watch]):
     name: ClassVar[str] = "pika"
     module: ClassVar[str] = "pika"
     distributions: ClassVar[tuple[str, ...]] = ("pika>=1.0",)
-    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
-        names.MESSAGING_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION,
-        names.STATEMENT, names.MESSAGING_DESTINATION, names.ACCOUNT, names.SERVER_VERSION, names.SERVER_ID,
-        names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED,
-        names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.NOTICES, names.PAYLOAD_FORMAT,
-        names.PAYLOAD_GLOBALS, names.REDELIVERED,
-    }  # fmt: skip
+    facts: ClassVar[frozenset[str]] = FACTS
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the connection and the channel that all adapters share, and the blocking channel's publishing."""

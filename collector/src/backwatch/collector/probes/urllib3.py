@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from backwatch.collector import names
 from backwatch.collector.probes import Probe, Recorder
-from backwatch.collector.probes._urllib3_hooks import attach, detach
+from backwatch.collector.probes._urllib3_hooks import HOOKS
 
 
 class Urllib3Probe(Probe):
@@ -27,8 +27,8 @@ class Urllib3Probe(Probe):
 
     def install(self, recorder: Recorder) -> None:
         """Wraps urllib3's connections and pools, and the end of the standard library's response."""
-        attach(self, recorder)
+        HOOKS.attach(self, recorder)
 
     def remove(self) -> None:
         """Restores them, unless another probe needs them; what still waits for its body is told as it stands."""
-        detach(self, recording=True)
+        HOOKS.detach(self, recording=True)
