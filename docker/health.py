@@ -33,7 +33,8 @@ def _older(query: str, what: str, nothing: str = "") -> str:
     import sqlalchemy as sa
 
     from backwatch.collector.settings import StoreSettings, load
-    from backwatch.store.connect import open_store, reading
+    from backwatch.store.connect import open_store
+    from backwatch.store.transactions import reading
 
     with reading(open_store(load(StoreSettings).url)) as connection:
         at_ns = connection.execute(sa.text(query)).scalar()

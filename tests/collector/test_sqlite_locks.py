@@ -9,7 +9,8 @@ from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import open_consumer
 from backwatch.store import entries
-from backwatch.store.connect import open_store, reading
+from backwatch.store.connect import open_store
+from backwatch.store.transactions import reading
 
 PUBLISH = """
 import sys
@@ -21,7 +22,8 @@ publisher.close(5)
 """
 VISIT = """
 import sys
-from backwatch.store.connect import open_store, reading
+from backwatch.store.connect import open_store
+from backwatch.store.transactions import reading
 from backwatch.store.queries import shard_rows
 store = open_store(sys.argv[1])
 with reading(store) as connection:

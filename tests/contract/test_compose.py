@@ -20,7 +20,8 @@ import yaml
 
 from backwatch.collector import cli, settings
 from backwatch.store import tables
-from backwatch.store.connect import open_store, writing
+from backwatch.store.connect import open_store
+from backwatch.store.transactions import writing
 from tests.services.kafka_broker import JARS
 from tests.services.server import Server
 

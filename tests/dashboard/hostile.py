@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from backwatch.store import rules_meta, tables
 from backwatch.store.commit import Occurrence, Quarantined, Raised, Rollup, Round, Seen
-from backwatch.store.connect import writing
+from backwatch.store.transactions import writing
 from tests.services.commits import Owner, alert_id
 
 S = 10**9

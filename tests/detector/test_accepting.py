@@ -17,8 +17,9 @@ from backwatch.detector.engine.findings import alert_id, resource_key
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.owned import OwnedShard
 from backwatch.store import decisions, queries, rules_meta, tables
-from backwatch.store.connect import open_store, reading
+from backwatch.store.connect import open_store
 from backwatch.store.state import state_at
+from backwatch.store.transactions import reading
 from tests.detector import streams
 from tests.detector.streams import START_NS, Call
 from tests.detector.test_identities import CONFIG, DAY, MOVED, OURS, THEIRS, calls, past, raised, story

@@ -26,8 +26,9 @@ from backwatch.detector.engine.tables import Table
 from backwatch.detector.owned import OwnedShard
 from backwatch.detector.service import engine_for
 from backwatch.store import decisions, queries, tables
-from backwatch.store.connect import StoreUnavailable, open_store, reading, writing
+from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.migrate import upgrade
+from backwatch.store.transactions import reading, writing
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, START_NS, Call, statement
 

@@ -15,8 +15,9 @@ from backwatch.detector import rulebook
 from backwatch.detector.engine.step import EngineConfig
 from backwatch.detector.service import Service
 from backwatch.store import tables
-from backwatch.store.connect import open_store, reading
+from backwatch.store.connect import open_store
 from backwatch.store.migrate import upgrade
+from backwatch.store.transactions import reading
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, Call, statement
 

@@ -21,7 +21,8 @@ from backwatch.detector.profile import document
 from backwatch.detector.profile.document import KINDS, NotAProfile, parse
 from backwatch.detector.service import engine_for
 from backwatch.store import entries, profiles, queries
-from backwatch.store.connect import open_store, reading
+from backwatch.store.connect import open_store
+from backwatch.store.transactions import reading
 from tests.detector import streams
 from tests.detector.test_identities import OURS, RESOURCE, calls, past, swap
 

@@ -14,7 +14,8 @@ from backwatch.detector.engine.step import Engine
 from backwatch.detector.owned import ENTRIES
 from backwatch.detector.service import Service
 from backwatch.store import entries, profiles, tables
-from backwatch.store.connect import open_store, reading, writing
+from backwatch.store.connect import open_store
+from backwatch.store.transactions import reading, writing
 from tests.detector import streams
 from tests.detector.streams import Call
 from tests.detector.test_identities import CONFIG, OURS, RESOURCE, calls, past

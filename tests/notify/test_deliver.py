@@ -13,9 +13,9 @@ from standardwebhooks.webhooks import Webhook
 from backwatch.notify.deliver import wait_ns
 from backwatch.notify.service import Service
 from backwatch.store import deliveries, entries, queries, rules_meta, tables
-from backwatch.store.connect import reading, writing
 from backwatch.store.decisions import decide
 from backwatch.store.events import event_id
+from backwatch.store.transactions import reading, writing
 from tests.notify.conftest import SECRET, START_NS, Clock
 from tests.services import receiver as temper
 from tests.services.commits import Owner, alert_id, cleared, raised

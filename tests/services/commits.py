@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from backwatch.store import shards
 from backwatch.store.commit import Cleared, Commit, Occurrence, Raised, Round
-from backwatch.store.connect import writing
+from backwatch.store.transactions import writing
 
 
 def alert_id(rule: str, key: str) -> str:

@@ -17,7 +17,8 @@ from sqlalchemy import event
 
 from backwatch.collector.settings import SettingError
 from backwatch.store import migrate, rules_meta, shards, tables
-from backwatch.store.connect import StoreFull, StoreUnavailable, open_store, reading, writing
+from backwatch.store.connect import StoreFull, StoreUnavailable, open_store
+from backwatch.store.transactions import reading, writing
 from tests.services.commits import Owner, commit, raised
 
 

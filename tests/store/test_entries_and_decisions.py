@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from backwatch.collector import names
 from backwatch.store import entries, models, queries, rules_meta, tables
 from backwatch.store.commit import Occurrence
-from backwatch.store.connect import reading, writing
 from backwatch.store.decisions import UnknownAlert, decide
 from backwatch.store.meta import installation_key
+from backwatch.store.transactions import reading, writing
 from tests.services.commits import Owner, alert_id, raised
 
 ID = alert_id("unusual-query", "k")

@@ -12,7 +12,8 @@ from sqlalchemy import event
 
 from backwatch.store import queries, tables
 from backwatch.store.commit import Quarantined, Rollup, Seen
-from backwatch.store.connect import open_store, reading
+from backwatch.store.connect import open_store
+from backwatch.store.transactions import reading
 from tests.services.commits import Owner, cleared, raised
 
 COMMITS = 3

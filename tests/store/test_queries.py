@@ -7,9 +7,9 @@ import sqlalchemy as sa
 
 from backwatch.store import inventory, queries
 from backwatch.store.commit import Rollup, Seen
-from backwatch.store.connect import reading, writing
 from backwatch.store.decisions import decide
 from backwatch.store.prune import DAY_NS, prune
+from backwatch.store.transactions import reading, writing
 from backwatch.store.views import AlertFilter
 from tests.services.commits import Owner, alert_id, cleared, raised
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from backwatch.collector import names
 from backwatch.store import entries, queries, rules_meta
 from backwatch.store.commit import Occurrence, Raised
-from backwatch.store.connect import reading
 from backwatch.store.decisions import decide
 from backwatch.store.ring import RING, SHOWN, kept
+from backwatch.store.transactions import reading
 from tests.services.commits import Owner, alert_id, cleared, raised
 
 RULE = "certificate-changed"

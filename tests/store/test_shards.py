@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from backwatch.store import queries, shards, tables
 from backwatch.store.commit import Fenced, Occurrence, Quarantined, Rollup, Seen
-from backwatch.store.connect import reading, writing
+from backwatch.store.transactions import reading, writing
 from tests.services.commits import Owner, alert_id, cleared, commit, raised
 
 

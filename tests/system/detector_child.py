@@ -22,8 +22,9 @@ from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.detector import warm
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.service import Service, engine_for
-from backwatch.store.connect import open_store, reading
+from backwatch.store.connect import open_store
 from backwatch.store.queries import shard_rows
+from backwatch.store.transactions import reading
 
 SETTINGS = DetectorSettings(commit_interval_s=0.02, commit_calls=60, poll_records=2, clear_after_s=3_600)
 

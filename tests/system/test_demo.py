@@ -23,8 +23,9 @@ from backwatch.attack.show import Show
 from backwatch.attack.stage import own_environment
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.store.connect import open_store, reading
+from backwatch.store.connect import open_store
 from backwatch.store.queries import list_resources, rollup_series
+from backwatch.store.transactions import reading
 from tests.services.process import free_port
 from tests.system.commands import BACKWATCH, environment, eventually
 

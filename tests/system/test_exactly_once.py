@@ -21,9 +21,10 @@ from backwatch.detector.owned import OwnedShard
 from backwatch.detector.service import engine_for
 from backwatch.store import tables
 from backwatch.store.commit import Fenced
-from backwatch.store.connect import open_store, reading
+from backwatch.store.connect import open_store
 from backwatch.store.decisions import decide
 from backwatch.store.migrate import upgrade
+from backwatch.store.transactions import reading
 from tests.detector import streams
 
 ROOT = Path(__file__).parents[2]

@@ -20,7 +20,8 @@ from backwatch.collector.cli import EXIT_IO, EXIT_SETTING, EXIT_UNAVAILABLE, EXI
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import Message, open_consumer, open_publisher
 from backwatch.store import tables
-from backwatch.store.connect import open_store, reading
+from backwatch.store.connect import open_store
+from backwatch.store.transactions import reading
 from tests.detector import streams
 from tests.services.disk import Disk, small_disk
 from tests.services.process import free_port

@@ -23,7 +23,8 @@ from standardwebhooks import Webhook
 
 from backwatch.collector import names
 from backwatch.store import tables
-from backwatch.store.connect import open_store, reading
+from backwatch.store.connect import open_store
+from backwatch.store.transactions import reading
 from tests.services.process import free_port
 from tests.services.receiver import Receiver, receiver
 from tests.services.server import Server

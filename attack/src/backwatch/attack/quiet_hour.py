@@ -22,9 +22,10 @@ from backwatch.attack.quiet_work import Made, end_ns, made_by
 from backwatch.attack.stage import Child, Stage, StageError, judging, own_environment
 from backwatch.collector.settings import StreamSettings
 from backwatch.store import entries, models
-from backwatch.store.connect import open_store, writing
+from backwatch.store.connect import open_store
 from backwatch.store.migrate import upgrade
 from backwatch.store.queries import AlertFilter, AlertRow, health, list_alerts
+from backwatch.store.transactions import writing
 
 JUDGED_WITHIN_S = 480.0
 """Kernels may have to be compiled first."""

@@ -22,8 +22,9 @@ def dashboard(address: str | None, port: int | None) -> None:
       backwatch dashboard --port 9000
     """
     from backwatch.dashboard.server import listen, serve
-    from backwatch.store.connect import StoreUnavailable, open_store, reading
+    from backwatch.store.connect import StoreUnavailable, open_store
     from backwatch.store.queries import shard_rows
+    from backwatch.store.transactions import reading
 
     settings = load(DashboardSettings, flags={"address": address, "port": str(port) if port else None})
     try:

@@ -11,8 +11,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from backwatch.collector.settings import SettingError, StoreSettings, load
 from backwatch.store import decisions, queries
 from backwatch.store.commit import Rollup
-from backwatch.store.connect import StoreUnavailable, open_store, reading
+from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.rules_meta import RuleMeta, read_rule, read_rules
+from backwatch.store.transactions import reading
 from backwatch.store.views import AlertDetail, AlertFilter, AlertPage, Health, ResourceRow
 
 HOUR_NS: Final = 3_600 * 10**9

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from backwatch.detector.fit import fit
 from backwatch.store import entries, models, tables
 from backwatch.store.commit import Rollup
-from backwatch.store.connect import reading, writing
+from backwatch.store.transactions import reading, writing
 
 MOST: Final = 200_000
 """Minutes, the newest ones, that a model is fitted on."""

@@ -107,8 +107,9 @@ def show(app: str, store_url: str | None, *, as_json: bool) -> None:
       backwatch profile show
       backwatch profile show --app shop --json | jq -r '.announced[].resource'
     """
-    from backwatch.store.connect import StoreUnavailable, reading
+    from backwatch.store.connect import StoreUnavailable
     from backwatch.store.profiles import current
+    from backwatch.store.transactions import reading
 
     try:
         engine = _store(store_url, must_exist=True)
@@ -179,8 +180,8 @@ def _store(store_url: str | None, *, must_exist: bool = False) -> "sa.Engine":
 
 def _unseen(engine: "sa.Engine", found: "Profile") -> list[str]:
     """Of what was announced, the names that no call bore yet: announced in advance, or misspelt."""
-    from backwatch.store.connect import reading
     from backwatch.store.inventory import list_resources
+    from backwatch.store.transactions import reading
 
     with reading(engine) as connection:
         rows = list_resources(connection, app=found.app)

@@ -11,8 +11,9 @@ from backwatch.collector.cli import Unavailable
 from backwatch.collector.settings import StoreSettings, default_store_url, load, without_secrets
 from backwatch.store import migrate
 from backwatch.store import prune as retention
-from backwatch.store.connect import StoreUnavailable, open_store, reading
+from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.health import health
+from backwatch.store.transactions import reading
 from backwatch.store.views import Health
 
 _URL_OPTION = click.option(

@@ -4,9 +4,8 @@ import contextlib
 import errno
 import os
 import sqlite3
-from collections.abc import Generator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 import sqlalchemy as sa
@@ -15,11 +14,12 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import ExceptionContext
 
 from backwatch.collector.settings import SettingError, default_store_url, without_secrets
+from backwatch.store.migrate import require_current
+from backwatch.store.transactions import WRITES
 
 SETTING: Final = "BACKWATCH_STORE_URL"
 BUSY_TIMEOUT_S: Final = 10
 CONNECT_TIMEOUT_S: Final = 10
-_WRITES: Final = "backwatch_writes"
 _SQLITE_AWAY: Final = (
     "SQLITE_CANTOPEN", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CORRUPT",
     "SQLITE_NOTADB",
@@ -57,27 +57,8 @@ def open_store(url: str = "", *, check: bool = True, must_exist: bool = False) -
     )
     _speak_plainly(engine, name)
     if check:
-        from backwatch.store.migrate import require_current
-
         require_current(engine, name)
     return engine
-
-
-@contextlib.contextmanager
-def reading(engine: sa.Engine) -> Generator[sa.Connection]:
-    """A connection whose transaction sees one moment and never waits for a writer."""
-    options: dict[str, Any] = {}
-    if engine.dialect.name == "postgresql":
-        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-    with engine.connect().execution_options(**options) as connection, connection.begin():
-        yield connection
-
-
-@contextlib.contextmanager
-def writing(engine: sa.Engine) -> Generator[sa.Connection]:
-    """A connection in a transaction that may write: committed at the end, rolled back on any exception."""
-    with engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
-        yield connection
 
 
 def _parsed(url: str) -> URL:
@@ -119,7 +100,7 @@ def _sqlite(parsed: URL, name: str, *, must_exist: bool) -> sa.Engine:
     @event.listens_for(engine, "begin")
     def _(connection: sa.Connection) -> None:
         # A writer takes its lock at once and waits for it; only ``writing`` asks for that, so readers never queue up.
-        writes = connection.get_execution_options().get(_WRITES)
+        writes = connection.get_execution_options().get(WRITES)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine

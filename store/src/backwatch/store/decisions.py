@@ -7,8 +7,8 @@ import sqlalchemy as sa
 
 from backwatch.collector import names
 from backwatch.store import acceptances, entries, rules_meta, tables
-from backwatch.store.connect import writing
 from backwatch.store.text import clean, from_json
+from backwatch.store.transactions import writing
 
 KINDS: Final = ("acknowledge", "close", "reopen", "mute", "unmute", "accept", "revoke")
 WITH_END: Final = ("mute", "accept")

@@ -11,8 +11,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from backwatch.store import entries, tables
-from backwatch.store.connect import writing
 from backwatch.store.text import clean
+from backwatch.store.transactions import writing
 from backwatch.store.upsert import insert_missing, insert_or_add
 
 PENDING: Final = "pending"

@@ -5,7 +5,7 @@ import secrets
 import sqlalchemy as sa
 
 from backwatch.store import tables
-from backwatch.store.connect import writing
+from backwatch.store.transactions import writing
 from backwatch.store.upsert import insert_missing
 
 _KEY = "installation_key"

@@ -10,7 +10,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from backwatch.collector.settings import SettingError
-from backwatch.store.connect import writing
+from backwatch.store.transactions import writing
 
 _LOCK: Final = 0x6261636B77617463
 """Advisory lock of whoever migrates a PostgreSQL store; SQLite's writers exclude each other anyway."""

@@ -7,8 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from backwatch.store import entries, tables
-from backwatch.store.connect import writing
 from backwatch.store.text import as_json, from_json
+from backwatch.store.transactions import writing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from backwatch.store import tables
-from backwatch.store.connect import writing
+from backwatch.store.transactions import writing
 
 DAY_NS = 86_400_000_000_000
 ROLLUPS_NS = 90 * DAY_NS

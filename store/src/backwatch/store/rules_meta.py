@@ -7,8 +7,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from backwatch.store import tables
-from backwatch.store.connect import writing
 from backwatch.store.text import as_json, clean, from_json
+from backwatch.store.transactions import writing
 from backwatch.store.upsert import insert_or_replace
 
 _TEXTS: Final = ("title", "level", "description", "blind_spots", "remediation")

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 
 from backwatch.store import alerts, tables
 from backwatch.store.commit import Commit, Fenced, Quarantined, Rollup, Seen
-from backwatch.store.connect import writing
 from backwatch.store.text import amount, as_json, clean, whole
+from backwatch.store.transactions import writing
 from backwatch.store.upsert import insert, insert_missing, insert_or_add, insert_or_replace, total
 
 CALLS_TOPIC = "backwatch_calls"
