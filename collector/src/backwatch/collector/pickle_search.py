@@ -14,12 +14,13 @@ from types import ModuleType
 from typing import Final
 
 NOTORIOUS: Final = frozenset((
-    "__builtin__", "_pickle", "_posixsubprocess", "_winapi", "asyncio", "bdb", "builtins", "cProfile", "code", "codeop",
-    "commands", "copyreg", "ctypes", "doctest", "fileinput", "ftplib", "functools", "http", "imp", "importlib",
-    "inspect", "linecache", "marshal", "multiprocessing", "nt", "operator", "os", "pdb", "pickle", "pip", "pkgutil",
+    "__builtin__", "_ctypes", "_functools", "_imp", "_io", "_operator", "_pickle", "_posixsubprocess", "_socket",
+    "_winapi", "asyncio", "bdb", "builtins", "cProfile", "code", "codeop", "commands", "copyreg", "ctypes",
+    "distutils", "doctest", "ensurepip", "fileinput", "ftplib", "functools", "http", "imp", "importlib", "inspect",
+    "io", "linecache", "marshal", "multiprocessing", "nt", "operator", "os", "pdb", "pickle", "pip", "pkgutil",
     "platform", "popen2", "posix", "profile", "pty", "pydoc", "requests", "runpy", "shutil", "signal", "smtplib",
     "socket", "subprocess", "sys", "tempfile", "threading", "timeit", "trace", "types", "unittest", "urllib",
-    "webbrowser", "zipimport",
+    "venv", "webbrowser", "zipimport",
 ))  # fmt: skip
 """Modules known from exploits."""
 MAX_FOUND: Final = 128

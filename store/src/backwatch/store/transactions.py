@@ -1,0 +1,27 @@
+"""A transaction that reads, and one that may write."""
+
+import contextlib
+from collections.abc import Generator
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+WRITES: Final = "backwatch_writes"
+"""Execution option of a connection whose transaction may write: on SQLite it takes the lock at once."""
+
+
+@contextlib.contextmanager
+def reading(engine: sa.Engine) -> Generator[sa.Connection]:
+    """A connection whose transaction sees one moment and never waits for a writer."""
+    options: dict[str, Any] = {}
+    if engine.dialect.name == "postgresql":
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    with engine.connect().execution_options(**options) as connection, connection.begin():
+        yield connection
+
+
+@contextlib.contextmanager
+def writing(engine: sa.Engine) -> Generator[sa.Connection]:
+    """A connection in a transaction that may write: committed at the end, rolled back on any exception."""
+    with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
+        yield connection
