@@ -4,7 +4,6 @@ Kernels see texts as keyed hashes only, so what they must compute with is read h
 of pure functions: it may be dropped at any moment and no result changes.
 """
 
-import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
+from backwatch.detector.engine.numeric_address import address_in
 
 NOT_AFTER: Final = "tls.server.not_after.ns"
 """``tls.server.not_after`` in nanoseconds since the epoch, UTC; -1: not told, or not a time."""
@@ -99,12 +99,8 @@ def stays_local(transport: str, peer: str, address: str, *, judge_loopback: bool
 
 
 def _is_loopback(text: str) -> bool:
-    try:
-        found = ipaddress.ip_address(text[:60])
-    except ValueError:
-        return False
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return (mapped or found).is_loopback
+    found = address_in(text)
+    return found is not None and found.is_loopback
 
 
 class Derived:

@@ -1,6 +1,5 @@
 """From what people wrote of an identity to what a column shows of it."""
 
-import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
@@ -8,6 +7,7 @@ from typing import Final
 from backwatch.collector import names
 from backwatch.detector.engine.derived import REDIRECT_HOST, UNREADABLE, redirect_host
 from backwatch.detector.engine.expected import Network
+from backwatch.detector.engine.numeric_address import address_in
 from backwatch.detector.engine.readings import NODES, VERSION_NUMBER, version_number
 
 COLUMNS: Final = (
@@ -52,15 +52,11 @@ def values_of(
 def is_in(text: str, networks: Sequence[Network]) -> bool:
     """Whether an address lies in one of these networks.
 
+    >>> import ipaddress
     >>> is_in("10.0.9.9", [ipaddress.ip_network("10.0.9.0/24")]), is_in("db", [ipaddress.ip_network("10.0.9.0/24")])
     (True, False)
     >>> is_in("::ffff:10.0.9.9", [ipaddress.ip_network("10.0.9.0/24")])
     True
     """
-    try:
-        address = ipaddress.ip_address(text[:60])
-    except ValueError:
-        return False
-    if address.version == 6 and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped  # as a socket for both tells its peer
-    return any(address.version == one.version and address in one for one in networks)
+    address = address_in(text)
+    return address is not None and any(address in one for one in networks)

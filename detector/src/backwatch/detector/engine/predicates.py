@@ -11,6 +11,8 @@ from typing import Final, Literal
 
 import re2
 
+from backwatch.detector.engine.numeric_address import address_in
+
 Value = str | int | float | bool | None
 Operator = Literal["lt", "lte", "gt", "gte", "eq", "exists"]
 OPERATORS: Final[tuple[Operator, ...]] = ("lt", "lte", "gt", "gte", "eq", "exists")
@@ -202,14 +204,8 @@ def in_network(network: str) -> Callable[[Value], bool]:
     inside = ipaddress.ip_network(network)
 
     def passes(value: Value) -> bool:
-        if not isinstance(value, str):
-            return False
-        try:
-            address = ipaddress.ip_address(value.strip("[]").partition("%")[0])
-        except ValueError:
-            return False
-        mapped = getattr(address, "ipv4_mapped", None) or address
-        return mapped in inside or address in inside
+        address = address_in(value) if isinstance(value, str) else None
+        return address is not None and address in inside
 
     return passes
 
