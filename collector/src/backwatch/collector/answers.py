@@ -22,10 +22,26 @@ LOOKED_AT: Final = {"xml": XML_BYTES, "json": JSON_BYTES}
 """Bytes that are looked at, by the kind of document."""
 DEEP: Final = 500
 """Open brackets that no document of people's has, and half of what Python's parsers bear."""
+SHORT: Final = 40
+"""Bytes of JSON that hold neither order nor depth."""
 LONG: Final = 1_000
 """Bytes of an entity that is only there to be repeated."""
 _ENTITY: Final = re.compile(rb"<!ENTITY\s+(?:%\s+)?[^\s<>\"']+\s+(SYSTEM\b|PUBLIC\b|\"|')")
 _REFERENCE: Final = re.compile(rb"&(?!#)")
+
+_CHAT_MARKS: Final = (b"<|im_start|>", b"<|im_end|>", b"<|start_header_id|>", b"<|eot_id|>", b"<<sys>>", b"[/inst]")
+"""What chat models are trained to take for the end of what they were given and the beginning of an order."""
+_ORDERED: Final = (b"instruction", b"prompt")
+_BLANK: Final = rb"(?:\s|\\[nrt]){1,4}"
+_ORDER: Final = re.compile(
+    rb"\b(?:ignore|disregard|forget|override)" + _BLANK
+    + rb"(?:(?:all|any|the|your|of|my|these|those)" + _BLANK + rb"){0,4}"
+    + rb"(?:previous|prior|above|earlier|preceding|existing|original|system)" + _BLANK
+    + rb"(?:(?:system|user|developer)" + _BLANK + rb")?\Z"
+)  # fmt: skip
+_BEFORE: Final = 120
+"""Bytes before the word, where the order must begin."""
+_MOST_ORDERS: Final = 8
 
 _IN_TEXT: Final = (
     ("terminal-escape", re.compile(r"\x1b")),
@@ -70,7 +86,7 @@ def document_of(content_type: object, length: object = "") -> str:
     kind = content_type[:200].partition(";")[0].strip().lower()
     if kind.endswith(("/json", "+json")):
         digits = length if isinstance(length, str) and length.isascii() and len(length) < 4 else ""
-        return "" if digits.isdigit() and int(digits) < DEEP else "json"
+        return "" if digits.isdigit() and int(digits) < SHORT else "json"
     return "xml" if kind.endswith(("/xml", "+xml")) else ""
 
 
@@ -82,26 +98,44 @@ def of_document(kind: str, head: bytes) -> list[str]:
     """
     if kind == "json":
         head = head[:JSON_BYTES]
+        found = ["model-orders"] if _orders(head.lower()) else []
         opened = head.count(b"[") + head.count(b"{")
-        return ["deep"] if opened >= DEEP and opened - head.count(b"]") - head.count(b"}") >= DEEP else []
+        if opened >= DEEP and opened - head.count(b"]") - head.count(b"}") >= DEEP:
+            found.append("deep")
+        return found
     head = head[:XML_BYTES]
     if b"\0" in head:  # UTF-16, which every parser reads
         head = head.replace(b"\0", b"")
     if b"<!ENTITY" not in head:
         return []
-    found: set[str] = set()
+    of_xml = set[str]()
     for entity in _ENTITY.finditer(head):
         if entity[1] in (b"SYSTEM", b"PUBLIC"):
-            found.add("xml-external")
-        elif "xml-entities" not in found:
+            of_xml.add("xml-external")
+        elif "xml-entities" not in of_xml:
             begin = entity.end()
             end = head.find(entity[1], begin, begin + LONG + 1)
             end = end if end >= 0 else min(len(head), begin + LONG + 1)  # longer, or cut
             if end - begin > LONG or _REFERENCE.search(head, begin, end):
-                found.add("xml-entities")
-        if len(found) == 2:
+                of_xml.add("xml-entities")
+        if len(of_xml) == 2:
             break
-    return sorted(found)
+    return sorted(of_xml)
+
+
+def _orders(lowered: bytes) -> bool:
+    """Whether a text speaks to the language model that it may be handed to, and not to people."""
+    if any(mark in lowered for mark in _CHAT_MARKS):
+        return True
+    for word in _ORDERED:
+        at = lowered.find(word)
+        for _ in range(_MOST_ORDERS):
+            if at < 0:
+                break
+            if _ORDER.search(lowered, max(0, at - _BEFORE), at):
+                return True
+            at = lowered.find(word, at + 1)
+    return False
 
 
 _HEAD: Final = slice(MAX_TEXT)

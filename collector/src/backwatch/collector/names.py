@@ -158,6 +158,7 @@ ANSWER_WORDS: Final = (
     "other-key",  # the answer is to another key than was asked for
     "xml-entities",  # an XML document defines entities out of others, or long ones, which grow when they are read
     "xml-external",  # an XML document defines an entity by a file or URL that its reader is to fetch
+    "model-orders",  # a document gives orders to the language model that it may be handed to
     "deep",  # a document nests deeper than any that was written by hand
 )
 """What an answer showed that honest ones do not. A closed vocabulary: no text, no offsets."""
