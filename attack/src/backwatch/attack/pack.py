@@ -211,7 +211,8 @@ class Pack:
             source = sys.modules[kind.__module__].__file__
             shutil.copyfile(str(source), app)
         more = {
-            **place.environment(), "OTEL_SERVICE_NAME": kind.name(), "BACKWATCH_STREAM_URL": stream_url,
+            **place.environment(), **kind.settings, "OTEL_SERVICE_NAME": kind.name(),
+            "BACKWATCH_STREAM_URL": stream_url,
         }  # fmt: skip
         command = ("run", "--", sys.executable, str(app))
         return self._stage.start(f"{kind.name()}.{'live' if place.live else 'past'}", command, more, stdin=True)

@@ -159,6 +159,7 @@ ANSWER_WORDS: Final = (
     "xml-entities",  # an XML document defines entities out of others, or long ones, which grow when they are read
     "xml-external",  # an XML document defines an entity by a file or URL that its reader is to fetch
     "model-orders",  # a document gives orders to the language model that it may be handed to
+    "canary",  # an answer holds a word that was planted among the data, and that nobody asks for
     "deep",  # a document nests deeper than any that was written by hand
 )
 """What an answer showed that honest ones do not. A closed vocabulary: no text, no offsets."""

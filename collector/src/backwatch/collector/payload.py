@@ -12,7 +12,8 @@ from collections import deque
 from itertools import islice
 from typing import Final
 
-from backwatch.collector import names
+from backwatch.collector import canaries, names
+from backwatch.collector.answers import with_signs
 from backwatch.collector.payload_budget import WINDOW_BYTES, Budget, Purse
 from backwatch.collector.pickle_search import NOTORIOUS
 from backwatch.collector.pickles import UNSEEN, Walk
@@ -95,6 +96,11 @@ def recognise(reply: object) -> Facts:
     >>> recognise(b"cos\\nsystem\\n(S'id'\\ntR.")
     (('backwatch.payload.format', 'pickle'), ('backwatch.payload.globals', 'os.system'))
     """
+    facts = _recognised(reply)
+    return with_signs(facts, ["canary"]) if canaries.planted() and canaries.among(reply) else facts
+
+
+def _recognised(reply: object) -> Facts:
     if isinstance(reply, (bytes, str)):
         # A short word or number, what a cache mostly returns: too short for a payload in base64, the rest needs signs.
         if len(reply) <= SHORT and reply.isalnum():

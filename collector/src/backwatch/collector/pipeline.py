@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from opentelemetry import context, trace
 
-from backwatch.collector import ending, guard
+from backwatch.collector import canaries, ending, guard
 from backwatch.collector.answers import with_error
 from backwatch.collector.callsite import call_site
 from backwatch.collector.guard import never_breaks_the_host
@@ -89,6 +89,7 @@ class Pipeline:
 
     def __init__(self, settings: CollectorSettings, open_publisher: Callable[[], Publisher]) -> None:
         self.settings = settings
+        canaries.plant(settings.canaries)
         self._open_publisher = open_publisher
         self._processes: dict[int, _OfOneProcess] = {}
         self._closed = False

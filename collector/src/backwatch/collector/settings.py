@@ -12,6 +12,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
+from backwatch.collector import canaries
 from backwatch.collector.setting_values import one_of, value_of
 
 PREFIX = "BACKWATCH_"
@@ -198,6 +199,9 @@ class CollectorSettings:
     """How long the app's exit may wait for the last batch."""
     disabled_probes: tuple[str, ...] = setting("BACKWATCH_DISABLED_PROBES", default=())
     """Probes to leave out, by name: ``redis,smtplib``."""
+    canaries: tuple[str, ...] = setting("BACKWATCH_CANARIES", default=(), secret=True, parse=canaries.parsed)
+    """Words that you planted among the data (a customer nobody is, a key nobody uses), 8 to 200 characters each: an
+    answer that holds one is told."""
     app_name: str = setting("BACKWATCH_APP", default="")
     """The app's name where OpenTelemetry tells none."""
 

@@ -11,7 +11,7 @@ import os
 import platform
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -77,6 +77,7 @@ class Entry(ABC):
         notices: What an ordinary client would notice of it; usually nothing.
         rule: What Backwatch must say; nothing else above informational may be said.
         option: The driver's setting without which it refuses; empty where none is needed.
+        settings: What the app's environment says to Backwatch.
     """
 
     code: ClassVar[str]
@@ -86,6 +87,7 @@ class Entry(ABC):
     notices: ClassVar[str] = "nothing"
     rule: ClassVar[str]
     option: ClassVar[str] = ""
+    settings: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, place: Place) -> None:
         self.place = place

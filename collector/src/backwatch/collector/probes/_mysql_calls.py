@@ -2,7 +2,8 @@
 
 from typing import Any, Final
 
-from backwatch.collector import names
+from backwatch.collector import canaries, names
+from backwatch.collector.answers import with_signs
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.probes._dbapi import KEY, UNKNOWN, Facts, Link
 from backwatch.collector.probes._mysql_session import MySQLLink, asked, told
@@ -48,6 +49,14 @@ class PyMySQLWatch(MySQLWatch):
             return ()
         file, link.file = link.file, None
         return ((names.LOCAL_INFILE, True), (names.LOCAL_INFILE_FILE, file))
+
+    def _left(
+        self, link: Link, connection: Any, operation: str, start_ns: int, sql: Any, error: Error,
+        rows: tuple[int, int] = NONE, facts: Facts = (),
+    ) -> None:  # fmt: skip
+        if canaries.planted() and rows[0] > 0 and canaries.among(connection._result.rows):
+            facts = with_signs(facts, ["canary"])
+        super()._left(link, connection, operation, start_ns, sql, error, rows, facts)
 
     # --- connect and login ---
 

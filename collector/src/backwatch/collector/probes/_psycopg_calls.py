@@ -6,7 +6,8 @@ import sys
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from backwatch.collector import names
+from backwatch.collector import canaries, names
+from backwatch.collector.answers import with_signs
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._dbapi import KEY, Facts, Link, Watch, argument
@@ -70,6 +71,14 @@ def _rows(cursor: Any) -> tuple[int, int]:
         if changed is not None:
             affected = max(affected, 0) + changed
     return returned, affected
+
+
+def _signs(results: Any) -> Facts:
+    """What the rows of these results hold that was planted."""
+    for result in results:
+        if result.status == _TUPLES_OK and canaries.among_cells(result.get_value, result.ntuples, result.nfields):
+            return with_signs((), ["canary"])
+    return ()
 
 
 def _composed(query: Any, cursor: Any) -> Any:
@@ -188,6 +197,7 @@ class PsycopgWatch(Watch):
                 recorder.call(
                     link.session, "", start_ns=start_ns, sql=args[0], wire=link.wire, rows_returned=result.ntuples,
                     rows_affected=-1 if changed is None else changed,
+                    facts=_signs(results) if canaries.planted() else (),
                 )  # fmt: skip
                 return
         text = self._text(cursor, argument(args, kwargs, 0, "query"))
@@ -196,10 +206,11 @@ class PsycopgWatch(Watch):
         if cursor._conn._pipeline is not None:
             self._tell(cursor._conn, "", start_ns, error, text, facts=_ESTIMATED)
             return
-        rows = (-1, -1)
+        rows, facts = (-1, -1), ()
         if error is None:
             rows = _rows(cursor) if cursor._results else (-1, cursor._rowcount)
-        self._tell(cursor._conn, "", start_ns, error, text, rows)
+            facts = _signs(cursor._results) if canaries.planted() else ()
+        self._tell(cursor._conn, "", start_ns, error, text, rows, facts=facts)
 
     @never_breaks_the_host
     def declared(self, cursor: Any, args: Any, kwargs: Any, start_ns: int, _: Any, error: BaseException | None) -> None:

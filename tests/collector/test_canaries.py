@@ -1,0 +1,123 @@
+"""Planted words: found in what comes back, whatever its shape, within bounds; nothing is looked at without them."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pymysql
+import pytest
+import redis
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backwatch.collector import canaries, names, settings
+from backwatch.collector.payload import recognise
+from backwatch.collector.probes.psycopg import PsycopgProbe
+from backwatch.collector.probes.pymysql import PyMySQLProbe
+from backwatch.collector.probes.redis import RedisProbe
+from tests.collector.probes.recording import watching
+from tests.services.server import Server
+
+WORD = "nobody.7f3a@shop.example"
+TOLD = (names.ANSWER_SIGNS, "canary")
+
+
+@pytest.fixture(autouse=True)
+def planted() -> Iterator[None]:
+    canaries.plant([WORD, "grünspecht-42"])
+    yield
+    canaries.plant(())
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        WORD, WORD.encode(), f"a{WORD}b", b"\x80\x04" + WORD.encode(), [b"x", [WORD]], {"a": {"b": WORD}}, ({WORD},),
+        "der grünspecht-42", "der grünspecht-42".encode(), [b""] * 9_000 + [WORD.encode()],
+    ],
+)  # fmt: skip
+def test_a_planted_word_is_found_in_whatever_comes_back(reply: object) -> None:
+    assert TOLD in recognise(reply)
+    canaries.plant(())
+    assert TOLD not in recognise(reply)
+
+
+@pytest.mark.parametrize("reply", [None, 7, WORD[:-1], WORD.upper(), {WORD: "a key is what was asked for"}, [[]], b""])
+def test_what_holds_none_is_not_told(reply: object) -> None:
+    assert TOLD not in recognise(reply)
+
+
+anything = st.recursive(
+    st.one_of(st.none(), st.integers(), st.text(), st.binary(), st.just(WORD)),
+    lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(), inner), st.tuples(inner, inner)),
+)
+
+
+@given(anything)
+def test_no_reply_makes_the_search_raise_and_it_finds_what_is_there(reply: Any) -> None:
+    def holds(value: Any) -> bool:
+        if isinstance(value, dict):
+            return any(map(holds, value.values()))
+        return any(map(holds, value)) if isinstance(value, (list, tuple)) else value == WORD
+
+    canaries.plant([WORD])
+    assert canaries.among(reply) is holds(reply)
+
+
+def test_the_work_is_bounded() -> None:
+    huge: list[object] = [["x" * 200_000] * 1_000] * 1_000
+    loop: list[object] = []
+    loop.append(loop)
+    began = time.process_time()
+    assert not canaries.among(huge)
+    assert not canaries.among(loop)
+    assert not canaries.among([range(9)] * 1_000_000)
+    assert not canaries.among_cells(lambda *_: b"x" * 100_000, 1_000_000, 1_000)
+    assert time.process_time() - began < 0.5
+
+
+def test_a_setting_names_what_is_wrong_and_shows_no_canary() -> None:
+    def loaded(text: str) -> tuple[str, ...]:
+        return settings.load(settings.CollectorSettings, environment={"BACKWATCH_CANARIES": text}).canaries
+
+    assert loaded(f" {WORD} ,, {WORD}, another-one") == (WORD, "another-one")
+    for wrong in ("short", ",".join(f"canary-{i:04}" for i in range(65)), "x" * 201):
+        with pytest.raises(settings.SettingError, match="BACKWATCH_CANARIES") as refused:
+            loaded(wrong)
+        assert wrong not in str(refused.value)
+    assert WORD not in repr(settings.CollectorSettings(canaries=(WORD,)))
+
+
+@pytest.mark.services
+def test_a_row_of_postgresqls_is_told(postgresql: Server) -> None:
+    with watching(PsycopgProbe) as told, psycopg.connect(postgresql.tls_url) as connection:
+        connection.execute("SELECT %s::text, 1", (WORD,)).fetchall()
+        connection.execute("SELECT 'somebody', 2").fetchall()
+        connection.cursor(binary=True).execute("SELECT generate_series(1, 3), %s::text", (WORD,))
+    assert [one.facts.get(names.ANSWER_SIGNS) for one in told.saying("SELECT")] == ["canary", None, "canary"]
+
+
+@pytest.mark.services
+def test_a_row_of_mariadbs_is_told(mariadb: Server) -> None:
+    with (
+        watching(PyMySQLProbe) as told,
+        pymysql.connect(host=mariadb.host, port=mariadb.port, user=mariadb.user, password=mariadb.password) as made,
+        made.cursor() as cursor,
+    ):
+        cursor.execute("SELECT %s, 1", (WORD,))
+        made.ping()
+        cursor.execute("SELECT 'somebody', 2")
+    signs = [one.facts.get(names.ANSWER_SIGNS) for one in told.calls if one.operation != "connect"]
+    assert [one for one in signs if one] == ["canary"]
+    assert signs[0] == "canary"
+
+
+@pytest.mark.services
+def test_a_value_of_redis_is_told(redis_server: Server, redis_prefix: str) -> None:
+    with watching(RedisProbe) as told, redis.Redis.from_url(redis_server.tls_url) as client:
+        client.set(f"{redis_prefix}a", WORD, ex=60)
+        client.set(f"{redis_prefix}b", "somebody", ex=60)
+        client.mget(f"{redis_prefix}a", f"{redis_prefix}b")
+        client.get(f"{redis_prefix}b")
+    assert [one.facts.get(names.ANSWER_SIGNS) for one in told.calls if "GET" in one.operation] == ["canary", None]
