@@ -94,7 +94,7 @@ class Host:
     def until_asked(self, expected: Asked) -> Asked:
         """Waits until all these calls have come in, and a moment longer for what should not."""
         deadline = time.monotonic() + PATIENCE_S
-        while (found := self.asked()) and expected - found and time.monotonic() < deadline:
+        while expected - self.asked() and time.monotonic() < deadline:
             time.sleep(0.3)
         time.sleep(0.5)
         return self.asked()
