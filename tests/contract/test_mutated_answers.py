@@ -126,7 +126,8 @@ def never_seen_bare(play: Play, watched: dict[int, str], bare: dict[int, str]) -
     Who speaks over several connections at once, or waits by its own clock while others compute, does not see the same
     each time: what it saw under watch, it is seen to see bare, too, or never again under watch. Where a bare app sees
     another thing each time (an octet of the random nonce that it sent itself, moved to where a number belongs), words
-    are compared. What is seen now and then shows nothing if it falls on one side by chance: ``SURE`` times it must.
+    are compared. What is seen now and then shows nothing if it falls on one side by chance: ``SURE`` plays it must,
+    whether what they showed is the same or another thing each time.
 
     Args:
         play: To see more.
@@ -144,10 +145,8 @@ def never_seen_bare(play: Play, watched: dict[int, str], bare: dict[int, str]) -
         })  # fmt: skip
 
     def is_open(seed: int, number: int) -> bool:
-        only = only_watched(seed)
-        if number < TRIES:
-            return bool(only) or watched[seed] not in seen[seed]
-        return any(times < SURE for times in only.values())
+        plays = only_watched(seed).total()
+        return 0 < plays < SURE or (number < TRIES and (plays > 0 or watched[seed] not in seen[seed]))
 
     for number in range(max(TRIES, PLAYS_OF_THE_RARE // play.lanes)):
         open_ = [seed for seed in differ if is_open(seed, number)]
@@ -162,8 +161,8 @@ def never_seen_bare(play: Play, watched: dict[int, str], bare: dict[int, str]) -
                 for seed, outcome in outcomes([one], play.kind).items():
                     if seed in of:
                         of[seed][outcome] += 1
-    sure = {seed: {one for one, times in only_watched(seed).items() if times >= SURE} for seed in differ}
-    return {seed: (only, set(seen[seed])) for seed, only in sure.items() if only}
+    only = {seed: only_watched(seed) for seed in differ}
+    return {seed: (set(only[seed]), set(seen[seed])) for seed in differ if only[seed].total() >= SURE}
 
 
 def _words(outcome: str) -> tuple[str, ...]:

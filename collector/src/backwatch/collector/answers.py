@@ -96,31 +96,35 @@ def of_document(kind: str, head: bytes) -> list[str]:
     >>> of_document("json", b"[" * 1_000)
     ['deep']
     """
-    if kind == "json":
-        head = head[:JSON_BYTES]
-        found = ["model-orders"] if _orders(head.lower()) else []
-        opened = head.count(b"[") + head.count(b"{")
-        if opened >= DEEP and opened - head.count(b"]") - head.count(b"}") >= DEEP:
-            found.append("deep")
-        return found
-    head = head[:XML_BYTES]
+    return _of_json(head[:JSON_BYTES]) if kind == "json" else _of_xml(head[:XML_BYTES])
+
+
+def _of_json(head: bytes) -> list[str]:
+    found = ["model-orders"] if _orders(head.lower()) else []
+    opened = head.count(b"[") + head.count(b"{")
+    if opened >= DEEP and opened - head.count(b"]") - head.count(b"}") >= DEEP:
+        found.append("deep")
+    return found
+
+
+def _of_xml(head: bytes) -> list[str]:
     if b"\0" in head:  # UTF-16, which every parser reads
         head = head.replace(b"\0", b"")
     if b"<!ENTITY" not in head:
         return []
-    of_xml = set[str]()
+    found: set[str] = set()
     for entity in _ENTITY.finditer(head):
         if entity[1] in (b"SYSTEM", b"PUBLIC"):
-            of_xml.add("xml-external")
-        elif "xml-entities" not in of_xml:
+            found.add("xml-external")
+        elif "xml-entities" not in found:
             begin = entity.end()
             end = head.find(entity[1], begin, begin + LONG + 1)
             end = end if end >= 0 else min(len(head), begin + LONG + 1)  # longer, or cut
             if end - begin > LONG or _REFERENCE.search(head, begin, end):
-                of_xml.add("xml-entities")
-        if len(of_xml) == 2:
+                found.add("xml-entities")
+        if len(found) == 2:
             break
-    return sorted(of_xml)
+    return sorted(found)
 
 
 def _orders(lowered: bytes) -> bool:

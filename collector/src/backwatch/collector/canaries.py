@@ -61,10 +61,9 @@ def among(reply: object) -> bool:
             left -= min(len(value), MAX_VALUE)
             if _stands_in(value):
                 return True
-        elif isinstance(value, dict):
-            level.extend(islice(value.values(), MAX_VALUES - len(level)) if len(level) < MAX_VALUES else ())
-        elif isinstance(value, (list, tuple, set, frozenset)):
-            level.extend(islice(value, MAX_VALUES - len(level)) if len(level) < MAX_VALUES else ())
+        elif isinstance(value, (dict, list, tuple, set, frozenset)):
+            members = value.values() if isinstance(value, dict) else value
+            level.extend(islice(members, max(MAX_VALUES - len(level), 0)))
     return False
 
 

@@ -14,16 +14,18 @@ class RedisConsole(Entry):
     """An app whose page of support lets a visitor look a basket up, and hands on any command.
 
     Attributes:
+        server: What stands behind it.
         typed: What the attacker types there.
     """
 
     driver = "redis"
+    server: ClassVar[type[RedisServer]] = RedisServer
     typed: ClassVar[Commands]
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
         """What arrives is kept."""
-        service = RedisServer(authority)
+        service = cls.server(authority)
         service.taken = service.kept.append
         return service
 

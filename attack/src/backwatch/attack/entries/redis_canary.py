@@ -3,10 +3,8 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from backwatch.attack.authority import Authority
 from backwatch.attack.entries import run
 from backwatch.attack.entries._redis_console import RedisConsole
-from backwatch.attack.servers import HostileServer
 from backwatch.attack.servers.redis import bulk
 from backwatch.attack.speakers.redis import RedisServer, Talk
 
@@ -31,15 +29,9 @@ class RedisCanary(RedisConsole):
     attack = "reads one basket after the other, among them one that was planted"
     reference = "https://attack.mitre.org/techniques/T1530/; Acra's poison records"
     rule = "canary-returned"
+    server = Planted
     settings: ClassVar[Mapping[str, str]] = {"BACKWATCH_CANARIES": CANARY}
     typed = (("GET", "basket:97"), ("GET", "basket:98"), ("GET", PLANTED))
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """What arrives is kept."""
-        service = Planted(authority)
-        service.taken = service.kept.append
-        return service
 
 
 if __name__ == "__main__":
