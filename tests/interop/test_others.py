@@ -26,6 +26,8 @@ from tests.services.server import Server
 from tests.system.commands import Running, environment, eventually, running
 
 SHOP = Path(__file__).with_name("Shop.java")
+PATIENCE_S = 120
+"""The Collector's exporter tries again after 5, 7.5, 11 seconds and so on where the topic has no leader yet."""
 INJECTED = "x' UNION SELECT 1, usename FROM pg_catalog.pg_user -- "
 PLAIN = """
 import sys
@@ -101,8 +103,8 @@ def alerts(store: str) -> list[dict[str, Any]]:
     return found
 
 
-def judged(store: str, app: str) -> None:
-    """What must be said of either app, and what must not."""
+def judged(store: str, app: str, detector: Running, printed: str) -> None:
+    """What must be said of either app, and what must not. What it printed is told where something is missing."""
 
     def all_said() -> "dict[str, list[dict[str, Any]]] | None":
         found: dict[str, list[dict[str, Any]]] = {}
@@ -111,9 +113,10 @@ def judged(store: str, app: str) -> None:
         return found if {"query-attack", "unusual-query", "redis-reconfigured"} <= set(found) else None
 
     try:
-        found = eventually(all_said, f"not every alert of {app} is there", 40) or {}
+        found = eventually(all_said, f"not every alert of {app} is there", PATIENCE_S) or {}
     except AssertionError as error:
         error.add_note(str([(one["rule"], statement_of(one)) for one in alerts(store)]))
+        error.add_note(f"the detector: {detector.said()[-2_000:]}\nthe app: {printed[-2_000:]}")
         raise
     # The bulk read is the new statement without a sign.
     texts = {rule: [statement_of(alert) for alert in told] for rule, told in found.items()}
@@ -148,7 +151,7 @@ def test_an_injection_and_a_bulk_read_of_an_app_under_plain_opentelemetry_are_ca
         env=environment({"OTEL_SERVICE_NAME": "plain", "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}),
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
-    judged(store, "plain")
+    judged(store, "plain", detector, ran.stderr)
 
 
 @pytest.mark.slow
@@ -169,4 +172,4 @@ def test_an_injection_and_a_bulk_read_of_a_java_app_are_caught(
         }),
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
-    judged(store, "java-shop")
+    judged(store, "java-shop", detector, ran.stderr)

@@ -71,6 +71,7 @@ NAMES: Final[Mapping[str, str]] = {
     "T1600": "Weaken Encryption",
     "T1619": "Cloud Storage Object Discovery",
     "T1649": "Steal or Forge Authentication Certificates",
+    "T1659": "Content Injection",
 }
 """Names as of ``VERSION``; a sub-technique's behind its technique's."""
 RENAMED: Final[Mapping[str, str]] = {
