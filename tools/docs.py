@@ -66,7 +66,7 @@ GROUPS = {
     "leads to": (names.REDIRECT_TARGET, names.TOPOLOGY),
     "content": (
         names.LOCAL_INFILE, names.LOCAL_INFILE_FILE, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS, names.PAYLOAD_WIRE,
-        names.PAYLOAD_SIZE, names.REDELIVERED, names.ANSWER_SIGNS,
+        names.PAYLOAD_SIZE, names.REDELIVERED, names.MESSAGE_FORMS, names.ANSWER_SIGNS,
     ),
     "notices": (names.NOTICES,),
 }  # fmt: skip
@@ -167,6 +167,11 @@ def answer_words() -> str:
     return _table(("sign", "what the answer showed"), _words_of("ANSWER_WORDS"))
 
 
+def form_words() -> str:
+    """Of what a message's form is made, from the comments beside them."""
+    return _table(("word", "the message"), [*_words_of("FORM_VALUES"), *_words_of("FORM_PARTS")])
+
+
 def _words_of(name: str) -> list[tuple[str, str]]:
     source = inspect.getsource(names)
     listed = source[source.index(f"\n{name}: Final") :].partition("\n)\n")[0]
@@ -185,7 +190,8 @@ def rule_fields() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "rules": rules, "blind-spots": blind_spots, "kinds": kinds, "drivers": drivers, "facts": facts,
-    "settings": settings_table, "signs": signs, "answer-words": answer_words, "rule-fields": rule_fields,
+    "settings": settings_table, "signs": signs, "answer-words": answer_words, "form-words": form_words,
+    "rule-fields": rule_fields,
 }  # fmt: skip
 
 

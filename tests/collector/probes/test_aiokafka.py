@@ -153,6 +153,28 @@ def test_messages_taken_one_by_one_are_told_together_and_none_is_left_out(
     assert (sum(one.rows_returned for one in told), sum(one.received for one in told)) == (50, 500)
 
 
+@pytest.mark.parametrize("many_at_once", [True, False])
+def test_the_forms_of_what_is_taken_are_told_each_once(
+    recording: Recording, kafka: Server, kafka_topic: MakeTopic, many_at_once: bool
+) -> None:
+    async def run(topic: str) -> None:
+        async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap) as producer:
+            for at in range(5):
+                order = b'{"order": %d}' % at
+                await producer.send_and_wait(topic, order, key=b"7", headers=[("traceparent", b"00-0a-0b-01")])
+            await producer.send_and_wait(topic, b"<order/>")
+        async with reading(kafka, topic) as consumer:
+            if many_at_once:
+                assert len(await many(consumer, 6)) == 6
+            else:
+                for _ in range(6):
+                    await consumer.getone()
+
+    asyncio.run(run(kafka_topic()))
+    told = {word for one in recording.of("poll") for word in str(one.facts[names.MESSAGE_FORMS]).split(",")}
+    assert told == {"json+key+trace", "xml"}
+
+
 def test_waiting_in_vain_is_no_record(recording: Recording, kafka: Server, kafka_topic: MakeTopic) -> None:
     async def run(topic: str) -> None:
         async with reading(kafka, topic) as consumer:

@@ -127,6 +127,9 @@ PAYLOAD_SIZE: Final = "backwatch.payload.size"
 """Bytes of the same body after it was unpacked; told together with ``PAYLOAD_WIRE``."""
 REDELIVERED: Final = "backwatch.redelivered"
 """How often a message has come before, as far as broker or client count; absent: it is a first delivery, or unknown."""
+MESSAGE_FORMS: Final = "backwatch.message.forms"
+"""Comma-separated forms of the messages that a topic brought, each once: a word of ``FORM_VALUES``, and behind ``+``
+those of ``FORM_PARTS`` that came with it, in the order of the lists."""
 ANSWER_SIGNS: Final = "backwatch.answer.signs"
 """Comma-separated words of ``ANSWER_WORDS``, in the order of that list."""
 
@@ -150,6 +153,22 @@ SIGNS: Final = (
     "request-input",  # what came in with the surrounding request stands in it beyond one literal
 )
 """What the raw form of a statement showed before it was redacted. A closed vocabulary: no text, no offsets."""
+
+FORM_VALUES: Final = (
+    "json",  # a JSON object or list
+    "xml",  # an XML document
+    "registry",  # what a schema registry's serialisers write: a zero, the schema's number, the value
+    "object",  # read by the app's own function, into no text and no bytes
+    "other",  # anything else
+)
+"""What a message's value begins as."""
+
+FORM_PARTS: Final = (
+    "key",  # has a key
+    "trace",  # has the context of its producer's trace among its headers
+    "headers",  # has other headers
+)
+"""What came with a message: a key, the context of its producer's trace, other headers."""
 
 ANSWER_WORDS: Final = (
     "terminal-escape",  # an error's text steers the terminal that shows it

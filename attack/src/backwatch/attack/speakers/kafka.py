@@ -1,11 +1,15 @@
 """An honest Kafka broker over TLS, alone in its cluster, for entries that turn it: what a producer asks of one."""
 
 import struct
+from dataclasses import dataclass
 from typing import Final
+
+import crc32c
 
 from backwatch.attack.servers import HostileServer, Session
 
 _PRODUCE, _METADATA, _SASL_HANDSHAKE, _VERSIONS, _SASL = 0, 3, 17, 18, 36
+_FETCH, _OFFSETS = 1, 2
 _SPOKEN: Final = {_PRODUCE: (0, 3), _METADATA: (0, 1), _SASL_HANDSHAKE: (0, 1), _VERSIONS: (0, 0), _SASL: (0, 0)}
 _UNSUPPORTED_VERSION: Final = 35
 TOPIC: Final = "orders"
@@ -55,7 +59,7 @@ class Kafka(HostileServer):
             kind, version, number = request.number(2), request.number(2), request.raw(4)
             request.text()  # the client's name
             if kind == _VERSIONS:
-                answer = _versions(version)
+                answer = _versions(version, self.spoken())
             elif kind == _SASL_HANDSHAKE:
                 answer = struct.pack(">hi", 0, 1) + _text("PLAIN")
             elif kind == _SASL:
@@ -66,8 +70,17 @@ class Kafka(HostileServer):
             elif kind == _PRODUCE:
                 answer = self._produced(request, version)
             else:
-                raise ValueError("nobody in the pack asks for that")
+                answer = self.further(kind, request)
             session.send(struct.pack(">i", len(answer) + 4) + number + answer)
+
+    def spoken(self) -> dict[int, tuple[int, int]]:
+        """Kinds of requests, with the oldest and the newest version of each that is understood."""
+        return dict(_SPOKEN)
+
+    def further(self, kind: int, request: _Reader) -> bytes:
+        """What else it answers."""
+        del kind, request
+        raise ValueError("nobody in the pack asks for that")
 
     def brokers(self) -> list[tuple[str, int]]:
         """The cluster's; the last one leads."""
@@ -96,10 +109,78 @@ class Kafka(HostileServer):
         return answer + struct.pack(">hqqi", 0, 7, -1, 0)
 
 
-def _versions(asked: int) -> bytes:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One of a topic's.
+
+    Attributes:
+        key: ``None``: it has none.
+        headers: Name to value.
+    """
+
+    value: bytes
+    key: bytes | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class KafkaLog(Kafka):
+    """Orders are read of it, too: there is always one more."""
+
+    def spoken(self) -> dict[int, tuple[int, int]]:
+        """The same, and what a consumer asks."""
+        return {**_SPOKEN, _FETCH: (4, 4), _OFFSETS: (1, 1)}
+
+    def message(self, offset: int) -> Message:
+        """What stands there."""
+        return Message(value=b'{"order": %d}' % offset, key=b"%d" % offset, headers=(("traceparent", _TRACE),))
+
+    def further(self, kind: int, request: _Reader) -> bytes:
+        """Where the topic begins and ends, and one message at a time."""
+        if kind == _OFFSETS:
+            return struct.pack(">i", 1) + _text(TOPIC) + struct.pack(">iihqq", 1, 0, 0, -1, 0)
+        if kind != _FETCH:
+            return super().further(kind, request)
+        request.raw(4 + 4 + 4 + 4 + 1)  # replica, patience, least, most, isolation
+        if request.number(4):  # topics
+            request.text()
+            request.raw(4 + 4)  # one partition
+            offset = request.number(8)
+            batch = _batch(offset, self.message(offset))
+            head = struct.pack(">iihqqi", 1, 0, 0, offset + 1, offset + 1, -1)
+            return struct.pack(">ii", 0, 1) + _text(TOPIC) + head + struct.pack(">i", len(batch)) + batch
+        return struct.pack(">ii", 0, 0)
+
+
+_TRACE: Final = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def _batch(offset: int, message: Message) -> bytes:
+    """A record batch (version 2) of one message."""
+    pairs = b"".join(_counted(name.encode()) + _counted(value) for name, value in message.headers)
+    record = (
+        b"\0\0\0" + (_varint(-1) if message.key is None else _counted(message.key)) + _counted(message.value)
+        + _varint(len(message.headers)) + pairs
+    )  # fmt: skip
+    body = struct.pack(">hiqqqhii", 0, 0, 0, 0, -1, -1, -1, 1) + _counted(record)
+    return struct.pack(">qiib", offset, len(body) + 9, -1, 2) + struct.pack(">I", crc32c.crc32c(body)) + body
+
+
+def _counted(data: bytes) -> bytes:
+    return _varint(len(data)) + data
+
+
+def _varint(number: int) -> bytes:
+    left, out = (number << 1) ^ (number >> 63), bytearray()
+    while left > 0x7F:
+        out.append(left & 0x7F | 0x80)
+        left >>= 7
+    return bytes((*out, left))
+
+
+def _versions(asked: int, spoken: dict[int, tuple[int, int]]) -> bytes:
     error = 0 if asked == 0 else _UNSUPPORTED_VERSION
-    spoken = b"".join(struct.pack(">hhh", kind, *span) for kind, span in _SPOKEN.items())
-    return struct.pack(">hi", error, len(_SPOKEN)) + spoken
+    spans = b"".join(struct.pack(">hhh", kind, *span) for kind, span in spoken.items())
+    return struct.pack(">hi", error, len(spoken)) + spans
 
 
 def _text(value: str) -> bytes:

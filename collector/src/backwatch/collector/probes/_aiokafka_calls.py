@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from time import time_ns
 from typing import Any, Final
 
+from backwatch.collector import message_forms
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.payload import recognise
 from backwatch.collector.probes import Recorder
@@ -164,6 +165,7 @@ class AiokafkaWatch(shared.KafkaWatch):
             known = taken[topic] = _Taken(self, self.owner(consumer), topic)
         if turn.unpacked:
             known.unpacked += tuple(turn.unpacked.values())
+        known.forms |= message_forms.form_of(message.value, message.key, message.headers)
         values = turn.samples.get(topic) or (message.value,)
         known.gathered.took(shared.size_of_record(message), values[-1], turn.start_ns)
 
@@ -177,12 +179,13 @@ class AiokafkaWatch(shared.KafkaWatch):
 class _Taken:
     """Messages of one topic that a consumer took one by one."""
 
-    __slots__ = ("gathered", "owner", "unpacked", "watch")
+    __slots__ = ("forms", "gathered", "owner", "unpacked", "watch")
 
     def __init__(self, watch: AiokafkaWatch, owner: Any, topic: str) -> None:
         self.watch = watch
         self.owner = owner
         self.unpacked: tuple[tuple[int, int], ...] = ()
+        self.forms = 0
         self.gathered = Gathered(topic, self.tell)
 
     @never_breaks_the_host
@@ -193,7 +196,8 @@ class _Taken:
             return
         statement, facts = asked("poll", gathered.name)
         facts += recognise(gathered.samples) + status(error) + shared.swollen(self.unpacked)
-        self.unpacked = ()
+        facts += message_forms.told(self.forms)
+        self.unpacked, self.forms = (), 0
         recorder.call(
             self.watch.session(self.owner), "poll", statement=statement, start_ns=gathered.start_ns,
             estimated=(-1, gathered.bytes), rows_returned=gathered.count, error=error, facts=facts, kind=CONSUMER,

@@ -7,7 +7,7 @@ message that is acknowledged) is told then, with the caller of the beginning.
 from time import time_ns
 from typing import Any, Final
 
-from backwatch.collector import names
+from backwatch.collector import message_forms, names
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.payload import MAX_MEMBERS, Facts, recognise
 from backwatch.collector.probes import Recorder
@@ -242,23 +242,25 @@ class KafkaWatch:
             self._poll(consumer, turn, turn.topic or None, error=error)
 
     def _told_of(self, consumer: Any, turn: Turn, topic: str, portions: list[tuple[Any, list[Any]]]) -> None:
-        rows = size = 0
+        rows = size = forms = 0
         values: list[Any] = []
         for _, records in portions:
             rows += len(records)
             size += sum(map(size_of_record, records))
+            for one in records:
+                forms |= message_forms.form_of(one.value, one.key, one.headers)
             if topic not in turn.samples and len(values) < MAX_MEMBERS:
                 values += [one.value for one in records]
-        self._poll(consumer, turn, topic, portions[0][0], values=values, rows=rows, size=size)
+        self._poll(consumer, turn, topic, portions[0][0], values=values, rows=rows, size=size, forms=forms)
 
     def _poll(
         self, consumer: Any, turn: Turn, topic: str | None, partition: Any = None, *, values: list[Any] | None = None,
-        rows: int = -1, size: int = -1, error: Error = None,
+        rows: int = -1, size: int = -1, forms: int = 0, error: Error = None,
     ) -> None:  # fmt: skip
         if self.recorder is None:
             return
         statement, facts = asked("poll", topic)
-        facts += recognise(turn.samples.get(topic or "") or values) + status(error)
+        facts += recognise(turn.samples.get(topic or "") or values) + message_forms.told(forms) + status(error)
         if topic in turn.unpacked:
             facts += swollen((turn.unpacked[topic],))
         self.recorder.call(

@@ -121,6 +121,7 @@ class KafkaProbe(PatchingProbe[KafkaWatch]):
         names.STATEMENT, names.ACCOUNT, names.SERVER_VERSION, names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT,
         names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ERROR_TYPE, names.STATUS_CODE,
         names.TOPOLOGY, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS, names.PAYLOAD_WIRE, names.PAYLOAD_SIZE,
+        names.MESSAGE_FORMS,
     }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:

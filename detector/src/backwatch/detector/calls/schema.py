@@ -122,6 +122,7 @@ COLUMNS: Final = (
     Column(names.PAYLOAD_WIRE, NUMBER, SPAN),
     Column(names.PAYLOAD_SIZE, NUMBER, SPAN),
     Column(names.REDELIVERED, NUMBER, SPAN),
+    Column(names.MESSAGE_FORMS, TEXT, SPAN),
     Column(names.ANSWER_SIGNS, TEXT, SPAN),
 )
 

@@ -59,7 +59,10 @@ TOLD: Final[Mapping[str, Field]] = {
         names.RESOURCE_NAME, names.SYSTEM,
     ),
     **_all("resource", "number", names.SERVER_PORT),
-    **_all("content", "words", names.QUERY_SIGNS, names.PAYLOAD_GLOBALS, names.TOPOLOGY, names.ANSWER_SIGNS),
+    **_all(
+        "content", "words",
+        names.QUERY_SIGNS, names.PAYLOAD_GLOBALS, names.TOPOLOGY, names.ANSWER_SIGNS, names.MESSAGE_FORMS,
+    ),
     **_all(
         "content", "text",
         names.ERROR_TYPE, names.STATUS_CODE, names.REDIRECT_TARGET, names.PAYLOAD_FORMAT, names.LOCAL_INFILE_FILE,

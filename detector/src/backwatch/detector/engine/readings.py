@@ -32,6 +32,8 @@ LOGIN_FAILED: Final = "backwatch.login.failed"
 """1 where the call failed because the service refused the login."""
 SERVICE_FAULT: Final = "backwatch.service.fault"
 """1 where the call failed by the service or on the way to it: refused, reset, timed out."""
+MESSAGE_FORMS: Final = "backwatch.message.forms.bits"
+"""``backwatch.message.forms`` as bits, one for each form that there is; 0: none was told."""
 RATIO: Final = "backwatch.payload.ratio"
 """How many bytes a compressed body became for each that crossed the wire; NaN: not told."""
 DAYS_LEFT: Final = "backwatch.certificate.days_left"
@@ -47,7 +49,16 @@ FLAGS: Final = (PROVEN, LOGIN_FAILED, SERVICE_FAULT)
 
 CELLS: Final = 1 << 12
 MOST_NODES: Final = 256
+MOST_FORMS: Final = 64
 MOST_TOPOLOGIES: Final = 1_000
+_FORMS: Final = {
+    "+".join((value, *some)): 1 << at
+    for at, (value, some) in enumerate(
+        (value, [part for bit, part in enumerate(names.FORM_PARTS) if parts >> bit & 1])
+        for value in names.FORM_VALUES
+        for parts in range(1 << len(names.FORM_PARTS))
+    )
+}
 _DAY_NS: Final = 86_400 * 10**9
 _VERSION: Final = re.compile(r"(\d{1,4})(?:\.(\d{1,3})(?!\d))?(?:\.(\d{1,3})(?!\d))?")
 _STRENGTHS: Final = (
@@ -96,6 +107,15 @@ def nodes_of(topology: str) -> list[str]:
     """
     nodes = [node.strip() for node in topology.lower().split(",")[:MOST_NODES]]
     return ["" if node == "…" else node for node in nodes]
+
+
+def message_forms(text: str) -> int:
+    """The forms that ``backwatch.message.forms`` lists, as bits; what is no form has none.
+
+    >>> message_forms("json"), message_forms("json,json+key"), message_forms("json+wings"), message_forms("")
+    (1, 3, 0, 0)
+    """
+    return sum(_FORMS.get(word, 0) for word in dict.fromkeys(text.split(",")[:MOST_FORMS]))
 
 
 @kernel
@@ -150,7 +170,7 @@ class Readings:
     def __init__(self, hash_text: Callable[[bytes], int]) -> None:
         self._hash = hash_text
         self._version, self._strength, self._begin = _Reading(), _Reading(), _Reading()
-        self._verified, self._fault = _Reading(), _Reading()
+        self._verified, self._fault, self._forms = _Reading(), _Reading(), _Reading()
         self._nodes: dict[int, NDArray[np.uint64]] = {}
 
     def columns(self, columns: Mapping[str, NDArray[Any]], text: Callable[[str, int], str]) -> dict[str, NDArray[Any]]:
@@ -167,11 +187,13 @@ class Readings:
         wire, size = columns[names.PAYLOAD_WIRE], columns[names.PAYLOAD_SIZE]
         verified = read(self._verified, names.TLS_VERIFIED, lambda told: int(told.lower() == "full"))
         fault = self._faults(columns, text)
+        forms = columns[names.MESSAGE_FORMS]
         return {
             VERSION_NUMBER: read(self._version, names.SERVER_VERSION, version_number),
             AUTH_STRENGTH: read(self._strength, names.AUTH_METHOD, auth_strength),
             PROVEN: ((columns[names.TLS_ESTABLISHED] == 1) & (verified == 1)).astype(np.int8),
             NOT_BEFORE: read(self._begin, names.CERT_NOT_BEFORE, instant_ns),
+            MESSAGE_FORMS: self._forms.of(forms, lambda row: message_forms(text(names.MESSAGE_FORMS, row)), absent=0),
             NODES: self._announced(columns[names.TOPOLOGY], text),
             LOGIN_FAILED: (fault == faults.LOGIN).astype(np.int8),
             SERVICE_FAULT: (fault == faults.SERVICE).astype(np.int8),
