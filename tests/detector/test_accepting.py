@@ -21,7 +21,7 @@ from backwatch.store.connect import open_store
 from backwatch.store.state import state_at
 from backwatch.store.transactions import reading
 from tests.detector import streams
-from tests.detector.streams import START_NS, Call
+from tests.detector.streams import SAFE, SECOND, START_NS, Call
 from tests.detector.test_identities import CONFIG, DAY, MOVED, OURS, THEIRS, calls, past, raised, story
 
 PARTS = ("shop", "postgresql", "db.internal:5432", "shop")
@@ -275,3 +275,31 @@ def test_accepting_gives_the_same_whatever_the_batch_and_after_a_restart(
     shown = [certificate for _, certificate in expected]
     assert (shown.count("bb"), shown.count("cc")) == (15 if until_ns else 10, 5)
     assert expected == raised(engine, story(*parts, size=size), restart=restart)
+
+
+def test_a_form_of_messages_that_was_accepted_is_no_news_and_another_one_is(watching: Watching) -> None:
+    kafka = {**SAFE, names.MESSAGING_SYSTEM: "kafka", names.MESSAGING_DESTINATION: "orders"}
+
+    def polls(forms: str, day: float, count: int = 1) -> list[Call]:
+        told = {names.STATEMENT: "poll orders", names.CODE_FUNCTION: "take", names.CODE_FILE: "worker.py"}
+        return [
+            Call(START_NS + int(day * DAY) + i * 60 * SECOND, kafka, {**told, names.MESSAGE_FORMS: forms})
+            for i in range(count)
+        ]
+
+    def state() -> tuple[str, int, int]:
+        return watching.alerts()["unusual-message"]
+
+    watching.sees(polls("json+key+trace", 2, 200))
+    watching.sees(polls("json+key", 3, 2))
+    assert state() == ("open", 1, 2)
+    with reading(watching.store) as connection:
+        alert = connection.execute(
+            sa.select(tables.alert.c.id).where(tables.alert.c.rule == "unusual-message")
+        ).scalar()
+    decisions.decide(watching.store, str(alert), "accept", by="ann", now_ns=1)
+    watching.hears()
+    watching.sees(polls("json+key", 3.1, 2))
+    assert state() == ("closed", 1, 2)
+    watching.sees(polls("json", 3.2))
+    assert state() == ("open", 2, 3)

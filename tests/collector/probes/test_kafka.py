@@ -142,21 +142,24 @@ def test_a_poll_is_one_record_per_topic_and_never_one_per_message(
     assert all(one.estimated and one.sent == -1 for one in told)
 
 
-def test_the_forms_of_what_a_poll_brings_are_told_each_once(
+def test_the_forms_of_what_a_poll_brings_are_told_each_once_and_by_topic(
     recording: Recording, kafka: Server, kafka_topic: MakeTopic
 ) -> None:
-    topic = kafka_topic()
+    orders, audit = kafka_topic("orders"), kafka_topic("audit")
     with contextlib.closing(KafkaProducer(bootstrap_servers=kafka.bootstrap)) as sending:
         for at in range(5):
-            sending.send(topic, b'{"order": %d}' % at, key=b"7", headers=[("traceparent", b"00-0a-0b-01")])
-        sending.send(topic, b'{"order": 8}')
-        sending.send(topic, None, key=b"7")
+            sending.send(orders, b'{"order": %d}' % at, key=b"7", headers=[("traceparent", b"00-0a-0b-01")])
+        sending.send(orders, None, key=b"7")
+        sending.send(audit, b"<order/>", headers=[("source", b"web")])
         sending.flush()
     recording.calls.clear()
-    with contextlib.closing(reading(kafka, topic)) as consumer:
+    with contextlib.closing(reading(kafka, orders, audit, key_deserializer=str)) as consumer:
         assert len(polled(consumer, 7)) == 7
-    told = {word for one in recording.of("poll") for word in str(one.facts.get(names.MESSAGE_FORMS, "")).split(",")}
-    assert told - {""} == {"json", "json+key+trace"}
+    told = {
+        (one.facts[names.MESSAGING_DESTINATION], one.facts.get(names.MESSAGE_FORMS)) for one in recording.of("poll")
+    }
+    assert told <= {("?-orders", "json+key+trace"), ("?-orders", None), ("?-audit", "xml+headers")}
+    assert told >= {("?-orders", "json+key+trace"), ("?-audit", "xml+headers")}
 
 
 def test_iterating_is_told_by_the_polls_beneath(recording: Recording, kafka: Server, kafka_topic: MakeTopic) -> None:

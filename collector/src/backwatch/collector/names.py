@@ -155,20 +155,20 @@ SIGNS: Final = (
 """What the raw form of a statement showed before it was redacted. A closed vocabulary: no text, no offsets."""
 
 FORM_VALUES: Final = (
-    "json",  # a JSON object or list
-    "xml",  # an XML document
-    "registry",  # what a schema registry's serialisers write: a zero, the schema's number, the value
-    "object",  # read by the app's own function, into no text and no bytes
+    "json",  # begins as a JSON object or list, or the app's own function made a dict or a list of it
+    "xml",  # begins as an XML document
+    "registry",  # begins with a zero byte, as what a schema registry's serialisers write
+    "object",  # the app's own function made something else of it
     "other",  # anything else
 )
-"""What a message's value begins as."""
+"""What a message's value begins as. Words are added at the end only: detectors keep forms by their places."""
 
 FORM_PARTS: Final = (
     "key",  # has a key
     "trace",  # has the context of its producer's trace among its headers
     "headers",  # has other headers
 )
-"""What came with a message: a key, the context of its producer's trace, other headers."""
+"""What came with a message. Another one makes the bits that detectors keep another table's."""
 
 ANSWER_WORDS: Final = (
     "terminal-escape",  # an error's text steers the terminal that shows it

@@ -16,10 +16,10 @@ BY_LIMIT: Final = 200
 WHY_LIMIT: Final = 2_000
 IDENTITY: Final = (
     names.CERT_SHA256, names.PEER_ADDRESS, names.SERVER_VERSION, names.SERVER_ID, names.TOPOLOGY,
-    names.REDIRECT_TARGET, names.AUTH_METHOD, names.TLS_VERIFIED,
+    names.REDIRECT_TARGET, names.AUTH_METHOD, names.TLS_VERIFIED, names.MESSAGE_FORMS,
 )  # fmt: skip
-"""What an alert's evidence tells of who answered: an acceptance carries it to the engine, which knows what the alert's
-rule looks at."""
+"""What an alert's evidence tells of who answered, and of what came: an acceptance carries it to the engine, which knows
+what the alert's rule looks at."""
 
 
 class UnknownAlert(LookupError):

@@ -165,7 +165,7 @@ class AiokafkaWatch(shared.KafkaWatch):
             known = taken[topic] = _Taken(self, self.owner(consumer), topic)
         if turn.unpacked:
             known.unpacked += tuple(turn.unpacked.values())
-        known.forms |= message_forms.form_of(message.value, message.key, message.headers)
+        known.forms |= message_forms.form_of(message) or 0
         values = turn.samples.get(topic) or (message.value,)
         known.gathered.took(shared.size_of_record(message), values[-1], turn.start_ns)
 

@@ -248,7 +248,7 @@ class KafkaWatch:
             rows += len(records)
             size += sum(map(size_of_record, records))
             for one in records:
-                forms |= message_forms.form_of(one.value, one.key, one.headers)
+                forms |= message_forms.form_of(one) or 0
             if topic not in turn.samples and len(values) < MAX_MEMBERS:
                 values += [one.value for one in records]
         self._poll(consumer, turn, topic, portions[0][0], values=values, rows=rows, size=size, forms=forms)

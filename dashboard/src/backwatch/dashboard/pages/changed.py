@@ -19,7 +19,7 @@ CALLED: Final = {
     names.CERT_NOT_BEFORE: "valid from", names.CERT_NOT_AFTER: "valid until", names.PEER_ADDRESS: "address",
     names.SERVER_VERSION: "server's version", names.SERVER_ID: "server's identity", names.AUTH_METHOD: "login by",
     names.REDIRECT_TARGET: "leads to", names.TOPOLOGY: "nodes", names.TLS_ESTABLISHED: "encrypted",
-    names.TLS_VERSION: "TLS version", names.TLS_VERIFIED: "verified",
+    names.TLS_VERSION: "TLS version", names.TLS_VERIFIED: "verified", names.MESSAGE_FORMS: "forms of messages",
 }  # fmt: skip
 TALL_PX: Final = 76
 _FINGERPRINT: Final = re.compile(r"[0-9A-Fa-f]{64}")

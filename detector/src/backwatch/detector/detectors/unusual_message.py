@@ -1,8 +1,9 @@
-"""Messages of a form that a place was never handed, where the forms of what it is handed are known.
+"""Messages of a form that a place never took from a topic, where the forms of what it takes are known.
 
 Who may write into a topic can put any message there, and whoever takes it trusts it as the producer's. The form is what
-a forger has to guess: whether the value is JSON, and whether key, trace context and headers come with it. Known is what
-came before the place settled, and what has gone on there quietly for a week.
+a forger has to guess: whether the value is JSON, and whether key, trace context and headers come with it. What has more
+of these than a known form is no news, and neither is a beginning that looks like JSON where values of no kind come.
+Known is what came before a topic settled, and what has gone on quietly for a week.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from backwatch.collector import names
 from backwatch.detector.baselines.settled import LEARN_AFTER_NS, broke_off, day_of, surely_settled
 from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array, Calls, Detector
@@ -18,69 +20,138 @@ from backwatch.detector.engine.keys import SITE
 from backwatch.detector.engine.readings import MESSAGE_FORMS
 from backwatch.detector.engine.tables import Rows, Table
 
-SETTLES_AFTER_NS: Final = 3_600 * 1_000_000_000
-"""One hour: what a queue held when the app began has been taken by then."""
-MOST: Final = 1_000_000_000
+SETTLES_AFTER_M: Final = 60
+"""Minutes: what a topic held when the app began has been taken by then."""
+TOPICS: Final = 8
+"""Topics of one place that are remembered: a row per place and topic would cost every statement."""
+MOST_CALLS: Final = 255
+_MINUTE_NS: Final = 60 * 1_000_000_000
+_WEEK: Final = LEARN_AFTER_NS // (86_400 * 1_000_000_000)
 
 FORMS = np.dtype([
-    ("seen", "<i8"), ("once", "<i8"), ("fresh", "<i8"), ("since_ns", "<i8"), ("fresh_ns", "<i8"), ("calls", "<u4"),
-    ("day", "<u2"),
+    ("seen", "<i8", (TOPICS,)), ("topic", "<u4", (TOPICS,)), ("since", "<u4", (TOPICS,)), ("day", "<u2", (TOPICS,)),
+    ("first", "<u2", (TOPICS,)), ("last", "<u2", (TOPICS,)), ("calls", "u1", (TOPICS,)), ("next", "u1", (TOPICS,)),
 ])  # fmt: skip
-"""Forms as bits: known ones, those of them that came once, new ones at a settled place and when their week began."""
+"""Per topic: known forms as bits; which it is; minute of its first call; day of its last; of the new form that waits to
+be known the first and the last day; calls since a form was new; which form waits, from 1."""
+
+
+def _excuses() -> NDArray[np.int64]:
+    """Per form, the forms any of which makes it no news: fewer parts, of the same kind of value or of one unlike all.
+
+    What stands in a text or in a number may begin like anything, and what the app's own function made of a value tells
+    nothing of how it came.
+    """
+    parts = 1 << len(names.FORM_PARTS)
+    of_any, found = {"other", "object"}, list[int]()
+    for value in names.FORM_VALUES:
+        alike = [one for one in names.FORM_VALUES if one == value or one in of_any or value == "object"]
+        if value == "other":
+            alike = ["other", "object"]
+        found += [
+            sum(
+                1 << names.FORM_VALUES.index(one) * parts + fewer
+                for one in alike
+                for fewer in range(parts)
+                if fewer & ~of == 0
+            )
+            for of in range(parts)
+        ]
+    return np.array(found, np.int64)
+
+
+EXCUSES: Final = _excuses()
 
 
 @kernel
-def _count(bits: int) -> int:
-    found = 0
-    while bits != 0:
-        bits &= bits - 1
-        found += 1
-    return found
+def _place_of(row: Any, topic: int, today: int, learn: bool) -> int:
+    """Where the topic is remembered; the place it takes, where it may teach; -1: none."""
+    free = -1
+    for m in range(TOPICS):
+        if row["topic"][m] == topic:
+            return m
+        if row["topic"][m] == 0 or ((today - row["day"][m]) & 0xFFFF) > _WEEK:
+            free = m if free < 0 else free
+    if free >= 0 and learn:
+        row["topic"][free] = topic
+        row["seen"][free] = 0
+        row["since"][free] = 0
+        row["calls"][free] = 0
+        row["next"][free] = 0
+        return free
+    return -1
 
 
 @kernel
-def _wait(row: Any, new: int, time_ns: int) -> None:
-    """New forms at a settled place: known after a week in which they went on."""
-    if row["fresh"] == 0 or new & ~row["fresh"] != 0 or broke_off(row["day"], time_ns):
-        row["fresh_ns"] = time_ns
-    row["fresh"] |= new
-    row["day"] = day_of(time_ns)
-    if time_ns - row["fresh_ns"] >= LEARN_AFTER_NS:
-        row["seen"] |= row["fresh"]
-        row["fresh"] = 0
+def _first_new(forms: int, seen: int, excuses: Array) -> tuple[int, int]:
+    """The first form that is news, and its place in the list, both from 1; 0: there is none."""
+    place = 0
+    for at in range(excuses.shape[0]):
+        if forms >> at & 1:
+            place += 1
+            if excuses[at] & seen == 0:
+                return at + 1, place
+    return 0, 0
 
 
 @kernel
-def _judge(forms: Array, time_ns: Array, site: Array, learn: Array, rows: Any, novel: Array) -> None:
+def _wait(row: Any, m: int, form: int, time_ns: int) -> None:
+    """One new form at a time becomes known, after a week in which it went on by itself; what comes beside it waits."""
+    today = day_of(time_ns)
+    if row["next"][m] == 0 or broke_off(row["last"][m], time_ns):
+        row["next"][m] = form
+        row["first"][m] = today
+    if row["next"][m] != form:
+        return
+    row["last"][m] = today
+    if ((today - row["first"][m]) & 0xFFFF) > _WEEK:  # days are whole: at least seven of them
+        row["seen"][m] |= 1 << (form - 1)
+        row["next"][m] = 0
+
+
+@kernel
+def _judge(
+    forms: Array, statement: Array, time_ns: Array, site: Array, learn: Array, rows: Any, excuses: Array, new: Array
+) -> None:
     for i in range(site.shape[0]):
         s = site[i]
         if s == 0 or forms[i] == 0:
             continue
         row = rows[s]
-        new = forms[i] & ~row["seen"]
-        ready = time_ns[i] - row["since_ns"] >= SETTLES_AFTER_NS and surely_settled(_count(row["once"]), row["calls"])
-        novel[i] = ready and new != 0
+        topic = np.int64(statement[i] & np.uint64(0x7FFFFFFF)) | 1
+        m = _place_of(row, topic, day_of(time_ns[i]), learn[i])
+        if m < 0:
+            continue
+        minute = time_ns[i] // _MINUTE_NS
+        form, place = _first_new(forms[i], row["seen"][m], excuses)
+        ready = minute - row["since"][m] >= SETTLES_AFTER_M and surely_settled(0, row["calls"][m])
+        if form != 0 and ready:
+            new[i] = place
         if not learn[i]:
             continue
-        if novel[i]:
-            _wait(row, new, time_ns[i])
+        row["day"][m] = day_of(time_ns[i])
+        if form != 0 and ready:
+            for at in range(excuses.shape[0]):
+                if forms[i] >> at & 1 and excuses[at] & row["seen"][m] == 0:
+                    _wait(row, m, at + 1, time_ns[i])
             continue
-        if row["since_ns"] == 0:
-            row["since_ns"] = time_ns[i]
-        row["once"] = (row["once"] & ~forms[i]) | new
-        row["seen"] |= new
-        row["calls"] = min(row["calls"] + 1, MOST)
+        if row["since"][m] == 0:
+            row["since"][m] = minute
+        row["seen"][m] |= forms[i]
+        row["calls"][m] = 0 if form != 0 else min(row["calls"][m] + 1, MOST_CALLS)
 
 
 class UnusualMessage(Detector):
-    """Tells whether a place was handed a message of a form that it never was before.
+    """Tells whether a place took a message of a form that it never took from that topic.
 
     Provides:
-        ``backwatch.message.novel``: 1 where a message's form is new, at a place whose forms are known.
+        ``backwatch.message.first``: The place of the first new form in ``backwatch.message.forms``, counted from 1; 0:
+            none is new, or the topic is not known well enough there.
     """
 
     id = "unusual-message"
-    provides = ("backwatch.message.novel",)
+    provides = ("backwatch.message.first",)
+    accepts = (names.MESSAGE_FORMS,)
     tables = (Table("unusual_message", SITE, 1, FORMS),)
     rule = """
 title: A Topic Brought a Message of Another Form
@@ -88,8 +159,8 @@ id: 0c6f5d3e-6a57-4d0b-9d43-2f0a4f0b8f6e
 name: unusual-message
 status: experimental
 description: >-
-  Detects a message whose form was never seen by the place that takes it: without the key, the trace context or the
-  headers that all others had, or with another kind of value.
+  Detects a message that lacks what all others of its topic had (a key, the context of a trace, other headers), or whose
+  value begins as another kind of document.
 references:
   - https://attack.mitre.org/techniques/T1565/001/
   - https://www.w3.org/TR/trace-context/
@@ -97,10 +168,11 @@ tags: [attack.impact, attack.t1565.001, attack.initial-access, attack.t1659]
 logsource: {product: opentelemetry, category: backing_service_call}
 detection:
   selection:
-    backwatch.message.novel: true
+    backwatch.message.first|gte: 1
   condition: selection
 fields:
   - backwatch.message.forms
+  - backwatch.message.first
   - messaging.destination.name
   - backwatch.statement
   - db.response.returned_rows
@@ -111,11 +183,13 @@ fields:
   - backwatch.server.id
 falsepositives:
   - >-
-    A producer was released that writes another format, or that is traced from now on; or another team's producer
-    joined. Accept the alert, or let it go on quietly for a week.
+    A producer that writes another format, or is no longer traced, since its release; another team's producer, or a
+    monthly job, whose messages have no key. Accept the alert, which holds for the forms that it shows, or let it go on
+    quietly for a week: of several new forms one after the other becomes known.
+  - Messages of long ago, from before the topic's were traced, that a consumer reads once more.
 level: medium
 backwatch:
-  key: site
+  key: site_statement
   how:
     - >-
       Somebody with an account that may write into the topic, or with the broker itself, puts a message there: an order
@@ -123,24 +197,25 @@ backwatch:
     - >-
       A message of the past is written once more, by a tool that keeps the value and loses key and headers.
   blind_spots: >-
-    A forger who has seen the topic's messages and copies their form; what the value says is never looked at. Drivers
-    other than kafka-python and aiokafka. Places that were handed messages fewer than 150 times, or within the last
-    hour only. Messages without a value. A place that takes several topics knows the forms of all of them together.
+    A forger who has seen the topic's messages and copies their form; what the value says is never looked at. Of a value
+    that a consumer's value_deserializer reads, how it came: what it cannot read is an error. Drivers other than
+    kafka-python and aiokafka. Topics that a place took messages from in fewer than 150 calls since a form was new, or
+    for less than an hour, and those beyond its first eight. Messages without a value.
   remediation: >-
-    Look at the newest messages of the topic with their offsets and headers (kafka-console-consumer.sh
-    --property print.headers=true --property print.key=true). If no producer of yours wrote it, find out which accounts
-    may write there (kafka-acls.sh --list --topic …), leave one per producer, and change their passwords. Have producers
-    sign what must not be forged, and consumers verify it.
+    Look at the newest messages of the topic (kafka-console-consumer.sh --bootstrap-server … --topic … --property
+    print.headers=true --property print.key=true --property print.offset=true). If no producer of yours wrote it, find
+    out which accounts may write there (kafka-acls.sh --bootstrap-server … --list --topic …), leave one per producer,
+    and change their passwords. Have producers sign what must not be forged, and consumers verify it.
   tests:
     - name: a form that never came
       fires: true
       facts:
-        backwatch.message.novel: true
+        backwatch.message.first: 1
         backwatch.message.forms: json
     - name: what always comes
       fires: false
       facts:
-        backwatch.message.novel: false
+        backwatch.message.first: 0
         backwatch.message.forms: json+key+trace
 """
 
@@ -148,6 +223,9 @@ backwatch:
         self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]
     ) -> dict[str, Array]:
         """As the class says."""
-        novel = np.zeros(calls.count, np.int8)
-        _judge(calls[MESSAGE_FORMS], calls["time_ns"], slot[SITE.name], learn, tables["unusual_message"], novel)
-        return {"backwatch.message.novel": novel}
+        new = np.zeros(calls.count, np.int8)
+        _judge(
+            calls[MESSAGE_FORMS], calls["fingerprint"], calls["time_ns"], slot[SITE.name], learn,
+            tables["unusual_message"], EXCUSES, new,
+        )  # fmt: skip
+        return {"backwatch.message.first": new}

@@ -115,7 +115,7 @@ def message_forms(text: str) -> int:
     >>> message_forms("json"), message_forms("json,json+key"), message_forms("json+wings"), message_forms("")
     (1, 3, 0, 0)
     """
-    return sum(_FORMS.get(word, 0) for word in dict.fromkeys(text.split(",")[:MOST_FORMS]))
+    return sum(_FORMS.get(word, 0) for word in dict.fromkeys(text.split(",", MOST_FORMS)))
 
 
 @kernel
