@@ -64,7 +64,7 @@ EXCUSES: Final = _excuses()
 
 
 @kernel
-def _place_of(row: Any, topic: int, today: int, learn: bool) -> int:
+def _place_of(row: Any, topic: Any, today: int, learn: bool) -> int:
     """Where the topic is remembered; the place it takes, where it may teach; -1: none."""
     free = -1
     for m in range(TOPICS):
@@ -198,14 +198,14 @@ backwatch:
       A message of the past is written once more, by a tool that keeps the value and loses key and headers.
   blind_spots: >-
     A forger who has seen the topic's messages and copies their form; what the value says is never looked at. Of a value
-    that a consumer's value_deserializer reads, how it came: what it cannot read is an error. Drivers other than
+    that the app has read by a function of its own, how it came: what that cannot read is an error. Drivers other than
     kafka-python and aiokafka. Topics that a place took messages from in fewer than 150 calls since a form was new, or
     for less than an hour, and those beyond its first eight. Messages without a value.
   remediation: >-
-    Look at the newest messages of the topic (kafka-console-consumer.sh --bootstrap-server … --topic … --property
-    print.headers=true --property print.key=true --property print.offset=true). If no producer of yours wrote it, find
-    out which accounts may write there (kafka-acls.sh --bootstrap-server … --list --topic …), leave one per producer,
-    and change their passwords. Have producers sign what must not be forged, and consumers verify it.
+    Look at the newest messages of the topic (kafka-console-consumer.sh with its properties print.headers, print.key and
+    print.offset). If no producer of yours wrote it, find out which accounts may write there (kafka-acls.sh --list
+    --topic …), leave one per producer, and change their passwords. Have producers sign what must not be forged, and
+    consumers verify it.
   tests:
     - name: a form that never came
       fires: true
