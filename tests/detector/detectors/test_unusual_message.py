@@ -93,6 +93,7 @@ def test_topics_beyond_the_first_eight_of_a_place_say_nothing_until_one_is_forgo
     ninth = [poll(1.2 * DAY + i * 60, topic="ninth") for i in range(200)]
     assert said(many, ninth, [poll(1.5 * DAY, "json", topic="ninth")]) == [False]
     assert said(many, ninth, [poll(1.5 * DAY, "json", topic=f"t{i}") for i in range(8)]) == [True] * 8
+    assert said(many, [poll(0.1 * DAY, topic="early")], [poll(1.5 * DAY, "json", topic="t0")]) == [True]
     later = [poll(20 * DAY + i * 60, topic="ninth") for i in range(200)]
     assert said(many, later, [poll(21 * DAY, "json", topic="ninth")]) == [True]
 

@@ -70,7 +70,7 @@ def _place_of(row: Any, topic: Any, today: int, learn: bool) -> int:
     for m in range(TOPICS):
         if row["topic"][m] == topic:
             return m
-        if row["topic"][m] == 0 or ((today - row["day"][m]) & 0xFFFF) > _WEEK:
+        if row["topic"][m] == 0 or today - row["day"][m] > _WEEK:
             free = m if free < 0 else free
     if free >= 0 and learn:
         row["topic"][free] = topic
@@ -104,7 +104,7 @@ def _wait(row: Any, m: int, form: int, time_ns: int) -> None:
     if row["next"][m] != form:
         return
     row["last"][m] = today
-    if ((today - row["first"][m]) & 0xFFFF) > _WEEK:  # days are whole: at least seven of them
+    if today - row["first"][m] > _WEEK:  # days are whole: at least seven of them
         row["seen"][m] |= 1 << (form - 1)
         row["next"][m] = 0
 
