@@ -11,9 +11,10 @@ from backwatch.collector import names
 from backwatch.detector import rulebook
 from backwatch.detector.engine import shown
 from backwatch.detector.engine.entries import Entry
-from backwatch.detector.engine.findings import Fired
+from backwatch.detector.engine.findings import FIRSTS, Fired
 from backwatch.detector.engine.shown import LIMITS, WAS, cut
 from backwatch.detector.engine.step import Engine
+from backwatch.store.ring import SHOWN
 from tests.detector.streams import Call
 from tests.detector.test_identities import CONFIG, DAY, MOVED, NODES, OURS, THEIRS, again, calls, past, story
 
@@ -140,3 +141,7 @@ def test_days_of_one_quiet_service_change_no_text(engine: Engine) -> None:
     for one in story(calls(OURS, 50, 2, DAY // 10), size=10):
         engine.step(shard, one)
     assert shard.shown.scalars(everything=False) == {"shown": {}}
+
+
+def test_a_step_tells_the_firsts_of_as_many_things_as_a_store_keeps_of_an_episode() -> None:
+    assert FIRSTS == SHOWN

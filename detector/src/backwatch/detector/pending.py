@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from backwatch.detector.engine.findings import KEPT, Clear, Findings, Fired, SeenResource, resource_key
+from backwatch.detector.engine.findings import Clear, Findings, Fired, SeenResource, resource_key
 from backwatch.store.commit import Cleared, Occurrence, Quarantined, Raised, Rollup, Round, Seen
-from backwatch.store.ring import kept, shown
+from backwatch.store.ring import RING, kept, shown
 
 
 class Pending:
@@ -73,7 +73,7 @@ class Pending:
         raised = self._rounds[-1][0]
         occurrences = tuple(
             Occurrence(time_ns=one.time_ns, trace_id=one.trace_id, span_id=one.span_id, evidence=one.evidence)
-            for one in event.findings(newest=KEPT)
+            for one in event.findings(newest=RING)
         )
         count = int(event.times.shape[0])
         first_ns, last_ns = int(event.times.min()), int(event.times.max())

@@ -14,10 +14,9 @@ from backwatch.detector.engine.shown import Before
 from backwatch.detector.engine.shown import told as what_was
 from backwatch.detector.engine.sigma import Rule
 
-KEPT = 50
-"""Occurrences with evidence per alert and step: what the store's ring can hold."""
 FIRSTS = 8
-"""Firings that are told besides, the first to show something of what the rule speaks of."""
+"""Firings of a step that are told besides the newest, the first to show something of what the rule speaks of: as many
+as a store keeps of an episode."""
 
 
 def alert_id(rule: str, key: str) -> str:
