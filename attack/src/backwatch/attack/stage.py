@@ -15,7 +15,8 @@ from typing import Self
 from backwatch.attack.servers import LOOPBACK
 from backwatch.collector.settings import StreamSettings
 
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
+"""A machine that is busy with other things takes thirty seconds for what takes three."""
 PARTING_S = 5.0
 LAST_WORDS = 1_500
 """Bytes of a child's log that are shown when it fails."""
