@@ -25,6 +25,7 @@ LABELS: Final = {
 }  # fmt: skip
 OF_VALUES: Final = (
     "auth-downgraded", "certificate-changed", "peer-changed", "redirected", "server-changed", "topology-changed",
+    "unusual-message",
 )  # fmt: skip
 """Rules on whose alerts it is the value that is accepted; on every other the rule falls silent about its key."""
 SAID_S: Final = 20
