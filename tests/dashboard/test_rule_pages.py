@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from backwatch.dashboard.pages.decide import OF_VALUES
 from backwatch.detector import detectors, rulebook
 from backwatch.store import rules_meta, tables
 from backwatch.store.commit import Occurrence, Raised, Round, Seen
@@ -202,5 +201,12 @@ def test_where_nothing_changed_acceptance_has_its_end(window: Window, filled: Da
     assert abs(until_ns - time.time_ns() - 7 * 86_400 * S) < 600 * S
 
 
-def test_the_page_knows_on_which_alerts_it_is_the_value_that_is_accepted() -> None:
-    assert set(OF_VALUES) == {one.id for one in detectors.discover() if one.accepts}
+def test_the_page_knows_on_which_alerts_it_is_the_value_that_is_accepted(window: Window, filled: Dashboard) -> None:
+    of_values = {one.name for one in rulebook.load().rules if rulebook.metadata(one)["accepts"]}
+    assert of_values == {one.id for one in detectors.discover() if one.accepts}
+    words = "Accept: exactly what is shown here is as it should be"
+    forms = {"messaging.system": "kafka", "backwatch.message.forms": "json"}
+    filled.owner.commit(Round(raised=[fired("unusual-message", "orders", forms)]), seen=[], now_ns=time.time_ns())
+    window.go(f"/alert?id={alert_id('unusual-message', 'orders')}", words)
+    window.go(f"/alert?id={alert_id('query-attack', 'search')}", "Accept: this is as it should be.")
+    window.unsee(words)

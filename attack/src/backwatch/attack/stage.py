@@ -16,7 +16,7 @@ from backwatch.attack.servers import LOOPBACK
 from backwatch.collector.settings import StreamSettings
 
 PATIENCE_S = 90.0
-"""A machine that is busy with other things takes thirty seconds for what takes three."""
+"""A machine that is busy with other things takes several times as long as an idle one."""
 PARTING_S = 5.0
 LAST_WORDS = 1_500
 """Bytes of a child's log that are shown when it fails."""

@@ -5,13 +5,13 @@ of fixed lists, never anything of the message's own; a poll tells each one once.
 """
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.guard import never_breaks_the_host
-from backwatch.collector.record import AttributeValue
 
-Facts = tuple[tuple[str, AttributeValue], ...]
+if TYPE_CHECKING:
+    from backwatch.collector.payload import Facts
 
 HEAD: Final = 32
 """Bytes or characters of a value, and characters of a header's name, that are looked at."""
@@ -20,6 +20,12 @@ MAX_HEADERS: Final = 32
 _PARTS: Final = names.FORM_PARTS
 _KEY, _TRACE, _HEADERS = (1 << at for at in range(len(_PARTS)))
 _EACH: Final = 1 << len(_PARTS)
+FORMS: Final = tuple(
+    "+".join((value, *(part for bit, part in enumerate(_PARTS) if parts >> bit & 1)))
+    for value in names.FORM_VALUES
+    for parts in range(_EACH)
+)
+"""All there are, in the order of their bits."""
 _OF_VALUE: Final = {word: at * _EACH for at, word in enumerate(names.FORM_VALUES)}
 _CARRIERS: Final = (
     "traceparent", "tracestate", "b3", "x-b3-", "uber-trace-id", "uberctx-", "x-datadog-", "sentry-trace",
@@ -55,17 +61,13 @@ def form_of(message: Any) -> int:
     return 1 << at
 
 
-def told(forms: int) -> Facts:
+def told(forms: int) -> "Facts":
     """The fact of a call whose messages had these forms, each once, in a fixed order.
 
     >>> told(0b1011)
     (('backwatch.message.forms', 'json,json+key,json+key+trace'),)
     """
-    found: list[str] = []
-    for at in range(forms.bit_length()):
-        if forms >> at & 1:
-            parts = [part for bit, part in enumerate(_PARTS) if at >> bit & 1]
-            found.append("+".join((names.FORM_VALUES[at // _EACH], *parts)))
+    found = [form for at, form in enumerate(FORMS) if forms >> at & 1]
     return ((names.MESSAGE_FORMS, ",".join(found)),) if found else ()
 
 

@@ -16,10 +16,10 @@ BY_LIMIT: Final = 200
 WHY_LIMIT: Final = 2_000
 IDENTITY: Final = (
     names.CERT_SHA256, names.PEER_ADDRESS, names.SERVER_VERSION, names.SERVER_ID, names.TOPOLOGY,
-    names.REDIRECT_TARGET, names.AUTH_METHOD, names.TLS_VERIFIED, names.MESSAGE_FORMS,
+    names.REDIRECT_TARGET, names.AUTH_METHOD, names.TLS_VERIFIED,
 )  # fmt: skip
-"""What an alert's evidence tells of who answered, and of what came: an acceptance carries it to the engine, which knows
-what the alert's rule looks at."""
+"""What an alert's evidence tells of who answered: an acceptance carries it to the engine, beside what the alert's rule
+accepts, and the engine knows what the rule looks at."""
 
 
 class UnknownAlert(LookupError):
@@ -72,10 +72,10 @@ def decide(
         closes = True
         if kind == "accept":
             told = from_json(found.evidence) if evidence is None else evidence
-            values = {name: told[name] for name in IDENTITY if isinstance(told.get(name), str)}
-            body |= {"rule": found.rule, "resource_id": found.resource_id, "values": values}
             rule = rules_meta.read_rule(connection, found.rule)
             accepts = rule.accepts if rule is not None else ()
+            values = {name: told[name] for name in (*IDENTITY, *accepts) if isinstance(told.get(name), str)}
+            body |= {"rule": found.rule, "resource_id": found.resource_id, "values": values}
             closes = acceptances.cover(connection, alert_id, found.episode, accepts, values, now_ns)
             body["closes"] = closes
         entry_id = entries.append(connection, "decision", body, now_ns, by)

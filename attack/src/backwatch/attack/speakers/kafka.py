@@ -1,4 +1,4 @@
-"""An honest Kafka broker over TLS, alone in its cluster, for entries that turn it: what a producer asks of one."""
+"""An honest Kafka broker over TLS, alone in its cluster, for entries that turn it: what a client asks of one."""
 
 import struct
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Final
 import crc32c
 
 from backwatch.attack.servers import HostileServer, Session
+from backwatch.detector.otlp import varint
 
 _PRODUCE, _METADATA, _SASL_HANDSHAKE, _VERSIONS, _SASL = 0, 3, 17, 18, 36
 _FETCH, _OFFSETS = 1, 2
@@ -141,14 +142,14 @@ class KafkaLog(Kafka):
         if kind != _FETCH:
             return super().further(kind, request)
         request.raw(4 + 4 + 4 + 4 + 1)  # replica, patience, least, most, isolation
-        if request.number(4):  # topics
-            request.text()
-            request.raw(4 + 4)  # one partition
-            offset = request.number(8)
-            batch = _batch(offset, self.message(offset))
-            head = struct.pack(">iihqqi", 1, 0, 0, offset + 1, offset + 1, -1)
-            return struct.pack(">ii", 0, 1) + _text(TOPIC) + head + struct.pack(">i", len(batch)) + batch
-        return struct.pack(">ii", 0, 0)
+        if not request.number(4):  # topics
+            return struct.pack(">ii", 0, 0)
+        request.text()
+        request.raw(4 + 4)  # one partition
+        offset = request.number(8)
+        batch = _batch(offset, self.message(offset))
+        head = struct.pack(">iihqqi", 1, 0, 0, offset + 1, offset + 1, -1)
+        return struct.pack(">ii", 0, 1) + _text(TOPIC) + head + struct.pack(">i", len(batch)) + batch
 
 
 _TRACE: Final = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -158,23 +159,19 @@ def _batch(offset: int, message: Message) -> bytes:
     """A record batch (version 2) of one message."""
     pairs = b"".join(_counted(name.encode()) + _counted(value) for name, value in message.headers)
     record = (
-        b"\0\0\0" + (_varint(-1) if message.key is None else _counted(message.key)) + _counted(message.value)
-        + _varint(len(message.headers)) + pairs
+        b"\0\0\0" + (_signed(-1) if message.key is None else _counted(message.key)) + _counted(message.value)
+        + _signed(len(message.headers)) + pairs
     )  # fmt: skip
     body = struct.pack(">hiqqqhii", 0, 0, 0, 0, -1, -1, -1, 1) + _counted(record)
     return struct.pack(">qiib", offset, len(body) + 9, -1, 2) + struct.pack(">I", crc32c.crc32c(body)) + body
 
 
 def _counted(data: bytes) -> bytes:
-    return _varint(len(data)) + data
+    return _signed(len(data)) + data
 
 
-def _varint(number: int) -> bytes:
-    left, out = (number << 1) ^ (number >> 63), bytearray()
-    while left > 0x7F:
-        out.append(left & 0x7F | 0x80)
-        left >>= 7
-    return bytes((*out, left))
+def _signed(number: int) -> bytes:
+    return varint((number << 1) ^ (number >> 63))
 
 
 def _versions(asked: int, spoken: dict[int, tuple[int, int]]) -> bytes:

@@ -23,11 +23,6 @@ LABELS: Final = {
     "acknowledge": "Acknowledge", "close": "Close", "reopen": "Reopen", "mute": "Mute", "unmute": "Unmute",
     "accept": "Accept", "revoke": "Take acceptance back",
 }  # fmt: skip
-OF_VALUES: Final = (
-    "auth-downgraded", "certificate-changed", "peer-changed", "redirected", "server-changed", "topology-changed",
-    "unusual-message",
-)  # fmt: skip
-"""Rules on whose alerts it is the value that is accepted; on every other the rule falls silent about its key."""
 SAID_S: Final = 20
 """How long the answer to a decision stays on the screen, which is drawn anew meanwhile."""
 BY: Final = "decide.by"
@@ -58,7 +53,7 @@ def decide(detail: AlertDetail) -> None:
                 "Accept the new one: what stands under *is* belongs to this resource from now on, for good. The rule "
                 "goes on watching: any other value is an alert again."
             )
-        elif detail.alert.rule in OF_VALUES:
+        elif detail.rule is not None and detail.rule.accepts:
             st.caption("Accept: exactly what is shown here is as it should be, for so long; anything else is told.")
         elif detail.alert.key == detail.alert.resource:
             st.caption("Accept: this is as it should be. For so long, the rule is silent about this whole resource.")

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
+from backwatch.collector.message_forms import FORMS
 from backwatch.detector.baselines.settled import LEARN_AFTER_NS, broke_off, day_of, surely_settled
 from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array, Calls, Detector
@@ -28,7 +29,7 @@ MOST_CALLS: Final = 255
 _MINUTE_NS: Final = 60 * 1_000_000_000
 _WEEK: Final = LEARN_AFTER_NS // (86_400 * 1_000_000_000)
 
-FORMS = np.dtype([
+TOPIC_ROWS = np.dtype([
     ("seen", "<i8", (TOPICS,)), ("topic", "<u4", (TOPICS,)), ("since", "<u4", (TOPICS,)), ("day", "<u2", (TOPICS,)),
     ("first", "<u2", (TOPICS,)), ("last", "<u2", (TOPICS,)), ("calls", "u1", (TOPICS,)), ("next", "u1", (TOPICS,)),
 ])  # fmt: skip
@@ -42,22 +43,18 @@ def _excuses() -> NDArray[np.int64]:
     What stands in a text or in a number may begin like anything, and what the app's own function made of a value tells
     nothing of how it came.
     """
-    parts = 1 << len(names.FORM_PARTS)
-    of_any, found = {"other", "object"}, list[int]()
-    for value in names.FORM_VALUES:
-        alike = [one for one in names.FORM_VALUES if one == value or one in of_any or value == "object"]
-        if value == "other":
-            alike = ["other", "object"]
-        found += [
+    forms = [(value, set(parts)) for value, *parts in (form.split("+") for form in FORMS)]
+    return np.array(
+        [
             sum(
-                1 << names.FORM_VALUES.index(one) * parts + fewer
-                for one in alike
-                for fewer in range(parts)
-                if fewer & ~of == 0
+                1 << at
+                for at, (other, fewer) in enumerate(forms)
+                if fewer <= parts and (other == value or other in {"other", "object"} or value == "object")
             )
-            for of in range(parts)
-        ]
-    return np.array(found, np.int64)
+            for value, parts in forms
+        ],
+        np.int64,
+    )
 
 
 EXCUSES: Final = _excuses()
@@ -83,18 +80,6 @@ def _place_of(row: Any, topic: Any, today: int, learn: bool) -> int:
 
 
 @kernel
-def _first_new(forms: int, seen: int, excuses: Array) -> tuple[int, int]:
-    """The first form that is news, and its place in the list, both from 1; 0: there is none."""
-    place = 0
-    for at in range(excuses.shape[0]):
-        if forms >> at & 1:
-            place += 1
-            if excuses[at] & seen == 0:
-                return at + 1, place
-    return 0, 0
-
-
-@kernel
 def _wait(row: Any, m: int, form: int, time_ns: int) -> None:
     """One new form at a time becomes known, after a week in which it went on by itself; what comes beside it waits."""
     today = day_of(time_ns)
@@ -107,6 +92,20 @@ def _wait(row: Any, m: int, form: int, time_ns: int) -> None:
     if today - row["first"][m] > _WEEK:  # days are whole: at least seven of them
         row["seen"][m] |= 1 << (form - 1)
         row["next"][m] = 0
+
+
+@kernel
+def _first_new(row: Any, m: int, forms: int, time_ns: int, waits: bool, excuses: Array) -> int:
+    """The place of the first form that is news, from 1; 0: none is. Each one waits to be known, where it may."""
+    place, first = 0, 0
+    for at in range(excuses.shape[0]):
+        if forms >> at & 1:
+            place += 1
+            if excuses[at] & row["seen"][m] == 0:
+                first = place if first == 0 else first
+                if waits:
+                    _wait(row, m, at + 1, time_ns)
+    return first
 
 
 @kernel
@@ -123,22 +122,19 @@ def _judge(
         if m < 0:
             continue
         minute = time_ns[i] // _MINUTE_NS
-        form, place = _first_new(forms[i], row["seen"][m], excuses)
         ready = minute - row["since"][m] >= SETTLES_AFTER_M and surely_settled(0, row["calls"][m])
-        if form != 0 and ready:
-            new[i] = place
+        first = _first_new(row, m, forms[i], time_ns[i], ready and learn[i], excuses)
+        if ready:
+            new[i] = first
         if not learn[i]:
             continue
         row["day"][m] = day_of(time_ns[i])
-        if form != 0 and ready:
-            for at in range(excuses.shape[0]):
-                if forms[i] >> at & 1 and excuses[at] & row["seen"][m] == 0:
-                    _wait(row, m, at + 1, time_ns[i])
+        if ready and first != 0:
             continue
         if row["since"][m] == 0:
             row["since"][m] = minute
         row["seen"][m] |= forms[i]
-        row["calls"][m] = 0 if form != 0 else min(row["calls"][m] + 1, MOST_CALLS)
+        row["calls"][m] = 0 if first != 0 else min(row["calls"][m] + 1, MOST_CALLS)
 
 
 class UnusualMessage(Detector):
@@ -152,7 +148,7 @@ class UnusualMessage(Detector):
     id = "unusual-message"
     provides = ("backwatch.message.first",)
     accepts = (names.MESSAGE_FORMS,)
-    tables = (Table("unusual_message", SITE, 1, FORMS),)
+    tables = (Table("unusual_message", SITE, 1, TOPIC_ROWS),)
     rule = """
 title: A Topic Brought a Message of Another Form
 id: 0c6f5d3e-6a57-4d0b-9d43-2f0a4f0b8f6e

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
+from backwatch.collector.message_forms import FORMS
 from backwatch.detector.compiled import kernel
 from backwatch.detector.engine import faults
 from backwatch.detector.engine.derived import FACTORS, instant_ns
@@ -51,14 +52,7 @@ CELLS: Final = 1 << 12
 MOST_NODES: Final = 256
 MOST_FORMS: Final = 64
 MOST_TOPOLOGIES: Final = 1_000
-_FORMS: Final = {
-    "+".join((value, *some)): 1 << at
-    for at, (value, some) in enumerate(
-        (value, [part for bit, part in enumerate(names.FORM_PARTS) if parts >> bit & 1])
-        for value in names.FORM_VALUES
-        for parts in range(1 << len(names.FORM_PARTS))
-    )
-}
+_FORMS: Final = {form: 1 << at for at, form in enumerate(FORMS)}
 _DAY_NS: Final = 86_400 * 10**9
 _VERSION: Final = re.compile(r"(\d{1,4})(?:\.(\d{1,3})(?!\d))?(?:\.(\d{1,3})(?!\d))?")
 _STRENGTHS: Final = (
@@ -181,19 +175,18 @@ class Readings:
             text: A fact's text by its name and a row.
         """
 
-        def read(reading: _Reading, name: str, number_of: Callable[[str], int]) -> NDArray[np.int64]:
-            return reading.of(columns[name], lambda row: number_of(text(name, row)))
+        def read(reading: _Reading, name: str, number_of: Callable[[str], int], absent: int = -1) -> NDArray[np.int64]:
+            return reading.of(columns[name], lambda row: number_of(text(name, row)), absent)
 
         wire, size = columns[names.PAYLOAD_WIRE], columns[names.PAYLOAD_SIZE]
         verified = read(self._verified, names.TLS_VERIFIED, lambda told: int(told.lower() == "full"))
         fault = self._faults(columns, text)
-        forms = columns[names.MESSAGE_FORMS]
         return {
             VERSION_NUMBER: read(self._version, names.SERVER_VERSION, version_number),
             AUTH_STRENGTH: read(self._strength, names.AUTH_METHOD, auth_strength),
             PROVEN: ((columns[names.TLS_ESTABLISHED] == 1) & (verified == 1)).astype(np.int8),
             NOT_BEFORE: read(self._begin, names.CERT_NOT_BEFORE, instant_ns),
-            MESSAGE_FORMS: self._forms.of(forms, lambda row: message_forms(text(names.MESSAGE_FORMS, row)), absent=0),
+            MESSAGE_FORMS: read(self._forms, names.MESSAGE_FORMS, message_forms, absent=0),
             NODES: self._announced(columns[names.TOPOLOGY], text),
             LOGIN_FAILED: (fault == faults.LOGIN).astype(np.int8),
             SERVICE_FAULT: (fault == faults.SERVICE).astype(np.int8),
