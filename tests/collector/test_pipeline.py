@@ -426,6 +426,7 @@ def exit_code(child: int, timeout_s: float = 10) -> int:
     return 999
 
 
+@pytest.mark.timeout(600)  # fifteen seconds on an idle machine; each child has ten, and that is the claim
 def test_of_five_hundred_forks_under_load_none_hangs_and_each_child_delivers_its_own_calls(
     make: Callable[..., Pipeline],
 ) -> None:
