@@ -217,7 +217,7 @@ def test_a_mark_that_comes_too_late_undoes_nothing(store: sa.Engine, serving: Se
 def test_two_notifiers_share_the_work_and_send_nothing_twice(store: sa.Engine, serving: Serving) -> None:
     Owner(store).commit(*(raised(str(number)) for number in range(30)), now_ns=START_NS)
     with receiver() as one:
-        services = [serving(one) for _ in range(3)]
+        services = [serving(one, timeout_s=30) for _ in range(3)]
         threads = [threading.Thread(target=service.run_once) for service in services]
         for thread in threads:
             thread.start()
