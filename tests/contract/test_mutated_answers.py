@@ -9,7 +9,6 @@ seeds (200), ``BACKWATCH_TEST_SEED`` which one alone.
 import os
 import re
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -33,8 +32,9 @@ SIDE_BY_SIDE = 2
 WAITING = {"ftplib": 6, "kafka": 4, "kombu": 4, "nats": 8, "pymongo": 6}
 """Clients that wait rather than compute, by their own clocks: so many of them go side by side."""
 TRIES, WITH_ALL = 12, 6
-PLAYS_OF_THE_RARE, SURE = 120, 10
-"""By chance, ten of ten fall on one side once in a thousand times."""
+ROUNDS_OF_THE_RARE, PLAYS_OF_THE_RARE, SURE = 30, 120, 10
+"""By chance, ten of ten fall on one side once in a thousand times. Rounds are counted: what is played side by side
+meets the same load of the machine, so it runs out of time together."""
 RACING = {
     "nats-connect-urls": {
         "None", "builtins.AttributeError: 'NoneType' object has no attribute '_write_appdata'",
@@ -134,35 +134,36 @@ def never_seen_bare(play: Play, watched: dict[int, str], bare: dict[int, str]) -
         watched, bare: All that was seen first.
     """
     differ = [seed for seed in bare if bare[seed] != watched[seed]]
-    seen: dict[int, Counter[str]] = {seed: Counter([bare[seed]]) for seed in differ}
-    again: dict[int, Counter[str]] = {seed: Counter() for seed in differ}
+    seen: dict[int, set[str]] = {seed: {bare[seed]} for seed in differ}
+    again: dict[int, list[set[str]]] = {seed: [] for seed in differ}
 
-    def only_watched(seed: int) -> Counter[str]:
+    def only_watched(seed: int) -> list[set[str]]:
         known = {_words(one) for one in seen[seed]} if len(seen[seed]) > 1 else set[tuple[str, ...]]()
-        return Counter({
-            outcome: times for outcome, times in again[seed].items()
-            if outcome not in seen[seed] and _words(outcome) not in known
-        })  # fmt: skip
+        new = [{one for one in round_ if one not in seen[seed] and _words(one) not in known} for round_ in again[seed]]
+        return [one for one in new if one]
 
     def is_open(seed: int, number: int) -> bool:
-        plays = only_watched(seed).total()
-        return 0 < plays < SURE or (number < TRIES and (plays > 0 or watched[seed] not in seen[seed]))
+        rounds = len(only_watched(seed))
+        return 0 < rounds < SURE or (number < TRIES and (rounds > 0 or watched[seed] not in seen[seed]))
 
-    for number in range(max(TRIES, PLAYS_OF_THE_RARE // play.lanes)):
+    for number in range(max(ROUNDS_OF_THE_RARE, PLAYS_OF_THE_RARE // play.lanes)):
         open_ = [seed for seed in differ if is_open(seed, number)]
         if not open_:
             break
-        for of, is_watched in ((seen, False), (again, True)):
+        for is_watched in (False, True):
             if number == WITH_ALL:  # with all that went before in the same processes, which takes long
                 found = play.seen(list(bare), watched=is_watched)
             else:
                 found = play.seen_by_all(open_, watched=is_watched, dawdles=number % 2 == 1)
-            for one in found:
-                for seed, outcome in outcomes([one], play.kind).items():
-                    if seed in of:
-                        of[seed][outcome] += 1
+            told = [outcomes([one], play.kind) for one in found]
+            for seed in differ:
+                round_ = {one[seed] for one in told if seed in one}
+                if is_watched and round_:
+                    again[seed].append(round_)
+                elif not is_watched:
+                    seen[seed].update(round_)
     only = {seed: only_watched(seed) for seed in differ}
-    return {seed: (set(only[seed]), set(seen[seed])) for seed in differ if only[seed].total() >= SURE}
+    return {seed: (set[str]().union(*only[seed]), seen[seed]) for seed in differ if len(only[seed]) >= SURE}
 
 
 def _words(outcome: str) -> tuple[str, ...]:
