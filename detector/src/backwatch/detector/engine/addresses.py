@@ -13,8 +13,9 @@ from backwatch.detector.engine.open_findings import mix
 
 Array = NDArray[Any]
 
-RESOURCE, SESSION, STATEMENT, SESSION_FACTS, STATEMENT_FACTS, CONTENT_FACTS = range(6)
-"""Rows of :func:`addresses`: three key spaces, then what rules look up (a resource's entry is its address)."""
+RESOURCE, SESSION, STATEMENT, RESOURCE_FACTS, SESSION_FACTS, STATEMENT_FACTS, CONTENT_FACTS = range(7)
+"""Rows of :func:`addresses`: three key spaces, then what rules look up. A resource's facts are more than its address: a
+destination is none of its parts, and a name stands for some of them."""
 
 
 def _of(kind: tuple[str, ...], domain: str) -> NDArray[np.int64]:
@@ -31,6 +32,7 @@ _WHERE: Final = _texts(names.SERVER_ADDRESS, names.DB_NAMESPACE)
 _NAME: Final = schema.TEXT_INDEX[names.RESOURCE_NAME]
 _PORT: Final = schema.NUMBER_INDEX[names.SERVER_PORT]
 _ASKED: Final = _texts(names.OPERATION)
+_RESOURCE: Final = (_of(schema.TEXTS, "resource"), _of(schema.NUMBERS, "resource"))
 _SESSION: Final = (_of(schema.TEXTS, "session"), _of(schema.NUMBERS, "session"), _of(schema.FLAGS, "session"))
 _CONTENT: Final = (_of(schema.TEXTS, "content"), _of(schema.NUMBERS, "content"), _of(schema.FLAGS, "content"))
 
@@ -53,13 +55,14 @@ def _addresses(
     system: Array,
     where: Array,
     asked: Array,
+    place: tuple[Array, Array],
     session: tuple[Array, Array, Array],
     content: tuple[Array, Array, Array],
     out: Array,
 ) -> None:
     for i in range(fingerprint.shape[0]):
         owner = _over(np.uint64(1), hashes, app, i)
-        if hashes[_NAME, i] != 0:  # a name given by attach() stands for system, endpoint and namespace
+        if hashes[_NAME, i] != 0:  # a name that was given stands for system, endpoint and namespace
             resource = mix(mix(np.uint64(2), hashes[_NAME, i]), owner)
         else:
             kind = np.uint64(0)
@@ -72,6 +75,7 @@ def _addresses(
         told = _over(np.uint64(5 if error[i] else 4), hashes, content[0], i)
         told = _over(_over(told, numbers, content[1], i), flags, content[2], i)
         out[RESOURCE, i] = resource
+        out[RESOURCE_FACTS, i] = _over(_over(np.uint64(6), hashes, place[0], i), numbers, place[1], i)
         out[SESSION, i] = mix(resource, facts)
         out[STATEMENT, i] = mix(resource, fingerprint[i] + np.uint64(1))
         out[SESSION_FACTS, i] = facts
@@ -80,7 +84,7 @@ def _addresses(
 
 
 def addresses(hashes: Array, numbers: Array, flags: Array, error: Array, fingerprint: Array) -> NDArray[np.uint64]:
-    """uint64 [6, calls]: the addresses of each call.
+    """uint64 [7, calls]: the addresses of each call.
 
     Args:
         hashes: uint64 [texts, calls].
@@ -89,9 +93,9 @@ def addresses(hashes: Array, numbers: Array, flags: Array, error: Array, fingerp
         error: bool [calls].
         fingerprint: uint64 [calls].
     """
-    out = np.empty((6, fingerprint.shape[0]), np.uint64)
+    out = np.empty((7, fingerprint.shape[0]), np.uint64)
     _addresses(
-        hashes, numbers, flags, error, fingerprint, _APP, _SYSTEM, _WHERE, _ASKED, _SESSION, _CONTENT, out
+        hashes, numbers, flags, error, fingerprint, _APP, _SYSTEM, _WHERE, _ASKED, _RESOURCE, _SESSION, _CONTENT, out
     )  # fmt: skip
     return out
 

@@ -20,6 +20,7 @@ from backwatch.detector.compiled import kernel
 from backwatch.detector.engine.addresses import (
     CONTENT_FACTS,
     RESOURCE,
+    RESOURCE_FACTS,
     SESSION,
     SESSION_FACTS,
     STATEMENT,
@@ -193,7 +194,7 @@ class Columns:
         found = addresses(hashes, numbers, flags, columns["error"], fingerprint)
         address = {"resource": found[RESOURCE], "session": found[SESSION], "statement": found[STATEMENT]}
         entry = {
-            "resource": found[RESOURCE], "session": found[SESSION_FACTS], "statement": found[STATEMENT_FACTS],
+            "resource": found[RESOURCE_FACTS], "session": found[SESSION_FACTS], "statement": found[STATEMENT_FACTS],
             "content": found[CONTENT_FACTS],
         }  # fmt: skip
         prepared = Prepared(
