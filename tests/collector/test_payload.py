@@ -1,6 +1,7 @@
 """What a cache gave back is recognised by its bytes: names only, never loaded, never raising, in bounded time."""
 
 import base64
+import builtins
 import collections
 import datetime as dt
 import decimal
@@ -153,6 +154,13 @@ def test_a_crowd_of_harmless_names_does_not_push_out_the_dangerous_one() -> None
     assert told.startswith("os.system,")
     assert told.count(",") < MAX_GLOBALS
     assert len(told) <= MAX_GLOBALS_CHARACTERS
+
+
+@pytest.mark.parametrize("hostile", [b"cos\nsystem\n", b"cnumpy.testing._private.utils\nrunstring\n", b"cuuid\n_run\n"])
+def test_nor_does_a_crowd_of_harmless_names_out_of_notorious_modules(hostile: bytes) -> None:
+    crowd = b"".join(b"cbuiltins\n%b\n0" % name.encode() for name in dir(builtins) if name.endswith("Error"))
+    told = globals_of(b"\x80\x02" + crowd + hostile + b"(S'id'\ntR.")
+    assert told.startswith(hostile.decode()[1:].strip().replace("\n", ".") + ",")
 
 
 @pytest.mark.parametrize(

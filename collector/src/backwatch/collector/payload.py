@@ -14,6 +14,7 @@ from typing import Final
 
 from backwatch.collector import canaries, names
 from backwatch.collector.answers import with_signs
+from backwatch.collector.hostile_globals import is_hostile
 from backwatch.collector.payload_budget import WINDOW_BYTES, Budget, Purse
 from backwatch.collector.pickle_search import NOTORIOUS
 from backwatch.collector.pickles import UNSEEN, Walk
@@ -48,6 +49,15 @@ HARMLESS: Final = frozenset(
         "numpy.core.multiarray": "_reconstruct scalar",
         "numpy._core.multiarray": "_reconstruct scalar",
         "django.utils.safestring": "SafeString SafeText",
+        "http": "HTTPStatus HTTPMethod",
+        "http.cookies": "BaseCookie SimpleCookie Morsel",
+        "http.cookiejar": "Cookie CookieJar DefaultCookiePolicy",
+        "urllib.parse": "SplitResult SplitResultBytes ParseResult ParseResultBytes DefragResult DefragResultBytes",
+        "requests.models": "Response",
+        "requests.cookies": "RequestsCookieJar",
+        "requests.structures": "CaseInsensitiveDict",
+        "signal": "Signals",
+        "socket": "AddressFamily SocketKind",
     }.items()
     for name in known.split()
 )
@@ -158,9 +168,10 @@ def _facts(format_: str, globals_: list[str]) -> Facts:
 
 
 def _rank(name: str) -> int:
-    """Modules known from exploits go first, so that no crowd of harmless names pushes them over the bound."""
-    module = name.partition(".")[0]
-    return 1 if name == UNSEEN else 0 if module in NOTORIOUS or module == UNSEEN else 2
+    """What is hostile goes first, so that no crowd of harmless names pushes it over the bound."""
+    if name == UNSEEN:
+        return 1
+    return 0 if is_hostile(name) else 2 if name.partition(".")[0] in NOTORIOUS else 3
 
 
 def _plain(name: str) -> str:

@@ -14,13 +14,14 @@ from types import ModuleType
 from typing import Final
 
 NOTORIOUS: Final = frozenset((
-    "__builtin__", "_ctypes", "_functools", "_imp", "_io", "_operator", "_pickle", "_posixsubprocess", "_socket",
-    "_winapi", "asyncio", "bdb", "builtins", "cProfile", "code", "codeop", "commands", "copyreg", "ctypes",
-    "distutils", "doctest", "ensurepip", "fileinput", "ftplib", "functools", "http", "imp", "importlib", "inspect",
-    "io", "linecache", "marshal", "multiprocessing", "nt", "operator", "os", "pdb", "pickle", "pip", "pkgutil",
-    "platform", "popen2", "posix", "profile", "pty", "pydoc", "requests", "runpy", "shutil", "signal", "smtplib",
-    "socket", "subprocess", "sys", "tempfile", "threading", "timeit", "trace", "types", "unittest", "urllib",
-    "venv", "webbrowser", "zipimport",
+    "__builtin__", "_aix_support", "_ctypes", "_functools", "_imp", "_io", "_operator", "_osx_support", "_pickle",
+    "_posixsubprocess", "_socket", "_sqlite3", "_winapi", "asyncio", "bdb", "builtins", "cProfile", "code",
+    "codeop", "commands", "copyreg", "ctypes", "distutils", "doctest", "ensurepip", "fileinput", "ftplib",
+    "functools", "http", "idlelib", "imp", "importlib", "inspect", "io", "joblib", "lib2to3", "linecache",
+    "logging", "marshal", "multiprocessing", "nt", "numpy", "operator", "os", "pandas", "pdb", "pickle", "pip",
+    "pkgutil", "platform", "popen2", "posix", "profile", "pty", "pydoc", "requests", "runpy", "shutil", "signal",
+    "smtplib", "socket", "sqlite3", "subprocess", "sys", "tempfile", "test", "threading", "timeit", "torch",
+    "trace", "types", "unittest", "urllib", "uuid", "venv", "webbrowser", "yaml", "zipimport",
 ))  # fmt: skip
 """Modules known from exploits."""
 MAX_FOUND: Final = 128
