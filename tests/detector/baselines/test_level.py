@@ -74,5 +74,16 @@ def test_values_beyond_the_bound_do_not_teach_until_they_are_the_new_usual() -> 
     assert abs(after[-1]) < BOUND
 
 
+def test_a_call_that_comes_after_midnight_and_was_made_before_it_does_not_start_the_days_anew() -> None:
+    rows = learnt(noise(300))
+    start = 300 * MINUTE_NS
+    for day in range(1, RELEARN_DAYS + 2):
+        midnight = (start // DAY_NS + day) * DAY_NS
+        for at_ns in (midnight, midnight - 1, midnight + 1):
+            update(rows, 0, 9.0, at_ns, True)
+    after = [update(rows, 0, 9.0, start + (10 + i) * DAY_NS, True) for i in range(MIN_COUNT + 5)]
+    assert abs(after[-1]) < BOUND
+
+
 def test_a_row_is_small() -> None:
     assert LEVEL.itemsize == 24

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from backwatch.collector import names
+from backwatch.detector.detectors.error_storm import SERVED, _judge  # pyright: ignore[reportPrivateUsage]
 from tests.detector.stories import DAY, Told, at, fired, past
 
 RESET: dict[str, Any] = {names.ERROR_TYPE: "ConnectionResetError"}
@@ -52,6 +54,17 @@ def test_a_login_that_is_taken_is_no_answer_yet() -> None:
 )
 def test_the_apps_own_mistakes_are_not_the_services(own: dict[str, Any]) -> None:
     assert "error-storm" not in set[str]().union(*fired(past(), failing(30, facts=own)))
+
+
+def test_a_busy_resource_is_judged_by_its_share_of_faults_though_it_makes_millions_of_calls() -> None:
+    rows = np.zeros(2, SERVED)
+    count = 1 << 20
+    none, some = np.zeros(count, np.int8), (np.arange(count) % 100 == 0).astype(np.int8)
+    told = np.empty(count), np.empty(count), np.empty(count)
+    for batch in range(24):
+        time_ns = (batch * count + np.arange(count)) * 2_000_000  # 500 a second
+        _judge(some, some, none, 1 - none, time_ns, np.ones(count, np.int32), rows, *told)
+    assert 0.009 < rows[1]["usual"] / rows[1]["usual_calls"] < 0.011
 
 
 def test_faults_of_an_http_service_are() -> None:

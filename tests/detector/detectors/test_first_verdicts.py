@@ -1,13 +1,14 @@
 """For every detector and rule: what fires it, and a near miss that does not."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from backwatch.collector import names
 from backwatch.detector.engine.rules import matches
-from tests.detector.small_engine import DAY_NS, RULES, SECOND_NS, SmallEngine, call
+from tests.detector.small_engine import DAY_NS, RULES, SECOND_NS, START_NS, SmallEngine, call
 
 DAY = DAY_NS // SECOND_NS
 TLS: dict[str, Any] = {
@@ -155,6 +156,51 @@ def test_a_verified_renewal_near_the_end_is_not() -> None:
     assert "certificate-changed" in after(history(), on(new, 3 * DAY))  # the old one has half a year to go
 
 
+def _until(day: float, name: str) -> dict[str, Any]:
+    end = datetime.fromtimestamp(START_NS / 1e9, UTC) + timedelta(days=day)
+    begin = end - timedelta(days=90)
+    return {**TLS, names.CERT_SHA256: name, names.CERT_NOT_BEFORE: begin.isoformat(),
+            names.CERT_NOT_AFTER: end.isoformat()}  # fmt: skip
+
+
+def _renewed_on_day_30() -> SmallEngine:
+    engine = SmallEngine()
+    engine.step([on(_until(60, "old"), i * DAY / 4) for i in range(120)])
+    renewed = engine.step([on(_until(120, "new"), (30 + i / 4) * DAY) for i in range(60)])
+    assert "certificate-changed" not in set().union(*renewed)
+    return engine
+
+
+def test_a_certificate_that_was_renewed_already_renews_nothing_more() -> None:
+    assert "certificate-changed" in _renewed_on_day_30().step([on(_until(150, "mallory"), 46 * DAY)])[0]
+
+
+def test_what_came_in_its_place_is_renewed_as_it_was() -> None:
+    assert "certificate-changed" not in _renewed_on_day_30().step([on(_until(180, "newer"), 90 * DAY)])[0]
+
+
+def test_a_short_lived_certificate_is_due_in_the_second_half_of_its_life_only() -> None:
+    def short(name: str, begins_on: int) -> dict[str, Any]:
+        begin = datetime.fromtimestamp(START_NS / 1e9, UTC) + timedelta(days=begins_on)
+        return {**TLS, names.CERT_SHA256: name, names.CERT_NOT_BEFORE: begin.isoformat(),
+                names.CERT_NOT_AFTER: (begin + timedelta(days=20)).isoformat()}  # fmt: skip
+
+    past = [on(short("old", 0), i * DAY / 20) for i in range(100)]
+    assert "certificate-changed" in after(past, on(short("mallory", 5), 6 * DAY))
+    assert "certificate-changed" not in after(past, on(short("new", 11), 12 * DAY))
+
+
+def test_the_ninth_certificate_of_a_long_life_is_learnt_like_the_second() -> None:
+    engine = SmallEngine()
+    told: list[set[str]] = []
+    for number in range(12):
+        told = engine.step(
+            [on({**TLS, names.CERT_SHA256: f"{number}"}, (number * 20 + i / 4) * DAY) for i in range(60)]
+        )
+    assert "certificate-changed" in told[0]
+    assert "certificate-changed" not in told[-1]
+
+
 def test_a_certificate_of_the_first_hour_is_no_surprise() -> None:
     past = [on({**TLS, names.CERT_SHA256: f"{i % 3}"}, i) for i in range(100)]
     assert set().union(*first(past)) == set()
@@ -204,6 +250,41 @@ def test_a_redirect_to_a_host_never_seen_is_told() -> None:
     within = {**there, names.REDIRECT_TARGET: "https://api.example.com/elsewhere"}
     assert "redirected" in after(past, there)
     assert "redirected" not in after(past, within)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.1",
+        "0",
+        "0177.0.0.1",
+        "0x7f.0.0.1",
+        "10.1",
+        "2130706433",
+        "017700000001",
+        "127.0.0.1.",
+        "localhost.",
+        "db.internal.",
+        "169.254.43518",
+        "metadata.google.internal.",
+        "[::]",
+        "[0:0:0:0:0:0:0:1]",
+        "[::127.0.0.1]",
+        "[::ffff:a9fe:a9fe]",
+        "[64:ff9b::a9fe:a9fe]",
+    ],
+)
+def test_an_internal_host_is_one_however_it_is_spelt(host: str) -> None:
+    (rule,) = (one for one in RULES.rules if one.name == "redirected")
+    assert matches(rule, {names.SERVER_ADDRESS: "api.example.com", names.REDIRECT_TARGET: f"https://{host}:8080/x"})
+
+
+@pytest.mark.parametrize(
+    "host", ["1.example.com", "0x.example", "9.9.9.9", "[2001:db8::1]", "cafe.example.", "10x.org"]
+)
+def test_a_public_host_is_none(host: str) -> None:
+    (rule,) = (one for one in RULES.rules if one.name == "redirected")
+    assert not matches(rule, {names.SERVER_ADDRESS: "api.example.com", names.REDIRECT_TARGET: f"https://{host}/x"})
 
 
 def test_a_redirect_that_is_usual_is_not() -> None:

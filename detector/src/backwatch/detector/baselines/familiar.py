@@ -1,7 +1,8 @@
 """A small set of what a place usually shows: certificates, peers, redirect hosts. Fixed size, learnt from quiet calls.
 
 Until the place is settled, what it shows is taken as known (trust on first use). Afterwards something new is *new*
-until it has gone on quietly for a week, leaving out no more than a weekend. A place that shows more kinds than fit, or
+until it has gone on quietly for a week, leaving out no more than a weekend. Where there is no room, what nobody has
+shown for a week makes some. A place that shows more kinds than fit, or
 keeps showing kinds once, is never settled. What people said will come is no surprise and crowds nobody out, and a place
 for which they said it before it showed anything takes nothing on trust: it is *pinned*.
 """
@@ -71,12 +72,11 @@ def _victim(row: Any) -> int:
 def _enter(row: Any, value: Any, time_ns: int, last_ns: int, known: bool, expected: bool) -> bool:
     """Takes a value in; whether there was room."""
     at = _victim(row)
-    if row["member"][at] != 0 and row["known"][at] != 0:
-        shown = time_ns - row["last_ns"][at] < LEARN_AFTER_NS
-        if not known or (expected and shown):
+    taken = row["member"][at] != 0 and row["known"][at] != 0
+    if taken and time_ns - row["last_ns"][at] < LEARN_AFTER_NS:  # else nobody has shown it for a week: it makes room
+        if not known or expected:
             return False  # what is new never takes the place of what is known; what is expected needs none
-        if shown:
-            row["crowded_ns"] = time_ns
+        row["crowded_ns"] = time_ns
     row["member"][at] = value
     row["first_ns"][at] = time_ns
     row["last_ns"][at] = last_ns

@@ -12,24 +12,39 @@ from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.engine.derived import NOT_AFTER
 from backwatch.detector.engine.keys import RESOURCE
-from backwatch.detector.engine.readings import PROVEN
+from backwatch.detector.engine.readings import NOT_BEFORE, PROVEN
 from backwatch.detector.engine.tables import Rows, Table
 
 SETTLES_AFTER_NS: Final = 3_600 * 1_000_000_000
 """One hour: replicas behind one name show their certificates within it."""
 RENEWAL_NS: Final = 45 * 86_400 * 1_000_000_000
-"""How long before its end a certificate is honestly replaced: half of a 90-day one's life."""
+"""How long before its end a certificate is honestly replaced: half of a 90-day one's life, of a shorter one half."""
+SUPERSEDED_NS: Final = 86_400 * 1_000_000_000
+"""One day: a certificate that was last shown so long before one that lasts longer has been renewed already."""
 
 PAPERS = np.dtype([("issuer", "<u8", (MEMBERS,)), ("not_after_ns", "<i8", (MEMBERS,))])
 
 
 @kernel
-def _renews(row: Any, papers: Any, issuer: int, not_after_ns: int, time_ns: int) -> bool:
-    """Whether a known certificate of the same issuer is near its end, and this one lasts longer."""
+def _renews(row: Any, papers: Any, this: int, issuer: int, not_after_ns: int, life_ns: int, time_ns: int) -> bool:
+    """Whether a known one of the same issuer that is still in use is near its end, and this one lasts longer."""
+    window = min(RENEWAL_NS, life_ns // 2) if life_ns > 0 else RENEWAL_NS
     for m in range(MEMBERS):
         end = papers["not_after_ns"][m]
         known = row["member"][m] != 0 and row["known"][m] != 0 and papers["issuer"][m] == issuer
-        if known and 0 < end < not_after_ns and time_ns >= end - RENEWAL_NS:
+        if known and 0 < end < not_after_ns and time_ns >= end - window and not _superseded(row, papers, m, this):
+            return True
+    return False
+
+
+@kernel
+def _superseded(row: Any, papers: Any, of: int, this: int) -> bool:
+    """Whether one of the same issuer that lasts longer, and is not this one, has taken its place."""
+    for m in range(MEMBERS):
+        other = row["member"][m] != 0 and row["member"][m] != this
+        known = other and row["known"][m] != 0 and papers["issuer"][m] == papers["issuer"][of]
+        longer = papers["not_after_ns"][m] > papers["not_after_ns"][of]
+        if known and longer and row["last_ns"][m] - row["last_ns"][of] >= SUPERSEDED_NS:
             return True
     return False
 
@@ -38,6 +53,7 @@ def _renews(row: Any, papers: Any, issuer: int, not_after_ns: int, time_ns: int)
 def _judge(
     certificate: Array,
     issuer: Array,
+    not_before_ns: Array,
     not_after_ns: Array,
     time_ns: Array,
     resource: Array,
@@ -54,7 +70,9 @@ def _judge(
             continue
         if meet(rows, k, certificate[i], time_ns[i], SETTLES_AFTER_NS, learn[i], expected[i]) == NEW:
             new[i] = 1
-            if issuer[i] != 0 and _renews(rows[k], papers[k], issuer[i], not_after_ns[i], time_ns[i]):
+            life_ns = not_after_ns[i] - not_before_ns[i] if not_before_ns[i] > 0 else 0
+            row, paper = rows[k], papers[k]
+            if issuer[i] != 0 and _renews(row, paper, certificate[i], issuer[i], not_after_ns[i], life_ns, time_ns[i]):
                 renewal[i] = 1
         if learn[i]:
             at = find(rows[k], certificate[i])
@@ -67,8 +85,9 @@ class CertificateChanged(Detector):
     """Tells whether a session's certificate is one that its resource showed before.
 
     Provides:
-        ``backwatch.certificate.new``: 1 where it is new, at a resource whose certificates are known.
-        ``backwatch.certificate.renewal``: 1 where it is new, of the same issuer as a known one that is near its end.
+        ``backwatch.certificate.new``: 1 where the certificate is new, at a resource whose certificates are known.
+        ``backwatch.certificate.renewal``: 1 where the certificate is new, and of the same issuer as a known one that is
+            near its end.
     """
 
     id = "certificate-changed"
@@ -128,8 +147,9 @@ backwatch:
       A name that nobody renewed, or a bucket or host that was given up, is taken over by somebody who gets an honest
       certificate for it.
   blind_spots: >-
-    A certificate that the same authority gave to an attacker in the weeks in which a renewal is due. Resources that
-    show more than eight certificates within a week. Drivers that do not tell the certificate.
+    A certificate that the same authority gave to an attacker in the weeks in which a renewal is due (the last 45 days
+    of a certificate, or half of its life where that is shorter). Resources that show more than eight certificates
+    within a week. Drivers that do not tell the certificate.
   remediation: >-
     Compare the SHA-256 fingerprint with the one that the owner of the service publishes or installed. If it is
     theirs, accept the alert. If it is not, cut the connection: someone stands between the app and the service, and
@@ -156,13 +176,15 @@ backwatch:
     ) -> dict[str, Array]:
         """As the class says."""
         new, renewal = np.zeros(calls.count, np.int8), np.zeros(calls.count, np.int8)
-        ends = calls.columns.get(NOT_AFTER)
+        begins, ends = calls.columns.get(NOT_BEFORE), calls.columns.get(NOT_AFTER)
+        untold = np.full(calls.count, -1, np.int64)
         # An issuer is only a name that anybody can write: it counts where the chain was verified up to it.
         issued = np.where(calls[PROVEN] == 1, calls.expected(names.CERT_ISSUER), np.int8(0))
         expected = np.maximum(calls.expected(names.CERT_SHA256), issued)
         _judge(
             calls[names.CERT_SHA256], calls[names.CERT_ISSUER],
-            np.full(calls.count, -1, np.int64) if ends is None else ends, calls["time_ns"], slot[RESOURCE.name], learn,
-            expected, tables["certificate_changed"], tables["certificate_changed_papers"], new, renewal,
+            untold if begins is None else begins, untold if ends is None else ends, calls["time_ns"],
+            slot[RESOURCE.name], learn, expected, tables["certificate_changed"], tables["certificate_changed_papers"],
+            new, renewal,
         )  # fmt: skip
         return {"backwatch.certificate.new": new, "backwatch.certificate.renewal": renewal}

@@ -21,7 +21,7 @@ FEW: Final = 3
 """Failures in a row from which on they no longer count as usual: a storm must not be what it is measured by."""
 
 SERVED = np.dtype([
-    ("recent", "<f4"), ("recent_calls", "<f4"), ("usual", "<f4"), ("usual_calls", "<f4"), ("streak", "<u4"),
+    ("recent", "<f8"), ("recent_calls", "<f8"), ("usual", "<f8"), ("usual_calls", "<f8"), ("streak", "<u4"),
     ("last_ns", "<i8"),
 ])  # fmt: skip
 
@@ -60,9 +60,11 @@ class ErrorStorm(Detector):
 
     Provides:
         ``backwatch.errors.streak``: Calls that failed by the service or on the way to it, in a row, this one among
-            them; 0 where this call is none.
-        ``backwatch.errors.share``: Share of such calls in the last minute; 0 where this call is none.
-        ``backwatch.errors.usual``: Share of such calls in the last week; NaN until 30 calls are known.
+            them; 0 where this call did not.
+        ``backwatch.errors.share``: Share of the resource's calls in about the last minute that failed by the service or
+            on the way to it; 0 where this call did not.
+        ``backwatch.errors.usual``: Share of the resource's calls in about the last week that failed by the service or
+            on the way to it; NaN where this call did not, and until 30 calls are known.
     """
 
     id = "error-storm"
