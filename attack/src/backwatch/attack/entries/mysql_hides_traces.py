@@ -10,7 +10,7 @@ class HidesTraces(AbusedPyMySQL):
 
     code = "F7"
     attack = "switches the binary log off for what it does next"
-    reference = "https://attack.mitre.org/techniques/T1562/008/"
+    reference = "https://attack.mitre.org/techniques/T1562/001/"
     rule = "traces-hidden"
 
     def work(self) -> None:

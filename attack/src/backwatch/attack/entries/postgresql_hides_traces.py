@@ -10,7 +10,7 @@ class HidesTraces(AbusedPsycopg2):
 
     code = "F7"
     attack = "switches the audit log off for what it does next"
-    reference = "https://attack.mitre.org/techniques/T1562/008/"
+    reference = "https://attack.mitre.org/techniques/T1562/001/"
     rule = "traces-hidden"
 
     def work(self) -> None:

@@ -39,7 +39,8 @@ class Redirected(Detector):
     """Tells whether a resource sends the app to a host to which it never sent it before.
 
     Provides:
-        ``backwatch.redirect.new``: 1 where it does, at a resource whose redirects (or their absence) are known.
+        ``backwatch.redirect.new``: 1 where the answer sends the app to a host to which the resource never sent it
+            before, at a resource whose redirects (or their absence) are known.
     """
 
     id = "redirected"
@@ -65,18 +66,21 @@ logsource: {product: opentelemetry, category: backing_service_call}
 detection:
   metadata:
     backwatch.redirect.target|re|i:
-      - '^(?:[\w+.-]+://)?(?:169\.254\.\d+\.\d+|100\.100\.100\.200|192\.0\.0\.192|2852039166|0xa9fea9fe)(?:[:/?#]|$)'
-      - '^(?:[\w+.-]+://)?\[?(?:fe80:|fd00:ec2::254|::ffff:169\.254\.|::ffff:a9fe:)'
-      - '^(?:[\w+.-]+://)?(?:metadata|instance-data)(?:\.google|\.ec2|\.azure)?(?:\.internal|\.com)?(?:[:/?#]|$)'
+      - '^(?:[\w+.-]+://)?(?:169\.254\.\d+(?:\.\d+)?|100\.100\.100\.200|192\.0\.0\.192|2852039166|0xa9fea9fe)\.?(?:[:/?#]|$)'
+      - '^(?:[\w+.-]+://)?\[?(?:fe80:|fd00:ec2::254|[0:]*:(?:ffff:)?(?:0:)?(?:169\.254\.|a9fe:)|64:ff9b:[0:]*:(?:169\.254\.|a9fe:))'
+      - '^(?:[\w+.-]+://)?(?:metadata|instance-data)(?:\.google|\.ec2|\.azure)?(?:\.internal|\.com)?\.?(?:[:/?#]|$)'
   scheme:
     backwatch.redirect.target|re|i: '^(?:file|ftp|gopher|dict|ldaps?|jar|tftp|data|smb|netdoc|php|phar|unix)(?::|$)'
   internal:
     backwatch.redirect.target|re|i:
-      - '^(?:[\w+.-]+://)?(?:localhost|0\.0\.0\.0|127\.\d+\.\d+\.\d+|0x[0-9a-f]+|\d{8,10})(?:[:/?#]|$)'
-      - '^(?:[\w+.-]+://)?(?:10\.\d+|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.\d+\.\d+(?:[:/?#]|$)'
-      - '^(?:[\w+.-]+://)?100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.\d+\.\d+(?:[:/?#]|$)'
-      - '^(?:[\w+.-]+://)?\[?(?:::1(?:\]|$)|::ffff:|f[cd][0-9a-f]{2}:)'
-      - '^(?:[\w+.-]+://)?[\w.-]+\.(?:internal|local|localhost|lan|intranet|corp|home\.arpa|svc)(?:[:/?#]|$)'
+      - '^(?:[\w+.-]+://)?(?:localhost|0\.0\.0\.0|127\.\d+\.\d+\.\d+)\.?(?:[:/?#]|$)'
+      # Addresses of fewer than four parts, in octal or in hexadecimal, as inet_aton reads them.
+      - '^(?:[\w+.-]+://)?(?:(?:0x[0-9a-f]+|\d+)\.){0,2}(?:0x[0-9a-f]+|\d+)\.?(?:[:/?#]|$)'
+      - '^(?:[\w+.-]+://)?(?:\d+\.){0,3}(?:0x[0-9a-f]+|0\d+)(?:\.(?:0x[0-9a-f]+|\d+)){0,3}\.?(?:[:/?#]|$)'
+      - '^(?:[\w+.-]+://)?(?:10\.\d+|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.\d+\.\d+\.?(?:[:/?#]|$)'
+      - '^(?:[\w+.-]+://)?100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.\d+\.\d+\.?(?:[:/?#]|$)'
+      - '^(?:[\w+.-]+://)?\[?(?:[0:]*:(?:0*1?(?:\]|$)|ffff:|\d+\.\d+\.\d+\.\d+)|64:ff9b:|f[cd][0-9a-f]{2}:)'
+      - '^(?:[\w+.-]+://)?[\w.-]+\.(?:internal|local|localhost|lan|intranet|corp|home\.arpa|svc)\.?(?:[:/?#]|$)'
   filter_main_internal_address:
     server.address|cidr:
       - 127.0.0.0/8
@@ -137,6 +141,11 @@ backwatch:
       facts:
         backwatch.redirect.target: 'https://mallory.example/'
         backwatch.redirect.new: 1
+    - name: to the loopback, in a spelling of its own
+      fires: true
+      facts:
+        server.address: 'api.example.com'
+        backwatch.redirect.target: 'http://0177.1/'
     - name: to itself
       fires: false
       facts:

@@ -63,8 +63,12 @@ def fault_of(system: str, code: str, name: str, http_status: int = -1) -> int:
     (3, 1)
     >>> fault_of("http", "", "ConnectionResetError"), fault_of("http", "", "", 503), fault_of("http", "", "404", 404)
     (2, 2, 1)
+    >>> fault_of("rabbitmq", "403", "ChannelClosedByBroker"), fault_of("rabbitmq", "403", "ConnectionClosedByBroker")
+    (1, 3)
     """
     kind, code, last = system[:40].lower(), code[:40], name[:200].rpartition(".")[2]
+    if kind == "rabbitmq" and code == "403" and last.lower().startswith("channel"):
+        return OWN  # of one queue or exchange; who may not log in has no channel yet
     if code in _LOGIN_CODES.get(kind, ()) or http_status in (401, 407) or _LOGIN_NAME.search(last):
         return LOGIN
     own = _OWN_CODES.get(kind)

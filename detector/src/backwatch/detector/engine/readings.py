@@ -71,10 +71,14 @@ _STRENGTHS: Final = (
 def version_number(text: str) -> int:
     """The first version that stands in a text, as a number; -1 where there is none.
 
+    MariaDB puts one of MySQL's before its own, for the sake of old replicas.
+
     >>> version_number("8.0.17-log"), version_number("PostgreSQL 15.10 (Debian)"), version_number("unknown")
     (8000017, 15010000, -1)
+    >>> version_number("5.5.5-10.11.6-MariaDB-log")
+    10011006
     """
-    found = _VERSION.search(text[:200])
+    found = _VERSION.search(text[:200].removeprefix("5.5.5-"))
     if found is None:
         return -1
     major, minor, patch = (int(part or 0) for part in found.groups())
