@@ -17,7 +17,7 @@ from backwatch.detector.engine.findings import Fired, plain
 from backwatch.detector.engine.keytexts import PART, part
 from backwatch.detector.engine.space import Space
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.replay import Replay, as_json
+from backwatch.detector.replay import SHARDS, Replay, as_json
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, START_NS, Call, statement
 from tests.detector.test_engine_streams import run
@@ -157,6 +157,18 @@ def test_replay_keeps_to_json_and_ascii_whatever_texts_hold(engine: Engine) -> N
     found = [json.dumps(as_json(one), allow_nan=False) for one in Replay(engine).judge([streams.encoded(calls)])]
     assert found
     assert all(line.isascii() and line.isprintable() for line in found)
+
+
+def test_replay_of_thousands_of_apps_makes_no_more_shards_than_it_has_room_for(engine: Engine) -> None:
+    made: list[object] = []
+    with pytest.MonkeyPatch.context() as patched:
+        new_shard = engine.new_shard
+        patched.setattr(engine, "new_shard", lambda: made.append(1) or new_shard())
+        calls = [Call(START_NS, PLAIN, statement("SELECT 1"), app=f"app{number}") for number in range(200)]
+        replayed = Replay(engine)
+        list(replayed.judge([streams.encoded([one]) for one in calls]))
+    assert replayed.counts.calls == 200
+    assert len(made) == SHARDS
 
 
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

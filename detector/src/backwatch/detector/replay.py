@@ -42,6 +42,7 @@ class Replay:
         self._engine = engine
         self._shards: dict[bytes, Shard] = {}
         self._waiting: dict[bytes, list[bytes]] = {}
+        self._known: set[bytes] = set()
         self._offset = 0
         self.counts = Counts()
 
@@ -50,8 +51,9 @@ class Replay:
         for request in requests:
             for message in route(request):
                 key = message.key or b""
-                if key not in self._shards and len(self._shards) >= SHARDS:
-                    key = sorted(self._shards)[sum(key) % SHARDS]
+                if key not in self._known and len(self._known) >= SHARDS:
+                    key = sorted(self._known)[sum(key) % SHARDS]
+                self._known.add(key)
                 waiting = self._waiting.setdefault(key, [])
                 waiting.append(message.value)
                 if len(waiting) >= BATCH:

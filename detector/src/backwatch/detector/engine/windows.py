@@ -13,6 +13,9 @@ from backwatch.detector.engine.tables import Rows, Table
 
 Array = NDArray[Any]
 
+LONGEST_NS = 1 << 55
+"""What one call may add to a window's duration, a year: who writes its times writes any number."""
+MOST_NS = 1 << 62
 RING = 8
 """Windows that may be open at once: the lateness allowed and the boundary's step fit in."""
 SUMS = (
@@ -59,7 +62,7 @@ def add(
         sums[4] += max(received[i], 0)
         sums[5] += max(returned[i], 0)
         sums[6] += max(affected[i], 0)
-        sums[7] += max(duration_ns[i], 0)
+        sums[7] = min(sums[7] + min(max(duration_ns[i], 0), LONGEST_NS), MOST_NS)
         sums[8] += 1 if new[i] else 0
 
 
