@@ -28,15 +28,20 @@ def list_(as_json: bool) -> None:
     """The attacks: what each does, on which driver, and what must be said of it."""
     from backwatch.attack.entries import discover, driver_version
 
-    for kind in discover():
-        if as_json:
+    found = list(discover())
+    if as_json:
+        for kind in found:
             click.echo(json.dumps({
                 "entry": kind.name(), "code": kind.code, "group": kind.group(), "attack": kind.attack,
                 "driver": kind.driver, "driver_version": driver_version(kind.driver), "expected": kind.rule,
                 "notices": kind.notices, "option": kind.option, "reference": kind.reference,
             }))  # fmt: skip
-        else:
-            click.echo(f"{kind.code:4} {kind.name():32} {kind.driver:18} {kind.rule:24} {kind.attack}")
+        return
+    rows = [("code", "entry", "driver", "expected", "attack")]
+    rows += [(kind.code, kind.name(), kind.driver, kind.rule, kind.attack) for kind in found]
+    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, wide, strict=True)).rstrip())
 
 
 @attack.command()

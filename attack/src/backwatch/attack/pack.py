@@ -239,7 +239,7 @@ class Pack:
         return pasts
 
     def _is_raised(self, kind: type[Entry], since_ns: int) -> bool:
-        return any(one.rule == kind.rule and one.last_ns >= since_ns for one in self._alerts(kind))
+        return any(one.rule == kind.rule and one.opened_ns >= since_ns for one in self._alerts(kind))
 
     def _alerts(self, kind: type[Entry]) -> Sequence[AlertRow]:
         with self._store.connect() as connection:
@@ -265,7 +265,7 @@ class Pack:
         if "refused" in answer and not kind.succeeded(service, None):
             return f"refused by {kind.driver} {played.driver_version}: {answer['refused']}"
         if not answer and not kind.succeeded(service, None):
-            return "the app did not come back"
+            return "failed: the app did not come back"
         if not kind.succeeded(service, answer.get("got")):
             return f"refused by {kind.driver} {played.driver_version}"
         return f"only with {kind.option}" if kind.option else SUCCEEDED
