@@ -42,7 +42,7 @@ bench: named $(READY) servers ## one figure against its yardstick: NAME=…
 	@$(BIN)/python -m bench.$(NAME) $(ARGS)
 
 named:
-	@test -f "bench/$(NAME).py" || { echo "make bench NAME=…, one of:"; grep -l '^def main' bench/*.py | sed 's|bench/||; s|\.py$$||'; exit 2; }
+	@test -f "bench/$(NAME).py" || { echo "make bench NAME=…, one of:"; grep -l '^def main' bench/*.py | grep -v -e _app -e _receiver | sed 's|bench/||; s|\.py$$||'; exit 2; }
 
 soak: $(READY) servers ## mutated answers, MUTATIONS of each service; the slow tests, ROUNDS times or until one fails
 	@BACKWATCH_TEST_MUTATIONS=$(MUTATIONS) $(BIN)/pytest -v tests/contract/test_mutated_answers.py $(ARGS)

@@ -47,7 +47,7 @@ KINDS = {
 GROUPS = {
     "address": (
         names.DB_SYSTEM, names.SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT,
-        names.MESSAGING_SYSTEM, names.MESSAGING_DESTINATION, names.RPC_SYSTEM,
+        names.MESSAGING_SYSTEM, names.MESSAGING_DESTINATION, names.RPC_SYSTEM, names.TRANSPORT,
     ),
     "TLS": (names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER),
     "asked for": (names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT, names.STARTTLS_OFFERED),
@@ -55,11 +55,12 @@ GROUPS = {
     "certificate": (
         names.CERT_SHA256, names.CERT_ISSUER, names.CERT_SUBJECT, names.CERT_NOT_BEFORE, names.CERT_NOT_AFTER,
     ),
-    "peer": (names.PEER_ADDRESS, names.PEER_PORT, names.TRANSPORT),
+    "peer": (names.PEER_ADDRESS, names.PEER_PORT),
     "account": (names.ACCOUNT, names.ACCOUNT_SUPERUSER),
     "login": (names.AUTH_METHOD,),
-    "version": (names.SERVER_VERSION, names.SERVER_ID),
-    "statement": (names.QUERY_TEXT, names.STATEMENT, names.OPERATION, names.HTTP_METHOD),
+    "version": (names.SERVER_VERSION,),
+    "identity": (names.SERVER_ID,),
+    "statement": (names.QUERY_TEXT, names.STATEMENT, names.OPERATION, names.HTTP_METHOD, names.QUERY_SIGNS),
     "bytes": (names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED),
     "rows": (names.ROWS_RETURNED, names.ROWS_AFFECTED),
     "errors": (names.ERROR_TYPE, names.STATUS_CODE, names.HTTP_STATUS),
@@ -71,6 +72,12 @@ GROUPS = {
     "notices": (names.NOTICES,),
 }  # fmt: skip
 """Columns of the drivers' table, each with the facts that a dot in it may stand for."""
+CANARIES_IN_ROWS = {"psycopg", "pymysql"}
+"""Probes that look for canaries in rows; whatever tells a payload's format looks for them there."""
+OTHER_KEYS = {"pymemcache", "nats"}
+"""Probes that hold an answer's key against the one that was asked for."""
+DOCUMENTS = {"urllib3"}
+"""Probes that look into XML and JSON."""
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -108,27 +115,49 @@ def _titles() -> dict[str, str]:
     return {name: title for told in KINDS.values() for name, title in told.items()}
 
 
+def _facts(probe: type[Probe]) -> frozenset[str]:
+    """What comes with the calls of this driver: its probe's facts, and the signs that the collector adds to them.
+
+    Signs of an error's text may come with every driver, and so are not among them.
+    """
+    looks_in = _looks_for_canaries(probe) or probe.name in OTHER_KEYS | DOCUMENTS
+    added = {names.ANSWER_SIGNS: looks_in, names.QUERY_SIGNS: names.QUERY_TEXT in probe.facts}
+    return probe.facts | {fact for fact, told in added.items() if told}
+
+
+def _looks_for_canaries(probe: type[Probe]) -> bool:
+    return names.PAYLOAD_FORMAT in probe.facts or probe.name in CANARIES_IN_ROWS
+
+
 def drivers() -> str:
     """Every driver: the versions that are watched, and which groups of facts it tells."""
     probes, rows = {one.name: one for one in _probes()}, list[tuple[str, ...]]()
     for name, title in _titles().items():
         if name in probes:
             versions = ", ".join(f"`{one}`" for one in probes[name].distributions) or "the standard library's"
-            dots = ("●" if set(group) & probes[name].facts else "" for group in GROUPS.values())
+            dots = ("●" if _facts(probes[name]) & set(group) else "" for group in GROUPS.values())
             rows.append((f"**{title}**", *dots, versions))
     return _table(("", *GROUPS, "versions"), rows)
 
 
 def facts() -> str:
     """Every fact, and who tells it."""
-    found, titles = sorted({fact for one in _probes() for fact in one.facts}), _titles()
+    found, titles = {one.name: _facts(one) for one in _probes()}, _titles()
     rows: list[tuple[str, str]] = []
-    for fact in found:
-        told = [titles[one.name] for one in _probes() if fact in one.facts]
-        silent = [titles[one.name] for one in _probes() if fact not in one.facts]
+    for fact in sorted({fact for facts in found.values() for fact in facts}):
+        told = [titles[name] for name, facts in found.items() if fact in facts]
+        silent = [titles[name] for name, facts in found.items() if fact not in facts]
         short = "all" if not silent else f"all but {', '.join(silent)}" if len(silent) < len(told) else ", ".join(told)
-        rows.append((f"`{fact}`", short))
+        rows.append((f"`{fact}`", _answer_signs() if fact == names.ANSWER_SIGNS else short))
     return _table(("fact", "told by"), rows)
+
+
+def _answer_signs() -> str:
+    """Who tells which signs of an answer."""
+    canaries = {one.name for one in _probes() if _looks_for_canaries(one)}
+    groups = {"canaries": canaries, "other keys": OTHER_KEYS, "documents": DOCUMENTS}
+    listed = [f"{what}: {', '.join(_titles()[one] for one in sorted(found))}" for what, found in groups.items()]
+    return f"of an error's text: all, where the driver raises it; {'; '.join(listed)}"
 
 
 def setting_docs(kind: type[Any]) -> dict[str, str]:

@@ -45,7 +45,7 @@ MESSAGING_SYSTEM: Final = "messaging.system"
 MESSAGING_DESTINATION: Final = "messaging.destination.name"
 RPC_SYSTEM: Final = "rpc.system"
 RESOURCE_NAME: Final = "backwatch.resource.name"
-"""The name given by ``attach()``; takes the place of system, endpoint and namespace in the resource's identity."""
+"""A name for the resource, in place of system, endpoint and namespace in its identity; no probe tells it today."""
 SYSTEM: Final = "backwatch.system"
 """Kind of service where no convention names one: ``http``, ``smtp``."""
 SYSTEMS: Final = (DB_SYSTEM, MESSAGING_SYSTEM, RPC_SYSTEM, SYSTEM)

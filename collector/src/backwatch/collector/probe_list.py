@@ -8,6 +8,7 @@ from typing import Final
 import click
 from packaging.requirements import Requirement
 
+from backwatch.collector import names
 from backwatch.collector.probes import Probe
 from backwatch.collector.start import supported
 
@@ -49,7 +50,8 @@ def facts(found: Sequence[type[Probe]], name: str) -> str:
     """
     for one in found:
         if one.name == name:
-            missing = sorted({fact for other in found for fact in other.facts} - one.facts)
+            # What an error's text shows is told of every driver.
+            missing = sorted({fact for other in found for fact in other.facts} - one.facts - {names.ANSWER_SIGNS})
             told = [
                 *sorted(one.facts),
                 "",

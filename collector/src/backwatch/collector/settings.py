@@ -200,8 +200,8 @@ class CollectorSettings:
     disabled_probes: tuple[str, ...] = setting("BACKWATCH_DISABLED_PROBES", default=())
     """Probes to leave out, by name: ``redis,smtplib``."""
     canaries: tuple[str, ...] = setting("BACKWATCH_CANARIES", default=(), secret=True, parse=canaries.parsed)
-    """Words that you planted among the data (a customer nobody is, a key nobody uses), 8 to 200 characters each: an
-    answer that holds one is told."""
+    """Words that you planted among the data (a customer nobody is, a key nobody uses), between commas, at most 64, of 8
+    to 200 characters each: an answer that holds one is told."""
     app_name: str = setting("BACKWATCH_APP", default="")
     """The app's name where OpenTelemetry tells none."""
 
@@ -249,8 +249,9 @@ class DetectorSettings:
     """Event time without a firing after which an alert clears, if a call was seen on which its rule did not fire or the
     alert is about one statement."""
     loopback: str = setting("BACKWATCH_DETECTOR_LOOPBACK", default="exempt", parse=one_of("exempt", "judge"))
-    """``exempt``: plaintext and unverified sessions to a loopback address are no alert; ``judge``: judged as any other.
-    Unix sockets and what stays inside the process are exempt either way."""
+    """``exempt``: plaintext and unverified sessions to a loopback address are no alert, unless TLS or the check of the
+    server's name was asked for in vain, or the resource was encrypted before; ``judge``: judged as any other. Unix
+    sockets and what stays inside the process are treated as under ``exempt`` either way."""
     rules_directory: str = setting("BACKWATCH_RULES_DIR", default="")
     """Own Sigma rules beside the shipped ones."""
     group: str = setting("BACKWATCH_DETECTOR_GROUP", default="backwatch-detector")

@@ -28,8 +28,8 @@ _FILE_ARGUMENT = click.argument("file", type=click.Path(dir_okay=False, allow_da
 def profile() -> None:
     """What is known to be good for an app, as a document that people write and review.
 
-    Today it announces: certificates, addresses, versions, identities and nodes that will come at a resource. What was
-    announced is known when it comes; everything else is judged as ever.
+    Today it announces: certificates, issuers, addresses, versions, identities, nodes and hosts of redirects that will
+    come at a resource. What was announced is known when it comes; everything else is judged as ever.
 
     \b
     Examples:

@@ -28,7 +28,7 @@ class _NoSuchRule(click.ClickException):
 @click.option("--json", "as_json", is_flag=True, help="As JSON lines, with all that a rule says of itself.")
 @click.pass_context
 def rules(ctx: click.Context, *, as_json: bool) -> None:
-    """The rules that give verdicts: lists, checks, tests and explains them.
+    """Lists, checks, tests and explains the rules, which give the verdicts.
 
     Without a sub-command it lists them. Own rules are read from the folder that BACKWATCH_RULES_DIR names.
 

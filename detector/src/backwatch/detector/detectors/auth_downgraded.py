@@ -79,8 +79,10 @@ class AuthDowngraded(Detector):
     """Tells whether a login was weaker than any after which the same statement was sent before.
 
     Provides:
-        ``backwatch.auth.downgrade``: By how many steps of ``backwatch.auth.strength``; 0: not weaker, or not known yet.
-        ``backwatch.auth.was``: The weakest strength until then; NaN where it is not weaker.
+        ``backwatch.auth.downgrade``: By how many steps of ``backwatch.auth.strength`` the login is weaker than any
+            after which the same statement was sent before; 0: not weaker, or not known yet.
+        ``backwatch.auth.was``: The weakest ``backwatch.auth.strength`` after which the statement was sent before; NaN
+            where the login is not weaker.
     """
 
     id = "auth-downgraded"

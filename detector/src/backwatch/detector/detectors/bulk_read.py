@@ -96,10 +96,14 @@ class BulkRead(Detector):
     """Tells how much more a call returned than is usual.
 
     Provides:
-        ``backwatch.rows.score``, ``backwatch.bytes.score``: Deviations above the statement's usual
-        (``baselines/level.py``); NaN until it is known. ``backwatch.rows.excess``, ``backwatch.bytes.excess``:
-        Logarithm of how many times the largest answer of the resource so far this one is; NaN until 100 calls are
-        known.
+        ``backwatch.rows.score``: Deviations of the rows that came back above the statement's usual ones
+            (``baselines/level.py``); NaN until those are known.
+        ``backwatch.bytes.score``: Deviations of the bytes received above the statement's usual ones
+            (``baselines/level.py``); NaN until those are known.
+        ``backwatch.rows.excess``: Logarithm of how many times the rows of the resource's largest answer so far came
+            back; NaN until 100 calls are known.
+        ``backwatch.bytes.excess``: Logarithm of how many times the bytes of the resource's largest answer so far were
+            received; NaN until 100 calls are known.
     """
 
     id = "bulk-read"

@@ -45,7 +45,8 @@ class LoginFailures(Detector):
     Provides:
         ``backwatch.login.failures``: Refused logins of about the last five minutes, this one among them; 0 where this
             call is none.
-        ``backwatch.login.excess``: How many of them are more than four times the day's usual.
+        ``backwatch.login.excess``: By how many the refused logins of about the last five minutes exceed four times what
+            five minutes of the last day usually had; 0 where this call is none.
     """
 
     id = "login-failures"

@@ -113,9 +113,21 @@ class OddWindow(Detector):
     """Tells how odd a minute is, and which features make it so.
 
     Provides:
-        ``backwatch.odd.score``: Isolation score in (0, 1); NaN without a model, or before a resource's usual minute
-        is known. ``backwatch.odd.<feature>``: What the three leading features brought to the score; NaN for all
-        others.
+        ``backwatch.odd.score``: Isolation score of the minute in (0, 1); NaN without a model, or before the resource's
+            usual minute is known.
+        ``backwatch.odd.excess``: How far the score is above what the model takes for ordinary; NaN as the score is.
+        ``backwatch.odd.calls``: What the number of calls brought to the score; NaN unless among the leading three.
+        ``backwatch.odd.errors``: What the share of errors brought to the score; NaN unless among the leading three.
+        ``backwatch.odd.bytes_sent``: What bytes sent per call brought to the score; NaN unless among the leading three.
+        ``backwatch.odd.bytes_received``: What bytes received per call brought to the score; NaN unless among the
+            leading three.
+        ``backwatch.odd.rows_returned``: What rows returned per call brought to the score; NaN unless among the leading
+            three.
+        ``backwatch.odd.rows_affected``: What rows changed per call brought to the score; NaN unless among the leading
+            three.
+        ``backwatch.odd.duration``: What the time per call brought to the score; NaN unless among the leading three.
+        ``backwatch.odd.new_statements``: What the share of new statements brought to the score; NaN unless among the
+            leading three.
     """
 
     id = "odd-window"

@@ -29,7 +29,7 @@ class PeerChanged(Detector):
     """Tells whether a session's peer is one at which its resource was reached before.
 
     Provides:
-        ``backwatch.peer.new``: 1 where the address is new, at a resource whose addresses are known.
+        ``backwatch.peer.new``: 1 where the peer's address is new, at a resource whose addresses are known.
     """
 
     id = "peer-changed"

@@ -70,8 +70,8 @@ class QueryAttack(Detector):
     Provides:
         ``backwatch.query.attack.score``: Sum of the weights of the signs that are unusual at the statement's place; 0
         where the statement is known there.
-        ``backwatch.query.injected``: 1 where those of them that tell of something put into the statement are enough
-        by themselves, whatever it reaches for.
+        ``backwatch.query.injected``: 1 where those signs of a new statement that are unusual at its place, and tell of
+        something put into it, are enough by themselves, whatever it reaches for.
     """
 
     id = "query-attack"

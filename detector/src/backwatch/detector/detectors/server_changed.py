@@ -58,8 +58,8 @@ class ServerChanged(Detector):
     """Tells whether a server announces a version or an identity that its resource announced before.
 
     Provides:
-        ``backwatch.server.version.new``, ``backwatch.server.id.new``: 1 where it is new, at a resource whose versions
-            or identities are known.
+        ``backwatch.server.version.new``: 1 where the announced version is new, at a resource whose versions are known.
+        ``backwatch.server.id.new``: 1 where the announced identity is new, at a resource whose identities are known.
         ``backwatch.server.version.number.was``: The version that was announced last before, as
             ``backwatch.server.version.number`` writes it (8.0.17 is 8000017); NaN where nothing is new.
     """

@@ -46,7 +46,8 @@ class SlowAnswer(Detector):
     """Tells how much longer a call took than the longest of its statement.
 
     Provides:
-        ``backwatch.duration.excess``: Doublings beyond the longest call so far; NaN until 30 calls are known.
+        ``backwatch.duration.excess``: Doublings by which the call took longer than the longest call of its statement so
+            far; NaN until 30 of them are known.
     """
 
     id = "slow-answer"

@@ -35,8 +35,10 @@ class TopologyChanged(Detector):
     """Tells whether a service names a node that it never named before.
 
     Provides:
-        ``backwatch.topology.new``: How many of the nodes are new, at a resource whose nodes are known.
-        ``backwatch.topology.first``: The place of the first of them in ``backwatch.topology``, counted from 1; 0: none.
+        ``backwatch.topology.new``: How many of the nodes that the service named are new, at a resource whose nodes are
+            known.
+        ``backwatch.topology.first``: The place of the first new node in ``backwatch.topology``, counted from 1; 0: none
+            is new.
     """
 
     id = "topology-changed"

@@ -41,11 +41,24 @@ class VolumeSpike(Detector):
     """Tells how far a minute is from the resource's usual one.
 
     Provides:
-        ``backwatch.volume.<measure>.score``: Deviations above the usual minute (``baselines/level.py``) in ``bytes``
-            received, bytes ``sent``, ``rows`` and ``calls``; NaN until 30 minutes with calls are known.
-        ``backwatch.volume.<measure>.excess``: How far outside the range seen so far, in widths of it; less where
-            that range is wide (``baselines/extent.py``).
-        ``backwatch.volume.drift``: The greatest of the sums of departures from the slow reference.
+        ``backwatch.volume.bytes.score``: Deviations of the minute's bytes received above the resource's usual minute
+            (``baselines/level.py``); NaN until 30 minutes with calls are known.
+        ``backwatch.volume.sent.score``: Deviations of the minute's bytes sent above the resource's usual minute
+            (``baselines/level.py``); NaN until 30 minutes with calls are known.
+        ``backwatch.volume.rows.score``: Deviations of the rows returned in the minute above the resource's usual minute
+            (``baselines/level.py``); NaN until 30 minutes with calls are known.
+        ``backwatch.volume.calls.score``: Deviations of the minute's calls above the resource's usual minute
+            (``baselines/level.py``); NaN until 30 minutes with calls are known.
+        ``backwatch.volume.bytes.excess``: How far the minute's bytes received are outside the range seen so far, in
+            widths of it; less where that range is wide (``baselines/extent.py``).
+        ``backwatch.volume.sent.excess``: How far the minute's bytes sent are outside the range seen so far, in widths
+            of it; less where that range is wide (``baselines/extent.py``).
+        ``backwatch.volume.rows.excess``: How far the rows returned in the minute are outside the range seen so far, in
+            widths of it; less where that range is wide (``baselines/extent.py``).
+        ``backwatch.volume.calls.excess``: How far the minute's calls are outside the range seen so far, in widths of
+            it; less where that range is wide (``baselines/extent.py``).
+        ``backwatch.volume.drift``: Of bytes received, bytes sent, rows and calls, the greatest sum of departures above
+            a slowly learnt minute.
     """
 
     id = "volume-spike"

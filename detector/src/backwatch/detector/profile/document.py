@@ -49,7 +49,7 @@ class Announced:
     """What will come at one resource.
 
     Attributes:
-        resource: As alerts and the dashboard show it, or the name given to ``attach()``.
+        resource: As alerts and the dashboard show it, or the name that a span tells.
         values: By the document's words (see ``KINDS``), in the form in which evidence shows them.
     """
 
