@@ -167,6 +167,9 @@ def never_seen_bare(play: Play, watched: dict[int, str], bare: dict[int, str]) -
 
 
 def _words(outcome: str) -> tuple[str, ...]:
+    kind = outcome.partition(":")[0]
+    if "Timeout" in kind:
+        return (kind,)  # how far it had come by then is the clock's doing
     return tuple(re.findall(r"[^\W\d]{2,}", outcome))
 
 
