@@ -85,5 +85,15 @@ def test_a_call_that_comes_after_midnight_and_was_made_before_it_does_not_start_
     assert abs(after[-1]) < BOUND
 
 
+def test_values_beyond_the_bound_half_a_year_ago_do_not_keep_new_ones_from_becoming_usual() -> None:
+    rows = learnt(noise(300))
+    start = 300 * MINUTE_NS
+    update(rows, 0, 9.0, start, True)
+    for day in range(150, 150 + RELEARN_DAYS):
+        update(rows, 0, 9.0, start + day * DAY_NS, True)
+    after = [update(rows, 0, 9.0, start + (160 + i) * DAY_NS, True) for i in range(MIN_COUNT + 5)]
+    assert abs(after[-1]) < BOUND
+
+
 def test_a_row_is_small() -> None:
     assert LEVEL.itemsize == 24

@@ -64,7 +64,7 @@ def _over(row: Any, time_ns: int) -> bool:
     """Counts the days on which values were beyond the bound; true where that has become the new usual."""
     day = (time_ns // _DAY_NS) & 0xFF
     gap = (day - row["over_day"]) & 0xFF
-    if row["over_days"] > 0 and gap >= 0x80:
+    if row["over_days"] > 0 and gap > 0xFF - RELEARN_DAYS:
         return row["over_days"] >= RELEARN_DAYS  # a call that comes late, of a day before
     if row["over_days"] == 0 or gap > RELEARN_DAYS:
         row["over_days"] = 1
