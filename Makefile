@@ -45,7 +45,8 @@ named:
 	@test -f "bench/$(NAME).py" || { echo "make bench NAME=…, one of:"; grep -l '^def main' bench/*.py | grep -v -e _app -e _receiver | sed 's|bench/||; s|\.py$$||'; exit 2; }
 
 soak: $(READY) servers ## mutated answers, MUTATIONS of each service; the slow tests, ROUNDS times or until one fails
-	@BACKWATCH_TEST_MUTATIONS=$(MUTATIONS) $(BIN)/pytest -v tests/contract/test_mutated_answers.py $(ARGS)
+	@BACKWATCH_TEST_MUTATIONS=$(MUTATIONS) $(BIN)/pytest -v -n $(WORKERS) --maxschedchunk=1 \
+		tests/contract/test_mutated_answers.py $(ARGS)
 	@for round in $$(seq $(ROUNDS)); do echo "round $$round of $(ROUNDS)"; $(BIN)/pytest -q -m slow -x $(ARGS) || exit 1; done
 
 lock: $(READY) ## the newest versions allowed, into requirements.lock

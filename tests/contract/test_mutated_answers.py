@@ -3,7 +3,7 @@
 Every hostile server of the pack, on every client library that the pack shows it on: of the entries with the same class
 of service and the same driver, the first one. It answers honestly at even seeds and as the enemy at odd ones; one thing
 that it sends is mutated by the seed, and after that answer it half-closes. ``BACKWATCH_TEST_MUTATIONS`` says how many
-seeds (200), ``BACKWATCH_TEST_SEED`` which one alone.
+seeds (200), ``BACKWATCH_TEST_SEED`` which one alone; ``BACKWATCH_TEST_DRIVERS=first`` leaves one driver to each class.
 """
 
 import os
@@ -25,6 +25,7 @@ from tests.contract.mutations.stage import LANES, PORTS_EACH, Stage
 
 COUNT = int(os.environ.get("BACKWATCH_TEST_MUTATIONS", "200"))
 ALONE = os.environ.get("BACKWATCH_TEST_SEED")
+ONE_DRIVER = os.environ.get("BACKWATCH_TEST_DRIVERS") == "first"
 SEEDS = [int(ALONE)] if ALONE else list(range(COUNT))
 AT_ONCE = 1_000
 """Seeds between which processes are new."""
@@ -47,7 +48,10 @@ server while it takes leave of the first one."""
 
 @cache
 def _entries() -> dict[str, type[Entry]]:
-    """The first one for each class of service and driver; files have no service that answers."""
+    """The first one for each class of service and driver; files have no service that answers.
+
+    Those that wait are spread among the others: where several go at once, few of them do.
+    """
     found: dict[tuple[type, str], type[Entry]] = {}
     with tempfile.TemporaryDirectory() as folder:
         authority = Authority(Path(folder))
@@ -56,8 +60,12 @@ def _entries() -> dict[str, type[Entry]]:
                 continue
             service = kind.service(authority)
             service.stop()
-            found.setdefault((type(service), kind.driver), kind)
-    return {kind.name() if kind is not Rates else "http": kind for kind in found.values()}
+            found.setdefault((type(service), "" if ONE_DRIVER else kind.driver), kind)
+    waiting = [kind for kind in found.values() if kind.driver in WAITING]
+    others = [kind for kind in found.values() if kind.driver not in WAITING]
+    every = len(others) // len(waiting) + 1
+    spread = [kind for at, one in enumerate(waiting) for kind in (one, *others[at * every : (at + 1) * every])]
+    return {kind.name() if kind is not Rates else "http": kind for kind in spread}
 
 
 @pytest.fixture(scope="module")
