@@ -27,6 +27,7 @@ def attack() -> None:
 def list_(as_json: bool) -> None:
     """The attacks: what each does, on which driver, and what must be said of it."""
     from backwatch.attack.entries import discover, driver_version
+    from backwatch.collector.aligned import aligned
 
     found = list(discover())
     if as_json:
@@ -39,9 +40,8 @@ def list_(as_json: bool) -> None:
         return
     rows = [("code", "entry", "driver", "expected", "attack")]
     rows += [(kind.code, kind.name(), kind.driver, kind.rule, kind.attack) for kind in found]
-    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, wide, strict=True)).rstrip())
+    for line in aligned(rows):
+        click.echo(line)
 
 
 @attack.command()

@@ -13,16 +13,11 @@ from itertools import islice
 from types import ModuleType
 from typing import Final
 
-NOTORIOUS: Final = frozenset((
-    "__builtin__", "_aix_support", "_ctypes", "_functools", "_imp", "_io", "_operator", "_osx_support", "_pickle",
-    "_posixsubprocess", "_socket", "_sqlite3", "_winapi", "asyncio", "bdb", "builtins", "cProfile", "code",
-    "codeop", "commands", "copyreg", "ctypes", "distutils", "doctest", "ensurepip", "fileinput", "ftplib",
-    "functools", "http", "idlelib", "imp", "importlib", "inspect", "io", "joblib", "lib2to3", "linecache",
-    "logging", "marshal", "multiprocessing", "nt", "numpy", "operator", "os", "pandas", "pdb", "pickle", "pip",
-    "pkgutil", "platform", "popen2", "posix", "profile", "pty", "pydoc", "requests", "runpy", "shutil", "signal",
-    "smtplib", "socket", "sqlite3", "subprocess", "sys", "tempfile", "test", "threading", "timeit", "torch",
-    "trace", "types", "unittest", "urllib", "uuid", "venv", "webbrowser", "yaml", "zipimport",
-))  # fmt: skip
+from backwatch.collector.hostile_globals import FUNCTIONS, PREFIXES
+
+_ASSISTING: Final = frozenset(("copyreg", "threading", "unittest"))
+"""Modules that exploits use on their way, and apps as well: to import of them alone is not called hostile."""
+NOTORIOUS: Final = frozenset(name.partition(".")[0] for name in (*PREFIXES, *FUNCTIONS)) - {"?"} | _ASSISTING
 """Modules known from exploits."""
 MAX_FOUND: Final = 128
 

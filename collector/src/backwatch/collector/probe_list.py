@@ -9,6 +9,7 @@ import click
 from packaging.requirements import Requirement
 
 from backwatch.collector import names
+from backwatch.collector.aligned import aligned
 from backwatch.collector.probes import Probe
 from backwatch.collector.start import supported
 
@@ -36,10 +37,7 @@ def overview(found: Sequence[type[Probe]]) -> str:
         wanted = " or ".join(one.distributions) or "always"
         fits = not here or supported(one.distributions)
         rows.append((one.name, here or "-", wanted if fits else f"not this one: {wanted}", str(len(one.facts))))
-    wide = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, wide, strict=True)).rstrip() for row in rows
-    )
+    return "\n".join(aligned(rows))
 
 
 def facts(found: Sequence[type[Probe]], name: str) -> str:

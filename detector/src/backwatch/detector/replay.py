@@ -42,7 +42,6 @@ class Replay:
         self._engine = engine
         self._shards: dict[bytes, Shard] = {}
         self._waiting: dict[bytes, list[bytes]] = {}
-        self._known: set[bytes] = set()
         self._offset = 0
         self.counts = Counts()
 
@@ -51,9 +50,11 @@ class Replay:
         for request in requests:
             for message in route(request):
                 key = message.key or b""
-                if key not in self._known and len(self._known) >= SHARDS:
-                    key = sorted(self._known)[sum(key) % SHARDS]
-                self._known.add(key)
+                if key not in self._shards:
+                    if len(self._shards) < SHARDS:
+                        self._shards[key] = self._engine.new_shard()
+                    else:
+                        key = sorted(self._shards)[sum(key) % SHARDS]
                 waiting = self._waiting.setdefault(key, [])
                 waiting.append(message.value)
                 if len(waiting) >= BATCH:
@@ -66,12 +67,9 @@ class Replay:
 
     def _step(self, key: bytes) -> Iterator[Finding]:
         values = self._waiting.pop(key)
-        shard = self._shards.get(key)
-        if shard is None:
-            shard = self._shards[key] = self._engine.new_shard()
         count = len(values)
         findings = self._engine.step(
-            shard,
+            self._shards[key],
             Records(
                 values=values,
                 appended_ns=np.zeros(count, np.int64),

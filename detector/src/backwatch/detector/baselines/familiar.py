@@ -2,9 +2,9 @@
 
 Until the place is settled, what it shows is taken as known (trust on first use). Afterwards something new is *new*
 until it has gone on quietly for a week, leaving out no more than a weekend. Where there is no room, what nobody has
-shown for a week makes some. A place that shows more kinds than fit, or
-keeps showing kinds once, is never settled. What people said will come is no surprise and crowds nobody out, and a place
-for which they said it before it showed anything takes nothing on trust: it is *pinned*.
+shown for a week makes some. A place that shows more kinds than fit, or keeps showing kinds once, is never settled. What
+people said will come is no surprise and crowds nobody out, and a place for which they said it before it showed anything
+takes nothing on trust: it is *pinned*.
 """
 
 from typing import Any, Final

@@ -176,14 +176,11 @@ backwatch:
     ) -> dict[str, Array]:
         """As the class says."""
         new, renewal = np.zeros(calls.count, np.int8), np.zeros(calls.count, np.int8)
-        begins, ends = calls.columns.get(NOT_BEFORE), calls.columns.get(NOT_AFTER)
-        untold = np.full(calls.count, -1, np.int64)
         # An issuer is only a name that anybody can write: it counts where the chain was verified up to it.
         issued = np.where(calls[PROVEN] == 1, calls.expected(names.CERT_ISSUER), np.int8(0))
         expected = np.maximum(calls.expected(names.CERT_SHA256), issued)
         _judge(
-            calls[names.CERT_SHA256], calls[names.CERT_ISSUER],
-            untold if begins is None else begins, untold if ends is None else ends, calls["time_ns"],
+            calls[names.CERT_SHA256], calls[names.CERT_ISSUER], calls[NOT_BEFORE], calls[NOT_AFTER], calls["time_ns"],
             slot[RESOURCE.name], learn, expected, tables["certificate_changed"], tables["certificate_changed_papers"],
             new, renewal,
         )  # fmt: skip

@@ -159,9 +159,8 @@ backwatch:
     ) -> dict[str, Array]:
         """As the class says."""
         new = np.zeros(calls.count, np.int8)
-        host = calls.columns.get(REDIRECT_HOST)
         _judge(
-            np.zeros(calls.count, np.uint64) if host is None else host, calls[names.SERVER_ADDRESS], calls["time_ns"],
-            slot[RESOURCE.name], learn, calls.expected(REDIRECT_HOST), tables["redirected"], new,
+            calls[REDIRECT_HOST], calls[names.SERVER_ADDRESS], calls["time_ns"], slot[RESOURCE.name], learn,
+            calls.expected(REDIRECT_HOST), tables["redirected"], new,
         )  # fmt: skip
         return {"backwatch.redirect.new": new}
