@@ -23,6 +23,7 @@ from tests.collector.probes.recording import watching
 from tests.services.overlays import overlay
 from tests.services.process import free_port
 from tests.services.server import Server
+from tests.services.whole_topic import whole_topic
 
 MakeTopic = Callable[..., str]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -94,17 +95,9 @@ def run(tmp_path: Path, kafka: Server) -> Run:
 def spans(settings: StreamSettings) -> Counter[str]:
     """Names of all spans in the stream."""
     found = Counter[str]()
-    with closing(open_consumer(settings, names.TOPIC_CALLS, "test-own-clients")) as consumer:
-        quiet = 0
-        while quiet < 8:
-            for partition in consumer.assignment():
-                if consumer.read_to(partition) == 0:
-                    consumer.seek(partition, 0)
-            records = consumer.poll(0.5)
-            quiet = 0 if records else quiet + 1
-            for record in records:
-                for of_app in ExportTraceServiceRequest.FromString(record.value).resource_spans:
-                    found.update(span.name for scope in of_app.scope_spans for span in scope.spans)
+    for record in whole_topic(settings, "test-own-clients"):
+        for of_app in ExportTraceServiceRequest.FromString(record.value).resource_spans:
+            found.update(span.name for scope in of_app.scope_spans for span in scope.spans)
     return found
 
 

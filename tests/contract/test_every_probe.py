@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import WRAPPER_ASSIGNMENTS
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from tests.collector.probes.recording import Raising, Recording, watching
 
 PROBES = list(discover())
 EXERCISES = Path(__file__).with_name("exercises")
+Raised = tuple[type[BaseException], str]
 every_probe = pytest.mark.parametrize("kind", PROBES, ids=[kind.name for kind in PROBES])
 
 
@@ -88,61 +90,86 @@ def test_the_first_import_of_a_driver_installs_its_probe(kind: type[Probe], tmp_
     assert (done.stdout, done.stderr) == ("True\n", "")
 
 
-@every_probe
-def test_remove_restores_every_attribute(kind: type[Probe], exercise: Any, services: dict[str, Any]) -> None:
-    exercise.calls(services)  # so that whatever the driver imports late is there
-    before = attributes_of(kind)
-    with watching(kind):
-        during = attributes_of(kind)
-        exercise.calls(services)
-    after = attributes_of(kind)
-    assert any(during[key] is not value for key, value in before.items() if key in during)
-    assert [key for key, value in before.items() if after.get(key) is not value] == []
-    assert [key for key in after if key not in before] == []
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """The exercise, bare and then watched.
+
+    Attributes:
+        bare, watched: What the app saw.
+        changed: Whether the driver was another while it was watched.
+        left: Attributes that were not as before when the probe had gone.
+        told: Names of all facts.
+    """
+
+    bare: list[object]
+    watched: list[object]
+    changed: bool
+    left: list[tuple[str, str]]
+    told: frozenset[str]
+
+
+@pytest.fixture
+def scene(kind: type[Probe], exercise: Any, services: dict[str, Any], played: dict[str, Scene]) -> Scene:
+    """Played once for all that is asked of it: drivers, some old, are run through this by the dozen."""
+    if kind.name not in played:
+        bare = exercise.calls(services)  # whatever the driver imports late is there now
+        before = attributes_of(kind)
+        with watching(kind) as recording:
+            during = attributes_of(kind)
+            watched = exercise.calls(services)
+        after = attributes_of(kind)
+        played[kind.name] = Scene(
+            bare=bare, watched=watched,
+            changed=any(during.get(key, value) is not value for key, value in before.items()),
+            left=[key for key in before.keys() | after.keys() if after.get(key) is not before.get(key)],
+            told=frozenset(name for call in recording.calls for name in call.attributes()),
+        )  # fmt: skip
+    return played[kind.name]
+
+
+@pytest.fixture(scope="module")
+def played() -> dict[str, Scene]:
+    """By the probe's name."""
+    return {}
 
 
 @every_probe
-def test_the_app_sees_the_same_with_and_without(kind: type[Probe], exercise: Any, services: dict[str, Any]) -> None:
-    bare = exercise.calls(services)
-    with watching(kind):
-        watched = exercise.calls(services)
-    assert bare == watched
-    assert [type(one) for one in bare] == [type(one) for one in watched]
+def test_remove_restores_every_attribute(kind: type[Probe], scene: Scene) -> None:
+    assert scene.changed, kind
+    assert scene.left == []
 
 
 @every_probe
-def test_every_declared_fact_is_delivered(kind: type[Probe], exercise: Any, services: dict[str, Any]) -> None:
-    with watching(kind) as recording:
-        exercise.calls(services)
-    told: set[str] = set()
-    for call in recording.calls:
-        told |= call.attributes().keys()
-    assert sorted(kind.facts - told - getattr(exercise, "UNKNOWN", frozenset())) == []
+def test_the_app_sees_the_same_with_and_without(kind: type[Probe], scene: Scene) -> None:
+    assert scene.bare == scene.watched, kind
+    assert [type(one) for one in scene.bare] == [type(one) for one in scene.watched]
 
 
 @every_probe
-def test_nothing_is_told_that_was_not_declared(kind: type[Probe], exercise: Any, services: dict[str, Any]) -> None:
-    with watching(kind) as recording:
-        exercise.calls(services)
-    told: set[str] = set()
-    for call in recording.calls:
-        told |= call.attributes().keys()
-    assert sorted(told - kind.facts - {names.BACKWATCH_CONTRACT}) == []
+def test_every_declared_fact_is_delivered(kind: type[Probe], exercise: Any, scene: Scene) -> None:
+    assert sorted(kind.facts - scene.told - getattr(exercise, "UNKNOWN", frozenset())) == []
+
+
+@every_probe
+def test_nothing_is_told_that_was_not_declared(kind: type[Probe], scene: Scene) -> None:
+    assert sorted(scene.told - kind.facts - {names.BACKWATCH_CONTRACT}) == []
 
 
 @every_probe
 def test_a_fault_of_ours_never_reaches_the_app(
-    kind: type[Probe], exercise: Any, services: dict[str, Any], swallowed_faults: list[tuple[str, BaseException]]
-) -> None:
-    bare = exercise.calls(services)
+    kind: type[Probe], exercise: Any, services: dict[str, Any], scene: Scene,
+    swallowed_faults: list[tuple[str, BaseException]],
+) -> None:  # fmt: skip
     with watching(kind, Raising()):
-        assert bare == exercise.calls(services)
+        assert scene.bare == exercise.calls(services)
     assert swallowed_faults
 
 
 @every_probe
-def test_errors_of_the_driver_pass_unchanged(kind: type[Probe], exercise: Any, services: dict[str, Any]) -> None:
-    bare = [_raised(one) for one in exercise.failures(services)]
+def test_errors_of_the_driver_pass_unchanged(
+    kind: type[Probe], exercise: Any, services: dict[str, Any], raised: dict[str, list[Raised]]
+) -> None:
+    bare = raised[kind.name] = [_raised(one) for one in exercise.failures(services)]
     with watching(kind) as recording:
         watched = [_raised(one) for one in exercise.failures(services)]
     assert bare == watched
@@ -151,14 +178,21 @@ def test_errors_of_the_driver_pass_unchanged(kind: type[Probe], exercise: Any, s
 
 @every_probe
 def test_errors_of_the_driver_pass_unchanged_even_if_the_recorder_fails(
-    kind: type[Probe], exercise: Any, services: dict[str, Any], swallowed_faults: list[tuple[str, BaseException]]
-) -> None:
-    bare = [_raised(one) for one in exercise.failures(services)]
+    kind: type[Probe], exercise: Any, services: dict[str, Any], raised: dict[str, list[Raised]],
+    swallowed_faults: list[tuple[str, BaseException]],
+) -> None:  # fmt: skip
+    bare = raised.get(kind.name) or [_raised(one) for one in exercise.failures(services)]
     with watching(kind, Raising()):
         assert bare == [_raised(one) for one in exercise.failures(services)]
 
 
-def _raised(failing: Callable[[], object]) -> tuple[type[BaseException], str]:
+@pytest.fixture(scope="module")
+def raised() -> dict[str, list[Raised]]:
+    """What the driver raised bare, by the probe's name."""
+    return {}
+
+
+def _raised(failing: Callable[[], object]) -> Raised:
     try:
         failing()
     except Exception as error:  # noqa: BLE001  whatever the driver raises is compared

@@ -10,7 +10,6 @@ import urllib.request
 from collections import Counter
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import open_consumer
 from tests.services.server import Server
+from tests.services.whole_topic import whole_topic
 from tests.system.commands import BACKWATCH, environment
 
 APPS = Path(__file__).with_name("apps")
@@ -70,21 +69,8 @@ class Host:
     def asked(self) -> Asked:
         """What has come in so far, SQL by its name and Redis by its key's prefix."""
         found: Asked = Counter()
-        with closing(open_consumer(StreamSettings(url=self.stream_url), names.TOPIC_CALLS, "hosts")) as consumer:
-            values: list[bytes] = []
-            deadline = time.monotonic() + 20
-            while not consumer.assignment() and time.monotonic() < deadline:
-                consumer.poll(0.2)
-            ends = {partition: consumer.bounds(partition)[1] for partition in consumer.assignment()}
-            at = {partition: 0 for partition, end in ends.items() if end}
-            for partition in at:
-                consumer.seek(partition, 0)
-            while any(at[partition] < ends[partition] for partition in at):
-                for record in consumer.poll(1.0):
-                    values.append(record.value)
-                    at[record.partition] = record.offset + 1
-        for value in values:
-            for one in ExportTraceServiceRequest.FromString(value).resource_spans:
+        for record in whole_topic(StreamSettings(url=self.stream_url), "hosts"):
+            for one in ExportTraceServiceRequest.FromString(record.value).resource_spans:
                 told = {pair.key: pair.value for pair in one.resource.attributes}
                 if told["service.name"].string_value == self.app:
                     pid = told["process.pid"].int_value

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,11 +9,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import ensure_topics, open_consumer
+from backwatch.collector.stream import ensure_topics
 from tests.interop.receiving import Told, receiving, told
 from tests.services.otelcol import collecting
 from tests.services.process import free_port
 from tests.services.server import Server
+from tests.services.whole_topic import whole_topic
 from tests.system.commands import BACKWATCH, environment, eventually
 
 APP = """
@@ -42,19 +42,8 @@ except requests.ConnectionError:
 
 def in_the_topic(kafka: Server) -> list[Told]:
     """Every span in the topic, our own heartbeats with them."""
-    found: list[Told] = []
-    settings = StreamSettings(url=kafka.url)
-    with closing(open_consumer(settings, names.TOPIC_CALLS, "interop")) as consumer:
-        eventually(lambda: [consumer.poll(0.2)] and consumer.assignment(), "no partition")
-        ends = {partition: consumer.bounds(partition)[1] for partition in consumer.assignment()}
-        at = {partition: 0 for partition, end in ends.items() if end}
-        for partition in at:
-            consumer.seek(partition, 0)
-        while any(at[partition] < ends[partition] for partition in at):
-            for record in consumer.poll(1.0):
-                found += told(ExportTraceServiceRequest.FromString(record.value))
-                at[record.partition] = record.offset + 1
-    return sorted(found)
+    records = whole_topic(StreamSettings(url=kafka.url), "interop")
+    return sorted(one for record in records for one in told(ExportTraceServiceRequest.FromString(record.value)))
 
 
 @pytest.mark.slow
