@@ -133,8 +133,10 @@ def _iterated(server: Server) -> list[object]:
 def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
     server: Server = services["kafka"]
     short: dict[str, Any] = {"max_block_ms": 2000}
+    in_vain: dict[str, Any] = {"max_block_ms": 300}
     if "bootstrap_timeout_ms" in KafkaProducer.DEFAULT_CONFIG:
         short["bootstrap_timeout_ms"] = 1500
+        in_vain["bootstrap_timeout_ms"] = 300
 
     def sending(topic: Any, *args: Any, **options: Any) -> Callable[[], object]:
         def send() -> object:
@@ -147,7 +149,7 @@ def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
         return send
 
     def nowhere() -> object:
-        return KafkaProducer(bootstrap_servers="localhost:1", **short)
+        return KafkaProducer(bootstrap_servers="localhost:1", **in_vain)
 
     def closed() -> object:
         consumer = KafkaConsumer(bootstrap_servers=server.bootstrap)
@@ -173,6 +175,6 @@ def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
             admin.close()
 
     return [
-        sending("exercise-no-such-topic", b"x"), sending(["exercise"], b"x"), sending(TOPIC, 5), sending(TOPIC),
-        nowhere, closed, refused_by_the_app, wrong_admin,
+        sending("exercise-no-such-topic", b"x", max_block_ms=300), sending(["exercise"], b"x"), sending(TOPIC, 5),
+        sending(TOPIC), nowhere, closed, refused_by_the_app, wrong_admin,
     ]  # fmt: skip
