@@ -2,7 +2,7 @@
 # ARGS="…" is handed on: make demo ARGS=--once, make test ARGS="tests/store -x", make bench NAME=detector_throughput.
 # Tests run in WORKERS processes, each with servers of its own; ARGS="-n 0 --pdb" for one.
 .POSIX:
-.PHONY: help demo up test quick check fmt bench named soak lock environment servers clean
+.PHONY: help demo up test quick check fmt bench named soak lock environment servers kernels clean
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -21,7 +21,7 @@ demo: $(WARM) ## watch real attacks on loopback being caught
 up: $(WARM) ## stream, detector, notify and dashboard on this machine, waiting for your app
 	@$(BIN)/backwatch up $(ARGS)
 
-test: $(READY) servers ## every test, against real servers
+test: $(READY) servers kernels ## every test, against real servers
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 quick: $(READY) ## the tests that take seconds, with the servers that are there
@@ -62,6 +62,10 @@ $(WARM): $(READY)
 	@echo "compiling the detector's kernels, once: a minute"
 	@$(BIN)/python -m backwatch.detector.warm
 	@touch $(WARM)
+
+kernels: $(READY) # where the tests look for them, so that none waits for the compiler
+	@mkdir -p -m 700 .tools/state
+	@XDG_STATE_HOME="$(CURDIR)/.tools/state" $(BIN)/python -m backwatch.detector.warm
 
 servers: ## what the tests need besides Python (as root on Debian)
 	@tools/servers.sh

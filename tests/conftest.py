@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from backwatch.collector import guard, names
 from tests.services import databases, smtp, topics
@@ -42,6 +43,10 @@ SKIPPED = pytest.StashKey[Counter[str]]()
 sys.modules.setdefault("eventlet", None)  # pyright: ignore[reportArgumentType]  the import then fails
 
 
+# How long an example takes is the machine's affair; under CI hypothesis thinks so too.
+settings.register_profile("here", deadline=None)
+settings.load_profile("here")
+
 if BUILT.is_dir():
     sys.path.append(str(BUILT))
 
@@ -54,7 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
     state = ROOT / ".tools" / "state"  # kept from run to run for the sake of compiled kernels; all else in it goes
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.environ["XDG_STATE_HOME"] = str(state)
-    if not hasattr(config, "workerinput"):
+    if not hasattr(config, "workerinput") and "PYTEST_XDIST_WORKER" not in os.environ:  # nor a run within a run
         for left in state.glob("backwatch/*.db*"):
             left.unlink(missing_ok=True)
 

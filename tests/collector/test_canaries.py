@@ -1,6 +1,5 @@
 """Planted words: found in what comes back, whatever its shape, within bounds; nothing is looked at without them."""
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +16,7 @@ from backwatch.collector.probes.psycopg import PsycopgProbe
 from backwatch.collector.probes.pymysql import PyMySQLProbe
 from backwatch.collector.probes.redis import RedisProbe
 from tests.collector.probes.recording import watching
+from tests.services.cpu_time import least_cpu_s
 from tests.services.server import Server
 
 WORD = "nobody.7f3a@shop.example"
@@ -69,12 +69,15 @@ def test_the_work_is_bounded() -> None:
     huge: list[object] = [["x" * 200_000] * 1_000] * 1_000
     loop: list[object] = []
     loop.append(loop)
-    began = time.process_time()
-    assert not canaries.among(huge)
-    assert not canaries.among(loop)
-    assert not canaries.among([range(9)] * 1_000_000)
-    assert not canaries.among_cells(lambda *_: b"x" * 100_000, 1_000_000, 1_000)
-    assert time.process_time() - began < 0.5
+    wide = [range(9)] * 1_000_000
+
+    def look() -> None:
+        assert not canaries.among(huge)
+        assert not canaries.among(loop)
+        assert not canaries.among(wide)
+        assert not canaries.among_cells(lambda *_: b"x" * 100_000, 1_000_000, 1_000)
+
+    assert least_cpu_s(look) < 0.5
 
 
 def test_a_setting_names_what_is_wrong_and_shows_no_canary() -> None:

@@ -82,6 +82,7 @@ def run(tmp_path: Path, kafka: Server) -> Run:
         told = {
             "PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(path),
             "BACKWATCH_STREAM_URL": kafka.url, "BACKWATCH_COLLECTOR_FLUSH_INTERVAL_S": "0.1",
+            "BACKWATCH_COLLECTOR_EXIT_TIMEOUT_S": "20",  # for a busy machine
             "PYTHONWARNINGS": "ignore", **environment,
         }  # fmt: skip
         return subprocess.run(

@@ -1,13 +1,13 @@
 """What must not leave of AMQP names: identifiers, generated names, addresses, secrets."""
 
 import string
-import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from backwatch.collector.redact import amqp
+from tests.services.cpu_time import least_cpu_s
 
 VALUES = (
     "3f2c1a9e-0000-4000-8000-000000000000",
@@ -44,6 +44,4 @@ def test_digits_never_pass(digits: str, separator: str) -> None:
 
 
 def test_a_long_name_takes_no_time() -> None:
-    start = time.perf_counter()
-    amqp.name("a-" * 40_000)
-    assert time.perf_counter() - start < 0.05
+    assert least_cpu_s(lambda: amqp.name("a-" * 40_000)) < 0.05

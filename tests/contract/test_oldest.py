@@ -96,7 +96,7 @@ def test_the_oldest_version_keeps_the_contract(line: Line, request: pytest.Fixtu
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", "--assert=plain",
          "tests/contract/test_every_probe.py", "tests/contract/test_oldest.py",
          "-k", f"[{name}] and not ({NOT_OF_VERSIONS})"],
-        cwd=ROOT, capture_output=True, text=True, timeout=170, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=380, check=False,
         env={**os.environ, **{key: value for one in servers for key, value in to_environment(one).items()},
              "PYTHONPATH": str(overlay(*line.requirements)), OLDEST: " ".join(line.requirements)},
     )  # fmt: skip

@@ -60,7 +60,7 @@ def storeless() -> Iterator[str]:
         try:
             requests.get(f"http://127.0.0.1:{port}/_stcore/health", timeout=5)
             break
-        except requests.ConnectionError:
+        except requests.RequestException:  # it may listen before it can answer
             time.sleep(0.1)
     yield f"http://127.0.0.1:{port}"
     process.terminate()

@@ -61,7 +61,7 @@ class Host:
         try:
             yield process
             process.terminate()
-            process.wait(20)
+            process.wait(60)
         finally:
             process.kill()
             process.wait()
@@ -121,7 +121,9 @@ def host(folder: Path, stream_url: str, mariadb: Server, redis_server: Server, p
     """An app of its own name, with these services."""
     app = f"host-{secrets.token_hex(4)}"
     settings = environment({
-        "BACKWATCH_APP": app, "BACKWATCH_STREAM_URL": stream_url, "SHOP_MYSQL_PORT": str(mariadb.port),
+        "BACKWATCH_APP": app, "BACKWATCH_STREAM_URL": stream_url,
+        "BACKWATCH_COLLECTOR_EXIT_TIMEOUT_S": "20",  # for a busy machine
+        "SHOP_MYSQL_PORT": str(mariadb.port),
         "SHOP_MYSQL_USER": mariadb.user, "SHOP_MYSQL_PASSWORD": mariadb.password,
         "SHOP_REDIS_URL": redis_server.url, "SHOP_POSTGRESQL_URL": postgresql.url,
         "PATH": os.pathsep.join([str(BIN), os.environ["PATH"]]),

@@ -2,6 +2,7 @@
 
 import base64
 import logging
+import re
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from urllib.parse import unquote_to_bytes
@@ -10,8 +11,10 @@ from tests.leaks.corpus import Canary
 
 PIECE = 6
 """Characters that are a leak."""
-NUMBER_PIECE = 8
+NUMBER_PIECE = 10
 """Digits and hexadecimal digits that are a leak where other random numbers stand about: times, certificates."""
+
+NUMBER = re.compile(rb"[0-9a-f]+")
 
 
 class Finder:
@@ -28,6 +31,8 @@ class Finder:
         for canary in canaries:
             for part in canary.parts:
                 self._remember(part, canary)
+        if among_numbers:
+            self._forget_numbers()
 
     def _remember(self, part: str, canary: Canary) -> None:
         size = self._number if canary.shape in ("digits", "int", "hex", "uuid") else PIECE
@@ -46,6 +51,12 @@ class Finder:
         known = pieces.setdefault(size, {})
         for start in range(len(text) - size + 1):
             known[text[start : start + size]] = canary
+
+    def _forget_numbers(self) -> None:
+        """Short pieces of words that would be hexadecimal digits too."""
+        for size, known in self._plain.items():
+            if size < NUMBER_PIECE:
+                self._plain[size] = {piece: one for piece, one in known.items() if not NUMBER.fullmatch(piece)}
 
     def found(self, where: bytes | str) -> list[tuple[Canary, str]]:
         """Each canary that is seen there, once, with what of it was seen."""

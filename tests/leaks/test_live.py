@@ -181,7 +181,7 @@ def test_no_canary_is_anywhere_after_a_day_of_real_calls(plan: Plan, tmp_path: P
     (tmp_path / "app.py").write_text(app)
     ran = subprocess.run(
         [BACKWATCH, "run", "--", sys.executable, "-W", "ignore", "app.py", str(told)], cwd=tmp_path,
-        env=environment({**settings, "BACKWATCH_APP": "shop"}), capture_output=True, text=True, timeout=100,
+        env=environment({**settings, "BACKWATCH_APP": "shop"}), capture_output=True, text=True, timeout=200,
     )  # fmt: skip
     assert (ran.returncode, ran.stderr) == (0, "")
     assert_was_recorded(stream)  # before anyone reads it: what has been read is pruned

@@ -41,7 +41,7 @@ def serve(ca: Authority) -> Generator[Server]:
             f"-Dcassandra.storagedir={folder}", f"-Dlogback.configurationFile={TEMPLATES / 'logback.xml'}",
             f"-Djava.io.tmpdir={folder}", "-cp", f"{JARS}/*", "org.apache.cassandra.service.CassandraDaemon",
         ]  # fmt: skip
-        with running(command, folder=folder, ready=accepts(port), timeout_s=120):
+        with running(command, folder=folder, ready=accepts(port), timeout_s=300):
             _make_account(port, secret)
             yield Server(
                 kind="cassandra", port=port, tls_port=port, user=USER, password=secret, ca_file=str(ca.ca_file),
@@ -57,7 +57,10 @@ def _make_account(port: int, secret: str) -> None:
 
     deadline = time.monotonic() + 60
     while True:
-        cluster = Cluster([HOST], port=port, auth_provider=PlainTextAuthProvider(FIRST, FIRST), connect_timeout=20)
+        login = PlainTextAuthProvider(FIRST, FIRST)
+        cluster = Cluster(
+            [HOST], port=port, auth_provider=login, connect_timeout=20, control_connection_timeout=20,
+        )  # fmt: skip
         try:
             # The secret is one of digits and letters.
             command = f"CREATE ROLE {USER} WITH PASSWORD = '{secret}' AND LOGIN = true AND SUPERUSER = true"

@@ -29,16 +29,27 @@ def password() -> str:
 
 
 def free_port() -> int:
-    """A port on loopback that nobody listens on, below those that the kernel hands to outgoing connections."""
+    """A port on loopback that nobody listens on, below those that the kernel hands to outgoing connections.
+
+    Whoever asks binds it a moment later, so it is given once, and to one of the run's workers only.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % workers
     for _ in range(1000):
-        port = random.SystemRandom().randrange(15_000, 32_000)
+        port = random.SystemRandom().randrange(15_000 // workers, 32_000 // workers) * workers + worker
+        if port in _given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind((HOST, port))
             except OSError:
                 continue
-            return port
+        _given.add(port)
+        return port
     raise StartError("no free port on loopback")
+
+
+_given: set[int] = set()
 
 
 def binary(kind: str, name: str, *folders: str) -> str:
@@ -110,7 +121,7 @@ def prepare(
 @contextlib.contextmanager
 def running(
     command: Sequence[str], *, folder: Path, ready: Callable[[], bool], user: str | None = None,
-    environment: Mapping[str, str] | None = None, stop: str = "KILL", grace_s: float = 3, timeout_s: float = 60,
+    environment: Mapping[str, str] | None = None, stop: str = "KILL", grace_s: float = 3, timeout_s: float = 180,
 ) -> Generator[Path]:  # fmt: skip
     """Keeps ``command`` running inside the block, from the moment that ``ready`` says so; gives the path of its log.
 

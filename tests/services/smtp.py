@@ -67,7 +67,7 @@ def serve(ca: Authority) -> Generator[MailServer]:
         right = isinstance(data, LoginPassword) and (data.login, data.password) == (USER.encode(), secret.encode())
         return AuthResult(success=right, handled=False)  # else a refusal is never answered
 
-    common: dict[str, Any] = {"hostname": HOST, "authenticator": login}
+    common: dict[str, Any] = {"hostname": HOST, "authenticator": login, "ready_timeout": 60}
     box = _Postbox(received)
     starttls = Controller(box, port=free_port(), tls_context=context, auth_require_tls=True, **common)
     at_once = _TlsController(box, port=free_port(), ssl_context=context, auth_require_tls=False, **common)

@@ -7,7 +7,7 @@ from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import Record, open_consumer
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def whole_topic(settings: StreamSettings, group: str, topic: str = names.TOPIC_CALLS) -> list[Record]:

@@ -167,7 +167,7 @@ def test_a_signal_ends_it_and_all_that_it_started(tmp_path: Path, number: signal
     with marked(tmp_path, BACKWATCH, "demo", "--once") as demo:
         eventually(lambda: len(demo.alive()) >= 4, "detector, dashboard and shop run")
         demo.process.send_signal(number)
-        said, _ = demo.process.communicate(timeout=20)
+        said, _ = demo.process.communicate(timeout=60)
         assert demo.process.returncode == code, said
         assert "Traceback" not in said
         assert demo.alive() == []
@@ -180,7 +180,7 @@ def test_no_child_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
         assert len(demo.alive()) >= 4, "detector, dashboard and shop run"
         demo.process.kill()
         demo.process.wait()
-        eventually(lambda: not demo.alive(), "all are gone", 5)
+        eventually(lambda: not demo.alive(), "all are gone", 30)
 
 
 @pytest.mark.slow
@@ -246,7 +246,7 @@ def test_up_shows_an_app_under_watch_and_ends_all_on_ctrl_c(tmp_path: Path) -> N
         eventually(seen, "the app's resource is in the store")
         store.dispose()
         up.process.send_signal(signal.SIGINT)
-        rest, _ = up.process.communicate(timeout=20)
+        rest, _ = up.process.communicate(timeout=60)
         assert up.process.returncode == 130, rest
         assert "Traceback" not in rest
         assert up.alive() == []

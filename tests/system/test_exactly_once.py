@@ -61,7 +61,7 @@ def _everything(url: str) -> dict[str, list[tuple[Any, ...]]]:
 def _run(stream: str, store: str, plan: list[dict[str, Any]]) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-m", "tests.system.detector_child", stream, store, json.dumps(plan), str(RECORDS + 1)],
-        cwd=ROOT, capture_output=True, text=True, timeout=170,
+        cwd=ROOT, capture_output=True, text=True, timeout=380,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2_000:]
     assert "Error" not in done.stderr, done.stderr[-2_000:]

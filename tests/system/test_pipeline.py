@@ -185,6 +185,7 @@ def test_one_alert_is_the_same_at_every_joint_from_the_apps_call_to_the_browser(
         system.app(
             SHOP, redis_server.url, postgresql.url, redis_prefix + "basket", command=(BACKWATCH, "run", "--"),
             BACKWATCH_APP="shop", BACKWATCH_STREAM_URL=system.kafka.url,
+            BACKWATCH_COLLECTOR_EXIT_TIMEOUT_S="20",  # for a busy machine
         )  # fmt: skip
 
         alert = system.detected(detector, "hostile-payload")

@@ -103,7 +103,10 @@ def test_a_channel_that_is_closed_while_nothing_waits_is_told(recording: Recordi
         connection = await aiormq.connect(url(rabbitmq, tls=False))
         channel = await connection.channel(publisher_confirms=False)
         await channel.basic_publish(b"x", exchange="never.declared")
-        await asyncio.sleep(0.5)
+        for _ in range(500):
+            if channel.is_closed:
+                break
+            await asyncio.sleep(0.02)
         await connection.close()
 
     asyncio.run(inner())

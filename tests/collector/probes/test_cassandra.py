@@ -389,7 +389,7 @@ def test_the_oldest_driver_is_told_likewise(cassandra_node: Server) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", HERE,
          "tests/contract/test_every_probe.py", "-k", "cassandra"],
-        cwd=ROOT, capture_output=True, text=True, timeout=170,
+        cwd=ROOT, capture_output=True, text=True, timeout=380,
         env={**os.environ, "PYTHONPATH": str(folder), "BACKWATCH_TEST_CASSANDRA_URL": url},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]

@@ -217,7 +217,7 @@ def test_the_oldest_version_is_told_likewise(clickhouse: Server) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", HERE,
          "tests/contract/test_every_probe.py", "-k", "clickhouse_driver"],
-        cwd=ROOT, capture_output=True, text=True, timeout=170,
+        cwd=ROOT, capture_output=True, text=True, timeout=380,
         env={**os.environ, "PYTHONPATH": str(folder), OVERLAID: "1", "BACKWATCH_TEST_CLICKHOUSE_URL": told},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]

@@ -358,7 +358,7 @@ def test_the_oldest_django_is_told_likewise(postgresql: Server, mariadb: Server,
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", HERE,
          "tests/contract/test_every_probe.py", "-k", "django"],
-        cwd=ROOT, capture_output=True, text=True, timeout=170,
+        cwd=ROOT, capture_output=True, text=True, timeout=380,
         env={**os.environ, "PYTHONPATH": str(folder),
              **{f"BACKWATCH_TEST_{kind}_URL": _told(one) for kind, one in servers.items()}},
     )  # fmt: skip

@@ -240,7 +240,7 @@ def run_the_exercise(name: str, fixture: str, version: tuple[str, ...], server: 
     path = os.pathsep.join([str(folder), str(ROOT), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "-c", APP, name, fixture, wanted, told], cwd=Path(ROOT), capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": path}, timeout=200,
+        env={**os.environ, "PYTHONPATH": path}, timeout=380,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     missing, operations = json.loads(done.stdout.splitlines()[-1])

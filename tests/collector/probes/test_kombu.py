@@ -289,7 +289,7 @@ def test_the_oldest_kombu_and_celery_are_told_likewise(rabbitmq: Server, redis_s
     servers = {"RABBITMQ": rabbitmq, "REDIS": redis_server}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-W", "ignore", HERE],
-        cwd=ROOT, capture_output=True, text=True, timeout=170,
+        cwd=ROOT, capture_output=True, text=True, timeout=380,
         env={**os.environ, "PYTHONPATH": str(overlay(*OLDEST)), "BACKWATCH_TEST_OLDEST": "1",
              **{f"BACKWATCH_TEST_{kind}_URL": _told(one) for kind, one in servers.items()}},
     )  # fmt: skip

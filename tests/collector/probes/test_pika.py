@@ -40,6 +40,14 @@ def queue(channel: Any) -> str:
     return name
 
 
+def arrived(channel: Any, queue: str, count: int) -> None:
+    """Waits until so many messages are in the queue; whose it is, only its connection may ask."""
+    for _ in range(500):
+        if channel.queue_declare(queue, passive=True).method.message_count == count:
+            return
+        channel.connection.sleep(0.02)
+
+
 def told(recording: Recording) -> list[str]:
     return [one.operation for one in recording.calls]
 
@@ -77,7 +85,7 @@ def test_what_is_taken_from_a_queue_is_told_with_its_size_and_format(
     recording: Recording, channel: Any, queue: str
 ) -> None:
     channel.basic_publish("", queue, pickle.dumps(Bomb()) + b" " * 1000)
-    channel.connection.sleep(0.2)
+    arrived(channel, queue, 1)
     assert get(channel, queue)[2] is not None
     assert get(channel, queue)[2] is None
     full, empty = recording.of("GET")
@@ -107,7 +115,7 @@ def test_a_delivered_message_is_told_once_with_its_queue(
 def test_the_contents_of_a_purge_are_counted(recording: Recording, channel: Any, queue: str) -> None:
     for _ in range(3):
         channel.basic_publish("", queue, b"x")
-    channel.connection.sleep(0.2)
+    arrived(channel, queue, 3)
     channel.queue_purge(queue)
     assert only(recording.of("QUEUE.PURGE")).rows_affected == 3
 
@@ -123,7 +131,10 @@ def test_a_message_to_an_exchange_that_is_not_there_is_told_when_the_broker_says
     recording: Recording, channel: Any
 ) -> None:
     channel.basic_publish("never.declared", "key", b"text")
-    channel.connection.sleep(0.3)
+    for _ in range(500):
+        if channel.is_closed:
+            break
+        channel.connection.sleep(0.02)
     assert told(recording) == ["connect", "PUBLISH", "CHANNEL.CLOSE"]
     assert recording.calls[-1].error == "NOT_FOUND"
 

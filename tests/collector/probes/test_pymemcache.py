@@ -275,7 +275,7 @@ def test_the_oldest_version_is_told_likewise(memcached: Server) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", __file__,
          "tests/contract/test_every_probe.py", "-k", "pymemcache"],
-        cwd=ROOT, capture_output=True, text=True, timeout=170, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=380, check=False,
         env={**os.environ, "PYTHONPATH": str(overlay(*OLDEST)), "BACKWATCH_TEST_MEMCACHED_URL": told},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]

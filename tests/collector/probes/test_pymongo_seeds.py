@@ -50,7 +50,7 @@ def name_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def look_up(url: str, error: type[Exception]) -> None:
     """Where the members that DNS names cannot be reached, or are refused. When it is asked depends on the version."""
-    with pytest.raises(error), pymongo.MongoClient(url, serverSelectionTimeoutMS=200, connectTimeoutMS=200) as client:
+    with pytest.raises(error), pymongo.MongoClient(url, serverSelectionTimeoutMS=200, connectTimeoutMS=5_000) as client:
         client["shop"].command("ping")
 
 

@@ -21,7 +21,7 @@ from tests.services.server import HOST, Server
 
 ASYNCHRONOUS: Any = getattr(pymongo, "AsyncMongoClient", None)
 with_asyncio = pytest.mark.skipif(ASYNCHRONOUS is None, reason="since pymongo 4.9")
-QUICK: dict[str, Any] = {"serverSelectionTimeoutMS": 500, "retryReads": False, "directConnection": True}
+QUICK: dict[str, Any] = {"serverSelectionTimeoutMS": 10_000, "retryReads": False, "directConnection": True}
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_hostile_announcements_are_bounded_and_printable(
         hosts=["\x1b[2J,evil\n:1", *(f"{'x' * 250}{number}:1" for number in range(20))], primary="\0" * 999
     )
     with (
-        pymongo.MongoClient(HOST, primary.port, replicaSet="rs0", serverSelectionTimeoutMS=500) as client,
+        pymongo.MongoClient(HOST, primary.port, replicaSet="rs0", serverSelectionTimeoutMS=3_000) as client,
         contextlib.suppress(PyMongoError),
     ):
         client["shop"]["users"].find_one({})

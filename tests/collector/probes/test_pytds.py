@@ -238,7 +238,7 @@ def test_the_oldest_version_is_told_likewise() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", HERE,
          "tests/contract/test_every_probe.py", "-k", "pytds"],
-        cwd=ROOT, capture_output=True, text=True, timeout=170, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=380, check=False,
         env={**os.environ, "PYTHONPATH": str(overlay(*OLDEST)), OVERLAID: "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]

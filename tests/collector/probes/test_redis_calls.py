@@ -214,9 +214,9 @@ def test_a_connection_that_the_server_closed_is_told_and_made_anew(
 def test_a_timeout_is_told_and_its_late_reply_belongs_to_nothing(
     recording: Recording, redis_server: Server, redis_prefix: str
 ) -> None:
-    with redis.Redis(host=redis_server.host, port=redis_server.port, socket_timeout=0.1, **NO_RETRY) as client:
+    with redis.Redis(host=redis_server.host, port=redis_server.port, socket_timeout=1, **NO_RETRY) as client:
         with pytest.raises(redis.TimeoutError):
-            client.blpop([f"{redis_prefix}none"], timeout=1)
+            client.blpop([f"{redis_prefix}none"], timeout=3)
         assert client.ping()
     kinds = [(one.operation, type(one.error).__name__) for one in recording.calls]
     assert kinds == [("connect", "NoneType"), ("BLPOP", "TimeoutError"), ("connect", "NoneType"), ("PING", "NoneType")]

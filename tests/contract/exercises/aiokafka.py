@@ -6,6 +6,7 @@ import json
 import pickle
 import ssl
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import aiokafka
@@ -120,8 +121,8 @@ def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
     server: Server = services["kafka"]
     ensure(server, TOPIC, JSON_TOPIC)
 
-    async def sending(topic: Any, *args: Any, **options: Any) -> object:
-        async with AIOKafkaProducer(**login(server, request_timeout_ms=2000, **options)) as producer:
+    async def sending(topic: Any, *args: Any, patience_ms: int = 10_000) -> object:
+        async with AIOKafkaProducer(**login(server, request_timeout_ms=patience_ms)) as producer:
             return await producer.send_and_wait(topic, *args)
 
     async def nowhere() -> object:
@@ -161,6 +162,6 @@ def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
         return lambda: asyncio.run(coroutine(*args))
 
     return [
-        run(sending, "exercise-no-such-topic", b"x"), run(sending, TOPIC, 5), run(sending, TOPIC), run(nowhere),
-        run(refused), run(stopped), run(refused_by_the_app),
+        run(partial(sending, patience_ms=2_000), "exercise-no-such-topic", b"x"), run(sending, TOPIC, 5),
+        run(sending, TOPIC), run(nowhere), run(refused), run(stopped), run(refused_by_the_app),
     ]  # fmt: skip

@@ -24,7 +24,7 @@ def cluster_of(server: Any, *, tls: bool = True, **changes: Any) -> Generator[An
     login = PlainTextAuthProvider(server.user, changes.pop("password", server.password))
     options: dict[str, Any] = {
         "contact_points": [server.host], "port": server.port, "auth_provider": login, "ssl_context": context,
-        "connect_timeout": 20, **changes,
+        "connect_timeout": 20, "control_connection_timeout": 20, **changes,
     }  # fmt: skip
     cluster = Cluster(**options)
     try:

@@ -132,15 +132,15 @@ def _iterated(server: Server) -> list[object]:
 
 def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
     server: Server = services["kafka"]
-    short: dict[str, Any] = {"max_block_ms": 2000}
+    patient: dict[str, Any] = {"max_block_ms": 10_000}
     in_vain: dict[str, Any] = {"max_block_ms": 300}
     if "bootstrap_timeout_ms" in KafkaProducer.DEFAULT_CONFIG:
-        short["bootstrap_timeout_ms"] = 1500
+        patient["bootstrap_timeout_ms"] = 10_000
         in_vain["bootstrap_timeout_ms"] = 300
 
     def sending(topic: Any, *args: Any, **options: Any) -> Callable[[], object]:
         def send() -> object:
-            producer = KafkaProducer(**login(server, **{**short, **options}))
+            producer = KafkaProducer(**login(server, **{**patient, **options}))
             try:
                 return producer.send(topic, *args).get(timeout=10)
             finally:

@@ -19,7 +19,7 @@ def main() -> None:
     thread = threading.Thread(target=go_on)
     thread.start()
     context = multiprocessing.get_context(method)
-    with context.Pool(3) as pool:
+    with context.Pool(3, context.Barrier(3).wait) as pool:  # none begins before all are there
         print("\n".join(pool.map(ask, names, chunksize=1)))
         pool.close()
         pool.join()
