@@ -112,7 +112,8 @@ class Scene:
 def scene(kind: type[Probe], exercise: Any, services: dict[str, Any], played: dict[str, Scene]) -> Scene:
     """Played once for all that is asked of it: drivers, some old, are run through this by the dozen."""
     if kind.name not in played:
-        bare = exercise.calls(services)  # whatever the driver imports late is there now
+        exercise.calls(services)  # what the driver imports late is there now, and what the exercise leaves behind
+        bare = exercise.calls(services)
         before = attributes_of(kind)
         with watching(kind) as recording:
             during = attributes_of(kind)

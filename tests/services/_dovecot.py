@@ -47,6 +47,12 @@ service {protocol}-login {{
 service stats {{
   chroot =
 }}
+# Or each wrong login makes the next ones from here wait longer, up to fifteen seconds.
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
 """
 MESSAGE = "From: shop@shop.example\r\nTo: app@shop.example\r\nSubject: order {number}\r\n\r\n{text}\r\n"
 
