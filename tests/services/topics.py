@@ -39,7 +39,7 @@ def delete(server: Server, names: Iterable[str]) -> None:
             _until(lambda: not set(doomed) & set(client.list_topics()))
 
 
-def _until(true: Callable[[], bool], timeout_s: float = 15) -> None:
+def _until(true: Callable[[], bool], timeout_s: float = 60) -> None:
     deadline = time.monotonic() + timeout_s
     while not true():
         if time.monotonic() > deadline:

@@ -190,7 +190,7 @@ def add(one, other):
 SEND = """
 from app import app
 for number in range(5):
-    assert app.send_task("shop.tasks.add", (number, 1), serializer="pickle").get(timeout=40) == number + 1
+    assert app.send_task("shop.tasks.add", (number, 1), serializer="pickle").get(timeout=90) == number + 1
 """
 TASKS = 5
 
@@ -267,7 +267,7 @@ def test_every_task_is_sent_once_and_delivered_once(
     })  # fmt: skip
     with worker(run, told, pool):
         sender = run("-c", SEND, told=told)
-        output, _ = sender.communicate(timeout=90)
+        output, _ = sender.communicate(timeout=200)
         assert sender.returncode == 0, output
         time.sleep(0.5)  # what the worker has left to tell
     calls = spoken(f"sqlite:///{tmp_path}/stream.db")

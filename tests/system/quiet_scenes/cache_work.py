@@ -23,7 +23,7 @@ class CacheWork(RealScene):
         self._prefix = told["database"]
         self._redis: Any = redis.Redis(
             host=told["host"], port=told["port"], username=told["user"], password=told["password"], ssl=True,
-            ssl_ca_certs=told["ca_file"], socket_timeout=5, decode_responses=True,
+            ssl_ca_certs=told["ca_file"], socket_timeout=60, decode_responses=True,
         )  # fmt: skip
 
     def work(self, spell: str, number: int) -> None:

@@ -54,7 +54,7 @@ class QueueWork(RealScene):
             from kafka import KafkaProducer
 
             self._producer = KafkaProducer(**self._login())
-        self._producer.send(self._name, b"two apples").get(timeout=10)
+        self._producer.send(self._name, b"two apples").get(timeout=60)
         while len(self._consumers) < consumers:
             self._consumers.append(self._joins())
         while len(self._consumers) > consumers:
