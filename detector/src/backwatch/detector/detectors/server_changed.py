@@ -102,6 +102,9 @@ detection:
   filter_main_restarted_queue:
     messaging.system: nats
     backwatch.server.version.new: false
+  filter_main_proven_site:  # an upgrade of the software before it; certificate-changed tells of who answers
+    backwatch.system: http
+    backwatch.tls.proven: true
   condition: (version or identity) and not 1 of filter_main_*
 fields:
   - backwatch.server.version
