@@ -156,6 +156,20 @@ def test_a_verified_renewal_near_the_end_is_not() -> None:
     assert "certificate-changed" in after(history(), on(new, 3 * DAY))  # the old one has half a year to go
 
 
+def test_an_authority_signs_with_one_certificate_of_its_own_and_then_another() -> None:
+    ours = "CN={},O=Let's Encrypt,C=US"
+    old = {**TLS, names.CERT_ISSUER: ours.format("R10"), names.CERT_NOT_AFTER: "2026-10-15T00:00:00Z"}
+    new = {
+        **old,
+        names.CERT_SHA256: "bb",
+        names.CERT_ISSUER: ours.format("R11"),
+        names.CERT_NOT_AFTER: "2027-01-15T00:00:00Z",
+    }
+    assert "certificate-changed" not in after(history(old), on(new, 3 * DAY))
+    forged = {**new, names.CERT_ISSUER: r"CN=R11\,O=Let's Encrypt,O=Mallory"}
+    assert "certificate-changed" in after(history(old), on(forged, 3 * DAY))
+
+
 def _until(day: float, name: str, life_days: float = 90) -> dict[str, Any]:
     end = datetime.fromtimestamp(START_NS / 1e9, UTC) + timedelta(days=day)
     begin = end - timedelta(days=life_days)
@@ -245,6 +259,20 @@ def test_a_redirect_to_a_host_never_seen_is_told() -> None:
     within = {**there, names.REDIRECT_TARGET: "https://api.example.com/elsewhere"}
     assert "redirected" in after(past, there)
     assert "redirected" not in after(past, within)
+
+
+@pytest.mark.parametrize(
+    ("target", "is_told"),
+    [
+        ("http://127.0.0.1:9999/admin", True), ("127.0.0.1:6379", True), ("http://127.0.0.1:7000/", False),
+        ("https://127.0.0.1:443/", False), ("http://127.0.0.1/", False),
+    ],
+)  # fmt: skip
+def test_another_port_of_its_own_host_is_another_service(target: str, is_told: bool) -> None:
+    api = {names.SYSTEM: "http", names.SERVER_ADDRESS: "127.0.0.1", names.SERVER_PORT: 7000, names.DB_SYSTEM: ""}
+    past = [{**on(TLS, i * 600, "GET 127.0.0.1/"), **api} for i in range(100)]
+    there = {**on(TLS, 3 * DAY, "GET 127.0.0.1/"), **api, names.REDIRECT_TARGET: target}
+    assert ("redirected" in after(past, there)) is is_told
 
 
 def _leads_inside(target: str) -> bool:

@@ -10,15 +10,16 @@ from backwatch.collector import names
 from backwatch.detector.baselines.familiar import FAMILIAR, MEMBERS, NEW, find, meet
 from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array, Calls, Detector
-from backwatch.detector.engine.derived import NOT_AFTER
+from backwatch.detector.engine.derived import ISSUED_BY, NOT_AFTER
 from backwatch.detector.engine.keys import RESOURCE
 from backwatch.detector.engine.readings import NOT_BEFORE, PROVEN
 from backwatch.detector.engine.tables import Rows, Table
 
 SETTLES_AFTER_NS: Final = 3_600 * 1_000_000_000
 """One hour: replicas behind one name show their certificates within it."""
-RENEWAL_NS: Final = 45 * 86_400 * 1_000_000_000
-"""How long before its end a certificate is honestly replaced: half of a 90-day one's life, of a shorter one half."""
+RENEWAL_NS: Final = 62 * 86_400 * 1_000_000_000
+"""How long before its end a certificate is honestly replaced: 60 days by the earliest of the clouds, and some to spare.
+Of a shorter one half of its life."""
 SUPERSEDED_NS: Final = 86_400 * 1_000_000_000
 """One day: a certificate that was last shown so long before one that lasts longer has been renewed already."""
 
@@ -27,7 +28,7 @@ PAPERS = np.dtype([("issuer", "<u8", (MEMBERS,)), ("not_after_ns", "<i8", (MEMBE
 
 @kernel
 def _renews(row: Any, papers: Any, this: int, issuer: int, not_after_ns: int, life_ns: int, time_ns: int) -> bool:
-    """Whether a known one of the same issuer that is still in use is near its end, and this one lasts longer."""
+    """Whether a known one of the same authority that is still in use is near its end, and this one lasts longer."""
     window = min(RENEWAL_NS, life_ns // 2) if life_ns > 0 else RENEWAL_NS
     for m in range(MEMBERS):
         end = papers["not_after_ns"][m]
@@ -39,7 +40,7 @@ def _renews(row: Any, papers: Any, this: int, issuer: int, not_after_ns: int, li
 
 @kernel
 def _superseded(row: Any, papers: Any, of: int, this: int) -> bool:
-    """Whether one of the same issuer that lasts longer, and is not this one, has taken its place."""
+    """Whether one of the same authority that lasts longer, and is not this one, has taken its place."""
     for m in range(MEMBERS):
         other = row["member"][m] != 0 and row["member"][m] != this
         known = other and row["known"][m] != 0 and papers["issuer"][m] == papers["issuer"][of]
@@ -86,8 +87,8 @@ class CertificateChanged(Detector):
 
     Provides:
         ``backwatch.certificate.new``: 1 where the certificate is new, at a resource whose certificates are known.
-        ``backwatch.certificate.renewal``: 1 where the certificate is new, and of the same issuer as a known one that is
-            near its end.
+        ``backwatch.certificate.renewal``: 1 where the certificate is new, and of the same authority (the organisation
+            of the issuer, or the issuer where it names none) as a known one that is near its end.
     """
 
     id = "certificate-changed"
@@ -105,7 +106,7 @@ name: certificate-changed
 status: experimental
 description: >-
   Detects a server certificate that is new for its resource, unless it was fully verified and renews a known one of
-  the same issuer that is near its end.
+  the same authority that is near its end.
 references:
   - https://attack.mitre.org/techniques/T1557/
   - https://github.com/prometheus/blackbox_exporter/issues/570
@@ -147,7 +148,7 @@ backwatch:
       A name that nobody renewed, or a bucket or host that was given up, is taken over by somebody who gets an honest
       certificate for it.
   blind_spots: >-
-    A certificate that the same authority gave to an attacker in the weeks in which a renewal is due (the last 45 days
+    A certificate that the same authority gave to an attacker in the weeks in which a renewal is due (the last 62 days
     of a certificate, or half of its life where that is shorter). Resources that show more than eight certificates
     within a week. Drivers that do not tell the certificate.
   remediation: >-
@@ -180,7 +181,7 @@ backwatch:
         issued = np.where(calls[PROVEN] == 1, calls.expected(names.CERT_ISSUER), np.int8(0))
         expected = np.maximum(calls.expected(names.CERT_SHA256), issued)
         _judge(
-            calls[names.CERT_SHA256], calls[names.CERT_ISSUER], calls[NOT_BEFORE], calls[NOT_AFTER], calls["time_ns"],
+            calls[names.CERT_SHA256], calls[ISSUED_BY], calls[NOT_BEFORE], calls[NOT_AFTER], calls["time_ns"],
             slot[RESOURCE.name], learn, expected, tables["certificate_changed"], tables["certificate_changed_papers"],
             new, renewal,
         )  # fmt: skip

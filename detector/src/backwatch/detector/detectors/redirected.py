@@ -10,24 +10,41 @@ from backwatch.collector import names
 from backwatch.detector.baselines.familiar import EXPECTED, FAMILIAR, NEW, meet
 from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array, Calls, Detector
-from backwatch.detector.engine.derived import REDIRECT_HOST
+from backwatch.detector.engine.derived import REDIRECT_HOST, REDIRECT_PORT
 from backwatch.detector.engine.keys import RESOURCE
 from backwatch.detector.engine.tables import Rows, Table
 
 SETTLES_AFTER_NS: Final = 3_600 * 1_000_000_000
+HTTP: Final = 80
+HTTPS: Final = 443
+PORTS: Final = np.uint64(0x9E3779B97F4A7C15)
+"""Odd, and so without loss: it spreads a port over the host's key."""
 ITSELF: Final = np.uint64(1)
 """Stands for a call that was not redirected to another host: that is what most resources usually do."""
 
 
 @kernel
 def _judge(
-    host: Array, own: Array, time_ns: Array, resource: Array, learn: Array, expected: Array, rows: Any, new: Array
+    host: Array,
+    port: Array,
+    own: Array,
+    own_port: Array,
+    time_ns: Array,
+    resource: Array,
+    learn: Array,
+    expected: Array,
+    rows: Any,
+    new: Array,
 ) -> None:
     for i in range(resource.shape[0]):
         k = resource[i]
         if k == 0:
             continue
         target, said = host[i], expected[i]
+        # Another service of the same machine, but for the web's two ports, between which every site redirects.
+        elsewhere = own_port[i] > 0 and port[i] > 0 and port[i] != own_port[i] and port[i] != HTTP and port[i] != HTTPS
+        if elsewhere and target == own[i] and target != 0:
+            target ^= np.uint64(port[i]) * PORTS
         if target == 0 or target == own[i]:
             target = ITSELF
             said = EXPECTED if rows[k]["pinned"] != 0 else 0
@@ -36,11 +53,11 @@ def _judge(
 
 
 class Redirected(Detector):
-    """Tells whether a resource sends the app to a host to which it never sent it before.
+    """Tells whether a resource sends the app to a host, or another port of its own, to which it never sent it before.
 
     Provides:
         ``backwatch.redirect.new``: 1 where the answer sends the app to a host to which the resource never sent it
-            before, at a resource whose redirects (or their absence) are known.
+            before, or to such a port of its own host, at a resource whose redirects (or their absence) are known.
     """
 
     id = "redirected"
@@ -56,7 +73,8 @@ name: redirected
 status: experimental
 description: >-
   Detects an answer that redirects the app to a cloud metadata address, to an internal host from a service that is not
-  internal itself, to another scheme, or to a host to which the resource never redirected before.
+  internal itself, to another scheme, or to a host, or another port of its own, to which the resource never redirected
+  before.
 references:
   - https://owasp.org/API-Security/editions/2023/en/0xaa-unsafe-consumption-of-apis/
   - https://cwe.mitre.org/data/definitions/918.html
@@ -161,7 +179,7 @@ backwatch:
         """As the class says."""
         new = np.zeros(calls.count, np.int8)
         _judge(
-            calls[REDIRECT_HOST], calls[names.SERVER_ADDRESS], calls["time_ns"], slot[RESOURCE.name], learn,
-            calls.expected(REDIRECT_HOST), tables["redirected"], new,
+            calls[REDIRECT_HOST], calls[REDIRECT_PORT], calls[names.SERVER_ADDRESS], calls[names.SERVER_PORT],
+            calls["time_ns"], slot[RESOURCE.name], learn, calls.expected(REDIRECT_HOST), tables["redirected"], new,
         )  # fmt: skip
         return {"backwatch.redirect.new": new}

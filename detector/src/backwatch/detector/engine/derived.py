@@ -17,9 +17,14 @@ from backwatch.detector.engine.numeric_address import address_in
 
 NOT_AFTER: Final = "tls.server.not_after.ns"
 """``tls.server.not_after`` in nanoseconds since the epoch, UTC; -1: not told, or not a time."""
+ISSUED_BY: Final = "tls.server.issuer.organisation"
+"""Keyed hash of the organisation in ``tls.server.issuer``, of the whole text where it names none; 0: not told. An
+authority signs with several certificates of its own in turn, under one organisation."""
 REDIRECT_HOST: Final = "backwatch.redirect.host"
 """Keyed hash of the host in ``backwatch.redirect.target``, comparable with ``server.address``; 0: not told, or no
 host."""
+REDIRECT_PORT: Final = "backwatch.redirect.port"
+"""Port in ``backwatch.redirect.target``; -1: not told."""
 PEER_LOCAL: Final = "backwatch.peer.local"
 """1: the session stays on the machine, so that nobody stands on its way; 0: it leaves it, or must be judged as if."""
 
@@ -31,9 +36,10 @@ LAST_NS: Final = (1 << 63) - 1
 _ON_MACHINE: Final = frozenset(("unix", "inproc", "pipe"))
 _OWN_NAMES: Final = frozenset(("localhost", "localhost.localdomain", "ip6-localhost"))
 _HOST: Final = re.compile(
-    r"(?:[a-z][a-z0-9+.-]*:)?(?://)?(?:[^/?#@]*@)?(\[[^\]/]*\]|[^/?#@:\[]*)(?::\d{1,5})?(?:[/?#].*)?",
+    r"(?:[a-z][a-z0-9+.-]*:)?(?://)?(?:[^/?#@]*@)?(\[[^\]/]*\]|[^/?#@:\[]*)(?::(\d{1,5}))?(?:[/?#].*)?",
     re.IGNORECASE | re.DOTALL,
 )
+_ORGANISATION: Final = re.compile(r"(?:^|(?<!\\)[,+]) *O *= *((?:[^,+\\]|\\.)+)", re.IGNORECASE | re.DOTALL)
 UNREADABLE: Final = "?"
 """A host that the collector could not read, and some client may: it is none that is known, and none that can be."""
 _UNREADABLE: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?(?://)?\?(?:[/:]|\Z)", re.IGNORECASE)
@@ -63,6 +69,16 @@ def instant_ns(text: str) -> int:
         return -1
 
 
+def organisation(name: str) -> str:
+    """The organisation in a distinguished name as RFC 4514 writes it, lower-cased; the whole name where there is none.
+
+    >>> organisation("CN=R11,O=Let's Encrypt,C=US"), organisation("CN=db-ca")
+    ("let's encrypt", 'CN=db-ca')
+    """
+    found = _ORGANISATION.search(name[:2_000])
+    return found[1].strip().lower() if found else name
+
+
 def redirect_host(target: str) -> str:
     """The host of a redirect's target, lower-cased, without brackets; empty where there is none.
 
@@ -75,6 +91,16 @@ def redirect_host(target: str) -> str:
         return UNREADABLE
     found = _HOST.fullmatch(target[:2_000])
     return found[1].strip("[]").lower() if found else ""
+
+
+def redirect_port(target: str) -> int:
+    """The port of a redirect's target; -1 where none is told.
+
+    >>> redirect_port("https://example.org:8443/a"), redirect_port("10.0.0.7:6379"), redirect_port("https://example.org/:1")
+    (8443, 6379, -1)
+    """
+    found = _HOST.fullmatch(target[:2_000])
+    return int(found[2]) if found and found[2] else -1
 
 
 def stays_local(transport: str, peer: str, address: str, *, judge_loopback: bool = False) -> bool:
@@ -130,9 +156,14 @@ class Derived:
             found = redirect_host(told)
             return self._hash(found.encode()) if found else 0
 
+        def issued_by(told: str) -> int:
+            return self._hash(organisation(told).encode())
+
         return {
-            NOT_AFTER: self._read(names.CERT_NOT_AFTER, columns, text, instant_ns, -1).astype(np.int64),
-            REDIRECT_HOST: self._read(names.REDIRECT_TARGET, columns, text, host, 0),
+            NOT_AFTER: self._read(NOT_AFTER, names.CERT_NOT_AFTER, columns, text, instant_ns, -1).astype(np.int64),
+            ISSUED_BY: self._read(ISSUED_BY, names.CERT_ISSUER, columns, text, issued_by, 0),
+            REDIRECT_HOST: self._read(REDIRECT_HOST, names.REDIRECT_TARGET, columns, text, host, 0),
+            REDIRECT_PORT: self._read(REDIRECT_PORT, names.REDIRECT_TARGET, columns, text, redirect_port, -1),
             PEER_LOCAL: self._peer_local(columns, text),
             GOES_ON: columns[names.OPERATION] == self._fetch,
         }
@@ -152,6 +183,7 @@ class Derived:
 
     def _read(
         self,
+        made: str,
         name: str,
         columns: Mapping[str, NDArray[Any]],
         text: Callable[[str, int], str],
@@ -167,7 +199,7 @@ class Derived:
         if len(self._known) > CACHED:
             self._known.clear()
         for value, row in zip(values.tolist(), told[first].tolist(), strict=True):
-            if (name, value) not in self._known:
-                self._known[name, value] = read(text(name, row))
-        out[told] = np.array([self._known[name, value] for value in values.tolist()], out.dtype)[inverse]
+            if (made, value) not in self._known:
+                self._known[made, value] = read(text(name, row))
+        out[told] = np.array([self._known[made, value] for value in values.tolist()], out.dtype)[inverse]
         return out
