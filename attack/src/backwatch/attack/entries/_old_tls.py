@@ -1,4 +1,4 @@
-"""A8: the service goes back to TLS 1.1, which a client that was told to bear old servers accepts."""
+"""A8: the service goes back to TLS 1.2, or to 1.1, which a client that was told to bear old servers accepts."""
 
 import ssl
 import warnings
@@ -23,11 +23,22 @@ class OldCertificate(Certificate):
         return context
 
 
+class LoweredCertificate(Certificate):
+    """The same certificate and key, served over TLS 1.2 at best."""
+
+    def server_context(self) -> ssl.SSLContext:
+        """A context that does not speak the newest."""
+        context = super().server_context()
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        return context
+
+
 class OldTls(Entry):
     """Goes before an app whose context bears old versions, in the list of a class's bases.
 
     Attributes:
         honest: The service, which is so but for this.
+        older: How it serves its certificate then.
     """
 
     code = "A8"
@@ -37,6 +48,7 @@ class OldTls(Entry):
     notices = "nothing"
 
     honest: ClassVar[type[HostileServer]]
+    older: ClassVar[type[Certificate]] = OldCertificate
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
@@ -46,13 +58,22 @@ class OldTls(Entry):
     @classmethod
     def turn(cls, service: HostileServer) -> None:
         """What whoever stands in between wants of both."""
-        service.certificate = OldCertificate(service.certificate.chain, service.certificate.key)
+        service.certificate = cls.older(service.certificate.chain, service.certificate.key)
         service.drop()
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
         """The app got its answer over it: the service spoke nothing else."""
-        return isinstance(service.certificate, OldCertificate) and bool(got)
+        return isinstance(service.certificate, cls.older) and bool(got)
+
+
+class LoweredTls(OldTls):
+    """Goes before an app whose context is its library's own."""
+
+    attack = "speaks no newer TLS than 1.2, where it always spoke 1.3"
+    reference = "https://datatracker.ietf.org/doc/html/rfc8446#section-4.1.3; ATT&CK T1562.010"
+    rule = "tls-lowered"
+    older = LoweredCertificate
 
 
 def allow_old(context: ssl.SSLContext) -> None:

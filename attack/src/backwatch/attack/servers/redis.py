@@ -59,7 +59,7 @@ class Redis(HostileServer):
     @staticmethod
     def hello(*, three: bool) -> bytes:
         """What HELLO answers, in RESP3 or RESP2."""
-        facts = ((b"server", b"redis"), (b"version", b"7.2.4"), (b"role", b"master"))
+        facts = ((b"server", b"redis"), (b"version", b"7.2.11"), (b"role", b"master"))
         head = b"%%%d\r\n" % (len(facts) + 1) if three else b"*%d\r\n" % (2 * len(facts) + 2)
         return (
             head

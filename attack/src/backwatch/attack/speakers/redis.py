@@ -57,7 +57,7 @@ class RedisServer(HostileServer):
         elif verb == b"COMMAND":
             return b"*2\r\n" + _command(b"get", b"readonly") + _command(b"set", b"write")
         elif verb == b"INFO":
-            return bulk(b"# Server\r\nredis_version:7.2.4\r\nredis_mode:cluster\r\n# Cluster\r\ncluster_enabled:1\r\n")
+            return bulk(b"# Server\r\nredis_version:7.2.11\r\nredis_mode:cluster\r\n# Cluster\r\ncluster_enabled:1\r\n")
         return b"+PONG\r\n" if verb == b"PING" else b"+OK\r\n"
 
     def cluster(self, what: bytes) -> bytes:

@@ -139,7 +139,8 @@ falsepositives:
 level: high
 backwatch:
   key: resource
-  instead_of: [unverified-session, peer-changed, server-changed, certificate-expired, certificate-not-yet-valid]
+  instead_of: [unverified-session, peer-changed, server-changed, tls-lowered, certificate-expired,
+    certificate-not-yet-valid]
   how:
     - >-
       Someone on the way (a hijacked router or DNS name, a proxy that was slipped in) ends the app's TLS with a

@@ -74,7 +74,7 @@ falsepositives:
 level: medium
 backwatch:
   key: resource
-  instead_of: [server-changed]
+  instead_of: [server-changed, tls-lowered]
   how:
     - >-
       The name's DNS record was changed (at the registrar, in the resolver, in /etc/hosts), and the app now logs in at

@@ -17,6 +17,8 @@ from backwatch.detector.engine.numeric_address import address_in
 
 NOT_AFTER: Final = "tls.server.not_after.ns"
 """``tls.server.not_after`` in nanoseconds since the epoch, UTC; -1: not told, or not a time."""
+TLS_RANK: Final = "tls.protocol.version.rank"
+"""Age of ``tls.protocol.version``, higher is newer; -1: not told, or none that is known."""
 ISSUED_BY: Final = "tls.server.issuer.organisation"
 """Keyed hash of the organisation in ``tls.server.issuer``, of the whole text where it names none; 0: not told. An
 authority signs with several certificates of its own in turn, under one organisation."""
@@ -39,6 +41,7 @@ _HOST: Final = re.compile(
     r"(?:[a-z][a-z0-9+.-]*:)?(?://)?(?:[^/?#@]*@)?(\[[^\]/]*\]|[^/?#@:\[]*)(?::(\d{1,5}))?(?:[/?#].*)?",
     re.IGNORECASE | re.DOTALL,
 )
+_TLS: Final = re.compile(r"(?:(ssl)|tls)? *v?(\d)(?:\.(\d))?", re.IGNORECASE)
 _ORGANISATION: Final = re.compile(r"(?:^|(?<!\\)[,+]) *O *= *((?:[^,+\\]|\\.)+)", re.IGNORECASE | re.DOTALL)
 UNREADABLE: Final = "?"
 """A host that the collector could not read, and some client may: it is none that is known, and none that can be."""
@@ -67,6 +70,18 @@ def instant_ns(text: str) -> int:
         return min(int(found.timestamp()) * 1_000_000_000, LAST_NS) if found.timestamp() >= 0 else -1
     except (OverflowError, ValueError):
         return -1
+
+
+def tls_rank(version: str) -> int:
+    """How new a version of TLS is: TLS 1.3 is 13, and every SSL is older than any of them; -1 where it is none.
+
+    >>> tls_rank("1.3"), tls_rank("TLSv1.2"), tls_rank("1"), tls_rank("SSLv3"), tls_rank("DTLS")
+    (13, 12, 10, 3, -1)
+    """
+    found = _TLS.fullmatch(version[:20])
+    if found is None:
+        return -1
+    return int(found[2]) if found[1] else 10 * int(found[2]) + int(found[3] or 0)
 
 
 def organisation(name: str) -> str:
@@ -161,6 +176,7 @@ class Derived:
 
         return {
             NOT_AFTER: self._read(NOT_AFTER, names.CERT_NOT_AFTER, columns, text, instant_ns, -1).astype(np.int64),
+            TLS_RANK: self._read(TLS_RANK, names.TLS_VERSION, columns, text, tls_rank, -1),
             ISSUED_BY: self._read(ISSUED_BY, names.CERT_ISSUER, columns, text, issued_by, 0),
             REDIRECT_HOST: self._read(REDIRECT_HOST, names.REDIRECT_TARGET, columns, text, host, 0),
             REDIRECT_PORT: self._read(REDIRECT_PORT, names.REDIRECT_TARGET, columns, text, redirect_port, -1),

@@ -1,0 +1,27 @@
+"""A8 on requests: every client goes back to TLS 1.2 with whoever speaks nothing newer."""
+
+from backwatch.attack.entries import run
+from backwatch.attack.entries._old_tls import LoweredTls
+from backwatch.attack.speakers.http import Web
+
+
+class HttpTlsLowered(LoweredTls):
+    """requests sets no least version above 1.2; chain and name are checked."""
+
+    driver = "requests"
+    honest = Web
+
+    def work(self) -> None:
+        """Fetches the rates."""
+        self.meet()
+
+    def meet(self) -> object:
+        """The same."""
+        import requests
+
+        url = f"https://localhost:{self.place.port}/rates"
+        return requests.get(url, verify=self.place.ca_file, timeout=5).json()
+
+
+if __name__ == "__main__":
+    run(HttpTlsLowered)

@@ -1,0 +1,47 @@
+"""Sessions in an older TLS than their resource is known by."""
+
+from typing import Any
+
+import pytest
+
+from backwatch.collector import names
+from backwatch.detector.engine.derived import tls_rank
+from tests.detector.stories import DAY, SAFE, at, fired, past
+
+
+def in_version(version: str) -> dict[str, Any]:
+    return {**SAFE, names.TLS_VERSION: version, names.TLS_CIPHER: "ECDHE-RSA-AES256-GCM-SHA384"}
+
+
+def test_an_older_version_than_the_usual_one_is_told_as_long_as_it_is_new() -> None:
+    lowered = [at(3 * DAY + i * 600, in_version("1.2")) for i in range(3)]
+    assert fired(past(in_version("1.3")), lowered) == [{"tls-lowered"}] * 3
+    assert fired(past(in_version("1.3")), [at(3 * DAY, in_version("1.3"))]) == [set()]
+
+
+def test_a_newer_version_is_no_news() -> None:
+    assert fired(past(in_version("1.2")), [at(3 * DAY, in_version("1.3"))]) == [set()]
+
+
+def test_what_is_outdated_everywhere_is_that_rules_alert_alone() -> None:
+    assert fired(past(in_version("1.3")), [at(3 * DAY, in_version("1.1"))]) == [{"weak-tls"}]
+
+
+def test_nodes_old_and_new_that_take_turns_within_the_first_hour_are_all_known() -> None:
+    turns = [at(i * 10, in_version("1.2" if i % 3 else "1.3")) for i in range(300)]
+    assert set[str]().union(*fired(turns)) == set()
+    assert fired(turns, [at(DAY, in_version("1.2"))]) == [set()]
+
+
+def test_nothing_is_told_before_the_resource_is_known() -> None:
+    assert fired(past(in_version("1.3"), 20), [at(3 * DAY, in_version("1.2"))]) == [set()]
+
+
+def test_another_certificate_is_that_rules_alert_alone() -> None:
+    mallory = {**in_version("1.2"), names.CERT_SHA256: "bb"}
+    assert fired(past(in_version("1.3")), [at(3 * DAY, mallory)]) == [{"certificate-changed"}]
+
+
+@pytest.mark.parametrize("text", ["", "QUIC", "?" * 300])
+def test_what_is_no_version_has_no_rank(text: str) -> None:
+    assert tls_rank(text) == -1
