@@ -148,6 +148,19 @@ def test_a_long_text_before_it_does_not_hide_what_a_pickle_calls() -> None:
     assert "posix.system" in globals_of(b"\x80\x04" + text + BOMB[2:])
 
 
+@pytest.mark.parametrize(
+    "before", [b"!", b'{"ct": 1764200000.0, "v": 2, "id": "a"}|', b"!!"], ids=["cachelib", "dogpile", "neither"]
+)
+def test_a_pickle_behind_what_a_cache_library_writes_is_one(before: bytes) -> None:
+    expected = "" if before == b"!!" else "posix.system"
+    assert globals_of(before + BOMB) == expected
+
+
+@pytest.mark.parametrize("text", [b"!important", b'{"a": "b|c"}', b"!\x80", b"{|\x80", b"!" * 300 + b"\x80\x04"])
+def test_a_text_that_begins_so_is_none(text: bytes) -> None:
+    assert globals_of(text) == ""
+
+
 def test_a_crowd_of_harmless_names_does_not_push_out_the_dangerous_one() -> None:
     crowd = b"".join(b"cmodule%d\nname\n0" % number for number in range(500))
     told = globals_of(b"\x80\x02" + crowd + b"cos\nsystem\n(S'id'\ntR.")

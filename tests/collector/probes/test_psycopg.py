@@ -118,6 +118,21 @@ def test_a_failed_login_is_told(recording: Recording, postgresql: Server) -> Non
     assert (session.address, session.port, session.account) == (postgresql.host, postgresql.port, postgresql.user)
     assert (session.requested, session.requested_explicit, session.encrypted) == ("require", True, None)
     assert session.peer_address == "127.0.0.1"
+    assert told.facts[names.STATUS_CODE] == "28P01"
+
+
+def test_an_account_that_there_is_not_is_a_refused_login_too(recording: Recording, postgresql: Server) -> None:
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(postgresql.url, user="nobody_there", password="wrong", sslmode="require")
+    (told,) = recording.calls
+    assert told.facts[names.STATUS_CODE] in ("28P01", "28000")
+
+
+def test_a_database_that_there_is_not_is_no_refused_login(recording: Recording, postgresql: Server) -> None:
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(postgresql.url, dbname="nothing_there", sslmode="require")
+    (told,) = recording.calls
+    assert names.STATUS_CODE not in told.facts
 
 
 def test_a_certificate_that_does_not_fit_is_told(recording: Recording, postgresql: Server, tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ def test_a_failed_login_is_told(recording: Recording, postgresql: Server) -> Non
     assert isinstance(told.error, psycopg2.OperationalError)
     assert (session.address, session.port, session.account) == (postgresql.host, postgresql.port, postgresql.user)
     assert (session.requested, session.encrypted) == ("require", None)
+    assert told.facts[names.STATUS_CODE] == "28P01"
 
 
 def test_a_unix_socket_is_told(recording: Recording, postgresql: Server) -> None:

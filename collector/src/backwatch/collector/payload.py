@@ -81,6 +81,7 @@ _STARTS: Final = (
 _BASE64_STARTS: Final = (b"gA", b"rO0AB", b"H4sI")
 """What pickles of protocol 2 and up, Java objects and gzip begin with once they are in base64."""
 _NOTABLE: Final = frozenset(start[0] for start, _ in _STARTS) | frozenset(b"\x1fxgrH")
+_MOST_METADATA: Final = 200
 _MOST_CHARACTERS: Final = 4 * WINDOW_BYTES
 _PHP: Final = re.compile(rb'[OC]:\d{1,4}:"[\w\\]{1,200}":\d')
 _YAML: Final = re.compile(
@@ -186,6 +187,10 @@ def _look(value: bytes | str, budget: Budget, depth: int = 0, *, cut: bool = Fal
         data = value
     if len(data) < 3:
         return "", []
+    begin = _behind(data)
+    if begin and depth < 2:
+        rest = data[begin : begin + _MOST_CHARACTERS]
+        return _look(rest, budget, depth + 1, cut=cut or len(rest) < len(data) - begin)
     if data[0] == 0x80 and data[1] > 1:
         if data[1] > 5:
             return "", []
@@ -201,6 +206,16 @@ def _look(value: bytes | str, budget: Budget, depth: int = 0, *, cut: bool = Fal
     head = data[: min(WINDOW_BYTES, budget.read)]
     budget.read -= len(head)
     return _text_formats(head) or _old_pickle(data, budget, cut=cut)
+
+
+def _behind(data: bytes) -> int:
+    """Where a pickle begins behind what a library writes before it; 0: nowhere else than at the begin.
+
+    cachelib, and with it Flask-Caching, marks what is pickled by ``!``; dogpile.cache writes metadata and a bar.
+    """
+    if data[0] == 0x21 and data[1] == 0x80:
+        return 1
+    return data.find(b"|\x80", 0, _MOST_METADATA) + 1 if data[0] == 0x7B else 0
 
 
 def _bytes(text: str) -> bytes:

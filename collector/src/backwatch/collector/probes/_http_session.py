@@ -21,6 +21,11 @@ _TLS_SCHEMES: Final = frozenset(("https", "wss"))
 _NO_PASSWORD: Final = (b"", b"x", b"X", b"x-oauth-basic")
 
 
+METADATA_HEADER: Final = "metadata-header"
+"""Method of who asks a cloud's metadata service as its own libraries do: with a header that no forged URL brings."""
+_METADATA_HEADERS: Final = frozenset(("x-aws-ec2-metadata-token", "metadata-flavor", "metadata"))
+
+
 def session_of(connection: Any, *, tls: bool, asked: tuple[str, str] | None = None) -> Session:
     """What the connection knows at present.
 
@@ -73,10 +78,14 @@ def login_of(headers: object) -> tuple[str, str]:
     ('ann', 'clear-password')
     >>> login_of({"Authorization": "Basic " + base64.b64encode(b"sk_live_secret:").decode()})
     ('', 'clear-password')
+    >>> login_of({"Metadata-Flavor": "Google"})
+    ('', 'metadata-header')
     """
     if not isinstance(headers, Mapping):
         return "", ""
     value = headers.get("Authorization") or headers.get("authorization")
+    if value is None and any(isinstance(name, str) and name.lower() in _METADATA_HEADERS for name in headers):
+        return "", METADATA_HEADER
     if isinstance(value, bytes):
         value = value.decode("latin-1")
     if not isinstance(value, str):

@@ -101,7 +101,7 @@ class Watch(Teller):
             return None
         headers = {name.lower(): value for name, value in request.headers}
         sender = self.sender.get()
-        login = login_of({"Authorization": headers.get(b"authorization")})
+        login = login_of({name.decode("latin-1"): value for name, value in headers.items()})
         owner = None if sender is None else sender.client
         exchange = self.exchange(link, request.method, request.url.target, login, owner)
         if shared or link.session.transport == "unix":

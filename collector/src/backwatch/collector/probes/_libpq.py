@@ -7,10 +7,12 @@ libraries as soon as both are imported, and crashes.
 
 import ctypes
 import functools
+import re
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from backwatch.collector import names
+from backwatch.collector.probes._dbapi import Facts
 from backwatch.collector.probes._sockets import words
 from backwatch.collector.record import Session
 from backwatch.collector.tls import TlsFacts, certificate_facts, version_text
@@ -33,6 +35,16 @@ _SIGNATURES: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "X509_free": (None, (_POINTER,)),
 }
 """Result and arguments of each function, all of them: an undeclared pointer is cut to 32 bits, and the process dies."""
+MAX_MESSAGE: Final = 4_000
+_REFUSALS: Final = (
+    ("28P01", re.compile(r"FATAL: +password authentication failed for user")),
+    (
+        "28000",
+        re.compile(r"FATAL: +(?:\w{1,20} authentication failed for user|no pg_hba\.conf entry|pg_hba\.conf rejects)"),
+    ),
+    ("28000", re.compile(r'FATAL: +role ".{0,200}?" (?:does not exist|is not permitted)', re.DOTALL)),
+)
+"""What PostgreSQL says of a refused login, by the code that it is."""
 ENVIRONMENT: Final = {
     "host": "PGHOST", "hostaddr": "PGHOSTADDR", "port": "PGPORT", "user": "PGUSER", "dbname": "PGDATABASE",
     "sslmode": "PGSSLMODE",
@@ -187,6 +199,18 @@ def session(
 def refused(message: str) -> TlsFacts:
     """Not encrypted, where libpq says that the server has no TLS; a failed connection tells nothing else."""
     return {"encrypted": False} if "server does not support SSL" in message else {}
+
+
+def login_code(message: str) -> Facts:
+    """The SQLSTATE of a refused login, where libpq hands on the server's words alone.
+
+    Nothing where they say another thing, or it in another language.
+
+    >>> login_code('connection to server at "::1", port 5432 failed: FATAL:  role "x" does not exist')[0][1]
+    '28000'
+    """
+    found = next((code for code, words in _REFUSALS if words.search(message[:MAX_MESSAGE])), "")
+    return ((names.STATUS_CODE, found),) if found else ()
 
 
 def _text(value: bytes | None) -> str:

@@ -8,7 +8,7 @@ from backwatch.collector import names
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._dbapi import KEY, UNKNOWN, Facts, Link, Watch
-from backwatch.collector.probes._libpq import asked, is_explicit, libpq, refused, session
+from backwatch.collector.probes._libpq import asked, is_explicit, libpq, login_code, refused, session
 from backwatch.collector.record import Session
 from backwatch.collector.tls import TlsFacts
 from backwatch.collector.wire import Wire
@@ -78,7 +78,7 @@ class Psycopg2Watch(Watch):
             link = Link(session(said, requested_explicit=explicitly, tls=refused(str(error))), None)
             if waits:
                 connection.__dict__[_ASKED] = explicit
-        self.tell(link, "connect", start_ns, error=error, facts=_code(error))
+        self.tell(link, "connect", start_ns, error=error, facts=_code(error) or login_code(str(error)))
 
     def _link(self, connection: Any) -> Link | None:
         link = connection.__dict__.get(KEY)

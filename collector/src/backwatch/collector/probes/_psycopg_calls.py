@@ -11,7 +11,7 @@ from backwatch.collector.answers import with_signs
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._dbapi import KEY, Facts, Link, Watch, argument
-from backwatch.collector.probes._libpq import Libpq, asked, is_explicit, libpq, refused, session
+from backwatch.collector.probes._libpq import Libpq, asked, is_explicit, libpq, login_code, refused, session
 from backwatch.collector.record import Session
 from backwatch.collector.tls import TlsFacts
 from backwatch.collector.wire import Wire
@@ -180,7 +180,7 @@ class PsycopgWatch(Watch):
         explicitly = is_explicit(said["sslmode"], explicit, os.environ)
         failed = Link(session(said, requested_explicit=explicitly, tls=refused(str(error))), None)
         told = _INSTEAD.get(type(error).__name__, error)
-        self.tell(failed, "connect", start_ns, error=told, facts=_code(error))
+        self.tell(failed, "connect", start_ns, error=told, facts=_code(error) or login_code(str(error)))
 
     @never_breaks_the_host
     def executed(self, cursor: Any, args: Any, kwargs: Any, start_ns: int, _: Any, error: BaseException | None) -> None:

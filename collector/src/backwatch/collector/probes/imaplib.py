@@ -83,6 +83,8 @@ class _Command:
         failure: BaseException | str | None = error
         if answer is not None and answer[0] in ("NO", "BAD"):
             failure = code_in(answer[1][-1] if answer[1] else None) or words(answer[0], 10)
+            if operation in _LOGINS and failure == "NO":  # an older server, which has no word for it
+                failure = "AUTHENTICATIONFAILED"
         if operation in _LOGINS:
             self._watch.ended(client, begun, failure, **_login(client, operation, args))
             return

@@ -24,6 +24,7 @@ _LOGIN_CODES: Final[Mapping[str, frozenset[str]]] = {
     "kafka": frozenset(("58", "-169")),
     "rabbitmq": frozenset(("403",)),
     "smtp": frozenset(("534", "535", "538")),
+    "pop3": frozenset(("AUTH",)),
     "ftp": frozenset(("530",)),
     "ldap": frozenset(("48", "49")),
     "grpc": frozenset(("16", "UNAUTHENTICATED")),
