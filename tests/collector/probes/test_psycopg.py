@@ -109,6 +109,18 @@ def test_the_environment_asks_too(recording: Recording, postgresql: Server, monk
     assert recording.calls[0].session.requested_explicit is True
 
 
+def test_notices_are_counted_with_the_call_that_brought_them_and_reach_the_app(
+    recording: Recording, postgresql: Server
+) -> None:
+    heard: list[str | None] = []
+    with psycopg.connect(postgresql.url, autocommit=True) as connection:
+        connection.add_notice_handler(lambda notice: heard.append(notice.message_primary))
+        connection.execute("do $$ begin for i in 1..5 loop raise notice 'low'; end loop; end $$")
+        connection.execute("select 1")
+    assert heard == ["low"] * 5
+    assert [one.facts.get(names.NOTICES) for one in recording.calls] == [None, 5, None]
+
+
 def test_a_failed_login_is_told(recording: Recording, postgresql: Server) -> None:
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(postgresql.url, password="wrong", sslmode="require")

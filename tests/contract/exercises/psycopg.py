@@ -34,6 +34,7 @@ def _in_turn(url: str) -> list[object]:
         with connection.cursor("named") as named:
             named.execute("select generate_series(1, 250)")
             seen.append(len(named.fetchmany(100)) + sum(1 for _ in named))
+        connection.execute("do $$ begin raise notice 'low'; end $$")
         with connection.transaction():
             connection.execute("update item set name = name", prepare=True)
         with connection.pipeline():

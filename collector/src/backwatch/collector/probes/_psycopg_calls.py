@@ -90,6 +90,36 @@ def _code(error: BaseException | None) -> Facts:
     return ((names.STATUS_CODE, code),) if isinstance(code, str) else ()
 
 
+class NoticedLink(Link):
+    """A connection's, with how many notices came since the last call that told of them."""
+
+    __slots__ = ("notices",)
+
+    def __init__(self, session: Session, wire: Wire | None, pgconn: Any) -> None:
+        super().__init__(session, wire)
+        self.notices = 0
+        _count_notices(self, pgconn)
+
+    def noticed(self) -> Facts:
+        """Those that came, once."""
+        if not self.notices:
+            return ()
+        count, self.notices = self.notices, 0
+        return ((names.NOTICES, count),)
+
+
+@never_breaks_the_host
+def _count_notices(link: NoticedLink, pgconn: Any) -> None:
+    """The library's own handler is called all the same, and what it raises is the library's."""
+    handler = pgconn.notice_handler
+
+    def counted(result: Any) -> Any:
+        link.notices += 1
+        return None if handler is None else handler(result)
+
+    pgconn.notice_handler = counted
+
+
 class Attempt:
     """One attempt to connect, told once however it ends."""
 
@@ -111,13 +141,13 @@ class PsycopgWatch(Watch):
         self._texts: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
         """Statements of server-side cursors: what a fetch brings belongs to them."""
 
-    def _link(self, connection: Any) -> Link | None:
-        link = connection.__dict__.get(KEY)
+    def _link(self, connection: Any) -> NoticedLink | None:
+        link: NoticedLink | None = connection.__dict__.get(KEY)
         if link is None and connection.pgconn.status == _OK:
             # Opened before we were there.
             wire = Wire(connection.pgconn.socket)
             wire.since_last()
-            link = Link(_session(connection.pgconn, None), wire)
+            link = NoticedLink(_session(connection.pgconn, None), wire, connection.pgconn)
             connection.__dict__[KEY] = link
         return link
 
@@ -128,7 +158,7 @@ class PsycopgWatch(Watch):
         link = self._link(connection) if self.recorder is not None else None
         if link is None:
             return
-        lost = False
+        lost, facts = False, facts + link.noticed()
         if error is not None:
             facts += _code(error)
             lost = connection.pgconn.status != _OK
@@ -168,7 +198,9 @@ class PsycopgWatch(Watch):
             if one.val and one.keyword != b"password"
         }
         if error is None:
-            link = Link(_session(connection.pgconn, explicit), Wire(connection.pgconn.socket))
+            link = NoticedLink(
+                _session(connection.pgconn, explicit), Wire(connection.pgconn.socket), connection.pgconn
+            )  # fmt: skip
             connection.__dict__[KEY] = link
             self.tell(link, "connect", start_ns)
             return
@@ -191,13 +223,13 @@ class PsycopgWatch(Watch):
         if error is None and args and args[0].__class__ in _PLAIN and len(results := cursor._results) == 1:
             # What most calls are, without the detours of the others.
             connection, result = cursor._conn, results[0]
-            link = connection.__dict__.get(KEY)
+            link: NoticedLink | None = connection.__dict__.get(KEY)
             if link is not None and connection._pipeline is None and result.status == _TUPLES_OK:
                 changed = result.command_tuples if (result.command_status or b"").startswith(_CHANGES) else None
                 recorder.call(
                     link.session, "", start_ns=start_ns, sql=args[0], wire=link.wire, rows_returned=result.ntuples,
                     rows_affected=-1 if changed is None else changed,
-                    facts=_signs(results) if canaries.planted() else (),
+                    facts=(_signs(results) if canaries.planted() else ()) + link.noticed(),
                 )  # fmt: skip
                 return
         text = self._text(cursor, argument(args, kwargs, 0, "query"))
