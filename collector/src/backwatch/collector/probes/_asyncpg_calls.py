@@ -9,13 +9,14 @@ import os
 import re
 from time import time_ns
 from typing import Any, Final
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from backwatch.collector import names
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.payload import recognise
 from backwatch.collector.probes._asyncpg_session import Attempt, PostgresLink, learnt, session_of
 from backwatch.collector.probes._dbapi import KEY, UNKNOWN, Facts, Watch, argument
+from backwatch.collector.probes._postgresql_login import LoginReader
 from backwatch.collector.record import CONSUMER
 
 Error = BaseException | None
@@ -58,6 +59,25 @@ def _said(sql: Any) -> tuple[str, Any]:
     return word, word
 
 
+def _reading(protocol: Any) -> LoginReader:
+    """Reads along what the protocol is given, until the login is done."""
+    reader, owner, original = LoginReader(), ref(protocol), type(protocol).data_received
+
+    @never_breaks_the_host
+    def look(data: bytes) -> None:
+        reader.feed(data)
+        if reader.ended:
+            owner().__dict__.pop("data_received", None)  # uvloop goes on calling what it found at the begin
+
+    def data_received(data: bytes) -> Any:
+        if not reader.ended:
+            look(data)
+        return original(owner(), data)
+
+    protocol.__dict__["data_received"] = data_received
+    return reader
+
+
 class AsyncpgWatch(Watch):
     """Follows asyncpg's protocols, which are its connections' lower halves."""
 
@@ -97,7 +117,7 @@ class AsyncpgWatch(Watch):
         """One host is about to be tried."""
         if self.recorder is not None:
             attempt = self._tries[id(kwargs.get("addr"))] = self._attempt()
-            attempt.facts = {}
+            attempt.facts, attempt.login = {}, None
 
     @never_breaks_the_host
     def begun(self, protocol: Any, address: Any) -> None:
@@ -105,6 +125,7 @@ class AsyncpgWatch(Watch):
         attempt = self._tries.get(id(address))
         if attempt is not None:
             protocol.__dict__[KEY] = attempt
+            attempt.login = _reading(protocol)
 
     @never_breaks_the_host
     def reached(self, protocol: Any, transport: Any) -> None:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from backwatch.collector.probes._dbapi import Link
 from backwatch.collector.probes._libpq import superuser
+from backwatch.collector.probes._postgresql_login import NOT_ASKED, LoginReader
 from backwatch.collector.probes._sockets import descriptor, peer, words
 from backwatch.collector.record import Session
 from backwatch.collector.tls import facts_of
@@ -21,9 +22,10 @@ class Attempt:
         explicit: Whether the app itself said which TLS it wants; ``None`` where that is not known.
         context: The TLS context that the app made; ``None`` where it named a mode instead.
         facts: What is known of the transport, once there is one.
+        login: Reads how the server lets the app in; ``None`` where it was let in before we came.
     """
 
-    __slots__ = ("__weakref__", "context", "explicit", "facts")
+    __slots__ = ("__weakref__", "context", "explicit", "facts", "login")
 
     def __init__(self, dsn: Any, ssl: Any, environment: Mapping[str, str] | None) -> None:
         self.context = ssl if hasattr(ssl, "verify_mode") else None
@@ -33,6 +35,16 @@ class Attempt:
             elsewhere = "service=" in str(dsn or "") or bool(environment.get("PGSERVICE"))
             self.explicit = True if said else None if elsewhere else False
         self.facts: dict[str, Any] = {}
+        self.login: LoginReader | None = None
+
+    def auth_method(self, params: Any) -> str:
+        """How the app logged in; empty where that is not known.
+
+        That no password was asked for says something only where one was there to be given: who a unix socket's peer or
+        a certificate's owner is, the server knows without asking.
+        """
+        method = "" if self.login is None else self.login.method
+        return "" if method == NOT_ASKED and not getattr(params, "password", None) else method
 
     def requested(self, params: Any, *, local: bool) -> tuple[str, bool | None]:
         """The mode asked for, and whether the app itself asked."""
@@ -72,6 +84,7 @@ def session_of(address: Any, params: Any, attempt: Attempt, facts: Mapping[str, 
         requested=mode,
         requested_explicit=explicit,
         account=words(params.user, MAX_TEXT),
+        auth_method=attempt.auth_method(params),
         server_version=words(getattr(settings, "server_version", None)),
         extra=superuser(getattr(settings, "is_superuser", None)),
         **told,

@@ -1,7 +1,7 @@
 """asyncpg: the class of its protocols is wrapped, through which every round trip goes whatever object asked for it.
 
-Its C half is out of reach, but the class ``Protocol`` on top of it is an ordinary one. How a connection logged in, and
-whether a password was asked for at all, the driver keeps to itself: unknown.
+Its C half is out of reach, but the class ``Protocol`` on top of it is an ordinary one. How a connection logged in the
+driver keeps to itself: it is read from what the server sends until it lets the app in.
 """
 
 import importlib
@@ -130,7 +130,8 @@ class AsyncpgProbe(PatchingProbe[AsyncpgWatch]):
     distributions = ("asyncpg>=0.27",)
     facts = names.OVER_TLS | {
         names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.QUERY_TEXT, names.OPERATION,
-        names.ACCOUNT, names.ACCOUNT_SUPERUSER, names.SERVER_VERSION, names.BYTES_SENT, names.BYTES_RECEIVED,
+        names.ACCOUNT, names.AUTH_METHOD, names.ACCOUNT_SUPERUSER, names.SERVER_VERSION, names.BYTES_SENT,
+        names.BYTES_RECEIVED,
         names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.NOTICES,
         names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,
     }  # fmt: skip
