@@ -48,7 +48,7 @@ def test_a_verified_session_is_told(recording: Recording, postgresql: Server) ->
     assert (session.peer_address, session.peer_port) == ("127.0.0.1", postgresql.port)
     assert (session.account, session.namespace, session.system) == (postgresql.user, "postgres", "postgresql")
     assert session.server_version == version
-    assert session.auth_method == ""
+    assert session.auth_method == "used-password"
     assert told.sent > 300
     assert told.received > 1000
 

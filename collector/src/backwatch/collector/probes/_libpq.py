@@ -27,6 +27,10 @@ _SIGNATURES: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "PQsslStruct": (_POINTER, (_POINTER, ctypes.c_char_p)),
     "PQsslInUse": (ctypes.c_int, (_POINTER,)),
     "PQgssEncInUse": (ctypes.c_int, (_POINTER,)),
+    "PQconnectionUsedPassword": (ctypes.c_int, (_POINTER,)),
+    "PQconnectionUsedGSSAPI": (ctypes.c_int, (_POINTER,)),  # libpq 16
+    "PQpass": (ctypes.c_char_p, (_POINTER,)),
+    "SSL_get_certificate": (_POINTER, (_POINTER,)),
     "SSL_get1_peer_certificate": (_POINTER, (_POINTER,)),  # OpenSSL 3
     "SSL_get_peer_certificate": (_POINTER, (_POINTER,)),  # OpenSSL 1.1
     "SSL_get_verify_result": (ctypes.c_long, (_POINTER,)),
@@ -35,6 +39,9 @@ _SIGNATURES: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "X509_free": (None, (_POINTER,)),
 }
 """Result and arguments of each function, all of them: an undeclared pointer is cut to 32 bits, and the process dies."""
+USED_PASSWORD: Final = "used-password"
+"""The server asked for the password, in a way that libpq keeps to itself."""
+_OF_LOGIN: Final = ("PQconnectionUsedPassword", "PQconnectionUsedGSSAPI", "PQpass", "SSL_get_certificate")
 MAX_MESSAGE: Final = 4_000
 _REFUSALS: Final = (
     ("28P01", re.compile(r"FATAL: +password authentication failed for user")),
@@ -97,6 +104,22 @@ class Libpq:
         elif sslmode in ("verify-ca", "verify-full"):
             facts["verified"] = "full" if sslmode == "verify-full" else "chain"
         return facts
+
+    def login(self, pgconn: int) -> str:
+        """How an open connection logged in, as far as libpq tells; empty where that is not known.
+
+        ``none`` where a password was there to be given and nothing was asked for: neither it nor a certificate or a
+        ticket, and the peer of a unix socket is not who might have been asked for.
+        """
+        if self._call("PQconnectionUsedPassword", pgconn):
+            return USED_PASSWORD
+        if not all(name in self._functions for name in _OF_LOGIN) or not self.peer(pgconn):
+            return ""
+        session = self._call("PQsslStruct", pgconn, b"OpenSSL")
+        otherwise = self._call("PQconnectionUsedGSSAPI", pgconn) or (
+            session and self._call("SSL_get_certificate", session)
+        )
+        return "" if otherwise or not self._call("PQpass", pgconn) else "none"
 
     def _verified(self, session: int, sslmode: str) -> str:
         # Not from sslmode alone: "require" verifies the chain as soon as a root certificate lies in its usual place.
@@ -167,12 +190,14 @@ def session(
     server_version: str = "",
     tls: TlsFacts | None = None,
     rights: object = None,
+    login: str = "",
 ) -> Session:
     """The session that these parameters name.
 
     Args:
         said: ``host``, ``hostaddr`` (numeric, once connected), ``port``, ``user``, ``dbname``, ``sslmode``.
         rights: The server's ``is_superuser``.
+        login: How the account logged in.
         tls: What is known of its encryption; nothing where there is no connection.
     """
     host, numeric, port = said.get("host", ""), said.get("hostaddr", ""), said.get("port") or "5432"
@@ -190,6 +215,7 @@ def session(
         peer_address=address[:MAX_TEXT] if local else numeric,
         peer_port=number if numeric else 0,
         account=said.get("user", "")[:MAX_TEXT],
+        auth_method=login,
         server_version=words(server_version),
         extra=superuser(rights),
         **(tls or {}),

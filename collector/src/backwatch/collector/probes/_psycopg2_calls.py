@@ -40,16 +40,19 @@ class Psycopg2Watch(Watch):
         sslmode = info.dsn_parameters.get("sslmode", "")
         said = {"host": info.host or "", "port": str(info.port), "user": info.user or "", "dbname": info.dbname or ""}
         said["sslmode"] = sslmode
-        library, tls = libpq(str(self._module._psycopg.__file__)), TlsFacts()
+        library, tls, login = libpq(str(self._module._psycopg.__file__)), TlsFacts(), ""
         if library is not None:
             said["hostaddr"] = library.peer(connection.pgconn_ptr)
             tls = library.facts(connection.pgconn_ptr, sslmode)
+            login = library.login(connection.pgconn_ptr)
         if info.ssl_in_use:
             tls["encrypted"] = True  # psycopg2 tells this much by itself
         explicitly = is_explicit(sslmode, explicit, os.environ)
         version = info.parameter_status("server_version") or ""
         rights = info.parameter_status("is_superuser")
-        return session(said, requested_explicit=explicitly, server_version=version, tls=tls, rights=rights)
+        return session(
+            said, requested_explicit=explicitly, server_version=version, tls=tls, rights=rights, login=login
+        )  # fmt: skip
 
     def _explicit(self, dsn: Any) -> dict[str, str]:
         if not isinstance(dsn, (str, bytes)):

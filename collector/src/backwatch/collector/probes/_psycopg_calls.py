@@ -48,12 +48,13 @@ def _session(pgconn: Any, explicit: dict[str, str] | None) -> Session:
         said[key] = (getattr(pgconn, attribute) or b"").decode("utf-8", "replace")
     library = _library(pgconn)
     tls = TlsFacts() if library is None else library.facts(pgconn.pgconn_ptr, sslmode)
+    login = "" if library is None else library.login(pgconn.pgconn_ptr)
     if pgconn.ssl_in_use:
         tls["encrypted"] = True  # psycopg tells this much by itself
     version = (pgconn.parameter_status(b"server_version") or b"").decode("utf-8", "replace")
     explicitly = is_explicit(sslmode, explicit, os.environ)
     rights = pgconn.parameter_status(b"is_superuser")
-    return session(said, requested_explicit=explicitly, server_version=version, tls=tls, rights=rights)
+    return session(said, requested_explicit=explicitly, server_version=version, tls=tls, rights=rights, login=login)
 
 
 def _rows(cursor: Any) -> tuple[int, int]:

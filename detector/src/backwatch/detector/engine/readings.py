@@ -25,7 +25,7 @@ told."""
 VERSION_NUMBER: Final = "backwatch.server.version.number"
 """``backwatch.server.version`` as a number that orders as versions do: 8.0.17 is 8000017; -1: not told, or none."""
 AUTH_STRENGTH: Final = "backwatch.auth.strength"
-"""How well ``backwatch.auth.method`` keeps the secret: 0 none, 1 clear, 2 weak hash, 3 SCRAM-SHA-1, 4 better; -1: not
+"""How well ``backwatch.auth.method`` keeps the secret: 0 none, 1 clear, 2 weak hash, or not told how, 3 SCRAM-SHA-1, 4 better; -1: not
 told, or not known."""
 PROVEN: Final = "backwatch.tls.proven"
 """1 where a session is encrypted and its certificate was verified in full: whoever answers is who was asked for."""
@@ -59,7 +59,7 @@ _STRENGTHS: Final = (
     (re.compile(r"none|anonymous|trust|preauth"), 0),
     (re.compile(r"clear-password|(?:amq)?plain|login|basic|simple|password|bearer|token|xoauth2?|oauthbearer|api.?key"),
      1),
-    (re.compile(r".*md5|mysql_(?:native|old)_password|apop|ntlm|rabbit-cr-demo|digest|mongodb-cr"), 2),
+    (re.compile(r".*md5|used-password|mysql_(?:native|old)_password|apop|ntlm|rabbit-cr-demo|digest|mongodb-cr"), 2),
     (re.compile(r"scram-sha-1(?:-plus)?"), 3),
     (re.compile(
         r"scram-.+|caching_sha2_password|sha256_password|client_ed25519|parsec|gss.*|kerberos|sspi|negotiate|x509|"
