@@ -39,7 +39,7 @@ _SIGNATURES: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "X509_free": (None, (_POINTER,)),
 }
 """Result and arguments of each function, all of them: an undeclared pointer is cut to 32 bits, and the process dies."""
-USED_PASSWORD: Final = "used-password"
+USED_PASSWORD: Final = "used-password"  # noqa: S105  a word for how, no secret
 """The server asked for the password, in a way that libpq keeps to itself."""
 _OF_LOGIN: Final = ("PQconnectionUsedPassword", "PQconnectionUsedGSSAPI", "PQpass", "SSL_get_certificate")
 MAX_MESSAGE: Final = 4_000
@@ -116,9 +116,8 @@ class Libpq:
         if not all(name in self._functions for name in _OF_LOGIN) or not self.peer(pgconn):
             return ""
         session = self._call("PQsslStruct", pgconn, b"OpenSSL")
-        otherwise = self._call("PQconnectionUsedGSSAPI", pgconn) or (
-            session and self._call("SSL_get_certificate", session)
-        )
+        certificate = session and self._call("SSL_get_certificate", session)
+        otherwise = certificate or self._call("PQconnectionUsedGSSAPI", pgconn)
         return "" if otherwise or not self._call("PQpass", pgconn) else "none"
 
     def _verified(self, session: int, sslmode: str) -> str:

@@ -25,8 +25,8 @@ told."""
 VERSION_NUMBER: Final = "backwatch.server.version.number"
 """``backwatch.server.version`` as a number that orders as versions do: 8.0.17 is 8000017; -1: not told, or none."""
 AUTH_STRENGTH: Final = "backwatch.auth.strength"
-"""How well ``backwatch.auth.method`` keeps the secret: 0 none, 1 clear, 2 weak hash, or not told how, 3 SCRAM-SHA-1, 4 better; -1: not
-told, or not known."""
+"""How well ``backwatch.auth.method`` keeps the secret: 0 none, 1 clear, 2 weak hash or a way that is not told, 3
+SCRAM-SHA-1, 4 better; -1: not told, or not known."""
 PROVEN: Final = "backwatch.tls.proven"
 """1 where a session is encrypted and its certificate was verified in full: whoever answers is who was asked for."""
 LOGIN_FAILED: Final = "backwatch.login.failed"
