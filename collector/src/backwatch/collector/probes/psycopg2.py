@@ -143,7 +143,8 @@ class Psycopg2Probe(PatchingProbe[Psycopg2Watch]):
     facts = names.OVER_TLS | {
         names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.QUERY_TEXT, names.OPERATION,
         names.ACCOUNT, names.AUTH_METHOD, names.ACCOUNT_SUPERUSER, names.SERVER_VERSION, names.BYTES_SENT,
-        names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE,
+        names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE,
+        names.STATUS_CODE,
     }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
