@@ -14,7 +14,8 @@ PARTS = (
     f"ATT&CK {techniques.VERSION}",
 )  # fmt: skip
 MENDED_BY_A_DRIVER = {
-    "plaintext-session", "unverified-session", "tls-stripped", "weak-tls", "tls-lowered", "password-in-clear", "auth-downgraded",
+    "plaintext-session", "unverified-session", "tls-stripped", "weak-tls", "tls-lowered", "password-in-clear",
+    "auth-downgraded",
     "certificate-changed", "certificate-expired", "certificate-not-yet-valid", "peer-changed", "server-changed",
     "local-file-request", "redirected", "metadata-address", "topology-changed", "decompression-bomb", "slow-answer",
     "error-storm", "hostile-payload", "query-attack", "unusual-query", "notice-flood", "login-failures",

@@ -81,6 +81,8 @@ _STARTS: Final = (
 _BASE64_STARTS: Final = (b"gA", b"rO0AB", b"H4sI")
 """What pickles of protocol 2 and up, Java objects and gzip begin with once they are in base64."""
 _NOTABLE: Final = frozenset(start[0] for start, _ in _STARTS) | frozenset(b"\x1fxgrH")
+_MARKS: Final = (b"\x80", "\x80", "\udc80")
+_MARKED: Final = (b"!\x80", "!\x80", "!\udc80")
 _MOST_METADATA: Final = 200
 _MOST_CHARACTERS: Final = 4 * WINDOW_BYTES
 _PHP: Final = re.compile(rb'[OC]:\d{1,4}:"[\w\\]{1,200}":\d')
@@ -141,7 +143,7 @@ def _some(reply: "list[object] | tuple[object, ...] | dict[object, object]") -> 
             break
         value = level.popleft()
         if isinstance(value, (bytes, str)):
-            if value[:1] in (b"\x80", "\x80", "\udc80") and len(marked) < MAX_VALUES:
+            if (value[:1] in _MARKS or value[:2] in _MARKED) and len(marked) < MAX_VALUES:
                 marked.append(value)
             elif len(first) < MAX_VALUES:
                 first.append(value)
@@ -190,7 +192,9 @@ def _look(value: bytes | str, budget: Budget, depth: int = 0, *, cut: bool = Fal
     begin = _behind(data)
     if begin and depth < 2:
         rest = data[begin : begin + _MOST_CHARACTERS]
-        return _look(rest, budget, depth + 1, cut=cut or len(rest) < len(data) - begin)
+        format_, globals_ = _look(rest, budget, depth + 1, cut=cut or len(rest) < len(data) - begin)
+        if format_:
+            return format_, globals_
     if data[0] == 0x80 and data[1] > 1:
         if data[1] > 5:
             return "", []
@@ -221,7 +225,7 @@ def _behind(data: bytes) -> int:
 def _bytes(text: str) -> bytes:
     """A driver that decodes leaves the bytes of a pickle as latin-1 or as surrogates."""
     head = text[:_MOST_CHARACTERS]
-    if head[:1] == "\x80":
+    if head[:1] == "\x80" or head[:2] == "!\x80":
         return head.encode("latin-1", "replace")
     try:
         return head.encode("utf-8", "surrogateescape")

@@ -37,14 +37,14 @@ class Attempt:
         self.facts: dict[str, Any] = {}
         self.login: LoginReader | None = None
 
-    def auth_method(self, params: Any) -> str:
+    def auth_method(self, params: Any, *, local: bool) -> str:
         """How the app logged in; empty where that is not known.
 
-        That no password was asked for says something only where one was there to be given: who a unix socket's peer or
-        a certificate's owner is, the server knows without asking.
+        That no password was asked for says something only where one was there to be given, and not of a unix socket,
+        whose peer the server knows without asking. Whether a certificate was shown Python's ``ssl`` does not say.
         """
         method = "" if self.login is None else self.login.method
-        return "" if method == NOT_ASKED and not getattr(params, "password", None) else method
+        return "" if method == NOT_ASKED and (local or not getattr(params, "password", None)) else method
 
     def requested(self, params: Any, *, local: bool) -> tuple[str, bool | None]:
         """The mode asked for, and whether the app itself asked."""
@@ -84,7 +84,7 @@ def session_of(address: Any, params: Any, attempt: Attempt, facts: Mapping[str, 
         requested=mode,
         requested_explicit=explicit,
         account=words(params.user, MAX_TEXT),
-        auth_method=attempt.auth_method(params),
+        auth_method=attempt.auth_method(params, local=local),
         server_version=words(getattr(settings, "server_version", None)),
         extra=superuser(getattr(settings, "is_superuser", None)),
         **told,

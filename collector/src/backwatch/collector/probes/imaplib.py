@@ -17,6 +17,8 @@ _CODE: Final = re.compile(r"\[([A-Z][A-Z-]{1,30})[\] ]")
 _GREETING: Final = re.compile(r"\* (?:OK|PREAUTH) ?(?:\[[^\]]*\] ?)?")
 _MESSAGE: Final = re.compile(rb"\d+ \(")
 _COUNTED: Final = frozenset(("FETCH", "SEARCH", "SORT", "LIST", "LSUB"))
+_OTHERWISE: Final = re.compile(r"temporar|too many|limit|unavail|disabled|try again", re.IGNORECASE)
+_REFUSED: Final = re.compile(r"auth|login|password|credential|invalid|denied", re.IGNORECASE)
 _LOGINS: Final = frozenset(("LOGIN", "AUTHENTICATE"))
 
 
@@ -35,6 +37,15 @@ def code_in(answer: object) -> str:
     text = words(answer, 200)
     found = _CODE.search(text)
     return found[1] if found else ""
+
+
+def refuses(text: str) -> bool:
+    """Whether an older server, which has no response code for it, says that it does not take a login.
+
+    >>> refuses("LOGIN failed."), refuses("Login disabled"), refuses("Too many connections"), refuses("")
+    (True, False, False, False)
+    """
+    return _REFUSED.search(text) is not None and _OTHERWISE.search(text) is None
 
 
 @never_breaks_the_host
@@ -82,8 +93,9 @@ class _Command:
         operation, statement = redact.imap(name, args)
         failure: BaseException | str | None = error
         if answer is not None and answer[0] in ("NO", "BAD"):
-            failure = code_in(answer[1][-1] if answer[1] else None) or words(answer[0], 10)
-            if operation in _LOGINS and failure == "NO":  # an older server, which has no word for it
+            said = answer[1][-1] if answer[1] else None
+            failure = code_in(said) or words(answer[0], 10)
+            if operation in _LOGINS and failure == "NO" and refuses(words(said, 200)):
                 failure = "AUTHENTICATIONFAILED"
         if operation in _LOGINS:
             self._watch.ended(client, begun, failure, **_login(client, operation, args))

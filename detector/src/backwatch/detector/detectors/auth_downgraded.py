@@ -15,6 +15,8 @@ from backwatch.detector.engine.readings import AUTH_STRENGTH, LOGIN_FAILED, PROV
 from backwatch.detector.engine.tables import Rows, Table
 
 IN_CLEAR: Final = 1
+UNTOLD: Final = 5
+"""A password in a way that is not told: better than none, and than nothing else that could be said."""
 OVER_TLS: Final = 3
 """What sending the secret itself is worth where TLS proves in full who receives it: more than a weak hash."""
 _NEVER: Final = 7
@@ -56,7 +58,8 @@ def _judge(
         k, s = resource[i], statement[i]
         if k == 0 or s == 0 or strength[i] < 0:
             continue
-        own = strength[i]
+        told = strength[i] != UNTOLD
+        own = strength[i] if told else IN_CLEAR
         if unfinished[i] and own != IN_CLEAR:  # what a greeting named, or nothing yet, is no login
             continue
         worth = OVER_TLS if own == IN_CLEAR and proven[i] != 0 else own
@@ -68,7 +71,7 @@ def _judge(
                     least_own, least_worth = _NEVER, _NEVER
                 mine["least"] = min(own, least_own) * 8 + min(worth, least_worth)
                 mine["calls"] += 1
-        elif own < least_own and worth < least_worth and (row["strength"] == 0 or own + 1 < row["strength"]):
+        elif told and own < least_own and worth < least_worth and (row["strength"] == 0 or own + 1 < row["strength"]):
             down[i] = least_own - own
             was[i] = least_own
             if learn[i]:

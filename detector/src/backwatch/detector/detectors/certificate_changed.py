@@ -97,7 +97,7 @@ class CertificateChanged(Detector):
     accepts = (names.CERT_SHA256,)
     news = ("backwatch.certificate.new",)
     tables = (
-        Table("certificate_changed", RESOURCE, 1, FAMILIAR), Table("certificate_changed_papers", RESOURCE, 1, PAPERS),
+        Table("certificate_changed", RESOURCE, 1, FAMILIAR), Table("certificate_changed_papers", RESOURCE, 2, PAPERS),
     )  # fmt: skip
     rule = """
 title: A Resource Shows a Certificate It Never Showed Before

@@ -44,7 +44,7 @@ def _judge(
         # Another service of the same machine, but for the web's two ports, between which every site redirects.
         elsewhere = own_port[i] > 0 and port[i] > 0 and port[i] != own_port[i] and port[i] != HTTP and port[i] != HTTPS
         if elsewhere and target == own[i] and target != 0:
-            target ^= np.uint64(port[i]) * PORTS
+            target, said = target ^ np.uint64(port[i]) * PORTS, 0  # what was accepted is the host, on its own port
         if target == 0 or target == own[i]:
             target = ITSELF
             said = EXPECTED if rows[k]["pinned"] != 0 else 0
@@ -65,7 +65,7 @@ class Redirected(Detector):
     knows = ((REDIRECT_HOST, "redirected"),)
     accepts = (names.REDIRECT_TARGET,)
     news = ("backwatch.redirect.new",)
-    tables = (Table("redirected", RESOURCE, 1, FAMILIAR),)
+    tables = (Table("redirected", RESOURCE, 2, FAMILIAR),)
     rule = r"""
 title: A Service Sends the App to an Internal or Unknown Host
 id: 84b9e7f5-5f0e-4d0d-a1b1-2c7f9d0e6a06

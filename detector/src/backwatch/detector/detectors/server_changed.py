@@ -105,6 +105,7 @@ detection:
   filter_main_proven_site:  # an upgrade of the software before it; certificate-changed tells of who answers
     backwatch.system: http
     backwatch.tls.proven: true
+    backwatch.server.id.new: false
   condition: (version or identity) and not 1 of filter_main_*
 fields:
   - backwatch.server.version
@@ -129,7 +130,8 @@ backwatch:
       ones.
   blind_spots: >-
     A server that announces what the right one does: both are only what it says of itself. Versions without a number,
-    as many web servers show. Resources with more than eight versions or identities within a week. A restart of Redis,
+    as many web servers show, and those of a web server that is verified in full, which are of the software before it.
+    Resources with more than eight versions or identities within a week. A restart of Redis,
     MongoDB or NATS gives a new identity and is no news.
   remediation: >-
     Compare the version and the identity in the evidence with the server's own: SHOW server_version and

@@ -25,8 +25,8 @@ told."""
 VERSION_NUMBER: Final = "backwatch.server.version.number"
 """``backwatch.server.version`` as a number that orders as versions do: 8.0.17 is 8000017; -1: not told, or none."""
 AUTH_STRENGTH: Final = "backwatch.auth.strength"
-"""How well ``backwatch.auth.method`` keeps the secret: 0 none, 1 clear, 2 weak hash or a way that is not told, 3
-SCRAM-SHA-1, 4 better; -1: not told, or not known."""
+"""How well ``backwatch.auth.method`` keeps the secret: 0 none, 1 clear, 2 weak hash, 3 SCRAM-SHA-1, 4 better, 5 a
+password in a way that the driver does not tell; -1: not told, or not known."""
 PROVEN: Final = "backwatch.tls.proven"
 """1 where a session is encrypted and its certificate was verified in full: whoever answers is who was asked for."""
 LOGIN_FAILED: Final = "backwatch.login.failed"
@@ -59,12 +59,13 @@ _STRENGTHS: Final = (
     (re.compile(r"none|anonymous|trust|preauth"), 0),
     (re.compile(r"clear-password|(?:amq)?plain|login|basic|simple|password|bearer|token|xoauth2?|oauthbearer|api.?key"),
      1),
-    (re.compile(r".*md5|used-password|mysql_(?:native|old)_password|apop|ntlm|rabbit-cr-demo|digest|mongodb-cr"), 2),
+    (re.compile(r".*md5|mysql_(?:native|old)_password|apop|ntlm|rabbit-cr-demo|digest|mongodb-cr"), 2),
     (re.compile(r"scram-sha-1(?:-plus)?"), 3),
     (re.compile(
         r"scram-.+|caching_sha2_password|sha256_password|client_ed25519|parsec|gss.*|kerberos|sspi|negotiate|x509|"
         r"authentication_(?:kerberos|webauthn|fido|ldap_sasl)\w*|mongodb-(?:x509|aws)|certificate|external|nkey|jwt|aws.*"
     ), 4),
+    (re.compile(r"used-password"), 5),
 )  # fmt: skip
 
 
