@@ -23,6 +23,20 @@ def test_a_newer_version_is_no_news() -> None:
     assert fired(past(in_version("1.2")), [at(3 * DAY, in_version("1.3"))]) == [set()]
 
 
+def test_what_was_left_behind_for_a_week_is_older_again_when_it_comes_back() -> None:
+    upgraded = [at(3 * DAY + i * DAY / 4, in_version("1.3")) for i in range(60)]
+    assert fired(past(in_version("1.2")), upgraded, [at(19 * DAY, in_version("1.2"))]) == [{"tls-lowered"}]
+    soon = upgraded[:8]
+    assert fired(past(in_version("1.2")), soon, [at(5.5 * DAY, in_version("1.2"))]) == [set()]
+
+
+def test_what_goes_on_for_a_week_becomes_the_usual() -> None:
+    lowered = [at(3 * DAY + i * DAY / 4, in_version("1.2")) for i in range(30)]
+    told = fired(past(in_version("1.3")), lowered)
+    assert told[0] == {"tls-lowered"}
+    assert told[-1] == set()
+
+
 def test_what_is_outdated_everywhere_is_that_rules_alert_alone() -> None:
     assert fired(past(in_version("1.3")), [at(3 * DAY, in_version("1.1"))]) == [{"weak-tls"}]
 

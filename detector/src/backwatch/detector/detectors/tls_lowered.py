@@ -1,4 +1,4 @@
-"""Sessions in an older TLS than a resource ever spoke."""
+"""Sessions in an older TLS than a resource speaks."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -6,8 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from backwatch.collector import names
-from backwatch.detector.baselines.familiar import FAMILIAR, NEW, meet
+from backwatch.detector.baselines.settled import LEARN_AFTER_NS, MIN_CALLS, broke_off, day_of
 from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.engine.derived import TLS_RANK
@@ -17,44 +16,74 @@ from backwatch.detector.engine.tables import Rows, Table
 SETTLES_AFTER_NS: Final = 3_600 * 1_000_000_000
 """One hour: what stands before one name, old and new, is met within it."""
 
-NEWEST = np.dtype([("rank", "u1")])
-"""The newest version that the resource is known by; 0: none."""
+LEAST = np.dtype([
+    ("rank", "u1"), ("calls", "u1"), ("since_ns", "<i8"), ("last_ns", "<i8"), ("candidate", "u1"),
+    ("candidate_ns", "<i8"), ("day", "<u2"),
+])  # fmt: skip
+"""The oldest version that the resource is known by, and when it was last spoken; what may become so, since when, and
+the day on which it was last. 29 bytes."""
 
 
 @kernel
-def _judge(
-    version: Array, rank: Array, time_ns: Array, resource: Array, learn: Array, rows: Any, newest: Any, lowered: Array
-) -> None:
+def _learn(row: Any, rank: int, time_ns: int) -> None:
+    if row["calls"] == 0:
+        row["since_ns"] = time_ns
+    if row["calls"] == 0 or rank < row["rank"]:
+        row["rank"] = rank
+    if rank == row["rank"]:
+        row["last_ns"] = time_ns
+    row["calls"] = min(row["calls"] + 1, MIN_CALLS)
+
+
+@kernel
+def _keep(row: Any, rank: int, time_ns: int) -> None:
+    """A quiet call: a week without the oldest version forgets it, a week of an older one makes that the usual."""
+    if rank < row["rank"]:
+        if row["candidate"] != rank or broke_off(row["day"], time_ns):
+            row["candidate"], row["candidate_ns"] = rank, time_ns
+        elif time_ns - row["candidate_ns"] >= LEARN_AFTER_NS:
+            row["rank"], row["last_ns"] = rank, time_ns
+        row["day"] = day_of(time_ns)
+    elif rank == row["rank"] or time_ns - row["last_ns"] >= LEARN_AFTER_NS:
+        row["rank"], row["last_ns"] = rank, time_ns
+
+
+@kernel
+def _judge(rank: Array, time_ns: Array, resource: Array, learn: Array, rows: Any, lowered: Array) -> None:
     for i in range(resource.shape[0]):
         k = resource[i]
         if k == 0 or rank[i] < 0:
             continue
-        if meet(rows, k, version[i], time_ns[i], SETTLES_AFTER_NS, learn[i], 0) == NEW:
-            lowered[i] = rank[i] < newest[k]["rank"]
-        elif learn[i]:
-            newest[k]["rank"] = max(newest[k]["rank"], rank[i])
+        row = rows[k]
+        if row["calls"] < MIN_CALLS or time_ns[i] - row["since_ns"] < SETTLES_AFTER_NS:
+            if learn[i]:
+                _learn(row, rank[i], time_ns[i])
+            continue
+        lowered[i] = rank[i] < row["rank"]
+        if learn[i]:
+            _keep(row, rank[i], time_ns[i])
 
 
 class TlsLowered(Detector):
     """Tells whether a session is in an older version of TLS than its resource is known by.
 
     Provides:
-        ``backwatch.tls.lowered``: 1 where the session's version is new at a resource whose versions are known, and
-            older than the newest of them.
+        ``backwatch.tls.lowered``: 1 where the session's version is older than any that its resource spoke in the last
+            week, at a resource whose versions are known.
     """
 
     id = "tls-lowered"
     provides = ("backwatch.tls.lowered",)
     news = ("backwatch.tls.lowered",)
-    tables = (Table("tls_lowered", RESOURCE, 1, FAMILIAR), Table("tls_lowered_newest", RESOURCE, 1, NEWEST))
+    tables = (Table("tls_lowered", RESOURCE, 1, LEAST),)
     rule = """
-title: A Resource Speaks an Older TLS Than It Ever Did
+title: A Resource Speaks an Older TLS Than It Did
 id: 5d0c2c53-3a0e-4a57-9d0b-0d2f1e7c6b41
 name: tls-lowered
 status: experimental
 description: >-
-  Detects a session in a version of TLS that its resource never spoke, and that is older than what it spoke: someone on
-  the way may have talked the two down.
+  Detects a session in a version of TLS that is older than any its resource spoke in the last week: someone on the way
+  may have talked the two down.
 references:
   - https://datatracker.ietf.org/doc/html/rfc8446#section-4.1.3
   - https://attack.mitre.org/techniques/T1689/
@@ -87,8 +116,8 @@ backwatch:
     - >-
       Another machine answers in the service's place, whose software is older.
   blind_spots: >-
-    A version that the resource spoke before, or speaks on some of its nodes. Drivers that do not tell the version.
-    The old version goes on being told for a week.
+    A version that the resource speaks on some of its nodes. Drivers that do not tell the version. A service of fewer
+    than 30 calls, or in its first hour. What goes on for a week, with its alert open, is the usual.
   remediation: >-
     Find out who answers at this address, and what ends TLS there. Set the client's least version to the one that the
     service is known to speak (SSLContext.minimum_version, ssl_min_protocol_version=TLSv1.3), so that nobody can talk
@@ -109,7 +138,6 @@ backwatch:
         """As the class says."""
         lowered = np.zeros(calls.count, np.int8)
         _judge(
-            calls[names.TLS_VERSION], calls[TLS_RANK], calls["time_ns"], slot[RESOURCE.name], learn,
-            tables["tls_lowered"], tables["tls_lowered_newest"], lowered,
+            calls[TLS_RANK], calls["time_ns"], slot[RESOURCE.name], learn, tables["tls_lowered"], lowered,
         )  # fmt: skip
         return {"backwatch.tls.lowered": lowered}
