@@ -22,7 +22,7 @@ from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, Call, statement
 
 
-def until(found: Callable[[], Any], seconds: float = 30) -> Any:
+def until(found: Callable[[], Any], seconds: float = 90) -> Any:
     """What ``found`` gives once it gives something."""
     end = time.monotonic() + seconds
     while not (value := found()):

@@ -50,7 +50,7 @@ def test_every_row_of_a_batch_gets_its_own_answer() -> None:
         name: np.array([hashed(row[at].encode()) if row[at] else 0 for row in rows], np.uint64)
         for at, name in enumerate(told)
     }
-    absent = names.CERT_NOT_AFTER, names.REDIRECT_TARGET, names.OPERATION
+    absent = names.CERT_NOT_AFTER, names.CERT_ISSUER, names.TLS_VERSION, names.REDIRECT_TARGET, names.OPERATION
     columns |= {name: np.zeros(len(rows), np.uint64) for name in absent}
     found = Derived(hashed).columns(columns, lambda name, row: rows[row][told.index(name)])[PEER_LOCAL]
     assert found.tolist() == [1, 0, 1, 1, 1, 0, 1, 0]

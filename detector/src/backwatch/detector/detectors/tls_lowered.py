@@ -76,7 +76,7 @@ class TlsLowered(Detector):
     provides = ("backwatch.tls.lowered",)
     news = ("backwatch.tls.lowered",)
     tables = (Table("tls_lowered", RESOURCE, 1, LEAST),)
-    rule = """
+    rule = r"""
 title: A Resource Speaks an Older TLS Than It Did
 id: 5d0c2c53-3a0e-4a57-9d0b-0d2f1e7c6b41
 name: tls-lowered
@@ -93,7 +93,9 @@ logsource: {product: opentelemetry, category: backing_service_call}
 detection:
   selection:
     backwatch.tls.lowered: true
-  condition: selection
+  filter_main_outdated:  # weak-tls says so, or people said that they know
+    tls.protocol.version|re|i: '^(?:ssl\s*v?[23](?:\.0)?|(?:tls\s*v?)?1(?:\.[01])?)$'
+  condition: selection and not filter_main_outdated
 fields:
   - tls.protocol.version
   - tls.cipher
@@ -127,6 +129,9 @@ backwatch:
     - name: 1.2 where it was 1.3
       fires: true
       facts: {tls.protocol.version: '1.2', backwatch.tls.lowered: 1}
+    - name: 1.1, which is outdated everywhere
+      fires: false
+      facts: {tls.protocol.version: '1.1', backwatch.tls.lowered: 1}
     - name: the usual version
       fires: false
       facts: {tls.protocol.version: '1.3', backwatch.tls.lowered: 0}
