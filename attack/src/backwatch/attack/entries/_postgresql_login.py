@@ -45,10 +45,13 @@ class AsksOldHash(AsksOtherwise):
         self.taken(said(session).rstrip(b"\0"))
 
 
-class LoginOfAsyncpg(Entry):
-    """On asyncpg, on a new connection each time; chain and name are checked."""
+class AskedOtherwise(Entry):
+    """What they share, on every driver; goes before an app of ``_postgresql.py`` in the list of a class's bases.
 
-    driver = "asyncpg"
+    Attributes:
+        asks: The service.
+    """
+
     rule = "auth-downgraded"
     notices = "nothing"
 
@@ -58,6 +61,21 @@ class LoginOfAsyncpg(Entry):
     def service(cls, authority: Authority) -> HostileServer:
         """It asks for SCRAM yet."""
         return cls.asks(authority)
+
+
+class SkipsLogin(AskedOtherwise):
+    """Nobody is asked who they are."""
+
+    code = "B8"
+    attack = "lets the app in without a password, as whoever does not know it must"
+    reference = "https://www.postgresql.org/docs/current/auth-trust.html; ATT&CK T1557"
+    asks = AsksOtherwise
+
+
+class LoginOfAsyncpg(AskedOtherwise):
+    """On asyncpg, on a new connection each time; chain and name are checked."""
+
+    driver = "asyncpg"
 
     def work(self) -> None:
         """Reads a customer."""

@@ -1,16 +1,11 @@
-"""B8 on asyncpg: lets the app in without a password, as whoever does not know it must."""
+"""B8 on asyncpg: the server lets the app in without a password, as whoever does not know it must."""
 
 from backwatch.attack.entries import run
-from backwatch.attack.entries._postgresql_login import AsksOtherwise, LoginOfAsyncpg
+from backwatch.attack.entries._postgresql_login import LoginOfAsyncpg, SkipsLogin
 
 
-class LoginSkipped(LoginOfAsyncpg):
+class LoginSkipped(SkipsLogin, LoginOfAsyncpg):
     """asyncpg takes it for a login."""
-
-    code = "B8"
-    attack = "lets the app in without a password, as whoever does not know it must"
-    reference = "https://www.postgresql.org/docs/current/auth-trust.html; ATT&CK T1557"
-    asks = AsksOtherwise
 
 
 if __name__ == "__main__":

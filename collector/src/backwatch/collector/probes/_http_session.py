@@ -24,6 +24,8 @@ _NO_PASSWORD: Final = (b"", b"x", b"X", b"x-oauth-basic")
 METADATA_HEADER: Final = "metadata-header"
 """Method of who asks a cloud's metadata service as its own libraries do: with a header that no forged URL brings."""
 _METADATA_HEADERS: Final = frozenset(("x-aws-ec2-metadata-token", "metadata-flavor", "metadata"))
+LOGIN_HEADERS: Final = frozenset(name.encode() for name in ("authorization", *_METADATA_HEADERS))
+"""All that ``login_of`` looks at, for whoever has headers as bytes."""
 
 
 def session_of(connection: Any, *, tls: bool, asked: tuple[str, str] | None = None) -> Session:

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary, ref
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._http_claims import awaited
-from backwatch.collector.probes._http_session import login_of
+from backwatch.collector.probes._http_session import LOGIN_HEADERS, login_of
 from backwatch.collector.probes._http_state import Exchange, Link
 from backwatch.collector.probes._http_teller import Teller
 from backwatch.collector.probes._httpcore_session import session_of, socket_of
@@ -101,7 +101,7 @@ class Watch(Teller):
             return None
         headers = {name.lower(): value for name, value in request.headers}
         sender = self.sender.get()
-        login = login_of({name.decode("latin-1"): value for name, value in headers.items()})
+        login = login_of({name.decode(): headers[name] for name in LOGIN_HEADERS & headers.keys()})
         owner = None if sender is None else sender.client
         exchange = self.exchange(link, request.method, request.url.target, login, owner)
         if shared or link.session.transport == "unix":

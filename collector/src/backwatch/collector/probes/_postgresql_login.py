@@ -14,7 +14,9 @@ _AUTHENTICATION, _READY = ord("R"), ord("Z")
 _BEFORE: Final = frozenset(b"RSANKv")
 """Kinds of messages that asyncpg takes before it is logged in: what may stand beside a request."""
 _OK: Final = 0
-_SASL, _SASL_GOES_ON, _SASL_ENDS = 10, 11, 12
+_SASL, _SASL_ENDS = 10, 12
+_GOES_ON: Final = frozenset((8, 11))
+"""The second half of GSSAPI and of SASL."""
 _METHODS: Final = {3: "clear-password", 5: "md5", 7: "gssapi", 9: "sspi"}
 _WEAKNESS: Final = {"clear-password": 0, "md5": 1}
 _SCRAM: Final = "scram-sha-256"
@@ -80,7 +82,7 @@ class LoginReader:
             self._heard(_METHODS[code])
         elif code == _SASL_ENDS:
             self._proof = True
-        elif code != _SASL_GOES_ON and code != 8:
+        elif code not in _GOES_ON:
             self.method, self.ended = "", True
         self._unasked = False
 
