@@ -31,7 +31,7 @@ SMALLER: dict[str, Any] = {
     f"{PACK}redis_value_flood.LENGTH": 1 << 16,
     f"{PACK}postgresql_result_flood.MANY": 500,
     f"{PACK}mysql_result_flood.MANY": 500,
-    f"{PACK}postgresql_notice_flood_asyncpg.MANY": 100,
+    f"{PACK}_postgresql_notices.MANY": 100,
     f"{PACK}postgresql_error_storm.TRIES": 2,
     f"{PACK}mysql_error_storm.TRIES": 2,
     f"{PACK}smtp_mass_mail.MANY": 2,
