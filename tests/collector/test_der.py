@@ -2,11 +2,14 @@
 
 import contextlib
 import datetime as dt
+import subprocess
+import sys
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,3 +80,18 @@ def test_lengths_that_lie_are_refused(data: bytes) -> None:
 def test_more_than_a_certificate_ever_has_is_refused_unread() -> None:
     with pytest.raises(DerError, match="65536"):
         certificate(b"\x30" * 70_000)
+
+
+IMPORTS = """
+import sys
+from backwatch.collector.der import certificate
+data, before = bytes.fromhex(sys.argv[1]), set(sys.modules)
+print(certificate(data).subject, sorted(set(sys.modules) - before))
+"""
+
+
+def test_nothing_is_imported_in_an_apps_call() -> None:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "db", _type=_ASN1Type.BMPString)])
+    one = made(name, dt.datetime(2020, 1, 1), dt.datetime(2030, 1, 1))  # noqa: DTZ001
+    done = subprocess.run([sys.executable, "-c", IMPORTS, one.hex()], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("CN=db []\n", "")

@@ -1,10 +1,14 @@
-"""``multiprocessing``: workers that are forked or spawned while a thread of the parent goes on asking."""
+"""``multiprocessing``: workers that are forked or spawned while a thread of the parent goes on asking.
+
+It asks what is safe beside forks in any program: no handshake, whose locks in OpenSSL a child would find held for ever,
+and nothing for the first time, with the imports that belong to it.
+"""
 
 import multiprocessing
 import sys
 import threading
 
-from shop import ask
+from shop import ask, ask_cache
 
 
 def main() -> None:
@@ -14,8 +18,9 @@ def main() -> None:
 
     def go_on() -> None:
         while not done.wait(0.02):
-            ask("meanwhile")
+            ask_cache("meanwhile")
 
+    ask("meanwhile")
     thread = threading.Thread(target=go_on)
     thread.start()
     context = multiprocessing.get_context(method)

@@ -4,7 +4,9 @@ The bytes are the peer's, so every read is bounds-checked, nothing recurses, and
 control characters. Not a validator: the TLS library tells what was verified. ITU-T X.690 (DER), RFC 5280, RFC 4514.
 """
 
-from datetime import UTC, datetime
+import codecs
+import re
+from datetime import datetime
 from typing import Final, NamedTuple
 
 MAX_CERTIFICATE: Final = 65_536
@@ -19,7 +21,11 @@ _SET: Final = 0x31
 _VERSION: Final = 0xA0
 _UTC_TIME: Final = 0x17
 _GENERALIZED_TIME: Final = 0x18
+_MOMENT: Final = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})Z")
 _ENCODINGS: Final = {0x0C: "utf-8", 0x13: "utf-8", 0x14: "latin-1", 0x16: "utf-8", 0x1C: "utf-32-be", 0x1E: "utf-16-be"}
+for _encoding in set(_ENCODINGS.values()):
+    # Now, not in an app's call: a child that is forked in the middle of an import waits for its end for ever.
+    codecs.lookup(_encoding)
 _SHORT: Final = {
     "2.5.4.3": "CN", "2.5.4.5": "serialNumber", "2.5.4.6": "C", "2.5.4.7": "L", "2.5.4.8": "ST", "2.5.4.9": "STREET",
     "2.5.4.10": "O", "2.5.4.11": "OU", "2.5.4.12": "title", "2.5.4.4": "SN", "2.5.4.42": "GN",
@@ -109,11 +115,15 @@ def _time(reader: _Reader) -> str:
         text = ("19" if text[:2] >= "50" else "20") + text
     elif tag != _GENERALIZED_TIME:
         raise DerError(f"has tag {tag:#04x} where a time belongs")
+    # Not by ``strptime``, which imports at its first use (see above).
+    if (digits := _MOMENT.fullmatch(text)) is None:
+        return ""
     try:
-        moment = datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+        year, month, day, hour, minute, second = map(int, digits.groups())
+        moment = datetime(year, month, day, hour, minute, second)  # noqa: DTZ001  written down, never compared
     except ValueError:
         return ""
-    return f"{moment.year:04d}" + moment.strftime("-%m-%dT%H:%M:%SZ")
+    return moment.isoformat() + "Z"
 
 
 def _name(sequence: _Reader) -> str:

@@ -1,8 +1,9 @@
-"""Forks that come while our thread works, and hosts that fork where Python is not asked.
+"""Forks that come while our threads work, and hosts that fork where Python is not asked.
 
 A child has only the thread that forked. A module that another thread was just importing stays half imported in the
-child for ever, and whoever imports it there waits for ever. So a fork waits while our thread imports: some tenths of a
-second, once, and only where an app forks right after its first call.
+child for ever, and whoever imports it there waits for ever; a lock of OpenSSL's that another thread held in a handshake
+is held there for ever. So a fork waits while our thread imports (some tenths of a second, once, and only where an app
+forks right after its first call) and while one of ours takes a step of a handshake (a millisecond).
 """
 
 import contextlib
@@ -19,32 +20,32 @@ LONGEST_WAIT_S: Final = 5.0
 LOOK_AGAIN_S: Final = 0.1
 
 
-_importing = threading.Lock()
+_whole = threading.Lock()
 _held = False
 
 
 @contextlib.contextmanager
-def importing() -> Generator[None]:
-    """Inside the block our thread imports; forks wait for its end."""
-    with _importing:
+def forks_wait() -> Generator[None]:
+    """What a thread of ours does inside the block is never cut in two by a fork, which waits for its end."""
+    with _whole:
         yield
 
 
 def _before() -> None:
     global _held
-    _held = _importing.acquire(timeout=LONGEST_WAIT_S)
+    _held = _whole.acquire(timeout=LONGEST_WAIT_S)
 
 
 def _after_in_parent() -> None:
     global _held
     if _held:
         _held = False
-        _importing.release()
+        _whole.release()
 
 
 def _after_in_child() -> None:
-    global _importing, _held
-    _importing, _held = threading.Lock(), False
+    global _whole, _held
+    _whole, _held = threading.Lock(), False
 
 
 if hasattr(os, "register_at_fork"):

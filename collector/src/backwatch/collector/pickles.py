@@ -9,6 +9,7 @@ Bounds: those of the ``Budget``, however long the data; the arguments are skippe
 searched by ``likely_globals``, and ``UNSEEN`` is noted.
 """
 
+import codecs
 import re
 from typing import Final
 
@@ -326,7 +327,7 @@ class Walk:
         code, first, last = value
         raw = self._data[first : min(last, first + _WORD_BYTES)]
         if code == 0x56:
-            return raw.decode("raw_unicode_escape", "replace")
+            return codecs.raw_unicode_escape_decode(raw, "replace")[0]
         if code == 0x53:
             raw = _ESCAPE.sub(_unescaped, raw.strip(b"'\"\r"))
         return raw.decode("utf-8", "replace")

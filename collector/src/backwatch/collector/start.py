@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
 from backwatch.collector import guard, imports, settings
-from backwatch.collector.forking import importing
+from backwatch.collector.forking import forks_wait
 from backwatch.collector.guard import never_breaks_the_host
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def begin_pipeline() -> "Pipeline | None":
 
 
 def _publisher() -> "Publisher":
-    with importing():
+    with forks_wait():
         from backwatch.collector.stream import publisher_of
 
         opens = publisher_of(settings.load(settings.StreamSettings))

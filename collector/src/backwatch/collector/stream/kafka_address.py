@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+from backwatch.collector.forking import forks_wait
 from backwatch.collector.settings import SettingError, StreamSettings, without_secrets
 
 PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -99,7 +100,21 @@ def _trusting(ca_file: str, changed_ns: int) -> Any:  # noqa: ARG001  a file tha
     # Kept: the system's authorities are a megabyte and 60 ms of CPU, which each try of a dead broker would cost.
     import ssl
 
-    return ssl.create_default_context(cafile=ca_file or None)
+    with forks_wait():
+        context = ssl.create_default_context(cafile=ca_file or None)
+    context.sslsocket_class = _never_cut(context.sslsocket_class)
+    return context
+
+
+def _never_cut(kind: Any) -> Any:
+    """This kind of socket; no fork comes in the middle of a step of its handshake, in which its client never waits."""
+
+    class Whole(kind):
+        def do_handshake(self, *args: Any, **kwargs: Any) -> None:
+            with forks_wait():
+                super().do_handshake(*args, **kwargs)
+
+    return Whole
 
 
 def _login(settings: StreamSettings) -> dict[str, str]:
