@@ -1,10 +1,12 @@
 """Wherever an app runs, each of its calls comes once, from the process that made it, and nothing hangs."""
 
 import dataclasses
+import json
 import os
+import socket
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -37,8 +39,15 @@ def with_setting(one: Host, **settings: str) -> Host:
     return dataclasses.replace(one, settings=one.settings | settings)
 
 
-def served(one: Host, port: int, *command: str) -> dict[str, str]:
-    """Which process answered each request: sixty, and sixty more as long as one process answers them all."""
+def served(one: Host, port: int, *command: str, is_idle: Callable[[], bool] = lambda: True) -> dict[str, str]:
+    """Which process answered each request: sixty, and sixty more as long as one process answers them all.
+
+    Args:
+        one: The app.
+        port: It listens there.
+        command: Its host.
+        is_idle: Whether the host has done with all requests, some of which its clients may have left already.
+    """
     with one.serving(*command):
         eventually(accepts(port), f"{command[0]} does not listen:\n{one.log.read_text(errors='replace')[-2000:]}", 60)
         answers: dict[str, str] = {}
@@ -46,6 +55,7 @@ def served(one: Host, port: int, *command: str) -> dict[str, str]:
             answers |= visited(port, labels(600)[at : at + 60])
             if len(set(answers.values())) > 1:
                 break
+        eventually(is_idle, f"{command[0]} has not done with its requests", 60)
         return answers
 
 
@@ -94,13 +104,20 @@ def test_every_call_under_uvicorn_comes_once_from_its_worker(shop: Host) -> None
 @pytest.mark.parametrize("lazy", [False, True], ids=["preload", "lazy"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_every_call_under_uwsgi_comes_once_from_its_worker(shop: Host, uwsgi: str, threads: int, lazy: bool) -> None:
-    port = free_port()
+    port, told = free_port(), free_port()
+
+    def is_idle() -> bool:
+        with socket.create_connection(("127.0.0.1", told)) as one, one.makefile("rb") as stats:
+            return not any(core["in_request"] for worker in json.load(stats)["workers"] for core in worker["cores"])
+
     one = with_setting(shop, SHOP_AT_IMPORT="import")
     answers = served(
         one, port, uwsgi, "--http-socket", f"127.0.0.1:{port}", "--master", "--processes", "2", "--enable-threads",
+        # Where the signal that ends it finds a worker in a request, even at its last line, uWSGI runs no exit hooks.
+        "--stats", f"127.0.0.1:{told}",
         "--threads", str(threads), "--module", "shop", "--need-app", "--die-on-term", "--pythonpath", ".",
         "--home", sys.prefix,
-        *(["--lazy-apps"] if lazy else []),
+        *(["--lazy-apps"] if lazy else []), is_idle=is_idle,
     )  # fmt: skip
     at_import(one, answers, preload=not lazy)
 
