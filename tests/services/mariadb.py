@@ -29,12 +29,15 @@ def serve(ca: Authority) -> Generator[Server]:
     mariadbd, install = binary("mariadb", "mariadbd"), binary("mariadb", "mariadb-install-db")
     user, port, secret, certificate = account("mysql"), free_port(), password(), ca.issue()
     with private_folder("mariadb", user) as folder:
-        data, socket = f"--datadir={folder / 'data'}", folder / "socket"
+        # Its temporary tables, too: where two servers share a folder, one that starts deletes the other's.
+        data, socket = [f"--datadir={folder / 'data'}", f"--tmpdir={folder}"], folder / "socket"
         prepare(
-            [install, "--no-defaults", data, "--auth-root-authentication-method=normal", "--skip-test-db"], folder, user
+            [install, "--no-defaults", *data, "--auth-root-authentication-method=normal", "--skip-test-db"],
+            folder,
+            user,
         )
         command = [
-            mariadbd, "--no-defaults", data, *OPTIONS, f"--port={port}", f"--socket={socket}",
+            mariadbd, "--no-defaults", *data, *OPTIONS, f"--port={port}", f"--socket={socket}",
             f"--init-file={write(folder / 'first.sql', FIRST_WORDS.format(secret=secret).lstrip(), user)}",
             f"--ssl-cert={write(folder / 'certificate.pem', certificate.certificate_file.read_text(), user)}",
             f"--ssl-key={write(folder / 'key.pem', certificate.key_file.read_text(), user)}",
