@@ -1,12 +1,23 @@
 """A fork leaves a child that has everything whole, whatever our threads are at."""
 
+import os
+import sqlite3
 import subprocess
 import sys
+import threading
+import time
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from backwatch.collector import forking
+from backwatch.collector.settings import StreamSettings
+from backwatch.collector.stream import Message, open_consumer, open_publisher, sqlite
 from tests.services.authority import Authority
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
 
 FORKS = """
 import encodings.idna, os, select, signal, socket, ssl, sys, threading
@@ -62,10 +73,67 @@ os._exit(0)
 """An app that forks while a thread of ours connects to brokers again and again; each child begins a handshake."""
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no forks")
 def test_no_child_waits_for_a_lock_that_our_handshake_held_when_its_parent_forked(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     one = authority.issue("localhost")
     command = [sys.executable, "-c", FORKS, str(authority.ca_file), str(one.certificate_file), str(one.key_file), "100"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+def publishes(settings: StreamSettings) -> threading.Thread:
+    """Appends one message, on a thread of its own."""
+    publisher = open_publisher(settings)
+
+    def publish() -> None:
+        publisher.publish("calls", [Message(b"one")], 30)
+        publisher.close(1)
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    return thread
+
+
+def fork() -> None:
+    """A child that leaves at once."""
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def test_a_fork_waits_until_what_we_write_to_the_embedded_stream_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, over = threading.Event(), threading.Event()
+    append = sqlite._append
+
+    def slowly(*args: Any) -> None:
+        begun.set()
+        time.sleep(0.5)
+        append(*args)
+        over.set()
+
+    monkeypatch.setattr(sqlite, "_append", slowly)
+    thread = publishes(StreamSettings(url=f"sqlite:///{tmp_path}/stream.db"))
+    assert begun.wait(10)
+    fork()
+    assert over.is_set()
+    thread.join()
+
+
+def test_no_fork_waits_while_we_wait_for_another_writer(tmp_path: Path) -> None:
+    settings = StreamSettings(url=f"sqlite:///{tmp_path}/stream.db")
+    open_publisher(settings).close(1)
+    with closing(sqlite3.connect(tmp_path / "stream.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        thread = publishes(settings)
+        begin = time.monotonic()
+        for _ in range(20):
+            fork()
+        assert time.monotonic() - begin < forking.LONGEST_WAIT_S
+        assert thread.is_alive()
+        other.execute("COMMIT")
+        thread.join()
+    with closing(open_consumer(settings, "calls", "detector")) as consumer:
+        assert [one.value for one in consumer.poll(5)] == [b"one"]

@@ -2,8 +2,9 @@
 
 A child has only the thread that forked. A module that another thread was just importing stays half imported in the
 child for ever, and whoever imports it there waits for ever; a lock of OpenSSL's that another thread held in a handshake
-is held there for ever. So a fork waits while our thread imports (some tenths of a second, once, and only where an app
-forks right after its first call) and while one of ours takes a step of a handshake (a millisecond).
+is held there for ever, and so is one of SQLite's. So a fork waits while our thread imports (some tenths of a second,
+once, and only where an app forks right after its first call), while one of ours takes a step of a handshake (a
+millisecond) and while it appends to the embedded stream (a few).
 """
 
 import contextlib

@@ -6,19 +6,22 @@ app whose stream nobody reads does not fill its disk; a reader sees that as a ga
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, TypeVar
 
+from backwatch.collector.forking import forks_wait
 from backwatch.collector.stream import Consumer, Message, Publisher, Record, Relay, StreamUnavailable
-from backwatch.collector.stream.sqlite_file import BUSY_TIMEOUT_S, StreamFile
+from backwatch.collector.stream.sqlite_file import BUSY_TIMEOUT_S, StreamBusy, StreamFile
 
 RETENTION_BYTES: Final = 2_000_000_000
 """Of values in one topic; then the oldest tenth is dropped."""
 POLL_RECORDS: Final = 1000
 POLL_BYTES: Final = 16_000_000
 POLL_PAUSE_S: Final = 0.05
+BUSY_PAUSE_S: Final = 0.005
 PARTITION: Final = 0
+Done = TypeVar("Done")
 
 
 def create(url: str) -> None:
@@ -85,20 +88,37 @@ def _poll(file: StreamFile, topic: str, offset: int, timeout_s: float) -> list[R
 
 
 class SqlitePublisher(Publisher):
-    """Appends to the file."""
+    """Appends to the file, inside an app that may fork: a child would find SQLite's locks held for ever."""
 
     def __init__(self, url: str) -> None:
-        self._file = StreamFile(url)
+        self._file = _never_cut(lambda: StreamFile(url, busy_timeout_s=0), BUSY_TIMEOUT_S)
 
     def publish(self, topic: str, messages: Sequence[Message], timeout_s: float) -> None:
         """Appends all in one transaction; see :class:`~backwatch.collector.stream.Publisher`."""
-        with self._file.transaction() as connection:
-            connection.execute(f"PRAGMA busy_timeout = {max(1, int(1000 * min(timeout_s, BUSY_TIMEOUT_S)))}")
-            _append(connection, topic, messages)
+
+        def append() -> None:
+            with self._file.transaction() as connection:
+                _append(connection, topic, messages)
+
+        _never_cut(append, min(timeout_s, BUSY_TIMEOUT_S))
 
     def close(self, timeout_s: float) -> None:  # noqa: ARG002  closing a file does not wait
         """Closes the file."""
-        self._file.close()
+        with forks_wait():
+            self._file.close()
+
+
+def _never_cut(do: Callable[[], Done], timeout_s: float) -> Done:
+    """Does it while forks wait; who waits for another writer, forks do not wait for."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            with forks_wait():
+                return do()
+        except StreamBusy:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(BUSY_PAUSE_S)
 
 
 class SqliteConsumer(Consumer):

@@ -47,6 +47,10 @@ def path_of(url: str) -> Path:
     return Path(path if not path.startswith("//") else path[1:])
 
 
+class StreamBusy(StreamUnavailable):
+    """Another connection is writing just now."""
+
+
 class _Connection(sqlite3.Connection):
     """A connection of ours, which the probe of sqlite3 leaves alone."""
 
@@ -55,10 +59,20 @@ setattr(_Connection, own.MARK, True)
 
 
 class StreamFile:
-    """One process's connection to the stream's file. A connection does not survive a fork: the child opens its own."""
+    """One process's connection to the stream's file. A connection does not survive a fork: the child opens its own.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        url: Where it is.
+        busy_timeout_s: How long SQLite itself waits for another writer.
+
+    Raises:
+        StreamBusy: It waited in vain.
+        StreamUnavailable: The file cannot be opened.
+    """
+
+    def __init__(self, url: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self.path = path_of(url)
+        self._busy_timeout_s = busy_timeout_s
         self._pid = 0
         self._connection: sqlite3.Connection | None = None
         self._abandoned: list[sqlite3.Connection] = []
@@ -82,11 +96,15 @@ class StreamFile:
         with suppress(FileExistsError):
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         connection = sqlite3.connect(
-            self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, factory=_Connection
+            self.path, timeout=self._busy_timeout_s, isolation_level=None, check_same_thread=False, factory=_Connection
         )
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.executescript(_SCHEMA)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.executescript(_SCHEMA)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     @contextmanager
@@ -111,9 +129,8 @@ class StreamFile:
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             full = code in _FULL
-            told = StreamUnavailable(
-                f"BACKWATCH_STREAM_URL='sqlite:///{self.path}': {error}{'; is the disk full?' if full else ''}"
-            )
+            kind = StreamBusy if code == sqlite3.SQLITE_BUSY else StreamUnavailable
+            told = kind(f"BACKWATCH_STREAM_URL='sqlite:///{self.path}': {error}{'; is the disk full?' if full else ''}")
             told.errno = errno.ENOSPC if full else None
             raise told from None
         except OSError as error:
