@@ -81,6 +81,74 @@ def test_no_child_waits_for_a_lock_that_our_handshake_held_when_its_parent_forke
     assert (done.stdout, done.stderr) == ("0\n", "")
 
 
+NESTED = """
+import os, threading, time
+respawned = []
+
+def fork():
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+
+def respawn():
+    if not respawned:
+        respawned.append(True)
+        fork()
+
+os.register_at_fork(before=respawn)  # the later ones run first: ours waits already
+from backwatch.collector import forking
+
+begin = time.monotonic()
+fork()
+fork()
+print(time.monotonic() - begin < forking.LONGEST_WAIT_S)
+
+def work():
+    with forking.forks_wait():
+        print("free")
+
+threading.Thread(target=work, daemon=True).start()
+"""
+"""As a master does whose handler of SIGCHLD starts another worker while it starts one."""
+
+
+def test_a_fork_in_the_midst_of_a_fork_waits_for_nothing() -> None:
+    done = subprocess.run([sys.executable, "-c", NESTED], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout, done.stderr) == ("True\nfree\n", "")
+
+
+AWAY = "start.begin_pipeline().flush(8)"
+IMPORTS = """
+import os, sys, threading, time
+from backwatch.collector import forking, start
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if threading.current_thread().name == "backwatch":
+            found.append((name, forking._whole._is_owned()))
+
+found = []
+sys.meta_path.insert(0, Finder())
+start.start()
+import sqlite3
+sqlite3.connect(":memory:").execute("SELECT 1")
+assert start.begin_pipeline().flush(20)
+print(len(found) > 3, [name for name, forks_wait in found if not forks_wait])
+"""
+
+
+@pytest.mark.parametrize("stream", ["sqlite", "kafka"])
+def test_forks_wait_for_all_that_our_thread_imports(stream: str, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/stream.db" if stream == "sqlite" else "kafka://127.0.0.1:9"
+    program = IMPORTS if stream == "sqlite" else IMPORTS.replace("assert start.begin_pipeline().flush(20)", AWAY)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=100,
+        env=os.environ | {"BACKWATCH_STREAM_URL": url},
+    )  # fmt: skip
+    assert done.stdout == "True []\n", done.stderr
+
+
 def publishes(settings: StreamSettings) -> threading.Thread:
     """Appends one message, on a thread of its own."""
     publisher = open_publisher(settings)

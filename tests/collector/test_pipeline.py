@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 from backwatch.collector import guard, names
 from backwatch.collector.pipeline import Pipeline
 from backwatch.collector.probes.sqlite3 import SQLiteProbe
-from backwatch.collector.queue import Bounded
+from backwatch.collector.queue import Bell, Bounded
 from backwatch.collector.record import Session
 from backwatch.collector.settings import CollectorSettings, SettingError, StreamSettings
 from backwatch.collector.stream import Message, MessageRefused, Publisher, StreamUnavailable, open_publisher
@@ -403,6 +404,48 @@ def test_a_call_made_by_the_garbage_collector_inside_a_call_does_not_lock_up(mak
     finally:
         gc.set_threshold(700, 10, 10)
     assert pipeline.flush(10)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="there is nothing to hold off")
+def test_a_signal_that_the_app_holds_off_does_not_find_its_way_by_our_thread(make: Callable[..., Pipeline]) -> None:
+    held_off: set[int] = set()
+
+    class Telling(Log):
+        def publish(self, topic: str, messages: Sequence[Message], timeout_s: float) -> None:
+            held_off.update(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+    pipeline = make(Telling)
+    call(pipeline)
+    assert pipeline.flush(5)
+    assert held_off >= {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM, signal.SIGUSR1}
+    assert not held_off & {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}  # or faulthandler is mute
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
+
+
+def test_a_bell_wakes_once_whenever_it_was_rung_even_by_who_interrupts_a_wait() -> None:
+    bell = Bell()
+    bell.ring()
+    bell.ring()
+    begin = time.monotonic()
+    bell.wait(20)
+    assert time.monotonic() - begin < 10
+    bell.wait(-1)
+    bell.wait(0.01)  # it is silent: both come back by themselves
+    before = signal.signal(signal.SIGALRM, lambda *_: bell.ring())
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05, 0.001)
+        for _ in range(100):
+            bell.wait(20)
+            bell.ring()
+        assert time.monotonic() - begin < 10
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    bell.ring()
+    bell.hush()
+    begin = time.monotonic()
+    bell.wait(0.05)
+    assert time.monotonic() - begin > 0.04
 
 
 def in_child(run: Callable[[], None]) -> int:

@@ -1,7 +1,12 @@
 """sqlite3: the app's own classes, its values and its iteration stay what they are; every call is told."""
 
 import contextlib
+import functools
+import os
+import pickle
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +45,69 @@ def test_a_file_that_cannot_be_opened_is_told(recording: Recording) -> None:
 def test_a_key_in_a_uri_is_not_told(recording: Recording) -> None:
     sqlite3.connect("file:memory?mode=memory&key=secret", uri=True).close()
     assert recording.calls[0].session.address == "file:memory"
+
+
+def test_connect_binds_to_nothing_and_can_be_pickled_as_the_built_in_one(recording: Recording) -> None:
+    class Shop:
+        connector = sqlite3.connect
+
+    shop: Any = Shop()
+    shop.connector(":memory:").close()
+    assert [one.operation for one in recording.calls] == ["connect"]
+    opens = pickle.loads(pickle.dumps(functools.partial(sqlite3.connect, ":memory:")))
+    opens().close()
+    assert [one.operation for one in recording.calls] == ["connect", "connect"]
+
+
+def test_an_app_does_not_hear_of_the_subclass_that_watches_its_connections(recording: Recording) -> None:
+    heard: list[type] = []
+
+    class Mine(sqlite3.Connection):
+        def __init_subclass__(cls, **kwargs: Any) -> None:
+            heard.append(cls)
+
+    class Its(Mine):
+        pass
+
+    connection = sqlite3.connect(":memory:", factory=Its)
+    connection.execute("SELECT 1")
+    assert isinstance(connection, Its)
+    assert heard == [Its]
+    assert [one.sql for one in recording.calls[:2]] == [None, "SELECT 1"]
+
+
+AT_THE_LIMIT = """
+import sys
+from backwatch.collector import start
+start.start()
+import sqlite3
+connection = sqlite3.connect(":memory:", isolation_level=None)
+connection.execute("CREATE TABLE t (a)")
+cursor = connection.cursor()
+sys.setrecursionlimit(300)
+
+def down(depth, value):
+    if depth:
+        return down(depth - 1, value)
+    cursor.execute("INSERT INTO t VALUES (?)", (value,))
+
+failed = set()
+for depth in range(150, 300):
+    try:
+        down(depth, depth)
+    except RecursionError:
+        failed.add(depth)
+sys.setrecursionlimit(1000)
+print(len(failed) > 3, failed & {row for row, in connection.execute("SELECT a FROM t")})
+"""
+
+
+def test_what_succeeded_at_the_end_of_the_stack_does_not_fail_for_us(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", AT_THE_LIMIT], capture_output=True, text=True, check=False,
+        env=os.environ | {"BACKWATCH_STREAM_URL": f"sqlite:///{tmp_path}/stream.db"},
+    )  # fmt: skip
+    assert done.stdout == "True set()\n", done.stderr
 
 
 def test_the_apps_own_classes_stay(recording: Recording) -> None:

@@ -17,6 +17,12 @@ DEADLY: Final = tuple(
 )
 """Signals that ask a process to leave, and end it where nobody handles them."""
 
+_FAULTS: Final = frozenset(
+    getattr(signal, name) for name in ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS", "SIGABRT")
+    if hasattr(signal, name)
+)  # fmt: skip
+"""What a thread brings upon itself: whoever tells of it (``faulthandler``) must hear of it."""
+
 _tells: dict[Callable[[], object], float] = {}
 """What is called, and how long it is waited for."""
 _original: Final = signal.raise_signal
@@ -33,6 +39,12 @@ def _raise_signal(signalnum: int, /) -> None:
 _raise_signal.__module__ = "signal"  # where pickles find it, which cannot name it by ``_signal`` any more
 
 
+def leave_signals_to_others() -> None:
+    """This thread, and those that it starts, take no signal: one that the app holds off would find its way by us."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _FAULTS)
+
+
 @never_breaks_the_host
 def _before(signalnum: int) -> None:
     if _tells and signalnum in DEADLY and signal.getsignal(signalnum) is signal.SIG_DFL:
@@ -44,6 +56,7 @@ def _before(signalnum: int) -> None:
 
 
 def _tell(tells: list[Callable[[], object]]) -> None:
+    leave_signals_to_others()
     for tell in tells:
         never_breaks_the_host(tell)()
 

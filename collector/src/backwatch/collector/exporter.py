@@ -20,6 +20,7 @@ from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.pipeline import Pipeline
 from backwatch.collector.prepare import prepare
 from backwatch.collector.record import CLIENT, CONSUMER, PRODUCER, AttributeValue, Call, CallSite, Session
+from backwatch.collector.redact import http, messaging, redis
 from backwatch.collector.statements.dialects import NOT_SQL, is_document
 
 MAX_TEXT: Final = 200
@@ -169,8 +170,6 @@ def _asked(
         text, signs, first_word = prepare(statement, system)
         return text, signs, first_word or _first_word(_text(attributes, names.OPERATION, "db.operation")), ()
     if system == "http":
-        from backwatch.collector.redact import http
-
         method = _text(attributes, names.HTTP_METHOD, "http.method").upper()
         status = _number(attributes, names.HTTP_STATUS, -1)
         status = status if status >= 0 else _number(attributes, "http.status_code", -1)
@@ -181,8 +180,6 @@ def _asked(
         return http.statement(method, str(url)), "", method, tuple(facts)
     operation = _first_word(_text(attributes, names.OPERATION, "db.operation", "rpc.method") or span_name)
     if system in ("redis", "valkey"):
-        from backwatch.collector.redact import redis
-
         command = str(attributes.get(names.QUERY_TEXT) or attributes.get("db.statement") or operation)
         text = redis.statement(command[:8192].split()[:100])
         return text, "", text.partition(" ")[0], ()
@@ -194,15 +191,11 @@ def _asked(
 
 def _destination(system: str, name: str) -> str:
     """Where messages go, without what looks like a value."""
-    from backwatch.collector.redact import messaging
-
     return messaging.destination_of(system, name)
 
 
 def _sending(attributes: Mapping[str, Any], span_name: str) -> str:
     """What is done with messages: the span's name tells where they go as well."""
-    from backwatch.collector.redact import messaging
-
     told = _text(attributes, "messaging.operation.name", "messaging.operation.type", "messaging.operation")
     return messaging.operation(f"{told} {span_name}")
 

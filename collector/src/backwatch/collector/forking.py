@@ -21,8 +21,8 @@ LONGEST_WAIT_S: Final = 5.0
 LOOK_AGAIN_S: Final = 0.1
 
 
-_whole = threading.Lock()
-_held = False
+_whole = threading.RLock()
+"""Re-entrant: a signal handler that a fork runs may fork again."""
 
 
 @contextlib.contextmanager
@@ -33,20 +33,17 @@ def forks_wait() -> Generator[None]:
 
 
 def _before() -> None:
-    global _held
-    _held = _whole.acquire(timeout=LONGEST_WAIT_S)
+    _whole.acquire(timeout=LONGEST_WAIT_S)
 
 
 def _after_in_parent() -> None:
-    global _held
-    if _held:
-        _held = False
+    with contextlib.suppress(RuntimeError):  # it was waited for in vain, and is another thread's
         _whole.release()
 
 
 def _after_in_child() -> None:
-    global _whole, _held
-    _whole, _held = threading.Lock(), False
+    global _whole
+    _whole = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):

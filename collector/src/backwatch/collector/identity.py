@@ -12,6 +12,7 @@ from pathlib import PurePath
 from typing import Any, Final, NamedTuple
 
 from backwatch.collector import names
+from backwatch.collector.forking import forks_wait
 
 MAX_TEXT: Final = 200
 UNKNOWN: Final = "unknown_service"
@@ -71,7 +72,9 @@ def identify(fallback: str = "") -> App:
 
 def _detected() -> dict[str, Any]:
     """The SDK's own detection: ``OTEL_SERVICE_NAME``, ``OTEL_RESOURCE_ATTRIBUTES``, the detectors asked for."""
-    resources = importlib.import_module("opentelemetry.sdk.resources")
+    with forks_wait():
+        importlib.import_module("concurrent.futures.thread")  # on which detectors run, loaded at its first use
+        resources = importlib.import_module("opentelemetry.sdk.resources")
     try:
         resource = resources.Resource.create()
     except RuntimeError:

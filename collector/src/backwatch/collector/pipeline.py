@@ -146,6 +146,8 @@ class Pipeline:
                 facts,
             ))  # fmt: skip
             process.put(made)
+        except (RecursionError, MemoryError):
+            guard.faults += 1  # and no more: there is no room to call anything
         except Exception as fault:  # noqa: BLE001  our fault must not become the app's
             guard.swallow("Pipeline.call", fault)
 

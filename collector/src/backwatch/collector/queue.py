@@ -2,11 +2,39 @@
 
 import threading
 from collections import deque
+from contextlib import suppress
 from typing import Final
 
 from backwatch.collector.record import Call
 
 FULL_BATCH: Final = 512
+
+
+class Bell:
+    """Rings once for whoever waits, or for the next one who will.
+
+    Not an ``Event``: whose lock is not re-entrant, and the garbage collector or a signal handler may run a driver's
+    code, and so ring, in the midst of a wait or of another ring.
+    """
+
+    __slots__ = ("_silent",)
+
+    def __init__(self) -> None:
+        self._silent = threading.Lock()
+        self._silent.acquire()
+
+    def ring(self) -> None:
+        """Wakes one who waits."""
+        with suppress(RuntimeError):  # it rings already
+            self._silent.release()
+
+    def wait(self, timeout_s: float) -> None:
+        """Until it rings, and it is silent again; or so long."""
+        self._silent.acquire(timeout=max(0.0, min(timeout_s, threading.TIMEOUT_MAX)))
+
+    def hush(self) -> None:
+        """Silent again."""
+        self._silent.acquire(blocking=False)
 
 
 class Bounded:
@@ -26,10 +54,10 @@ class Bounded:
         self._bytes = 0
         self.dropped = 0
         """How many records found no place, ever."""
-        self.arrived = threading.Event()
-        """Set for the worker when there is something to do."""
+        self.arrived = Bell()
+        """Rings for the worker when there is something to do."""
         self.idle = True
-        """The worker sleeps until ``arrived``; only then is setting the event worth its cost."""
+        """The worker sleeps until ``arrived``; only then is ringing worth its cost."""
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -50,7 +78,7 @@ class Bounded:
             self._bytes += size
         if self.idle or held == FULL_BATCH:
             self.idle = False
-            self.arrived.set()
+            self.arrived.ring()
         return True
 
     def take(self, max_records: int, max_bytes: int) -> list[Call]:

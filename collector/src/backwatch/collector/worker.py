@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from backwatch.collector import guard, names
+from backwatch.collector import ending, guard, names
 from backwatch.collector.encode import encode_calls, encode_heartbeat
 from backwatch.collector.forking import wait_for_uwsgi
 from backwatch.collector.identity import App, identify, provider_in_use
@@ -56,10 +56,12 @@ class Worker:
         self._told: dict[str, int] = dict.fromkeys(names.DROP_KINDS, 0)
         self._app: App | None = None
         self._provider: object | None = None
+        self._starter = 0
         self._thread = threading.Thread(target=self._run, name="backwatch", daemon=True)
 
     def start(self) -> None:
         """Starts the thread."""
+        self._starter = threading.get_native_id()
         self._thread.start()
 
     def stop(self, timeout_s: float) -> None:
@@ -67,7 +69,7 @@ class Worker:
         timeout_s = min(timeout_s, LAST_TRY_S) if self._pause_s else timeout_s
         self._deadline = time.monotonic() + timeout_s
         self._stopping = True
-        self._queue.arrived.set()
+        self._queue.arrived.ring()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
 
@@ -77,11 +79,13 @@ class Worker:
         while self._busy or self._pending or len(self._queue):
             if time.monotonic() >= deadline or not self._thread.is_alive():
                 return False
-            self._queue.arrived.set()
+            self._queue.arrived.ring()
             time.sleep(0.01)
         return True
 
     def _run(self) -> None:
+        if threading.get_native_id() != self._starter:  # with gevent we are a guest on a thread of the app's
+            ending.leave_signals_to_others()
         _suppress_instrumentation()
         wait_for_uwsgi(lambda: self._stopping, time.sleep)
         guard.never_breaks_the_host(self._connect)()
@@ -101,16 +105,15 @@ class Worker:
             # A call may have come between the two lines above and found the worker not idle.
             if not len(queue):
                 interval_s = LOSS_REPORT_S if self._drops() else self._settings.heartbeat_s
-                queue.arrived.wait(max(0.0, self._last_heartbeat + interval_s - time.monotonic()))
+                queue.arrived.wait(self._last_heartbeat + interval_s - time.monotonic())
         queue.idle = False
-        queue.arrived.clear()
+        queue.arrived.hush()
         wait_s = self._next_try - time.monotonic() if self._pause_s else self._settings.flush_interval_s
         until = time.monotonic() + wait_s
         while not self._stopping and (left := until - time.monotonic()) > 0:
             if not self._pause_s and len(queue) >= FULL_BATCH:
                 return
             queue.arrived.wait(left)
-            queue.arrived.clear()
 
     @guard.never_breaks_the_host
     def _turn(self) -> bool:

@@ -1,10 +1,32 @@
 """Replacing a driver's attributes, and putting the very same objects back."""
 
 from collections.abc import Callable
-from functools import WRAPPER_ASSIGNMENTS
+from functools import WRAPPER_ASSIGNMENTS, partial
+from types import BuiltinFunctionType, ModuleType
 from typing import Any, Final
 
 _ABSENT: Final = object()
+
+
+class _Unbound(partial[Any]):
+    """A function that binds to nothing where it is made a class's attribute, as built-in ones do not."""
+
+    __name__: str
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self
+
+    def __reduce__(self) -> Any:  # found by its name, as functions are
+        return self.__name__
+
+
+def _like_a_builtin(function: Any, module: str) -> Any:
+    ours = _Unbound(function)
+    for word in (*WRAPPER_ASSIGNMENTS, "__wrapped__"):
+        if hasattr(function, word):
+            setattr(ours, word, getattr(function, word))
+    ours.__module__ = module  # where pickles find it, which cannot name it by its own module any more
+    return ours
 
 
 class Patches:
@@ -35,6 +57,8 @@ class Patches:
             ours = classmethod(ours)
         elif isinstance(own, staticmethod):
             ours = staticmethod(ours)
+        elif isinstance(owner, ModuleType) and isinstance(original, BuiltinFunctionType):
+            ours = _like_a_builtin(ours, owner.__name__)
         setattr(owner, name, ours)
         self._done.append((owner, name, own, ours))
         return True

@@ -25,6 +25,15 @@ def past_super(factory: type, base: type, name: str) -> bool:
     return False
 
 
+class _Unannounced:
+    """Goes before the app's class, which must not hear of a subclass that the app never wrote."""
+
+    __slots__ = ()
+
+    def __init_subclass__(cls) -> None:
+        pass
+
+
 class Subclasses:
     """Watched classes made so far, by the class that the app chose.
 
@@ -51,7 +60,7 @@ class Subclasses:
         return made
 
     def _make(self, factory: type) -> type:
-        bases = (self._layer,) if factory is self._base else (factory, self._layer)
+        bases = (self._layer,) if factory is self._base else (_Unannounced, factory, self._layer)
 
         def named(namespace: dict[str, Any]) -> None:
             namespace.update(self._over(factory))
