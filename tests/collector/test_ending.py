@@ -3,6 +3,8 @@
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -73,3 +75,21 @@ def test_who_wraps_ours_is_called_once_and_not_in_a_circle() -> None:
         signal.raise_signal(signal.SIGTERM)
 
     assert ended_by(run) == signal.SIGTERM
+
+
+GREEN = """
+import gevent.monkey
+gevent.monkey.patch_all()
+import signal
+import subprocess
+import sys
+from backwatch.collector import ending
+ending.tell_before(lambda: print("told", flush=True), 5)
+signal.raise_signal(signal.SIGTERM)
+print("alive")
+"""
+
+
+def test_a_greenlet_that_has_the_last_word_leaves_the_signal_to_end_the_process() -> None:
+    done = subprocess.run([sys.executable, "-c", GREEN], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (-signal.SIGTERM, "told\n"), done.stderr

@@ -11,6 +11,7 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,14 @@ from backwatch.collector.probes.sqlite3 import SQLiteProbe
 from backwatch.collector.queue import Bell, Bounded
 from backwatch.collector.record import Session
 from backwatch.collector.settings import CollectorSettings, SettingError, StreamSettings
-from backwatch.collector.stream import Message, MessageRefused, Publisher, StreamUnavailable, open_publisher
+from backwatch.collector.stream import (
+    Message,
+    MessageRefused,
+    Publisher,
+    StreamUnavailable,
+    open_consumer,
+    open_publisher,
+)
 
 if TYPE_CHECKING:
     from backwatch.collector.worker import Worker
@@ -408,7 +416,7 @@ def test_a_call_made_by_the_garbage_collector_inside_a_call_does_not_lock_up(mak
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="there is nothing to hold off")
 def test_a_signal_that_the_app_holds_off_does_not_find_its_way_by_our_thread(make: Callable[..., Pipeline]) -> None:
-    held_off: set[int] = set()
+    held_off, before = set[int](), signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
     class Telling(Log):
         def publish(self, topic: str, messages: Sequence[Message], timeout_s: float) -> None:
@@ -419,7 +427,7 @@ def test_a_signal_that_the_app_holds_off_does_not_find_its_way_by_our_thread(mak
     assert pipeline.flush(5)
     assert held_off >= {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM, signal.SIGUSR1}
     assert not held_off & {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}  # or faulthandler is mute
-    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 
 
 def test_a_bell_wakes_once_whenever_it_was_rung_even_by_who_interrupts_a_wait() -> None:
@@ -446,6 +454,52 @@ def test_a_bell_wakes_once_whenever_it_was_rung_even_by_who_interrupts_a_wait() 
     begin = time.monotonic()
     bell.wait(0.05)
     assert time.monotonic() - begin > 0.04
+
+
+BRIEF = """
+from backwatch.collector import start
+start.start()
+import sqlite3
+sqlite3.connect(":memory:").close()
+"""
+
+
+def test_an_app_that_ends_before_our_first_batch_delivers_its_calls(tmp_path: Path) -> None:
+    settings = StreamSettings(url=f"sqlite:///{tmp_path}/stream.db")
+    environment = os.environ | {"BACKWATCH_STREAM_URL": settings.url, "BACKWATCH_COLLECTOR_FLUSH_INTERVAL_S": "30"}
+    done = subprocess.run(
+        [sys.executable, "-c", BRIEF], capture_output=True, text=True, check=False, env=environment, timeout=100
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    with closing(open_consumer(settings, names.TOPIC_CALLS, "detector")) as consumer:
+        (record,) = consumer.poll(5)
+    assert b"sqlite" in record.value
+
+
+AT_ANY_DEPTH = """
+import sys
+from backwatch.collector.queue import Bounded
+
+def down(depth, queue):
+    return down(depth - 1, queue) if depth else queue.put("call", 1)
+
+sys.setrecursionlimit(200)
+asleep = []
+for depth in range(150, 200):
+    queue = Bounded(100, 100)
+    try:
+        down(depth, queue)
+    except RecursionError:
+        pass
+    if len(queue) and not queue.idle and queue.arrived._silent.locked():
+        asleep.append(depth)
+print(asleep)
+"""
+
+
+def test_no_call_is_queued_without_waking_the_worker_wherever_the_stack_ends() -> None:
+    done = subprocess.run([sys.executable, "-c", AT_ANY_DEPTH], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 def in_child(run: Callable[[], None]) -> int:

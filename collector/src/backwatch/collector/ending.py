@@ -39,9 +39,13 @@ def _raise_signal(signalnum: int, /) -> None:
 _raise_signal.__module__ = "signal"  # where pickles find it, which cannot name it by ``_signal`` any more
 
 
-def leave_signals_to_others() -> None:
-    """This thread, and those that it starts, take no signal: one that the app holds off would find its way by us."""
-    if hasattr(signal, "pthread_sigmask"):
+def leave_signals_to_others(starter: int) -> None:
+    """This thread, and those that it starts, take no signal: one that the app holds off would find its way by us.
+
+    Args:
+        starter: ``threading.get_native_id()`` of who started this thread: with gevent it is the same, and the app's.
+    """
+    if threading.get_native_id() != starter and hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _FAULTS)
 
 
@@ -50,13 +54,14 @@ def _before(signalnum: int) -> None:
     if _tells and signalnum in DEADLY and signal.getsignal(signalnum) is signal.SIG_DFL:
         # On a thread of its own: a handler may have come between the lines of a lock that the last words need.
         tells, patience_s = list(_tells), sum(_tells.values())
-        last = threading.Thread(target=_tell, args=(tells,), name="backwatch-end", daemon=True)
+        starter = threading.get_native_id()
+        last = threading.Thread(target=_tell, args=(tells, starter), name="backwatch-end", daemon=True)
         last.start()
         last.join(patience_s)
 
 
-def _tell(tells: list[Callable[[], object]]) -> None:
-    leave_signals_to_others()
+def _tell(tells: list[Callable[[], object]], starter: int) -> None:
+    leave_signals_to_others(starter)
     for tell in tells:
         never_breaks_the_host(tell)()
 

@@ -10,8 +10,9 @@ millisecond) and while it appends to the embedded stream (a few).
 import contextlib
 import os
 import sys
-import threading
+from _thread import RLock
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any, Final
 
 from backwatch.collector import guard
@@ -21,8 +22,9 @@ LONGEST_WAIT_S: Final = 5.0
 LOOK_AGAIN_S: Final = 0.1
 
 
-_whole = threading.RLock()
-"""Re-entrant: a signal handler that a fork runs may fork again."""
+_whole: Final[Any] = RLock()
+"""Re-entrant: a signal handler that a fork runs may fork again. Never gevent's: a greenlet of ours lets none other run
+while it is at what must be whole."""
 
 
 @contextlib.contextmanager
@@ -32,22 +34,14 @@ def forks_wait() -> Generator[None]:
         yield
 
 
-def _before() -> None:
-    _whole.acquire(timeout=LONGEST_WAIT_S)
-
-
-def _after_in_parent() -> None:
-    with contextlib.suppress(RuntimeError):  # it was waited for in vain, and is another thread's
-        _whole.release()
-
-
-def _after_in_child() -> None:
-    global _whole
-    _whole = threading.RLock()
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
+    # Nothing of these runs in Python, where a handler's exception or the end of the stack could come in between, and
+    # leave the lock held for ever. Who waited in vain is told so by the release, on standard error.
+    os.register_at_fork(
+        before=partial(_whole.acquire, timeout=LONGEST_WAIT_S),
+        after_in_parent=_whole.release,
+        after_in_child=_whole._at_fork_reinit,
+    )
 
 
 def wait_for_uwsgi(stopping: Callable[[], bool], wait: Callable[[float], object]) -> None:

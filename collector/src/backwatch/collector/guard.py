@@ -81,11 +81,13 @@ def never_breaks_the_host(function: Callable[P, T]) -> Callable[P, T | None]:
         global faults
         try:
             return function(*args, **kwargs)
-        except (RecursionError, MemoryError):
-            faults += 1  # and no more: there is no room to call anything
-            return None
         except Exception as error:  # noqa: BLE001  our fault must not become the app's
-            swallow(function.__qualname__, error)
+            try:
+                swallow(function.__qualname__, error)
+            except (RecursionError, MemoryError) as another:
+                if another is error:  # the host's own
+                    raise
+                faults += 1  # and no more: there is no room to call anything
             return None
 
     return guarded

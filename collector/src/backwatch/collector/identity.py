@@ -73,9 +73,10 @@ def identify(fallback: str = "") -> App:
 def _detected() -> dict[str, Any]:
     """The SDK's own detection: ``OTEL_SERVICE_NAME``, ``OTEL_RESOURCE_ATTRIBUTES``, the detectors asked for."""
     with forks_wait():
-        importlib.import_module("concurrent.futures.thread")  # on which detectors run, loaded at its first use
         resources = importlib.import_module("opentelemetry.sdk.resources")
     try:
+        with forks_wait():
+            importlib.import_module("concurrent.futures.thread")  # on which detectors run, loaded at its first use
         resource = resources.Resource.create()
     except RuntimeError:
         # Detectors run in a thread pool, and none can be started while the interpreter ends.

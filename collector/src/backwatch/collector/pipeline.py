@@ -146,10 +146,13 @@ class Pipeline:
                 facts,
             ))  # fmt: skip
             process.put(made)
-        except (RecursionError, MemoryError):
-            guard.faults += 1  # and no more: there is no room to call anything
         except Exception as fault:  # noqa: BLE001  our fault must not become the app's
-            guard.swallow("Pipeline.call", fault)
+            try:
+                guard.swallow("Pipeline.call", fault)
+            except (RecursionError, MemoryError) as another:
+                if another is fault:  # the host's own
+                    raise
+                guard.faults += 1  # and no more: there is no room to call anything
 
     @never_breaks_the_host
     def caller(self) -> Caller:

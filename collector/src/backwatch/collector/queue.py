@@ -2,7 +2,6 @@
 
 import threading
 from collections import deque
-from contextlib import suppress
 from typing import Final
 
 from backwatch.collector.record import Call
@@ -25,8 +24,12 @@ class Bell:
 
     def ring(self) -> None:
         """Wakes one who waits."""
-        with suppress(RuntimeError):  # it rings already
+        try:
             self._silent.release()
+        except RecursionError:  # one of the next kind
+            raise
+        except RuntimeError:  # it rings already; ``suppress`` takes frames that there may not be
+            pass
 
     def wait(self, timeout_s: float) -> None:
         """Until it rings, and it is silent again; or so long."""
@@ -78,7 +81,11 @@ class Bounded:
             self._bytes += size
         if self.idle or held == FULL_BATCH:
             self.idle = False
-            self.arrived.ring()
+            try:
+                self.arrived.ring()
+            except BaseException:
+                self.idle = True  # so that the next call rings, or the worker would sleep on
+                raise
         return True
 
     def take(self, max_records: int, max_bytes: int) -> list[Call]:

@@ -84,8 +84,7 @@ class Worker:
         return True
 
     def _run(self) -> None:
-        if threading.get_native_id() != self._starter:  # with gevent we are a guest on a thread of the app's
-            ending.leave_signals_to_others()
+        ending.leave_signals_to_others(self._starter)
         _suppress_instrumentation()
         wait_for_uwsgi(lambda: self._stopping, time.sleep)
         guard.never_breaks_the_host(self._connect)()
