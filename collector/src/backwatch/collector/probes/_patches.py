@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import WRAPPER_ASSIGNMENTS, partial
+from pkgutil import resolve_name
 from types import BuiltinFunctionType, ModuleType
 from typing import Any, Final
 
@@ -11,21 +12,22 @@ _ABSENT: Final = object()
 class _Unbound(partial[Any]):
     """A function that binds to nothing where it is made a class's attribute, as built-in ones do not."""
 
-    __name__: str
+    place: str
+    """Module and name, between them a colon."""
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self
 
-    def __reduce__(self) -> Any:  # found by its name, as functions are
-        return self.__name__
+    def __reduce__(self) -> Any:  # found by its name, as functions are, but not in the module that it says
+        return resolve_name, (self.place,)
 
 
-def _like_a_builtin(function: Any, module: str) -> Any:
+def _like_a_builtin(function: Any, place: str) -> Any:
     ours = _Unbound(function)
+    ours.place = place
     for word in (*WRAPPER_ASSIGNMENTS, "__wrapped__"):
         if hasattr(function, word):
             setattr(ours, word, getattr(function, word))
-    ours.__module__ = module  # where pickles find it, which cannot name it by its own module any more
     return ours
 
 
@@ -58,7 +60,7 @@ class Patches:
         elif isinstance(own, staticmethod):
             ours = staticmethod(ours)
         elif isinstance(owner, ModuleType) and isinstance(original, BuiltinFunctionType):
-            ours = _like_a_builtin(ours, owner.__name__)
+            ours = _like_a_builtin(ours, f"{owner.__name__}:{name}")
         setattr(owner, name, ours)
         self._done.append((owner, name, own, ours))
         return True
