@@ -130,21 +130,29 @@ from backwatch.collector import forking
 ballast = bytearray(100_000_000)  # a fork takes a millisecond, in which signals come
 interrupted = 0
 
+armed = False
+
 def limit(*_):
-    raise TimeoutError
+    global armed
+    if armed:
+        armed = False
+        raise TimeoutError
 
 signal.signal(signal.SIGALRM, limit)
 sys.unraisablehook = lambda _: None  # what a handler raises within a hook is lost: Python's own way
 for at in range(200):
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.0003 + at % 10 * 0.0002)
-        child = os.fork()
-        if child == 0:
-            os._exit(0)
+        try:
+            armed = True
+            signal.setitimer(signal.ITIMER_REAL, 0.0003 + at % 10 * 0.0002)
+            child = os.fork()
+            if child == 0:
+                os._exit(0)
+        finally:
+            armed = False
     except TimeoutError:
         interrupted += 1
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+signal.setitimer(signal.ITIMER_REAL, 0)
 os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 def at_the_end_of_the_stack(depth):
