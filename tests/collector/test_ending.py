@@ -81,8 +81,6 @@ GREEN = """
 import gevent.monkey
 gevent.monkey.patch_all()
 import signal
-import subprocess
-import sys
 from backwatch.collector import ending
 ending.tell_before(lambda: print("told", flush=True), 5)
 signal.raise_signal(signal.SIGTERM)

@@ -12,15 +12,16 @@ from typing import Final
 
 from backwatch.collector.guard import never_breaks_the_host
 
-DEADLY: Final = tuple(
-    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
-)
+
+def _known(*wanted: str) -> tuple[signal.Signals, ...]:
+    """Those of these signals that there are on this system."""
+    return tuple(getattr(signal, name) for name in wanted if hasattr(signal, name))
+
+
+DEADLY: Final = _known("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT")
 """Signals that ask a process to leave, and end it where nobody handles them."""
 
-_FAULTS: Final = frozenset(
-    getattr(signal, name) for name in ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS", "SIGABRT")
-    if hasattr(signal, name)
-)  # fmt: skip
+_FAULTS: Final = frozenset(_known("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS", "SIGABRT"))
 """What a thread brings upon itself: whoever tells of it (``faulthandler``) must hear of it."""
 
 _tells: dict[Callable[[], object], float] = {}
