@@ -33,9 +33,11 @@ def run(tmp_path: Path, state: Path | str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_folder_is_private(tmp_path: Path) -> None:
+def test_the_folder_and_those_made_on_its_way_are_private_and_what_was_there_keeps_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
     assert own_folder(tmp_path / "state" / "numba")
-    assert (tmp_path / "state" / "numba").stat().st_mode & 0o777 == 0o700
+    modes = [folder.stat().st_mode & 0o777 for folder in (tmp_path / "state" / "numba", tmp_path / "state", tmp_path)]
+    assert modes == [0o700, 0o700, 0o755]
 
 
 @pytest.mark.parametrize("how", ["open to others", "a link", "a file"])

@@ -52,7 +52,8 @@ def list_(as_json: bool) -> None:
 def run(names: tuple[str, ...], every: bool, alerts: bool, as_json: bool) -> None:
     """Runs attacks: honest services first, then each turns on its app.
 
-    Exit code 0 only if each was caught under its declared name within ten seconds and nothing else was said.
+    Exit code 0 only if each was caught under its declared name within ten seconds and nothing else above
+    informational was said.
 
     \b
     Examples:

@@ -71,7 +71,7 @@ class Played:
 
     @property
     def caught(self) -> bool:
-        """Under its declared name, in time, and nothing else was said."""
+        """Under its declared name, in time, and nothing else above informational was said."""
         in_time = self.seconds is not None and self.seconds <= CAUGHT_WITHIN_S
         return in_time and self.said == [self.entry.rule] and not self.outcome.startswith("failed")
 

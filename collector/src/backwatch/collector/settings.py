@@ -184,7 +184,8 @@ class CollectorSettings:
     """What the part inside the app can be told."""
 
     stream_url: str = setting("BACKWATCH_STREAM_URL", default="")
-    """Where calls go: ``kafka://host:9092`` or ``sqlite:///path``; empty: the embedded stream."""
+    """Where calls go: ``kafka://host:9092`` (more brokers behind commas) or ``sqlite:///path``; empty: the embedded
+    stream."""
     enabled: bool = setting("BACKWATCH_ENABLED", default=True)
     """The kill switch: false leaves the app exactly as it was."""
     queue_records: int = setting("BACKWATCH_COLLECTOR_QUEUE_RECORDS", default=10_000, least=1)
@@ -198,12 +199,12 @@ class CollectorSettings:
     exit_timeout_s: float = setting("BACKWATCH_COLLECTOR_EXIT_TIMEOUT_S", default=1.25)
     """How long the app's exit may wait for the last batch."""
     disabled_probes: tuple[str, ...] = setting("BACKWATCH_DISABLED_PROBES", default=())
-    """Probes to leave out, by name: ``redis,smtplib``."""
+    """Probes to leave out, by the name that ``backwatch probes`` lists first, between commas: ``redis,MySQLdb``."""
     canaries: tuple[str, ...] = setting("BACKWATCH_CANARIES", default=(), secret=True, parse=canaries.parsed)
     """Words that you planted among the data (a customer nobody is, a key nobody uses), between commas, at most 64, of 8
     to 200 characters each: an answer that holds one is told."""
     app_name: str = setting("BACKWATCH_APP", default="")
-    """The app's name where OpenTelemetry tells none."""
+    """The app's name where neither ``OTEL_SERVICE_NAME`` nor its own SDK tells one; empty: the script's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,7 +239,7 @@ class DetectorSettings:
     """How the detector judges and commits."""
 
     lateness_s: float = setting("BACKWATCH_DETECTOR_LATENESS_S", default=180.0)
-    """How late a call may come and still be counted in its minute; the watermark runs this far behind."""
+    """How late a call may come and still be counted in its minute, at most 360; the watermark runs this far behind."""
     commit_interval_s: float = setting("BACKWATCH_DETECTOR_COMMIT_INTERVAL_S", default=1.0)
     """A commit comes at the latest after so long; at once where an alert opens."""
     commit_calls: int = setting("BACKWATCH_DETECTOR_COMMIT_CALLS", default=100_000, least=1)
@@ -253,7 +254,7 @@ class DetectorSettings:
     server's name was asked for in vain, or the resource was encrypted before; ``judge``: judged as any other. Unix
     sockets and what stays inside the process are treated as under ``exempt`` either way."""
     rules_directory: str = setting("BACKWATCH_RULES_DIR", default="")
-    """Own Sigma rules beside the shipped ones."""
+    """A folder of Sigma rules beside the shipped ones."""
     group: str = setting("BACKWATCH_DETECTOR_GROUP", default="backwatch-detector")
     """The consumer group in which detectors share the partitions."""
 
@@ -267,7 +268,7 @@ class NotifySettings:
     webhook_secret: str = setting("BACKWATCH_WEBHOOK_SECRET", default="", secret=True)
     """``whsec_`` and base64 of 24 to 64 bytes; two separated by a blank while rotating."""
     allow_private_hosts: tuple[str, ...] = setting("BACKWATCH_WEBHOOK_ALLOW_PRIVATE_HOSTS", default=())
-    """Hosts that may resolve to private or loopback addresses, and may be spoken to without TLS."""
+    """Hosts, between commas, that may resolve to private or loopback addresses, and may be spoken to without TLS."""
     ca_file: str = setting("BACKWATCH_WEBHOOK_CA_FILE", default="")
     """PEM file of authorities to trust instead of the public ones."""
     timeout_s: float = setting("BACKWATCH_WEBHOOK_TIMEOUT_S", default=15.0, least=0.1, most=3_600)
@@ -275,7 +276,7 @@ class NotifySettings:
     give_up_after_s: float = setting("BACKWATCH_WEBHOOK_GIVE_UP_AFTER_S", default=6 * 3600.0)
     """How long after its first attempt a delivery is given up."""
     minimum_level: str = setting("BACKWATCH_WEBHOOK_MINIMUM_LEVEL", default="low")
-    """Alerts below this level are not delivered."""
+    """Alerts below this level are not delivered: informational, low, medium, high or critical."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,7 +288,7 @@ class DashboardSettings:
     port: int = setting("BACKWATCH_DASHBOARD_PORT", default=8501, least=1, most=65_535)
     """The port to listen on."""
     allowed_hosts: tuple[str, ...] = setting("BACKWATCH_DASHBOARD_ALLOWED_HOSTS", default=())
-    """Further names that a browser may use for this server; others are refused, against DNS rebinding."""
+    """Further names, between commas, that a browser may use for it; others are refused, against DNS rebinding."""
     refresh_s: float = setting("BACKWATCH_DASHBOARD_REFRESH_S", default=2.0, least=0.1)
     """How often an open page reads the store."""
 

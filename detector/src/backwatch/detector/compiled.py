@@ -26,9 +26,15 @@ logger = logging.getLogger("backwatch")
 
 
 def own_folder(path: Path) -> bool:
-    """Makes ``path`` if it is missing; true where it is a real folder of this user's alone that can be written."""
+    """Makes ``path`` if it is missing, and the folders on its way, for this user alone.
+
+    Returns:
+        Whether it is a real folder of this user's alone that can be written.
+    """
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (*reversed(path.parents), path):  # ``parents=True`` would make those on the way with the umask
+            if not folder.exists():
+                folder.mkdir(mode=0o700, exist_ok=True)
         found = path.lstat()
     except OSError:
         return False

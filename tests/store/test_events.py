@@ -1,0 +1,32 @@
+"""What an event's body is where the alert says more than a body may hold."""
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backwatch.store.events import BODY_LIMIT, bounded
+
+TEXTS = st.builds(lambda text, times: text * times, st.sampled_from(["a", "é", "\x00", "😀"]), st.integers(1, 6_000))
+BODIES = st.fixed_dictionaries(
+    {
+        "id": st.just("a" * 32), "count": st.integers(0, 2**60),
+        "evidence": st.dictionaries(st.text(max_size=8), TEXTS, min_size=1, max_size=4),
+        "tags": st.lists(TEXTS, min_size=1, max_size=4),
+        **dict.fromkeys(("remediation", "key", "resource", "app", "title"), TEXTS),
+    }
+)  # fmt: skip
+
+
+@given(BODIES)
+def test_a_body_is_within_its_limit_each_part_keeps_its_type_and_what_may_stay_stays(data: dict[str, Any]) -> None:
+    told = dict(data)
+    text = bounded({"type": "alert.opened", "timestamp": "2026-01-01T00:00:00Z", "data": data})
+    found = json.loads(text)["data"]
+    assert len(text) <= BODY_LIMIT
+    assert {name: type(value) for name, value in found.items()} == {name: type(value) for name, value in told.items()}
+    order = ("evidence", "remediation", "tags", "key", "resource", "app", "title")
+    whole = [found[name] == told[name] for name in order]
+    assert all(whole[whole.index(True) :]) if True in whole else True
+    assert (found["id"], found["count"]) == (told["id"], told["count"])
