@@ -19,8 +19,24 @@ def detector() -> str:
 
 
 def notify() -> str:
-    """Every event is routed soon after it came true, whether its receivers answer or not."""
-    return _older("select min(created_ns) from event where routed_ns is null", "the oldest event that nobody routed")
+    """Every event is routed soon, and every endpoint's courier makes its rounds, whether receivers answer or not."""
+    from backwatch.collector.settings import NotifySettings, load
+    from backwatch.notify.service import configured_outputs
+
+    settings = load(NotifySettings)
+    endpoints = [one.endpoint for one in configured_outputs(settings)]
+    if not endpoints:
+        return ""  # events wait until there is one
+    late = _older("select min(created_ns) from event where routed_ns is null", "the oldest event that nobody routed")
+    for name in endpoints:
+        late = late or _older(
+            "select served_ns from endpoint where name = :name",
+            f"the last round of the courier to {name}",
+            nothing=f"nobody has ever served {name}",
+            patience_s=PATIENCE_S + settings.timeout_s,  # a courier makes no rounds while an attempt lasts
+            name=name,
+        )
+    return late
 
 
 def shop() -> str:
@@ -29,7 +45,7 @@ def shop() -> str:
     return f"no sign of life for {age_s:.0f} s" if age_s > PATIENCE_S else ""
 
 
-def _older(query: str, what: str, nothing: str = "") -> str:
+def _older(query: str, what: str, nothing: str = "", patience_s: float = PATIENCE_S, **values: str) -> str:
     import sqlalchemy as sa
 
     from backwatch.collector.settings import StoreSettings, load
@@ -37,11 +53,11 @@ def _older(query: str, what: str, nothing: str = "") -> str:
     from backwatch.store.transactions import reading
 
     with reading(open_store(load(StoreSettings).url)) as connection:
-        at_ns = connection.execute(sa.text(query)).scalar()
+        at_ns = connection.execute(sa.text(query), values).scalar()
     if at_ns is None:
         return nothing
     age_s = time.time() - at_ns / 1e9
-    return f"{what} is {age_s:.0f} s old" if age_s > PATIENCE_S else ""
+    return f"{what} is {age_s:.0f} s old" if age_s > patience_s else ""
 
 
 if __name__ == "__main__":

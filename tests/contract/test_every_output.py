@@ -5,12 +5,12 @@ import json
 import logging
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from backwatch.collector.settings import NotifySettings, SettingError
-from backwatch.notify.outputs import Delivery, Kind, Output, discover
+from backwatch.notify.outputs import Delivery, Kind, Outcome, Output, discover
 from backwatch.store.deliveries import EventRow
 from tests.services import receiver as temper
 from tests.services.receiver import Receiver, receiver
@@ -81,6 +81,24 @@ def test_an_output_says_what_came_of_it(kind: type[Output], line: str, allowed: 
     with receiver(temper.status(line)) as one:
         output = _made(kind, one.url)
         assert output.send(_delivery(output), 3).kind in allowed
+
+
+@every_output
+@pytest.mark.parametrize(
+    "answer",
+    [
+        temper.status("503 Away", "Retry-After: Mon, 01 Jan 2024 00:00:00 +99999999999999999999"),
+        temper.status("302 There", "Location: http://[", "Content-Encoding: gzip", body=b"not gzip"),
+        temper.status("200 OK", "Content-Length: -1", "Transfer-Encoding: nonsense"),
+        temper.garbage,
+        temper.reset,
+    ],
+    ids=["date", "redirect", "length", "garbage", "reset"],
+)
+def test_no_answer_makes_an_output_raise(kind: type[Output], answer: Callable[..., None]) -> None:
+    with receiver(answer) as one:
+        output = _made(kind, one.url)
+        assert isinstance(output.send(_delivery(output), 3), Outcome)
 
 
 @every_output

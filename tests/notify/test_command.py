@@ -2,15 +2,22 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner
 
+from backwatch.notify.command import notify
+from backwatch.store import deliveries, tables
 from backwatch.store.connect import open_store
+from backwatch.store.transactions import reading
 from tests.notify.conftest import SECRET
 from tests.services import receiver as temper
 from tests.services.commits import Owner, raised
@@ -80,6 +87,50 @@ def test_a_test_event_to_a_private_host_names_the_setting_that_allows_it(tmp_pat
     )
     assert refused.returncode == 1
     assert "BACKWATCH_WEBHOOK_ALLOW_PRIVATE_HOSTS" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (temper.status("410 Gone"), r"is disabled \(HTTP 410\) until `backwatch notify --test` is taken"),
+        (temper.status("503 Away", "Retry-After: 3600"), r"is left alone until 2\S+Z, 2 wait"),
+    ],
+    ids=["disabled", "paused"],
+)
+def test_once_fails_and_says_why_while_its_endpoint_is_sent_nothing(
+    store_url: str, answer: Callable[..., None], why: str
+) -> None:
+    engine = open_store(store_url)
+    owner = Owner(engine)
+    owner.commit(raised("a"), now_ns=time.time_ns())
+    with receiver(answer) as one:
+        assert _once(store_url, one)[0] == 1
+        owner.commit(raised("b"), now_ns=time.time_ns())
+        code, output, error = _once(store_url, one)
+    engine.dispose()
+    assert (code, output) == (1, "1 new events, 0 delivered, 0 failed\n")
+    assert re.fullmatch(rf"backwatch: standard_webhook 127\.0\.0\.1:\d+ \w+ {why}\n", error)
+    assert len(one.requests) == 1
+
+
+def test_once_fails_and_says_why_where_what_is_due_was_not_taken(store_url: str) -> None:
+    engine = open_store(store_url)
+    Owner(engine).commit(raised("a"), now_ns=time.time_ns())
+    with receiver(temper.status("500 Oops")) as one:
+        _once(store_url, one)
+        with reading(engine) as connection:
+            endpoint = connection.scalars(sa.select(tables.endpoint.c.name)).one()
+        _change(store_url, "update delivery set next_ns = 0")
+        assert deliveries.lease(engine, endpoint, now_ns=time.time_ns(), lease_ns=10**12)  # another notifier's
+        assert _once(store_url, one) == (
+            1, "0 new events, 0 delivered, 0 failed\n", f"backwatch: {endpoint}: 1 that are due were not taken\n",
+        )  # fmt: skip
+    engine.dispose()
+
+
+def _once(store_url: str, one: Receiver) -> tuple[int, str, str]:
+    done = CliRunner().invoke(notify, ["--once"], env=_environment(store_url, one), catch_exceptions=False)
+    return done.exit_code, done.stdout, done.stderr
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

@@ -3,16 +3,20 @@
 import base64
 import json
 import logging
+import socket
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from ipaddress import ip_address
+from typing import Any
 
 import pytest
 from standardwebhooks.webhooks import Webhook
 
 from backwatch.collector.settings import SettingError
-from backwatch.notify.outputs import Delivery, Kind, Outcome
+from backwatch.notify.outputs import Delivery, Kind, Outcome, _http
 from backwatch.notify.outputs.standard_webhook import StandardWebhook
 from tests.notify.conftest import SECRET
 from tests.services import receiver as temper
@@ -51,6 +55,17 @@ def test_a_redirect_is_a_failure_and_is_never_followed(code: int) -> None:
     with receiver() as inner, receiver(temper.status(f"{code} There", f"Location: {inner.url}")) as one:
         assert _send(one).kind is Kind.RETRY
     assert inner.connections == 0
+
+
+def test_the_body_of_a_redirect_is_not_read_either() -> None:
+    def endless(connection: socket.socket, receiver: Receiver) -> None:
+        connection.sendall(b"HTTP/1.1 302 There\r\nLocation: /there\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while not receiver.stop.wait(0.05):
+            connection.sendall(b"1\r\nx\r\n")
+
+    with receiver(endless) as one:
+        assert _send(one) == Outcome(kind=Kind.RETRY, detail="HTTP 302")
+    assert one.connections == 1
 
 
 @pytest.mark.parametrize(
@@ -93,6 +108,16 @@ def test_retry_after_is_read_as_seconds_and_as_a_date_and_a_day_at_most() -> Non
         assert 90 < (_send(one).retry_after_s or 0) <= 100
 
 
+@pytest.mark.parametrize(
+    "date",
+    ["Mon, 01 Jan 2024 00:00:00 +99999999999999999999", "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+     "Mon, 99999999999999999999 Jan 2024 00:00:00 GMT"],
+)  # fmt: skip
+def test_a_retry_after_that_no_clock_knows_is_as_good_as_none(date: str) -> None:
+    with receiver(temper.status("503 Away", f"Retry-After: {date}")) as one:
+        assert _send(one) == Outcome(kind=Kind.RETRY, detail="HTTP 503")
+
+
 def test_a_delivery_verifies_with_either_secret_while_rotating() -> None:
     with receiver() as one:
         StandardWebhook(one.url, [SECRET, OTHER_SECRET], private_hosts=LOOPBACK).send(_delivery(), 3)
@@ -116,10 +141,47 @@ def test_an_address_that_is_not_public_is_never_spoken_to(host: str, ca: Authori
     assert one.connections == 0
 
 
-@pytest.mark.parametrize("host", ["169.254.169.254", "[::ffff:169.254.169.254]", "0.0.0.0", "[fe80::1]"])
+@pytest.mark.parametrize(
+    "host",
+    ["169.254.169.254", "[::ffff:169.254.169.254]", "0.0.0.0", "[fe80::1]", "[64:ff9b::a9fe:a9fe]",
+     "[2002:a9fe:a9fe::1]", "[::a9fe:a9fe]", "100.100.100.200", "168.63.129.16", "[::ffff:168.63.129.16]"],
+)  # fmt: skip
 def test_even_an_allowed_host_is_never_spoken_to_on_a_metadata_address(host: str) -> None:
     output = StandardWebhook(f"http://{host}/", [SECRET], private_hosts=[host.strip("[]")])
     assert output.send(_delivery(), 2) == Outcome(kind=Kind.RETRY, detail="ForbiddenAddressError")
+
+
+def test_a_metadata_address_in_a_public_range_is_no_public_host_either() -> None:
+    output = StandardWebhook("https://168.63.129.16/", [SECRET])
+    assert output.send(_delivery(), 2) == Outcome(kind=Kind.RETRY, detail="ForbiddenAddressError")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_name_that_means_another_address_once_it_was_checked_is_sent_not_a_byte(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, got = socket.getaddrinfo, list[bytes]()
+    answers = ["127.0.0.1", "127.0.0.2"]
+
+    def rebinding(host: Any, port: Any, *arguments: Any, **more: Any) -> Any:
+        """As a resolver that its attacker owns: no such server can be put before this process's own look-ups."""
+        return real(answers.pop(0) if host == "alerts.internal" else host, port, *arguments, **more)
+
+    def listen() -> None:
+        connection, _ = forbidden.accept()
+        with connection:
+            got.append(connection.recv(100))
+
+    with socket.create_server(("127.0.0.2", 0)) as forbidden:
+        listening = threading.Thread(target=listen)
+        listening.start()
+        monkeypatch.setattr(_http, "METADATA", frozenset({ip_address("127.0.0.2")}))
+        monkeypatch.setattr(socket, "getaddrinfo", rebinding)
+        url = f"{scheme}://alerts.internal:{forbidden.getsockname()[1]}/"
+        outcome = StandardWebhook(url, [SECRET], private_hosts=["alerts.internal"]).send(_delivery(), 3)
+        listening.join(10)
+    assert got == [b""]
+    assert outcome == Outcome(kind=Kind.RETRY, detail="ForbiddenAddressError")
 
 
 def test_tls_is_verified(ca: Authority) -> None:

@@ -14,6 +14,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
 
 from backwatch.collector.settings import SettingError
 from backwatch.store import migrate, rules_meta, shards, tables
@@ -123,6 +124,13 @@ def test_a_wrong_password_is_not_shown(postgresql_database: str) -> None:
     url = sa.make_url(postgresql_database).set(password="hunter2").render_as_string(hide_password=False)
     with pytest.raises(StoreUnavailable, match="password authentication failed") as error:
         open_store(url)
+    assert "hunter2" not in str(error.value)
+
+
+def test_what_is_stored_is_not_in_the_text_of_an_error(store: sa.Engine) -> None:
+    with pytest.raises(DBAPIError) as error, writing(store) as connection:
+        connection.execute(sa.text("select :value from nowhere"), {"value": "hunter2"})
+    assert "nowhere" in str(error.value)
     assert "hunter2" not in str(error.value)
 
 

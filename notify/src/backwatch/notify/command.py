@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from backwatch.collector.cli import EXIT_FAILED, Unavailable, WrongSetting
 from backwatch.collector.settings import NotifySettings, StoreSettings, load
+from backwatch.notify.deliver import attempt
 from backwatch.notify.outputs import Delivery, Kind, Output
 from backwatch.notify.service import Service, configured_outputs
 from backwatch.store import deliveries
@@ -46,7 +47,9 @@ def notify(store_url: str | None, *, once: bool, test: bool) -> None:
         if once:
             done = service.run_once()
             click.echo(f"{done.routed} new events, {done.delivered} delivered, {done.failed} failed")
-            _leave(EXIT_FAILED if done.failed else 0)
+            for why in done.left:
+                click.echo(f"backwatch: {why}", err=True)
+            _leave(EXIT_FAILED if done.failed or done.left else 0)
         _run(service)
     except StoreUnavailable as error:
         raise Unavailable(str(error)) from None
@@ -79,7 +82,7 @@ def _test(engine: sa.Engine, outputs: list[Output], timeout_s: float) -> NoRetur
     event = EventRow(id=event_id, kind="backwatch.test", alert_id="", level_rank=0, body=text)
     failed = False
     for one in outputs:
-        outcome = one.send(Delivery(id=event_id, body=one.render(event), attempted_ns=now_ns), timeout_s)
+        outcome = attempt(one, Delivery(id=event_id, body=one.render(event), attempted_ns=now_ns), timeout_s)
         click.echo(f"{one.endpoint}: {outcome.kind.value} ({outcome.detail})")
         if outcome.detail == "InvalidIPAddress":
             click.echo(

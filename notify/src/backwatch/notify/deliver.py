@@ -24,6 +24,8 @@ JITTER: Final = 0.1
 """Up to this share is added to a wait, so that receivers are not hit by all of us at once."""
 FAILURES_BEFORE_PAUSE: Final = 3
 PAUSE_S: Final = 30
+KEEP_UP_S: Final = 10
+"""How often a courier looks for what others routed without it, and says that it makes its rounds."""
 
 
 @dataclass(slots=True)
@@ -42,6 +44,7 @@ class Courier:
         output: The receiver.
         timeout_s: For one attempt, in all.
         give_up_after_s: From the first attempt; the last one is made when this time is up.
+        lowest: The lowest level's rank that is told.
         clock_ns: Wall time.
         chance: A number in [0, 1) for the jitter.
     """
@@ -53,6 +56,7 @@ class Courier:
         *,
         timeout_s: float,
         give_up_after_s: float,
+        lowest: int = 0,
         clock_ns: Callable[[], int],
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -61,13 +65,17 @@ class Courier:
         self._endpoint = output.endpoint
         self._timeout_s = timeout_s
         self._give_up_ns = int(give_up_after_s * SECOND_NS)
+        self._lowest = lowest
         self._clock_ns = clock_ns
         self._chance = chance
         self._failures = 0
+        self._kept_up_ns: int | None = None
 
     def register(self) -> None:
         """Makes the endpoint known; a new one is told of what came true within the time that we would have tried."""
         deliveries.register(self._engine, self._endpoint, self._clock_ns() - self._give_up_ns)
+        self._kept_up_ns = None
+        self._keep_up()
 
     def deliver_due(self, stopped: Callable[[], bool] = lambda: False) -> Tally:
         """Sends what is due, until nothing is, the receiver wants a pause, or we are told to stop."""
@@ -76,14 +84,25 @@ class Courier:
         lease_ns = int((2 * self._timeout_s + 60) * SECOND_NS)
         while not stopped():
             leased = deliveries.lease(self._engine, self._endpoint, now_ns=self._clock_ns(), lease_ns=lease_ns)
+            if leased is not None:
+                delivery = Delivery(id=leased.event_id, body=leased.body, attempted_ns=self._clock_ns())
+                outcome = attempt(self.output, delivery, self._timeout_s)
+                self._mark(leased, outcome)
+                tally.delivered += outcome.kind is Kind.DELIVERED
+                tally.failed += outcome.kind is not Kind.DELIVERED
+            self._keep_up()  # after the work and not before it: by this it is known that the work gets on
             if leased is None:
                 break
-            delivery = Delivery(id=leased.event_id, body=leased.body, attempted_ns=self._clock_ns())
-            outcome = self.output.send(delivery, self._timeout_s)
-            self._mark(leased, outcome)
-            tally.delivered += outcome.kind is Kind.DELIVERED
-            tally.failed += outcome.kind is not Kind.DELIVERED
         return tally
+
+    def _keep_up(self) -> None:
+        now_ns = self._clock_ns()
+        if self._kept_up_ns is None or not 0 <= now_ns - self._kept_up_ns < KEEP_UP_S * SECOND_NS:
+            deliveries.keep_up(
+                self._engine, self._endpoint, self.output.render,
+                lowest=self._lowest, not_before_ns=now_ns - self._give_up_ns, now_ns=now_ns,
+            )  # fmt: skip
+            self._kept_up_ns = now_ns
 
     def _mark(self, leased: Leased, outcome: Outcome) -> None:
         now_ns = self._clock_ns()
@@ -96,7 +115,7 @@ class Courier:
             self._endpoint, leased.event_id, leased.attempt, outcome.detail,
         )  # fmt: skip
         if outcome.kind is Kind.GONE:
-            deliveries.disable(self._engine, self._endpoint, now_ns=now_ns, reason=outcome.detail)
+            deliveries.disable(self._engine, leased, now_ns=now_ns, reason=outcome.detail)
         elif outcome.kind is Kind.REJECTED:
             deliveries.done(self._engine, leased, deliveries.REJECTED, outcome=outcome.detail, now_ns=now_ns)
         else:
@@ -117,6 +136,14 @@ class Courier:
             # It is not this event: the receiver is down. The next attempt after the pause finds out; until one
             # succeeds each failure pauses again, so a queue of thousands does not hammer it.
             deliveries.pause(self._engine, self._endpoint, now_ns + PAUSE_S * SECOND_NS)
+
+
+def attempt(output: Output, delivery: Delivery, timeout_s: float) -> Outcome:
+    """One attempt. Whatever an output raises, which it should not, is worth another try, and told by its kind alone."""
+    try:
+        return output.send(delivery, timeout_s)
+    except Exception as error:  # noqa: BLE001  a receiver that finds our fault must not end its courier by it
+        return Outcome(kind=Kind.RETRY, detail=type(error).__name__)
 
 
 def wait_ns(attempt: int, chance: float) -> int:

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,28 +13,37 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from backwatch.collector.settings import NotifySettings, SettingError
-from backwatch.notify.deliver import Courier
+from backwatch.notify.deliver import SECOND_NS, Courier
 from backwatch.notify.outputs import Output, discover
 from backwatch.store import deliveries
 from backwatch.store.connect import StoreFull, StoreUnavailable
 from backwatch.store.deliveries import EventRow
+from backwatch.store.events import moment
 from backwatch.store.text import LEVELS
+from backwatch.store.transactions import reading
 
 logger = logging.getLogger("backwatch")
 
 POLL_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
+SWEEP_S: Final = 60
+"""How often a notifier looks for deliveries to endpoints that nobody serves any more."""
 EXIT_S: Final = 5.0
 """How long the end waits for an attempt under way; one that is cut off comes again, under the same id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """What one round did."""
+    """What one round did.
+
+    Attributes:
+        left: Where all was not taken though nothing failed: a line for each endpoint that says why.
+    """
 
     routed: int
     delivered: int
     failed: int
+    left: tuple[str, ...] = ()
 
 
 def configured_outputs(settings: NotifySettings) -> list[Output]:
@@ -65,12 +75,16 @@ class Service:
         self._engine = engine
         self._clock_ns = clock_ns
         self._lowest = LEVELS.index(settings.minimum_level)
+        # No less than what a courier may need for a round, or one would be taken for dead that waits for its receiver.
+        self._unserved_ns = int((settings.give_up_after_s + 2 * settings.timeout_s + 60) * SECOND_NS)
+        self._swept_ns: int | None = None
         self.couriers = [
             Courier(
-                engine, one, timeout_s=settings.timeout_s, give_up_after_s=settings.give_up_after_s, clock_ns=clock_ns
+                engine, one, timeout_s=settings.timeout_s, give_up_after_s=settings.give_up_after_s,
+                lowest=self._lowest, clock_ns=clock_ns,
             )
             for one in (configured_outputs(settings) if outputs is None else outputs)
-        ]
+        ]  # fmt: skip
 
     def run_once(self) -> Round:
         """One round: routes all that is new, then every courier sends what is due, all at the same time."""
@@ -82,8 +96,9 @@ class Service:
         with ThreadPoolExecutor(len(self.couriers), "backwatch-courier") as pool:
             tallies = list(pool.map(lambda courier: courier.deliver_due(), self.couriers))
         return Round(
-            routed=routed, delivered=sum(one.delivered for one in tallies), failed=sum(one.failed for one in tallies)
-        )
+            routed=routed, delivered=sum(one.delivered for one in tallies), failed=sum(one.failed for one in tallies),
+            left=self._left(),
+        )  # fmt: skip
 
     def run(self, stop: threading.Event) -> None:
         """Goes on until ``stop``; a store that is away is waited for. Ends within a few seconds."""
@@ -113,13 +128,43 @@ class Service:
             except (StoreUnavailable, StoreFull, DBAPIError) as error:
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
                 logger.warning("backwatch: notify waits for the store: %s", str(error).splitlines()[0][:300])
+            except Exception as error:  # noqa: BLE001  a thread that ended would be missed by nobody but the alerts
+                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+                at = traceback.extract_tb(error.__traceback__)[-1]
+                logger.error(  # noqa: TRY400  its text may be an attacker's
+                    "backwatch: notify tries again after a fault of its own: %s in %s, line %d",
+                    type(error).__name__, at.name, at.lineno or 0,
+                )  # fmt: skip
             stop.wait(pause_s)
 
     def _route(self) -> int:
+        """Routes all that is new. Where there is no output it waits for one: what is routed is not routed again."""
+        self._sweep()
+        if not self.couriers:
+            return 0
         total = 0
         while routed := deliveries.route(self._engine, self._render, now_ns=self._clock_ns()):
             total += routed
         return total
+
+    def _sweep(self) -> None:
+        now_ns = self._clock_ns()
+        if self._swept_ns is None or not 0 <= now_ns - self._swept_ns < SWEEP_S * SECOND_NS:
+            deliveries.give_up_unserved(self._engine, now_ns=now_ns, after_ns=self._unserved_ns)
+            self._swept_ns = now_ns
+
+    def _left(self) -> tuple[str, ...]:
+        now_ns, lines = self._clock_ns(), list[str]()
+        with reading(self._engine) as connection:
+            for name in (courier.output.endpoint for courier in self.couriers):
+                found = deliveries.standing(connection, name, now_ns=now_ns)
+                if found.disabled is not None:
+                    lines.append(f"{name} is disabled ({found.disabled}) until `backwatch notify --test` is taken")
+                elif found.waiting and found.paused_until_ns > now_ns:
+                    lines.append(f"{name} is left alone until {moment(found.paused_until_ns)}, {found.waiting} wait")
+                elif found.due:
+                    lines.append(f"{name}: {found.due} that are due were not taken")
+        return tuple(lines)
 
     def _render(self, event: EventRow) -> Mapping[str, bytes]:
         if event.level_rank < self._lowest:

@@ -125,6 +125,7 @@ def _postgresql(parsed: URL) -> sa.Engine:
     return sa.create_engine(
         parsed,
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args={key: value for key, value in defaults.items() if key not in parsed.query},
     )
 

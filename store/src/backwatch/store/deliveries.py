@@ -2,6 +2,9 @@
 
 At least once, under the same id each time. A lease that ran out means that its holder died or is too late; whoever
 marks must still hold the attempt that was given out, so a late answer never undoes a newer one.
+
+An event is routed once, by a notifier that may not know of every endpoint: of another one, or of one that was added or
+corrected later. So each endpoint keeps up for itself with what was routed without it (:func:`keep_up`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +15,7 @@ import sqlalchemy as sa
 
 from backwatch.store import entries, tables
 from backwatch.store.text import clean
-from backwatch.store.transactions import writing
+from backwatch.store.transactions import reading, writing
 from backwatch.store.upsert import insert_missing, insert_or_add
 
 PENDING: Final = "pending"
@@ -22,6 +25,12 @@ EXPIRED: Final = "expired"
 MUTED: Final = "muted"
 NO_SHARD: Final = -1
 """The ``shard`` of counters that belong to no shard."""
+LOOK_BACK_NS: Final = 120_000_000_000
+"""How late a routing may be seen after its own time: machines' clocks differ, and a writer waits for its turn."""
+_BITE: Final = 200
+_MUTED_AT_ONCE: Final = 500
+_GIVEN_UP_AT_ONCE: Final = 5_000
+_IS_DISABLED: Final = "the endpoint is disabled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +60,107 @@ class Leased:
     first_try_ns: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How an endpoint stands.
+
+    Attributes:
+        disabled: Why it is; ``None``: it is not.
+        waiting: Deliveries that are not done.
+        due: Those of them that should have been made by now.
+    """
+
+    disabled: str | None
+    paused_until_ns: int
+    waiting: int
+    due: int
+
+
 def register(engine: sa.Engine, endpoint: str, since_ns: int) -> None:
     """Makes an endpoint known; what came true before ``since_ns`` is not for one that was not known yet."""
-    row = {"name": endpoint, "since_ns": since_ns, "paused_until_ns": 0, "disabled_ns": None, "reason": ""}
+    row = {
+        "name": endpoint, "since_ns": since_ns, "served_ns": 0, "paused_until_ns": 0, "disabled_ns": None, "reason": "",
+    }  # fmt: skip
     with writing(engine) as connection:
         insert_missing(connection, tables.endpoint, [row])
+
+
+def keep_up(
+    engine: sa.Engine,
+    endpoint: str,
+    render: Callable[[EventRow], bytes],
+    *,
+    lowest: int,
+    not_before_ns: int,
+    now_ns: int,
+) -> int:
+    """Says that the endpoint is served, once it has a delivery for each event that was routed without it.
+
+    For a new endpoint, and for one that nobody served for a while, that is all since ``not_before_ns``. What is not
+    routed yet is left to :func:`route`.
+
+    Args:
+        engine: The store.
+        endpoint: A registered one.
+        render: For an event, the endpoint's body.
+        lowest: The lowest level's rank that the endpoint is told of.
+        not_before_ns: Older events are past the time in which they would have been tried.
+        now_ns: Wall time.
+
+    Returns:
+        How many deliveries it was given.
+    """
+    table, event, delivery = tables.endpoint, tables.event, tables.delivery
+    with reading(engine) as connection:
+        known = connection.execute(sa.select(table).where(table.c.name == endpoint)).one_or_none()
+    if known is None:
+        return 0
+    since_ns = max(known.since_ns, not_before_ns)
+    routed_ns, given = max(known.served_ns, since_ns) - LOOK_BACK_NS, 0
+    has_one = sa.exists().where(delivery.c.event_id == event.c.id, delivery.c.endpoint == endpoint)
+    missed = (event.c.created_ns >= since_ns) & (event.c.level_rank >= lowest) & ~has_one
+    while True:
+        query = sa.select(event.c.id, event.c.routed_ns).where(event.c.routed_ns >= routed_ns, missed)
+        with reading(engine) as connection:  # looks without the writer's lock: mostly there is nothing
+            found = connection.execute(query.order_by(event.c.routed_ns).limit(_BITE)).all()
+        with writing(engine) as connection:
+            if found:
+                # This row is locked: of two notifiers one finds nothing left to do, and neither misses a disabling.
+                mine = sa.select(table).where(table.c.name == endpoint).with_for_update(key_share=True)
+                into = {endpoint: connection.execute(mine).mappings().one()}
+                still = sa.select(event).where(event.c.id.in_([row.id for row in found]), missed)
+                events = connection.execute(still).mappings().all()
+                given += _insert(connection, events, lambda one: {endpoint: render(one)}, into, now_ns)
+            if len(found) < _BITE:
+                connection.execute(sa.update(table).where(table.c.name == endpoint).values(served_ns=now_ns))
+                return given
+        routed_ns = found[-1].routed_ns
+
+
+def give_up_unserved(engine: sa.Engine, *, now_ns: int, after_ns: int) -> int:
+    """Gives up what waits for an endpoint that no notifier has served for so long, and gives how many that were.
+
+    Nobody else would: they would neither be delivered nor counted as lost, and their events would be kept for ever.
+    """
+    table, endpoint = tables.delivery, tables.endpoint
+    long_ago_ns = now_ns - after_ns
+    unserved = sa.select(endpoint.c.name).where(endpoint.c.served_ns <= long_ago_ns)
+    waiting = (table.c.state == PENDING) & (table.c.created_ns <= long_ago_ns) & (table.c.locked_until_ns <= now_ns)
+    with reading(engine) as connection:
+        has_some = sa.exists().where(table.c.endpoint == endpoint.c.name, waiting)
+        names = connection.scalars(unserved.where(has_some)).all()
+    total = 0
+    for name in names:
+        bite = sa.select(table.c.event_id).where(table.c.endpoint == name, waiting).limit(_GIVEN_UP_AT_ONCE)
+        these = (table.c.endpoint == name) & table.c.event_id.in_(bite) & table.c.endpoint.in_(unserved)
+        row = {"state": EXPIRED, "done_ns": now_ns, "outcome": "no notifier serves the endpoint"}
+        count = 1
+        while count:
+            with writing(engine) as connection:
+                count = connection.execute(sa.update(table).where(these).values(row)).rowcount
+                _lost(connection, f"delivery.{EXPIRED}", count, now_ns)
+            total += count
+    return total
 
 
 def route(
@@ -83,14 +188,27 @@ def route(
             .with_for_update(skip_locked=True)
         )
         events = connection.execute(query).mappings().all()
-        known = {row["name"]: row for row in connection.execute(sa.select(tables.endpoint)).mappings()}
-        rows = [row for one in events for row in _rows(one, render, known, now_ns)]
-        insert_missing(connection, tables.delivery, rows)
-        _lost(connection, "delivery.disabled", sum(row["state"] == REJECTED for row in rows), now_ns)
+        # Shared locks: whoever disables one of them waits for these deliveries, and gives them up with the others.
+        endpoints = sa.select(tables.endpoint).order_by(tables.endpoint.c.name).with_for_update(read=True)
+        known = {row["name"]: row for row in connection.execute(endpoints).mappings()} if events else {}
+        _insert(connection, events, render, known, now_ns)
         if events:
             statement = sa.update(event).where(event.c.id == sa.bindparam("of_id")).values(routed_ns=now_ns)
             connection.execute(statement, [{"of_id": row["id"]} for row in events])
     return len(events)
+
+
+def _insert(
+    connection: sa.Connection,
+    events: Sequence[Mapping[Any, Any]],
+    render: Callable[[EventRow], Mapping[str, bytes]],
+    known: Mapping[str, Mapping[Any, Any]],
+    now_ns: int,
+) -> int:
+    rows = [row for one in events for row in _rows(one, render, known, now_ns)]
+    insert_missing(connection, tables.delivery, rows)
+    _lost(connection, "delivery.disabled", sum(row["state"] == REJECTED for row in rows), now_ns)
+    return len(rows)
 
 
 def _rows(
@@ -106,7 +224,7 @@ def _rows(
             "event_id": one.id, "endpoint": name, "body": body, "attempts": 0, "created_ns": now_ns,
             "first_try_ns": None, "next_ns": now_ns, "locked_until_ns": 0,
             **({"state": PENDING, "done_ns": None, "outcome": ""} if known[name]["disabled_ns"] is None
-               else {"state": REJECTED, "done_ns": now_ns, "outcome": "the endpoint is disabled"}),
+               else {"state": REJECTED, "done_ns": now_ns, "outcome": _IS_DISABLED}),
         }
         for name, body in sorted(render(one).items())
         if name in known and known[name]["since_ns"] <= event["created_ns"]
@@ -116,50 +234,46 @@ def _rows(
 def lease(engine: sa.Engine, endpoint: str, *, now_ns: int, lease_ns: int) -> Leased | None:
     """The next delivery that is due for the endpoint, locked for ``lease_ns``; none while it is paused or disabled.
 
-    What a person has muted in the meantime is not delivered, and is no loss.
+    What a person has muted in the meantime is not delivered, and is no loss: it is marked when its turn comes, so that
+    a lease costs the same however many wait.
     """
     table = tables.delivery
-    with writing(engine) as connection:
-        where_to = connection.execute(
-            sa.select(tables.endpoint).where(tables.endpoint.c.name == endpoint)
-        ).one_or_none()
-        if where_to is None or where_to.disabled_ns is not None or where_to.paused_until_ns > now_ns:
-            return None
-        _mute(connection, endpoint, now_ns)
-        due = (table.c.endpoint == endpoint) & (table.c.state == PENDING) & (table.c.next_ns <= now_ns)
-        query = (
-            sa.select(table)
-            .where(due, table.c.locked_until_ns <= now_ns)
-            .order_by(table.c.next_ns, table.c.event_id)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        )
-        row = connection.execute(query).one_or_none()
-        if row is None:
-            return None
-        first_ns = now_ns if row.first_try_ns is None else row.first_try_ns
-        connection.execute(
-            sa.update(table)
-            .where(table.c.event_id == row.event_id, table.c.endpoint == endpoint)
-            .values(attempts=row.attempts + 1, first_try_ns=first_ns, locked_until_ns=now_ns + lease_ns)
-        )
-    return Leased(event_id=row.event_id, endpoint=endpoint, body=bytes(row.body), attempt=row.attempts + 1,
-                  first_try_ns=first_ns)  # fmt: skip
+    mine = table.c.endpoint == endpoint
+    due = mine & (table.c.state == PENDING) & (table.c.next_ns <= now_ns) & (table.c.locked_until_ns <= now_ns)
+    # By ``next_ns`` alone, as the index has it: a second column would have all that are due at once sorted first.
+    query = sa.select(table).where(due).order_by(table.c.next_ns).limit(1).with_for_update(skip_locked=True)
+    while True:
+        with writing(engine) as connection:
+            where_to = connection.execute(
+                sa.select(tables.endpoint).where(tables.endpoint.c.name == endpoint)
+            ).one_or_none()
+            if where_to is None or where_to.disabled_ns is not None or where_to.paused_until_ns > now_ns:
+                return None
+            row = connection.execute(query).one_or_none()
+            if row is None:
+                return None
+            if not _muted(connection, [row.event_id], now_ns):
+                first_ns = now_ns if row.first_try_ns is None else row.first_try_ns
+                connection.execute(
+                    sa.update(table)
+                    .where(table.c.event_id == row.event_id, mine)
+                    .values(attempts=row.attempts + 1, first_try_ns=first_ns, locked_until_ns=now_ns + lease_ns)
+                )
+                return Leased(event_id=row.event_id, endpoint=endpoint, body=bytes(row.body), attempt=row.attempts + 1,
+                              first_try_ns=first_ns)  # fmt: skip
+            # Others will be muted as well where one is: a bounded number at a time, so that no writer waits for long.
+            ahead = sa.select(table.c.event_id).where(due).order_by(table.c.next_ns).limit(_MUTED_AT_ONCE)
+            ids = connection.scalars(ahead.with_for_update(skip_locked=True)).all()
+            marked = {"state": MUTED, "done_ns": now_ns, "outcome": "the alert is muted"}
+            these = table.c.event_id.in_(_muted(connection, [row.event_id, *ids], now_ns))
+            connection.execute(sa.update(table).where(mine, these).values(marked))
 
 
-def _mute(connection: sa.Connection, endpoint: str, now_ns: int) -> None:
-    table, event, alert = tables.delivery, tables.event, tables.alert
-    muted = (
-        sa.select(event.c.id)
-        .join(alert, alert.c.id == event.c.alert_id)
-        .where(alert.c.muted_until_ns > now_ns, event.c.id == table.c.event_id)
-    )
-    due = (table.c.endpoint == endpoint) & (table.c.state == PENDING) & (table.c.next_ns <= now_ns)
-    connection.execute(
-        sa.update(table)
-        .where(due, table.c.locked_until_ns <= now_ns, sa.exists(muted.correlate(table)))
-        .values(state=MUTED, done_ns=now_ns, outcome="the alert is muted")
-    )
+def _muted(connection: sa.Connection, event_ids: Sequence[str], now_ns: int) -> list[str]:
+    event, alert = tables.event, tables.alert
+    query = sa.select(event.c.id).join(alert, alert.c.id == event.c.alert_id)
+    muted = query.where(event.c.id.in_(event_ids), alert.c.muted_until_ns > now_ns)
+    return [*connection.scalars(muted)]
 
 
 def done(engine: sa.Engine, leased: Leased, state: str, *, outcome: str, now_ns: int) -> None:
@@ -185,22 +299,30 @@ def _mark(connection: sa.Connection, leased: Leased, values: Mapping[str, Any]) 
 
 
 def pause(engine: sa.Engine, endpoint: str, until_ns: int) -> None:
-    """Nothing is sent to the endpoint until then."""
+    """Nothing is sent to the endpoint until then; a longer pause that it asked for before stays."""
     table = tables.endpoint
     with writing(engine) as connection:
-        connection.execute(sa.update(table).where(table.c.name == endpoint).values(paused_until_ns=until_ns))
+        shorter = (table.c.name == endpoint) & (table.c.paused_until_ns < until_ns)
+        connection.execute(sa.update(table).where(shorter).values(paused_until_ns=until_ns))
 
 
-def disable(engine: sa.Engine, endpoint: str, *, now_ns: int, reason: str) -> None:
-    """The receiver is gone for good: what waits for it is given up, and counted as lost."""
+def disable(engine: sa.Engine, leased: Leased, *, now_ns: int, reason: str) -> None:
+    """The receiver is gone for good: what waits for it is given up, and counted as lost.
+
+    An answer that comes after its lease ran out disables nothing: somebody else has the attempt by now.
+    """
     table, delivery = tables.endpoint, tables.delivery
     with writing(engine) as connection:
+        given_up = {"state": REJECTED, "done_ns": now_ns, "locked_until_ns": 0, "outcome": _IS_DISABLED}
+        mine = sa.select(table.c.name).where(table.c.name == leased.endpoint).with_for_update(key_share=True)
+        connection.execute(mine).one_or_none()  # first of all, as in every transaction that takes both
+        if not _mark(connection, leased, given_up):
+            return
         row = {"disabled_ns": now_ns, "reason": clean(reason, 500)}
-        connection.execute(sa.update(table).where(table.c.name == endpoint).values(row))
-        waiting = (delivery.c.endpoint == endpoint) & (delivery.c.state == PENDING)
-        given_up = {"state": REJECTED, "done_ns": now_ns, "outcome": "the endpoint is disabled"}
+        connection.execute(sa.update(table).where(table.c.name == leased.endpoint).values(row))
+        waiting = (delivery.c.endpoint == leased.endpoint) & (delivery.c.state == PENDING)
         lost = connection.execute(sa.update(delivery).where(waiting).values(given_up)).rowcount
-        _lost(connection, "delivery.disabled", lost, now_ns)
+        _lost(connection, "delivery.disabled", 1 + lost, now_ns)
 
 
 def enable(engine: sa.Engine, endpoint: str) -> None:
@@ -209,6 +331,19 @@ def enable(engine: sa.Engine, endpoint: str) -> None:
     with writing(engine) as connection:
         row = {"disabled_ns": None, "reason": "", "paused_until_ns": 0}
         connection.execute(sa.update(table).where(table.c.name == endpoint).values(row))
+
+
+def standing(connection: sa.Connection, endpoint: str, *, now_ns: int) -> Standing:
+    """How the endpoint stands at that time."""
+    table = tables.delivery
+    known = connection.execute(sa.select(tables.endpoint).where(tables.endpoint.c.name == endpoint)).one_or_none()
+    due = sa.func.coalesce(sa.func.sum(sa.case((table.c.next_ns <= now_ns, 1), else_=0)), 0)
+    count = sa.select(sa.func.count(), due).where(table.c.endpoint == endpoint, table.c.state == PENDING)
+    waiting, due_now = connection.execute(count).one()
+    return Standing(
+        disabled=known.reason if known is not None and known.disabled_ns is not None else None,
+        paused_until_ns=known.paused_until_ns if known is not None else 0, waiting=waiting, due=int(due_now),
+    )  # fmt: skip
 
 
 def _lost(connection: sa.Connection, kind: str, count: int, now_ns: int) -> None:

@@ -133,8 +133,10 @@ event = sa.Table(
 endpoint = sa.Table(
     "endpoint", metadata,
     _id("name", 200), _big("since_ns"), _big("paused_until_ns"), _big("disabled_ns", nullable=True), _text("reason"),
+    sa.Column("served_ns", sa.BigInteger, nullable=False, server_default="0"),
 )  # fmt: skip
-"""Where notify delivers to. Events older than ``since_ns`` are not for it; what answered 410 is disabled."""
+"""Where notify delivers to. Events older than ``since_ns`` are not for it; what answered 410 is disabled.
+``served_ns``: when its courier made its last round, and it had a delivery for all that was routed by then."""
 
 delivery = sa.Table(
     "delivery", metadata,

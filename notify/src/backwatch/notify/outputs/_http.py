@@ -1,4 +1,4 @@
-"""One POST to an operator's endpoint: address checked and pinned, no redirect, no proxy, an end in sight.
+"""One POST to an operator's endpoint: address checked before a byte is sent, no redirect, no proxy, an end in sight.
 
 ``requests`` counts its timeout anew with every byte that arrives, so a receiver that drips could hold a thread for
 hours. A timer therefore shuts the socket down when the whole attempt has had its time.
@@ -7,25 +7,34 @@ hours. A timer therefore shuts the socket down when the whole attempt has had it
 import ipaddress
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Any, Final, Self
-from urllib.parse import urlsplit
+from typing import Final, Self
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests_hardened import Config, HTTPSession
-from requests_hardened.ip_filter_adapter import IPFilterAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
 FAILURES: Final = (requests.RequestException, HTTPError, OSError, ValueError)
 """All that an attempt can raise because of what a receiver, a resolver or a network does."""
+METADATA: Final = frozenset(
+    ipaddress.ip_address(one)
+    for one in ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254")
+)
+"""Where clouds answer with credentials, beside the link-local range."""
+_CARRY_V4: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
+"""Whose last 32 bits are the address that is meant: NAT64, and the old IPv4-compatible ones."""
 
 
 class ForbiddenAddressError(requests.RequestException):
     """The host resolves to an address that is never spoken to."""
+
+
+class _Forbidden(Exception):
+    """The same where urllib3 would hear it: what it does not know passes through it unchanged."""
 
 
 class Deadline:
@@ -81,16 +90,14 @@ class Deadline:
 
 class _Connection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
-        connected = super()._new_conn()
-        Deadline.watch(connected)
-        return connected
+        _check_host(self.host, self.port)
+        return _checked(super()._new_conn())
 
 
 class _TlsConnection(HTTPSConnection):
     def _new_conn(self) -> socket.socket:
-        connected = super()._new_conn()
-        Deadline.watch(connected)
-        return connected
+        _check_host(self.host, self.port)
+        return _checked(super()._new_conn())
 
 
 class _Pool(HTTPConnectionPool):
@@ -101,27 +108,57 @@ class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = _TlsConnection  # pyright: ignore[reportAssignmentType]
 
 
-class _PrivateAdapter(HTTPAdapter):
-    """For hosts that may be private: still never the link-local range, where clouds answer with credentials."""
+class _Session(HTTPSession):
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
+        """None: with one, requests reads and unpacks the whole body of a 3xx, only to tell where it would lead."""
+        return None
 
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        parts = urlsplit(request.url or "")
-        for found in socket.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_STREAM):
-            if never_spoken_to(str(found[4][0])):
-                raise ForbiddenAddressError("the address is link-local, multicast or unspecified")
-        return super().send(request, *args, **kwargs)
+
+def _check_host(host: str, port: int) -> None:
+    """Looks before connecting, where a look suffices; what the name means when it is looked up again, the peer says."""
+    for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        _refuse_forbidden(str(found[4][0]))
+
+
+def _checked(connected: socket.socket) -> socket.socket:
+    """Nothing was sent yet, not even a TLS greeting: now it is certain who is at the other end."""
+    try:
+        _refuse_forbidden(str(connected.getpeername()[0]))
+        Deadline.watch(connected)
+    except BaseException:
+        connected.close()
+        raise
+    return connected
+
+
+def _refuse_forbidden(address: str) -> None:
+    if never_spoken_to(address):
+        raise _Forbidden
 
 
 def never_spoken_to(address: str) -> bool:
-    """Whether no setting may allow this address.
+    """Whether no setting may allow this address, however it is written.
 
     >>> never_spoken_to("169.254.169.254"), never_spoken_to("::ffff:169.254.169.254"), never_spoken_to("10.0.0.1")
     (True, True, False)
+    >>> never_spoken_to("64:ff9b::a9fe:a9fe"), never_spoken_to("2002:a9fe:a9fe::1"), never_spoken_to("::1")
+    (True, True, False)
     """
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if ip.version == 6 and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped
-    return ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip == ipaddress.ip_address("fd00:ec2::254")
+    return any(
+        ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip in METADATA
+        for ip in _meant(ipaddress.ip_address(address.partition("%")[0]))
+    )
+
+
+def _meant(
+    ip: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> Iterator[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    """The address, and the one of IPv4 that it carries, to which a gateway or the kernel may take it."""
+    yield ip
+    if isinstance(ip, ipaddress.IPv6Address):
+        last = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
+        carried = last if any(ip in network for network in _CARRY_V4) else None
+        yield from (one for one in (ip.ipv4_mapped, ip.sixtofour, carried) if one is not None)
 
 
 def post(
@@ -143,18 +180,18 @@ def post(
         never_redirect=True,
         default_timeout=(timeout_s, timeout_s),
     )
-    with HTTPSession(config) as session, Deadline(timeout_s) as deadline:
+    with _Session(config) as session, Deadline(timeout_s) as deadline:
         session.trust_env = False  # no proxy and no .netrc out of the environment
-        if private:
-            session.mount("http://", _PrivateAdapter())
-            session.mount("https://", _PrivateAdapter())
         for adapter in session.adapters.values():
-            if isinstance(adapter, IPFilterAdapter | _PrivateAdapter):
+            if isinstance(adapter, HTTPAdapter):
                 adapter.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
-        answer = session.post(
-            url, data=body, headers={**headers, "Connection": "close"}, stream=True, timeout=timeout_s,
-            verify=ca_file or True, allow_redirects=False,
-        )  # fmt: skip
+        try:
+            answer = session.post(
+                url, data=body, headers={**headers, "Connection": "close"}, stream=True, timeout=timeout_s,
+                verify=ca_file or True, allow_redirects=False,
+            )  # fmt: skip
+        except _Forbidden:
+            raise ForbiddenAddressError("a metadata, link-local, multicast or unspecified address") from None
         answer.close()
         if deadline.over:  # a head that we cut off ourselves reads like a whole one
             raise requests.Timeout("the answer's head took too long")

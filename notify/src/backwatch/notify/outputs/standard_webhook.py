@@ -7,6 +7,7 @@ import base64
 import binascii
 import email.utils
 import hashlib
+import ssl
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from backwatch.store.deliveries import EventRow
 
 URL: Final = "BACKWATCH_WEBHOOK_URL"
 SECRET: Final = "BACKWATCH_WEBHOOK_SECRET"  # noqa: S105  the setting's name
+CA_FILE: Final = "BACKWATCH_WEBHOOK_CA_FILE"
 LONGEST_WAIT_S: Final = 86_400.0
 NEVER_TAKEN: Final = (400, 413, 415, 422)
 """Answers that judge the body. All other 4xx may be a deployment in progress or a secret being rotated: tried again."""
@@ -52,7 +54,7 @@ class StandardWebhook(Output):
         self._host = parts.netloc
         self._private = (parts.hostname or "") in {one.lower() for one in private_hosts}
         self._signers = _signers(secrets)
-        self._ca_file = ca_file
+        self._ca_file = _readable(ca_file)
 
     @classmethod
     def configured(cls, settings: NotifySettings) -> "Sequence[Self]":
@@ -113,10 +115,21 @@ def _seconds(retry_after: str | None) -> float | None:
     if text.isascii() and text.isdecimal():
         return min(float(text), LONGEST_WAIT_S)
     try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+        moment_s = email.utils.parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError, OSError):  # an offset or a year that no clock knows: the C library's own, too
         return None
-    return max(0.0, min(moment.timestamp() - time.time(), LONGEST_WAIT_S))
+    return max(0.0, min(moment_s - time.time(), LONGEST_WAIT_S))
+
+
+def _readable(ca_file: str) -> str:
+    """The file, once it was read: a wrong one is said at the start, not at every delivery until all are given up."""
+    try:
+        if ca_file:
+            ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # ssl.SSLError, for what is not PEM, is one
+        reason = "holds no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
+        raise SettingError(f"{CA_FILE}={ca_file[:200]!r}: {reason}") from None
+    return ca_file
 
 
 def _checked(url: str, private_hosts: Sequence[str]) -> SplitResult:

@@ -1,0 +1,18 @@
+"""When an endpoint was last served.
+
+Revision 0003. By it a notifier knows what was routed without its endpoint, and which endpoints nobody serves any more.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Adds the column."""
+    with op.batch_alter_table("endpoint") as batch:
+        batch.add_column(sa.Column("served_ns", sa.BigInteger, nullable=False, server_default="0"))

@@ -1,0 +1,136 @@
+"""Our own faults: no courier ends by one unseen, and whoever asks for the notifier's health hears of it."""
+
+import runpy
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from backwatch.collector.settings import NotifySettings
+from backwatch.notify.outputs import Delivery, Outcome
+from backwatch.notify.outputs.standard_webhook import StandardWebhook
+from backwatch.notify.service import Service
+from backwatch.store import deliveries, tables
+from backwatch.store.transactions import reading, writing
+from tests.notify.conftest import SECRET
+from tests.services import receiver as temper
+from tests.services.commits import Owner, raised
+from tests.services.receiver import Receiver, receiver
+
+Serving = Callable[..., Service]
+HEALTH = Path(__file__).parents[2] / "docker" / "health.py"
+
+
+class Faulty(StandardWebhook):
+    """Raises once; its error holds what the receiver said."""
+
+    left = 1
+
+    def send(self, delivery: Delivery, timeout_s: float) -> Outcome:
+        if self.left:
+            self.left -= 1
+            raise MemoryError("what the receiver said")
+        return super().send(delivery, timeout_s)
+
+
+@contextmanager
+def _running(service: Service) -> Generator[None]:
+    stop = threading.Event()
+    thread = threading.Thread(target=service.run, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(30)
+
+
+def _taken(one: Receiver, count: int) -> int:
+    begun = time.monotonic()
+    while len(one.requests) < count and time.monotonic() - begun < 30:
+        time.sleep(0.05)
+    return len(one.requests)
+
+
+def test_a_courier_goes_on_whatever_its_output_raises(store: sa.Engine, caplog: pytest.LogCaptureFixture) -> None:
+    Owner(store).commit(raised("a"), raised("b"), now_ns=time.time_ns())
+    with receiver() as one:
+        output = Faulty(one.url, [SECRET], private_hosts=["127.0.0.1"])
+        with _running(Service(store, NotifySettings(timeout_s=5), [output])):
+            assert _taken(one, 2) == 2
+    with reading(store) as connection:
+        assert sorted(connection.scalars(sa.select(tables.delivery.c.attempts))) == [1, 2]
+    assert "at attempt 1: MemoryError" in caplog.text
+    assert "what the receiver said" not in caplog.text
+
+
+def test_no_courier_ends_by_a_fault_of_its_own(
+    store: sa.Engine, serving: Serving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    Owner(store).commit(raised(), now_ns=time.time_ns())
+    real, left = deliveries.lease, [1]
+
+    def faulty(*arguments: Any, **more: Any) -> deliveries.Leased | None:
+        if left:
+            left.pop()
+            raise LookupError("text of an attacker")
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(deliveries, "lease", faulty)
+    with receiver() as one, _running(serving(one, clock_ns=time.time_ns)):
+        assert _taken(one, 1) == 1
+    assert "LookupError in faulty" in caplog.text
+    assert "text of an attacker" not in caplog.text
+
+
+def _asked(monkeypatch: pytest.MonkeyPatch, store_url: str, one: Receiver | None) -> str:
+    settings = {"BACKWATCH_STORE_URL": store_url}
+    if one is not None:
+        settings |= {
+            "BACKWATCH_WEBHOOK_URL": one.url, "BACKWATCH_WEBHOOK_SECRET": SECRET,
+            "BACKWATCH_WEBHOOK_ALLOW_PRIVATE_HOSTS": "127.0.0.1",
+        }  # fmt: skip
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    return runpy.run_path(str(HEALTH))["notify"]()
+
+
+def _later(store: sa.Engine, seconds: int) -> None:
+    table = tables.endpoint
+    with writing(store) as connection:
+        connection.execute(sa.update(table).values(served_ns=table.c.served_ns - seconds * 1_000_000_000))
+
+
+def test_a_notifier_is_healthy_as_long_as_its_couriers_make_their_rounds(
+    store_url: str, store: sa.Engine, serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with receiver(temper.status("500 Oops")) as one:
+        assert _asked(monkeypatch, store_url, one).startswith("nobody has ever served standard_webhook 127.0.0.1")
+        Owner(store).commit(raised(), now_ns=time.time_ns())
+        service = serving(one, clock_ns=time.time_ns)
+        service.run_once()
+        assert _asked(monkeypatch, store_url, one) == ""
+        _later(store, 600)
+        assert _asked(monkeypatch, store_url, one).startswith("the last round of the courier to standard_webhook")
+        with monkeypatch.context() as patched:
+            patched.setattr(deliveries, "lease", lambda *_, **__: 1 / 0)
+            service.couriers[0]._kept_up_ns = None
+            with pytest.raises(ZeroDivisionError):
+                service.couriers[0].deliver_due()
+        assert _asked(monkeypatch, store_url, one) != ""
+        service.couriers[0].deliver_due()
+        assert _asked(monkeypatch, store_url, one) == ""
+
+
+def test_a_notifier_without_an_output_is_healthy_while_events_wait_for_one(
+    store_url: str, store: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Owner(store).commit(raised(), now_ns=time.time_ns() - 600_000_000_000)
+    assert _asked(monkeypatch, store_url, None) == ""
+    with receiver() as one:
+        assert _asked(monkeypatch, store_url, one).startswith("the oldest event that nobody routed is 60")
