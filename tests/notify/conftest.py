@@ -31,6 +31,16 @@ class Clock:
         self.now_ns += int(seconds * 1_000_000_000)
 
 
+def settings_of(url: str, one: Receiver | None) -> dict[str, str]:
+    """The environment's settings for a store, and for an endpoint if there is one."""
+    if one is None:
+        return {"BACKWATCH_STORE_URL": url}
+    return {
+        "BACKWATCH_STORE_URL": url, "BACKWATCH_WEBHOOK_URL": one.url, "BACKWATCH_WEBHOOK_SECRET": SECRET,
+        "BACKWATCH_WEBHOOK_ALLOW_PRIVATE_HOSTS": "127.0.0.1",
+    }  # fmt: skip
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty place for a store."""

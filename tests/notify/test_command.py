@@ -18,7 +18,7 @@ from backwatch.notify.command import notify
 from backwatch.store import deliveries, tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
-from tests.notify.conftest import SECRET
+from tests.notify.conftest import SECRET, settings_of
 from tests.services import receiver as temper
 from tests.services.commits import Owner, raised
 from tests.services.receiver import Receiver, receiver
@@ -26,18 +26,8 @@ from tests.services.receiver import Receiver, receiver
 COMMAND = [sys.executable, "-c", "from backwatch.collector.cli import main; main()", "notify"]
 
 
-def _environment(url: str, one: Receiver | None) -> dict[str, str]:
-    settings = {"BACKWATCH_STORE_URL": url}
-    if one is not None:
-        settings |= {
-            "BACKWATCH_WEBHOOK_URL": one.url, "BACKWATCH_WEBHOOK_SECRET": SECRET,
-            "BACKWATCH_WEBHOOK_ALLOW_PRIVATE_HOSTS": "127.0.0.1",
-        }  # fmt: skip
-    return {**os.environ, **settings}
-
-
 def _notify(url: str, one: Receiver | None, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
-    environment = {**_environment(url, one), **more}
+    environment = {**os.environ, **settings_of(url, one), **more}
     return subprocess.run([*COMMAND, *arguments], env=environment, capture_output=True, text=True, timeout=60)
 
 
@@ -129,7 +119,7 @@ def test_once_fails_and_says_why_where_what_is_due_was_not_taken(store_url: str)
 
 
 def _once(store_url: str, one: Receiver) -> tuple[int, str, str]:
-    done = CliRunner().invoke(notify, ["--once"], env=_environment(store_url, one), catch_exceptions=False)
+    done = CliRunner().invoke(notify, ["--once"], env=settings_of(store_url, one), catch_exceptions=False)
     return done.exit_code, done.stdout, done.stderr
 
 
@@ -138,7 +128,7 @@ def test_it_goes_on_until_it_is_stopped(tmp_path: Path, number: signal.Signals, 
     url = f"sqlite:///{tmp_path / 'store.db'}"
     _filled(url)
     with receiver() as one:
-        process = subprocess.Popen(COMMAND, env=_environment(url, one), stderr=subprocess.PIPE)
+        process = subprocess.Popen(COMMAND, env={**os.environ, **settings_of(url, one)}, stderr=subprocess.PIPE)
         begun = time.monotonic()
         while not one.requests and time.monotonic() - begun < 60:
             time.sleep(0.05)
@@ -153,7 +143,7 @@ def test_a_notifier_killed_while_it_sends_sends_again_under_the_same_id(tmp_path
     url = f"sqlite:///{tmp_path / 'store.db'}"
     _filled(url)
     with receiver(temper.stall) as one:
-        process = subprocess.Popen(COMMAND, env=_environment(url, one), stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(COMMAND, env={**os.environ, **settings_of(url, one)}, stderr=subprocess.DEVNULL)
         begun = time.monotonic()
         while not one.requests and time.monotonic() - begun < 60:
             time.sleep(0.02)

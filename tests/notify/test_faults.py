@@ -17,7 +17,7 @@ from backwatch.notify.outputs.standard_webhook import StandardWebhook
 from backwatch.notify.service import Service
 from backwatch.store import deliveries, tables
 from backwatch.store.transactions import reading, writing
-from tests.notify.conftest import SECRET
+from tests.notify.conftest import SECRET, settings_of
 from tests.services import receiver as temper
 from tests.services.commits import Owner, raised
 from tests.services.receiver import Receiver, receiver
@@ -89,13 +89,7 @@ def test_no_courier_ends_by_a_fault_of_its_own(
 
 
 def _asked(monkeypatch: pytest.MonkeyPatch, store_url: str, one: Receiver | None) -> str:
-    settings = {"BACKWATCH_STORE_URL": store_url}
-    if one is not None:
-        settings |= {
-            "BACKWATCH_WEBHOOK_URL": one.url, "BACKWATCH_WEBHOOK_SECRET": SECRET,
-            "BACKWATCH_WEBHOOK_ALLOW_PRIVATE_HOSTS": "127.0.0.1",
-        }  # fmt: skip
-    for name, value in settings.items():
+    for name, value in settings_of(store_url, one).items():
         monkeypatch.setenv(name, value)
     return runpy.run_path(str(HEALTH))["notify"]()
 

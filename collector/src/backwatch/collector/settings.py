@@ -63,6 +63,17 @@ def state_directory(environment: Mapping[str, str]) -> Path:
     return Path(home) / "backwatch"
 
 
+def make_private(folder: Path) -> None:
+    """Makes the folder and those that are missing on its way, for this user alone; what is there keeps its mode.
+
+    Raises:
+        OSError: One of them cannot be made.
+    """
+    for one in (*reversed(folder.parents), folder):  # ``parents=True`` would make those on the way with the umask
+        if not one.exists():
+            one.mkdir(mode=0o700, exist_ok=True)
+
+
 def default_stream_url() -> str:
     """The embedded stream, for one machine."""
     return f"sqlite:///{state_directory(os.environ) / 'stream.db'}"

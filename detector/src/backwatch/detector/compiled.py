@@ -17,7 +17,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 
-from backwatch.collector.settings import state_directory
+from backwatch.collector.settings import make_private, state_directory
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,9 +32,7 @@ def own_folder(path: Path) -> bool:
         Whether it is a real folder of this user's alone that can be written.
     """
     try:
-        for folder in (*reversed(path.parents), path):  # ``parents=True`` would make those on the way with the umask
-            if not folder.exists():
-                folder.mkdir(mode=0o700, exist_ok=True)
+        make_private(path)
         found = path.lstat()
     except OSError:
         return False

@@ -97,7 +97,7 @@ class Courier:
 
     def _keep_up(self) -> None:
         now_ns = self._clock_ns()
-        if self._kept_up_ns is None or not 0 <= now_ns - self._kept_up_ns < KEEP_UP_S * SECOND_NS:
+        if is_time(self._kept_up_ns, now_ns, KEEP_UP_S):
             deliveries.keep_up(
                 self._engine, self._endpoint, self.output.render,
                 lowest=self._lowest, not_before_ns=now_ns - self._give_up_ns, now_ns=now_ns,
@@ -144,6 +144,11 @@ def attempt(output: Output, delivery: Delivery, timeout_s: float) -> Outcome:
         return output.send(delivery, timeout_s)
     except Exception as error:  # noqa: BLE001  a receiver that finds our fault must not end its courier by it
         return Outcome(kind=Kind.RETRY, detail=type(error).__name__)
+
+
+def is_time(last_ns: int | None, now_ns: int, every_s: float) -> bool:
+    """Whether what is done so often is due: it never was done, it was long ago, or the clock was put back since."""
+    return last_ns is None or not 0 <= now_ns - last_ns < every_s * SECOND_NS
 
 
 def wait_ns(attempt: int, chance: float) -> int:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from backwatch.collector.settings import NotifySettings, SettingError
-from backwatch.notify.deliver import SECOND_NS, Courier
+from backwatch.notify.deliver import SECOND_NS, Courier, is_time
 from backwatch.notify.outputs import Output, discover
 from backwatch.store import deliveries
 from backwatch.store.connect import StoreFull, StoreUnavailable
@@ -149,7 +149,7 @@ class Service:
 
     def _sweep(self) -> None:
         now_ns = self._clock_ns()
-        if self._swept_ns is None or not 0 <= now_ns - self._swept_ns < SWEEP_S * SECOND_NS:
+        if is_time(self._swept_ns, now_ns, SWEEP_S):
             deliveries.give_up_unserved(self._engine, now_ns=now_ns, after_ns=self._unserved_ns)
             self._swept_ns = now_ns
 

@@ -13,7 +13,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import ExceptionContext
 
-from backwatch.collector.settings import SettingError, default_store_url, without_secrets
+from backwatch.collector.settings import SettingError, default_store_url, make_private, without_secrets
 from backwatch.store.migrate import require_current
 from backwatch.store.transactions import WRITES
 
@@ -109,8 +109,7 @@ def _sqlite(parsed: URL, name: str, *, must_exist: bool) -> sa.Engine:
 def _make_private(path: Path, name: str) -> None:
     """The file, and the folders that are missing on its way, for this user alone; what exists keeps its mode."""
     try:
-        for folder in reversed([folder for folder in path.parents if not folder.exists()]):
-            folder.mkdir(mode=0o700, exist_ok=True)
+        make_private(path.parent)
         # Only a file that is not there is opened: closing one past SQLite drops every lock that this process has on it.
         with contextlib.suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from backwatch.store import entries, tables
 from backwatch.store.text import clean
-from backwatch.store.transactions import reading, writing
+from backwatch.store.transactions import in_bites, reading, writing
 from backwatch.store.upsert import insert_missing, insert_or_add
 
 PENDING: Final = "pending"
@@ -93,7 +93,7 @@ def keep_up(
     lowest: int,
     not_before_ns: int,
     now_ns: int,
-) -> int:
+) -> None:
     """Says that the endpoint is served, once it has a delivery for each event that was routed without it.
 
     For a new endpoint, and for one that nobody served for a while, that is all since ``not_before_ns``. What is not
@@ -106,17 +106,14 @@ def keep_up(
         lowest: The lowest level's rank that the endpoint is told of.
         not_before_ns: Older events are past the time in which they would have been tried.
         now_ns: Wall time.
-
-    Returns:
-        How many deliveries it was given.
     """
     table, event, delivery = tables.endpoint, tables.event, tables.delivery
     with reading(engine) as connection:
         known = connection.execute(sa.select(table).where(table.c.name == endpoint)).one_or_none()
     if known is None:
-        return 0
+        return
     since_ns = max(known.since_ns, not_before_ns)
-    routed_ns, given = max(known.served_ns, since_ns) - LOOK_BACK_NS, 0
+    routed_ns = max(known.served_ns, since_ns) - LOOK_BACK_NS
     has_one = sa.exists().where(delivery.c.event_id == event.c.id, delivery.c.endpoint == endpoint)
     missed = (event.c.created_ns >= since_ns) & (event.c.level_rank >= lowest) & ~has_one
     while True:
@@ -130,15 +127,15 @@ def keep_up(
                 into = {endpoint: connection.execute(mine).mappings().one()}
                 still = sa.select(event).where(event.c.id.in_([row.id for row in found]), missed)
                 events = connection.execute(still).mappings().all()
-                given += _insert(connection, events, lambda one: {endpoint: render(one)}, into, now_ns)
+                _insert(connection, events, lambda one: {endpoint: render(one)}, into, now_ns)
             if len(found) < _BITE:
                 connection.execute(sa.update(table).where(table.c.name == endpoint).values(served_ns=now_ns))
-                return given
+                return
         routed_ns = found[-1].routed_ns
 
 
-def give_up_unserved(engine: sa.Engine, *, now_ns: int, after_ns: int) -> int:
-    """Gives up what waits for an endpoint that no notifier has served for so long, and gives how many that were.
+def give_up_unserved(engine: sa.Engine, *, now_ns: int, after_ns: int) -> None:
+    """Gives up what waits for an endpoint that no notifier has served for so long.
 
     Nobody else would: they would neither be delivered nor counted as lost, and their events would be kept for ever.
     """
@@ -149,18 +146,18 @@ def give_up_unserved(engine: sa.Engine, *, now_ns: int, after_ns: int) -> int:
     with reading(engine) as connection:
         has_some = sa.exists().where(table.c.endpoint == endpoint.c.name, waiting)
         names = connection.scalars(unserved.where(has_some)).all()
-    total = 0
     for name in names:
-        bite = sa.select(table.c.event_id).where(table.c.endpoint == name, waiting).limit(_GIVEN_UP_AT_ONCE)
-        these = (table.c.endpoint == name) & table.c.event_id.in_(bite) & table.c.endpoint.in_(unserved)
+        some = sa.select(table.c.event_id).where(table.c.endpoint == name, waiting).limit(_GIVEN_UP_AT_ONCE)
+        these = (table.c.endpoint == name) & table.c.event_id.in_(some) & table.c.endpoint.in_(unserved)
         row = {"state": EXPIRED, "done_ns": now_ns, "outcome": "no notifier serves the endpoint"}
-        count = 1
-        while count:
-            with writing(engine) as connection:
-                count = connection.execute(sa.update(table).where(these).values(row)).rowcount
-                _lost(connection, f"delivery.{EXPIRED}", count, now_ns)
-            total += count
-    return total
+        in_bites(lambda these=these, row=row: _give_up(engine, these, row))
+
+
+def _give_up(engine: sa.Engine, these: "sa.ColumnElement[bool]", row: Mapping[str, Any]) -> int:
+    with writing(engine) as connection:
+        count = connection.execute(sa.update(tables.delivery).where(these).values(row)).rowcount
+        _lost(connection, f"delivery.{row['state']}", count, row["done_ns"])
+    return count
 
 
 def route(
@@ -204,11 +201,10 @@ def _insert(
     render: Callable[[EventRow], Mapping[str, bytes]],
     known: Mapping[str, Mapping[Any, Any]],
     now_ns: int,
-) -> int:
+) -> None:
     rows = [row for one in events for row in _rows(one, render, known, now_ns)]
     insert_missing(connection, tables.delivery, rows)
     _lost(connection, "delivery.disabled", sum(row["state"] == REJECTED for row in rows), now_ns)
-    return len(rows)
 
 
 def _rows(

@@ -1,12 +1,11 @@
 """Retention: what is old enough goes, in small bites, so that nobody waits long for the writer's lock."""
 
-from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
 
 from backwatch.store import tables
-from backwatch.store.transactions import writing
+from backwatch.store.transactions import in_bites, writing
 
 DAY_NS = 86_400_000_000_000
 ROLLUPS_NS = 90 * DAY_NS
@@ -32,14 +31,7 @@ def prune(engine: sa.Engine, now_ns: int) -> dict[str, int]:
         (tables.quarantine, tables.quarantine.c.kept_ns < now_ns - QUARANTINE_NS),
         (alert, ~alert.c.raised & (alert.c.last_ns < now_ns - ALERTS_NS) & (alert.c.muted_until_ns <= now_ns)),
     ]
-    return {table.name: _bites(lambda t=table, c=condition: _remove(engine, t, c)) for table, condition in old}
-
-
-def _bites(bite: Callable[[], int]) -> int:
-    total = 0
-    while removed := bite():
-        total += removed
-    return total
+    return {table.name: in_bites(lambda t=table, c=condition: _remove(engine, t, c)) for table, condition in old}
 
 
 def _remove(engine: sa.Engine, table: sa.Table, condition: "sa.ColumnElement[bool]") -> int:

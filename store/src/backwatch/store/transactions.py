@@ -1,7 +1,7 @@
-"""A transaction that reads, and one that may write."""
+"""A transaction that reads, one that may write, and work that is too much for one."""
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -25,3 +25,11 @@ def writing(engine: sa.Engine) -> Generator[sa.Connection]:
     """A connection in a transaction that may write: committed at the end, rolled back on any exception."""
     with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
         yield connection
+
+
+def in_bites(bite: Callable[[], int]) -> int:
+    """Does a small transaction's work until it finds none, and gives how much that was, by its own counts."""
+    total = 0
+    while done := bite():
+        total += done
+    return total

@@ -14,7 +14,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from backwatch.collector import own
-from backwatch.collector.settings import SettingError, without_secrets
+from backwatch.collector.settings import SettingError, make_private, without_secrets
 from backwatch.collector.stream import StreamUnavailable
 
 BUSY_TIMEOUT_S: Final = 5.0
@@ -89,8 +89,7 @@ class StreamFile:
         return self._connection
 
     def _open(self) -> sqlite3.Connection:
-        if not self.path.parent.exists():
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(self.path.parent)
         # SQLite gives its side files the mode of this one. A file that is there must not be opened past SQLite: closing
         # it would let go of every lock that this process holds on it, and others would then delete a log in use.
         with suppress(FileExistsError):
