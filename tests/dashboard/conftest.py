@@ -20,7 +20,8 @@ def browser(chromium: str) -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def dashboard() -> Iterator[Dashboard]:
     """A dashboard that draws anew every second; its store is shared by the file's tests."""
-    with serving(BACKWATCH_DASHBOARD_REFRESH_S="1", BACKWATCH_DASHBOARD_ALLOWED_HOSTS="dash.example,127.0.0.1") as one:
+    hosts = "dash.example,127.0.0.1,proxy.example:8443,[fd00::1]:8443"
+    with serving(BACKWATCH_DASHBOARD_REFRESH_S="1", BACKWATCH_DASHBOARD_ALLOWED_HOSTS=hosts) as one:
         yield one
 
 

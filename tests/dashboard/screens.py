@@ -10,7 +10,7 @@ from pathlib import Path
 
 import requests
 import sqlalchemy as sa
-from playwright.sync_api import Page
+from playwright.sync_api import Page, WebSocketRoute
 
 from backwatch.store.connect import open_store
 from tests.services.commits import Owner
@@ -101,3 +101,39 @@ class Window:
     def press_id(self, row: int, table: int = 0) -> None:
         """Presses the id in a row of a table: the grid is a canvas of rows of 35 px."""
         self.page.locator("[data-testid=stDataFrame]").nth(table).click(position={"x": 40, "y": 35 * (row + 1) + 17})
+
+
+class Held:
+    """Sits between browser and server, and can keep back what the server says."""
+
+    def __init__(self) -> None:
+        self.holding = False
+        self.kept: list[str | bytes] = []
+        self.said: list[str | bytes] = []
+        self._browser: WebSocketRoute | None = None
+        self._server: WebSocketRoute | None = None
+
+    def __call__(self, route: WebSocketRoute) -> None:
+        self._browser, self._server = route, route.connect_to_server()
+        route.on_message(self.say)
+        self._server.on_message(self._pass)
+
+    def say(self, message: str | bytes) -> None:
+        """To the server, as the browser does."""
+        assert self._server is not None
+        self.said.append(message)
+        self._server.send(message)
+
+    def _pass(self, message: str | bytes) -> None:
+        assert self._browser is not None
+        if self.holding:
+            self.kept.append(message)
+        else:
+            self._browser.send(message)
+
+    def release(self) -> None:
+        """Lets all of it through, in order."""
+        self.holding = False
+        kept, self.kept = self.kept, []
+        for message in kept:
+            self._pass(message)

@@ -34,9 +34,9 @@ STRUCTURE = {
 }  # fmt: skip
 """Show no text of their own, or only in arguments that are checked by name below."""
 WITHOUT_TEXT = {
-    "key", "on_click", "args", "kwargs", "format_func", "bind", "query_params", "width", "height", "gap", "border",
-    "column_config", "index", "max_chars", "persist_state", "color", "type", "anchor", "run_every", "selection_mode",
-    "vertical_alignment", "horizontal", "disabled",
+    "key", "on_click", "on_change", "args", "kwargs", "format_func", "bind", "query_params", "width", "height", "gap",
+    "border", "column_config", "index", "max_chars", "persist_state", "color", "type", "anchor", "run_every",
+    "selection_mode", "vertical_alignment", "horizontal", "disabled",
 }  # fmt: skip
 """Arguments that are never drawn, or (``format_func``) drawn as plain text."""
 OPTIONS = {"selectbox", "multiselect"}

@@ -6,16 +6,19 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, WebSocketRoute
+from playwright.sync_api import Browser
 
 from backwatch.store.commit import Raised, Rollup, Round, Seen
-from tests.dashboard.screens import Dashboard, Window, serving
+from tests.dashboard.screens import Dashboard, Held, Window, serving
 from tests.services.commits import alert_id, raised
 
 pytestmark = pytest.mark.slow
 
 S = 10**9
 RESOURCE = hashlib.sha256(b"r").hexdigest()
+LOW_ATTACKS = (
+    "location.pathname === '/alerts' && location.search.includes('level=low') && location.search.includes('q=attack')"
+)
 OTHER = hashlib.sha256(b"other").hexdigest()
 
 
@@ -93,14 +96,18 @@ def test_filters_stand_in_the_url_and_survive_reload_and_the_way_back(window: Wi
     window.until(f"location.pathname === '/alert' && location.search.includes('{alert_id('query-attack', 'second')}')")
     window.see("Decide")
     page.go_back()
-    window.until("location.search.includes('level=low') && location.search.includes('q=attack')")
+    window.until(LOW_ATTACKS)
+    window.see("Rule, resource or text")
+    window.unsee("Decide")
     window.see("second")
     assert "third" not in page.evaluate("document.body.textContent")
 
     page.go_forward()
     window.see("Decide")
-    page.get_by_role("button", name="← Alerts").click()
-    window.until("location.search.includes('level=low') && location.search.includes('q=attack')")
+    page.get_by_role("link", name="← Alerts").click()
+    window.until(LOW_ATTACKS)
+    window.see("Rule, resource or text")
+    window.unsee("Decide")
     window.see("second")
     assert "third" not in page.evaluate("document.body.textContent")
 
@@ -123,7 +130,7 @@ def test_a_resource_shows_its_session_and_volume_and_leads_to_its_alerts(window:
     page.locator("[data-testid=stVegaLiteChart]").wait_for()
     page.reload()
     window.see("Newest session")
-    page.get_by_role("button", name="Its alerts").click()
+    page.get_by_role("link", name="Its alerts").click()
     window.until(f"location.pathname === '/alerts' && location.search.includes('{RESOURCE}')")
     window.see("second")
     assert "third" not in page.evaluate("document.body.textContent")
@@ -146,40 +153,65 @@ def test_the_way_back_leads_from_an_alert_to_the_overview(window: Window, filled
     window.until("['/', '/overview'].includes(location.pathname)")
 
 
-class Held:
-    """Sits between browser and server, and can keep back what the server says."""
+def where(window: Window) -> str:
+    """The address that is shown once it no longer changes."""
+    found, times = "", 0
+    while times < 6:
+        window.page.wait_for_timeout(500)
+        now = window.page.url.removeprefix(window.url)
+        found, times = now, times + 1 if now == found else 0
+    return found
 
-    def __init__(self) -> None:
-        self.holding = False
-        self.kept: list[str | bytes] = []
-        self.said: list[str | bytes] = []
-        self._browser: WebSocketRoute | None = None
-        self._server: WebSocketRoute | None = None
 
-    def __call__(self, route: WebSocketRoute) -> None:
-        self._browser, self._server = route, route.connect_to_server()
-        route.on_message(self.say)
-        self._server.on_message(self._pass)
+def test_the_way_back_leads_to_the_alert_that_was_left_and_never_to_another(window: Window, filled: Dashboard) -> None:
+    page = window.page
+    one, two = (alert_id("query-attack", f"left {key}") for key in ("one", "two"))
+    filled.owner.commit(*(fired(f"left {key}", rule="query-attack", ago_s=-9) for key in ("one", "two")))
+    window.go("/alerts?level=high", "left one")
+    window.press_id(next(number for number in range(9) if window.cell(number, 0).replace("\xa0", "") == one))
+    window.until(f"location.pathname === '/alert' && location.search.includes('{one}')")
+    window.see("Decide")
+    page.get_by_role("link", name="← Alerts").click()
+    window.until("location.pathname === '/alerts' && location.search.includes('level=high')")
+    window.see("Rule, resource or text")
+    window.see("left two")
+    window.press_id(next(number for number in range(9) if window.cell(number, 0).replace("\xa0", "") == two))
+    window.until(f"location.pathname === '/alert' && location.search.includes('{two}')")
+    window.see("Decide")
+    visited: list[str] = []
+    while not visited or not visited[-1].startswith("/alert?"):
+        assert len(visited) < 8, visited
+        page.go_back()
+        visited.append(where(window))
+        assert visited[-1] != "/alert"
+    assert one in visited[-1]
+    window.see("Decide")
+    window.see(one)
+    assert two not in page.evaluate("document.body.textContent")
+    window.go("/alert", "No such alert")
 
-    def say(self, message: str | bytes) -> None:
-        """To the server, as the browser does."""
-        assert self._server is not None
-        self.said.append(message)
-        self._server.send(message)
 
-    def _pass(self, message: str | bytes) -> None:
-        assert self._browser is not None
-        if self.holding:
-            self.kept.append(message)
-        else:
-            self._browser.send(message)
-
-    def release(self) -> None:
-        """Lets all of it through, in order."""
-        self.holding = False
-        kept, self.kept = self.kept, []
-        for message in kept:
-            self._pass(message)
+def test_the_place_in_the_list_stands_in_the_url_and_survives_reload_and_the_way_back(
+    window: Window, filled: Dashboard
+) -> None:
+    page = window.page
+    keys = [f"place {number:03d}" for number in range(130)]
+    filled.owner.commit(Round(raised=[fired(key, rule="bulk-read", ago_s=9_000 + at) for at, key in enumerate(keys)]))
+    window.go("/alerts?q=place", keys[0])
+    page.get_by_role("button", name="Older →").click()
+    window.until("location.search.includes('after=')")
+    window.see(keys[100])
+    page.reload()
+    window.see(keys[100])
+    window.press_id(0)
+    window.see("Decide")
+    page.get_by_role("link", name="← Alerts").click()
+    window.until("location.pathname === '/alerts' && location.search.includes('q=place')")
+    window.until("location.search.includes('after=')")
+    window.see(keys[101])
+    page.get_by_role("button", name="Newest").click()
+    window.see(keys[0])
+    window.until("!location.search.includes('after=') && location.search.includes('q=place')")
 
 
 @pytest.mark.parametrize("page_path", ["/", "/alerts"])
@@ -227,6 +259,33 @@ def test_a_refresh_that_was_on_its_way_when_the_page_changed_breaks_nothing(wind
     window.until("location.pathname === '/alerts' && location.search.includes('level=low')")
     window.see("Rule, resource or text")
     window.unsee("Decide")
+
+
+def test_back_while_a_refresh_is_on_its_way_keeps_the_way_forward(window: Window, filled: Dashboard) -> None:
+    held, page = Held(), window.page
+    page.route_web_socket("**/_stcore/stream", held)
+    window.go("/alerts?level=low&q=attack", "second")
+    window.press_id(0)
+    window.until("location.pathname === '/alert'")
+    window.see("Decide")
+    held.holding = True
+    _until(window, lambda: bool(held.kept))  # a refresh of the alert, of which the browser does not hear yet
+    page.go_back()
+    page.wait_for_timeout(300)
+    held.release()
+    window.until(LOW_ATTACKS)
+    window.see("Rule, resource or text")
+    window.unsee("Decide")
+    page.wait_for_timeout(2_500)  # and the refreshes that follow
+    page.go_forward()
+    window.until(f"location.pathname === '/alert' && location.search.includes('{alert_id('query-attack', 'second')}')")
+    window.see("Decide")
+    page.reload()
+    window.see("Decide")
+    page.go_back()
+    window.until(LOW_ATTACKS)
+    window.see("Rule, resource or text")
+    assert "third" not in page.evaluate("document.body.textContent")
 
 
 def _until(window: Window, true: Callable[[], bool]) -> None:

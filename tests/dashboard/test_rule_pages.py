@@ -118,7 +118,7 @@ def test_drivers_are_those_of_the_services_in_use_until_another_is_chosen(window
 
 def test_its_open_alerts_are_one_press_away(window: Window, filled: Dashboard) -> None:
     window.go("/rule?name=query-attack", "Open alerts: 1")
-    window.page.get_by_role("button", name="Open alerts: 1").click()
+    window.page.get_by_role("link", name="Open alerts: 1").click()
     window.until("location.pathname === '/alerts' && location.search.includes('q=query-attack')")
     window.see("search")
     window.unsee("certificate-changed")
@@ -178,7 +178,7 @@ def test_a_change_is_accepted_for_good_by_one_press(window: Window, filled: Dash
     assert decisions(filled.store, one) == [("accept", "Kim", 0)]
     window.see("Take acceptance back")
     # Who it was is asked once: the next change is one press indeed.
-    page.get_by_role("button", name="← Alerts").click()
+    page.get_by_role("link", name="← Alerts").click()
     window.see("Rule, resource or text")
     other = alert_id("certificate-changed", "other")
     row = next(number for number in range(5) if window.cell(number, 0).replace("\xa0", "") == other)

@@ -4,6 +4,7 @@ import re
 import unicodedata
 
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,6 +25,14 @@ def test_no_control_bidirectional_or_zero_width_character_survives(text: str) ->
     assert not [one for one in shown if unicodedata.category(one) in UNSEEN and one not in "\n\t"]
     assert not set(shown) & {*BIDI, *ZERO_WIDTH}
     shown.encode("utf-8")
+
+
+def test_nothing_in_unicode_is_shown_that_is_drawn_as_nothing() -> None:
+    ignorable = regex.compile(r"\p{Default_Ignorable_Code_Point}")
+    drawn_as_nothing = {"\u2800", "\U0001d159", "\U00016fe4"}
+    unseen = [one for one in map(chr, range(0x110000)) if ignorable.match(one) or one in drawn_as_nothing]
+    assert len(unseen) > 4_000
+    assert [hex(ord(one)) for one in unseen if not safe.visible(one).isascii()] == []
 
 
 @given(anything)

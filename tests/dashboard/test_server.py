@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from backwatch.collector.settings import DashboardSettings
+from backwatch.collector.settings import DashboardSettings, SettingError
 from backwatch.dashboard import server
 from tests.dashboard.screens import BACKWATCH, Dashboard, environment
 from tests.services.process import free_port
@@ -136,6 +136,21 @@ def test_a_name_that_was_allowed_is_answered(dashboard: Dashboard) -> None:
     assert requests.get(dashboard.url, headers={"Host": "dash.example"}, timeout=20).status_code == 200
     assert handshake(dashboard.port, Host="dash.example", Origin="http://dash.example") == 101
     assert handshake(dashboard.port, Host="dash.example", Origin="https://dash.example") == 101
+
+
+@pytest.mark.parametrize("host", ["proxy.example", "proxy.example:8443", "PROXY.example:80", "[fd00::1]:8443"])
+def test_a_name_that_was_allowed_with_a_port_is_answered_under_each(dashboard: Dashboard, host: str) -> None:
+    assert requests.get(dashboard.url, headers={"Host": host}, timeout=20).status_code == 200
+    assert handshake(dashboard.port, Host=host, Origin=f"https://{host}") == 101
+    assert handshake(dashboard.port, Host=host, Origin="https://evil.example:8443") == 403
+
+
+@pytest.mark.parametrize(
+    "told", ["https://dash.example", "*", "dash.example/x", "a b", "dash.example:port", "ann@dash"]
+)
+def test_what_is_no_name_of_a_host_is_one_line_with_the_setting_and_its_value(told: str) -> None:
+    with pytest.raises(SettingError, match=re.escape(f"BACKWATCH_DASHBOARD_ALLOWED_HOSTS={told!r}: not names")):
+        server.listen(DashboardSettings(port=free_port(), allowed_hosts=(told,)))
 
 
 def test_it_is_ready_while_its_store_answers(dashboard: Dashboard) -> None:

@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from backwatch.collector import names
 from backwatch.store import entries, models, queries, rules_meta, tables
 from backwatch.store.commit import Occurrence
-from backwatch.store.decisions import UnknownAlert, decide
+from backwatch.store.decisions import KINDS, OpenedAgain, UnknownAlert, decide
 from backwatch.store.meta import installation_key
 from backwatch.store.transactions import reading, writing
-from tests.services.commits import Owner, alert_id, raised
+from tests.services.commits import Owner, alert_id, cleared, raised
 
 ID = alert_id("unusual-query", "k")
 
@@ -112,6 +112,16 @@ def test_closing_holds_only_for_the_episode_it_was_said_of(store: sa.Engine) -> 
     with reading(store) as connection:
         (row,) = queries.list_alerts(connection).rows
     assert (row.state, row.episode, row.count) == ("open", 2, 2)
+
+
+def test_a_decision_on_an_episode_that_is_over_is_refused_and_leaves_nothing(store: sa.Engine) -> None:
+    Owner(store).commit(raised(), cleared(), raised(at_ns=3_000))
+    for kind in KINDS:
+        with pytest.raises(OpenedAgain, match="opened again, look again: this is episode 2, not 1"):
+            decide(store, ID, kind, by="ann", now_ns=50, episode=1)
+    with reading(store) as connection:
+        assert entries.after(connection, 0) == []
+    assert decide(store, ID, "close", by="ann", now_ns=50, episode=2) == 1
 
 
 @pytest.mark.parametrize(

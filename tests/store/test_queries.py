@@ -1,16 +1,19 @@
 """What dashboard and command line read."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event
 
-from backwatch.store import inventory, queries
+from backwatch.store import inventory, queries, tables
 from backwatch.store.commit import Rollup, Seen
 from backwatch.store.decisions import decide
 from backwatch.store.prune import DAY_NS, prune
 from backwatch.store.transactions import reading, writing
-from backwatch.store.views import AlertFilter
+from backwatch.store.views import AlertFilter, EndpointRow
 from tests.services.commits import Owner, alert_id, cleared, raised
 
 
@@ -118,6 +121,56 @@ def test_a_cut_list_of_resources_holds_those_with_alerts_and_those_seen_last(
     Owner(filled, 1).commit(seen=[*hosts, alerted])
     with reading(filled) as connection:
         assert [one.id for one in queries.list_resources(connection, now_ns=100)] == ["h28", "h29", "r2"]
+
+
+def plans(engine: sa.Engine, connection: sa.Connection, read: Callable[[sa.Connection], object]) -> list[str]:
+    """How SQLite answers what a read asks."""
+    asked: list[tuple[str, tuple[object, ...]]] = []
+
+    def note(*told: Any) -> None:
+        asked.append((told[2], told[3]))
+
+    event.listen(engine, "before_cursor_execute", note)
+    read(connection)
+    event.remove(engine, "before_cursor_execute", note)
+    return [
+        row[3]
+        for statement, values in asked
+        for row in connection.exec_driver_sql(f"explain query plan {statement}", values)
+    ]
+
+
+def test_one_resource_is_read_without_looking_at_the_alerts_of_others(filled: sa.Engine) -> None:
+    if filled.dialect.name != "sqlite":
+        return
+    with reading(filled) as connection:
+        found = plans(filled, connection, lambda one: queries.get_resource(one, "r2"))
+    assert [one for one in found if " alert " in one] == [
+        "SEARCH alert USING INDEX ix_alert_resource_id (resource_id=?)"
+    ]
+
+
+def test_deliveries_are_counted_without_reading_those_that_are_done(filled: sa.Engine) -> None:
+    states = ["delivered"] * 4 + ["rejected", "expired", "muted", "pending", "pending"]
+    blank = {"body": b"", "created_ns": 1, "first_try_ns": None, "next_ns": 1, "locked_until_ns": 0, "done_ns": None}
+    rows = [
+        {"event_id": f"e{at}", "endpoint": "a", "state": state, "attempts": at % 2, "outcome": "", **blank}
+        for at, state in enumerate(states)
+    ]
+    opened = {"alert_id": "a", "episode": 1, "kind": "alert.opened", "level_rank": 1, "body": "{}", "created_ns": 1}
+    with writing(filled) as connection:
+        connection.execute(sa.insert(tables.event), [{"id": f"e{at}", **opened} for at in range(len(states))])
+        ends = [{"name": name, "since_ns": 1, "paused_until_ns": 0, "reason": ""} for name in ("a", "b")]
+        connection.execute(sa.insert(tables.endpoint), ends)
+        connection.execute(sa.insert(tables.delivery), rows)
+    with reading(filled) as connection:
+        found = queries.health(connection).endpoints
+        told = plans(filled, connection, queries.health) if filled.dialect.name == "sqlite" else []
+    zero = EndpointRow(name="b", pending=0, failing=0, delivered=0, lost=0, disabled_ns=None, reason="")
+    assert found == [replace(zero, name="a", pending=2, failing=1, delivered=4, lost=2), zero]
+    index = "ix_delivery_endpoint_state_next_ns"
+    assert not [one for one in told if " delivery " in one and index not in one]
+    assert not [one for one in told if index in one and "COVERING" not in one and "state=?" not in one]
 
 
 def test_what_is_old_goes_and_what_is_raised_or_said_stays(filled: sa.Engine) -> None:

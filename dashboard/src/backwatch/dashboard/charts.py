@@ -17,12 +17,11 @@ CLOCK: Final = "utcFormat(datum.value, utchours(datum.value) == 0 && utcminutes(
 HEIGHT: Final = 250
 
 
-def openings(found: Sequence[tuple[int, str, int]], hours: int, now_ns: int) -> None:
-    """Alerts that opened, by hour and level: (start of the hour, level, how many)."""
+def openings(found: Sequence[tuple[int, str, int]], last: int, hours: int) -> None:
+    """Alerts that opened, by hour and level: (start of the hour, level, how many), to the hour that begins at last."""
     if not found:
         st.caption("No alert was opened in the last two days.")
         return
-    last = now_ns // HOUR_NS * HOUR_NS
     order = {level: place for place, level in enumerate(reversed(words.LEVELS))}
     frame = pd.DataFrame(
         [

@@ -4,6 +4,7 @@ Streamlit checks names on its web socket only, and lets a page from any other po
 must be ours on every path, and a web socket must come from our own page.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -34,6 +35,8 @@ HEADERS: Final = (
 PROBES: Final = ("/readyz", "/_stcore/health")
 """Answered under any name: they tell nothing, and who looks after a container calls it by its address."""
 LOOPBACK: Final = {"localhost", "127.0.0.1", "::1"}
+_NAME: Final = re.compile(r"[0-9a-z_.:-]+")
+"""What a browser writes for a host: letters of other scripts it writes as ASCII, and there are no patterns."""
 
 
 class SecurityHeaders:
@@ -66,9 +69,9 @@ class Door:
 
     def __init__(self, app: Application, hosts: Collection[str], proxies: Collection[str] = ()) -> None:
         self._app = app
-        self._hosts = {host.strip("[]").lower() for host in (*hosts, *proxies)}
+        self._hosts = {name_of(host) for host in (*hosts, *proxies)}
         # Loopback is no proxy's name: each port of it is another program, whose pages are not ours.
-        self._proxies = {host.strip("[]").lower() for host in proxies} - LOOPBACK
+        self._proxies = {name_of(host) for host in proxies} - LOOPBACK
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As ASGI has it."""
@@ -92,6 +95,24 @@ class Door:
             return True
         # A proxy may hand on another name than the browser knows: then that name was allowed in so many words.
         return origin.partition("://")[2] == host or _name(origin) in self._proxies
+
+
+def name_of(host: str) -> str:
+    """The name in what may have a port, as a browser's address has it; empty where there is none.
+
+    >>> name_of("Dash.example:8443"), name_of("[::1]:80"), name_of("::1"), name_of("https://dash.example")
+    ('dash.example', '::1', '::1', '')
+    """
+    host = host.strip()
+    if host.count(":") > 1 and not host.startswith("["):
+        host = f"[{host}]"
+    try:
+        found = urlsplit(f"//{host}")
+        rest = (found.path, found.query, found.fragment, found.username)
+        name = found.hostname or ""
+        return name if rest == ("", "", "", None) and found.port != 0 and _NAME.fullmatch(name) else ""
+    except ValueError:
+        return ""
 
 
 def _name(url: str) -> str:

@@ -1,7 +1,11 @@
 """The page in which Streamlit's front end starts, with our title and icon, and told where its server is.
 
-Left alone the front end guesses: on ``/alerts`` it first asks ``/alerts/_stcore/health``, which is not there. Every
-inline script is known here, so the policy can name each by its hash and allow no other.
+Left alone the front end guesses: on ``/alerts`` it first asks ``/alerts/_stcore/health``, which is not there. And where
+a page sends its reader to another one with a query, it writes two entries into the browser's history: the new query
+behind the old path, then the new path. The way back would end at the first, where a refresh that is on its way cuts off
+the way forward: that entry is left out.
+
+Every inline script is known here, so the policy can name each by its hash and allow no other.
 """
 
 import base64
@@ -14,7 +18,13 @@ from typing import Final
 PAGES: Final = ("overview", "alerts", "alert", "resources", "rules", "rule")
 _WHERE: Final = (
     "window.__streamlit={BACKEND_BASE_URL:location.origin+"
-    f'location.pathname.replace(/\\/({"|".join(PAGES)})\\/?$/,"/")}}'
+    f'location.pathname.replace(/\\/({"|".join(PAGES)})\\/?$/,"/")}};'
+)
+_ONE_ENTRY: Final = (
+    "(push=>{history.pushState=function(state,title,url){const to=new URL(url??'',location.href);"
+    "if(to.pathname!==location.pathname||"
+    "!/\\/(overview|alerts|rules)?\\?(.*&)?(id|name)=/.test(to.pathname+to.search))push.call(this,state,title,url)}})"
+    "(history.pushState)"
 )
 _STYLE: Final = """
 .stMainBlockContainer{padding-left:clamp(1rem,4vw,4rem)!important;padding-right:clamp(1rem,4vw,4rem)!important;max-width:1600px}
@@ -47,7 +57,7 @@ def page() -> str:
         document = one.sub("", document)
     document = re.sub(r"<title>.*?</title>", "<title>Backwatch</title>", document)
     document = document.replace('href="./favicon.png"', f'href="data:image/png;base64,{_icon()}"')
-    document = document.replace("</head>", f"<script>{_WHERE}</script><style>{_STYLE}</style></head>", 1)
+    document = document.replace("</head>", f"<script>{_WHERE}{_ONE_ENTRY}</script><style>{_STYLE}</style></head>", 1)
     return document.replace("<body>", f"<body>{_NOSCRIPT}", 1)
 
 

@@ -1,14 +1,20 @@
-"""What the pages ask of the store, and the one thing they tell it: a person's decision, always by the alert's id."""
+"""What the pages ask of the store, and the one thing they tell it: a person's decision, always by the alert's id.
 
+Every open page asks again every few seconds. What one of them was told is kept for as long as that, for all: however
+many pages are open, the store is asked once. A decision ends what was kept, so that what was said shows at once.
+"""
+
+import itertools
 import time
-from collections.abc import Mapping
-from functools import cache
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from functools import cache, wraps
+from typing import Any, Final, ParamSpec, TypeVar
 
+import streamlit as st
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from backwatch.collector.settings import SettingError, StoreSettings, load
+from backwatch.collector.settings import DashboardSettings, SettingError, StoreSettings, load
 from backwatch.store import decisions, queries
 from backwatch.store.commit import Rollup
 from backwatch.store.connect import StoreUnavailable, open_store
@@ -17,11 +23,52 @@ from backwatch.store.transactions import reading
 from backwatch.store.views import AlertDetail, AlertFilter, AlertPage, Health, ResourceRow
 
 HOUR_NS: Final = 3_600 * 10**9
+REFRESH_S: Final = load(DashboardSettings).refresh_s
+"""How often an open page reads the store, and how long it may show what another one was told."""
+ANSWERS: Final = 200
+"""Answers that are kept at most."""
+Asked = ParamSpec("Asked")
+Answer = TypeVar("Answer")
+
+
+class _Decisions:
+    """How many decisions this process has entered."""
+
+    number = 0
+    _numbers = itertools.count(1)
+
+    @classmethod
+    def entered(cls) -> None:
+        """One more; what was read before is not shown again."""
+        cls.number = next(cls._numbers)
 
 
 @cache
 def _store() -> Engine:
     return open_store(load(StoreSettings).url)
+
+
+# Rows are frozen and nobody changes what holds them, so they are shared as they are: a copy for each page would cost
+# what the sharing saves. The number of decisions belongs to the question: an answer that was on its way when somebody
+# decided is not found again.
+@st.cache_resource(ttl=REFRESH_S, max_entries=ANSWERS, show_spinner=False)
+def _answer(_read: Callable[..., Any], question: tuple[str, int, tuple[Any, ...], dict[str, Any]]) -> Any:
+    _, _, arguments, named = question
+    try:
+        return _read(*arguments, **named)
+    except StoreUnavailable as error:  # kept as any answer, else those who wait for it would all wait in a row
+        return error
+
+
+def _shared(read: Callable[Asked, Answer]) -> Callable[Asked, Answer]:
+    @wraps(read)
+    def shared(*arguments: Asked.args, **named: Asked.kwargs) -> Answer:
+        found = _answer(read, (read.__name__, _Decisions.number, arguments, named))
+        if isinstance(found, StoreUnavailable):
+            raise StoreUnavailable(*found.args)
+        return found
+
+    return shared
 
 
 def store_answers() -> bool:
@@ -34,72 +81,84 @@ def store_answers() -> bool:
     return True
 
 
+@_shared
 def overview() -> dict[str, dict[str, int]]:
     """How many alerts there are, by state and level."""
     with reading(_store()) as connection:
         return queries.overview(connection)
 
 
-def openings(hours: int) -> list[tuple[int, str, int]]:
-    """Openings of alerts by hour: (start of the hour, level, how many)."""
-    now_ns = time.time_ns()
+@_shared
+def openings(last_ns: int, hours: int) -> list[tuple[int, str, int]]:
+    """Openings of alerts in so many whole hours, of which the last begins there: (start, level, how many)."""
     with reading(_store()) as connection:
-        return queries.histogram(connection, now_ns - hours * HOUR_NS, now_ns + HOUR_NS)
+        return queries.histogram(connection, last_ns - (hours - 1) * HOUR_NS, last_ns + HOUR_NS)
 
 
+@_shared
 def alerts(filters: AlertFilter, limit: int = 200, cursor: str | None = None) -> AlertPage:
     """A page of alerts, last seen first."""
     with reading(_store()) as connection:
         return queries.list_alerts(connection, filters, limit=limit, cursor=cursor)
 
 
+@_shared
 def alert(alert_id: str) -> AlertDetail | None:
     """One alert."""
     with reading(_store()) as connection:
         return queries.get_alert(connection, alert_id)
 
 
+@_shared
 def rules() -> list[RuleMeta]:
     """Every rule that the detector told of at its start."""
     with reading(_store()) as connection:
         return read_rules(connection)
 
 
+@_shared
 def rule(name: str) -> RuleMeta | None:
     """One rule."""
     with reading(_store()) as connection:
         return read_rule(connection, name)
 
 
+@_shared
 def open_by_rule() -> dict[str, int]:
     """How many open alerts each rule has that has any."""
     with reading(_store()) as connection:
         return queries.open_by_rule(connection)
 
 
+@_shared
 def apps() -> list[str]:
     """Every app."""
     with reading(_store()) as connection:
         return queries.apps(connection)
 
 
+@_shared
 def resources(app: str = "") -> list[ResourceRow]:
     """The resources."""
     with reading(_store()) as connection:
         return queries.list_resources(connection, app=app)
 
 
+@_shared
 def systems() -> set[str]:
     """Every kind of service that an app was seen to use."""
-    return {one.system for one in resources()}
+    with reading(_store()) as connection:
+        return queries.systems(connection)
 
 
+@_shared
 def resource(resource_id: str) -> ResourceRow | None:
     """One resource."""
     with reading(_store()) as connection:
         return queries.get_resource(connection, resource_id)
 
 
+@_shared
 def volume(found: ResourceRow, hours: int = 6) -> list[Rollup]:
     """A resource's closed minutes of the last hours in which it had calls."""
     until_ns = found.last_ns + HOUR_NS
@@ -107,6 +166,7 @@ def volume(found: ResourceRow, hours: int = 6) -> list[Rollup]:
         return queries.rollup_series(connection, found.id, until_ns - (hours + 1) * HOUR_NS, until_ns)
 
 
+@_shared
 def health() -> Health:
     """Whether Backwatch itself does its work."""
     with reading(_store()) as connection:
@@ -114,10 +174,12 @@ def health() -> Health:
 
 
 def decide(
-    alert_id: str, kind: str, by: str, why: str, until_ns: int = 0, evidence: Mapping[str, Any] | None = None
+    alert_id: str, kind: str, by: str, why: str, *, until_ns: int, evidence: Mapping[str, Any], episode: int
 ) -> int:
     """Enters a decision on what was seen; the number of its entry."""
-    now_ns = time.time_ns()
-    return decisions.decide(
-        _store(), alert_id, kind, by=by, why=why, until_ns=until_ns, now_ns=now_ns, evidence=evidence
-    )
+    number = decisions.decide(
+        _store(), alert_id, kind, by=by, why=why, until_ns=until_ns, now_ns=time.time_ns(), evidence=evidence,
+        episode=episode,
+    )  # fmt: skip
+    _Decisions.entered()
+    return number

@@ -21,12 +21,17 @@ from backwatch.dashboard.facts import in_reading_order
 LONGEST: Final = 8_192
 """Characters of one text that are shown."""
 CELL: Final = 400
+"""Characters of a cell of a table, where nothing hangs on the rest."""
+COLOURED: Final = 300
+"""Rows up to which a table's levels are coloured: a style for each cell costs more than all else of a large table."""
 _KEPT: Final = frozenset("\n\t")
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _UNSEEN: Final = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U00016fe4\U0001d159"
+    "\U000e0100-\U000e01ef]"
 )
-"""Letters and marks that are drawn as nothing: fillers, joiners, variation selectors."""
+"""Letters and marks that are drawn as nothing: fillers, joiners, variation selectors; and what Unicode does not call
+ignorable: the empty cell of Braille, the filler of Khitan, the null head of a note."""
 _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9 ,'-]*")
 """No character of it means anything to Markdown, to Streamlit's directives or to what finds links in text."""
 _NAMES: Final = frozenset({names.SERVER_PORT, names.PEER_PORT, names.CODE_LINE})
@@ -100,15 +105,17 @@ def pairs(
     """Names and what they are, in columns of so many pixels."""
     first, second = heads
     config = {first: st.column_config.TextColumn(width=widths[0]), second: st.column_config.TextColumn(width=widths[1])}
-    table([{first: name, second: value} for name, value in rows], key=key, column_config=config, height="content")
+    told = [{first: name, second: value} for name, value in rows]
+    table(told, longest=LONGEST, key=key, column_config=config, height="content")
 
 
-def table(rows: Sequence[Mapping[str, Any]], *, coloured: str = "", **options: Any) -> Any:
+def table(rows: Sequence[Mapping[str, Any]], *, coloured: str = "", longest: int = CELL, **options: Any) -> Any:
     """Rows as a table of text and numbers; texts are made safe here, whoever made them.
 
     Args:
         rows: One mapping per row; all have the same keys.
-        coloured: A column of levels, each shown in its colour.
+        coloured: A column of levels, each shown in its colour while there are no more than ``COLOURED`` rows.
+        longest: Characters of a cell that are shown.
         options: Handed on to ``st.dataframe``. Columns that interpret text (links, images, Markdown) are refused, and
             so is a button whose label is anything but an id or a rule's name.
     """
@@ -120,9 +127,9 @@ def table(rows: Sequence[Mapping[str, Any]], *, coloured: str = "", **options: A
         if not all(is_id(one) or is_rule(one) for one in labels):
             raise ValueError("the label of a button in a table must be an id or a rule's name: it is rendered")
     frame = pd.DataFrame(
-        [{name: line(cell) if isinstance(cell, str) else cell for name, cell in row.items()} for row in rows]
+        [{name: line(cell, longest) if isinstance(cell, str) else cell for name, cell in row.items()} for row in rows]
     )
-    shown = frame.style.map(_colour, subset=[coloured]) if coloured and rows else frame
+    shown = frame.style.map(_colour, subset=[coloured]) if coloured and 0 < len(rows) <= COLOURED else frame
     return st.dataframe(shown, hide_index=True, **options)
 
 

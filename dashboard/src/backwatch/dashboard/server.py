@@ -14,15 +14,23 @@ from starlette.routing import Route
 
 from backwatch.collector.settings import DashboardSettings, SettingError, StoreSettings, load
 from backwatch.dashboard import index, palette
-from backwatch.dashboard.door import Application, Door, SecurityHeaders
+from backwatch.dashboard.door import Application, Door, SecurityHeaders, name_of
 
 CLOSING_S: Final = 2
 """How long open browsers may hold up the end."""
 
 
 def hosts(settings: DashboardSettings) -> list[str]:
-    """Names under which it answers."""
-    return [settings.address, "localhost", "127.0.0.1", "[::1]", *settings.allowed_hosts]
+    """Names under which it answers, whatever the port; addresses without brackets, as Streamlit compares them.
+
+    Raises:
+        SettingError: What is allowed is no name.
+    """
+    allowed = [name_of(one) for one in settings.allowed_hosts]
+    if not all(allowed):
+        told = ",".join(settings.allowed_hosts)
+        raise SettingError(f"BACKWATCH_DASHBOARD_ALLOWED_HOSTS={told!r}: not names of hosts between commas")
+    return [settings.address, "localhost", "127.0.0.1", "::1", *allowed]
 
 
 def configure(settings: DashboardSettings) -> None:
@@ -67,8 +75,9 @@ def listen(settings: DashboardSettings) -> socket.socket:
     """The socket to serve on.
 
     Raises:
-        SettingError: Nobody can listen there.
+        SettingError: Nobody can listen there, or what may be served under it is no name.
     """
+    hosts(settings)
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(
             settings.address, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

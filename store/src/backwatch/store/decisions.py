@@ -26,6 +26,10 @@ class UnknownAlert(LookupError):
     """There is no alert of that id (any more)."""
 
 
+class OpenedAgain(ValueError):
+    """The alert is in another episode than the one that was looked at."""
+
+
 def decide(
     engine: sa.Engine,
     alert_id: str,
@@ -36,6 +40,7 @@ def decide(
     until_ns: int = 0,
     now_ns: int,
     evidence: Mapping[str, Any] | None = None,
+    episode: int | None = None,
 ) -> int:
     """Enters a person's decision about an alert and gives the entry's number.
 
@@ -55,9 +60,12 @@ def decide(
         until_ns: When a mute or an acceptance ends; 0: never.
         now_ns: Wall time of the decision.
         evidence: What the person looked at; ``None``: the alert's newest. What came in between is not accepted.
+        episode: The episode that the person looked at; ``None``: the present one. What opened in between is not
+            closed.
 
     Raises:
         ValueError: What was said is not a decision.
+        OpenedAgain: The alert is in another episode by now.
         UnknownAlert: There is no such alert.
     """
     by = _checked(kind, by, why, until_ns, now_ns)
@@ -68,6 +76,8 @@ def decide(
         found = connection.execute(query.where(table.c.id == alert_id).with_for_update()).one_or_none()
         if found is None:
             raise UnknownAlert(f"no alert has the id {alert_id!r}")
+        if episode not in (None, found.episode):
+            raise OpenedAgain(f"it has opened again, look again: this is episode {found.episode}, not {episode}")
         body: dict[str, Any] = {"kind": kind, "alert_id": alert_id, "until_ns": until_ns}
         closes = True
         if kind == "accept":
@@ -79,13 +89,12 @@ def decide(
             closes = acceptances.cover(connection, alert_id, found.episode, accepts, values, now_ns)
             body["closes"] = closes
         entry_id = entries.append(connection, "decision", body, now_ns, by)
-        episode = found.episode
         row = {
-            "entry_id": entry_id, "alert_id": alert_id, "episode": episode, "kind": kind, "by": by,
+            "entry_id": entry_id, "alert_id": alert_id, "episode": found.episode, "kind": kind, "by": by,
             "why": clean(why.strip(), WHY_LIMIT), "until_ns": until_ns, "at_ns": now_ns,
         }  # fmt: skip
         connection.execute(sa.insert(tables.decision), [row])
-        changes = _changes(kind, episode, until_ns) if closes else {}
+        changes = _changes(kind, found.episode, until_ns) if closes else {}
         if changes:
             connection.execute(sa.update(table).where(table.c.id == alert_id).values(changes))
     return entry_id

@@ -30,9 +30,15 @@ def list_resources(connection: sa.Connection, *, app: str = "", now_ns: int | No
 
 def get_resource(connection: sa.Connection, resource_id: str, *, now_ns: int | None = None) -> ResourceRow | None:
     """One resource."""
-    query = _resources(now_ns).where(tables.resource.c.id == clean(resource_id, 64))
+    resource_id = clean(resource_id, 64)
+    query = _resources(now_ns, tables.alert.c.resource_id == resource_id).where(tables.resource.c.id == resource_id)
     found = connection.execute(query).mappings().one_or_none()
     return None if found is None else _resource_row(found)
+
+
+def systems(connection: sa.Connection) -> set[str]:
+    """Every kind of service that an app was seen to use."""
+    return set(connection.scalars(sa.select(tables.resource.c.system).distinct()))
 
 
 def rollup_series(
@@ -49,14 +55,15 @@ def rollup_series(
     return [Rollup(**row) for row in connection.execute(query).mappings()][::-1]
 
 
-def _resources(now_ns: int | None) -> "sa.Select[Any]":
+def _resources(now_ns: int | None, *alerts: "sa.ColumnElement[bool]") -> "sa.Select[Any]":
+    """Resources with what is open about each, counted among these alerts: for one, its own are enough."""
     table, alert = tables.resource, tables.alert
     is_open = state_at(time.time_ns() if now_ns is None else now_ns).in_(("open", "acknowledged"))
     found = (
         sa.select(
             alert.c.resource_id, sa.func.count().label("alerts"), sa.func.max(alert.c.level_rank).label("worst_rank")
         )
-        .where(is_open)
+        .where(is_open, *alerts)
         .group_by(alert.c.resource_id)
         .subquery()
     )

@@ -18,11 +18,10 @@ SHOWN: Final = 50
 @parts.live
 def show() -> None:
     """The page."""
-    if st.button("← Alerts", type="tertiary"):
-        parts.go("alerts", **st.session_state.get("alerts.query", {}))
-    # The way back from the list has the list's query: see parts.go.
-    alert_id = st.query_params.get("id") or st.session_state.get("alert.id", "")
-    st.session_state["alert.id"] = alert_id
+    st.page_link(
+        st.session_state["pages"]["alerts"], label="← Alerts", query_params=st.session_state.get("alerts.query", {})
+    )
+    alert_id = st.query_params.get("id", "")
     detail = reads.alert(alert_id) if alert_id else None
     if detail is None:
         st.title("No such alert", anchor=False)
@@ -83,7 +82,7 @@ def _head(detail: AlertDetail) -> None:
 def _what(detail: AlertDetail) -> None:
     one = detail.alert
     st.subheader("What was seen", anchor=False)
-    changed.show(one.evidence)
+    changed.show(detail)
     changed.show_others(detail)
     safe.pairs(
         [
@@ -115,7 +114,7 @@ def _meaning(detail: AlertDetail) -> None:
         verdict.part("means", rule.description)
         st.page_link(
             st.session_state["pages"]["rule"], label="All about this rule →",
-            query_params={"name": rule.name, "system": _system(detail)},
+            query_params={"name": rule.name, "system": _system(detail), "id": detail.alert.id},
         )  # fmt: skip
         verdict.part("do", rule.remediation)
         for number, told in enumerate(rule.parameters):

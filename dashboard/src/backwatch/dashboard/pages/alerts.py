@@ -1,4 +1,4 @@
-"""Alerts: all of them, filtered; the filters stand in the URL."""
+"""Alerts: all of them, filtered; the filters stand in the URL, and so does the place from which on they are shown."""
 
 from typing import Final
 
@@ -6,27 +6,35 @@ import streamlit as st
 
 from backwatch.dashboard import reads, safe, words
 from backwatch.dashboard.pages import parts
-from backwatch.store.views import STATES, AlertFilter
+from backwatch.store.views import STATES, AlertFilter, AlertPage
 
 PAGE: Final = 100
 ROW_PX: Final = 35
+AFTER: Final = "after"
+"""The query's word for the place after which the page begins; absent: at the newest."""
 
 
 @parts.live
 def show() -> None:
     """The page."""
-    if "id" in st.query_params:  # the browser's way back from an alert leads here: see parts.go
-        parts.go("alerts", **st.session_state.get("alerts.query", {}))
     st.title("Alerts", anchor=False)
     with st.container(horizontal=True, vertical_alignment="top", gap="medium"):
-        states = st.pills("State", STATES, selection_mode="multi", key="state", bind="query-params", width="content")
+        states = st.pills(
+            "State", STATES, selection_mode="multi", key="state", bind="query-params", on_change=_to_the_newest,
+            width="content",
+        )  # fmt: skip
         levels = st.pills(
-            "Level", words.LEVELS, selection_mode="multi", key="level", bind="query-params", width="content"
-        )
-        app = st.selectbox("App", ["", *reads.apps()], key="app", format_func=_app_name, bind="query-params", width=150)
+            "Level", words.LEVELS, selection_mode="multi", key="level", bind="query-params", on_change=_to_the_newest,
+            width="content",
+        )  # fmt: skip
+        app = st.selectbox(
+            "App", ["", *reads.apps()], key="app", format_func=_app_name, bind="query-params",
+            on_change=_to_the_newest, width=150,
+        )  # fmt: skip
         text = st.text_input(
-            "Rule, resource or text", key="q", max_chars=200, bind="query-params", width=200, placeholder="contains"
-        )
+            "Rule, resource or text", key="q", max_chars=200, bind="query-params", on_change=_to_the_newest,
+            width=200, placeholder="contains",
+        )  # fmt: skip
     resource_id = st.query_params.get("resource", "")
     if resource_id:
         _one_resource(resource_id)
@@ -48,19 +56,48 @@ def _one_resource(resource_id: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption("Only of this resource:", width="content")
         safe.text(f"{found.system} {found.endpoint} {found.namespace}" if found else "unknown")
-        if st.button("Show all resources"):
+        if st.button("Show all resources", on_click=_to_the_newest):
             del st.query_params["resource"]
             st.rerun()
 
 
+def _to_the_newest() -> None:
+    """A place in one list is none in another."""
+    st.query_params.pop(AFTER, None)
+
+
+def _page(filters: AlertFilter) -> AlertPage:
+    """The page from the place that the query names; from the newest where it names none of ours."""
+    try:
+        return reads.alerts(filters, limit=PAGE, cursor=st.query_params.get(AFTER))
+    except ValueError:
+        _to_the_newest()
+        return reads.alerts(filters, limit=PAGE)
+
+
 def _table(filters: AlertFilter) -> None:
-    page = reads.alerts(filters, limit=PAGE)
-    if not page.rows:
-        if filters == AlertFilter():
-            st.caption("There is no alert.")
-        else:
-            st.caption("No alert matches these filters.")
+    page = _page(filters)
+    if page.rows:
+        parts.alert_table(page.rows, "alerts.table", height=min(len(page.rows) + 1, 21) * ROW_PX + 3)
+    elif AFTER in st.query_params:
+        st.caption("There is none that is older.")
+    elif filters == AlertFilter():
+        st.caption("There is no alert.")
+    else:
+        st.caption("No alert matches these filters.")
+    _turn(page.cursor)
+
+
+def _turn(older: str | None) -> None:
+    """To where the list goes on, and back to its beginning; nothing where one page holds all."""
+    newest = AFTER not in st.query_params
+    if newest and older is None:
         return
-    parts.alert_table(page.rows, "alerts.table", height=min(len(page.rows) + 1, 21) * ROW_PX + 3)
-    if page.cursor:
-        st.caption("The newest 100 are shown; narrow the filters to see older ones.")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if st.button("Newest", disabled=newest):
+            _to_the_newest()
+            st.rerun()
+        if st.button("Older →", disabled=older is None) and older is not None:
+            st.query_params[AFTER] = older
+            st.rerun()
+        st.caption("100 alerts to a page, last seen first.")

@@ -25,6 +25,14 @@ TALL_PX: Final = 76
 _FINGERPRINT: Final = re.compile(r"[0-9A-Fa-f]{64}")
 LONG: Final = 34
 """Characters from which on a value needs a second line."""
+WHOLE: Final = 80
+"""Characters from which on a value may not fit into its cell, and stands below the table as a whole."""
+LISTS: Final = frozenset({names.TOPOLOGY})
+"""Facts that name several things between commas: what is new among them is shown one to a row."""
+EVIDENCE: Final = 512
+"""Characters of a text of which evidence has no more."""
+CUT: Final = "…"
+"""Ends what a fact was, where not all of it was kept."""
 
 
 def pairs(evidence: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
@@ -40,21 +48,88 @@ def names_of(evidence: Mapping[str, Any]) -> list[str]:
     return [name for fact in pairs(evidence) for name in (fact, f"{fact}{WAS}")]
 
 
-def show(evidence: Mapping[str, Any]) -> None:
-    """The pairs as a small table; nothing where there are none."""
-    found = pairs(evidence)
-    if not found:
-        return
+def cut(detail: AlertDetail) -> bool:
+    """Whether not all of what would be accepted is shown: then it is not seen, and must not be accepted.
+
+    Of a list that evidence has cut, what is left is shown and can be accepted: what is beyond is told again.
+    """
+    evidence = detail.alert.evidence
+    return any(
+        len(value) > safe.LONGEST or (name not in LISTS and len(value) >= EVIDENCE)
+        for name in _accepted(detail)
+        if isinstance(value := evidence.get(name), str)
+    )
+
+
+def new_in(was: str, now: str) -> list[str]:
+    """The members of a list that it did not have before, as the detector compares them.
+
+    >>> new_in("a:1, B:1", "b:1,c:1,a:1")
+    ['c:1']
+    """
+    known = {one.lower() for one in _members(was)}
+    return [one for one in _members(now) if one.lower() not in known]
+
+
+def show(detail: AlertDetail) -> None:
+    """The pairs as a small table, lists below it, and as a whole what would not fit; nothing where there are none."""
+    found = pairs(detail.alert.evidence)
     text = st.column_config.TextColumn
-    long = any(len(one) > LONG for pair in found.values() for one in pair)
-    safe.table(
-        [
-            {"what": CALLED.get(name, name), "was": _grouped(was), "is": _grouped(now)}
-            for name, (was, now) in found.items()
-        ],
-        key="alert.changed", row_height=TALL_PX if long else None, height="content",
-        column_config={"what": text(width=150), "was": text(width=255), "is": text(width=255)},
-    )  # fmt: skip
+    rows = [
+        {"what": CALLED.get(name, name), "was": _grouped(was), "is": _grouped(now)}
+        for name, (was, now) in found.items()
+        if name not in LISTS
+    ]
+    if rows:
+        long = any(len(cell) > LONG for row in rows for cell in row.values())
+        safe.table(
+            rows, key="alert.changed", row_height=TALL_PX if long else None, height="content", longest=safe.LONGEST,
+            column_config={"what": text(width=150), "was": text(width=255), "is": text(width=255)},
+        )  # fmt: skip
+    for name, (was, now) in found.items():
+        if name in LISTS:
+            safe.pairs(_members_then_and_now(was, now), ("is it new", CALLED.get(name, name)),
+                       key=f"alert.list.{list(found).index(name)}", widths=(150, 510))  # fmt: skip
+            if was.endswith(CUT):
+                st.caption("Only the beginning of what it was is kept: what may be new may have been there before.")
+    if any(name in LISTS and len(str(detail.alert.evidence.get(name, ""))) >= EVIDENCE for name in _accepted(detail)):
+        st.caption("Evidence has only the beginning of this list. What is beyond is not accepted, and is told again.")
+    for name, whole in _wholes(detail, found):
+        safe.code(f"{CALLED.get(name, name)}\n{whole}")
+
+
+def _members_then_and_now(was: str, now: str) -> list[tuple[str, str]]:
+    """Each member of a list beside whether it is new, the new ones first; last those that are gone."""
+    new, gone = new_in(was, now), new_in(now, was)
+    rows = [("may be new" if was.endswith(CUT) else "new", one) for one in new]
+    rows += [("was there", one) for one in _members(now) if one not in new]
+    return rows + [("was, cut" if one.endswith(CUT) else "gone", one) for one in gone]
+
+
+def _wholes(detail: AlertDetail, found: Mapping[str, tuple[str, str]]) -> list[tuple[str, str]]:
+    """What a person would accept, or compare, and what is longer than a cell shows."""
+    wholes: list[tuple[str, str]] = []
+    for name in _accepted(detail):
+        value = detail.alert.evidence.get(name)
+        if not isinstance(value, str):
+            continue
+        shown = [value]
+        if name in LISTS:
+            shown = new_in(found[name][0], value) if name in found else _members(value)
+        if any(len(one) > WHOLE for one in shown) or (name not in found and len(value) > WHOLE):
+            wholes.append((name, "\n".join(shown)))
+    return wholes
+
+
+def _accepted(detail: AlertDetail) -> list[str]:
+    """Facts of the evidence of which an acceptance would be, and those that are shown with what they were."""
+    evidence = detail.alert.evidence
+    accepts = detail.rule.accepts if detail.rule is not None else ()
+    return [name for name in dict.fromkeys((*pairs(evidence), *accepts)) if name in evidence]
+
+
+def _members(text: str) -> list[str]:
+    return [one.strip() for one in text.split(",") if one.strip()]
 
 
 def others(detail: AlertDetail) -> list[tuple[str, str, int]]:
@@ -63,8 +138,12 @@ def others(detail: AlertDetail) -> list[tuple[str, str, int]]:
     found: dict[tuple[str, str], int] = {}
     for one in reversed(detail.occurrences):
         for name in accepts if one.episode == detail.alert.episode else ():
-            if one.evidence.get(name) not in (None, detail.alert.evidence.get(name)):
-                found.setdefault((name, safe.plain(one.evidence[name])), one.time_ns)
+            value, now = one.evidence.get(name), detail.alert.evidence.get(name)
+            if value in (None, now):
+                continue
+            listed = name in LISTS and isinstance(value, str)
+            for told in new_in(str(now or ""), value) if listed else [safe.plain(value)]:
+                found.setdefault((name, told), one.time_ns)
     return [(name, value, first_ns) for (name, value), first_ns in found.items()]
 
 
@@ -74,14 +153,14 @@ def show_others(detail: AlertDetail) -> None:
     if not found:
         return
     st.caption("This episode showed others as well. Accepting what is shown above does not accept these.")
-    text = st.column_config.TextColumn
+    text, long = st.column_config.TextColumn, any(len(value) > LONG for _, value, _ in found)
     safe.table(
         [
             {"what": CALLED.get(name, name), "was shown too": _grouped(value), "first, UTC": words.moment(first_ns)}
             for name, value, first_ns in found
         ],
-        key="alert.others", row_height=TALL_PX if any(len(value) > LONG for _, value, _ in found) else None,
-        height="content", column_config={"what": text(width=150), "was shown too": text(width=340)},
+        key="alert.others", longest=safe.LONGEST, row_height=TALL_PX if long else None, height="content",
+        column_config={"what": text(width=150), "was shown too": text(width=340)},
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Overview: what is open, what is new, and whether Backwatch itself does its work."""
 
 import time
+from collections.abc import Mapping
 from typing import Final
 
 import streamlit as st
@@ -11,25 +12,32 @@ from backwatch.store.views import AlertFilter, AlertRow, Health
 
 HOURS: Final = 48
 SHOWN: Final = 12
+LOSS: Final = "data-loss"
+"""The rule whose alerts say what was lost; an alert's key is the kind of loss."""
+DELIVERY: Final = "delivery."
+"""Begins the kinds of loss of what was judged and is shown here: only a receiver of webhooks did not hear of it."""
+LOSSES: Final = 100
+"""Alerts about losses that are looked through: there is one for each app and kind."""
 
 
 @parts.live
 def show() -> None:
     """The page."""
-    if "id" in st.query_params:  # the way back from an alert: see parts.go
-        del st.query_params["id"]
     st.title("Overview", anchor=False)
     counts, health = reads.overview(), reads.health()
-    if health.losses or health.quarantined:
-        _losses(health)
+    unseen = {name: many for name, many in health.losses.items() if not name.startswith(DELIVERY)}
+    if unseen and _something_was_not_seen():
+        _losses(unseen)
     _levels(counts)
     left, right = parts.sides(3, 2)
     with left:
         st.subheader("Alerts opened by hour, UTC", anchor=False)
-        charts.openings(reads.openings(HOURS), HOURS, time.time_ns())
+        hour_ns = time.time_ns() // reads.HOUR_NS * reads.HOUR_NS
+        charts.openings(reads.openings(hour_ns, HOURS), hour_ns, HOURS)
     with right:
         st.subheader("Backwatch itself", anchor=False)
         _health(health)
+        _gone(health)
     st.subheader("Open alerts, gravest first", anchor=False)
     rows = _gravest(counts["open"])
     if rows:
@@ -66,24 +74,45 @@ def _health(found: Health) -> None:
     now_ns = time.time_ns()
     moved = max((one.updated_ns for one in found.shards), default=0)
     behind = max((now_ns - one.watermark_ns for one in found.shards if one.watermark_ns), default=0)
-    lost, failing = sum(found.losses.values()), sum(one.failing for one in found.endpoints)
+    not_seen, not_told = (
+        sum(many for name, many in found.losses.items() if name.startswith(DELIVERY) is told) for told in (False, True)
+    )
+    failing, disabled = sum(one.failing for one in found.endpoints), any(one.disabled_ns for one in found.endpoints)
     rows = [
         ("calls judged", words.count(found.counters.get("calls", 0))),
         ("spans read", words.count(found.counters.get("spans", 0))),
         ("last commit", words.ago(moved, now_ns)),
         ("event time behind", f"{words.count(behind // 10**9)} s" if behind else "no calls yet"),
-        ("lost on the way", words.count(lost) if lost else "nothing"),
+        ("lost on the way", words.count(not_seen) if not_seen else "nothing"),
         ("unreadable records", words.count(found.quarantined) if found.quarantined else "none"),
-        ("deliveries failing", words.count(failing) if failing else "none"),
+        ("deliveries failing", words.count(failing) if failing else "endpoint disabled" if disabled else "none"),
+        ("deliveries lost", words.count(not_told) if not_told else "none"),
     ]
-    safe.pairs(rows, ("what", "now"), key="overview.health", widths=(165, 120))
+    safe.pairs(rows, ("what", "now"), key="overview.health", widths=(165, 140))
 
 
-def _losses(found: Health) -> None:
+def _gone(found: Health) -> None:
+    """The endpoints that are disabled, and why; nothing where there is none."""
+    rows = [
+        {"endpoint disabled": one.name, "reason": one.reason, "since, UTC": words.moment(one.disabled_ns)}
+        for one in found.endpoints
+        if one.disabled_ns
+    ]
+    if rows:
+        st.caption("Nothing is delivered there. Mend the receiver, then run `backwatch notify --test`.")
+        safe.table(rows, key="overview.disabled", height="content")
+
+
+def _something_was_not_seen() -> bool:
+    """Whether an alert says so that nobody has closed and that has not cleared: counts alone stay for ever."""
+    found = AlertFilter(states=("open", "acknowledged"), rules=(LOSS,))
+    return any(not one.key.startswith(DELIVERY) for one in reads.alerts(found, limit=LOSSES).rows)
+
+
+def _losses(unseen: Mapping[str, int]) -> None:
     st.warning("Something was lost on the way: what is shown here may be incomplete.")
-    rows = [*found.losses.items(), ("unreadable records", found.quarantined)]
     safe.pairs(
-        [(name, words.count(many)) for name, many in rows if many],
+        [(name, words.count(many)) for name, many in unseen.items() if many],
         ("lost", "how many"),
         key="overview.losses",
         widths=(300, 100),

@@ -8,21 +8,19 @@ from typing import Any, Final
 
 import streamlit as st
 
-from backwatch.collector.settings import DashboardSettings, load
-from backwatch.dashboard import safe, words
-from backwatch.store.connect import StoreUnavailable
+from backwatch.dashboard import reads, safe, words
+from backwatch.store.connect import StoreFull, StoreUnavailable
 from backwatch.store.views import AlertRow
 
-REFRESH_S: Final = load(DashboardSettings).refresh_s
 SHORT: Final = 8
 _GAP: Final = "\N{NO-BREAK SPACE}" * 24
 
 
 def go(page: str, **query: str | list[str]) -> None:
-    """To another page.
+    """To another page, from a press in a table; everything else that leads to another page is a link.
 
-    Streamlit writes two entries into the browser's history: first the new query behind the old path, then the new path.
-    So each page that is left by this makes do with a query that is another page's: that is where *back* leads.
+    A link the browser follows by itself, and ends this page's refresh before it leaves. This one goes by way of the
+    server, and a refresh that is on its way meanwhile may come between: ``index.py`` keeps the history whole.
     """
     st.switch_page(st.session_state["pages"][page], query_params=query)
 
@@ -32,9 +30,9 @@ def store_may_be_away() -> Generator[None]:
     """Says so instead of failing; what was on the screen stays as it was, and the next refresh tries again."""
     try:
         yield
-    except StoreUnavailable as error:
+    except (StoreUnavailable, StoreFull) as error:
         st.error("The store does not answer. What is shown may be old; this page tries again by itself.")
-        safe.text(error)
+        safe.text(error.strerror or error)
 
 
 def live(show: Callable[[], None]) -> Callable[[], None]:
@@ -50,7 +48,7 @@ def live(show: Callable[[], None]) -> Callable[[], None]:
         with store_may_be_away():
             show()
 
-    return st.fragment(drawn, run_every=REFRESH_S)
+    return st.fragment(drawn, run_every=reads.REFRESH_S)
 
 
 def chosen(key: str) -> str:

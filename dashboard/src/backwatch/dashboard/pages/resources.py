@@ -24,11 +24,14 @@ def show() -> None:
     if pressed:
         st.query_params["id"] = pressed
     rows = reads.resources(app or "")
+    if not rows and app:
+        st.caption("This app has no resource.")
+        return
     if not rows:
         parts.nothing_yet()
         return
     _table(rows)
-    chosen = st.query_params.get("id") or st.query_params.get("resource", "")  # the way back from its alerts
+    chosen = st.query_params.get("id", "")
     found = reads.resource(chosen) if chosen else None
     if found is None:
         st.caption("Press a resource's id to see its session and its volume.")
@@ -89,8 +92,7 @@ def _one(found: ResourceRow) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         with st.container(key="heading", width="content"):
             safe.text(safe.line(_name(found), 200))
-        if st.button("Its alerts"):
-            parts.go("alerts", resource=found.id)
+        st.page_link(st.session_state["pages"]["alerts"], label="Its alerts", query_params={"resource": found.id})
     left, right = parts.sides(2, 3)
     with left:
         st.subheader("Newest session", anchor=False)

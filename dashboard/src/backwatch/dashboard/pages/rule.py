@@ -16,11 +16,8 @@ EVERY: Final = "every service"
 @parts.live
 def show() -> None:
     """The page."""
-    if st.button("← Rules", type="tertiary"):
-        parts.go("rules")
-    # The way back from an alert or from the list has their query: see parts.go.
-    name = st.query_params.get("name") or st.session_state.get("rule.name", "")
-    st.session_state["rule.name"] = name
+    st.page_link(st.session_state["pages"]["rules"], label="← Rules")
+    name = st.query_params.get("name", "")
     rule = reads.rule(name) if name else None
     if rule is None:
         st.title("No such rule", anchor=False)
@@ -53,8 +50,12 @@ def _head(rule: RuleMeta) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.badge(words.level(rule.level), color=words.colour(rule.level))
         safe.text(safe.line(rule.name, 100))
-        if st.button(f"Open alerts: {words.count(many)}" if many else "No open alerts", disabled=not many):
-            parts.go("alerts", q=rule.name, state=["open"])
+        st.page_link(
+            st.session_state["pages"]["alerts"],
+            label=f"Open alerts: {words.count(many)}" if many else "No open alerts",
+            query_params={"q": rule.name, "state": "open"},
+            disabled=not many,
+        )
 
 
 def _evidence(told: Mapping[str, str]) -> list[str]:

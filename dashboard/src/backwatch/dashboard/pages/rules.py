@@ -16,8 +16,6 @@ ROW_PX: Final = 35
 @parts.live
 def show() -> None:
     """The page."""
-    if "name" in st.query_params:  # the browser's way back from a rule leads here: see parts.go
-        del st.query_params["name"]
     st.title("Rules", anchor=False)
     name = parts.chosen_rule(KEY)
     if name:

@@ -1,0 +1,214 @@
+"""What a person says holds for what was on the screen, in a real browser where that matters."""
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from backwatch.collector import names
+from backwatch.dashboard import reads
+from backwatch.store import entries, rules_meta, tables
+from backwatch.store.commit import Occurrence, Raised
+from backwatch.store.connect import open_store
+from backwatch.store.decisions import decide
+from backwatch.store.transactions import reading
+from tests.dashboard.screens import Dashboard, Held, Window
+from tests.dashboard.scripts import forget, opened, press, rows, store, texts
+from tests.services.commits import Owner, alert_id, cleared, raised
+from tests.services.disk import small_disk
+
+__all__ = ("store",)
+
+pytestmark = pytest.mark.slow
+
+ID = alert_id("unusual-query", "k")
+GOOD, EVIL, OLD = (hashlib.sha256(text).hexdigest() for text in (b"good", b"evil", b"old"))
+RULES: list[dict[str, Any]] = [
+    {"name": "certificate-changed", "title": "Certificate changed", "level": "high", "accepts": [names.CERT_SHA256]},
+    {"name": "topology-changed", "title": "Nodes changed", "level": "medium", "accepts": [names.TOPOLOGY]},
+    {"name": "redirected", "title": "Redirected", "level": "high", "accepts": [names.REDIRECT_TARGET]},
+]
+
+
+def fired(rule: str, evidence: dict[str, Any], key: str = "k") -> Raised:
+    now_ns = time.time_ns()
+    found = Occurrence(time_ns=now_ns, trace_id="a" * 32, span_id="b" * 16, evidence=evidence)
+    return raised(key, rule=rule, at_ns=now_ns, occurrences=[found])
+
+
+def certificate(sha256: str, key: str) -> Raised:
+    return fired("certificate-changed", {names.CERT_SHA256: sha256, f"{names.CERT_SHA256}.was": OLD}, key)
+
+
+def said(engine: sa.Engine, of_alert: str = ID) -> list[str]:
+    """The words that were entered, oldest first."""
+    table = tables.decision
+    query = sa.select(table.c.kind).where(table.c.alert_id == of_alert).order_by(table.c.entry_id)
+    with reading(engine) as connection:
+        return list(connection.scalars(query))
+
+
+def accepted(engine: sa.Engine) -> list[dict[str, str]]:
+    """The values that were accepted."""
+    with reading(engine) as connection:
+        return [one.body["values"] for one in entries.after(connection, 0) if one.body.get("kind") == "accept"]
+
+
+def test_a_press_on_an_older_picture_enters_nothing_and_says_to_look_again(
+    window: Window, dashboard: Dashboard
+) -> None:
+    held, page = Held(), window.page
+    page.route_web_socket("**/_stcore/stream", held)
+    rules_meta.write_rules(dashboard.store, RULES)
+    one = alert_id("certificate-changed", "older")
+    dashboard.owner.commit(certificate(GOOD, "older"), now_ns=time.time_ns())
+    window.go(f"/alert?id={one}", "Accept the new one")
+    page.get_by_label("Who you are").fill("Kim")
+    assert window.cell(0, 2).replace(" ", "") == GOOD
+
+    held.holding = True
+    dashboard.owner.commit(certificate(EVIL, "older"), now_ns=time.time_ns())
+    deadline = time.monotonic() + 30
+    while not any(EVIL[:8].encode() in one for one in held.kept if isinstance(one, bytes)):
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(100)
+    # The server has drawn the newer certificate; the reader sees the older one, and accepts it.
+    assert window.cell(0, 2).replace(" ", "") == GOOD
+    page.get_by_role("button", name="Accept the new one", exact=True).click()
+    page.wait_for_timeout(500)
+    held.release()
+    window.see("Nothing was entered: it changed meanwhile, look again.")
+    assert said(dashboard.store, one) == []
+
+    # Whoever has looked again may say it.
+    page.get_by_role("button", name="Accept the new one", exact=True).click()
+    window.see("accept: entered as number")
+    assert accepted(dashboard.store) == [{names.CERT_SHA256: EVIL}]
+
+
+def test_a_button_that_was_drawn_before_the_evidence_changed_decides_nothing(store: sa.Engine) -> None:
+    rules_meta.write_rules(store, RULES)
+    owner, one = Owner(store), alert_id("certificate-changed", "k")
+    owner.commit(certificate(GOOD, "k"))
+    script = opened("alert", id=one)
+    script.text_input(key="decide.by").set_value("ann")
+    [older] = [button for button in script.button if button.label == "Accept the new one"]
+    owner.commit(certificate(EVIL, "k"))
+    forget()
+    script.run()
+    assert EVIL in rows(script, "what", "was", "is")[0]["is"].replace(" ", "")
+    older.click().run()
+    assert "Nothing was entered: it changed meanwhile, look again." in texts(script)
+    assert said(store, one) == []
+    press(script, "Accept the new one")
+    assert accepted(store) == [{names.CERT_SHA256: EVIL}]
+
+
+@pytest.mark.parametrize("word", ["Accept", "Mute"])
+def test_a_word_that_is_pressed_twice_is_said_once_and_its_contrary_never(
+    window: Window, dashboard: Dashboard, word: str
+) -> None:
+    page, key = window.page, f"twice {word}"
+    one = alert_id("query-attack", key)
+    dashboard.owner.commit(fired("query-attack", {"n": 1}, key), now_ns=time.time_ns())
+    window.go(f"/alert?id={one}", "Decide")
+    page.get_by_label("Who you are").fill("Kim")
+    place = page.get_by_role("button", name=word, exact=True).bounding_box()
+    assert place is not None
+    for _ in range(2):
+        for _ in range(3):
+            page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+        window.see(f"{word.lower()}: entered as number")
+        page.wait_for_timeout(1_500)
+    assert said(dashboard.store, one) == [word.lower()]
+
+
+def test_each_word_has_its_place_whatever_the_state(store: sa.Engine) -> None:
+    Owner(store).commit(raised())
+    places: set[tuple[str, ...]] = set()
+    for kind in ("acknowledge", "mute", "accept", "close"):
+        script = opened("alert", id=ID)
+        places.add(tuple(one.label for one in script.button))
+        decide(store, ID, kind, by="ann", now_ns=time.time_ns())
+        forget()
+    assert places == {("Acknowledge", "Close", "Mute", "Accept", "Reopen", "Unmute", "Take acceptance back")}
+
+
+def test_closing_does_not_reach_an_episode_that_was_not_seen(store: sa.Engine) -> None:
+    owner = Owner(store)
+    owner.commit(raised())
+    script = opened("alert", id=ID)
+    owner.commit(cleared(), raised(at_ns=3_000))
+    script.text_input(key="decide.by").set_value("ann")
+    press(script, "Close")
+    assert "Nothing was entered: it has opened again, look again" in texts(script)
+    assert said(store) == []
+
+
+def test_a_decision_for_which_there_is_no_room_is_said_not_to_be_entered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        url = f"sqlite:///{disk.folder / 'store.db'}"
+        monkeypatch.setenv("BACKWATCH_STORE_URL", url)
+        engine = open_store(url)
+        forget()
+        Owner(engine).commit(raised())
+        script = opened("alert", id=ID)
+        disk.fill()
+        script.text_input(key="decide.by").set_value("ann")
+        press(script, "Close")
+        assert "Nothing was entered: BACKWATCH_STORE_URL=" in texts(script)
+        assert "the disk is full" in texts(script)
+        assert list(script.exception) == []
+        assert script.subheader[0].value == "What was seen"
+        disk.free()
+        press(script, "Close")
+        assert said(engine) == ["close"]
+        engine.dispose()
+        reads._store().dispose()
+        forget()
+
+
+def test_of_a_list_that_was_known_as_a_whole_only_what_is_new_is_called_new(store: sa.Engine) -> None:
+    rules_meta.write_rules(store, RULES)
+    evidence = {names.TOPOLOGY: "c:1, B:1,a:1", f"{names.TOPOLOGY}.was": "a:1,b:1,old:1"}
+    Owner(store).commit(fired("topology-changed", evidence))
+    script = opened("alert", id=alert_id("topology-changed", "k"))
+    shown = [(one["is it new"], one["nodes"]) for one in rows(script, "is it new", "nodes")]
+    assert shown == [("new", "c:1"), ("was there", "B:1"), ("was there", "a:1"), ("gone", "old:1")]
+
+
+def test_every_new_node_stands_on_a_row_of_its_own(store: sa.Engine) -> None:
+    rules_meta.write_rules(store, RULES)
+    nodes = [f"redis-{number:02d}.cluster.internal:6379" for number in range(13)]
+    now = ",".join([*nodes, "zz-one.evil.example:6379", "zz-two.evil.example:6379"])
+    was = ",".join(nodes)[:189] + "…"
+    Owner(store).commit(fired("topology-changed", {names.TOPOLOGY: now, f"{names.TOPOLOGY}.was": was}))
+    script = opened("alert", id=alert_id("topology-changed", "k"))
+    shown = [(one["is it new"], one["nodes"]) for one in rows(script, "is it new", "nodes")]
+    assert shown == [
+        *(("may be new", one) for one in (*nodes[6:], "zz-one.evil.example:6379", "zz-two.evil.example:6379")),
+        *(("was there", one) for one in nodes[:6]),
+        ("was, cut", was.split(",")[-1]),
+    ]
+    assert "Only the beginning of what it was is kept" in texts(script)
+    script.text_input(key="decide.by").set_value("ann")
+    press(script, "Accept the new one")
+    assert accepted(store) == [{names.TOPOLOGY: now}]
+
+
+@pytest.mark.parametrize(("length", "may"), [(511, True), (512, False)])
+def test_what_is_not_shown_as_a_whole_cannot_be_accepted(store: sa.Engine, length: int, may: bool) -> None:
+    rules_meta.write_rules(store, RULES)
+    target = "https://elsewhere.example/" + "x" * (length - 30) + "tail"
+    Owner(store).commit(fired("redirected", {names.REDIRECT_TARGET: target}))
+    script = opened("alert", id=alert_id("redirected", "k"))
+    assert any(one.value.endswith(target) for one in script.code)
+    assert target in [row["value"] for row in rows(script, "fact", "value")]
+    [accept] = [one for one in script.button if one.label == "Accept"]
+    assert accept.disabled is not may
+    assert ("too long to be shown as a whole" in texts(script)) is not may

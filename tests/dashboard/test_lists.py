@@ -1,0 +1,105 @@
+"""Lists are whole: whatever is in the store can be reached, and what is not there is said not to be there."""
+
+import time
+
+import pytest
+import sqlalchemy as sa
+
+from backwatch.dashboard.pages import alerts
+from backwatch.store import tables
+from backwatch.store.commit import Round
+from backwatch.store.transactions import writing
+from tests.dashboard.scripts import forget, opened, press, rows, store, texts
+from tests.services.commits import Owner, alert_id, raised
+
+__all__ = ("store",)
+
+NUMBER = 2 * alerts.PAGE + 3
+
+
+@pytest.fixture
+def many(store: sa.Engine) -> sa.Engine:
+    """More alerts than two pages hold."""
+    Owner(store).commit(Round(raised=[raised(f"k{number:03d}", at_ns=9_000 - number) for number in range(NUMBER)]))
+    return store
+
+
+def test_every_alert_can_be_reached(many: sa.Engine) -> None:
+    script = opened("alerts")
+    newest = shown = [one["alert"] for one in rows(script, "alert")]
+    for _ in range(2):
+        press(script, "Older →")
+        shown = shown + [one["alert"] for one in rows(script, "alert")]
+    assert len(shown) == len(set(shown)) == NUMBER
+    [older] = [one for one in script.button if one.label == "Older →"]
+    assert older.disabled
+    press(script, "Newest")
+    assert [one["alert"] for one in rows(script, "alert")] == newest
+    assert "after" not in script.query_params
+
+
+def test_a_place_in_the_list_that_is_none_is_the_newest(many: sa.Engine) -> None:
+    for place in ("x", "1.%27", "9" * 30 + ".a"):
+        script = opened("alerts", after=place)
+        assert len(rows(script, "alert")) == alerts.PAGE
+        assert "after" not in script.query_params
+        assert list(script.exception) == []
+
+
+def test_another_filter_begins_at_the_newest(many: sa.Engine) -> None:
+    script = opened("alerts")
+    press(script, "Older →")
+    script.text_input(key="q").set_value("k00").run()
+    assert len(rows(script, "alert")) == 10
+    assert "after" not in script.query_params
+
+
+def test_an_app_that_has_alerts_and_no_resource_is_told_so(store: sa.Engine) -> None:
+    Owner(store).commit(raised())
+    script = opened("resources", app="shop")
+    assert "This app has no resource." in texts(script)
+    assert "No app has been watched yet" not in texts(script)
+    assert "No app has been watched yet" in texts(opened("resources"))
+
+
+def endpoint(engine: sa.Engine, name: str, disabled_ns: int | None, reason: str) -> None:
+    row = {"name": name, "since_ns": 1, "paused_until_ns": 0, "disabled_ns": disabled_ns, "reason": reason}
+    with writing(engine) as connection:
+        connection.execute(sa.insert(tables.endpoint), [row])
+
+
+def test_an_endpoint_that_is_disabled_is_told_with_its_reason(store: sa.Engine) -> None:
+    endpoint(store, "standard-webhook", 1_700_000_000 * 10**9, "it answered 410 \u202egone")
+    endpoint(store, "another", None, "")
+    script = opened("overview")
+    assert rows(script, "endpoint disabled") == [
+        {"endpoint disabled": "standard-webhook", "reason": "it answered 410 \\u202egone",
+         "since, UTC": "2023-11-14 22:13:20"}
+    ]  # fmt: skip
+    health = {one["what"]: one["now"] for one in rows(script, "what", "now")}
+    assert health["deliveries failing"] == "endpoint disabled"
+
+
+def test_what_a_receiver_did_not_hear_of_is_not_said_to_be_missing_here(store: sa.Engine) -> None:
+    owner = Owner(store)
+    owner.commit(raised("delivery.expired", rule="data-loss"), losses={"delivery.expired": 4})
+    script = opened("overview")
+    assert list(script.warning) == []
+    health = {one["what"]: one["now"] for one in rows(script, "what", "now")}
+    assert (health["lost on the way"], health["deliveries lost"]) == ("nothing", "4")
+
+
+def test_that_something_may_be_missing_is_said_while_an_alert_says_so(store: sa.Engine) -> None:
+    owner = Owner(store)
+    lost = raised("dropped.queue", rule="data-loss", at_ns=time.time_ns())
+    owner.commit(lost, losses={"dropped.queue": 7, "delivery.expired": 4})
+    script = opened("overview")
+    assert [one.value for one in script.warning] == [
+        "Something was lost on the way: what is shown here may be incomplete."
+    ]
+    assert rows(script, "lost") == [{"lost": "dropped.queue", "how many": "7"}]
+    script = opened("alert", id=alert_id("data-loss", "dropped.queue"))
+    script.text_input(key="decide.by").set_value("ann")
+    press(script, "Close")
+    forget()
+    assert list(opened("overview").warning) == []

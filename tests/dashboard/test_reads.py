@@ -1,0 +1,100 @@
+"""What the pages are told: once for all of them, never older than what was just decided, and in whole hours."""
+
+import time
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from backwatch.dashboard import reads, safe
+from backwatch.store import tables
+from backwatch.store.commit import Round, Seen
+from backwatch.store.connect import StoreUnavailable
+from tests.dashboard.scripts import opened, press, rows, store
+from tests.services.commits import Owner, alert_id, raised
+
+__all__ = ("store",)
+
+ID = alert_id("unusual-query", "k")
+
+
+def resources(number: int) -> list[Seen]:
+    return [
+        Seen(
+            resource_id=f"{one:064x}", app="shop", system="redis", endpoint=f"c{one}:6379", namespace="0", first_ns=1,
+            last_ns=2, calls=1, errors=0, facts={},
+        )
+        for one in range(number)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("page", ["overview", "alerts", "alert", "resources", "rules"])
+def test_of_two_pages_that_are_open_one_asks_the_store(
+    store: sa.Engine, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    monkeypatch.setattr(reads._answer._info, "ttl", 600)
+    reads._answer.clear()
+    Owner(store).commit(raised(), seen=resources(3))
+    asked: list[str] = []
+    opened(page, id=ID)
+    event.listen(reads._store(), "before_cursor_execute", lambda *told: asked.append(told[2]))
+    opened(page, id=ID)
+    assert asked == []
+
+
+def test_what_was_decided_shows_at_once_though_answers_are_kept(
+    store: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reads._answer._info, "ttl", 600)
+    reads._answer.clear()
+    Owner(store).commit(raised())
+    script = opened("alert", id=ID)
+    script.text_input(key="decide.by").set_value("ann")
+    press(script, "Close")
+    [decision] = rows(script, "time, UTC", "decision")
+    assert decision["decision"] == "close"
+    assert [one["state"] for one in rows(opened("alerts"), "alert", "level")] == ["○ closed"]
+
+
+def test_an_answer_is_kept_no_longer_than_a_page_shows_it() -> None:
+    assert vars(reads._answer._info)["ttl"] == reads.REFRESH_S
+
+
+def test_a_store_that_is_away_is_away_for_every_page_and_asked_once(
+    store: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def away() -> None:
+        asked.append(1)
+        raise StoreUnavailable("BACKWATCH_STORE_URL='x': refused")
+
+    read = reads._shared(away)
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable, match="refused"):
+            read()
+    assert asked == [1]
+
+
+def test_openings_begin_with_a_whole_hour(store: sa.Engine) -> None:
+    hour_ns = time.time_ns() // reads.HOUR_NS * reads.HOUR_NS
+    first_ns = hour_ns - 47 * reads.HOUR_NS
+    early, late = raised("early", at_ns=first_ns - 1), raised("late", at_ns=first_ns)
+    Owner(store).commit(Round(raised=[early, late, raised("now", at_ns=hour_ns + 1)]))
+    assert [start for start, _, _ in reads.openings(hour_ns, 48)] == [first_ns, hour_ns]
+
+
+@pytest.mark.parametrize(("number", "styled"), [(safe.COLOURED, True), (safe.COLOURED + 1, False)])
+def test_a_table_of_many_rows_is_not_styled(store: sa.Engine, number: int, styled: bool) -> None:
+    Owner(store).commit(seen=resources(number))
+    [table] = opened("resources").dataframe
+    assert len(table.value) == number
+    assert table.proto.arrow_data.HasField("styler") is styled
+
+
+def test_kinds_of_services_are_those_in_the_store(store: sa.Engine) -> None:
+    Owner(store).commit(seen=resources(2))
+    statements: list[str] = []
+    event.listen(reads._store(), "before_cursor_execute", lambda *told: statements.append(told[2]))
+    assert reads.systems() == {"redis"}
+    assert not [one for one in statements if tables.resource.c.facts.name in one]
