@@ -92,7 +92,7 @@ def _one(found: ResourceRow) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         with st.container(key="heading", width="content"):
             safe.text(safe.line(_name(found), 200))
-        st.page_link(st.session_state["pages"]["alerts"], label="Its alerts", query_params={"resource": found.id})
+        st.page_link(st.session_state["pages"]["alerts"], label="Its alerts →", query_params={"resource": found.id})
     left, right = parts.sides(2, 3)
     with left:
         st.subheader("Newest session", anchor=False)

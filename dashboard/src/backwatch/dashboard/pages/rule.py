@@ -52,7 +52,7 @@ def _head(rule: RuleMeta) -> None:
         safe.text(safe.line(rule.name, 100))
         st.page_link(
             st.session_state["pages"]["alerts"],
-            label=f"Open alerts: {words.count(many)}" if many else "No open alerts",
+            label=f"Open alerts: {words.count(many)} →" if many else "No open alerts",
             query_params={"q": rule.name, "state": "open"},
             disabled=not many,
         )
