@@ -98,6 +98,16 @@ class Window:
         grid = self.page.locator("[data-testid=stDataFrame]").nth(table)
         return (grid.locator(f"#glide-cell-{column}-{row}").text_content(timeout=PATIENCE_MS) or "").strip()
 
+    def choose(self, label: str, option: str) -> None:
+        """Chooses by the keyboard: under a mouse that is on its way, a long list scrolls to what is chosen."""
+        box = self.page.get_by_label(label)
+        box.fill(option)
+        self.page.wait_for_function(
+            "option => [...document.querySelectorAll('[role=option]')].map(one => one.textContent).join() === option",
+            arg=option, timeout=PATIENCE_MS,
+        )  # fmt: skip
+        box.press("Enter")
+
     def press_id(self, row: int, table: int = 0) -> None:
         """Presses the id in a row of a table: the grid is a canvas of rows of 35 px."""
         self.page.locator("[data-testid=stDataFrame]").nth(table).click(position={"x": 40, "y": 35 * (row + 1) + 17})

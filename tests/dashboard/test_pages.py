@@ -20,6 +20,7 @@ LOW_ATTACKS = (
     "location.pathname === '/alerts' && location.search.includes('level=low') && location.search.includes('q=attack')"
 )
 OTHER = hashlib.sha256(b"other").hexdigest()
+UNTOLD = hashlib.sha256(b"untold").hexdigest()
 
 
 def fired(key: str, *, ago_s: float = 0, **more: Any) -> Raised:
@@ -28,7 +29,7 @@ def fired(key: str, *, ago_s: float = 0, **more: Any) -> Raised:
 
 @pytest.fixture(scope="module")
 def filled(dashboard: Dashboard) -> Dashboard:
-    """Two resources with alerts of their own, and an hour of volume."""
+    """Two resources with alerts of their own and an hour of volume, and one of which nothing was told but calls."""
     now_ns = time.time_ns()
     rows = [
         fired("first", ago_s=500, level="critical"), fired("second", ago_s=600, level="low", rule="query-attack"),
@@ -36,9 +37,11 @@ def filled(dashboard: Dashboard) -> Dashboard:
     ]  # fmt: skip
     seen = [
         Seen(resource_id=one, app=app, system=system, endpoint=endpoint, namespace="0", first_ns=now_ns - 900 * S,
-             last_ns=now_ns, calls=1_234, errors=0, facts={"tls.established": True, "backwatch.account": account})
-        for one, app, system, endpoint, account in (
-            (RESOURCE, "shop", "postgresql", "db:5432", "shop_app"), (OTHER, "billing", "redis", "cache:6379", "biller")
+             last_ns=now_ns, calls=1_234, errors=0, facts=facts)
+        for one, app, system, endpoint, facts in (
+            (RESOURCE, "shop", "postgresql", "db:5432", {"tls.established": True, "backwatch.account": "shop_app"}),
+            (OTHER, "billing", "redis", "cache:6379", {"tls.established": True, "backwatch.account": "biller"}),
+            (UNTOLD, "billing", "smtp", "mail:25", {}),
         )
     ]  # fmt: skip
     zero = dict.fromkeys(("errors", "suspects", "rows_returned", "rows_affected", "duration_ns", "new_statements"), 0)
@@ -112,6 +115,11 @@ def test_filters_stand_in_the_url_and_survive_reload_and_the_way_back(window: Wi
     assert "third" not in page.evaluate("document.body.textContent")
 
 
+def test_a_resource_of_which_nothing_was_told_shows_no_empty_table(window: Window, filled: Dashboard) -> None:
+    window.go(f"/resources?id={UNTOLD}", "Nothing was told of its session.")
+    window.until("document.querySelectorAll('[data-testid=stDataFrame]').length === 2")
+
+
 def test_a_level_on_the_overview_leads_to_its_open_alerts(window: Window, filled: Dashboard) -> None:
     window.go("/", "Open alerts")
     window.page.get_by_role("link", name="critical").click()
@@ -123,7 +131,7 @@ def test_a_level_on_the_overview_leads_to_its_open_alerts(window: Window, filled
 def test_a_resource_shows_its_session_and_volume_and_leads_to_its_alerts(window: Window, filled: Dashboard) -> None:
     page = window.page
     window.go("/resources", "shop_app")
-    row = next(number for number in range(2) if window.cell(number, 0).replace("\xa0", "") == RESOURCE)
+    row = next(number for number in range(3) if window.cell(number, 0).replace("\xa0", "") == RESOURCE)
     window.press_id(row)
     window.until(f"location.search.includes('{RESOURCE}')")
     window.see("Newest session")

@@ -110,8 +110,7 @@ def test_drivers_are_those_of_the_services_in_use_until_another_is_chosen(window
     window.unsee('sslmode="verify-full"')
     window.go("/rule?name=certificate-changed&system=postgresql", 'psycopg.connect(url, sslmode="verify-full"')
     window.unsee("redis.Redis(")
-    window.page.get_by_label("Driver by driver, for").click()
-    window.page.get_by_role("option", name="every service").click()
+    window.choose("Driver by driver, for", "every service")
     window.see("redis.Redis(host, ssl=True")
     window.see("ftplib.FTP_TLS(")
 

@@ -9,6 +9,7 @@ corrected later. So each endpoint keeps up for itself with what was routed witho
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -143,14 +144,14 @@ def give_up_unserved(engine: sa.Engine, *, now_ns: int, after_ns: int) -> None:
     long_ago_ns = now_ns - after_ns
     unserved = sa.select(endpoint.c.name).where(endpoint.c.served_ns <= long_ago_ns)
     waiting = (table.c.state == PENDING) & (table.c.created_ns <= long_ago_ns) & (table.c.locked_until_ns <= now_ns)
+    row = {"state": EXPIRED, "done_ns": now_ns, "outcome": "no notifier serves the endpoint"}
     with reading(engine) as connection:
         has_some = sa.exists().where(table.c.endpoint == endpoint.c.name, waiting)
         names = connection.scalars(unserved.where(has_some)).all()
     for name in names:
         some = sa.select(table.c.event_id).where(table.c.endpoint == name, waiting).limit(_GIVEN_UP_AT_ONCE)
         these = (table.c.endpoint == name) & table.c.event_id.in_(some) & table.c.endpoint.in_(unserved)
-        row = {"state": EXPIRED, "done_ns": now_ns, "outcome": "no notifier serves the endpoint"}
-        in_bites(lambda these=these, row=row: _give_up(engine, these, row))
+        in_bites(partial(_give_up, engine, these, row))
 
 
 def _give_up(engine: sa.Engine, these: "sa.ColumnElement[bool]", row: Mapping[str, Any]) -> int:

@@ -99,7 +99,10 @@ def _one(found: ResourceRow) -> None:
         first, last = words.moment(found.first_ns), words.moment(found.last_ns)
         rows = [("app", found.app), ("first seen", f"{first} UTC"), ("last seen", f"{last} UTC")]
         safe.pairs(rows, ("what", "value"), key="resource.seen")
-        safe.evidence(found.facts, key="resource.facts")
+        if found.facts:
+            safe.evidence(found.facts, key="resource.facts")
+        else:
+            st.caption("Nothing was told of its session.")
     with right:
         st.subheader("Bytes a minute, UTC", anchor=False)
         _volume(found)
