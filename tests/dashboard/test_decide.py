@@ -144,8 +144,38 @@ def test_closing_does_not_reach_an_episode_that_was_not_seen(store: sa.Engine) -
     owner.commit(cleared(), raised(at_ns=3_000))
     script.text_input(key="decide.by").set_value("ann")
     press(script, "Close")
-    assert "Nothing was entered: it has opened again, look again" in texts(script)
+    assert "Nothing was entered: it changed meanwhile, look again." in texts(script)
     assert said(store) == []
+    # And what is shown now is what there is: whoever has looked again may say it.
+    assert [one.value for one in script.metric if one.label == "Episode"] == ["2"]
+    press(script, "Close")
+    assert said(store) == ["close"]
+
+
+def test_closing_does_not_reach_evidence_that_was_not_seen(store: sa.Engine) -> None:
+    rules_meta.write_rules(store, RULES)
+    owner, one = Owner(store), alert_id("certificate-changed", "k")
+    owner.commit(certificate(GOOD, "k"))
+    script = opened("alert", id=one)
+    owner.commit(certificate(EVIL, "k"))  # and nothing was drawn since
+    script.text_input(key="decide.by").set_value("ann")
+    press(script, "Close")
+    assert "Nothing was entered: it changed meanwhile, look again." in texts(script)
+    assert EVIL in rows(script, "what", "was", "is")[0]["is"].replace(" ", "")
+    assert said(store, one) == []
+
+
+def test_of_two_who_decide_on_one_picture_the_second_is_told_to_look_again(store: sa.Engine) -> None:
+    Owner(store).commit(raised())
+    ann, bob = opened("alert", id=ID), opened("alert", id=ID)
+    for script in (ann, bob):
+        script.text_input(key="decide.by").set_value("ann" if script is ann else "bob")
+    press(ann, "Mute")
+    [close] = [one for one in bob.button if one.label == "Close"]
+    close.click().run()
+    assert "Nothing was entered: it changed meanwhile, look again." in texts(bob)
+    assert [one["by"] for one in rows(bob, "time, UTC", "decision")] == ["ann"]
+    assert said(store) == ["mute"]
 
 
 def test_a_decision_for_which_there_is_no_room_is_said_not_to_be_entered(
@@ -199,6 +229,34 @@ def test_every_new_node_stands_on_a_row_of_its_own(store: sa.Engine) -> None:
     script.text_input(key="decide.by").set_value("ann")
     press(script, "Accept the new one")
     assert accepted(store) == [{names.TOPOLOGY: now}]
+
+
+def test_a_version_that_takes_much_room_once_it_is_made_visible_stands_below_as_a_whole(store: sa.Engine) -> None:
+    rules_meta.write_rules(store, [{**RULES[0], "accepts": [names.SERVER_VERSION]}])
+    version = "8.0.36" + 60 * "\U000e0100" + " evil"
+    told = {names.SERVER_VERSION: version, f"{names.SERVER_VERSION}.was": "8.0.36"}
+    Owner(store).commit(fired("certificate-changed", told))
+    script = opened("alert", id=alert_id("certificate-changed", "k"))
+    assert any(one.value.endswith(60 * r"\U000e0100" + " evil") for one in script.code)
+
+
+def test_a_member_of_a_list_that_holds_a_line_break_is_one_member(store: sa.Engine) -> None:
+    rules_meta.write_rules(store, RULES)
+    nodes = f"a:1,{'b' * 90}\nc:1"
+    Owner(store).commit(fired("topology-changed", {names.TOPOLOGY: nodes}))
+    script = opened("alert", id=alert_id("topology-changed", "k"))
+    assert [one.value.split("\n") for one in script.code] == [["nodes", "a:1", f"{'b' * 90}⏎c:1"]]
+
+
+def test_what_the_store_had_to_shorten_cannot_be_accepted(store: sa.Engine) -> None:
+    rules_meta.write_rules(store, RULES)
+    target = "https://elsewhere.example/" + 400 * "\U0001f600"
+    told = {names.REDIRECT_TARGET: target, names.STATEMENT: 511 * "\U0001f600"}
+    Owner(store).commit(fired("redirected", told))
+    script = opened("alert", id=alert_id("redirected", "k"))
+    [accept] = [one for one in script.button if one.label == "Accept"]
+    assert accept.disabled
+    assert "too long to be shown as a whole" in texts(script)
 
 
 @pytest.mark.parametrize(("length", "may"), [(511, True), (512, False)])

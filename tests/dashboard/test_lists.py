@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from backwatch.dashboard.pages import alerts
 from backwatch.store import tables
 from backwatch.store.commit import Round
+from backwatch.store.decisions import decide
 from backwatch.store.transactions import writing
 from tests.dashboard.scripts import forget, opened, press, rows, store, texts
 from tests.services.commits import Owner, alert_id, raised
@@ -36,6 +37,19 @@ def test_every_alert_can_be_reached(many: sa.Engine) -> None:
     press(script, "Newest")
     assert [one["alert"] for one in rows(script, "alert")] == newest
     assert "after" not in script.query_params
+
+
+def test_the_next_page_begins_after_the_last_alert_that_is_shown(many: sa.Engine) -> None:
+    script = opened("alerts", state="open")
+    shown = [one["alert"] for one in rows(script, "alert")]
+    for number in range(3):
+        decide(many, alert_id("unusual-query", f"k{number:03d}"), "close", by="ann", now_ns=time.time_ns())
+    forget()
+    press(script, "Older →")
+    following = [one["alert"] for one in rows(script, "alert")]
+    script = opened("alerts", state="open")
+    whole = [one["alert"] for one in rows(script, "alert")]
+    assert following[:1] == whole[whole.index(shown[-1]) + 1 :][:1]
 
 
 def test_a_place_in_the_list_that_is_none_is_the_newest(many: sa.Engine) -> None:

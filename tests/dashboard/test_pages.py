@@ -148,8 +148,8 @@ def test_a_resource_shows_its_session_and_volume_and_leads_to_its_alerts(window:
     page.get_by_role("button", name="Show all resources").click()
     window.see("third")
     page.go_back()
-    page.go_back()
-    page.wait_for_timeout(1_000)
+    window.until(f"location.pathname === '/alerts' && location.search.includes('{RESOURCE}')")
+    window.unsee("third")
 
 
 def test_the_way_back_leads_from_an_alert_to_the_overview(window: Window, filled: Dashboard) -> None:

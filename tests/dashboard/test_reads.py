@@ -56,8 +56,19 @@ def test_what_was_decided_shows_at_once_though_answers_are_kept(
     assert [one["state"] for one in rows(opened("alerts"), "alert", "level")] == ["○ closed"]
 
 
-def test_an_answer_is_kept_no_longer_than_a_page_shows_it() -> None:
-    assert vars(reads._answer._info)["ttl"] == reads.REFRESH_S
+def test_a_page_that_is_open_alone_asks_the_store_at_each_of_its_refreshes(store: sa.Engine) -> None:
+    asked: list[float] = []
+
+    def now() -> int:
+        asked.append(time.monotonic())
+        return len(asked)
+
+    read = reads._shared(now)
+    for refresh in range(1, 4):
+        begin = time.monotonic()
+        assert read() == refresh
+        assert read() == refresh  # another page, at the same time
+        time.sleep(max(0.0, reads.REFRESH_S - 0.1 - (time.monotonic() - begin)))  # browsers are never quite in time
 
 
 def test_a_store_that_is_away_is_away_for_every_page_and_asked_once(

@@ -15,6 +15,7 @@ import requests
 
 from backwatch.collector.settings import DashboardSettings, SettingError
 from backwatch.dashboard import server
+from backwatch.dashboard.door import Door, Receive, Scope, Send
 from tests.dashboard.screens import BACKWATCH, Dashboard, environment
 from tests.services.process import free_port
 
@@ -130,6 +131,28 @@ def test_a_web_socket_from_a_foreign_page_is_refused(dashboard: Dashboard) -> No
     assert handshake(dashboard.port, Origin="http://evil.example") == 403
     assert handshake(dashboard.port, Origin="null") == 403
     assert handshake(dashboard.port, Origin=f"http://127.0.0.1:{dashboard.port + 1}") == 403
+
+
+def may_enter(host: str, origin: str, *proxies: str, address: str = "::1") -> bool:
+    headers = [(b"host", host.encode()), (b"origin", origin.encode())]
+    return Door(nobody, [address, "localhost", *proxies], proxies)._may_enter({"type": "websocket", "headers": headers})
+
+
+async def nobody(scope: Scope, receive: Receive, send: Send) -> None:
+    raise AssertionError
+
+
+def test_a_page_of_another_program_of_this_machine_may_not_come_in_whatever_it_calls_the_machine() -> None:
+    assert may_enter("dash.example", "https://dash.example:8443", "dash.example.")
+    assert may_enter("dash.example.", "https://dash.example:8443", "dash.example")
+    for name in ("127.0.0.2", "localhost", "localhost.", "app.localhost", "[::1]"):
+        assert not may_enter(name, f"http://{name}:9", name)
+        assert may_enter(f"{name}:9", f"http://{name}:9", name)
+
+
+def test_who_names_no_host_may_not_come_in_though_the_address_has_no_name() -> None:
+    for host in ("", "[", "a b", ":80"):
+        assert not may_enter(host, f"http://{host}", address="fe80::1%lo")
 
 
 def test_a_name_that_was_allowed_is_answered(dashboard: Dashboard) -> None:

@@ -4,6 +4,7 @@ Streamlit checks names on its web socket only, and lets a page from any other po
 must be ours on every path, and a web socket must come from our own page.
 """
 
+import ipaddress
 import re
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any, Final
@@ -34,7 +35,6 @@ HEADERS: Final = (
 )
 PROBES: Final = ("/readyz", "/_stcore/health")
 """Answered under any name: they tell nothing, and who looks after a container calls it by its address."""
-LOOPBACK: Final = {"localhost", "127.0.0.1", "::1"}
 _NAME: Final = re.compile(r"[0-9a-z_.:-]+")
 """What a browser writes for a host: letters of other scripts it writes as ASCII, and there are no patterns."""
 
@@ -69,9 +69,9 @@ class Door:
 
     def __init__(self, app: Application, hosts: Collection[str], proxies: Collection[str] = ()) -> None:
         self._app = app
-        self._hosts = {name_of(host) for host in (*hosts, *proxies)}
+        self._hosts = {name_of(host) for host in (*hosts, *proxies)} - {""}
         # Loopback is no proxy's name: each port of it is another program, whose pages are not ours.
-        self._proxies = {name_of(host) for host in proxies} - LOOPBACK
+        self._proxies = {name for host in proxies if (name := name_of(host)) and not _is_loopback(name)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As ASGI has it."""
@@ -109,7 +109,7 @@ def name_of(host: str) -> str:
     try:
         found = urlsplit(f"//{host}")
         rest = (found.path, found.query, found.fragment, found.username)
-        name = found.hostname or ""
+        name = (found.hostname or "").removesuffix(".")
         return name if rest == ("", "", "", None) and found.port != 0 and _NAME.fullmatch(name) else ""
     except ValueError:
         return ""
@@ -117,6 +117,13 @@ def name_of(host: str) -> str:
 
 def _name(url: str) -> str:
     try:
-        return urlsplit(url).hostname or ""
+        return (urlsplit(url).hostname or "").removesuffix(".")
     except ValueError:
         return ""
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")

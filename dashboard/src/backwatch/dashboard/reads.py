@@ -1,7 +1,8 @@
 """What the pages ask of the store, and the one thing they tell it: a person's decision, always by the alert's id.
 
-Every open page asks again every few seconds. What one of them was told is kept for as long as that, for all: however
-many pages are open, the store is asked once. A decision ends what was kept, so that what was said shows at once.
+Every open page asks again every few seconds. What one of them was told is kept for half as long, for all: however many
+pages are open, the store is asked twice in that time at most, and a page that is open alone asks it each time. A
+decision ends what was kept, whatever became of it, so that what the store has shows at once.
 """
 
 import itertools
@@ -24,22 +25,24 @@ from backwatch.store.views import AlertDetail, AlertFilter, AlertPage, Health, R
 
 HOUR_NS: Final = 3_600 * 10**9
 REFRESH_S: Final = load(DashboardSettings).refresh_s
-"""How often an open page reads the store, and how long it may show what another one was told."""
+"""How often an open page reads the store."""
+KEPT_S: Final = REFRESH_S / 2
+"""How long what one page was told is told to others."""
 ANSWERS: Final = 200
 """Answers that are kept at most."""
 Asked = ParamSpec("Asked")
 Answer = TypeVar("Answer")
 
 
-class _Decisions:
-    """How many decisions this process has entered."""
+class _Kept:
+    """Which of the answers that are kept may be told: those to questions of this number."""
 
     number = 0
     _numbers = itertools.count(1)
 
     @classmethod
-    def entered(cls) -> None:
-        """One more; what was read before is not shown again."""
+    def end(cls) -> None:
+        """What was read before is not shown again."""
         cls.number = next(cls._numbers)
 
 
@@ -49,9 +52,9 @@ def _store() -> Engine:
 
 
 # Rows are frozen and nobody changes what holds them, so they are shared as they are: a copy for each page would cost
-# what the sharing saves. The number of decisions belongs to the question: an answer that was on its way when somebody
-# decided is not found again.
-@st.cache_resource(ttl=REFRESH_S, max_entries=ANSWERS, show_spinner=False)
+# what the sharing saves. The number belongs to the question: an answer that was on its way when somebody decided is not
+# found again.
+@st.cache_resource(ttl=KEPT_S, max_entries=ANSWERS, show_spinner=False)
 def _answer(_read: Callable[..., Any], question: tuple[str, int, tuple[Any, ...], dict[str, Any]]) -> Any:
     _, _, arguments, named = question
     try:
@@ -63,7 +66,7 @@ def _answer(_read: Callable[..., Any], question: tuple[str, int, tuple[Any, ...]
 def _shared(read: Callable[Asked, Answer]) -> Callable[Asked, Answer]:
     @wraps(read)
     def shared(*arguments: Asked.args, **named: Asked.kwargs) -> Answer:
-        found = _answer(read, (read.__name__, _Decisions.number, arguments, named))
+        found = _answer(read, (read.__name__, _Kept.number, arguments, named))
         if isinstance(found, StoreUnavailable):
             raise StoreUnavailable(*found.args)
         return found
@@ -102,11 +105,14 @@ def alerts(filters: AlertFilter, limit: int = 200, cursor: str | None = None) ->
         return queries.list_alerts(connection, filters, limit=limit, cursor=cursor)
 
 
-@_shared
-def alert(alert_id: str) -> AlertDetail | None:
-    """One alert."""
+def alert_now(alert_id: str) -> AlertDetail | None:
+    """One alert as the store has it at this moment."""
     with reading(_store()) as connection:
         return queries.get_alert(connection, alert_id)
+
+
+alert = _shared(alert_now)
+"""One alert."""
 
 
 @_shared
@@ -159,11 +165,10 @@ def resource(resource_id: str) -> ResourceRow | None:
 
 
 @_shared
-def volume(found: ResourceRow, hours: int = 6) -> list[Rollup]:
-    """A resource's closed minutes of the last hours in which it had calls."""
-    until_ns = found.last_ns + HOUR_NS
+def volume(resource_id: str, last_ns: int, hours: int = 6) -> list[Rollup]:
+    """A resource's closed minutes of so many hours before the whole one that begins there, and from then on."""
     with reading(_store()) as connection:
-        return queries.rollup_series(connection, found.id, until_ns - (hours + 1) * HOUR_NS, until_ns)
+        return queries.rollup_series(connection, resource_id, last_ns - hours * HOUR_NS, last_ns + 2 * HOUR_NS)
 
 
 @_shared
@@ -177,9 +182,15 @@ def decide(
     alert_id: str, kind: str, by: str, why: str, *, until_ns: int, evidence: Mapping[str, Any], episode: int
 ) -> int:
     """Enters a decision on what was seen; the number of its entry."""
-    number = decisions.decide(
-        _store(), alert_id, kind, by=by, why=why, until_ns=until_ns, now_ns=time.time_ns(), evidence=evidence,
-        episode=episode,
-    )  # fmt: skip
-    _Decisions.entered()
-    return number
+    try:
+        return decisions.decide(
+            _store(), alert_id, kind, by=by, why=why, until_ns=until_ns, now_ns=time.time_ns(), evidence=evidence,
+            episode=episode,
+        )  # fmt: skip
+    finally:
+        look_again()
+
+
+def look_again() -> None:
+    """Has every page ask the store anew: what was told before may not be so any more."""
+    _Kept.end()

@@ -27,11 +27,11 @@ COLOURED: Final = 300
 _KEPT: Final = frozenset("\n\t")
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _UNSEEN: Final = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U00016fe4\U0001d159"
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U00013441\U00013442\U00016fe4\U0001d159"
     "\U000e0100-\U000e01ef]"
 )
 """Letters and marks that are drawn as nothing: fillers, joiners, variation selectors; and what Unicode does not call
-ignorable: the empty cell of Braille, the filler of Khitan, the null head of a note."""
+ignorable: the empty cell of Braille, the blanks of hieroglyphs, the filler of Khitan, the null head of a note."""
 _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9 ,'-]*")
 """No character of it means anything to Markdown, to Streamlit's directives or to what finds links in text."""
 _NAMES: Final = frozenset({names.SERVER_PORT, names.PEER_PORT, names.CODE_LINE})

@@ -50,8 +50,10 @@ def amount(number: int) -> int:
 def as_json(value: Mapping[str, Any] | Sequence[Any], limit: int = EVIDENCE_LIMIT) -> str:
     """Sorted ASCII JSON of at most ``limit`` characters: ever shorter texts inside until it fits.
 
+    What is shorter than it was ends in an ellipsis.
+
     >>> as_json({"b": 1, "a": "x" * 50}, 40)
-    '{"a": "xxxxxxxxxxxxxxxxxxxx", "b": 1}'
+    '{"a": "xxxxxxxxx\\u2026", "b": 1}'
     """
     length, items = 2_000, _ITEMS
     while True:
@@ -71,7 +73,7 @@ def _plain(value: Any, length: int, items: int, depth: int) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return clean(value, length)
+        return clean(value, length) if len(value) <= length else f"{clean(value, length - 1)}…"
     if isinstance(value, int):
         return whole(value)
     if isinstance(value, float):

@@ -22,7 +22,7 @@ def show() -> None:
         st.session_state["pages"]["alerts"], label="← Alerts", query_params=st.session_state.get("alerts.query", {})
     )
     alert_id = st.query_params.get("id", "")
-    detail = reads.alert(alert_id) if alert_id else None
+    detail = reads.alert(alert_id) if safe.is_id(alert_id) else None
     if detail is None:
         st.title("No such alert", anchor=False)
         st.caption("It may have been removed after its time. Choose another one from the list.")

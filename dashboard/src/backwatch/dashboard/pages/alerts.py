@@ -52,7 +52,7 @@ def _app_name(app: str) -> str:
 
 
 def _one_resource(resource_id: str) -> None:
-    found = reads.resource(resource_id)
+    found = reads.resource(resource_id) if safe.is_id(resource_id) else None
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption("Only of this resource:", width="content")
         safe.text(f"{found.system} {found.endpoint} {found.namespace}" if found else "unknown")
@@ -64,6 +64,11 @@ def _one_resource(resource_id: str) -> None:
 def _to_the_newest() -> None:
     """A place in one list is none in another."""
     st.query_params.pop(AFTER, None)
+
+
+def _to_older(older: str) -> None:
+    """After the last one that is shown, not after the last one of what would be read by now."""
+    st.query_params[AFTER] = older
 
 
 def _page(filters: AlertFilter) -> AlertPage:
@@ -94,10 +99,6 @@ def _turn(older: str | None) -> None:
     if newest and older is None:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        if st.button("Newest", disabled=newest):
-            _to_the_newest()
-            st.rerun()
-        if st.button("Older →", disabled=older is None) and older is not None:
-            st.query_params[AFTER] = older
-            st.rerun()
+        st.button("Newest", disabled=newest, on_click=_to_the_newest)
+        st.button("Older →", key=f"older.{older}", disabled=older is None, on_click=_to_older, args=(older,))
         st.caption("100 alerts to a page, last seen first.")

@@ -32,7 +32,7 @@ LISTS: Final = frozenset({names.TOPOLOGY})
 EVIDENCE: Final = 512
 """Characters of a text of which evidence has no more."""
 CUT: Final = "…"
-"""Ends what a fact was, where not all of it was kept."""
+"""Ends what a fact was, and what it is, where not all of it was kept."""
 
 
 def pairs(evidence: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
@@ -55,7 +55,7 @@ def cut(detail: AlertDetail) -> bool:
     """
     evidence = detail.alert.evidence
     return any(
-        len(value) > safe.LONGEST or (name not in LISTS and len(value) >= EVIDENCE)
+        len(value) > safe.LONGEST or (name not in LISTS and (len(value) >= EVIDENCE or value.endswith(CUT)))
         for name in _accepted(detail)
         if isinstance(value := evidence.get(name), str)
     )
@@ -81,7 +81,7 @@ def show(detail: AlertDetail) -> None:
         if name not in LISTS
     ]
     if rows:
-        long = any(len(cell) > LONG for row in rows for cell in row.values())
+        long = any(_room(cell) > LONG for row in rows for cell in row.values())
         safe.table(
             rows, key="alert.changed", row_height=TALL_PX if long else None, height="content", longest=safe.LONGEST,
             column_config={"what": text(width=150), "was": text(width=255), "is": text(width=255)},
@@ -116,8 +116,8 @@ def _wholes(detail: AlertDetail, found: Mapping[str, tuple[str, str]]) -> list[t
         shown = [value]
         if name in LISTS:
             shown = new_in(found[name][0], value) if name in found else _members(value)
-        if any(len(one) > WHOLE for one in shown) or (name not in found and len(value) > WHOLE):
-            wholes.append((name, "\n".join(shown)))
+        if any(_room(one) > WHOLE for one in shown) or (name not in found and _room(value) > WHOLE):
+            wholes.append((name, "\n".join(safe.line(one, safe.LONGEST) for one in shown)))
     return wholes
 
 
@@ -126,6 +126,11 @@ def _accepted(detail: AlertDetail) -> list[str]:
     evidence = detail.alert.evidence
     accepts = detail.rule.accepts if detail.rule is not None else ()
     return [name for name in dict.fromkeys((*pairs(evidence), *accepts)) if name in evidence]
+
+
+def _room(text: str) -> int:
+    """How many letters of ours take as much room as the text does once what cannot be seen is escaped, at most."""
+    return sum(1 if one.isascii() else 2 for one in safe.line(text, safe.LONGEST))
 
 
 def _members(text: str) -> list[str]:
@@ -153,7 +158,7 @@ def show_others(detail: AlertDetail) -> None:
     if not found:
         return
     st.caption("This episode showed others as well. Accepting what is shown above does not accept these.")
-    text, long = st.column_config.TextColumn, any(len(value) > LONG for _, value, _ in found)
+    text, long = st.column_config.TextColumn, any(_room(value) > LONG for _, value, _ in found)
     safe.table(
         [
             {"what": CALLED.get(name, name), "was shown too": _grouped(value), "first, UTC": words.moment(first_ns)}

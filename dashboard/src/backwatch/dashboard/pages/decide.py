@@ -1,7 +1,7 @@
 """What a person says of an alert: who, why, until when. It goes by the alert's id, never by a place on the screen.
 
-And it goes by what was on the screen. A button's key holds a digest of what it decides on, so that a press on an older
-picture is a press on another button, and is refused.
+And it goes by what was on the screen. A button holds a digest of what it decides on; when it is pressed, the store is
+asked, and where that has something else by now, nothing is entered.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from backwatch.dashboard import reads, safe
 from backwatch.dashboard.pages import changed
 from backwatch.store.connect import StoreFull, StoreUnavailable
 from backwatch.store.decisions import IDENTITY, WITH_END, UnknownAlert
-from backwatch.store.views import AlertDetail, AlertRow
+from backwatch.store.views import AlertDetail
 
 SPANS_S: Final = {"1 hour": 3_600, "1 day": 86_400, "1 week": 604_800, "30 days": 2_592_000, "for good": 0}
 SAYABLE: Final = {
@@ -35,8 +35,6 @@ LABELS: Final = {
 SAID_S: Final = 20
 """How long the answer to a decision stays on the screen, which is drawn anew meanwhile."""
 BY: Final = "decide.by"
-SEEN: Final = "decide.seen"
-"""Of what the form decides as it was drawn last."""
 SAID: Final = "decide.said"
 """Of what was decided last, and which word it was."""
 
@@ -44,8 +42,7 @@ SAID: Final = "decide.said"
 def decide(detail: AlertDetail) -> None:
     """The form. Its fields are read when a button is pressed, so what was typed last counts."""
     alert_id, new = detail.alert.id, bool(changed.pairs(detail.alert.evidence))
-    cut = changed.cut(detail)
-    st.session_state[SEEN] = seen = _seen(detail)
+    cut, seen = changed.cut(detail), _seen(detail)
     with st.form(f"decide.{alert_id}", enter_to_submit=False):
         st.subheader("Decide", anchor=False)
         who, span = st.columns(2)
@@ -56,7 +53,7 @@ def decide(detail: AlertDetail) -> None:
         for row in ROWS:
             with st.container(horizontal=True, gap="xsmall"):
                 for kind in row:
-                    _button(kind, detail.alert, seen, sayable=kind in sayable, new=new)
+                    _button(kind, alert_id, seen, sayable=kind in sayable, new=new)
         st.caption(
             "Acknowledge: somebody is on it. Close: this episode is done; it opens again when it happens again. "
             "Mute: nothing is delivered meanwhile."
@@ -97,44 +94,47 @@ def _seen(detail: AlertDetail) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def _button(kind: str, alert: AlertRow, seen: str, *, sayable: bool, new: bool) -> None:
+def _button(kind: str, alert_id: str, seen: str, *, sayable: bool, new: bool) -> None:
     accepts = new and kind == "accept"
     st.form_submit_button(
         "Accept the new one" if accepts else LABELS[kind], key=f"{kind}.{seen}", on_click=_say,
-        args=(alert, kind, accepts, seen), disabled=not sayable,
+        args=(alert_id, kind, accepts, seen), disabled=not sayable,
         type="primary" if sayable and (accepts or (kind == "acknowledge" and not new)) else "secondary",
     )  # fmt: skip
 
 
-def _say(alert: AlertRow, kind: str, for_good: bool, seen: str) -> None:
+def _say(alert_id: str, kind: str, for_good: bool, seen: str) -> None:
     """Says it of the alert as it was drawn: of what came meanwhile nothing is said."""
     if (seen, kind) == st.session_state.get(SAID):
         return  # pressed twice, and entered
-    alert_id = alert.id
     by, why = str(st.session_state.get(BY, "")), str(st.session_state.get(f"why.{alert_id}", ""))
-    if seen != st.session_state.get(SEEN):  # Streamlit keeps what a button was drawn with, though it is drawn no more
-        said = "Nothing was entered: it changed meanwhile, look again."
-    elif not by.strip():
-        said = "Say who you are first: every decision is somebody's."
+    if by.strip():
+        said = _entered(alert_id, kind, by, why, for_good=for_good, seen=seen)
     else:
-        said = _entered(alert, kind, by, why, for_good=for_good, seen=seen)
+        said = "Say who you are first: every decision is somebody's."
     st.session_state[f"said.{alert_id}"] = (time.time() + SAID_S, said)
 
 
-def _entered(alert: AlertRow, kind: str, by: str, why: str, *, for_good: bool, seen: str) -> str:
+def _entered(alert_id: str, kind: str, by: str, why: str, *, for_good: bool, seen: str) -> str:
     """What the store makes of it, in words."""
-    seconds = SPANS_S[st.session_state[f"span.{alert.id}"]] if kind in WITH_END and not for_good else 0
+    seconds = SPANS_S[st.session_state[f"span.{alert_id}"]] if kind in WITH_END and not for_good else 0
     until_ns = time.time_ns() + seconds * 10**9 if seconds else 0
     try:
+        now = reads.alert_now(alert_id)
+        if now is None or _seen(now) != seen:
+            reads.look_again()
+            return "Nothing was entered: it changed meanwhile, look again."
         number = reads.decide(
-            alert.id, kind, by, why, until_ns=until_ns, evidence=alert.evidence, episode=alert.episode
+            alert_id, kind, by, why, until_ns=until_ns, evidence=now.alert.evidence, episode=now.alert.episode
         )
-    except SQLAlchemyError:
-        return "Nothing was entered: the store could not do it."
     except StoreFull as error:
         return f"Nothing was entered: {error.strerror}"
-    except (UnknownAlert, StoreUnavailable, ValueError) as error:
+    except (UnknownAlert, ValueError) as error:
         return f"Nothing was entered: {error}"
-    st.session_state[f"why.{alert.id}"] = ""
+    except StoreUnavailable as error:  # perhaps while it was being entered
+        return f"It may not have been entered, look again: {error}"
+    except SQLAlchemyError:
+        return "It may not have been entered, look again: the store could not do it."
+    st.session_state[f"why.{alert_id}"] = ""
     st.session_state[SAID] = (seen, kind)
     return f"{kind}: entered as number {number}, by {by}."

@@ -104,7 +104,7 @@ def _gone(found: Health) -> None:
 
 
 def _something_was_not_seen() -> bool:
-    """Whether an alert says so that nobody has closed and that has not cleared: counts alone stay for ever."""
+    """Whether an alert says so that nobody has closed or muted and that has not cleared: counts alone stay for ever."""
     found = AlertFilter(states=("open", "acknowledged"), rules=(LOSS,))
     return any(not one.key.startswith(DELIVERY) for one in reads.alerts(found, limit=LOSSES).rows)
 

@@ -32,7 +32,7 @@ def show() -> None:
         return
     _table(rows)
     chosen = st.query_params.get("id", "")
-    found = reads.resource(chosen) if chosen else None
+    found = reads.resource(chosen) if safe.is_id(chosen) else None
     if found is None:
         st.caption("Press a resource's id to see its session and its volume.")
     else:
@@ -109,7 +109,7 @@ def _one(found: ResourceRow) -> None:
 
 
 def _volume(found: ResourceRow) -> None:
-    windows = reads.volume(found)
+    windows = reads.volume(found.id, found.last_ns // reads.HOUR_NS * reads.HOUR_NS)
     if windows:
         charts.volume(windows)
     else:
