@@ -60,7 +60,9 @@ GROUPS = {
     "login": (names.AUTH_METHOD,),
     "version": (names.SERVER_VERSION,),
     "identity": (names.SERVER_ID,),
-    "statement": (names.QUERY_TEXT, names.STATEMENT, names.OPERATION, names.HTTP_METHOD, names.QUERY_SIGNS),
+    "statement": (
+        names.QUERY_TEXT, names.STATEMENT, names.OPERATION, names.HTTP_METHOD, names.QUERY_SIGNS, names.URL_SECRET,
+    ),
     "bytes": (names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED),
     "rows": (names.ROWS_RETURNED, names.ROWS_AFFECTED),
     "errors": (names.ERROR_TYPE, names.STATUS_CODE, names.HTTP_STATUS),

@@ -63,6 +63,15 @@ def test_an_exchange_over_http_is_told_by_its_template_and_never_by_its_query() 
     assert ("http.response.status_code", 200) in made.facts
 
 
+def test_a_key_in_an_exchange_s_url_is_told_however_far_behind_and_not_the_key() -> None:
+    url = f"https://api.example/rates?base={'a' * 300}&api_key="
+    made = call({"http.request.method": "GET", "url.full": f"{url}hunter2"})
+    assert ("backwatch.url.secret", True) in made.facts
+    assert "hunter2" not in repr(made)
+    made = call({"http.request.method": "GET", "url.full": url})
+    assert "backwatch.url.secret" not in dict(made.facts)
+
+
 def test_a_command_of_redis_is_told_without_its_values() -> None:
     made = call({"db.system": "redis", "db.statement": "AUTH app secret-secret", "net.peer.name": "cache"})
     assert "secret" not in repr(made)

@@ -1,6 +1,7 @@
 """What is left of commands, URLs, addresses and errors."""
 
 import sqlite3
+import timeit
 
 import pytest
 from hypothesis import given
@@ -86,6 +87,62 @@ def test_no_url_makes_it_raise(method: str, url: str) -> None:
     http.statement(method, url)
     http.redact_url(url)
     dsn.redact_dsn(url)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "api_key=hunter2", "x=1&apiKey=hunter2", "X-API-Key=hunter2", "Subscription-Key=hunter2",
+        "access_token=hunter2", "google.maps.api-key=hunter2", "x=1;client_secret=hunter2", "PASSWORD=hunter2",
+        "db_passwd=hunter2", "user[password]=hunter2", "api_token=hunter2", "key=AIzaSyD-9tSrke72PouQMnMX-a7",
+        "token=glpat-9f86D081884c7d65a",
+        "token=ab%2Bc%2F9F86d081884c7d65a", "appid=b6907d289e10d714a6e88b30761fae22", "auth=9f86d081884c7d659a2f",
+        "key=short&token=x&key=9f86D081884c7d65",
+    ],
+)  # fmt: skip
+def test_a_secret_in_a_query_is_seen_by_its_name_and_its_looks(query: str) -> None:
+    assert http.carries_secret(f"/v1/rates?{query}")
+    assert http.carries_secret(f"https://h/v1/rates?a=b&{query}#x")
+    assert not http.carries_secret(f"/v1/rates#{query}")
+    assert not http.carries_secret(f"/v1/rates?a=b#c?d=e&{query}")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "", "key=colour", "key=user:1234567890123456", "token=12345678901234567890", "page_token=9f86D081884c7d65a",
+        "next_token=9f86D081884c7d65a", "continuation-token=9f86D081884c7d65a", "csrf_token=9f86D081884c7d65a",
+        "X-Amz-Security-Token=9f86D081884c7d65a", "idempotency_key=9f86D081884c7d65a",
+        "partition_key=9f86D081884c7d65a",
+        "api_key=", "api_key=&x=1234", "monkey=9f86D081884c7d65a", "reset_password=true", "show_password=false",
+        "key=00000003-0a1b-4c2D-c000-000000000000", "key=uploads-2024-Report-final.pdf", "token=the-quick-brown-fox-2",
+        "key=9f86d081884c7d659a2feaa0c55ad015", "appid=00000003-0000-0000-c000-000000000000",
+        "X-Amz-Signature=9f86d081884c7d65a&X-Amz-Credential=AKIAEXAMPLE", "sig=9f86D081884c7d65a",
+        "q=api_key%3Dhunter2",
+    ],
+)  # fmt: skip
+def test_what_is_no_secret_in_a_query_is_not_taken_for_one(query: str) -> None:
+    assert not http.carries_secret(f"/v1/rates?{query}")
+
+
+words = st.sampled_from(["key", "token", "api_key", "[", "]", "%", "%2", "=", "&", ";", "#", "?", "\0", "é", "a" * 40])
+
+
+@given(st.lists(st.one_of(words, st.text(max_size=5))).map("".join), st.integers(0, 9_000))
+def test_any_query_is_read_to_its_end_and_what_follows_a_secret_does_not_hide_it(query: str, more: int) -> None:
+    http.carries_secret(f"/?{query}{'&' * more}")
+    assert http.carries_secret(f"/?api_key=hunter2&{query}{'&' * more}")
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["a", "_", "=", "?", "&", "?;&", "&key=", "&key=a", f"&key={'a' * 25}", f"&key={'a1' * 250}", "_key=", "%", "[key"],
+)
+def test_a_hostile_query_costs_as_little_as_its_redaction(unit: str) -> None:
+    hostile = "/?key=" + unit * (8_192 // len(unit))
+    usual = "https://h/" + "a1/" * 2_700
+    taken = min(timeit.repeat(lambda: http.carries_secret(hostile), number=10, repeat=7))
+    assert taken < 5 * min(timeit.repeat(lambda: http.statement("GET", usual), number=10, repeat=7))
 
 
 def test_a_url_keeps_neither_user_nor_query_nor_fragment() -> None:

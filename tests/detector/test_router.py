@@ -130,6 +130,14 @@ def test_other_people_s_http_calls_have_our_statement_and_their_tls() -> None:
     assert names.TLS_ESTABLISHED not in failed
 
 
+def test_a_key_in_other_people_s_urls_is_told_and_not_the_key() -> None:
+    url = "https://api.example/v1/rates?base=EUR&api_key="
+    (facts,) = judged(contrib({"http.request.method": "GET", "url.full": url + SECRET}))
+    assert facts[names.URL_SECRET] is True
+    (facts,) = judged(contrib({"http.request.method": "GET", "url.full": url}))
+    assert names.URL_SECRET not in facts
+
+
 def test_redis_commands_keep_their_shape() -> None:
     (facts,) = judged(
         contrib({"db.system": "redis", "db.statement": "SET session:4711 x", "db.redis.database_index": 3})

@@ -225,6 +225,17 @@ def test_redirects_are_told_hop_by_hop_and_without_secrets(
     assert "secret" not in repr(recording.calls)
 
 
+def test_a_key_in_the_url_is_told_and_never_the_key(recording: Recording, web: Web) -> None:
+    async def app(session: aiohttp.ClientSession) -> None:
+        for params in ({"api_key": "hunter2"}, {"base": "EUR"}):
+            async with session.get(f"{web.url}/plain", params=params):
+                pass
+
+    run(app)
+    assert [one.facts.get(names.URL_SECRET) for one in recording.of("GET")] == [True, None]
+    assert "hunter2" not in repr(recording.calls)
+
+
 def test_account_and_method_are_told_and_never_the_secret(recording: Recording, web: Web) -> None:
     host = web.url.removeprefix("http://")
 

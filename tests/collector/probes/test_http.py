@@ -154,6 +154,12 @@ def test_a_request_put_together_by_hand_is_told(recording: Recording, web: Web) 
     assert "secret" not in repr(recording.calls)
 
 
+def test_a_key_in_the_url_is_told_and_never_the_key(recording: Recording, web: Web) -> None:
+    opener(web).open(f"{web.url}/plain?api_key=hunter2").close()
+    assert [one.facts.get(names.URL_SECRET) for one in recording.of("GET")] == [True]
+    assert "hunter2" not in repr(recording.calls)
+
+
 def test_account_and_method_are_told_and_never_the_secret(recording: Recording, web: Web) -> None:
     basic = base64.b64encode(b"ann:secret").decode()
     request = urllib.request.Request(f"{web.url}/plain", headers={"Authorization": f"Basic {basic}"})  # noqa: S310  our own server

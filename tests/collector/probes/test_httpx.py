@@ -201,6 +201,13 @@ def test_each_hop_of_a_redirect_is_a_call(recording: Recording, client: Any, web
     assert names.REDIRECT_TARGET not in second.facts
 
 
+def test_a_key_in_the_url_is_told_and_never_the_key(recording: Recording, client: Any, web: Web) -> None:
+    client.get(f"{web.url}/plain", params={"api_key": "hunter2"})
+    client.get(f"{web.url}/plain", params={"base": "EUR"})
+    assert [one.facts.get(names.URL_SECRET) for one in recording.of("GET")] == [True, None]
+    assert "hunter2" not in repr(recording.calls)
+
+
 def test_account_and_method_are_told_and_never_the_secret(recording: Recording, client: Any, web: Web) -> None:
     host = web.url.removeprefix("http://")
     client.get(f"http://ann:secret@{host}/plain")

@@ -279,6 +279,18 @@ def test_account_and_method_are_told_and_never_the_secret(
     assert basic not in repr(recording.calls)
 
 
+def test_a_key_in_the_url_is_told_and_never_the_key(recording: Recording, pool: urllib3.PoolManager, web: Web) -> None:
+    for query, told in (
+        ("?base=EUR&api_key=hunter2", True),
+        ("?key=hunter2AIza0hunter2AIza0", True),
+        ("?key=colour", None),
+        ("", None),
+    ):
+        pool.request("GET", f"{web.url}/plain{query}", headers={"Authorization": "Bearer hunter2"})
+        assert recording.calls[-1].facts.get(names.URL_SECRET) is told
+    assert "hunter2" not in repr(recording.calls)
+
+
 def test_a_forwarding_proxy_does_not_hide_the_target(recording: Recording, web: Web) -> None:
     with urllib3.ProxyManager(web.url) as proxy:
         proxy.request("GET", "http://api.example.com/plain")

@@ -176,8 +176,10 @@ def _asked(
         facts: list[tuple[str, AttributeValue]] = [(names.HTTP_METHOD, method)]
         if status >= 0:
             facts.append((names.HTTP_STATUS, status))
-        url = attributes.get(names.URL_FULL) or attributes.get("http.url") or ""
-        return http.statement(method, str(url)), "", method, tuple(facts)
+        url = str(attributes.get(names.URL_FULL) or attributes.get("http.url") or "")
+        if http.carries_secret(url):
+            facts.append((names.URL_SECRET, True))
+        return http.statement(method, url), "", method, tuple(facts)
     operation = _first_word(_text(attributes, names.OPERATION, "db.operation", "rpc.method") or span_name)
     if system in ("redis", "valkey"):
         command = str(attributes.get(names.QUERY_TEXT) or attributes.get("db.statement") or operation)

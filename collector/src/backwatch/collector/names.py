@@ -62,6 +62,8 @@ HTTP_METHOD: Final = "http.request.method"
 HTTP_STATUS: Final = "http.response.status_code"
 HTTP_ROUTE: Final = "http.route"
 URL_FULL: Final = "url.full"
+URL_SECRET: Final = "backwatch.url.secret"  # noqa: S105  a name
+"""True where the query of a request holds a key, a token or a password; never false: names and looks prove nothing."""
 
 # Who called.
 CODE_FUNCTION: Final = "code.function.name"

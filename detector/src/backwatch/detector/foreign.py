@@ -76,6 +76,7 @@ def redacted(facts: Facts, name: str) -> tuple[str, Facts]:
         operation = _word(_text(facts, names.HTTP_METHOD)).upper() or "HTTP"
         more = {names.SYSTEM: "http", names.HTTP_METHOD: operation}
         more |= {names.STATEMENT: http.statement(operation, url)} if url else {}
+        more |= {names.URL_SECRET: True} if http.carries_secret(url) else {}
     else:
         more = _sent_to(facts)
         operation = _sending(facts, name) if names.MESSAGING_SYSTEM in facts else operation

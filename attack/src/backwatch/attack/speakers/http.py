@@ -68,6 +68,16 @@ class Web(HostileServer):
         return answered(json.dumps({"base": "EUR", "rates": {"USD": 1.08, "GBP": 0.85}}).encode())
 
 
+class Logging(Web):
+    """Keeps the first line of each request, as every web server's log does, and serves honestly."""
+
+    def answer(self, request: Request) -> bytes:
+        """Keeps it."""
+        if len(self.kept) < MOST_KEPT:
+            self.kept.append(request.method + b" " + request.path)
+        return super().answer(request)
+
+
 class Elsewhere(Web):
     """Where a client is led: it keeps the requests that arrive, and answers with credentials."""
 

@@ -72,6 +72,8 @@ class Teller:
             if exchange.unpacked is not None:
                 packed, size = exchange.unpacked
                 facts = (*facts, (names.PAYLOAD_WIRE, packed), (names.PAYLOAD_SIZE, size))
+            if redact.carries_secret(exchange.path):
+                facts = (*facts, (names.URL_SECRET, True))
             exchange.judge()
             if exchange.signs:
                 facts = with_signs(facts, exchange.signs)

@@ -20,7 +20,7 @@ class Urllib3Probe(Probe):
     distributions: ClassVar[tuple[str, ...]] = ("urllib3>=1.26",)
     facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
         names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.HTTP_METHOD,
-        names.HTTP_STATUS, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT,
+        names.HTTP_STATUS, names.URL_SECRET, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT,
         names.BYTES_RECEIVED, names.ERROR_TYPE, names.REDIRECT_TARGET, names.PAYLOAD_WIRE, names.PAYLOAD_SIZE,
         names.ANSWER_SIGNS,
     }  # fmt: skip

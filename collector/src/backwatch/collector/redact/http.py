@@ -2,11 +2,11 @@
 
 import re
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 MAX_SEGMENTS: Final = 12
 MAX_HOST: Final = 255
-
+MAX_TARGET: Final = 8192
 _METHOD: Final = re.compile(r"[A-Za-z]{1,16}")
 _WORD: Final = re.compile(
     r"(?:v[0-9]{1,3}(?:\.[0-9]{1,2})?|_?[A-Za-z]+(?:[._~-][A-Za-z]+)*[0-9]?(?:\.[a-z]{1,5}[0-9]?)?)"
@@ -14,6 +14,21 @@ _WORD: Final = re.compile(
 _MIXED: Final = re.compile(r"[a-z][A-Z]")
 _HEX: Final = re.compile(r"[0-9A-Fa-f]{8,}")
 _HOST: Final = re.compile(r"[\w.:\[\]-]{1,255}")
+MAX_PARAMETERS: Final = 64
+_BETWEEN: Final = re.compile("[&;]")
+_HINT: Final = re.compile(r"key|token|secret|auth|pass|pwd|jwt|app_?id")
+_SECRET: Final = re.compile(
+    r"(?:.*[_.\-\[])?(?:(?:api|app|application|auth|access|secret|subscription)[_-]?key|client[_-]?secret|jwt"
+    r"|(?:api|access|auth|bearer|private|refresh|id|user|job)[_-]?token|passw(?:or)?d|passphrase)\]?"
+)
+"""Names behind which whatever stands is a secret."""
+_PERHAPS: Final = re.compile(r"key|token|secret|auth|pass|pwd|app_?id")
+"""Names of many things, behind which what looks drawn by lot is one."""
+_NONE: Final = frozenset(("true", "false", "null", "none", "required", "changed"))
+_GOOGLE: Final = re.compile(r"AIza[\w-]{20}")
+_RUN: Final = re.compile(r"[A-Za-z0-9]{16,}")
+_HEXADECIMAL: Final = re.compile(r"[0-9a-fA-F]{20,}")
+_KINDS: Final = tuple(map(re.compile, ("[0-9]", "[a-z]", "[A-Z]")))
 _DEFAULT_PORT: Final = {"http": 80, "https": 443}
 
 
@@ -38,6 +53,43 @@ def redact_url(url: str) -> str:
     return (f"{scheme}://" if scheme else "") + _where(parts)
 
 
+def carries_secret(target: str) -> bool:
+    """Whether the query of a request's target holds a key, a token or a password, by its name and its looks.
+
+    Signatures are not judged: most are good for one request, and for a time. At most ``MAX_PARAMETERS`` are looked at.
+
+    >>> carries_secret("/v1/rates?base=EUR&api_key=hunter2"), carries_secret("/maps?key=AIzaSyA1b2C3d4E5f6G7h8I9")
+    (True, True)
+    >>> carries_secret("/items?key=colour&page_token=2&X-Amz-Signature=9f86d081884c7d65"), carries_secret("/api_key=x")
+    (False, False)
+    """
+    query = target[:MAX_TARGET].partition("#")[0].partition("?")[2]
+    if not query or _HINT.search(query.lower()) is None:
+        return False
+    parameters = _BETWEEN.split(query, MAX_PARAMETERS)[:MAX_PARAMETERS]
+    return any(_is_secret(*parameter.partition("=")[::2]) for parameter in parameters)
+
+
+def _is_secret(name: str, value: str) -> bool:
+    if len(value) < 4:
+        return False
+    name = name[-40:].lower()
+    if _SECRET.fullmatch(name):
+        return value.lower() not in _NONE
+    if not _PERHAPS.fullmatch(name):
+        return False
+    value = unquote(value[:512])
+    return _GOOGLE.search(value) is not None or any(_is_random(run, name) for run in _RUN.findall(value))
+
+
+def _is_random(run: str, name: str) -> bool:
+    digits, small, capital = (kind.search(run) is not None for kind in _KINDS)
+    if digits and small and capital:
+        return True
+    # What is kept under a key is often called by its digest.
+    return digits and (small or capital) and name != "key" and _HEXADECIMAL.fullmatch(run) is not None
+
+
 def template(path: str) -> str:
     """The path with what looks like a value replaced by ``?``.
 
@@ -49,7 +101,7 @@ def template(path: str) -> str:
 
 def _split(url: str) -> SplitResult:
     try:
-        return urlsplit(url[:8192])
+        return urlsplit(url[:MAX_TARGET])
     except ValueError:  # a bracket that does not close and the like: nothing of it may be trusted
         return SplitResult("", "", "/?", "", "")
 

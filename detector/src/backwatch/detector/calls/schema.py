@@ -74,6 +74,7 @@ COLUMNS: Final = (
     Column(names.HTTP_STATUS, NUMBER, SPAN, ("http.status_code",)),
     Column(names.HTTP_ROUTE, TEXT, SPAN),
     Column(names.URL_FULL, TEXT, SPAN, ("http.url",)),
+    Column(names.URL_SECRET, FLAG, SPAN),
     Column(MESSAGING_OPERATION, TEXT, SPAN, ("messaging.operation.type", "messaging.operation")),
     Column(RPC_SERVICE, TEXT, SPAN),
     Column(RPC_METHOD, TEXT, SPAN),

@@ -68,7 +68,7 @@ TOLD: Final[Mapping[str, Field]] = {
         names.ERROR_TYPE, names.STATUS_CODE, names.REDIRECT_TARGET, names.PAYLOAD_FORMAT, names.LOCAL_INFILE_FILE,
         names.HTTP_METHOD,
     ),
-    **_all("content", "flag", names.LOCAL_INFILE),
+    **_all("content", "flag", names.LOCAL_INFILE, names.URL_SECRET),
     **_all("content", "number", names.HTTP_STATUS),
     **_all(
         "number", "number",

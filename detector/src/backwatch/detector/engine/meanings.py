@@ -52,6 +52,7 @@ TOLD: Final[Mapping[str, str]] = {
     names.STATUS_CODE: "The server's own code: 42601, 1064, NOAUTH.",
     names.HTTP_METHOD: "Method of the request.",
     names.HTTP_STATUS: "Status of the answer.",
+    names.URL_SECRET: "The query of the request's URL holds a key, a token or a password.",
     names.REDIRECT_TARGET: "Where the answer sends the app: host:port or URL, without secrets.",
     names.PAYLOAD_FORMAT: "Format that was recognised in the answer: pickle, yaml.",
     names.PAYLOAD_GLOBALS: "What a pickle in the answer would import: module.name, several by commas.",
