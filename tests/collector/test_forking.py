@@ -113,7 +113,9 @@ def work():
     with forking.forks_wait():
         print("free")
 
-threading.Thread(target=work, daemon=True).start()
+worker = threading.Thread(target=work, daemon=True)
+worker.start()
+worker.join(30)
 """
 """As a master does whose handler of SIGCHLD starts another worker while it starts one."""
 

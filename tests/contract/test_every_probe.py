@@ -11,7 +11,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import WRAPPER_ASSIGNMENTS
 from pathlib import Path
@@ -161,7 +164,7 @@ def test_a_fault_of_ours_never_reaches_the_app(
     kind: type[Probe], exercise: Any, services: dict[str, Any], scene: Scene,
     swallowed_faults: list[tuple[str, BaseException]],
 ) -> None:  # fmt: skip
-    with watching(kind, Raising()):
+    with threads_end(), watching(kind, Raising()):
         assert scene.bare == exercise.calls(services)
     assert swallowed_faults
 
@@ -183,8 +186,18 @@ def test_errors_of_the_driver_pass_unchanged_even_if_the_recorder_fails(
     swallowed_faults: list[tuple[str, BaseException]],
 ) -> None:  # fmt: skip
     bare = raised.get(kind.name) or [_raised(one) for one in exercise.failures(services)]
-    with watching(kind, Raising()):
+    with threads_end(), watching(kind, Raising()):
         assert bare == [_raised(one) for one in exercise.failures(services)]
+
+
+@contextmanager
+def threads_end() -> Generator[None]:
+    """What a client left running is given a second to end: its last answer is told to who watched when it was asked."""
+    before = set(threading.enumerate())
+    yield
+    until = time.monotonic() + 1
+    for one in set(threading.enumerate()) - before:
+        one.join(max(0.0, until - time.monotonic()))
 
 
 @pytest.fixture(scope="module")

@@ -98,6 +98,14 @@ class Window:
         grid = self.page.locator("[data-testid=stDataFrame]").nth(table)
         return (grid.locator(f"#glide-cell-{column}-{row}").text_content(timeout=PATIENCE_MS) or "").strip()
 
+    def press(self, name: str) -> None:
+        """Presses a button once it is alone: drawn anew, it stands beside its forerunner for a moment."""
+        self.until(
+            "[...document.querySelectorAll('[data-testid=stMain] button')]"
+            f".filter(one => one.innerText.trim() === {name!r}).length === 1"
+        )
+        self.page.get_by_role("button", name=name, exact=True).click()
+
     def choose(self, label: str, option: str) -> None:
         """Chooses by the keyboard: under a mouse that is on its way, a long list scrolls to what is chosen."""
         box = self.page.get_by_label(label)

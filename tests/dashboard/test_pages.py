@@ -307,16 +307,16 @@ def test_a_decision_needs_somebody_and_shows_at_once(window: Window, filled: Das
     page = window.page
     window.go(f"/alert?id={alert_id('query-attack', 'second')}", "Decide")
     page.get_by_label("Why", exact=True).fill("nobody said so")
-    page.get_by_role("button", name="Acknowledge", exact=True).click()
+    window.press("Acknowledge")
     window.see("Say who you are first")
     assert page.locator(".stMarkdownBadge").nth(1).text_content() == "open"
     page.get_by_label("Who you are").fill("Kim")
-    page.get_by_role("button", name="Acknowledge", exact=True).click()
+    window.press("Acknowledge")
     window.see("acknowledge: entered as number")
     assert page.locator(".stMarkdownBadge").nth(1).text_content() == "acknowledged"
-    assert page.get_by_role("button", name="Acknowledge", exact=True).is_disabled()
+    page.get_by_role("button", name="Acknowledge", exact=True, disabled=True).wait_for()
     window.see("nobody said so")  # what was typed was kept through the refusal
-    page.get_by_role("button", name="Reopen", exact=True).click()
+    window.press("Reopen")
     window.see("reopen: entered as number")
     assert page.locator(".stMarkdownBadge").nth(1).text_content() == "open"
 

@@ -172,7 +172,7 @@ def test_a_change_is_accepted_for_good_by_one_press(window: Window, filled: Dash
     page = window.page
     window.go(f"/alert?id={one}", "Accept the new one")
     page.get_by_label("Who you are").fill("Kim")
-    page.get_by_role("button", name="Accept the new one", exact=True).click()
+    window.press("Accept the new one")
     window.see("accept: entered as number")
     assert decisions(filled.store, one) == [("accept", "Kim", 0)]
     window.see("Take acceptance back")
@@ -183,7 +183,7 @@ def test_a_change_is_accepted_for_good_by_one_press(window: Window, filled: Dash
     row = next(number for number in range(5) if window.cell(number, 0).replace("\xa0", "") == other)
     window.press_id(row)
     window.until(f"location.search.includes('{other}')")
-    page.get_by_role("button", name="Accept the new one", exact=True).click()
+    window.press("Accept the new one")
     window.see("accept: entered as number")
     assert decisions(filled.store, other) == [("accept", "Kim", 0)]
 
@@ -193,7 +193,7 @@ def test_where_nothing_changed_acceptance_has_its_end(window: Window, filled: Da
     window.go(f"/alert?id={one}", "Mute or accept for")
     assert window.page.get_by_role("button", name="Accept the new one").count() == 0
     window.page.get_by_label("Who you are").fill("Kim")
-    window.page.get_by_role("button", name="Accept", exact=True).click()
+    window.press("Accept")
     window.see("accept: entered as number")
     [(kind, by, until_ns)] = decisions(filled.store, one)
     assert (kind, by) == ("accept", "Kim")

@@ -48,7 +48,7 @@ def amount(number: int) -> int:
 
 
 def as_json(value: Mapping[str, Any] | Sequence[Any], limit: int = EVIDENCE_LIMIT) -> str:
-    """Sorted ASCII JSON of at most ``limit`` characters: ever shorter texts inside until it fits.
+    r"""Sorted ASCII JSON of at most ``limit`` characters: ever shorter texts inside until it fits.
 
     What is shorter than it was ends in an ellipsis.
 

@@ -18,7 +18,7 @@ def show() -> None:
     """The page."""
     st.page_link(st.session_state["pages"]["rules"], label="← Rules")
     name = st.query_params.get("name", "")
-    rule = reads.rule(name) if safe.is_rule(name) else None
+    rule = reads.rule(name) if name else None
     if rule is None:
         st.title("No such rule", anchor=False)
         st.caption("The detector does not know it, or no longer: it was taken out, or renamed. Its alerts stay.")
