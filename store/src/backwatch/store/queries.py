@@ -114,6 +114,7 @@ def histogram(
         sa.select(bucket, tables.alert.c.level, sa.func.count().label("many"))
         .join(tables.alert, tables.alert.c.id == table.c.alert_id)
         .where(table.c.opened_ns >= since_ns, table.c.opened_ns < until_ns)
+        .where(tables.alert.c.level >= "")  # else SQLite does not take the index that holds levels
         .group_by("bucket", tables.alert.c.level)
         .order_by("bucket", tables.alert.c.level)
     )
