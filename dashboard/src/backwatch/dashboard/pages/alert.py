@@ -114,6 +114,7 @@ def _meaning(detail: AlertDetail) -> None:
         verdict.part("means", rule.description)
         st.page_link(
             st.session_state["pages"]["rule"], label="All about this rule →",
+            # The id for a refresh of this page that is on its way: it reads the address that the link has set.
             query_params={"name": rule.name, "system": _system(detail), "id": detail.alert.id},
         )  # fmt: skip
         verdict.part("do", rule.remediation)
