@@ -18,7 +18,7 @@ async def _app(web: Web, seen: list[object]) -> None:
     context = ssl.create_default_context(cafile=web.ca_file)
     async with aiohttp.ClientSession() as session:
         for url in (web.url, web.tls_url, web.closing_url, web.closing_tls_url):
-            async with session.get(f"{url}/plain?q=1", ssl=context) as response:
+            async with session.get(f"{url}/plain?q=1&api_key=hunter2", ssl=context) as response:
                 seen.append(len(await response.read()))
             async with session.post(f"{url}/orders/17", data=b"z" * 1000, headers=LOGIN, ssl=context) as response:
                 seen.append(await response.text())

@@ -17,7 +17,7 @@ def _blocking(library: Any, web: Web, seen: list[object]) -> None:
     context = ssl.create_default_context(cafile=web.ca_file)
     with library.Client(verify=context, trust_env=False) as client:
         for url in (web.url, web.tls_url, web.closing_url, web.closing_tls_url):
-            seen.append(len(client.get(f"{url}/plain?q=1").content))
+            seen.append(len(client.get(f"{url}/plain?q=1&api_key=hunter2").content))
             seen.append(client.post(f"{url}/orders/17", content=b"z" * 1000, auth=("app", "secret")).text)
             seen.append(client.head(f"{url}/plain").status_code)
             seen.append(len(client.get(f"{url}/gzip").content))

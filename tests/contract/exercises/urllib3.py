@@ -23,7 +23,7 @@ def calls(services: dict[str, Any]) -> list[object]:
     seen: list[object] = []
     with _session(web) as session:
         for url in (web.url, web.tls_url, web.closing_url, web.closing_tls_url):
-            seen.append(len(session.get(f"{url}/plain?q=1").content))
+            seen.append(len(session.get(f"{url}/plain?q=1&api_key=hunter2").content))
             seen.append(session.post(f"{url}/orders/17", data=b"z" * 1000, auth=("app", "secret")).text)
             seen.append(session.head(f"{url}/plain").status_code)
             seen.append(len(session.get(f"{url}/chunked").content))
