@@ -7,9 +7,8 @@ from backwatch.collector import names
 
 _BEFORE: Final = (
     names.QUERY_TEXT, names.STATEMENT, names.OPERATION, names.HTTP_METHOD, names.HTTP_ROUTE, names.URL_FULL,
-    names.URL_SECRET,
-    names.QUERY_SIGNS, names.REDIRECT_TARGET, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS, names.LOCAL_INFILE,
-    names.LOCAL_INFILE_FILE, names.STARTTLS_OFFERED,
+    names.URL_SECRET, names.QUERY_SIGNS, names.REDIRECT_TARGET, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,
+    names.LOCAL_INFILE, names.LOCAL_INFILE_FILE, names.STARTTLS_OFFERED,
 )  # fmt: skip
 _AFTER: Final = (
     names.ROWS_RETURNED, names.ROWS_AFFECTED, names.BYTES_RECEIVED, names.BYTES_SENT, names.BYTES_ESTIMATED,

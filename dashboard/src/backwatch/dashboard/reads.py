@@ -38,12 +38,7 @@ class _Kept:
     """Which of the answers that are kept may be told: those to questions of this number."""
 
     number = 0
-    _numbers = itertools.count(1)
-
-    @classmethod
-    def end(cls) -> None:
-        """What was read before is not shown again."""
-        cls.number = next(cls._numbers)
+    numbers = itertools.count(1)
 
 
 @cache
@@ -193,4 +188,4 @@ def decide(
 
 def look_again() -> None:
     """Has every page ask the store anew: what was told before may not be so any more."""
-    _Kept.end()
+    _Kept.number = next(_Kept.numbers)

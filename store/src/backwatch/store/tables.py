@@ -185,11 +185,11 @@ sa.Index(None, alert.c.last_ns, alert.c.id)
 sa.Index(None, alert.c.resource_id)
 sa.Index(None, alert.c.raised)
 # The whole of what an open page counts every few seconds: an alert's row, with its evidence, is read for none of it.
-STATE: Final = (
+_STATE: Final = (
     alert.c.raised, alert.c.episode, alert.c.closed_episode, alert.c.acknowledged_episode, alert.c.muted_until_ns,
 )  # fmt: skip
-sa.Index("ix_alert_level_state", alert.c.level, *STATE)
-sa.Index("ix_alert_rule_state", alert.c.rule, *STATE)
+sa.Index("ix_alert_level_state", alert.c.level, *_STATE)
+sa.Index("ix_alert_rule_state", alert.c.rule, *_STATE)
 sa.Index("ix_alert_id_level", alert.c.id, alert.c.level)
 sa.Index("ix_alert_app", alert.c.app)
 sa.Index(None, occurrence.c.time_ns)

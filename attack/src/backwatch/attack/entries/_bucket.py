@@ -5,7 +5,7 @@ from typing import Any
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, Entry
-from backwatch.attack.servers import MOST_KEPT, HostileServer
+from backwatch.attack.servers import HostileServer
 from backwatch.attack.speakers.http import Request, Web, answered
 
 BUCKETS = (
@@ -19,8 +19,7 @@ class ObjectStore(Web):
 
     def answer(self, request: Request) -> bytes:
         """Keeps what is asked."""
-        if len(self.kept) < MOST_KEPT:
-            self.kept.append(request.method + b" " + request.path)
+        self.keep(request.method + b" " + request.path)
         return answered(
             BUCKETS if request.path in (b"/", b"/?x-id=ListBuckets") else b"two apples", headers=(b'ETag: "1"',)
         )

@@ -4,7 +4,7 @@ from typing import Any
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import Entry, Place
-from backwatch.attack.servers import MOST_KEPT, HostileServer
+from backwatch.attack.servers import HostileServer
 from backwatch.attack.speakers.mongodb import SET, MongoDB
 
 USER, PASSWORD = "anna", "two apples a day"
@@ -16,8 +16,8 @@ class Accounts(MongoDB):
     def answer(self, command: dict[str, Any]) -> dict[str, Any]:
         """To one command; what was asked is kept."""
         name = next(iter(command), "")
-        if name.lower() not in ("hello", "ismaster") and len(self.kept) < MOST_KEPT:
-            self.kept.append(f"{name} {command[name]} {command.get('filter', '')}".strip().encode())
+        if name.lower() not in ("hello", "ismaster"):
+            self.keep(f"{name} {command[name]} {command.get('filter', '')}".strip().encode())
         if name != "find":
             return super().answer(command)
         found = [{"_id": 7, "name": USER}] if _is_true(command.get("filter", {})) else []

@@ -101,6 +101,11 @@ class HostileServer(ABC):
         self._hear(listener)
         HostileServer.start(self)
 
+    def keep(self, told: bytes) -> None:
+        """Puts it among what is kept, while that is fewer than ``MOST_KEPT``."""
+        if len(self.kept) < MOST_KEPT:
+            self.kept.append(told)
+
     def turn(self) -> None:
         """Turns hostile; sessions are dropped, so that clients come back to a hostile service."""
         self.hostile = True

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.servers import LOOPBACK, MOST_KEPT, HostileServer, Session
+from backwatch.attack.servers import LOOPBACK, HostileServer, Session
 
 MOST_HEADERS = 100
 CREDENTIALS = b'{"AccessKeyId": "ASIAEXAMPLE", "SecretAccessKey": "only-on-loopback"}'
@@ -73,8 +73,7 @@ class Logging(Web):
 
     def answer(self, request: Request) -> bytes:
         """Keeps it."""
-        if len(self.kept) < MOST_KEPT:
-            self.kept.append(request.method + b" " + request.path)
+        self.keep(request.method + b" " + request.path)
         return super().answer(request)
 
 
@@ -85,9 +84,8 @@ class Elsewhere(Web):
 
     def answer(self, request: Request) -> bytes:
         """Keeps what came."""
-        if len(self.kept) < MOST_KEPT:
-            lines = [name + b": " + value for name, value in request.headers.items()]
-            self.kept.append(b"\r\n".join([request.method + b" " + request.path, *lines]) + b"\r\n\r\n" + request.body)
+        lines = [name + b": " + value for name, value in request.headers.items()]
+        self.keep(b"\r\n".join([request.method + b" " + request.path, *lines]) + b"\r\n\r\n" + request.body)
         return answered(CREDENTIALS)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.servers import MOST_KEPT, Session
+from backwatch.attack.servers import Session
 from backwatch.attack.servers.mysql import OK, Packets
 from backwatch.attack.servers.postgresql import RefusedError, row, send
 from backwatch.attack.speakers.mysql import HonestMySQL
@@ -124,11 +124,7 @@ class PostgreSQLOfTables(HonestPostgreSQL):
         return True
 
     def _asked(self, statement: bytes) -> Answer:
-        return _asked(self._tables, statement, self._remember, lambda text: RefusedError("42601", text))
-
-    def _remember(self, statement: bytes) -> None:
-        if len(self.kept) < MOST_KEPT:
-            self.kept.append(statement)
+        return _asked(self._tables, statement, self.keep, lambda text: RefusedError("42601", text))
 
 
 class MySQLOfTables(HonestMySQL):
@@ -144,7 +140,7 @@ class MySQLOfTables(HonestMySQL):
             wire.rows(("setting",), [("",)])
             return True
         try:
-            answer = _asked(self._tables, statement, self._remember, ValueError)
+            answer = _asked(self._tables, statement, self.keep, ValueError)
         except ValueError as refused:
             wire.send(b"\xff" + struct.pack("<H", 1064) + b"#42000" + str(refused).encode())
             return True
@@ -153,10 +149,6 @@ class MySQLOfTables(HonestMySQL):
         else:
             wire.send(OK[:1] + bytes([min(answer.affected, 250)]) + OK[2:])
         return True
-
-    def _remember(self, statement: bytes) -> None:
-        if len(self.kept) < MOST_KEPT:
-            self.kept.append(statement)
 
 
 def _asked(

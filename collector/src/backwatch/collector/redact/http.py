@@ -7,6 +7,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 MAX_SEGMENTS: Final = 12
 MAX_HOST: Final = 255
 MAX_TARGET: Final = 8192
+MAX_PARAMETERS: Final = 64
+
 _METHOD: Final = re.compile(r"[A-Za-z]{1,16}")
 _WORD: Final = re.compile(
     r"(?:v[0-9]{1,3}(?:\.[0-9]{1,2})?|_?[A-Za-z]+(?:[._~-][A-Za-z]+)*[0-9]?(?:\.[a-z]{1,5}[0-9]?)?)"
@@ -14,7 +16,6 @@ _WORD: Final = re.compile(
 _MIXED: Final = re.compile(r"[a-z][A-Z]")
 _HEX: Final = re.compile(r"[0-9A-Fa-f]{8,}")
 _HOST: Final = re.compile(r"[\w.:\[\]-]{1,255}")
-MAX_PARAMETERS: Final = 64
 _BETWEEN: Final = re.compile("[&;]")
 _HINT: Final = re.compile(r"key|token|secret|auth|pass|pwd|jwt|app_?id")
 _SECRET: Final = re.compile(

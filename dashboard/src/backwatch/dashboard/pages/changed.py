@@ -55,7 +55,7 @@ def cut(detail: AlertDetail) -> bool:
     """
     evidence = detail.alert.evidence
     return any(
-        len(value) > safe.LONGEST or (name not in LISTS and (len(value) >= EVIDENCE or value.endswith(CUT)))
+        len(value) > safe.LONGEST or (name not in LISTS and _is_cut(value))
         for name in _accepted(detail)
         if isinstance(value := evidence.get(name), str)
     )
@@ -92,7 +92,7 @@ def show(detail: AlertDetail) -> None:
                        key=f"alert.list.{list(found).index(name)}", widths=(150, 510))  # fmt: skip
             if was.endswith(CUT):
                 st.caption("Only the beginning of what it was is kept: what may be new may have been there before.")
-    if any(name in LISTS and len(str(detail.alert.evidence.get(name, ""))) >= EVIDENCE for name in _accepted(detail)):
+    if any(name in LISTS and _is_cut(str(detail.alert.evidence.get(name, ""))) for name in _accepted(detail)):
         st.caption("Evidence has only the beginning of this list. What is beyond is not accepted, and is told again.")
     for name, whole in _wholes(detail, found):
         safe.code(f"{CALLED.get(name, name)}\n{whole}")
@@ -126,6 +126,11 @@ def _accepted(detail: AlertDetail) -> list[str]:
     evidence = detail.alert.evidence
     accepts = detail.rule.accepts if detail.rule is not None else ()
     return [name for name in dict.fromkeys((*pairs(evidence), *accepts)) if name in evidence]
+
+
+def _is_cut(value: str) -> bool:
+    """Whether detector or store may have kept only its beginning."""
+    return len(value) >= EVIDENCE or value.endswith(CUT)
 
 
 def _room(text: str) -> int:

@@ -74,9 +74,8 @@ def _health(found: Health) -> None:
     now_ns = time.time_ns()
     moved = max((one.updated_ns for one in found.shards), default=0)
     behind = max((now_ns - one.watermark_ns for one in found.shards if one.watermark_ns), default=0)
-    not_seen, not_told = (
-        sum(many for name, many in found.losses.items() if name.startswith(DELIVERY) is told) for told in (False, True)
-    )
+    not_told = sum(many for name, many in found.losses.items() if name.startswith(DELIVERY))
+    not_seen = sum(found.losses.values()) - not_told
     failing, disabled = sum(one.failing for one in found.endpoints), any(one.disabled_ns for one in found.endpoints)
     rows = [
         ("calls judged", words.count(found.counters.get("calls", 0))),
