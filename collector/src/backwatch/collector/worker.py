@@ -76,7 +76,9 @@ class Worker:
     def flush(self, timeout_s: float) -> bool:
         """Waits until all that is queued now has been delivered; false after ``timeout_s``."""
         deadline = time.monotonic() + timeout_s
-        while self._busy or self._pending or len(self._queue):
+        # In this order: who takes from the queue is busy before, and no longer pending only when it has arrived. Asked
+        # the other way round, a turn that began between two of the questions would have been overlooked.
+        while len(self._queue) or self._busy or self._pending:
             if time.monotonic() >= deadline or not self._thread.is_alive():
                 return False
             self._queue.arrived.ring()
