@@ -6,6 +6,9 @@ from typing import Any
 from backwatch.attack.scenes import Place, Process, minutely, past, run
 from tests.system.quiet_scenes.real import RealScene
 
+MOST_ROUNDS = 50
+"""Of polls, by all of the group: ten seconds for each of it."""
+
 
 class QueueWork(RealScene):
     """Orders are sent and taken; in the hour a second consumer joins, and leaves again."""
@@ -59,12 +62,25 @@ class QueueWork(RealScene):
             self._consumers.append(self._joins())
         while len(self._consumers) > consumers:
             self._consumers.pop().close()
-        for _ in range(20):  # a group settles only while all of it polls
+        for _ in range(MOST_ROUNDS):  # a group settles only while all of it polls
             found = [one.poll(timeout_ms=200) for one in self._consumers]
             if any(found) and all(one.assignment() for one in self._consumers):
                 break
-        for one in self._consumers:
-            one.commit()
+        self._commit()
+
+    def _commit(self) -> None:
+        from kafka.errors import CommitFailedError, RebalanceInProgressError
+
+        for _ in range(MOST_ROUNDS):
+            try:
+                for one in self._consumers:
+                    one.commit()
+            except (CommitFailedError, RebalanceInProgressError):  # partitions still change hands
+                for one in self._consumers:
+                    one.poll(timeout_ms=200)
+            else:
+                return
+        raise TimeoutError("the group does not settle")
 
     def _joins(self) -> Any:
         from kafka import KafkaConsumer
