@@ -198,14 +198,29 @@ def test_the_demo_app_works_under_watch(tmp_path: Path) -> None:
     assert b"customers" in b"".join(path.read_bytes() for path in tmp_path.glob("stream.db*"))
 
 
+def _health(store: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(ROOT / "docker" / "health.py"), "detector"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=_with(BACKWATCH_STORE_URL=store))
+
+
+def test_a_detector_is_healthy_before_any_app_has_called(tmp_path: Path) -> None:
+    urls = {f"BACKWATCH_{name}_URL": f"sqlite:///{tmp_path}/{name}.db" for name in ("STREAM", "STORE")}
+    assert _health(urls["BACKWATCH_STORE_URL"]).stderr == "no shard was taken yet\n"
+    with subprocess.Popen([sys.executable, "-m", "backwatch.collector", "detect"], env=_with(**urls)) as detector:
+        deadline = time.monotonic() + 60
+        while (said := _health(urls["BACKWATCH_STORE_URL"])).returncode and time.monotonic() < deadline:
+            time.sleep(0.5)
+        detector.terminate()
+    assert (said.returncode, said.stderr) == (0, "")
+
+
 def test_a_detector_that_commits_is_healthy_and_one_that_stopped_is_not(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/store.db"
 
     def health() -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, str(ROOT / "docker" / "health.py"), "detector"]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, env=_with(BACKWATCH_STORE_URL=url))
+        return _health(url)
 
-    assert health().stderr == "no shard was committed yet\n"
+    assert health().stderr == "no shard was taken yet\n"
     shard = {"id": 0, "seq": 1, "next_offset": 0, "watermark_ns": 0, "entry_id": 0}
     with writing(open_store(url)) as connection:
         connection.execute(tables.shard.insert().values(**shard, updated_ns=time.time_ns()))
