@@ -1,5 +1,6 @@
 """A shard's state over restarts, releases and decisions: nothing is lost, and one detector's fault is its own."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from backwatch.detector import rulebook
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.engine import state
 from backwatch.detector.engine.entries import Decision, Loss, ModelVersion, Tick
-from backwatch.detector.engine.fields import Vocabulary
+from backwatch.detector.engine.fields import LOSS_COUNT, LOSS_KIND, Vocabulary
 from backwatch.detector.engine.findings import Clear, Findings, Fired
 from backwatch.detector.engine.keys import RESOURCE, SITE
 from backwatch.detector.engine.rules import RuleSet
@@ -25,7 +26,7 @@ from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.engine.tables import Table
 from backwatch.detector.owned import OwnedShard
 from backwatch.detector.service import engine_for
-from backwatch.store import decisions, queries, tables
+from backwatch.store import decisions, entries, queries, tables
 from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.migrate import upgrade
 from backwatch.store.transactions import reading, writing
@@ -328,10 +329,37 @@ def test_a_detector_that_goes_on_failing_is_counted_each_time_and_named_once(
     owner = owned(made(Failing), store)
     for at in range(5):
         owner.take(records(SAFE, at, at), 0)
+    owner.apply(Tick(START_NS + HOUR))
     owner.commit(1)
     assert len([one for one in caplog.records if "counting failed (RuntimeError)" in one.message]) == 1
     with reading(store) as connection:
         assert queries.health(connection).losses == {"detector.counting": 5}
+
+
+def test_a_detector_that_fails_is_an_alert_about_what_was_not_judged(
+    store: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = made()
+    failing = next(one for one in engine.detectors if one.provides)
+    monkeypatch.setattr(type(failing), "facts", Failing.facts)
+    owner = owned(engine, store)
+    owner.take(records(SAFE, 0, 0), 0)
+    owner.apply(Tick(START_NS + HOUR))
+    owner.commit(1)
+    evidence = json.loads(alert_row(store, "data-loss")["evidence"])
+    assert (evidence[LOSS_KIND], evidence[LOSS_COUNT]) == (f"detector.{failing.id}", 1)
+
+
+def test_what_was_lost_elsewhere_and_counted_there_is_an_alert_and_not_counted_again(store: sa.Engine) -> None:
+    with writing(store) as connection:
+        body = {"kind": "delivery.expired", "count": 3, "time_ns": START_NS}
+        entries.append(connection, "loss", body, START_NS, "notify")
+    owner = owned(made(), store)
+    owner.take_entries()
+    owner.commit(1)
+    assert alert_row(store, "data-loss")["count"] == 1
+    with reading(store) as connection:
+        assert queries.health(connection).losses == {}
 
 
 def test_texts_that_no_database_takes_stop_no_commit(store: sa.Engine) -> None:

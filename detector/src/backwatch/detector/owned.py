@@ -198,7 +198,7 @@ class OwnedShard:
 def _entry(row: entries.EntryRow, connection: Connection, partition: int) -> Entry | None:
     body = row.body
     if row.kind == "loss" and partition == 0:  # every shard sees every entry; one loss is one finding
-        return Loss(str(body.get("kind", "delivery")), int(body.get("count", 1)), row.at_ns)
+        return Loss(str(body.get("kind", "delivery")), int(body.get("count", 1)), row.at_ns, counted=True)
     if row.kind == "decision":
         return Decision(
             row.id, body["kind"], body["alert_id"], int(body.get("until_ns") or 0), body.get("rule", ""),

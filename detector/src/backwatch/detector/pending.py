@@ -50,7 +50,6 @@ class Pending:
         _count(self.losses, findings.losses.items())
         counts = {"spans": findings.spans, "calls": findings.calls, "late": findings.late, "cut": findings.cut}
         _count(self.counters, counts.items())
-        _count(self.losses, ((f"detector.{one}", 1) for one, _ in findings.faults))
         self.calls += findings.calls
         self.empty = self.empty and not (findings.calls or findings.events or findings.windows or self.losses)
         return fired

@@ -39,12 +39,14 @@ class Loss:
     Attributes:
         kind: ``gap``, ``quarantine``, ``dropped.queue`` …
         app: Whose; empty: the stream's own.
+        counted: Who met it has put it into the store's counters already.
     """
 
     kind: str
     count: int
     time_ns: int
     app: str = ""
+    counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from backwatch.detector.engine.windows import WINDOWS
 
 OVERFLOW = "overflow"
 EVICTED = "evicted"
+UNDONE = "detector"
 UNCLEARED = "uncleared"
 """Kinds of loss: calls for whose key a space had no room, settled keys that made room, findings that will not clear."""
 

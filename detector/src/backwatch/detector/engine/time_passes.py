@@ -15,7 +15,7 @@ from backwatch.detector.engine.clock import BOUNDARY_NS, WINDOW_NS
 from backwatch.detector.engine.correlating import LOST
 from backwatch.detector.engine.entries import Loss
 from backwatch.detector.engine.findings import Clear, ClosedWindow, Findings
-from backwatch.detector.engine.shard import Shard
+from backwatch.detector.engine.shard import UNDONE, Shard
 from backwatch.detector.engine.verdicts import Verdicts
 
 
@@ -74,6 +74,7 @@ class TimePasses:
                 for table in detector.tables:
                     tables[table.name][slots] = before[table.name]
                 findings.faults.append((detector.id, type(error).__name__))
+                shard.lose(f"{UNDONE}.{detector.id}", 1)
         self._verdicts.windows(shard, closed, facts, findings)
         self._tell(shard, end_ns, findings)
 

@@ -85,8 +85,9 @@ class Verdicts:
             shard.open.not_fired(self.hashes[number], address, closed.end_ns, fired)
 
     def lost(self, shard: Shard, loss: Loss, findings: Findings) -> None:
-        """Counts a loss, and holds the loss rules against it."""
-        findings.losses[loss.kind] = findings.losses.get(loss.kind, 0) + loss.count
+        """Counts a loss unless that is done, and holds the loss rules against it."""
+        if not loss.counted:
+            findings.losses[loss.kind] = findings.losses.get(loss.kind, 0) + loss.count
         told = {LOSS_KIND: loss.kind, LOSS_COUNT: loss.count, names.SERVICE_NAME: loss.app}
         for number in self._of_losses:
             if matches(self.rules.rules[number], {**told, TIME: loss.time_ns}):
