@@ -22,11 +22,13 @@ every_line = pytest.mark.parametrize(
 OF_THE_APP = {
     "Customer", "authobject", "channel", "choose_from_your_own", "client", "collection", "column", "connection",
     "context", "cursor", "delivery_tag", "file", "host", "key", "message", "nodes", "object", "password", "pem",
-    "refuse_unknown_hosts", "serde_of_your_own_by_json", "server", "session", "str", "target", "text", "url",
-    "user", "value", "wanted",
+    "refuse_redirects", "refuse_unknown_hosts", "serde_of_your_own_by_json", "server", "session", "str", "target",
+    "text", "url", "user", "value", "wanted",
 }  # fmt: skip
 """Names that stand for something of the reader's, and built-in ones."""
 NOT_INSTALLED = {"MySQLdb", "lxml", "psycopg_pool", "torch"}
+CONTEXT = {"imaplib.IMAP4_SSL": "ssl_context", "poplib.POP3_SSL": "context", "ftplib.FTP_TLS": "context"}
+"""Without it these take any certificate."""
 LAYERS = {"every service", "through a layer"}
 
 
@@ -134,13 +136,57 @@ def test_librdkafka_knows_every_property() -> None:
             assert [name for name, value in told.items() if not _is_property(name, value)] == []
 
 
+def unsafe(code: str) -> bool:
+    """Whether a call in a line takes any certificate, or a session in clear."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Call):
+            told, named = ast.unparse(node.func), {one.arg: ast.unparse(one.value) for one in node.keywords}
+            if (
+                told in {"imaplib.IMAP4", "poplib.POP3", "ftplib.FTP"}
+                or (told in CONTEXT and CONTEXT[told] not in named)
+                or (told == "ldap3.Tls" and named.get("validate") != "ssl.CERT_REQUIRED")
+                or (told == "nats.connect" and "tls" in named and named.get("tls_handshake_first") != "True")
+            ):
+                return True
+    return False
+
+
+@every_line
+def test_no_line_opens_a_session_that_verifies_nothing(document: parameters.Parameters, line: parameters.Line) -> None:
+    assert not unsafe(line.code)
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["imaplib.IMAP4(host)", "poplib.POP3_SSL(host)", "ldap3.Tls(version=2)", "nats.connect(url, tls=context)"],
+)
+def test_the_check_finds_an_unsafe_line(code: str) -> None:
+    assert unsafe(code)
+
+
+def test_opensearch_checks_the_name_by_the_line_for_it() -> None:
+    import opensearchpy
+
+    [line] = [line for one, line in LINES if one.name == "verified-tls" and line.driver == "opensearch-py"]
+    call = ast.parse(line.code, mode="eval").body
+    assert isinstance(call, ast.Call)
+    told = {one.arg: ast.literal_eval(one.value) for one in call.keywords if one.arg != "ca_certs"}
+    client: Any = opensearchpy.OpenSearch(["search"], **told)
+    [connection] = client.transport.connection_pool.connections
+    # What is not None is the name to find in the certificate.
+    assert connection.pool.assert_hostname is None
+    assert connection.pool.cert_reqs == "CERT_REQUIRED"
+
+
 def test_kombus_tls_is_what_the_transport_under_it_takes() -> None:
     from amqp.transport import SSLTransport
 
     known = signature_of(SSLTransport._wrap_socket_sni)
-    [line] = [line for one, line in LINES if one.name == "verified-tls" and line.driver.startswith("kombu")]
-    [told] = [one for one in ast.walk(ast.parse(line.code)) if isinstance(one, ast.Dict)]
-    assert {ast.literal_eval(one) for one in told.keys if one is not None} <= known
+    lines = [line for one, line in LINES if one.name.endswith("-tls") and line.driver.startswith("kombu")]
+    assert len(lines) == 2
+    for line in lines:
+        [told] = [one for one in ast.walk(ast.parse(line.code)) if isinstance(one, ast.Dict)]
+        assert {ast.literal_eval(one) for one in told.keys if one is not None} <= known
 
 
 def test_pymysql_refuses_what_the_line_for_it_takes_away() -> None:

@@ -14,7 +14,7 @@ class _Both(InClear, NATS):
 
 
 class NatsSecond(AttachesInClear):
-    """nats-py has no TLS unless the server or the URL asks for it."""
+    """nats-py has no TLS unless the server asks for it, whatever the URL says, or the handshake is to come first."""
 
     attack = "is attached in plaintext beside another one, so that who is on the way reads what is published"
     driver = "nats"
