@@ -195,7 +195,7 @@ class CollectorSettings:
     """What the part inside the app can be told."""
 
     stream_url: str = setting("BACKWATCH_STREAM_URL", default="")
-    """Where calls go: ``kafka://host:9092`` (more brokers behind commas) or ``sqlite:///path``; empty: the embedded
+    """Where calls go: ``kafka://host:9092`` (more brokers behind commas) or ``sqlite:////absolute/path``; empty: the embedded
     stream."""
     enabled: bool = setting("BACKWATCH_ENABLED", default=True)
     """The kill switch: false leaves the app exactly as it was."""
@@ -242,7 +242,7 @@ class StoreSettings:
     """Where alerts and state are remembered."""
 
     url: str = setting("BACKWATCH_STORE_URL", default="")
-    """``sqlite:///path`` or ``postgresql://user:password@host/database``; empty: beside the embedded stream."""
+    """``sqlite:////absolute/path`` or ``postgresql://user:password@host/database``; empty: beside the embedded stream."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,8 +261,9 @@ class DetectorSettings:
     """Event time without a firing after which an alert clears, if a call was seen on which its rule did not fire or the
     alert is about one statement."""
     loopback: str = setting("BACKWATCH_DETECTOR_LOOPBACK", default="exempt", parse=one_of("exempt", "judge"))
-    """``exempt``: plaintext and unverified sessions to a loopback address are no alert, unless TLS or the check of the
-    server's name was asked for in vain, or the resource was encrypted before; ``judge``: judged as any other. Unix
+    """``exempt``: at a loopback address some things are no alert: plaintext and unverified sessions, unless TLS or the
+    check of the server's name was asked for in vain, or the resource was encrypted before; passwords in clear, superusers
+    and default accounts, secrets in URLs. ``judge``: judged as any other. Unix
     sockets and what stays inside the process are treated as under ``exempt`` either way."""
     rules_directory: str = setting("BACKWATCH_RULES_DIR", default="")
     """A folder of Sigma rules beside the shipped ones."""
