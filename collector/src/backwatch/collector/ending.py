@@ -26,6 +26,8 @@ _FAULTS: Final = frozenset(_known("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGT
 
 _tells: dict[Callable[[], object], float] = {}
 """What is called, and how long it is waited for."""
+_last_words: list[Callable[[], object]] = []
+"""What the probes have kept back and must tell before the calls' way is closed."""
 _original: Final = signal.raise_signal
 _stands = False
 """Whether ours is in place, be it below somebody else's."""
@@ -65,6 +67,17 @@ def _tell(tells: list[Callable[[], object]], starter: int) -> None:
     leave_signals_to_others(starter)
     for tell in tells:
         never_breaks_the_host(tell)()
+
+
+def before_closing(say: Callable[[], object]) -> None:
+    """Has this called, for good, before a pipeline closes, however the process ends."""
+    _last_words.append(say)
+
+
+def say_last_words() -> None:
+    """Calls them all; the fault of one is not another's."""
+    for say in list(_last_words):
+        never_breaks_the_host(say)()
 
 
 def tell_before(tell: Callable[[], object], within_s: float) -> None:
