@@ -1,5 +1,7 @@
 """Our own Kafka clients in an app that uses Kafka itself: never told, on no thread, by no version of the driver."""
 
+import gc
+import importlib
 import json
 import logging
 import os
@@ -17,7 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from backwatch.collector import names
 from backwatch.collector.probes.kafka import KafkaProbe
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Message, ensure_topics, open_consumer, open_publisher
+from backwatch.collector.stream import Message, StreamUnavailable, ensure_topics, open_consumer, open_publisher
 from backwatch.collector.stream import kafka_clients as clients
 from tests.collector.probes.recording import watching
 from tests.services.overlays import overlay
@@ -181,3 +183,14 @@ def test_the_apps_own_clients_log_as_before(caplog: pytest.LogCaptureFixture) ->
     with caplog.at_level(logging.ERROR):
         logging.getLogger("kafka.client").error("of the app's")
     assert caplog.messages == ["of the app's"]
+
+
+def test_a_producer_of_ours_that_no_broker_answered_leaves_the_apps_logger_alone() -> None:
+    driver = importlib.import_module("kafka.producer.kafka")
+    before = driver.log
+    settings = StreamSettings(url="kafka://127.0.0.1:1")
+    with pytest.raises(StreamUnavailable):
+        clients.producer(settings.url, settings)
+    gc.collect()
+    assert driver.log is before
+    assert isinstance(before, logging.Logger)

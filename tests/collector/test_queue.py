@@ -3,9 +3,11 @@
 import signal
 import subprocess
 import sys
+import threading
 import time
+from typing import Any
 
-from backwatch.collector.queue import Bell
+from backwatch.collector.queue import Bell, Bounded
 
 
 def test_a_bell_wakes_once_whenever_it_was_rung_even_by_who_interrupts_a_wait() -> None:
@@ -58,3 +60,42 @@ print(asleep)
 def test_no_call_is_queued_without_waking_the_worker_wherever_the_stack_ends() -> None:
     done = subprocess.run([sys.executable, "-c", AT_ANY_DEPTH], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_a_call_waits_for_no_other_thread_that_is_stopped_in_the_midst_of_its_own() -> None:
+    began, let = threading.Event(), threading.Event()
+
+    class Size(int):
+        """The size of a call in whose midst a handler runs, which waits for the app's other threads."""
+
+        def __radd__(self, held: int) -> int:
+            began.set()
+            assert let.wait(20)
+            return held + int(self)
+
+    queue, call = Bounded(10, 1_000), object()
+    put: Any = queue.put
+    first = threading.Thread(target=put, args=(call, Size(1)))
+    first.start()
+    assert began.wait(20)
+    others = [threading.Thread(target=put, args=(call, 1)) for _ in range(3)]
+    for one in others:
+        one.start()
+    for one in others:
+        one.join(10)
+    assert not any(one.is_alive() for one in others)
+    let.set()
+    first.join(10)
+    assert (len(queue), queue.bytes, queue.dropped) == (4, 4, 0)
+
+
+def test_what_is_taken_is_given_back_to_the_bound_and_what_finds_no_place_is_counted() -> None:
+    queue, call = Bounded(100, 10), object()
+    put: Any = queue.put
+    assert [put(call, 4) for _ in range(3)] == [True, True, False]
+    assert (len(queue), queue.bytes, queue.dropped) == (2, 8, 1)
+    assert len(queue.take(1, 100)) == 1
+    assert queue.bytes == 4
+    assert len(queue.take(5, 1)) == 1  # the first one always
+    assert (len(queue), queue.bytes) == (0, 0)
+    assert put(call, 10)

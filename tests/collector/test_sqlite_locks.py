@@ -1,13 +1,16 @@
 """Closing a database past SQLite would drop this process's locks on it, another would then delete the log in use."""
 
+import os
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+
+import pytest
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import open_consumer
+from backwatch.collector.stream import Message, open_consumer, open_publisher
 from backwatch.store import entries
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
@@ -30,6 +33,38 @@ with reading(store) as connection:
     shard_rows(connection)
 store.dispose()
 """
+
+
+FORKED = """
+import os, sys
+from backwatch.collector.settings import StreamSettings
+from backwatch.collector.stream import Message, open_publisher
+settings = StreamSettings(url=sys.argv[1])
+mine = open_publisher(settings)
+mine.publish("backwatch_calls", [Message(b"parent")], 10)
+(reader, writer), (hears, tells) = os.pipe(), os.pipe()
+child = os.fork()
+if child == 0:
+    its = open_publisher(settings)
+    its.publish("backwatch_calls", [Message(b"child")], 10)
+    os.write(writer, b"x")
+    os.read(hears, 1)
+    its.publish("backwatch_calls", [Message(b"child, alone")], 10)
+    its.close(5)
+    os._exit(0)
+os.read(reader, 1)
+mine.close(5)
+os.write(tells, b"x")
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def open_files() -> list[str]:
+    found = list[str]()
+    for one in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            found.append(str(one.readlink()))
+    return found
 
 
 def another_process(program: str, url: str) -> None:
@@ -56,3 +91,26 @@ def test_opening_the_store_again_in_the_process_leaves_the_first_ones_lock(tmp_p
         another_process(VISIT, url)
         assert (tmp_path / "store.db-wal").stat().st_ino == log
     first.dispose()
+
+
+def test_what_a_forked_child_appends_after_its_parent_has_closed_is_there(tmp_path: Path) -> None:
+    settings = StreamSettings(url=f"sqlite:///{tmp_path}/stream.db")
+    another_process(FORKED, settings.url)
+    another_process(PUBLISH, settings.url)
+    with closing(open_consumer(settings, names.TOPIC_CALLS, "reader")) as reader:
+        assert [one.value for one in reader.poll(5)] == [b"parent", b"child", b"child, alone", b"value"]
+
+
+@pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="there are no forks")
+def test_a_fork_inherits_no_connection_and_the_parent_goes_on_with_another(tmp_path: Path) -> None:
+    settings = StreamSettings(url=f"sqlite:///{tmp_path}/stream.db")
+    publisher = open_publisher(settings)
+    publisher.publish(names.TOPIC_CALLS, [Message(b"before")], 5)
+    child = os.fork()
+    if child == 0:
+        os._exit(int(any(str(tmp_path) in held for held in open_files())))
+    assert os.waitpid(child, 0)[1] == 0
+    publisher.publish(names.TOPIC_CALLS, [Message(b"after")], 5)
+    publisher.close(5)
+    with closing(open_consumer(settings, names.TOPIC_CALLS, "reader")) as reader:
+        assert [one.value for one in reader.poll(5)] == [b"before", b"after"]

@@ -1,7 +1,9 @@
 """What is kept of a request is bounded and let go of; what stands in one token is no code."""
 
 import sys
+import threading
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -102,3 +104,40 @@ def test_frameworks_are_as_they_were_once_watching_stops(monkeypatch: pytest.Mon
     start.stop()
     assert before == [dict(vars(owner)) for owner in owners]
     assert set(start.INBOUND) <= set(sys.modules)
+
+
+def test_what_one_thread_of_a_request_is_still_reading_no_other_takes_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    request, sql = Given("q=1%20OR%201%3D1"), S.format("1 OR 1=1")
+    inside, go, signs = threading.Event(), threading.Event(), list[str | None]()
+
+    def slow(*args: Any, **options: Any) -> Any:
+        if not inside.is_set():
+            inside.set()
+            assert go.wait(20)
+        return parse_qsl(*args, **options)
+
+    def look() -> None:
+        signs.append(with_input(request, sql, "postgresql", ""))
+
+    monkeypatch.setattr(given, "parse_qsl", slow)
+    first = threading.Thread(target=look)
+    first.start()
+    assert inside.wait(20)
+    look()
+    go.set()
+    first.join(20)
+    assert signs == ["request-input", "request-input"]
+
+
+def test_a_form_that_was_read_after_a_look_is_looked_into_as_well() -> None:
+    request = Given("")
+    request.add({"name": "one or two"})
+    assert list(request.values()) == ["one or two"]
+    request.add({"name": "three or four"})
+    assert list(request.values()) == ["one or two", "three or four"]
+    request.forget()
+    assert list(request.values()) == []
+    request.add({"name": "five or six"})
+    assert list(request.values()) == ["five or six"]

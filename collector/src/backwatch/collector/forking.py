@@ -4,16 +4,18 @@ A child has only the thread that forked. A module that another thread was just i
 child for ever, and whoever imports it there waits for ever; a lock of OpenSSL's that another thread held in a handshake
 is held there for ever, and so is one of SQLite's. So a fork waits while our thread imports (some tenths of a second,
 once, and only where an app forks right after its first call), while one of ours takes a step of a handshake (a
-millisecond) and while it appends to the embedded stream (a few).
+millisecond) and while it appends to the embedded stream (a few). What must not be inherited at all is let go of before:
+SQLite believes of an inherited connection that it holds locks which the system gave to the parent alone.
 """
 
 import contextlib
 import os
 import sys
+import weakref
 from _thread import RLock
 from collections.abc import Callable, Generator
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from backwatch.collector import guard
 
@@ -34,7 +36,30 @@ def forks_wait() -> Generator[None]:
         yield
 
 
+class LetsGo(Protocol):
+    """What a child must not inherit."""
+
+    def let_go(self) -> None:
+        """Gives up what would be inherited; it is had again when it is next wanted."""
+        ...
+
+
+_held: "weakref.WeakSet[LetsGo]" = weakref.WeakSet()
+
+
+def let_go_before_forks(one: LetsGo) -> None:
+    """Has this called before each fork of this process, while nothing inside of :func:`forks_wait` runs."""
+    _held.add(one)
+
+
+def _let_go() -> None:
+    if _whole._is_owned():  # or a thread of ours is in the midst of it, and the fork has waited in vain
+        for one in list(_held):
+            guard.never_breaks_the_host(one.let_go)()
+
+
 if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_let_go)  # the last one registered is called first: it has the lock by then
     # Nothing of these runs in Python, where a handler's exception or the end of the stack could come in between, and
     # leave the lock held for ever. Who waited in vain is told so by the release, on standard error.
     os.register_at_fork(

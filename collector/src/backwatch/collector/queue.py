@@ -43,15 +43,16 @@ class Bell:
 class Bounded:
     """First in, first out, bounded in records and in bytes of memory; the newest is dropped and counted.
 
-    The lock covers a few bytecodes and never any input or output. It is re-entrant because the garbage collector or a
-    signal handler may run a driver's code, and so a call of ours, inside those bytecodes.
+    Any number of threads put, one takes. There is no lock: a signal handler or the garbage collector may run anything
+    while one is held, such as the app's wait for its other threads, which would stand before that lock for ever. What a
+    lock would guard is a step of a deque's and one of a number's, each whole by itself; where threads come in between,
+    a bound is passed by a call for each of them.
     """
 
-    __slots__ = ("_bytes", "_calls", "_lock", "_max_bytes", "_max_records", "arrived", "dropped", "idle")
+    __slots__ = ("_bytes", "_calls", "_max_bytes", "_max_records", "arrived", "dropped", "idle")
 
     def __init__(self, max_records: int, max_bytes: int) -> None:
         self._calls: deque[tuple[int, Call]] = deque()
-        self._lock = threading.RLock()
         self._max_records = max_records
         self._max_bytes = max_bytes
         self._bytes = 0
@@ -72,13 +73,12 @@ class Bounded:
 
     def put(self, call: Call, size: int) -> bool:
         """Takes one call, or drops and counts it. Never waits for the worker; about a third of a microsecond."""
-        with self._lock:
-            held = len(self._calls)
-            if held >= self._max_records or self._bytes + size > self._max_bytes:
-                self.dropped += 1
-                return False
-            self._calls.append((size, call))
-            self._bytes += size
+        held = len(self._calls)
+        if held >= self._max_records or self._bytes + size > self._max_bytes:
+            self.dropped += 1
+            return False
+        self._calls.append((size, call))
+        self._bytes += size
         if self.idle or held == FULL_BATCH:
             self.idle = False
             try:
@@ -89,16 +89,17 @@ class Bounded:
         return True
 
     def take(self, max_records: int, max_bytes: int) -> list[Call]:
-        """The oldest calls, no more than so many records and, from the second on, bytes."""
+        """The oldest calls, no more than so many records and, from the second on, bytes. For one thread alone."""
         calls: list[Call] = []
-        with self._lock:
-            total = 0
-            while self._calls and len(calls) < max_records:
-                size, call = self._calls[0]
-                if calls and total + size > max_bytes:
-                    break
-                self._calls.popleft()
-                self._bytes -= size
-                total += size
-                calls.append(call)
+        total = 0
+        while self._calls and len(calls) < max_records:
+            size, call = self._calls[0]
+            if calls and total + size > max_bytes:
+                break
+            self._calls.popleft()
+            self._bytes -= size
+            total += size
+            calls.append(call)
+        if not self._calls:
+            self._bytes = 0  # a handler's exception may have come between a call and its size
         return calls

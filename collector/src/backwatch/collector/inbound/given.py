@@ -45,11 +45,13 @@ class Given:
         query: The query string, as it was sent.
     """
 
-    __slots__ = ("_query", "_unread", "_values")
+    __slots__ = ("_kept", "_query", "_unread", "_values")
 
     def __init__(self, query: str | bytes) -> None:
         self._query = query
         self._unread: list[object] = []
+        self._kept = 0
+        """How many of those have been looked into."""
         self._values: dict[str, None] = {}
 
     def add(self, read: object) -> None:
@@ -61,17 +63,22 @@ class Given:
         """Lets go of everything: the request is served."""
         self._query = ""
         self._unread.clear()
+        self._kept = 0
         self._values.clear()
 
     def values(self) -> Iterable[str]:
-        """Texts that could be more than a word where they are put into a statement."""
-        if self._query:
-            query, self._query = self._query, ""
+        """Texts that could be more than a word where they are put into a statement.
+
+        Several threads of one request may ask at once: nothing is struck off before it is kept, or one of them would
+        find nothing while another still reads. To read it twice does no harm.
+        """
+        if query := self._query:
             text = query.decode("latin-1") if isinstance(query, bytes) else query
             self._keep([value for _, value in parse_qsl(text[:MOST_QUERY], errors="replace")])
-        while self._unread:
-            read = self._unread.pop()
+            self._query = ""
+        for at, read in enumerate(self._unread[self._kept :], self._kept):
             self._keep(read.parsed() if isinstance(read, _Json) else read)
+            self._kept = at + 1
         return tuple(self._values)
 
     def _keep(self, read: object) -> None:

@@ -83,6 +83,13 @@ def _unavailable(url: str, error: BaseException) -> StreamUnavailable:
     return StreamUnavailable(f"BACKWATCH_STREAM_URL={without_secrets(url)!r}: {kind}{detail}")
 
 
+class _Producer(KafkaProducer):
+    """One of ours: closed by us, and by nobody else."""
+
+    def __del__(self) -> None:
+        """Nothing. The client's own closes it, and for that takes the logger of its module away, the app's as well."""
+
+
 def producer(url: str, settings: StreamSettings, **wanted: Any) -> Any:
     """A producer of ours, connected.
 
@@ -91,8 +98,8 @@ def producer(url: str, settings: StreamSettings, **wanted: Any) -> Any:
     """
     compression = "zstd" if kafka.codec.has_zstd() else "lz4" if kafka.codec.has_lz4() else "gzip"
     with errors(url):
-        producer = KafkaProducer(**options(
-            KafkaProducer, url, settings, acks="all", compression_type=compression, linger_ms=0,
+        producer = _Producer(**options(
+            _Producer, url, settings, acks="all", compression_type=compression, linger_ms=0,
             delivery_timeout_ms=12_000, **wanted,
         ))  # fmt: skip
     # Its own exit handler would run before ours, and close it under our last batch.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, TypeVar
 
-from backwatch.collector.forking import forks_wait
+from backwatch.collector.forking import forks_wait, let_go_before_forks
 from backwatch.collector.stream import Consumer, Message, Publisher, Record, Relay, StreamUnavailable
 from backwatch.collector.stream.sqlite_file import BUSY_TIMEOUT_S, StreamBusy, StreamFile
 
@@ -92,6 +92,7 @@ class SqlitePublisher(Publisher):
 
     def __init__(self, url: str) -> None:
         self._file = _never_cut(lambda: StreamFile(url, busy_timeout_s=0), BUSY_TIMEOUT_S)
+        let_go_before_forks(self._file)
 
     def publish(self, topic: str, messages: Sequence[Message], timeout_s: float) -> None:
         """Appends all in one transaction; see :class:`~backwatch.collector.stream.Publisher`."""

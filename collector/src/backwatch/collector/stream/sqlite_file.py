@@ -59,7 +59,10 @@ setattr(_Connection, own.MARK, True)
 
 
 class StreamFile:
-    """One process's connection to the stream's file. A connection does not survive a fork: the child opens its own.
+    """One process's connection to the stream's file. It does not survive a fork: the child opens its own.
+
+    And the parent's must be closed by then (:meth:`let_go`): with it a child would inherit what SQLite notes of its
+    locks, take none of its own, and write into a log that others may delete meanwhile.
 
     Args:
         url: Where it is.
@@ -136,6 +139,11 @@ class StreamFile:
             if isinstance(error, StreamUnavailable):
                 raise
             raise StreamUnavailable(f"BACKWATCH_STREAM_URL='sqlite:///{self.path}': {error.strerror}") from None
+
+    def let_go(self) -> None:
+        """Closes the connection, if nothing is under way on it, until it is next wanted."""
+        if self._connection is not None and not self._connection.in_transaction:
+            self.close()
 
     def close(self) -> None:
         """Closes this process's connection."""
