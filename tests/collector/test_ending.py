@@ -9,7 +9,12 @@ import threading
 import time
 from collections.abc import Callable
 
+import pytest
+
 from backwatch.collector import ending
+from backwatch.collector.pipeline import Pipeline
+from backwatch.collector.settings import CollectorSettings
+from tests.collector.test_pipeline import QUICK, Log, call
 
 ORIGINAL = signal.raise_signal
 
@@ -91,3 +96,56 @@ print("alive")
 def test_a_greenlet_that_has_the_last_word_leaves_the_signal_to_end_the_process() -> None:
     done = subprocess.run([sys.executable, "-c", GREEN], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (-signal.SIGTERM, "told\n"), done.stderr
+
+
+@pytest.fixture
+def no_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ending, "_last_words", [])
+
+
+def test_what_was_kept_back_is_delivered_be_it_the_first_call_of_all(no_last_words: None) -> None:
+    log, kept = Log(), ["SELECT kept"]
+    pipeline = Pipeline(CollectorSettings(app_name="shop", exit_timeout_s=20), lambda: log)
+    ending.before_closing(lambda: kept and call(pipeline, kept.pop()))
+    pipeline.close()
+    pipeline.close()
+    assert [span.name for span in log.spans()] == ["SELECT"]
+
+
+def test_an_end_with_nothing_to_tell_begins_nothing(no_last_words: None) -> None:
+    opened, said = list[Log](), list[bool]()
+    pipeline = Pipeline(CollectorSettings(**QUICK), lambda: opened.append(Log()) or opened[-1])
+    ending.before_closing(lambda: said.append(True))
+    pipeline.close()
+    assert (bool(said), opened) == (True, [])
+
+
+LAST = """
+import signal, sys, time
+from backwatch.collector import ending
+from backwatch.collector.pipeline import Pipeline
+from backwatch.collector.record import Session
+from backwatch.collector.settings import CollectorSettings
+from backwatch.collector.stream import Publisher
+
+class Telling(Publisher):
+    def publish(self, topic, messages, timeout_s):
+        print("told", [b"kept" in one.value for one in messages], flush=True)
+
+    def close(self, timeout_s):
+        pass
+
+pipeline = Pipeline(CollectorSettings(app_name="shop", exit_timeout_s=20), Telling)
+kept = [True]
+ending.before_closing(
+    lambda: kept and kept.pop() and pipeline.call(Session(system="mysql"), "", start_ns=1, sql="SELECT kept")
+)
+if "signal" in sys.argv:
+    signal.raise_signal(signal.SIGTERM)
+"""
+
+
+@pytest.mark.parametrize(("way", "code"), [("exit", 0), ("signal", -signal.SIGTERM)])
+def test_what_was_kept_back_is_delivered_however_the_process_ends(way: str, code: int) -> None:
+    done = subprocess.run([sys.executable, "-c", LAST, way], capture_output=True, text=True, check=False, timeout=100)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "told [True]\n", "")

@@ -1,6 +1,12 @@
 """Spans of an app's own OpenTelemetry SDK: which of them become calls, and what of them is told."""
 
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -8,10 +14,12 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.util.types import Attributes
 
+from backwatch.collector import names
 from backwatch.collector.exporter import BackwatchSpanExporter, call_of
 from backwatch.collector.pipeline import Pipeline
 from backwatch.collector.record import Call
-from backwatch.collector.settings import CollectorSettings
+from backwatch.collector.settings import CollectorSettings, StreamSettings
+from backwatch.collector.stream import StreamUnavailable, open_consumer
 from tests.collector.test_pipeline import QUICK, Log
 
 CONTRIB = "opentelemetry.instrumentation.psycopg"
@@ -173,3 +181,85 @@ def test_a_span_of_any_shape_is_no_reason_to_raise() -> None:
     call_of(span(odd))
     call_of(span({**odd, "db.system": "postgresql"}))
     call_of(span({"http.method": "get", "url.full": "http://[bad"}))
+
+
+AUTOMATIC = """
+from backwatch.collector import start
+start.start()
+from opentelemetry.sdk._configuration import _OTelSDKConfigurator
+_OTelSDKConfigurator().configure()
+from opentelemetry import trace
+tracer = trace.get_tracer("of.the.app")
+with tracer.start_as_current_span("q", kind=trace.SpanKind.CLIENT, attributes={"db.system": "mysql"}):
+    pass
+"""
+"""What ``opentelemetry-instrument`` does before an app's first line; the span waits for the SDK's next batch."""
+
+
+def test_a_span_that_the_sdk_still_holds_when_the_app_ends_is_delivered(tmp_path: Path) -> None:
+    settings = StreamSettings(url=f"sqlite:///{tmp_path}/stream.db")
+    environment = os.environ | {
+        "BACKWATCH_STREAM_URL": settings.url,
+        "BACKWATCH_COLLECTOR_EXIT_TIMEOUT_S": "20",
+        "OTEL_TRACES_EXPORTER": "backwatch",
+        "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "none",
+        "OTEL_BSP_SCHEDULE_DELAY": "3600000",
+    }
+    command = [sys.executable, "-c", AUTOMATIC]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=100)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    with closing(open_consumer(settings, names.TOPIC_CALLS, "detector")) as consumer:
+        (record,) = consumer.poll(5)
+    assert b"mysql" in record.value
+
+
+ENDS = """
+import atexit, sys, time
+atexit.register(lambda: print(time.monotonic() - last))  # runs after all others
+from backwatch.collector import start
+start.start()
+import sqlite3
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from backwatch.collector.exporter import BackwatchSpanExporter
+provider = TracerProvider()
+provider.add_span_processor(BatchSpanProcessor(BackwatchSpanExporter()))
+sqlite3.connect(":memory:").execute("SELECT 1").fetchall()
+time.sleep(float(sys.argv[1]))
+last = time.monotonic()
+"""
+
+
+@pytest.mark.parametrize("slept_s", [0.5, 4], ids=["in the midst of the first try", "between two tries"])
+def test_with_the_stream_away_an_app_with_an_sdk_ends_within_two_seconds_all_the_same(slept_s: float) -> None:
+    exits_s: list[float] = []
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as silent:
+        url = f"kafka://127.0.0.1:{silent.getsockname()[1]}"
+        while len(exits_s) < 3 and min(exits_s, default=9.9) > 2.0:  # other processes can only make it look longer
+            done = subprocess.run(
+                [sys.executable, "-c", ENDS, str(slept_s)], capture_output=True, text=True, check=True, timeout=100,
+                env=os.environ | {"BACKWATCH_STREAM_URL": url},
+            )  # fmt: skip
+            exits_s.append(float(done.stdout))
+    assert min(exits_s) <= 2.0
+
+
+def test_an_exit_waits_only_for_what_a_providers_end_has_left_and_one_much_later_as_long_as_any(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backwatch.collector.worker.FIRST_PAUSE_S", 1000.0)  # the first try in vain is the last
+    monkeypatch.setattr("backwatch.collector.worker.LONGEST_PAUSE_S", 1000.0)
+    pipeline = Pipeline(CollectorSettings(app_name="shop", flush_interval_s=0.01, exit_timeout_s=100), lambda: log)
+    exporter = BackwatchSpanExporter(pipeline, frozenset)
+    log.failing = StreamUnavailable("away")
+    exporter.export([span({"db.system": "mysql"})])
+    exporter.shutdown()
+    left_s = pipeline._patience_s()
+    exporter.shutdown()
+    assert 0 < pipeline._patience_s() < left_s < 100
+    pipeline._waited_till -= 100
+    assert pipeline._patience_s() == 100
+    log.failing = None
+    pipeline.close()
+    assert len(log.spans()) == 1

@@ -3,11 +3,12 @@
 import importlib
 import importlib.util
 import logging
+import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -131,3 +132,49 @@ def test_every_probes_file_bears_the_name_of_its_package() -> None:
     assert start.probe_files() == sorted({one.__module__.rpartition(".")[2] for one in discover()})
     for one in discover():
         assert one.__module__.rpartition(".")[2] == one.module.partition(".")[0]
+
+
+TWO = """
+import threading
+from backwatch.collector import start
+start.start()
+barrier = threading.Barrier(2)
+
+def imports(module):
+    barrier.wait()
+    __import__(module)
+
+threads = [threading.Thread(target=imports, args=(module,)) for module in ("sqlite3", "http.client")]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+from backwatch.collector import pipeline
+print([one is start.current_pipeline() for one in pipeline._living], sorted(start.active_probes()))
+"""
+
+
+def test_threads_that_import_the_first_drivers_at_once_make_one_pipeline() -> None:
+    done = subprocess.run([sys.executable, "-c", TWO], capture_output=True, text=True, check=False, timeout=100)
+    assert (done.stdout, done.stderr) == ("[True] ['http', 'sqlite3']\n", "")
+
+
+def test_a_pipeline_that_is_begun_while_another_is_made_is_the_only_one(
+    monkeypatch: pytest.MonkeyPatch, started: None
+) -> None:
+    from backwatch.collector import pipeline
+
+    inner: list[pipeline.Pipeline | None] = []
+
+    class Slow(pipeline.Pipeline):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            if not inner:
+                inner.append(None)
+                inner[0] = start.begin_pipeline()  # a destructor's driver call, an import hook's import
+
+    start.stop()
+    before = set(pipeline._living)
+    monkeypatch.setattr(pipeline, "Pipeline", Slow)
+    assert start.begin_pipeline() is inner[0] is start.current_pipeline() is not None
+    assert {inner[0]} == set(pipeline._living) - before

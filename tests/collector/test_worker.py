@@ -1,15 +1,21 @@
 """What the worker's thread promises to those who wait for it."""
 
+import os
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
 
+from backwatch.collector.identity import App, identify
 from backwatch.collector.queue import Bounded
 from backwatch.collector.record import Call, Session
 from backwatch.collector.settings import CollectorSettings
-from backwatch.collector.stream import Message, Publisher
+from backwatch.collector.stream import Message, Publisher, StreamUnavailable
 from backwatch.collector.worker import Worker
+from tests.collector.test_pipeline import QUICK, Log
 
 CALL = Call(
     session=Session(system="postgresql"), operation="SELECT", text="SELECT 1", sql=True, signs="", kind=3, site=None,
@@ -49,3 +55,124 @@ def test_a_flush_does_not_overlook_a_turn_that_begins_while_it_looks(monkeypatch
     publisher.let.set()
     assert worker.flush(20)
     worker.stop(5)
+
+
+def test_a_flush_does_not_wait_for_a_try_that_comes_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backwatch.collector.worker.FIRST_PAUSE_S", 1000.0)
+    monkeypatch.setattr("backwatch.collector.worker.LONGEST_PAUSE_S", 1000.0)
+    log, queue = Log(), Bounded(10, 10_000)
+    log.failing = StreamUnavailable("away")
+    worker = Worker(CollectorSettings(**QUICK), queue, lambda: log)
+    worker.start()
+    queue.put(CALL, 100)
+    began = time.monotonic()
+    assert not worker.flush(100)
+    assert time.monotonic() - began < 50
+    log.failing = None
+    worker.stop(20)
+    assert len(log.spans()) == 1
+
+
+def test_calls_that_a_fault_lost_before_they_were_encoded_are_told_each_of_them(
+    monkeypatch: pytest.MonkeyPatch, swallowed_faults: list[tuple[str, BaseException]]
+) -> None:
+    log, queue, asked = Log(), Bounded(1000, 10**6), list[str]()
+
+    def fails_once(fallback: str) -> App:
+        asked.append(fallback)
+        if len(asked) == 1:
+            raise LookupError("a resource detector of the app's")
+        return identify(fallback)
+
+    monkeypatch.setattr("backwatch.collector.worker.identify", fails_once)
+    worker = Worker(CollectorSettings(**QUICK), queue, lambda: log)
+    for _ in range(100):
+        queue.put(CALL, 100)
+    worker.start()
+    assert worker.flush(20)
+    worker.stop(20)
+    assert [name for name, _ in swallowed_faults] == ["Worker._turn"]
+    assert (log.dropped()["encode"], len(log.spans())) == (100, 0)
+
+
+@pytest.mark.parametrize("alone", [0, 1])
+def test_a_fault_in_the_midst_of_encoding_counts_no_call_twice(
+    alone: int, monkeypatch: pytest.MonkeyPatch, swallowed_faults: list[tuple[str, BaseException]]
+) -> None:
+    log, queue = Log(), Bounded(1000, 10**6)
+
+    def encode(_: App, calls: Sequence[Call]) -> bytes:
+        if len(calls) > 1 or not alone:
+            raise ValueError
+        raise MemoryError
+
+    monkeypatch.setattr("backwatch.collector.worker.encode_calls", encode)
+    worker = Worker(CollectorSettings(**QUICK), queue, lambda: log)
+    for _ in range(4):
+        queue.put(CALL, 100)
+    worker.start()
+    assert worker.flush(20)
+    worker.stop(20)
+    assert (log.dropped()["encode"], len(swallowed_faults)) == (4, alone)
+
+
+GREEN = """
+import gevent.monkey
+gevent.monkey.patch_all()
+import os, sys, time
+from backwatch.collector.pipeline import Pipeline
+from backwatch.collector.record import Session
+from backwatch.collector.settings import CollectorSettings
+from backwatch.collector.stream import Publisher
+
+def tell(line):
+    os.write(1, f"{'parent' if os.getpid() == parent else 'child'} {line}\\n".encode())
+
+class Telling(Publisher):
+    def __init__(self):
+        self.made = os.getpid()
+
+    def publish(self, topic, messages, timeout_s):
+        for message in messages:
+            for word in (b"before_the_fork", b"at_the_fork", b"after_the_fork"):
+                if word in message.value:
+                    tell(f"tells {word.decode()}")
+
+    def close(self, timeout_s):
+        tell(f"closes {'its own' if self.made == os.getpid() else 'the wrong one'}")
+
+def call(text):
+    pipeline.call(Session(system="postgresql"), "", start_ns=1, sql=f"SELECT {text}")
+
+parent = os.getpid()
+pipeline = Pipeline(CollectorSettings(flush_interval_s=0.3, app_name="shop"), Telling)
+call("before_the_fork")
+assert pipeline.flush(20)
+call("at_the_fork")
+time.sleep(0)
+child = os.fork()
+if child == 0:
+    if "calls" in sys.argv:
+        call("after_the_fork")
+    time.sleep(1)
+    pipeline.close()
+    os._exit(0)
+os.waitpid(child, 0)
+pipeline.close()
+"""
+"""As an app that gunicorn preloads: gevent patches before the fork, and a fork copies greenlets."""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+@pytest.mark.parametrize("calls", [True, False])
+def test_a_copy_of_the_worker_in_a_greenlets_child_delivers_nothing_and_closes_nothing(calls: bool) -> None:
+    command = [sys.executable, "-c", GREEN, "calls" if calls else ""]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    told = done.stdout.splitlines()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line for line in told if line.startswith("child")] == (
+        ["child tells after_the_fork", "child closes its own"] if calls else []
+    )
+    assert [line for line in told if line.startswith("parent")] == [
+        "parent tells before_the_fork", "parent tells at_the_fork", "parent closes its own",
+    ]  # fmt: skip

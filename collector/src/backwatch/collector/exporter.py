@@ -62,9 +62,9 @@ class BackwatchSpanExporter(SpanExporter):
         return self._pipeline is None or self._pipeline.flush(timeout_millis / 1000)
 
     def shutdown(self) -> None:
-        """Delivers what it can within the exit timeout; the queue serves our probes on."""
+        """Delivers what it can within the exit timeout, which an exit shares; the queue serves our probes on."""
         if self._pipeline is not None:
-            self._pipeline.flush(self._pipeline.settings.exit_timeout_s)
+            self._pipeline.deliver()
 
 
 def _covered(scope: str, system: str, active: frozenset[str]) -> bool:

@@ -5,11 +5,11 @@ random numbers belong to one process: a fork, seen by its process id even where 
 """
 
 import atexit
+import math
 import os
 import random
 import sys
 import time
-import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -93,8 +93,8 @@ class Pipeline:
         self._open_publisher = open_publisher
         self._processes: dict[int, _OfOneProcess] = {}
         self._closed = False
+        self._waited_s, self._waited_till = 0.0, -math.inf
         _living.add(self)
-        atexit.register(self.close)
         ending.tell_before(self.close, settings.exit_timeout_s + EXIT_GRACE_S)
 
     def call(
@@ -187,19 +187,34 @@ class Pipeline:
         process = self._processes.get(_getpid())
         return process is None or process.worker.flush(timeout_s)
 
+    def deliver(self) -> None:
+        """Waits for the stream as long as an exit may; an exit that follows at once waits only for what is left."""
+        began, patience_s = time.monotonic(), self._patience_s()
+        self.flush(patience_s)
+        self._waited_till = time.monotonic()
+        self._waited_s = self.settings.exit_timeout_s - patience_s + self._waited_till - began
+
+    def _patience_s(self) -> float:
+        """How long an exit may wait now: whoever shut the app's provider down just before has waited already."""
+        timeout_s = self.settings.exit_timeout_s
+        if time.monotonic() - self._waited_till >= timeout_s:
+            return timeout_s
+        return max(0.0, timeout_s - self._waited_s)
+
     def dropped(self) -> int:
         """How many calls found no place in this process's queue."""
         process = self._processes.get(_getpid())
         return 0 if process is None else process.queue.dropped
 
     def close(self) -> None:
-        """Delivers what it can within the exit timeout, and ends the worker of this process."""
+        """Delivers what it can within the exit timeout, with what probes kept back, and ends this process's worker."""
+        ending.say_last_words()
         self._closed = True
-        atexit.unregister(self.close)
+        _living.discard(self)
         ending.forget(self.close)
         process = self._processes.pop(_getpid(), None)
         if process is not None:
-            process.worker.stop(self.settings.exit_timeout_s)
+            process.worker.stop(self._patience_s())
 
     def after_fork(self) -> None:
         """In a child: lets go of the parent's queue and worker, which the parent still serves."""
@@ -208,8 +223,17 @@ class Pipeline:
         self._processes = {}
 
 
-_living: "weakref.WeakSet[Pipeline]" = weakref.WeakSet()
+_living: set[Pipeline] = set()
+"""Those that nobody has closed; kept from the garbage collector, for they may have calls to deliver."""
 _abandoned: list[object] = []
+
+
+# Once for all pipelines, and when this module comes in: handlers run in reverse, and a tracer provider's, which hands
+# its last spans to a pipeline, is registered when the provider is made, between this import and the first pipeline.
+@atexit.register
+def _close_all() -> None:
+    for pipeline in list(_living):
+        guard.never_breaks_the_host(pipeline.close)()
 
 
 def _after_fork_in_child() -> None:

@@ -32,11 +32,12 @@ EXIT_NOT_FOUND: Final = 127
 EXIT_NOT_EXECUTABLE: Final = 126
 BOOTSTRAP: Final = Path(__file__).parent / "bootstrap"
 PROBES: Final = Path(__file__).parent / "probes"
-
+_ONE: Final = "the one"
 
 _settings: settings.CollectorSettings | None = None
 """What :func:`start` was told; ``None`` where nothing is watched."""
-_pipeline: "Pipeline | None" = None
+_pipelines: "dict[str, Pipeline]" = {}
+"""The one pipeline, where there is one: of threads that come at once, a dictionary has one winner without a lock."""
 _active: dict[str, "Probe"] = {}
 """Probes that are installed, by name."""
 _inbound: list["Patches"] = []
@@ -82,15 +83,18 @@ def _load_settings() -> settings.CollectorSettings | None:
 
 def begin_pipeline() -> "Pipeline | None":
     """This process's pipeline, made where there is none; ``None`` where the settings forbid it. Wraps no driver."""
-    global _pipeline
-    if _pipeline is None:
+    pipeline = _pipelines.get(_ONE)
+    if pipeline is None:
         mine = _settings or _load_settings()
         if mine is None:
             return None
         from backwatch.collector.pipeline import Pipeline
 
-        _pipeline = Pipeline(mine, _publisher)
-    return _pipeline
+        made = Pipeline(mine, _publisher)
+        pipeline = _pipelines.setdefault(_ONE, made)
+        if pipeline is not made:
+            made.close()
+    return pipeline
 
 
 def _publisher() -> "Publisher":
@@ -176,14 +180,14 @@ def active_probes() -> frozenset[str]:
 
 def current_pipeline() -> "Pipeline | None":
     """What this process records into; ``None`` before the first driver was imported and after :func:`stop`."""
-    return _pipeline
+    return _pipelines.get(_ONE)
 
 
 @never_breaks_the_host
 def stop() -> None:
     """Leaves the process as it was: every driver unwrapped, the last calls delivered."""
-    global _pipeline, _settings
-    pipeline, _pipeline, _settings = _pipeline, None, None
+    global _settings
+    pipeline, _settings = _pipelines.pop(_ONE, None), None
     imports.forget()
     while _active:
         _, probe = _active.popitem()

@@ -1,9 +1,11 @@
 """The one daemon thread that talks to the stream: takes from the queue, encodes, publishes, retries, sends heartbeats.
 
 Nothing here runs on a thread of the app. What it publishes with is made here, after any fork, and owned by this thread.
+With gevent the thread is a greenlet, which a fork copies: a copy leaves at once, and leaves all it sees to the parent.
 """
 
 import logging
+import os
 import struct
 import threading
 import time
@@ -56,12 +58,12 @@ class Worker:
         self._told: dict[str, int] = dict.fromkeys(names.DROP_KINDS, 0)
         self._app: App | None = None
         self._provider: object | None = None
-        self._starter = 0
+        self._starter = self._process = 0
         self._thread = threading.Thread(target=self._run, name="backwatch", daemon=True)
 
     def start(self) -> None:
         """Starts the thread."""
-        self._starter = threading.get_native_id()
+        self._starter, self._process = threading.get_native_id(), os.getpid()
         self._thread.start()
 
     def stop(self, timeout_s: float) -> None:
@@ -74,12 +76,13 @@ class Worker:
             self._thread.join(timeout_s)
 
     def flush(self, timeout_s: float) -> bool:
-        """Waits until all that is queued now has been delivered; false after ``timeout_s``."""
+        """Waits until all that is queued now has been delivered; false after ``timeout_s``, or once that is certain."""
         deadline = time.monotonic() + timeout_s
         # In this order: who takes from the queue is busy before, and no longer pending only when it has arrived. Asked
         # the other way round, a turn that began between two of the questions would have been overlooked.
         while len(self._queue) or self._busy or self._pending:
-            if time.monotonic() >= deadline or not self._thread.is_alive():
+            in_vain = self._pause_s and self._next_try > deadline  # nothing is tried before
+            if in_vain or time.monotonic() >= deadline or not self._thread.is_alive():
                 return False
             self._queue.arrived.ring()
             time.sleep(0.01)
@@ -88,15 +91,22 @@ class Worker:
     def _run(self) -> None:
         ending.leave_signals_to_others(self._starter)
         _suppress_instrumentation()
-        wait_for_uwsgi(lambda: self._stopping, time.sleep)
-        guard.never_breaks_the_host(self._connect)()
-        while not self._stopping:
+        wait_for_uwsgi(lambda: self._stopping or self._is_a_copy(), time.sleep)
+        if not self._is_a_copy():
+            guard.never_breaks_the_host(self._connect)()
+        while not self._stopping and not self._is_a_copy():
             self._rest()
             if self._turn() is None:
                 self._after_a_fault()
         self._turn()
-        if self.publisher is not None:
+        if self._is_a_copy():
+            threading.current_thread()  # enters this thread where its end looks for it: the fork has forgotten it
+        elif self.publisher is not None:
             self.publisher.close(max(0.0, self._deadline - time.monotonic()))
+
+    def _is_a_copy(self) -> bool:
+        """Whether a fork has copied this greenlet: queue and client are the parent's, to be neither used nor closed."""
+        return os.getpid() != self._process
 
     def _rest(self) -> None:
         """Sleeps until there is something to do: calls, a heartbeat, the next try, the end."""
@@ -123,7 +133,7 @@ class Worker:
         # What comes meanwhile waits for its own turn: else a busy app's calls would go out by twos and threes.
         left = len(self._queue)
         try:
-            while True:
+            while not self._is_a_copy():
                 if not self._pending and (left > 0 or self._stopping):
                     self._pending = self._next_batch()
                     left -= FULL_BATCH
@@ -132,10 +142,13 @@ class Worker:
                     return True
                 if not self._publish(heartbeat):
                     return False
+            return False
         finally:
             self._busy = False
 
     def _after_a_fault(self) -> None:
+        if self._is_a_copy():
+            return
         # What failed in an unforeseen way would fail so for ever: let go of it, and of the client.
         self._counted["publish"] += sum(count for _, count in self._pending)
         self._pending = []
@@ -146,7 +159,16 @@ class Worker:
 
     def _next_batch(self) -> list[tuple[Message, int]]:
         calls = self._queue.take(FULL_BATCH, MAX_VALUE_BYTES // 2)
-        return self._encode(calls) if calls else []
+        if not calls:
+            return []
+        lost = self._counted["encode"] + len(calls)
+        try:
+            batch = self._encode(calls)
+            lost = self._counted["encode"]
+        finally:
+            # They are in no queue any more: after a fault that is not foreseen, all of them are lost.
+            self._counted["encode"] = lost
+        return batch
 
     def _encode(self, calls: Sequence[Call]) -> list[tuple[Message, int]]:
         app = self._identity()
@@ -187,7 +209,7 @@ class Worker:
             app = self._identity()
             messages.append(Message(encode_heartbeat(app, heartbeat), app.key.encode()))
         publisher = self._connect()
-        if publisher is None:
+        if publisher is None or self._is_a_copy():
             return False
         try:
             publisher.publish(names.TOPIC_CALLS, messages, self._time_left())
