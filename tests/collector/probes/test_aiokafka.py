@@ -21,6 +21,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
 from backwatch.collector import names
+from backwatch.collector.probes import _messages
 from backwatch.collector.probes.aiokafka import AiokafkaProbe
 from backwatch.collector.record import CONSUMER, PRODUCER
 from tests.collector.probes.recording import Recording, watching
@@ -151,6 +152,28 @@ def test_messages_taken_one_by_one_are_told_together_and_none_is_left_out(
     told = recording.of("poll")
     assert len(told) < 6
     assert (sum(one.rows_returned for one in told), sum(one.received for one in told)) == (50, 500)
+
+
+def test_what_a_burst_left_is_told_while_the_app_waits_for_more(
+    recording: Recording, kafka: Server, kafka_topic: MakeTopic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_messages, "monotonic", lambda: 1000.0)
+
+    async def run(topic: str) -> None:
+        await send(kafka, topic, *[b"12345"] * 3)
+        async with reading(kafka, topic) as consumer, asyncio.timeout(60):
+            for _ in range(3):
+                await consumer.getone()
+            for _ in range(10):  # the loop tells within a second, where it is not kept from it
+                with pytest.raises(asyncio.TimeoutError):
+                    await asyncio.wait_for(consumer.getone(), 1.0)
+                if len(recording.of("poll")) == 2:
+                    break
+            assert [one.rows_returned for one in recording.of("poll")] == [1, 2]
+
+    asyncio.run(run(kafka_topic()))
+    assert {one.kind for one in recording.of("poll")} == {CONSUMER}
+    assert recording.of("poll")[-1].caller.site.function.endswith("run")  # pyright: ignore[reportOptionalMemberAccess]
 
 
 @pytest.mark.parametrize("many_at_once", [True, False])

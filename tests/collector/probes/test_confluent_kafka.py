@@ -18,6 +18,7 @@ from confluent_kafka.serialization import StringDeserializer, StringSerializer
 
 from backwatch.collector import names
 from backwatch.collector.own import CLIENT_ID
+from backwatch.collector.probes import _messages
 from backwatch.collector.probes.confluent_kafka import ConfluentKafkaProbe
 from backwatch.collector.record import CONSUMER, PRODUCER
 from tests.collector.probes.recording import Recording, watching
@@ -45,6 +46,14 @@ class Before(cimpl.Producer):
 def recording() -> Iterator[Recording]:
     with watching(ConfluentKafkaProbe) as told:
         yield told
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, which the test lets pass."""
+    now = [1000.0]
+    monkeypatch.setattr(_messages, "monotonic", lambda: now[0])
+    return now
 
 
 def producing(server: Server, kind: Any = None, **more: Any) -> Any:
@@ -156,6 +165,46 @@ def test_messages_taken_one_by_one_are_told_together_and_none_is_left_out(
     assert len(told) < 6
     assert (sum(one.rows_returned for one in told), sum(one.received for one in told)) == (50, 250)
     assert {one.kind for one in told} == {CONSUMER}
+
+
+@pytest.mark.parametrize(
+    "asks_in_vain", [lambda one: one.poll(0), lambda one: one.consume(1, 0)], ids=["poll", "consume"]
+)
+def test_what_a_burst_left_is_told_when_the_source_is_silent(
+    recording: Recording, kafka: Server, kafka_topic: MakeTopic, now: list[float], asks_in_vain: Callable[[Any], Any]
+) -> None:
+    consumer = reading(kafka, filled(kafka, kafka_topic(), *[b"12345"] * 3))
+    assert all(consumer.poll(20) is not None for _ in range(3))
+    assert not asks_in_vain(consumer)
+    assert [one.rows_returned for one in recording.of("poll")] == [1]
+    now[0] += 1.0
+    assert not asks_in_vain(consumer)
+    assert [(one.rows_returned, one.received) for one in recording.of("poll")] == [(1, 5), (2, 10)]
+    consumer.close()
+    assert len(recording.of("poll")) == 2
+
+
+def test_what_a_burst_left_is_told_when_another_topic_is(
+    recording: Recording, kafka: Server, kafka_topic: MakeTopic, now: list[float]
+) -> None:
+    silent, other = filled(kafka, kafka_topic("a"), *[b"x"] * 3), kafka_topic("b")
+    consumer = reading(kafka, silent, other)
+    assert all(consumer.poll(20) is not None for _ in range(3))
+    now[0] += 1.0
+    filled(kafka, other, b"x")
+    assert consumer.poll(20) is not None
+    assert sum(one.rows_returned for one in recording.of("poll")) == 4
+    consumer.close()
+
+
+def test_what_a_burst_left_is_told_when_its_consumer_is_dropped(
+    recording: Recording, kafka: Server, kafka_topic: MakeTopic, now: list[float]
+) -> None:
+    consumer = reading(kafka, filled(kafka, kafka_topic(), *[b"x"] * 3))
+    assert all(consumer.poll(20) is not None for _ in range(3))
+    del consumer
+    gc.collect()
+    assert [one.rows_returned for one in recording.of("poll")] == [1, 2]
 
 
 def test_many_at_once_are_one_record_per_topic(recording: Recording, kafka: Server, kafka_topic: MakeTopic) -> None:

@@ -19,6 +19,7 @@ from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from backwatch.attack.entries.nats_other_subject import OTHER, Straying
 from backwatch.collector import names
+from backwatch.collector.probes import _messages
 from backwatch.collector.probes._nats_session import _stream, belongs  # pyright: ignore[reportPrivateUsage]
 from backwatch.collector.probes.nats import NatsProbe
 from backwatch.collector.record import CLIENT, CONSUMER, PRODUCER
@@ -73,6 +74,28 @@ def test_a_message_is_one_record(recording: Recording, nats: Server) -> None:
     told = recording.of("publish")
     assert [one.sent for one in told] == [8] * 20 + [1]
     assert {(one.estimated, one.kind, one.statement) for one in told} == {(True, PRODUCER, "publish tests.orders")}
+
+
+def test_what_a_burst_left_is_told_while_the_app_waits_for_more(
+    recording: Recording, nats: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_messages, "monotonic", lambda: 1000.0)
+
+    async def use(client: Any) -> None:
+        subscription = await client.subscribe("tests.burst")
+        for _ in range(3):
+            await client.publish("tests.burst", b"12345")
+            await subscription.next_msg(timeout=10)
+        for _ in range(10):  # the loop tells within a second, where it is not kept from it
+            with pytest.raises(asyncio.TimeoutError):
+                await subscription.next_msg(timeout=1)
+            if len(recording.of("deliver")) == 2:
+                break
+        assert [one.received for one in recording.of("deliver")] == [5, 10]
+
+    run(nats.url, use)
+    assert {one.kind for one in recording.of("deliver")} == {CONSUMER}
+    assert len(recording.of("deliver")) == 2
 
 
 def test_what_is_delivered_is_told_by_what_was_subscribed_to_and_none_is_left_out(

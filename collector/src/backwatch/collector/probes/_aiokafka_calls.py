@@ -17,6 +17,7 @@ from backwatch.collector.probes import _kafka_watch as shared
 from backwatch.collector.probes._kafka_session import Hub, learnt
 from backwatch.collector.probes._kafka_watch import KEY, Error, Sending, Turn, status
 from backwatch.collector.probes._messages import Gathered, asked, is_ours, size_of, size_of_headers
+from backwatch.collector.probes._settling import settle
 from backwatch.collector.probes._sockets import descriptor
 from backwatch.collector.record import CONSUMER, PRODUCER, Session
 
@@ -168,6 +169,8 @@ class AiokafkaWatch(shared.KafkaWatch):
         known.forms |= message_forms.form_of(message) or 0
         values = turn.samples.get(topic) or (message.value,)
         known.gathered.took(shared.size_of_record(message), values[-1], turn.start_ns)
+        if self.recorder is not None:
+            settle(known.gathered, self.recorder)
 
     @never_breaks_the_host
     def flush(self, consumer: Any) -> None:
@@ -201,4 +204,5 @@ class _Taken:
         recorder.call(
             self.watch.session(self.owner), "poll", statement=statement, start_ns=gathered.start_ns,
             estimated=(-1, gathered.bytes), rows_returned=gathered.count, error=error, facts=facts, kind=CONSUMER,
+            caller=gathered.caller,
         )  # fmt: skip

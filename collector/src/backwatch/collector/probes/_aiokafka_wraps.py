@@ -10,6 +10,7 @@ from weakref import ref
 
 from backwatch.collector.probes._aiokafka_calls import AiokafkaWatch
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._variables import put_back
 
 _Make = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -25,7 +26,7 @@ def _opening(watch: AiokafkaWatch) -> _Make:
             try:
                 return await original(self, *args, **kwargs)
             finally:
-                watch.opener.reset(before)
+                put_back(watch.opener, before)
 
         return wrapper
 

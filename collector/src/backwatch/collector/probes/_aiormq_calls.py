@@ -11,6 +11,7 @@ from backwatch.collector.probes._amqp_calls import UNASKED, Core, code_facts, re
 from backwatch.collector.probes._amqp_state import Link, Request, is_call, publication, request
 from backwatch.collector.probes._contexts import asked_by
 from backwatch.collector.probes._sockets import descriptor, peer, words
+from backwatch.collector.probes._variables import put_back
 from backwatch.collector.record import CONSUMER, Session
 from backwatch.collector.tls import facts_of
 from backwatch.collector.wire import UNKNOWN, Wire
@@ -58,7 +59,7 @@ class Watch(Core):
     def connected(self, connection: Any, begun: tuple[Attempt, Any], error: BaseException | None) -> None:
         """It is made, or it failed."""
         one, token = begun
-        attempt.reset(token)
+        put_back(attempt, token)
         link = self.links[connection] = _link(connection, one.writer, one.start_ns, error is None)
         if one.mechanism:
             self.logging_in(link, one.mechanism, None)

@@ -1,6 +1,7 @@
 """A wrapped call between two looks of ours: one before, which gives a token, and one after, which is given it."""
 
 from collections.abc import Callable
+from inspect import iscoroutinefunction
 from time import time_ns
 from typing import Any
 
@@ -50,14 +51,21 @@ def between_async(enter: Enter, leave: Leave) -> Make:
 
 
 def before(look: Callable[..., object]) -> Make:
-    """Wraps a method, or a coroutine method, so that we look at it and its arguments beforehand."""
+    """Wraps a method, or a coroutine method, so that we look at it and its arguments beforehand.
+
+    A coroutine method stays one: frameworks ask before they call what they were given.
+    """
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
             look(self, *args)
             return original(self, *args, **kwargs)
 
-        return wrapper
+        async def awaiting(self: Any, *args: Any, **kwargs: Any) -> Any:
+            look(self, *args)
+            return await original(self, *args, **kwargs)
+
+        return awaiting if iscoroutinefunction(original) else wrapper
 
     return make
 

@@ -18,6 +18,7 @@ from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._clickhouse_requests import MAX_TEXT, Question, Request, facts_of, login_of
 from backwatch.collector.probes._sockets import root_error, words
+from backwatch.collector.probes._variables import put_back
 from backwatch.collector.redact.clickhouse import without_data
 
 KEY: Final = "_backwatch_question"
@@ -95,7 +96,7 @@ class ConnectWatch:
         if question is None:
             return
         if question.token is not None:
-            self._question.reset(question.token)
+            put_back(self._question, question.token)
         if question.reads and not question.parsed and question.request is not None:
             self._release(question.request)
 

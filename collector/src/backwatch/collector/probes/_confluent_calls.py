@@ -9,7 +9,18 @@ from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.payload import MAX_MEMBERS, Facts, recognise
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._confluent_session import Client, code_of, name_of
-from backwatch.collector.probes._messages import OURS, Gathered, asked, is_ours, names_in, size_of, size_of_headers
+from backwatch.collector.probes._messages import (
+    INTERVAL_S,
+    NEVER,
+    OURS,
+    Gathered,
+    asked,
+    is_ours,
+    names_in,
+    size_of,
+    size_of_headers,
+    tell_what_is_due,
+)
 from backwatch.collector.record import CONSUMER, PRODUCER, Caller, Session
 from backwatch.collector.redact import messaging
 
@@ -139,7 +150,10 @@ class ConfluentWatch:
     def took(self, owner: Any, start_ns: int, message: Any, error: Error) -> None:
         """One message was taken, or an error came in its place."""
         client = self.client(owner)
-        if client is None or (message is None and error is None):
+        if client is None:
+            return
+        if message is None and error is None:
+            self._settle(client)
             return
         trouble = message.error() if message is not None else None
         if message is None or trouble is not None:
@@ -156,6 +170,15 @@ class ConfluentWatch:
             known = client.taken[topic] = Gathered(topic, self._teller(client))
         value = message.value()
         known.took(size_of_message(message, value), value, start_ns)
+        if known.count:
+            client.due = min(client.due, known.told_at + INTERVAL_S)
+        else:
+            self._settle(client)  # others may be silent
+
+    def _settle(self, client: Client) -> None:
+        """What waits is told, where nothing more has come of it for a while."""
+        if client.due != NEVER:
+            client.due = tell_what_is_due(client.taken.values(), client.due)
 
     def _failed(self, client: Client, start_ns: int, error: Error, trouble: Any) -> None:
         code = code_of(error if error is not None else trouble)
@@ -188,6 +211,8 @@ class ConfluentWatch:
             return
         if error is not None:
             self._failed(client, start_ns, error, None)
+        elif not messages:
+            self._settle(client)
         by_topic: dict[str, list[Any]] = {}
         for one in messages or ():
             if one.error() is None:

@@ -12,6 +12,7 @@ from backwatch.collector.probes._confluent_calls import ConfluentWatch, Delivery
 
 def _stand_in(watch: ConfluentWatch, original: Any, methods: dict[str, Any]) -> type:
     def __del__(self: Any) -> None:  # noqa: N807
+        watch.flush(self)
         watch.clients.pop(id(self), None)
 
     methods = {name: one for name, one in methods.items() if hasattr(original, name)}

@@ -7,18 +7,16 @@ certificate, the peer and the version are unknown, and the brokers until the app
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.own import is_own
 from backwatch.collector.payload import Facts
 from backwatch.collector.probes._kafka_session import configured
+from backwatch.collector.probes._messages import NEVER, Gathered
 from backwatch.collector.probes._nodes import address, announced
 from backwatch.collector.probes._sockets import words
 from backwatch.collector.record import Session
-
-if TYPE_CHECKING:
-    from backwatch.collector.probes._messages import Gathered
 
 VERIFIED: Final = {"verify-full": "full", "verify-ca": "chain", "require": "none"}
 
@@ -85,7 +83,7 @@ def said_yes(value: object) -> bool:
 class Client:
     """What is known of one producer, consumer or administrator."""
 
-    __slots__ = ("__weakref__", "default_delivery", "nodes", "only_errors", "own", "session", "taken")
+    __slots__ = ("__weakref__", "default_delivery", "due", "nodes", "only_errors", "own", "session", "taken")
 
     def __init__(self, config: Mapping[Any, Any], *, names_by_default: bool) -> None:
         self.own = is_own(config.get("client.id"))
@@ -94,6 +92,8 @@ class Client:
         self.default_delivery: Any = config.get("on_delivery") or config.get("dr_cb")
         self.nodes: frozenset[tuple[Any, Any]] = frozenset()
         self.taken: dict[str, Gathered] = {}
+        self.due = NEVER
+        """When the first of them that waits is to be told, by ``monotonic``."""
 
     def answered(self) -> Session:
         """A broker has answered: the session came about as it was configured."""

@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
+from backwatch.collector.probes._variables import put_back
 from backwatch.collector.record import Session
 from backwatch.collector.wire import UNKNOWN, Wire
 
@@ -73,7 +74,7 @@ def claiming(claim: Claim | None) -> Generator[None]:
     try:
         yield
     finally:
-        _claim.reset(token)
+        put_back(_claim, token)
 
 
 def claim_of(owner: Any, method: str, target: str) -> Claim | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from backwatch.collector.probes._httpcore_calls import Sender, Watch
 from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes._variables import put_back
 
 _Function = Callable[..., Any]
 _Make = Callable[[_Function], _Function]
@@ -52,7 +53,7 @@ def _through_a_proxy(watch: Watch, *, waits: bool) -> _Make:
                 watch.tunnel_failed(tunnel, error)
                 raise
             finally:
-                watch.tunnel.reset(token)
+                put_back(watch.tunnel, token)
 
         async def awaiting(connection: Any, *args: Any, **options: Any) -> Any:
             tunnel = watch.tunnelling(connection)
@@ -65,7 +66,7 @@ def _through_a_proxy(watch: Watch, *, waits: bool) -> _Make:
                 watch.tunnel_failed(tunnel, error)
                 raise
             finally:
-                watch.tunnel.reset(token)
+                put_back(watch.tunnel, token)
 
         return awaiting if waits else tunnelling
 
@@ -126,7 +127,7 @@ def _send(watch: Watch, *, waits: bool) -> _Make:
             try:
                 response = original(client, *args, **options)
             finally:
-                watch.sender.reset(token)
+                put_back(watch.sender, token)
             watch.returned(sender, response)
             return response
 
@@ -136,7 +137,7 @@ def _send(watch: Watch, *, waits: bool) -> _Make:
             try:
                 response = await original(client, *args, **options)
             finally:
-                watch.sender.reset(token)
+                put_back(watch.sender, token)
             watch.returned(sender, response)
             return response
 

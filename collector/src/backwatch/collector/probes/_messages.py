@@ -1,16 +1,18 @@
 """What the probes of messaging share: how a call is named, and messages that an app takes one by one.
 
 One record per message would bury everything else, so those taken one by one are told together: at once where the last
-record is a second old, else with a later one. None is left out: what remains is told when the source is empty or ends.
+record is a second old, else with a later one. None is left out: what remains is told when its source has been silent
+for a second (a poll in vain says so, or the loop's clock: ``_settling``), when it goes, or when the process ends.
 """
 
-import atexit
+import math
+import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import monotonic, time_ns
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from backwatch.collector import names
+from backwatch.collector import ending, names
 from backwatch.collector.answers import with_signs
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.marks import keep, mark
@@ -18,11 +20,16 @@ from backwatch.collector.payload import Facts, recognise
 from backwatch.collector.probes._returning import again
 from backwatch.collector.redact import messaging
 
+if TYPE_CHECKING:
+    from backwatch.collector.record import Caller
+
 OURS: Final = frozenset((names.TOPIC_SPANS, names.TOPIC_CALLS))
 """The stream's topics: who writes or reads them, a Collector's exporter say, would else report its own reports."""
 MAX_REMEMBERED: Final = 1024
 MAX_SAMPLES: Final = 32
 INTERVAL_S: Final = 1.0
+NEVER: Final = math.inf
+"""A moment, where nothing waits."""
 
 
 def is_ours(topic: object) -> bool:
@@ -88,16 +95,22 @@ Tell = Callable[["Gathered", "BaseException | None"], object]
 class Gathered:
     """Messages of one destination that have been taken and not been told yet."""
 
-    __slots__ = ("__weakref__", "bytes", "count", "name", "samples", "sign", "start_ns", "tell", "times", "told_at")
+    __slots__ = (
+        "__weakref__", "awaited", "bytes", "caller", "count", "name", "samples", "sign", "start_ns", "tell", "times",
+        "told_at",
+    )  # fmt: skip
 
     def __init__(self, name: str, tell: Tell) -> None:
         self.name = name
         self.tell: Tell | None = tell
         self.told_at = 0.0
-        self._clear()
-        _living.add(self)
+        self.awaited = False
+        """Whether a loop's clock will tell what waits."""
+        self.clear()
+        _living[id(self)] = self
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Nothing waits any more."""
         self.count = 0
         self.bytes = 0
         self.start_ns = 0
@@ -105,6 +118,8 @@ class Gathered:
         """How often one of them came before, at most."""
         self.sign = ""
         self.samples: list[Any] = []
+        self.caller: Caller | None = None
+        """Who took the first of them, where the loop's clock tells; else who is on the stack then."""
 
     def took(self, size: int, value: Any, start_ns: int = 0, times: int = 0, sign: str = "") -> None:
         """One more message, which came ``times`` before, with its sign; told now if the last record is long ago."""
@@ -130,7 +145,7 @@ class Gathered:
                 tell(self, error)
             finally:
                 self.told_at = monotonic()
-                self._clear()
+                self.clear()
 
     def facts(self) -> Facts:
         """What the messages are, by the first bytes of the first ones; and how often one came before."""
@@ -140,16 +155,53 @@ class Gathered:
         return with_signs(facts, [self.sign]) if self.sign else facts
 
 
-_living: "weakref.WeakSet[Gathered]" = weakref.WeakSet()
+_living: "weakref.WeakValueDictionary[int, Gathered]" = weakref.WeakValueDictionary()
+"""By ``id``: its references are copied in one step, whatever other threads add; a set's are gone through one by one."""
 
 
 @never_breaks_the_host
 def _flush_all() -> None:
-    for one in list(_living):
-        one.flush()
+    for known in _living.valuerefs():
+        one = known()
+        if one is not None:
+            one.flush()
 
 
-atexit.register(_flush_all)
+@never_breaks_the_host
+def _forget_all() -> None:
+    """In a child: its parent tells what it took itself."""
+    for known in _living.valuerefs():
+        one = known()
+        if one is not None:
+            one.clear()
+            one.awaited = False  # by a loop that runs in the parent
+
+
+ending.before_closing(_flush_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
+
+
+def tell_what_is_due(gathered: Iterable[Gathered], due: float) -> float:
+    """Of a source that may be silent: tells those whose last record is old enough.
+
+    Args:
+        gathered: All of one source.
+        due: When the first of them is to be told, by ``monotonic``; until then nobody is looked at.
+
+    Returns:
+        The same for those that still wait; ``NEVER`` where none does.
+    """
+    now = monotonic()
+    if now < due:
+        return due
+    due = NEVER
+    for one in list(gathered):
+        if one.count and now - one.told_at >= INTERVAL_S:
+            one.flush()
+        elif one.count:
+            due = min(due, one.told_at + INTERVAL_S)
+    return due
 
 
 def names_in(argument: object) -> list[str]:

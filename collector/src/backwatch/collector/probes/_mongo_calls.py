@@ -24,6 +24,7 @@ from backwatch.collector.probes._mongo_session import (
 )  # fmt: skip
 from backwatch.collector.probes._mongo_state import CONNECTING, UNPACKING, Connecting, Exchange, State
 from backwatch.collector.probes._sockets import descriptor, root_error, words
+from backwatch.collector.probes._variables import put_back
 from backwatch.collector.record import Session
 from backwatch.collector.redact import mongo as redact
 from backwatch.collector.wire import Wire
@@ -82,7 +83,7 @@ class Watch:
     @never_breaks_the_host
     def connected(self, _pool: Any, token: Connecting, connection: Any) -> None:
         """It is made; a watcher's has not spoken yet."""
-        CONNECTING.reset(token.reset)
+        put_back(CONNECTING, token.reset)
         state = self._state(connection)
         state.connecting = None
         if not token.greeted:
@@ -102,7 +103,7 @@ class Watch:
     @never_breaks_the_host
     def connect_failed(self, pool: Any, token: Connecting, error: BaseException) -> None:
         """The connection, its TLS or its login failed; what was known when it broke is told."""
-        CONNECTING.reset(token.reset)
+        put_back(CONNECTING, token.reset)
         state: State | None = token.connection.__dict__.get(KEY) if token.connection is not None else None
         session = next(iter(state.sessions.values()), None) if state is not None else None
         if session is None:

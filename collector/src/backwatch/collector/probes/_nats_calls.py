@@ -15,6 +15,7 @@ from backwatch.collector.probes import _nats_session as facts_about
 from backwatch.collector.probes._messages import Gathered, asked, size_of, size_of_headers
 from backwatch.collector.probes._nodes import announced
 from backwatch.collector.probes._returning import returned_by_nats
+from backwatch.collector.probes._settling import settle
 from backwatch.collector.probes._sockets import root_error
 from backwatch.collector.record import CLIENT, CONSUMER, PRODUCER, Session
 from backwatch.collector.wire import Wire
@@ -206,9 +207,9 @@ class NatsWatch:
             elif name.startswith(inboxes) and _is_the_drivers(subscription):
                 return  # an answer to a request, which is told there
         times = returned_by_nats(reply) if reply else 0
-        self._take(client, name).took(
-            size_of(data) + size_of_headers(headers), data, times=times, sign="other-key" if strayed else ""
-        )  # fmt: skip
+        known = self._take(client, name)
+        known.took(size_of(data) + size_of_headers(headers), data, times=times, sign="other-key" if strayed else "")
+        settle(known, self.recorder)
 
     def _take(self, client: Any, name: str) -> Gathered:
         taken = self.state(client).taken
@@ -227,7 +228,7 @@ class NatsWatch:
             told: Facts = facts + gathered.facts()
             self._tell(
                 session, "deliver", gathered.start_ns, statement=statement, facts=told, error=error, kind=CONSUMER,
-                estimated=(-1, gathered.bytes), rows_returned=gathered.count,
+                estimated=(-1, gathered.bytes), rows_returned=gathered.count, caller=gathered.caller,
             )  # fmt: skip
 
         return tell

@@ -17,6 +17,7 @@ from backwatch.collector.probes import _search_answers as answers
 from backwatch.collector.probes._http_attempt import Attempt
 from backwatch.collector.probes._messages import size_of
 from backwatch.collector.probes._sockets import root_error, words
+from backwatch.collector.probes._variables import put_back
 from backwatch.collector.record import Session
 from backwatch.collector.redact import search
 
@@ -98,7 +99,7 @@ class Watch:
     def named(self, token: "Token[str] | None") -> None:
         """It is done."""
         if token is not None:
-            self._endpoint.reset(token)
+            put_back(self._endpoint, token)
 
     @never_breaks_the_host
     def begin(self, transport: Any, method: object, target: object, parameters: Any, body: object) -> Operation | None:
@@ -120,7 +121,7 @@ class Watch:
         if operation is None:
             return
         if operation.token is not None:
-            self._operation.reset(operation.token)
+            put_back(self._operation, operation.token)
         attempt, operation.last = operation.last, None
         version = answers.who(operation.path, answer)
         if version[0] and operation.method == "GET":

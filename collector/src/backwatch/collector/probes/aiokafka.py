@@ -16,6 +16,7 @@ from backwatch.collector.probes._aiokafka_wraps import wrap_connections, wrap_un
 from backwatch.collector.probes._dbapi import argument
 from backwatch.collector.probes._patches import Patches
 from backwatch.collector.probes._patching import PatchingProbe
+from backwatch.collector.probes._variables import put_back
 
 _Make = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -42,7 +43,7 @@ def _sending(watch: AiokafkaWatch) -> _Make:
                 watch.sent(self, start_ns, topic, headers, future, None)
                 return future
             finally:
-                watch.size.reset(before)
+                put_back(watch.size, before)
 
         return send
 
@@ -87,7 +88,7 @@ def _polling(watch: AiokafkaWatch, *, many: bool) -> _Make:
                 tell(self, turn, found, None)
                 return found
             finally:
-                watch.turn.reset(before)
+                put_back(watch.turn, before)
 
         return poll
 
@@ -113,7 +114,7 @@ def _asking(watch: AiokafkaWatch, operation: str) -> _Make:
                 watch.done(self, start_ns, operation, first, None)
                 return result
             finally:
-                watch.inside.reset(before)
+                put_back(watch.inside, before)
 
         return wrapper
 

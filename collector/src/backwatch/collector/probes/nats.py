@@ -16,6 +16,7 @@ from backwatch.collector.probes._dbapi import argument
 from backwatch.collector.probes._nats_calls import NatsWatch
 from backwatch.collector.probes._patches import Patches
 from backwatch.collector.probes._patching import PatchingProbe
+from backwatch.collector.probes._variables import put_back
 
 _Make = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -27,7 +28,7 @@ def _selecting(watch: NatsWatch) -> _Make:
             try:
                 return await original(self, *args, **kwargs)
             finally:
-                watch.opener.reset(before)
+                put_back(watch.opener, before)
 
         return wrapper
 
@@ -121,7 +122,7 @@ def _publishing(watch: NatsWatch, client_of: Callable[[Any], Any], headers_at: i
                 watch.sent(client_of(self), start_ns, subject, payload, headers, None)
                 return result
             finally:
-                watch.inside.reset(before)
+                put_back(watch.inside, before)
 
         return publish
 
@@ -146,7 +147,7 @@ def _requesting(watch: NatsWatch) -> _Make:
                 watch.answered(self, start_ns, subject, payload, headers, reply, None)
                 return reply
             finally:
-                watch.inside.reset(before)
+                put_back(watch.inside, before)
 
         return request
 
@@ -170,7 +171,7 @@ def _subscribing(watch: NatsWatch) -> _Make:
                     watch.subscribed(self, start_ns, subject, None)
                 return result
             finally:
-                watch.inside.reset(before)
+                put_back(watch.inside, before)
 
         return subscribe
 

@@ -1,0 +1,34 @@
+"""Under asyncio an app waits for the next message without an end: what a burst left is told by the loop's own clock.
+
+The loop keeps nothing alive by it: it has a weak reference, and no context of the app's. Whoever took the messages is
+remembered, for the loop is nobody.
+"""
+
+import asyncio
+from contextvars import Context
+from weakref import ref
+
+from backwatch.collector.guard import never_breaks_the_host
+from backwatch.collector.probes import Recorder
+from backwatch.collector.probes._messages import INTERVAL_S, Gathered
+
+
+def settle(gathered: Gathered, recorder: Recorder) -> None:
+    """Has the running loop tell what waits, in a second, unless it is about to. Call it after each message."""
+    if gathered.awaited or not gathered.count:
+        return
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # then the next message does, or the end
+        return
+    gathered.awaited = True
+    gathered.caller = recorder.caller()
+    loop.call_later(INTERVAL_S, _tell, ref(gathered), context=Context())
+
+
+@never_breaks_the_host
+def _tell(known: "ref[Gathered]") -> None:
+    gathered = known()
+    if gathered is not None:
+        gathered.awaited = False
+        gathered.flush()

@@ -1,0 +1,251 @@
+"""Messages that an app takes one by one: none is lost at a process's end, none told twice, none waits without end."""
+
+import asyncio
+import gc
+import os
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from backwatch.collector import guard, names
+from backwatch.collector.pipeline import Pipeline
+from backwatch.collector.probes import _messages, _settling
+from backwatch.collector.probes._messages import Gathered, tell_what_is_due
+from backwatch.collector.probes._settling import settle
+from backwatch.collector.record import Session
+from backwatch.collector.settings import CollectorSettings, StreamSettings
+from backwatch.collector.stream import open_consumer
+from tests.collector.probes.delivered import Delivered
+from tests.collector.probes.recording import Recording
+
+forking = pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+GATHERING = """
+import multiprocessing, os, signal, sys
+import {first}
+from backwatch.collector import start
+from backwatch.collector.probes._messages import Gathered
+from backwatch.collector.record import Session
+
+def tell(one, error):
+    start.current_pipeline().call(
+        Session(system="kafka"), "poll", statement="poll", start_ns=one.start_ns, rows_returned=one.count
+    )
+
+gathered = Gathered("orders", tell)
+
+def take():
+    for _ in range(5):
+        gathered.took(1, b"x")
+
+"""
+"""An app that takes five messages: the first is told at once, the others are not."""
+
+
+@pytest.fixture
+def told_by(tmp_path: Path) -> Callable[[str, str], int]:
+    """Runs an app; how many messages the stream was told of."""
+
+    def told_by(app: str, first: str) -> int:
+        (tmp_path / "app.py").write_text(GATHERING.format(first=first) + app)
+        environment = {
+            "PATH": os.environ["PATH"], "HOME": str(tmp_path), "BACKWATCH_STREAM_URL": f"sqlite:///{tmp_path}/stream.db"
+        }  # fmt: skip
+        command = [str(Path(sys.executable).parent / "backwatch"), "run", "--", sys.executable, "app.py"]
+        ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        settings = StreamSettings(url=f"sqlite:///{tmp_path}/stream.db")
+        with closing(open_consumer(settings, names.TOPIC_CALLS, "test")) as consumer:
+            requests = [ExportTraceServiceRequest.FromString(record.value) for record in consumer.poll(0)]
+        scopes = [scope for one in requests for resource in one.resource_spans for scope in resource.scope_spans]
+        facts = [fact for scope in scopes for span in scope.spans for fact in span.attributes]
+        return sum(fact.value.int_value for fact in facts if fact.key == names.ROWS_RETURNED)
+
+    return told_by
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, which the test lets pass."""
+    now = [1000.0]
+    monkeypatch.setattr(_messages, "monotonic", lambda: now[0])
+    return now
+
+
+def counting(told: list[int], name: str = "orders") -> Gathered:
+    return Gathered(name, lambda one, _error: told.append(one.count))
+
+
+# --- where a process ends ---
+
+
+@pytest.mark.parametrize("first", ["sqlite3", "confluent_kafka", "aiokafka"])
+def test_all_are_told_whichever_driver_came_first(told_by: Callable[[str, str], int], first: str) -> None:
+    assert told_by("take()", first) == 5
+
+
+@forking
+def test_all_are_told_of_a_child_of_multiprocessing(told_by: Callable[[str, str], int]) -> None:
+    app = 'child = multiprocessing.get_context("fork").Process(target=take)\nchild.start()\nchild.join()'
+    assert told_by(app, "confluent_kafka") == 5
+
+
+@forking
+def test_all_are_told_where_a_signal_ends_the_process(told_by: Callable[[str, str], int]) -> None:
+    app = "if os.fork() == 0:\n    take()\n    signal.raise_signal(signal.SIGTERM)\nos.wait()"
+    assert told_by(app, "confluent_kafka") == 5
+
+
+@forking
+def test_a_child_tells_nothing_of_what_its_parent_took(told_by: Callable[[str, str], int]) -> None:
+    app = "take()\nfor _ in range(2):\n    if os.fork() == 0:\n        sys.exit()\n    os.wait()"
+    assert told_by(app, "confluent_kafka") == 5
+
+
+def test_what_waits_is_told_before_a_pipeline_closes() -> None:
+    stream = Delivered()
+    pipeline = Pipeline(CollectorSettings(heartbeat_s=3600.0), lambda: stream)
+    gathered = Gathered("orders", lambda one, _error: pipeline.call(
+        Session(system="nats"), "deliver", statement="deliver", start_ns=1, rows_returned=one.count
+    ))  # fmt: skip
+    for _ in range(5):
+        gathered.took(1, b"x")
+    pipeline.close()
+    assert sum(one[names.ROWS_RETURNED] for one in stream.calls()) == 5
+
+
+@forking
+@pytest.mark.filterwarnings("ignore:This process")  # it has threads, and that is the point
+def test_a_child_begins_anew_whatever_its_parents_threads_are_at(now: list[float]) -> None:
+    told: list[int] = []
+    waiting = counting(told)
+    waiting.told_at = now[0]
+    waiting.took(1, b"x")
+    over = threading.Event()
+
+    def busy() -> None:
+        while not over.is_set():
+            [counting([]) for _ in range(20)]
+            _messages._living.valuerefs()
+
+    threads = [threading.Thread(target=busy) for _ in range(2)]
+    for one in threads:
+        one.start()
+    try:
+        for _ in range(30):
+            child = os.fork()
+            if child == 0:
+                kept = len(waiting.samples)
+                waiting.took(1, b"y")
+                _messages._flush_all()
+                os._exit(0 if (kept, told, guard.faults) == (0, [1], 0) else 1)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        over.set()
+        for one in threads:
+            one.join()
+    assert (told, waiting.count) == ([], 1)
+
+
+# --- where the source falls silent ---
+
+
+def test_what_waits_is_told_a_second_after_the_last_record_and_no_sooner(now: list[float]) -> None:
+    told: list[int] = []
+    gathered = counting(told)
+    for _ in range(3):
+        gathered.took(1, b"x")
+    due = tell_what_is_due([gathered], 0.0)
+    assert (told, due) == ([1], 1001.0)
+    now[0] = 1001.0
+    assert tell_what_is_due([gathered], due) == _messages.NEVER
+    assert (told, gathered.samples) == ([1, 2], [])
+
+
+def test_nobody_is_looked_at_before_something_is_due(now: list[float]) -> None:
+    many: Any = None  # which cannot be looked through
+    assert tell_what_is_due(many, 1000.5) == 1000.5
+
+
+def test_under_asyncio_the_loop_tells_what_waits_as_of_who_took_it(
+    monkeypatch: pytest.MonkeyPatch, now: list[float]
+) -> None:
+    monkeypatch.setattr(_settling, "INTERVAL_S", 0.01)
+    told: list[Any] = []
+
+    async def take() -> None:
+        all_told = asyncio.Event()
+
+        def tell(one: Gathered, _error: object) -> None:
+            told.append((one.count, one.caller))
+            if sum(count for count, _ in told) == 3:
+                all_told.set()
+
+        gathered = Gathered("orders", tell)
+        for _ in range(3):
+            gathered.took(1, b"x")
+            settle(gathered, Recording())
+        assert told == [(1, None)]
+        async with asyncio.timeout(30):
+            await all_told.wait()
+
+    asyncio.run(take())
+    assert told[1][0] == 2
+    assert told[1][1].site.function.endswith("take")
+
+
+def test_the_loop_keeps_nothing_alive_and_is_asked_once(now: list[float]) -> None:
+    async def take() -> None:
+        gathered = counting([])
+        loop: Any = asyncio.get_running_loop()
+        for _ in range(10):
+            gathered.took(1, b"x")
+            settle(gathered, Recording())
+        assert len(loop._scheduled) == 1
+        gone = weakref.ref(gathered)
+        del gathered
+        gc.collect()
+        assert gone() is None
+
+    asyncio.run(take())
+
+
+def test_a_fault_does_not_reach_the_loop(
+    monkeypatch: pytest.MonkeyPatch, now: list[float], swallowed_faults: list[tuple[str, BaseException]]
+) -> None:
+    monkeypatch.setattr(_settling, "INTERVAL_S", 0.0)
+    heard: list[Any] = []
+
+    async def take() -> None:
+        failed = asyncio.Event()
+
+        def tell(_one: Gathered, _error: object) -> None:
+            failed.set()
+            raise LookupError("a fault of ours")
+
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: heard.append(context))
+        gathered = Gathered("orders", tell)
+        gathered.told_at = now[0]
+        gathered.took(1, b"x")
+        settle(gathered, Recording())
+        async with asyncio.timeout(30):
+            await failed.wait()
+
+    asyncio.run(take())
+    assert [name for name, _ in swallowed_faults] == ["_tell"]
+    assert heard == []
+
+
+def test_without_a_loop_nothing_is_asked_for(now: list[float]) -> None:
+    gathered = counting([])
+    gathered.told_at = now[0]
+    gathered.took(1, b"x")
+    settle(gathered, Recording())
+    assert not gathered.awaited
