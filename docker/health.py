@@ -13,7 +13,10 @@ ALIVE = Path("/tmp/alive")  # noqa: S108  the container's own tmpfs
 
 def detector() -> str:
     """A detector takes its shards at once, and from the first call on commits at least a tick for each of them."""
-    return _older("select max(updated_ns) from shard", "the last commit of any shard", nothing="no shard was taken yet")
+    return _older(
+        "select max(updated_ns) from shard", "the last commit of any shard", nothing="no shard was taken yet",
+        may_be_new=True,
+    )  # fmt: skip
 
 
 def notify() -> str:
@@ -43,7 +46,9 @@ def shop() -> str:
     return f"no sign of life for {age_s:.0f} s" if age_s > PATIENCE_S else ""
 
 
-def _older(query: str, what: str, nothing: str = "", patience_s: float = PATIENCE_S, **values: str) -> str:
+def _older(
+    query: str, what: str, nothing: str = "", patience_s: float = PATIENCE_S, *, may_be_new: bool = False, **values: str
+) -> str:
     import sqlalchemy as sa
 
     from backwatch.collector.settings import StoreSettings, load
@@ -54,8 +59,8 @@ def _older(query: str, what: str, nothing: str = "", patience_s: float = PATIENC
         at_ns = connection.execute(sa.text(query), values).scalar()
     if at_ns is None:
         return nothing
-    if at_ns == 0:
-        return ""  # it has had nothing to do yet
+    if at_ns == 0 and may_be_new:
+        return ""
     age_s = time.time() - at_ns / 1e9
     return f"{what} is {age_s:.0f} s old" if age_s > patience_s else ""
 

@@ -250,6 +250,7 @@ def test_an_exit_waits_only_for_what_a_providers_end_has_left_and_one_much_later
 ) -> None:
     monkeypatch.setattr("backwatch.collector.worker.FIRST_PAUSE_S", 1000.0)  # the first try in vain is the last
     monkeypatch.setattr("backwatch.collector.worker.LONGEST_PAUSE_S", 1000.0)
+    monkeypatch.setattr("backwatch.collector.worker.LAST_TRY_S", 20.0)
     pipeline = Pipeline(CollectorSettings(app_name="shop", flush_interval_s=0.01, exit_timeout_s=100), lambda: log)
     exporter = BackwatchSpanExporter(pipeline, frozenset)
     log.failing = StreamUnavailable("away")

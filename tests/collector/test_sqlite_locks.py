@@ -108,7 +108,11 @@ def test_a_fork_inherits_no_connection_and_the_parent_goes_on_with_another(tmp_p
     publisher.publish(names.TOPIC_CALLS, [Message(b"before")], 5)
     child = os.fork()
     if child == 0:
-        os._exit(int(any(str(tmp_path) in held for held in open_files())))
+        code = 1
+        try:
+            code = int(any(str(tmp_path) in held for held in open_files()))
+        finally:
+            os._exit(code)
     assert os.waitpid(child, 0)[1] == 0
     publisher.publish(names.TOPIC_CALLS, [Message(b"after")], 5)
     publisher.close(5)

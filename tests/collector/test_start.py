@@ -8,11 +8,12 @@ import sys
 from collections.abc import Iterator
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backwatch.collector import imports, start
+from backwatch.collector import ending, imports, start
 from backwatch.collector.probes import discover
 
 if TYPE_CHECKING:
@@ -178,3 +179,11 @@ def test_a_pipeline_that_is_begun_while_another_is_made_is_the_only_one(
     monkeypatch.setattr(pipeline, "Pipeline", Slow)
     assert start.begin_pipeline() is inner[0] is start.current_pipeline() is not None
     assert {inner[0]} == set(pipeline._living) - before
+
+
+def test_what_probes_kept_back_is_delivered_when_all_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[int] = []
+    monkeypatch.setattr(ending, "_last_words", [lambda: said.append(len(start.active_probes()))])
+    monkeypatch.setattr(start, "_active", {"of a driver": SimpleNamespace(uninstrument=lambda: None)})
+    start.stop()
+    assert said == [1]

@@ -57,9 +57,20 @@ def test_a_flush_does_not_overlook_a_turn_that_begins_while_it_looks(monkeypatch
     worker.stop(5)
 
 
+def test_a_flush_does_not_wait_for_calls_to_gather() -> None:
+    log, queue = Log(), Bounded(10, 10_000)
+    worker = Worker(CollectorSettings(**{**QUICK, "flush_interval_s": 1000.0}), queue, lambda: log)
+    worker.start()
+    queue.put(CALL, 100)
+    assert worker.flush(20)
+    assert len(log.spans()) == 1
+    worker.stop(20)
+
+
 def test_a_flush_does_not_wait_for_a_try_that_comes_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("backwatch.collector.worker.FIRST_PAUSE_S", 1000.0)
     monkeypatch.setattr("backwatch.collector.worker.LONGEST_PAUSE_S", 1000.0)
+    monkeypatch.setattr("backwatch.collector.worker.LAST_TRY_S", 20.0)
     log, queue = Log(), Bounded(10, 10_000)
     log.failing = StreamUnavailable("away")
     worker = Worker(CollectorSettings(**QUICK), queue, lambda: log)

@@ -19,7 +19,9 @@ import pytest
 import yaml
 
 from backwatch.collector import cli, settings
-from backwatch.store import tables
+from backwatch.collector.settings import NotifySettings, load
+from backwatch.notify.service import configured_outputs
+from backwatch.store import deliveries, tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import writing
 from tests.services.kafka_broker import JARS
@@ -228,6 +230,17 @@ def test_a_detector_that_commits_is_healthy_and_one_that_stopped_is_not(tmp_path
     with writing(open_store(url)) as connection:
         connection.execute(tables.shard.update().values(updated_ns=time.time_ns() - 600 * 10**9))
     assert health().stderr.startswith("the last commit of any shard is 60")
+
+
+def test_a_courier_that_never_made_a_round_is_not_healthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKWATCH_STORE_URL", f"sqlite:///{tmp_path}/store.db")
+    monkeypatch.setenv("BACKWATCH_WEBHOOK_URL", "https://alerts.example.com")
+    monkeypatch.setenv("BACKWATCH_WEBHOOK_SECRET", f"whsec_{'A' * 44}")
+    (output,) = configured_outputs(load(NotifySettings))
+    deliveries.register(open_store(os.environ["BACKWATCH_STORE_URL"]), output.endpoint, 0)
+    command = [sys.executable, str(ROOT / "docker" / "health.py"), "notify"]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, env=_with())
+    assert said.stderr.startswith(f"the last round of the courier to {output.endpoint} is ")
 
 
 def _with(**more: str) -> dict[str, str]:

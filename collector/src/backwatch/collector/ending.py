@@ -76,7 +76,7 @@ def before_closing(say: Callable[[], object]) -> None:
 
 def say_last_words() -> None:
     """Calls them all; the fault of one is not another's."""
-    for say in list(_last_words):
+    for say in _last_words:
         never_breaks_the_host(say)()
 
 

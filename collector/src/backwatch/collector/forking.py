@@ -49,7 +49,8 @@ _held: "weakref.WeakSet[LetsGo]" = weakref.WeakSet()
 
 def let_go_before_forks(one: LetsGo) -> None:
     """Has this called before each fork of this process, while nothing inside of :func:`forks_wait` runs."""
-    _held.add(one)
+    with forks_wait():  # a fork goes through them
+        _held.add(one)
 
 
 def _let_go() -> None:

@@ -41,6 +41,8 @@ WIDEST: Final = 4
 MAX_SESSIONS: Final = 10_000
 EXIT_GRACE_S: Final = 0.5
 """Beyond the exit timeout, for a machine that is busy."""
+LAST_TURN_S: Final = 0.25
+"""What came in the last exit handlers has so long at least, whoever has waited before."""
 
 _get_request = given.current
 _get_context = context.get_current
@@ -214,7 +216,7 @@ class Pipeline:
         ending.forget(self.close)
         process = self._processes.pop(_getpid(), None)
         if process is not None:
-            process.worker.stop(self._patience_s())
+            process.worker.stop(max(LAST_TURN_S, self._patience_s()))
 
     def after_fork(self) -> None:
         """In a child: lets go of the parent's queue and worker, which the parent still serves."""

@@ -195,8 +195,8 @@ class CollectorSettings:
     """What the part inside the app can be told."""
 
     stream_url: str = setting("BACKWATCH_STREAM_URL", default="")
-    """Where calls go: ``kafka://host:9092`` (more brokers behind commas) or ``sqlite:////absolute/path``; empty: the embedded
-    stream."""
+    """Where calls go: ``kafka://host:9092`` (more brokers behind commas) or ``sqlite:////absolute/path``; empty: the
+    embedded stream."""
     enabled: bool = setting("BACKWATCH_ENABLED", default=True)
     """The kill switch: false leaves the app exactly as it was."""
     queue_records: int = setting("BACKWATCH_COLLECTOR_QUEUE_RECORDS", default=10_000, least=1)
@@ -242,7 +242,8 @@ class StoreSettings:
     """Where alerts and state are remembered."""
 
     url: str = setting("BACKWATCH_STORE_URL", default="")
-    """``sqlite:////absolute/path`` or ``postgresql://user:password@host/database``; empty: beside the embedded stream."""
+    """``sqlite:////absolute/path`` or ``postgresql://user:password@host/database``; empty: beside the embedded
+    stream."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,9 +263,9 @@ class DetectorSettings:
     alert is about one statement."""
     loopback: str = setting("BACKWATCH_DETECTOR_LOOPBACK", default="exempt", parse=one_of("exempt", "judge"))
     """``exempt``: at a loopback address some things are no alert: plaintext and unverified sessions, unless TLS or the
-    check of the server's name was asked for in vain, or the resource was encrypted before; passwords in clear, superusers
-    and default accounts, secrets in URLs. ``judge``: judged as any other. Unix
-    sockets and what stays inside the process are treated as under ``exempt`` either way."""
+    check of the server's name was asked for in vain, or the resource was encrypted before; passwords in clear,
+    superusers and default accounts, secrets in URLs. ``judge``: judged as any other. Unix sockets and what stays inside
+    the process are treated as under ``exempt`` either way."""
     rules_directory: str = setting("BACKWATCH_RULES_DIR", default="")
     """A folder of Sigma rules beside the shipped ones."""
     group: str = setting("BACKWATCH_DETECTOR_GROUP", default="backwatch-detector")

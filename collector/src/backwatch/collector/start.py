@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
-from backwatch.collector import guard, imports, settings
+from backwatch.collector import ending, guard, imports, settings
 from backwatch.collector.forking import forks_wait
 from backwatch.collector.guard import never_breaks_the_host
 
@@ -189,6 +189,7 @@ def stop() -> None:
     global _settings
     pipeline, _settings = _pipelines.pop(_ONE, None), None
     imports.forget()
+    ending.say_last_words()  # while the probes still have whom to tell
     while _active:
         _, probe = _active.popitem()
         never_breaks_the_host(probe.uninstrument)()

@@ -46,6 +46,8 @@ class Worker:
         self.publisher: Publisher | None = None
         self._pending: list[tuple[Message, int]] = []
         self._stopping = False
+        self._hurry = False
+        """Whether somebody waits for what is queued: it is not left to gather."""
         self._busy = False
         self._deadline = 0.0
         self._pause_s = 0.0
@@ -84,6 +86,7 @@ class Worker:
             in_vain = self._pause_s and self._next_try > deadline  # nothing is tried before
             if in_vain or time.monotonic() >= deadline or not self._thread.is_alive():
                 return False
+            self._hurry = True
             self._queue.arrived.ring()
             time.sleep(0.01)
         return True
@@ -122,14 +125,14 @@ class Worker:
         wait_s = self._next_try - time.monotonic() if self._pause_s else self._settings.flush_interval_s
         until = time.monotonic() + wait_s
         while not self._stopping and (left := until - time.monotonic()) > 0:
-            if not self._pause_s and len(queue) >= FULL_BATCH:
+            if not self._pause_s and (self._hurry or len(queue) >= FULL_BATCH):
                 return
             queue.arrived.wait(left)
 
     @guard.never_breaks_the_host
     def _turn(self) -> bool:
         """Delivers all that is there now, or as much as the stream takes; at the end, all there is."""
-        self._busy = True
+        self._busy, self._hurry = True, False
         # What comes meanwhile waits for its own turn: else a busy app's calls would go out by twos and threes.
         left = len(self._queue)
         try:

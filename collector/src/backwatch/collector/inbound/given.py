@@ -18,6 +18,7 @@ from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.statements import spec
 from backwatch.collector.statements.dialects import dialect_of
 from backwatch.collector.statements.thinning import looked_at
+from backwatch.collector.variables import put_back
 
 SIGN: Final = "request-input"
 SHORTEST: Final = 6
@@ -76,9 +77,12 @@ class Given:
             text = query.decode("latin-1") if isinstance(query, bytes) else query
             self._keep([value for _, value in parse_qsl(text[:MOST_QUERY], errors="replace")])
             self._query = ""
-        for at, read in enumerate(self._unread[self._kept :], self._kept):
-            self._keep(read.parsed() if isinstance(read, _Json) else read)
-            self._kept = at + 1
+        done = self._kept
+        for at, read in enumerate(self._unread[done:], done):
+            try:
+                self._keep(read.parsed() if isinstance(read, _Json) else read)
+            finally:
+                self._kept = at + 1
         return tuple(self._values)
 
     def _keep(self, read: object) -> None:
@@ -128,7 +132,7 @@ def end(begun: tuple[Given, Token[Given | None]] | None) -> None:
     """It ends."""
     if begun is not None:
         begun[0].forget()
-        _current.reset(begun[1])
+        put_back(_current, begun[1])
 
 
 @never_breaks_the_host

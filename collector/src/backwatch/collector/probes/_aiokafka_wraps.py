@@ -10,7 +10,7 @@ from weakref import ref
 
 from backwatch.collector.probes._aiokafka_calls import AiokafkaWatch
 from backwatch.collector.probes._patches import Patches
-from backwatch.collector.probes._variables import put_back
+from backwatch.collector.variables import put_back
 
 _Make = Callable[[Callable[..., Any]], Callable[..., Any]]
 

@@ -11,9 +11,9 @@ from backwatch.collector.probes._amqp_calls import UNASKED, Core, code_facts, re
 from backwatch.collector.probes._amqp_state import Link, Request, is_call, publication, request
 from backwatch.collector.probes._contexts import asked_by
 from backwatch.collector.probes._sockets import descriptor, peer, words
-from backwatch.collector.probes._variables import put_back
 from backwatch.collector.record import CONSUMER, Session
 from backwatch.collector.tls import facts_of
+from backwatch.collector.variables import put_back
 from backwatch.collector.wire import UNKNOWN, Wire
 
 FRAME: Final = 8

@@ -18,8 +18,8 @@ from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._clickhouse_requests import MAX_TEXT, Question, Request, facts_of, login_of
 from backwatch.collector.probes._sockets import root_error, words
-from backwatch.collector.probes._variables import put_back
 from backwatch.collector.redact.clickhouse import without_data
+from backwatch.collector.variables import put_back
 
 KEY: Final = "_backwatch_question"
 """Where a query's context keeps what we know of it: an entry of its ``__dict__``."""

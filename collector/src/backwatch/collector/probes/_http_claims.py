@@ -15,8 +15,8 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from backwatch.collector.probes._variables import put_back
 from backwatch.collector.record import Session
+from backwatch.collector.variables import put_back
 from backwatch.collector.wire import UNKNOWN, Wire
 
 MAX_NAMED: Final = 256

@@ -7,7 +7,7 @@ from typing import Any
 
 from backwatch.collector.probes._httpcore_calls import Sender, Watch
 from backwatch.collector.probes._patches import Patches
-from backwatch.collector.probes._variables import put_back
+from backwatch.collector.variables import put_back
 
 _Function = Callable[..., Any]
 _Make = Callable[[_Function], _Function]

@@ -147,6 +147,10 @@ class Gathered:
                 self.told_at = monotonic()
                 self.clear()
 
+    def left_s(self) -> float:
+        """Until what waits is to be told; 0: now."""
+        return max(0.0, self.told_at + INTERVAL_S - monotonic())
+
     def facts(self) -> Facts:
         """What the messages are, by the first bytes of the first ones; and how often one came before."""
         facts = recognise(self.samples) if self.samples else ()

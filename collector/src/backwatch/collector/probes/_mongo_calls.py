@@ -24,9 +24,9 @@ from backwatch.collector.probes._mongo_session import (
 )  # fmt: skip
 from backwatch.collector.probes._mongo_state import CONNECTING, UNPACKING, Connecting, Exchange, State
 from backwatch.collector.probes._sockets import descriptor, root_error, words
-from backwatch.collector.probes._variables import put_back
 from backwatch.collector.record import Session
 from backwatch.collector.redact import mongo as redact
+from backwatch.collector.variables import put_back
 from backwatch.collector.wire import Wire
 
 KEY: Final = "_backwatch_state"

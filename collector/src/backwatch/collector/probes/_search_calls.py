@@ -17,9 +17,9 @@ from backwatch.collector.probes import _search_answers as answers
 from backwatch.collector.probes._http_attempt import Attempt
 from backwatch.collector.probes._messages import size_of
 from backwatch.collector.probes._sockets import root_error, words
-from backwatch.collector.probes._variables import put_back
 from backwatch.collector.record import Session
 from backwatch.collector.redact import search
+from backwatch.collector.variables import put_back
 
 MAX_TARGET: Final = 4_096
 

@@ -10,25 +10,35 @@ from weakref import ref
 
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes._messages import INTERVAL_S, Gathered
+from backwatch.collector.probes._messages import Gathered
 
 
 def settle(gathered: Gathered, recorder: Recorder) -> None:
     """Has the running loop tell what waits, in a second, unless it is about to. Call it after each message."""
-    if gathered.awaited or not gathered.count:
+    if not gathered.count:
         return
+    if gathered.caller is None:  # of the first that waits; a record that came in between has taken the last one along
+        gathered.caller = recorder.caller()
+    if not gathered.awaited:
+        _await(gathered)
+
+
+def _await(gathered: Gathered) -> None:
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:  # then the next message does, or the end
         return
     gathered.awaited = True
-    gathered.caller = recorder.caller()
-    loop.call_later(INTERVAL_S, _tell, ref(gathered), context=Context())
+    loop.call_later(gathered.left_s(), _tell, ref(gathered), context=Context())
 
 
 @never_breaks_the_host
 def _tell(known: "ref[Gathered]") -> None:
     gathered = known()
-    if gathered is not None:
-        gathered.awaited = False
+    if gathered is None:
+        return
+    gathered.awaited = False
+    if gathered.count and gathered.left_s() > 0:  # others have been told meanwhile
+        _await(gathered)
+    else:
         gathered.flush()

@@ -16,7 +16,7 @@ from backwatch.collector.probes._dbapi import argument
 from backwatch.collector.probes._nats_calls import NatsWatch
 from backwatch.collector.probes._patches import Patches
 from backwatch.collector.probes._patching import PatchingProbe
-from backwatch.collector.probes._variables import put_back
+from backwatch.collector.variables import put_back
 
 _Make = Callable[[Callable[..., Any]], Callable[..., Any]]
 

@@ -93,7 +93,7 @@ TOLD: Final[Mapping[str, str]] = {
     "backwatch.service.fault": "The call failed by the service or on the way to it.",
     "backwatch.tls.proven": "Encrypted and verified in full: whoever answers is who was asked for.",
     LOSS_KIND: "What was lost: dropped.queue, gap, quarantine, overflow.site, late …",
-    LOSS_COUNT: "How many records were lost.",
+    LOSS_COUNT: "How many were lost: records, calls, findings, deliveries, as the kind says.",
 }
 """Meanings of what the collector tells, and of a window's sums and a loss."""
 

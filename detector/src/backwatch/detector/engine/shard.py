@@ -22,7 +22,8 @@ OVERFLOW = "overflow"
 EVICTED = "evicted"
 UNDONE = "detector"
 UNCLEARED = "uncleared"
-"""Kinds of loss: calls for whose key a space had no room, settled keys that made room, findings that will not clear."""
+"""Kinds of loss: calls for whose key a space had no room, settled keys that made room, calls or minutes for which a
+detector raised and was undone, findings that will not clear."""
 
 
 @dataclass(slots=True)

@@ -217,7 +217,7 @@ class Engine:
                     tables[table.name][touched[table.keys.name]] = before[table.name]
                 facts |= {name: np.zeros(count) for name in detector.provides}
                 findings.faults.append((detector.id, type(error).__name__))
-                shard.lose(f"{UNDONE}.{detector.id}", 1)
+                shard.lose(f"{UNDONE}.{detector.id}", count)
         return facts
 
 

@@ -74,7 +74,7 @@ class TimePasses:
                 for table in detector.tables:
                     tables[table.name][slots] = before[table.name]
                 findings.faults.append((detector.id, type(error).__name__))
-                shard.lose(f"{UNDONE}.{detector.id}", 1)
+                shard.lose(f"{UNDONE}.{detector.id}", int(slots.shape[0]))
         self._verdicts.windows(shard, closed, facts, findings)
         self._tell(shard, end_ns, findings)
 

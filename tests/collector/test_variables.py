@@ -21,8 +21,8 @@ from backwatch.collector.probes._http_claims import Claim, claim_of, claiming
 from backwatch.collector.probes._httpcore_calls import Watch
 from backwatch.collector.probes._nats_calls import NatsWatch
 from backwatch.collector.probes._search_calls import Watch as SearchWatch
-from backwatch.collector.probes._variables import put_back
 from backwatch.collector.probes.httpx import HttpxProbe
+from backwatch.collector.variables import put_back
 from tests.collector.probes.recording import Recording, watching
 
 number: contextvars.ContextVar[int] = contextvars.ContextVar("number", default=0)
