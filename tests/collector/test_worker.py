@@ -59,7 +59,7 @@ def test_a_flush_does_not_overlook_a_turn_that_begins_while_it_looks(monkeypatch
 
 def test_a_flush_does_not_wait_for_calls_to_gather() -> None:
     log, queue = Log(), Bounded(10, 10_000)
-    worker = Worker(CollectorSettings(**{**QUICK, "flush_interval_s": 1000.0}), queue, lambda: log)
+    worker = Worker(CollectorSettings(app_name="shop", flush_interval_s=1000.0), queue, lambda: log)
     worker.start()
     queue.put(CALL, 100)
     assert worker.flush(20)

@@ -170,7 +170,7 @@ def test_opensearch_checks_the_name_by_the_line_for_it() -> None:
     [line] = [line for one, line in LINES if one.name == "verified-tls" and line.driver == "opensearch-py"]
     call = ast.parse(line.code, mode="eval").body
     assert isinstance(call, ast.Call)
-    told = {one.arg: ast.literal_eval(one.value) for one in call.keywords if one.arg != "ca_certs"}
+    told = {str(one.arg): ast.literal_eval(one.value) for one in call.keywords if one.arg != "ca_certs"}
     client: Any = opensearchpy.OpenSearch(["search"], **told)
     [connection] = client.transport.connection_pool.connections
     # What is not None is the name to find in the certificate.
