@@ -6,8 +6,9 @@ from typing import Any
 from backwatch.attack.scenes import Place, Process, minutely, past, run
 from tests.system.quiet_scenes.real import RealScene
 
-MOST_ROUNDS = 50
-"""Of polls, by all of the group: ten seconds for each of it."""
+POLL_MS = 500
+MOST_ROUNDS, MOST_TRIES = 25, 5
+"""Of polls by all of the group, and of a commit beside them."""
 
 
 class QueueWork(RealScene):
@@ -62,33 +63,37 @@ class QueueWork(RealScene):
             self._consumers.append(self._joins())
         while len(self._consumers) > consumers:
             self._consumers.pop().close()
+        taken = False
         for _ in range(MOST_ROUNDS):  # a group settles only while all of it polls
-            found = [one.poll(timeout_ms=200) for one in self._consumers]
-            if any(found) and all(one.assignment() for one in self._consumers):
+            for one in self._consumers:
+                taken = bool(one.poll(timeout_ms=POLL_MS)) or taken
+            if taken and all(one.assignment() for one in self._consumers):
                 break
-        self._commit()
+        for one in self._consumers:
+            self._commit(one)
 
-    def _commit(self) -> None:
+    def _commit(self, consumer: Any) -> None:
         from kafka.errors import CommitFailedError, RebalanceInProgressError
 
-        for _ in range(MOST_ROUNDS):
+        for _ in range(MOST_TRIES):
             try:
+                consumer.commit()
+            except (CommitFailedError, RebalanceInProgressError):  # partitions change hands: what was taken comes again
                 for one in self._consumers:
-                    one.commit()
-            except (CommitFailedError, RebalanceInProgressError):  # partitions still change hands
-                for one in self._consumers:
-                    one.poll(timeout_ms=200)
+                    one.poll(timeout_ms=POLL_MS)
             else:
                 return
-        raise TimeoutError("the group does not settle")
 
     def _joins(self) -> Any:
         from kafka import KafkaConsumer
 
-        return KafkaConsumer(
+        consumer = KafkaConsumer(
             self._name, group_id=f"{self._name}-workers", auto_offset_reset="earliest", enable_auto_commit=False,
             **self._login(),
         )  # fmt: skip
+        # One that joins before it knows the topic's partitions is given none, and may stay so.
+        consumer.partitions_for_topic(self._name)
+        return consumer
 
     def _login(self) -> dict[str, Any]:
         return {
