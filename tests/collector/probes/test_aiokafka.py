@@ -157,13 +157,15 @@ def test_messages_taken_one_by_one_are_told_together_and_none_is_left_out(
 def test_what_a_burst_left_is_told_while_the_app_waits_for_more(
     recording: Recording, kafka: Server, kafka_topic: MakeTopic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_messages, "monotonic", lambda: 1000.0)
+    now = [1000.0]
+    monkeypatch.setattr(_messages, "monotonic", lambda: now[0])
 
     async def run(topic: str) -> None:
         await send(kafka, topic, *[b"12345"] * 3)
         async with reading(kafka, topic) as consumer, asyncio.timeout(60):
             for _ in range(3):
                 await consumer.getone()
+            now[0] += 1.0
             for _ in range(10):  # the loop tells within a second, where it is not kept from it
                 with pytest.raises(asyncio.TimeoutError):
                     await asyncio.wait_for(consumer.getone(), 1.0)
