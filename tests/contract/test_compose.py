@@ -200,8 +200,8 @@ def test_the_demo_app_works_under_watch(tmp_path: Path) -> None:
     assert b"customers" in b"".join(path.read_bytes() for path in tmp_path.glob("stream.db*"))
 
 
-def _health(store: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, str(ROOT / "docker" / "health.py"), "detector"]
+def _health(store: str, part: str = "detector") -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(ROOT / "docker" / "health.py"), part]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env=_with(BACKWATCH_STORE_URL=store))
 
 
@@ -218,29 +218,23 @@ def test_a_detector_is_healthy_before_any_app_has_called(tmp_path: Path) -> None
 
 def test_a_detector_that_commits_is_healthy_and_one_that_stopped_is_not(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/store.db"
-
-    def health() -> "subprocess.CompletedProcess[str]":
-        return _health(url)
-
-    assert health().stderr == "no shard was taken yet\n"
+    assert _health(url).stderr == "no shard was taken yet\n"
     shard = {"id": 0, "seq": 1, "next_offset": 0, "watermark_ns": 0, "entry_id": 0}
     with writing(open_store(url)) as connection:
         connection.execute(tables.shard.insert().values(**shard, updated_ns=time.time_ns()))
-    assert health().returncode == 0
+    assert _health(url).returncode == 0
     with writing(open_store(url)) as connection:
         connection.execute(tables.shard.update().values(updated_ns=time.time_ns() - 600 * 10**9))
-    assert health().stderr.startswith("the last commit of any shard is 60")
+    assert _health(url).stderr.startswith("the last commit of any shard is 60")
 
 
 def test_a_courier_that_never_made_a_round_is_not_healthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BACKWATCH_STORE_URL", f"sqlite:///{tmp_path}/store.db")
+    url = f"sqlite:///{tmp_path}/store.db"
     monkeypatch.setenv("BACKWATCH_WEBHOOK_URL", "https://alerts.example.com")
     monkeypatch.setenv("BACKWATCH_WEBHOOK_SECRET", f"whsec_{'A' * 44}")
     (output,) = configured_outputs(load(NotifySettings))
-    deliveries.register(open_store(os.environ["BACKWATCH_STORE_URL"]), output.endpoint, 0)
-    command = [sys.executable, str(ROOT / "docker" / "health.py"), "notify"]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=60, env=_with())
-    assert said.stderr.startswith(f"the last round of the courier to {output.endpoint} is ")
+    deliveries.register(open_store(url), output.endpoint, 0)
+    assert _health(url, "notify").stderr.startswith(f"the last round of the courier to {output.endpoint} is ")
 
 
 def _with(**more: str) -> dict[str, str]:

@@ -21,7 +21,6 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
 from backwatch.collector import names
-from backwatch.collector.probes import _messages
 from backwatch.collector.probes.aiokafka import AiokafkaProbe
 from backwatch.collector.record import CONSUMER, PRODUCER
 from tests.collector.probes.recording import Recording, watching
@@ -155,10 +154,8 @@ def test_messages_taken_one_by_one_are_told_together_and_none_is_left_out(
 
 
 def test_what_a_burst_left_is_told_while_the_app_waits_for_more(
-    recording: Recording, kafka: Server, kafka_topic: MakeTopic, monkeypatch: pytest.MonkeyPatch
+    recording: Recording, kafka: Server, kafka_topic: MakeTopic, now: list[float]
 ) -> None:
-    now = [1000.0]
-    monkeypatch.setattr(_messages, "monotonic", lambda: now[0])
 
     async def run(topic: str) -> None:
         await send(kafka, topic, *[b"12345"] * 3)

@@ -18,7 +18,6 @@ from confluent_kafka.serialization import StringDeserializer, StringSerializer
 
 from backwatch.collector import names
 from backwatch.collector.own import CLIENT_ID
-from backwatch.collector.probes import _messages
 from backwatch.collector.probes.confluent_kafka import ConfluentKafkaProbe
 from backwatch.collector.record import CONSUMER, PRODUCER
 from tests.collector.probes.recording import Recording, watching
@@ -46,14 +45,6 @@ class Before(cimpl.Producer):
 def recording() -> Iterator[Recording]:
     with watching(ConfluentKafkaProbe) as told:
         yield told
-
-
-@pytest.fixture
-def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time, which the test lets pass."""
-    now = [1000.0]
-    monkeypatch.setattr(_messages, "monotonic", lambda: now[0])
-    return now
 
 
 def producing(server: Server, kind: Any = None, **more: Any) -> Any:

@@ -72,14 +72,6 @@ def told_by(tmp_path: Path) -> Callable[[str, str], int]:
     return told_by
 
 
-@pytest.fixture
-def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time, which the test lets pass."""
-    now = [1000.0]
-    monkeypatch.setattr(_messages, "monotonic", lambda: now[0])
-    return now
-
-
 def counting(told: list[int], name: str = "orders") -> Gathered:
     return Gathered(name, lambda one, _error: told.append(one.count))
 

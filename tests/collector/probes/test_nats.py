@@ -19,7 +19,6 @@ from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from backwatch.attack.entries.nats_other_subject import OTHER, Straying
 from backwatch.collector import names
-from backwatch.collector.probes import _messages
 from backwatch.collector.probes._nats_session import _stream, belongs  # pyright: ignore[reportPrivateUsage]
 from backwatch.collector.probes.nats import NatsProbe
 from backwatch.collector.record import CLIENT, CONSUMER, PRODUCER
@@ -77,10 +76,8 @@ def test_a_message_is_one_record(recording: Recording, nats: Server) -> None:
 
 
 def test_what_a_burst_left_is_told_while_the_app_waits_for_more(
-    recording: Recording, nats: Server, monkeypatch: pytest.MonkeyPatch
+    recording: Recording, nats: Server, now: list[float]
 ) -> None:
-    now = [1000.0]
-    monkeypatch.setattr(_messages, "monotonic", lambda: now[0])
 
     async def use(client: Any) -> None:
         subscription = await client.subscribe("tests.burst")

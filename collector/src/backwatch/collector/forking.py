@@ -15,7 +15,7 @@ import weakref
 from _thread import RLock
 from collections.abc import Callable, Generator
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from backwatch.collector import guard
 
@@ -44,13 +44,19 @@ class LetsGo(Protocol):
         ...
 
 
+Held = TypeVar("Held", bound=LetsGo)
 _held: "weakref.WeakSet[LetsGo]" = weakref.WeakSet()
 
 
-def let_go_before_forks(one: LetsGo) -> None:
-    """Has this called before each fork of this process, while nothing inside of :func:`forks_wait` runs."""
+def let_go_before_forks(one: Held) -> Held:
+    """Has this called before each fork of this process, while nothing inside of :func:`forks_wait` runs.
+
+    Returns:
+        The same.
+    """
     with forks_wait():  # a fork goes through them
         _held.add(one)
+    return one
 
 
 def _let_go() -> None:

@@ -164,14 +164,13 @@ class Worker:
         calls = self._queue.take(FULL_BATCH, MAX_VALUE_BYTES // 2)
         if not calls:
             return []
-        lost = self._counted["encode"] + len(calls)
+        before = self._counted["encode"]
         try:
-            batch = self._encode(calls)
-            lost = self._counted["encode"]
-        finally:
+            return self._encode(calls)
+        except BaseException:
             # They are in no queue any more: after a fault that is not foreseen, all of them are lost.
-            self._counted["encode"] = lost
-        return batch
+            self._counted["encode"] = before + len(calls)
+            raise
 
     def _encode(self, calls: Sequence[Call]) -> list[tuple[Message, int]]:
         app = self._identity()

@@ -10,7 +10,6 @@ from backwatch.collector.payload import MAX_MEMBERS, Facts, recognise
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes._confluent_session import Client, code_of, name_of
 from backwatch.collector.probes._messages import (
-    INTERVAL_S,
     NEVER,
     OURS,
     Gathered,
@@ -171,7 +170,7 @@ class ConfluentWatch:
         value = message.value()
         known.took(size_of_message(message, value), value, start_ns)
         if known.count:
-            client.due = min(client.due, known.told_at + INTERVAL_S)
+            client.due = min(client.due, known.due)
         else:
             self._settle(client)  # others may be silent
 

@@ -147,9 +147,14 @@ class Gathered:
                 self.told_at = monotonic()
                 self.clear()
 
+    @property
+    def due(self) -> float:
+        """When what waits is to be told, by ``monotonic``."""
+        return self.told_at + INTERVAL_S
+
     def left_s(self) -> float:
-        """Until what waits is to be told; 0: now."""
-        return max(0.0, self.told_at + INTERVAL_S - monotonic())
+        """Until then; 0: now."""
+        return max(0.0, self.due - monotonic())
 
     def facts(self) -> Facts:
         """What the messages are, by the first bytes of the first ones; and how often one came before."""
@@ -163,22 +168,22 @@ _living: "weakref.WeakValueDictionary[int, Gathered]" = weakref.WeakValueDiction
 """By ``id``: its references are copied in one step, whatever other threads add; a set's are gone through one by one."""
 
 
+def _alive() -> list[Gathered]:
+    return [one for known in _living.valuerefs() if (one := known()) is not None]
+
+
 @never_breaks_the_host
 def _flush_all() -> None:
-    for known in _living.valuerefs():
-        one = known()
-        if one is not None:
-            one.flush()
+    for one in _alive():
+        one.flush()
 
 
 @never_breaks_the_host
 def _forget_all() -> None:
     """In a child: its parent tells what it took itself."""
-    for known in _living.valuerefs():
-        one = known()
-        if one is not None:
-            one.clear()
-            one.awaited = False  # by a loop that runs in the parent
+    for one in _alive():
+        one.clear()
+        one.awaited = False  # by a loop that runs in the parent
 
 
 ending.before_closing(_flush_all)
@@ -201,10 +206,10 @@ def tell_what_is_due(gathered: Iterable[Gathered], due: float) -> float:
         return due
     due = NEVER
     for one in list(gathered):
-        if one.count and now - one.told_at >= INTERVAL_S:
+        if one.count and now >= one.due:
             one.flush()
         elif one.count:
-            due = min(due, one.told_at + INTERVAL_S)
+            due = min(due, one.due)
     return due
 
 

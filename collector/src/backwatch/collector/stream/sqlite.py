@@ -91,7 +91,7 @@ class SqlitePublisher(Publisher):
     """Appends to the file, inside an app that may fork: a child would find SQLite's locks held for ever."""
 
     def __init__(self, url: str) -> None:
-        self._file = _never_cut(lambda: _let_go_of(StreamFile(url, busy_timeout_s=0)), BUSY_TIMEOUT_S)
+        self._file = _never_cut(lambda: let_go_before_forks(StreamFile(url, busy_timeout_s=0)), BUSY_TIMEOUT_S)
 
     def publish(self, topic: str, messages: Sequence[Message], timeout_s: float) -> None:
         """Appends all in one transaction; see :class:`~backwatch.collector.stream.Publisher`."""
@@ -106,11 +106,6 @@ class SqlitePublisher(Publisher):
         """Closes the file."""
         with forks_wait():
             self._file.close()
-
-
-def _let_go_of(file: StreamFile) -> StreamFile:
-    let_go_before_forks(file)
-    return file
 
 
 def _never_cut(do: Callable[[], Done], timeout_s: float) -> Done:

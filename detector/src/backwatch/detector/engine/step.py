@@ -28,9 +28,9 @@ from backwatch.detector.engine.open_findings import rule_hash
 from backwatch.detector.engine.ordering import in_order
 from backwatch.detector.engine.readings import NOT_BEFORE, at_event_time
 from backwatch.detector.engine.rules import RuleSet
-from backwatch.detector.engine.shard import UNDONE, Shard
+from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.shown import Showing, news_of, quiet
-from backwatch.detector.engine.time_passes import TimePasses, checked
+from backwatch.detector.engine.time_passes import TimePasses, checked, undone
 from backwatch.detector.engine.verdicts import Verdicts
 
 RUN = 1 << 14
@@ -216,8 +216,7 @@ class Engine:
                 for table in detector.tables:
                     tables[table.name][touched[table.keys.name]] = before[table.name]
                 facts |= {name: np.zeros(count) for name in detector.provides}
-                findings.faults.append((detector.id, type(error).__name__))
-                shard.lose(f"{UNDONE}.{detector.id}", count)
+                undone(shard, detector, count, error, findings)
         return facts
 
 

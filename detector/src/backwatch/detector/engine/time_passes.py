@@ -73,8 +73,7 @@ class TimePasses:
             except Exception as error:  # noqa: BLE001  one detector's fault must not silence the others
                 for table in detector.tables:
                     tables[table.name][slots] = before[table.name]
-                findings.faults.append((detector.id, type(error).__name__))
-                shard.lose(f"{UNDONE}.{detector.id}", int(slots.shape[0]))
+                undone(shard, detector, int(slots.shape[0]), error, findings)
         self._verdicts.windows(shard, closed, facts, findings)
         self._tell(shard, end_ns, findings)
 
@@ -93,6 +92,12 @@ class TimePasses:
     def _clear(self, shard: Shard, now_ns: int, findings: Findings) -> None:
         for time_ns, alert, _ in shard.open.due(now_ns, self._clear_after_ns, self._own_ns):
             findings.events.append(Clear(time_ns, alert.hex()))
+
+
+def undone(shard: Shard, detector: Detector, count: int, error: Exception, findings: Findings) -> None:
+    """Notes that a detector raised, and that it was undone for so many calls, or minutes of resources: a loss."""
+    findings.faults.append((detector.id, type(error).__name__))
+    shard.lose(f"{UNDONE}.{detector.id}", count)
 
 
 def checked(found: Mapping[str, Any], provides: Sequence[str], count: int) -> dict[str, Array]:
