@@ -14,7 +14,8 @@ Everything is on the scale of ``log1p(x)``, where twice as much is the same step
   level, and a self-updating mean alone never notices; the anchor stays behind and the sum grows.
 
 Values at which the score reaches ``BOUND`` do not teach. Seen on ``RELEARN_DAYS`` distinct days they are the new
-usual, and the row starts anew. The same whatever the batch: one value after the other, in order.
+usual, and the row starts anew with the one that was the last of them: a batch that runs each night must be within what
+is known by the next one. The same whatever the batch: one value after the other, in order.
 """
 
 from typing import Any, Final
@@ -60,6 +61,18 @@ def _follow(level: float, spread: float, x: float, weight: float) -> tuple[float
 
 
 @kernel
+def _start(row: Any, x: float) -> None:
+    """The row knows this value, and no other."""
+    row["level"] = x
+    row["anchor"] = x
+    row["spread"] = 1.0
+    row["anchor_spread"] = 1.0
+    row["drift"] = 0.0
+    row["count"] = 1
+    row["over_days"] = 0
+
+
+@kernel
 def _over(row: Any, time_ns: int) -> bool:
     """Counts the days on which values were beyond the bound; true where that has become the new usual."""
     day = (time_ns // _DAY_NS) & 0xFF
@@ -90,12 +103,7 @@ def update(rows: Any, k: int, x: float, time_ns: int, learn: bool) -> float:
     count = int(row["count"])
     if count == 0:
         if learn:
-            row["level"] = x
-            row["anchor"] = x
-            row["spread"] = 1.0
-            row["anchor_spread"] = 1.0
-            row["drift"] = 0.0
-            row["count"] = 1
+            _start(row, x)
         return np.nan
     level, spread, anchor, slow = (
         float(row["level"]),
@@ -111,8 +119,7 @@ def update(rows: Any, k: int, x: float, time_ns: int, learn: bool) -> float:
             row["drift"] = min(max(row["drift"] + min(max(away, -4.0), 4.0) - ALLOWANCE, 0.0), MOST_DRIFT)
         if ready and abs(score) >= BOUND:
             if _over(row, time_ns):
-                row["count"] = 0
-                row["over_days"] = 0
+                _start(row, x)
         else:
             row["level"], row["spread"] = _follow(level, spread, x, max(WEIGHT, 1.0 / (count + 1)))
             row["anchor"], row["anchor_spread"] = _follow(anchor, slow, x, max(SLOW, 1.0 / (count + 1)))
