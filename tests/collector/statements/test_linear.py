@@ -12,11 +12,16 @@ from tests.collector.statements.hostile import shapes
 from tests.collector.statements.texts import HOSTILE
 
 MOST_S = 0.030
+MOST_RATIO = 5
+"""To an ordinary statement that is as long, which takes 6 ms where the worst shape takes 17: on a machine that is slow
+just now 30 ms tell of the machine, and this ratio still tells of the shape."""
 TIMES = 6
 """Tries: the machine may be busy with something else."""
+ORDINARY = ("SELECT a, b FROM t WHERE " + "a.b <> 'it' AND f(c) > 17 OR " * 2_600)[: spec.SCAN_BYTES]
 
 
 def seconds(text: str, dialect: str) -> float:
+    """The least time that it takes; the first that is within the limit."""
     best = 1.0
     for _ in range(TIMES):
         began = time.thread_time()
@@ -27,13 +32,18 @@ def seconds(text: str, dialect: str) -> float:
     return best
 
 
+def too_long(text: str, dialect: str) -> bool:
+    """Whether it takes more than 30 ms, by this machine's own measure."""
+    spent = seconds(text, dialect)
+    return spent > MOST_S and spent > MOST_RATIO * seconds(ORDINARY, dialect)
+
+
 @pytest.mark.parametrize("dialect", spec.DIALECTS)
 def test_64_kib_of_any_hostile_shape_take_30_ms_at_most(dialect: str) -> None:
     made = shapes(dialect) | {name: text[: spec.SCAN_BYTES] for name, text in HOSTILE.items()}
     assert len(made) >= 40
     gc.collect()
-    slow = {name: spent for name, text in made.items() if (spent := seconds(text, dialect)) > MOST_S}
-    assert not slow
+    assert not [name for name, text in made.items() if too_long(text, dialect)]
 
 
 @pytest.mark.parametrize("dialect", spec.DIALECTS)
@@ -76,4 +86,5 @@ def test_a_long_text_is_as_quick_by_its_skeleton() -> None:
     for text in shapes("mysql").values():
         began = time.thread_time()
         scan_new(text[:8_192], "mysql")
-        assert time.thread_time() - began < 3 * MOST_S
+        spent = time.thread_time() - began
+        assert spent < 3 * MOST_S or spent < 3 * MOST_RATIO * seconds(ORDINARY, "mysql")

@@ -543,6 +543,16 @@ def test_a_loss_is_told_and_none_is_not() -> None:
     assert not matches(one, {"backwatch.loss.kind": "gap", "backwatch.loss.count": 0})
 
 
+def test_a_nightly_batch_is_told_for_a_week_at_most() -> None:
+    engine, told = SmallEngine(), list[int]()
+    for minute in range(0, 20 * 24 * 60, 20):
+        assert not engine.window(minute, calls=50, bytes_received=200_000, rows_returned=500 + minute % 9)[0]
+        night, of_day = divmod(minute, 24 * 60)
+        if of_day == 720 and engine.window(minute + 7, calls=2, rows_returned=40_000 + night)[0]:
+            told.append(night)
+    assert told == list(range(7))
+
+
 def test_three_times_each_nights_batch_is_no_spike_and_ten_times_it_is() -> None:
     def minutes_of(report: int) -> set[str]:
         engine = SmallEngine()

@@ -131,7 +131,7 @@ backwatch:
   blind_spots: >-
     The first half hour with calls. Less than a mebibyte, 2000 rows and 300 calls a minute. Where minutes differ two
     hundredfold already, as by day and by night: less than four times the largest of them. A slow theft that stays
-    within the usual spread of a resource whose volume varies much.
+    within the usual spread of a resource whose volume varies much. What was told on seven days is usual from then on.
   remediation: >-
     See which statements and call sites grew (bulk-read names single calls). Limit what one user or job can fetch a
     minute, and give batch work a resource and an account of its own, so that its volume is known apart.
