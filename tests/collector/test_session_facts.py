@@ -6,6 +6,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -33,6 +34,14 @@ def exchange(client: socket.socket, server: socket.socket, sent: int, received: 
     server.recv(sent, socket.MSG_WAITALL)
     server.sendall(b"y" * received)
     client.recv(received, socket.MSG_WAITALL)
+
+
+def is_connected(one: socket.socket) -> bool:
+    try:
+        one.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 def test_each_reading_gives_the_bytes_since_the_last(pair: tuple[socket.socket, socket.socket]) -> None:
@@ -132,6 +141,20 @@ def test_a_session_that_broke_is_not_told_as_plaintext(server_side: ssl.SSLConte
             client.recv(1)
         assert facts_of(client) == {}
     ends[0].close()
+
+
+def test_a_server_that_hung_up_before_tls_began_is_not_told_as_plaintext(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    client, server = pair
+    server.close()
+    client.sendall(b"is TLS spoken here?")  # the answer is a reset
+    deadline = time.monotonic() + 10
+    while is_connected(client):
+        assert time.monotonic() < deadline
+    with ssl.create_default_context().wrap_socket(client, server_hostname="localhost") as secured:
+        assert secured.version() is None
+        assert facts_of(secured) == {}
 
 
 def test_versions_are_written_as_the_contract_has_them() -> None:

@@ -16,7 +16,7 @@ import pytest
 from mysql.connector.constants import ClientFlag
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.servers.mysql import MySQL
+from backwatch.attack.servers.mysql import MySQL, Packets
 from backwatch.collector import names
 from backwatch.collector.probes.mysql import MySQLConnectorProbe
 from tests.collector.probes.recording import Recording, watching
@@ -35,6 +35,10 @@ class WithoutTls(MySQL):
 
     def offers_tls(self) -> bool:
         return False
+
+
+def hang_up(_: Packets) -> bytes:
+    raise ConnectionResetError
 
 
 @pytest.fixture
@@ -156,6 +160,21 @@ def test_a_server_without_the_tls_that_was_insisted_on_is_told(
     server.stop()
     (told,) = recording.calls
     assert (told.session.requested, told.session.encrypted) == ("verify-ca", False)
+
+
+@pytest.mark.skipif(OVERLAID in os.environ, reason="older ones take each later server for a MySQL 8 like this one")
+def test_a_server_that_hangs_up_after_its_greeting_is_not_told_as_one_without_tls(
+    recording: Recording, pure: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Packets, "receive", hang_up)
+    server = MySQL(Authority(tmp_path))
+    server.start()
+    asked = {"host": "127.0.0.1", "port": server.port, "user": "somebody", "ssl_ca": str(server.authority.ca_file)}
+    for _ in range(5):
+        with pytest.raises(driver.Error):
+            driver.connect(**asked, ssl_verify_cert=True, use_pure=pure)
+    server.stop()
+    assert [told.session.encrypted for told in recording.calls] == [None] * 5
 
 
 def test_a_unix_socket_is_told(recording: Recording, mariadb: Server, pure: bool) -> None:

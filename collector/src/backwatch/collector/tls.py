@@ -78,8 +78,10 @@ def facts_of(connection: Any, *, verified: str | None = None) -> TlsFacts:
         return {"encrypted": False}
     version = connection.version()
     if version is None:
-        # Once a session broke, OpenSSL no longer says that its handshake was done: that is no plaintext.
-        return {} if getattr(connection, "_sslobj", None) is not None else {"encrypted": False}
+        # Once a session broke, OpenSSL no longer says that its handshake was done: that is no plaintext. Nor where
+        # the server had hung up before: Python then wraps what it takes for a socket that is yet to be connected.
+        broke = getattr(connection, "_sslobj", None) is not None or getattr(connection, "_connected", None) is False
+        return {} if broke else {"encrypted": False}
     if not isinstance(version, str):
         return {}  # an app's own tests may put a mock here, whose word is worth nothing
     cipher = connection.cipher() if hasattr(connection, "cipher") else None
