@@ -20,22 +20,25 @@ TIMES = 6
 ORDINARY = ("SELECT a, b FROM t WHERE " + "a.b <> 'it' AND f(c) > 17 OR " * 2_600)[: spec.SCAN_BYTES]
 
 
+def once(text: str, dialect: str) -> float:
+    began = time.thread_time()
+    scan(text, dialect)
+    return time.thread_time() - began
+
+
 def seconds(text: str, dialect: str) -> float:
     """The least time that it takes; the first that is within the limit."""
     best = 1.0
     for _ in range(TIMES):
-        began = time.thread_time()
-        scan(text, dialect)
-        best = min(best, time.thread_time() - began)
+        best = min(best, once(text, dialect))
         if best <= MOST_S:
             break
     return best
 
 
-def too_long(text: str, dialect: str) -> bool:
-    """Whether it takes more than 30 ms, by this machine's own measure."""
-    spent = seconds(text, dialect)
-    return spent > MOST_S and spent > MOST_RATIO * seconds(ORDINARY, dialect)
+def most_s(dialect: str) -> float:
+    """The limit by this machine's own measure."""
+    return max(MOST_S, MOST_RATIO * min(once(ORDINARY, dialect) for _ in range(TIMES)))
 
 
 @pytest.mark.parametrize("dialect", spec.DIALECTS)
@@ -43,7 +46,8 @@ def test_64_kib_of_any_hostile_shape_take_30_ms_at_most(dialect: str) -> None:
     made = shapes(dialect) | {name: text[: spec.SCAN_BYTES] for name, text in HOSTILE.items()}
     assert len(made) >= 40
     gc.collect()
-    assert not [name for name, text in made.items() if too_long(text, dialect)]
+    slow = {name: spent for name, text in made.items() if (spent := seconds(text, dialect)) > MOST_S}
+    assert not {name: spent for name, spent in slow.items() if spent > most_s(dialect)}
 
 
 @pytest.mark.parametrize("dialect", spec.DIALECTS)
@@ -87,4 +91,4 @@ def test_a_long_text_is_as_quick_by_its_skeleton() -> None:
         began = time.thread_time()
         scan_new(text[:8_192], "mysql")
         spent = time.thread_time() - began
-        assert spent < 3 * MOST_S or spent < 3 * MOST_RATIO * seconds(ORDINARY, "mysql")
+        assert spent < 3 * MOST_S or spent < 3 * most_s("mysql")
