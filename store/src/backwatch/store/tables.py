@@ -181,6 +181,17 @@ model = sa.Table(
     "model", metadata, _id("sha256"), sa.Column("blob", sa.LargeBinary, nullable=False), _big("created_ns"),
 )  # fmt: skip
 
+partition_progress = sa.Table(
+    "partition_progress", metadata,
+    _id("consumer_group", 200), _id("topic", 249),
+    sa.Column("partition_id", sa.Integer, primary_key=True, autoincrement=False),
+    _big("next_offset"), _big("end_offset"), _big("advanced_ns"), _big("updated_ns"), _text("member"), _text("reason"),
+)  # fmt: skip
+"""How far each consumer group has read each partition: the lag is ``end_offset - next_offset`` records.
+
+``advanced_ns``: when ``next_offset`` last changed or the lag was last 0; ``updated_ns``: when the row was written; both
+wall time. ``member``: host and process of the group's member; ``reason``: why it does not advance, or empty."""
+
 sa.Index(None, alert.c.last_ns, alert.c.id)
 sa.Index(None, alert.c.resource_id)
 sa.Index(None, alert.c.raised)
