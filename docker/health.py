@@ -14,7 +14,7 @@ ALIVE = Path("/tmp/alive")  # noqa: S108  the container's own tmpfs
 def detector() -> str:
     """A detector takes its shards at once, and from the first call on commits at least a tick for each of them."""
     return _older(
-        "select max(updated_ns) from shard", "the last commit of any shard", nothing="no shard was taken yet",
+        "select max(updated_ns) from backwatch_shard", "the last commit of any shard", nothing="no shard was taken yet",
         may_be_new=True,
     )  # fmt: skip
 
@@ -28,10 +28,12 @@ def notify() -> str:
     endpoints = [one.endpoint for one in configured_outputs(settings)]
     if not endpoints:
         return ""  # events wait until there is one
-    late = _older("select min(created_ns) from event where routed_ns is null", "the oldest event that nobody routed")
+    late = _older(
+        "select min(created_ns) from backwatch_event where routed_ns is null", "the oldest event that nobody routed"
+    )
     for name in endpoints:
         late = late or _older(
-            "select served_ns from endpoint where name = :name",
+            "select served_ns from backwatch_endpoint where name = :name",
             f"the last round of the courier to {name}",
             nothing=f"nobody has ever served {name}",
             patience_s=PATIENCE_S + settings.timeout_s,  # a courier makes no rounds while an attempt lasts
@@ -55,7 +57,7 @@ def _older(
     from backwatch.store.connect import open_store
     from backwatch.store.transactions import reading
 
-    with reading(open_store(load(StoreSettings).url)) as connection:
+    with reading(open_store(load(StoreSettings).url, must_exist=True)) as connection:
         at_ns = connection.execute(sa.text(query), values).scalar()
     if at_ns is None:
         return nothing

@@ -202,7 +202,7 @@ def test_no_canary_is_anywhere_after_a_day_of_real_calls(plan: Plan, tmp_path: P
     places += everything_in(store)
     assert seen(finder, iter(places)) == []
     with sqlite3.connect(store) as connection:
-        assert connection.execute("SELECT count(*) FROM alert").fetchone() > (0,)
+        assert connection.execute("SELECT count(*) FROM backwatch_alert").fetchone() > (0,)
 
 
 def test_a_canary_is_found_in_each_place(tmp_path: Path) -> None:

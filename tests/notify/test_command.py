@@ -50,7 +50,7 @@ def test_once_delivers_what_is_due_and_says_so(store_url: str) -> None:
         first = _notify(store_url, one, "--once")
         assert (first.returncode, first.stdout) == (1, "1 new events, 0 delivered, 1 failed\n")
         one.answer = temper.OK
-        _change(store_url, "update delivery set next_ns = 0")  # the wait between two tries would run out by itself
+        _change(store_url, "update backwatch_delivery set next_ns = 0")  # the wait between two tries would run out by itself
         second = _notify(store_url, one, "--once")
     assert (second.returncode, second.stdout) == (0, "0 new events, 1 delivered, 0 failed\n")
     assert len(one.requests) == 2
@@ -110,7 +110,7 @@ def test_once_fails_and_says_why_where_what_is_due_was_not_taken(store_url: str)
         _once(store_url, one)
         with reading(engine) as connection:
             endpoint = connection.scalars(sa.select(tables.endpoint.c.name)).one()
-        _change(store_url, "update delivery set next_ns = 0")
+        _change(store_url, "update backwatch_delivery set next_ns = 0")
         assert deliveries.lease(engine, endpoint, now_ns=time.time_ns(), lease_ns=10**12)  # another notifier's
         assert _once(store_url, one) == (
             1, "0 new events, 0 delivered, 0 failed\n", f"backwatch: {endpoint}: 1 that are due were not taken\n",
@@ -150,7 +150,7 @@ def test_a_notifier_killed_while_it_sends_sends_again_under_the_same_id(tmp_path
         process.kill()
         process.wait(10)
         one.answer = temper.OK
-        _change(url, "update delivery set locked_until_ns = 0")  # the lease would run out by itself
+        _change(url, "update backwatch_delivery set locked_until_ns = 0")  # the lease would run out by itself
         assert _notify(url, one, "--once").returncode == 0
     assert len(one.requests) == 2
     assert len(set(one.ids)) == 1

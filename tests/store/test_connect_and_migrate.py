@@ -12,7 +12,6 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
@@ -25,7 +24,7 @@ from tests.services.commits import Owner, commit, raised
 
 def test_the_migrations_make_exactly_the_tables_of_the_code(store: sa.Engine) -> None:
     with store.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
+        assert compare_metadata(migrate.configure_context(connection), tables.metadata) == []
 
 
 def test_two_that_upgrade_at_once_do_it_once(store_url: str) -> None:
@@ -52,13 +51,13 @@ def test_a_store_of_the_first_version_is_upgraded_with_all_that_is_in_it(store_u
         command.upgrade(config, "0001")
         columns = ("name", "title", "level", "tags", "description", "blind_spots", "remediation", "falsepositives")
         row = {**dict.fromkeys(columns, "[]"), "references": "[]", "name": "own-rule"}
-        table = sa.table("rule", *map(sa.column, row))
+        table = sa.table("backwatch_rule", *map(sa.column, row))
         connection.execute(sa.insert(table).values(row))
         connection.commit()
     assert migrate.upgrade(engine) == ("0001", migrate.head())
     with reading(engine) as connection:
         [rule] = rules_meta.read_rules(connection)
-        assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
+        assert compare_metadata(migrate.configure_context(connection), tables.metadata) == []
     assert (rule.name, rule.how, rule.parameters) == ("own-rule", (), ())
     engine.dispose()
 
@@ -67,7 +66,7 @@ def test_a_store_of_the_first_version_is_upgraded_with_all_that_is_in_it(store_u
 def test_a_store_of_another_version_is_refused_in_one_line(store: sa.Engine, version: str, message: str) -> None:
     url = store.url.render_as_string(hide_password=False).replace("+psycopg", "").replace("+pysqlite", "")
     with writing(store) as connection:
-        connection.execute(sa.text("update alembic_version set version_num = :v"), {"v": version})
+        connection.execute(sa.text("update backwatch_version set version_num = :v"), {"v": version})
     for way in (lambda: open_store(url), lambda: migrate.upgrade(open_store(url, check=False))):
         with pytest.raises(SettingError, match=message) as raised_error:
             way()

@@ -145,8 +145,8 @@ def test_one_resource_is_read_without_looking_at_the_alerts_of_others(filled: sa
         pytest.skip("plans are read in SQLite's words")
     with reading(filled) as connection:
         found = plans(filled, connection, lambda one: queries.get_resource(one, "r2"))
-    assert [one for one in found if " alert " in one] == [
-        "SEARCH alert USING INDEX ix_alert_resource_id (resource_id=?)"
+    assert [one for one in found if " backwatch_alert " in one] == [
+        "SEARCH backwatch_alert USING INDEX ix_backwatch_alert_resource_id (resource_id=?)"
     ]
 
 
@@ -204,6 +204,6 @@ def test_what_is_old_goes_and_what_is_raised_or_said_stays(filled: sa.Engine) ->
 
 def test_a_reader_does_not_wait_for_a_writer(filled: sa.Engine) -> None:
     with writing(filled) as connection:
-        connection.execute(sa.text("update alert set count = 99"))
+        connection.execute(sa.text("update backwatch_alert set count = 99"))
         with reading(filled) as other:
             assert 99 not in {row.count for row in queries.list_alerts(other).rows}

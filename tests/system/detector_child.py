@@ -85,7 +85,7 @@ def _kill_at(store: sa.Engine, statement: int) -> None:
 
     @event.listens_for(store, "before_cursor_execute")
     def _(_connection: sa.Connection, _cursor: object, text: str, *_rest: object) -> None:
-        if text.startswith("UPDATE shard SET"):
+        if text.startswith("UPDATE backwatch_shard SET"):
             seen["statements"] = 1
         elif seen["statements"]:
             seen["statements"] += 1

@@ -95,7 +95,7 @@ def _keep_up() -> None:
     stream_url = settings.load(settings.StreamSettings).url or settings.default_stream_url()
     store_url = settings.load(settings.StoreSettings).url or settings.default_store_url()
     _is_free(dashboard.address, dashboard.port)
-    store = open_store(store_url)
+    store = open_store(store_url, check=False)
     upgrade(store)  # before anybody reads it
     store.dispose()
     with tempfile.TemporaryDirectory(prefix="backwatch-up-") as folder, Stage(Path(folder), os.environ) as stage:

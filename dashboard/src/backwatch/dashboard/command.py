@@ -28,7 +28,7 @@ def dashboard(address: str | None, port: int | None) -> None:
 
     settings = load(DashboardSettings, flags={"address": address, "port": str(port) if port else None})
     try:
-        store = open_store(load(StoreSettings).url)
+        store = open_store(load(StoreSettings).url, must_exist=True)
         with reading(store) as connection:
             shard_rows(connection)
         store.dispose()

@@ -43,7 +43,7 @@ class _Kept:
 
 @cache
 def _store() -> Engine:
-    return open_store(load(StoreSettings).url)
+    return open_store(load(StoreSettings).url, must_exist=True)
 
 
 # Rows are frozen and nobody changes what holds them, so they are shared as they are: a copy for each page would cost

@@ -112,7 +112,7 @@ def show(app: str, store_url: str | None, *, as_json: bool) -> None:
     from backwatch.store.transactions import reading
 
     try:
-        engine = _store(store_url, must_exist=True)
+        engine = _store(store_url)
         with reading(engine) as connection:
             rows = current(connection, app)
         engine.dispose()
@@ -172,10 +172,10 @@ def _read(file: str) -> "Profile":
     sys.exit(EXIT_FAILED)
 
 
-def _store(store_url: str | None, *, must_exist: bool = False) -> "sa.Engine":
+def _store(store_url: str | None) -> "sa.Engine":
     from backwatch.store.connect import open_store
 
-    return open_store(load(StoreSettings, flags={"url": store_url}).url, must_exist=must_exist)
+    return open_store(load(StoreSettings, flags={"url": store_url}).url, must_exist=True)
 
 
 def _unseen(engine: "sa.Engine", found: "Profile") -> list[str]:

@@ -40,7 +40,7 @@ def notify(store_url: str | None, *, once: bool, test: bool) -> None:
     if not outputs and (once or test):
         raise WrongSetting(NOTHING_SET)
     try:
-        engine = open_store(load(StoreSettings, flags={"url": store_url}).url)
+        engine = open_store(load(StoreSettings, flags={"url": store_url}).url, must_exist=True)
         if test:
             _test(engine, outputs, settings.timeout_s)
         service = Service(engine, settings, outputs)

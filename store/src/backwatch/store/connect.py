@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 import sqlite3
 from pathlib import Path
 from typing import Final
@@ -10,61 +11,66 @@ from typing import Final
 import psycopg
 import sqlalchemy as sa
 from sqlalchemy import event, exc
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import ExceptionContext
 
 from backwatch.collector.settings import SettingError, default_store_url, make_private, without_secrets
+from backwatch.store.failures import StoreFull, StoreUnavailable
 from backwatch.store.migrate import require_current
+from backwatch.store.postgresql import open_postgresql, parse_url
+from backwatch.store.tables import PREFIX
 from backwatch.store.transactions import WRITES
+
+__all__ = ["StoreFull", "StoreUnavailable", "open_store"]
 
 SETTING: Final = "BACKWATCH_STORE_URL"
 BUSY_TIMEOUT_S: Final = 10
-CONNECT_TIMEOUT_S: Final = 10
 _SQLITE_AWAY: Final = (
     "SQLITE_CANTOPEN", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CORRUPT",
-    "SQLITE_NOTADB",
+    "SQLITE_NOTADB", "SQLITE_PERM", "SQLITE_AUTH",
 )  # fmt: skip
-_POSTGRESQL_AWAY: Final = ("08", "28", "3D", "57P01", "57P02", "57P03", "53300")
-"""Connection, login, no such database; shutting down, crashed, starting; too many connections."""
-
-
-class StoreUnavailable(ConnectionError):
-    """The store does not answer. The message names the setting and the address, never a secret."""
-
-
-class StoreFull(OSError):
-    """The store's disk is full: nothing of the transaction was kept, and nothing before it was lost."""
+_POSTGRESQL_AWAY: Final = (
+    "08", "28", "3D",  # connection, login, no such database
+    "25006", "25P03", "40", "42501", "53", "55P03", "57", "58",
+)  # fmt: skip
+"""Also: read-only (a standby), idle for too long, rolled back, out of something, locked, ending or cancelled, I/O;
+and not permitted, which an administrator mends."""
+_READ_ONLY: Final = "25006"
+_TABLE_GONE: Final = re.compile(rf'(relation "|no such table: ){PREFIX}')
 
 
 def open_store(url: str = "", *, check: bool = True, must_exist: bool = False) -> sa.Engine:
-    """The store, ready for use: an empty one is given its tables, one of another version is refused.
+    """The store, ready for use: an empty database is given its tables, a store of another version is refused.
 
     Args:
         url: ``sqlite:///path`` or ``postgresql://user:password@host/database``; empty: beside the embedded stream.
-        check: False only for whoever brings the tables up to date; nothing is connected to then.
-        must_exist: For whoever only looks at it: a file that is not there is misspelt rather than wanted.
+        check: False only for what brings the tables up to date; nothing is connected to then.
+        must_exist: For everything but what makes stores: a file that is not there or a database without a store is
+            misspelt rather than wanted, and nothing at all is written into it.
 
     Raises:
         SettingError: The URL cannot be used, or the store's tables are older or newer than this code.
-        StoreUnavailable: The store does not answer, or its file cannot be opened.
+        StoreUnavailable: The store does not answer, its file cannot be opened, or it must exist and does not.
         StoreFull: The disk is full.
     """
     url = url or default_store_url()
     parsed = _parsed(url)
     name = f"{SETTING}={without_secrets(url)!r}"
     engine = (
-        _sqlite(parsed, name, must_exist=must_exist) if parsed.get_backend_name() == "sqlite" else _postgresql(parsed)
+        _sqlite(parsed, name, must_exist=must_exist)
+        if parsed.get_backend_name() == "sqlite"
+        else open_postgresql(parsed)
     )
     _speak_plainly(engine, name)
     if check:
-        require_current(engine, name)
+        require_current(engine, name, create=not must_exist)
     return engine
 
 
 def _parsed(url: str) -> URL:
     name = f"{SETTING}={without_secrets(url)!r}"
     try:
-        parsed = make_url(url)
+        parsed = parse_url(url)
     except (exc.ArgumentError, ValueError):
         raise SettingError(f"{name}: not a URL; use sqlite:///path or postgresql://user@host/database") from None
     if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
@@ -84,7 +90,8 @@ def _sqlite(parsed: URL, name: str, *, must_exist: bool) -> sa.Engine:
         raise StoreUnavailable(
             f"{name}: there is no such file; `backwatch detect` makes a store, or `backwatch db upgrade`"
         )
-    _make_private(path, name)
+    if not must_exist:
+        _make_private(path, name)
     engine = sa.create_engine(
         parsed.set(database=str(path)), hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_S}
     )
@@ -94,7 +101,9 @@ def _sqlite(parsed: URL, name: str, *, must_exist: bool) -> sa.Engine:
         # The driver's own BEGIN is deferred: a transaction that reads before it writes would then fail at once with
         # "database is locked" whatever the timeout. We say BEGIN ourselves.
         connection.isolation_level = None
-        for pragma in ("journal_mode=wal", "synchronous=full", "foreign_keys=on"):
+        # The journal's mode is kept in the file: a reader leaves it as it is, for the file may not be a store at all.
+        wal = () if must_exist else ("journal_mode=wal",)
+        for pragma in (*wal, "synchronous=full", "foreign_keys=on"):
             connection.execute(f"pragma {pragma}").close()
 
     @event.listens_for(engine, "begin")
@@ -119,16 +128,6 @@ def _make_private(path: Path, name: str) -> None:
         raise StoreUnavailable(f"{name}: {error.strerror}") from None
 
 
-def _postgresql(parsed: URL) -> sa.Engine:
-    defaults = {"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "backwatch"}
-    return sa.create_engine(
-        parsed,
-        pool_pre_ping=True,
-        hide_parameters=True,
-        connect_args={key: value for key, value in defaults.items() if key not in parsed.query},
-    )
-
-
 def _speak_plainly(engine: sa.Engine, name: str) -> None:
     """Turns the drivers' errors for a full disk and for a store that is away into ours, which name the setting."""
 
@@ -137,6 +136,8 @@ def _speak_plainly(engine: sa.Engine, name: str) -> None:
         original = context.original_exception
         if _is_full(original):
             return StoreFull(errno.ENOSPC, f"{name}: the disk is full, nothing of this was stored")
+        if getattr(original, "sqlstate", None) == _READ_ONLY:
+            context.is_disconnect = True  # a connection anew may reach the primary; this one never will
         if context.is_disconnect or _is_away(original):
             reason = (str(original).strip().splitlines() or [type(original).__name__])[0].strip()
             return StoreUnavailable(f"{name}: {reason[:200]}")
@@ -150,9 +151,11 @@ def _is_full(error: BaseException) -> bool:
 
 
 def _is_away(error: BaseException) -> bool:
+    if _TABLE_GONE.search(str(error)):  # while the store is being restored
+        return True
     if isinstance(error, sqlite3.Error):
         return getattr(error, "sqlite_errorname", "").startswith(_SQLITE_AWAY)
     state: str | None = getattr(error, "sqlstate", None)
     if state is None:  # no answer at all: refused, timed out, broken off
         return isinstance(error, psycopg.OperationalError)
-    return state[:2] in _POSTGRESQL_AWAY or state in _POSTGRESQL_AWAY
+    return state.startswith(_POSTGRESQL_AWAY)

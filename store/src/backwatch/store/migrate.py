@@ -10,10 +10,15 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from backwatch.collector.settings import SettingError
-from backwatch.store.transactions import writing
+from backwatch.store.failures import StoreUnavailable
+from backwatch.store.legacy import find_legacy_revision, rename_legacy_tables
+from backwatch.store.tables import VERSION_TABLE
+from backwatch.store.transactions import unbounded, writing
 
 _LOCK: Final = 0x6261636B77617463
 """Advisory lock of whoever migrates a PostgreSQL store; SQLite's writers exclude each other anyway."""
+
+_WITHOUT_PREFIX: Final = "its tables are from before they had a prefix"
 
 
 def head() -> str:
@@ -24,9 +29,14 @@ def head() -> str:
     return found
 
 
+def configure_context(connection: sa.Connection) -> MigrationContext:
+    """Alembic's view of the store: its version table is not the one that an app's own migrations use."""
+    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+
+
 def current(connection: sa.Connection) -> str | None:
-    """The store's version; ``None`` for a store without tables."""
-    return MigrationContext.configure(connection).get_current_revision()
+    """The store's version; ``None`` for a database without a store. Reads, and writes nothing."""
+    return configure_context(connection).get_current_revision() or find_legacy_revision(connection)
 
 
 def upgrade(engine: sa.Engine) -> tuple[str | None, str]:
@@ -39,10 +49,11 @@ def upgrade(engine: sa.Engine) -> tuple[str | None, str]:
         SettingError: The store is newer than this code.
     """
     config = _config()
-    with writing(engine) as connection:
+    with writing(engine) as connection, unbounded(connection):
         if engine.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         before, after = current(connection), head()
+        _adopt_legacy(connection)
         if before != after:
             _refuse_newer(before, "BACKWATCH_STORE_URL")
             config.attributes["connection"] = connection
@@ -50,20 +61,38 @@ def upgrade(engine: sa.Engine) -> tuple[str | None, str]:
     return before, after
 
 
-def require_current(engine: sa.Engine, name: str) -> None:
-    """Gives an empty store its tables; refuses one of another version.
+def _adopt_legacy(connection: sa.Connection) -> None:
+    """Turn a store from before the prefix into one of the same revision with it."""
+    context = configure_context(connection)
+    revision = None if context.get_current_revision() else find_legacy_revision(connection)
+    if revision is not None:
+        rename_legacy_tables(connection, revision)
+        context.stamp(ScriptDirectory.from_config(_config()), revision)
+
+
+def require_current(engine: sa.Engine, name: str, *, create: bool = True) -> None:
+    """Refuses a store of another version; an empty database is given its tables, or refused too.
 
     Args:
         engine: The store.
         name: How to call it in the refusal.
+        create: Give an empty database its tables; a reader does not.
+
+    Raises:
+        SettingError: The tables are older or newer than this code.
+        StoreUnavailable: There is no store in the database, and none is to be made.
     """
     with engine.connect() as connection:
         found = current(connection)
+        needs_names = found is not None and configure_context(connection).get_current_revision() is None
     if found is None:
+        if not create:
+            raise StoreUnavailable(f"{name}: holds no Backwatch store; `backwatch db upgrade` makes one")
         upgrade(engine)
-    elif found != head():
+    elif found != head() or needs_names:
         _refuse_newer(found, name)
-        raise SettingError(f"{name}: its tables are of version {found}, this is {head()}: run `backwatch db upgrade`")
+        reason = f"its tables are of version {found}, this is {head()}" if found != head() else _WITHOUT_PREFIX
+        raise SettingError(f"{name}: {reason}: run `backwatch db upgrade`")
 
 
 def _refuse_newer(found: str | None, name: str) -> None:

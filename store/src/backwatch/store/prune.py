@@ -31,7 +31,10 @@ def prune(engine: sa.Engine, now_ns: int) -> dict[str, int]:
         (tables.quarantine, tables.quarantine.c.kept_ns < now_ns - QUARANTINE_NS),
         (alert, ~alert.c.raised & (alert.c.last_ns < now_ns - ALERTS_NS) & (alert.c.muted_until_ns <= now_ns)),
     ]
-    return {table.name: in_bites(lambda t=table, c=condition: _remove(engine, t, c)) for table, condition in old}
+    return {
+        table.name.removeprefix(tables.PREFIX): in_bites(lambda t=table, c=condition: _remove(engine, t, c))
+        for table, condition in old
+    }
 
 
 def _remove(engine: sa.Engine, table: sa.Table, condition: "sa.ColumnElement[bool]") -> int:

@@ -3,6 +3,9 @@
 Times are ``…_ns``: nanoseconds since the epoch, UTC. JSON is kept as text, written sorted and in ASCII, so that the
 same commit gives the same bytes on every engine. What the engine writes of an alert and what people write of it are
 different columns: neither ever writes the other's, and the state that is shown is derived from both.
+
+Every table bears the prefix ``backwatch_``, and so do indexes and constraints: the database may belong to an app that
+has a table ``alert``, and migrations of its own.
 """
 
 from typing import Final
@@ -17,6 +20,10 @@ metadata = sa.MetaData(
     }
 )
 
+PREFIX: Final = "backwatch_"
+"""Begins the name of every table."""
+VERSION_TABLE: Final = "backwatch_version"
+"""Where Alembic keeps the revision of these tables; an app's own is ``alembic_version``."""
 FOREVER: Final = 2**63 - 1
 """``until_ns`` of what a person said without an end."""
 
@@ -33,11 +40,11 @@ def _id(name: str, length: int = 64) -> "sa.Column[str]":
     return sa.Column(name, sa.String(length), primary_key=True)
 
 
-meta = sa.Table("meta", metadata, _text("name"), sa.Column("value", sa.LargeBinary, nullable=False),
+meta = sa.Table("backwatch_meta", metadata, _text("name"), sa.Column("value", sa.LargeBinary, nullable=False),
                 sa.PrimaryKeyConstraint("name"))  # fmt: skip
 
 shard = sa.Table(
-    "shard", metadata,
+    "backwatch_shard", metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     _big("seq"), _big("next_offset"), _big("watermark_ns"), _big("entry_id"),
     _big("updated_ns"),
@@ -45,20 +52,20 @@ shard = sa.Table(
 """One row per partition of the stream. ``seq`` is the fence; ``updated_ns`` is wall time, for people only."""
 
 shard_snapshot = sa.Table(
-    "shard_snapshot", metadata,
-    sa.Column("shard", sa.Integer, sa.ForeignKey("shard.id"), primary_key=True, autoincrement=False),
+    "backwatch_shard_snapshot", metadata,
+    sa.Column("shard", sa.Integer, sa.ForeignKey("backwatch_shard.id"), primary_key=True, autoincrement=False),
     _big("seq"), sa.Column("blob", sa.LargeBinary, nullable=False),
 )  # fmt: skip
 
 shard_delta = sa.Table(
-    "shard_delta", metadata,
-    sa.Column("shard", sa.Integer, sa.ForeignKey("shard.id"), primary_key=True, autoincrement=False),
+    "backwatch_shard_delta", metadata,
+    sa.Column("shard", sa.Integer, sa.ForeignKey("backwatch_shard.id"), primary_key=True, autoincrement=False),
     sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("blob", sa.LargeBinary, nullable=False),
 )  # fmt: skip
 
 counter = sa.Table(
-    "counter", metadata,
+    "backwatch_counter", metadata,
     sa.Column("shard", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("kind", sa.String(8), primary_key=True),
     sa.Column("name", sa.String(200), primary_key=True),
@@ -67,18 +74,19 @@ counter = sa.Table(
 """``kind`` is ``loss`` or ``counter``."""
 
 entry_number = sa.Table(
-    "entry_number", metadata, sa.Column("id", sa.Integer, primary_key=True, autoincrement=False), _big("last"),
+    "backwatch_entry_number", metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False), _big("last"),
 )  # fmt: skip
 """One row, locked by whoever appends: so numbers are gapless and become visible in their order."""
 
 entry = sa.Table(
-    "entry", metadata,
+    "backwatch_entry", metadata,
     sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("kind", sa.String(16), nullable=False), _text("body"), _big("at_ns"), _text("by"),
 )  # fmt: skip
 
 alert = sa.Table(
-    "alert", metadata,
+    "backwatch_alert", metadata,
     _id("id"), _text("rule"), sa.Column("level", sa.String(16), nullable=False),
     sa.Column("level_rank", sa.SmallInteger, nullable=False),
     sa.Column("resource_id", sa.String(64), nullable=False), _text("app"), _text("resource"), _text("key"),
@@ -96,8 +104,8 @@ last;
 a person's acknowledgement or closing holds for the episode that it names: a new opening voids it without a write."""
 
 occurrence = sa.Table(
-    "occurrence", metadata,
-    sa.Column("alert_id", sa.String(64), sa.ForeignKey("alert.id", ondelete="CASCADE"), primary_key=True),
+    "backwatch_occurrence", metadata,
+    sa.Column("alert_id", sa.String(64), sa.ForeignKey("backwatch_alert.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("episode", sa.Integer, nullable=False), _big("time_ns"),
     sa.Column("trace_id", sa.String(32), nullable=False), sa.Column("span_id", sa.String(16), nullable=False),
@@ -107,22 +115,22 @@ occurrence = sa.Table(
 orders them, up to the alert's ``count``."""
 
 episode = sa.Table(
-    "episode", metadata,
-    sa.Column("alert_id", sa.String(64), sa.ForeignKey("alert.id", ondelete="CASCADE"), primary_key=True),
+    "backwatch_episode", metadata,
+    sa.Column("alert_id", sa.String(64), sa.ForeignKey("backwatch_alert.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     _big("opened_ns"), _big("cleared_ns", nullable=True),
 )  # fmt: skip
 
 decision = sa.Table(
-    "decision", metadata,
-    sa.Column("entry_id", sa.BigInteger, sa.ForeignKey("entry.id"), primary_key=True, autoincrement=False),
+    "backwatch_decision", metadata,
+    sa.Column("entry_id", sa.BigInteger, sa.ForeignKey("backwatch_entry.id"), primary_key=True, autoincrement=False),
     sa.Column("alert_id", sa.String(64), nullable=False), sa.Column("episode", sa.Integer, nullable=False),
     sa.Column("kind", sa.String(16), nullable=False), _text("by"), _text("why"), _big("until_ns"), _big("at_ns"),
 )  # fmt: skip
 """The audit: only ever added to, and kept when its alert goes."""
 
 event = sa.Table(
-    "event", metadata,
+    "backwatch_event", metadata,
     _id("id", 32), sa.Column("alert_id", sa.String(64), nullable=False),
     sa.Column("episode", sa.Integer, nullable=False), sa.Column("kind", sa.String(32), nullable=False),
     sa.Column("level_rank", sa.SmallInteger, nullable=False),
@@ -131,7 +139,7 @@ event = sa.Table(
 """What notify delivers. ``id`` is the webhook-id; ``body`` is frozen when the event comes true."""
 
 endpoint = sa.Table(
-    "endpoint", metadata,
+    "backwatch_endpoint", metadata,
     _id("name", 200), _big("since_ns"), _big("paused_until_ns"), _big("disabled_ns", nullable=True), _text("reason"),
     sa.Column("served_ns", sa.BigInteger, nullable=False, server_default="0"),
 )  # fmt: skip
@@ -139,9 +147,9 @@ endpoint = sa.Table(
 ``served_ns``: when its courier made its last round, and it had a delivery for all that was routed by then."""
 
 delivery = sa.Table(
-    "delivery", metadata,
-    sa.Column("event_id", sa.String(32), sa.ForeignKey("event.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("endpoint", sa.String(200), sa.ForeignKey("endpoint.name"), primary_key=True),
+    "backwatch_delivery", metadata,
+    sa.Column("event_id", sa.String(32), sa.ForeignKey("backwatch_event.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("endpoint", sa.String(200), sa.ForeignKey("backwatch_endpoint.name"), primary_key=True),
     sa.Column("state", sa.String(12), nullable=False), sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False), _big("created_ns"), _big("first_try_ns", nullable=True),
     _big("next_ns"), _big("locked_until_ns"), _big("done_ns", nullable=True), _text("outcome"),
@@ -149,27 +157,27 @@ delivery = sa.Table(
 """``state``: pending, delivered, rejected (the receiver will never take it), expired (given up), muted."""
 
 resource = sa.Table(
-    "resource", metadata,
+    "backwatch_resource", metadata,
     _id("id"), _text("app"), _text("system"), _text("endpoint"), _text("namespace"),
     _big("first_ns"), _big("last_ns"), _big("calls"), _big("errors"), _text("facts"),
 )  # fmt: skip
 
 rollup = sa.Table(
-    "rollup", metadata,
+    "backwatch_rollup", metadata,
     _id("resource_id"), sa.Column("end_ns", sa.BigInteger, primary_key=True, autoincrement=False),
     *(_big(name) for name in ("calls", "errors", "suspects", "bytes_sent", "bytes_received", "rows_returned",
                               "rows_affected", "duration_ns", "new_statements")),
 )  # fmt: skip
 
 quarantine = sa.Table(
-    "quarantine", metadata,
+    "backwatch_quarantine", metadata,
     _id("topic", 249), sa.Column("partition_id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("record_offset", sa.BigInteger, primary_key=True, autoincrement=False),
     _text("reason"), sa.Column("value", sa.LargeBinary, nullable=False), _big("appended_ns"), _big("kept_ns"),
 )  # fmt: skip
 
 rule = sa.Table(
-    "rule", metadata,
+    "backwatch_rule", metadata,
     _id("name", 200), _text("title"), sa.Column("level", sa.String(16), nullable=False), _text("tags"),
     _text("description"), _text("blind_spots"), _text("remediation"), _text("falsepositives"), _text("references"),
     sa.Column("page", sa.Text, nullable=False, server_default="{}"),
@@ -178,11 +186,11 @@ rule = sa.Table(
 is a JSON mapping of what else the rule's page says."""
 
 model = sa.Table(
-    "model", metadata, _id("sha256"), sa.Column("blob", sa.LargeBinary, nullable=False), _big("created_ns"),
+    "backwatch_model", metadata, _id("sha256"), sa.Column("blob", sa.LargeBinary, nullable=False), _big("created_ns"),
 )  # fmt: skip
 
 partition_progress = sa.Table(
-    "partition_progress", metadata,
+    "backwatch_partition_progress", metadata,
     _id("consumer_group", 200), _id("topic", 249),
     sa.Column("partition_id", sa.Integer, primary_key=True, autoincrement=False),
     _big("next_offset"), _big("end_offset"), _big("advanced_ns"), _big("updated_ns"), _text("member"), _text("reason"),
@@ -199,10 +207,10 @@ sa.Index(None, alert.c.raised)
 _STATE: Final = (
     alert.c.raised, alert.c.episode, alert.c.closed_episode, alert.c.acknowledged_episode, alert.c.muted_until_ns,
 )  # fmt: skip
-sa.Index("ix_alert_level_state", alert.c.level, *_STATE)
-sa.Index("ix_alert_rule_state", alert.c.rule, *_STATE)
-sa.Index("ix_alert_id_level", alert.c.id, alert.c.level)
-sa.Index("ix_alert_app", alert.c.app)
+sa.Index("ix_backwatch_alert_level_state", alert.c.level, *_STATE)
+sa.Index("ix_backwatch_alert_rule_state", alert.c.rule, *_STATE)
+sa.Index("ix_backwatch_alert_id_level", alert.c.id, alert.c.level)
+sa.Index("ix_backwatch_alert_app", alert.c.app)
 sa.Index(None, occurrence.c.time_ns)
 sa.Index(None, episode.c.opened_ns, episode.c.alert_id)
 sa.Index(None, decision.c.alert_id)

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from backwatch.store.postgresql import set_bounded
+
 WRITES: Final = "backwatch_writes"
 """Execution option of a connection whose transaction may write: on SQLite it takes the lock at once."""
 
@@ -25,6 +27,17 @@ def writing(engine: sa.Engine) -> Generator[sa.Connection]:
     """A connection in a transaction that may write: committed at the end, rolled back on any exception."""
     with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
         yield connection
+
+
+@contextlib.contextmanager
+def unbounded(connection: sa.Connection) -> Generator[None]:
+    """Inside the block the server may be silent for as long as it needs."""
+    set_bounded(connection, bounded=False)
+    try:
+        yield
+    finally:
+        if not connection.invalidated:
+            set_bounded(connection, bounded=True)
 
 
 def in_bites(bite: Callable[[], int]) -> int:

@@ -14,5 +14,5 @@ depends_on = None
 
 def upgrade() -> None:
     """Adds the column."""
-    with op.batch_alter_table("rule") as batch:
+    with op.batch_alter_table("backwatch_rule") as batch:
         batch.add_column(sa.Column("page", sa.Text, nullable=False, server_default="{}"))

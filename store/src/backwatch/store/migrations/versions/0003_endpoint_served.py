@@ -14,5 +14,5 @@ depends_on = None
 
 def upgrade() -> None:
     """Adds the column."""
-    with op.batch_alter_table("endpoint") as batch:
+    with op.batch_alter_table("backwatch_endpoint") as batch:
         batch.add_column(sa.Column("served_ns", sa.BigInteger, nullable=False, server_default="0"))

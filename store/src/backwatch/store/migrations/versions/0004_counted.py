@@ -15,9 +15,9 @@ STATE = ("raised", "episode", "closed_episode", "acknowledged_episode", "muted_u
 
 def upgrade() -> None:
     """Adds the indexes."""
-    op.create_index("ix_alert_level_state", "alert", ["level", *STATE])
-    op.create_index("ix_alert_rule_state", "alert", ["rule", *STATE])
-    op.create_index("ix_alert_id_level", "alert", ["id", "level"])
-    op.create_index("ix_alert_app", "alert", ["app"])
-    op.create_index("ix_episode_opened_ns_alert_id", "episode", ["opened_ns", "alert_id"])
-    op.drop_index("ix_episode_opened_ns", "episode")
+    op.create_index("ix_backwatch_alert_level_state", "backwatch_alert", ["level", *STATE])
+    op.create_index("ix_backwatch_alert_rule_state", "backwatch_alert", ["rule", *STATE])
+    op.create_index("ix_backwatch_alert_id_level", "backwatch_alert", ["id", "level"])
+    op.create_index("ix_backwatch_alert_app", "backwatch_alert", ["app"])
+    op.create_index("ix_backwatch_episode_opened_ns_alert_id", "backwatch_episode", ["opened_ns", "alert_id"])
+    op.drop_index("ix_backwatch_episode_opened_ns", "backwatch_episode")

@@ -15,7 +15,7 @@ depends_on = None
 def upgrade() -> None:
     """Create the table."""
     op.create_table(
-        "partition_progress",
+        "backwatch_partition_progress",
         sa.Column("consumer_group", sa.String(200), nullable=False),
         sa.Column("topic", sa.String(249), nullable=False),
         sa.Column("partition_id", sa.Integer, autoincrement=False, nullable=False),
@@ -25,5 +25,5 @@ def upgrade() -> None:
         sa.Column("updated_ns", sa.BigInteger, nullable=False),
         sa.Column("member", sa.Text, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
-        sa.PrimaryKeyConstraint("consumer_group", "topic", "partition_id", name="pk_partition_progress"),
+        sa.PrimaryKeyConstraint("consumer_group", "topic", "partition_id", name="pk_backwatch_partition_progress"),
     )
