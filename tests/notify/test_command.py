@@ -37,6 +37,12 @@ def _filled(store_url: str) -> None:
     engine.dispose()
 
 
+def _empty_store(folder: Path) -> str:
+    url = f"sqlite:///{folder / 'store.db'}"
+    open_store(url).dispose()
+    return url
+
+
 def _change(store_url: str, statement: str) -> None:
     engine = open_store(store_url)
     with engine.begin() as connection:
@@ -50,7 +56,7 @@ def test_once_delivers_what_is_due_and_says_so(store_url: str) -> None:
         first = _notify(store_url, one, "--once")
         assert (first.returncode, first.stdout) == (1, "1 new events, 0 delivered, 1 failed\n")
         one.answer = temper.OK
-        _change(store_url, "update backwatch_delivery set next_ns = 0")  # the wait between two tries would run out by itself
+        _change(store_url, "update backwatch_delivery set next_ns = 0")  # the wait would run out by itself
         second = _notify(store_url, one, "--once")
     assert (second.returncode, second.stdout) == (0, "0 new events, 1 delivered, 0 failed\n")
     assert len(one.requests) == 2
@@ -58,7 +64,7 @@ def test_once_delivers_what_is_due_and_says_so(store_url: str) -> None:
 
 
 def test_a_test_event_is_sent_at_once_and_its_answer_told(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'store.db'}"
+    url = _empty_store(tmp_path)
     with receiver() as one:
         taken = _notify(url, one, "--test")
         one.answer = temper.status("404 Where")
@@ -71,7 +77,7 @@ def test_a_test_event_is_sent_at_once_and_its_answer_told(tmp_path: Path) -> Non
 
 
 def test_a_test_event_to_a_private_host_names_the_setting_that_allows_it(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'store.db'}"
+    url = _empty_store(tmp_path)
     refused = _notify(
         url, None, "--test", BACKWATCH_WEBHOOK_URL="https://127.0.0.1:9/", BACKWATCH_WEBHOOK_SECRET=SECRET
     )
@@ -176,7 +182,7 @@ def test_a_notifier_killed_while_it_sends_sends_again_under_the_same_id(tmp_path
 def test_it_fails_in_one_line_that_names_the_setting(
     tmp_path: Path, arguments: tuple[str, ...], settings: dict[str, str], code: int, named: str
 ) -> None:
-    done = _notify(f"sqlite:///{tmp_path / 'store.db'}", None, *arguments, **settings)
+    done = _notify(_empty_store(tmp_path), None, *arguments, **settings)
     assert done.returncode == code
     assert named in done.stderr
     assert "Traceback" not in done.stderr

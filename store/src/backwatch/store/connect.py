@@ -29,13 +29,14 @@ _SQLITE_AWAY: Final = (
     "SQLITE_CANTOPEN", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CORRUPT",
     "SQLITE_NOTADB", "SQLITE_PERM", "SQLITE_AUTH",
 )  # fmt: skip
+_READ_ONLY: Final = ("25006", "0A000")
+"""A standby: it refuses the write, or the ``BEGIN READ WRITE`` that psycopg sends once a read-only one was made."""
 _POSTGRESQL_AWAY: Final = (
     "08", "28", "3D",  # connection, login, no such database
-    "25006", "25P03", "40", "42501", "53", "55P03", "57", "58",
+    *_READ_ONLY, "25P03", "40", "42501", "53", "55P03", "57", "58",
 )  # fmt: skip
 """Also: read-only (a standby), idle for too long, rolled back, out of something, locked, ending or cancelled, I/O;
 and not permitted, which an administrator mends."""
-_READ_ONLY: Final = "25006"
 _TABLE_GONE: Final = re.compile(rf'(relation "|no such table: ){PREFIX}')
 
 
@@ -136,7 +137,7 @@ def _speak_plainly(engine: sa.Engine, name: str) -> None:
         original = context.original_exception
         if _is_full(original):
             return StoreFull(errno.ENOSPC, f"{name}: the disk is full, nothing of this was stored")
-        if getattr(original, "sqlstate", None) == _READ_ONLY:
+        if getattr(original, "sqlstate", None) in _READ_ONLY:
             context.is_disconnect = True  # a connection anew may reach the primary; this one never will
         if context.is_disconnect or _is_away(original):
             reason = (str(original).strip().splitlines() or [type(original).__name__])[0].strip()

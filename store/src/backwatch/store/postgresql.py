@@ -70,8 +70,11 @@ def parse_url(url: str) -> URL:
     hosts = [re.fullmatch(r"(\[[^\]]*\]|[^:]*)(?::([0-9]*))?", one) for one in listed.split(",")]
     if not all(hosts):
         raise ValueError("a host of the URL cannot be read")
-    parsed = make_url(f"{start}several{rest or ''}").set(host=",".join(one[1].strip("[]") for one in hosts if one))
-    return parsed.update_query_dict({"port": ",".join(one[2] or "5432" for one in hosts if one)})
+    places = {
+        "host": ",".join(one[1].strip("[]") for one in hosts if one),
+        "port": ",".join(one[2] or "5432" for one in hosts if one),
+    }
+    return make_url(f"{start}{rest or ''}").update_query_dict(places)
 
 
 def open_postgresql(parsed: URL) -> sa.Engine:
@@ -89,7 +92,8 @@ def open_postgresql(parsed: URL) -> sa.Engine:
         connection = BoundedConnection.connect(*args, **named)
         try:
             connection.execute(
-                "SELECT set_config('idle_in_transaction_session_timeout', %s, false)", [f"{IDLE_TRANSACTION_TIMEOUT_S}s"]
+                "SELECT set_config('idle_in_transaction_session_timeout', %s, false)",
+                [f"{IDLE_TRANSACTION_TIMEOUT_S}s"],
             )
             connection.commit()
         except BaseException:
