@@ -32,6 +32,10 @@ class Disk:
         """Makes room again."""
         (self.folder / "filler").unlink()
 
+    def remount(self, option: str) -> None:
+        """Change how it is mounted: ``ro`` makes it read-only."""
+        subprocess.run(["mount", "-o", f"remount,{option}", str(self.folder)], check=True)
+
 
 @contextlib.contextmanager
 def small_disk(folder: Path, size_bytes: int = 4_000_000) -> Generator[Disk]:

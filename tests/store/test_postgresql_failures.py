@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 import sqlalchemy as sa
@@ -33,7 +33,7 @@ def backend(engine: sa.Engine) -> int:
 
 
 @contextlib.contextmanager
-def stopped(process: int) -> Iterator[None]:
+def stopped(process: int) -> Generator[None]:
     try:
         os.kill(process, signal.SIGSTOP)
     except (PermissionError, ProcessLookupError):
@@ -134,7 +134,7 @@ def test_url_with_several_hosts_reaches_the_one_that_takes_writes(postgresql_dat
 
 
 @contextlib.contextmanager
-def opened(pair: Pair) -> Iterator[sa.Engine]:
+def opened(pair: Pair) -> Generator[sa.Engine]:
     engine = open_store(pair.url, check=False)
     migrate.upgrade(engine)
     yield engine
@@ -154,7 +154,8 @@ def commit_until_taken(owner: Owner, key: str) -> None:
 
 def counts(engine: sa.Engine) -> dict[str, int]:
     with reading(engine) as connection:
-        return {row.key: row.count for row in connection.execute(sa.select(tables.alert.c.key, tables.alert.c.count))}
+        query = sa.select(tables.alert.c.key, tables.alert.c.count.label("times"))
+        return {row.key: row.times for row in connection.execute(query)}
 
 
 def counts_so_far(standby: sa.Engine) -> dict[str, int]:

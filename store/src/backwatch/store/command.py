@@ -4,11 +4,13 @@ import json
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 
-from backwatch.collector.cli import Unavailable
+from backwatch.collector.cli import InputOutputFailed, Unavailable
 from backwatch.collector.settings import StoreSettings, default_store_url, load, without_secrets
+from backwatch.store import backup as copies
 from backwatch.store import migrate
 from backwatch.store import prune as retention
 from backwatch.store.connect import StoreUnavailable, open_store
@@ -21,7 +23,7 @@ _URL_OPTION = click.option(
 )
 
 
-@click.group(short_help="Looks after the store: upgrade, status, prune.")
+@click.group(short_help="Looks after the store: upgrade, status, prune, backup, restore.")
 def db() -> None:
     """Looks after the store: where alerts, decisions and the detector's state are kept."""
 
@@ -79,6 +81,52 @@ def prune(store_url: str | None) -> None:
         raise Unavailable(str(error)) from None
     engine.dispose()
     click.echo(", ".join(f"{name} {count}" for name, count in removed.items()))
+
+
+@db.command(short_help="Copies a SQLite store into a file, while it is in use.")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@_URL_OPTION
+def backup(file: Path, store_url: str | None) -> None:
+    """Copies a SQLite store into FILE, as it is at one moment, while detector, notify and dashboard go on.
+
+    A PostgreSQL store is copied by pg_dump.
+
+    \b
+    Example:
+      backwatch db backup store.backup
+    """
+    settings = load(StoreSettings, flags={"url": store_url})
+    try:
+        engine = open_store(settings.url, must_exist=True)
+        size = copies.write_backup(engine, file)
+    except StoreUnavailable as error:
+        raise Unavailable(str(error)) from None
+    except FileExistsError as error:
+        raise InputOutputFailed(f"{error.strerror}: {file}") from None
+    engine.dispose()
+    click.echo(f"{file}: {size} bytes")
+
+
+@db.command(short_help="Replaces a SQLite store by a backup.")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@_URL_OPTION
+def restore(file: Path, store_url: str | None) -> None:
+    """Replaces all that is in a SQLite store by what FILE holds. Stop detector, notify and dashboard before.
+
+    A PostgreSQL store is restored by pg_restore.
+
+    \b
+    Example:
+      backwatch db restore store.backup
+    """
+    settings = load(StoreSettings, flags={"url": store_url})
+    try:
+        engine = open_store(settings.url, check=False)
+        version = copies.restore_backup(engine, file)
+    except StoreUnavailable as error:
+        raise Unavailable(str(error)) from None
+    engine.dispose()
+    click.echo(f"{without_secrets(settings.url or default_store_url())}: restored, tables {version}")
 
 
 def _lines(found: Health) -> list[str]:

@@ -55,7 +55,7 @@ def upgrade(engine: sa.Engine) -> tuple[str | None, str]:
         before, after = current(connection), head()
         _adopt_legacy(connection)
         if before != after:
-            _refuse_newer(before, "BACKWATCH_STORE_URL")
+            refuse_newer(before, "BACKWATCH_STORE_URL")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     return before, after
@@ -90,12 +90,13 @@ def require_current(engine: sa.Engine, name: str, *, create: bool = True) -> Non
             raise StoreUnavailable(f"{name}: holds no Backwatch store; `backwatch db upgrade` makes one")
         upgrade(engine)
     elif found != head() or needs_names:
-        _refuse_newer(found, name)
+        refuse_newer(found, name)
         reason = f"its tables are of version {found}, this is {head()}" if found != head() else _WITHOUT_PREFIX
         raise SettingError(f"{name}: {reason}: run `backwatch db upgrade`")
 
 
-def _refuse_newer(found: str | None, name: str) -> None:
+def refuse_newer(found: str | None, name: str) -> None:
+    """Raise ``SettingError`` for a version that this code does not know."""
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     if found is not None and found not in known:
         raise SettingError(

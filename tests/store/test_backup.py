@@ -1,0 +1,93 @@
+"""Copies of a SQLite store: whole, private, and put back under those who have it open."""
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backwatch.collector.settings import SettingError
+from backwatch.store import migrate
+from backwatch.store.backup import restore_backup, write_backup
+from backwatch.store.connect import StoreUnavailable, open_store
+from backwatch.store.health import health
+from backwatch.store.transactions import reading
+from tests.services.commits import Owner, raised
+from tests.services.disk import Disk, small_disk
+from tests.services.server import PREFIX, MissingServerError
+from tests.system.commands import ran
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'store.db'}"
+
+
+def test_restore_brings_back_the_moment_of_the_backup_under_an_open_store(tmp_path: Path, url: str) -> None:
+    engine, copy = open_store(url), tmp_path / "store.backup"
+    owner = Owner(engine)
+    owner.commit(raised(), delta=b"kept", losses={"gap": 1})
+    write_backup(engine, copy)
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    owner.commit(raised("later"), delta=b"lost", losses={"gap": 1})
+    assert restore_backup(open_store(url, check=False), copy) == migrate.head()
+    again = Owner(engine)
+    assert (again.seq, again.state.deltas) == (1, [b"kept"])
+    with reading(engine) as connection:
+        assert health(connection).losses == {"gap": 1}
+    again.commit(raised("later"))
+    engine.dispose()
+
+
+def test_backup_never_replaces_a_file(tmp_path: Path, url: str) -> None:
+    open_store(url).dispose()
+    (tmp_path / "store.backup").write_text("precious")
+    done = ran("db", "backup", str(tmp_path / "store.backup"), BACKWATCH_STORE_URL=url)
+    assert (done.code, done.err) == (74, f"Error: File exists: {tmp_path / 'store.backup'}\n")
+    assert (tmp_path / "store.backup").read_text() == "precious"
+
+
+def test_file_that_is_no_store_restores_nothing(tmp_path: Path, url: str) -> None:
+    Owner(open_store(url)).commit()
+    for content in (b"", b"no database at all" * 100):
+        (tmp_path / "other").write_bytes(content)
+        with pytest.raises(StoreUnavailable, match="other: holds no Backwatch store"):
+            restore_backup(open_store(url, check=False), tmp_path / "other")
+    assert Owner(open_store(url)).seq == 1
+
+
+def test_postgresql_store_names_its_own_programs(postgresql_database: str, tmp_path: Path) -> None:
+    engine = open_store(postgresql_database)
+    with pytest.raises(SettingError, match="for PostgreSQL use pg_dump"):
+        write_backup(engine, tmp_path / "store.backup")
+    engine.dispose()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    try:
+        with small_disk(tmp_path / "disk") as one:
+            yield one
+    except MissingServerError as missing:
+        pytest.skip(PREFIX + str(missing))
+
+
+def test_backup_onto_a_full_disk_is_one_line_and_leaves_no_file(disk: Disk, url: str) -> None:
+    open_store(url).dispose()
+    disk.fill()
+    done = ran("db", "backup", str(disk.folder / "store.backup"), BACKWATCH_STORE_URL=url)
+    assert (done.code, done.err.count("\n")) == (74, 1)
+    assert "No space left on device" in done.err
+    assert [one.name for one in disk.folder.iterdir()] == ["filler"]
+
+
+def test_store_on_a_read_only_file_system_is_one_line(disk: Disk, tmp_path: Path) -> None:
+    engine = open_store(f"sqlite:///{disk.folder}/store.db")
+    Owner(engine).commit()
+    engine.dispose()
+    disk.remount("ro")
+    for command in (("db", "upgrade"), ("detect", "--no-router"), ("db", "prune"), ("db", "status")):
+        done = ran(*command, BACKWATCH_STORE_URL=f"sqlite:///{disk.folder}/store.db",
+                   BACKWATCH_STREAM_URL=f"sqlite:///{tmp_path}/stream.db")  # fmt: skip
+        assert (done.code, done.err.count("\n")) == (69, 1), (command, done)
+        assert done.err.startswith(f"Error: BACKWATCH_STORE_URL='sqlite:///{disk.folder}/store.db': ")
