@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import secrets
 import signal
 import time
 from collections.abc import Generator, Iterator
+from urllib.parse import urlsplit
 
 import pytest
 import sqlalchemy as sa
@@ -16,7 +18,10 @@ from backwatch.store.connect import StoreFull, StoreUnavailable, open_store
 from backwatch.store.transactions import reading, writing
 from tests.services import databases
 from tests.services.commits import Owner, commit, raised
+from tests.services.disk import Disk, small_disk
 from tests.services.postgresql_pair import Pair, serve_pair
+from tests.services.process import account, give, private_folder
+from tests.services.server import PREFIX, MissingServerError, Server
 
 
 @pytest.fixture
@@ -223,3 +228,39 @@ def test_standby_is_named_as_read_only_and_taken_once_promoted() -> None:
         commit_until_taken(owner, "k1")
         assert counts(elsewhere) == {"k0": 1, "k1": 1}
         elsewhere.dispose()
+
+
+@pytest.fixture
+def small_tablespace(postgresql: Server) -> Iterator[tuple[str, Disk]]:
+    """A database on a disk of its own, and that disk."""
+    user = account("postgres")
+    with private_folder("postgresql", user) as folder:
+        try:
+            with small_disk(folder / "disk", 32_000_000) as disk:
+                give(disk.folder, user)
+                name = f"t_{secrets.token_hex(6)}"
+                databases.postgresql_sql(postgresql.url, f"create tablespace {name} location '{disk.folder}'")
+                databases.postgresql_sql(postgresql.url, f"create database {name} tablespace {name}")
+                yield urlsplit(postgresql.url)._replace(path=f"/{name}").geturl(), disk
+                databases.postgresql_sql(postgresql.url, f"drop database {name} with (force)")
+                databases.postgresql_sql(postgresql.url, f"drop tablespace {name}")
+        except MissingServerError as missing:
+            pytest.skip(PREFIX + str(missing))
+
+
+def test_full_disk_of_the_server_keeps_nothing_and_the_commit_can_be_repeated(
+    small_tablespace: tuple[str, Disk],
+) -> None:
+    url, disk = small_tablespace
+    engine = open_store(url)
+    owner, large = Owner(engine), os.urandom(2_000_000)
+    owner.commit(raised(), delta=b"kept")
+    disk.fill()
+    with pytest.raises(StoreFull, match=r"BACKWATCH_STORE_URL=.*the disk is full"):
+        owner.commit(raised("other"), delta=large)
+    assert (Owner(engine).seq, counts(engine)) == (1, {"k": 1})
+    disk.free()
+    owner.commit(raised("other"), delta=large)
+    assert counts(engine) == {"k": 1, "other": 1}
+    assert Owner(engine).state.deltas == [b"kept", large]
+    engine.dispose()

@@ -42,8 +42,8 @@ def commands(heading: str, language: str = "sh") -> list[str]:
 def follow(block: str, folder: Path, settings: dict[str, str]) -> None:
     path = os.pathsep.join([str(Path(BACKWATCH).parent), *postgresql.programs(), os.environ["PATH"]])
     done = subprocess.run(
-        ["sh", "-e", "-c", block], cwd=folder, env=environment(settings) | {"PATH": path}, capture_output=True, text=True,
-        timeout=60,
+        ["sh", "-e", "-c", block], cwd=folder, env=environment(settings) | {"PATH": path}, capture_output=True,
+        text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done
 
