@@ -30,6 +30,18 @@ def test_a_shard_goes_on_from_its_deltas_in_their_order(store: sa.Engine) -> Non
     assert expected == Owner(store).state
 
 
+def test_owner_of_a_lost_history_is_fenced_where_the_numbers_meet_again(store: sa.Engine) -> None:
+    owner = Owner(store)
+    owner.commit(delta=b"common", next_offset=10)
+    lost = replace(commit(3, delta=b"lost"), base=(40, 2, 0))  # three commits, the last two of which a failover lost
+    for offset in (20, 30):
+        owner.commit(delta=b"again", next_offset=offset)
+    assert owner.seq == lost.seq
+    with pytest.raises(Fenced):
+        shards.commit(store, lost, now_ns=1)
+    shards.commit(store, replace(lost, base=(30, 2, 0)), now_ns=1)
+
+
 def test_a_snapshot_replaces_the_deltas_before_it(store: sa.Engine) -> None:
     owner = Owner(store)
     owner.commit(delta=b"old")

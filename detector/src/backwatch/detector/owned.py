@@ -47,6 +47,7 @@ class OwnedShard:
         with store.begin() as connection:
             found = shards.load(connection, partition)
         self.seq, self.next_offset, self.entry_id = found.seq, found.next_offset, found.entry_id
+        self._base = found.next_offset, found.watermark_ns, found.entry_id
         self.shard = engine.new_shard()
         blobs = ([found.snapshot] if found.snapshot else []) + list(found.deltas)
         try:
@@ -172,6 +173,7 @@ class OwnedShard:
             logger.warning("backwatch: shard %d: the store takes commits again", self.partition)
             self.trouble = None
         self.seq += 1
+        self._base = self._unsent.next_offset, self._unsent.watermark_ns, self._unsent.entry_id
         if self._unsent.snapshot is not None:
             self._snapshot_bytes, self._delta_bytes = len(self._unsent.snapshot), 0
         self._delta_bytes += len(self._unsent.delta)
@@ -188,7 +190,8 @@ class OwnedShard:
         if self._delta_bytes + len(delta) > max(SNAPSHOT_LEAST, self._snapshot_bytes):
             snapshot, delta = self.shard.snapshot(), b""
         return Commit(
-            shard=self.partition, seq=self.seq, next_offset=self.next_offset, watermark_ns=self.watermark_ns,
+            shard=self.partition, seq=self.seq, base=self._base,
+            next_offset=self.next_offset, watermark_ns=self.watermark_ns,
             entry_id=self.entry_id, delta=delta, snapshot=snapshot, rounds=pending.rounds(), seen=pending.seen(),
             rollups=tuple(pending.rollups), quarantined=tuple(pending.quarantined), losses=pending.losses,
             counters=pending.counters,

@@ -124,6 +124,9 @@ class Commit:
         seq: The number of the last commit, which must still be the last one: the fence.
         next_offset: First stream offset not covered.
         entry_id: Last entry applied.
+        base: ``next_offset``, ``watermark_ns`` and ``entry_id`` of the last commit, which the store must still have;
+            ``None``: not compared. A number alone may come again: after a failover that lost commits, or a restore,
+            another owner counts on from an earlier one.
         delta: Dirty rows since the last commit, opaque here; ``b""``: none.
         snapshot: The whole state, when the deltas outweigh it: then the older deltas go.
         losses: Kind to count: added to the counters.
@@ -136,6 +139,7 @@ class Commit:
     watermark_ns: int
     entry_id: int
     delta: bytes
+    base: tuple[int, int, int] | None = None
     snapshot: bytes | None = None
     rounds: Sequence[Round] = ()
     seen: Sequence[Seen] = ()

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import re
 import sqlite3
 from pathlib import Path
 from typing import Final
@@ -37,7 +36,8 @@ _POSTGRESQL_AWAY: Final = (
 )  # fmt: skip
 """Also: read-only (a standby), idle for too long, rolled back, out of something, locked, ending or cancelled, I/O;
 and not permitted, which an administrator mends."""
-_TABLE_GONE: Final = re.compile(rf'(relation "|no such table: ){PREFIX}')
+_NO_SUCH_TABLE: Final = "42P01"
+_NO_TABLE_IN_SQLITE: Final = f"no such table: {PREFIX}"
 
 
 def open_store(url: str = "", *, check: bool = True, must_exist: bool = False) -> sa.Engine:
@@ -152,11 +152,10 @@ def _is_full(error: BaseException) -> bool:
 
 
 def _is_away(error: BaseException) -> bool:
-    if _TABLE_GONE.search(str(error)):  # while the store is being restored
-        return True
     if isinstance(error, sqlite3.Error):
-        return getattr(error, "sqlite_errorname", "").startswith(_SQLITE_AWAY)
+        return _NO_TABLE_IN_SQLITE in str(error) or getattr(error, "sqlite_errorname", "").startswith(_SQLITE_AWAY)
     state: str | None = getattr(error, "sqlstate", None)
     if state is None:  # no answer at all: refused, timed out, broken off
         return isinstance(error, psycopg.OperationalError)
-    return state.startswith(_POSTGRESQL_AWAY)
+    gone = state == _NO_SUCH_TABLE and PREFIX in str(error)  # while the store is being restored
+    return gone or state.startswith(_POSTGRESQL_AWAY)

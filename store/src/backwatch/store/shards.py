@@ -85,8 +85,13 @@ def commit(engine: sa.Engine, one: Commit, *, now_ns: int) -> None:
 
 def _fence(connection: sa.Connection, one: Commit, now_ns: int) -> None:
     table = tables.shard
+    held = (table.c.id == one.shard) & (table.c.seq == one.seq)
+    if one.base is not None:
+        offset, watermark_ns, entry_id = one.base
+        held &= (table.c.next_offset == offset) & (table.c.watermark_ns == whole(watermark_ns))
+        held &= table.c.entry_id == entry_id
     moved = connection.execute(
-        sa.update(table).where(table.c.id == one.shard, table.c.seq == one.seq).values(
+        sa.update(table).where(held).values(
             seq=one.seq + 1, next_offset=one.next_offset, watermark_ns=whole(one.watermark_ns),
             entry_id=one.entry_id, updated_ns=now_ns,
         )
