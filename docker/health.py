@@ -57,8 +57,11 @@ def _older(
     from backwatch.store.connect import open_store
     from backwatch.store.transactions import reading
 
-    with reading(open_store(load(StoreSettings).url, must_exist=True)) as connection:
-        at_ns = connection.execute(sa.text(query), values).scalar()
+    try:
+        with reading(open_store(load(StoreSettings).url, must_exist=True)) as connection:
+            at_ns = connection.execute(sa.text(query), values).scalar()
+    except ConnectionError as error:  # away, or no detector has made it yet
+        return str(error)
     if at_ns is None:
         return nothing
     if at_ns == 0 and may_be_new:
