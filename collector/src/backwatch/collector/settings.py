@@ -272,8 +272,8 @@ class DetectorSettings:
     """The consumer group in which detectors share the partitions."""
     instance: str = setting("BACKWATCH_DETECTOR_INSTANCE", default="", parse=instance_name)
     """A name of this detector that outlives its restart and that no other detector has, ``detector-0`` say; letters,
-    digits, ``.``, ``_``, ``-``. Set, a restart within 20 s moves no partition to another detector and back. Empty: none;
-    a detector that leaves hands its partitions over at once."""
+    digits, ``.``, ``_``, ``-``. Set, a restart within 20 s moves no partition to another detector and back. Empty:
+    none; a detector that leaves hands its partitions over at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

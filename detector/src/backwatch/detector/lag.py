@@ -50,7 +50,8 @@ class LagAlert:
             rows: The group's progress by partition, every member's.
             ends: End of the log by partition of the topic; empty: not known, and no partition counts as uncovered.
         """
-        if self._rule is None:
+        rule = self._rule
+        if rule is None:
             return
         now_ns = self._clock_ns()
         standing = self._standing(rows, ends, now_ns)
@@ -60,7 +61,7 @@ class LagAlert:
         if standing:
             self._stood_ns = now_ns
             if not raised:
-                self._raise(standing, now_ns)
+                self._raise(rule, standing, now_ns)
         elif raised and now_ns - self._stood_ns >= CALM_NS:
             with writing(self._store) as connection:
                 alerts.apply(connection, [Round(cleared=[Cleared(alert_id=self.id, time_ns=now_ns)])], now_ns)
@@ -81,8 +82,7 @@ class LagAlert:
                 found[partition] = (lag, "no member of the group holds it", row.member if row else "")
         return found
 
-    def _raise(self, standing: Mapping[int, tuple[int, str, str]], now_ns: int) -> None:
-        assert self._rule is not None
+    def _raise(self, rule: Rule, standing: Mapping[int, tuple[int, str, str]], now_ns: int) -> None:
         first = min(standing)
         lag, reason, member = standing[first]
         evidence = {
@@ -92,7 +92,7 @@ class LagAlert:
             "backwatch.lag.reason": reason[:300], "backwatch.lag.member": member,
         }  # fmt: skip
         about = Raised(
-            alert_id=self.id, rule=self._rule.name, level=self._rule.level, resource_id="", app="",
+            alert_id=self.id, rule=rule.name, level=rule.level, resource_id="", app="",
             resource="backwatch", key=f"{KIND}.{self._group}", count=1, first_ns=now_ns, last_ns=now_ns,
             occurrences=[Occurrence(time_ns=now_ns, trace_id="", span_id="", evidence=evidence)],
         )  # fmt: skip

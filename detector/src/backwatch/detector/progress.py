@@ -1,8 +1,8 @@
 """How far this process has read each partition of its consumer groups, and why one does not advance.
 
-The loops that read (detector, router) report to a :class:`GroupProgress`, which only remembers. A thread of its own, the
-:class:`ProgressBoard`, writes to the store, so that a loop that hangs, in the stream's client or in anything else, is
-reported as well.
+The loops that read (detector, router) report to a :class:`GroupProgress`, which only remembers. A thread of its own,
+the :class:`ProgressBoard`, writes to the store, so that a loop that hangs, in the stream's client or in anything else,
+is reported as well.
 """
 
 import logging
@@ -16,8 +16,8 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from backwatch.detector.lag import LagAlert
 from backwatch.detector.engine.sigma import Rule
+from backwatch.detector.lag import LagAlert
 from backwatch.store.progress import PartitionProgress, read_progress, write_progress
 from backwatch.store.transactions import reading
 

@@ -56,8 +56,8 @@ def engine_for(store: StoreEngine, settings: DetectorSettings) -> Engine:
 class Service:
     """Reads ``backwatch_calls`` as a member of a group and keeps the shards of its partitions.
 
-    Nothing but ``stop`` ends it: a stream or store that is away is waited for, and after any other error of the stream's
-    client the consumer is opened anew and the shards are loaded from the store.
+    Nothing but ``stop`` ends it: a stream or store that is away is waited for, and after any other error of the
+    stream's client the consumer is opened anew and the shards are loaded from the store.
     """
 
     def __init__(

@@ -1,9 +1,9 @@
 """Reading of fetched Kafka batches that no batch can stop: what cannot be decoded is skipped, and reported as such.
 
 In kafka-python a batch that cannot be decoded raises at every poll, at the same offset, for ever: a codec that is not
-installed stalled its partition until somebody moved the group's offset by hand. Here such a batch becomes one
-:class:`~backwatch.collector.stream.kafka_clients.Skipped`, which stands for its records; of a batch that is corrupt inside, the records around the damage are
-kept. What one poll unpacks is bounded too.
+installed stalled its partition until the group's offset was moved by hand. Here such a batch becomes one
+:class:`~backwatch.collector.stream.kafka_clients.Skipped`, which stands for its records; of a batch that is corrupt
+inside, the records around the damage are kept. What one poll unpacks is bounded too.
 """
 
 import itertools
