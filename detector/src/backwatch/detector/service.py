@@ -99,29 +99,7 @@ class Service:
         consumer: Consumer | None = None
         try:
             while not stop.is_set():
-                try:
-                    if consumer is None:
-                        consumer = self._open()
-                    self.turn(consumer)
-                    self._errors.over()
-                    if not self.ready.is_set():
-                        self.ready.set()
-                        self._on_ready()
-                except (StreamUnavailable, StoreUnavailable, StoreFull) as error:
-                    self._reposition = True  # what was polled, and not judged, is read again
-                    lasting = self._errors.note(str(error.strerror or error))
-                    self.progress.fail(str(error.strerror or error))
-                    self.progress.turn("waiting after an error")
-                    if lasting:
-                        consumer = self._let_go(consumer)
-                    stop.wait(RETRY_S)
-                except Exception as error:  # noqa: BLE001  whatever the client raises must not end the service
-                    # In which state it left consumer or shard is not known: both are made anew.
-                    self._errors.note(f"{unforeseen(error)}; the consumer is opened anew", error)
-                    self.progress.fail(unforeseen(error))
-                    consumer = self._let_go(consumer)
-                    self._owned.clear()
-                    stop.wait(self._errors.pause_s)
+                consumer = self.attempt(consumer, stop)
             self._commit_all(consumer, everything=True)
             for owner in self._owned.values():
                 if owner.trouble is not None:
@@ -130,6 +108,33 @@ class Service:
             self.progress.release()
             if consumer is not None:
                 consumer.close()
+
+    def attempt(self, consumer: Consumer | None, stop: threading.Event) -> Consumer | None:
+        """One turn, whatever comes of it; the consumer to go on with, ``None`` where the next turn opens another."""
+        try:
+            consumer = consumer or self._open()
+            self.turn(consumer)
+            self._errors.over()
+            if not self.ready.is_set():
+                self.ready.set()
+                self._on_ready()
+        except (StreamUnavailable, StoreUnavailable, StoreFull) as error:
+            self._reposition = True  # what was polled, and not judged, is read again
+            text = str(error.strerror or error)
+            lasting = self._errors.note(text)
+            self.progress.fail(text)
+            self.progress.turn("waiting after an error")
+            if lasting:
+                consumer = self._let_go(consumer)
+            stop.wait(RETRY_S)
+        except Exception as error:  # noqa: BLE001  whatever the client raises must not end the service
+            # In which state it left consumer or shard is not known: both are made anew.
+            self._errors.note(f"{unforeseen(error)}; the consumer is opened anew", error)
+            self.progress.fail(unforeseen(error))
+            consumer = self._let_go(consumer)
+            self._owned.clear()
+            stop.wait(self._errors.pause_s)
+        return consumer
 
     def _open(self) -> Consumer:
         self.progress.turn("connecting to the stream")

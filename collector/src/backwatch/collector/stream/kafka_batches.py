@@ -60,7 +60,10 @@ def bound(consumer: Any) -> None:
     fetcher._append = append
 
 
-class BoundedRecords(kafka_fetcher.Fetcher.PartitionRecords):
+_PartitionRecords: Any = kafka_fetcher.Fetcher.PartitionRecords
+
+
+class BoundedRecords(_PartitionRecords):
     """The records of one fetched partition, unpacked batch by batch."""
 
     _budget: _Budget
@@ -163,7 +166,7 @@ class BoundedRecords(kafka_fetcher.Fetcher.PartitionRecords):
             offset_delta, at = decode_varint(buffer, at)
             key, at = _bytes(buffer, at, end)
             value, at = _bytes(buffer, at, end)
-            headers = _headers(buffer, at, end)
+            headers: Any = _headers(buffer, at, end)
         except (ValueError, IndexError):
             return None
         appended = batch.timestamp_type == batch.LOG_APPEND_TIME
