@@ -1,7 +1,7 @@
 """Detectors that come and go: forked from one warm process, so that a member joins within a second.
 
-``python -m tests.system.members STREAM STORE PARTITIONS`` reads orders from standard input, one a line, and answers each
-with one line: ``start`` with the member's process id; the end of input ends all members.
+``python -m tests.system.members STREAM STORE PARTITIONS`` reads orders from standard input, one a line, and answers
+``start`` with the new member's process id.
 """
 
 import contextlib
