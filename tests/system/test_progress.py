@@ -11,13 +11,15 @@ import pytest
 import sqlalchemy as sa
 
 from backwatch.collector import names
-from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Message, ensure_topics, open_publisher
+from backwatch.collector.settings import DetectorSettings, StreamSettings
+from backwatch.collector.stream import Message, ensure_topics, open_consumer, open_publisher
+from backwatch.detector.service import Service
 from backwatch.store import tables
 from backwatch.store.connect import open_store
 from backwatch.store.migrate import upgrade
 from backwatch.store.transactions import reading
 from tests.detector import streams
+from tests.services import topics
 from tests.services.server import Server
 from tests.system.commands import eventually
 from tests.system.members import members
@@ -98,6 +100,47 @@ def held_by(store: sa.Engine, count: int) -> None:
         lambda: len(found := holders(store)) == PARTITIONS and len(set(found.values())) == count,
         f"{count} member(s) do not hold all partitions",
     )
+
+
+def ends(url: str) -> dict[int, int]:
+    consumer = open_consumer(StreamSettings(url=url), names.TOPIC_CALLS, "test-ends")
+    found = {one: end for one, (_, end) in consumer.all_bounds(range(PARTITIONS)).items()}
+    consumer.close()
+    return found
+
+
+@pytest.mark.slow
+def test_a_topic_that_was_deleted_and_made_again_is_read_from_its_beginning(
+    kafka_without_topics: Server, stream_url: str, tmp_path: Path
+) -> None:
+    store_url = f"sqlite:///{tmp_path / 'store.db'}"
+    store = open_store(store_url)
+    service = Service(
+        StreamSettings(url=stream_url, partitions=PARTITIONS), store, DetectorSettings(commit_interval_s=0)
+    )
+    stop = threading.Event()
+    thread = threading.Thread(target=service.run, args=(stop,))
+    thread.start()
+
+    def publish(count: int) -> None:
+        publisher = open_publisher(StreamSettings(url=stream_url))
+        value = streams.encoded(list(streams.quiet(random.Random(1), 5)), count)
+        publisher.publish(names.TOPIC_CALLS, [Message(value, key=b"app-%d" % at) for at in range(count)], 30)
+        publisher.close(2)
+
+    try:
+        publish(60)
+        eventually(lambda: offsets(store) == ends(stream_url), "the first topic was not read")
+        topics.delete(kafka_without_topics, (names.TOPIC_CALLS,))
+        ensure_topics(StreamSettings(url=stream_url, partitions=PARTITIONS), (names.TOPIC_CALLS,))
+        publish(24)
+        eventually(lambda: offsets(store) == ends(stream_url), "the second topic was not read")
+        with reading(store) as connection:
+            query = sa.select(sa.func.sum(tables.counter.c.value)).where(tables.counter.c.name == "gap")
+            assert connection.scalar(query) >= PARTITIONS
+    finally:
+        stop.set()
+        thread.join(30)
 
 
 @pytest.mark.slow
