@@ -115,9 +115,8 @@ def test_a_topic_that_was_deleted_and_made_again_is_read_from_its_beginning(
 ) -> None:
     store_url = f"sqlite:///{tmp_path / 'store.db'}"
     store = open_store(store_url)
-    service = Service(
-        StreamSettings(url=stream_url, partitions=PARTITIONS), store, DetectorSettings(commit_interval_s=0)
-    )
+    stream = StreamSettings(url=stream_url, partitions=PARTITIONS)
+    service = Service(stream, store, DetectorSettings(commit_interval_s=0))
     stop = threading.Event()
     thread = threading.Thread(target=service.run, args=(stop,))
     thread.start()

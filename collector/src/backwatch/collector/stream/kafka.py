@@ -77,6 +77,7 @@ class KafkaGroupConsumer(Consumer):
             left = deadline - time.monotonic()
             with clients.errors(self._url):
                 fetched = self._consumer.poll(timeout_ms=int(1000 * max(0.0, min(left, SLICE_S))))
+            clients.check_membership(self._url, self._consumer)
             waiting = self.unpositioned()
             records = [
                 clients.record(raw) for batch in fetched.values() for raw in batch if raw.partition not in waiting
@@ -168,6 +169,7 @@ class KafkaRelay(Relay):
             raise StreamUnavailable("the relay does not know the group's progress, and must be opened again")
         with clients.errors(self._url):
             fetched = self._consumer.poll(timeout_ms=int(1000 * timeout_s))
+        clients.check_membership(self._url, self._consumer)
         self._membership = self._consumer.group_metadata()
         records: list[Record] = []
         for partition, batch in fetched.items():

@@ -10,6 +10,7 @@ import atexit
 import contextlib
 import logging
 import selectors
+import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 POLL_RECORDS: Final = 5000
 BOUNDS_TIMEOUT_MS: Final = 5000
 CLOSE_TIMEOUT_MS: Final = 5000
+HEARTBEAT_SILENT_S: Final = 15.0
 _REFUSED: Final = (kafka_errors.MessageSizeTooLargeError, getattr(kafka_errors, "RecordListTooLargeError", ValueError))
 _OWN_THREADS: Final = frozenset((str(own.CLIENT_ID), f"{own.CLIENT_ID}-network-thread"))
 """The collector's worker, and the threads of the producers that it makes."""
@@ -248,6 +250,23 @@ def bounds(url: str, consumer: Any, topic: str, partitions: Iterable[int]) -> di
         first = consumer.beginning_offsets(wanted, timeout_ms=BOUNDS_TIMEOUT_MS)
         end = consumer.end_offsets(wanted, timeout_ms=BOUNDS_TIMEOUT_MS)
     return {one.partition: (first[one], end[one]) for one in wanted}
+
+
+def check_membership(url: str, consumer: Any) -> None:
+    """Notice a member that its group no longer knows; the client then goes on reading what it held, and says nothing.
+
+    Raises:
+        StreamUnavailable: No heartbeat was answered for long.
+    """
+    heartbeat = consumer._coordinator.heartbeat
+    silent_s = time.monotonic() - max(heartbeat.last_receive, heartbeat.last_reset)
+    if silent_s > HEARTBEAT_SILENT_S and consumer._subscription.assignment:
+        instance = consumer.config["group_instance_id"]
+        why = f", or another member bears the name BACKWATCH_DETECTOR_INSTANCE={instance!r}" if instance else ""
+        raise StreamUnavailable(
+            f"BACKWATCH_STREAM_URL={without_secrets(url)!r}: no heartbeat of this member was answered for"
+            f" {HEARTBEAT_SILENT_S:.0f} s: the broker is away{why}"
+        )
 
 
 def close_consumer(consumer: Any) -> None:
