@@ -1,7 +1,7 @@
 """Detectors that come and go: forked from one warm process, so that a member joins within a second.
 
 ``python -m tests.system.members STREAM STORE PARTITIONS`` reads orders from standard input, one a line, and answers
-``start`` with the new member's process id.
+``start SECONDS`` with the new member's process id; its wall clock is so many seconds ahead.
 """
 
 import contextlib
@@ -34,11 +34,11 @@ class Members:
         self._process = process
         self.pids: list[int] = []
 
-    def start(self) -> int:
-        """Start a member; its process id."""
+    def start(self, ahead_s: int = 0) -> int:
+        """Start a member, its clock ahead by so much; its process id."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write("start\n")
+        self._process.stdin.write(f"start {ahead_s}\n")
         self._process.stdin.flush()
         pid = int(self._process.stdout.readline())
         self.pids.append(pid)
@@ -74,21 +74,22 @@ def members(stream: str, store: str, partitions: int, log: Path) -> Generator[Me
 def main() -> None:
     """Follow the orders."""
     stream, store_url, partitions = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    settings = DetectorSettings(commit_interval_s=0.2, clear_after_s=3_600)
+    settings = DetectorSettings(commit_interval_s=0.2, clear_after_s=3_600, lateness_s=30)
     store = open_store(store_url)
     engine = engine_for(store, settings)
     store.dispose()
     with contextlib.redirect_stdout(sys.stderr):
         warm.step_through(engine)
     signal.signal(signal.SIGCHLD, _reap)
-    for _ in sys.stdin:
+    for line in sys.stdin:
+        ahead_ns = int(line.split()[1]) * 10**9
         child = os.fork()
         if child == 0:
             try:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 sys.stdin.close()
                 os.close(1)
-                _detect(StreamSettings(url=stream, partitions=partitions), store_url, settings, engine)
+                _detect(StreamSettings(url=stream, partitions=partitions), store_url, settings, engine, ahead_ns)
             finally:
                 os._exit(0)
         print(child, flush=True)
@@ -100,7 +101,7 @@ def _reap(_number: int, _frame: FrameType | None) -> None:
             pass
 
 
-def _detect(stream: StreamSettings, store_url: str, settings: DetectorSettings, engine: Engine) -> None:
+def _detect(stream: StreamSettings, store_url: str, settings: DetectorSettings, engine: Engine, ahead_ns: int) -> None:
     logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s {os.getpid()} %(levelname)s %(name)s %(message)s")
     stop = threading.Event()
 
@@ -109,7 +110,7 @@ def _detect(stream: StreamSettings, store_url: str, settings: DetectorSettings, 
 
     signal.signal(signal.SIGTERM, leave)
     store = open_store(store_url, check=False)
-    service = Service(stream, store, settings, engine=engine)
+    service = Service(stream, store, settings, lambda: time.time_ns() + ahead_ns, engine)
     board = ProgressBoard(store, [service.progress], None)
     board.start()
     print(f"{time.time():.1f} {os.getpid()} joins", file=sys.stderr, flush=True)

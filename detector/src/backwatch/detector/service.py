@@ -265,8 +265,12 @@ class Service:
                 reasons[partition] = str(owner.trouble.strerror or owner.trouble)
             if another or self._is_shrunk(partition, owner.next_offset, end, now_s):
                 self._restart(consumer, partition, owner)
+        if consumer.is_rebalancing():
+            for partition, (at, end) in positions.items():
+                if at is not None and at < end:
+                    reasons.setdefault(partition, "the consumer group is rebalancing")
         self.progress.observe(positions, reasons, {partition: end for partition, (_, end) in bounds.items()})
-        stalled = self.progress.stalled()
+        stalled = self.progress.stalled()  # not those with a reason: another consumer would be no better off
         if stalled:
             raise StalledConsumer(
                 f"partition(s) {', '.join(map(str, stalled))} of {names.TOPIC_CALLS} are assigned and have records, but"

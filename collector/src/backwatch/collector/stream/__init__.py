@@ -110,6 +110,10 @@ class Consumer(ABC):
         """Return all partitions of the topic, this member's and others'; empty where they are not known."""
         return self.assignment()
 
+    def is_rebalancing(self) -> bool:
+        """Return whether the group is handing out its partitions, so that nothing can be read for the moment."""
+        return False
+
     def topic_id(self) -> str:
         """Return what tells this topic from a later one of the same name; empty where the stream does not say."""
         return ""

@@ -121,6 +121,10 @@ class KafkaGroupConsumer(Consumer):
         with clients.errors(self._url):
             return frozenset(self._consumer.partitions_for_topic(self._topic) or ())
 
+    def is_rebalancing(self) -> bool:
+        """Whether this member waits for its group."""
+        return not self._consumer._coordinator.stable()
+
     def topic_id(self) -> str:
         """The broker's id of the topic; a topic that was deleted and made again has another."""
         return str(self._consumer._cluster.topic_id(self._topic) or "")
