@@ -95,7 +95,8 @@ class Sampler(threading.Thread):
     def run(self) -> None:
         """Look twice a second."""
         store = open_store(self._store)
-        moved = dict.fromkeys(range(PARTITIONS), (0, time.monotonic()))
+        begun_s = time.monotonic()
+        moved = {partition: (0, begun_s) for partition in range(PARTITIONS)}
         while not self.stopping.wait(0.5):
             end, now_s = ends(self._stream), time.monotonic()
             for partition, offset in covered(store).items():

@@ -155,7 +155,7 @@ def test_each_record_is_judged_once_in_any_order_of_rebalances_and_errors(plan: 
         patch.setattr(service_module, "ensure_topics", lambda *_: None)
         patch.setattr(service_module, "open_consumer", lambda *_: Member(world))
         patch.setattr(service_module, "RETRY_S", 0.0)
-        patch.setattr(service_module.time, "sleep", lambda _: None)
+        patch.setattr("backwatch.detector.service.time.sleep", lambda _: None)
         patch.setattr(Service, "_take_entries", lambda _: None)
         one = Service(StreamSettings(), STORE, DetectorSettings(), lambda: 1, ENGINE)
         consumer: Consumer | None = None

@@ -136,7 +136,7 @@ def test_a_topic_that_was_deleted_and_made_again_is_read_from_its_beginning(
         eventually(lambda: offsets(store) == ends(stream_url), "the second topic was not read")
         with reading(store) as connection:
             query = sa.select(sa.func.sum(tables.counter.c.value)).where(tables.counter.c.name == "gap")
-            assert connection.scalar(query) >= PARTITIONS
+            assert (connection.scalar(query) or 0) >= PARTITIONS
     finally:
         stop.set()
         thread.join(30)

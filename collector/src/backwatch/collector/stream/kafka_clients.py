@@ -204,7 +204,7 @@ def consumer(url: str, settings: StreamSettings, topic: str, group: str, instanc
             isolation_level="read_committed", max_poll_records=POLL_RECORDS, fetch_max_bytes=32 * 1024 * 1024,
             max_partition_fetch_bytes=4 * 1024 * 1024, receive_message_max_bytes=100_000_000, fetch_max_wait_ms=200,
             heartbeat_interval_ms=3000, request_timeout_ms=30_000,
-            # A rebalance waits for every member's next poll, at most for so long: nothing is read by any of them meanwhile.
+            # A rebalance waits for every member's next poll, at most for so long: meanwhile none of them reads.
             max_poll_interval_ms=60_000,
             partition_assignment_strategy=(CooperativeStickyAssignor,), **member,
         ))  # fmt: skip
