@@ -96,7 +96,7 @@ class Sampler(threading.Thread):
         """Look twice a second."""
         store = open_store(self._store)
         begun_s = time.monotonic()
-        moved = {partition: (0, begun_s) for partition in range(PARTITIONS)}
+        moved: dict[int, tuple[int, float]] = dict.fromkeys(range(PARTITIONS), (0, begun_s))
         while not self.stopping.wait(0.5):
             end, now_s = ends(self._stream), time.monotonic()
             for partition, offset in covered(store).items():
