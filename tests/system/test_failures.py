@@ -19,13 +19,15 @@ from backwatch.collector import names
 from backwatch.collector.cli import EXIT_IO, EXIT_SETTING, EXIT_UNAVAILABLE, EXIT_USAGE
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import Message, open_consumer, open_publisher
+from backwatch.detector.service import RETRY_S
 from backwatch.store import tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
 from tests.detector import streams
 from tests.services.disk import Disk, small_disk
+from tests.services.gate import Gate
 from tests.services.process import free_port
-from tests.services.server import PREFIX, MissingServerError
+from tests.services.server import PREFIX, MissingServerError, Server
 from tests.system.commands import BACKWATCH, Ran, environment, eventually, ran, running
 
 PASSWORD = "hunter2"
@@ -133,11 +135,30 @@ def test_what_backwatch_up_cannot_reach_ends_it_alike(tmp_path: Path) -> None:
     assert PASSWORD not in told.out + told.err
 
 
-@pytest.mark.parametrize("scheme", ["kafka", "sqlite"])
-def test_a_stream_that_does_not_answer_is_told_with_its_address(tmp_path: Path, scheme: str) -> None:
-    url = f"kafka://127.0.0.1:{free_port()}" if scheme == "kafka" else "sqlite:////proc/nowhere/stream.db"
+def test_an_embedded_stream_that_cannot_be_made_is_told_with_its_address(tmp_path: Path) -> None:
+    url = "sqlite:////proc/nowhere/stream.db"
     told = ran("detect", BACKWATCH_STREAM_URL=url, BACKWATCH_STORE_URL=f"sqlite:///{tmp_path}/store.db")
     refused(told, EXIT_UNAVAILABLE, f"BACKWATCH_STREAM_URL={url!r}")
+
+
+def test_detect_waits_for_a_broker_that_is_away_at_its_start(tmp_path: Path, kafka_without_topics: Server) -> None:
+    gate = Gate("down")
+    settings = {
+        "BACKWATCH_STREAM_URL": f"kafka://127.0.0.1:{gate.port}", "BACKWATCH_STREAM_PARTITIONS": "2",
+        "BACKWATCH_STORE_URL": f"sqlite:///{tmp_path}/store.db",
+    }  # fmt: skip
+    with running(tmp_path, "detect", **settings) as detector:
+        detector.until_it_says("waiting for it")
+        detector.until_it_says("detector: BACKWATCH_STREAM_URL=")
+        time.sleep(3 * RETRY_S)
+        assert detector.said().count("detector: BACKWATCH_STREAM_URL=") == 1  # several tries, one line
+        assert "ready" not in detector.said()
+        gate.open(kafka_without_topics.port)
+        detector.until_it_says("ready")
+        published(kafka_without_topics.url, some_calls(1))
+        detector.until(lambda: judged(settings["BACKWATCH_STORE_URL"]) == 20, "the calls were not judged")
+        assert detector.stop() == 143
+    gate.close()
 
 
 def test_a_file_that_is_not_there_or_is_a_folder_is_an_input_failure(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """From a setting's text to its value: whole numbers, numbers, flags, words, each within its bounds."""
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import Field
 from pathlib import Path
@@ -43,6 +44,13 @@ def one_of(*words: str) -> Callable[[str], str]:
         return text.strip().lower()
 
     return parsed
+
+
+def instance_name(text: str) -> str:
+    """Parse the name of a member of a consumer group, as Kafka takes it."""
+    if text and (not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", text) or text in (".", "..")):
+        raise ValueError("must be at most 200 letters, digits, '.', '_' and '-'")
+    return text
 
 
 _PARSERS: dict[Any, Callable[[str], Any]] = {

@@ -42,6 +42,21 @@ class Leaving(threading.Event):
         self.set()
 
 
+READY = "backwatch: ready; detecting; stop with Ctrl-C"
+
+
+def _look_for_stream(stream: StreamSettings) -> None:
+    """What is wrong with the stream's settings or its file is reported at once; a broker that is away is waited for."""
+    from backwatch.collector.stream import StreamUnavailable, ensure_topics
+
+    try:
+        ensure_topics(stream, (names.TOPIC_SPANS, names.TOPIC_CALLS))
+    except StreamUnavailable as error:
+        if not stream.url.startswith("kafka://"):
+            raise
+        click.echo(f"backwatch: {error.strerror or error}; waiting for it", err=True)
+
+
 @click.command()
 @click.option("--stream-url", help="Where calls come from: kafka://host:9092 or sqlite:///path. [BACKWATCH_STREAM_URL]")
 @click.option(
@@ -56,33 +71,41 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
       backwatch detect
       backwatch detect --stream-url kafka://kafka:9092 --store-url postgresql://backwatch@db/backwatch
     """
-    from backwatch.collector.stream import ensure_topics
     from backwatch.store.connect import open_store
     from backwatch.store.migrate import upgrade
 
     stream = load(StreamSettings, flags={"url": stream_url})
     settings = load(DetectorSettings)
     stop = Leaving()
-    ensure_topics(stream, (names.TOPIC_SPANS, names.TOPIC_CALLS))  # what is wrong with the stream is told at once
+    _look_for_stream(stream)
     store = open_store(load(StoreSettings, flags={"url": store_url}).url, check=False)
     upgrade(store)
+    click.echo("backwatch: compiling the detector's kernels; this takes a minute where none are cached", err=True)
+    from backwatch.detector import warm
+    from backwatch.detector.lag import RULE
+    from backwatch.detector.progress import ProgressBoard
     from backwatch.detector.service import Service  # brings the compiler, which is not needed to refuse a setting
 
-    service = Service(stream, store, settings)
-    thread = None
+    service = Service(stream, store, settings, on_ready=lambda: click.echo(READY, err=True))
+    warm.step_through(service.engine)  # before the group is joined: a member that compiles holds partitions unread
+    groups, thread = [service.progress], None
     if not no_router:
         from backwatch.detector.router import Router
 
-        thread = threading.Thread(target=Router(stream).run, args=(stop,), name="backwatch-router")
-    click.echo("backwatch: detecting; stop with Ctrl-C", err=True)
-    if thread:
+        router = Router(stream, instance=settings.instance)
+        groups.append(router.progress)
+        thread = threading.Thread(target=router.run, args=(stop,), name="backwatch-router")
         thread.start()
+    rule = next((one for one in service.engine.rules.rules if one.name == RULE), None)
+    board = ProgressBoard(store, groups, rule)
+    board.start()
     try:
         service.run(stop)
     finally:
         stop.set()
         if thread:
             thread.join(10)
+        board.stop()
     sys.exit(128 + stop.signal if stop.signal else 0)
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
+import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy import Engine as StoreEngine
 
@@ -17,8 +18,8 @@ from backwatch.detector.engine.state import CorruptState
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.pending import Pending
 from backwatch.detector.profile.document import announced
-from backwatch.store import entries, models, shards
-from backwatch.store.commit import Commit
+from backwatch.store import entries, models, shards, tables
+from backwatch.store.commit import Commit, Quarantined
 from backwatch.store.connect import StoreFull, StoreUnavailable
 
 logger = logging.getLogger("backwatch")
@@ -94,6 +95,49 @@ class OwnedShard:
         )
         self.next_offset = fresh[-1].offset + 1
         self._pending.empty = False  # where nothing was a call, too: else its expiry would look like a loss
+
+    def skip(self, record: Record, log_start: int) -> None:
+        """Passes over records that could not be decoded: their bytes are kept, and they count as lost.
+
+        Args:
+            record: What stands for them.
+            log_start: As for :meth:`take`.
+        """
+        first = max(record.offset, self.next_offset)
+        if record.next_offset <= first:
+            return
+        at_ns = record.appended_ns or self.watermark_ns
+        if first > self.next_offset and log_start > self.next_offset:
+            self.apply(Loss("gap", min(log_start, first) - self.next_offset, at_ns))
+        self.apply(Loss("quarantine", record.next_offset - first, at_ns))
+        self._pending.quarantined.append(
+            Quarantined(
+                partition=self.partition, offset=first, reason=record.reason, value=record.value, appended_ns=at_ns
+            )
+        )
+        logger.error(
+            "backwatch: partition %d, offsets %d to %d cannot be decoded (%s): skipped, and kept in quarantine",
+            self.partition, first, record.next_offset - 1, record.reason,
+        )  # fmt: skip
+        self.next_offset = record.next_offset
+        self._pending.empty = False
+
+    def restart(self, log_start: int, now_ns: int) -> None:
+        """Goes on from ``log_start``, below what was read: the log was cut or made anew, and what it held is lost."""
+        self.apply(Loss("gap", 1, self.watermark_ns or now_ns))
+        self.next_offset = log_start
+        self._pending.empty = False
+        self._urgent = True
+
+    def is_current(self) -> bool:
+        """Whether no other owner has committed since this one loaded the shard or committed itself.
+
+        Raises:
+            StoreUnavailable, StoreFull: The store does not answer.
+        """
+        with self._store.connect() as connection:
+            seq = connection.scalar(sa.select(tables.shard.c.seq).where(tables.shard.c.id == self.partition))
+        return seq == self.seq
 
     def apply(self, entry: Entry) -> None:
         """Steps the engine and folds what it found."""

@@ -1,6 +1,7 @@
 """The detector as a process: reads its partitions, steps its shards, commits, and never gets ahead of the store."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,8 @@ from backwatch.detector.engine.clock import WINDOW_NS
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.engine.windows import RING
 from backwatch.detector.owned import OwnedShard
+from backwatch.detector.progress import STALLED_S, GroupProgress
+from backwatch.detector.repeated_errors import RepeatedErrors, StalledConsumer, unforeseen
 from backwatch.detector.rulebook import make_engine, metadata
 from backwatch.store import meta, rules_meta
 from backwatch.store.commit import Fenced
@@ -24,6 +27,9 @@ logger = logging.getLogger("backwatch")
 
 ENTRIES_EVERY_S = 0.5
 RETRY_S = 1.0
+OBSERVE_EVERY_S = 4.0
+SHRUNK_S = 6.0
+"""How long the log must end below what was read before it counts as cut or made anew."""
 PRUNE_EVERY_S = 3_600.0
 PORTION_BYTES = 16 << 20
 """Bytes judged at once; a call costs its bytes and one kilobyte more."""
@@ -48,7 +54,11 @@ def engine_for(store: StoreEngine, settings: DetectorSettings) -> Engine:
 
 
 class Service:
-    """Reads ``backwatch_calls`` as a member of a group and keeps the shards of its partitions."""
+    """Reads ``backwatch_calls`` as a member of a group and keeps the shards of its partitions.
+
+    Nothing but ``stop`` ends it: a stream or store that is away is waited for, and after any other error of the
+    stream's client the consumer is opened anew and the shards are loaded from the store.
+    """
 
     def __init__(
         self,
@@ -57,14 +67,27 @@ class Service:
         settings: DetectorSettings,
         clock_ns: Callable[[], int] = time.time_ns,
         engine: Engine | None = None,
+        on_ready: Callable[[], None] = lambda: None,
     ) -> None:
         self._stream = stream
         self._store = store
         self._settings = settings
         self._clock_ns = clock_ns
-        self._engine = engine or engine_for(store, settings)
+        self.engine = engine or engine_for(store, settings)
+        self.progress = GroupProgress(settings.group, names.TOPIC_CALLS, clock_ns)
+        """What this member has read; a :class:`~backwatch.detector.progress.ProgressBoard` writes it."""
         self._owned: dict[int, OwnedShard] = {}
+        self._refused: dict[int, tuple[float, str]] = {}
+        self._shrunk: dict[int, float] = {}
+        self._topic_id = ""
+        self._on_ready = on_ready
+        self.ready = threading.Event()
+        """Set once the stream was read for the first time, kernels compiled and all."""
+        self._reposition = False
+        self._errors = RepeatedErrors("detector")
+        self._load_errors = RepeatedErrors("detector: a shard cannot be loaded")
         self._entries_s = 0.0
+        self._observed_s = -math.inf
         self._pruned_s = time.monotonic()
 
     def run(self, stop: threading.Event) -> None:
@@ -73,55 +96,197 @@ class Service:
         Raises:
             StoreUnavailable, StoreFull: The last commit could not be written; what it covers is read again next time.
         """
-        ensure_topics(self._stream, (names.TOPIC_SPANS, names.TOPIC_CALLS))
-        consumer = open_consumer(self._stream, names.TOPIC_CALLS, self._settings.group)
+        consumer: Consumer | None = None
         try:
             while not stop.is_set():
-                try:
-                    self.turn(consumer)
-                except (StreamUnavailable, StoreUnavailable, StoreFull) as error:
-                    logger.error("backwatch: %s; trying again", error.strerror or error)  # noqa: TRY400  it says it all
-                    stop.wait(RETRY_S)
+                consumer = self.attempt(consumer, stop)
             self._commit_all(consumer, everything=True)
             for owner in self._owned.values():
                 if owner.trouble is not None:
                     raise owner.trouble
         finally:
-            consumer.close()
+            self.progress.release()
+            if consumer is not None:
+                consumer.close()
+
+    def attempt(self, consumer: Consumer | None, stop: threading.Event) -> Consumer | None:
+        """One turn, whatever comes of it; the consumer to go on with, ``None`` where the next turn opens another."""
+        try:
+            consumer = consumer or self._open()
+            self.turn(consumer)
+            self._errors.over()
+            if not self.ready.is_set():
+                self.ready.set()
+                self._on_ready()
+        except (StreamUnavailable, StoreUnavailable, StoreFull) as error:
+            self._reposition = True  # what was polled, and not judged, is read again
+            text = str(error.strerror or error)
+            lasting = self._errors.note(text)
+            self.progress.fail(text)
+            self.progress.turn("waiting after an error")
+            if lasting:
+                consumer = self._let_go(consumer)
+            stop.wait(RETRY_S)
+        except Exception as error:  # noqa: BLE001  whatever the client raises must not end the service
+            # In which state it left consumer or shard is not known: both are made anew.
+            self._errors.note(f"{unforeseen(error)}; the consumer is opened anew", error)
+            self.progress.fail(unforeseen(error))
+            consumer = self._let_go(consumer)
+            self._owned.clear()
+            stop.wait(self._errors.pause_s)
+        return consumer
+
+    def _open(self) -> Consumer:
+        self.progress.turn("connecting to the stream")
+        ensure_topics(self._stream, (names.TOPIC_SPANS, names.TOPIC_CALLS))
+        consumer = open_consumer(self._stream, names.TOPIC_CALLS, self._settings.group, self._settings.instance)
+        self.progress.restart_clocks()
+        return consumer
+
+    def _let_go(self, consumer: Consumer | None) -> None:
+        if consumer is not None:
+            self.progress.turn("closing a consumer")
+            try:
+                consumer.close()
+            except Exception as error:  # noqa: BLE001  it is replaced whatever it says
+                logger.debug("backwatch: a consumer did not close (%s)", type(error).__name__)
 
     def turn(self, consumer: Consumer) -> int:
         """One turn: read, judge, commit what is due; the number of records read."""
         self._follow(consumer)
+        self._observe(consumer)
         if any(one.stuck for one in self._owned.values()):
+            self.progress.turn("waiting for the store")
             self._commit_all(consumer, everything=False)
             for partition, owner in self._owned.items():
                 consumer.seek(partition, owner.next_offset)  # portions that were not taken are read again
             time.sleep(0.2)
             return 0
         self._take_entries()  # before the calls: what people said by now holds for them
+        self.progress.turn("polling")
+        self.progress.polled()
         records = consumer.poll(0.2)
         for partition, mine in _by_partition(records).items():
-            for some in _portions(mine, self._settings.poll_records):
-                owner = self._owned.get(partition)
-                if owner is None or owner.stuck:
-                    break  # what is left is read again once the shard is owned, or its commit written
-                owner.take(some, consumer.bounds(partition)[0] if some[0].offset > owner.next_offset else 0)
-                self._commit(consumer, partition, owner)
+            self._judge(consumer, partition, mine)
         self._prune()
         if not records:
             self._tick(consumer)
         self._commit_all(consumer, everything=False)
         return len(records)
 
+    def _judge(self, consumer: Consumer, partition: int, records: list[Record]) -> None:
+        for some in _portions(records, self._settings.poll_records):
+            owner = self._owned.get(partition)
+            if owner is None or owner.stuck:
+                return  # what is left is read again once the shard is owned, or its commit written
+            first = some[0]
+            self.progress.turn(f"judging partition {partition} from offset {first.offset}")
+            if first.offset < owner.next_offset:
+                # A consumer gives nothing below what was sought: the log has begun anew, and the client has followed.
+                self._restart(consumer, partition, owner)
+                return
+            log_start = consumer.bounds(partition)[0] if first.offset > owner.next_offset else 0
+            if first.skipped:
+                owner.skip(first, log_start)
+            else:
+                owner.take(some, log_start)
+            self._commit(consumer, partition, owner)
+
+    def _restart(self, consumer: Consumer, partition: int, owner: OwnedShard) -> None:
+        start = consumer.bounds(partition)[0]
+        logger.error(
+            "backwatch: partition %d of %s was cut or made anew: the log no longer has offset %d; reading from %d",
+            partition, names.TOPIC_CALLS, owner.next_offset, start,
+        )  # fmt: skip
+        owner.restart(start, self._clock_ns())
+        self._commit(consumer, partition, owner)
+        if partition in self._owned:
+            consumer.seek(partition, owner.next_offset)
+
     def _follow(self, consumer: Consumer) -> None:
+        """Own a shard for each assigned partition, at the store's offset: after every rebalance, and every error."""
         assigned = consumer.assignment()
         for partition in [one for one in self._owned if one not in assigned]:
             del self._owned[partition]
-        for partition in sorted(assigned - self._owned.keys()):
-            owner = OwnedShard(partition, self._engine, self._store, self._settings)
-            owner.take_entries()  # what was entered while nobody had the shard holds for its first calls
-            consumer.seek(partition, owner.next_offset)
-            self._owned[partition] = owner
+        for partition in [one for one in self._refused if one not in assigned]:
+            del self._refused[partition]
+        waiting = consumer.unpositioned() | (assigned if self._reposition else frozenset())
+        for partition in sorted(waiting | (assigned - self._owned.keys())):
+            if partition in assigned and not self._is_refused(partition):
+                self._position(consumer, partition)
+        self._reposition = False
+        if not self._refused:
+            self._load_errors.over()
+
+    def _position(self, consumer: Consumer, partition: int) -> None:
+        self.progress.turn(f"loading shard {partition}")
+        owner = self._owned.get(partition)
+        try:
+            if owner is not None and not owner.is_current():
+                owner = None  # another member had the partition in between, and has committed
+            if owner is None:
+                self._owned.pop(partition, None)
+                owner = OwnedShard(partition, self.engine, self._store, self._settings)
+                owner.take_entries()  # what was entered while nobody had the shard holds for its first calls
+        except (StoreUnavailable, StoreFull) as error:
+            # One shard that cannot be loaded keeps no other from being judged.
+            self._refused[partition] = (time.monotonic(), str(error.strerror or error))
+            self._load_errors.note(str(error.strerror or error))
+            self._observed_s = -math.inf
+            return
+        self._refused.pop(partition, None)
+        consumer.seek(partition, owner.next_offset)
+        self._owned[partition] = owner
+
+    def _is_refused(self, partition: int) -> bool:
+        at_s, _ = self._refused.get(partition, (-math.inf, ""))
+        return time.monotonic() - at_s < RETRY_S
+
+    def _observe(self, consumer: Consumer) -> None:
+        """Every few seconds: report progress, and see to partitions that stand still or whose log was made anew."""
+        now_s = time.monotonic()
+        if now_s - self._observed_s < OBSERVE_EVERY_S:
+            return
+        self._observed_s = now_s
+        assigned = consumer.assignment()
+        bounds = consumer.all_bounds(sorted(consumer.partitions() | assigned))
+        topic_id = consumer.topic_id()
+        another = bool(topic_id and self._topic_id and topic_id != self._topic_id)
+        self._topic_id = topic_id or self._topic_id
+        positions: dict[int, tuple[int | None, int]] = {}
+        reasons = {partition: reason for partition, (_, reason) in self._refused.items()}
+        for partition in sorted(assigned):
+            owner = self._owned.get(partition)
+            end = bounds[partition][1]
+            positions[partition] = (None if owner is None else self._read_to(consumer, partition, owner), end)
+            if owner is None:
+                continue
+            if owner.trouble is not None:
+                reasons[partition] = str(owner.trouble.strerror or owner.trouble)
+            if another or self._is_shrunk(partition, owner.next_offset, end, now_s):
+                self._restart(consumer, partition, owner)
+        if consumer.is_rebalancing():
+            for partition, (at, end) in positions.items():
+                if at is not None and at < end:
+                    reasons.setdefault(partition, "the consumer group is rebalancing")
+        self.progress.observe(positions, reasons, {partition: end for partition, (_, end) in bounds.items()})
+        stalled = self.progress.stalled()  # not those with a reason: another consumer would be no better off
+        if stalled:
+            raise StalledConsumer(
+                f"partition(s) {', '.join(map(str, stalled))} of {names.TOPIC_CALLS} are assigned and have records, but"
+                f" none was delivered for {STALLED_S:.0f} s"
+            )
+
+    def _is_shrunk(self, partition: int, next_offset: int, end: int, now_s: float) -> bool:
+        """Whether the log ends below what was read, and not just for a moment, as while a broker recovers its log."""
+        if end >= next_offset:
+            self._shrunk.pop(partition, None)
+            return False
+        return now_s - self._shrunk.setdefault(partition, now_s) >= SHRUNK_S
+
+    def _read_to(self, consumer: Consumer, partition: int, owner: OwnedShard) -> int:
+        """The next offset is no measure: the end of a transaction takes one, and is no record."""
+        return owner.next_offset if owner.stuck else max(owner.next_offset, consumer.read_to(partition))
 
     def _take_entries(self) -> None:
         if time.monotonic() - self._entries_s >= ENTRIES_EVERY_S:
@@ -138,20 +303,20 @@ class Service:
     def _tick(self, consumer: Consumer) -> None:
         now_ns = self._clock_ns()
         for partition, owner in self._owned.items():
-            # The next offset is no measure: the end of a transaction takes one, and is no record.
-            read_to = max(owner.next_offset, consumer.read_to(partition))
-            if owner.watermark_ns and consumer.bounds(partition)[1] <= read_to:
+            if owner.watermark_ns and consumer.bounds(partition)[1] <= self._read_to(consumer, partition, owner):
                 owner.tick(now_ns)
 
-    def _commit_all(self, consumer: Consumer, *, everything: bool) -> None:
+    def _commit_all(self, consumer: Consumer | None, *, everything: bool) -> None:
         for partition, owner in list(self._owned.items()):
             self._commit(consumer, partition, owner, everything=everything)
 
-    def _commit(self, consumer: Consumer, partition: int, owner: OwnedShard, *, everything: bool = False) -> None:
+    def _commit(
+        self, consumer: Consumer | None, partition: int, owner: OwnedShard, *, everything: bool = False
+    ) -> None:
         if not owner.due and not (everything and owner.has_work):
             return
         try:
-            if owner.commit(self._clock_ns()):
+            if owner.commit(self._clock_ns()) and consumer is not None:
                 consumer.committed(partition, owner.next_offset)
         except Fenced:
             logger.warning("backwatch: shard %d has another owner; dropped here", partition)
@@ -159,11 +324,12 @@ class Service:
 
 
 def _portions(records: list[Record], most: int) -> Iterator[list[Record]]:
-    """Records in order, at most so many and so many bytes at once."""
+    """Records in order, at most so many and so many bytes at once; what stands for undecodable ones is alone."""
     portion: list[Record] = []
     size = 0
     for record in records:
-        if portion and (len(portion) >= most or size + len(record.value) > PORTION_BYTES):
+        alone = record.skipped or (portion and portion[-1].skipped)
+        if portion and (alone or len(portion) >= most or size + len(record.value) > PORTION_BYTES):
             yield portion
             portion, size = [], 0
         portion.append(record)

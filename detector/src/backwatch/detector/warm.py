@@ -11,7 +11,7 @@ from backwatch.collector import names
 from backwatch.detector.compiled import CACHE_FOLDER, CACHED
 from backwatch.detector.engine.clock import WINDOW_NS
 from backwatch.detector.engine.entries import ProfileVersion, Records, Tick
-from backwatch.detector.engine.step import EngineConfig
+from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.rulebook import make_engine
 
 START_NS: Final = 1_760_000_000_000_000_000
@@ -45,10 +45,8 @@ def request() -> bytes:
     return made.SerializeToString()
 
 
-def main() -> None:
-    """Steps one engine through everything once."""
-    begun = time.monotonic()
-    engine = make_engine(EngineConfig())
+def step_through(engine: Engine) -> None:
+    """Take an engine through every kernel once, with a shard that is thrown away."""
     shard = engine.new_shard()
     entry = Records(
         values=[request()],
@@ -62,6 +60,12 @@ def main() -> None:
     engine.step(shard, Tick(START_NS + CALLS * 3 * 10**9 + 3 * WINDOW_NS))
     again = engine.new_shard()
     again.apply([shard.snapshot()])
+
+
+def main() -> None:
+    """Steps one engine through everything once."""
+    begun = time.monotonic()
+    step_through(make_engine(EngineConfig()))
     where = str(CACHE_FOLDER) if CACHED else "nowhere: the folder is not ours to write"
     print(f"kernels compiled in {time.monotonic() - begun:.0f} s, kept in {where}")
 

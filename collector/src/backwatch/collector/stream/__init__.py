@@ -6,7 +6,7 @@ when a URL names them, so that an app which never publishes to Kafka never impor
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from backwatch.collector.settings import SettingError, StreamSettings, default_stream_url, without_secrets
@@ -42,6 +42,9 @@ class Record:
 
     Attributes:
         appended_ns: First append time: the kept one where the router kept one, else the log's.
+        skipped: Offsets, from ``offset`` on, whose records could not be decoded and which this stands for; 0: it is a
+            record. Then ``value`` is the beginning of their bytes.
+        reason: Why they could not be decoded, one line.
     """
 
     partition: int
@@ -50,6 +53,13 @@ class Record:
     value: bytes
     key: bytes | None = None
     backfill: bool = False
+    skipped: int = 0
+    reason: str = ""
+
+    @property
+    def next_offset(self) -> int:
+        """The offset behind it."""
+        return self.offset + max(1, self.skipped)
 
 
 class Publisher(ABC):
@@ -88,9 +98,37 @@ class Consumer(ABC):
     def seek(self, partition: int, offset: int) -> None:
         """Goes on from ``offset``; records of that partition fetched before are not delivered after."""
 
+    def unpositioned(self) -> frozenset[int]:
+        """Return the assigned partitions that wait for :meth:`seek`, the same ones after every rebalance anew.
+
+        None of their records are delivered. A member that held such a partition before must also compare its state with
+        the store: another member may have had the partition in between.
+        """
+        return frozenset()
+
+    def partitions(self) -> frozenset[int]:
+        """Return all partitions of the topic, this member's and others'; empty where they are not known."""
+        return self.assignment()
+
+    def is_rebalancing(self) -> bool:
+        """Return whether the group is handing out its partitions, so that nothing can be read for the moment."""
+        return False
+
+    def topic_id(self) -> str:
+        """Return what tells this topic from a later one of the same name; empty where the stream does not say."""
+        return ""
+
     @abstractmethod
     def bounds(self, partition: int) -> tuple[int, int]:
         """First offset that is still there, and the one that the next record will get (read-committed)."""
+
+    def all_bounds(self, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
+        """Return :meth:`bounds` of several partitions, of any member, within a few seconds.
+
+        Raises:
+            StreamUnavailable: The stream did not answer in time.
+        """
+        return {partition: self.bounds(partition) for partition in partitions}
 
     @abstractmethod
     def read_to(self, partition: int) -> int:
@@ -117,8 +155,41 @@ class Relay(ABC):
         """Appends ``outputs`` and moves past ``consumed`` in one transaction."""
 
     @abstractmethod
+    def positions(self) -> dict[int, tuple[int, int]]:
+        """Return, for each source partition of this member, the next offset to read and the log's end.
+
+        Raises:
+            StreamUnavailable: The stream did not answer in time.
+        """
+
+    @abstractmethod
+    def ends(self) -> dict[int, int]:
+        """Return the end of the log of all partitions of the source topic, this member's and others'.
+
+        Raises:
+            StreamUnavailable: The stream did not answer in time.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Leaves the group."""
+
+
+def missing(first: Record, upcoming: int, log_start: int) -> list[Record]:
+    """Return what stands for records that the log no longer has, in front of the first one that was read.
+
+    Args:
+        first: The first record that was read.
+        upcoming: The offset that should have come.
+        log_start: First offset that the log has. A hole behind it is the log's own markers.
+    """
+    if first.offset < upcoming:
+        reason, offset, skipped = "the log was cut or made anew", first.offset, 0
+    else:
+        reason, offset, skipped = "the log no longer has them", upcoming, min(log_start, first.offset) - upcoming
+        if skipped <= 0:
+            return []
+    return [Record(first.partition, offset, first.appended_ns, b"", skipped=skipped or 1, reason=reason)]
 
 
 def _scheme(settings: StreamSettings) -> tuple[str, str]:
@@ -160,25 +231,32 @@ def open_publisher(settings: StreamSettings) -> Publisher:
     return publisher_of(settings)()
 
 
-def open_consumer(settings: StreamSettings, topic: str, group: str) -> Consumer:
-    """A member of ``group`` reading ``topic``; raises as :func:`open_publisher` does."""
+def open_consumer(settings: StreamSettings, topic: str, group: str, instance: str = "") -> Consumer:
+    """A member of ``group`` reading ``topic``; raises as :func:`open_publisher` does.
+
+    Args:
+        settings: Which stream, and how it is reached.
+        topic: What is read.
+        group: The consumer group.
+        instance: The member's name, the same after a restart and no other process's; empty: a new one each time.
+    """
     scheme, url = _scheme(settings)
     if scheme == "kafka":
         from backwatch.collector.stream.kafka import KafkaGroupConsumer
 
-        return KafkaGroupConsumer(url, settings, topic, group)
+        return KafkaGroupConsumer(url, settings, topic, group, instance)
     from backwatch.collector.stream.sqlite import SqliteConsumer
 
     return SqliteConsumer(url, topic, group)
 
 
-def open_relay(settings: StreamSettings, source: str, target: str, group: str) -> Relay:
-    """A relay from ``source`` to ``target``; raises as :func:`open_publisher` does."""
+def open_relay(settings: StreamSettings, source: str, target: str, group: str, instance: str = "") -> Relay:
+    """A relay from ``source`` to ``target``; raises as :func:`open_publisher` does, ``instance`` as there."""
     scheme, url = _scheme(settings)
     if scheme == "kafka":
         from backwatch.collector.stream.kafka import KafkaRelay
 
-        return KafkaRelay(url, settings, source, target, group)
+        return KafkaRelay(url, settings, source, target, group, instance)
     from backwatch.collector.stream.sqlite import SqliteRelay
 
     return SqliteRelay(url, source, target, group)

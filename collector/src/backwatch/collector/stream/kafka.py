@@ -4,7 +4,7 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from kafka import KafkaAdminClient
@@ -12,7 +12,16 @@ from kafka import errors as kafka_errors
 from kafka.structs import TopicPartition
 
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Consumer, Message, MessageRefused, Publisher, Record, Relay, StreamUnavailable
+from backwatch.collector.stream import (
+    Consumer,
+    Message,
+    MessageRefused,
+    Publisher,
+    Record,
+    Relay,
+    StreamUnavailable,
+    missing,
+)
 from backwatch.collector.stream import kafka_clients as clients
 
 SLICE_S: Final = 0.2
@@ -54,55 +63,76 @@ class KafkaPublisher(Publisher):
 class KafkaGroupConsumer(Consumer):
     """A member of a consumer group. Records of a partition are held back until it has been ``seek``-ed."""
 
-    def __init__(self, url: str, settings: StreamSettings, topic: str, group: str) -> None:
+    def __init__(self, url: str, settings: StreamSettings, topic: str, group: str, instance: str = "") -> None:
         self._url = url
         self._topic = topic
-        self._consumer, self._listener = clients.consumer(url, settings, topic, group)
-        self._sought: set[int] = set()
+        self._consumer, self._listener = clients.consumer(url, settings, topic, group, instance)
+        self._sought: dict[int, tuple[int, Any]] = {}
 
     def poll(self, timeout_s: float) -> list[Record]:
         """The next records; comes back early, and empty, when partitions came or went."""
         deadline = time.monotonic() + timeout_s
+        changes = self._listener.changes
         while True:
             left = deadline - time.monotonic()
             with clients.errors(self._url):
                 fetched = self._consumer.poll(timeout_ms=int(1000 * max(0.0, min(left, SLICE_S))))
-            changed = self._note_rebalances()
+            clients.check_membership(self._url, self._consumer)
+            waiting = self.unpositioned()
             records = [
-                clients.record(raw) for batch in fetched.values() for raw in batch if raw.partition in self._sought
+                clients.record(raw) for batch in fetched.values() for raw in batch if raw.partition not in waiting
             ]
-            if records or changed or left <= 0:
+            if records or waiting or changes != self._listener.changes or left <= 0:
                 return records
-
-    def _note_rebalances(self) -> bool:
-        changed = False
-        while self._listener.events:
-            _, partitions = self._listener.events.popleft()
-            self._sought.difference_update(one.partition for one in partitions)
-            changed = True
-        return changed
 
     def assignment(self) -> frozenset[int]:
         """Partitions that are this member's now."""
         return frozenset(one.partition for one in self._consumer.assignment())
 
+    def unpositioned(self) -> frozenset[int]:
+        """Assigned partitions that were not sought since they came, or since they came and went within one poll."""
+        return frozenset(one for one in self.assignment() if self._sought.get(one) != self._occupancy(one))
+
+    def _occupancy(self, partition: int) -> tuple[int, Any]:
+        """What changes when the partition was taken away, even if it came back: the client then has another position.
+
+        The listener's count alone would do if the client never dropped its own note of a position unannounced.
+        """
+        state = self._consumer._subscription.assignment.get(TopicPartition(self._topic, partition))
+        return self._listener.generations[partition], id(state)
+
     def seek(self, partition: int, offset: int) -> None:
         """Goes on from ``offset``; only then are this partition's records delivered."""
-        with contextlib.suppress(ValueError):  # taken away meanwhile: the next poll tells
+        occupancy = self._occupancy(partition)  # before: what comes between makes it wait for another seek
+        with contextlib.suppress(ValueError, KeyError):  # taken away meanwhile: the next poll tells
             self._consumer.seek(TopicPartition(self._topic, partition), offset)
-            self._sought.add(partition)
+            self._sought[partition] = occupancy
 
     def bounds(self, partition: int) -> tuple[int, int]:
         """First offset that is still there, and the one after the last that is committed."""
-        one = TopicPartition(self._topic, partition)
+        return self.all_bounds([partition])[partition]
+
+    def all_bounds(self, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
+        """Bounds of several partitions in two requests."""
+        return clients.bounds(self._url, self._consumer, self._topic, partitions)
+
+    def partitions(self) -> frozenset[int]:
+        """All partitions of the topic."""
         with clients.errors(self._url):
-            return self._consumer.beginning_offsets([one])[one], self._consumer.end_offsets([one])[one]
+            return frozenset(self._consumer.partitions_for_topic(self._topic) or ())
+
+    def is_rebalancing(self) -> bool:
+        """Whether this member waits for its group."""
+        return not self._consumer._coordinator.stable()
+
+    def topic_id(self) -> str:
+        """The broker's id of the topic; a topic that was deleted and made again has another."""
+        return str(self._consumer._cluster.topic_id(self._topic) or "")
 
     def read_to(self, partition: int) -> int:
         """Where the next read begins: past the marker that ends each of the router's transactions."""
-        with contextlib.suppress(kafka_errors.KafkaError, AssertionError, ValueError):
-            if partition in self._sought:
-                return self._consumer.position(TopicPartition(self._topic, partition)) or 0
+        if partition in self.assignment() - self.unpositioned():
+            return clients.position_of(self._consumer, TopicPartition(self._topic, partition))
         return 0
 
     def committed(self, partition: int, offset: int) -> None:
@@ -114,26 +144,60 @@ class KafkaGroupConsumer(Consumer):
 
     def close(self) -> None:
         """Leaves the group."""
-        with contextlib.suppress(kafka_errors.KafkaError, OSError):
-            self._consumer.close(autocommit=False)
+        clients.close_consumer(self._consumer)
 
 
 class KafkaRelay(Relay):
-    """Moves records from one topic to another: outputs and the group's progress are one transaction."""
+    """Moves records from one topic to another: outputs and the group's progress are one transaction.
 
-    def __init__(self, url: str, settings: StreamSettings, source: str, target: str, group: str) -> None:
+    After an error the relay is at the group's progress again, or else unusable: it must then be opened anew. It never
+    goes on behind records that it has not moved.
+    """
+
+    def __init__(
+        self, url: str, settings: StreamSettings, source: str, target: str, group: str, instance: str = ""
+    ) -> None:
         self._url = url
         self._settings = settings
         self._source = source
         self._target = target
-        self._consumer, self._listener = clients.consumer(url, settings, source, group)
+        self._consumer, self._listener = clients.consumer(url, settings, source, group, instance)
         self._producer: Any = None
+        self._membership: Any = None
+        self._lost = False
+        self._upcoming: dict[int, tuple[int, int]] = {}
 
     def poll(self, timeout_s: float) -> list[Record]:
         """The next records of the source topic, from the group's progress on."""
+        if self._lost:
+            raise StreamUnavailable("the relay does not know the group's progress, and must be opened again")
         with clients.errors(self._url):
             fetched = self._consumer.poll(timeout_ms=int(1000 * timeout_s))
-        return [clients.record(raw) for batch in fetched.values() for raw in batch]
+        clients.check_membership(self._url, self._consumer)
+        self._membership = self._consumer.group_metadata()
+        records: list[Record] = []
+        for partition, batch in fetched.items():
+            mine = [clients.record(raw) for raw in batch]
+            records += [*self._missing(partition, mine[0]), *mine]
+            self._upcoming[partition.partition] = (
+                self._listener.generations[partition.partition],
+                mine[-1].next_offset,
+            )
+        return records
+
+    def _missing(self, partition: Any, first: Record) -> list[Record]:
+        """Return what stands for records between the group's progress and ``first`` that the log no longer has."""
+        generation, upcoming = self._upcoming.get(partition.partition, (-1, 0))
+        with clients.errors(self._url):
+            if generation != self._listener.generations[partition.partition]:
+                found = self._consumer.committed(partition, timeout_ms=clients.BOUNDS_TIMEOUT_MS)
+                upcoming = first.offset if found is None else found
+            if first.offset == upcoming:
+                return []
+            start = clients.bounds(self._url, self._consumer, self._source, [partition.partition])[partition.partition][
+                0
+            ]
+        return missing(first, upcoming, start)
 
     def forward(self, consumed: Sequence[Record], outputs: Sequence[Message]) -> None:
         """Appends ``outputs`` and moves past ``consumed``; if anything fails, neither has happened."""
@@ -141,7 +205,7 @@ class KafkaRelay(Relay):
             return
         past: dict[int, int] = {}
         for one in consumed:
-            past[one.partition] = max(past.get(one.partition, 0), one.offset + 1)
+            past[one.partition] = max(past.get(one.partition, 0), one.next_offset)
         try:
             with clients.errors(self._url):
                 self._transact(
@@ -151,7 +215,23 @@ class KafkaRelay(Relay):
             self._start_over()
             raise
 
+    def positions(self) -> dict[int, tuple[int, int]]:
+        """Where the next read begins and where the log ends, by partition of this member."""
+        owned = [one.partition for one in self._consumer.assignment()]
+        ends = clients.bounds(self._url, self._consumer, self._source, owned)
+        return {
+            one: (clients.position_of(self._consumer, TopicPartition(self._source, one)), ends[one][1]) for one in owned
+        }
+
+    def ends(self) -> dict[int, int]:
+        """Where the log of each partition of the source topic ends."""
+        with clients.errors(self._url):
+            found = self._consumer.partitions_for_topic(self._source) or ()
+        return {one: end for one, (_, end) in clients.bounds(self._url, self._consumer, self._source, found).items()}
+
     def _transact(self, offsets: dict[Any, Any], outputs: Sequence[Message]) -> None:
+        if self._membership is None or self._membership.generation_id < 0:
+            raise kafka_errors.UnknownMemberIdError("the relay is not a member of its group")
         if self._producer is None:
             # Members are told apart by the group's own fencing (KIP-447), so this name need not outlive the client.
             self._producer = clients.producer(
@@ -163,7 +243,9 @@ class KafkaRelay(Relay):
         futures = [clients.send(self._producer, self._target, message) for message in outputs]
         for future in futures:
             future.get(timeout=15)
-        self._producer.send_offsets_to_transaction(offsets, self._consumer.group_metadata())
+        # As a member of the generation in which the records were read. One that was put out of the group since has no
+        # generation, and the broker takes offsets from such a client unchecked: its records would be moved twice.
+        self._producer.send_offsets_to_transaction(offsets, self._membership)
         self._producer.commit_transaction()
 
     def _start_over(self) -> None:
@@ -173,17 +255,19 @@ class KafkaRelay(Relay):
             with contextlib.suppress(kafka_errors.KafkaError, OSError):
                 producer.abort_transaction()
             clients.throw_away(producer, 1.0)
-        with contextlib.suppress(kafka_errors.KafkaError, OSError, ValueError):
+        self._lost = True
+        self._upcoming.clear()
+        with contextlib.suppress(kafka_errors.KafkaError, OSError, ValueError, KeyError):
             for one in self._consumer.assignment():
-                self._consumer.seek(one, self._consumer.committed(one) or 0)
+                self._consumer.seek(one, self._consumer.committed(one, timeout_ms=5000) or 0)
+            self._lost = False
 
     def close(self) -> None:
         """Leaves the group and lets go of both clients."""
         producer, self._producer = self._producer, None
         if producer is not None:
             clients.throw_away(producer, 2.0)
-        with contextlib.suppress(kafka_errors.KafkaError, OSError):
-            self._consumer.close(autocommit=False)
+        clients.close_consumer(self._consumer)
 
 
 def create_topics(url: str, settings: StreamSettings, topics: Sequence[str]) -> None:

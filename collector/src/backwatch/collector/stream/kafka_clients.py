@@ -3,21 +3,23 @@
 What is known of the client and worked around here: its producer has no memory bound and may block for a minute, so
 each has one owner, short timeouts, and is thrown away when a batch fails; it dies in a fork; its rebalance
 listeners run on its I/O thread, so ours only notes what happened; its limits on fetched bytes count compressed ones,
-and batches are unpacked without a cap, so a hostile one can still cost memory before its records are cut here.
+and it unpacks batches without a cap, so consumers decode batches with :mod:`~backwatch.collector.stream.kafka_batches`.
 """
 
 import atexit
 import contextlib
 import logging
 import selectors
-from collections import deque
+import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import kafka.codec
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer
 from kafka import errors as kafka_errors
-from kafka.structs import OffsetAndMetadata
+from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from backwatch.collector import names, own
 from backwatch.collector.settings import StreamSettings, without_secrets
@@ -28,6 +30,9 @@ from backwatch.collector.stream.kafka_net import client_with_bounds
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 """A longer value is cut to this length; it then cannot be read, and is kept aside as such."""
 POLL_RECORDS: Final = 5000
+BOUNDS_TIMEOUT_MS: Final = 5000
+CLOSE_TIMEOUT_MS: Final = 5000
+HEARTBEAT_SILENT_S: Final = 15.0
 _REFUSED: Final = (kafka_errors.MessageSizeTooLargeError, getattr(kafka_errors, "RecordListTooLargeError", ValueError))
 _OWN_THREADS: Final = frozenset((str(own.CLIENT_ID), f"{own.CLIENT_ID}-network-thread"))
 """The collector's worker, and the threads of the producers that it makes."""
@@ -137,40 +142,84 @@ def throw_away(producer: Any, timeout_s: float) -> None:
 
 
 class Listener:
-    """Notes rebalances for the thread that polls; called on the client's I/O thread, where nothing else may happen."""
+    """Counts rebalances by partition; called on the client's I/O thread, where nothing else may happen."""
 
     def __init__(self) -> None:
-        self.events: deque[tuple[bool, list[Any]]] = deque(maxlen=1000)
+        self.changes = 0
+        self.generations: Counter[int] = Counter()
+        """By partition, how often it came or went: what was sought in another generation must be sought again."""
 
     def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
         """Partitions that are newly here."""
-        self.events.append((True, list(assigned)))
+        self._note(assigned)
 
     def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
-        """Partitions that go elsewhere."""
-        self.events.append((False, list(revoked)))
+        """Partitions that go elsewhere, or come back within the same rebalance."""
+        self._note(revoked)
+
+    def _note(self, partitions: Iterable[Any]) -> None:
+        self.generations.update(one.partition for one in partitions)
+        self.changes += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Records that could not be decoded; takes the place of a fetched record.
+
+    Attributes:
+        offset: The first of them.
+        next_offset: The offset behind the last of them.
+        timestamp: Milliseconds: the batch's largest.
+        value: The beginning of the bytes.
+    """
+
+    partition: int
+    offset: int
+    next_offset: int
+    timestamp: int
+    reason: str
+    value: bytes
 
 
 def _listener() -> Any:
     return type("_Registered", (Listener, ConsumerRebalanceListener), {})()
 
 
-def consumer(url: str, settings: StreamSettings, topic: str, group: str) -> tuple[Any, Any]:
-    """A member of the group, subscribed, and the listener that notes its rebalances."""
+def consumer(url: str, settings: StreamSettings, topic: str, group: str, instance: str = "") -> tuple[Any, Any]:
+    """A member of the group, subscribed, and the listener that notes its rebalances.
+
+    Members share partitions by the cooperative sticky protocol: in a rebalance only those stop that move.
+    """
+    from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+
+    from backwatch.collector.stream import kafka_batches
+
+    # A static member leaves its partitions unread for as long as its session lasts, so that it finds them again.
+    member = (
+        {"group_instance_id": instance, "session_timeout_ms": 20_000} if instance else {"session_timeout_ms": 10_000}
+    )
     with errors(url):
         consumer = KafkaConsumer(**options(
             KafkaConsumer, url, settings, group_id=group, enable_auto_commit=False, auto_offset_reset="earliest",
             isolation_level="read_committed", max_poll_records=POLL_RECORDS, fetch_max_bytes=32 * 1024 * 1024,
             max_partition_fetch_bytes=4 * 1024 * 1024, receive_message_max_bytes=100_000_000, fetch_max_wait_ms=200,
-            session_timeout_ms=10_000, heartbeat_interval_ms=3000, request_timeout_ms=30_000,
+            heartbeat_interval_ms=3000, request_timeout_ms=30_000,
+            # A rebalance waits for every member's next poll, at most for so long: meanwhile none of them reads.
+            max_poll_interval_ms=60_000,
+            partition_assignment_strategy=(CooperativeStickyAssignor,), **member,
         ))  # fmt: skip
+        kafka_batches.bound(consumer)
         listener = _listener()
         consumer.subscribe([topic], listener=listener)
     return consumer, listener
 
 
 def record(raw: Any) -> Record:
-    """What was read, with its first append time."""
+    """What was read, with its first append time; of records that could not be decoded, where they stood."""
+    if isinstance(raw, Skipped):
+        at_ns = raw.timestamp * 1_000_000
+        skipped = raw.next_offset - raw.offset
+        return Record(raw.partition, raw.offset, at_ns, raw.value, skipped=skipped, reason=raw.reason)
     appended_ns = raw.timestamp * 1_000_000
     backfill = False
     for name, value in raw.headers:
@@ -185,3 +234,44 @@ def record(raw: Any) -> Record:
 def position(offset: int) -> Any:
     """An offset as the client commits it."""
     return OffsetAndMetadata(offset, "", -1)
+
+
+def position_of(consumer: Any, partition: Any) -> int:
+    """Where the client reads next, as it knows without asking; 0: it does not know."""
+    state = consumer._subscription.assignment.get(partition)
+    found = state.position if state is not None and state.has_valid_position else None
+    return int(found.offset) if found is not None else 0
+
+
+def bounds(url: str, consumer: Any, topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
+    """First offset and end of these partitions, as committed readers see them."""
+    wanted = [TopicPartition(topic, one) for one in partitions]
+    if not wanted:
+        return {}
+    with errors(url):
+        first = consumer.beginning_offsets(wanted, timeout_ms=BOUNDS_TIMEOUT_MS)
+        end = consumer.end_offsets(wanted, timeout_ms=BOUNDS_TIMEOUT_MS)
+    return {one.partition: (first[one], end[one]) for one in wanted}
+
+
+def check_membership(url: str, consumer: Any) -> None:
+    """Notice a member that its group no longer knows; the client then goes on reading what it held, and says nothing.
+
+    Raises:
+        StreamUnavailable: No heartbeat was answered for long.
+    """
+    heartbeat = consumer._coordinator.heartbeat
+    silent_s = time.monotonic() - max(heartbeat.last_receive, heartbeat.last_reset)
+    if silent_s > HEARTBEAT_SILENT_S and consumer._subscription.assignment:
+        instance = consumer.config["group_instance_id"]
+        why = f", or another member bears the name BACKWATCH_DETECTOR_INSTANCE={instance!r}" if instance else ""
+        raise StreamUnavailable(
+            f"BACKWATCH_STREAM_URL={without_secrets(url)!r}: no heartbeat of this member was answered for"
+            f" {HEARTBEAT_SILENT_S:.0f} s: the broker is away{why}"
+        )
+
+
+def close_consumer(consumer: Any) -> None:
+    """Leaves the group, within seconds; never raises."""
+    with contextlib.suppress(kafka_errors.KafkaError, OSError, ValueError, RuntimeError, AssertionError):
+        consumer.close(autocommit=False, timeout_ms=CLOSE_TIMEOUT_MS)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Final, TypeVar
 
 from backwatch.collector.forking import forks_wait, let_go_before_forks
-from backwatch.collector.stream import Consumer, Message, Publisher, Record, Relay, StreamUnavailable
+from backwatch.collector.stream import Consumer, Message, Publisher, Record, Relay, StreamUnavailable, missing
 from backwatch.collector.stream.sqlite_file import BUSY_TIMEOUT_S, StreamBusy, StreamFile
 
 RETENTION_BYTES: Final = 2_000_000_000
@@ -74,6 +74,22 @@ def _read(connection: sqlite3.Connection, topic: str, offset: int) -> list[Recor
             break
     rows.close()
     return records
+
+
+def _bounds(file: StreamFile, topic: str) -> tuple[int, int]:
+    with file.errors():
+        row = (
+            file.connection()
+            .execute(
+                "SELECT (SELECT min(offset) FROM record WHERE topic = name), next_offset FROM topic WHERE name = ?",
+                (topic,),
+            )
+            .fetchone()
+        )
+    if row is None:
+        return 0, 0
+    first, upcoming = row
+    return (upcoming if first is None else first), upcoming
 
 
 def _poll(file: StreamFile, topic: str, offset: int, timeout_s: float) -> list[Record]:
@@ -148,16 +164,7 @@ class SqliteConsumer(Consumer):
 
     def bounds(self, partition: int) -> tuple[int, int]:  # noqa: ARG002  there is one
         """First offset that is still there, and the next one to be given."""
-        with self._file.errors():
-            connection = self._file.connection()
-            row = connection.execute(
-                "SELECT (SELECT min(offset) FROM record WHERE topic = name), next_offset FROM topic WHERE name = ?",
-                (self._topic,),
-            ).fetchone()
-        if row is None:
-            return 0, 0
-        first, upcoming = row
-        return (upcoming if first is None else first), upcoming
+        return _bounds(self._file, self._topic)
 
     def read_to(self, partition: int) -> int:  # noqa: ARG002  there is one
         """Where the next read begins."""
@@ -190,8 +197,18 @@ class SqliteRelay(Relay):
         """The next records of the source topic."""
         records = _poll(self._file, self._source, self._next, timeout_s)
         if records:
+            lost = [] if records[0].offset == self._next else missing(records[0], self._next, records[0].offset)
             self._next = records[-1].offset + 1
+            return lost + records
         return records
+
+    def positions(self) -> dict[int, tuple[int, int]]:
+        """Of the one partition: the first offset that was not moved, and the next one to be given."""
+        return {PARTITION: (self._committed, _bounds(self._file, self._source)[1])}
+
+    def ends(self) -> dict[int, int]:
+        """The next offset to be given."""
+        return {PARTITION: _bounds(self._file, self._source)[1]}
 
     def forward(self, consumed: Sequence[Record], outputs: Sequence[Message]) -> None:
         """Appends ``outputs`` and moves past ``consumed``.
@@ -201,7 +218,7 @@ class SqliteRelay(Relay):
         """
         if not consumed:
             return
-        past = max(one.offset for one in consumed) + 1
+        past = max(one.next_offset for one in consumed)
         try:
             with self._file.transaction() as connection:
                 if _progress(connection, self._source, self._group) != self._committed:
