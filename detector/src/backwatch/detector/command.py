@@ -66,7 +66,12 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
     ensure_topics(stream, (names.TOPIC_SPANS, names.TOPIC_CALLS))  # what is wrong with the stream is told at once
     store = open_store(load(StoreSettings, flags={"url": store_url}).url, check=False)
     upgrade(store)
-    from backwatch.detector.service import Service  # brings the compiler, which is not needed to refuse a setting
+    from backwatch.detector import warm  # brings the compiler, which is not needed to refuse a setting
+
+    if not warm.is_cached():
+        click.echo("backwatch: compiling the detector's kernels, once; this takes about a minute", err=True)
+        warm.fill_cache(stop)
+    from backwatch.detector.service import Service
 
     service = Service(stream, store, settings)
     thread = None
