@@ -110,7 +110,7 @@ class Shard:
         self._fresh_models.clear()
         for space in self.spaces.values():
             space.dirty[:] = False
-            space.sketch_dirty[:] = False
+            space.sketch_dirty[np.flatnonzero(space.sketch_dirty)] = False  # writes to no page that is not in use
         self.open.dirty[:] = False
         return blob
 

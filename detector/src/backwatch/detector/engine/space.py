@@ -8,6 +8,7 @@ Rows are allocated on demand: a space starts with ``INITIAL_ROWS`` and doubles u
 one small app costs kilobytes. No result depends on how many rows are allocated.
 """
 
+import mmap
 from collections.abc import Iterable
 from typing import Any
 
@@ -30,7 +31,7 @@ SETTLED = 2
 """Having passed so many of them, a key is settled: what is known of it does not go unsaid."""
 UNSEEN_NS = 30 * 86_400 * 10**9
 """Unseen for longer, it is as good as new: else what is gone for good would hold its slot for ever."""
-INITIAL_ROWS = 64
+INITIAL_ROWS = 16
 """Rows that a new space has; the number doubles where a key finds none free, up to the space's capacity."""
 NEXT_CALL, DISTINCT, CURSOR, USED, OVERFLOWED = range(5)
 """Fields of :func:`_intern`'s state: the call to go on with, distinct slots so far, the lowest slot that may be free,
@@ -148,8 +149,8 @@ class Space:
         self.first_seen = np.zeros(rows, np.int64)
         self.last_seen = np.zeros(rows, np.int64)
         self.tables: dict[str, Rows] = {one.name: np.zeros(rows, one.dtype) for one in self.specs}
-        self.sketch = np.zeros(SKETCH if space.sketched else 0, np.uint32)
-        self.sketch_dirty = np.zeros(self.sketch.shape[0], np.bool_)
+        self.sketch = _zero_pages(SKETCH if space.sketched else 0, np.uint32)
+        self.sketch_dirty = _zero_pages(self.sketch.shape[0], np.bool_)
         self.dirty = np.zeros(rows, np.bool_)
         self._index = np.zeros(_index_cells(rows), np.int32)
         self._taken = np.zeros(space.parent.capacity if space.parent else 1, np.int32)
@@ -273,6 +274,11 @@ class Space:
         if self.space.per_parent:
             taken = self.parent[self.keys != 0]
             self._taken += np.bincount(taken, minlength=self._taken.shape[0]).astype(np.int32)
+
+
+def _zero_pages(count: int, dtype: Any) -> Array:
+    """Zeros that cost memory by the page, once it is written to: the allocator may clear, and so touch, all of them."""
+    return np.frombuffer(mmap.mmap(-1, count * np.dtype(dtype).itemsize), dtype) if count else np.zeros(0, dtype)
 
 
 def _index_cells(rows: int) -> int:
