@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sqlalchemy as sa
 
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
@@ -28,6 +29,7 @@ from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.owned import OwnedShard
 from backwatch.detector.rulebook import make_engine
+from backwatch.store import tables
 from backwatch.store.connect import open_store
 from bench import rounds, spans, watched
 from bench.flood import SPANS, Flood
@@ -71,7 +73,9 @@ def idle(seconds: float, **settings: str) -> watched.Reading:
 def _is_judging(url: str) -> bool:
     engine = open_store(url)
     with engine.connect() as connection:
-        calls = connection.exec_driver_sql("select sum(value) from counter where name = 'calls'").scalar()
+        calls = connection.scalar(
+            sa.select(sa.func.sum(tables.counter.c.value)).where(tables.counter.c.name == "calls")
+        )
     engine.dispose()
     return bool(calls)
 
