@@ -8,7 +8,6 @@ Rows are allocated on demand: a space starts with ``INITIAL_ROWS`` and doubles u
 one small app costs kilobytes. No result depends on how many rows are allocated.
 """
 
-import mmap
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from backwatch.detector.compiled import kernel
 from backwatch.detector.engine.keys import FIRST, KNOWN, OVERFLOW, SECOND, KeySpace
-from backwatch.detector.engine.tables import Rows, Table
+from backwatch.detector.engine.tables import Rows, Table, zero_pages
 
 Array = NDArray[Any]
 
@@ -149,8 +148,8 @@ class Space:
         self.first_seen = np.zeros(rows, np.int64)
         self.last_seen = np.zeros(rows, np.int64)
         self.tables: dict[str, Rows] = {one.name: np.zeros(rows, one.dtype) for one in self.specs}
-        self.sketch = _zero_pages(SKETCH if space.sketched else 0, np.uint32)
-        self.sketch_dirty = _zero_pages(self.sketch.shape[0], np.bool_)
+        self.sketch = zero_pages(SKETCH if space.sketched else 0, np.uint32)
+        self.sketch_dirty = zero_pages(self.sketch.shape[0], np.bool_)
         self.dirty = np.zeros(rows, np.bool_)
         self._index = np.zeros(_index_cells(rows), np.int32)
         self._taken = np.zeros(space.parent.capacity if space.parent else 1, np.int32)
@@ -274,11 +273,6 @@ class Space:
         if self.space.per_parent:
             taken = self.parent[self.keys != 0]
             self._taken += np.bincount(taken, minlength=self._taken.shape[0]).astype(np.int32)
-
-
-def _zero_pages(count: int, dtype: Any) -> Array:
-    """Zeros that cost memory by the page, once it is written to: the allocator may clear, and so touch, all of them."""
-    return np.frombuffer(mmap.mmap(-1, count * np.dtype(dtype).itemsize), dtype) if count else np.zeros(0, dtype)
 
 
 def _index_cells(rows: int) -> int:
