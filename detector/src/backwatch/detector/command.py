@@ -71,9 +71,11 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
     if not warm.is_cached():
         click.echo("backwatch: compiling the detector's kernels, once; this takes about a minute", err=True)
         warm.fill_cache(stop)
-    from backwatch.detector.service import Service
+    from backwatch.detector.service import Service, engine_for
 
-    service = Service(stream, store, settings)
+    engine = engine_for(store, settings)
+    warm.step_through(engine)
+    service = Service(stream, store, settings, engine=engine)
     thread = None
     if not no_router:
         from backwatch.detector.router import Router

@@ -1,6 +1,6 @@
-"""Gives memory back to the system that was needed at the start only: freed heap, and pages of the compiler's library.
+"""Gives back memory that only the start needed: freed heap, and pages of the compiler's library.
 
-The library's pages are copies of its file that nobody has changed: they stay in the system's page cache, and one that is
+Those pages are unchanged copies of the library's file: they stay in the system's page cache, and one that is
 needed again is mapped again. So this costs nothing, and it makes the process as small as it is; see ADR 0030.
 """
 

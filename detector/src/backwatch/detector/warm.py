@@ -28,6 +28,7 @@ from backwatch.detector.engine.correlation import Correlation, Kind
 from backwatch.detector.engine.entries import ModelVersion, ProfileVersion, Records, Tick
 from backwatch.detector.engine.space import Space
 from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.resident import release_start_up_memory
 from backwatch.detector.rulebook import make_engine
 
 logger = logging.getLogger("backwatch")
@@ -64,7 +65,7 @@ def request() -> bytes:
 
 
 def step_through(engine: Engine) -> None:
-    """Take an engine through every kernel once, with a shard that is thrown away."""
+    """Take an engine through every kernel once, with a shard that is thrown away; then release what that needed."""
     shard = engine.new_shard()
     entry = Records(
         values=[request()],
@@ -81,6 +82,7 @@ def step_through(engine: Engine) -> None:
     again.apply([shard.snapshot()])
     for kind in get_args(Kind):
         _count_firing(kind)
+    release_start_up_memory()
 
 
 def _model() -> ModelVersion:
