@@ -65,11 +65,11 @@ def _set(attributes: Any, key: str, value: str | int | bool) -> None:
         one.value.string_value = value
 
 
-def request(seed: int, spans: int = SPANS, services: int = SERVICES) -> bytes:
+def request(seed: int, spans: int = SPANS, services: int = SERVICES, begin_ns: int = START_NS) -> bytes:
     """One batch as bytes; the same for the same seed."""
     source = random.Random(seed)
     made = ExportTraceServiceRequest()
-    now = START_NS + seed * 10**9
+    now = begin_ns + seed * 10**9
     for service in range(services):
         of_service = made.resource_spans.add()
         for key, value in (

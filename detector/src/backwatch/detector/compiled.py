@@ -6,10 +6,12 @@ say so once. Import this module before ``numba``: Numba reads where its cache is
 """
 
 import hashlib
+import importlib
 import inspect
 import logging
 import os
 import stat
+import sys
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +52,20 @@ else:
 
 import numba  # noqa: E402  after its cache has been pointed at our folder
 from numba.core import config  # noqa: E402
+
+
+def _import_without_blas() -> None:
+    """Import Numba's array functions without SciPy's linear algebra: 15 MB for ``dot``, which no kernel uses."""
+    if "scipy.linalg" in sys.modules:
+        return
+    sys.modules["scipy.linalg"] = None  # pyright: ignore[reportArgumentType]  an import of it fails, as if not installed
+    try:
+        importlib.import_module("numba.np.arraymath")
+    finally:
+        del sys.modules["scipy.linalg"]
+
+
+_import_without_blas()
 
 _stamps: "weakref.WeakKeyDictionary[Any, str]" = weakref.WeakKeyDictionary()
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.detector.compiled import kernel
+from backwatch.detector.engine.tables import zero_pages
 
 Array = NDArray[Any]
 
@@ -52,8 +53,8 @@ class EntryIndex:
     def __init__(self, domain: str, words: int) -> None:
         self.domain = domain
         self.bits = np.zeros((64, words), np.uint64)
-        self._keys = np.zeros(CAPACITY, np.uint64)
-        self._values = np.zeros(CAPACITY, np.int32)
+        self._keys = zero_pages(CAPACITY, np.uint64)
+        self._values = zero_pages(CAPACITY, np.int32)
         self._count = 0
         self._row_of: dict[bytes, int] = {}
 

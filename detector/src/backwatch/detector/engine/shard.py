@@ -1,7 +1,9 @@
 """The state of one partition of the stream. No I/O: its owner feeds entries in and carries its deltas away."""
 
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from backwatch.detector.engine import state
 from backwatch.detector.engine.expected import Expected
 from backwatch.detector.engine.keys import RESOURCE, SPACES
 from backwatch.detector.engine.lateness import LATENESS
+from backwatch.detector.engine.open_findings import ROW as OPEN
 from backwatch.detector.engine.open_findings import OpenFindings
 from backwatch.detector.engine.shown import Shown
 from backwatch.detector.engine.space import Space
@@ -70,7 +73,9 @@ class Shard:
         spaces = (*SPACES, *(table.keys for table in counted))
         self.spaces = {space.name: Space(space, [table for table in tables if table.keys is space]) for space in spaces}
         self.scalars = Scalars()
-        self.open = OpenFindings(of_one_statement, lambda: self.lose(UNCLEARED, 1))
+        # Through a weak reference: a shard in a reference cycle would keep its tables until the collector runs.
+        weak = weakref.ref(self)
+        self.open = OpenFindings(of_one_statement, lambda: _note_uncleared(weak()))
         self.models: dict[str, Mapping[str, NDArray[Any]]] = {}
         self.expected = Expected()
         self.shown = Shown()
@@ -98,21 +103,21 @@ class Shard:
     def delta(self) -> bytes:
         """What changed since the last delta or snapshot; marks it as carried away."""
         scalars = self._scalars(sorted(self._fresh_resources), everything=False)
-        blob = state.pack(list(self._sections(everything=False)), scalars)
+        blob = state.pack(self._sections(everything=False), scalars)
         self._fresh_resources.clear()
         self.expected.carried()
         self.shown.carried()
         self._fresh_models.clear()
         for space in self.spaces.values():
             space.dirty[:] = False
-            space.sketch_dirty[:] = False
+            space.sketch_dirty[np.flatnonzero(space.sketch_dirty)] = False  # writes to no page that is not in use
         self.open.dirty[:] = False
         return blob
 
     def snapshot(self) -> bytes:
         """The whole state."""
         scalars = self._scalars(sorted(self.resources), everything=True)
-        return state.pack(list(self._sections(everything=True)), scalars)
+        return state.pack(self._sections(everything=True), scalars)
 
     def name_resource(self, slot: int, parts: tuple[str, str, str, str]) -> None:
         """Remembers the text of a resource's key: windows and deadlines have no call to read it from."""
@@ -160,19 +165,37 @@ class Shard:
             CorruptState: One of them is damaged.
         """
         for blob in blobs:
-            sections, scalars = state.unpack(blob)
-            named = scalars.pop("resources")
-            self.resources.update({int(slot): tuple(parts) for slot, parts in named.items()})
-            self.shown.take(scalars.pop("shown", {}))
-            self.expected.take(scalars.pop("announced", {}), scalars.pop("acceptances", {}))
-            self.scalars = Scalars(**scalars)
-            for detector in {one.name.split("/")[1] for one in sections if one.name.startswith("model/")}:
-                self.models.pop(detector, None)  # a model comes whole
-            for section in self._migrated(sections):
-                self._take(section)
+            scalars, sections = state.read(blob)
+            try:
+                self._take_blob(scalars, sections)
+            except state.CorruptState:
+                raise
+            except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
+                raise state.CorruptState(f"a state blob is damaged: {str(error)[:200]}") from None
         for space in self.spaces.values():
             space.reindex()
         self.open.restore()
+
+    def _take_blob(self, scalars: dict[str, Any], sections: Iterator[state.Section]) -> None:
+        named = scalars.pop("resources")
+        self.resources.update({int(slot): tuple(parts) for slot, parts in named.items()})
+        self.shown.take(scalars.pop("shown", {}))
+        self.expected.take(scalars.pop("announced", {}), scalars.pop("acceptances", {}))
+        self.scalars = Scalars(**scalars)
+        models: dict[str, dict[str, NDArray[Any]]] = {}
+        anew: set[str] = set()
+        for section in sections:
+            kind, _, name = section.name.partition("/")
+            if kind == "model":
+                detector, _, array = name.partition("/")
+                models.setdefault(detector, {})[array] = section.rows
+            else:
+                self._take(self._migrated(section, anew))
+        self.models |= models  # a model comes whole
+        for table in [table for table, detector in self._detectors.items() if detector.id in anew]:
+            rows = next(space.tables[table] for space in self.spaces.values() if table in space.tables)
+            rows[:] = np.zeros(1, rows.dtype)
+        self.relearning += sorted(anew)
 
     def _scalars(self, resources: Sequence[int], *, everything: bool) -> dict[str, Any]:
         one = self.scalars
@@ -183,21 +206,17 @@ class Shard:
             **self.expected.scalars(everything=everything), **self.shown.scalars(everything=everything),
         }  # fmt: skip
 
-    def _sections(self, *, everything: bool) -> Iterator[state.Section]:
+    def _sections(self, *, everything: bool) -> Iterator[state.Section | state.Source]:
         for name, space in self.spaces.items():
             at = np.flatnonzero(space.keys if everything else space.dirty).astype(np.int32)
-            head = np.zeros(at.shape[0], _HEAD)
-            head["key"], head["parent"] = space.keys[at], space.parent[at]
-            head["first_seen"], head["last_seen"] = space.first_seen[at], space.last_seen[at]
-            yield state.Section(name=f"space/{name}", rows=head, at=at)
+            yield state.Source(name=f"space/{name}", dtype=_HEAD, gather=partial(_heads, space), at=at)
             for table in space.specs:
-                rows = space.tables[table.name][at]
-                yield state.Section(name=f"table/{table.name}", rows=rows, at=at, version=table.version)
+                yield _source(f"table/{table.name}", space.tables[table.name], at, table.version)
             if space.sketch.shape[0]:
                 cells = np.flatnonzero(space.sketch if everything else space.sketch_dirty).astype(np.int32)
-                yield state.Section(name=f"sketch/{name}", rows=space.sketch[cells], at=cells)
+                yield _source(f"sketch/{name}", space.sketch, cells)
         at = self.open.used() if everything else np.flatnonzero(self.open.dirty).astype(np.int32)
-        yield state.Section(name="open", rows=self.open.rows(at), at=at)
+        yield state.Source(name="open", dtype=OPEN, gather=self.open.rows, at=at)
         for detector in self.models if everything else sorted(self._fresh_models):
             arrays = self.models[detector]
             for name, array in arrays.items():
@@ -206,55 +225,75 @@ class Shard:
     def _take(self, section: state.Section) -> None:
         kind, _, name = section.name.partition("/")
         at = section.at
+        if at is None:
+            return
         if kind == "space" and name in self.spaces:
-            space = self.spaces[name]
-            # Kept by an older release, a key is taken for one that was known for long.
-            head = state.fitted(section.rows, _HEAD)
-            space.keys[at], space.parent[at] = head["key"], head["parent"]
-            space.first_seen[at], space.last_seen[at] = head["first_seen"], head["last_seen"]
+            _take_heads(self.spaces[name], at, section.rows)
         elif kind == "sketch" and name in self.spaces:
             self.spaces[name].sketch[at] = section.rows
-        elif kind == "open" and at is not None:
+        elif kind == "open":
             self.open.take(at, section.rows)
-        elif kind == "model":
-            detector, _, array = name.partition("/")
-            self.models[detector] = {**self.models.get(detector, {}), array: section.rows}
         elif kind == "table":
-            self._take_table(name, section)
+            self._take_table(name, at, section.rows)
 
-    def _take_table(self, name: str, section: state.Section) -> None:
+    def _take_table(self, name: str, at: NDArray[np.int32], rows: NDArray[Any]) -> None:
         for space in self.spaces.values():
             for table in space.specs:
                 if table.name == name:
-                    space.tables[name][section.at] = state.fitted(section.rows, table.dtype)
+                    _make_room(space, at)
+                    space.tables[name][at] = state.fitted(rows, table.dtype)
 
-    def _migrated(self, sections: Sequence[state.Section]) -> list[state.Section]:
-        """Tables in today's versions. Where a detector cannot migrate one, all of its tables begin anew."""
-        specs = {table.name: table for space in self.spaces.values() for table in space.specs}
-        anew: set[str] = set()
-        found: list[state.Section] = []
-        for section in sections:
-            name = section.name.partition("/")[2]
-            if not self._owner(section) or section.version == specs[name].version:
-                found.append(section)
-                continue
-            try:
-                rows = self._detectors[name].migrate(specs[name], section.rows.copy(), section.version)
-                found.append(replace(section, rows=rows))
-            except NotImplementedError:
-                anew.add(self._owner(section))
-                found.append(section)
-        self.relearning += sorted(anew)
-        return [self._emptied(section) if self._owner(section) in anew else section for section in found]
+    def _migrated(self, section: state.Section, anew: set[str]) -> state.Section:
+        """A table in today's version. Where a detector cannot migrate one, all of its tables begin anew."""
+        owner, name = self._owner(section), section.name.partition("/")[2]
+        if not owner:
+            return section
+        table = next(table for table in self._detectors[name].tables if table.name == name)
+        if section.version == table.version:
+            return section
+        try:
+            return replace(section, rows=self._detectors[name].migrate(table, section.rows, section.version))
+        except NotImplementedError:
+            anew.add(owner)
+            return replace(section, at=np.empty(0, np.int32), rows=np.empty(0, table.dtype))
 
     def _owner(self, section: state.Section) -> str:
         kind, _, name = section.name.partition("/")
         return self._detectors[name].id if kind == "table" and name in self._detectors else ""
 
-    def _emptied(self, section: state.Section) -> state.Section:
-        table = section.name.partition("/")[2]
-        dtype = next(one.dtype for space in self.spaces.values() for one in space.specs if one.name == table)
-        return replace(section, rows=np.zeros(section.rows.shape, dtype))
+
+def _note_uncleared(shard: Shard | None) -> None:
+    if shard is not None:
+        shard.lose(UNCLEARED, 1)
+
+
+def _source(name: str, rows: NDArray[Any], at: NDArray[np.int32], version: int = 0) -> state.Source:
+    return state.Source(name=name, dtype=rows.dtype, gather=rows.__getitem__, at=at, version=version)
+
+
+def _heads(space: Space, at: NDArray[np.int32]) -> NDArray[np.void]:
+    head = np.zeros(at.shape[0], _HEAD)
+    head["key"], head["parent"] = space.keys[at], space.parent[at]
+    head["first_seen"], head["last_seen"] = space.first_seen[at], space.last_seen[at]
+    return head
+
+
+def _take_heads(space: Space, at: NDArray[np.int32], rows: NDArray[Any]) -> None:
+    _make_room(space, at)
+    # Kept by an older release, a key is taken for one that was known for long.
+    head = state.fitted(rows, _HEAD)
+    above = space.space.parent.capacity if space.space.parent else 2
+    if head.shape[0] and not (0 <= int(head["parent"].min()) <= int(head["parent"].max()) < above):
+        raise state.CorruptState(f"a state blob is damaged: parents of {space.space.name} have no slot")
+    space.keys[at], space.parent[at] = head["key"], head["parent"]
+    space.first_seen[at], space.last_seen[at] = head["first_seen"], head["last_seen"]
+
+
+def _make_room(space: Space, at: NDArray[np.int32]) -> None:
+    if at.shape[0]:
+        if int(at.min()) < 0:
+            raise IndexError(f"a slot of {space.space.name} is negative")
+        space.ensure_rows(int(at.max()) + 1)
 
 
 _HEAD = np.dtype([("key", "<u8"), ("parent", "<i4"), ("last_seen", "<i8"), ("first_seen", "<i8")])

@@ -17,6 +17,7 @@ from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array, Detector
 from backwatch.detector.engine.columns import Prepared
 from backwatch.detector.engine.keys import RESOURCE
+from backwatch.detector.engine.tables import zero_pages
 
 WAS: Final = ".was"
 """Ends the name of what a fact was before."""
@@ -96,8 +97,8 @@ class Shown:
     """
 
     texts: dict[int, dict[str, str]] = field(default_factory=dict[int, dict[str, str]])
-    session: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(RESOURCE.capacity, np.uint64))
-    hashes: NDArray[np.uint64] = field(default_factory=lambda: np.zeros((len(LIMITS), RESOURCE.capacity), np.uint64))
+    session: NDArray[np.uint64] = field(default_factory=lambda: zero_pages(RESOURCE.capacity, np.uint64))
+    hashes: NDArray[np.uint64] = field(default_factory=lambda: zero_pages((len(LIMITS), RESOURCE.capacity), np.uint64))
     rows: NDArray[np.int32] = field(default_factory=lambda: np.full((len(LIMITS), RESOURCE.capacity), -1, np.int32))
     _fresh: set[int] = field(default_factory=set[int])
 

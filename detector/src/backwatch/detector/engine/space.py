@@ -3,6 +3,9 @@
 Everything here depends on the order of calls alone, never on how they were cut into batches: slots are given lowest
 first, and reclaimed only just before a call that follows a boundary. Reclaimed first is what has been known for the
 shortest time, and of that what was seen least recently: a flood of keys takes the place of its own.
+
+Rows are allocated on demand: a space starts with ``INITIAL_ROWS`` and doubles up to its capacity, so that a shard with
+one small app costs kilobytes. No result depends on how many rows are allocated.
 """
 
 from collections.abc import Iterable
@@ -13,7 +16,7 @@ from numpy.typing import NDArray
 
 from backwatch.detector.compiled import kernel
 from backwatch.detector.engine.keys import FIRST, KNOWN, OVERFLOW, SECOND, KeySpace
-from backwatch.detector.engine.tables import Rows, Table
+from backwatch.detector.engine.tables import Rows, Table, zero_pages
 
 Array = NDArray[Any]
 
@@ -27,6 +30,11 @@ SETTLED = 2
 """Having passed so many of them, a key is settled: what is known of it does not go unsaid."""
 UNSEEN_NS = 30 * 86_400 * 10**9
 """Unseen for longer, it is as good as new: else what is gone for good would hold its slot for ever."""
+INITIAL_ROWS = 16
+"""Rows that a new space has; the number doubles where a key finds none free, up to the space's capacity."""
+NEXT_CALL, DISTINCT, CURSOR, USED, OVERFLOWED = range(5)
+"""Fields of :func:`_intern`'s state: the call to go on with, distinct slots so far, the lowest slot that may be free,
+slots taken, calls without room."""
 _NONE = np.empty(0, np.int32)
 
 
@@ -42,23 +50,25 @@ def _intern(
     first_seen: Array,
     last_seen: Array,
     now_ns: int,
-    free: Array,
-    position: Array,
+    state: Array,
+    capacity: int,
     per_parent: int,
     sketch: Array,
     sketch_dirty: Array,
     dirty: Array,
     touched_mark: Array,
     run: int,
-    overflowed: Array,
     slot: Array,
     sighting: Array,
     touched: Array,
-) -> int:
+) -> None:
+    """Interns calls from ``state[NEXT_CALL]`` on; stops before one for which more rows must be allocated."""
     mask = np.uint64(index.shape[0] - 1)
     cells = np.uint64(sketch.shape[0] - 1) if sketch.shape[0] else np.uint64(0)
-    count = 0
-    for i in range(address.shape[0]):
+    count = state[DISTINCT]
+    cursor = state[CURSOR]
+    rows = keys.shape[0]
+    for i in range(state[NEXT_CALL], address.shape[0]):
         key = address[i]
         at = key & mask
         while index[at] != 0 and keys[index[at]] != key:
@@ -67,6 +77,11 @@ def _intern(
         seen = KNOWN
         if found == 0:
             above = parent_slot[i] if parent_slot.shape[0] else 1
+            while cursor < rows and keys[cursor] != 0:
+                cursor += 1
+            if above != 0 and cursor == rows and rows < capacity:
+                state[NEXT_CALL], state[DISTINCT], state[CURSOR] = i, count, cursor
+                return
             seen = OVERFLOW
             waiting = False
             if above != 0 and sketch.shape[0]:
@@ -81,10 +96,10 @@ def _intern(
                     seen = FIRST
                     waiting = True
             if above != 0 and not waiting:
-                room = position[0] < free.shape[0] and (per_parent == 0 or taken[above] < per_parent)
+                room = cursor < rows and (per_parent == 0 or taken[above] < per_parent)
                 if room:
-                    found = free[position[0]]
-                    position[0] += 1
+                    found = np.int32(cursor)
+                    state[USED] += 1
                     keys[found] = key
                     parent[found] = above
                     first_seen[found] = max(time_ns[i], now_ns)
@@ -95,7 +110,7 @@ def _intern(
                         seen = FIRST
                 else:
                     seen = OVERFLOW
-                    overflowed[0] += 1
+                    state[OVERFLOWED] += 1
         slot[i] = found
         sighting[i] = seen
         if found != 0:
@@ -105,7 +120,7 @@ def _intern(
             touched_mark[found] = run
             touched[count] = found
             count += 1
-    return count
+    state[NEXT_CALL], state[DISTINCT], state[CURSOR] = address.shape[0], count, cursor
 
 
 @kernel
@@ -125,29 +140,49 @@ class Space:
     """The slots of one key space in one shard, with the tables that hang on them."""
 
     def __init__(self, space: KeySpace, tables: Iterable[Table]) -> None:
-        capacity = space.capacity
+        rows = min(INITIAL_ROWS, space.capacity)
         self.space = space
         self.specs = tuple(tables)
-        self.keys = np.zeros(capacity, np.uint64)
-        self.parent = np.zeros(capacity, np.int32)
-        self.first_seen = np.zeros(capacity, np.int64)
-        self.last_seen = np.zeros(capacity, np.int64)
-        self.tables: dict[str, Rows] = {one.name: np.zeros(capacity, one.dtype) for one in self.specs}
-        self.sketch = np.zeros(SKETCH if space.sketched else 0, np.uint32)
-        self.sketch_dirty = np.zeros(self.sketch.shape[0], np.bool_)
-        self.dirty = np.zeros(capacity, np.bool_)
-        self._index = np.zeros(1 << (2 * capacity - 1).bit_length(), np.int32)
+        self.keys = np.zeros(rows, np.uint64)
+        self.parent = np.zeros(rows, np.int32)
+        self.first_seen = np.zeros(rows, np.int64)
+        self.last_seen = np.zeros(rows, np.int64)
+        self.tables: dict[str, Rows] = {one.name: np.zeros(rows, one.dtype) for one in self.specs}
+        self.sketch = zero_pages(SKETCH if space.sketched else 0, np.uint32)
+        self.sketch_dirty = zero_pages(self.sketch.shape[0], np.bool_)
+        self.dirty = np.zeros(rows, np.bool_)
+        self._index = np.zeros(_index_cells(rows), np.int32)
         self._taken = np.zeros(space.parent.capacity if space.parent else 1, np.int32)
-        self._free = np.arange(1, capacity, dtype=np.int32)
-        self._position = np.zeros(1, np.int64)
-        self._mark = np.zeros(capacity, np.int64)
-        self._overflowed = np.zeros(1, np.int64)
+        self._mark = np.zeros(rows, np.int64)
+        self._state = np.zeros(5, np.int64)
+        self._state[CURSOR] = 1
         self._run = 0
 
     @property
     def used(self) -> int:
         """Slots taken."""
-        return self.space.capacity - 1 - (self._free.shape[0] - int(self._position[0]))
+        return int(self._state[USED])
+
+    def ensure_rows(self, count: int) -> None:
+        """Allocate rows for the slots below ``count``: twice as many until they suffice, never more than the capacity.
+
+        Raises:
+            IndexError: The space has fewer slots.
+        """
+        if count > self.space.capacity:
+            raise IndexError(f"{self.space.name} has {self.space.capacity} slots, not {count}")
+        rows = self.keys.shape[0]
+        if count <= rows:
+            return
+        while rows < count:
+            rows = min(2 * rows, self.space.capacity)
+        self.keys, self.parent = _grown(self.keys, rows), _grown(self.parent, rows)
+        self.first_seen, self.last_seen = _grown(self.first_seen, rows), _grown(self.last_seen, rows)
+        self.dirty, self._mark = _grown(self.dirty, rows), _grown(self._mark, rows)
+        for name, table in self.tables.items():
+            self.tables[name] = _grown(table, rows)
+        self._index = np.zeros(_index_cells(rows), np.int32)
+        _reindex(self.keys, self._index)
 
     def intern(
         self,
@@ -166,17 +201,22 @@ class Space:
         sighting = np.empty(count, np.int8)
         touched = np.empty(count, np.int32)
         self._run += 1
-        distinct = _intern(
-            address, parent_slot, time_ns, self._index, self.keys, self.parent, self._taken, self.first_seen,
-            self.last_seen, now_ns, self._free, self._position, self.space.per_parent, self.sketch, self.sketch_dirty,
-            self.dirty, self._mark, self._run, self._overflowed, slot, sighting, touched,
-        )  # fmt: skip
-        return slot, sighting, touched[:distinct]
+        state = self._state
+        state[NEXT_CALL] = state[DISTINCT] = 0
+        while True:
+            _intern(
+                address, parent_slot, time_ns, self._index, self.keys, self.parent, self._taken, self.first_seen,
+                self.last_seen, now_ns, state, self.space.capacity, self.space.per_parent, self.sketch,
+                self.sketch_dirty, self.dirty, self._mark, self._run, slot, sighting, touched,
+            )  # fmt: skip
+            if state[NEXT_CALL] == count:
+                return slot, sighting, touched[: state[DISTINCT]]
+            self.ensure_rows(self.keys.shape[0] + 1)
 
     def overflowed(self) -> int:
         """Calls since this was asked last for whose key there was no room, though there was for its parent."""
-        count = int(self._overflowed[0])
-        self._overflowed[0] = 0
+        count = int(self._state[OVERFLOWED])
+        self._state[OVERFLOWED] = 0
         return count
 
     def stale(self, now_ns: int) -> NDArray[np.int32]:
@@ -227,9 +267,21 @@ class Space:
     def reindex(self) -> None:
         """Rebuilds what follows from the keys: the index, the free slots, the quotas' counts."""
         _reindex(self.keys, self._index)
-        self._free = (np.flatnonzero(self.keys[1:] == 0) + 1).astype(np.int32)
-        self._position[0] = 0
+        self._state[USED] = np.count_nonzero(self.keys)
+        self._state[CURSOR] = 1
         self._taken[:] = 0
         if self.space.per_parent:
             taken = self.parent[self.keys != 0]
             self._taken += np.bincount(taken, minlength=self._taken.shape[0]).astype(np.int32)
+
+
+def _index_cells(rows: int) -> int:
+    """Cells of the index: a power of two, at least twice as many as rows."""
+    return 1 << (2 * rows - 1).bit_length()
+
+
+def _grown(rows: Array, count: int) -> Array:
+    """These rows, and zeros behind them."""
+    out = np.zeros(count, rows.dtype)
+    out[: rows.shape[0]] = rows
+    return out

@@ -1,6 +1,9 @@
 """Tables: what a detector remembers, one fixed-size row per slot of a key space."""
 
+import mmap
 from dataclasses import dataclass
+from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,3 +31,16 @@ class Table:
 
 Rows = NDArray[np.void]
 """A table's rows, indexed by slot."""
+
+
+def zero_pages(shape: int | tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """Return zeros that cost memory by the page, each once it is written to: for large arrays of which little is used.
+
+    ``np.zeros`` promises no such thing: where the allocator reuses memory, it clears, and so touches, every page.
+    """
+    count, kind = prod(shape) if isinstance(shape, tuple) else shape, np.dtype(dtype)
+    if not count:
+        return np.zeros(shape, kind)
+    # Private: a shared mapping is a file in memory, whose pages are allocated even where they are only read.
+    pages = mmap.mmap(-1, count * kind.itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(pages, kind).reshape(shape)
