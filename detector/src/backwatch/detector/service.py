@@ -1,11 +1,14 @@
 """The detector as a process: reads its partitions, steps its shards, commits, and never gets ahead of the store."""
 
+import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 from sqlalchemy import Engine as StoreEngine
+from sqlalchemy.exc import DBAPIError
 
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, SettingError, StreamSettings
@@ -13,6 +16,7 @@ from backwatch.collector.stream import Consumer, Record, StreamUnavailable, ensu
 from backwatch.detector.engine.clock import WINDOW_NS
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.engine.windows import RING
+from backwatch.detector.isolation import Isolation, Undone
 from backwatch.detector.owned import OwnedShard
 from backwatch.detector.rulebook import make_engine, metadata
 from backwatch.store import meta, rules_meta
@@ -64,6 +68,8 @@ class Service:
         self._clock_ns = clock_ns
         self._engine = engine or engine_for(store, settings)
         self._owned: dict[int, OwnedShard] = {}
+        self._isolation: dict[int, Isolation] = {}
+        self._astray = False
         self._entries_s = 0.0
         self._pruned_s = time.monotonic()
 
@@ -79,10 +85,14 @@ class Service:
             while not stop.is_set():
                 try:
                     self.turn(consumer)
+                except DBAPIError as error:
+                    logger.error("backwatch: the store failed with %s; trying again", type(error).__name__)  # noqa: TRY400  its text may be an attacker's
+                    stop.wait(RETRY_S)
                 except (StreamUnavailable, StoreUnavailable, StoreFull) as error:
                     logger.error("backwatch: %s; trying again", error.strerror or error)  # noqa: TRY400  it says it all
                     stop.wait(RETRY_S)
-            self._commit_all(consumer, everything=True)
+            with contextlib.suppress(Undone):  # what it covers is read again next time
+                self._commit_all(consumer, everything=True)
             for owner in self._owned.values():
                 if owner.trouble is not None:
                     raise owner.trouble
@@ -91,7 +101,21 @@ class Service:
 
     def turn(self, consumer: Consumer) -> int:
         """One turn: read, judge, commit what is due; the number of records read."""
+        try:
+            count = self._turn(consumer)
+        except Undone as fault:
+            logger.error("backwatch: shard %d: a fault (%s): going back to the last commit", fault.partition, fault)  # noqa: TRY400  its text may be an attacker's
+            self._owned.pop(fault.partition, None)  # loaded again at the next turn
+            return 0
+        self._astray = False
+        return count
+
+    def _turn(self, consumer: Consumer) -> int:
         self._follow(consumer)
+        if self._astray:  # the turn before was broken off: what it read and did not judge is read again
+            for partition, owner in self._owned.items():
+                consumer.seek(partition, owner.next_offset)
+        self._astray = True
         if any(one.stuck for one in self._owned.values()):
             self._commit_all(consumer, everything=False)
             for partition, owner in self._owned.items():
@@ -101,7 +125,7 @@ class Service:
         self._take_entries()  # before the calls: what people said by now holds for them
         records = consumer.poll(0.2)
         for partition, mine in _by_partition(records).items():
-            for some in _portions(mine, self._settings.poll_records):
+            for some in _portions(mine, partial(self._most, partition)):
                 owner = self._owned.get(partition)
                 if owner is None or owner.stuck:
                     break  # what is left is read again once the shard is owned, or its commit written
@@ -113,12 +137,18 @@ class Service:
         self._commit_all(consumer, everything=False)
         return len(records)
 
+    def _most(self, partition: int) -> int:
+        """Records that are judged at once: fewer while one that cannot be judged is looked for."""
+        most = self._isolation[partition].most if partition in self._isolation else 0
+        return min(most or self._settings.poll_records, self._settings.poll_records)
+
     def _follow(self, consumer: Consumer) -> None:
         assigned = consumer.assignment()
         for partition in [one for one in self._owned if one not in assigned]:
             del self._owned[partition]
         for partition in sorted(assigned - self._owned.keys()):
-            owner = OwnedShard(partition, self._engine, self._store, self._settings)
+            isolation = self._isolation.setdefault(partition, Isolation())
+            owner = OwnedShard(partition, self._engine, self._store, self._settings, isolation)
             owner.take_entries()  # what was entered while nobody had the shard holds for its first calls
             consumer.seek(partition, owner.next_offset)
             self._owned[partition] = owner
@@ -158,12 +188,12 @@ class Service:
             del self._owned[partition]
 
 
-def _portions(records: list[Record], most: int) -> Iterator[list[Record]]:
-    """Records in order, at most so many and so many bytes at once."""
+def _portions(records: list[Record], most: Callable[[], int]) -> Iterator[list[Record]]:
+    """Records in order, at most so many as each time are asked for, and so many bytes at once."""
     portion: list[Record] = []
     size = 0
     for record in records:
-        if portion and (len(portion) >= most or size + len(record.value) > PORTION_BYTES):
+        if portion and (len(portion) >= most() or size + len(record.value) > PORTION_BYTES):
             yield portion
             portion, size = [], 0
         portion.append(record)

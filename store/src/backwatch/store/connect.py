@@ -26,6 +26,8 @@ _SQLITE_AWAY: Final = (
 )  # fmt: skip
 _POSTGRESQL_AWAY: Final = ("08", "28", "3D", "57P01", "57P02", "57P03", "53300")
 """Connection, login, no such database; shutting down, crashed, starting; too many connections."""
+_POSTGRESQL_REFUSED: Final = ("21", "22", "23", "54")
+"""A row twice in one statement; data that is out of range or not representable; constraints; program limits."""
 
 
 class StoreUnavailable(ConnectionError):
@@ -141,6 +143,19 @@ def _speak_plainly(engine: sa.Engine, name: str) -> None:
             reason = (str(original).strip().splitlines() or [type(original).__name__])[0].strip()
             return StoreUnavailable(f"{name}: {reason[:200]}")
         return None
+
+
+def is_refused(error: exc.DBAPIError) -> bool:
+    """Return whether a value in the statement is at fault, so that the same statement will never be taken."""
+    if isinstance(error, exc.DataError | exc.IntegrityError):
+        return True
+    original = error.orig
+    if isinstance(original, sqlite3.Error):
+        return not hasattr(original, "sqlite_errorname")  # the driver's own refusal: nothing reached the database
+    state: str | None = getattr(original, "sqlstate", None)
+    if state is None:
+        return isinstance(original, psycopg.ProgrammingError)
+    return state[:2] in _POSTGRESQL_REFUSED
 
 
 def _is_full(error: BaseException) -> bool:
