@@ -18,9 +18,9 @@ from backwatch.collector.stream import Record
 from backwatch.detector.engine.clock import BOUNDARY_NS
 from backwatch.detector.engine.entries import Decision, Entry, Loss, ModelVersion, ProfileVersion, Records, Tick
 from backwatch.detector.engine.findings import Clear, Findings, Unreadable
-from backwatch.detector.engine.intake import describe
 from backwatch.detector.engine.state import CorruptState
 from backwatch.detector.engine.step import Engine
+from backwatch.detector.fault_description import describe
 from backwatch.detector.isolation import IN_A_ROW, Isolation, Undone
 from backwatch.detector.pending import Pending
 from backwatch.detector.profile.document import announced

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, SettingError, StreamSettings
 from backwatch.collector.stream import Consumer, Record, StreamUnavailable, ensure_topics, open_consumer
+from backwatch.detector.calls.outline import items_of
 from backwatch.detector.engine.clock import WINDOW_NS
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.engine.windows import RING
@@ -30,7 +31,9 @@ ENTRIES_EVERY_S = 0.5
 RETRY_S = 1.0
 PRUNE_EVERY_S = 3_600.0
 PORTION_BYTES = 16 << 20
-"""Bytes judged at once; a call costs its bytes and one kilobyte more."""
+"""Bytes judged at once."""
+PORTION_ITEMS = 1 << 16
+"""Calls judged at once, counted by the outer shape of their records; a call costs its bytes and two kilobytes more."""
 
 
 def engine_for(store: StoreEngine, settings: DetectorSettings) -> Engine:
@@ -191,13 +194,16 @@ class Service:
 def _portions(records: list[Record], most: Callable[[], int]) -> Iterator[list[Record]]:
     """Records in order, at most so many as each time are asked for, and so many bytes at once."""
     portion: list[Record] = []
-    size = 0
+    size = items = 0
     for record in records:
-        if portion and (len(portion) >= most() or size + len(record.value) > PORTION_BYTES):
+        mine = items_of(record.value)
+        full = size + len(record.value) > PORTION_BYTES or items + mine > PORTION_ITEMS
+        if portion and (full or len(portion) >= most()):
             yield portion
-            portion, size = [], 0
+            portion, size, items = [], 0, 0
         portion.append(record)
         size += len(record.value)
+        items += mine
     if portion:
         yield portion
 

@@ -78,7 +78,7 @@ class Courier:
         self._keep_up()
 
     def render(self, event: EventRow) -> bytes | None:
-        """Return the event's body; ``None`` where the output raises, so that the event is set aside and stalls no other."""
+        """Return the event's body; ``None`` where the output raises: then the event is set aside and stalls no other."""
         try:
             return self.output.render(event)
         except Exception as error:  # noqa: BLE001  one event must not stop those after it

@@ -4,28 +4,16 @@ Decoding and columns are pure, so a batch that raises is halved until the record
 What raises later, when the shard has begun to change, is the owner's business (``isolation.py``).
 """
 
-import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 
 from backwatch.detector.calls.decode import Decoded, decode
 from backwatch.detector.engine.columns import Columns, Prepared
 from backwatch.detector.engine.entries import Records
+from backwatch.detector.fault_description import describe
 
 Intake = tuple[Records, Decoded, Prepared | None]
 """Records, their calls, and the columns of these; ``None``: there is no call."""
-
-
-def describe(error: BaseException) -> str:
-    """Return the exception's class and the function that raised it; never its message, which may hold anything.
-
-    >>> try: int("secret")
-    ... except ValueError as error: describe(error)
-    'ValueError in <module>, line 1'
-    """
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" in {frames[-1].name}, line {frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{where}"
 
 
 def read_records(entry: Records, columns: Columns) -> Iterator[Intake]:
