@@ -26,7 +26,7 @@ from backwatch.collector.stream import (
 )
 from backwatch.detector import foreign, otlp
 from backwatch.detector.calls.app import OLDER_ENVIRONMENT, app_text
-from backwatch.detector.calls.outline import spans_of
+from backwatch.detector.calls.outline import items_of, spans_of
 from backwatch.detector.calls.schema import MAX_ATTRIBUTES, MAX_SMALL_SPANS
 from backwatch.detector.fault_description import describe
 from backwatch.detector.lenient import Request
@@ -39,6 +39,8 @@ MAX_MESSAGE_BYTES: Final = 700_000
 """A broker takes a megabyte; what has more spans than fit is sent as several messages."""
 MIN_SPAN_BYTES: Final = 24
 """Spans that are smaller on average, in such numbers, are a bomb: reading them takes a hundred times their bytes."""
+MIN_ITEM_BYTES: Final = 8
+"""The same of resources, scopes and spans together."""
 MAX_GROWTH: Final = 8
 """How many times its size a value may become: a scope's texts are written into each of its spans."""
 MAX_RESOURCE_TEXT: Final = 1_000
@@ -75,14 +77,20 @@ class _Room:
 def route(value: bytes) -> list[Message]:
     """What a value of ``otlp_spans`` becomes: per app, in order, its spans as calls of our contract. Never raises."""
     try:
-        spans = spans_of(value)
-        if spans >= 0 and not (spans > MAX_SMALL_SPANS and len(value) < MIN_SPAN_BYTES * spans):
+        if not _is_bomb(value):
             return _routed(value)
     except (DecodeError, _Bomb):
         pass
     except Exception as error:  # noqa: BLE001  no value may end the router: it would read it again for ever
         logger.error("backwatch: router: a value cannot be read (%s); it goes on as unreadable", describe(error))  # noqa: TRY400  its text may be an attacker's
     return [Message(UNREADABLE + value)]
+
+
+def _is_bomb(value: bytes) -> bool:
+    """Return whether a value holds more messages than its bytes are worth, or has no outer shape at all."""
+    spans, items = spans_of(value), items_of(value)
+    small = spans > MAX_SMALL_SPANS and len(value) < MIN_SPAN_BYTES * spans
+    return spans < 0 or small or (items > MAX_SMALL_SPANS and len(value) < MIN_ITEM_BYTES * items)
 
 
 def _routed(value: bytes) -> list[Message]:
