@@ -1,6 +1,7 @@
 """Floods and bombs: what an attacker sends to cost time or memory."""
 
 import time
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -61,7 +62,7 @@ def flood(engine: Engine, name: str, count: int) -> float:
     return spent
 
 
-def _request(scope: "dict[str, str | int]", spans: list[bytes]) -> bytes:
+def _request(scope: Mapping[str, str | int], spans: list[bytes]) -> bytes:
     body = otlp.scope_spans(otlp.scope("s", "1", scope.items()), spans)
     return otlp.request([otlp.resource_spans(otlp.resource(()), [body])])
 

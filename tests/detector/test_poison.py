@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import event as sa_event
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Record, StreamUnavailable
 from backwatch.detector import isolation
-from backwatch.detector.engine import step
+from backwatch.detector.engine import intake, step
 from backwatch.detector.engine.columns import Columns
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.engine.verdicts import RunVerdict, Verdicts
@@ -73,8 +74,8 @@ class Recorded(Log):
         ]
 
 
-def service(store: sa.Engine, engine: Engine, **more: Any) -> Service:
-    settings = DetectorSettings(**{"commit_interval_s": 0, "poll_records": 50, **more})
+def service(store: sa.Engine, engine: Engine, poll_records: int = 50) -> Service:
+    settings = DetectorSettings(commit_interval_s=0, poll_records=poll_records)
     return Service(StreamSettings(partitions=1), store, settings, lambda: 1, engine)
 
 
@@ -128,14 +129,14 @@ class Broken:
 
     @staticmethod
     def decode(patch: pytest.MonkeyPatch, error: BaseException) -> None:
-        original = step.read_records.__globals__["decode"]
+        original = vars(intake)["decode"]
 
         def decode(values: Sequence[bytes], appended: Any = None) -> Any:
             if any(BAD in value for value in values):
                 raise error
             return original(values, appended)
 
-        patch.setitem(step.read_records.__globals__, "decode", decode)
+        patch.setitem(vars(intake), "decode", decode)
 
     @staticmethod
     def columns(patch: pytest.MonkeyPatch, error: BaseException) -> None:
@@ -362,12 +363,12 @@ def test_the_stores_own_trouble_sets_no_record_aside(
         nonlocal left
         if left:
             left -= 1
-            raise sa.exc.OperationalError("UPDATE", {}, Exception("deadlock detected"))
+            raise OperationalError("UPDATE", {}, Exception("deadlock detected"))
 
     sa_event.listen(store, "commit", refuse)
     running, log = service(store, engine), Recorded(good)
     while left:
-        with contextlib.suppress(sa.exc.DBAPIError):  # where the service's loop waits and tries again
+        with contextlib.suppress(DBAPIError):  # where the service's loop waits and tries again
             running.turn(log)
     drain(running, log, store)
     assert quarantine(store) == []

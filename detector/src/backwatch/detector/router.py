@@ -118,6 +118,9 @@ def _scope(scope_spans: Any, room: _Room) -> Scope:
     told = dict(_pairs(scope.attributes))
     ours = told.get(names.BACKWATCH_CONTRACT) or scope.name == names.SCOPE_HEARTBEAT.encode()
     if ours and scope.ByteSize() <= MAX_SCOPE_BYTES:
+        # Fields that no version of the schema knows would be handed on, and one of them can be a group, for which the
+        # detector refuses the whole message.
+        scope_spans.DiscardUnknownFields()
         return scope.SerializeToString(), [one.SerializeToString() for one in scope_spans.spans]
     above = foreign.facts_of(told.items())
     return otlp.scope(scope.name[:200], scope.version[:40], ()), [
