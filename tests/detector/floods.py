@@ -67,6 +67,11 @@ def _request(scope: Mapping[str, str | int], spans: list[bytes]) -> bytes:
     return otlp.request([otlp.resource_spans(otlp.resource(()), [body])])
 
 
+def _said(text: str, signs: str = "") -> bytes:
+    said = [(names.QUERY_TEXT, text), (names.QUERY_SIGNS, signs)] if signs else [(names.QUERY_TEXT, text)]
+    return otlp.span(kind=3, end_ns=START_NS, attributes=said)
+
+
 def bombs() -> dict[str, bytes]:
     """Return messages of up to a megabyte that are made to cost many times their size."""
     system = {names.DB_SYSTEM: "postgresql"}
@@ -97,4 +102,7 @@ def bombs() -> dict[str, bytes]:
         "long arrays": _request(system, [tiny + array]),
         "heartbeats": otlp.request([otlp.resource_spans(otlp.resource(()), [beat] * 80)]),
         "new resources": _request({}, hosts),
+        "new statements": _request(ours, [_said(f"SELECT a{i} FROM b WHERE c = ?") for i in range(9_000)]),
+        "long statements": _request(ours, [_said(f"SELECT a{i}, " + "(b + ? * " * 7_000) for i in range(15)]),
+        "alerts": _request(ours, [_said(f"SELECT a{i}", signs="tautology,program") for i in range(9_000)]),
     }
