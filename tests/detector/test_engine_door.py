@@ -7,8 +7,9 @@ import pytest
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import Message, MessageRefused, Record, Relay, StreamUnavailable
+from backwatch.detector.calls.decode import decode
 from backwatch.detector.router import KEPT_BYTES, UNREADABLE, Router, route
-from tests.detector import streams
+from tests.detector import otlp_mutator, streams
 from tests.detector.streams import SAFE, START_NS, Call, statement
 
 
@@ -56,3 +57,22 @@ def test_a_value_that_the_log_refuses_goes_on_as_its_beginning_and_its_neighbour
     first, cut, last = relay.taken
     assert first == last
     assert cut == UNREADABLE + b"\xff" * KEPT_BYTES
+
+
+def test_a_field_that_no_schema_knows_costs_its_neighbours_nothing() -> None:
+    """It was handed on within a scope of our own, and the detector refused all that came with it."""
+    good = streams.encoded([Call(START_NS, SAFE, statement("SELECT ?"))])
+    ((number, wire, resource),) = otlp_mutator.parse(good)
+    group = (100, 3, b""), (100, 4, b"")
+
+    def with_group(fields: Sequence[otlp_mutator.Field], depth: int) -> list[otlp_mutator.Field]:
+        *others, (last, of, body) = fields
+        if depth == 0 or isinstance(body, bytes):
+            return [*fields, *group]
+        return [*others, (last, of, with_group(body, depth - 1))]
+
+    assert not isinstance(resource, bytes)
+    value = otlp_mutator.serialize([(number, wire, with_group(resource, 2))])
+    assert decode([value]).malformed != []
+    found = decode([message.value for message in route(value)])
+    assert (found.count, found.malformed) == (1, [])

@@ -16,6 +16,7 @@ from backwatch.notify.outputs import Delivery, Outcome
 from backwatch.notify.outputs.standard_webhook import StandardWebhook
 from backwatch.notify.service import Service
 from backwatch.store import deliveries, tables
+from backwatch.store.deliveries import EventRow
 from backwatch.store.transactions import reading, writing
 from tests.notify.conftest import SECRET, settings_of
 from tests.services import receiver as temper
@@ -85,6 +86,39 @@ def test_no_courier_ends_by_a_fault_of_its_own(
     with receiver() as one, _running(serving(one, clock_ns=time.time_ns)):
         assert _taken(one, 1) == 1
     assert "LookupError in faulty" in caplog.text
+    assert "text of an attacker" not in caplog.text
+
+
+class Unable(StandardWebhook):
+    """Cannot render one event."""
+
+    def render(self, event: EventRow) -> bytes:
+        if event.alert_id == raised("poison").alert_id:
+            raise RecursionError("text of an attacker")
+        return super().render(event)
+
+
+@pytest.mark.parametrize("first", ["routed", "kept up with"])
+def test_an_event_that_cannot_be_rendered_is_set_aside_and_delays_no_other(
+    store: sa.Engine, first: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    now_ns = time.time_ns()
+    with receiver() as one:
+        output = Unable(one.url, [SECRET], private_hosts=["127.0.0.1"])
+        service = Service(store, NotifySettings(timeout_s=5), [output])
+        Owner(store).commit(raised("a"), raised("poison"), raised("b"), now_ns=now_ns)
+        if first == "kept up with":
+            deliveries.route(store, lambda _: {}, now_ns=now_ns)
+        done = service.run_once()
+        assert (done.delivered, done.failed) == (2, 0)
+        assert service.run_once().delivered == 0
+    delivery, counter = tables.delivery, tables.counter
+    with reading(store) as connection:
+        rejected = sa.select(delivery.c.outcome).where(delivery.c.state == deliveries.REJECTED)
+        assert list(connection.scalars(rejected)) == ["the event could not be rendered"]
+        lost = sa.select(counter.c.value).where(counter.c.name == "delivery.unrenderable")
+        assert list(connection.scalars(lost)) == [1]
+    assert "RecursionError" in caplog.text
     assert "text of an attacker" not in caplog.text
 
 

@@ -189,8 +189,20 @@ def test_a_bomb_of_empty_spans_is_refused_for_what_it_weighs() -> None:
 
 
 def test_as_many_spans_as_may_be_are_all_counted() -> None:
-    found = decode([wrapped(0x0A, 0x12, body=b"\x12\x00" * schema.MAX_SPANS)])
+    span = wrapped(0x12, body=b"\x2a\x0c" + b"n" * 12)
+    assert len(span) == schema.MIN_SPAN_BYTES
+    found = decode([wrapped(0x0A, 0x12, body=span * schema.MAX_SPANS)])
     assert (found.malformed, found.spans, found.count) == ([], schema.MAX_SPANS, 0)
+
+
+def test_many_spans_smaller_than_any_real_one_are_refused() -> None:
+    """400 kB of them, which inherit everything, would make 250 MB of columns."""
+    scope = wrapped(0x0A, body=wrapped(0x1A, body=b"\x0a\x09db.system" + wrapped(0x12, body=b"\x0a\x05redis")))
+    span = b"\x12\x02\x30\x03"
+    few = decode([wrapped(0x0A, 0x12, body=scope + span * schema.MAX_SMALL_SPANS)])
+    assert (few.count, few.malformed) == (schema.MAX_SMALL_SPANS, [])
+    many = decode([wrapped(0x0A, 0x12, body=scope + span * (schema.MAX_SMALL_SPANS + 1))])
+    assert (many.count, many.malformed) == (0, [(0, protobuf.REASONS[protobuf.TOO_MANY_SPANS])])
 
 
 def test_rows_grow_with_what_is_found() -> None:

@@ -7,11 +7,14 @@ import struct
 from collections.abc import Iterable
 from typing import Final
 
+from backwatch.detector.bounded_cache import BoundedCache
+
 Value = str | bytes | bool | int | float
 Attributes = Iterable[tuple[str | bytes, Value]]
 
 MAX_REMEMBERED: Final = 8_192
-MAX_REMEMBERED_BYTES: Final = 256
+MAX_REMEMBERED_TEXT: Final = 256
+"""Attributes kept, and what the name and text of one may have together, in characters or bytes."""
 _FULL: Final = (1 << 64) - 1
 _TIMES: Final = struct.Struct("<BQBQ").pack
 _DOUBLE: Final = struct.Struct("<Bd").pack
@@ -49,21 +52,22 @@ def _any_value(value: Value) -> bytes:
     return _DOUBLE(0x21, value)
 
 
-_remembered: dict[tuple[str | bytes, type, Value], bytes] = {}
+_remembered = BoundedCache[tuple[str | bytes, type, Value], bytes](MAX_REMEMBERED)
 
 
 def key_value(key: str | bytes, value: Value) -> bytes:
-    """A KeyValue; short ones that repeat are remembered."""
-    which = (key, type(value), value)
-    known = _remembered.get(which)
-    if known is None:
-        name = key if isinstance(key, bytes) else key.encode("utf-8", "replace")
-        known = field(0x0A, name) + field(0x12, _any_value(value))
-        if len(known) <= MAX_REMEMBERED_BYTES:
-            if len(_remembered) >= MAX_REMEMBERED:
-                _remembered.clear()
-            _remembered[which] = known
-    return known
+    """Return a KeyValue; short ones that repeat are kept. Not floats: 0.0 and -0.0 are one key and two encodings."""
+    if (
+        isinstance(value, float)
+        or len(key) + (len(value) if isinstance(value, str | bytes) else 0) > MAX_REMEMBERED_TEXT
+    ):
+        return _key_value(key, value)
+    return _remembered.get((key, type(value), value), lambda: _key_value(key, value))
+
+
+def _key_value(key: str | bytes, value: Value) -> bytes:
+    name = key if isinstance(key, bytes) else key.encode("utf-8", "replace")
+    return field(0x0A, name) + field(0x12, _any_value(value))
 
 
 def span(

@@ -1,26 +1,33 @@
 """One shard and its owner's bookkeeping: what was read, what was found, what must be committed before more is read."""
 
+import contextlib
+import itertools
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy import Engine as StoreEngine
+from sqlalchemy.exc import DBAPIError
 
 from backwatch.collector.settings import DetectorSettings
 from backwatch.collector.stream import Record
 from backwatch.detector.engine.clock import BOUNDARY_NS
 from backwatch.detector.engine.entries import Decision, Entry, Loss, ModelVersion, ProfileVersion, Records, Tick
-from backwatch.detector.engine.findings import Clear
+from backwatch.detector.engine.findings import Clear, Findings, Unreadable
 from backwatch.detector.engine.state import CorruptState
 from backwatch.detector.engine.step import Engine
+from backwatch.detector.fault_description import describe
+from backwatch.detector.isolation import IN_A_ROW, Isolation, Undone
 from backwatch.detector.pending import Pending
 from backwatch.detector.profile.document import announced
-from backwatch.store import entries, models, shards, tables
-from backwatch.store.commit import Commit, Quarantined
-from backwatch.store.connect import StoreFull, StoreUnavailable
+from backwatch.store import attempts, entries, models, shards, tables
+from backwatch.store.commit import Commit, Fenced, Quarantined
+from backwatch.store.connect import StoreFull, StoreUnavailable, is_refused
 
 logger = logging.getLogger("backwatch")
 
@@ -40,15 +47,26 @@ class OwnedShard:
     Every change goes through :meth:`apply`; nothing is outside until :meth:`commit` has written it.
     """
 
-    def __init__(self, partition: int, engine: Engine, store: StoreEngine, settings: DetectorSettings) -> None:
+    def __init__(
+        self,
+        partition: int,
+        engine: Engine,
+        store: StoreEngine,
+        settings: DetectorSettings,
+        isolation: Isolation | None = None,
+    ) -> None:
         self.partition = partition
         self._engine = engine
         self._store = store
         self._settings = settings
         with store.begin() as connection:
             found = shards.load(connection, partition)
+            self._attempts = attempts.load(connection, partition, found.seq)
         self.seq, self.next_offset, self.entry_id = found.seq, found.next_offset, found.entry_id
         self._base = found.next_offset, found.watermark_ns, found.entry_id
+        self.isolation = isolation or Isolation()
+        self.isolation.loaded(self._attempts, self.next_offset)
+        self._judged, self._first_offset = 0, self.next_offset
         self.shard = engine.new_shard()
         blobs = ([found.snapshot] if found.snapshot else []) + list(found.deltas)
         try:
@@ -61,7 +79,6 @@ class OwnedShard:
         self._delta_bytes = sum(map(len, found.deltas))
         self._pending = Pending(partition)
         self._open: set[str] = set()
-        self._named_s: dict[str, float] = {}
         self._urgent = False
         self._committed_s = time.monotonic()
         self._unsent: Commit | None = None
@@ -78,23 +95,85 @@ class OwnedShard:
 
         Args:
             log_start: First offset that the log still has: a hole before it is a loss, any other the log's own markers.
+
+        Raises:
+            Undone: One of them cannot be judged: the next owner, with the same isolation, finds out which.
         """
         fresh = [one for one in records if one.offset >= self.next_offset]
         if not fresh:
             return
-        if fresh[0].offset > self.next_offset and log_start > self.next_offset:
-            lost = min(log_start, fresh[0].offset) - self.next_offset
-            self.apply(Loss("gap", lost, fresh[0].appended_ns))
+        with self._undoing(len(fresh), fresh[0].offset, fresh[-1].offset + 1):
+            if fresh[0].offset > self.next_offset and log_start > self.next_offset:
+                lost = min(log_start, fresh[0].offset) - self.next_offset
+                self.apply(Loss("gap", lost, fresh[0].appended_ns))
+            for poisoned, some in itertools.groupby(fresh, lambda one: one.offset in self.isolation.poison):
+                if poisoned:
+                    for one in some:
+                        self._set_aside(one, self.isolation.poison[one.offset])
+                else:
+                    self._judge(list(some))
+            self.next_offset = fresh[-1].offset + 1
+        self._pending.empty = False  # where nothing was a call, too: else its expiry would look like a loss
+        self._urgent = self._urgent or self.isolation.active
+
+    def _judge(self, records: Sequence[Record]) -> None:
+        if self.isolation.noted:
+            self._attempts = attempts.begin(
+                self._store, self.partition, self._attempts, seq=self.seq, offset=records[0].offset
+            )
         self.apply(
             Records(
-                values=[one.value for one in fresh],
-                appended_ns=np.array([one.appended_ns for one in fresh], np.int64),
-                backfill=np.array([one.backfill for one in fresh], np.bool_),
-                offsets=np.array([one.offset for one in fresh], np.int64),
+                values=[one.value for one in records],
+                appended_ns=np.array([one.appended_ns for one in records], np.int64),
+                backfill=np.array([one.backfill for one in records], np.bool_),
+                offsets=np.array([one.offset for one in records], np.int64),
             )
         )
-        self.next_offset = fresh[-1].offset + 1
-        self._pending.empty = False  # where nothing was a call, too: else its expiry would look like a loss
+        self._first_offset = self._first_offset if self._judged else records[0].offset
+        self._judged += len(records)
+
+    def _set_aside(self, record: Record, reason: str) -> None:
+        """Keeps the record's bytes in quarantine, unjudged, and counts a loss."""
+        findings = self._step_loss(Loss("quarantine", 1, record.appended_ns))
+        findings.unreadable.append(Unreadable(record.offset, reason, record.value, record.appended_ns))
+        self._fold(findings)
+        self.isolation.in_a_row += 1
+        if self._may_log("quarantine"):
+            logger.error(
+                "backwatch: shard %d: record %d cannot be judged (%s); its bytes are in quarantine",
+                self.partition, record.offset, reason,
+            )  # fmt: skip
+        if self.isolation.in_a_row >= IN_A_ROW and self._may_log("in a row"):
+            logger.critical(
+                "backwatch: shard %d: the last %d records could not be judged, which is rather a fault of "
+                "Backwatch; their bytes are in quarantine", self.partition, self.isolation.in_a_row,
+            )  # fmt: skip
+
+    def _step_loss(self, loss: Loss) -> Findings:
+        """Return what the engine finds in a loss; where it fails, the count alone."""
+        try:
+            return self._engine.step(self.shard, loss)
+        except Exception as error:  # noqa: BLE001  where nothing works any more, bytes and count are kept all the same
+            logger.error("backwatch: the alert of a loss could not be raised: %s", describe(error))  # noqa: TRY400  its text may be an attacker's
+            return Findings(losses={loss.kind: loss.count})
+
+    @contextlib.contextmanager
+    def _undoing(self, records: int, first_offset: int, end_offset: int) -> Generator[None]:
+        """Turns whatever is raised into :class:`Undone`, and notes in which records it was met.
+
+        Args:
+            records: How many are being judged now; those since the last commit are suspects as well.
+        """
+        try:
+            yield
+        except (StoreUnavailable, StoreFull, Fenced, Undone, DBAPIError):
+            raise  # the store's trouble, which is no record's
+        except Exception as error:  # noqa: BLE001  no record and no entry may end the detector
+            reason = describe(error)
+            if suspects := self._judged + records:
+                first = self._first_offset if self._judged else first_offset
+                self.isolation.failed(suspects, first, max(end_offset, self.next_offset), reason)
+            raise Undone(self.partition, reason) from None
 
     def skip(self, record: Record, log_start: int) -> None:
         """Passes over records that could not be decoded: their bytes are kept, and they count as lost.
@@ -108,8 +187,8 @@ class OwnedShard:
             return
         at_ns = record.appended_ns or self.watermark_ns
         if first > self.next_offset and log_start > self.next_offset:
-            self.apply(Loss("gap", min(log_start, first) - self.next_offset, at_ns))
-        self.apply(Loss("quarantine", record.next_offset - first, at_ns))
+            self._fold(self._step_loss(Loss("gap", min(log_start, first) - self.next_offset, at_ns)))
+        self._fold(self._step_loss(Loss("quarantine", record.next_offset - first, at_ns)))
         self._pending.quarantined.append(
             Quarantined(
                 partition=self.partition, offset=first, reason=record.reason, value=record.value, appended_ns=at_ns
@@ -124,7 +203,7 @@ class OwnedShard:
 
     def restart(self, log_start: int, now_ns: int) -> None:
         """Goes on from ``log_start``, below what was read: the log was cut or made anew, and what it held is lost."""
-        self.apply(Loss("gap", 1, self.watermark_ns or now_ns))
+        self._fold(self._step_loss(Loss("gap", 1, self.watermark_ns or now_ns)))
         self.next_offset = log_start
         self._pending.empty = False
         self._urgent = True
@@ -141,7 +220,9 @@ class OwnedShard:
 
     def apply(self, entry: Entry) -> None:
         """Steps the engine and folds what it found."""
-        findings = self._engine.step(self.shard, entry)
+        self._fold(self._engine.step(self.shard, entry))
+
+    def _fold(self, findings: Findings) -> None:
         for one, what in findings.faults:
             self._name_fault(one, what)
         fired = self._pending.add(findings)
@@ -152,30 +233,51 @@ class OwnedShard:
         self._open -= {event.alert_id for event in findings.events if isinstance(event, Clear)}
 
     def _name_fault(self, detector: str, what: str) -> None:
-        now_s = time.monotonic()
-        if now_s - self._named_s.get(detector, -FAULTS_EVERY_S) >= FAULTS_EVERY_S:
-            self._named_s[detector] = now_s
+        if self._may_log(detector):
             logger.error("backwatch: detector %s failed (%s) and was undone for these calls", detector, what)
+
+    def _may_log(self, what: str) -> bool:
+        now_s, named_s = time.monotonic(), self.isolation.named_s
+        if now_s - named_s.get(what, -FAULTS_EVERY_S) < FAULTS_EVERY_S:
+            return False
+        named_s[what] = now_s
+        return True
 
     def take_entries(self) -> None:
         """Applies all decisions, profiles and models that were numbered since the last one."""
         with self._store.connect() as connection:
             while rows := entries.after(connection, self.entry_id, ENTRIES):
                 for row in rows:
-                    entry = _entry(row, connection, self.partition)
-                    if entry is not None:
-                        self.apply(entry)
-                        self._urgent = True
+                    self._take_entry(row, connection)
                     self.entry_id = row.id
                     self._pending.empty = False
                 if len(rows) < ENTRIES:
                     break
 
+    def _take_entry(self, row: entries.EntryRow, connection: Connection) -> None:
+        """Applies an entry. One that raised before is skipped, and counted as a loss."""
+        reason = self.isolation.entries.get(row.id)
+        if reason is not None:
+            logger.error("backwatch: entry %d cannot be applied (%s); it is skipped", row.id, reason)
+            self.apply(Loss("entry", 1, row.at_ns))
+            self._urgent = True
+            return
+        try:
+            with self._undoing(0, 0, 0):
+                entry = _entry(row, connection, self.partition)
+                if entry is not None:
+                    self.apply(entry)
+                    self._urgent = True
+        except Undone as fault:
+            self.isolation.entries[row.id] = str(fault)
+            raise
+
     def tick(self, now_ns: int) -> None:
         """The log's end was reached: time goes on, in strides of a boundary."""
         mark = now_ns - int(self._settings.lateness_s * 1e9)
         if mark // BOUNDARY_NS > self.watermark_ns // BOUNDARY_NS and self.watermark_ns:
-            self.apply(Tick(mark))
+            with self._undoing(0, 0, 0):
+                self.apply(Tick(mark))
             self._pending.empty = False
 
     @property
@@ -203,15 +305,23 @@ class OwnedShard:
 
         Raises:
             Fenced: Another owner has committed for this shard.
+            Undone: The store refuses something in it, or it cannot be made.
         """
-        if self._unsent is None:
-            self._unsent = self._make()
         try:
-            shards.commit(self._store, self._unsent, now_ns=now_ns)
+            with self._undoing(0, self._first_offset, self.next_offset):
+                if self._unsent is None:
+                    self._unsent = self._make()
+                shards.commit(self._store, self._unsent, now_ns=now_ns)
         except (StoreUnavailable, StoreFull) as error:
-            if self.trouble is None or self.trouble.args != error.args:
-                logger.error("backwatch: %s; trying the same commit again", error.strerror or error)  # noqa: TRY400  it says it all
-            self.trouble = error
+            self._wait(error, str(error.strerror or error))
+            return False
+        except DBAPIError as error:
+            self._refused(error)
+            return False
+        except Undone as fault:
+            if self._judged or self._unsent is None:
+                raise
+            self._leave_out(self._unsent, str(fault))
             return False
         if self.trouble is not None:
             logger.warning("backwatch: shard %d: the store takes commits again", self.partition)
@@ -225,7 +335,36 @@ class OwnedShard:
         self._pending = Pending(self.partition)
         self._urgent = False
         self._committed_s = time.monotonic()
+        self.isolation.passed(self.next_offset, judged=self._judged > 0)
+        self._judged = 0
         return True
+
+    def _wait(self, error: StoreFull | StoreUnavailable, what: str) -> None:
+        if self.trouble is None or self.trouble.args != error.args:
+            logger.error("backwatch: %s; trying the same commit again", what)
+        self.trouble = error
+
+    def _refused(self, error: DBAPIError) -> None:
+        """Meets a commit that the database did not take though it is there.
+
+        Raises:
+            Undone: A value in it is refused, and a record may be to blame.
+        """
+        what = f"{type(error).__name__} {getattr(error.orig, 'sqlstate', None) or ''}".strip()
+        if not is_refused(error):
+            self._wait(StoreUnavailable(f"shard {self.partition}: {what}"), f"shard {self.partition}: {what}")
+        elif self._judged:
+            reason = f"the store refuses what follows from it: {what}"
+            self.isolation.failed(self._judged, self._first_offset, self.next_offset, reason)
+            raise Undone(self.partition, reason) from None
+        else:
+            self._leave_out(cast("Commit", self._unsent), what)
+
+    def _leave_out(self, unsent: Commit, reason: str) -> None:
+        """Takes the findings out of a commit that no record is to blame for: the state must go on."""
+        logger.error("backwatch: shard %d: the store refuses findings (%s); they are lost", self.partition, reason)
+        losses = {**unsent.losses, "findings": unsent.losses.get("findings", 0) + 1}
+        self._unsent = replace(unsent, rounds=(), seen=(), rollups=(), losses=losses)
 
     def _make(self) -> Commit:
         pending = self._pending

@@ -28,8 +28,9 @@ from backwatch.collector.stream import (
 )
 from backwatch.detector import foreign, otlp
 from backwatch.detector.calls.app import OLDER_ENVIRONMENT, app_text
-from backwatch.detector.calls.outline import spans_of
-from backwatch.detector.calls.schema import MAX_ATTRIBUTES, MAX_SPANS
+from backwatch.detector.calls.outline import items_of, spans_of
+from backwatch.detector.calls.schema import MAX_ATTRIBUTES, MAX_SMALL_SPANS
+from backwatch.detector.fault_description import describe
 from backwatch.detector.lenient import Request
 from backwatch.detector.progress import STALLED_S, GroupProgress
 from backwatch.detector.repeated_errors import RepeatedErrors, StalledConsumer, unforeseen
@@ -42,6 +43,10 @@ MAX_MESSAGE_BYTES: Final = 700_000
 """A broker takes a megabyte; what has more spans than fit is sent as several messages."""
 MIN_SPAN_BYTES: Final = 24
 """Spans that are smaller on average, in such numbers, are a bomb: reading them takes a hundred times their bytes."""
+MIN_ITEM_BYTES: Final = 8
+"""The same of resources, scopes and spans together."""
+MAX_GROWTH: Final = 8
+"""How many times its size a value may become: a scope's texts are written into each of its spans."""
 MAX_RESOURCE_TEXT: Final = 1_000
 MAX_SCOPE_BYTES: Final = 65_536
 """What stands before the spans of every message must be small: else a few spans a message make a flood of one."""
@@ -57,15 +62,44 @@ Scope = tuple[bytes, list[bytes]]
 """A scope's bytes, and those of each of its spans."""
 
 
+class _Bomb(ValueError):
+    """A value that would become many times its size."""
+
+
+class _Room:
+    """Bytes that the spans of one value may still become."""
+
+    def __init__(self, value: bytes) -> None:
+        self._left = MAX_GROWTH * len(value) + MAX_MESSAGE_BYTES
+
+    def take(self, span: bytes) -> bytes:
+        self._left -= len(span)
+        if self._left < 0:
+            raise _Bomb
+        return span
+
+
 def route(value: bytes) -> list[Message]:
     """What a value of ``otlp_spans`` becomes: per app, in order, its spans as calls of our contract. Never raises."""
-    spans = spans_of(value)
-    if spans < 0 or (spans > MAX_SPANS and len(value) < MIN_SPAN_BYTES * spans):
-        return [Message(UNREADABLE + value)]
     try:
-        request = Request.FromString(value)
-    except DecodeError:
-        return [Message(UNREADABLE + value)]
+        if not _is_bomb(value):
+            return _routed(value)
+    except (DecodeError, _Bomb):
+        pass
+    except Exception as error:  # noqa: BLE001  no value may end the router: it would read it again for ever
+        logger.error("backwatch: router: a value cannot be read (%s); it goes on as unreadable", describe(error))  # noqa: TRY400  its text may be an attacker's
+    return [Message(UNREADABLE + value)]
+
+
+def _is_bomb(value: bytes) -> bool:
+    """Return whether a value holds more messages than its bytes are worth, or has no outer shape at all."""
+    spans, items = spans_of(value), items_of(value)
+    small = spans > MAX_SMALL_SPANS and len(value) < MIN_SPAN_BYTES * spans
+    return spans < 0 or small or (items > MAX_SMALL_SPANS and len(value) < MIN_ITEM_BYTES * items)
+
+
+def _routed(value: bytes) -> list[Message]:
+    request, room = Request.FromString(value), _Room(value)
     found: dict[tuple[bytes, str], tuple[bytes, list[Scope]]] = {}
     for one in request.resource_spans:
         told = {
@@ -76,7 +110,7 @@ def route(value: bytes) -> list[Message]:
         key = app_text(told).encode()
         release = told.get(names.SERVICE_RELEASE, "")
         _, scopes = found.setdefault((key, release), (otlp.resource(told.items()), []))
-        scopes += [_scope(scope) for scope in one.scope_spans]
+        scopes += [_scope(scope, room) for scope in one.scope_spans]
     return [
         Message(value=body, key=key)
         for (key, _), (resource, scopes) in found.items()
@@ -84,14 +118,19 @@ def route(value: bytes) -> list[Message]:
     ]
 
 
-def _scope(scope_spans: Any) -> Scope:
+def _scope(scope_spans: Any, room: _Room) -> Scope:
     scope = scope_spans.scope
     told = dict(_pairs(scope.attributes))
     ours = told.get(names.BACKWATCH_CONTRACT) or scope.name == names.SCOPE_HEARTBEAT.encode()
     if ours and scope.ByteSize() <= MAX_SCOPE_BYTES:
+        # Fields that no version of the schema knows would be handed on, and one of them can be a group, for which the
+        # detector refuses the whole message.
+        scope_spans.DiscardUnknownFields()
         return scope.SerializeToString(), [one.SerializeToString() for one in scope_spans.spans]
     above = foreign.facts_of(told.items())
-    return otlp.scope(scope.name[:200], scope.version[:40], ()), [_span(one, above) for one in scope_spans.spans]
+    return otlp.scope(scope.name[:200], scope.version[:40], ()), [
+        room.take(_span(one, above)) for one in scope_spans.spans
+    ]
 
 
 def _span(span: Any, above: foreign.Facts) -> bytes:

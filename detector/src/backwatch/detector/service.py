@@ -1,19 +1,24 @@
 """The detector as a process: reads its partitions, steps its shards, commits, and never gets ahead of the store."""
 
+import contextlib
 import logging
 import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 from sqlalchemy import Engine as StoreEngine
+from sqlalchemy.exc import DBAPIError
 
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, SettingError, StreamSettings
 from backwatch.collector.stream import Consumer, Record, StreamUnavailable, ensure_topics, open_consumer
+from backwatch.detector.calls.outline import items_of
 from backwatch.detector.engine.clock import WINDOW_NS
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.engine.windows import RING
+from backwatch.detector.isolation import Isolation, Undone
 from backwatch.detector.owned import OwnedShard
 from backwatch.detector.progress import STALLED_S, GroupProgress
 from backwatch.detector.repeated_errors import RepeatedErrors, StalledConsumer, unforeseen
@@ -32,7 +37,9 @@ SHRUNK_S = 6.0
 """How long the log must end below what was read before it counts as cut or made anew."""
 PRUNE_EVERY_S = 3_600.0
 PORTION_BYTES = 16 << 20
-"""Bytes judged at once; a call costs its bytes and one kilobyte more."""
+"""Bytes judged at once."""
+PORTION_ITEMS = 1 << 16
+"""Calls judged at once, counted by the outer shape of their records; a call costs its bytes and two kilobytes more."""
 
 
 def engine_for(store: StoreEngine, settings: DetectorSettings) -> Engine:
@@ -86,6 +93,7 @@ class Service:
         self._reposition = False
         self._errors = RepeatedErrors("detector")
         self._load_errors = RepeatedErrors("detector: a shard cannot be loaded")
+        self._isolation: dict[int, Isolation] = {}
         self._entries_s = 0.0
         self._observed_s = -math.inf
         self._pruned_s = time.monotonic()
@@ -100,7 +108,8 @@ class Service:
         try:
             while not stop.is_set():
                 consumer = self.attempt(consumer, stop)
-            self._commit_all(consumer, everything=True)
+            with contextlib.suppress(Undone):  # what it covers is read again next time
+                self._commit_all(consumer, everything=True)
             for owner in self._owned.values():
                 if owner.trouble is not None:
                     raise owner.trouble
@@ -118,9 +127,10 @@ class Service:
             if not self.ready.is_set():
                 self.ready.set()
                 self._on_ready()
-        except (StreamUnavailable, StoreUnavailable, StoreFull) as error:
+        except (StreamUnavailable, StoreUnavailable, StoreFull, DBAPIError) as error:
             self._reposition = True  # what was polled, and not judged, is read again
-            text = str(error.strerror or error)
+            # What a database says may hold an attacker's text.
+            text = type(error).__name__ if isinstance(error, DBAPIError) else str(error.strerror or error)
             lasting = self._errors.note(text)
             self.progress.fail(text)
             self.progress.turn("waiting after an error")
@@ -153,6 +163,15 @@ class Service:
 
     def turn(self, consumer: Consumer) -> int:
         """One turn: read, judge, commit what is due; the number of records read."""
+        try:
+            return self._turn(consumer)
+        except Undone as fault:
+            logger.error("backwatch: shard %d: a fault (%s): going back to the last commit", fault.partition, fault)  # noqa: TRY400  its text may be an attacker's
+            self._owned.pop(fault.partition, None)  # loaded again at the next turn
+            self._reposition = True  # what was polled, and not judged, is read again
+            return 0
+
+    def _turn(self, consumer: Consumer) -> int:
         self._follow(consumer)
         self._observe(consumer)
         if any(one.stuck for one in self._owned.values()):
@@ -175,7 +194,7 @@ class Service:
         return len(records)
 
     def _judge(self, consumer: Consumer, partition: int, records: list[Record]) -> None:
-        for some in _portions(records, self._settings.poll_records):
+        for some in _portions(records, partial(self._most, partition)):
             owner = self._owned.get(partition)
             if owner is None or owner.stuck:
                 return  # what is left is read again once the shard is owned, or its commit written
@@ -203,6 +222,11 @@ class Service:
         if partition in self._owned:
             consumer.seek(partition, owner.next_offset)
 
+    def _most(self, partition: int) -> int:
+        """Records that are judged at once: fewer while one that cannot be judged is looked for."""
+        most = self._isolation[partition].most if partition in self._isolation else 0
+        return min(most or self._settings.poll_records, self._settings.poll_records)
+
     def _follow(self, consumer: Consumer) -> None:
         """Own a shard for each assigned partition, at the store's offset: after every rebalance, and every error."""
         assigned = consumer.assignment()
@@ -226,7 +250,8 @@ class Service:
                 owner = None  # another member had the partition in between, and has committed
             if owner is None:
                 self._owned.pop(partition, None)
-                owner = OwnedShard(partition, self.engine, self._store, self._settings)
+                isolation = self._isolation.setdefault(partition, Isolation())
+                owner = OwnedShard(partition, self.engine, self._store, self._settings, isolation)
                 owner.take_entries()  # what was entered while nobody had the shard holds for its first calls
         except (StoreUnavailable, StoreFull) as error:
             # One shard that cannot be loaded keeps no other from being judged.
@@ -323,17 +348,23 @@ class Service:
             del self._owned[partition]
 
 
-def _portions(records: list[Record], most: int) -> Iterator[list[Record]]:
-    """Records in order, at most so many and so many bytes at once; what stands for undecodable ones is alone."""
+def _portions(records: list[Record], most: Callable[[], int]) -> Iterator[list[Record]]:
+    """Records in order, at most so many as each time are asked for, and so many bytes at once.
+
+    What stands for records that cannot be decoded is a portion of its own.
+    """
     portion: list[Record] = []
-    size = 0
+    size = items = 0
     for record in records:
+        mine = items_of(record.value)
+        full = size + len(record.value) > PORTION_BYTES or items + mine > PORTION_ITEMS
         alone = record.skipped or (portion and portion[-1].skipped)
-        if portion and (alone or len(portion) >= most or size + len(record.value) > PORTION_BYTES):
+        if portion and (alone or full or len(portion) >= most()):
             yield portion
-            portion, size = [], 0
+            portion, size, items = [], 0, 0
         portion.append(record)
         size += len(record.value)
+        items += mine
     if portion:
         yield portion
 

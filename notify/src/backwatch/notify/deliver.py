@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from backwatch.notify.outputs import Delivery, Kind, Outcome, Output
 from backwatch.store import deliveries
-from backwatch.store.deliveries import Leased
+from backwatch.store.deliveries import EventRow, Leased
 
 logger = logging.getLogger("backwatch")
 
@@ -77,6 +77,16 @@ class Courier:
         self._kept_up_ns = None
         self._keep_up()
 
+    def render(self, event: EventRow) -> bytes | None:
+        """Return the event's body; ``None`` where the output raises: then the event is set aside and stalls no other."""
+        try:
+            return self.output.render(event)
+        except Exception as error:  # noqa: BLE001  one event must not stop those after it
+            logger.error(  # noqa: TRY400  its text may be an attacker's
+                "backwatch: event %s cannot be rendered for %s: %s", event.id, self._endpoint, type(error).__name__
+            )
+            return None
+
     def deliver_due(self, stopped: Callable[[], bool] = lambda: False) -> Tally:
         """Sends what is due, until nothing is, the receiver wants a pause, or we are told to stop."""
         tally = Tally()
@@ -99,7 +109,7 @@ class Courier:
         now_ns = self._clock_ns()
         if is_time(self._kept_up_ns, now_ns, KEEP_UP_S):
             deliveries.keep_up(
-                self._engine, self._endpoint, self.output.render,
+                self._engine, self._endpoint, self.render,
                 lowest=self._lowest, not_before_ns=now_ns - self._give_up_ns, now_ns=now_ns,
             )  # fmt: skip
             self._kept_up_ns = now_ns

@@ -166,7 +166,7 @@ class Service:
                     lines.append(f"{name}: {found.due} that are due were not taken")
         return tuple(lines)
 
-    def _render(self, event: EventRow) -> Mapping[str, bytes]:
+    def _render(self, event: EventRow) -> Mapping[str, bytes | None]:
         if event.level_rank < self._lowest:
             return {}
-        return {courier.output.endpoint: courier.output.render(event) for courier in self.couriers}
+        return {courier.output.endpoint: courier.render(event) for courier in self.couriers}

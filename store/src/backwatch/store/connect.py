@@ -20,7 +20,7 @@ from backwatch.store.postgresql import open_postgresql, parse_url
 from backwatch.store.tables import PREFIX
 from backwatch.store.transactions import WRITES
 
-__all__ = ["StoreFull", "StoreUnavailable", "open_store"]
+__all__ = ["StoreFull", "StoreUnavailable", "is_refused", "open_store"]
 
 SETTING: Final = "BACKWATCH_STORE_URL"
 BUSY_TIMEOUT_S: Final = 10
@@ -38,6 +38,8 @@ _POSTGRESQL_AWAY: Final = (
 and not permitted, which an administrator mends."""
 _NO_SUCH_TABLE: Final = "42P01"
 _NO_TABLE_IN_SQLITE: Final = f"no such table: {PREFIX}"
+_POSTGRESQL_REFUSED: Final = ("21", "22", "23", "54")
+"""A row twice in one statement; data that is out of range or not representable; constraints; program limits."""
 
 
 def open_store(url: str = "", *, check: bool = True, must_exist: bool = False) -> sa.Engine:
@@ -143,6 +145,19 @@ def _speak_plainly(engine: sa.Engine, name: str) -> None:
             reason = (str(original).strip().splitlines() or [type(original).__name__])[0].strip()
             return StoreUnavailable(f"{name}: {reason[:200]}")
         return None
+
+
+def is_refused(error: exc.DBAPIError) -> bool:
+    """Return whether a value in the statement is at fault, so that the same statement will never be taken."""
+    if isinstance(error, exc.DataError | exc.IntegrityError):
+        return True
+    original = error.orig
+    if isinstance(original, sqlite3.Error):
+        return not hasattr(original, "sqlite_errorname")  # the driver's own refusal: nothing reached the database
+    state: str | None = getattr(original, "sqlstate", None)
+    if state is None:
+        return isinstance(original, psycopg.ProgrammingError)
+    return state[:2] in _POSTGRESQL_REFUSED
 
 
 def _is_full(error: BaseException) -> bool:

@@ -32,6 +32,7 @@ _BITE: Final = 200
 _MUTED_AT_ONCE: Final = 500
 _GIVEN_UP_AT_ONCE: Final = 5_000
 _IS_DISABLED: Final = "the endpoint is disabled"
+_UNRENDERABLE: Final = "the event could not be rendered"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +90,7 @@ def register(engine: sa.Engine, endpoint: str, since_ns: int) -> None:
 def keep_up(
     engine: sa.Engine,
     endpoint: str,
-    render: Callable[[EventRow], bytes],
+    render: Callable[[EventRow], bytes | None],
     *,
     lowest: int,
     not_before_ns: int,
@@ -103,7 +104,7 @@ def keep_up(
     Args:
         engine: The store.
         endpoint: A registered one.
-        render: For an event, the endpoint's body.
+        render: For an event, the endpoint's body; ``None``: it has none, and the event is set aside.
         lowest: The lowest level's rank that the endpoint is told of.
         not_before_ns: Older events are past the time in which they would have been tried.
         now_ns: Wall time.
@@ -163,7 +164,7 @@ def _give_up(engine: sa.Engine, these: "sa.ColumnElement[bool]", row: Mapping[st
 
 def route(
     engine: sa.Engine,
-    render: Callable[[EventRow], Mapping[str, bytes]],
+    render: Callable[[EventRow], Mapping[str, bytes | None]],
     *,
     now_ns: int,
     limit: int = 200,
@@ -172,7 +173,7 @@ def route(
 
     Args:
         engine: The store.
-        render: For an event, the body for each endpoint that wants it.
+        render: For an event, the body for each endpoint that wants it; ``None``: it has none, and is set aside.
         now_ns: Wall time.
         limit: Events per transaction.
     """
@@ -199,18 +200,19 @@ def route(
 def _insert(
     connection: sa.Connection,
     events: Sequence[Mapping[Any, Any]],
-    render: Callable[[EventRow], Mapping[str, bytes]],
+    render: Callable[[EventRow], Mapping[str, bytes | None]],
     known: Mapping[str, Mapping[Any, Any]],
     now_ns: int,
 ) -> None:
     rows = [row for one in events for row in _rows(one, render, known, now_ns)]
     insert_missing(connection, tables.delivery, rows)
-    _lost(connection, "delivery.disabled", sum(row["state"] == REJECTED for row in rows), now_ns)
+    _lost(connection, "delivery.disabled", sum(row["outcome"] == _IS_DISABLED for row in rows), now_ns)
+    _lost(connection, "delivery.unrenderable", sum(row["outcome"] == _UNRENDERABLE for row in rows), now_ns)
 
 
 def _rows(
     event: Mapping[Any, Any],
-    render: Callable[[EventRow], Mapping[str, bytes]],
+    render: Callable[[EventRow], Mapping[str, bytes | None]],
     known: Mapping[str, Mapping[Any, Any]],
     now_ns: int,
 ) -> Sequence[Mapping[str, Any]]:
@@ -218,10 +220,11 @@ def _rows(
                    body=event["body"])  # fmt: skip
     return [
         {
-            "event_id": one.id, "endpoint": name, "body": body, "attempts": 0, "created_ns": now_ns,
+            "event_id": one.id, "endpoint": name, "body": body or b"", "attempts": 0, "created_ns": now_ns,
             "first_try_ns": None, "next_ns": now_ns, "locked_until_ns": 0,
-            **({"state": PENDING, "done_ns": None, "outcome": ""} if known[name]["disabled_ns"] is None
-               else {"state": REJECTED, "done_ns": now_ns, "outcome": _IS_DISABLED}),
+            **({"state": REJECTED, "done_ns": now_ns, "outcome": _IS_DISABLED} if known[name]["disabled_ns"] is not None
+               else {"state": REJECTED, "done_ns": now_ns, "outcome": _UNRENDERABLE} if body is None
+               else {"state": PENDING, "done_ns": None, "outcome": ""}),
         }
         for name, body in sorted(render(one).items())
         if name in known and known[name]["since_ns"] <= event["created_ns"]

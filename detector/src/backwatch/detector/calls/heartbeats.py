@@ -27,13 +27,16 @@ def drops(buffer: NDArray[np.uint8], beats: NDArray[np.int64]) -> list[Drop]:
     Args:
         beats: int64 [n, 5]: record, start and end of a ResourceSpans, start and end of a ScopeSpans in it.
     """
-    found: list[Drop] = []
+    found: dict[tuple[int, str, str], int] = {}
+    apps: dict[tuple[int, int], str] = {}
     for record, start, end, scope_start, scope_end in beats.tolist():
-        counts = list(_counts(buffer[scope_start:scope_end].tobytes()))
-        if counts:
-            app = _app(buffer[start:end].tobytes())
-            found += [(record, app, kind, count) for kind, count in counts]
-    return found
+        for kind, count in _counts(buffer[scope_start:scope_end].tobytes()):
+            # Once per resource, and one loss per app and kind: a record may hold 20 000 counts, each a finding.
+            if (start, end) not in apps:
+                apps[start, end] = _app(buffer[start:end].tobytes())
+            one = record, apps[start, end], kind
+            found[one] = min(found.get(one, 0) + count, LARGEST)
+    return [(*one, count) for one, count in found.items()]
 
 
 def _counts(body: bytes) -> Iterator[tuple[str, int]]:

@@ -86,6 +86,11 @@ def spans_in(items: Cells, count: int) -> int:
 _NO_ITEMS = np.empty((0, ITEM), np.int64)
 
 
+def items_of(value: bytes) -> int:
+    """Return how many resources, scopes and spans a request holds, as far as it can be read: a bound for its calls."""
+    return outline_array(np.frombuffer(value, np.uint8), _NO_ITEMS)[0] if value else 0
+
+
 def spans_of(value: bytes) -> int:
     """How many spans a request holds by its outer shape; -1 where it has none. Nothing is built of what it holds."""
     if not value:

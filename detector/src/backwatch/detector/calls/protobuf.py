@@ -19,7 +19,7 @@ REASONS: Final = {
     TRUNCATED: "a field ends beyond its message",
     BAD_TAG: "a field has an impossible tag",
     GROUP: "a field is a group, which no OpenTelemetry message has",
-    TOO_MANY_SPANS: "more spans than a record may hold",
+    TOO_MANY_SPANS: "more spans than a record may hold, or than its bytes can",
 }
 
 

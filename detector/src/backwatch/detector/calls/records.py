@@ -21,7 +21,7 @@ from backwatch.detector.calls.rows import (
     Bytes,
     Cells,
 )
-from backwatch.detector.calls.schema import MAX_SPANS, RESOURCE, SCOPE
+from backwatch.detector.calls.schema import MAX_SMALL_SPANS, MAX_SPANS, MIN_SPAN_BYTES, RESOURCE, SCOPE
 from backwatch.detector.calls.spans import KNOWN_CONTRACT, hand_down, take_span
 from backwatch.detector.compiled import kernel
 
@@ -129,7 +129,9 @@ def fill(
         spans = spans_in(items, min(count, items.shape[0]))
         if position != bounds[record + 1]:
             status[record] = position
-        elif spans > MAX_SPANS:
+        elif spans > MAX_SPANS or (
+            spans > MAX_SMALL_SPANS and bounds[record + 1] - bounds[record] < MIN_SPAN_BYTES * spans
+        ):
             status[record] = TOO_MANY_SPANS
         elif count > items.shape[0] or state[CALLS] + spans > capacity or state[BEATS] + MAX_BEATS > beats.shape[0]:
             state[NEED_ITEMS], state[NEED_ROWS] = count, state[CALLS] + spans

@@ -24,6 +24,10 @@ RPC_METHOD: Final = "rpc.method"
 
 MAX_SPANS: Final = 100_000
 """Spans that one record may hold; one with more is malformed."""
+MAX_SMALL_SPANS: Final = 4_096
+MIN_SPAN_BYTES: Final = 16
+"""A record with more spans than this is malformed where they are smaller on average: a call costs two kilobytes of
+columns, so 400 kB of empty spans that inherit everything from their scope would cost 250 MB."""
 MAX_ATTRIBUTES: Final = 128
 """Attributes read of one resource, scope, span or event; the rest is counted."""
 LARGEST: Final = 1 << 40

@@ -1,7 +1,7 @@
 """From decoded calls to what detectors and rules read: keyed hashes, fingerprints, and one address per key space.
 
-Caches here are pure functions of their key: they may be dropped at any moment and no result changes. So an attacker who
-floods them costs time and nothing else.
+Caches here are pure functions of their key: an entry may make room at any moment and no result changes. So an attacker
+who floods them costs time and nothing else.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from backwatch.collector import names
 from backwatch.collector.statements.families import family
+from backwatch.detector.bounded_cache import BoundedCache
 from backwatch.detector.calls import schema
 from backwatch.detector.calls.decode import Decoded
 from backwatch.detector.calls.fingerprint import dialect_number, hash_key, new_scratch, siphash
@@ -37,6 +38,9 @@ Array = NDArray[Any]
 
 CACHED = 1 << 16
 """Statements whose fingerprint, and fingerprints whose family, are remembered."""
+MAX_DIALECTS = 1_000
+MAX_SIGN_TEXTS = 10_000
+"""Systems and sign texts whose meaning is kept."""
 _QUERY = schema.TEXT_INDEX[names.QUERY_TEXT]
 
 
@@ -148,16 +152,28 @@ class Prepared:
         return facts
 
 
+def sign_mask(text: str) -> int:
+    """Return the bits of the signs that a comma-separated text names; unknown words have none."""
+    words = text.split(",")
+    return sum(1 << i for i, sign in enumerate(names.SIGNS) if sign in words)
+
+
+def dialect_of(system: str) -> int:
+    """Return the number of a system's SQL dialect; -1 where its query text is no SQL."""
+    name = system.lower()
+    return -1 if name in schema.VERBATIM_SYSTEMS else dialect_number(name)
+
+
 class Columns:
     """Prepares batches under one installation key."""
 
     def __init__(self, key: bytes, *, judge_loopback: bool = False) -> None:
         self._k0, self._k1 = hash_key(key)
         self._scratch = new_scratch()
-        self._dialects: dict[int, int] = {0: dialect_number("")}
+        self._dialects = BoundedCache[int, int](MAX_DIALECTS)
         self._statements = np.zeros(CACHED, np.uint64), np.zeros(CACHED, np.uint64)
         self._family_of = np.zeros(CACHED, np.uint64), np.zeros(CACHED, np.uint64)
-        self._signs: dict[int, int] = {0: 0}
+        self._signs = BoundedCache[int, int](MAX_SIGN_TEXTS)
         self._derived = Derived(self.hash, judge_loopback=judge_loopback)
         self._readings = Readings(self.hash)
 
@@ -208,25 +224,21 @@ class Columns:
         told = np.flatnonzero(hashes)
         if told.shape[0]:
             values, first, inverse = np.unique(hashes[told], return_index=True, return_inverse=True)
-            for value, row in zip(values.tolist(), told[first].tolist(), strict=True):
-                if value not in self._signs:
-                    if len(self._signs) > 10_000:
-                        self._signs = {0: 0}
-                    words = decoded.text(names.QUERY_SIGNS, row).split(",")
-                    self._signs[value] = sum(1 << i for i, sign in enumerate(names.SIGNS) if sign in words)
-            masks[told] = np.array([self._signs[value] for value in values.tolist()], np.uint32)[inverse]
+            found = [
+                self._signs.get(value, lambda row=row: sign_mask(decoded.text(names.QUERY_SIGNS, row)))
+                for value, row in zip(values.tolist(), told[first].tolist(), strict=True)
+            ]
+            masks[told] = np.array(found, np.uint32)[inverse]
         return masks
 
     def _dialect(self, decoded: Decoded, systems: NDArray[np.uint64]) -> NDArray[np.int64]:
         """The number of each call's SQL dialect; -1 where its query text is no SQL."""
         values, first, inverse = np.unique(systems, return_index=True, return_inverse=True)
-        for value, row in zip(values.tolist(), first.tolist(), strict=True):
-            if value not in self._dialects:
-                if len(self._dialects) > 1_000:
-                    self._dialects = {0: dialect_number("")}
-                system = decoded.text(names.DB_SYSTEM, row).lower()
-                self._dialects[value] = -1 if system in schema.VERBATIM_SYSTEMS else dialect_number(system)
-        return np.array([self._dialects[value] for value in values.tolist()], np.int64)[inverse]
+        found = [
+            self._dialects.get(value, lambda row=row: dialect_of(decoded.text(names.DB_SYSTEM, row)))
+            for value, row in zip(values.tolist(), first.tolist(), strict=True)
+        ]
+        return np.array(found, np.int64)[inverse]
 
     def _places(self, prepared: Prepared) -> None:
         """Adds the addresses that hang on where a call was made: file and function, else the statement's family."""

@@ -1,7 +1,7 @@
 """Columns that are read out of texts: a certificate's end as a number, a redirect's host, whether the peer is local.
 
 Kernels see texts as keyed hashes only, so what they must compute with is read here, once per distinct text. A cache
-of pure functions: it may be dropped at any moment and no result changes.
+of pure functions: an entry may make room at any moment and no result changes.
 """
 
 import re
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
+from backwatch.detector.bounded_cache import BoundedCache
 from backwatch.detector.engine.numeric_address import address_in
 
 NOT_AFTER: Final = "tls.server.not_after.ns"
@@ -156,8 +157,8 @@ class Derived:
         self._hash = hash_text
         self._judge_loopback = judge_loopback
         self._fetch = np.uint64(hash_text(b"FETCH"))
-        self._local: dict[int, bool] = {}
-        self._known: dict[tuple[str, int], int] = {}
+        self._local = BoundedCache[int, bool](CACHED)
+        self._known = BoundedCache[tuple[str, int], int](CACHED)
 
     def columns(self, columns: Mapping[str, NDArray[Any]], text: Callable[[str, int], str]) -> dict[str, NDArray[Any]]:
         """The derived columns.
@@ -189,13 +190,16 @@ class Derived:
         three = [columns[name].astype(np.uint64) for name in told]
         together = (three[0] * FACTORS[0]) ^ (three[1] * FACTORS[1]) ^ (three[2] * FACTORS[2])
         values, first, inverse = np.unique(together, return_index=True, return_inverse=True)
-        if len(self._local) > CACHED:
-            self._local.clear()
-        for value, row in zip(values.tolist(), first.tolist(), strict=True):
-            if value not in self._local:
-                transport, peer, address = (text(name, row) for name in told)
-                self._local[value] = stays_local(transport, peer, address, judge_loopback=self._judge_loopback)
-        return np.array([self._local[value] for value in values.tolist()], np.int8)[inverse]
+
+        def local(row: int) -> bool:
+            transport, peer, address = (text(name, row) for name in told)
+            return stays_local(transport, peer, address, judge_loopback=self._judge_loopback)
+
+        found = [
+            self._local.get(value, lambda row=row: local(row))
+            for value, row in zip(values.tolist(), first.tolist(), strict=True)
+        ]
+        return np.array(found, np.int8)[inverse]
 
     def _read(
         self,
@@ -212,10 +216,9 @@ class Derived:
         if not told.shape[0]:
             return out
         values, first, inverse = np.unique(hashes[told], return_index=True, return_inverse=True)
-        if len(self._known) > CACHED:
-            self._known.clear()
-        for value, row in zip(values.tolist(), told[first].tolist(), strict=True):
-            if (made, value) not in self._known:
-                self._known[made, value] = read(text(name, row))
-        out[told] = np.array([self._known[made, value] for value in values.tolist()], out.dtype)[inverse]
+        found = [
+            self._known.get((made, value), lambda row=row: read(text(name, row)))
+            for value, row in zip(values.tolist(), told[first].tolist(), strict=True)
+        ]
+        out[told] = np.array(found, out.dtype)[inverse]
         return out

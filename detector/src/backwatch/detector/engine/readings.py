@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from backwatch.collector import names
 from backwatch.collector.message_forms import FORMS
+from backwatch.detector.bounded_cache import BoundedCache
 from backwatch.detector.compiled import kernel
 from backwatch.detector.engine import faults
 from backwatch.detector.engine.derived import FACTORS, instant_ns
@@ -170,7 +171,7 @@ class Readings:
         self._hash = hash_text
         self._version, self._strength, self._begin = _Reading(), _Reading(), _Reading()
         self._verified, self._fault, self._forms = _Reading(), _Reading(), _Reading()
-        self._nodes: dict[int, NDArray[np.uint64]] = {}
+        self._nodes = BoundedCache[int, NDArray[np.uint64]](MOST_TOPOLOGIES)
 
     def columns(self, columns: Mapping[str, NDArray[Any]], text: Callable[[str, int], str]) -> dict[str, NDArray[Any]]:
         """The columns that need no time.
@@ -219,14 +220,13 @@ class Readings:
 
     def _announced(self, hashes: NDArray[np.uint64], text: Callable[[str, int], str]) -> NDArray[Any]:
         out = np.empty(hashes.shape[0], object)
+
+        def nodes(row: int) -> NDArray[np.uint64]:
+            listed = nodes_of(text(names.TOPOLOGY, row))
+            return np.array([self._hash(node.encode()) if node else 0 for node in listed], np.uint64)
+
         for row in np.flatnonzero(hashes).tolist():
-            one = int(hashes[row])
-            if one not in self._nodes:
-                if len(self._nodes) >= MOST_TOPOLOGIES:
-                    self._nodes.clear()
-                told = [self._hash(node.encode()) if node else 0 for node in nodes_of(text(names.TOPOLOGY, row))]
-                self._nodes[one] = np.array(told, np.uint64)
-            out[row] = self._nodes[one]
+            out[row] = self._nodes.get(int(hashes[row]), lambda row=row: nodes(row))
         return out
 
 

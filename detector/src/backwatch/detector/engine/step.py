@@ -7,13 +7,12 @@ collector told mark suspects; facts learn only from quiet calls; rules on facts 
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.detector.calls.decode import decode
+from backwatch.detector.calls.decode import Decoded
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.engine import lateness, windows
 from backwatch.detector.engine.clock import advance, runs
@@ -22,6 +21,7 @@ from backwatch.detector.engine.derived import NOT_AFTER
 from backwatch.detector.engine.entries import Decision, Entry, Loss, ProfileVersion, Records, Tick
 from backwatch.detector.engine.findings import Findings, SeenResource, Unreadable
 from backwatch.detector.engine.identities import Identities, close
+from backwatch.detector.engine.intake import read_records
 from backwatch.detector.engine.keys import FIRST, SITE_STATEMENT, SPACES, STATEMENT
 from backwatch.detector.engine.keytexts import resource_parts
 from backwatch.detector.engine.open_findings import rule_hash
@@ -110,15 +110,19 @@ class Engine:
         self._time.to(shard, watermark_ns, findings)
 
     def _records(self, shard: Shard, entry: Records, findings: Findings) -> None:
-        decoded = decode(entry.values, entry.appended_ns)
+        for part, decoded, prepared in read_records(entry, self._columns):
+            self._take(shard, part, decoded, prepared, findings)
+
+    def _take(
+        self, shard: Shard, entry: Records, decoded: Decoded, prepared: Prepared | None, findings: Findings
+    ) -> None:
         findings.spans += decoded.spans
         findings.calls += decoded.count
         time_ns, mark_ns, high = advance(
             decoded.record, decoded.end_ns, entry.appended_ns, entry.backfill, self.config.lateness_ns,
             shard.scalars.watermark_ns,
         )  # fmt: skip
-        if decoded.count:
-            prepared = self._columns.prepare(decoded)
+        if prepared is not None:
             prepared.columns["time_ns"] = time_ns
             valid = prepared.columns[NOT_BEFORE], prepared.columns[NOT_AFTER]
             prepared.columns.update(at_event_time(time_ns, *valid))
@@ -131,7 +135,7 @@ class Engine:
         self._pass_to(shard, max(high, shard.scalars.watermark_ns), findings)
         self._losses(shard, decoded, entry, findings)
 
-    def _losses(self, shard: Shard, decoded: Any, entry: Records, findings: Findings) -> None:
+    def _losses(self, shard: Shard, decoded: Decoded, entry: Records, findings: Findings) -> None:
         for record, reason in decoded.malformed:
             findings.unreadable.append(
                 Unreadable(int(entry.offsets[record]), reason, entry.values[record], int(entry.appended_ns[record]))

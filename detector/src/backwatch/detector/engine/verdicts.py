@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
+from backwatch.detector.bounded_cache import BoundedCache
 from backwatch.detector.detectors import Array, Closed
 from backwatch.detector.engine.columns import Prepared
 from backwatch.detector.engine.correlating import Correlated, Correlating
@@ -48,7 +49,7 @@ class Verdicts:
         self.silent = np.array([rule.silent for rule in rules.rules], np.bool_)
         self.correlating = Correlating(rules.rules)
         self.facts_of = [[*sorted(fields_of(rule.condition)), *_EVIDENCE] for rule in rules.rules]
-        self._keys: dict[tuple[int, int], tuple[str, Key]] = {}
+        self._keys = BoundedCache[tuple[int, int], tuple[str, Key]](KEYS)
 
     def begin(self, prepared: Prepared, start: int, end: int) -> "RunVerdict":
         """Verdicts of one run of calls."""
@@ -57,14 +58,12 @@ class Verdicts:
     def key(self, rule: int, prepared: Prepared, row: int) -> tuple[str, Key]:
         """Alert id and key of a rule for this call."""
         space = self.rules.rules[rule].key
-        known = (rule, int(prepared.address[space][row]))
-        found = self._keys.get(known)
-        if found is None:
-            if len(self._keys) >= KEYS:
-                self._keys.clear()
+
+        def made() -> tuple[str, Key]:
             key = key_of(space, prepared, row)
-            found = self._keys[known] = alert_id(self.rules.rules[rule].name, key.text), key
-        return found
+            return alert_id(self.rules.rules[rule].name, key.text), key
+
+        return self._keys.get((rule, int(prepared.address[space][row])), made)
 
     def windows(self, shard: Shard, closed: Closed, facts: Mapping[str, Array], findings: Findings) -> None:
         """Holds the window rules against windows that just closed."""

@@ -1,0 +1,150 @@
+"""Mutated OTLP messages through decoder, router and engine; floods of distinct values; bombs.
+
+    make bench NAME=fuzz                           ARGS="--messages 20000000"
+
+Prints one line of JSON per stage: messages, refused, calls, unexpected faults, the slowest message (of the step: the
+slowest batch of 500), growth of the process's memory. Each stage is a process of its own, so that one that dies is
+told with its exit code and its seed; the decoder's bytes end or begin at a page that it cannot touch. The router gets a
+tenth of the messages, the step a twentieth. ``BACKWATCH_TEST_DATA`` adds recorded messages to the seeds.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STAGES: Final = {"decoder": 1, "router": 10, "step": 20}
+PORTION: Final = 100_000
+LIMIT_S: Final = 1.0
+"""What no bomb may take."""
+DISTINCT: Final = (1_001, 10_001, 100_001)
+
+
+def rss_bytes() -> int:
+    """Return the process's resident memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4_096
+
+
+def fuzz(stage: str, count: int, seed: int) -> dict[str, Any]:
+    """Run one stage in portions, each on its own mutants."""
+    from tests.detector import fuzzing, otlp_mutator
+
+    run: dict[str, Callable[..., Any]] = {
+        "decoder": fuzzing.fuzz_decoder, "router": fuzzing.fuzz_router, "step": fuzzing.fuzz_step,
+    }  # fmt: skip
+    given = {"engine": _engine()} if stage == "step" else {}
+    run[stage](otlp_mutator.corpus(200, seed), 1_000, seed, **given)  # compiled and warm
+    total, before = fuzzing.Report(), rss_bytes()
+    for at in range(0, count, PORTION):
+        values = otlp_mutator.corpus(2_000, seed + at, largest=20_000)
+        one = run[stage](values, min(PORTION, count - at), seed + at + 1, **given)
+        total.messages += one.messages
+        total.refused += one.refused
+        total.calls += one.calls
+        total.seconds += one.seconds
+        total.slowest_s = max(total.slowest_s, one.slowest_s)
+        for what, times in one.unexpected.items():
+            total.unexpected[what] = total.unexpected.get(what, 0) + times
+        print(f"{stage}: {total.messages} of {count}, seed {seed + at + 1}", file=sys.stderr, flush=True)
+    return {"stage": stage, **asdict(total), "rss_growth_mb": (rss_bytes() - before) >> 20}
+
+
+def _engine() -> Any:
+    from backwatch.detector.engine.step import EngineConfig
+    from backwatch.detector.rulebook import make_engine
+
+    return make_engine(EngineConfig(key=bytes(16)))
+
+
+def distinct_values() -> list[dict[str, Any]]:
+    """Step ever more distinct values of every attribute; time is to grow as their number does."""
+    from backwatch.detector.calls import schema
+    from tests.detector.floods import flood
+
+    engine = _engine()
+    flood(engine, schema.TEXTS[0], 1_001)
+    found: list[dict[str, Any]] = []
+    for name in (*schema.TEXTS, *schema.NUMBERS):
+        if name == schema.SPAN_NAME:
+            continue
+        before, spent = rss_bytes(), [flood(engine, name, count) for count in DISTINCT]
+        each_us = [one / count * 1e6 for one, count in zip(spent, DISTINCT, strict=True)]
+        growth = max(later / earlier for earlier, later in pairwise(each_us))
+        found.append({
+            "attribute": name, "us_each": [round(one) for one in each_us], "worst_growth": round(growth, 2),
+            "rss_growth_mb": (rss_bytes() - before) >> 20,
+        })  # fmt: skip
+    return found
+
+
+def bombs() -> list[dict[str, Any]]:
+    """Route, decode and step each bomb, and say what it cost."""
+    from backwatch.detector.calls.decode import decode
+    from backwatch.detector.engine.entries import Records
+    from backwatch.detector.router import route
+    from tests.detector.floods import bombs as made
+
+    engine = _engine()
+    found: list[dict[str, Any]] = []
+    shard = engine.new_shard()
+
+    def step(value: bytes) -> Any:
+        return engine.step(
+            shard, Records(values=[value], appended_ns=np.ones(1, np.int64), backfill=np.zeros(1, np.bool_),
+                           offsets=np.zeros(1, np.int64))
+        )  # fmt: skip
+
+    for name, value in made().items():
+        route(value[:100])
+        step(value[:100])
+        row: dict[str, Any] = {"bomb": name, "bytes": len(value)}
+        for what, work in (("route", route), ("decode", lambda one: decode([one])), ("step", step)):
+            before, begun = rss_bytes(), time.perf_counter()
+            kept = work(value)
+            row[f"{what}_s"] = round(time.perf_counter() - begun, 3)
+            row[f"{what}_mb"] = (rss_bytes() - before) >> 20
+            del kept
+        found.append(row)
+    return found
+
+
+def main() -> None:
+    """Runs each stage as a process."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--messages", type=int, default=200_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--stage", choices=[*STAGES, "distinct", "bombs"], help="this one alone")
+    parser.add_argument("--here", action="store_true", help="in this process")
+    args = parser.parse_args()
+    if args.here:
+        if args.stage == "distinct":
+            rows = distinct_values()
+        elif args.stage == "bombs":
+            rows = bombs()
+        else:
+            rows = [fuzz(args.stage, max(1, args.messages // STAGES[args.stage]), args.seed)]
+        for row in rows:
+            print(json.dumps(row), flush=True)
+        return
+    failed = False
+    for stage in [args.stage] if args.stage else [*STAGES, "distinct", "bombs"]:
+        given = ["--here", "--stage", stage, "--messages", str(args.messages), "--seed", str(args.seed)]
+        code = subprocess.run([sys.executable, "-m", "bench.fuzz", *given], check=False).returncode
+        if code:
+            failed = True
+            print(json.dumps({"stage": stage, "died": code, "seed": args.seed}), flush=True)
+    sys.exit(int(failed))
+
+
+if __name__ == "__main__":
+    main()

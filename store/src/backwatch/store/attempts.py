@@ -1,0 +1,67 @@
+"""How often a shard was loaded since its last commit, and which record was being judged when its detector died.
+
+An exception is met inside the process. A record that kills the process, or that it is killed over, leaves nothing but
+this: written before the record is judged, void as soon as the shard commits.
+"""
+
+import json
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from backwatch.store import tables
+from backwatch.store.transactions import writing
+from backwatch.store.upsert import insert_or_replace
+
+NO_OFFSET = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempts:
+    """What was tried since a shard's commit ``seq``.
+
+    Attributes:
+        loads: How often the shard was loaded, this time included.
+        offset: The record that was being judged; ``NO_OFFSET``: none was noted.
+        tries: How often that record was begun.
+    """
+
+    seq: int
+    loads: int = 0
+    offset: int = NO_OFFSET
+    tries: int = 0
+
+
+def load(connection: sa.Connection, shard: int, seq: int) -> Attempts:
+    """Count one more load of the shard at this commit, and return what was tried since. Needs a writing connection."""
+    table = tables.meta
+    value = connection.scalar(sa.select(table.c.value).where(table.c.name == _name(shard)))
+    found = _read(value, seq)
+    counted = Attempts(seq=seq, loads=found.loads + 1, offset=found.offset, tries=found.tries)
+    _write(connection, shard, counted)
+    return counted
+
+
+def begin(engine: sa.Engine, shard: int, before: Attempts, *, seq: int, offset: int) -> Attempts:
+    """Note that this record is about to be judged, on top of commit ``seq``."""
+    again = before.seq == seq and before.offset == offset
+    begun = Attempts(seq=seq, loads=before.loads, offset=offset, tries=before.tries + 1 if again else 1)
+    with writing(engine) as connection:
+        _write(connection, shard, begun)
+    return begun
+
+
+def _name(shard: int) -> str:
+    return f"attempts/{shard}"
+
+
+def _write(connection: sa.Connection, shard: int, one: Attempts) -> None:
+    text = json.dumps([one.seq, one.loads, one.offset, one.tries])
+    insert_or_replace(connection, tables.meta, [{"name": _name(shard), "value": text.encode()}])
+
+
+def _read(value: bytes | None, seq: int) -> Attempts:
+    if value is None:
+        return Attempts(seq=seq)
+    noted_seq, loads, offset, tries = json.loads(bytes(value))
+    return Attempts(seq=seq, loads=loads, offset=offset, tries=tries) if noted_seq == seq else Attempts(seq=seq)

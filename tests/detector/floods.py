@@ -1,0 +1,108 @@
+"""Floods and bombs: what an attacker sends to cost time or memory."""
+
+import time
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from backwatch.collector import names
+from backwatch.detector import otlp
+from backwatch.detector.calls import schema
+from backwatch.detector.engine.entries import Records
+from backwatch.detector.engine.step import Engine
+from tests.detector.otlp_mutator import nested_value
+from tests.detector.streams import SAFE, START_NS, statement
+
+RECORD_CALLS: Final = 1_000
+LARGEST: Final = 1_000_000
+"""Bytes of a record, as a broker takes them."""
+
+
+def record(name: str, first: int, count: int, at_ns: int = START_NS) -> bytes:
+    """Return calls with so many distinct values of an attribute, at every level where it may stand."""
+    number = name in schema.NUMBERS
+    resources: list[bytes] = []
+    for i in range(first, first + count):
+        value = i + 1 if number else f"other-{i}"
+        spoken = {**statement("SELECT ?"), name: value}
+        span = otlp.span(name="call", kind=3, start_ns=at_ns, end_ns=at_ns + 1, attributes=spoken.items())
+        scope = {**SAFE, names.BACKWATCH_CONTRACT: names.CONTRACT, name: value}
+        resource = {names.SERVICE_NAME: "shop", name: value}
+        body = otlp.scope_spans(otlp.scope(names.SCOPE_CALLS, "1", scope.items()), [span])
+        resources.append(otlp.resource_spans(otlp.resource(resource.items()), [body]))
+    return otlp.request(resources)
+
+
+def entry(values: list[bytes], offset: int = 0) -> Records:
+    """Return the values as read from the stream."""
+    return Records(
+        values=values, appended_ns=np.full(len(values), START_NS + 10**9), backfill=np.zeros(len(values), np.bool_),
+        offsets=np.arange(offset, offset + len(values)),
+    )  # fmt: skip
+
+
+def flood(engine: Engine, name: str, count: int) -> float:
+    """Step so many distinct values of an attribute into a new shard; the seconds that the steps took.
+
+    Raises:
+        AssertionError: A call was not judged, or a detector raised.
+    """
+    shard, spent = engine.new_shard(), 0.0
+    for first in range(0, count, RECORD_CALLS):
+        size = min(RECORD_CALLS, count - first)
+        one = entry([record(name, first, size)], first)
+        begun = time.thread_time()
+        findings = engine.step(shard, one)
+        spent += time.thread_time() - begun
+        if (findings.calls, findings.unreadable, findings.faults) != (size, [], []):
+            raise AssertionError(
+                f"{name}: {findings.calls} of {size}, {findings.unreadable[:1]}, {findings.faults[:1]}"
+            )
+    return spent
+
+
+def _request(scope: Mapping[str, str | int], spans: list[bytes]) -> bytes:
+    body = otlp.scope_spans(otlp.scope("s", "1", scope.items()), spans)
+    return otlp.request([otlp.resource_spans(otlp.resource(()), [body])])
+
+
+def _said(text: str, signs: str = "") -> bytes:
+    said = [(names.QUERY_TEXT, text), (names.QUERY_SIGNS, signs)] if signs else [(names.QUERY_TEXT, text)]
+    return otlp.span(kind=3, end_ns=START_NS, attributes=said)
+
+
+def bombs() -> dict[str, bytes]:
+    """Return messages of up to a megabyte that are made to cost many times their size."""
+    system = {names.DB_SYSTEM: "postgresql"}
+    ours = {**system, names.BACKWATCH_CONTRACT: names.CONTRACT}
+    tiny, wide = b"\x30\x03", "SELECT " + ",".join(f"c{i}" for i in range(8_000))
+    pair = otlp.field(0x4A, otlp.key_value("x", True))
+    beat = otlp.scope_spans(
+        otlp.scope(names.SCOPE_HEARTBEAT, "1", [(f"{names.DROPPED_PREFIX}k{i}", 1) for i in range(390)]), []
+    )
+    deep = otlp.field(0x4A, otlp.field(0x0A, b"k") + otlp.field(0x12, nested_value(60_000)[-200_000:]))
+    array = otlp.field(0x4A, otlp.field(0x0A, b"k") + otlp.field(0x12, otlp.field(0x2A, b"\x0a\x00" * 400_000)))
+    hosts = [
+        otlp.span(kind=3, end_ns=START_NS, attributes=[(names.SERVER_ADDRESS, f"h{i}"), (names.DB_SYSTEM, "x")])
+        for i in range(9_000)
+    ]
+    return {
+        "no resources": b"\x0a\x00" * (LARGEST // 2),
+        "no scopes": otlp.request([b"\x12\x00" * (LARGEST // 2)]),
+        "empty spans": _request({}, [b""] * (LARGEST // 2)),
+        "few empty spans": _request({}, [b""] * 100_000),
+        "small calls": _request(ours, [tiny] * 100_000),
+        "smallest calls": _request(ours, [tiny + b"\x2a\x0a" + b"n" * 10] * 60_000),
+        "a text for each span": _request({**system, "db.query.text": wide}, [tiny] * 4_000),
+        "empty attributes": _request({}, [tiny + b"\x4a\x00" * 499_000]),
+        "attributes": _request(system, [tiny + pair * 99_000]),
+        "spans of attributes": _request(system, [tiny + pair * 128] * 700),
+        "deep values": _request(system, [tiny + deep]),
+        "long arrays": _request(system, [tiny + array]),
+        "heartbeats": otlp.request([otlp.resource_spans(otlp.resource(()), [beat] * 80)]),
+        "new resources": _request({}, hosts),
+        "new statements": _request(ours, [_said(f"SELECT a{i} FROM b WHERE c = ?") for i in range(9_000)]),
+        "long statements": _request(ours, [_said(f"SELECT a{i}, " + "(b + ? * " * 7_000) for i in range(15)]),
+        "alerts": _request(ours, [_said(f"SELECT a{i}", signs="tautology,program") for i in range(9_000)]),
+    }
