@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import signal
+import threading
 import time
 from collections.abc import Generator, Iterator
 from urllib.parse import urlsplit
@@ -60,6 +61,23 @@ def test_commit_to_a_stopped_server_gives_up_and_can_be_repeated(
             owner.commit(raised())
         assert time.monotonic() - start_s < 30
         owner.commit(raised())
+    assert Owner(store).seq == 1
+
+
+def test_server_may_be_silent_for_longer_after_a_large_commit(
+    store: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql, "REPLY_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(postgresql, "BYTES_PER_S", 1 << 16)
+    owner, process = Owner(store), backend(store)
+
+    @event.listens_for(store, "before_cursor_execute")
+    def _(_connection: object, _cursor: object, text: str, *_rest: object) -> None:
+        if text.startswith("INSERT INTO backwatch_shard_delta"):
+            os.kill(process, signal.SIGSTOP)
+            threading.Timer(3, os.kill, (process, signal.SIGCONT)).start()
+
+    owner.commit(delta=bytes(1 << 20))
     assert Owner(store).seq == 1
 
 

@@ -20,6 +20,7 @@ from backwatch.detector.engine.entries import Records
 from backwatch.detector.owned import OwnedShard
 from backwatch.detector.service import engine_for
 from backwatch.store import tables
+from backwatch.store.backup import restore_backup, write_backup
 from backwatch.store.commit import Fenced
 from backwatch.store.connect import open_store
 from backwatch.store.decisions import decide
@@ -157,6 +158,34 @@ def test_of_two_owners_the_one_that_commits_second_is_fenced(store_url: str) -> 
     assert first.commit(time.time_ns())
     with pytest.raises(Fenced):
         second.commit(time.time_ns())
+
+
+def test_owner_reads_again_what_the_store_no_longer_has(tmp_path: Path) -> None:
+    calls = streams.records(streams.eventful(5, 400), 60)
+    apart = [streams.entry(calls[:2]), streams.entry(calls[2:4], 2), streams.entry(calls[4:], 4)]
+    found: list[dict[str, list[tuple[Any, ...]]]] = []
+    for name in ("undisturbed", "restored"):
+        url, copy = f"sqlite:///{tmp_path / name}.db", tmp_path / "store.backup"
+        owner, _, store = _owners(url)
+        owner.apply(apart[0])
+        assert owner.commit(1)
+        if name == "restored":
+            write_backup(store, copy)
+        for at in (1, 2):
+            owner.apply(apart[at])
+            if name == "restored" and at == 2:
+                restore_backup(store, copy)  # as a failover to a standby that lacks the last commit
+                with pytest.raises(Fenced):
+                    owner.commit(1)
+                owner = OwnedShard(0, engine_for(store, DetectorSettings()), store, DetectorSettings())
+                assert owner.seq == 1
+                owner.apply(apart[1])
+                assert owner.commit(1)
+                owner.apply(apart[2])
+            assert owner.commit(1)
+        found.append(_everything(url))
+    assert len(found[0]["alert"]) > 5
+    assert found[0] == found[1]
 
 
 def test_a_tick_alone_is_fenced_too(store_url: str) -> None:

@@ -127,5 +127,6 @@ def _driver(connection: sa.Connection) -> BoundedConnection:
 
 
 def _large_bytes(row: Any) -> int:
-    values = row.values() if isinstance(row, dict) else row or ()
+    # psycopg wraps bytes for a BYTEA column.
+    values = (getattr(value, "obj", value) for value in (row.values() if isinstance(row, dict) else row or ()))
     return sum(len(value) for value in values if isinstance(value, (bytes, str)) and len(value) > 1 << 16)
