@@ -32,8 +32,8 @@ BROUGHT_BY_THE_CALLER = {
     "collector": DRIVERS | {"cramjam", "lz4"}, "store": {"numpy"},
     "attack": {"botocore", "bson", *(kind.driver.partition(".")[0] for kind in entries.discover())},
 }  # fmt: skip
-"""Imported inside functions that only those call who have it: the detector unpacks batches of the stream, the store packs
-a model's arrays for the detector, an attack is shown on its driver where that is installed."""
+"""Imported inside functions that only those call who have it: the detector unpacks batches of the stream, the store
+packs a model's arrays for the detector, an attack is shown on its driver where that is installed."""
 HEAVY = {"numba", "numpy", "sklearn", "sqlalchemy", "streamlit", "pandas", "pyarrow", "sigma"}
 LINES, LINES_OF_TESTS = 400, 600
 

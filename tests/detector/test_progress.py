@@ -170,6 +170,19 @@ def test_time_stood_still_is_not_forgotten_when_another_member_takes_over(
     assert len(alerts(store, RULE)) == 1
 
 
+def test_a_backlog_of_a_time_without_detectors_raises_nothing(
+    store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
+) -> None:
+    turns(group, clock, 1, {0: (5, 9)})
+    board(store, group, engine, clock).write()
+    clock.passes(3_600 * S)
+    another = GroupProgress(GROUP, TOPIC, clock.wall_ns, clock.monotonic_s)
+    one = board(store, another, engine, clock)
+    turns(another, clock, 5, {0: (5, 900)})
+    one.write()
+    assert alerts(store, RULE) == []
+
+
 def test_a_loop_that_hangs_is_itself_the_reason(
     store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
 ) -> None:

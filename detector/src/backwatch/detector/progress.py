@@ -17,7 +17,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from backwatch.detector.engine.sigma import Rule
-from backwatch.detector.lag import LagAlert
+from backwatch.detector.lag import STANDS_NS, LagAlert
 from backwatch.store.progress import PartitionProgress, read_progress, write_progress
 from backwatch.store.transactions import reading
 
@@ -166,8 +166,10 @@ class GroupProgress:
             if next_offset is None:
                 next_offset = stored.next_offset if stored else 0
             advanced_ns = one.advanced_ns
-            if stored is not None and stored.next_offset == next_offset < one.end_offset:
-                advanced_ns = min(advanced_ns, stored.advanced_ns)  # where another member has stood still before
+            fresh = stored is not None and now_ns - stored.updated_ns <= STANDS_NS
+            if stored is not None and fresh and stored.next_offset == next_offset < one.end_offset:
+                # Another member has stood still here before. Where none was alive, catching up is no stall.
+                advanced_ns = min(advanced_ns, stored.advanced_ns)
             lag = one.end_offset - next_offset
             reason = one.reason or general
             if not reason and lag > 0 and now_ns - advanced_ns > STALLED_S * 10**9:
