@@ -35,6 +35,8 @@ _ONE: Final = "the one"
 
 _settings: settings.CollectorSettings | None = None
 """What :func:`start` was told; ``None`` where nothing is watched."""
+_refusal = ""
+"""The last setting that was refused, so that it is reported once."""
 _pipelines: "dict[str, Pipeline]" = {}
 """The one pipeline, where there is one: of threads that come at once, a dictionary has one winner without a lock."""
 _active: dict[str, "Probe"] = {}
@@ -66,11 +68,14 @@ def start() -> None:
 
 
 def _load_settings() -> settings.CollectorSettings | None:
+    global _refusal
     try:
         mine = settings.load(settings.CollectorSettings)
         settings.load(settings.StreamSettings)
     except settings.SettingError as error:
-        guard.say("backwatch: %s; the application runs unwatched", error)
+        if str(error) != _refusal:  # both hooks of opentelemetry-instrument come here
+            _refusal = str(error)
+            guard.say("backwatch: %s; the application runs unwatched", error)
         return None
     if not mine.enabled:
         return None
