@@ -186,7 +186,7 @@ from backwatch.collector import forking, start
 
 class Finder:
     def find_spec(self, name, path=None, target=None):
-        if threading.current_thread().name == "backwatch":
+        if threading.current_thread() is not threading.main_thread():
             found.append((name, forking._whole._is_owned()))
 
 found = []
@@ -195,7 +195,7 @@ start.start()
 import sqlite3
 sqlite3.connect(":memory:").execute("SELECT 1")
 delivered = start.begin_pipeline().flush(float(sys.argv[1]))
-print(delivered, len(found) > 3, [name for name, forks_wait in found if not forks_wait])
+print(delivered, len(found) > 1, [name for name, forks_wait in found if not forks_wait])
 """
 
 

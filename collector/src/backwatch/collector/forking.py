@@ -21,6 +21,9 @@ from backwatch.collector import guard
 
 LONGEST_WAIT_S: Final = 5.0
 """No fork is kept waiting longer, whatever happens."""
+MAX_LOOKUP_WAIT_S: Final = 0.5
+"""A fork waits no longer for a look-up of a host's name, which takes seconds where the name server does not answer.
+The resolver holds its locks while it reads its files, not while it waits for an answer."""
 LOOK_AGAIN_S: Final = 0.1
 
 
@@ -34,6 +37,35 @@ def forks_wait() -> Generator[None]:
     """What a thread of ours does inside the block is never cut in two by a fork, which waits for its end."""
     with _whole:
         yield
+
+
+_looking_up: Final[Any] = RLock()
+
+
+@contextlib.contextmanager
+def forks_wait_for_lookup() -> Generator[None]:
+    """Hold up forks while a thread of the collector looks up a host's name, half a second at most.
+
+    The C library's resolver has locks that a child does not get back: of 1,800 children forked beside look-ups, two
+    waited for ever at their own first one.
+    """
+    _wait_for_lookup()
+    try:
+        yield
+    finally:
+        _end_wait_for_lookup()
+
+
+def _wait_for_lookup() -> None:
+    _looking_up.acquire(timeout=MAX_LOOKUP_WAIT_S)
+
+
+def _end_wait_for_lookup() -> None:
+    if _looking_up._is_owned():  # it is not where the wait was in vain, nor in a greenlet that a fork has copied
+        _looking_up.release()
+
+
+guard.while_logging.append(forks_wait)
 
 
 class LetsGo(Protocol):
@@ -73,6 +105,10 @@ if hasattr(os, "register_at_fork"):
         before=partial(_whole.acquire, timeout=LONGEST_WAIT_S),
         after_in_parent=_whole.release,
         after_in_child=_whole._at_fork_reinit,
+    )
+    # These may run in Python: left held by the thread that forks, this lock costs each look-up half a second.
+    os.register_at_fork(
+        before=_wait_for_lookup, after_in_parent=_end_wait_for_lookup, after_in_child=_looking_up._at_fork_reinit
     )
 
 

@@ -93,6 +93,7 @@ class Worker:
 
     def _run(self) -> None:
         ending.leave_signals_to_others(self._starter)
+        guard.own_threads.add(threading.get_ident())
         _suppress_instrumentation()
         wait_for_uwsgi(lambda: self._stopping or self._is_a_copy(), time.sleep)
         if not self._is_a_copy():
@@ -106,6 +107,7 @@ class Worker:
             threading.current_thread()  # enters this thread where its end looks for it: the fork has forgotten it
         elif self.publisher is not None:
             self.publisher.close(max(0.0, self._deadline - time.monotonic()))
+        guard.own_threads.discard(threading.get_ident())
 
     def _is_a_copy(self) -> bool:
         """Whether a fork has copied this greenlet: queue and client are the parent's, to be neither used nor closed."""

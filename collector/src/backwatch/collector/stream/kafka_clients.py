@@ -23,7 +23,7 @@ from backwatch.collector import names, own
 from backwatch.collector.settings import StreamSettings, without_secrets
 from backwatch.collector.stream import Message, MessageRefused, Record, StreamUnavailable
 from backwatch.collector.stream.kafka_address import client_options
-from backwatch.collector.stream.kafka_net import client_with_bounds
+from backwatch.collector.stream.kafka_net import client_with_bounds, direct_url
 
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 """A longer value is cut to this length; it then cannot be read, and is kept aside as such."""
@@ -61,6 +61,8 @@ def options(kind: Any, url: str, settings: StreamSettings, **wanted: Any) -> dic
     }  # fmt: skip
     if (client := client_with_bounds()) is not None:
         short["kafka_client"] = client
+    if direct := direct_url():
+        short["proxy_url"] = direct
     kept = {key: value for key, value in {**short, **wanted}.items() if key in known}
     # By this name a probe of Kafka knows the client and each of its parts as ours, whatever thread they run on.
     return kept | client_options(url, settings) | {"client_id": own.CLIENT_ID}
