@@ -271,3 +271,41 @@ def test_no_fork_waits_while_we_wait_for_another_writer(tmp_path: Path, monkeypa
         thread.join()
     with closing(open_consumer(settings, "calls", "detector")) as consumer:
         assert [one.value for one in consumer.poll(5)] == [b"one"]
+
+
+IN_VAIN = """
+import os, signal, sys, threading, time
+from backwatch.collector import forking, guard
+
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "sqlite3.dbapi2":
+            cut.set()
+            time.sleep(8)
+
+cut = threading.Event()
+sys.meta_path.insert(0, Slow())
+
+def load():
+    guard.own_threads.add(threading.get_ident())
+    with forking.forks_wait():
+        import sqlite3
+
+thread = threading.Thread(target=load)
+thread.start()
+cut.wait()
+begin = time.monotonic()
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    import sqlite3
+    os._exit(sqlite3.connect(":memory:").execute("SELECT 7").fetchone()[0])
+waited_s = time.monotonic() - begin
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), waited_s >= forking.LONGEST_WAIT_S)
+thread.join()
+"""
+
+
+def test_child_of_a_fork_that_waited_in_vain_imports_anew() -> None:
+    done = subprocess.run([sys.executable, "-c", IN_VAIN], capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout == "7 True\n", done.stderr

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from backwatch.collector import guard
+from backwatch.collector.cut_imports import forget_cut_imports
 
 LONGEST_WAIT_S: Final = 5.0
 """No fork is kept waiting longer, whatever happens."""
@@ -97,8 +98,14 @@ def _let_go() -> None:
             guard.never_breaks_the_host(one.let_go)()
 
 
+def _mend() -> None:
+    if not _whole._is_owned():  # the fork has waited in vain
+        forget_cut_imports(guard.own_threads)
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_let_go)  # the last one registered is called first: it has the lock by then
+    # The last one registered is called first before a fork, and last in the child: it has the lock at both.
+    os.register_at_fork(before=_let_go, after_in_child=guard.never_breaks_the_host(_mend))
     # Nothing of these runs in Python, where a handler's exception or the end of the stack could come in between, and
     # leave the lock held for ever. Who waited in vain is told so by the release, on standard error.
     os.register_at_fork(
