@@ -39,6 +39,8 @@ def run_app(forks: int, seed: str, settings: Mapping[str, str]) -> dict[str, Any
     )  # fmt: skip
     if done.returncode:
         raise RuntimeError(f"seed {seed}: the app ended with {done.returncode}: {done.stderr[-2000:]}")
+    if done.stderr:
+        print(f"seed {seed}: {done.stderr}", flush=True)  # where a child hung
     return json.loads(done.stdout)
 
 

@@ -7,6 +7,7 @@ imports are Python's own. A child takes each of them itself, as an app would, an
     python -m bench.forks_app FORKS SEED    prints {"forks", "hung", "undelivered", "longest_fork_s"}
 """
 
+import faulthandler
 import json
 import logging
 import os
@@ -23,7 +24,7 @@ from types import ModuleType
 from typing import Any, Final
 
 AT_ONCE: Final = 8
-PATIENCE_S: Final = 60.0
+PATIENCE_S: Final = 40.0
 """After which a child that has not ended is hung."""
 LOCKS: Final = {name: threading.Lock() for name in ("resolver", "tls", "sqlite", "log")}
 _chance: Final = random.Random()
@@ -123,6 +124,7 @@ def live(seed: str) -> None:
     from backwatch.collector import start
 
     signal.alarm(int(PATIENCE_S))
+    faulthandler.dump_traceback_later(PATIENCE_S * 0.9)
     _chance.seed(seed)
     for lock in LOCKS.values():
         with lock:

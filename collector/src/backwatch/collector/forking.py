@@ -22,7 +22,7 @@ from backwatch.collector.cut_imports import forget_cut_imports
 
 LONGEST_WAIT_S: Final = 5.0
 """No fork is kept waiting longer, whatever happens."""
-MAX_LOOKUP_WAIT_S: Final = 0.5
+MAX_LOOKUP_WAIT_S: Final = 1.0
 """A fork waits no longer for a look-up of a host's name, which takes seconds where the name server does not answer.
 The resolver holds its locks while it reads its files, not while it waits for an answer."""
 LOOK_AGAIN_S: Final = 0.1
@@ -113,7 +113,7 @@ if hasattr(os, "register_at_fork"):
         after_in_parent=_whole.release,
         after_in_child=_whole._at_fork_reinit,
     )
-    # These may run in Python: left held by the thread that forks, this lock costs each look-up half a second.
+    # These may run in Python: left held by the thread that forks, this lock costs each look-up a second.
     os.register_at_fork(
         before=_wait_for_lookup, after_in_parent=_end_wait_for_lookup, after_in_child=_looking_up._at_fork_reinit
     )
