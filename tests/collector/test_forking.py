@@ -309,3 +309,45 @@ thread.join()
 def test_child_of_a_fork_that_waited_in_vain_imports_anew() -> None:
     done = subprocess.run([sys.executable, "-c", IN_VAIN], capture_output=True, text=True, check=False, timeout=60)
     assert done.stdout == "7 True\n", done.stderr
+
+
+COLLECTING = """
+import gc, os, sys, threading, time
+from backwatch.collector import forking, gc_passes
+
+lock = threading.Lock()  # a library's, which no fork puts right
+begun = threading.Event()
+
+class Connection:
+    def __init__(self):
+        self.itself = self
+    def __del__(self):
+        with lock:
+            begun.set()
+            time.sleep(1)
+
+def collect():
+    if sys.argv[1] == "own":
+        gc_passes.enter_thread()
+    gc.collect()
+    gc_passes.leave_thread()
+
+gc.collect()
+gc.disable()
+Connection()
+thread = threading.Thread(target=collect)
+thread.start()
+begun.wait()
+child = os.fork()
+if child == 0:
+    os._exit(lock.locked())
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+thread.join()
+print(gc_passes._note in gc.callbacks)
+"""
+
+
+@pytest.mark.parametrize(("thread", "held"), [("own", 0), ("other", 1)])
+def test_fork_waits_for_the_garbage_collector_on_a_collectors_thread(thread: str, held: int) -> None:
+    done = subprocess.run([sys.executable, "-c", COLLECTING, thread], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == (f"{held}\nFalse\n", "")

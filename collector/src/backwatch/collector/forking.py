@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
-from backwatch.collector import guard
+from backwatch.collector import gc_passes, guard
 from backwatch.collector.cut_imports import forget_cut_imports
 
 LONGEST_WAIT_S: Final = 5.0
@@ -104,6 +104,7 @@ def _mend() -> None:
 
 
 if hasattr(os, "register_at_fork"):
+    gc_passes.register_at_fork()
     # The last one registered is called first before a fork, and last in the child: it has the lock at both.
     os.register_at_fork(before=_let_go, after_in_child=guard.never_breaks_the_host(_mend))
     # Nothing of these runs in Python, where a handler's exception or the end of the stack could come in between, and

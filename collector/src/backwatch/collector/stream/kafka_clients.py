@@ -10,6 +10,7 @@ import atexit
 import contextlib
 import logging
 import selectors
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Final
@@ -19,7 +20,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer
 from kafka import errors as kafka_errors
 from kafka.structs import OffsetAndMetadata
 
-from backwatch.collector import names, own
+from backwatch.collector import guard, names, own
 from backwatch.collector.settings import StreamSettings, without_secrets
 from backwatch.collector.stream import Message, MessageRefused, Record, StreamUnavailable
 from backwatch.collector.stream.kafka_address import client_options
@@ -108,6 +109,9 @@ def producer(url: str, settings: StreamSettings, **wanted: Any) -> Any:
     cleanup = getattr(producer, "_cleanup", None)
     if cleanup is not None:
         atexit.unregister(cleanup)
+    sender = getattr(producer, "_sender", None)
+    if sender is not None and sender.ident is not None and threading.get_ident() in guard.own_threads:
+        guard.own_threads.add(sender.ident)
     return producer
 
 
@@ -130,6 +134,7 @@ def send(producer: Any, topic: str, message: Message) -> Any:
 
 def throw_away(producer: Any, timeout_s: float) -> None:
     """Closes it if it lets itself be closed in time, and stops its thread in any case."""
+    guard.own_threads.discard(getattr(getattr(producer, "_sender", None), "ident", None) or 0)
     try:
         producer.close(timeout=timeout_s)
     except (kafka_errors.KafkaError, OSError, ValueError, RuntimeError):
