@@ -4,7 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
+
+import pytest
+
+from backwatch.collector import installed
+from backwatch.collector.release import RELEASE
 
 HEAVY = {
     "asyncio", "click", "concurrent.futures", "email", "importlib.metadata", "importlib.resources", "multiprocessing",
@@ -44,3 +50,43 @@ def test_start_and_first_call_import_nothing_heavy(tmp_path: Path) -> None:
     assert later & HEAVY == set()
     assert dialects == 1
     assert not [name for name in at_start if name.startswith(("opentelemetry", "backwatch.collector.probes"))]
+
+
+def test_release_is_the_one_of_the_distribution() -> None:
+    assert version("backwatch-collector") == RELEASE
+
+
+@pytest.mark.parametrize(
+    ("folder", "requirement", "expected"),
+    [
+        ("some_driver-2.10.dist-info", "some-driver>=2.9", True),
+        ("some.driver-2.0.0.dist-info", "Some_Driver>=2", True),
+        ("some_driver-2.dist-info", "some-driver>=2.0.1", False),
+        ("some_driver-2.0rc1.dist-info", "some-driver>=2", False),
+        ("some_driver-2.1.post1.dist-info", "some-driver>=2.1", True),
+        ("some_driver-2.1.dist-info", "some-driver>=2,<2.1", False),
+        ("some_driver-2.1.dist-info", "some-driver>=2,<3", True),
+        ("another_driver-2.1.dist-info", "some-driver>=2", False),
+    ],
+)
+def test_driver_is_supported_as_packaging_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, requirement: str, expected: bool
+) -> None:
+    (tmp_path / folder).mkdir()
+    name, _, release = folder.removesuffix(".dist-info").partition("-")
+    (tmp_path / folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {release}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert installed.is_supported((requirement,)) is expected
+    assert installed._is_met_by_metadata(requirement) is expected
+
+
+def test_driver_of_which_an_upgrade_left_two_versions_goes_by_metadata(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for release in ("1.0", "3.0"):
+        folder = tmp_path / f"some_driver-{release}.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: some-driver\nVersion: {release}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    expected = version("some-driver") == "3.0"
+    assert installed.is_supported(("some-driver>=2",)) is expected
