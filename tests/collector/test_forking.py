@@ -351,3 +351,57 @@ print(gc_passes._note in gc.callbacks)
 def test_fork_waits_for_the_garbage_collector_on_a_collectors_thread(thread: str, held: int) -> None:
     done = subprocess.run([sys.executable, "-c", COLLECTING, thread], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == (f"{held}\nFalse\n", "")
+
+
+STEP = """
+import logging, os, socket, sys, threading, time
+from backwatch.collector import forking, gc_passes, guard
+from backwatch.collector.stream.kafka_net import direct_url
+from kafka.net.inet import KafkaNetSocket
+
+lock = threading.Lock()  # the C library's, or a stream's in use: no fork puts it right
+begun = threading.Event()
+step, duration_s = sys.argv[1], float(sys.argv[2])
+
+def take(*_):
+    with lock:
+        begun.set()
+        time.sleep(duration_s)
+    return []
+
+class Handler(logging.Handler):
+    emit = take
+
+socket.getaddrinfo = take
+logging.getLogger("backwatch").addHandler(Handler())
+
+def work():
+    gc_passes.enter_thread()
+    if step == "look-up":
+        KafkaNetSocket(direct_url()).dns_lookup("broker", 9092)
+    else:
+        guard.say("a line")
+
+threading.Thread(target=work, daemon=True).start()
+begun.wait()
+begin = time.monotonic()
+child = os.fork()
+if child == 0:
+    os._exit(lock.locked())
+held = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+print(held, time.monotonic() - begin < 20)
+os._exit(0)
+"""
+"""A thread of the collector takes a step; the app forks in the midst of it."""
+
+
+@pytest.mark.parametrize(
+    ("step", "duration_s", "expected"),
+    [("look-up", 0.3, "0 True"), ("line", 0.3, "0 True"), ("look-up", 60.0, "1 True")],
+    ids=["look-up", "line", "no answer"],
+)
+def test_fork_waits_for_a_step_of_the_collectors_thread(step: str, duration_s: float, expected: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STEP, step, str(duration_s)], capture_output=True, text=True, timeout=90
+    )
+    assert (done.stdout, done.stderr) == (f"{expected}\n", "")
