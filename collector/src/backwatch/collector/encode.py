@@ -6,12 +6,12 @@ What repeats is encoded once: a session's scope beside the session, short attrib
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.identity import App
 from backwatch.collector.record import AttributeValue, Call, CallSite, Session
+from backwatch.collector.release import RELEASE
 
 MAX_REMEMBERED: Final = 4096
 """Attributes whose bytes are remembered; at most ``MAX_REMEMBERED_TEXT`` characters each, 1 MB in all."""
@@ -109,13 +109,6 @@ _TRUE_ESTIMATED: Final = _field(b"\x4a", _key_value(names.BYTES_ESTIMATED, True)
 _FAILED: Final = _field(b"\x7a", b"\x18\x02")  # status: error
 
 
-def _library_version() -> str:
-    try:
-        return version("backwatch-collector")
-    except PackageNotFoundError:
-        return "0"
-
-
 def system_attribute(system: str) -> str:
     """The attribute that names this kind of service."""
     if system in _OTHER:
@@ -177,7 +170,7 @@ def _scope_bytes(name: str, attributes: Mapping[str, AttributeValue]) -> bytes:
     return _field(b"\x0a", b"".join(parts))
 
 
-_VERSION: Final = _library_version().encode()
+_VERSION: Final = RELEASE.encode()
 
 
 _Place = tuple[str, str, bool, str, int, CallSite | None, str]

@@ -17,10 +17,14 @@ from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
-from backwatch.collector import guard
+from backwatch.collector import gc_passes, guard
+from backwatch.collector.cut_imports import forget_cut_imports
 
 LONGEST_WAIT_S: Final = 5.0
 """No fork is kept waiting longer, whatever happens."""
+MAX_LOOKUP_WAIT_S: Final = 1.0
+"""A fork waits no longer for a look-up of a host's name, which takes seconds where the name server does not answer.
+The resolver holds its locks while it reads its files, not while it waits for an answer."""
 LOOK_AGAIN_S: Final = 0.1
 
 
@@ -34,6 +38,35 @@ def forks_wait() -> Generator[None]:
     """What a thread of ours does inside the block is never cut in two by a fork, which waits for its end."""
     with _whole:
         yield
+
+
+_looking_up: Final[Any] = RLock()
+
+
+@contextlib.contextmanager
+def forks_wait_for_lookup() -> Generator[None]:
+    """Hold up forks while a thread of the collector looks up a host's name, half a second at most.
+
+    The C library's resolver has locks that a child does not get back: of 1,800 children forked beside look-ups, two
+    waited for ever at their own first one.
+    """
+    _wait_for_lookup()
+    try:
+        yield
+    finally:
+        _end_wait_for_lookup()
+
+
+def _wait_for_lookup() -> None:
+    _looking_up.acquire(timeout=MAX_LOOKUP_WAIT_S)
+
+
+def _end_wait_for_lookup() -> None:
+    if _looking_up._is_owned():  # it is not where the wait was in vain, nor in a greenlet that a fork has copied
+        _looking_up.release()
+
+
+guard.while_logging.append(forks_wait)
 
 
 class LetsGo(Protocol):
@@ -65,14 +98,25 @@ def _let_go() -> None:
             guard.never_breaks_the_host(one.let_go)()
 
 
+def _mend() -> None:
+    if not _whole._is_owned():  # the fork has waited in vain
+        forget_cut_imports(guard.own_threads)
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_let_go)  # the last one registered is called first: it has the lock by then
+    gc_passes.register_at_fork()
+    # The last one registered is called first before a fork, and last in the child: it has the lock at both.
+    os.register_at_fork(before=_let_go, after_in_child=guard.never_breaks_the_host(_mend))
     # Nothing of these runs in Python, where a handler's exception or the end of the stack could come in between, and
     # leave the lock held for ever. Who waited in vain is told so by the release, on standard error.
     os.register_at_fork(
         before=partial(_whole.acquire, timeout=LONGEST_WAIT_S),
         after_in_parent=_whole.release,
         after_in_child=_whole._at_fork_reinit,
+    )
+    # These may run in Python: left held by the thread that forks, this lock costs each look-up a second.
+    os.register_at_fork(
+        before=_wait_for_lookup, after_in_parent=_end_wait_for_lookup, after_in_child=_looking_up._at_fork_reinit
     )
 
 

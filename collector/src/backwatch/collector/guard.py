@@ -2,7 +2,9 @@
 
 import functools
 import logging
+from _thread import get_ident
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
 from typing import Final, ParamSpec, TypeVar
 
@@ -21,10 +23,19 @@ faults = 0
 """How many faults of ours there were; travels with the heartbeat as drops of kind ``probe``."""
 
 
+own_threads: set[int] = set()
+"""Identifiers of the collector's threads. A fork waits while one of them logs: a child that inherits the lock of a
+stream in use waits for ever at its own first line. A thread of the app does not hold forks up: it may hold a lock for
+which the collector's thread waits while it holds forks up itself."""
+while_logging: list[Callable[[], AbstractContextManager[None]]] = [nullcontext]
+"""Its last is entered on those threads around a line of the log; ``forking`` adds its own."""
+
+
 def say(message: str, *args: object, level: int = logging.WARNING) -> None:
     """A word to the app's own log, whose handlers and filters are the app's: what they raise ends here."""
     try:
-        logger.log(level, message, *args)
+        with while_logging[-1 if get_ident() in own_threads else 0]():
+            logger.log(level, message, *args)
     except Exception as error:
         if _is_the_hosts(error):
             raise

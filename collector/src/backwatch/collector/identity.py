@@ -1,18 +1,20 @@
 """Which app this is: what OpenTelemetry says, else ``BACKWATCH_APP``, else the script's name.
 
-The app's own tracer provider is asked first (an app may name itself in code), then the environment by the SDK's
-resource detection. Nothing is set: reading the provider through its public getter could load and install one.
+The resource of the app's own tracer provider comes first, for an app may name itself in code. ``OTEL_SERVICE_NAME``
+and ``OTEL_RESOURCE_ATTRIBUTES`` come next, parsed here: the SDK's detection takes locks in a pool of threads, and a
+process that forks meanwhile leaves its children with locks that are held for ever (docs/adr/0025). Nothing is set:
+reading the provider through its public getter could load and install one.
 """
 
-import importlib
 import os
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any, Final, NamedTuple
+from urllib.parse import unquote
 
 from backwatch.collector import names
-from backwatch.collector.forking import forks_wait
 
 MAX_TEXT: Final = 200
 UNKNOWN: Final = "unknown_service"
@@ -59,7 +61,7 @@ def identify(fallback: str = "") -> App:
     Args:
         fallback: The name where OpenTelemetry tells none (``BACKWATCH_APP``).
     """
-    told = {**_detected(), **_attributes_of(provider_in_use())}
+    told: dict[str, Any] = {**environment_attributes(os.environ), **_attributes_of(provider_in_use())}
     name = _text(told.get(names.SERVICE_NAME))
     if not name or name.startswith(UNKNOWN):
         name = _text(fallback) or _text(script_name())
@@ -70,18 +72,19 @@ def identify(fallback: str = "") -> App:
     return App(name, _text(told.get(names.SERVICE_NAMESPACE)), _text(told.get(names.ENVIRONMENT)), tuple(attributes))
 
 
-def _detected() -> dict[str, Any]:
-    """The SDK's own detection: ``OTEL_SERVICE_NAME``, ``OTEL_RESOURCE_ATTRIBUTES``, the detectors asked for."""
-    with forks_wait():
-        resources = importlib.import_module("opentelemetry.sdk.resources")
-    try:
-        with forks_wait():
-            importlib.import_module("concurrent.futures.thread")  # on which detectors run, loaded at its first use
-        resource = resources.Resource.create()
-    except RuntimeError:
-        # Detectors run in a thread pool, and none can be started while the interpreter ends.
-        resource = resources.OTELResourceDetector().detect()
-    return dict(resource.attributes)
+def environment_attributes(environment: Mapping[str, str]) -> dict[str, str]:
+    """Parse ``OTEL_RESOURCE_ATTRIBUTES`` and ``OTEL_SERVICE_NAME`` as the SDK does.
+
+    Values are percent-decoded. Pairs without ``=`` are left out. The service's name of its own variable wins.
+    """
+    found: dict[str, str] = {}
+    for pair in environment.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","):
+        key, separator, value = pair.partition("=")
+        if separator:
+            found[key.strip()] = unquote(value.strip())
+    if service_name := environment.get("OTEL_SERVICE_NAME"):
+        found[names.SERVICE_NAME] = service_name
+    return found
 
 
 def _attributes_of(provider: object | None) -> dict[str, Any]:

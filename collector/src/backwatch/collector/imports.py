@@ -4,7 +4,6 @@ Our own few lines and not ``wrapt``'s: that library brings ``asyncio`` and ``ssl
 there before ``gevent`` patches it.
 """
 
-import importlib.abc
 import sys
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
@@ -14,8 +13,11 @@ from typing import Any
 Told = Callable[[ModuleType], object]
 
 
-class _Loader(importlib.abc.Loader):
-    """Stands before a module's loader until the module has been executed."""
+class _Loader:
+    """Stands before a module's loader until the module has been executed.
+
+    Neither this class nor the finder is derived from those of ``importlib.abc``, which costs 6 ms of CPU to import.
+    """
 
     def __init__(self, loader: Any, told: Told) -> None:
         self._loader = loader
@@ -40,7 +42,7 @@ class _Loader(importlib.abc.Loader):
         self._told(module)
 
 
-class _Finder(importlib.abc.MetaPathFinder):
+class _Finder:
     """First on ``sys.meta_path``: finds what the others find, and puts our loader before theirs."""
 
     def __init__(self) -> None:

@@ -9,6 +9,7 @@ nothing, and the work is linear.
 import re
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import islice
 from types import ModuleType
 from typing import Final
@@ -35,7 +36,6 @@ def _one_of(words: frozenset[bytes]) -> bytes:
 
 _NAME: Final = rb"([\w.]{1,120})"
 _MODULE: Final = rb"((?:\w{1,40}\.){0,3}" + _one_of(frozenset(word.encode()[::-1] for word in NOTORIOUS)) + rb")"
-_GLOBAL: Final = re.compile(rb"\n" + _NAME + rb"(?=\n" + _MODULE + rb"[ci]([A-Za-z]?))")
 _MEMO: Final = rb"(?:\x94|.q)?"
 
 
@@ -44,7 +44,13 @@ def _text(word: bytes) -> bytes:
     return _MEMO + rb"(?:" + word + rb"(?:(.)\x8c|\x00{3}(.)X)|\n" + word + rb"V|(.)h)"
 
 
-_STACK_GLOBAL: Final = re.compile(rb"\x93" + _text(_NAME) + _text(_MODULE), re.DOTALL)
+@cache
+def _patterns() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    """Two lines, and STACK_GLOBAL; compiled at their first use: six milliseconds that few apps need."""
+    return (
+        re.compile(rb"\n" + _NAME + rb"(?=\n" + _MODULE + rb"[ci]([A-Za-z]?))"),
+        re.compile(rb"\x93" + _text(_NAME) + _text(_MODULE), re.DOTALL),
+    )
 
 
 def likely_globals(window: bytes, memo: Callable[[int], str]) -> dict[str, None]:
@@ -59,11 +65,12 @@ def likely_globals(window: bytes, memo: Callable[[int], str]) -> dict[str, None]
     """
     backwards = window[::-1]
     found: dict[str, None] = {}
-    for match in islice(_GLOBAL.finditer(backwards), MAX_FOUND):
+    lines, stack_global = _patterns()
+    for match in islice(lines.finditer(backwards), MAX_FOUND):
         name, module = _forwards(match[1]), _forwards(match[2])
         if _holds(module, name, otherwise=not match[3]):
             found[f"{module}.{name}"] = None
-    for match in islice(_STACK_GLOBAL.finditer(backwards), MAX_FOUND):
+    for match in islice(stack_global.finditer(backwards), MAX_FOUND):
         parts = match.groups()
         name, module = _told(parts[:5], memo), _told(parts[5:], memo)
         if name and module.partition(".")[0] in NOTORIOUS:

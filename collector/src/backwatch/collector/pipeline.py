@@ -240,6 +240,7 @@ def _close_all() -> None:
 
 def _after_fork_in_child() -> None:
     guard.faults = 0  # the parent tells its own
+    guard.own_threads.clear()
     for pipeline in list(_living):
         pipeline.after_fork()
 

@@ -10,8 +10,8 @@ from packaging.requirements import Requirement
 
 from backwatch.collector import names
 from backwatch.collector.aligned import aligned
+from backwatch.collector.installed import is_supported
 from backwatch.collector.probes import Probe
-from backwatch.collector.start import supported
 
 STANDARD: Final = "Python's own"
 _HEAD: Final[tuple[str, ...]] = ("probe", "installed here", "watched", "facts")
@@ -35,7 +35,7 @@ def overview(found: Sequence[type[Probe]]) -> str:
     for one in found:
         here = _installed(one)
         wanted = " or ".join(one.distributions) or "always"
-        fits = not here or supported(one.distributions)
+        fits = not here or is_supported(one.distributions)
         rows.append((one.name, here or "-", wanted if fits else f"not this one: {wanted}", str(len(one.facts))))
     return "\n".join(aligned(rows))
 

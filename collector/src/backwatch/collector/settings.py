@@ -6,7 +6,6 @@ refused; a refusal names the setting and the value, and never the value of a sec
 
 import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -150,6 +149,8 @@ def _file(environment: Mapping[str, str]) -> dict[str, Any]:
     path = environment.get("BACKWATCH_CONFIG")
     if not path:
         return {}
+    import tomllib  # not in an app without such a file
+
     try:
         return tomllib.loads(Path(path).read_text())
     except OSError as error:

@@ -6,10 +6,8 @@ it too. A driver is wrapped when the app imports it, never imported by us. No tr
 
 import importlib
 import os
-import pkgutil
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from backwatch.collector import ending, guard, imports, settings
 from backwatch.collector.forking import forks_wait
 from backwatch.collector.guard import never_breaks_the_host
+from backwatch.collector.installed import is_supported
 
 if TYPE_CHECKING:
     from backwatch.collector.pipeline import Pipeline
@@ -36,6 +35,8 @@ _ONE: Final = "the one"
 
 _settings: settings.CollectorSettings | None = None
 """What :func:`start` was told; ``None`` where nothing is watched."""
+_refusal = ""
+"""The last setting that was refused, so that it is reported once."""
 _pipelines: "dict[str, Pipeline]" = {}
 """The one pipeline, where there is one: of threads that come at once, a dictionary has one winner without a lock."""
 _active: dict[str, "Probe"] = {}
@@ -67,11 +68,14 @@ def start() -> None:
 
 
 def _load_settings() -> settings.CollectorSettings | None:
+    global _refusal
     try:
         mine = settings.load(settings.CollectorSettings)
         settings.load(settings.StreamSettings)
     except settings.SettingError as error:
-        guard.say("backwatch: %s; the application runs unwatched", error)
+        if str(error) != _refusal:  # both hooks of opentelemetry-instrument come here
+            _refusal = str(error)
+            guard.say("backwatch: %s; the application runs unwatched", error)
         return None
     if not mine.enabled:
         return None
@@ -107,7 +111,7 @@ def _publisher() -> "Publisher":
 
 def probe_files() -> list[str]:
     """Names of the probes' files, which are the names of the modules to wait for; nothing is imported."""
-    return sorted(found.name for found in pkgutil.iter_modules([str(PROBES)]) if not found.name.startswith("_"))
+    return sorted(path.stem for path in PROBES.iterdir() if path.suffix == ".py" and not path.stem.startswith("_"))
 
 
 def _loader(file: str) -> Callable[[ModuleType], object]:
@@ -128,7 +132,7 @@ def _installer(probe: "type[Probe]") -> Callable[[ModuleType], object]:
         pipeline = begin_pipeline()
         if pipeline is None or probe.name in _active:
             return
-        if not supported(probe.distributions):
+        if not is_supported(probe.distributions):
             guard.say("backwatch: %s is not watched: it is none of %s", probe.name, ", ".join(probe.distributions))
             return
         one = probe()
@@ -155,22 +159,6 @@ def _framework(file: str) -> Callable[[ModuleType], object]:
 
     install.__qualname__ = f"the requests of {file}"
     return never_breaks_the_host(install)
-
-
-def supported(requirements: Sequence[str]) -> bool:
-    """Whether any of these requirement strings is met; none at all is the standard library."""
-    if not requirements:
-        return True
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    for text in requirements:
-        try:
-            wanted = Requirement(text)
-            if wanted.specifier.contains(version(wanted.name), prereleases=True):
-                return True
-        except (PackageNotFoundError, InvalidRequirement):
-            continue
-    return False
 
 
 def active_probes() -> frozenset[str]:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from backwatch.collector import ending, guard, names
+from backwatch.collector import ending, gc_passes, guard, names
 from backwatch.collector.encode import encode_calls, encode_heartbeat
 from backwatch.collector.forking import wait_for_uwsgi
 from backwatch.collector.identity import App, identify, provider_in_use
@@ -93,6 +93,7 @@ class Worker:
 
     def _run(self) -> None:
         ending.leave_signals_to_others(self._starter)
+        gc_passes.enter_thread()
         _suppress_instrumentation()
         wait_for_uwsgi(lambda: self._stopping or self._is_a_copy(), time.sleep)
         if not self._is_a_copy():
@@ -106,6 +107,7 @@ class Worker:
             threading.current_thread()  # enters this thread where its end looks for it: the fork has forgotten it
         elif self.publisher is not None:
             self.publisher.close(max(0.0, self._deadline - time.monotonic()))
+        gc_passes.leave_thread()
 
     def _is_a_copy(self) -> bool:
         """Whether a fork has copied this greenlet: queue and client are the parent's, to be neither used nor closed."""

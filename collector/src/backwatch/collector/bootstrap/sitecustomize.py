@@ -8,10 +8,11 @@ import importlib.util
 import os
 import sys
 
+_HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120  pathlib is not worth its import here
+
 
 def _run_the_users_own() -> None:
-    here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120  pathlib is not worth its import here
-    others = [path for path in sys.path if os.path.abspath(path or ".") != here]  # noqa: PTH100
+    others = [path for path in sys.path if os.path.abspath(path or ".") != _HERE]  # noqa: PTH100
     spec = importlib.machinery.PathFinder.find_spec("sitecustomize", others)
     if spec is None or spec.loader is None:
         return
@@ -24,6 +25,20 @@ def _run_the_users_own() -> None:
         if ours is not None:
             sys.modules["sitecustomize"] = ours
         raise
+
+
+def _python_path() -> "list[str]":
+    return os.environ.get("PYTHONPATH", "").split(os.pathsep)
+
+
+def _go_to_the_front() -> None:
+    """Restore the order of ``PYTHONPATH``.
+
+    OpenTelemetry's own hook puts its folder in front, and would hide this one from every Python that the app starts.
+    """
+    paths = _python_path()
+    if _HERE in paths:
+        os.environ["PYTHONPATH"] = os.pathsep.join([_HERE, *(path for path in paths if path != _HERE)])
 
 
 def _start() -> None:
@@ -40,7 +55,10 @@ def _start() -> None:
     start()
 
 
+_was_first = _python_path()[0] == _HERE
 try:
     _run_the_users_own()
 finally:
+    if _was_first:
+        _go_to_the_front()
     _start()

@@ -7,12 +7,9 @@ call is never guarded: its values, types and exceptions reach the app unchanged.
 """
 
 import importlib
-import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator
-from typing import Any, ClassVar, Protocol
-
-from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+from collections.abc import Iterator
+from typing import Any, ClassVar, Protocol, Self
 
 from backwatch.collector.record import CLIENT, AttributeValue, Caller, Session
 from backwatch.collector.wire import UNKNOWN, Wire
@@ -60,8 +57,11 @@ class Recorder(Protocol):
         ...
 
 
-class Probe(BaseInstrumentor, ABC):
+class Probe(ABC):
     """One client library under watch.
+
+    One instance per class, with the methods of OpenTelemetry's ``BaseInstrumentor``. Not derived from it: its module
+    imports ``asyncio``, ``ssl`` and ``wrapt``, 36 ms of CPU at the start of every app.
 
     Attributes:
         name: File name and the word for ``BACKWATCH_DISABLED_PROBES``.
@@ -75,9 +75,14 @@ class Probe(BaseInstrumentor, ABC):
     distributions: ClassVar[tuple[str, ...]]
     facts: ClassVar[frozenset[str]]
 
-    def instrumentation_dependencies(self) -> Collection[str]:
-        """What must be installed; empty for the standard library. Our own check is any-of, so this says nothing."""
-        return ()
+    _instance: ClassVar[Any] = None
+    _is_installed = False
+
+    def __new__(cls) -> Self:
+        """Return the instance of this class, made at the first call."""
+        if cls._instance is None:
+            cls._instance = object.__new__(cls)
+        return cls._instance
 
     @abstractmethod
     def install(self, recorder: Recorder) -> None:
@@ -87,13 +92,24 @@ class Probe(BaseInstrumentor, ABC):
     def remove(self) -> None:
         """Restores every attribute that ``install`` replaced, the very same objects."""
 
-    def _instrument(self, **kwargs: Any) -> None:
-        self.install(kwargs["recorder"])
-        _watched.add(_root(self.module))
+    def instrument(self, *, recorder: Recorder, skip_dep_check: bool = True) -> None:  # noqa: ARG002
+        """Install the probe, unless it is installed already.
 
-    def _uninstrument(self, **kwargs: Any) -> None:  # noqa: ARG002  the base class names it
-        _watched.discard(_root(self.module))
-        self.remove()
+        Args:
+            recorder: Receives the calls.
+            skip_dep_check: Ignored: :attr:`distributions` was checked before.
+        """
+        if not self._is_installed:
+            self.install(recorder)
+            _watched.add(_root(self.module))
+            self._is_installed = True
+
+    def uninstrument(self) -> None:
+        """Remove the probe, if it is installed."""
+        if self._is_installed:
+            _watched.discard(_root(self.module))
+            self.remove()
+            self._is_installed = False
 
 
 _watched: set[str] = set()
@@ -117,6 +133,8 @@ def probes_in(file: str) -> list[type[Probe]]:
 
 def discover() -> Iterator[type[Probe]]:
     """Every probe of this folder, in the order of their file names."""
+    import pkgutil  # not in an app, which loads the probes of what it imports
+
     for found in pkgutil.iter_modules(__path__):
         if not found.name.startswith("_"):
             yield from probes_in(found.name)

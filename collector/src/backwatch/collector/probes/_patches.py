@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import WRAPPER_ASSIGNMENTS, partial
-from pkgutil import resolve_name
 from types import BuiltinFunctionType, ModuleType
 from typing import Any, Final
 
@@ -19,6 +18,8 @@ class _Unbound(partial[Any]):
         return self
 
     def __reduce__(self) -> Any:  # found by its name, as functions are, but not in the module that it says
+        from pkgutil import resolve_name  # five milliseconds, for what few apps ever pickle
+
         return resolve_name, (self.place,)
 
 

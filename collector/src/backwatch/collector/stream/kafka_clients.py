@@ -10,6 +10,7 @@ import atexit
 import contextlib
 import logging
 import selectors
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
@@ -21,11 +22,11 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer
 from kafka import errors as kafka_errors
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from backwatch.collector import names, own
+from backwatch.collector import guard, names, own
 from backwatch.collector.settings import StreamSettings, without_secrets
 from backwatch.collector.stream import Message, MessageRefused, Record, StreamUnavailable
 from backwatch.collector.stream.kafka_address import client_options
-from backwatch.collector.stream.kafka_net import client_with_bounds
+from backwatch.collector.stream.kafka_net import client_with_bounds, direct_url
 
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 """A longer value is cut to this length; it then cannot be read, and is kept aside as such."""
@@ -66,6 +67,8 @@ def options(kind: Any, url: str, settings: StreamSettings, **wanted: Any) -> dic
     }  # fmt: skip
     if (client := client_with_bounds()) is not None:
         short["kafka_client"] = client
+    if direct := direct_url():
+        short["proxy_url"] = direct
     kept = {key: value for key, value in {**short, **wanted}.items() if key in known}
     # By this name a probe of Kafka knows the client and each of its parts as ours, whatever thread they run on.
     return kept | client_options(url, settings) | {"client_id": own.CLIENT_ID}
@@ -111,6 +114,9 @@ def producer(url: str, settings: StreamSettings, **wanted: Any) -> Any:
     cleanup = getattr(producer, "_cleanup", None)
     if cleanup is not None:
         atexit.unregister(cleanup)
+    sender = getattr(producer, "_sender", None)
+    if sender is not None and sender.ident is not None and threading.get_ident() in guard.own_threads:
+        guard.own_threads.add(sender.ident)
     return producer
 
 
@@ -133,6 +139,7 @@ def send(producer: Any, topic: str, message: Message) -> Any:
 
 def throw_away(producer: Any, timeout_s: float) -> None:
     """Closes it if it lets itself be closed in time, and stops its thread in any case."""
+    guard.own_threads.discard(getattr(getattr(producer, "_sender", None), "ident", None) or 0)
     try:
         producer.close(timeout=timeout_s)
     except (kafka_errors.KafkaError, OSError, ValueError, RuntimeError):
