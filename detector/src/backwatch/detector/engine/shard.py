@@ -13,6 +13,7 @@ from backwatch.detector.engine.expected import Expected
 from backwatch.detector.engine.keys import RESOURCE, SPACES
 from backwatch.detector.engine.lateness import LATENESS
 from backwatch.detector.engine.open_findings import OpenFindings
+from backwatch.detector.engine.processes import Processes
 from backwatch.detector.engine.shown import Shown
 from backwatch.detector.engine.space import Space
 from backwatch.detector.engine.tables import Rows, Table
@@ -74,6 +75,7 @@ class Shard:
         self.models: dict[str, Mapping[str, NDArray[Any]]] = {}
         self.expected = Expected()
         self.shown = Shown()
+        self.processes = Processes()
         self.resources: dict[int, tuple[str, str, str, str]] = {}
         """RESOURCE slot to its key's parts: app, system, endpoint, namespace."""
         self._fresh_resources: set[int] = set()
@@ -102,6 +104,7 @@ class Shard:
         self._fresh_resources.clear()
         self.expected.carried()
         self.shown.carried()
+        self.processes.carried()
         self._fresh_models.clear()
         for space in self.spaces.values():
             space.dirty[:] = False
@@ -164,6 +167,7 @@ class Shard:
             named = scalars.pop("resources")
             self.resources.update({int(slot): tuple(parts) for slot, parts in named.items()})
             self.shown.take(scalars.pop("shown", {}))
+            self.processes.take(scalars.pop("presence", {}))
             self.expected.take(scalars.pop("announced", {}), scalars.pop("acceptances", {}))
             self.scalars = Scalars(**scalars)
             for detector in {one.name.split("/")[1] for one in sections if one.name.startswith("model/")}:
@@ -181,6 +185,7 @@ class Shard:
             "uncounted": one.uncounted, "untold": one.untold, "accepted": one.accepted,
             "resources": {str(slot): self.resources[slot] for slot in resources},
             **self.expected.scalars(everything=everything), **self.shown.scalars(everything=everything),
+            **self.processes.scalars(everything=everything),
         }  # fmt: skip
 
     def _sections(self, *, everything: bool) -> Iterator[state.Section]:
