@@ -108,8 +108,7 @@ class Service:
                 owner.take(some, consumer.bounds(partition)[0] if some[0].offset > owner.next_offset else 0)
                 self._commit(consumer, partition, owner)
         self._prune()
-        if not records:
-            self._tick(consumer)
+        self._tick(consumer)  # while another partition has records, too: a quiet one must not stand still
         self._commit_all(consumer, everything=False)
         return len(records)
 
@@ -138,9 +137,11 @@ class Service:
     def _tick(self, consumer: Consumer) -> None:
         now_ns = self._clock_ns()
         for partition, owner in self._owned.items():
+            if not owner.tick_is_due(now_ns):
+                continue
             # The next offset is no measure: the end of a transaction takes one, and is no record.
             read_to = max(owner.next_offset, consumer.read_to(partition))
-            if owner.watermark_ns and consumer.bounds(partition)[1] <= read_to:
+            if consumer.bounds(partition)[1] <= read_to:
                 owner.tick(now_ns)
 
     def _commit_all(self, consumer: Consumer, *, everything: bool) -> None:

@@ -1,8 +1,8 @@
 """Whether the processes of an app are heard: heartbeats against the clock of the stream.
 
 Event time runs minutes behind, so silence is judged by append time, at boundaries of ten seconds. It is measured in
-*observed* time, which goes on by ``MAX_STRIDE_NS`` at most from one record or tick to the next: while the stream itself
-was away, nobody could be heard, and nobody is missed.
+*observed* time: where more than ``MAX_STRIDE_NS`` lie between two records or ticks, the stream or the detector was
+away, no process could be heard, and all of them are given time anew.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,8 @@ ESTABLISHED: Final = 2
 """Intervals for which a process must have been heard for its silence to be more than a short script that was killed."""
 MAX_STRIDE_NS: Final = 20 * 10**9
 ELSEWHERE_NS: Final = 300 * 10**9
-"""A process on another host takes the place of one that fell silent if it began at most so long before: a release."""
+"""A process on another host takes the place of one that fell silent if it began at most so long before, and the silent
+one at least so long before it: a release."""
 FORGET_NS: Final = 7 * 86_400 * 10**9
 FORGET_ENDED_NS: Final = 3_600 * 10**9
 SHOW_EVERY_NS: Final = 60 * 10**9
@@ -74,16 +75,20 @@ class Presence:
         live = np.where(backfill, 0, appended_ns)
         marks = np.maximum.accumulate(np.maximum(live, kept.clock_ns))
         before = np.concatenate([[kept.clock_ns], marks[:-1]])
-        strides = np.where(before > 0, np.minimum(marks - before, MAX_STRIDE_NS), 0)
+        strides = marks - before
+        gaps = (strides > MAX_STRIDE_NS) | (before == 0)
+        strides[gaps] = 0
         observed = kept.observed_ns + np.cumsum(strides)
         mine: dict[int, list[ProcessBeat]] = {}
         for beat in beats:
             if not backfill[beat.record]:
                 mine.setdefault(beat.record, []).append(beat)
         _observe_hours(kept.hours, marks, strides)
-        crossing = np.flatnonzero(marks // BOUNDARY_NS != before // BOUNDARY_NS).tolist()
+        crossing = np.flatnonzero(marks // BOUNDARY_NS != before // BOUNDARY_NS).tolist()  # gaps among them
         for at in sorted({*crossing, *mine}):
             kept.clock_ns, kept.observed_ns = int(marks[at]), int(observed[at])
+            if gaps[at]:
+                kept.gap_ns = kept.observed_ns
             if before[at] // BOUNDARY_NS != marks[at] // BOUNDARY_NS:
                 self._check(shard, findings)
             for beat in mine.get(at, ()):
@@ -157,7 +162,7 @@ class Presence:
         kept = shard.processes
         for instance in sorted(kept.rows):
             row = kept.rows[instance]
-            if row.state == RUNNING and kept.observed_ns - row.observed_ns > MISSED * row.interval_ns:
+            if row.state == RUNNING and kept.observed_ns - max(row.observed_ns, kept.gap_ns) > MISSED * row.interval_ns:
                 self._missed(shard, instance, row, findings)
             elif row.state != RUNNING:
                 age_ns = kept.clock_ns - max(row.heard_ns, row.since_ns)
@@ -187,7 +192,8 @@ class Presence:
             here = other.host == row.host
             since_ns = row.heard_ns - (row.interval_ns if here else ELSEWHERE_NS)
             fresh = other.state == RUNNING and not other.takes_place and other.first_ns > since_ns
-            if fresh and other is not row and (not here or self._same_family(shard, row, other)):
+            later = here or other.first_ns - row.first_ns > ELSEWHERE_NS
+            if fresh and later and other is not row and (not here or self._same_family(shard, row, other)):
                 found.append((not here, other.first_ns, instance))
         return min(found)[2] if found else None
 

@@ -84,12 +84,14 @@ class Processes:
     Attributes:
         clock_ns: The highest append time; a tick brings it on where nothing comes.
         observed_ns: Time for which the stream was seen to move, which is what silence is measured in.
+        gap_ns: Observed time at which the stream was last seen to come back: silence before it counts for nothing.
         hours: Hours since the epoch that are not judged yet, to the nanoseconds observed in each.
         raised: Key of what was raised to the ids of its alerts.
     """
 
     clock_ns: int = 0
     observed_ns: int = 0
+    gap_ns: int = 0
     hours: dict[int, int] = field(default_factory=dict[int, int])
     rows: dict[str, ProcessRow] = field(default_factory=dict[str, ProcessRow])
     apps: dict[str, AppRow] = field(default_factory=dict[str, AppRow])
@@ -178,7 +180,7 @@ class Processes:
         apps = self.apps if everything else self._fresh_apps
         raised = self.raised if everything else self._fresh_raised
         return {"presence": {
-            "clock_ns": self.clock_ns, "observed_ns": self.observed_ns,
+            "clock_ns": self.clock_ns, "observed_ns": self.observed_ns, "gap_ns": self.gap_ns,
             "hours": {str(hour): ns for hour, ns in self.hours.items()},
             "rows": {one: asdict(self.rows[one]) if one in self.rows else None for one in sorted(rows)},
             "apps": {one: _plain(self.apps[one]) if one in self.apps else None for one in sorted(apps)},
@@ -195,7 +197,7 @@ class Processes:
         """Put back what :meth:`scalars` gave, over what is there; a state of an older release has none."""
         if not kept:
             return
-        self.clock_ns, self.observed_ns = kept["clock_ns"], kept["observed_ns"]
+        self.clock_ns, self.observed_ns, self.gap_ns = kept["clock_ns"], kept["observed_ns"], kept["gap_ns"]
         self.hours = {int(hour): ns for hour, ns in kept["hours"].items()}
         for one, row in kept["rows"].items():
             self._drop(one)
