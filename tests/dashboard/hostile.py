@@ -76,7 +76,8 @@ def seed(owner: Owner, beacon: str, now_ns: int | None = None) -> list[str]:
     ]  # fmt: skip
     process = SeenProcess(
         instance="1" * 16, app=say("app"), host=say("host"), pid=1, parent="", state=short(beacon)[:16],
-        since_ns=now_ns, started_ns=now_ns, first_ns=now_ns, heard_ns=now_ns, interval_ns=1, recorded=1, delivered=1, dropped=1,
+        since_ns=now_ns, started_ns=now_ns, first_ns=now_ns, heard_ns=now_ns, interval_ns=1, recorded=1, delivered=1,
+        dropped=1,
     )  # fmt: skip
     owner.commit(
         Round(raised=raised), seen=[seen], processes=[process], rollups=rollups,

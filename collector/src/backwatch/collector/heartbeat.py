@@ -65,12 +65,13 @@ class Heartbeats:
         interval_s = LOSS_REPORT_S if self.drops() else self.interval_s
         return self._last_s + interval_s - time.monotonic()
 
-    def if_due(self, *, last: bool, stopping: bool) -> Heartbeat | None:
+    def if_due(self, *, last: bool, stopping: bool, carried: int = 0) -> Heartbeat | None:
         """Return the heartbeat that is due now.
 
         Args:
             last: Nothing but this heartbeat is left to deliver, and the worker stops: the farewell.
             stopping: The worker stops; drops are reported without delay.
+            carried: Calls that are delivered with it, or neither is.
         """
         waited_s = time.monotonic() - self._last_s
         dropped = self.drops()
@@ -79,7 +80,7 @@ class Heartbeats:
         if not (farewell or loss or waited_s >= self.interval_s):
             return None
         relatives = processes.silent_relatives(max(LEAST_STUCK_S, self.interval_s + STUCK_MARGIN_S))
-        process = self._process("end" if farewell else self._event)
+        process = self._process("end" if farewell else self._event, carried)
         silent = ",".join(one.as_text() for one in relatives if one.running)
         ended = ",".join(one.as_text() for one in relatives if not one.running)
         process |= {names.SILENT_RELATIVES: silent} if silent else {}
@@ -109,12 +110,12 @@ class Heartbeats:
         return {**dict.fromkeys(names.DROP_KINDS, 0), **self._counted, "queue": self._queue.dropped,
                 "probe": guard.faults}  # fmt: skip
 
-    def _process(self, event: str) -> dict[str, AttributeValue]:
+    def _process(self, event: str, carried: int) -> dict[str, AttributeValue]:
         identity = processes.current()
         parent: dict[str, AttributeValue] = {names.PROCESS_PARENT: identity.parent} if identity.parent else {}
         return {
             names.PROCESS_INSTANCE: identity.instance, **parent, names.PROCESS_EVENT: event,
             names.PROCESS_STARTED: self._started_ns, names.PROCESS_INTERVAL: int(self.interval_s * 1e9),
             names.PROCESS_RECORDED: self.taken + len(self._queue) + self._queue.dropped,
-            names.PROCESS_DELIVERED: self.delivered, names.PROCESS_DROPPED: sum(self._dropped().values()),
+            names.PROCESS_DELIVERED: self.delivered + carried, names.PROCESS_DROPPED: sum(self._dropped().values()),
         }  # fmt: skip

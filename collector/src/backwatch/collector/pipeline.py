@@ -62,8 +62,10 @@ REVIVAL_NS: Final = 60 * 10**9
 class _OfOneProcess:
     """Queue, worker and random numbers of one process."""
 
-    __slots__ = ("_look_ns", "_make", "_revived_ns", "_reviving", "_sessions", "_suspect_s", "queue", "random_bits", "revivals",
-                 "worker")  # fmt: skip
+    __slots__ = (
+        "_look_ns", "_make", "_revived_ns", "_reviving", "_sessions", "_suspect_s", "queue", "random_bits", "revivals",
+        "worker",
+    )  # fmt: skip
 
     def __init__(self, settings: CollectorSettings, open_publisher: Callable[[], Publisher]) -> None:
         self.queue = Bounded(settings.queue_records, settings.queue_bytes)

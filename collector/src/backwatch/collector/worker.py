@@ -62,6 +62,8 @@ class Worker:
         self._turned_s = time.monotonic()
         self._retired = False
         self._app: App | None = None
+        self._announced: App | None = None
+        """As which app the last heartbeat was delivered."""
         self._provider: object | None = None
         self._starter = self._process = 0
         self._thread = threading.Thread(target=self._run, name="backwatch", daemon=True)
@@ -182,7 +184,8 @@ class Worker:
                     self._pending = self._next_batch()
                     left -= FULL_BATCH
                 last = self._stopping and not len(self._queue)
-                heartbeat = self.heartbeats.if_due(last=last, stopping=self._stopping)
+                carried = sum(count for _, count in self._pending)
+                heartbeat = self.heartbeats.if_due(last=last, stopping=self._stopping, carried=carried)
                 if not self._pending and heartbeat is None:
                     return True
                 if not self._publish(heartbeat):
@@ -239,9 +242,7 @@ class Worker:
     def _publish(self, heartbeat: Heartbeat | None) -> bool:
         messages = [message for message, _ in self._pending]
         if heartbeat is not None:
-            app = self._identity()
-            value = encode_heartbeat(app, heartbeat.dropped, heartbeat.process)
-            messages.append(Message(value, app.key.encode()))
+            messages += self._heartbeat_messages(self._identity(), heartbeat)
         publisher = self._connect()
         if publisher is None or self._is_a_copy():
             return False
@@ -263,6 +264,15 @@ class Worker:
         self._pending = []
         return True
 
+    def _heartbeat_messages(self, app: App, heartbeat: Heartbeat) -> list[Message]:
+        """Encode a heartbeat; before it a farewell to the name that the app had before it named itself."""
+        messages = [Message(encode_heartbeat(app, heartbeat.dropped, heartbeat.process), app.key.encode())]
+        former = self._announced
+        if former is not None and former.key != app.key:
+            farewell = {**heartbeat.process, names.PROCESS_EVENT: "end"}
+            messages.insert(0, Message(encode_heartbeat(former, {}, farewell), former.key.encode()))
+        return messages
+
     def _delivered(self, calls: int, heartbeat: Heartbeat | None) -> None:
         if self._said_away:
             guard.say("backwatch: the stream is back")
@@ -271,6 +281,7 @@ class Worker:
         self.heartbeats.delivered += calls
         self._mark(delivered=calls > 0)
         if heartbeat is not None:
+            self._announced = self._app
             self.heartbeats.delivered_one(heartbeat)
 
     def _time_left(self) -> float:

@@ -113,8 +113,11 @@ class Presence:
         if not beat.instance:
             return
         row = kept.rows.get(beat.instance)
-        if row is not None and row.app != beat.app:  # an instance is of one app: it is random, and nobody else's
-            return
+        if row is not None and row.app != beat.app:  # it has named itself anew, which its farewell says first
+            if row.state != ENDED:
+                return
+            kept.remove(beat.instance)
+            row = None
         if row is None:
             row = ProcessRow(beat.app, beat.host, beat.pid, first_ns=kept.clock_ns, since_ns=kept.clock_ns)
             self._add(shard, beat.instance, row)
