@@ -332,3 +332,30 @@ def test_any_batching_and_restart_finds_the_same_silence(engine: Engine, seed: i
     reference = run(engine, beats, 512, by_restart(engine, "none"))
     assert {rule for rule, _, _ in reference} >= {"watch-lost", "process-ended", "clear"}
     assert reference == run(engine, beats, size, by_restart(engine, kind))
+
+
+def test_heartbeats_of_any_content_are_read_without_a_fault(engine: Engine) -> None:
+    source = random.Random(7)
+    told = [names.PROCESS_INSTANCE, names.PROCESS_PARENT, names.PROCESS_EVENT, names.PROCESS_STARTED,
+            names.PROCESS_INTERVAL, names.PROCESS_RECORDED, names.PROCESS_DELIVERED, names.PROCESS_DROPPED,
+            names.SILENT_RELATIVES, names.ENDED_RELATIVES]  # fmt: skip
+    one = f"{1:016x}"
+    values: list[Any] = [
+        "", "x" * 9_000, "\x1f", one, f"{one}:1:2:0", f"{one}:{'9' * 30}:1:1", f"{one}:1:1:1," * 900, "\u0661" * 16,
+        -1, 0, 2**63 - 1, -(2**63), True, 1.5, "start", "end", "½:½",
+    ]  # fmt: skip
+    shard = engine.new_shard()
+    for at in range(400):
+        facts = {name: source.choice(values) for name in told if source.random() < 0.8}
+        if source.random() < 0.7:
+            facts[names.PROCESS_INSTANCE] = f"{source.randrange(9):016x}"
+        app = source.choice(["", "shop", "a\x1fb", "x" * 5_000])
+        resource = ((names.SERVICE_NAME, app), (names.HOST_NAME, source.choice(values)), (names.PROCESS_PID, -5))
+        record = encode_heartbeat(App(app, "", "", resource), {}, facts), BEGIN_NS + at * SECOND, False
+        engine.step(shard, streams.entry([record]))
+        if at % 50 == 0:
+            fresh = engine.new_shard()
+            fresh.apply([shard.snapshot()])
+            assert fresh.processes.rows == shard.processes.rows
+    engine.step(shard, Tick(BEGIN_NS + 430 * SECOND - CONFIG.lateness_ns))
+    assert len(shard.processes.rows) <= 50
