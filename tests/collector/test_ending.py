@@ -130,7 +130,8 @@ from backwatch.collector.stream import Publisher
 
 class Telling(Publisher):
     def publish(self, topic, messages, timeout_s):
-        print("told", [b"kept" in one.value for one in messages], flush=True)
+        calls = [one.value for one in messages if b"backwatch.heartbeat" not in one.value]
+        print("told", [b"kept" in one for one in calls], flush=True)
 
     def close(self, timeout_s):
         pass

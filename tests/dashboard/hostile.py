@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from backwatch.store import rules_meta, tables
-from backwatch.store.commit import Occurrence, Quarantined, Raised, Rollup, Round, Seen
+from backwatch.store.commit import Occurrence, Quarantined, Raised, Rollup, Round, Seen, SeenProcess
 from backwatch.store.transactions import writing
 from tests.services.commits import Owner, alert_id
 
@@ -74,8 +74,14 @@ def seed(owner: Owner, beacon: str, now_ns: int | None = None) -> list[str]:
                new_statements=0, **window)
         for minute in range(5)
     ]  # fmt: skip
+    process = SeenProcess(
+        instance="1" * 16, app=say("app"), host=say("host"), pid=1, parent="", state=short(beacon)[:16],
+        since_ns=now_ns, started_ns=now_ns, first_ns=now_ns, heard_ns=now_ns, interval_ns=1, recorded=1, delivered=1,
+        dropped=1,
+    )  # fmt: skip
     owner.commit(
-        Round(raised=raised), seen=[seen], rollups=rollups, losses={say("loss")[:60]: 2}, counters={say("c")[:60]: 2},
+        Round(raised=raised), seen=[seen], processes=[process], rollups=rollups,
+        losses={say("loss")[:60]: 2}, counters={say("c")[:60]: 2},
         quarantined=[Quarantined(partition=0, offset=1, reason=say("reason"), value=b"x", appended_ns=1)],
         now_ns=now_ns,
     )  # fmt: skip

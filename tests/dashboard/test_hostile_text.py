@@ -76,7 +76,7 @@ def test_every_page_shows_hostile_text_as_text_and_asks_nobody(
         ("/alerts?app=%3Cscript%3E&q=%21%5Bx%5D%28http%3A%2F%2Fz%29", "No alert matches"),
         *((f"/alert?id={one}", one) for one in alerts[:2]), ("/alert?id=![x](http://127.0.0.1:1/x)", "No such alert"),
         (f"/resources?id={hostile.RESOURCE}", "Bytes a minute"),
-        (f"/alerts?resource={hostile.RESOURCE}", "Only of this resource"),
+        (f"/alerts?resource={hostile.RESOURCE}", "Only of this resource"), ("/processes", "sends heartbeats"),
         ("/rules", hostile.LONG_RULE), (f"/rule?name={hostile.RULE}", "How it is done to you"),
         (f"/rule?name={hostile.LONG_RULE}", "How it is done to you"),
         (f"/rule?name={quote(hostile.text(f'http://127.0.0.1:{beacon.port}', 'rule')[:200])}", "How it is done to you"),

@@ -1,13 +1,14 @@
 """Lists are whole: whatever is in the store can be reached, and what is not there is said not to be there."""
 
 import time
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from backwatch.dashboard.pages import alerts
 from backwatch.store import tables
-from backwatch.store.commit import Round
+from backwatch.store.commit import Round, SeenProcess
 from backwatch.store.decisions import decide
 from backwatch.store.transactions import writing
 from tests.dashboard.scripts import forget, opened, press, rows, store, texts
@@ -117,3 +118,18 @@ def test_that_something_may_be_missing_is_said_while_an_alert_says_so(store: sa.
     press(script, "Close")
     forget()
     assert list(opened("overview").warning) == []
+
+
+def test_processes_page_shows_missed_processes_first(store: sa.Engine) -> None:
+    shared: dict[str, Any] = {
+        "app": "shop", "host": "web-1\u202e", "parent": "", "since_ns": 1, "started_ns": 0, "first_ns": 2,
+        "interval_ns": 15, "recorded": 12, "delivered": 9, "dropped": 3,
+    }  # fmt: skip
+    running = SeenProcess(instance="1" * 16, pid=5_432, state="running", heard_ns=9, **shared)
+    mute = SeenProcess(instance="2" * 16, pid=5_433, state="undelivered", heard_ns=0, **shared)
+    Owner(store).commit(processes=[running, mute])
+    found = rows(opened("processes"), "state")
+    assert [(one["state"], one["process"], one["last heard"] == "never") for one in found] == [
+        ("● never delivered", "5433", True), ("○ running", "5432", False),
+    ]  # fmt: skip
+    assert found[0]["host"] == "web-1\\u202e"

@@ -69,6 +69,7 @@ def test_a_link_to_an_alert_works_on_a_server_that_nobody_has_opened_yet(browser
         ("/", "backwatch run --"),
         ("/alerts", "There is no alert"),
         ("/resources", "backwatch run --"),
+        ("/processes", "No process has sent a heartbeat yet"),
     ):
         window.go(path, words)
     page.close()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Message, ensure_topics, open_consumer, open_publisher, open_relay
 from backwatch.detector import rulebook
@@ -67,3 +68,34 @@ def test_a_shard_whose_last_records_came_by_the_router_ticks(
     with closing(open_consumer(settings, target, target)) as consumer:
         assert until(closed_windows) == 1
     store.dispose()
+
+
+def test_quiet_partition_ticks_while_another_one_is_busy(tmp_path: Path) -> None:
+    settings = StreamSettings(url=f"sqlite:///{tmp_path / 'stream.db'}", partitions=8)
+    ensure_topics(settings, (names.TOPIC_SPANS, names.TOPIC_CALLS))
+    store = open_store(f"sqlite:///{tmp_path / 'store.db'}", check=False)
+    upgrade(store)
+    ahead_ns, engine = [0], rulebook.make_engine(EngineConfig())
+    service = Service(
+        settings, store, DetectorSettings(commit_interval_s=0), lambda: time.time_ns() + ahead_ns[0], engine
+    )
+    publisher = open_publisher(settings)
+
+    def say(key: bytes) -> None:
+        value = streams.encoded([Call(time.time_ns() - SECOND, SAFE, statement("SELECT ?"))])
+        publisher.publish(names.TOPIC_CALLS, [Message(value, key)], 10)
+
+    def marks() -> dict[int, int]:
+        return {one: owner.watermark_ns for one, owner in service._owned.items() if owner.watermark_ns}
+
+    with closing(open_consumer(settings, names.TOPIC_CALLS, "ticks")) as consumer:
+        for number in range(8):
+            say(b"app%d" % number)
+        until(lambda: [service.turn(consumer), len(marks())][1] > 1)
+        before = marks()
+        for _ in range(20):
+            say(b"app0")
+            ahead_ns[0] += 20 * SECOND
+            assert service.turn(consumer)  # none without records
+        assert all(mark > before[one] + 300 * SECOND for one, mark in marks().items())
+    publisher.close(1)

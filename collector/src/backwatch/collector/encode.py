@@ -6,6 +6,7 @@ What repeats is encoded once: a session's scope beside the session, short attrib
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from backwatch.collector import names
@@ -252,7 +253,14 @@ def encode_calls(app: App, calls: Sequence[Call]) -> bytes:
     return _request(app, (b"".join([scope, *spans]) for scope, spans in scopes.items()))
 
 
-def encode_heartbeat(app: App, dropped: Mapping[str, int]) -> bytes:
-    """A record without spans: this collector lives, and dropped so many records of each kind since the last one."""
+def encode_heartbeat(
+    app: App, dropped: Mapping[str, int], process: Mapping[str, AttributeValue] = MappingProxyType({})
+) -> bytes:
+    """Encode a record without spans: this collector lives, and dropped so many records of each kind since the last one.
+
+    Args:
+        process: What it reports of its process, by contract name.
+    """
     counts = {names.DROPPED_PREFIX + kind: count for kind, count in dropped.items()}
-    return _request(app, [_scope_bytes(names.SCOPE_HEARTBEAT, {names.BACKWATCH_CONTRACT: names.CONTRACT, **counts})])
+    attributes = {names.BACKWATCH_CONTRACT: names.CONTRACT, **process, **counts}
+    return _request(app, [_scope_bytes(names.SCOPE_HEARTBEAT, attributes)])

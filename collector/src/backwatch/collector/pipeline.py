@@ -9,13 +9,14 @@ import math
 import os
 import random
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
 from opentelemetry import context, trace
 
-from backwatch.collector import canaries, ending, guard
+from backwatch.collector import canaries, ending, guard, processes
 from backwatch.collector.answers import with_error
 from backwatch.collector.callsite import call_site
 from backwatch.collector.guard import never_breaks_the_host
@@ -52,14 +53,28 @@ _now_ns = time.time_ns
 _getpid = os.getpid
 
 
+LOOK_NS: Final = 10 * 10**9
+"""How often a thread of the app that records a call looks whether the worker turns."""
+MAX_REVIVALS: Final = 5
+REVIVAL_NS: Final = 60 * 10**9
+
+
 class _OfOneProcess:
     """Queue, worker and random numbers of one process."""
 
-    __slots__ = ("_sessions", "queue", "random_bits", "worker")
+    __slots__ = (
+        "_look_ns", "_make", "_revived_ns", "_reviving", "_sessions", "_suspect_s", "queue", "random_bits", "revivals",
+        "worker",
+    )  # fmt: skip
 
     def __init__(self, settings: CollectorSettings, open_publisher: Callable[[], Publisher]) -> None:
         self.queue = Bounded(settings.queue_records, settings.queue_bytes)
-        self.worker = Worker(settings, self.queue, open_publisher)
+        self._make = lambda: Worker(settings, self.queue, open_publisher)
+        self.worker = self._make()
+        self._look_ns = self._revived_ns = self.revivals = 0
+        self._suspect_s = -1.0
+        self._reviving = threading.Lock()
+        """Held by the one thread that starts another worker; others go on without it."""
         self.random_bits = random.Random().getrandbits  # noqa: S311  ids, not secrets; seeded by the system
         self._sessions: set[int] = set()
         """Those that queued calls keep alive, since the queue was last empty."""
@@ -67,6 +82,8 @@ class _OfOneProcess:
     def put(self, call: Call) -> None:
         """Queues a call with what it will take in memory, or drops and counts it."""
         session, text = id(call.session), call.text
+        if call.end_ns > self._look_ns:
+            self._look(call.end_ns)
         size = RECORD_BYTES + (len(text) if text.isascii() else WIDEST * len(text))
         for _, value in call.facts:
             size += FACT_BYTES
@@ -80,6 +97,32 @@ class _OfOneProcess:
         if not self.queue.put(call, size):
             self._sessions.discard(session)
 
+    def _look(self, now_ns: int) -> None:
+        """Start another worker where this one is stuck; twice seen at the same turn, since a process may be stopped.
+
+        Once a minute at most: whatever holds the one may hold the next.
+        """
+        self._look_ns = now_ns + LOOK_NS
+        worker = self.worker
+        turned_s = worker.turned_s
+        if not len(self.queue) or not worker.is_stuck():
+            self._suspect_s = -1.0
+        elif self._suspect_s != turned_s:
+            self._suspect_s = turned_s
+        elif self.revivals < MAX_REVIVALS and now_ns - self._revived_ns >= REVIVAL_NS:
+            if not self._reviving.acquire(blocking=False):
+                return
+            try:
+                if self.worker is worker:
+                    self.revivals += 1
+                    self._revived_ns, fresh = now_ns, self._make()
+                    worker.replaced_by(fresh)
+                    self.worker = fresh
+                    fresh.start()
+                    guard.say("backwatch: the collector's thread made no turn for long and was replaced by a new one")
+            finally:
+                self._reviving.release()
+
 
 class Pipeline:
     """The :class:`~backwatch.collector.probes.Recorder` of an app.
@@ -92,6 +135,7 @@ class Pipeline:
     def __init__(self, settings: CollectorSettings, open_publisher: Callable[[], Publisher]) -> None:
         self.settings = settings
         canaries.plant(settings.canaries)
+        processes.prepare()  # before any fork, so that children see each other
         self._open_publisher = open_publisher
         self._processes: dict[int, _OfOneProcess] = {}
         self._closed = False
@@ -176,6 +220,7 @@ class Pipeline:
         # Several threads may come here at once; a dictionary has one winner without a lock of ours.
         process = self._processes.setdefault(_getpid(), mine)
         if process is mine:
+            process.worker.heartbeats.slot = processes.Slot()
             try:
                 process.worker.start()
             except RuntimeError:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
-from backwatch.collector import ending, guard, imports, settings
+from backwatch.collector import ending, guard, imports, processes, settings
 from backwatch.collector.forking import forks_wait
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.installed import is_supported
@@ -57,6 +57,7 @@ def start() -> None:
         return
     _settings = _load_settings()
     if _settings is not None:
+        processes.prepare()  # before any fork, so that children see each other
         files = probe_files()
         for name in set(_settings.disabled_probes).difference(files):
             guard.say("backwatch: BACKWATCH_DISABLED_PROBES=%r: no such probe, ignored", name[:100])

@@ -15,6 +15,7 @@ from typing import Final
 from backwatch.collector import ending, gc_passes, guard, names
 from backwatch.collector.encode import encode_calls, encode_heartbeat
 from backwatch.collector.forking import wait_for_uwsgi
+from backwatch.collector.heartbeat import Heartbeat, Heartbeats
 from backwatch.collector.identity import App, identify, provider_in_use
 from backwatch.collector.queue import FULL_BATCH, Bounded
 from backwatch.collector.record import Call
@@ -28,8 +29,9 @@ FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 15.0
 LAST_TRY_S: Final = 1.0
 """How long an exit waits for a stream that was away when it was last tried."""
-LOSS_REPORT_S: Final = 1.0
-"""Drops are told at once, but not more often than this."""
+STUCK_S: Final = 30.0
+"""Seconds without a turn after which a worker that has calls to deliver is taken for stuck: twice what a turn may take,
+and longer than a relative waits before it reports it."""
 SAY_AGAIN_S: Final = 60.0
 """A stream that comes and goes is not logged more often than this; drops are counted all the same."""
 
@@ -55,10 +57,13 @@ class Worker:
         self._refused = False
         self._said = self._said_refused = -SAY_AGAIN_S
         self._said_away = False
-        self._last_heartbeat = time.monotonic()
         self._counted = {"encode": 0, "publish": 0}
-        self._told: dict[str, int] = dict.fromkeys(names.DROP_KINDS, 0)
+        self.heartbeats = Heartbeats(settings.heartbeat_s, queue, self._counted)
+        self._turned_s = time.monotonic()
+        self._retired = False
         self._app: App | None = None
+        self._announced: App | None = None
+        """As which app the last heartbeat was delivered."""
         self._provider: object | None = None
         self._starter = self._process = 0
         self._thread = threading.Thread(target=self._run, name="backwatch", daemon=True)
@@ -67,6 +72,27 @@ class Worker:
         """Starts the thread."""
         self._starter, self._process = threading.get_native_id(), os.getpid()
         self._thread.start()
+
+    def is_stuck(self) -> bool:
+        """Return whether the thread has ended, or has made no turn for long; never waits."""
+        if self._stopping or self._retired:
+            return False
+        late_s = max(STUCK_S, 2 * self._settings.heartbeat_s)
+        return not self._thread.is_alive() or time.monotonic() - self._turned_s > late_s
+
+    @property
+    def turned_s(self) -> float:
+        """When the loop last turned, by the monotonic clock."""
+        return self._turned_s
+
+    def replaced_by(self, fresh: "Worker") -> None:
+        """Hand the queue and the counts over; where this thread ever goes on, it leaves at its next step."""
+        self._retired = True
+        fresh.heartbeats.take_over(self.heartbeats)
+        before = self.heartbeats
+        fresh._counted.update(self._counted)
+        in_flight = before.taken - before.delivered - sum(self._counted.values())
+        fresh._counted["publish"] += max(0, in_flight)
 
     def stop(self, timeout_s: float) -> None:
         """Delivers what is queued if it can, and ends; comes back after ``timeout_s`` whatever happens."""
@@ -95,7 +121,7 @@ class Worker:
         ending.leave_signals_to_others(self._starter)
         gc_passes.enter_thread()
         _suppress_instrumentation()
-        wait_for_uwsgi(lambda: self._stopping or self._is_a_copy(), time.sleep)
+        wait_for_uwsgi(lambda: self._stopping or self._is_a_copy(), self._wait)
         if not self._is_a_copy():
             guard.never_breaks_the_host(self._connect)()
         while not self._stopping and not self._is_a_copy():
@@ -105,23 +131,39 @@ class Worker:
         self._turn()
         if self._is_a_copy():
             threading.current_thread()  # enters this thread where its end looks for it: the fork has forgotten it
-        elif self.publisher is not None:
+            return
+        if self.heartbeats.slot is not None:
+            self.heartbeats.slot.release()
+        if self.publisher is not None:
             self.publisher.close(max(0.0, self._deadline - time.monotonic()))
         gc_passes.leave_thread()
 
+    def _wait(self, seconds: float) -> None:
+        self._mark()
+        time.sleep(seconds)
+
     def _is_a_copy(self) -> bool:
-        """Whether a fork has copied this greenlet: queue and client are the parent's, to be neither used nor closed."""
-        return os.getpid() != self._process
+        """Whether a fork has copied this greenlet: queue and client are the parent's, to be neither used nor closed.
+
+        So it is where another worker has taken over.
+        """
+        return self._retired or os.getpid() != self._process
+
+    def _mark(self, *, delivered: bool = False) -> None:
+        """Note, for the app's threads and for related processes, that the loop turns."""
+        self._turned_s = time.monotonic()
+        if self.heartbeats.slot is not None and not self._is_a_copy():
+            self.heartbeats.slot.mark(delivered=delivered)
 
     def _rest(self) -> None:
         """Sleeps until there is something to do: calls, a heartbeat, the next try, the end."""
         queue = self._queue
+        self._mark()
         if not self._pending and not len(queue):
             queue.idle = True
             # A call may have come between the two lines above and found the worker not idle.
             if not len(queue):
-                interval_s = LOSS_REPORT_S if self._drops() else self._settings.heartbeat_s
-                queue.arrived.wait(self._last_heartbeat + interval_s - time.monotonic())
+                queue.arrived.wait(self.heartbeats.wait_s())
         queue.idle = False
         queue.arrived.hush()
         wait_s = self._next_try - time.monotonic() if self._pause_s else self._settings.flush_interval_s
@@ -135,6 +177,7 @@ class Worker:
     def _turn(self) -> bool:
         """Delivers all that is there now, or as much as the stream takes; at the end, all there is."""
         self._busy, self._hurry = True, False
+        self._mark()
         # What comes meanwhile waits for its own turn: else a busy app's calls would go out by twos and threes.
         left = len(self._queue)
         try:
@@ -142,7 +185,9 @@ class Worker:
                 if not self._pending and (left > 0 or self._stopping):
                     self._pending = self._next_batch()
                     left -= FULL_BATCH
-                heartbeat = self._heartbeat_if_due()
+                last = self._stopping and not len(self._queue)
+                carried = sum(count for _, count in self._pending)
+                heartbeat = self.heartbeats.if_due(last=last, stopping=self._stopping, carried=carried)
                 if not self._pending and heartbeat is None:
                     return True
                 if not self._publish(heartbeat):
@@ -164,6 +209,7 @@ class Worker:
 
     def _next_batch(self) -> list[tuple[Message, int]]:
         calls = self._queue.take(FULL_BATCH, MAX_VALUE_BYTES // 2)
+        self.heartbeats.taken += len(calls)
         if not calls:
             return []
         before = self._counted["encode"]
@@ -195,23 +241,10 @@ class Worker:
             self._app, self._provider = identify(self._settings.app_name), provider
         return self._app
 
-    def _drops(self) -> dict[str, int]:
-        """Drops of each kind that no delivered heartbeat has told yet."""
-        now = {**self._counted, "queue": self._queue.dropped, "probe": guard.faults}
-        return {kind: count for kind in names.DROP_KINDS if (count := now.get(kind, 0) - self._told[kind]) > 0}
-
-    def _heartbeat_if_due(self) -> dict[str, int] | None:
-        waited = time.monotonic() - self._last_heartbeat
-        dropped = self._drops()
-        due = waited >= self._settings.heartbeat_s
-        loss = bool(dropped) and (waited >= LOSS_REPORT_S or self._stopping)
-        return dropped if due or loss else None
-
-    def _publish(self, heartbeat: dict[str, int] | None) -> bool:
+    def _publish(self, heartbeat: Heartbeat | None) -> bool:
         messages = [message for message, _ in self._pending]
         if heartbeat is not None:
-            app = self._identity()
-            messages.append(Message(encode_heartbeat(app, heartbeat), app.key.encode()))
+            messages += self._heartbeat_messages(self._identity(), heartbeat)
         publisher = self._connect()
         if publisher is None or self._is_a_copy():
             return False
@@ -223,25 +256,35 @@ class Worker:
                 guard.say("backwatch: %s; these calls are dropped and counted", error)
             self._counted["publish"] += sum(count for _, count in self._pending)
             if not self._pending:  # a heartbeat alone: it would be due again at once, for ever
-                self._last_heartbeat = time.monotonic()
+                self.heartbeats.postpone()
                 return False
         except StreamUnavailable as error:
             self._unreachable(error)
             return False
         else:
-            self._delivered(heartbeat)
+            self._delivered(sum(count for _, count in self._pending), heartbeat)
         self._pending = []
         return True
 
-    def _delivered(self, heartbeat: dict[str, int] | None) -> None:
+    def _heartbeat_messages(self, app: App, heartbeat: Heartbeat) -> list[Message]:
+        """Encode a heartbeat; before it a farewell to the name that the app had before it named itself."""
+        messages = [Message(encode_heartbeat(app, heartbeat.dropped, heartbeat.process), app.key.encode())]
+        former = self._announced
+        if former is not None and former.key != app.key:
+            farewell = {**heartbeat.process, names.PROCESS_EVENT: "end"}
+            messages.insert(0, Message(encode_heartbeat(former, {}, farewell), former.key.encode()))
+        return messages
+
+    def _delivered(self, calls: int, heartbeat: Heartbeat | None) -> None:
         if self._said_away:
             guard.say("backwatch: the stream is back")
             self._said_away = False
         self._pause_s = 0.0
+        self.heartbeats.delivered += calls
+        self._mark(delivered=calls > 0)
         if heartbeat is not None:
-            self._last_heartbeat = time.monotonic()
-            for kind, count in heartbeat.items():
-                self._told[kind] += count
+            self._announced = self._app
+            self.heartbeats.delivered_one(heartbeat)
 
     def _time_left(self) -> float:
         return max(0.05, self._deadline - time.monotonic()) if self._stopping else PUBLISH_TIMEOUT_S

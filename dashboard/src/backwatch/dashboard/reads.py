@@ -21,7 +21,7 @@ from backwatch.store.commit import Rollup
 from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.rules_meta import RuleMeta, read_rule, read_rules
 from backwatch.store.transactions import reading
-from backwatch.store.views import AlertDetail, AlertFilter, AlertPage, Health, ResourceRow
+from backwatch.store.views import AlertDetail, AlertFilter, AlertPage, Health, ProcessRow, ResourceRow
 
 HOUR_NS: Final = 3_600 * 10**9
 REFRESH_S: Final = load(DashboardSettings).refresh_s
@@ -143,6 +143,13 @@ def resources(app: str = "") -> list[ResourceRow]:
     """The resources."""
     with reading(_store()) as connection:
         return queries.list_resources(connection, app=app)
+
+
+@_shared
+def processes(app: str = "") -> list[ProcessRow]:
+    """The watched processes: those that are missed first."""
+    with reading(_store()) as connection:
+        return queries.list_processes(connection, app=app)
 
 
 @_shared

@@ -272,12 +272,16 @@ class OwnedShard:
             self.isolation.entries[row.id] = str(fault)
             raise
 
+    def tick_is_due(self, now_ns: int) -> bool:
+        """Return whether time has come to the next boundary."""
+        mark = now_ns - int(self._settings.lateness_s * 1e9)
+        return self.watermark_ns > 0 and mark // BOUNDARY_NS > self.watermark_ns // BOUNDARY_NS
+
     def tick(self, now_ns: int) -> None:
         """The log's end was reached: time goes on, in strides of a boundary."""
-        mark = now_ns - int(self._settings.lateness_s * 1e9)
-        if mark // BOUNDARY_NS > self.watermark_ns // BOUNDARY_NS and self.watermark_ns:
+        if self.tick_is_due(now_ns):
             with self._undoing(0, 0, 0):
-                self.apply(Tick(mark))
+                self.apply(Tick(now_ns - int(self._settings.lateness_s * 1e9)))
             self._pending.empty = False
 
     @property
@@ -376,6 +380,7 @@ class OwnedShard:
             shard=self.partition, seq=self.seq, base=self._base,
             next_offset=self.next_offset, watermark_ns=self.watermark_ns,
             entry_id=self.entry_id, delta=delta, snapshot=snapshot, rounds=pending.rounds(), seen=pending.seen(),
+            processes=tuple(pending.processes.values()),
             rollups=tuple(pending.rollups), quarantined=tuple(pending.quarantined), losses=pending.losses,
             counters=pending.counters,
         )  # fmt: skip

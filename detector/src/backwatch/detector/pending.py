@@ -1,10 +1,10 @@
 """What a shard has found since its last commit, folded per alert before anything becomes a row."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from backwatch.detector.engine.findings import Clear, Findings, Fired, SeenResource, resource_key
-from backwatch.store.commit import Cleared, Occurrence, Quarantined, Raised, Rollup, Round, Seen
+from backwatch.store.commit import Cleared, Occurrence, Quarantined, Raised, Rollup, Round, Seen, SeenProcess
 from backwatch.store.ring import RING, kept, shown
 
 
@@ -15,6 +15,8 @@ class Pending:
         self._partition = partition
         self._rounds: list[tuple[dict[str, Raised], dict[str, Cleared]]] = [({}, {})]
         self._seen: dict[str, Seen] = {}
+        self.processes: dict[tuple[str, str], SeenProcess] = {}
+        """App and instance to the newest that was seen of a process."""
         self.rollups: list[Rollup] = []
         self.quarantined: list[Quarantined] = []
         self.losses: dict[str, int] = {}
@@ -33,6 +35,8 @@ class Pending:
                 self._clear(event)
         for one in findings.seen:
             self._see(one)
+        for one in findings.processes:
+            self.processes[one.app, one.instance] = SeenProcess(**asdict(one))
         self.rollups += [
             Rollup(resource_id=resource_key(one.parts).resource_id, end_ns=one.end_ns, **one.sums)
             for one in findings.windows

@@ -188,8 +188,7 @@ class Service:
         for partition, mine in _by_partition(records).items():
             self._judge(consumer, partition, mine)
         self._prune()
-        if not records:
-            self._tick(consumer)
+        self._tick(consumer)  # while another partition has records, too: a quiet one must not stand still
         self._commit_all(consumer, everything=False)
         return len(records)
 
@@ -328,7 +327,9 @@ class Service:
     def _tick(self, consumer: Consumer) -> None:
         now_ns = self._clock_ns()
         for partition, owner in self._owned.items():
-            if owner.watermark_ns and consumer.bounds(partition)[1] <= self._read_to(consumer, partition, owner):
+            if not owner.tick_is_due(now_ns):
+                continue
+            if consumer.bounds(partition)[1] <= self._read_to(consumer, partition, owner):
                 owner.tick(now_ns)
 
     def _commit_all(self, consumer: Consumer | None, *, everything: bool) -> None:

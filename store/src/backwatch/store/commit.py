@@ -81,6 +81,36 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeenProcess:
+    """A watched process of an app, as its newest heartbeat and the engine's judgement show it.
+
+    Attributes:
+        instance: Random digits that name the process; process ids come again.
+        parent: Instance of the process that forked it, or empty.
+        state: running, ended (with a farewell), gone, replaced, brief, silent or undelivered.
+        since_ns: When it came into that state.
+        started_ns: By its own clock; all others by the stream's.
+        interval_ns: It promises a heartbeat within so long.
+        recorded, delivered, dropped: Counts of calls, and of dropped records, since it began.
+    """
+
+    instance: str
+    app: str
+    host: str
+    pid: int
+    parent: str
+    state: str
+    since_ns: int
+    started_ns: int
+    first_ns: int
+    heard_ns: int
+    interval_ns: int
+    recorded: int
+    delivered: int
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rollup:
     """Sums over one closed window of one resource."""
 
@@ -143,6 +173,7 @@ class Commit:
     snapshot: bytes | None = None
     rounds: Sequence[Round] = ()
     seen: Sequence[Seen] = ()
+    processes: Sequence[SeenProcess] = ()
     rollups: Sequence[Rollup] = ()
     quarantined: Sequence[Quarantined] = ()
     losses: Mapping[str, int] = field(default_factory=dict[str, int])

@@ -4,19 +4,20 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from backwatch.store import tables
-from backwatch.store.transactions import in_bites, writing
+from backwatch.store import processes, tables
+from backwatch.store.transactions import in_bites, reading, writing
 
 DAY_NS = 86_400_000_000_000
 ROLLUPS_NS = 90 * DAY_NS
 EVENTS_NS = 30 * DAY_NS
 QUARANTINE_NS = 30 * DAY_NS
 ALERTS_NS = 400 * DAY_NS
+PROCESSES_NS = 7 * DAY_NS
 _BITE = 5_000
 
 
 def prune(engine: sa.Engine, now_ns: int) -> dict[str, int]:
-    """Removes rollups, delivered events, quarantined records and cleared alerts that are past their time.
+    """Removes rollups, delivered events, quarantined records, processes and cleared alerts that are past their time.
 
     Entries and decisions stay for ever; so does every alert that is raised, and whatever is yet to be delivered.
 
@@ -24,12 +25,15 @@ def prune(engine: sa.Engine, now_ns: int) -> dict[str, int]:
         Rows removed, by table; of occurrences and episodes go with their alert.
     """
     event, delivery, alert = tables.event, tables.delivery, tables.alert
+    with reading(engine) as connection:
+        processes_ns = max(now_ns - PROCESSES_NS, processes.oldest_kept_ns(connection))
     undelivered = sa.exists().where(delivery.c.event_id == event.c.id, delivery.c.state == "pending")
     old: list[tuple[sa.Table, sa.ColumnElement[bool]]] = [
         (tables.rollup, tables.rollup.c.end_ns < now_ns - ROLLUPS_NS),
         (event, (event.c.created_ns < now_ns - EVENTS_NS) & ~undelivered),
         (tables.quarantine, tables.quarantine.c.kept_ns < now_ns - QUARANTINE_NS),
         (alert, ~alert.c.raised & (alert.c.last_ns < now_ns - ALERTS_NS) & (alert.c.muted_until_ns <= now_ns)),
+        (tables.process, (tables.process.c.heard_ns < processes_ns) & (tables.process.c.since_ns < processes_ns)),
     ]
     return {
         table.name.removeprefix(tables.PREFIX): in_bites(lambda t=table, c=condition: _remove(engine, t, c))

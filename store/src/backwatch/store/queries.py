@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from backwatch.store import acceptances, tables
 from backwatch.store.health import health, shard_rows
 from backwatch.store.inventory import get_resource, list_resources, rollup_series, systems
+from backwatch.store.processes import list_processes
 from backwatch.store.rules_meta import rule_meta
 from backwatch.store.state import state_at
 from backwatch.store.text import LEVELS, clean, from_json
@@ -26,8 +27,8 @@ from backwatch.store.views import (
 
 __all__ = (
     "STATES", "AlertDetail", "AlertFilter", "AlertPage", "AlertRow", "apps", "get_alert", "get_resource", "health",
-    "histogram", "list_alerts", "list_resources", "open_by_rule", "overview", "rollup_series", "shard_rows",
-    "systems",
+    "histogram", "list_alerts", "list_processes", "list_resources", "open_by_rule", "overview", "rollup_series",
+    "shard_rows", "systems",
 )  # fmt: skip
 
 PAGE_LIMIT: Final = 500

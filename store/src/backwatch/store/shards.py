@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 
-from backwatch.store import alerts, tables
+from backwatch.store import alerts, processes, tables
 from backwatch.store.commit import Commit, Fenced, Quarantined, Rollup, Seen
 from backwatch.store.text import amount, as_json, clean, whole
 from backwatch.store.transactions import writing
@@ -78,6 +78,7 @@ def commit(engine: sa.Engine, one: Commit, *, now_ns: int) -> None:
         _state(connection, one)
         alerts.apply(connection, one.rounds, now_ns)
         _resources(connection, one.seen)
+        processes.write(connection, one.processes)
         _rollups(connection, one.rollups)
         keep(connection, one.quarantined, now_ns=now_ns)
         _count(connection, one)

@@ -200,6 +200,15 @@ partition_progress = sa.Table(
 ``advanced_ns``: when ``next_offset`` last changed or the lag was last 0; ``updated_ns``: when the row was written; both
 wall time. ``member``: host and process of the group's member; ``reason``: why it does not advance, or empty."""
 
+process = sa.Table(
+    "backwatch_process", metadata,
+    _id("id"), _text("instance"), _text("app"), _text("host"), _big("pid"), _text("parent"),
+    sa.Column("state", sa.String(16), nullable=False),
+    *(_big(name) for name in ("since_ns", "started_ns", "first_ns", "heard_ns", "interval_ns", "recorded", "delivered",
+                              "dropped")),
+)  # fmt: skip
+"""The watched processes of apps, by a hash of app and instance. ``heard_ns`` is kept to the minute."""
+
 sa.Index(None, alert.c.last_ns, alert.c.id)
 sa.Index(None, alert.c.resource_id)
 sa.Index(None, alert.c.raised)
@@ -218,3 +227,4 @@ sa.Index(None, event.c.routed_ns, event.c.created_ns)
 sa.Index(None, event.c.alert_id)
 sa.Index(None, delivery.c.endpoint, delivery.c.state, delivery.c.next_ns)
 sa.Index(None, rollup.c.end_ns)
+sa.Index(None, process.c.heard_ns)

@@ -168,6 +168,32 @@ class ResourceRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessRow:
+    """A watched process.
+
+    Attributes:
+        state: running, ended (with a farewell), gone, replaced, brief, silent or undelivered.
+        since_ns: When it came into that state.
+        heard_ns: Its last heartbeat, to the minute; 0: none came, related processes reported it.
+    """
+
+    instance: str
+    app: str
+    host: str
+    pid: int
+    parent: str
+    state: str
+    since_ns: int
+    started_ns: int
+    first_ns: int
+    heard_ns: int
+    interval_ns: int
+    recorded: int
+    delivered: int
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShardRow:
     """How far a shard is. ``updated_ns`` is the wall time of its last commit."""
 
@@ -205,6 +231,7 @@ class Health:
         losses, counters: By name, over all shards.
         quarantined: Records kept because they could not be read.
         last_entry: Number of the newest entry.
+        processes: Watched processes by state.
     """
 
     shards: Sequence[ShardRow] = ()
@@ -213,3 +240,4 @@ class Health:
     quarantined: int = 0
     last_entry: int = 0
     endpoints: Sequence[EndpointRow] = ()
+    processes: Mapping[str, int] = field(default_factory=dict[str, int])

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.detector.calls import schema
-from backwatch.detector.calls.heartbeats import Drop, drops
+from backwatch.detector.calls.heartbeats import Drop, Heartbeats, ProcessBeat, read
 from backwatch.detector.calls.lookup import ATTRIBUTES
 from backwatch.detector.calls.outline import ITEM
 from backwatch.detector.calls.protobuf import REASONS
@@ -71,6 +71,7 @@ class Decoded:
         flags: int8 [count, flags]; -1: absent, else 0 or 1.
         malformed: (value, why) of each value that could not be read.
         dropped: (value, app, kind, count) of each loss that a heartbeat told.
+        processes: The processes that sent heartbeats, in stream order.
         attributes_over: Attributes beyond the limit of one span, resource or scope.
         newer: Calls under a newer contract, judged on standard names only.
     """
@@ -89,7 +90,8 @@ class Decoded:
     numbers: NDArray[np.int64]
     flags: NDArray[np.int8]
     malformed: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
-    dropped: list[tuple[int, str, str, int]] = field(default_factory=list[tuple[int, str, str, int]])
+    dropped: list[Drop] = field(default_factory=list[Drop])
+    processes: list[ProcessBeat] = field(default_factory=list[ProcessBeat])
     attributes_over: int = 0
     newer: int = 0
 
@@ -171,8 +173,8 @@ def decode(values: Sequence[bytes], appended_ns: NDArray[np.int64] | None = None
         if state[NEED_ITEMS] > items.shape[0]:
             items = np.empty((int(state[NEED_ITEMS]), ITEM), np.int64)
         beats = np.concatenate((beats, np.empty_like(beats)))
-    dropped = drops(buffer, beats[: int(state[BEATS])])
-    return _decoded(buffer, status, rows[: int(state[CALLS])], state, dropped, appended_ns)
+    heartbeats = read(buffer, beats[: int(state[BEATS])])
+    return _decoded(buffer, status, rows[: int(state[CALLS])], state, heartbeats, appended_ns)
 
 
 def _decoded(
@@ -180,7 +182,7 @@ def _decoded(
     status: NDArray[np.int64],
     rows: NDArray[np.int64],
     state: NDArray[np.int64],
-    dropped: list[Drop],
+    heartbeats: Heartbeats,
     appended_ns: NDArray[np.int64] | None,
 ) -> Decoded:
     record = rows[:, RECORD].astype(np.int32)
@@ -195,5 +197,6 @@ def _decoded(
         offsets=rows[:, 0:NUMBERS_AT:2], lengths=rows[:, 1:NUMBERS_AT:2], numbers=rows[:, NUMBERS_AT:FLAGS_AT],
         flags=rows[:, FLAGS_AT:FIELDS_AT].astype(np.int8),
         malformed=[(at, REASONS.get(int(status[at]), "not to be read")) for at in np.flatnonzero(status).tolist()],
-        dropped=dropped, attributes_over=int(state[OVER]), newer=int(state[NEWER]),
+        dropped=heartbeats.drops, processes=heartbeats.processes,
+        attributes_over=int(state[OVER]), newer=int(state[NEWER]),
     )  # fmt: skip

@@ -86,6 +86,18 @@ WINDOW: Final = (
 """A window's own sums, which a rule over windows can read beside what detectors compute of it."""
 LOSS_KIND: Final = "backwatch.loss.kind"
 LOSS_COUNT: Final = "backwatch.loss.count"
+WATCH_LOST: Final = "backwatch.watch.lost"
+WATCH_SILENT: Final = "backwatch.watch.silent_s"
+PROCESS_HEARD: Final = "backwatch.process.heard_ns"
+PROCESS: Final[Mapping[str, Field]] = {
+    **_all("content", "text", WATCH_LOST, names.SERVICE_NAME, names.HOST_NAME, names.PROCESS_INSTANCE),
+    **_all(
+        "number", "number",
+        WATCH_SILENT, PROCESS_HEARD, names.PROCESS_PID, names.PROCESS_STARTED, names.PROCESS_RECORDED,
+        names.PROCESS_DELIVERED, names.PROCESS_DROPPED,
+    ),
+}  # fmt: skip
+"""What a rule over processes can read of one that is missed."""
 
 
 def _numbers(found: Iterable[str]) -> dict[str, Field]:
@@ -97,7 +109,7 @@ class Vocabulary:
     """The fields there are, by what a rule is over.
 
     Attributes:
-        by_over: ``call``, ``window``, ``due`` or ``loss`` to that kind of rule's fields.
+        by_over: ``call``, ``window``, ``due``, ``loss`` or ``process`` to that kind of rule's fields.
     """
 
     by_over: Mapping[str, Mapping[str, Field]] = field(default_factory=dict[str, Mapping[str, Field]])
@@ -111,4 +123,5 @@ class Vocabulary:
             "window": _numbers((*WINDOW, *(name for one in found for name in one.window_provides))),
             "due": _numbers(name for one in found for name in one.due_provides),
             "loss": {LOSS_KIND: Field("content", "text"), LOSS_COUNT: Field("number", "number")},
+            "process": PROCESS,
         })  # fmt: skip

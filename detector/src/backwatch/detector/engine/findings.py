@@ -140,6 +140,30 @@ class SeenResource:
     facts: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenProcess:
+    """A process whose state changed, or that is shown anew: as its heartbeats reported it.
+
+    Attributes:
+        started_ns: By its own clock; all others by append time.
+    """
+
+    instance: str
+    app: str
+    host: str
+    pid: int
+    parent: str
+    state: str
+    since_ns: int
+    started_ns: int
+    first_ns: int
+    heard_ns: int
+    interval_ns: int
+    recorded: int
+    delivered: int
+    dropped: int
+
+
 @dataclass(frozen=True, slots=True)
 class Unreadable:
     """A record that could not be decoded."""
@@ -158,6 +182,7 @@ class Findings:
     """In the order in which they became true."""
     windows: list[ClosedWindow] = field(default_factory=list[ClosedWindow])
     seen: list[SeenResource] = field(default_factory=list[SeenResource])
+    processes: list[SeenProcess] = field(default_factory=list[SeenProcess])
     unreadable: list[Unreadable] = field(default_factory=list[Unreadable])
     losses: dict[str, int] = field(default_factory=dict[str, int])
     faults: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])

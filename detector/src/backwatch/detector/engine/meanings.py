@@ -9,7 +9,7 @@ from typing import Final
 from backwatch.collector import names
 from backwatch.detector.detectors import Detector
 from backwatch.detector.engine.derived import PEER_LOCAL
-from backwatch.detector.engine.fields import LOSS_COUNT, LOSS_KIND, Vocabulary
+from backwatch.detector.engine.fields import LOSS_COUNT, LOSS_KIND, PROCESS_HEARD, WATCH_LOST, WATCH_SILENT, Vocabulary
 
 TOLD: Final[Mapping[str, str]] = {
     names.TLS_VERSION: "TLS version of the session: 1.2, 1.3.",
@@ -94,6 +94,19 @@ TOLD: Final[Mapping[str, str]] = {
     "backwatch.tls.proven": "Encrypted and verified in full: whoever answers is who was asked for.",
     LOSS_KIND: "What was lost: dropped.queue, gap, quarantine, overflow.site, late …",
     LOSS_COUNT: "How many were lost: records, calls, findings, deliveries, as the kind says.",
+    WATCH_LOST: (
+        "What is missed: silent, undelivered (a process), app-quiet, app-ended (a whole app); or why it is not: "
+        "replaced, gone, brief."
+    ),
+    WATCH_SILENT: "Seconds since the last heartbeat.",
+    PROCESS_HEARD: "When the last heartbeat came, in nanoseconds since the epoch.",
+    names.HOST_NAME: "The host on which the process runs.",
+    names.PROCESS_PID: "The process's id on its host.",
+    names.PROCESS_INSTANCE: "Random digits of the process: ids come again.",
+    names.PROCESS_STARTED: "When the process's collector began, by its own clock, in nanoseconds since the epoch.",
+    names.PROCESS_RECORDED: "Calls that the process recorded.",
+    names.PROCESS_DELIVERED: "Calls that it delivered to the stream.",
+    names.PROCESS_DROPPED: "Records that it dropped.",
 }
 """Meanings of what the collector tells, and of a window's sums and a loss."""
 
@@ -105,7 +118,7 @@ class Meaning:
     """A field as ``backwatch rules fields`` tells it.
 
     Attributes:
-        over: What rules that read it are over: call, window, due, loss.
+        over: What rules that read it are over: call, window, due, loss, process.
         kind: text, words, number or flag.
         detector: Which one provides it; empty: it is told.
     """

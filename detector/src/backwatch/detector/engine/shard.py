@@ -16,6 +16,7 @@ from backwatch.detector.engine.keys import RESOURCE, SPACES
 from backwatch.detector.engine.lateness import LATENESS
 from backwatch.detector.engine.open_findings import ROW as OPEN
 from backwatch.detector.engine.open_findings import OpenFindings
+from backwatch.detector.engine.processes import Processes
 from backwatch.detector.engine.shown import Shown
 from backwatch.detector.engine.space import Space
 from backwatch.detector.engine.tables import Rows, Table
@@ -79,6 +80,7 @@ class Shard:
         self.models: dict[str, Mapping[str, NDArray[Any]]] = {}
         self.expected = Expected()
         self.shown = Shown()
+        self.processes = Processes()
         self.resources: dict[int, tuple[str, str, str, str]] = {}
         """RESOURCE slot to its key's parts: app, system, endpoint, namespace."""
         self._fresh_resources: set[int] = set()
@@ -107,6 +109,7 @@ class Shard:
         self._fresh_resources.clear()
         self.expected.carried()
         self.shown.carried()
+        self.processes.carried()
         self._fresh_models.clear()
         for space in self.spaces.values():
             space.dirty[:] = False
@@ -180,6 +183,7 @@ class Shard:
         named = scalars.pop("resources")
         self.resources.update({int(slot): tuple(parts) for slot, parts in named.items()})
         self.shown.take(scalars.pop("shown", {}))
+        self.processes.take(scalars.pop("presence", {}))
         self.expected.take(scalars.pop("announced", {}), scalars.pop("acceptances", {}))
         self.scalars = Scalars(**scalars)
         models: dict[str, dict[str, NDArray[Any]]] = {}
@@ -204,6 +208,7 @@ class Shard:
             "uncounted": one.uncounted, "untold": one.untold, "accepted": one.accepted,
             "resources": {str(slot): self.resources[slot] for slot in resources},
             **self.expected.scalars(everything=everything), **self.shown.scalars(everything=everything),
+            **self.processes.scalars(everything=everything),
         }  # fmt: skip
 
     def _sections(self, *, everything: bool) -> Iterator[state.Section | state.Source]:

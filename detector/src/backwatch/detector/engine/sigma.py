@@ -25,12 +25,12 @@ from backwatch.detector.engine.pysigma import check_logsource, parsed
 __all__ = ["Level", "Over", "Rule", "RuleError", "correlation_rule_of", "parse", "rule_of"]
 
 Level = Literal["informational", "low", "medium", "high", "critical"]
-Over = Literal["call", "window", "due", "loss", "correlation"]
+Over = Literal["call", "window", "due", "loss", "process", "correlation"]
 
 _OWN: Final = (
     "key", "suspect", "over", "clear_after_s", "instead_of", "how", "blind_spots", "remediation", "parameters", "tests",
 )  # fmt: skip
-_OVER: Final = ("call", "window", "due", "loss")
+_OVER: Final = ("call", "window", "due", "loss", "process")
 _CORRELATION_OWN: Final = (
     "key", "clear_after_s", "how", "blind_spots", "remediation", "parameters", "tests",
 )  # fmt: skip
@@ -45,7 +45,8 @@ class Rule:
         level: informational, low, medium, high or critical.
         key: Key space that tells one alert of this rule from the next.
         suspect: Nothing learns from a call on which it fires by what the collector told.
-        over: What it is held against: a call, a closed window, a deadline (``due``), a loss, or other rules' firings.
+        over: What it is held against: a call, a closed window, a deadline (``due``), a loss, a missed process, or other
+            rules' firings.
         clear_after_s: Event time after which it clears; ``None``: the engine's default.
         instead_of: Rules that raise nothing on a call on which this one fires: one cause, one alert.
         how: How it is done to an app, one way after the other.
@@ -122,7 +123,7 @@ def rule_of(loaded: Mapping[str, Any], source: str, vocabulary: Vocabulary) -> R
     over = choice(own, "over", _OVER, "call", source)
     fields = vocabulary.by_over[over]
     return replace(
-        _rule(sigma, own, source, None if over != "loss" else "resource"),
+        _rule(sigma, own, source, None if over not in ("loss", "process") else "resource"),
         suspect=flag(own, "suspect", source),
         over=cast("Over", over),
         instead_of=other_rules(own, sigma.name or "", over, source),

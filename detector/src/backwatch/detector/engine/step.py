@@ -26,6 +26,7 @@ from backwatch.detector.engine.keys import FIRST, SITE_STATEMENT, SPACES, STATEM
 from backwatch.detector.engine.keytexts import resource_parts
 from backwatch.detector.engine.open_findings import rule_hash
 from backwatch.detector.engine.ordering import in_order
+from backwatch.detector.engine.presence import Presence
 from backwatch.detector.engine.readings import NOT_BEFORE, at_event_time
 from backwatch.detector.engine.rules import RuleSet
 from backwatch.detector.engine.shard import Shard
@@ -68,6 +69,7 @@ class Engine:
         self._news = news_of(self.detectors)
         about = (STATEMENT.name, SITE_STATEMENT.name)
         self._of_one_statement = frozenset(rule_hash(one.name) for one in rules.rules if one.key in about)
+        self._presence = Presence(self._verdicts)
         self._time = TimePasses(self.detectors, self._verdicts, config.clear_after_ns)
 
     def new_shard(self) -> Shard:
@@ -83,6 +85,7 @@ class Engine:
             self._records(shard, entry, findings)
         elif isinstance(entry, Tick):
             self._pass_to(shard, max(entry.watermark_ns, shard.scalars.watermark_ns), findings)
+            self._presence.tick(shard, entry.watermark_ns + self.config.lateness_ns, findings)
         elif isinstance(entry, Loss):
             self._verdicts.lost(shard, entry, findings)
         elif isinstance(entry, Decision):
@@ -134,6 +137,7 @@ class Engine:
             _note_seen(prepared, findings)
         self._pass_to(shard, max(high, shard.scalars.watermark_ns), findings)
         self._losses(shard, decoded, entry, findings)
+        self._presence.records(shard, decoded.processes, entry.appended_ns, entry.backfill, findings)
 
     def _losses(self, shard: Shard, decoded: Decoded, entry: Records, findings: Findings) -> None:
         for record, reason in decoded.malformed:

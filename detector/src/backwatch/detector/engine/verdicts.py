@@ -13,7 +13,7 @@ from backwatch.detector.engine.columns import Prepared
 from backwatch.detector.engine.correlating import Correlated, Correlating
 from backwatch.detector.engine.correlation import GROUP_BY, REACHED, TIMESPAN
 from backwatch.detector.engine.entries import Loss
-from backwatch.detector.engine.fields import DOMAINS, LOSS_COUNT, LOSS_KIND
+from backwatch.detector.engine.fields import DOMAINS, LOSS_COUNT, LOSS_KIND, WATCH_LOST
 from backwatch.detector.engine.filters import TIME
 from backwatch.detector.engine.findings import FIRSTS, Findings, Fired, Key, alert_id, plain, resource_key
 from backwatch.detector.engine.keytexts import key_of, part
@@ -45,6 +45,7 @@ class Verdicts:
         self.of_calls = {self.hashes[number]: number for number, one in enumerate(over) if one in _OVER_CALLS}
         self._of_windows = [number for number, one in enumerate(over) if one == "window"]
         self._of_losses = [number for number, one in enumerate(over) if one == "loss"]
+        self._of_processes = [number for number, one in enumerate(over) if one == "process"]
         self.suspects = np.array([rule.suspect for rule in rules.rules], np.bool_)
         self.silent = np.array([rule.silent for rule in rules.rules], np.bool_)
         self.correlating = Correlating(rules.rules)
@@ -95,6 +96,21 @@ class Verdicts:
                 key = Key(text=text, app=app, resource="backwatch", label=loss.kind, resource_id="")
                 self._fire(shard, findings, number, 0, key, np.array([loss.time_ns], np.int64), told)
 
+    def presence(
+        self, shard: Shard, app: str, host: str, facts: Mapping[str, Any], time_ns: int, findings: Findings
+    ) -> list[str]:
+        """Hold the process rules against a process or an app that is missed; return the alerts that were raised."""
+        raised: list[str] = []
+        told = {**facts, names.SERVICE_NAME: app}
+        app, label = part(app), f"{facts[WATCH_LOST]} {part(host)}".strip()
+        for number in self._of_processes:
+            if matches(self.rules.rules[number], {**told, TIME: time_ns}):
+                text = f"watch\x1f{app}\x1f{label}"
+                key = Key(text=text, app=app, resource="backwatch", label=label, resource_id="")
+                if self._fire(shard, findings, number, 0, key, np.array([time_ns], np.int64), told):
+                    raised.append(alert_id(self.rules.rules[number].name, text))
+        return raised
+
     def _fire(
         self,
         shard: Shard,
@@ -104,11 +120,11 @@ class Verdicts:
         key: Key,
         times: NDArray[np.int64],
         told: Mapping[str, Any],
-    ) -> None:
+    ) -> bool:
         rule = self.rules.rules[number]
         one = alert_id(rule.name, key.text)
         if accepted(shard, one, int(times[-1])):
-            return
+            return False
         if address:
             shard.open.fired(self.hashes[number], address, bytes.fromhex(one), int(times[-1]))
         findings.events.append(
@@ -123,6 +139,7 @@ class Verdicts:
                 told=told,
             )
         )
+        return True
 
 
 class RunVerdict:

@@ -1,0 +1,63 @@
+"""Processes: which processes of each app are watched, and which of them are missed."""
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import streamlit as st
+
+from backwatch.dashboard import reads, safe, words
+from backwatch.dashboard.pages import parts
+from backwatch.store.processes import MAX_LISTED
+from backwatch.store.views import ProcessRow
+
+STATES: Final = {
+    "running": "○ running", "ended": "○ ended", "gone": "○ ended without farewell", "replaced": "○ replaced",
+    "brief": "○ ended early", "silent": "● silent", "undelivered": "● never delivered",
+}  # fmt: skip
+
+
+@parts.live
+def show() -> None:
+    """Show the page."""
+    st.title("Processes", anchor=False)
+    app = st.selectbox("App", ["", *reads.apps()], key="app", format_func=_app_name, bind="query-params", width=240)
+    rows = reads.processes(app or "")
+    if rows:
+        _table(rows)
+        if len(rows) >= MAX_LISTED:
+            st.caption("Only the first processes are shown: those that are missed, then those heard last.")
+    else:
+        st.caption("No process has sent a heartbeat yet.")
+    st.caption(
+        "A process sends heartbeats from its first call to a watched service on. One that falls silent raises the "
+        "alert watch-lost. Times are kept to the minute."
+    )
+
+
+def _app_name(app: str) -> str:
+    return safe.line(app) or "all"
+
+
+def _table(rows: Sequence[ProcessRow]) -> None:
+    now_ns = time.time_ns()
+    text, number = st.column_config.TextColumn, st.column_config.NumberColumn
+    safe.table(
+        [_row(one, now_ns) for one in rows], key="processes.table", height=min(len(rows) + 1, 20) * 35 + 3,
+        column_config={
+            "state": text(width=170), "app": text(width=140), "host": text(width=200), "process": text(width=85),
+            "since": text(width=95), "last heard": text(width=95), "started, UTC": text(width=150),
+            "recorded": number(width=95, format="localized"), "delivered": number(width=95, format="localized"),
+            "dropped": number(width=80, format="localized"),
+        },
+    )  # fmt: skip
+
+
+def _row(one: ProcessRow, now_ns: int) -> dict[str, object]:
+    return {
+        "state": STATES.get(one.state, one.state), "app": one.app, "host": one.host, "process": str(one.pid),
+        "since": words.ago(one.since_ns, now_ns),
+        "last heard": words.ago(one.heard_ns, now_ns) if one.heard_ns else "never",
+        "started, UTC": words.moment(one.started_ns) if one.started_ns else "", "recorded": one.recorded,
+        "delivered": one.delivered, "dropped": one.dropped,
+    }  # fmt: skip
