@@ -24,7 +24,7 @@ def prune(engine: sa.Engine, now_ns: int) -> dict[str, int]:
         Rows removed, by table; of occurrences and episodes go with their alert.
     """
     event, delivery, alert = tables.event, tables.delivery, tables.alert
-    undelivered = sa.exists().where(delivery.c.event_id == event.c.id, delivery.c.state == "pending")
+    undelivered = sa.exists().where(delivery.c.event_id == event.c.id, delivery.c.state.in_(("pending", "held")))
     old: list[tuple[sa.Table, sa.ColumnElement[bool]]] = [
         (tables.rollup, tables.rollup.c.end_ns < now_ns - ROLLUPS_NS),
         (event, (event.c.created_ns < now_ns - EVENTS_NS) & ~undelivered),

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -200,10 +201,11 @@ class RunVerdict:
         self._prepared = prepared
         self._start = start
         self._count = end - start
-        evidence_of = prepared.rule_facts
         self._rows = {
             domain: verdicts.index[domain].rows(
-                prepared.entry[domain][start:end], verdicts.rules.entry_bits, lambda row: evidence_of(start + row)
+                prepared.entry[domain][start:end],
+                verdicts.rules.entry_bits,
+                partial(_facts_of, prepared, domain, start),
             )
             for domain in DOMAINS
         }
@@ -278,6 +280,10 @@ class RunVerdict:
             address = self._prepared.address[space][self._start : self._start + self._count]
             shard.open.not_fired(opened, address, columns["time_ns"], fired)
         shard.open.run_over()
+
+
+def _facts_of(prepared: Prepared, domain: str, start: int, row: int) -> Mapping[str, Any]:
+    return prepared.rule_facts(start + row, domain)
 
 
 def _pairs(rows: NDArray[np.int32], rules: NDArray[np.int32]) -> NDArray[np.int64]:
