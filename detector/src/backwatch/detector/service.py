@@ -3,17 +3,18 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 
 from sqlalchemy import Engine as StoreEngine
 
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, SettingError, StreamSettings
-from backwatch.collector.stream import Consumer, Record, StreamUnavailable, ensure_topics, open_consumer
+from backwatch.collector.stream import Consumer, StreamUnavailable, ensure_topics, open_consumer
 from backwatch.detector.engine.clock import WINDOW_NS
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.engine.windows import RING
 from backwatch.detector.owned import OwnedShard
+from backwatch.detector.pace import Pace
 from backwatch.detector.rulebook import make_engine, metadata
 from backwatch.store import meta, rules_meta
 from backwatch.store.commit import Fenced
@@ -25,8 +26,6 @@ logger = logging.getLogger("backwatch")
 ENTRIES_EVERY_S = 0.5
 RETRY_S = 1.0
 PRUNE_EVERY_S = 3_600.0
-PORTION_BYTES = 16 << 20
-"""Bytes judged at once; a call costs its bytes and one kilobyte more."""
 
 
 def engine_for(store: StoreEngine, settings: DetectorSettings) -> Engine:
@@ -64,6 +63,7 @@ class Service:
         self._clock_ns = clock_ns
         self._engine = engine or engine_for(store, settings)
         self._owned: dict[int, OwnedShard] = {}
+        self._pace = Pace()
         self._entries_s = 0.0
         self._pruned_s = time.monotonic()
 
@@ -100,13 +100,16 @@ class Service:
             return 0
         self._take_entries()  # before the calls: what people said by now holds for them
         records = consumer.poll(0.2)
-        for partition, mine in _by_partition(records).items():
-            for some in _portions(mine, self._settings.poll_records):
-                owner = self._owned.get(partition)
-                if owner is None or owner.stuck:
-                    break  # what is left is read again once the shard is owned, or its commit written
-                owner.take(some, consumer.bounds(partition)[0] if some[0].offset > owner.next_offset else 0)
-                self._commit(consumer, partition, owner)
+        left = set[int]()
+        for partition, some in self._pace.portions(records, self._settings.poll_records):
+            owner = self._owned.get(partition)
+            if partition in left or owner is None or owner.stuck:
+                left.add(partition)  # it is read again once the shard is owned, or its commit written
+                continue
+            began_s = time.monotonic()
+            owner.take(some, consumer.bounds(partition)[0] if some[0].offset > owner.next_offset else 0)
+            self._pace.note(some, time.monotonic() - began_s)
+            self._commit(consumer, partition, owner)
         self._prune()
         if not records:
             self._tick(consumer)
@@ -156,24 +159,3 @@ class Service:
         except Fenced:
             logger.warning("backwatch: shard %d has another owner; dropped here", partition)
             del self._owned[partition]
-
-
-def _portions(records: list[Record], most: int) -> Iterator[list[Record]]:
-    """Records in order, at most so many and so many bytes at once."""
-    portion: list[Record] = []
-    size = 0
-    for record in records:
-        if portion and (len(portion) >= most or size + len(record.value) > PORTION_BYTES):
-            yield portion
-            portion, size = [], 0
-        portion.append(record)
-        size += len(record.value)
-    if portion:
-        yield portion
-
-
-def _by_partition(records: list[Record]) -> Mapping[int, list[Record]]:
-    found: dict[int, list[Record]] = {}
-    for record in records:
-        found.setdefault(record.partition, []).append(record)
-    return found
