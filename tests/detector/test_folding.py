@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from backwatch.collector import names
 from backwatch.detector import rulebook
 from backwatch.detector.engine import folding, open_findings
+from backwatch.detector.engine import keys as spaces
 from backwatch.detector.engine.entries import Decision, Loss, Tick
+from backwatch.detector.engine.fields import DOMAINS, TOLD
 from backwatch.detector.engine.findings import Clear, Findings, Fired
 from backwatch.detector.engine.open_findings import OpenFindings
 from backwatch.detector.engine.shard import Shard
@@ -257,3 +259,16 @@ def test_the_estimate_of_keys_is_near_and_grows_only_with_new_ones(count: int) -
     assert (np.diff(first) >= 0).all()
     assert second.tolist() == [first[-1]] * (count + 1)
     assert first[-1] == pytest.approx(count + 1, rel=0.6, abs=2)
+
+
+def test_a_resource_without_a_slot_is_not_in_the_inventory(engine: Engine) -> None:
+    calls = [call for i in range(5_000) for call in programs(1, START_NS + i * SECOND // 1_000, host=f"h{i}")]
+    found = step(engine, engine.new_shard(), calls, per_record=500)
+    assert len(found.seen) == spaces.RESOURCE.capacity - 1
+
+
+def test_rules_read_only_the_facts_of_their_domain(engine: Engine) -> None:
+    """A flood of new statements is read once, for the fields that rules ask of a statement."""
+    for domain in DOMAINS:
+        asked = set(engine.rules._entry[domain]._asked)
+        assert {TOLD[name].domain for name in asked} <= {domain}

@@ -22,5 +22,9 @@ BOUNDS: Final = (
     Bound("rollups kept", prune.ROLLUPS_NS // prune.DAY_NS, "days", "older ones go", _PRUNED),
     Bound("events and deliveries kept", prune.EVENTS_NS // prune.DAY_NS, "days", "older ones go once done", _PRUNED),
     Bound("quarantined records kept", prune.QUARANTINE_NS // prune.DAY_NS, "days", "older ones go", _PRUNED),
+    Bound(
+        "resources in the inventory, after pruning", prune.MAX_RESOURCES, "resources",
+        "those that lasted for less than a day go first, then the oldest", _PRUNED,
+    ),
     Bound("cleared alerts kept", prune.ALERTS_NS // prune.DAY_NS, "days", "older ones go", _PRUNED),
 )  # fmt: skip
