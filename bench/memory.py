@@ -32,7 +32,7 @@ from backwatch.detector.rulebook import make_engine
 from backwatch.store import tables
 from backwatch.store.connect import open_store
 from bench import rounds, spans, watched
-from bench.flood import SPANS, Flood
+from bench.many_keys import SPANS, Flood
 from tests.detector import streams
 from tests.system.commands import running
 

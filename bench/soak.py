@@ -28,7 +28,7 @@ from backwatch.collector.stream import Message, ensure_topics, open_publisher
 from backwatch.store import tables
 from backwatch.store.connect import StoreUnavailable, open_store
 from bench import rounds, spans, watched
-from bench.flood import Flood
+from bench.many_keys import Flood
 from tests.system.commands import Running, running
 
 PARTITIONS = 8

@@ -4,6 +4,7 @@ A table stands between ``<!-- table: NAME -->`` and ``<!-- /table -->``; what is
 """
 
 import ast
+import importlib
 import inspect
 import re
 import sys
@@ -13,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from backwatch.collector import names, settings
+from backwatch.collector.bounds import Bound
 from backwatch.collector.probes import Probe, discover
 from backwatch.detector import detectors, rulebook
 from backwatch.detector.engine.meanings import meanings
 
 ROOT = Path(__file__).parents[1]
+MEMBERS = ("collector", "store", "detector", "notify", "dashboard")
 PLACE = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
 KINDS = {
     "SQL databases": {
@@ -219,10 +222,41 @@ def rule_fields() -> str:
     return _table(("field", "over", "kind", "comes from", "meaning"), rows)
 
 
+def limits() -> str:
+    """Every declared bound, by member."""
+    rows = [
+        [member, one.name, f"{_limit(one.limit)} {one.unit}", one.at_limit, one.counted_as]
+        for member, bounds in declared_bounds()
+        for one in bounds
+    ]
+    return _table(["member", "structure", "bound", "at the bound", "shown by"], rows)
+
+
+def declared_bounds() -> list[tuple[str, Sequence[Bound]]]:
+    """Member and ``BOUNDS`` of each module that declares some, in the order of their files."""
+    found: list[tuple[str, Sequence[Bound]]] = []
+    for member in MEMBERS:
+        source = ROOT / member / "src"
+        for path in sorted(source.rglob("*.py")):
+            if re.search(r"^BOUNDS\b", path.read_text(), re.MULTILINE):
+                module = importlib.import_module(".".join(path.relative_to(source).with_suffix("").parts))
+                found.append((member, module.BOUNDS))
+    return found
+
+
+def _limit(limit: float | str | Sequence[float]) -> str:
+    if isinstance(limit, str):
+        return limit
+    if isinstance(limit, (int, float)):
+        return f"{limit:,}"
+    return ", ".join(f"{one:,}" for one in limit)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "rules": rules, "blind-spots": blind_spots, "kinds": kinds, "drivers": drivers, "facts": facts,
     "settings": settings_table, "signs": signs, "answer-words": answer_words, "form-words": form_words,
     "rule-fields": rule_fields,
+    "limits": limits,
 }  # fmt: skip
 
 

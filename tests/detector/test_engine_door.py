@@ -43,6 +43,14 @@ class Narrow(Relay):
         self.taken += [message.value for message in outputs]
         self.progress = consumed[-1].offset + 1
 
+    def positions(self) -> dict[int, tuple[int, int]]:
+        """Where the next read begins and where the log ends."""
+        return {0: (self.progress, len(self.records))}
+
+    def ends(self) -> dict[int, int]:
+        """Where the log ends."""
+        return {0: len(self.records)}
+
     def close(self) -> None:
         """Nothing to let go of."""
 

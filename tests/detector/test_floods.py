@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from backwatch.collector import names
 from backwatch.detector import rulebook
-from backwatch.detector.engine import keys, open_findings, state
+from backwatch.detector.engine import folding, keys, open_findings, state
 from backwatch.detector.engine.entries import Tick
 from backwatch.detector.engine.findings import Clear, Findings, Fired
 from backwatch.detector.engine.open_findings import OpenFindings
@@ -232,12 +232,12 @@ def cleared(findings: Findings) -> list[str]:
 
 
 @pytest.fixture
-def few_open() -> Iterator[None]:
-    """A table of open findings that a short flood fills."""
-    before = open_findings.CAPACITY
-    open_findings.CAPACITY = 64  # pyright: ignore[reportConstantRedefinition]
-    yield
-    open_findings.CAPACITY = before  # pyright: ignore[reportConstantRedefinition]
+def few_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table of open findings that a short flood fills, as it does where nothing folds."""
+    monkeypatch.setattr(open_findings, "CAPACITY", 64)
+    monkeypatch.setattr(open_findings, "CROWDED", 2)
+    monkeypatch.setattr(folding, "MAX_OPEN", (1_000,) * 4)
+    monkeypatch.setattr(folding, "MAX_OPEN_CRITICAL", (1_000,) * 4)
 
 
 @pytest.mark.usefixtures("few_open")

@@ -295,6 +295,8 @@ class NotifySettings:
     """How long after its first attempt a delivery is given up."""
     minimum_level: str = setting("BACKWATCH_WEBHOOK_MINIMUM_LEVEL", default="low")
     """Alerts below this level are not delivered: informational, low, medium, high or critical."""
+    events_per_hour: int = setting("BACKWATCH_WEBHOOK_EVENTS_PER_HOUR", default=60, least=0, most=1_000_000)
+    """Events that an endpoint is sent one by one; the rest is counted in digests. 0: no limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

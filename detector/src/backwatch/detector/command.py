@@ -85,6 +85,8 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
     if not warm.is_cached():
         click.echo("backwatch: compiling the detector's kernels, once; this takes about a minute", err=True)
         warm.fill_cache(stop)
+        if stop.is_set():
+            sys.exit(128 + stop.signal)
     from backwatch.detector.lag import RULE
     from backwatch.detector.progress import ProgressBoard
     from backwatch.detector.service import Service, engine_for

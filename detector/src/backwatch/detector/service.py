@@ -5,8 +5,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable
 
 from sqlalchemy import Engine as StoreEngine
 from sqlalchemy.exc import DBAPIError
@@ -14,12 +13,12 @@ from sqlalchemy.exc import DBAPIError
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, SettingError, StreamSettings
 from backwatch.collector.stream import Consumer, Record, StreamUnavailable, ensure_topics, open_consumer
-from backwatch.detector.calls.outline import items_of
 from backwatch.detector.engine.clock import WINDOW_NS
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.engine.windows import RING
 from backwatch.detector.isolation import Isolation, Undone
 from backwatch.detector.owned import OwnedShard
+from backwatch.detector.pace import Pace
 from backwatch.detector.progress import STALLED_S, GroupProgress
 from backwatch.detector.repeated_errors import RepeatedErrors, StalledConsumer, unforeseen
 from backwatch.detector.rulebook import make_engine, metadata
@@ -36,10 +35,6 @@ OBSERVE_EVERY_S = 4.0
 SHRUNK_S = 6.0
 """How long the log must end below what was read before it counts as cut or made anew."""
 PRUNE_EVERY_S = 3_600.0
-PORTION_BYTES = 16 << 20
-"""Bytes judged at once."""
-PORTION_ITEMS = 1 << 16
-"""Calls judged at once, counted by the outer shape of their records; a call costs its bytes and two kilobytes more."""
 
 
 def engine_for(store: StoreEngine, settings: DetectorSettings) -> Engine:
@@ -94,6 +89,7 @@ class Service:
         self._errors = RepeatedErrors("detector")
         self._load_errors = RepeatedErrors("detector: a shard cannot be loaded")
         self._isolation: dict[int, Isolation] = {}
+        self._pace = Pace()
         self._entries_s = 0.0
         self._observed_s = -math.inf
         self._pruned_s = time.monotonic()
@@ -185,30 +181,35 @@ class Service:
         self.progress.turn("polling")
         self.progress.polled()
         records = consumer.poll(0.2)
-        for partition, mine in _by_partition(records).items():
-            self._judge(consumer, partition, mine)
+        left = set[int]()
+        for partition, some in self._pace.portions(records, self._most):
+            if partition in left or not self._judge(consumer, partition, some):
+                left.add(partition)  # it is read again once the shard is owned, or its commit written
         self._prune()
         self._tick(consumer)  # while another partition has records, too: a quiet one must not stand still
         self._commit_all(consumer, everything=False)
         return len(records)
 
-    def _judge(self, consumer: Consumer, partition: int, records: list[Record]) -> None:
-        for some in _portions(records, partial(self._most, partition)):
-            owner = self._owned.get(partition)
-            if owner is None or owner.stuck:
-                return  # what is left is read again once the shard is owned, or its commit written
-            first = some[0]
-            self.progress.turn(f"judging partition {partition} from offset {first.offset}")
-            if first.offset < owner.next_offset:
-                # A consumer gives nothing below what was sought: the log has begun anew, and the client has followed.
-                self._restart(consumer, partition, owner)
-                return
-            log_start = consumer.bounds(partition)[0] if first.offset > owner.next_offset else 0
-            if first.skipped:
-                owner.skip(first, log_start)
-            else:
-                owner.take(some, log_start)
-            self._commit(consumer, partition, owner)
+    def _judge(self, consumer: Consumer, partition: int, portion: list[Record]) -> bool:
+        """Judge a portion and commit what is due; whether the partition's next portion may follow."""
+        owner = self._owned.get(partition)
+        if owner is None or owner.stuck:
+            return False
+        first = portion[0]
+        self.progress.turn(f"judging partition {partition} from offset {first.offset}")
+        if first.offset < owner.next_offset:
+            # A consumer gives nothing below what was sought: the log has begun anew, and the client has followed.
+            self._restart(consumer, partition, owner)
+            return False
+        log_start = consumer.bounds(partition)[0] if first.offset > owner.next_offset else 0
+        if first.skipped:
+            owner.skip(first, log_start)
+        else:
+            began_s = time.monotonic()
+            owner.take(portion, log_start)
+            self._pace.note(portion, time.monotonic() - began_s)
+        self._commit(consumer, partition, owner)
+        return True
 
     def _restart(self, consumer: Consumer, partition: int, owner: OwnedShard) -> None:
         start = consumer.bounds(partition)[0]
@@ -347,31 +348,3 @@ class Service:
         except Fenced:
             logger.warning("backwatch: shard %d has another owner; dropped here", partition)
             del self._owned[partition]
-
-
-def _portions(records: list[Record], most: Callable[[], int]) -> Iterator[list[Record]]:
-    """Records in order, at most so many as each time are asked for, and so many bytes at once.
-
-    What stands for records that cannot be decoded is a portion of its own.
-    """
-    portion: list[Record] = []
-    size = items = 0
-    for record in records:
-        mine = items_of(record.value)
-        full = size + len(record.value) > PORTION_BYTES or items + mine > PORTION_ITEMS
-        alone = record.skipped or (portion and portion[-1].skipped)
-        if portion and (alone or full or len(portion) >= most()):
-            yield portion
-            portion, size, items = [], 0, 0
-        portion.append(record)
-        size += len(record.value)
-        items += mine
-    if portion:
-        yield portion
-
-
-def _by_partition(records: list[Record]) -> Mapping[int, list[Record]]:
-    found: dict[int, list[Record]] = {}
-    for record in records:
-        found.setdefault(record.partition, []).append(record)
-    return found

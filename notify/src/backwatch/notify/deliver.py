@@ -1,6 +1,7 @@
 """One endpoint's courier: leases what is due, has it sent, and marks what came of it.
 
-Each endpoint has a courier and a thread of its own, so a receiver that is dead, slow or hostile delays nobody else.
+Each endpoint has two couriers with a thread each, one for critical deliveries and one for all others: so a receiver
+that is dead, slow or hostile delays nobody else, and what is not critical delays nothing that is.
 """
 
 import logging
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 
 from backwatch.notify.outputs import Delivery, Kind, Outcome, Output
 from backwatch.store import deliveries
+from backwatch.store.budget import UNLIMITED, Budget, digest
 from backwatch.store.deliveries import EventRow, Leased
 
 logger = logging.getLogger("backwatch")
@@ -47,6 +49,8 @@ class Courier:
         lowest: The lowest level's rank that is told.
         clock_ns: Wall time.
         chance: A number in [0, 1) for the jitter.
+        budget: What the endpoint is sent one by one; the rest is counted in a digest.
+        critical: Whether it delivers what is critical, or all else; the latter also keeps up and makes digests.
     """
 
     def __init__(
@@ -59,6 +63,8 @@ class Courier:
         lowest: int = 0,
         clock_ns: Callable[[], int],
         chance: Callable[[], float] = random.random,
+        budget: Budget = UNLIMITED,
+        critical: bool = False,
     ) -> None:
         self.output = output
         self._engine = engine
@@ -68,6 +74,8 @@ class Courier:
         self._lowest = lowest
         self._clock_ns = clock_ns
         self._chance = chance
+        self._budget = budget
+        self._critical = critical
         self._failures = 0
         self._kept_up_ns: int | None = None
 
@@ -78,7 +86,7 @@ class Courier:
         self._keep_up()
 
     def render(self, event: EventRow) -> bytes | None:
-        """Return the event's body; ``None`` where the output raises: then the event is set aside and stalls no other."""
+        """Return the event's body; ``None`` where the output raises: the event is then set aside, and stalls no other."""
         try:
             return self.output.render(event)
         except Exception as error:  # noqa: BLE001  one event must not stop those after it
@@ -93,14 +101,17 @@ class Courier:
         # Twice the timeout and some: a name look-up is not under the deadline.
         lease_ns = int((2 * self._timeout_s + 60) * SECOND_NS)
         while not stopped():
-            leased = deliveries.lease(self._engine, self._endpoint, now_ns=self._clock_ns(), lease_ns=lease_ns)
+            leased = deliveries.lease(
+                self._engine, self._endpoint, now_ns=self._clock_ns(), lease_ns=lease_ns, critical=self._critical
+            )
             if leased is not None:
                 delivery = Delivery(id=leased.event_id, body=leased.body, attempted_ns=self._clock_ns())
                 outcome = attempt(self.output, delivery, self._timeout_s)
                 self._mark(leased, outcome)
                 tally.delivered += outcome.kind is Kind.DELIVERED
                 tally.failed += outcome.kind is not Kind.DELIVERED
-            self._keep_up()  # after the work and not before it: by this it is known that the work gets on
+            if not self._critical:
+                self._keep_up()  # after the work and not before it: by this it is known that the work gets on
             if leased is None:
                 break
         return tally
@@ -110,9 +121,16 @@ class Courier:
         if is_time(self._kept_up_ns, now_ns, KEEP_UP_S):
             deliveries.keep_up(
                 self._engine, self._endpoint, self.render,
-                lowest=self._lowest, not_before_ns=now_ns - self._give_up_ns, now_ns=now_ns,
+                lowest=self._lowest, not_before_ns=now_ns - self._give_up_ns, now_ns=now_ns, budget=self._budget,
             )  # fmt: skip
             self._kept_up_ns = now_ns
+
+    def make_digest(self) -> int:
+        """Makes a digest of what is beyond the budget, if one is due; the number of events that it counts."""
+        return digest(self._engine, self._endpoint, self._render_digest, self._budget, self._clock_ns())
+
+    def _render_digest(self, event_id: str, kind: str, rank: int, body: str) -> bytes:
+        return self.output.render(EventRow(id=event_id, kind=kind, alert_id="", level_rank=rank, body=body))
 
     def _mark(self, leased: Leased, outcome: Outcome) -> None:
         now_ns = self._clock_ns()
@@ -141,11 +159,16 @@ class Courier:
             deliveries.again(self._engine, leased, next_ns=next_ns, outcome=outcome.detail)
         self._failures += 1
         if outcome.retry_after_s:
-            deliveries.pause(self._engine, self._endpoint, now_ns + int(outcome.retry_after_s * SECOND_NS))
+            self._pause(now_ns, outcome.retry_after_s)
         elif self._failures >= FAILURES_BEFORE_PAUSE:
             # It is not this event: the receiver is down. The next attempt after the pause finds out; until one
             # succeeds each failure pauses again, so a queue of thousands does not hammer it.
-            deliveries.pause(self._engine, self._endpoint, now_ns + PAUSE_S * SECOND_NS)
+            self._pause(now_ns, PAUSE_S)
+
+    def _pause(self, now_ns: int, seconds: float) -> None:
+        """Leaves the receiver alone: what a delivery that is not critical met says nothing of a critical one."""
+        until_ns = now_ns + int(seconds * SECOND_NS)
+        deliveries.pause(self._engine, self._endpoint, until_ns, critical=self._critical)
 
 
 def attempt(output: Output, delivery: Delivery, timeout_s: float) -> Outcome:

@@ -1,4 +1,4 @@
-"""Notify as a process: turns events into deliveries, and runs one courier per endpoint."""
+"""Notify as a process: turns events into deliveries, and runs two couriers per endpoint."""
 
 import logging
 import threading
@@ -16,6 +16,7 @@ from backwatch.collector.settings import NotifySettings, SettingError
 from backwatch.notify.deliver import SECOND_NS, Courier, is_time
 from backwatch.notify.outputs import Output, discover
 from backwatch.store import deliveries
+from backwatch.store.budget import Budget
 from backwatch.store.connect import StoreFull, StoreUnavailable
 from backwatch.store.deliveries import EventRow
 from backwatch.store.events import moment
@@ -78,13 +79,18 @@ class Service:
         # No less than what a courier may need for a round, or one would be taken for dead that waits for its receiver.
         self._unserved_ns = int((settings.give_up_after_s + 2 * settings.timeout_s + 60) * SECOND_NS)
         self._swept_ns: int | None = None
-        self.couriers = [
-            Courier(
-                engine, one, timeout_s=settings.timeout_s, give_up_after_s=settings.give_up_after_s,
-                lowest=self._lowest, clock_ns=clock_ns,
-            )
-            for one in (configured_outputs(settings) if outputs is None else outputs)
-        ]  # fmt: skip
+        self._budget = Budget(settings.events_per_hour)
+        chosen = configured_outputs(settings) if outputs is None else outputs
+        self.couriers, self.critical_couriers = (
+            [
+                Courier(
+                    engine, one, timeout_s=settings.timeout_s, give_up_after_s=settings.give_up_after_s,
+                    lowest=self._lowest, clock_ns=clock_ns, budget=self._budget, critical=critical,
+                )
+                for one in chosen
+            ]
+            for critical in (False, True)
+        )  # fmt: skip
 
     def run_once(self) -> Round:
         """One round: routes all that is new, then every courier sends what is due, all at the same time."""
@@ -93,8 +99,9 @@ class Service:
         routed = self._route()
         if not self.couriers:
             return Round(routed=routed, delivered=0, failed=0)
-        with ThreadPoolExecutor(len(self.couriers), "backwatch-courier") as pool:
-            tallies = list(pool.map(lambda courier: courier.deliver_due(), self.couriers))
+        couriers = (*self.critical_couriers, *self.couriers)
+        with ThreadPoolExecutor(len(couriers), "backwatch-courier") as pool:
+            tallies = list(pool.map(lambda courier: courier.deliver_due(), couriers))
         return Round(
             routed=routed, delivered=sum(one.delivered for one in tallies), failed=sum(one.failed for one in tallies),
             left=self._left(),
@@ -104,7 +111,7 @@ class Service:
         """Goes on until ``stop``; a store that is away is waited for. Ends within a few seconds."""
         threads = [
             threading.Thread(target=self._carry, args=(courier, stop), name="backwatch-courier", daemon=True)
-            for courier in self.couriers
+            for courier in (*self.critical_couriers, *self.couriers)
         ]
         self._patiently(stop, lambda: [courier.register() for courier in self.couriers], once=True)
         for thread in threads:
@@ -143,8 +150,12 @@ class Service:
         if not self.couriers:
             return 0
         total = 0
-        while routed := deliveries.route(self._engine, self._render, now_ns=self._clock_ns()):
+        while routed := deliveries.route(
+            self._engine, self._render, now_ns=self._clock_ns(), budget=self._budget
+        ):  # fmt: skip
             total += routed
+        for courier in self.couriers:
+            courier.make_digest()
         return total
 
     def _sweep(self) -> None:

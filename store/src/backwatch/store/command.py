@@ -142,6 +142,7 @@ def _lines(found: Health) -> list[str]:
     for one in found.endpoints:
         disabled = f", disabled: {one.reason}" if one.disabled_ns is not None else ""
         counts = f"{one.delivered} delivered, {one.pending} pending ({one.failing} failing), {one.lost} lost"
+        counts += f", {one.held} held for a digest" if one.held else ""
         lines.append(f"endpoint {one.name}: {counts}{disabled}")
     return lines
 

@@ -64,7 +64,7 @@ def decide(
             closed.
 
     Raises:
-        ValueError: What was said is not a decision.
+        ValueError: What was said is not a decision, or the alert folds resources and its rule is about identities.
         OpenedAgain: The alert is in another episode by now.
         UnknownAlert: There is no such alert.
     """
@@ -84,6 +84,11 @@ def decide(
             told = from_json(found.evidence) if evidence is None else evidence
             rule = rules_meta.read_rule(connection, found.rule)
             accepts = rule.accepts if rule is not None else ()
+            if accepts and not found.resource_id:
+                raise ValueError(
+                    "this alert folds many resources, and what is accepted are one resource's values: accept the"
+                    " alert of the resource, or mute this one"
+                )
             values = {name: told[name] for name in (*IDENTITY, *accepts) if isinstance(told.get(name), str)}
             body |= {"rule": found.rule, "resource_id": found.resource_id, "values": values}
             closes = acceptances.cover(connection, alert_id, found.episode, accepts, values, now_ns)

@@ -15,11 +15,14 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from backwatch.store import entries, tables
-from backwatch.store.text import clean
+from backwatch.store.budget import DIGEST, DIGESTED, HELD, PENDING, UNLIMITED, Budget, admit
+from backwatch.store.text import LEVELS, clean
 from backwatch.store.transactions import in_bites, reading, writing
 from backwatch.store.upsert import insert_missing, insert_or_add
 
-PENDING: Final = "pending"
+__all__ = ["DIGESTED", "HELD", "PENDING"]
+
+CRITICAL: Final = LEVELS.index("critical")
 DELIVERED: Final = "delivered"
 REJECTED: Final = "rejected"
 EXPIRED: Final = "expired"
@@ -95,6 +98,7 @@ def keep_up(
     lowest: int,
     not_before_ns: int,
     now_ns: int,
+    budget: Budget = UNLIMITED,
 ) -> None:
     """Says that the endpoint is served, once it has a delivery for each event that was routed without it.
 
@@ -108,6 +112,7 @@ def keep_up(
         lowest: The lowest level's rank that the endpoint is told of.
         not_before_ns: Older events are past the time in which they would have been tried.
         now_ns: Wall time.
+        budget: What the endpoint is sent one by one; the rest is held for a digest.
     """
     table, event, delivery = tables.endpoint, tables.event, tables.delivery
     with reading(engine) as connection:
@@ -117,7 +122,8 @@ def keep_up(
     since_ns = max(known.since_ns, not_before_ns)
     routed_ns = max(known.served_ns, since_ns) - LOOK_BACK_NS
     has_one = sa.exists().where(delivery.c.event_id == event.c.id, delivery.c.endpoint == endpoint)
-    missed = (event.c.created_ns >= since_ns) & (event.c.level_rank >= lowest) & ~has_one
+    told = (event.c.level_rank >= lowest) & (event.c.kind != DIGEST)  # a digest is one endpoint's
+    missed = (event.c.created_ns >= since_ns) & told & ~has_one
     while True:
         query = sa.select(event.c.id, event.c.routed_ns).where(event.c.routed_ns >= routed_ns, missed)
         with reading(engine) as connection:  # looks without the writer's lock: mostly there is nothing
@@ -128,8 +134,9 @@ def keep_up(
                 mine = sa.select(table).where(table.c.name == endpoint).with_for_update(key_share=True)
                 into = {endpoint: connection.execute(mine).mappings().one()}
                 still = sa.select(event).where(event.c.id.in_([row.id for row in found]), missed)
-                events = connection.execute(still).mappings().all()
-                _insert(connection, events, lambda one: {endpoint: render(one)}, into, now_ns)
+                by_level = still.order_by(event.c.level_rank.desc(), event.c.created_ns, event.c.id)
+                events = connection.execute(by_level).mappings().all()
+                _insert(connection, events, lambda one: {endpoint: render(one)}, into, now_ns, budget)
             if len(found) < _BITE:
                 connection.execute(sa.update(table).where(table.c.name == endpoint).values(served_ns=now_ns))
                 return
@@ -144,7 +151,8 @@ def give_up_unserved(engine: sa.Engine, *, now_ns: int, after_ns: int) -> None:
     table, endpoint = tables.delivery, tables.endpoint
     long_ago_ns = now_ns - after_ns
     unserved = sa.select(endpoint.c.name).where(endpoint.c.served_ns <= long_ago_ns)
-    waiting = (table.c.state == PENDING) & (table.c.created_ns <= long_ago_ns) & (table.c.locked_until_ns <= now_ns)
+    waits = table.c.state.in_((PENDING, HELD))
+    waiting = waits & (table.c.created_ns <= long_ago_ns) & (table.c.locked_until_ns <= now_ns)
     row = {"state": EXPIRED, "done_ns": now_ns, "outcome": "no notifier serves the endpoint"}
     with reading(engine) as connection:
         has_some = sa.exists().where(table.c.endpoint == endpoint.c.name, waiting)
@@ -168,29 +176,32 @@ def route(
     *,
     now_ns: int,
     limit: int = 200,
+    budget: Budget = UNLIMITED,
 ) -> int:
-    """Turns new events into deliveries and gives how many events there were.
+    """Turns new events into deliveries, the highest level first, and gives how many events there were.
 
     Args:
         engine: The store.
         render: For an event, the body for each endpoint that wants it; ``None``: it has none, and is set aside.
         now_ns: Wall time.
         limit: Events per transaction.
+        budget: What an endpoint is sent one by one; the rest is held for a digest.
     """
     event = tables.event
     with writing(engine) as connection:
         query = (
             sa.select(event)
             .where(event.c.routed_ns.is_(None))
-            .order_by(event.c.created_ns, event.c.id)
+            .order_by(event.c.level_rank.desc(), event.c.created_ns, event.c.id)
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
         events = connection.execute(query).mappings().all()
-        # Shared locks: whoever disables one of them waits for these deliveries, and gives them up with the others.
-        endpoints = sa.select(tables.endpoint).order_by(tables.endpoint.c.name).with_for_update(read=True)
+        # Locked: whoever disables one of them waits for these deliveries, and gives them up with the others; and of two
+        # notifiers neither spends what the other has spent of an endpoint's budget.
+        endpoints = sa.select(tables.endpoint).order_by(tables.endpoint.c.name).with_for_update(key_share=True)
         known = {row["name"]: row for row in connection.execute(endpoints).mappings()} if events else {}
-        _insert(connection, events, render, known, now_ns)
+        _insert(connection, events, render, known, now_ns, budget)
         if events:
             statement = sa.update(event).where(event.c.id == sa.bindparam("of_id")).values(routed_ns=now_ns)
             connection.execute(statement, [{"of_id": row["id"]} for row in events])
@@ -203,8 +214,10 @@ def _insert(
     render: Callable[[EventRow], Mapping[str, bytes | None]],
     known: Mapping[str, Mapping[Any, Any]],
     now_ns: int,
+    budget: Budget,
 ) -> None:
     rows = [row for one in events for row in _rows(one, render, known, now_ns)]
+    admit(connection, rows, events, budget, now_ns)
     insert_missing(connection, tables.delivery, rows)
     _lost(connection, "delivery.disabled", sum(row["outcome"] == _IS_DISABLED for row in rows), now_ns)
     _lost(connection, "delivery.unrenderable", sum(row["outcome"] == _UNRENDERABLE for row in rows), now_ns)
@@ -215,13 +228,13 @@ def _rows(
     render: Callable[[EventRow], Mapping[str, bytes | None]],
     known: Mapping[str, Mapping[Any, Any]],
     now_ns: int,
-) -> Sequence[Mapping[str, Any]]:
+) -> Sequence[dict[str, Any]]:
     one = EventRow(id=event["id"], kind=event["kind"], alert_id=event["alert_id"], level_rank=event["level_rank"],
                    body=event["body"])  # fmt: skip
     return [
         {
             "event_id": one.id, "endpoint": name, "body": body or b"", "attempts": 0, "created_ns": now_ns,
-            "first_try_ns": None, "next_ns": now_ns, "locked_until_ns": 0,
+            "first_try_ns": None, "next_ns": now_ns, "locked_until_ns": 0, "level_rank": one.level_rank,
             **({"state": REJECTED, "done_ns": now_ns, "outcome": _IS_DISABLED} if known[name]["disabled_ns"] is not None
                else {"state": REJECTED, "done_ns": now_ns, "outcome": _UNRENDERABLE} if body is None
                else {"state": PENDING, "done_ns": None, "outcome": ""}),
@@ -231,42 +244,73 @@ def _rows(
     ]  # fmt: skip
 
 
-def lease(engine: sa.Engine, endpoint: str, *, now_ns: int, lease_ns: int) -> Leased | None:
+def lease(
+    engine: sa.Engine, endpoint: str, *, now_ns: int, lease_ns: int, critical: bool | None = None
+) -> Leased | None:
     """The next delivery that is due for the endpoint, locked for ``lease_ns``; none while it is paused or disabled.
 
-    What a person has muted in the meantime is not delivered, and is no loss: it is marked when its turn comes, so that
-    a lease costs the same however many wait.
+    The highest level comes first. What a person has muted in the meantime is not delivered, and is no loss: it is
+    marked when its turn comes, so that a lease costs the same however many wait.
+
+    Args:
+        critical: Of critical deliveries alone, which have a pause of their own; false: of all others; ``None``: of all.
     """
-    table = tables.delivery
-    mine = table.c.endpoint == endpoint
-    due = mine & (table.c.state == PENDING) & (table.c.next_ns <= now_ns) & (table.c.locked_until_ns <= now_ns)
-    # By ``next_ns`` alone, as the index has it: a second column would have all that are due at once sorted first.
-    query = sa.select(table).where(due).order_by(table.c.next_ns).limit(1).with_for_update(skip_locked=True)
     while True:
         with writing(engine) as connection:
             where_to = connection.execute(
                 sa.select(tables.endpoint).where(tables.endpoint.c.name == endpoint)
             ).one_or_none()
-            if where_to is None or where_to.disabled_ns is not None or where_to.paused_until_ns > now_ns:
+            if where_to is None or where_to.disabled_ns is not None:
                 return None
-            row = connection.execute(query).one_or_none()
+            if (where_to.critical_paused_until_ns if critical else where_to.paused_until_ns) > now_ns:
+                return None
+            row = _next(connection, endpoint, now_ns, critical)
             if row is None:
                 return None
             if not _muted(connection, [row.event_id], now_ns):
-                first_ns = now_ns if row.first_try_ns is None else row.first_try_ns
-                connection.execute(
-                    sa.update(table)
-                    .where(table.c.event_id == row.event_id, mine)
-                    .values(attempts=row.attempts + 1, first_try_ns=first_ns, locked_until_ns=now_ns + lease_ns)
-                )
-                return Leased(event_id=row.event_id, endpoint=endpoint, body=bytes(row.body), attempt=row.attempts + 1,
-                              first_try_ns=first_ns)  # fmt: skip
-            # Others will be muted as well where one is: a bounded number at a time, so that no writer waits for long.
-            ahead = sa.select(table.c.event_id).where(due).order_by(table.c.next_ns).limit(_MUTED_AT_ONCE)
-            ids = connection.scalars(ahead.with_for_update(skip_locked=True)).all()
-            marked = {"state": MUTED, "done_ns": now_ns, "outcome": "the alert is muted"}
-            these = table.c.event_id.in_(_muted(connection, [row.event_id, *ids], now_ns))
-            connection.execute(sa.update(table).where(mine, these).values(marked))
+                return _locked(connection, row, now_ns, lease_ns)
+            _mark_muted(connection, row, now_ns)
+
+
+def _due(endpoint: str, rank: int, now_ns: int) -> "sa.ColumnElement[bool]":
+    table = tables.delivery
+    mine = (table.c.endpoint == endpoint) & (table.c.state == PENDING) & (table.c.level_rank == rank)
+    return mine & (table.c.next_ns <= now_ns) & (table.c.locked_until_ns <= now_ns)
+
+
+def _next(connection: sa.Connection, endpoint: str, now_ns: int, critical: bool | None) -> "sa.Row[Any] | None":
+    """The next one that is due, of the highest level: one look into the index for each, however many wait."""
+    ranks = range(CRITICAL, -1, -1) if critical is None else (CRITICAL,) if critical else range(CRITICAL - 1, -1, -1)
+    table = tables.delivery
+    for rank in ranks:
+        query = sa.select(table).where(_due(endpoint, rank, now_ns)).order_by(table.c.next_ns).limit(1)
+        row = connection.execute(query.with_for_update(skip_locked=True)).one_or_none()
+        if row is not None:
+            return row
+    return None
+
+
+def _locked(connection: sa.Connection, row: "sa.Row[Any]", now_ns: int, lease_ns: int) -> Leased:
+    table = tables.delivery
+    first_ns = now_ns if row.first_try_ns is None else row.first_try_ns
+    connection.execute(
+        sa.update(table)
+        .where(table.c.event_id == row.event_id, table.c.endpoint == row.endpoint)
+        .values(attempts=row.attempts + 1, first_try_ns=first_ns, locked_until_ns=now_ns + lease_ns)
+    )
+    return Leased(event_id=row.event_id, endpoint=row.endpoint, body=bytes(row.body), attempt=row.attempts + 1,
+                  first_try_ns=first_ns)  # fmt: skip
+
+
+def _mark_muted(connection: sa.Connection, row: "sa.Row[Any]", now_ns: int) -> None:
+    """Others will be muted as well where one is: a bounded number at a time, so that no writer waits for long."""
+    table = tables.delivery
+    due = _due(row.endpoint, row.level_rank, now_ns)
+    ahead = sa.select(table.c.event_id).where(due).order_by(table.c.next_ns).limit(_MUTED_AT_ONCE)
+    ids = connection.scalars(ahead.with_for_update(skip_locked=True)).all()
+    marked = {"state": MUTED, "done_ns": now_ns, "outcome": "the alert is muted"}
+    these = table.c.event_id.in_(_muted(connection, [row.event_id, *ids], now_ns))
+    connection.execute(sa.update(table).where(table.c.endpoint == row.endpoint, these).values(marked))
 
 
 def _muted(connection: sa.Connection, event_ids: Sequence[str], now_ns: int) -> list[str]:
@@ -298,12 +342,13 @@ def _mark(connection: sa.Connection, leased: Leased, values: Mapping[str, Any]) 
     return connection.execute(sa.update(table).where(still_mine).values(**values)).rowcount == 1
 
 
-def pause(engine: sa.Engine, endpoint: str, until_ns: int) -> None:
-    """Nothing is sent to the endpoint until then; a longer pause that it asked for before stays."""
+def pause(engine: sa.Engine, endpoint: str, until_ns: int, *, critical: bool = False) -> None:
+    """Send nothing to the endpoint until then, or no critical delivery; a longer pause that was set before stays."""
     table = tables.endpoint
+    column = table.c.critical_paused_until_ns if critical else table.c.paused_until_ns
     with writing(engine) as connection:
-        shorter = (table.c.name == endpoint) & (table.c.paused_until_ns < until_ns)
-        connection.execute(sa.update(table).where(shorter).values(paused_until_ns=until_ns))
+        shorter = (table.c.name == endpoint) & (column < until_ns)
+        connection.execute(sa.update(table).where(shorter).values({column.name: until_ns}))
 
 
 def disable(engine: sa.Engine, leased: Leased, *, now_ns: int, reason: str) -> None:
@@ -320,7 +365,7 @@ def disable(engine: sa.Engine, leased: Leased, *, now_ns: int, reason: str) -> N
             return
         row = {"disabled_ns": now_ns, "reason": clean(reason, 500)}
         connection.execute(sa.update(table).where(table.c.name == leased.endpoint).values(row))
-        waiting = (delivery.c.endpoint == leased.endpoint) & (delivery.c.state == PENDING)
+        waiting = (delivery.c.endpoint == leased.endpoint) & delivery.c.state.in_((PENDING, HELD))
         lost = connection.execute(sa.update(delivery).where(waiting).values(given_up)).rowcount
         _lost(connection, "delivery.disabled", 1 + lost, now_ns)
 
@@ -329,7 +374,7 @@ def enable(engine: sa.Engine, endpoint: str) -> None:
     """The endpoint is in use (again)."""
     table = tables.endpoint
     with writing(engine) as connection:
-        row = {"disabled_ns": None, "reason": "", "paused_until_ns": 0}
+        row = {"disabled_ns": None, "reason": "", "paused_until_ns": 0, "critical_paused_until_ns": 0}
         connection.execute(sa.update(table).where(table.c.name == endpoint).values(row))
 
 

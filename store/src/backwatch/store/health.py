@@ -48,6 +48,7 @@ def _endpoints(connection: sa.Connection) -> list[EndpointRow]:
         EndpointRow(
             name=row.name, disabled_ns=row.disabled_ns, reason=row.reason, failing=failing.get(row.name, 0),
             pending=counts.get((row.name, "pending"), 0), delivered=counts.get((row.name, "delivered"), 0),
+            held=counts.get((row.name, "held"), 0),
             lost=counts.get((row.name, "rejected"), 0) + counts.get((row.name, "expired"), 0),
         )
         for row in rows

@@ -13,6 +13,10 @@ EVENTS_NS = 30 * DAY_NS
 QUARANTINE_NS = 30 * DAY_NS
 ALERTS_NS = 400 * DAY_NS
 PROCESSES_NS = 7 * DAY_NS
+MAX_RESOURCES = 20_000
+"""Resources that stay in the inventory; an app that invents names would fill it else."""
+LASTING_NS = DAY_NS
+"""From its first call to its last: what lasted for less goes first."""
 _BITE = 5_000
 
 
@@ -27,7 +31,7 @@ def prune(engine: sa.Engine, now_ns: int) -> dict[str, int]:
     event, delivery, alert = tables.event, tables.delivery, tables.alert
     with reading(engine) as connection:
         processes_ns = max(now_ns - PROCESSES_NS, processes.oldest_kept_ns(connection))
-    undelivered = sa.exists().where(delivery.c.event_id == event.c.id, delivery.c.state == "pending")
+    undelivered = sa.exists().where(delivery.c.event_id == event.c.id, delivery.c.state.in_(("pending", "held")))
     old: list[tuple[sa.Table, sa.ColumnElement[bool]]] = [
         (tables.rollup, tables.rollup.c.end_ns < now_ns - ROLLUPS_NS),
         (event, (event.c.created_ns < now_ns - EVENTS_NS) & ~undelivered),
@@ -35,10 +39,26 @@ def prune(engine: sa.Engine, now_ns: int) -> dict[str, int]:
         (alert, ~alert.c.raised & (alert.c.last_ns < now_ns - ALERTS_NS) & (alert.c.muted_until_ns <= now_ns)),
         (tables.process, (tables.process.c.heard_ns < processes_ns) & (tables.process.c.since_ns < processes_ns)),
     ]
-    return {
+    removed = {
         table.name.removeprefix(tables.PREFIX): in_bites(lambda t=table, c=condition: _remove(engine, t, c))
         for table, condition in old
     }
+    return {**removed, "resource": in_bites(lambda: _remove_resources(engine))}
+
+
+def _remove_resources(engine: sa.Engine) -> int:
+    """Removes resources beyond the number: those that lasted for the shortest time, and of these the oldest."""
+    table = tables.resource
+    with writing(engine) as connection:
+        count = connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+        if count <= MAX_RESOURCES:
+            return 0
+        lasted = sa.case((table.c.last_ns - table.c.first_ns >= LASTING_NS, 1), else_=0)
+        query = sa.select(table.c.id).order_by(lasted, table.c.last_ns, table.c.id)
+        ids = connection.scalars(query.limit(min(count - MAX_RESOURCES, _BITE)).with_for_update(skip_locked=True)).all()
+        if ids:
+            connection.execute(sa.delete(table).where(table.c.id == sa.bindparam("of_id")), [{"of_id": i} for i in ids])
+    return len(ids)
 
 
 def _remove(engine: sa.Engine, table: sa.Table, condition: "sa.ColumnElement[bool]") -> int:

@@ -142,9 +142,11 @@ endpoint = sa.Table(
     "backwatch_endpoint", metadata,
     _id("name", 200), _big("since_ns"), _big("paused_until_ns"), _big("disabled_ns", nullable=True), _text("reason"),
     sa.Column("served_ns", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("critical_paused_until_ns", sa.BigInteger, nullable=False, server_default="0"),
 )  # fmt: skip
 """Where notify delivers to. Events older than ``since_ns`` are not for it; what answered 410 is disabled.
-``served_ns``: when its courier made its last round, and it had a delivery for all that was routed by then."""
+``served_ns``: when its courier made its last round, and it had a delivery for all that was routed by then.
+``critical_paused_until_ns``: the pause of critical deliveries, which another delivery's failure does not pause."""
 
 delivery = sa.Table(
     "backwatch_delivery", metadata,
@@ -153,8 +155,10 @@ delivery = sa.Table(
     sa.Column("state", sa.String(12), nullable=False), sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False), _big("created_ns"), _big("first_try_ns", nullable=True),
     _big("next_ns"), _big("locked_until_ns"), _big("done_ns", nullable=True), _text("outcome"),
+    sa.Column("level_rank", sa.SmallInteger, nullable=False, server_default="0"),
 )  # fmt: skip
-"""``state``: pending, delivered, rejected (the receiver will never take it), expired (given up), muted."""
+"""``state``: pending, delivered, rejected (the receiver will never take it), expired (given up), muted, held (for a
+digest, beyond the endpoint's budget), digested (a digest counts it)."""
 
 resource = sa.Table(
     "backwatch_resource", metadata,
@@ -223,8 +227,9 @@ sa.Index("ix_backwatch_alert_app", alert.c.app)
 sa.Index(None, occurrence.c.time_ns)
 sa.Index(None, episode.c.opened_ns, episode.c.alert_id)
 sa.Index(None, decision.c.alert_id)
-sa.Index(None, event.c.routed_ns, event.c.created_ns)
+sa.Index(None, event.c.routed_ns, event.c.level_rank, event.c.created_ns)
 sa.Index(None, event.c.alert_id)
-sa.Index(None, delivery.c.endpoint, delivery.c.state, delivery.c.next_ns)
+sa.Index(None, delivery.c.endpoint, delivery.c.state, delivery.c.level_rank, delivery.c.next_ns)
+sa.Index(None, delivery.c.endpoint, delivery.c.created_ns)
 sa.Index(None, rollup.c.end_ns)
 sa.Index(None, process.c.heard_ns)

@@ -110,7 +110,7 @@ class DeliveryRow:
     """One event on its way to one endpoint.
 
     Attributes:
-        state: pending, delivered, rejected, expired or muted.
+        state: pending, delivered, rejected, expired, muted, held (for a digest) or digested.
         outcome: What the last attempt said.
     """
 
@@ -211,6 +211,7 @@ class EndpointRow:
 
     Attributes:
         failing: Pending deliveries whose last attempt failed.
+        held: Events beyond the budget, for the next digest.
         disabled_ns: When the receiver said that it is gone for good; ``None``: it is in use.
     """
 
@@ -221,6 +222,7 @@ class EndpointRow:
     lost: int
     disabled_ns: int | None
     reason: str
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

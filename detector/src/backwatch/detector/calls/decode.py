@@ -119,9 +119,9 @@ class Decoded:
         """All that was told of a call, by contract name, as JSON takes it; each text to ``EVIDENCE`` characters."""
         return self._facts(row, schema.COLUMNS)
 
-    def told(self, row: int) -> dict[str, Any]:
-        """All that was told of a call, by contract name, each text whole: what is cut could be hidden behind."""
-        return self._facts(row, schema.COLUMNS, TEXT)
+    def told(self, row: int, columns: Sequence[schema.Column] = schema.COLUMNS) -> dict[str, Any]:
+        """These reported facts of a call, by contract name, each text whole: what is cut could be hidden behind."""
+        return self._facts(row, columns, TEXT)
 
     def session_facts(self, row: int) -> dict[str, Any]:
         """What was told of a call's session and resource, as :meth:`evidence` does."""

@@ -30,6 +30,7 @@ from backwatch.detector.engine.addresses import (
     places,
 )
 from backwatch.detector.engine.derived import Derived
+from backwatch.detector.engine.fields import DOMAINS, TOLD
 from backwatch.detector.engine.open_findings import mix
 from backwatch.detector.engine.readings import Readings
 from backwatch.detector.engine.statements import NONE, SQL, canonical, choose
@@ -42,6 +43,11 @@ MAX_DIALECTS = 1_000
 MAX_SIGN_TEXTS = 10_000
 """Systems and sign texts whose meaning is kept."""
 _QUERY = schema.TEXT_INDEX[names.QUERY_TEXT]
+_COLUMNS_OF = {
+    domain: tuple(one for one in schema.COLUMNS if one.name in TOLD and TOLD[one.name].domain == domain)
+    for domain in DOMAINS
+}
+"""A flood of new statements costs a reading of each: of what rules ask for there, and no more."""
 
 
 @kernel
@@ -144,9 +150,11 @@ class Prepared:
         length = canonical(one.buffer, self.chosen[row], one.offsets[row], one.lengths[row], *self.scratch)
         return self.scratch[0][:length].tobytes()
 
-    def rule_facts(self, row: int) -> dict[str, Any]:
-        """What rules may ask of this call: its facts, with the statement in its canonical form."""
-        facts = self.decoded.told(row)
+    def rule_facts(self, row: int, domain: str) -> dict[str, Any]:
+        """The facts of this call that rules may ask for in a domain, with the statement in its canonical form."""
+        facts = self.decoded.told(row, _COLUMNS_OF[domain])
+        if domain != "statement":
+            return facts
         canonical = self.canonical(row).decode("utf-8", "replace")
         facts[names.STATEMENT if names.STATEMENT in facts else names.QUERY_TEXT] = canonical
         return facts

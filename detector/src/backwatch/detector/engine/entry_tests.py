@@ -48,12 +48,20 @@ class EntryTests:
 
     def passing(self, facts: Mapping[str, p.Value]) -> NDArray[np.bool_]:
         """Whose terms hold for these facts, as ``predicates.holds`` says it; one per conjunct."""
+        return self.holding(self.telling(facts))
+
+    def telling(self, facts: Mapping[str, p.Value]) -> frozenset[int]:
+        """The comparisons that say something else of these facts than of none: whose terms hold follows from them."""
         passed: set[int] = set()
         for field, asked in self._asked.items():
             value = facts.get(field)
             passed |= asked.absent if value is None else asked.passing(value)
-        out = self._base.copy()
-        for at in {one for number in passed ^ self._absent for one in self._watching.get(number, ())}:
+        return frozenset(passed ^ self._absent)
+
+    def holding(self, telling: frozenset[int]) -> NDArray[np.bool_]:
+        """Whose terms hold where these comparisons tell; one per conjunct."""
+        passed, out = telling ^ self._absent, self._base.copy()
+        for at in {one for number in telling for one in self._watching.get(number, ())}:
             term, conjuncts = self._terms[at]
             out[conjuncts] = _holds(term, passed)
         return out

@@ -66,7 +66,7 @@ class Fired:
         rows: int32, rows of ``decoded``, ascending; empty where no call made it.
         times: int64, event time of each firing.
         facts: What detectors computed for these rows, by name.
-        told: Evidence where no call made it.
+        told: Evidence that is the same for each: all of it, where no call made it.
         was: What the resource showed before, where the rule is about its identity.
         accepts: Names of the facts that are accepted on alerts of the rule.
         firsts: Places of the firings that are the first to show something of those facts.
@@ -93,7 +93,7 @@ class Fired:
             trace_id = span_id = ""
             if self.decoded is not None:
                 row = int(self.rows[i])
-                evidence = self.decoded.evidence(row)
+                evidence |= self.decoded.evidence(row)
                 trace_id, span_id = self.decoded.trace_id(row), self.decoded.span_id(row)
                 evidence |= what_was(self.decoded, row, self.was, i)
             evidence |= {name: plain(values[i]) for name, values in self.facts.items()}

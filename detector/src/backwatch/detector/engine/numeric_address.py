@@ -1,13 +1,17 @@
 """A numeric address in text of the wire."""
 
 import ipaddress
+from functools import lru_cache
 from typing import Final
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+MAX_REMEMBERED: Final = 1_024
+"""Texts whose address is remembered: each is asked for by every network that some rule names."""
 _LONGEST: Final = 60
 
 
+@lru_cache(MAX_REMEMBERED)
 def address_in(text: str) -> Address | None:
     """The address that a text is, without brackets and zone; ``None`` for names and everything else.
 

@@ -7,22 +7,33 @@ there is no room.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.detector.compiled import kernel
+from backwatch.detector.engine.state import fitted
 
 Array = NDArray[Any]
 
 CAPACITY = 8_192
 """Beyond this many open findings a shard goes on raising, but gives the oldest up: the engine does not clear them."""
+CROWDED: Final = 0.75
+"""Share of ``CAPACITY`` beyond which every new key folds into one alert of its rule."""
+REGISTERS: Final = 64
+"""Of the estimate of how many different keys a fold stands for (HyperLogLog): about 13 % off."""
+SCOPES: Final = 4
+"""Scopes that a finding may be under, at most: call site, resource, app, shard."""
+NOT_UNDER: Final = (0,) * SCOPES
 
 ROW = np.dtype([
     ("key", "<u8"), ("rule", "<u8"), ("alert", "u1", (32,)), ("last_true", "<i8"), ("last_false", "<i8"),
+    ("under", "<u8", (SCOPES,)), ("fold", "?"), ("registers", "u1", (REGISTERS,)),
 ])  # fmt: skip
+"""``under``: keys of the folds whose scopes the finding is in, for counting; ``fold``: it is one itself."""
 
 
 def rule_hash(name: str) -> int:
@@ -74,10 +85,51 @@ def _not_fired(
             dirty[found - 1] = True
 
 
-def _key_of(rule: int, address: int) -> int:
-    out = np.empty(1, np.uint64)
-    _mix_all(np.array([address], np.uint64), np.uint64(rule), out)
-    return int(out[0])
+@kernel
+def _find(wanted: Array, keys: Array, index: Array, out: Array) -> None:
+    mask = np.uint64(index.shape[0] - 1)
+    for i in range(wanted.shape[0]):
+        at = wanted[i] & mask
+        while index[at] != 0 and keys[index[at] - 1] != wanted[i]:
+            at = (at + np.uint64(1)) & mask
+        out[i] = index[at] - 1
+
+
+@kernel
+def _estimate(keys: Array, registers: Array, out: Array) -> None:
+    """After each key, about how many different ones there were: sums are integers, so that no batch changes them."""
+    count = registers.shape[0]
+    below = np.uint64((1 << 58) - 1)
+    for i in range(keys.shape[0]):
+        register, rest = np.int64(keys[i] >> np.uint64(58)), keys[i] & below
+        rank = 1
+        while rank < 58 and not (rest >> np.uint64(58 - rank)) & np.uint64(1):
+            rank += 1
+        if rank > registers[register]:
+            registers[register] = rank
+        elif i > 0:
+            out[i] = out[i - 1]
+            continue
+        zeros, total = 0, 0
+        for at in range(count):
+            zeros += registers[at] == 0
+            total += 1 << (56 - min(56, np.int64(registers[at])))
+        estimate = 0.709 * count * count / (total / 2.0**56)
+        if estimate <= 2.5 * count and zeros > 0:
+            estimate = count * math.log(count / zeros)
+        out[i] = max(1, int(estimate + 0.5))
+
+
+def keys_of(rule: int, address: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The keys of a rule's findings at these addresses."""
+    out = np.empty(address.shape[0], np.uint64)
+    _mix_all(address, np.uint64(rule), out)
+    return out
+
+
+def key_of(rule: int, address: int) -> int:
+    """The key of a rule's finding at this address."""
+    return int(keys_of(rule, np.array([address], np.uint64))[0])
 
 
 class OpenFindings:
@@ -100,6 +152,10 @@ class OpenFindings:
         self._true = np.zeros(CAPACITY, np.int64)
         self._false = np.zeros(CAPACITY, np.int64)
         self.dirty = np.zeros(CAPACITY, np.bool_)
+        self._under = np.zeros((CAPACITY, SCOPES), np.uint64)
+        self._fold = np.zeros(CAPACITY, np.bool_)
+        self._registers = np.zeros((CAPACITY, REGISTERS), np.uint8)
+        self._count_under: dict[int, int] = {}
         self._opened_row = np.zeros(CAPACITY, np.int64)
         self._just_opened: list[int] = []
         self._index = np.zeros(4 * CAPACITY, np.int32)
@@ -107,25 +163,76 @@ class OpenFindings:
         self._per_rule: dict[int, int] = {}
         self._free = list(range(CAPACITY - 1, -1, -1))
 
-    def fired(self, rule: int, address: int, alert_id: bytes, time_ns: int, row: int = 0) -> None:
-        """The rule fired for this key, at this event time.
+    def fired(
+        self, rule: int, address: int, alert_id: bytes, time_ns: int, row: int = 0, under: Sequence[int] = NOT_UNDER
+    ) -> None:
+        """Note that the rule fired for this key, at this event time.
 
         Args:
             row: The first of the run's calls on which it fired: those before it say nothing of what opens now.
+            under: Keys of the folds whose scopes it is in, 0 where there is none; used where it opens.
         """
-        key = _key_of(rule, address)
+        self._note(key_of(rule, address), rule, alert_id, time_ns, row, under, fold=False)
+
+    def folded(
+        self,
+        rule: int,
+        key: int,
+        alert_id: bytes,
+        time_ns: int,
+        row: int,
+        under: Sequence[int],
+        keys: NDArray[np.uint64],
+    ) -> NDArray[np.int64]:
+        """Note that the rule fired for these keys, which share one alert; about how many different ones, after each."""
+        at = self._note(key, rule, alert_id, time_ns, row, under, fold=True)
+        counts = np.empty(keys.shape[0], np.int64)
+        _estimate(keys, self._registers[at], counts)
+        return counts
+
+    def _note(
+        self, key: int, rule: int, alert_id: bytes, time_ns: int, row: int, under: Sequence[int], *, fold: bool
+    ) -> int:
         at = self._where.get(key)
         if at is None:
             at = self._free.pop() if self._free else self._give_up()
             self._insert(key, rule, at)
             self._key[at], self._rule[at], self._true[at], self._false[at] = key, rule, time_ns, 0
             self._alert[at] = np.frombuffer(alert_id, np.uint8)
-            self._alone[at] = rule in self._of_one_statement
+            # The keys of a fold may never come again, as a statement may not: it clears by time alone.
+            self._alone[at] = fold or rule in self._of_one_statement
+            self._under[at], self._fold[at], self._registers[at] = under, fold, 0
+            self._count(at, 1)
             self._opened_row[at] = row
             self._just_opened.append(at)
         elif time_ns > self._true[at]:
             self._true[at] = time_ns
         self.dirty[at] = True
+        return at
+
+    def find(self, keys: NDArray[np.uint64]) -> NDArray[np.int32]:
+        """The rows of these keys' open findings; -1 where there is none."""
+        out = np.empty(keys.shape[0], np.int32)
+        _find(keys, self._key, self._index, out)
+        return out
+
+    def count_under(self, scope: int) -> int:
+        """How many findings are open in the scope of this fold."""
+        return self._count_under.get(scope, 0)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether the table is nearly full."""
+        return len(self._where) > CROWDED * self._key.shape[0]
+
+    def _count(self, at: int, by: int) -> None:
+        for scope in self._under[at].tolist():
+            if scope:
+                count = self._count_under.get(scope, 0) + by
+                if count > 0:
+                    self._count_under[scope] = count
+                else:
+                    self._count_under.pop(scope, None)
 
     def any(self, rule: int) -> bool:
         """Whether this rule has an open finding."""
@@ -185,7 +292,8 @@ class OpenFindings:
 
     def _give_up(self) -> int:
         """Frees a row of the full table: of those about one statement, or else of all, the one that fired last ago."""
-        among = self._alone if self._alone.any() else ~self._alone
+        ranks = (self._alone & ~self._fold, ~self._fold)
+        among = next((rows for rows in ranks if rows.any()), self._fold)
         at = int(np.argmin(np.where(among, self._true, np.iinfo(np.int64).max)))
         self._unindex(at)
         self._remove(at)
@@ -195,8 +303,10 @@ class OpenFindings:
     def _remove(self, at: int) -> None:
         del self._where[int(self._key[at])]
         self._per_rule[int(self._rule[at])] -= 1
+        self._count(at, -1)
         self._key[at] = self._rule[at] = 0
-        self._alone[at] = False
+        self._under[at] = self._registers[at] = 0
+        self._alone[at] = self._fold[at] = False
         self.dirty[at] = True
 
     def rows(self, at: NDArray[np.int32]) -> NDArray[np.void]:
@@ -204,6 +314,7 @@ class OpenFindings:
         out = np.zeros(at.shape[0], ROW)
         out["key"], out["rule"], out["alert"] = self._key[at], self._rule[at], self._alert[at]
         out["last_true"], out["last_false"] = self._true[at], self._false[at]
+        out["under"], out["fold"], out["registers"] = self._under[at], self._fold[at], self._registers[at]
         return out
 
     def used(self) -> NDArray[np.int32]:
@@ -211,18 +322,22 @@ class OpenFindings:
         return np.flatnonzero(self._key).astype(np.int32)
 
     def take(self, at: NDArray[np.int32], rows: NDArray[np.void]) -> None:
-        """Puts kept rows back; ``restore`` must follow."""
+        """Puts kept rows back; ``restore`` must follow. Those of an older release are in no scope."""
+        rows = fitted(rows, ROW)
         self._key[at], self._rule[at], self._alert[at] = rows["key"], rows["rule"], rows["alert"]
         self._true[at], self._false[at] = rows["last_true"], rows["last_false"]
+        self._under[at], self._fold[at], self._registers[at] = rows["under"], rows["fold"], rows["registers"]
 
     def restore(self) -> None:
         """Rebuilds what follows from the rows, after they were loaded."""
         self._where = {int(self._key[at]): int(at) for at in np.flatnonzero(self._key)}
         self._per_rule = {}
+        self._count_under = {}
         self._alone[:] = False
         for at in self._where.values():
             rule = int(self._rule[at])
-            self._alone[at] = rule in self._of_one_statement
+            self._alone[at] = bool(self._fold[at]) or rule in self._of_one_statement
+            self._count(at, 1)
             self._per_rule[rule] = self._per_rule.get(rule, 0) + 1
         self._rebuild()
 

@@ -7,7 +7,7 @@ cost is measured by ``bench/rules.py``.
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ from backwatch.detector.engine.seats import Seats
 from backwatch.detector.engine.sigma import Rule
 
 Stage = Literal[1, 3]
+MAX_REMEMBERED: Final = 4_096
+"""Rows of bits that are remembered: most texts of a flood say the same to the rules."""
 
 
 class RuleSet:
@@ -60,11 +62,19 @@ class RuleSet:
             })
             for stage, chosen in ((1, told), (3, learning))
         }  # fmt: skip
+        self._rows: dict[tuple[str, frozenset[int]], NDArray[np.uint64]] = {}
         self._entry = {domain: EntryTests([one.terms.get(domain) for one in found]) for domain in DOMAINS}
 
     def entry_bits(self, domain: str, facts: Mapping[str, p.Value]) -> NDArray[np.uint64]:
         """Which conjuncts' predicates on this domain hold for one of its entries: ``words`` words of 64 bits."""
-        return self._seats.row(self._entry[domain].passing(facts))
+        tests = self._entry[domain]
+        telling = tests.telling(facts)
+        row = self._rows.get((domain, telling))
+        if row is None:
+            if len(self._rows) >= MAX_REMEMBERED:
+                self._rows.clear()
+            row = self._rows[domain, telling] = self._seats.row(tests.holding(telling))
+        return row
 
     def evaluate(
         self,

@@ -40,6 +40,8 @@ class Scalars:
         uncounted: Firings since the last boundary of which a correlation knows nothing, or nothing any more.
         untold: Losses since the last boundary, per app and kind: told at the next one.
         accepted: Alert id to the end of its acceptance in nanoseconds, 0 for no end.
+        crowded: Whether so many findings were open at the last boundary that every new key folds.
+        loss_alerts: Alerts about losses that fired of late: id, shortened, to the last time.
     """
 
     watermark_ns: int = 0
@@ -48,6 +50,8 @@ class Scalars:
     uncounted: int = 0
     untold: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
     accepted: dict[str, int] = field(default_factory=dict[str, int])
+    crowded: bool = False
+    loss_alerts: dict[str, int] = field(default_factory=dict[str, int])
 
 
 class Shard:
@@ -206,6 +210,7 @@ class Shard:
         return {
             "watermark_ns": one.watermark_ns, "boundary_ns": one.boundary_ns, "relieved_ns": one.relieved_ns,
             "uncounted": one.uncounted, "untold": one.untold, "accepted": one.accepted,
+            "crowded": one.crowded, "loss_alerts": one.loss_alerts,
             "resources": {str(slot): self.resources[slot] for slot in resources},
             **self.expected.scalars(everything=everything), **self.shown.scalars(everything=everything),
             **self.processes.scalars(everything=everything),

@@ -153,6 +153,11 @@ class Showing:
         self._session = prepared.entry["session"][start:end]
         self._rows: dict[str, NDArray[np.int32]] = {}
 
+    @property
+    def slot(self) -> NDArray[np.int32]:
+        """RESOURCE slot of each call."""
+        return self._slot
+
     def before(self, rows: NDArray[np.int32]) -> Before:
         """What was shown before each of these calls, which are one resource's."""
         slot = int(self._slot[rows[0]])

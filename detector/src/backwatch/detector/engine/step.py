@@ -129,6 +129,7 @@ class Engine:
             prepared.columns["time_ns"] = time_ns
             valid = prepared.columns[NOT_BEFORE], prepared.columns[NOT_AFTER]
             prepared.columns.update(at_event_time(time_ns, *valid))
+            prepared.columns[_SLOT] = np.zeros(decoded.count, np.int32)
             for start, end, boundary_ns in runs(mark_ns):
                 self._pass_to(shard, max(boundary_ns, shard.scalars.watermark_ns), findings)
                 shard.scalars.watermark_ns = int(mark_ns[end - 1])
@@ -160,6 +161,7 @@ class Engine:
         late = columns["time_ns"] < shard.scalars.boundary_ns
         columns["late"] = late
         slot, touched = self._intern(shard, prepared, columns, start, end)
+        columns[_SLOT][:] = slot["resource"]
         columns |= self._identities.columns(shard, prepared, columns, slot["resource"], start)
         verdict = self._verdicts.begin(prepared, start, end)
         suspect = verdict.told(columns)
@@ -229,17 +231,21 @@ class Engine:
 
 
 _NONE = np.empty(0, np.int32)
+_SLOT = "resource.slot"
 _CUT = np.uint32(1 << names.SIGNS.index("cut"))
 
 
 def _note_seen(prepared: Prepared, findings: Findings) -> None:
-    """Which resources had calls in this batch, each with the facts of its newest one."""
-    address = prepared.address["resource"]
+    """Which resources had calls in this batch, each with the facts of its newest one; those without a slot are none."""
+    with_slot = np.flatnonzero(prepared.columns[_SLOT])
+    if not with_slot.shape[0]:
+        return
+    address = prepared.address["resource"][with_slot]
     time_ns = prepared.columns["time_ns"]
     order = np.argsort(address, kind="stable")
     cuts = np.flatnonzero(np.diff(address[order])) + 1
     for low, high in itertools.pairwise([0, *cuts.tolist(), address.shape[0]]):
-        rows = order[low:high]
+        rows = with_slot[order[low:high]]
         newest = int(rows[np.argmax(time_ns[rows])])
         findings.seen.append(
             SeenResource(

@@ -53,6 +53,7 @@ class TimePasses:
                 passed_ns = max(passed_ns, end_ns - 1)
             self._late(shard, passed_ns, boundary_ns + 1, findings)
         self._clear(shard, boundary_ns, findings)
+        shard.scalars.crowded = shard.open.is_crowded
 
     def _close(self, shard: Shard, end_ns: int, slots: NDArray[np.int32], findings: Findings) -> None:
         sums = windows.take(shard.windows, slots, end_ns)

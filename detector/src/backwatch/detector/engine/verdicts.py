@@ -1,7 +1,9 @@
 """Verdicts: rules held against calls, closed windows and losses; what fired becomes findings."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +17,19 @@ from backwatch.detector.engine.correlation import GROUP_BY, REACHED, TIMESPAN
 from backwatch.detector.engine.entries import Loss
 from backwatch.detector.engine.fields import DOMAINS, LOSS_COUNT, LOSS_KIND, WATCH_LOST
 from backwatch.detector.engine.filters import TIME
-from backwatch.detector.engine.findings import FIRSTS, Findings, Fired, Key, alert_id, plain, resource_key
+from backwatch.detector.engine.findings import Findings, Fired, Key, alert_id, plain, resource_key
+from backwatch.detector.engine.folding import (
+    FOLD_KEYS,
+    FOLD_SCOPE,
+    SCOPES,
+    fold_key,
+    scope_to_open,
+    window_scope_keys,
+)
 from backwatch.detector.engine.keytexts import key_of, part
-from backwatch.detector.engine.open_findings import rule_hash
+from backwatch.detector.engine.open_findings import NOT_UNDER, keys_of, rule_hash
 from backwatch.detector.engine.predicates import fields_of
-from backwatch.detector.engine.readings import FLAGS, NUMBERS
+from backwatch.detector.engine.raising import Firing, Raising, accepted, is_known, not_accepted
 from backwatch.detector.engine.rule_index import EntryIndex
 from backwatch.detector.engine.rules import RuleSet, Stage, matches
 from backwatch.detector.engine.shard import Shard
@@ -29,6 +39,9 @@ _EVIDENCE = (*REACHED.values(), TIMESPAN, GROUP_BY)
 _OVER_CALLS = frozenset(("call", "correlation"))
 KEYS = 50_000
 """Alert ids of (rule, address) that are remembered; a cache."""
+MAX_LOSS_ALERTS: Final = 256
+"""Alerts about losses, by app and kind, that may fire within the time after which one clears; further ones fold."""
+_SHORT: Final = 16
 
 
 class Verdicts:
@@ -81,7 +94,7 @@ class Verdicts:
                 key = resource_key(shard.resources[slot])
                 evidence = {**sums, **{name: plain(told[name]) for name in self.facts_of[number] if name in told}}
                 end_ns = closed.end_ns[i : i + 1]
-                self._fire(shard, findings, number, int(address[i]), key, end_ns, evidence)
+                self._window_fired(shard, findings, number, slot, int(address[i]), key, end_ns, evidence)
             shard.open.not_fired(self.hashes[number], address, closed.end_ns, fired)
 
     def lost(self, shard: Shard, loss: Loss, findings: Findings) -> None:
@@ -94,7 +107,59 @@ class Verdicts:
                 app = part(loss.app)
                 text = f"loss\x1f{app}\x1f{loss.kind}"
                 key = Key(text=text, app=app, resource="backwatch", label=loss.kind, resource_id="")
-                self._fire(shard, findings, number, 0, key, np.array([loss.time_ns], np.int64), told)
+                key = self._loss_key(shard, number, key, loss.time_ns)
+                self._fire(shard, findings, number, key, np.array([loss.time_ns], np.int64), told)
+
+    def _loss_key(self, shard: Shard, number: int, key: Key, time_ns: int) -> Key:
+        """The key, or the one that all share where too many apps and kinds had losses of late."""
+        late = shard.scalars.loss_alerts
+        short = alert_id(self.rules.rules[number].name, key.text)[:_SHORT]
+        if short not in late and len(late) >= MAX_LOSS_ALERTS:
+            for one in [one for one, last_ns in late.items() if last_ns + self.clear_after_ns <= time_ns]:
+                del late[one]
+            if len(late) >= MAX_LOSS_ALERTS:
+                return Key(text="\x1efold\x1floss", app="", resource="backwatch", label="many losses", resource_id="")
+        late[short] = max(time_ns, late.get(short, 0))
+        return key
+
+    def _window_fired(
+        self,
+        shard: Shard,
+        findings: Findings,
+        number: int,
+        slot: int,
+        address: int,
+        key: Key,
+        times: NDArray[np.int64],
+        told: Mapping[str, Any],
+    ) -> None:
+        """Raises an alert of the window's resource, or of the fold that it joins."""
+        rule, one = self.rules.rules[number], self.hashes[number]
+        if accepted(shard, alert_id(rule.name, key.text), int(times[-1])):
+            return
+        if shard.open.find(keys_of(one, np.array([address], np.uint64)))[0] >= 0:
+            self._fire(shard, findings, number, key, times, told, address)
+            return
+        known = bool(is_known(shard, np.array([slot]))[0])
+        app = int.from_bytes(hashlib.blake2b(key.app.encode(), digest_size=8).digest(), "little")
+        scopes = window_scope_keys(one, app, known=known)
+        under: list[int] = scopes[:, 0].tolist()
+        open_already = np.flatnonzero((shard.open.find(scopes[:, 0]) >= 0) & (scopes[:, 0] != 0))
+        scope = int(open_already[0]) if open_already.shape[0] else scope_to_open(
+            shard.open, under, rule, known=known, crowded=shard.scalars.crowded
+        )  # fmt: skip
+        if scope < 0:
+            self._fire(shard, findings, number, key, times, told, address, under)
+            return
+        folded = fold_key(scope, key, "", known=known)
+        folded_id = alert_id(rule.name, folded.text)
+        if accepted(shard, folded_id, int(times[-1])):
+            return
+        keys = keys_of(one, np.array([address], np.uint64))
+        above = [0 if at <= scope else it for at, it in enumerate(under)]
+        counts = shard.open.folded(one, under[scope], bytes.fromhex(folded_id), int(times[-1]), 0, above, keys)
+        more = {FOLD_SCOPE: SCOPES[scope], FOLD_KEYS: int(counts[-1])}
+        self._fire(shard, findings, number, folded, times, {**told, **more})
 
     def presence(
         self, shard: Shard, app: str, host: str, facts: Mapping[str, Any], time_ns: int, findings: Findings
@@ -107,7 +172,7 @@ class Verdicts:
             if matches(self.rules.rules[number], {**told, TIME: time_ns}):
                 text = f"watch\x1f{app}\x1f{label}"
                 key = Key(text=text, app=app, resource="backwatch", label=label, resource_id="")
-                if self._fire(shard, findings, number, 0, key, np.array([time_ns], np.int64), told):
+                if self._fire(shard, findings, number, key, np.array([time_ns], np.int64), told):
                     raised.append(alert_id(self.rules.rules[number].name, text))
         return raised
 
@@ -116,17 +181,18 @@ class Verdicts:
         shard: Shard,
         findings: Findings,
         number: int,
-        address: int,
         key: Key,
         times: NDArray[np.int64],
         told: Mapping[str, Any],
+        address: int = 0,
+        under: Sequence[int] = NOT_UNDER,
     ) -> bool:
         rule = self.rules.rules[number]
         one = alert_id(rule.name, key.text)
         if accepted(shard, one, int(times[-1])):
             return False
         if address:
-            shard.open.fired(self.hashes[number], address, bytes.fromhex(one), int(times[-1]))
+            shard.open.fired(self.hashes[number], address, bytes.fromhex(one), int(times[-1]), under=under)
         findings.events.append(
             Fired(
                 rule=rule,
@@ -147,13 +213,15 @@ class RunVerdict:
 
     def __init__(self, verdicts: Verdicts, prepared: Prepared, start: int, end: int) -> None:
         self._all = verdicts
+        self._raising = Raising(verdicts, prepared, start, end)
         self._prepared = prepared
         self._start = start
         self._count = end - start
-        evidence_of = prepared.rule_facts
         self._rows = {
             domain: verdicts.index[domain].rows(
-                prepared.entry[domain][start:end], verdicts.rules.entry_bits, lambda row: evidence_of(start + row)
+                prepared.entry[domain][start:end],
+                verdicts.rules.entry_bits,
+                partial(_facts_of, prepared, domain, start),
             )
             for domain in DOMAINS
         }
@@ -188,9 +256,11 @@ class RunVerdict:
             shard.scalars.uncounted += lost
         raised = ~self._silenced(shard, rows, rules, columns) & ~self._all.silent[rules]
         for number in np.unique(rules[raised]).tolist():
-            self._fired(shard, number, np.sort(rows[raised & (rules == number)]), columns, facts, showing, findings)
+            mine = np.sort(rows[raised & (rules == number)])
+            self._raising.fired(Firing(number, shard, columns, facts, showing, findings), mine)
         for one in counted:
-            self._fired(shard, one.number, one.rows, columns, {**facts, **one.facts}, showing, findings)
+            more = {**facts, **one.facts}
+            self._raising.fired(Firing(one.number, shard, columns, more, showing, findings), one.rows)
             rows = np.concatenate([rows, one.rows])
             rules = np.concatenate([rules, np.full(one.rows.shape[0], one.number, np.int32)])
         self._not_fired(shard, rows, rules, columns)  # a silenced rule's own alert, if one is open, has not ended
@@ -203,57 +273,15 @@ class RunVerdict:
         if shard.scalars.accepted or shard.expected.silent:
             for number in self._all.rules.taking_places & set(np.unique(rules).tolist()):
                 mine = np.sort(rows[rules == number])
-                left = [_not_accepted(shard, one, group, columns) for one, _, group in self._by_key(number, mine)]
+                left = [
+                    not_accepted(shard, one, group, columns) for one, _, group in self._raising.by_key(number, mine)
+                ]
                 takes[rules == number] = np.isin(rows[rules == number], np.concatenate(left))
         return self._all.rules.silenced(rows, rules, takes)
-
-    def _by_key(self, number: int, rows: NDArray[np.int32]) -> Iterator[tuple[str, Key, NDArray[np.int32]]]:
-        """Alert id, key and calls of each key that these calls of one rule are of, by their first call."""
-        space = self._all.rules.rules[number].key
-        address = self._prepared.address[space][self._start : self._start + self._count][rows]
-        order = np.argsort(address, kind="stable")
-        cuts = np.flatnonzero(np.diff(address[order])) + 1
-        for group in sorted(np.split(rows[order], cuts), key=lambda one: int(one[0])):
-            yield *self._all.key(number, self._prepared, self._start + int(group[0])), group
 
     def _evaluate(self, columns: Mapping[str, Array], stage: Stage) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         bits = {domain: self._all.index[domain].bits for domain in DOMAINS}
         return self._all.rules.evaluate(bits, self._rows, columns, stage)
-
-    def _fired(
-        self,
-        shard: Shard,
-        number: int,
-        rows: NDArray[np.int32],
-        columns: Mapping[str, Array],
-        facts: Mapping[str, Array],
-        showing: Showing,
-        findings: Findings,
-    ) -> None:
-        rule = self._all.rules.rules[number]
-        accepts = self._all.accepts.get(rule.name, ())
-        computed = {**{name: columns[name] for name in (*NUMBERS, *FLAGS)}, **facts}
-        for one, key, group in self._by_key(number, rows):
-            mine = _not_accepted(shard, one, group, columns)
-            if not mine.shape[0]:
-                continue
-            times = columns["time_ns"][mine]
-            told_address = int(self._prepared.address[rule.key][self._start + int(mine[0])])
-            shard.open.fired(self._all.hashes[number], told_address, bytes.fromhex(one), int(times.max()), int(mine[0]))
-            findings.events.append(
-                Fired(
-                    rule=rule,
-                    alert_id=one,
-                    key=key,
-                    decoded=self._prepared.decoded,
-                    rows=(mine + self._start).astype(np.int32),
-                    times=times,
-                    facts={name: computed[name][mine] for name in self._all.facts_of[number] if name in computed},
-                    was=showing.before(mine) if accepts else {},
-                    accepts=accepts,
-                    firsts=_firsts([columns[name][mine] for name in accepts]),
-                )
-            )
 
     def _not_fired(
         self, shard: Shard, rows: NDArray[np.int32], rules: NDArray[np.int32], columns: Mapping[str, Array]
@@ -270,33 +298,9 @@ class RunVerdict:
         shard.open.run_over()
 
 
+def _facts_of(prepared: Prepared, domain: str, start: int, row: int) -> Mapping[str, Any]:
+    return prepared.rule_facts(start + row, domain)
+
+
 def _pairs(rows: NDArray[np.int32], rules: NDArray[np.int32]) -> NDArray[np.int64]:
     return (rows.astype(np.int64) << 16) | rules
-
-
-def _firsts(shown: Sequence[Array]) -> list[int]:
-    """Where something is shown for the first time, by the hashes of what each firing shows."""
-    if not shown:
-        return []
-    _, first = np.unique(np.stack(shown, axis=1), axis=0, return_index=True)
-    return np.sort(first)[:FIRSTS].tolist()
-
-
-def _not_accepted(shard: Shard, one: str, rows: NDArray[np.int32], columns: Mapping[str, Array]) -> NDArray[np.int32]:
-    """Those of these calls that no acceptance covers: one that ends does so at a call, not at a batch."""
-    time_ns = columns["time_ns"]
-    until_ns = shard.scalars.accepted.get(one)
-    if until_ns is not None:
-        return rows[:0] if until_ns == 0 else rows[time_ns[rows] >= until_ns]
-    for until_ns, shown in shard.expected.silent.get(one, ()):
-        same = np.ones(rows.shape[0], np.bool_)
-        for name, value in shown.items():
-            same &= columns[name][rows] == np.uint64(value)
-        rows = rows[~(same & ((until_ns == 0) | (time_ns[rows] < until_ns)))]
-    return rows
-
-
-def accepted(shard: Shard, one: str, time_ns: int) -> bool:
-    """Whether a person accepted this alert's cause, for now."""
-    until_ns = shard.scalars.accepted.get(one)
-    return until_ns is not None and (until_ns == 0 or time_ns < until_ns)

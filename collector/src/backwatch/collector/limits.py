@@ -1,0 +1,33 @@
+"""Bounds of what the collector keeps in an app's process and in the embedded stream. Read by documents alone."""
+
+from typing import Final
+
+from backwatch.collector import callsite, encode, guard, pipeline, tls, worker
+from backwatch.collector.bounds import Bound
+from backwatch.collector.settings import CollectorSettings
+from backwatch.collector.stream import kafka_clients, sqlite
+
+_DEFAULT: Final = CollectorSettings()
+
+BOUNDS: Final = (
+    Bound(
+        "queue of records, per process (`BACKWATCH_COLLECTOR_QUEUE_RECORDS`)", _DEFAULT.queue_records, "records",
+        "the newest record is dropped", "`dropped.*` in the next heartbeat; alert `data-loss`",
+    ),
+    Bound(
+        "queue of records, per process (`BACKWATCH_COLLECTOR_QUEUE_BYTES`)", _DEFAULT.queue_bytes, "bytes",
+        "the newest record is dropped", "`dropped.*` in the next heartbeat; alert `data-loss`",
+    ),
+    Bound("sessions remembered, per process", pipeline.MAX_SESSIONS, "sessions", "the cache is begun anew"),
+    Bound("call sites remembered, per process", callsite.MAX_REMEMBERED, "call sites", "the cache is begun anew"),
+    Bound("encoded attributes remembered, per process", encode.MAX_REMEMBERED, "attributes", "the cache is begun anew"),
+    Bound("encoded call sites remembered, per process", encode.MAX_PLACES, "call sites", "the cache is begun anew"),
+    Bound("certificates remembered, per process", tls.MAX_REMEMBERED, "certificates", "the cache is begun anew"),
+    Bound("kinds of internal faults kept, per process", guard.MAX_SWALLOWED, "kinds", "counted, not kept"),
+    Bound("one message to the stream", worker.MAX_VALUE_BYTES, "bytes", "calls go into several messages"),
+    Bound("one record read from Kafka", kafka_clients.MAX_RECORD_BYTES, "bytes", "it is refused by the client"),
+    Bound(
+        "embedded stream (`sqlite:///`)", sqlite.RETENTION_BYTES, "bytes", "the oldest records go",
+        "loss `gap`; alert `data-loss`",
+    ),
+)  # fmt: skip

@@ -1,0 +1,89 @@
+"""Bounds of what the detector and the router keep, in memory and in a shard. Read by documents alone.
+
+Where a structure is of a module that folding and pacing own, its bound stands beside it.
+"""
+
+from typing import Final
+
+from backwatch.collector.bounds import Bound
+from backwatch.detector import fitting, otlp, owned, router, rulebook
+from backwatch.detector.baselines import releases
+from backwatch.detector.calls import rows, schema
+from backwatch.detector.engine import (
+    columns,
+    correlating,
+    derived,
+    findings,
+    keys,
+    numeric_address,
+    open_findings,
+    readings,
+    rule_index,
+    rules,
+    space,
+    state,
+    verdicts,
+    windows,
+)
+
+_EVICTED: Final = "what is known for the shortest time makes room"
+
+BOUNDS: Final = (
+    *(
+        Bound(
+            f"key space `{one.name}`, per shard", one.capacity - 1, "keys", _EVICTED,
+            f"losses `overflow.{one.name}`, `evicted.{one.name}`; alert `data-loss`",
+        )
+        for one in keys.SPACES
+    ),
+    *(
+        Bound(
+            f"keys of `{one.name}` per {one.parent.name}", one.per_parent, "keys", _EVICTED,
+            f"losses `overflow.{one.name}`, `evicted.{one.name}`; alert `data-loss`",
+        )
+        for one in keys.SPACES
+        if one.parent is not None
+    ),
+    Bound(
+        "first sightings that wait, per sketched key space", space.SKETCH, "sightings",
+        "a newer one takes an older one's place: that key gets its slot a sighting later",
+    ),
+    Bound(
+        "open findings, per shard", open_findings.CAPACITY, "findings",
+        f"beyond {open_findings.CROWDED:.0%} every new key folds into one alert of its rule; at the bound the oldest is"
+        " given up", "loss `uncleared`; alert `data-loss`",
+    ),
+    Bound(
+        "alerts about losses within the time after which one clears, per shard", verdicts.MAX_LOSS_ALERTS, "alerts",
+        "further apps and kinds share one alert", "alert `data-loss` of `many losses`; the counters stay exact",
+    ),
+    Bound(
+        "groups of a correlation, per shard", f"{correlating.FEWEST:,} to {correlating.MOST:,}, within"
+        f" {correlating.BYTES >> 20} MiB", "groups", "the one seen least recently makes room",
+        f"loss `{correlating.LOST}`; alert `data-loss`",
+    ),
+    Bound("correlations", rulebook.MOST, "rules", "a further one is refused with an error"),
+    Bound("open windows of a resource", windows.RING, "minutes", "later calls are late", "loss `late`; counter `late`"),
+    Bound("releases of an app that are told apart", releases.REMEMBERED, "releases", "the oldest is forgotten"),
+    Bound("firings shown besides the newest", findings.FIRSTS, "firings", "further ones are counted", "`count`"),
+    Bound("ids of alerts remembered", verdicts.KEYS, "ids", "the cache is begun anew: no result changes"),
+    Bound("alerts known to be open, per shard", owned.REMEMBERED, "ids", "begun anew, which costs an early commit"),
+    Bound("entries read at once", owned.ENTRIES, "entries", "the rest is read in the next round"),
+    Bound("statements whose fingerprint is remembered", columns.CACHED, "statements", "a newer one takes the place"),
+    Bound("numeric addresses remembered", numeric_address.MAX_REMEMBERED, "texts", "the oldest makes room"),
+    Bound("derived facts remembered, of each kind", derived.CACHED, "texts", "the cache is begun anew"),
+    Bound("readings of texts remembered, of each kind", readings.CELLS, "texts", "a newer one takes the place"),
+    Bound("distinct entries of a rules' domain", rule_index.FULL, "entries", "the cache is begun anew"),
+    Bound("rows of bits of entries, remembered", rules.MAX_REMEMBERED, "rows", "the cache is begun anew"),
+    Bound("a shard's state, unpacked", state.LIMIT, "bytes", "it is refused as damaged", "the detector's log"),
+    Bound("spans of one record", schema.MAX_SPANS, "spans", "the record is quarantined", "loss `quarantine`"),
+    Bound("attributes of a span, scope or resource", schema.MAX_ATTRIBUTES, "attributes", "further ones are not read"),
+    Bound("heartbeats of one record", rows.MAX_BEATS, "heartbeats", "further ones are not read"),
+    Bound("rows that a model is fitted on", fitting.MOST, "rows", "a sample is taken"),
+    Bound("encoded attributes remembered by the router", otlp.MAX_REMEMBERED, "attributes", "the cache is begun anew"),
+    Bound("one message that the router writes", router.MAX_MESSAGE_BYTES, "bytes", "spans go into several messages"),
+    Bound(
+        "bytes kept of a record that cannot be routed", router.KEPT_BYTES, "bytes", "the rest is cut",
+        "loss `quarantine`; alert `data-loss`",
+    ),
+)  # fmt: skip

@@ -1,0 +1,137 @@
+"""Critical deliveries have a lane of their own: nothing that is not critical delays them."""
+
+import contextlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator
+
+import pytest
+import sqlalchemy as sa
+
+from backwatch.notify.service import Service
+from backwatch.store import deliveries, tables
+from backwatch.store.events import event_id
+from backwatch.store.transactions import reading
+from tests.notify.conftest import START_NS, Clock
+from tests.services import receiver as temper
+from tests.services.commits import Owner, alert_id, raised
+from tests.services.receiver import Receiver, receiver
+
+Serving = Callable[..., Service]
+URGENT_S = 5.0
+CRITICAL = event_id(alert_id("unusual-query", "urgent"), 1, "alert.opened")
+
+
+@contextlib.contextmanager
+def running(service: Service) -> Generator[None]:
+    stop = threading.Event()
+    thread = threading.Thread(target=service.run, args=(stop,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(20)
+
+
+def wait_until(holds: Callable[[], bool], within_s: float) -> float:
+    """Seconds until it holds."""
+    begin = time.monotonic()
+    while not holds():
+        assert time.monotonic() - begin < within_s
+        time.sleep(0.02)
+    return time.monotonic() - begin
+
+
+Temper = Callable[[socket.socket, Receiver], None]
+
+
+def by_level(critical: Temper, others: Temper) -> Temper:
+    """A temper: one answer to what is critical, another to all else."""
+
+    def answer(connection: socket.socket, one: Receiver) -> None:
+        urgent = any(b'"critical"' in request.body for request in one.requests[-2:])
+        (critical if urgent else others)(connection, one)
+
+    return answer
+
+
+def slow(seconds: float) -> Callable[[socket.socket, Receiver], None]:
+    """A temper: takes its time, then is content."""
+
+    def answer(connection: socket.socket, one: Receiver) -> None:
+        one.stop.wait(seconds)
+        temper.OK(connection, one)
+
+    return answer
+
+
+@pytest.fixture
+def owner(store: sa.Engine) -> Owner:
+    return Owner(store)
+
+
+def test_a_critical_alert_overtakes_three_thousand_queued_low_ones(owner: Owner, serving: Serving) -> None:
+    now_ns = time.time_ns()
+    owner.commit(*(raised(str(i), level="low") for i in range(3_000)), now_ns=now_ns)
+    with receiver(slow(0.02)) as one, running(serving(one, clock_ns=time.time_ns)):
+        wait_until(lambda: len(one.requests) > 3, 120)
+        owner.commit(raised("urgent", level="critical"), now_ns=time.time_ns())
+        wait_until(lambda: CRITICAL in one.ids, URGENT_S)
+        assert len(one.requests) < 3_000
+
+
+def test_an_attempt_that_hangs_delays_no_critical_alert(owner: Owner, serving: Serving) -> None:
+    owner.commit(raised("low", level="low"), now_ns=time.time_ns())
+    with receiver(temper.stall) as one, running(serving(one, clock_ns=time.time_ns, timeout_s=15)):
+        wait_until(lambda: len(one.requests) == 1, 60)
+        one.answer = temper.OK
+        owner.commit(raised("urgent", level="critical"), now_ns=time.time_ns())
+        wait_until(lambda: CRITICAL in one.ids, URGENT_S)
+
+
+@pytest.mark.parametrize("refusal", [temper.status("500 No"), temper.status("429 Slow", "Retry-After: 600")])
+def test_low_events_that_are_refused_pause_no_critical_alert(
+    store: sa.Engine, owner: Owner, serving: Serving, refusal: Callable[[socket.socket, Receiver], None]
+) -> None:
+    owner.commit(*(raised(str(i), level="low") for i in range(10)), now_ns=time.time_ns())
+
+    def is_paused() -> bool:
+        with reading(store) as connection:
+            return any(connection.scalars(sa.select(tables.endpoint.c.paused_until_ns)))
+
+    with receiver(refusal) as one, running(serving(one, clock_ns=time.time_ns)):
+        wait_until(is_paused, 60)
+        one.answer = by_level(temper.OK, refusal)
+        owner.commit(raised("urgent", level="critical"), now_ns=time.time_ns())
+        wait_until(lambda: CRITICAL in one.ids, URGENT_S)
+
+
+def test_the_highest_level_is_sent_first(owner: Owner, serving: Serving) -> None:
+    levels = ["low", "high", "medium", "high", "informational", "low"]
+    owner.commit(*(raised(str(i), level=level) for i, level in enumerate(levels)), now_ns=START_NS)
+    with receiver() as one:
+        serving(one, minimum_level="informational").run_once()
+    told = [json.loads(request.body)["data"]["level"] for request in one.requests]
+    assert told == ["high", "high", "medium", "low", "low", "informational"]
+
+
+def test_critical_failures_pause_the_critical_lane_alone(
+    store: sa.Engine, owner: Owner, serving: Serving, clock: Clock
+) -> None:
+    owner.commit(*(raised(str(i), level="critical") for i in range(9)), now_ns=START_NS)
+    with receiver(temper.status("500 No")) as one:
+        service = serving(one)
+        service.run_once()
+        assert len(one.requests) == 3
+        one.answer = temper.OK
+        owner.commit(raised("low", level="low"), now_ns=START_NS)
+        service.run_once()
+        assert len(one.requests) == 4
+        clock.pass_s(31)
+        service.run_once()
+    assert len(set(one.ids)) == 10
+    with reading(store) as connection:
+        assert set(connection.scalars(sa.select(tables.delivery.c.state))) == {deliveries.DELIVERED}
