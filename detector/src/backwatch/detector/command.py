@@ -71,6 +71,8 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
     if not warm.is_cached():
         click.echo("backwatch: compiling the detector's kernels, once; this takes about a minute", err=True)
         warm.fill_cache(stop)
+        if stop.is_set():
+            sys.exit(128 + stop.signal)
     from backwatch.detector.service import Service, engine_for
 
     engine = engine_for(store, settings)
