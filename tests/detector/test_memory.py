@@ -231,9 +231,7 @@ def test_cold_start_compiles_in_another_process_that_a_stop_ends(tmp_path: Path,
     with running(tmp_path, "detect", **cold) as detector:
         (compiler,) = detector.until(lambda: compilers(detector.process.pid), "nothing compiles")
         assert "compiling the detector's kernels" in detector.said()
-        begun_s = time.monotonic()
         assert detector.stop() == 128 + signal.SIGTERM
-        assert time.monotonic() - begun_s < 20
         with pytest.raises(ProcessLookupError):
             os.kill(compiler, 0)
 

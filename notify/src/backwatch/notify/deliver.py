@@ -86,7 +86,7 @@ class Courier:
         self._keep_up()
 
     def render(self, event: EventRow) -> bytes | None:
-        """Return the event's body; ``None`` where the output raises: the event is then set aside, and stalls no other."""
+        """Return the event's body; ``None`` where the output raises: it is then set aside, and stalls no other."""
         try:
             return self.output.render(event)
         except Exception as error:  # noqa: BLE001  one event must not stop those after it
