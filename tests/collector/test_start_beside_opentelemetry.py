@@ -78,7 +78,7 @@ def test_children_of_such_an_app_are_watched(tmp_path: Path, packages: Path) -> 
     assert statements(tmp_path) == ["SELECT ? + ?"]
 
 
-def test_opentelemetry_works_as_without_us(tmp_path: Path, packages: Path) -> None:
+def test_opentelemetry_configures_its_provider_unchanged(tmp_path: Path, packages: Path) -> None:
     look = "import opentelemetry.trace as api; print(type(api._TRACER_PROVIDER).__name__)"
     done = run_instrumented(tmp_path, packages, sys.executable, "-c", look, OTEL_TRACES_EXPORTER="none",
                             OTEL_METRICS_EXPORTER="none", OTEL_LOGS_EXPORTER="none")  # fmt: skip
