@@ -228,7 +228,8 @@ def test_db_upgrade_and_status_say_what_is(store_url: str) -> None:
     assert (found["version"], found["losses"], found["shards"][0]["seq"]) == (migrate.head(), {"gap": 3}, 1)
     assert "@" not in found["store"]
     assert (
-        _backwatch("db", "prune", BACKWATCH_STORE_URL=store_url).stdout == "rollup 0, event 0, quarantine 0, alert 0\n"
+        _backwatch("db", "prune", BACKWATCH_STORE_URL=store_url).stdout
+        == "rollup 0, event 0, quarantine 0, alert 0, resource 0\n"
     )
     assert "lost gap: 3" in _backwatch("db", "status", BACKWATCH_STORE_URL=store_url).stdout
 
