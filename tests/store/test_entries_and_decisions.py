@@ -96,6 +96,14 @@ def test_an_acceptance_carries_what_the_evidence_shows_of_who_answered(store: sa
     assert bodies == [{names.CERT_SHA256: "aa", names.PEER_ADDRESS: "10.0.0.5"}, {names.CERT_SHA256: "bb"}]
 
 
+def test_a_fold_of_many_resources_identities_cannot_be_accepted(store: sa.Engine) -> None:
+    rules_meta.write_rules(store, [{"name": "unusual-query", "level": "high", "accepts": [names.CERT_SHA256]}])
+    Owner(store).commit(raised(resource_id=""))
+    with pytest.raises(ValueError, match="folds many resources"):
+        decide(store, ID, "accept", by="ann", now_ns=50)
+    decide(store, ID, "mute", by="ann", now_ns=51)
+
+
 def test_a_mute_ends_by_itself(store: sa.Engine) -> None:
     Owner(store).commit(raised())
     decide(store, ID, "mute", by="ann", until_ns=100, now_ns=50)
