@@ -80,13 +80,13 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
     _look_for_stream(stream)
     store = open_store(load(StoreSettings, flags={"url": store_url}).url, check=False)
     upgrade(store)
-    click.echo("backwatch: compiling the detector's kernels; this takes a minute where none are cached", err=True)
     from backwatch.detector import warm
     from backwatch.detector.lag import RULE
     from backwatch.detector.progress import ProgressBoard
     from backwatch.detector.service import Service  # brings the compiler, which is not needed to refuse a setting
 
     service = Service(stream, store, settings, on_ready=lambda: click.echo(READY, err=True))
+    click.echo("backwatch: compiling the detector's kernels; this takes a minute where none are cached", err=True)
     warm.step_through(service.engine)  # before the group is joined: a member that compiles holds partitions unread
     groups, thread = [service.progress], None
     if not no_router:
