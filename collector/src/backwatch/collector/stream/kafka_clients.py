@@ -195,7 +195,7 @@ def consumer(url: str, settings: StreamSettings, topic: str, group: str, instanc
     from backwatch.collector.stream import kafka_batches
 
     # A static member leaves its partitions unread for as long as its session lasts, so that it finds them again.
-    member = {"group_instance_id": instance, "session_timeout_ms": 20_000} if instance else {"session_timeout_ms": 8000}
+    member = {"group_instance_id": instance, "session_timeout_ms": 20_000} if instance else {"session_timeout_ms": 6000}
     with errors(url):
         consumer = KafkaConsumer(**options(
             KafkaConsumer, url, settings, group_id=group, enable_auto_commit=False, auto_offset_reset="earliest",
