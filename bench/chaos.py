@@ -143,7 +143,7 @@ def storm(group: Members, seconds: float, every_s: float, source: random.Random)
             group.signal(stopped, signal.SIGSTOP)
             if len(group.pids) == 1:
                 group.start()
-            time.sleep(min(every_s * 1.3, max(0.0, until_s - time.monotonic())))  # beyond its session of ten seconds
+            time.sleep(min(every_s * 1.3, max(0.0, until_s - time.monotonic())))  # beyond its session
             group.signal(stopped, signal.SIGCONT)
             changes += 1
         time.sleep(min(every_s * source.uniform(0.5, 1.2), max(0.0, until_s - time.monotonic())))

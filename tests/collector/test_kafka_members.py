@@ -57,9 +57,8 @@ def test_a_name_that_two_members_bear_is_reported_by_the_one_that_loses_it(
     polled(lambda: len(one.assignment()) == 2, one)
     other = opened(settings, topic, "detector-0")
     polled(lambda: len(other.assignment()) == 2, other)
-    with pytest.raises(
-        StreamUnavailable, match="another member bears the name BACKWATCH_DETECTOR_INSTANCE='detector-0'"
-    ):
+    lost = "another member bears the name BACKWATCH_DETECTOR_INSTANCE='detector-0'"
+    with pytest.raises(StreamUnavailable, match=lost):
         polled(lambda: False, one)
     one.close()
     other.close()

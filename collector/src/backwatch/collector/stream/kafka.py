@@ -77,6 +77,8 @@ class KafkaGroupConsumer(Consumer):
             left = deadline - time.monotonic()
             with clients.errors(self._url):
                 fetched = self._consumer.poll(timeout_ms=int(1000 * max(0.0, min(left, SLICE_S))))
+                if not fetched and self.is_rebalancing():
+                    fetched = clients.fetch_kept(self._consumer)
             clients.check_membership(self._url, self._consumer)
             waiting = self.unpositioned()
             records = [
