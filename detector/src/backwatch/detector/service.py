@@ -107,7 +107,8 @@ class Service:
         try:
             count = self._turn(consumer)
         except Undone as fault:
-            logger.error("backwatch: shard %d: a fault (%s): going back to the last commit", fault.partition, fault)  # noqa: TRY400  its text may be an attacker's
+            if self._isolation[fault.partition].may_log("undone"):
+                logger.error("backwatch: shard %d: a fault (%s): going back to the last commit", fault.partition, fault)  # noqa: TRY400  its text may be an attacker's
             self._owned.pop(fault.partition, None)  # loaded again at the next turn
             return 0
         self._astray = False

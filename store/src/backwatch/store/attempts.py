@@ -32,11 +32,17 @@ class Attempts:
     tries: int = 0
 
 
-def load(connection: sa.Connection, shard: int, seq: int) -> Attempts:
-    """Count one more load of the shard at this commit, and return what was tried since. Needs a writing connection."""
+def load(connection: sa.Connection, shard: int, seq: int, *, again: bool = False) -> Attempts:
+    """Count one more load of the shard at this commit, and return what was tried since. Needs a writing connection.
+
+    Args:
+        again: The same process loads it again: nobody died, and nothing is counted.
+    """
     table = tables.meta
     value = connection.scalar(sa.select(table.c.value).where(table.c.name == _name(shard)))
     found = _read(value, seq)
+    if again:
+        return found
     counted = Attempts(seq=seq, loads=found.loads + 1, offset=found.offset, tries=found.tries)
     _write(connection, shard, counted)
     return counted
