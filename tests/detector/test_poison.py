@@ -21,7 +21,7 @@ from backwatch.detector.engine.verdicts import RunVerdict, Verdicts
 from backwatch.detector.pending import Pending
 from backwatch.detector.rulebook import make_engine
 from backwatch.detector.service import Service
-from backwatch.store import attempts, entries, tables
+from backwatch.store import attempts, entries, shards, tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading, writing
 from tests.detector.streams import SAFE, START_NS, Call, encoded, eventful, records, statement
@@ -336,6 +336,31 @@ def test_deaths_elsewhere_set_no_record_aside(
     assert left == 0
     assert quarantine(store) == []
     assert results(undisturbed) == results(store)
+
+
+def test_deaths_in_the_commit_set_no_record_aside(
+    engine: Engine, stores: Callable[[], sa.Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, _ = history()
+    store, left = stores(), 20
+    original = shards.commit
+
+    def commit(*given: Any, **more: Any) -> None:
+        nonlocal left
+        if left:
+            left -= 1
+            raise Dies
+        original(*given, **more)
+
+    monkeypatch.setattr(shards, "commit", commit)
+    while True:
+        try:
+            drain(service(store, engine), Recorded(good), store)
+            break
+        except Dies:
+            continue
+    assert left == 0
+    assert quarantine(store) == []
 
 
 def test_a_turn_that_was_broken_off_reads_its_records_again(engine: Engine, stores: Callable[[], sa.Engine]) -> None:

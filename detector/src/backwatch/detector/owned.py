@@ -99,7 +99,8 @@ class OwnedShard:
         fresh = [one for one in records if one.offset >= self.next_offset]
         if not fresh:
             return
-        if self.isolation.noted and fresh[0].offset not in self.isolation.poison:
+        noted = self.isolation.noted and fresh[0].offset not in self.isolation.poison
+        if noted:
             offset = fresh[0].offset
             self._attempts = attempts.begin(self._store, self.partition, self._attempts, seq=self.seq, offset=offset)
         with self._undoing(len(fresh), fresh[0].offset, fresh[-1].offset + 1):
@@ -115,6 +116,8 @@ class OwnedShard:
             self.next_offset = fresh[-1].offset + 1
         self._pending.empty = False  # where nothing was a call, too: else its expiry would look like a loss
         self._urgent = self._urgent or self.isolation.active
+        if noted:
+            self._attempts = attempts.end(self._store, self.partition, self._attempts)
 
     def _judge(self, records: Sequence[Record]) -> None:
         self.apply(

@@ -1,7 +1,7 @@
 """How often a shard was loaded since its last commit, and which record was being judged when its detector died.
 
 An exception is met inside the process. A record that kills the process, or that it is killed over, leaves nothing but
-this: written before the record is judged, void as soon as the shard commits.
+this: written before the record is judged, taken back once it was.
 """
 
 import json
@@ -55,6 +55,14 @@ def begin(engine: sa.Engine, shard: int, before: Attempts, *, seq: int, offset: 
     with writing(engine) as connection:
         _write(connection, shard, begun)
     return begun
+
+
+def end(engine: sa.Engine, shard: int, begun: Attempts) -> Attempts:
+    """Note that the record was judged: a death from here on, in the commit, is not over it."""
+    judged = Attempts(seq=begun.seq, loads=begun.loads)
+    with writing(engine) as connection:
+        _write(connection, shard, judged)
+    return judged
 
 
 def _name(shard: int) -> str:
