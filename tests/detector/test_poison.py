@@ -21,7 +21,7 @@ from backwatch.detector.engine.verdicts import RunVerdict, Verdicts
 from backwatch.detector.pending import Pending
 from backwatch.detector.rulebook import make_engine
 from backwatch.detector.service import Service
-from backwatch.store import entries, tables
+from backwatch.store import attempts, entries, shards, tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading, writing
 from tests.detector.streams import SAFE, START_NS, Call, encoded, eventful, records, statement
@@ -240,6 +240,20 @@ def test_a_value_that_the_store_refuses_sets_its_record_aside(
     assert results(undisturbed) == results(store)
 
 
+def test_a_fault_that_was_met_is_no_sign_of_a_death(
+    engine: Engine, stores: Callable[[], sa.Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loading a shard again to look for the record would else have the next 2 000 judged one by one."""
+    _, bad = history(0)
+    Broken.verdicts(monkeypatch, ValueError())
+    store = stores()
+    running = service(store, engine)
+    drain(running, Recorded(bad), store)
+    assert len(quarantine(store)) == 1
+    with writing(store) as connection:
+        assert attempts.load(connection, 0, 0).loads == 2
+
+
 def test_a_stream_of_nothing_but_poison_ends_and_is_called_our_fault(
     engine: Engine,
     stores: Callable[[], sa.Engine],
@@ -289,6 +303,8 @@ def test_a_record_that_kills_its_detector_each_time_is_set_aside_in_the_end(
             deaths += 1
             assert deaths < 20, "each start dies at the same record"
     assert [(60, isolation.KILLED, bad[60][0])] == quarantine(store)
+    # The first one ended a detector that had committed since its load.
+    assert deaths == 1 + isolation.LOADS_BEFORE_CARE + isolation.TRIES_OF_A_RECORD
     assert results(undisturbed) == results(store)
 
 
@@ -320,6 +336,31 @@ def test_deaths_elsewhere_set_no_record_aside(
     assert left == 0
     assert quarantine(store) == []
     assert results(undisturbed) == results(store)
+
+
+def test_deaths_in_the_commit_set_no_record_aside(
+    engine: Engine, stores: Callable[[], sa.Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, _ = history()
+    store, left = stores(), 20
+    original = shards.commit
+
+    def commit(*given: Any, **more: Any) -> None:
+        nonlocal left
+        if left:
+            left -= 1
+            raise Dies
+        original(*given, **more)
+
+    monkeypatch.setattr(shards, "commit", commit)
+    while True:
+        try:
+            drain(service(store, engine), Recorded(good), store)
+            break
+        except Dies:
+            continue
+    assert left == 0
+    assert quarantine(store) == []
 
 
 def test_a_turn_that_was_broken_off_reads_its_records_again(engine: Engine, stores: Callable[[], sa.Engine]) -> None:

@@ -51,6 +51,9 @@ def test_loads_and_tries_are_counted_until_the_shard_commits(store: sa.Engine) -
         before = load(7)
         assert before == Attempts(seq=7, loads=2 + tries, offset=40, tries=tries)
     assert attempts.begin(store, 3, before, seq=7, offset=41).tries == 1
+    attempts.end(store, 3, before)
+    before = load(7)
+    assert (before.loads, before.offset, before.tries) == (5, NO_OFFSET, 0)
     assert attempts.begin(store, 3, before, seq=8, offset=40).tries == 1
     assert load(9) == Attempts(seq=9, loads=1, offset=NO_OFFSET)
     with writing(store) as connection:

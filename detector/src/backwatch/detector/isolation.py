@@ -6,6 +6,7 @@ is judged in portions of half the size, each committed by itself, until the port
 See docs/adr/0024.
 """
 
+import time
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,6 +20,8 @@ TRIES_OF_A_RECORD: Final = 5
 """Deaths of a detector over one noted record after which that record is set aside unjudged."""
 IN_A_ROW: Final = 20
 """Records set aside one after the other from which on the log calls it a fault of Backwatch."""
+FAULTS_EVERY_S: Final = 60.0
+"""What fails again and again is named once a minute; how often it failed is in the counters."""
 KILLED: Final = "the detector ended while it judged this record"
 
 
@@ -46,6 +49,7 @@ class Isolation:
         in_a_row: Records set aside since the last one that was judged.
         noted: Whether each record is noted in the store before it is judged.
         named_s: When what kind of fault was logged last.
+        undone: The shard was dropped for a fault that was met: its next load is no sign of a death.
     """
 
     most: int = 0
@@ -55,6 +59,15 @@ class Isolation:
     in_a_row: int = 0
     noted: bool = False
     named_s: dict[str, float] = field(default_factory=dict[str, float])
+    undone: bool = False
+
+    def may_log(self, what: str) -> bool:
+        """Return whether a fault of this kind is to be logged: once a minute, since they may come by the thousand."""
+        now_s = time.monotonic()
+        if now_s - self.named_s.get(what, -FAULTS_EVERY_S) < FAULTS_EVERY_S:
+            return False
+        self.named_s[what] = now_s
+        return True
 
     def loaded(self, attempts: Attempts, next_offset: int) -> None:
         """Take over what earlier owners noted in the store."""

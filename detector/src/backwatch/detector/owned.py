@@ -37,8 +37,6 @@ ENTRIES = 1_000
 """Decisions, profiles and models that are read at once."""
 REMEMBERED = 100_000
 """Alerts known to be open; beyond these an old one is taken for new, which costs an early commit and nothing else."""
-FAULTS_EVERY_S = 60.0
-"""A detector that fails again and again is named once a minute; how often it failed is in the counters."""
 
 
 class OwnedShard:
@@ -56,15 +54,16 @@ class OwnedShard:
         isolation: Isolation | None = None,
     ) -> None:
         self.partition = partition
+        self.isolation = isolation or Isolation()
         self._engine = engine
         self._store = store
         self._settings = settings
         with store.begin() as connection:
             found = shards.load(connection, partition)
-            self._attempts = attempts.load(connection, partition, found.seq)
+            self._attempts = attempts.load(connection, partition, found.seq, again=self.isolation.undone)
         self.seq, self.next_offset, self.entry_id = found.seq, found.next_offset, found.entry_id
         self._base = found.next_offset, found.watermark_ns, found.entry_id
-        self.isolation = isolation or Isolation()
+        self.isolation.undone = False
         self.isolation.loaded(self._attempts, self.next_offset)
         self._judged, self._first_offset = 0, self.next_offset
         self.shard = engine.new_shard()
@@ -102,6 +101,10 @@ class OwnedShard:
         fresh = [one for one in records if one.offset >= self.next_offset]
         if not fresh:
             return
+        noted = self.isolation.noted and fresh[0].offset not in self.isolation.poison
+        if noted:
+            offset = fresh[0].offset
+            self._attempts = attempts.begin(self._store, self.partition, self._attempts, seq=self.seq, offset=offset)
         with self._undoing(len(fresh), fresh[0].offset, fresh[-1].offset + 1):
             if fresh[0].offset > self.next_offset and log_start > self.next_offset:
                 lost = min(log_start, fresh[0].offset) - self.next_offset
@@ -115,12 +118,10 @@ class OwnedShard:
             self.next_offset = fresh[-1].offset + 1
         self._pending.empty = False  # where nothing was a call, too: else its expiry would look like a loss
         self._urgent = self._urgent or self.isolation.active
+        if noted:
+            self._attempts = attempts.end(self._store, self.partition, self._attempts)
 
     def _judge(self, records: Sequence[Record]) -> None:
-        if self.isolation.noted:
-            self._attempts = attempts.begin(
-                self._store, self.partition, self._attempts, seq=self.seq, offset=records[0].offset
-            )
         self.apply(
             Records(
                 values=[one.value for one in records],
@@ -138,12 +139,12 @@ class OwnedShard:
         findings.unreadable.append(Unreadable(record.offset, reason, record.value, record.appended_ns))
         self._fold(findings)
         self.isolation.in_a_row += 1
-        if self._may_log("quarantine"):
+        if self.isolation.may_log("quarantine"):
             logger.error(
                 "backwatch: shard %d: record %d cannot be judged (%s); its bytes are in quarantine",
                 self.partition, record.offset, reason,
             )  # fmt: skip
-        if self.isolation.in_a_row >= IN_A_ROW and self._may_log("in a row"):
+        if self.isolation.in_a_row >= IN_A_ROW and self.isolation.may_log("in a row"):
             logger.critical(
                 "backwatch: shard %d: the last %d records could not be judged, which is rather a fault of "
                 "Backwatch; their bytes are in quarantine", self.partition, self.isolation.in_a_row,
@@ -173,6 +174,7 @@ class OwnedShard:
             if suspects := self._judged + records:
                 first = self._first_offset if self._judged else first_offset
                 self.isolation.failed(suspects, first, max(end_offset, self.next_offset), reason)
+            self.isolation.undone = True
             raise Undone(self.partition, reason) from None
 
     def skip(self, record: Record, log_start: int) -> None:
@@ -233,15 +235,8 @@ class OwnedShard:
         self._open -= {event.alert_id for event in findings.events if isinstance(event, Clear)}
 
     def _name_fault(self, detector: str, what: str) -> None:
-        if self._may_log(detector):
+        if self.isolation.may_log(detector):
             logger.error("backwatch: detector %s failed (%s) and was undone for these calls", detector, what)
-
-    def _may_log(self, what: str) -> bool:
-        now_s, named_s = time.monotonic(), self.isolation.named_s
-        if now_s - named_s.get(what, -FAULTS_EVERY_S) < FAULTS_EVERY_S:
-            return False
-        named_s[what] = now_s
-        return True
 
     def take_entries(self) -> None:
         """Applies all decisions, profiles and models that were numbered since the last one."""
@@ -360,6 +355,7 @@ class OwnedShard:
         elif self._judged:
             reason = f"the store refuses what follows from it: {what}"
             self.isolation.failed(self._judged, self._first_offset, self.next_offset, reason)
+            self.isolation.undone = True
             raise Undone(self.partition, reason) from None
         else:
             self._leave_out(cast("Commit", self._unsent), what)

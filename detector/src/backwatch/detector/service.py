@@ -162,7 +162,8 @@ class Service:
         try:
             return self._turn(consumer)
         except Undone as fault:
-            logger.error("backwatch: shard %d: a fault (%s): going back to the last commit", fault.partition, fault)  # noqa: TRY400  its text may be an attacker's
+            if self._isolation[fault.partition].may_log("undone"):
+                logger.error("backwatch: shard %d: a fault (%s): going back to the last commit", fault.partition, fault)  # noqa: TRY400  its text may be an attacker's
             self._owned.pop(fault.partition, None)  # loaded again at the next turn
             self._reposition = True  # what was polled, and not judged, is read again
             return 0

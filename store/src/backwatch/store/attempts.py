@@ -1,7 +1,7 @@
 """How often a shard was loaded since its last commit, and which record was being judged when its detector died.
 
 An exception is met inside the process. A record that kills the process, or that it is killed over, leaves nothing but
-this: written before the record is judged, void as soon as the shard commits.
+this: written before the record is judged, taken back once it was.
 """
 
 import json
@@ -32,11 +32,17 @@ class Attempts:
     tries: int = 0
 
 
-def load(connection: sa.Connection, shard: int, seq: int) -> Attempts:
-    """Count one more load of the shard at this commit, and return what was tried since. Needs a writing connection."""
+def load(connection: sa.Connection, shard: int, seq: int, *, again: bool = False) -> Attempts:
+    """Count one more load of the shard at this commit, and return what was tried since. Needs a writing connection.
+
+    Args:
+        again: The same process loads it again: nobody died, and nothing is counted.
+    """
     table = tables.meta
     value = connection.scalar(sa.select(table.c.value).where(table.c.name == _name(shard)))
     found = _read(value, seq)
+    if again:
+        return found
     counted = Attempts(seq=seq, loads=found.loads + 1, offset=found.offset, tries=found.tries)
     _write(connection, shard, counted)
     return counted
@@ -49,6 +55,14 @@ def begin(engine: sa.Engine, shard: int, before: Attempts, *, seq: int, offset: 
     with writing(engine) as connection:
         _write(connection, shard, begun)
     return begun
+
+
+def end(engine: sa.Engine, shard: int, begun: Attempts) -> Attempts:
+    """Note that the record was judged: a death from here on, in the commit, is not over it."""
+    judged = Attempts(seq=begun.seq, loads=begun.loads)
+    with writing(engine) as connection:
+        _write(connection, shard, judged)
+    return judged
 
 
 def _name(shard: int) -> str:
