@@ -1,6 +1,7 @@
 """Heartbeats of a process, and what related processes report of each other."""
 
 import os
+import random
 import signal
 import threading
 import time
@@ -291,6 +292,19 @@ def test_slot_that_another_process_took_is_claimed_again(monkeypatch: pytest.Mon
     instances = [instance for _, instance, *_ in processes._slots()]
     assert instances.count(processes.current().instance) == 1
     assert len(instances) == 2
+
+
+def test_page_that_a_relative_has_overwritten_harms_nobody(make: Callable[..., Pipeline], log: Log) -> None:
+    pipeline, source = make(), random.Random(3)
+    call(pipeline)
+    until(lambda: heartbeats(log))
+    page = processes._State.page
+    assert page is not None
+    for fill in (source.randbytes, lambda size: b"\xff" * size, lambda size: b"\x01" * size):
+        page[:] = fill(len(page))
+        count = len(heartbeats(log))
+        until(lambda count=count: len(heartbeats(log)) > count + 1)
+    assert guard.faults == 0
 
 
 def test_heartbeat_is_small() -> None:

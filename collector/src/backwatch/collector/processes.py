@@ -17,6 +17,7 @@ SLOTS: Final = 128
 """Related processes that are seen at once; of more, some are not seen by their relatives."""
 SLOT_BYTES: Final = 64
 INSTANCE_BYTES: Final = 8
+MAX_PID: Final = (1 << 31) - 1
 MAX_REPORTED: Final = 16
 """Relatives that one heartbeat names at most."""
 
@@ -169,7 +170,7 @@ def _slots() -> Iterator[tuple[int, str, int, int, int, int]]:
     if page is not None:
         for at in range(0, SLOTS * SLOT_BYTES, SLOT_BYTES):
             pid, instance, first_call_ns, claimed_ns, turned_ns, delivered_ns = _SLOT.unpack_from(page, at)
-            if pid > 0:
+            if 0 < pid <= MAX_PID:  # a related process may write anything here
                 yield pid, instance.hex(), first_call_ns, claimed_ns, turned_ns, delivered_ns
 
 

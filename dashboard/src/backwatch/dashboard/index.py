@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-PAGES: Final = ("overview", "alerts", "alert", "resources", "rules", "rule")
+PAGES: Final = ("overview", "alerts", "alert", "resources", "processes", "rules", "rule")
 _WHERE: Final = (
     "window.__streamlit={BACKEND_BASE_URL:location.origin+"
     f'location.pathname.replace(/\\/({"|".join(PAGES)})\\/?$/,"/")}};'
