@@ -8,7 +8,7 @@ import pytest
 
 from backwatch.detector import rulebook
 from backwatch.detector.engine.entries import Tick
-from backwatch.detector.engine.findings import Clear, Findings, Fired
+from backwatch.detector.engine.findings import Findings, Fired
 from backwatch.detector.engine.keys import RESOURCE, SPACES
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.splitting import keep_apps, release_findings
@@ -48,7 +48,7 @@ class Judged:
                 self.app_of[event.alert_id] = event.key.app
                 for time_ns in event.times.tolist():
                     self.found["fired", event.alert_id, time_ns] += 1
-            elif isinstance(event, Clear):
+            else:
                 self.found["cleared", event.alert_id, event.time_ns] += 1
         for one in findings.windows:
             self.windows[one.parts[0], one.end_ns, one.sums["calls"]] += 1
