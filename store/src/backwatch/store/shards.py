@@ -43,8 +43,7 @@ class ShardState:
 def load(connection: sa.Connection, shard: int) -> ShardState:
     """The shard's state; a shard that was never seen starts at commit 0. Needs a writing connection."""
     table = tables.shard
-    empty = {"id": shard, "seq": 0, "next_offset": 0, "watermark_ns": 0, "entry_id": 0, "updated_ns": 0}
-    insert_missing(connection, table, [empty])
+    _make_row(connection, shard)
     # Locked, so that the row, the snapshot and the deltas are of one commit.
     row = connection.execute(sa.select(table).where(table.c.id == shard).with_for_update()).one()
     saved = connection.execute(
@@ -82,6 +81,32 @@ def commit(engine: sa.Engine, one: Commit, *, now_ns: int) -> None:
         _rollups(connection, one.rollups)
         keep(connection, one.quarantined, now_ns=now_ns)
         _count(connection, one)
+
+
+def split(engine: sa.Engine, parents: Sequence[Commit], children: Sequence[Commit], *, now_ns: int) -> None:
+    """Write the states of new shards, and what their parents keep, in one transaction.
+
+    Args:
+        engine: The store.
+        parents: One commit each, with a snapshot; the fence of each decides, as in :func:`commit`.
+        children: The new shards: ``seq`` 0, and a snapshot. A shard of that number must not have committed yet.
+        now_ns: Wall time, for people.
+
+    Raises:
+        Fenced: A detector has committed for a parent since its state was read, or a child has an owner already.
+        StoreUnavailable, StoreFull: The database is away or its disk is full; nothing was written.
+    """
+    with writing(engine) as connection:
+        for one in children:
+            _make_row(connection, one.shard)
+        for one in sorted((*parents, *children), key=lambda one: one.shard):
+            _fence(connection, one, now_ns)
+            _state(connection, one)
+
+
+def _make_row(connection: sa.Connection, shard: int) -> None:
+    empty = {"id": shard, "seq": 0, "next_offset": 0, "watermark_ns": 0, "entry_id": 0, "updated_ns": 0}
+    insert_missing(connection, tables.shard, [empty])
 
 
 def _fence(connection: sa.Connection, one: Commit, now_ns: int) -> None:

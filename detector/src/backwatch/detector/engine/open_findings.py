@@ -290,6 +290,13 @@ class OpenFindings:
         self._rebuild()
         return bool(mine.any())
 
+    def retain(self, keeps: Callable[[bytes], bool]) -> None:
+        """Drop the findings of all alerts but those whose id, 32 bytes, ``keeps`` accepts; none of them clears."""
+        for at in list(self._where.values()):
+            if not keeps(self._alert[at].tobytes()):
+                self._remove(at)
+        self._rebuild()
+
     def _give_up(self) -> int:
         """Frees a row of the full table: of those about one statement, or else of all, the one that fired last ago."""
         ranks = (self._alone & ~self._fold, ~self._fold)

@@ -157,12 +157,13 @@ class Shard:
             if stale.shape[0]:
                 if space.specs:
                     self.lose(f"{EVICTED}.{name}", space.settled(stale, now_ns))
-                self._reclaim(name, stale)
+                self.reclaim(name, stale)
 
-    def _reclaim(self, name: str, slots: NDArray[np.int32]) -> None:
+    def reclaim(self, name: str, slots: NDArray[np.int32]) -> None:
+        """Free these slots of a space, and those of the spaces below that hang on them."""
         for child_name, child in self.spaces.items():
             if child.space.parent is self.spaces[name].space:
-                self._reclaim(child_name, child.children_of(slots))
+                self.reclaim(child_name, child.children_of(slots))
         self.spaces[name].reclaim(slots)
 
     def apply(self, blobs: Sequence[bytes]) -> None:

@@ -1,0 +1,57 @@
+"""Partitions of Kafka topics: how many there are, which one an app's records go to, adding more."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kafka import KafkaAdminClient
+from kafka.partitioner.default import murmur2
+
+from backwatch.collector.settings import StreamSettings
+from backwatch.collector.stream import StreamUnavailable
+from backwatch.collector.stream import kafka_clients as clients
+
+
+def partition_of(app: str, count: int) -> int:
+    """Return the partition, of ``count``, that producers choose for the records of an app.
+
+    >>> partition_of("shop", 8), partition_of("shop", 16)
+    (4, 4)
+    """
+    return (murmur2(app.encode()) & 0x7FFFFFFF) % count
+
+
+def count_partitions(settings: StreamSettings, topics: Sequence[str]) -> dict[str, int]:
+    """Return how many partitions each topic has.
+
+    Raises:
+        StreamUnavailable: No broker answers, or a topic is missing.
+    """
+    with clients.errors(settings.url):
+        admin = KafkaAdminClient(**clients.options(KafkaAdminClient, settings.url, settings))
+        try:
+            described = admin.describe_topics(list(topics))
+        finally:
+            admin.close()
+    found = {one["name"]: len(one["partitions"]) for one in described if not one["error_code"]}
+    for topic in topics:
+        if topic not in found:
+            raise StreamUnavailable(f"the stream has no topic {topic}; `backwatch detect` creates it")
+    return found
+
+
+def add_partitions(settings: StreamSettings, counts: Mapping[str, int]) -> None:
+    """Add partitions to topics until each has as many as wanted.
+
+    Args:
+        settings: The stream.
+        counts: Topic to the number of partitions that it shall have; above today's.
+
+    Raises:
+        StreamUnavailable: No broker answers, or it refuses.
+    """
+    with clients.errors(settings.url):
+        admin: Any = KafkaAdminClient(**clients.options(KafkaAdminClient, settings.url, settings))
+        try:
+            admin.create_partitions(dict(counts))
+        finally:
+            admin.close()

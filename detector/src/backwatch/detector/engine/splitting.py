@@ -1,0 +1,43 @@
+"""Splitting a shard by app, when its partition's apps spread over more partitions.
+
+The partition count only ever grows to a multiple of itself: then each app stays in its partition or moves to one that
+is new, and a new shard has exactly one parent. The new shard starts from a copy of its parent's state, without the
+other apps. The parent keeps what it has learnt of the apps that left: collectors learn of new partitions minutes later,
+and judge-worthy calls that still arrive here in between are then held against a baseline.
+"""
+
+from collections.abc import Callable, Collection
+
+import numpy as np
+
+from backwatch.detector.engine.keys import RESOURCE
+from backwatch.detector.engine.lateness import LATENESS
+from backwatch.detector.engine.shard import Shard
+from backwatch.detector.engine.windows import WINDOWS
+
+
+def keep_apps(shard: Shard, belongs: Callable[[str], bool], alerts: Collection[bytes]) -> None:
+    """Turn a copy of the parent into the new shard: only these apps, and only their open findings.
+
+    Windows that are open, and losses that wait for the next boundary, stay with the parent, which closes them: both
+    shards would count them otherwise.
+
+    Args:
+        shard: A copy of the parent; changed in place.
+        belongs: Whether an app, as keys name it, belongs to the new shard.
+        alerts: Ids, 32 bytes each, of the alerts whose open findings the new shard takes over.
+    """
+    space = shard.spaces[RESOURCE.name]
+    used = np.flatnonzero(space.keys).astype(np.int32)
+    others = np.array([slot for slot in used.tolist() if not belongs(shard.resources[slot][0])], np.int32)
+    shard.reclaim(RESOURCE.name, others)
+    for table in (WINDOWS, LATENESS):
+        rows = space.tables[table.name]
+        rows[:] = np.zeros(1, rows.dtype)
+    shard.scalars.untold.clear()
+    shard.open.retain(lambda alert: alert in alerts)
+
+
+def release_findings(shard: Shard, alerts: Collection[bytes]) -> None:
+    """Drop from the parent the open findings that a new shard has taken over: one shard clears an alert, not two."""
+    shard.open.retain(lambda alert: alert not in alerts)

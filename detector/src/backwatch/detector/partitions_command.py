@@ -1,0 +1,63 @@
+"""``backwatch partitions``: adds partitions to the stream and splits the detector's state by app."""
+
+import time
+
+import click
+
+from backwatch.collector.cli import Unavailable
+from backwatch.collector.settings import DetectorSettings, SettingError, StoreSettings, StreamSettings, load
+
+
+@click.group(short_help="Adds partitions to the stream, and splits what detectors have learnt.")
+def partitions() -> None:
+    """Looks after the partitions of a Kafka stream."""
+
+
+@partitions.command(short_help="Drains the stream, splits each shard by app, and adds partitions.")
+@click.argument("count", type=click.IntRange(2, 10_000))
+@click.option("--stream-url", help="kafka://host:9092. [BACKWATCH_STREAM_URL]")
+@click.option("--store-url", help="sqlite:///path or postgresql://… [BACKWATCH_STORE_URL]")
+@click.option("--timeout", "timeout_s", type=float, default=3_600, show_default=True, help="Seconds to drain in.")
+def add(count: int, stream_url: str | None, store_url: str | None, timeout_s: float) -> None:
+    """Grows both topics to COUNT partitions, a multiple of today's number.
+
+    Stop every detector first; apps may go on. The command judges what is unread, splits each shard's state by app, and
+    only then adds the partitions. Start the detectors again when it is done. It can be run again after it was
+    interrupted at any point.
+
+    \b
+    Examples:
+      backwatch partitions add 16
+      backwatch partitions add 16 --stream-url kafka://kafka:9092 --store-url postgresql://backwatch@db/backwatch
+    """
+    from backwatch.collector.stream import StreamUnavailable
+    from backwatch.detector import repartition
+    from backwatch.detector.service import engine_for
+    from backwatch.store.commit import Fenced
+    from backwatch.store.connect import StoreUnavailable, open_store
+
+    stream = load(StreamSettings, flags={"url": stream_url})
+    settings = load(DetectorSettings)
+    try:
+        wanted = repartition.plan(stream, count)
+        store = open_store(load(StoreSettings, flags={"url": store_url}).url, must_exist=True)
+        held = repartition.holders(store, settings.group, time.time_ns())
+        if held:
+            age_s = (time.time_ns() - held[0].updated_ns) / 1e9
+            raise SettingError(
+                f"{held[0].member} held partition {held[0].partition_id} {age_s:.0f} s ago: stop every detector,"
+                f" wait {repartition.HELD_NS // 10**9} s, and run this again"
+            )
+        click.echo(f"backwatch: draining {wanted.before} partitions", err=True)
+        repartition.drain(stream, store, settings, wanted, timeout_s, _report)
+        moved = repartition.split(store, engine_for(store, settings), wanted, time.time_ns())
+        repartition.make_partitions(stream, wanted)
+    except (StoreUnavailable, StreamUnavailable) as error:
+        raise Unavailable(str(error)) from None
+    except (repartition.NotDrained, Fenced) as error:
+        raise click.ClickException(f"{error}; nothing was changed") from None
+    click.echo(f"{wanted.before} -> {wanted.after} partitions; {moved} apps moved to new ones")
+
+
+def _report(unread: int) -> None:
+    click.echo(f"backwatch: {unread if unread >= 0 else 'counting'} records unread", err=True)

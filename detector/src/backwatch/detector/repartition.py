@@ -1,0 +1,204 @@
+"""Adding partitions to a stream whose shards have learnt: split each shard by app, then make the partitions.
+
+The order is what makes it safe to be interrupted anywhere: the states of the new shards are written first, in one
+transaction, then the partitions are made. A run that finds the new shards there only makes the partitions.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from backwatch.collector import names
+from backwatch.collector.settings import DetectorSettings, SettingError, StreamSettings
+from backwatch.collector.stream.kafka_partitions import add_partitions, count_partitions, partition_of
+from backwatch.detector.engine.shard import Shard
+from backwatch.detector.engine.splitting import keep_apps, release_findings
+from backwatch.detector.engine.step import Engine
+from backwatch.detector.service import Service
+from backwatch.store import shards, tables
+from backwatch.store.commit import Commit
+from backwatch.store.progress import PartitionProgress, read_progress
+from backwatch.store.transactions import reading, writing
+
+HELD_NS = 30 * 10**9
+"""A partition whose progress was written this recently has a member that is alive."""
+LOOK_EVERY_S = 1.0
+TOPICS = (names.TOPIC_CALLS, names.TOPIC_SPANS)
+
+
+class NotDrained(RuntimeError):
+    """Records were still unread when the time was up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a repartition does.
+
+    Attributes:
+        before: Partitions of the calls' topic today.
+        after: Partitions that it shall have.
+        topics: Topic to its partitions today.
+    """
+
+    before: int
+    after: int
+    topics: Mapping[str, int]
+
+
+def plan(stream: StreamSettings, after: int) -> Plan:
+    """Look at the stream and check the number that is wanted.
+
+    Raises:
+        SettingError: The stream is not Kafka, or the number is no larger multiple of today's.
+        StreamUnavailable: No broker answers, or the topics are missing.
+    """
+    if not stream.url.startswith("kafka://"):
+        raise SettingError("BACKWATCH_STREAM_URL: only a kafka:// stream has partitions to add")
+    topics = count_partitions(stream, TOPICS)
+    before = topics[names.TOPIC_CALLS]
+    if after <= before or after % before:
+        raise SettingError(f"{after}: must be a multiple of today's {before} partitions, and larger")
+    return Plan(before=before, after=after, topics=topics)
+
+
+def holders(store: sa.Engine, group: str, now_ns: int) -> list[PartitionProgress]:
+    """Return the partitions of this group that some detector holds now."""
+    with reading(store) as connection:
+        rows = read_progress(connection)
+    return [row for row in rows if row.consumer_group == group and now_ns - row.updated_ns < HELD_NS]
+
+
+def drain(
+    stream: StreamSettings,
+    store: sa.Engine,
+    settings: DetectorSettings,
+    wanted: Plan,
+    timeout_s: float,
+    report: Callable[[int], None],
+) -> None:
+    """Judge all records that are unread, as the only detector, and commit.
+
+    Args:
+        stream: Where the records are.
+        store: Where the shards are.
+        settings: The detector's.
+        wanted: The plan.
+        timeout_s: How long it may take.
+        report: Called every second with the number of records that are unread.
+
+    Raises:
+        NotDrained: The time was up.
+    """
+    begun_ns = time.time_ns()
+    stop = threading.Event()
+    failed: list[BaseException] = []
+    service = Service(stream, store, settings)
+
+    def run() -> None:
+        try:
+            service.run(stop)
+        except BaseException as error:  # noqa: BLE001  raised again below, on the thread that waits
+            failed.append(error)
+
+    thread = threading.Thread(target=run, name="backwatch-drain")
+    thread.start()
+    deadline = time.monotonic() + timeout_s
+    try:
+        while thread.is_alive() and (left := _unread(store, settings.group, wanted.before, begun_ns)) != 0:
+            if time.monotonic() > deadline:
+                raise NotDrained(f"{left if left > 0 else 'some'} records are still unread after {timeout_s:g} s")
+            report(left)
+            time.sleep(LOOK_EVERY_S)
+    finally:
+        stop.set()
+        thread.join()
+    if failed:
+        raise failed[0]
+
+
+def _unread(store: sa.Engine, group: str, count: int, since_ns: int) -> int:
+    """Records that are unread in all partitions; -1: some partition has not been looked at yet."""
+    with reading(store) as connection:
+        rows = [
+            row
+            for row in read_progress(connection)
+            if (row.consumer_group, row.topic) == (group, names.TOPIC_CALLS) and row.updated_ns >= since_ns
+        ]
+    return sum(row.lag for row in rows) if len(rows) >= count else -1
+
+
+def split(store: sa.Engine, engine: Engine, wanted: Plan, now_ns: int) -> int:
+    """Write the states of the new shards; returns how many apps moved.
+
+    Raises:
+        SettingError: An unfinished run to another number has left its shards.
+        Fenced: A detector has committed meanwhile; nothing was written.
+    """
+    fresh = range(wanted.before, wanted.after)
+    with reading(store) as connection:
+        table = tables.shard
+        there = set(connection.scalars(sa.select(table.c.id).where(table.c.id >= wanted.before, table.c.seq > 0)))
+    if there == set(fresh):
+        return 0
+    if there:
+        raise SettingError(f"{wanted.after}: shards of an unfinished run are there, to {max(there) + 1} partitions")
+    parents: list[Commit] = []
+    children: list[Commit] = []
+    moved: set[str] = set()
+    for number in range(wanted.before):
+        with writing(store) as connection:
+            found = shards.load(connection, number)
+        blobs = ([found.snapshot] if found.snapshot else []) + found.deltas
+        if not blobs:
+            continue
+        apps_of = _alerts_by_app(store)
+        left: set[bytes] = set()
+        for child in range(number + wanted.before, wanted.after, wanted.before):
+            shard = _restored(engine, blobs)
+            alerts = {one for one, app in apps_of.items() if app and partition_of(app, wanted.after) == child}
+            keep_apps(shard, lambda app, child=child: partition_of(app, wanted.after) == child, alerts)
+            left |= alerts
+            moved |= {parts[0] for slot, parts in shard.resources.items() if shard.spaces["resource"].keys[slot]}
+            children.append(_commit(child, 0, 0, found, shard))
+        parent = _restored(engine, blobs)
+        release_findings(parent, left)
+        parents.append(_commit(number, found.seq, found.next_offset, found, parent))
+    known = {one.shard for one in children}
+    children += [_empty(number, engine) for number in fresh if number not in known]
+    shards.split(store, parents, children, now_ns=now_ns)
+    return len(moved)
+
+
+def _restored(engine: Engine, blobs: "list[bytes]") -> Shard:
+    shard = engine.new_shard()
+    shard.apply(blobs)
+    return shard
+
+
+def _alerts_by_app(store: sa.Engine) -> dict[bytes, str]:
+    """Alerts whose finding may be open: id to app."""
+    table = tables.alert
+    with reading(store) as connection:
+        rows = connection.execute(sa.select(table.c.id, table.c.app).where(table.c.raised)).all()
+    return {bytes.fromhex(row.id): row.app for row in rows}
+
+
+def _commit(number: int, seq: int, next_offset: int, parent: shards.ShardState, shard: Shard) -> Commit:
+    return Commit(
+        shard=number, seq=seq, next_offset=next_offset, watermark_ns=parent.watermark_ns, entry_id=parent.entry_id,
+        delta=b"", snapshot=shard.snapshot(),
+    )  # fmt: skip
+
+
+def _empty(number: int, engine: Engine) -> Commit:
+    """A new shard whose parent has never committed."""
+    snapshot = engine.new_shard().snapshot()
+    return Commit(shard=number, seq=0, next_offset=0, watermark_ns=0, entry_id=0, delta=b"", snapshot=snapshot)
+
+
+def make_partitions(stream: StreamSettings, wanted: Plan) -> None:
+    """Add the partitions to both topics."""
+    add_partitions(stream, {topic: wanted.after for topic, count in wanted.topics.items() if count < wanted.after})

@@ -1,0 +1,111 @@
+"""Splitting a shard by app: what was learnt goes along, and nothing is found twice."""
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+
+from backwatch.detector import rulebook
+from backwatch.detector.engine.entries import Tick
+from backwatch.detector.engine.findings import Findings, Fired
+from backwatch.detector.engine.keys import RESOURCE, SPACES
+from backwatch.detector.engine.shard import Shard
+from backwatch.detector.engine.splitting import keep_apps, release_findings
+from backwatch.detector.engine.step import Engine, EngineConfig
+from tests.detector import streams
+from tests.detector.streams import SAFE, SECOND, Call, statement
+
+HOUR_NS = 3_600 * SECOND
+MOVED = frozenset(("billing", "catalogue"))
+CONFIG = EngineConfig(key=b"a key of 16 byte", clear_after_ns=HOUR_NS)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return rulebook.make_engine(CONFIG)
+
+
+class Judged:
+    """A shard, and what each alert did so far."""
+
+    def __init__(self, engine: Engine, shard: Shard) -> None:
+        self.engine, self.shard = engine, shard
+        self.found: Counter[tuple[str, str, int]] = Counter()
+        self.app_of: dict[str, str] = {}
+        self.windows: Counter[tuple[str, int, int]] = Counter()
+
+    def feed(self, calls: Sequence[Call]) -> None:
+        for at in range(0, len(calls), 50):
+            self._note(self.engine.step(self.shard, streams.entry(streams.records(calls[at : at + 50]), at)))
+
+    def tick(self, time_ns: int) -> None:
+        self._note(self.engine.step(self.shard, Tick(time_ns)))
+
+    def _note(self, findings: Findings) -> None:
+        for event in findings.events:
+            if isinstance(event, Fired):
+                self.app_of[event.alert_id] = event.key.app
+                for time_ns in event.times.tolist():
+                    self.found["fired", event.alert_id, time_ns] += 1
+            else:
+                self.found["cleared", event.alert_id, event.time_ns] += 1
+        for one in findings.windows:
+            self.windows[one.parts[0], one.end_ns, one.sums["calls"]] += 1
+
+
+def _split(parent: Judged) -> tuple[Judged, Judged]:
+    """As a new process does it: from the stored state."""
+    blob = parent.shard.snapshot()
+    moved = {bytes.fromhex(one) for one, app in parent.app_of.items() if app in MOVED}
+    made: list[Judged] = []
+    for _ in range(2):
+        shard = parent.engine.new_shard()
+        shard.apply([blob])
+        made.append(Judged(parent.engine, shard))
+    release_findings(made[0].shard, moved)
+    keep_apps(made[1].shard, lambda app: app in MOVED, moved)
+    return made[0], made[1]
+
+
+@pytest.mark.parametrize("share", [0.3, 0.62, 0.75, 0.9])
+def test_a_split_shard_finds_what_the_whole_one_would_have_found(engine: Engine, share: float) -> None:
+    calls = streams.eventful(seed=3, count=900)
+    at = int(len(calls) * share)
+    end_ns = calls[-1].end_ns + 3 * HOUR_NS
+    whole = Judged(engine, engine.new_shard())
+    whole.feed(calls[:at])
+    old, new = _split(whole)
+    before, windows_before = Counter(whole.found), Counter(whole.windows)
+    whole.feed(calls[at:])
+    old.feed([call for call in calls[at:] if call.app not in MOVED])
+    new.feed([call for call in calls[at:] if call.app in MOVED])
+    for one in (whole, old, new):
+        one.tick(end_ns)
+    assert old.found + new.found == whole.found - before
+    assert old.windows + new.windows == whole.windows - windows_before
+    assert sum((whole.found - before).values()) > 20
+    assert not set(old.found) & set(new.found)
+
+
+def test_the_new_shard_keeps_only_its_apps_and_their_slots(engine: Engine) -> None:
+    whole = Judged(engine, engine.new_shard())
+    whole.feed(streams.eventful(seed=5, count=300))
+    _, new = _split(whole)
+    keys = new.shard.spaces[RESOURCE.name].keys
+    assert {parts[0] for slot, parts in new.shard.resources.items() if keys[slot]} == MOVED
+    for space in SPACES:
+        assert 0 < new.shard.spaces[space.name].used < whole.shard.spaces[space.name].used
+
+
+def test_late_stragglers_at_the_old_shard_meet_their_baseline(engine: Engine) -> None:
+    """Producers learn of new partitions minutes later: until then an app's calls still come to its old shard."""
+    source = random.Random(7)
+    calls = [Call(one.end_ns, SAFE, one.facts, "billing") for one in streams.quiet(source, 1_500)]
+    whole = Judged(engine, engine.new_shard())
+    whole.feed(calls[:1_400])
+    old, new = _split(whole)
+    odd = statement("SELECT name, secret FROM users UNION SELECT 1, 2")
+    old.feed([*calls[1_400:], Call(calls[-1].end_ns + SECOND, SAFE, odd, "billing")])
+    new.feed([*calls[1_400:], Call(calls[-1].end_ns + SECOND, SAFE, odd, "billing")])
+    assert {one[:2] for one in old.found} == {one[:2] for one in new.found} != set()
