@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from backwatch.store import tables
+from backwatch.store.progress import read_progress
 from backwatch.store.views import EndpointRow, Health, ShardRow
 
 
@@ -21,6 +22,7 @@ def health(connection: sa.Connection) -> Health:
         quarantined=connection.scalar(sa.select(sa.func.count()).select_from(tables.quarantine)) or 0,
         last_entry=connection.scalar(sa.select(sa.func.max(tables.entry.c.id))) or 0,
         endpoints=_endpoints(connection),
+        progress=read_progress(connection),
     )
 
 

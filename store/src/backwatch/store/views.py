@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from backwatch.store.progress import PartitionProgress
 from backwatch.store.rules_meta import RuleMeta
 
 STATES: Final = ("open", "acknowledged", "closed", "muted")
@@ -205,6 +206,7 @@ class Health:
         losses, counters: By name, over all shards.
         quarantined: Records kept because they could not be read.
         last_entry: Number of the newest entry.
+        progress: How far each consumer group has read each partition.
     """
 
     shards: Sequence[ShardRow] = ()
@@ -213,3 +215,4 @@ class Health:
     quarantined: int = 0
     last_entry: int = 0
     endpoints: Sequence[EndpointRow] = ()
+    progress: Sequence[PartitionProgress] = ()
