@@ -1,7 +1,8 @@
 """The ``backwatch`` command. Other members add their sub-commands by entry point ``backwatch.commands``.
 
-Exit codes, the same for every sub-command: 0 done, 1 failed, 2 wrong usage, 3 not healthy, 69 stream or store not reachable,
-74 input or output failed (disk full), 78 wrong setting, 130 and 143 on signals.
+Exit codes, the same for every sub-command: 0 done, 1 failed, 2 wrong usage, 3 a part does not work
+(``db status --check``), 69 stream or store not reachable, 74 input or output failed (disk full), 78 wrong setting, 130
+and 143 on signals.
 """
 
 import errno

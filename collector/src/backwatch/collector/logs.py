@@ -76,13 +76,8 @@ class _JsonStream(io.TextIOBase):
         self._begun = ""
         self._lock = threading.RLock()
 
-    @property
-    def encoding(self) -> str:
-        return "utf-8"
-
-    @property
-    def errors(self) -> str:
-        return "backslashreplace"
+    encoding = "utf-8"
+    errors = "backslashreplace"
 
     def fileno(self) -> int:
         return self._to.fileno()

@@ -15,7 +15,7 @@ from backwatch.store import migrate
 from backwatch.store import prune as retention
 from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.health import health
-from backwatch.store.monitoring.incidents import SILENT_AFTER_S, Incident, find_disabled, find_incidents, has_reported
+from backwatch.store.monitoring.incidents import SILENT_AFTER_S, Incident, find_disabled, find_incidents
 from backwatch.store.progress import PartitionProgress
 from backwatch.store.transactions import reading
 from backwatch.store.views import Health
@@ -80,7 +80,7 @@ def status(store_url: str | None, *, as_json: bool, check: bool) -> None:
         click.echo(f"store {shown}, tables {version}")
         lines = [*_incident_lines(wrong), *_lines(found), *_progress_lines(partitions)]
         click.echo("\n".join(lines))
-    if check and (wrong or not has_reported(found.progress, found.shards)):
+    if check and wrong:
         click.get_current_context().exit(EXIT_UNHEALTHY)
 
 

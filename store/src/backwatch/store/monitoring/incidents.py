@@ -44,7 +44,7 @@ class Incident:
 
     Attributes:
         kind: One of ``KINDS``.
-        since_ns: Wall time of the last sign that it worked.
+        since_ns: Wall time of the last sign that it worked; 0: it never has.
         message: Plain words that hold no text of an app or an attacker.
         reason: The member's own report why, or empty; show it as text.
         member: Host and process of the member, or empty.
@@ -57,9 +57,7 @@ class Incident:
     member: str = ""
 
 
-def find_incidents(
-    progress: Sequence[PartitionProgress], shards: Sequence[ShardRow], now_ns: int
-) -> list[Incident]:
+def find_incidents(progress: Sequence[PartitionProgress], shards: Sequence[ShardRow], now_ns: int) -> list[Incident]:
     """Return what is wrong with detector and router, worst first; empty: every partition is read and advances.
 
     Args:
@@ -67,6 +65,9 @@ def find_incidents(
         shards: All rows; they count for partitions without progress, which a detector of an older version leaves.
         now_ns: Wall time.
     """
+    if not has_reported(progress, shards):
+        message = "No detector has reported to this store yet. New alerts cannot appear."
+        return [Incident(kind=DETECTOR_SILENT, since_ns=0, message=message)]
     reported = {row.partition_id for row in progress if row.topic == names.TOPIC_CALLS}
     calls = [*(row for row in progress if row.topic == names.TOPIC_CALLS), *_progress_of(shards, reported)]
     spans = [row for row in progress if row.topic == names.TOPIC_SPANS]
@@ -112,9 +113,7 @@ def _topic_incidents(topic: str, rows: Sequence[PartitionProgress], now_ns: int)
             continue
         if now_ns - row.updated_ns > silent_ns:
             message = f"No process reads partition {row.partition_id} of {topic} since {since(row.updated_ns, now_ns)}."
-            found.append(
-                Incident(kind=PARTITION_UNREAD, since_ns=row.updated_ns, message=message, member=row.member)
-            )
+            found.append(Incident(kind=PARTITION_UNREAD, since_ns=row.updated_ns, message=message, member=row.member))
         elif row.lag and now_ns - row.advanced_ns > stalled_ns:
             message = (
                 f"Partition {row.partition_id} of {topic} has not advanced since {since(row.advanced_ns, now_ns)}, "
@@ -138,9 +137,7 @@ def _silent(topic: str, newest_ns: int, now_ns: int) -> Incident:
     return Incident(kind=ROUTER_SILENT, since_ns=newest_ns, message=message)
 
 
-def find_delivery_incidents(
-    connection: sa.Connection, endpoints: Mapping[str, float], now_ns: int
-) -> list[Incident]:
+def find_delivery_incidents(connection: sa.Connection, endpoints: Mapping[str, float], now_ns: int) -> list[Incident]:
     """Return what is wrong with the delivery of alerts, worst first.
 
     Args:
@@ -190,9 +187,8 @@ def since(time_ns: int, now_ns: int) -> str:
     '2023-11-14 22:13 UTC (2 d)'
     """
     age_s = max(0, now_ns - time_ns) // _NS
-    unit, size = next(
-        (unit, size) for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)) if age_s >= size or size == 1
-    )
+    units = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+    unit, size = next((pair for pair in units if age_s >= pair[1]), units[-1])
     form = "%Y-%m-%d %H:%M" if age_s >= 86_400 else "%H:%M"
     moment = datetime.fromtimestamp(max(0, min(time_ns, 253_402_300_799 * _NS)) // _NS, UTC)
     return f"{moment.strftime(form)} UTC ({age_s // size} {unit})"
