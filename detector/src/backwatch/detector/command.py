@@ -57,6 +57,7 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
       backwatch detect --stream-url kafka://kafka:9092 --store-url postgresql://backwatch@db/backwatch
     """
     from backwatch.collector.stream import ensure_topics
+    from backwatch.detector.monitoring import DetectorMonitoring
     from backwatch.store.connect import open_store
     from backwatch.store.migrate import upgrade
 
@@ -69,18 +70,20 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
     from backwatch.detector.service import Service  # brings the compiler, which is not needed to refuse a setting
 
     service = Service(stream, store, settings)
+    monitoring = DetectorMonitoring(store, stop, router=not no_router)
     thread = None
     if not no_router:
         from backwatch.detector.router import Router
 
-        thread = threading.Thread(target=Router(stream).run, args=(stop,), name="backwatch-router")
+        thread = threading.Thread(target=Router(stream).run, args=(monitoring.router_stop,), name="backwatch-router")
     click.echo("backwatch: detecting; stop with Ctrl-C", err=True)
     if thread:
         thread.start()
     try:
-        service.run(stop)
+        service.run(monitoring.service_stop)
     finally:
         stop.set()
+        monitoring.close()
         if thread:
             thread.join(10)
     sys.exit(128 + stop.signal if stop.signal else 0)
