@@ -22,6 +22,9 @@ STALLED_AFTER_S: Final = 60.0
 """So long may the offset of a partition with lag stand still."""
 UNROUTED_AFTER_S: Final = 120.0
 """So long may an event wait until notify makes deliveries of it, or an endpoint until its courier comes."""
+FAILING_AFTER_S: Final = 600.0
+"""So long may an endpoint take nothing while deliveries to it fail again and again."""
+FAILED_ATTEMPTS: Final = 3
 ROUTER_FORGOTTEN_AFTER_S: Final = 7 * 86_400.0
 """A router that has not reported for so long was removed on purpose."""
 
@@ -31,8 +34,10 @@ PARTITION_STALLED: Final = "partition-stalled"
 ROUTER_SILENT: Final = "router-silent"
 NOTIFY_SILENT: Final = "notify-silent"
 ENDPOINT_DISABLED: Final = "endpoint-disabled"
+ENDPOINT_FAILING: Final = "endpoint-failing"
 KINDS: Final = (
     DETECTOR_SILENT, PARTITION_UNREAD, PARTITION_STALLED, ROUTER_SILENT, NOTIFY_SILENT, ENDPOINT_DISABLED,
+    ENDPOINT_FAILING,
 )  # fmt: skip
 """Every kind of incident, worst first."""
 _NS: Final = 1_000_000_000
@@ -163,7 +168,24 @@ def find_delivery_incidents(connection: sa.Connection, endpoints: Mapping[str, f
             when = f"since {since(served_ns, now_ns)}" if served_ns else "yet"
             message = f"No delivery worker serves the endpoint {name} {when}."
             found.append(Incident(kind=NOTIFY_SILENT, since_ns=served_ns, message=message))
+        found += _failing(connection, name, now_ns)
     return found
+
+
+def _failing(connection: sa.Connection, name: str, now_ns: int) -> list[Incident]:
+    """An endpoint that has taken nothing for a while, though several attempts were made. One bad body is none."""
+    table = tables.delivery
+    mine = table.c.endpoint == name
+    again = mine & (table.c.state == "pending") & (table.c.attempts >= FAILED_ATTEMPTS)
+    first_ns = connection.scalar(sa.select(sa.func.min(table.c.first_try_ns)).where(again))
+    if first_ns is None:
+        return []
+    taken = sa.select(table.c.done_ns).where(mine, table.c.state == "delivered")  # by the index: the one due last
+    since_ns = max(first_ns, connection.scalar(taken.order_by(table.c.next_ns.desc()).limit(1)) or 0)
+    if now_ns - since_ns <= FAILING_AFTER_S * _NS:
+        return []
+    message = f"The endpoint {name} has taken nothing since {since(since_ns, now_ns)}."
+    return [Incident(kind=ENDPOINT_FAILING, since_ns=since_ns, message=message)]
 
 
 def find_disabled(endpoints: Sequence[EndpointRow], now_ns: int) -> list[Incident]:
