@@ -69,7 +69,7 @@ def storeless() -> Iterator[str]:
 
 
 PATHS = (
-    "/", "/overview", "/alerts", "/alert?id=x", "/resources", "/rules", "/rule?name=x", "/readyz",
+    "/", "/overview", "/alerts", "/alert?id=x", "/resources", "/rules", "/rule?name=x", "/readyz", "/healthz",
     "/_stcore/health", "/_stcore/host-config",
     "/favicon.png", "/nowhere/at/all", "/_stcore/metrics", "/_stcore/agent/mcp",
 )  # fmt: skip
@@ -85,6 +85,26 @@ def test_every_answer_carries_the_headers(dashboard: Dashboard, path: str) -> No
     policy = answer.headers["content-security-policy"]
     for part in ("default-src 'self'", "img-src 'self' data: blob:", "connect-src 'self'", "frame-ancestors 'none'"):
         assert part in policy.split("; ")
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/overview", "/alerts", "/alerts/", "/alert?id=x", "/resources", "/rules", "/rule"]
+)
+def test_known_pages_are_pages(dashboard: Dashboard, path: str) -> None:
+    answer = requests.get(dashboard.url + path, timeout=20)
+    assert (answer.status_code, "<title>Backwatch</title>" in answer.text) == (200, True)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/metrics", "/nowhere", "/nowhere/at/all", "/nowhere/", "/alerts/nowhere", "/_stcore/nowhere",
+     "/static/nowhere.js", "/index.html", "/Alerts", "/healthz/x"],
+)  # fmt: skip
+def test_unknown_paths_are_not_found(dashboard: Dashboard, path: str) -> None:
+    answer = requests.get(dashboard.url + path, timeout=20)
+    assert answer.status_code == 404
+    assert "<html" not in answer.text
+    assert requests.head(dashboard.url + path, timeout=20, allow_redirects=True).status_code in (404, 405)
 
 
 def test_scripts_and_styles_carry_the_headers_too(dashboard: Dashboard) -> None:
@@ -200,7 +220,8 @@ def test_a_port_in_use_is_one_line_with_the_setting_and_its_value(dashboard: Das
 
 
 def test_an_address_that_is_not_ours_is_one_line_with_the_setting_and_its_value(dashboard: Dashboard) -> None:
-    done = command("--address", "203.0.113.7", BACKWATCH_STORE_URL=str(dashboard.store.url))
+    allowed = {"BACKWATCH_DASHBOARD_OPEN_TO_EVERYBODY": "yes-i-know"}
+    done = command("--address", "203.0.113.7", BACKWATCH_STORE_URL=str(dashboard.store.url), **allowed)
     expected = "Error: BACKWATCH_DASHBOARD_ADDRESS='203.0.113.7': Cannot assign requested address\n"
     assert (done.returncode, done.stderr) == (78, expected)
 
