@@ -31,7 +31,8 @@ _STYLE: Final = """
 .st-key-heading [data-testid=stText]{font-size:1.6rem;font-weight:650;line-height:1.25}
 .st-key-meaning [data-testid=stText],.st-key-said [data-testid=stText]{line-height:1.55}
 .st-key-banner{background:#a4161a;border-color:#a4161a!important}
-.st-key-banner [data-testid=stText]{color:#fff;font-weight:600;line-height:1.5;white-space:pre-wrap}
+.st-key-banner [data-testid=stText],.st-key-banner [data-testid=stText] *{
+color:#fff!important;font-weight:600;line-height:1.5;white-space:pre-wrap}
 .stMainBlockContainer h1{padding:.25rem 0 .5rem!important}
 [data-testid=stPageLink] a{padding-left:0}
 @media (max-width:1000px){

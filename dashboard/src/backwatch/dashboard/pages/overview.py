@@ -94,9 +94,10 @@ def _progress(found: Health, now_ns: int) -> list[tuple[str, str]]:
     if not found.progress:  # of a detector of an older version
         return [("oldest commit", words.ago(min((one.updated_ns for one in found.shards), default=0), now_ns))]
     worst = max(found.progress, key=lambda one: (one.lag, -one.updated_ns))
-    still = f" (partition {worst.partition_id} advanced {words.ago(worst.advanced_ns, now_ns)})" if worst.lag else ""
+    slow = [("slowest partition", f"{worst.partition_id}, advanced {words.ago(worst.advanced_ns, now_ns)}")]
     return [
-        ("records to read", f"{words.count(sum(one.lag for one in found.progress))}{still}"),
+        ("records to read", words.count(sum(one.lag for one in found.progress))),
+        *(slow if worst.lag else ()),
         ("oldest report", words.ago(min(one.updated_ns for one in found.progress), now_ns)),
     ]
 
