@@ -117,7 +117,9 @@ def _topic_incidents(topic: str, rows: Sequence[PartitionProgress], now_ns: int)
         if live and row.consumer_group not in live and row.consumer_group:
             continue
         if now_ns - row.updated_ns > silent_ns:
-            message = f"No process reads partition {row.partition_id} of {topic} since {since(row.updated_ns, now_ns)}."
+            message = (
+                f"No process has read partition {row.partition_id} of {topic} since {since(row.updated_ns, now_ns)}."
+            )
             found.append(Incident(kind=PARTITION_UNREAD, since_ns=row.updated_ns, message=message, member=row.member))
         elif row.lag and now_ns - row.advanced_ns > stalled_ns:
             message = (
@@ -156,7 +158,7 @@ def find_delivery_incidents(connection: sa.Connection, endpoints: Mapping[str, f
     event, endpoint = tables.event, tables.endpoint
     oldest_ns = connection.scalar(sa.select(sa.func.min(event.c.created_ns)).where(event.c.routed_ns.is_(None)))
     if oldest_ns is not None and now_ns - oldest_ns > UNROUTED_AFTER_S * _NS:
-        message = f"No process takes up new events since {since(oldest_ns, now_ns)}."
+        message = f"No process has taken up new events since {since(oldest_ns, now_ns)}."
         found.append(Incident(kind=NOTIFY_SILENT, since_ns=oldest_ns, message=message))
     known = {row.name: row for row in connection.execute(sa.select(endpoint))}
     for name, timeout_s in endpoints.items():
@@ -166,7 +168,7 @@ def find_delivery_incidents(connection: sa.Connection, endpoints: Mapping[str, f
             found.append(_disabled(row.name, row.disabled_ns, row.reason, now_ns))
         elif now_ns - served_ns > (UNROUTED_AFTER_S + timeout_s) * _NS:
             when = f"since {since(served_ns, now_ns)}" if served_ns else "yet"
-            message = f"No delivery worker serves the endpoint {name} {when}."
+            message = f"No delivery worker has served the endpoint {name} {when}."
             found.append(Incident(kind=NOTIFY_SILENT, since_ns=served_ns, message=message))
         found += _failing(connection, name, now_ns)
     return found
