@@ -92,7 +92,8 @@ class _JsonStream(io.TextIOBase):
                 lines, self._begun = [*lines, self._begun], ""
             for line in lines:
                 if line.strip():
-                    self._to.write(json_line(self._level, "stderr", line.rstrip("\r")) + "\n")
+                    level = "error" if line.startswith("Error: ") else self._level
+                    self._to.write(json_line(level, "stderr", line.rstrip("\r")) + "\n")
             if lines:
                 self._to.flush()
         return len(text)
