@@ -54,6 +54,27 @@ def test_one_stalled_partition_among_healthy_ones_is_an_incident() -> None:
     )
 
 
+def test_a_reader_that_hangs_without_known_lag_is_an_incident() -> None:
+    hung = dataclasses.replace(GOOD, advanced_ns=NOW - 61 * SECOND, reason="the reading loop has been polling for 61 s")
+    [found] = find_incidents([hung], [], NOW)
+    assert found.message == "Partition 0 of backwatch_calls has not advanced since 22:12 UTC (1 min)."
+
+
+def test_partitions_with_one_fault_are_one_incident() -> None:
+    rows = [
+        dataclasses.replace(
+            GOOD, partition_id=number, end_offset=19, advanced_ns=NOW - (70 + number) * SECOND, reason="away"
+        )
+        for number in range(12)
+    ]
+    [found] = find_incidents(rows, [], NOW)
+    assert found.since_ns == NOW - 81 * SECOND
+    assert found.message == (
+        "Partitions 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and others of backwatch_calls have not advanced since 22:11 UTC "
+        "(1 min), with 120 records to read."
+    )
+
+
 def test_one_partition_that_no_member_reports_is_an_incident() -> None:
     assert kinds(GOOD, old(GOOD, 61, partition_id=1)) == [incidents.PARTITION_UNREAD]
     assert kinds(GOOD, old(GOOD, 59, partition_id=1)) == []

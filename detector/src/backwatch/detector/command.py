@@ -67,10 +67,10 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
     ensure_topics(stream, (names.TOPIC_SPANS, names.TOPIC_CALLS))  # what is wrong with the stream is told at once
     store = open_store(load(StoreSettings, flags={"url": store_url}).url, check=False)
     upgrade(store)
+    monitoring = DetectorMonitoring(store, stop, router=not no_router)
     from backwatch.detector.service import Service  # brings the compiler, which is not needed to refuse a setting
 
     service = Service(stream, store, settings)
-    monitoring = DetectorMonitoring(store, stop, router=not no_router)
     thread = None
     if not no_router:
         from backwatch.detector.router import Router

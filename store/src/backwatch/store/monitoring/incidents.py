@@ -25,6 +25,8 @@ UNROUTED_AFTER_S: Final = 120.0
 FAILING_AFTER_S: Final = 600.0
 """So long may an endpoint take nothing while deliveries to it fail again and again."""
 FAILED_ATTEMPTS: Final = 3
+MAX_LISTED: Final = 10
+"""Numbers of partitions in one message."""
 ROUTER_FORGOTTEN_AFTER_S: Final = 7 * 86_400.0
 """A router that has not reported for so long was removed on purpose."""
 
@@ -112,27 +114,34 @@ def _topic_incidents(topic: str, rows: Sequence[PartitionProgress], now_ns: int)
     if now_ns - newest_ns > silent_ns:
         return [_silent(topic, newest_ns, now_ns)]
     live = {row.consumer_group for row in rows if now_ns - row.updated_ns <= silent_ns} - {""}
-    found: list[Incident] = []
+    groups: dict[tuple[str, str], list[PartitionProgress]] = {}
     for row in rows:
-        if live and row.consumer_group not in live and row.consumer_group:
+        if live and row.consumer_group and row.consumer_group not in live:
             continue
         if now_ns - row.updated_ns > silent_ns:
-            message = (
-                f"No process has read partition {row.partition_id} of {topic} since {since(row.updated_ns, now_ns)}."
-            )
-            found.append(Incident(kind=PARTITION_UNREAD, since_ns=row.updated_ns, message=message, member=row.member))
-        elif row.lag and now_ns - row.advanced_ns > stalled_ns:
-            message = (
-                f"Partition {row.partition_id} of {topic} has not advanced since {since(row.advanced_ns, now_ns)}, "
-                f"with {row.lag:,} records to read."
-            )
-            found.append(
-                Incident(
-                    kind=PARTITION_STALLED, since_ns=row.advanced_ns, message=message, reason=row.reason,
-                    member=row.member,
-                )
-            )  # fmt: skip
-    return found
+            groups.setdefault((PARTITION_UNREAD, ""), []).append(row)
+        elif (row.lag or row.reason) and now_ns - row.advanced_ns > stalled_ns:
+            groups.setdefault((PARTITION_STALLED, row.reason), []).append(row)
+    return [_of_partitions(kind, reason, topic, found, now_ns) for (kind, reason), found in groups.items()]
+
+
+def _of_partitions(kind: str, reason: str, topic: str, rows: Sequence[PartitionProgress], now_ns: int) -> Incident:
+    """One incident for all partitions that have the same fault."""
+    unread, members = kind == PARTITION_UNREAD, {row.member for row in rows}
+    since_ns = min(row.updated_ns if unread else row.advanced_ns for row in rows)
+    numbers = sorted({row.partition_id for row in rows})
+    listed = ", ".join(map(str, numbers[:MAX_LISTED])) + (" and others" if len(numbers) > MAX_LISTED else "")
+    what, when = f"{listed} of {topic}", since(since_ns, now_ns)
+    lag = sum(row.lag for row in rows)
+    waiting = f", with {lag:,} records to read" if lag else ""
+    if unread:
+        message = f"No process has read partition{'s' * (len(numbers) > 1)} {what} since {when}."
+    elif len(numbers) == 1:
+        message = f"Partition {what} has not advanced since {when}{waiting}."
+    else:
+        message = f"Partitions {what} have not advanced since {when}{waiting}."
+    member = members.pop() if len(members) == 1 else ""
+    return Incident(kind=kind, since_ns=since_ns, message=message, reason=reason, member=member)
 
 
 def _silent(topic: str, newest_ns: int, now_ns: int) -> Incident:
