@@ -77,9 +77,13 @@ def _reading():  # noqa: ANN202  its type belongs to a library that a container 
     from backwatch.store.connect import open_store
     from backwatch.store.transactions import reading
 
-    return reading(open_store(load(StoreSettings).url))
+    return reading(open_store(load(StoreSettings).url, must_exist=True))
 
 
 if __name__ == "__main__":
-    wrong = {"detector": detector, "notify": notify, "dashboard": dashboard, "shop": shop}[sys.argv[1]]()
+    check = {"detector": detector, "notify": notify, "dashboard": dashboard, "shop": shop}[sys.argv[1]]
+    try:
+        wrong = check()
+    except ConnectionError as error:  # the store is away, or no detector has made it yet
+        wrong = str(error)
     sys.exit(wrong or 0)

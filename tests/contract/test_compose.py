@@ -24,6 +24,7 @@ from backwatch.collector.settings import NotifySettings, load
 from backwatch.notify.service import configured_outputs
 from backwatch.store import deliveries, tables
 from backwatch.store.connect import open_store
+from backwatch.store.migrate import upgrade
 from backwatch.store.progress import PartitionProgress, write_progress
 from backwatch.store.transactions import writing
 from tests.services.kafka_broker import JARS
@@ -204,6 +205,10 @@ def test_the_demo_app_works_under_watch(tmp_path: Path) -> None:
     assert b"customers" in b"".join(path.read_bytes() for path in tmp_path.glob("stream.db*"))
 
 
+def _make_store(url: str) -> None:
+    upgrade(open_store(url, check=False))
+
+
 def _health(store: str, part: str = "detector", **more: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, str(ROOT / "docker" / "health.py"), part]
     environment = _with(BACKWATCH_STORE_URL=store, **more)
@@ -212,7 +217,7 @@ def _health(store: str, part: str = "detector", **more: str) -> "subprocess.Comp
 
 def test_a_detector_is_healthy_before_any_app_has_called(tmp_path: Path) -> None:
     urls = {f"BACKWATCH_{name}_URL": f"sqlite:///{tmp_path}/{name}.db" for name in ("STREAM", "STORE")}
-    assert _health(urls["BACKWATCH_STORE_URL"]).stderr == NO_DETECTOR
+    assert "there is no such file" in _health(urls["BACKWATCH_STORE_URL"]).stderr
     with subprocess.Popen([sys.executable, "-m", "backwatch.collector", "detect"], env=_with(**urls)) as detector:
         deadline = time.monotonic() + 60
         while (said := _health(urls["BACKWATCH_STORE_URL"])).returncode and time.monotonic() < deadline:
@@ -223,6 +228,7 @@ def test_a_detector_is_healthy_before_any_app_has_called(tmp_path: Path) -> None
 
 def test_the_oldest_shard_decides_whether_a_detector_is_healthy(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/store.db"
+    _make_store(url)
     assert _health(url).stderr == NO_DETECTOR
     shard = {"seq": 1, "next_offset": 0, "watermark_ns": 1, "entry_id": 0, "updated_ns": time.time_ns()}
     with writing(open_store(url)) as connection:
@@ -240,6 +246,7 @@ def test_one_stalled_partition_makes_a_detector_unhealthy(tmp_path: Path) -> Non
         consumer_group="backwatch-detector", topic="backwatch_calls", partition_id=0, next_offset=9, end_offset=9,
         advanced_ns=now_ns, updated_ns=now_ns, member="host:1",
     )  # fmt: skip
+    _make_store(url)
     stalled = dataclasses.replace(good, partition_id=1, end_offset=20, advanced_ns=now_ns - 90 * 10**9)
     write_progress(open_store(url), [good, stalled])
     assert _health(url).stderr.startswith("Partition 1 of backwatch_calls has not advanced since ")
@@ -269,6 +276,7 @@ def test_a_courier_that_never_made_a_round_is_not_healthy(tmp_path: Path, monkey
     monkeypatch.setenv("BACKWATCH_WEBHOOK_URL", "https://alerts.example.com")
     monkeypatch.setenv("BACKWATCH_WEBHOOK_SECRET", f"whsec_{'A' * 44}")
     (output,) = configured_outputs(load(NotifySettings))
+    _make_store(url)
     deliveries.register(open_store(url), output.endpoint, 0)
     assert _health(url, "notify").stderr.startswith(f"No delivery worker has served the endpoint {output.endpoint} ")
 

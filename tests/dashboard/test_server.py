@@ -9,12 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
 
 from backwatch.collector.settings import DashboardSettings, SettingError
-from backwatch.dashboard import server
+from backwatch.dashboard import index, server
 from backwatch.dashboard.door import Door, Receive, Scope, Send
 from tests.dashboard.screens import BACKWATCH, Dashboard, environment
 from tests.services.process import free_port
@@ -85,6 +86,11 @@ def test_every_answer_carries_the_headers(dashboard: Dashboard, path: str) -> No
     policy = answer.headers["content-security-policy"]
     for part in ("default-src 'self'", "img-src 'self' data: blob:", "connect-src 'self'", "frame-ancestors 'none'"):
         assert part in policy.split("; ")
+
+
+def test_every_page_of_the_app_is_a_known_path() -> None:
+    app = (Path(server.__file__).parent / "pages" / "app.py").read_text()
+    assert set(re.findall(r'url_path="([a-z-]+)"', app)) <= set(index.PAGES)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from backwatch.store.connect import open_store
+from backwatch.store.migrate import upgrade
 from backwatch.store.progress import PartitionProgress, write_progress
 from tests.notify.conftest import SECRET
 from tests.services.process import free_port
@@ -60,7 +61,8 @@ def report(folder: Path, silent_s: float = 0) -> None:
         consumer_group="backwatch-detector", topic="backwatch_calls", partition_id=0, next_offset=9, end_offset=9,
         advanced_ns=now_ns, updated_ns=now_ns, member="host:1",
     )  # fmt: skip
-    store = open_store(f"sqlite:///{folder}/store.db")
+    store = open_store(f"sqlite:///{folder}/store.db", check=False)
+    upgrade(store)
     write_progress(store, [row])
     store.dispose()
 
@@ -82,7 +84,7 @@ def test_detect_reports_both_loops_and_leaves_at_once(tmp_path: Path) -> None:
 
 
 def test_the_dashboard_reports_on_a_port_of_its_own(tmp_path: Path) -> None:
-    open_store(f"sqlite:///{tmp_path}/store.db").dispose()
+    report(tmp_path)
     own = str(free_port())
     with monitored(tmp_path, "dashboard", BACKWATCH_DASHBOARD_PORT=own) as (_, port):
         assert (status(port, "/healthz"), status(int(own), "/healthz"), status(int(own), "/metrics")) == (200, 200, 404)

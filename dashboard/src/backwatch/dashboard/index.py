@@ -15,7 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-PAGES: Final = ("overview", "alerts", "alert", "resources", "rules", "rule")
+PAGES: Final = ("overview", "alerts", "alert", "resources", "processes", "rules", "rule")
+"""Every page of ``pages/app.py``: any other path is not found."""
 _WHERE: Final = (
     "window.__streamlit={BACKEND_BASE_URL:location.origin+"
     f'location.pathname.replace(/\\/({"|".join(PAGES)})\\/?$/,"/")}};'
