@@ -31,7 +31,7 @@ class Endpoint:
 
     def __init__(self, store: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
         self.port = free_port()
-        self.loop = LoopMonitor("the detector's loop")
+        self.loop = LoopMonitor("detector")
         self.store = store
         self.is_away = False
         monkeypatch.setenv("BACKWATCH_MONITORING_PORT", str(self.port))
@@ -103,11 +103,11 @@ def test_a_loop_that_stands_still_is_not_alive(endpoint: Endpoint, monkeypatch: 
     monkeypatch.setattr(endpoint.loop, "_clock_s", lambda: time.monotonic() + 121)
     answer = endpoint.get("/healthz")
     assert answer.status_code == 503
-    assert re.fullmatch(r"the detector's loop has not turned for 12[12] s\n", answer.text)
+    assert re.fullmatch(r"the loop of the detector has not turned for 12[12] s\n", answer.text)
 
 
 def test_it_is_ready_once_its_loop_turns_and_every_partition_advances(endpoint: Endpoint) -> None:
-    assert "the detector's loop has not begun\n" in endpoint.get("/readyz").text
+    assert "the loop of the detector has not begun\n" in endpoint.get("/readyz").text
     endpoint.loop.turn()
     write_progress(endpoint.store, [progress()])
     time.sleep(serving.KEPT_S)

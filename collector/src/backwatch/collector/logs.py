@@ -93,7 +93,7 @@ class _JsonStream(io.TextIOBase):
             for line in lines:
                 if line.strip():
                     level = "error" if line.startswith("Error: ") else self._level
-                    self._to.write(json_line(level, "stderr", line.rstrip("\r")) + "\n")
+                    self._to.write(json_line(level, "output", line.rstrip("\r")) + "\n")
             if lines:
                 self._to.flush()
         return len(text)

@@ -121,7 +121,7 @@ def serve(settings: DashboardSettings, listening: socket.socket) -> None:
     if url:
         os.environ["BACKWATCH_STORE_URL"] = url  # the pages read it again, in a thread that knows no flags
     configure(settings)
-    loop = LoopMonitor("the dashboard's loop")
+    loop = LoopMonitor("dashboard")
 
     async def count_turn() -> None:
         loop.turn()

@@ -20,7 +20,7 @@ class DetectorMonitoring:
     """
 
     def __init__(self, store: Engine, stop: threading.Event, *, router: bool) -> None:
-        detector_loop, router_loop = LoopMonitor("the detector's loop"), LoopMonitor("the router's loop")
+        detector_loop, router_loop = LoopMonitor("detector"), LoopMonitor("router")
         self.service_stop = MonitoredStop(stop, detector_loop, threading.main_thread())
         self.router_stop = MonitoredStop(stop, router_loop)
         loops = (detector_loop, router_loop) if router else (detector_loop,)

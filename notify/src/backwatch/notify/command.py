@@ -5,7 +5,6 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Mapping
 from typing import NoReturn
 
 import click
@@ -63,7 +62,7 @@ def notify(store_url: str | None, *, once: bool, test: bool) -> None:
 def _run(service: Service, engine: sa.Engine, settings: NotifySettings) -> None:
     endpoints = {one.output.endpoint: settings.timeout_s for one in service.couriers}
     watch = SelfWatch(engine, endpoints, heartbeat_output(settings), settings)
-    loops = LoopMonitor("notify's loop"), LoopMonitor("the self-watch")
+    loops = LoopMonitor("notify"), LoopMonitor("self-watch")
     stop = threading.Event()
     caught: list[int] = []
 
@@ -75,7 +74,10 @@ def _run(service: Service, engine: sa.Engine, settings: NotifySettings) -> None:
         signal.signal(number, on_signal)
     click.echo("backwatch: notifying; stop with Ctrl-C" if service.couriers else f"backwatch: {NOTHING_SET}", err=True)
     server = start_monitoring(
-        "notify", lambda: engine, loops, lambda connection, now_ns: _unserved(connection, endpoints, now_ns)
+        "notify",
+        lambda: engine,
+        loops,
+        lambda connection, now_ns: find_delivery_incidents(connection, endpoints, now_ns),
     )
     watching = threading.Thread(
         target=watch.run, args=(MonitoredStop(stop, loops[1]),), name="backwatch-self-watch", daemon=True
@@ -87,10 +89,6 @@ def _run(service: Service, engine: sa.Engine, settings: NotifySettings) -> None:
         server.close()
     if caught:
         _leave(128 + caught[0])
-
-
-def _unserved(connection: sa.Connection, endpoints: Mapping[str, float], now_ns: int) -> list[str]:
-    return [one.message for one in find_delivery_incidents(connection, endpoints, now_ns)]
 
 
 def _test(engine: sa.Engine, outputs: list[Output], timeout_s: float) -> NoReturn:

@@ -15,23 +15,22 @@ from sqlalchemy.exc import SQLAlchemyError
 from backwatch.collector.settings import MonitoringSettings, SettingError, load
 from backwatch.store.connect import StoreUnavailable
 from backwatch.store.health import shard_rows
-from backwatch.store.monitoring.incidents import find_incidents
+from backwatch.store.monitoring.incidents import Incident, find_incidents
 from backwatch.store.monitoring.loops import LoopMonitor
 from backwatch.store.monitoring.server import MonitoringServer, Response
 from backwatch.store.progress import read_progress
 from backwatch.store.transactions import reading
 
-Check = Callable[[sa.Connection, int], list[str]]
-"""From a reading connection and the wall time to the reasons why a process cannot do its work."""
+Check = Callable[[sa.Connection, int], list[Incident]]
+"""From a reading connection and the wall time to what keeps a process from its work."""
 
 
-def detector_check(connection: sa.Connection, now_ns: int) -> list[str]:
+def detector_check(connection: sa.Connection, now_ns: int) -> list[Incident]:
     """Return what keeps the detectors from judging: silent, or a partition that is not read or does not advance."""
-    wrong = find_incidents(read_progress(connection), shard_rows(connection), now_ns)
-    return [one.message for one in wrong]
+    return find_incidents(read_progress(connection), shard_rows(connection), now_ns)
 
 
-def store_check(connection: sa.Connection, _now_ns: int) -> list[str]:
+def store_check(connection: sa.Connection, _now_ns: int) -> list[Incident]:
     """Return nothing: that the store answers is enough."""
     shard_rows(connection)
     return []
@@ -57,17 +56,17 @@ def start_monitoring(
     listening = listen(settings)
     from backwatch.store.monitoring.metrics import Figures  # a tenth of a second, which only who asks for it spends
 
-    figures = Figures(part, store, loops, time.time_ns)
+    figures = Figures(part, store, loops, check, time.time_ns)
 
     def is_alive() -> Response:
         return _verdict([one.fault for one in loops if one.fault])
 
     def is_ready() -> Response:
         wrong = [one.fault for one in loops if one.fault]
-        wrong += [f"{one.name} has not begun" for one in loops if not one.turns]
+        wrong += [f"the loop of the {one.name} has not begun" for one in loops if not one.turns]
         try:
             with reading(store()) as connection:
-                wrong += check(connection, time.time_ns())
+                wrong += [one.message for one in check(connection, time.time_ns())]
         except (StoreUnavailable, SettingError, SQLAlchemyError, OSError) as error:
             wrong.append(f"the store does not answer ({type(error).__name__})")
         return _verdict(wrong)

@@ -15,7 +15,7 @@ class LoopMonitor:
     """The time since a loop last turned.
 
     Args:
-        name: What turns, in a few words.
+        name: Whose loop it is, in one word.
         max_turn_s: Longest turn of a loop that works.
         clock_s: A clock that only advances, in seconds.
     """
@@ -43,7 +43,7 @@ class LoopMonitor:
     def fault(self) -> str:
         """Why the loop counts as dead, or empty."""
         limit_s = self._max_turn_s if self.turns else MAX_START_S
-        return f"{self.name} has not turned for {self.age_s:.0f} s" if self.age_s > limit_s else ""
+        return f"the loop of the {self.name} has not turned for {self.age_s:.0f} s" if self.age_s > limit_s else ""
 
 
 class MonitoredStop(threading.Event):

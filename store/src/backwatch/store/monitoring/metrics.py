@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from backwatch.store import queries, tables
 from backwatch.store.connect import StoreUnavailable
-from backwatch.store.monitoring.incidents import KINDS, find_disabled, find_incidents
+from backwatch.store.monitoring.incidents import KINDS, Incident, find_disabled, find_incidents
 from backwatch.store.monitoring.loops import LoopMonitor
 from backwatch.store.monitoring.server import Response
 from backwatch.store.transactions import reading
@@ -40,15 +40,22 @@ class Figures(Collector):
         part: detector, notify or dashboard.
         store: Opens the store, or gives it where it is open.
         loops: The process's loops.
+        check: What else this process knows to be wrong.
         clock_ns: Wall time.
     """
 
     def __init__(
-        self, part: str, store: Callable[[], sa.Engine], loops: Sequence[LoopMonitor], clock_ns: Callable[[], int]
+        self,
+        part: str,
+        store: Callable[[], sa.Engine],
+        loops: Sequence[LoopMonitor],
+        check: Callable[[sa.Connection, int], list[Incident]],
+        clock_ns: Callable[[], int],
     ) -> None:
         self._part = part
         self._store = store
         self._loops = loops
+        self._check = check
         self._clock_ns = clock_ns
         self._errors = 0
         self._watched: sa.Engine | None = None
@@ -108,6 +115,7 @@ class Figures(Collector):
         yield from _of_deliveries(connection, health)
         now_ns = self._clock_ns()
         wrong = [*find_incidents(health.progress, health.shards, now_ns), *find_disabled(health.endpoints, now_ns)]
+        wrong += [one for one in self._check(connection, now_ns) if one not in wrong]
         many = {(kind,): sum(one.kind == kind for one in wrong) for kind in KINDS}
         yield _gauge("backwatch_incidents", "What does not work now, by kind.", ("kind",), many)
 
