@@ -65,6 +65,11 @@ def test_what_libraries_write_on_standard_error_is_json_too() -> None:
     assert any("UserWarning: old" in message for message in messages)
 
 
+def test_a_library_that_silences_itself_stays_silent() -> None:
+    body = "kafka = logging.getLogger('kafka')\nkafka.addHandler(logging.NullHandler())\nkafka.error('away')"
+    assert run(body).stderr == b""
+
+
 @pytest.mark.parametrize(
     "body", ["raise ValueError(hostile)", "threading.Thread(target=lambda: {}[hostile]).start()",
              "try:\n    int(hostile)\nexcept ValueError:\n    logger.exception('backwatch: failed')"]

@@ -108,10 +108,15 @@ def configure(settings: LogSettings, command: str) -> None:
     as_json = settings.format == "json"
     handler = logging.StreamHandler(out)
     handler.setFormatter(_JsonFormatter() if as_json else _TextFormatter())
-    root = logging.getLogger()
-    root.addHandler(handler)
-    root.setLevel(logging.WARNING)
-    logging.getLogger("backwatch").setLevel(settings.level.upper())
+    logger = logging.getLogger("backwatch")
+    logger.addHandler(handler)
+    logger.setLevel(settings.level.upper())
+    logger.propagate = False
+    # Libraries log as they would without us: those that silence themselves by a handler of their own stay silent.
+    last_resort = logging.StreamHandler(out)
+    last_resort.setFormatter(handler.formatter)
+    last_resort.setLevel(logging.WARNING)
+    logging.lastResort = last_resort
     if not as_json:
         return
     sys.stderr = _JsonStream(out, "info")
