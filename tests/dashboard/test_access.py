@@ -1,5 +1,6 @@
 """Who may use the dashboard: loopback, the users of a proxy that authenticates, or everybody in so many words."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +12,8 @@ from playwright.sync_api import Browser
 
 from backwatch.collector.settings import DashboardSettings, SettingError, load
 from backwatch.dashboard import server
-from backwatch.dashboard.access import ProxyLogin, proxy_login
+from backwatch.dashboard.access import LoginCheck, ProxyLogin, proxy_login
+from backwatch.dashboard.door import Receive, Scope, Send
 from backwatch.store import tables
 from backwatch.store.transactions import reading
 from tests.dashboard.login_proxy import login_proxy
@@ -125,6 +127,25 @@ def test_a_header_that_is_there_twice_proves_nothing() -> None:
     assert guard.user_of(scope("::1", user, secret)) == b"ann"
     assert guard.user_of(scope("::1", user, secret, (b"X-Forwarded-User", b"eve"))) is None
     assert guard.user_of(scope("::1", user, secret, (b"X-Backwatch-Proxy-Secret", b"x"))) is None
+
+
+def test_a_request_cannot_name_its_own_user() -> None:
+    passed: list[Scope] = []
+
+    async def page(scope: Scope, receive: Receive, send: Send) -> None:
+        passed.append(scope)
+
+    async def unused(*_: object) -> Any:
+        raise AssertionError
+
+    forged = [(b"X-Backwatch-User", b"eve"), (b"x-backwatch-user", b"eve"), (b"x-forwarded-user", b"ann")]
+    proof = (b"x-backwatch-proxy-secret", SECRET.encode())
+    for guard, expected in ((None, []), (login(proxy_secret=SECRET), [b"ann"])):
+        asked = {"type": "websocket", "path": "/_stcore/stream", "headers": [*forged, proof]}
+        asyncio.run(LoginCheck(page, guard)(asked, unused, unused))
+        headers = passed[-1]["headers"]
+        assert [value for name, value in headers if name.lower() == b"x-backwatch-user"] == expected
+        assert proof not in headers
 
 
 @pytest.mark.parametrize("address", ["10.1.2.3", "::ffff:10.1.2.3", "fd00::1"])
