@@ -1,10 +1,13 @@
-"""Is this part doing its work? ``health.py detector`` and ``notify`` look into the store, ``health.py shop`` at a file.
+"""Does this part do its work?
 
-Exit code 0: yes. The reason for a no is one line.
+``detector`` and ``notify`` look into the store, they and ``dashboard`` at their own monitoring endpoint where
+``BACKWATCH_MONITORING_PORT`` is set, and ``shop`` at a file. Exit code 0: yes. The reason for a no is one line.
 """
 
 import sys
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 PATIENCE_S = 120
@@ -12,64 +15,75 @@ ALIVE = Path("/tmp/alive")  # noqa: S108  the container's own tmpfs
 
 
 def detector() -> str:
-    """A detector takes its shards at once, and from the first call on commits at least a tick for each of them."""
-    return _older(
-        "select max(updated_ns) from backwatch_shard", "the last commit of any shard", nothing="no shard was taken yet",
-        may_be_new=True,
-    )  # fmt: skip
+    """Return what is wrong with the worst partition: others that advance make up for nothing."""
+    from backwatch.store.health import shard_rows
+    from backwatch.store.monitoring.incidents import find_incidents
+    from backwatch.store.progress import read_progress
+
+    dead = _endpoint("/healthz")
+    if dead:
+        return dead
+    with _reading() as connection:
+        wrong = find_incidents(read_progress(connection), shard_rows(connection), time.time_ns())
+    return wrong[0].message if wrong else ""
 
 
 def notify() -> str:
-    """Every event is routed soon, and every endpoint's courier makes its rounds, whether receivers answer or not."""
+    """Every event is routed soon, and every endpoint's delivery worker makes its rounds, whatever receivers answer."""
     from backwatch.collector.settings import NotifySettings, load
     from backwatch.notify.service import configured_outputs
+    from backwatch.store.monitoring.incidents import NOTIFY_SILENT, find_delivery_incidents
 
+    dead = _endpoint("/healthz")
+    if dead:
+        return dead
     settings = load(NotifySettings)
-    endpoints = [one.endpoint for one in configured_outputs(settings)]
-    if not endpoints:
-        return ""  # events wait until there is one
-    late = _older(
-        "select min(created_ns) from backwatch_event where routed_ns is null", "the oldest event that nobody routed"
-    )
-    for name in endpoints:
-        late = late or _older(
-            "select served_ns from backwatch_endpoint where name = :name",
-            f"the last round of the courier to {name}",
-            nothing=f"nobody has ever served {name}",
-            patience_s=PATIENCE_S + settings.timeout_s,  # a courier makes no rounds while an attempt lasts
-            name=name,
-        )
-    return late
+    # A worker makes no rounds while an attempt lasts. Without an endpoint, events wait until there is one.
+    endpoints = {one.endpoint: settings.timeout_s for one in configured_outputs(settings)}
+    with _reading() as connection:
+        wrong = find_delivery_incidents(connection, endpoints, time.time_ns())
+    return next((one.message for one in wrong if one.kind == NOTIFY_SILENT), "")
+
+
+def dashboard() -> str:
+    """Return what its own endpoint reports: that its loop turns and its store answers."""
+    return _endpoint("/readyz")
 
 
 def shop() -> str:
-    """The demo app says so itself, every few seconds."""
+    """The demo app touches a file every few seconds."""
     age_s = time.time() - ALIVE.stat().st_mtime if ALIVE.exists() else float("inf")
     return f"no sign of life for {age_s:.0f} s" if age_s > PATIENCE_S else ""
 
 
-def _older(
-    query: str, what: str, nothing: str = "", patience_s: float = PATIENCE_S, *, may_be_new: bool = False, **values: str
-) -> str:
-    import sqlalchemy as sa
+def _endpoint(path: str) -> str:
+    from backwatch.collector.settings import MonitoringSettings, load
 
+    settings = load(MonitoringSettings)
+    if not settings.port:
+        return ""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.address, settings.address)  # noqa: S104
+    try:
+        urllib.request.urlopen(f"http://{host}:{settings.port}{path}", timeout=8).close()
+    except urllib.error.HTTPError as error:
+        return " ".join(error.read(500).decode("utf-8", "replace").split())
+    except OSError as error:
+        return f"the monitoring endpoint does not answer: {error}"
+    return ""
+
+
+def _reading():  # noqa: ANN202  its type belongs to a library that a container of the demo app does not have
     from backwatch.collector.settings import StoreSettings, load
     from backwatch.store.connect import open_store
     from backwatch.store.transactions import reading
 
-    try:
-        with reading(open_store(load(StoreSettings).url, must_exist=True)) as connection:
-            at_ns = connection.execute(sa.text(query), values).scalar()
-    except ConnectionError as error:  # away, or no detector has made it yet
-        return str(error)
-    if at_ns is None:
-        return nothing
-    if at_ns == 0 and may_be_new:
-        return ""
-    age_s = time.time() - at_ns / 1e9
-    return f"{what} is {age_s:.0f} s old" if age_s > patience_s else ""
+    return reading(open_store(load(StoreSettings).url, must_exist=True))
 
 
 if __name__ == "__main__":
-    wrong = {"detector": detector, "notify": notify, "shop": shop}[sys.argv[1]]()
+    check = {"detector": detector, "notify": notify, "dashboard": dashboard, "shop": shop}[sys.argv[1]]
+    try:
+        wrong = check()
+    except ConnectionError as error:  # the store is away, or no detector has made it yet
+        wrong = str(error)
     sys.exit(wrong or 0)

@@ -4,6 +4,7 @@ No Docker engine is needed: the files are parsed, the commands are parsed by the
 by Kafka's own container set-up.
 """
 
+import dataclasses
 import os
 import re
 import runpy
@@ -23,14 +24,18 @@ from backwatch.collector.settings import NotifySettings, load
 from backwatch.notify.service import configured_outputs
 from backwatch.store import deliveries, tables
 from backwatch.store.connect import open_store
+from backwatch.store.migrate import upgrade
+from backwatch.store.progress import PartitionProgress, write_progress
 from backwatch.store.transactions import writing
 from tests.services.kafka_broker import JARS
+from tests.services.process import free_port
 from tests.services.server import Server
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE)["services"]
+NO_DETECTOR = "No detector has reported to this store yet. New alerts cannot appear.\n"
 OURS = ("detector", "notify", "dashboard", "shop")
 NEEDS = {
     "detector": {"store"},
@@ -200,9 +205,14 @@ def test_the_demo_app_works_under_watch(tmp_path: Path) -> None:
     assert b"customers" in b"".join(path.read_bytes() for path in tmp_path.glob("stream.db*"))
 
 
-def _health(store: str, part: str = "detector") -> "subprocess.CompletedProcess[str]":
+def _make_store(url: str) -> None:
+    upgrade(open_store(url, check=False))
+
+
+def _health(store: str, part: str = "detector", **more: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, str(ROOT / "docker" / "health.py"), part]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=_with(BACKWATCH_STORE_URL=store))
+    environment = _with(BACKWATCH_STORE_URL=store, **more)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
 
 
 def test_a_detector_is_healthy_before_any_app_has_called(tmp_path: Path) -> None:
@@ -216,17 +226,49 @@ def test_a_detector_is_healthy_before_any_app_has_called(tmp_path: Path) -> None
     assert (said.returncode, said.stderr) == (0, "")
 
 
-def test_a_detector_that_commits_is_healthy_and_one_that_stopped_is_not(tmp_path: Path) -> None:
+def test_the_oldest_shard_decides_whether_a_detector_is_healthy(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/store.db"
-    open_store(url).dispose()
-    assert _health(url).stderr == "no shard was taken yet\n"
-    shard = {"id": 0, "seq": 1, "next_offset": 0, "watermark_ns": 0, "entry_id": 0}
+    _make_store(url)
+    assert _health(url).stderr == NO_DETECTOR
+    shard = {"seq": 1, "next_offset": 0, "watermark_ns": 1, "entry_id": 0, "updated_ns": time.time_ns()}
     with writing(open_store(url)) as connection:
-        connection.execute(tables.shard.insert().values(**shard, updated_ns=time.time_ns()))
+        connection.execute(tables.shard.insert(), [{"id": number, **shard} for number in range(2)])
     assert _health(url).returncode == 0
+    stopped = tables.shard.update().where(tables.shard.c.id == 1).values(updated_ns=time.time_ns() - 600 * 10**9)
     with writing(open_store(url)) as connection:
-        connection.execute(tables.shard.update().values(updated_ns=time.time_ns() - 600 * 10**9))
-    assert _health(url).stderr.startswith("the last commit of any shard is 60")
+        connection.execute(stopped)
+    assert _health(url).stderr.startswith("No process has read partition 1 of backwatch_calls since ")
+
+
+def test_one_stalled_partition_makes_a_detector_unhealthy(tmp_path: Path) -> None:
+    url, now_ns = f"sqlite:///{tmp_path}/store.db", time.time_ns()
+    good = PartitionProgress(
+        consumer_group="backwatch-detector", topic="backwatch_calls", partition_id=0, next_offset=9, end_offset=9,
+        advanced_ns=now_ns, updated_ns=now_ns, member="host:1",
+    )  # fmt: skip
+    _make_store(url)
+    stalled = dataclasses.replace(good, partition_id=1, end_offset=20, advanced_ns=now_ns - 90 * 10**9)
+    write_progress(open_store(url), [good, stalled])
+    assert _health(url).stderr.startswith("Partition 1 of backwatch_calls has not advanced since ")
+
+
+def test_a_process_whose_endpoint_does_not_answer_is_unhealthy(tmp_path: Path) -> None:
+    port = {"BACKWATCH_MONITORING_PORT": str(free_port())}
+    for part in ("detector", "notify", "dashboard"):
+        done = _health(f"sqlite:///{tmp_path}/store.db", part, **port)
+        assert done.stderr.startswith("the monitoring endpoint does not answer: ")
+
+
+@pytest.mark.parametrize("name", ["detector", "notify", "dashboard"])
+def test_each_part_serves_the_endpoint_that_its_health_check_asks(name: str) -> None:
+    assert SERVICES[name]["environment"]["BACKWATCH_MONITORING_PORT"] == "9464"
+    assert not any("9464" in port for port in SERVICES[name].get("ports", []))
+
+
+def test_only_a_dashboard_published_on_loopback_is_open_without_login() -> None:
+    service = SERVICES["dashboard"]
+    assert service["environment"]["BACKWATCH_DASHBOARD_OPEN_TO_EVERYBODY"] == "yes-i-know"
+    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
 
 
 def test_a_courier_that_never_made_a_round_is_not_healthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,8 +276,9 @@ def test_a_courier_that_never_made_a_round_is_not_healthy(tmp_path: Path, monkey
     monkeypatch.setenv("BACKWATCH_WEBHOOK_URL", "https://alerts.example.com")
     monkeypatch.setenv("BACKWATCH_WEBHOOK_SECRET", f"whsec_{'A' * 44}")
     (output,) = configured_outputs(load(NotifySettings))
+    _make_store(url)
     deliveries.register(open_store(url), output.endpoint, 0)
-    assert _health(url, "notify").stderr.startswith(f"the last round of the courier to {output.endpoint} is ")
+    assert _health(url, "notify").stderr.startswith(f"No delivery worker has served the endpoint {output.endpoint} ")
 
 
 def _with(**more: str) -> dict[str, str]:

@@ -9,12 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
 
 from backwatch.collector.settings import DashboardSettings, SettingError
-from backwatch.dashboard import server
+from backwatch.dashboard import index, server
 from backwatch.dashboard.door import Door, Receive, Scope, Send
 from tests.dashboard.screens import BACKWATCH, Dashboard, environment
 from tests.services.process import free_port
@@ -69,7 +70,7 @@ def storeless() -> Iterator[str]:
 
 
 PATHS = (
-    "/", "/overview", "/alerts", "/alert?id=x", "/resources", "/rules", "/rule?name=x", "/readyz",
+    "/", "/overview", "/alerts", "/alert?id=x", "/resources", "/rules", "/rule?name=x", "/readyz", "/healthz",
     "/_stcore/health", "/_stcore/host-config",
     "/favicon.png", "/nowhere/at/all", "/_stcore/metrics", "/_stcore/agent/mcp",
 )  # fmt: skip
@@ -85,6 +86,31 @@ def test_every_answer_carries_the_headers(dashboard: Dashboard, path: str) -> No
     policy = answer.headers["content-security-policy"]
     for part in ("default-src 'self'", "img-src 'self' data: blob:", "connect-src 'self'", "frame-ancestors 'none'"):
         assert part in policy.split("; ")
+
+
+def test_every_page_of_the_app_is_a_known_path() -> None:
+    app = (Path(server.__file__).parent / "pages" / "app.py").read_text()
+    assert set(re.findall(r'url_path="([a-z-]+)"', app)) <= set(index.PAGES)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/overview", "/alerts", "/alerts/", "/alert?id=x", "/resources", "/rules", "/rule"]
+)
+def test_known_pages_are_pages(dashboard: Dashboard, path: str) -> None:
+    answer = requests.get(dashboard.url + path, timeout=20)
+    assert (answer.status_code, "<title>Backwatch</title>" in answer.text) == (200, True)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/metrics", "/nowhere", "/nowhere/at/all", "/nowhere/", "/alerts/nowhere", "/_stcore/nowhere",
+     "/static/nowhere.js", "/index.html", "/Alerts", "/healthz/x"],
+)  # fmt: skip
+def test_unknown_paths_are_not_found(dashboard: Dashboard, path: str) -> None:
+    answer = requests.get(dashboard.url + path, timeout=20)
+    assert answer.status_code == 404
+    assert "<html" not in answer.text
+    assert requests.head(dashboard.url + path, timeout=20, allow_redirects=True).status_code in (404, 405)
 
 
 def test_scripts_and_styles_carry_the_headers_too(dashboard: Dashboard) -> None:
@@ -200,7 +226,8 @@ def test_a_port_in_use_is_one_line_with_the_setting_and_its_value(dashboard: Das
 
 
 def test_an_address_that_is_not_ours_is_one_line_with_the_setting_and_its_value(dashboard: Dashboard) -> None:
-    done = command("--address", "203.0.113.7", BACKWATCH_STORE_URL=str(dashboard.store.url))
+    allowed = {"BACKWATCH_DASHBOARD_OPEN_TO_EVERYBODY": "yes-i-know"}
+    done = command("--address", "203.0.113.7", BACKWATCH_STORE_URL=str(dashboard.store.url), **allowed)
     expected = "Error: BACKWATCH_DASHBOARD_ADDRESS='203.0.113.7': Cannot assign requested address\n"
     assert (done.returncode, done.stderr) == (78, expected)
 

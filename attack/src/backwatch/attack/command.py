@@ -94,21 +94,31 @@ def _keep_up() -> None:
     notifies = bool(settings.load(settings.NotifySettings).webhook_url)
     stream_url = settings.load(settings.StreamSettings).url or settings.default_stream_url()
     store_url = settings.load(settings.StoreSettings).url or settings.default_store_url()
+    port = settings.load(settings.MonitoringSettings).port
+
+    def monitored(number: int) -> dict[str, str]:
+        """The monitoring port of the part of that number: each is a process of its own."""
+        return {"BACKWATCH_MONITORING_PORT": str(port + number if port else 0)}
+
     _is_free(dashboard.address, dashboard.port)
     store = open_store(store_url, check=False)
     upgrade(store)  # before anybody reads it
     store.dispose()
     with tempfile.TemporaryDirectory(prefix="backwatch-up-") as folder, Stage(Path(folder), os.environ) as stage:
-        stage.start("detector", ("detect",))
-        stage.start("dashboard", ("dashboard",))
+        stage.start("detector", ("detect",), monitored(0))
+        stage.start("dashboard", ("dashboard",), monitored(2))
         if notifies:
-            stage.start("notify", ("notify",))
+            stage.start("notify", ("notify",), monitored(1))
         where = "127.0.0.1" if dashboard.address in ("0.0.0.0", "") else dashboard.address
         stage.wait_for("the dashboard listens", lambda: answers(where, dashboard.port))
         click.echo(f"stream     {settings.without_secrets(stream_url)}")
         click.echo(f"store      {settings.without_secrets(store_url)}")
         click.echo(f"dashboard  http://{where}:{dashboard.port}")
         click.echo(f"notify     {'on' if notifies else 'off: BACKWATCH_WEBHOOK_URL is not set'}")
+        if port:
+            click.echo(
+                f"monitoring {port} (detector){f', {port + 1} (notify)' if notifies else ''}, {port + 2} (dashboard)"
+            )
         click.echo(f"logs       {folder}")
         command = "backwatch" if shutil.which("backwatch") else sys.argv[0]
         click.echo(f"Now run your app:  {command} run -- python app.py")

@@ -1,7 +1,8 @@
 """The ``backwatch`` command. Other members add their sub-commands by entry point ``backwatch.commands``.
 
-Exit codes, the same for every sub-command: 0 done, 1 failed, 2 wrong usage, 69 stream or store not reachable,
-74 input or output failed (disk full), 78 wrong setting, 130 and 143 on signals.
+Exit codes, the same for every sub-command: 0 done, 1 failed, 2 wrong usage, 3 a part does not work
+(``db status --check``), 69 stream or store not reachable, 74 input or output failed (disk full), 78 wrong setting, 130
+and 143 on signals.
 """
 
 import errno
@@ -15,6 +16,7 @@ from backwatch.collector import settings
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_UNHEALTHY = 3
 EXIT_UNAVAILABLE = 69
 EXIT_IO = 74
 EXIT_SETTING = 78
@@ -101,6 +103,15 @@ def main() -> None:
     unknown = settings.unknown_names(settings.names_of(*settings.ALL))
     if unknown and "run" not in sys.argv[1:2]:
         raise WrongSetting(settings.unknown_told(unknown[0]))
+    _configure_logs(click.get_current_context().invoked_subcommand or "")
+
+
+def _configure_logs(command: str) -> None:
+    """Set up the logs of a command that keeps running; never those of an app, which ``run`` becomes."""
+    if command in ("detect", "notify", "dashboard", "up") and "--help" not in sys.argv:
+        from backwatch.collector import logs
+
+        logs.configure(settings.load(settings.LogSettings), command)
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

@@ -297,6 +297,11 @@ class NotifySettings:
     """Alerts below this level are not delivered: informational, low, medium, high or critical."""
     events_per_hour: int = setting("BACKWATCH_WEBHOOK_EVENTS_PER_HOUR", default=60, least=0, most=1_000_000)
     """Events that an endpoint is sent one by one; the rest is counted in digests. 0: no limit."""
+    heartbeat_s: float = setting("BACKWATCH_NOTIFY_HEARTBEAT_S", default=0.0, most=86_400)
+    """Interval in seconds of the event ``backwatch.heartbeat``, sent only while detector, router and notify work; its
+    absence is the alarm. 0: off."""
+    heartbeat_url: str = setting("BACKWATCH_WEBHOOK_HEARTBEAT_URL", default="", secret=True)
+    """Endpoint of the heartbeat, for example a dead man's switch; empty: ``BACKWATCH_WEBHOOK_URL``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,14 +309,50 @@ class DashboardSettings:
     """How the dashboard is served."""
 
     address: str = setting("BACKWATCH_DASHBOARD_ADDRESS", default="127.0.0.1")
-    """Where to listen. There is no login: keep it on loopback, or put a proxy with authentication before it."""
+    """Where to listen. An address that is not loopback needs a proxy with authentication: the settings below."""
     port: int = setting("BACKWATCH_DASHBOARD_PORT", default=8501, least=1, most=65_535)
     """The port to listen on."""
     allowed_hosts: tuple[str, ...] = setting("BACKWATCH_DASHBOARD_ALLOWED_HOSTS", default=())
     """Further names, between commas, that a browser may use for it; others are refused, against DNS rebinding."""
     refresh_s: float = setting("BACKWATCH_DASHBOARD_REFRESH_S", default=2.0, least=0.1)
     """How often an open page reads the store."""
+    proxy_user_header: str = setting("BACKWATCH_DASHBOARD_PROXY_USER_HEADER", default="")
+    """Header in which your proxy passes the authenticated user, for example ``X-Forwarded-User``. With it, each request
+    must come through the proxy, and decisions are made in that user's name."""
+    proxy_secret: str = setting("BACKWATCH_DASHBOARD_PROXY_SECRET", default="", secret=True)
+    """Secret of at least 16 characters that your proxy sends in the header ``X-Backwatch-Proxy-Secret``."""
+    trusted_proxies: tuple[str, ...] = setting("BACKWATCH_DASHBOARD_TRUSTED_PROXIES", default=())
+    """Addresses or networks of your proxy, between commas, instead of the secret or besides it."""
+    open_to_everybody: str = setting(
+        "BACKWATCH_DASHBOARD_OPEN_TO_EVERYBODY", default="no", parse=one_of("no", "yes-i-know")
+    )
+    """``yes-i-know``: serve an address that is not loopback without any login; who reaches it reads all alerts and
+    takes decisions."""
 
 
-ALL = (CollectorSettings, StreamSettings, StoreSettings, DetectorSettings, NotifySettings, DashboardSettings)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitoringSettings:
+    """How a process is monitored: ``/metrics``, ``/healthz`` and ``/readyz``."""
+
+    port: int = setting("BACKWATCH_MONITORING_PORT", default=0, most=65_535)
+    """Port of the monitoring endpoint of ``detect``, ``notify`` and ``dashboard``; ``up`` takes it for the detector and
+    the next two for notify and the dashboard. 0: off."""
+    address: str = setting("BACKWATCH_MONITORING_ADDRESS", default="127.0.0.1")
+    """Address that the monitoring endpoint listens on. It has no login, and shows counts and no text of alerts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """How ``detect``, ``notify``, ``dashboard`` and ``up`` log, on standard error."""
+
+    format: str = setting("BACKWATCH_LOG_FORMAT", default="text", parse=one_of("text", "json"))
+    """``json``: one event is one line of ASCII JSON with ``time``, ``level``, ``logger`` and ``message``."""
+    level: str = setting("BACKWATCH_LOG_LEVEL", default="info", parse=one_of("debug", "info", "warning", "error"))
+    """Events below this level are not logged."""
+
+
+ALL = (
+    CollectorSettings, StreamSettings, StoreSettings, DetectorSettings, NotifySettings, DashboardSettings,
+    MonitoringSettings, LogSettings,
+)  # fmt: skip
 """Every part's settings: what ``BACKWATCH_*`` may say."""

@@ -14,7 +14,8 @@ from backwatch.collector.settings import DashboardSettings, StoreSettings, load
 def dashboard(address: str | None, port: int | None) -> None:
     """Shows alerts and resources in a browser: http://127.0.0.1:8501 by default.
 
-    There is no login: keep it on loopback, or put a proxy with authentication before it.
+    There is no login, so it serves loopback only. For others, put a proxy with authentication before it, and set
+    BACKWATCH_DASHBOARD_PROXY_USER_HEADER and BACKWATCH_DASHBOARD_PROXY_SECRET.
 
     \b
     Examples:

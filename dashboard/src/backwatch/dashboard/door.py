@@ -33,7 +33,7 @@ HEADERS: Final = (
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
     (b"cross-origin-opener-policy", b"same-origin"),
 )
-PROBES: Final = ("/readyz", "/_stcore/health")
+PROBES: Final = ("/readyz", "/healthz", "/_stcore/health")
 """Answered under any name: they tell nothing, and who looks after a container calls it by its address."""
 _NAME: Final = re.compile(r"[0-9a-z_.:-]+")
 """What a browser writes for a host: letters of other scripts it writes as ASCII, and there are no patterns."""
@@ -56,6 +56,44 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, guarded)
+
+
+class UnknownPaths:
+    """Answers 404 where Streamlit would answer any path with its page.
+
+    Else ``/metrics``, ``/healthz`` or a misspelt page would look well to a monitor.
+
+    Args:
+        app: What is behind it.
+    """
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ASGI has it."""
+        if scope["type"] != "http" or scope["path"].removesuffix("/").removeprefix("/") in ("", *index.PAGES):
+            await self._app(scope, receive, send)
+            return
+        is_page = False
+
+        async def refuse(message: Message) -> None:
+            nonlocal is_page
+            if message["type"] == "http.response.start":
+                headers = {name.lower(): value for name, value in message.get("headers", [])}
+                is_page = message["status"] < 400 and headers.get(b"content-type", b"").startswith(b"text/html")
+                if is_page:
+                    plain = [(b"content-type", b"text/plain; charset=utf-8")]
+                    message = {"type": "http.response.start", "status": 404, "headers": plain}
+            elif is_page:
+                is_last = not message.get("more_body", False)
+                body = b"Not found\n" if is_last and scope["method"] != "HEAD" else b""
+                message = {"type": "http.response.body", "body": body, "more_body": not is_last}
+            await send(message)
+
+        # Without a path to send itself, the server would pass over what it is told here.
+        extensions = {k: v for k, v in (scope.get("extensions") or {}).items() if k != "http.response.pathsend"}
+        await self._app({**scope, "extensions": extensions}, receive, refuse)
 
 
 class Door:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 PAGES: Final = ("overview", "alerts", "alert", "resources", "processes", "rules", "rule")
+"""Every page of ``pages/app.py``: any other path is not found."""
 _WHERE: Final = (
     "window.__streamlit={BACKEND_BASE_URL:location.origin+"
     f'location.pathname.replace(/\\/({"|".join(PAGES)})\\/?$/,"/")}};'
@@ -30,6 +31,9 @@ _STYLE: Final = """
 .stMainBlockContainer{padding-left:clamp(1rem,4vw,4rem)!important;padding-right:clamp(1rem,4vw,4rem)!important;max-width:1600px}
 .st-key-heading [data-testid=stText]{font-size:1.6rem;font-weight:650;line-height:1.25}
 .st-key-meaning [data-testid=stText],.st-key-said [data-testid=stText]{line-height:1.55}
+.st-key-banner{background:#a4161a;border-color:#a4161a!important}
+.st-key-banner [data-testid=stText],.st-key-banner [data-testid=stText] *{
+color:#fff!important;font-weight:600;line-height:1.5;white-space:pre-wrap}
 .stMainBlockContainer h1{padding:.25rem 0 .5rem!important}
 [data-testid=stPageLink] a{padding-left:0}
 @media (max-width:1000px){

@@ -19,6 +19,8 @@ from backwatch.collector.settings import DashboardSettings, SettingError, StoreS
 from backwatch.store import decisions, queries
 from backwatch.store.commit import Rollup
 from backwatch.store.connect import StoreUnavailable, open_store
+from backwatch.store.monitoring.incidents import Incident, find_incidents
+from backwatch.store.progress import read_progress
 from backwatch.store.rules_meta import RuleMeta, read_rule, read_rules
 from backwatch.store.transactions import reading
 from backwatch.store.views import AlertDetail, AlertFilter, AlertPage, Health, ProcessRow, ResourceRow
@@ -178,6 +180,18 @@ def health() -> Health:
     """Whether Backwatch itself does its work."""
     with reading(_store()) as connection:
         return queries.health(connection)
+
+
+@_shared
+def incidents() -> list[Incident]:
+    """What does not work of detector and router, worst first."""
+    with reading(_store()) as connection:
+        return find_incidents(read_progress(connection), queries.shard_rows(connection), time.time_ns())
+
+
+def store() -> Engine:
+    """The store, opened once for all pages."""
+    return _store()
 
 
 def decide(

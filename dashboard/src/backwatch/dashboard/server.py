@@ -9,12 +9,15 @@ from typing import Any, Final
 import uvicorn
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
 from backwatch.collector.settings import DashboardSettings, SettingError, StoreSettings, load
 from backwatch.dashboard import index, palette
-from backwatch.dashboard.door import Application, Door, SecurityHeaders, name_of
+from backwatch.dashboard.access import LoginCheck, check_exposure, proxy_login
+from backwatch.dashboard.door import Application, Door, SecurityHeaders, UnknownPaths, name_of
+from backwatch.store.monitoring.endpoint import start_monitoring
+from backwatch.store.monitoring.loops import LoopMonitor
 
 CLOSING_S: Final = 2
 """How long open browsers may hold up the end."""
@@ -61,13 +64,22 @@ def application(settings: DashboardSettings) -> Application:
         good = store_answers()
         return JSONResponse({"store": "ok" if good else "away"}, status_code=200 if good else 503)
 
+    def alive(_: Request) -> PlainTextResponse:
+        return PlainTextResponse("ok\n")
+
     return st.App(
         Path(__file__).parent / "pages" / "app.py",
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(Door, hosts=hosts(settings), proxies=settings.allowed_hosts),
+            Middleware(LoginCheck, login=proxy_login(settings)),
+            Middleware(UnknownPaths),
         ],
-        routes=[Route("/readyz", ready), *(Route(f"/{page}", start) for page in ("", *index.PAGES))],
+        routes=[
+            Route("/readyz", ready),
+            Route("/healthz", alive),
+            *(Route(f"/{page}", start) for page in ("", *index.PAGES)),
+        ],
     )
 
 
@@ -75,9 +87,10 @@ def listen(settings: DashboardSettings) -> socket.socket:
     """The socket to serve on.
 
     Raises:
-        SettingError: Nobody can listen there, or what may be served under it is no name.
+        SettingError: Nobody can listen there, what may be served under it is no name, or there is no login.
     """
     hosts(settings)
+    proxy_login(settings)
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(
             settings.address, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -86,6 +99,7 @@ def listen(settings: DashboardSettings) -> socket.socket:
         raise SettingError(f"BACKWATCH_DASHBOARD_ADDRESS={settings.address!r}: {error.strerror}") from None
     except UnicodeError:
         raise SettingError(f"BACKWATCH_DASHBOARD_ADDRESS={settings.address!r}: is not a host name") from None
+    check_exposure(settings, str(place[0]))
     one = socket.socket(family, kind, protocol)
     try:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -107,8 +121,21 @@ def serve(settings: DashboardSettings, listening: socket.socket) -> None:
     if url:
         os.environ["BACKWATCH_STORE_URL"] = url  # the pages read it again, in a thread that knows no flags
     configure(settings)
+    loop = LoopMonitor("dashboard")
+
+    async def count_turn() -> None:
+        loop.turn()
+
     config = uvicorn.Config(
         application(settings), log_level="warning", server_header=False, ws_max_size=1 << 20,
-        timeout_graceful_shutdown=CLOSING_S,
+        timeout_graceful_shutdown=CLOSING_S, callback_notify=count_turn, timeout_notify=1,
+        proxy_headers=False,  # else X-Forwarded-For would decide from which address a request came
     )  # fmt: skip
-    uvicorn.Server(config).run(sockets=[listening])
+    from backwatch.dashboard import reads  # which reads settings when it is imported
+
+    monitoring = start_monitoring("dashboard", reads.store, (loop,))
+    try:
+        uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        if monitoring is not None:
+            monitoring.close()

@@ -71,6 +71,7 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
       backwatch detect
       backwatch detect --stream-url kafka://kafka:9092 --store-url postgresql://backwatch@db/backwatch
     """
+    from backwatch.detector.monitoring import DetectorMonitoring
     from backwatch.store.connect import open_store
     from backwatch.store.migrate import upgrade
 
@@ -80,6 +81,7 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
     _look_for_stream(stream)
     store = open_store(load(StoreSettings, flags={"url": store_url}).url, check=False)
     upgrade(store)
+    monitoring = DetectorMonitoring(store, stop, router=not no_router)
     from backwatch.detector import warm  # brings the compiler, which is not needed to refuse a setting
 
     if not warm.is_cached():
@@ -100,15 +102,16 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
 
         router = Router(stream, instance=settings.instance)
         groups.append(router.progress)
-        thread = threading.Thread(target=router.run, args=(stop,), name="backwatch-router")
+        thread = threading.Thread(target=router.run, args=(monitoring.router_stop,), name="backwatch-router")
         thread.start()
     rule = next((one for one in service.engine.rules.rules if one.name == RULE), None)
     board = ProgressBoard(store, groups, rule)
     board.start()
     try:
-        service.run(stop)
+        service.run(monitoring.service_stop)
     finally:
         stop.set()
+        monitoring.close()
         if thread:
             thread.join(10)
         board.stop()

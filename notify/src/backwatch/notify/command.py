@@ -14,11 +14,15 @@ from backwatch.collector.cli import EXIT_FAILED, Unavailable, WrongSetting
 from backwatch.collector.settings import NotifySettings, StoreSettings, load
 from backwatch.notify.deliver import attempt
 from backwatch.notify.outputs import Delivery, Kind, Output
-from backwatch.notify.service import Service, configured_outputs
+from backwatch.notify.self_watch import SelfWatch, heartbeat_output
+from backwatch.notify.service import EXIT_S, Service, configured_outputs
 from backwatch.store import deliveries
 from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.deliveries import EventRow
 from backwatch.store.events import moment
+from backwatch.store.monitoring.endpoint import start_monitoring
+from backwatch.store.monitoring.incidents import find_delivery_incidents
+from backwatch.store.monitoring.loops import LoopMonitor, MonitoredStop
 
 NOTHING_SET = "no endpoint is set: BACKWATCH_WEBHOOK_URL and BACKWATCH_WEBHOOK_SECRET"
 
@@ -50,12 +54,15 @@ def notify(store_url: str | None, *, once: bool, test: bool) -> None:
             for why in done.left:
                 click.echo(f"backwatch: {why}", err=True)
             _leave(EXIT_FAILED if done.failed or done.left else 0)
-        _run(service)
+        _run(service, engine, settings)
     except StoreUnavailable as error:
         raise Unavailable(str(error)) from None
 
 
-def _run(service: Service) -> None:
+def _run(service: Service, engine: sa.Engine, settings: NotifySettings) -> None:
+    endpoints = {one.output.endpoint: settings.timeout_s for one in service.couriers}
+    watch = SelfWatch(engine, endpoints, heartbeat_output(settings), settings)
+    loops = LoopMonitor("notify"), LoopMonitor("self-watch")
     stop = threading.Event()
     caught: list[int] = []
 
@@ -66,7 +73,20 @@ def _run(service: Service) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
     click.echo("backwatch: notifying; stop with Ctrl-C" if service.couriers else f"backwatch: {NOTHING_SET}", err=True)
-    service.run(stop)
+    server = start_monitoring(
+        "notify",
+        lambda: engine,
+        loops,
+        lambda connection, now_ns: find_delivery_incidents(connection, endpoints, now_ns),
+    )
+    watching = threading.Thread(
+        target=watch.run, args=(MonitoredStop(stop, loops[1]),), name="backwatch-self-watch", daemon=True
+    )
+    watching.start()
+    service.run(MonitoredStop(stop, loops[0], threading.main_thread()))
+    watching.join(EXIT_S)
+    if server is not None:
+        server.close()
     if caught:
         _leave(128 + caught[0])
 

@@ -2,19 +2,23 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from backwatch.collector.cli import InputOutputFailed, Unavailable
+from backwatch.collector.cli import EXIT_UNHEALTHY, InputOutputFailed, Unavailable
+from backwatch.collector.logs import escaped
 from backwatch.collector.settings import StoreSettings, default_store_url, load, without_secrets
 from backwatch.store import backup as copies
 from backwatch.store import migrate
 from backwatch.store import prune as retention
 from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.health import health
+from backwatch.store.monitoring.incidents import SILENT_AFTER_S, Incident, find_disabled, find_incidents
+from backwatch.store.progress import PartitionProgress
 from backwatch.store.transactions import reading
 from backwatch.store.views import Health
 
@@ -51,8 +55,13 @@ def upgrade(store_url: str | None) -> None:
 @db.command(short_help="Says how far the shards are, what was lost, what waits.")
 @_URL_OPTION
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def status(store_url: str | None, *, as_json: bool) -> None:
-    """Says how far the shards are, what was lost, and what waits to be delivered."""
+@click.option("--check", is_flag=True, help="Exit with 3 where a part does not work.")
+def status(store_url: str | None, *, as_json: bool, check: bool) -> None:
+    """Says how far the shards are, what was lost, and what waits to be delivered.
+
+    With --check, exit code 3 where no detector has reported for a minute, or a partition is not read or does not
+    advance, or an endpoint is disabled.
+    """
     settings = load(StoreSettings, flags={"url": store_url})
     try:
         engine = open_store(settings.url, must_exist=True)
@@ -62,11 +71,19 @@ def status(store_url: str | None, *, as_json: bool) -> None:
         raise Unavailable(str(error)) from None
     engine.dispose()
     shown = without_secrets(settings.url or default_store_url())
+    now_ns = time.time_ns()
+    wrong = [*find_incidents(found.progress, found.shards, now_ns), *find_disabled(found.endpoints, now_ns)]
+    partitions = sorted(found.progress, key=lambda one: _worst_first(one, now_ns))
     if as_json:
-        click.echo(json.dumps({"store": shown, "version": version, **asdict(found)}, sort_keys=True))
+        document = {"store": shown, "version": version, **asdict(found), "incidents": [asdict(one) for one in wrong]}
+        document["progress"] = [{**asdict(one), "lag": one.lag} for one in partitions]
+        click.echo(json.dumps(document, sort_keys=True))
     else:
         click.echo(f"store {shown}, tables {version}")
-        click.echo("\n".join(_lines(found)))
+        lines = [*_incident_lines(wrong), *_lines(found), *_progress_lines(partitions)]
+        click.echo("\n".join(lines))
+    if check and wrong:
+        click.get_current_context().exit(EXIT_UNHEALTHY)
 
 
 @db.command(short_help="Removes what is past its time.")
@@ -145,6 +162,28 @@ def _lines(found: Health) -> list[str]:
         counts += f", {one.held} held for a digest" if one.held else ""
         lines.append(f"endpoint {one.name}: {counts}{disabled}")
     return lines
+
+
+def _incident_lines(wrong: Sequence[Incident]) -> list[str]:
+    return [f"NOT WORKING: {one.message}{f' Reason: {escaped(one.reason)}' if one.reason else ''}" for one in wrong]
+
+
+def _worst_first(row: PartitionProgress, now_ns: int) -> tuple[int, int, str, str, int]:
+    """Order partitions by how long they stand still, then by lag."""
+    still_s = (now_ns - row.advanced_ns) // 1_000_000_000 if row.lag else 0
+    silent_s = (now_ns - row.updated_ns) // 1_000_000_000
+    return (-max(still_s, silent_s if silent_s > SILENT_AFTER_S else 0), -row.lag, row.consumer_group, row.topic,
+            row.partition_id)  # fmt: skip
+
+
+def _progress_lines(partitions: Sequence[PartitionProgress]) -> list[str]:
+    return [
+        f"partition {one.partition_id} of {one.topic}, group {one.consumer_group}: lag {one.lag}, "
+        f"offset {one.next_offset} of {one.end_offset}, advanced {_moment(one.advanced_ns)}, "
+        f"reported {_moment(one.updated_ns)} by {escaped(one.member)}"
+        f"{f': {escaped(one.reason)}' if one.reason else ''}"
+        for one in partitions
+    ]
 
 
 def _moment(time_ns: int) -> str:

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 
 from backwatch.store import tables
 from backwatch.store.processes import count_by_state
+from backwatch.store.progress import read_progress
 from backwatch.store.views import EndpointRow, Health, ShardRow
 
 
@@ -23,6 +24,7 @@ def health(connection: sa.Connection) -> Health:
         last_entry=connection.scalar(sa.select(sa.func.max(tables.entry.c.id))) or 0,
         endpoints=_endpoints(connection),
         processes=count_by_state(connection),
+        progress=read_progress(connection),
     )
 
 

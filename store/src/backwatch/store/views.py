@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from backwatch.store.progress import PartitionProgress
 from backwatch.store.rules_meta import RuleMeta
 
 STATES: Final = ("open", "acknowledged", "closed", "muted")
@@ -234,6 +235,7 @@ class Health:
         quarantined: Records kept because they could not be read.
         last_entry: Number of the newest entry.
         processes: Watched processes by state.
+        progress: How far each consumer group has read each partition.
     """
 
     shards: Sequence[ShardRow] = ()
@@ -243,3 +245,4 @@ class Health:
     last_entry: int = 0
     endpoints: Sequence[EndpointRow] = ()
     processes: Mapping[str, int] = field(default_factory=dict[str, int])
+    progress: Sequence[PartitionProgress] = ()

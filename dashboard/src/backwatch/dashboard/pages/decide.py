@@ -13,6 +13,7 @@ import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
 
 from backwatch.dashboard import reads, safe
+from backwatch.dashboard.access import USER_HEADER
 from backwatch.dashboard.pages import changed
 from backwatch.store.connect import StoreFull, StoreUnavailable
 from backwatch.store.decisions import IDENTITY, WITH_END, UnknownAlert
@@ -46,7 +47,13 @@ def decide(detail: AlertDetail) -> None:
     with st.form(f"decide.{alert_id}", enter_to_submit=False):
         st.subheader("Decide", anchor=False)
         who, span = st.columns(2)
-        who.text_input("Who you are", key=BY, max_chars=200, persist_state="session")
+        user = signed_in()
+        if user:
+            with who:
+                st.caption("Signed in as")
+                safe.text(user)
+        else:
+            who.text_input("Who you are", key=BY, max_chars=200, persist_state="session")
         span.selectbox("Mute for" if new else "Mute or accept for", list(SPANS_S), index=2, key=f"span.{alert_id}")
         st.text_input("Why", key=f"why.{alert_id}", max_chars=1_000)
         sayable = {*SAYABLE.get(detail.alert.state, ()), "revoke" if detail.accepted else "" if cut else "accept"}
@@ -80,6 +87,12 @@ def decide(detail: AlertDetail) -> None:
             safe.text(said)
 
 
+def signed_in() -> str:
+    """Return the user whom the proxy authenticated; empty: there is no proxy, and a person says who they are."""
+    header = st.context.headers.get(USER_HEADER.decode(), "")
+    return header.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
 def _seen(detail: AlertDetail) -> str:
     """A digest of what a decision would be about: all of what is shown that a decision enters, or that it answers.
 
@@ -107,7 +120,7 @@ def _say(alert_id: str, kind: str, for_good: bool, seen: str) -> None:
     """Says it of the alert as it was drawn: of what came meanwhile nothing is said."""
     if (seen, kind) == st.session_state.get(SAID):
         return  # pressed twice, and entered
-    by, why = str(st.session_state.get(BY, "")), str(st.session_state.get(f"why.{alert_id}", ""))
+    by, why = signed_in() or str(st.session_state.get(BY, "")), str(st.session_state.get(f"why.{alert_id}", ""))
     if by.strip():
         said = _entered(alert_id, kind, by, why, for_good=for_good, seen=seen)
     else:

@@ -72,7 +72,6 @@ def _gravest(many: dict[str, int]) -> list[AlertRow]:
 
 def _health(found: Health) -> None:
     now_ns = time.time_ns()
-    moved = max((one.updated_ns for one in found.shards), default=0)
     behind = max((now_ns - one.watermark_ns for one in found.shards if one.watermark_ns), default=0)
     not_told = sum(many for name, many in found.losses.items() if name.startswith(DELIVERY))
     not_seen = sum(found.losses.values()) - not_told
@@ -80,7 +79,7 @@ def _health(found: Health) -> None:
     rows = [
         ("calls judged", words.count(found.counters.get("calls", 0))),
         ("spans read", words.count(found.counters.get("spans", 0))),
-        ("last commit", words.ago(moved, now_ns)),
+        *_progress(found, now_ns),
         ("event time behind", f"{words.count(behind // 10**9)} s" if behind else "no calls yet"),
         ("lost on the way", words.count(not_seen) if not_seen else "nothing"),
         ("unreadable records", words.count(found.quarantined) if found.quarantined else "none"),
@@ -88,6 +87,19 @@ def _health(found: Health) -> None:
         ("deliveries lost", words.count(not_told) if not_told else "none"),
     ]
     safe.pairs(rows, ("what", "now"), key="overview.health", widths=(165, 140))
+
+
+def _progress(found: Health, now_ns: int) -> list[tuple[str, str]]:
+    """The worst partition, never the best: what is not read there is not judged."""
+    if not found.progress:  # of a detector of an older version
+        return [("oldest commit", words.ago(min((one.updated_ns for one in found.shards), default=0), now_ns))]
+    worst = max(found.progress, key=lambda one: (one.lag, -one.updated_ns))
+    slow = [("slowest partition", f"{worst.partition_id}, advanced {words.ago(worst.advanced_ns, now_ns)}")]
+    return [
+        ("records to read", words.count(sum(one.lag for one in found.progress))),
+        *(slow if worst.lag else ()),
+        ("oldest report", words.ago(min(one.updated_ns for one in found.progress), now_ns)),
+    ]
 
 
 def _gone(found: Health) -> None:

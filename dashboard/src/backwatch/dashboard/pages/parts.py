@@ -9,6 +9,7 @@ from typing import Any, Final
 import streamlit as st
 
 from backwatch.dashboard import reads, safe, words
+from backwatch.dashboard.pages import banner
 from backwatch.store.connect import StoreFull, StoreUnavailable
 from backwatch.store.views import AlertRow
 
@@ -46,6 +47,7 @@ def live(show: Callable[[], None]) -> Callable[[], None]:
     @functools.wraps(show)
     def drawn() -> None:
         with store_may_be_away():
+            banner.show()
             show()
 
     return st.fragment(drawn, run_every=reads.REFRESH_S)

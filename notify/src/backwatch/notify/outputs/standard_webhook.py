@@ -39,6 +39,7 @@ class StandardWebhook(Output):
         secrets: One, or two while rotating; ``whsec_`` and base64 of 24 to 64 bytes. Each signs every delivery.
         private_hosts: Hosts that may be private or loopback, and may be spoken to without TLS.
         ca_file: Certificates to trust instead of the public ones.
+        setting: The setting that names the URL, for a refusal.
 
     Raises:
         SettingError: One of these cannot be used. The message holds neither secret nor path.
@@ -47,9 +48,15 @@ class StandardWebhook(Output):
     name: ClassVar[str] = "standard_webhook"
 
     def __init__(
-        self, url: str, secrets: Sequence[str], *, private_hosts: Sequence[str] = (), ca_file: str = ""
+        self,
+        url: str,
+        secrets: Sequence[str],
+        *,
+        private_hosts: Sequence[str] = (),
+        ca_file: str = "",
+        setting: str = URL,
     ) -> None:
-        parts = _checked(url, private_hosts)
+        parts = _checked(url, private_hosts, setting)
         self._url = url
         self._host = parts.netloc
         self._private = (parts.hostname or "") in {one.lower() for one in private_hosts}
@@ -132,13 +139,13 @@ def _readable(ca_file: str) -> str:
     return ca_file
 
 
-def _checked(url: str, private_hosts: Sequence[str]) -> SplitResult:
+def _checked(url: str, private_hosts: Sequence[str], setting: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        shown = f"{URL}={f'{parts.scheme}://{parts.hostname}'[:200]!r}"
+        shown = f"{setting}={f'{parts.scheme}://{parts.hostname}'[:200]!r}"
         host, _ = parts.hostname or "", parts.port
     except ValueError:
-        raise SettingError(f"{URL}: not a URL") from None
+        raise SettingError(f"{setting}: not a URL") from None
     if parts.scheme not in ("http", "https") or not host:
         raise SettingError(f"{shown}: use https://host/path")
     if parts.username is not None or parts.password is not None:

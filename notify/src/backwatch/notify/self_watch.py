@@ -1,0 +1,212 @@
+"""Notify watches the chain that it is the end of: a dead detector cannot raise an alert about itself.
+
+Two ways, against two faults. Where detector or router fall silent, or a partition is not read, notify sends an event
+like an alert's, through the outbox: at least once, and once per incident. Where notify itself, the store or the network
+is dead, nothing can be sent: so a heartbeat goes out while all is well, and its absence is the alarm.
+"""
+
+import hashlib
+import json
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from backwatch.collector.settings import NotifySettings, SettingError
+from backwatch.notify.deliver import SECOND_NS, attempt, is_time
+from backwatch.notify.outputs import Delivery, Kind, Output
+from backwatch.notify.outputs.standard_webhook import StandardWebhook
+from backwatch.store import tables
+from backwatch.store.connect import StoreFull, StoreUnavailable
+from backwatch.store.deliveries import EventRow
+from backwatch.store.events import moment
+from backwatch.store.health import shard_rows
+from backwatch.store.monitoring.incidents import Incident, find_delivery_incidents, find_incidents
+from backwatch.store.progress import read_progress
+from backwatch.store.text import LEVELS
+from backwatch.store.transactions import reading, writing
+from backwatch.store.upsert import insert_missing
+
+logger = logging.getLogger("backwatch")
+
+SILENT: Final = "backwatch.detector_silent"
+RESUMED: Final = "backwatch.detector_resumed"
+HEARTBEAT: Final = "backwatch.heartbeat"
+LOOK_S: Final = 5.0
+"""How often the store is asked."""
+RESUMED_AFTER_S: Final = 300.0
+"""So long must all be well until an incident is over: one that comes and goes is one incident."""
+MAX_OPEN: Final = 100
+"""Newest events about the chain that are looked through for those that are open."""
+HEARTBEAT_URL: Final = "BACKWATCH_WEBHOOK_HEARTBEAT_URL"
+_NO_ALERT: Final = ""
+
+
+def heartbeat_output(settings: NotifySettings) -> Output | None:
+    """Return where heartbeats go; ``None``: they are off.
+
+    Raises:
+        SettingError: An endpoint without an interval, an interval without an endpoint, or one that cannot be used.
+    """
+    url = settings.heartbeat_url or settings.webhook_url
+    if not settings.heartbeat_s:
+        if settings.heartbeat_url:
+            raise SettingError(f"BACKWATCH_NOTIFY_HEARTBEAT_S=0: {HEARTBEAT_URL} is set; set the interval in seconds")
+        return None
+    if not url:
+        raise SettingError(f"BACKWATCH_NOTIFY_HEARTBEAT_S={settings.heartbeat_s:g}: set {HEARTBEAT_URL}")
+    return StandardWebhook(
+        url, settings.webhook_secret.split(), private_hosts=settings.allow_private_hosts, ca_file=settings.ca_file,
+        setting=HEARTBEAT_URL if settings.heartbeat_url else "BACKWATCH_WEBHOOK_URL",
+    )  # fmt: skip
+
+
+class SelfWatch:
+    """Looks at the chain every few seconds, in a thread of its own.
+
+    Args:
+        engine: The store.
+        endpoints: Endpoints that this notifier serves, each with the seconds that one attempt may take.
+        heartbeat: Where heartbeats go; ``None``: nowhere.
+        settings: The heartbeat's interval and the time-out of an attempt.
+        clock_ns: Wall time.
+    """
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        endpoints: Mapping[str, float],
+        heartbeat: Output | None,
+        settings: NotifySettings,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._engine = engine
+        self._endpoints = endpoints
+        self._heartbeat = heartbeat
+        self._settings = settings
+        self._clock_ns = clock_ns
+        self._sent_ns: int | None = None
+        self._tried_ns: int | None = None
+        self._well_since_ns: dict[str, int] = {}
+        self._withheld = ""
+
+    def run(self, stop: threading.Event) -> None:
+        """Look until ``stop``; a store that is away is waited for."""
+        while not stop.is_set():
+            try:
+                self.turn()
+            except (StoreUnavailable, StoreFull, DBAPIError) as error:
+                logger.warning("backwatch: self-watch waits for the store: %s", str(error).splitlines()[0][:300])
+            except Exception as error:  # noqa: BLE001  a watch that ended would be missed by nothing; no heartbeat goes out
+                logger.error("backwatch: self-watch failed and tries again: %s", type(error).__name__)  # noqa: TRY400
+            stop.wait(min(LOOK_S, self._settings.heartbeat_s or LOOK_S))
+
+    def turn(self) -> None:
+        """Look once: enter what has become true of the chain, and send the heartbeat if it is due."""
+        now_ns = self._clock_ns()
+        with reading(self._engine) as connection:
+            progress = read_progress(connection)
+            chain = find_incidents(progress, shard_rows(connection), now_ns)
+            delivery = find_delivery_incidents(connection, self._endpoints, now_ns)
+            still_open = _open_events(connection)
+        self._enter(chain, still_open, now_ns)
+        self._beat([*chain, *delivery], len(progress), now_ns)
+
+    def _enter(self, chain: Sequence[Incident], still_open: Mapping[str, str], now_ns: int) -> None:
+        """Enter an event for each kind of incident that has begun, and for each that is over."""
+        worst: dict[str, Incident] = {}
+        for one in chain:
+            if one.since_ns:  # else there never was a detector
+                worst.setdefault(one.kind, one)
+        rows = [_silent_event(one, now_ns) for kind, one in worst.items() if kind not in still_open]
+        for kind, event_id in still_open.items():
+            if kind in worst:
+                self._well_since_ns.pop(kind, None)
+            elif now_ns - self._well_since_ns.setdefault(kind, now_ns) >= RESUMED_AFTER_S * SECOND_NS:
+                rows.append(_resumed_event(kind, event_id, now_ns))
+                self._well_since_ns.pop(kind)
+        if rows:
+            with writing(self._engine) as connection:
+                insert_missing(connection, tables.event, rows)
+
+    def _beat(self, wrong: Sequence[Incident], partitions: int, now_ns: int) -> None:
+        if self._heartbeat is None or not is_time(self._sent_ns, now_ns, self._settings.heartbeat_s):
+            return
+        if wrong:
+            self._withhold(wrong[0])
+            return
+        self._withheld = ""
+        if not is_time(self._tried_ns, now_ns, min(LOOK_S, self._settings.heartbeat_s)):
+            return
+        self._tried_ns = now_ns
+        data = {"interval_s": self._settings.heartbeat_s, "partitions": partitions}
+        event_id = f"heartbeat_{secrets.token_hex(13)}"
+        event = EventRow(
+            id=event_id, kind=HEARTBEAT, alert_id=_NO_ALERT, level_rank=0, body=_body(HEARTBEAT, data, now_ns)
+        )
+        delivery = Delivery(id=event_id, body=self._heartbeat.render(event), attempted_ns=now_ns)
+        outcome = attempt(self._heartbeat, delivery, self._settings.timeout_s)
+        if outcome.kind is Kind.DELIVERED:
+            self._sent_ns = now_ns
+        else:
+            logger.warning("backwatch: the heartbeat was not taken: %s", outcome.detail)
+
+    def _withhold(self, why: Incident) -> None:
+        if why.kind != self._withheld:  # once per incident
+            self._withheld = why.kind
+            logger.warning("backwatch: no heartbeat is sent: %s", why.message)
+
+
+def _open_events(connection: sa.Connection) -> dict[str, str]:
+    """Return the id of the newest event of each kind of incident that is not over."""
+    table = tables.event
+    query = sa.select(table.c.id, table.c.kind, table.c.body).where(
+        table.c.alert_id == _NO_ALERT, table.c.kind.in_((SILENT, RESUMED))
+    )
+    over, found = set[str](), dict[str, str]()
+    for row in connection.execute(query.order_by(table.c.created_ns.desc(), table.c.kind).limit(MAX_OPEN)):
+        data = json.loads(row.body)["data"]
+        if row.kind == RESUMED:
+            over.add(data["incident"])
+        elif row.id not in over:
+            found.setdefault(data["kind"], row.id)
+    return found
+
+
+def _silent_event(one: Incident, now_ns: int) -> dict[str, Any]:
+    event_id = _event_id(one.kind, str(one.since_ns))
+    data = {
+        "incident": event_id, "kind": one.kind, "level": LEVELS[-1], "title": "Backwatch Does Not Judge All Calls",
+        "message": one.message, "reason": one.reason, "member": one.member, "since": moment(one.since_ns),
+    }  # fmt: skip
+    return _row(event_id, SILENT, data, now_ns)
+
+
+def _resumed_event(kind: str, event_id: str, now_ns: int) -> dict[str, Any]:
+    data = {
+        "incident": event_id, "kind": kind, "level": LEVELS[-1], "title": "Backwatch Judges Calls Again",
+        "message": f"What was reported as {kind} has been well for {RESUMED_AFTER_S / 60:.0f} minutes.",
+    }  # fmt: skip
+    return _row(_event_id("resumed", event_id), RESUMED, data, now_ns)
+
+
+def _row(event_id: str, kind: str, data: Mapping[str, Any], now_ns: int) -> dict[str, Any]:
+    return {
+        "id": event_id, "alert_id": _NO_ALERT, "episode": 0, "kind": kind, "level_rank": len(LEVELS) - 1,
+        "body": _body(kind, data, now_ns), "created_ns": now_ns, "routed_ns": None,
+    }  # fmt: skip
+
+
+def _body(kind: str, data: Mapping[str, Any], now_ns: int) -> str:
+    payload = {"type": kind, "timestamp": moment(now_ns), "data": data}
+    return json.dumps(payload, sort_keys=True, separators=(",", ":"))
+
+
+def _event_id(*parts: str) -> str:
+    """The same for the same incident, whichever notifier reports it first."""
+    return hashlib.sha256("\x1e".join(("self-watch", *parts)).encode()).hexdigest()[:32]

@@ -1,0 +1,1 @@
+"""Backwatch watches itself: what is wrong with the chain, and how each process reports it over HTTP."""

@@ -1,0 +1,227 @@
+"""What is wrong with the chain from the stream to the receivers, worst first: one verdict for all who show it.
+
+The dashboard's banner, ``backwatch db status --check``, the health checks, ``/readyz``, ``/metrics`` and notify's own
+events use it. A chain is as good as its worst partition: one that nobody reads hides attacks however well others do.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import sqlalchemy as sa
+
+from backwatch.collector import names
+from backwatch.store import tables
+from backwatch.store.progress import PartitionProgress
+from backwatch.store.views import EndpointRow, ShardRow
+
+SILENT_AFTER_S: Final = 60.0
+"""A member writes the progress of its partitions every few seconds: after so long without, it does not run."""
+STALLED_AFTER_S: Final = 60.0
+"""So long may the offset of a partition with lag stand still."""
+UNROUTED_AFTER_S: Final = 120.0
+"""So long may an event wait until notify makes deliveries of it, or an endpoint until its courier comes."""
+FAILING_AFTER_S: Final = 600.0
+"""So long may an endpoint take nothing while deliveries to it fail again and again."""
+FAILED_ATTEMPTS: Final = 3
+MAX_LISTED: Final = 10
+"""Numbers of partitions in one message."""
+ROUTER_FORGOTTEN_AFTER_S: Final = 7 * 86_400.0
+"""A router that has not reported for so long was removed on purpose."""
+
+DETECTOR_SILENT: Final = "detector-silent"
+PARTITION_UNREAD: Final = "partition-unread"
+PARTITION_STALLED: Final = "partition-stalled"
+ROUTER_SILENT: Final = "router-silent"
+NOTIFY_SILENT: Final = "notify-silent"
+ENDPOINT_DISABLED: Final = "endpoint-disabled"
+ENDPOINT_FAILING: Final = "endpoint-failing"
+KINDS: Final = (
+    DETECTOR_SILENT, PARTITION_UNREAD, PARTITION_STALLED, ROUTER_SILENT, NOTIFY_SILENT, ENDPOINT_DISABLED,
+    ENDPOINT_FAILING,
+)  # fmt: skip
+"""Every kind of incident, worst first."""
+_NS: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """Something that does not work, in words for an operator.
+
+    Attributes:
+        kind: One of ``KINDS``.
+        since_ns: Wall time of the last sign that it worked; 0: it never has.
+        message: Plain words that hold no text of an app or an attacker.
+        reason: The member's own report why, or empty; show it as text.
+        member: Host and process of the member, or empty.
+    """
+
+    kind: str
+    since_ns: int
+    message: str
+    reason: str = ""
+    member: str = ""
+
+
+def find_incidents(progress: Sequence[PartitionProgress], shards: Sequence[ShardRow], now_ns: int) -> list[Incident]:
+    """Return what is wrong with detector and router, worst first; empty: every partition is read and advances.
+
+    Args:
+        progress: All rows; of a group that was renamed, the old ones do not count while another group reads the topic.
+        shards: All rows; they count for partitions without progress, which a detector of an older version leaves.
+        now_ns: Wall time.
+    """
+    if not has_reported(progress, shards):
+        message = "No detector has reported to this store yet. New alerts cannot appear."
+        return [Incident(kind=DETECTOR_SILENT, since_ns=0, message=message)]
+    reported = {row.partition_id for row in progress if row.topic == names.TOPIC_CALLS}
+    calls = [*(row for row in progress if row.topic == names.TOPIC_CALLS), *_progress_of(shards, reported)]
+    spans = [row for row in progress if row.topic == names.TOPIC_SPANS]
+    found = [
+        *_topic_incidents(names.TOPIC_CALLS, calls, now_ns),
+        *(
+            one
+            for one in _topic_incidents(names.TOPIC_SPANS, spans, now_ns)
+            if one.kind != ROUTER_SILENT or now_ns - one.since_ns < ROUTER_FORGOTTEN_AFTER_S * _NS
+        ),
+    ]
+    return sorted(found, key=lambda one: (KINDS.index(one.kind), one.since_ns))
+
+
+def has_reported(progress: Sequence[PartitionProgress], shards: Sequence[ShardRow]) -> bool:
+    """Whether a detector has ever worked on this store."""
+    return bool(shards) or any(row.topic == names.TOPIC_CALLS for row in progress)
+
+
+def _progress_of(shards: Sequence[ShardRow], reported: Collection[int]) -> list[PartitionProgress]:
+    """Shards whose detector reports no progress: one that has judged a call commits a tick every ten seconds."""
+    return [
+        PartitionProgress(
+            consumer_group="", topic=names.TOPIC_CALLS, partition_id=one.id, next_offset=one.next_offset,
+            end_offset=one.next_offset, advanced_ns=one.updated_ns, updated_ns=one.updated_ns, member="",
+        )
+        for one in shards
+        if one.id not in reported and one.watermark_ns and one.updated_ns
+    ]  # fmt: skip
+
+
+def _topic_incidents(topic: str, rows: Sequence[PartitionProgress], now_ns: int) -> list[Incident]:
+    if not rows:
+        return []
+    silent_ns, stalled_ns = int(SILENT_AFTER_S * _NS), int(STALLED_AFTER_S * _NS)
+    newest_ns = max(row.updated_ns for row in rows)
+    if now_ns - newest_ns > silent_ns:
+        return [_silent(topic, newest_ns, now_ns)]
+    live = {row.consumer_group for row in rows if now_ns - row.updated_ns <= silent_ns} - {""}
+    groups: dict[tuple[str, str], list[PartitionProgress]] = {}
+    for row in rows:
+        if live and row.consumer_group and row.consumer_group not in live:
+            continue
+        if now_ns - row.updated_ns > silent_ns:
+            groups.setdefault((PARTITION_UNREAD, ""), []).append(row)
+        elif (row.lag or row.reason) and now_ns - row.advanced_ns > stalled_ns:
+            groups.setdefault((PARTITION_STALLED, row.reason), []).append(row)
+    return [_of_partitions(kind, reason, topic, found, now_ns) for (kind, reason), found in groups.items()]
+
+
+def _of_partitions(kind: str, reason: str, topic: str, rows: Sequence[PartitionProgress], now_ns: int) -> Incident:
+    """One incident for all partitions that have the same fault."""
+    unread, members = kind == PARTITION_UNREAD, {row.member for row in rows}
+    since_ns = min(row.updated_ns if unread else row.advanced_ns for row in rows)
+    numbers = sorted({row.partition_id for row in rows})
+    listed = ", ".join(map(str, numbers[:MAX_LISTED])) + (" and others" if len(numbers) > MAX_LISTED else "")
+    what, when = f"{listed} of {topic}", since(since_ns, now_ns)
+    lag = sum(row.lag for row in rows)
+    waiting = f", with {lag:,} records to read" if lag else ""
+    if unread:
+        message = f"No process has read partition{'s' * (len(numbers) > 1)} {what} since {when}."
+    elif len(numbers) == 1:
+        message = f"Partition {what} has not advanced since {when}{waiting}."
+    else:
+        message = f"Partitions {what} have not advanced since {when}{waiting}."
+    member = members.pop() if len(members) == 1 else ""
+    return Incident(kind=kind, since_ns=since_ns, message=message, reason=reason, member=member)
+
+
+def _silent(topic: str, newest_ns: int, now_ns: int) -> Incident:
+    when = since(newest_ns, now_ns)
+    if topic == names.TOPIC_CALLS:
+        message = f"The detector has not reported since {when}. New alerts cannot appear."
+        return Incident(kind=DETECTOR_SILENT, since_ns=newest_ns, message=message)
+    message = f"The router has not reported since {when}. Spans in {topic} are not judged."
+    return Incident(kind=ROUTER_SILENT, since_ns=newest_ns, message=message)
+
+
+def find_delivery_incidents(connection: sa.Connection, endpoints: Mapping[str, float], now_ns: int) -> list[Incident]:
+    """Return what is wrong with the delivery of alerts, worst first.
+
+    Args:
+        connection: A reading one.
+        endpoints: Endpoints that notify serves, each with the seconds that one attempt may take.
+        now_ns: Wall time.
+    """
+    if not endpoints:
+        return []
+    found: list[Incident] = []
+    event, endpoint = tables.event, tables.endpoint
+    oldest_ns = connection.scalar(sa.select(sa.func.min(event.c.created_ns)).where(event.c.routed_ns.is_(None)))
+    if oldest_ns is not None and now_ns - oldest_ns > UNROUTED_AFTER_S * _NS:
+        message = f"No process has taken up new events since {since(oldest_ns, now_ns)}."
+        found.append(Incident(kind=NOTIFY_SILENT, since_ns=oldest_ns, message=message))
+    known = {row.name: row for row in connection.execute(sa.select(endpoint))}
+    for name, timeout_s in endpoints.items():
+        row = known.get(name)
+        served_ns = row.served_ns if row is not None else 0
+        if row is not None and row.disabled_ns is not None:
+            found.append(_disabled(row.name, row.disabled_ns, row.reason, now_ns))
+        elif now_ns - served_ns > (UNROUTED_AFTER_S + timeout_s) * _NS:
+            when = f"since {since(served_ns, now_ns)}" if served_ns else "yet"
+            message = f"No delivery worker has served the endpoint {name} {when}."
+            found.append(Incident(kind=NOTIFY_SILENT, since_ns=served_ns, message=message))
+        found += _failing(connection, name, now_ns)
+    return found
+
+
+def _failing(connection: sa.Connection, name: str, now_ns: int) -> list[Incident]:
+    """An endpoint that has taken nothing for a while, though several attempts were made. One bad body is none."""
+    table = tables.delivery
+    mine = table.c.endpoint == name
+    again = mine & (table.c.state == "pending") & (table.c.attempts >= FAILED_ATTEMPTS)
+    first_ns = connection.scalar(sa.select(sa.func.min(table.c.first_try_ns)).where(again))
+    if first_ns is None:
+        return []
+    taken = sa.select(table.c.done_ns).where(mine, table.c.state == "delivered")  # by the index: the one due last
+    since_ns = max(first_ns, connection.scalar(taken.order_by(table.c.next_ns.desc()).limit(1)) or 0)
+    if now_ns - since_ns <= FAILING_AFTER_S * _NS:
+        return []
+    message = f"The endpoint {name} has taken nothing since {since(since_ns, now_ns)}."
+    return [Incident(kind=ENDPOINT_FAILING, since_ns=since_ns, message=message)]
+
+
+def find_disabled(endpoints: Sequence[EndpointRow], now_ns: int) -> list[Incident]:
+    """Return the endpoints that refuse all deliveries for good."""
+    return [
+        _disabled(one.name, one.disabled_ns, one.reason, now_ns) for one in endpoints if one.disabled_ns is not None
+    ]
+
+
+def _disabled(name: str, disabled_ns: int, reason: str, now_ns: int) -> Incident:
+    message = f"The endpoint {name} is disabled since {since(disabled_ns, now_ns)}: it gets no alerts."
+    return Incident(kind=ENDPOINT_DISABLED, since_ns=disabled_ns, message=message, reason=reason)
+
+
+def since(time_ns: int, now_ns: int) -> str:
+    """Return a time of day, UTC, with how long ago that is; with the date where that is a day or longer.
+
+    >>> since(1_700_000_000 * 10**9, 1_700_000_250 * 10**9)
+    '22:13 UTC (4 min)'
+    >>> since(1_700_000_000 * 10**9, 1_700_200_000 * 10**9)
+    '2023-11-14 22:13 UTC (2 d)'
+    """
+    age_s = max(0, now_ns - time_ns) // _NS
+    units = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+    unit, size = next((pair for pair in units if age_s >= pair[1]), units[-1])
+    form = "%Y-%m-%d %H:%M" if age_s >= 86_400 else "%H:%M"
+    moment = datetime.fromtimestamp(max(0, min(time_ns, 253_402_300_799 * _NS)) // _NS, UTC)
+    return f"{moment.strftime(form)} UTC ({age_s // size} {unit})"

@@ -1,0 +1,233 @@
+"""A small HTTP server for monitors: bounded in connections, bytes and time, and never in the way of the main loop.
+
+One thread serves all connections without blocking on any of them, so a client that sends a byte a second holds nobody
+up. What reads the store runs in a second thread: while the store hangs, ``/healthz`` still answers.
+"""
+
+import queue
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Final
+
+MAX_CONNECTIONS: Final = 32
+"""Connections at once; the oldest is closed for one more."""
+MAX_REQUEST_BYTES: Final = 4_096
+DEADLINE_S: Final = 5.0
+"""From accepting a connection to the end of the request, and from then to the end of the response."""
+KEPT_S: Final = 1.0
+"""So long a response that was computed is used for others."""
+TEXT: Final = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """What is sent for a path."""
+
+    status: int
+    body: bytes
+    content_type: str = TEXT
+
+
+Answer = Callable[[], Response]
+
+
+@dataclass(slots=True, eq=False)
+class _Connection:
+    socket: socket.socket
+    deadline_s: float
+    received: bytes = b""
+    path: str = ""
+    head_only: bool = False
+    sending: memoryview = field(default_factory=lambda: memoryview(b""))
+
+
+class MonitoringServer:
+    """Serves GET of a few paths on a socket that listens, until it is closed.
+
+    Args:
+        listening: The socket.
+        quick: Answers that take no time, by path; computed in the thread that serves.
+        slow: Answers that may wait for the store, by path; computed in a thread of their own, one at a time.
+    """
+
+    def __init__(self, listening: socket.socket, quick: Mapping[str, Answer], slow: Mapping[str, Answer]) -> None:
+        self._listening = listening
+        self._quick = quick
+        self._slow = slow
+        self._selector = selectors.DefaultSelector()
+        self._connections: list[_Connection] = []
+        self._waiting: dict[str, list[_Connection]] = {}
+        self._kept: dict[str, tuple[float, Response]] = {}
+        self._asked: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._answered: queue.SimpleQueue[tuple[str, Response]] = queue.SimpleQueue()
+        self._wakeup, self._wake = socket.socketpair()
+        self._closing = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._serve, name="backwatch-monitoring", daemon=True),
+            threading.Thread(target=self._compute, name="backwatch-monitoring-store", daemon=True),
+        ]
+
+    def start(self) -> None:
+        """Begin to serve."""
+        for one in (self._listening, self._wakeup, self._wake):
+            one.setblocking(False)
+        self._selector.register(self._listening, selectors.EVENT_READ)
+        self._selector.register(self._wakeup, selectors.EVENT_READ)
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Stop serving, and free the port. A store that hangs is not waited for."""
+        self._closing.set()
+        self._asked.put(None)
+        self._notify()
+        self._threads[0].join(2)
+
+    def _serve(self) -> None:
+        while not self._closing.is_set():
+            now_s = time.monotonic()
+            until_s = min((one.deadline_s for one in self._connections), default=now_s + 60)
+            for key, _ in self._selector.select(max(0.0, until_s - now_s)):
+                if key.fileobj is self._listening:
+                    self._accept()
+                elif key.fileobj is self._wakeup:
+                    self._take_answers()
+                elif key.data in self._connections:
+                    self._advance(key.data)
+            self._expire(time.monotonic())
+        for one in list(self._connections):
+            self._drop(one)
+        for one in (self._listening, self._wakeup, self._wake):
+            one.close()
+        self._selector.close()
+
+    def _accept(self) -> None:
+        try:
+            accepted, _ = self._listening.accept()
+        except OSError:
+            return
+        accepted.setblocking(False)
+        if len(self._connections) >= MAX_CONNECTIONS:
+            self._drop(self._connections[0])
+        one = _Connection(accepted, time.monotonic() + DEADLINE_S)
+        self._connections.append(one)
+        self._selector.register(accepted, selectors.EVENT_READ, one)
+
+    def _advance(self, one: _Connection) -> None:
+        try:
+            if one.sending:
+                one.sending = one.sending[one.socket.send(one.sending) :]
+                if not one.sending:
+                    self._drop(one)
+            else:
+                self._receive(one)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._drop(one)
+
+    def _receive(self, one: _Connection) -> None:
+        more = one.socket.recv(MAX_REQUEST_BYTES)
+        if not more or one.path:  # closed, or more than the one request that is under way
+            self._drop(one)
+            return
+        one.received += more
+        if b"\r\n\r\n" in one.received or b"\n\n" in one.received:
+            self._handle(one)
+        elif len(one.received) >= MAX_REQUEST_BYTES:
+            self._respond(one, _refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
+
+    def _handle(self, one: _Connection) -> None:
+        words = one.received.split(b"\n", 1)[0].strip().split(b" ")
+        if len(words) != 3 or not words[2].startswith(b"HTTP/1."):
+            self._respond(one, _refusal(HTTPStatus.BAD_REQUEST))
+            return
+        path = words[1].partition(b"?")[0].decode("latin-1")
+        one.head_only = words[0] == b"HEAD"
+        one.deadline_s = time.monotonic() + DEADLINE_S
+        if words[0] not in (b"GET", b"HEAD"):
+            self._respond(one, _refusal(HTTPStatus.METHOD_NOT_ALLOWED))
+        elif path in self._quick:
+            self._respond(one, _computed(self._quick[path]))
+        elif path in self._slow:
+            self._ask(one, path)
+        else:
+            self._respond(one, _refusal(HTTPStatus.NOT_FOUND))
+
+    def _ask(self, one: _Connection, path: str) -> None:
+        kept_s, response = self._kept.get(path, (-KEPT_S, None))
+        if response is not None and time.monotonic() - kept_s < KEPT_S:
+            self._respond(one, response)
+            return
+        one.path = path
+        if path not in self._waiting:
+            self._asked.put(path)
+        self._waiting.setdefault(path, []).append(one)
+
+    def _take_answers(self) -> None:
+        while True:
+            try:
+                if not self._wakeup.recv(64):
+                    break
+            except OSError:
+                break
+        while not self._answered.empty():
+            path, response = self._answered.get()
+            self._kept[path] = (time.monotonic(), response)
+            for one in self._waiting.pop(path, ()):
+                if one in self._connections:
+                    self._respond(one, response)
+
+    def _respond(self, one: _Connection, response: Response) -> None:
+        status = HTTPStatus(response.status)
+        head = (
+            f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {response.content_type}\r\n"
+            f"Content-Length: {len(response.body)}\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+            "Connection: close\r\n\r\n"
+        )
+        one.path = ""
+        one.sending = memoryview(head.encode("ascii") + (b"" if one.head_only else response.body))
+        one.deadline_s = time.monotonic() + DEADLINE_S
+        self._selector.modify(one.socket, selectors.EVENT_WRITE, one)
+
+    def _expire(self, now_s: float) -> None:
+        for one in [one for one in self._connections if one.deadline_s <= now_s]:
+            if one.path:  # the store hangs: the question stays open, but this client gets an answer
+                self._waiting[one.path].remove(one)
+                self._respond(one, Response(status=503, body=b"the store did not answer in time\n"))
+            else:
+                self._drop(one)
+
+    def _drop(self, one: _Connection) -> None:
+        self._connections.remove(one)
+        if one.path and one in self._waiting.get(one.path, ()):
+            self._waiting[one.path].remove(one)
+        self._selector.unregister(one.socket)
+        one.socket.close()
+
+    def _compute(self) -> None:
+        while (path := self._asked.get()) is not None:
+            self._answered.put((path, _computed(self._slow[path])))
+            self._notify()
+
+    def _notify(self) -> None:
+        try:
+            self._wake.send(b"x")
+        except OSError:
+            return  # full, so it is awake; or closed
+
+
+def _computed(answer: Answer) -> Response:
+    try:
+        return answer()
+    except Exception as error:  # noqa: BLE001  a fault in one answer must not end the thread that gives all of them
+        return Response(status=500, body=f"{type(error).__name__}\n".encode())
+
+
+def _refusal(status: HTTPStatus) -> Response:
+    return Response(status=status, body=f"{status.phrase}\n".encode())

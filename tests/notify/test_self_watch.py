@@ -1,0 +1,215 @@
+"""A dead detector reaches the receiver though it can raise no alert, and a dead notify is missed by its heartbeat."""
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+import sqlalchemy as sa
+from standardwebhooks.webhooks import Webhook
+
+from backwatch.collector.settings import NotifySettings, SettingError
+from backwatch.notify.self_watch import HEARTBEAT, RESUMED, SILENT, SelfWatch, heartbeat_output
+from backwatch.notify.service import Service
+from backwatch.store import deliveries
+from backwatch.store.progress import PartitionProgress, write_progress
+from tests.notify.conftest import SECRET, START_NS, Clock
+from tests.services import receiver as temper
+from tests.services.commits import Owner, raised
+from tests.services.receiver import Receiver, receiver
+
+Serving = Callable[..., Service]
+EVERY, URL = "BACKWATCH_NOTIFY_HEARTBEAT_S", "BACKWATCH_WEBHOOK_HEARTBEAT_URL"
+ROW = PartitionProgress(
+    consumer_group="backwatch-detector", topic="backwatch_calls", partition_id=0, next_offset=9, end_offset=9,
+    advanced_ns=START_NS, updated_ns=START_NS, member="host:1",
+)  # fmt: skip
+
+
+def report(store: sa.Engine, clock: Clock, **more: object) -> None:
+    """The detector reports its progress now."""
+    write_progress(store, [dataclasses.replace(ROW, **{"advanced_ns": clock(), "updated_ns": clock(), **more})])  # type: ignore[arg-type]
+
+
+def settings_for(one: Receiver, **more: object) -> NotifySettings:
+    return NotifySettings(
+        webhook_url=one.url,
+        webhook_secret=SECRET,
+        allow_private_hosts=("127.0.0.1",),
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def watching(store: sa.Engine, clock: Clock, one: Receiver, **more: object) -> SelfWatch:
+    settings = settings_for(one, **more)
+    return SelfWatch(store, {}, heartbeat_output(settings), settings, clock)
+
+
+def types(one: Receiver) -> list[str]:
+    return [json.loads(request.body)["type"] for request in one.requests]
+
+
+def test_a_dead_detector_is_reported_once_over_the_outbox(store: sa.Engine, serving: Serving, clock: Clock) -> None:
+    with receiver(temper.status("503 Away")) as one:
+        service = serving(one)
+        first, second = (watching(store, clock, one) for _ in range(2))
+        report(store, clock)
+        clock.pass_s(61)
+        for watch in (first, second, first, watching(store, clock, one)):
+            watch.turn()
+            clock.pass_s(5)
+        service.run_once()
+        assert len(one.requests) == 1  # not taken
+        one.answer = temper.OK
+        clock.pass_s(6)
+        service.run_once()
+        clock.pass_s(3_600)
+        first.turn()
+        service.run_once()
+    body = json.loads(one.requests[-1].body)
+    assert len(set(one.ids)) == 1
+    assert len(one.requests) == 2
+    assert (body["type"], body["data"]["kind"], body["data"]["level"]) == (SILENT, "detector-silent", "critical")
+    assert body["data"]["message"] == "The detector has not reported since 22:13 UTC (1 min). New alerts cannot appear."
+
+
+def test_a_detector_that_is_back_is_reported_and_its_next_death_too(
+    store: sa.Engine, serving: Serving, clock: Clock
+) -> None:
+    with receiver() as one:
+        service, watch = serving(one), watching(store, clock, one)
+        report(store, clock)
+        for well in (False, True, False):
+            for _ in range(8):
+                clock.pass_s(61)
+                if well:
+                    report(store, clock)
+                watch.turn()
+                service.run_once()
+    assert types(one) == [SILENT, RESUMED, SILENT]
+    incidents = [json.loads(request.body)["data"]["incident"] for request in one.requests]
+    assert incidents[0] == incidents[1] != incidents[2]
+
+
+def test_a_detector_that_comes_and_goes_is_one_incident(store: sa.Engine, serving: Serving, clock: Clock) -> None:
+    with receiver() as one:
+        service, watch = serving(one), watching(store, clock, one)
+        for _ in range(10):
+            report(store, clock)
+            watch.turn()
+            clock.pass_s(90)
+            watch.turn()
+            service.run_once()
+    assert types(one) == [SILENT]
+
+
+def test_one_stalled_partition_is_reported_with_its_reason(store: sa.Engine, serving: Serving, clock: Clock) -> None:
+    with receiver() as one:
+        service, watch = serving(one), watching(store, clock, one)
+        clock.pass_s(90)
+        report(store, clock)
+        report(store, clock, partition_id=1, end_offset=19, advanced_ns=START_NS, reason="codec snappy")
+        watch.turn()
+        service.run_once()
+    data = json.loads(one.requests[0].body)["data"]
+    assert (data["kind"], data["reason"], data["member"]) == ("partition-stalled", "codec snappy", "host:1")
+
+
+def test_a_store_without_any_detector_is_no_incident(store: sa.Engine, serving: Serving, clock: Clock) -> None:
+    with receiver() as one:
+        watching(store, clock, one).turn()
+        serving(one).run_once()
+    assert one.requests == []
+
+
+def test_the_heartbeat_goes_out_while_all_is_well_and_only_then(store: sa.Engine, clock: Clock) -> None:
+    with receiver() as one:
+        watch = watching(store, clock, one, heartbeat_s=60)
+        watch.turn()
+        assert one.requests == []  # no detector yet
+        sent: list[int] = []
+        for well in (True, False, True):
+            before = len(one.requests)
+            for _ in range(60):
+                clock.pass_s(5)
+                if well:
+                    report(store, clock)
+                watch.turn()
+            sent.append(len(one.requests) - before)
+    assert sent == [5, 1, 5]  # for a minute nothing is known to be wrong
+    assert set(types(one)) == {HEARTBEAT}
+    assert len(set(one.ids)) == len(one.ids)
+    request = one.requests[0]
+    at = datetime.fromtimestamp(int(request.headers["webhook-timestamp"]), UTC)
+    signature = Webhook(SECRET).sign(request.headers["webhook-id"], at, request.body.decode())
+    assert request.headers["webhook-signature"] == signature
+
+
+def test_a_heartbeat_that_was_not_taken_is_tried_again_soon(store: sa.Engine, clock: Clock) -> None:
+    with receiver(temper.status("500 Oops")) as one:
+        watch = watching(store, clock, one, heartbeat_s=60)
+        report(store, clock)
+        watch.turn()
+        one.answer = temper.OK
+        for _ in range(2):
+            clock.pass_s(6)
+            watch.turn()
+    assert len(one.requests) == 2
+
+
+@pytest.mark.parametrize("fault", ["nobody serves it", "it is disabled", "events wait", "it takes nothing"])
+def test_no_heartbeat_while_alerts_are_not_delivered(
+    store: sa.Engine, serving: Serving, clock: Clock, fault: str
+) -> None:
+    with receiver() as one, receiver() as beats:
+        service = serving(one)
+        [courier] = service.couriers
+        settings = settings_for(one, heartbeat_s=60, heartbeat_url=beats.url)
+        watch = SelfWatch(store, {courier.output.endpoint: 15}, heartbeat_output(settings), settings, clock)
+        service.run_once()
+        report(store, clock)
+        watch.turn()
+        assert len(beats.requests) == 1
+        _break(store, service, one, clock, fault)
+        report(store, clock)
+        watch.turn()
+        assert len(beats.requests) == 1
+
+
+def _break(store: sa.Engine, service: Service, one: Receiver, clock: Clock, fault: str) -> None:
+    if fault == "nobody serves it":
+        clock.pass_s(300)
+        return
+    Owner(store).commit(raised(), now_ns=clock())
+    if fault == "it is disabled":
+        one.answer = temper.status("410 Gone")
+        service.run_once()
+    elif fault == "events wait":
+        clock.pass_s(130)
+        deliveries.keep_up(
+            store, service.couriers[0].output.endpoint, lambda _: b"{}", lowest=0, not_before_ns=0, now_ns=clock()
+        )
+    else:
+        one.answer = temper.status("500 Oops")
+        for wait_s in (0, 6, 400, 2_500, 10_000, 10):
+            clock.pass_s(wait_s)
+            service.run_once()
+    clock.pass_s(70)
+    if fault != "events wait":
+        service.run_once()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"heartbeat_url": "https://x.example/"}, f"{EVERY}=0: {URL} is set"),
+        ({"heartbeat_s": 60.0}, f"{EVERY}=60: set {URL}"),
+        ({"heartbeat_s": 60.0, "heartbeat_url": "http://x.example/token"}, f"{URL}='http://x.example': only https"),
+        ({"heartbeat_s": 60.0, "heartbeat_url": "https://x.example/"}, "BACKWATCH_WEBHOOK_SECRET=(secret): one secret"),
+    ],
+)  # fmt: skip
+def test_a_heartbeat_that_cannot_work_is_refused_by_name(given: dict[str, object], expected: str) -> None:
+    with pytest.raises(SettingError, match=re.escape(expected)):
+        heartbeat_output(NotifySettings(**given))  # type: ignore[arg-type]

@@ -1,0 +1,159 @@
+"""What counts as wrong with the chain: the worst partition, never the best."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+import sqlalchemy as sa
+
+from backwatch.store.monitoring import incidents
+from backwatch.store.monitoring.incidents import find_incidents
+from backwatch.store.progress import PartitionProgress, write_progress
+from backwatch.store.views import ShardRow
+from tests.services.commits import Owner
+
+SECOND = 10**9
+NOW = 1_700_000_000 * SECOND
+GOOD = PartitionProgress(
+    consumer_group="backwatch-detector", topic="backwatch_calls", partition_id=0, next_offset=9, end_offset=9,
+    advanced_ns=NOW - 3 * SECOND, updated_ns=NOW - 3 * SECOND, member="host:1",
+)  # fmt: skip
+SPANS = dataclasses.replace(GOOD, consumer_group="backwatch-router", topic="otlp_spans")
+
+
+def old(row: PartitionProgress, seconds: int, **more: object) -> PartitionProgress:
+    return dataclasses.replace(row, updated_ns=NOW - seconds * SECOND, advanced_ns=NOW - seconds * SECOND, **more)
+
+
+def shard(number: int, seconds: int, watermark_ns: int = 1) -> ShardRow:
+    return ShardRow(
+        id=number, seq=1, next_offset=1, watermark_ns=watermark_ns, entry_id=0, updated_ns=NOW - seconds * SECOND
+    )
+
+
+def kinds(*rows: PartitionProgress, shards: tuple[ShardRow, ...] = ()) -> list[str]:
+    return [one.kind for one in find_incidents(rows, shards, NOW)]
+
+
+def test_partitions_that_advance_or_have_no_lag_are_no_incident() -> None:
+    idle = dataclasses.replace(GOOD, partition_id=1, advanced_ns=NOW - 10_000 * SECOND)
+    busy = dataclasses.replace(GOOD, partition_id=2, end_offset=5_000_000)
+    assert kinds(GOOD, idle, busy, SPANS) == []
+
+
+def test_one_stalled_partition_among_healthy_ones_is_an_incident() -> None:
+    others = [dataclasses.replace(GOOD, partition_id=number) for number in range(1, 8)]
+    stalled = dataclasses.replace(GOOD, end_offset=129, advanced_ns=NOW - 250 * SECOND, reason="codec snappy")
+    [found] = find_incidents([*others, stalled], [], NOW)
+    assert (found.kind, found.reason) == (incidents.PARTITION_STALLED, "codec snappy")
+    assert found.message == (
+        "Partition 0 of backwatch_calls has not advanced since 22:09 UTC (4 min), with 120 records to read."
+    )
+
+
+def test_a_reader_that_hangs_without_known_lag_is_an_incident() -> None:
+    hung = dataclasses.replace(GOOD, advanced_ns=NOW - 61 * SECOND, reason="the reading loop has been polling for 61 s")
+    [found] = find_incidents([hung], [], NOW)
+    assert found.message == "Partition 0 of backwatch_calls has not advanced since 22:12 UTC (1 min)."
+
+
+def test_partitions_with_one_fault_are_one_incident() -> None:
+    rows = [
+        dataclasses.replace(
+            GOOD, partition_id=number, end_offset=19, advanced_ns=NOW - (70 + number) * SECOND, reason="away"
+        )
+        for number in range(12)
+    ]
+    [found] = find_incidents(rows, [], NOW)
+    assert found.since_ns == NOW - 81 * SECOND
+    assert found.message == (
+        "Partitions 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and others of backwatch_calls have not advanced since 22:11 UTC "
+        "(1 min), with 120 records to read."
+    )
+
+
+def test_one_partition_that_no_member_reports_is_an_incident() -> None:
+    assert kinds(GOOD, old(GOOD, 61, partition_id=1)) == [incidents.PARTITION_UNREAD]
+    assert kinds(GOOD, old(GOOD, 59, partition_id=1)) == []
+
+
+def test_a_detector_without_a_report_for_a_minute_is_silent() -> None:
+    [found] = find_incidents([old(GOOD, 240), old(GOOD, 300, partition_id=1)], [], NOW)
+    assert found.kind == incidents.DETECTOR_SILENT
+    assert found.message == "The detector has not reported since 22:09 UTC (4 min). New alerts cannot appear."
+
+
+def test_a_store_that_no_detector_reported_to_is_an_incident() -> None:
+    [found] = find_incidents([], [], NOW)
+    assert (found.kind, found.since_ns) == (incidents.DETECTOR_SILENT, 0)
+
+
+def test_the_oldest_shard_without_progress_decides_and_not_the_newest() -> None:
+    assert kinds(shards=(shard(0, 1), shard(1, 90))) == [incidents.PARTITION_UNREAD]
+    assert kinds(shards=(shard(0, 1), shard(1, 2))) == []
+    assert kinds(shards=(shard(0, 70), shard(1, 90))) == [incidents.DETECTOR_SILENT]
+
+
+def test_a_shard_that_has_judged_no_call_yet_is_no_incident() -> None:
+    assert kinds(shards=(shard(0, 900, watermark_ns=0),)) == []
+
+
+def test_a_shard_whose_partition_reports_is_judged_by_its_progress() -> None:
+    assert kinds(GOOD, shards=(shard(0, 900),)) == []
+
+
+def test_a_silent_router_is_an_incident_until_it_was_removed_on_purpose() -> None:
+    assert kinds(GOOD, old(SPANS, 61)) == [incidents.ROUTER_SILENT]
+    assert kinds(GOOD, old(SPANS, 8 * 86_400)) == []
+
+
+def test_a_renamed_group_leaves_no_incident_behind() -> None:
+    assert kinds(GOOD, old(GOOD, 900, consumer_group="older")) == []
+
+
+def test_the_worst_incident_comes_first() -> None:
+    stalled = dataclasses.replace(GOOD, end_offset=129, advanced_ns=NOW - 250 * SECOND)
+    found = kinds(old(SPANS, 61), stalled, old(GOOD, 100, partition_id=1))
+    assert found == [incidents.PARTITION_UNREAD, incidents.PARTITION_STALLED, incidents.ROUTER_SILENT]
+
+
+def status(url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "backwatch.collector", "db", "status", "--store-url", url, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_status_shows_the_worst_partition_first_and_its_exit_code(store: sa.Engine, store_url: str) -> None:
+    now_ns = time.time_ns()
+    fresh = dataclasses.replace(GOOD, updated_ns=now_ns, advanced_ns=now_ns)
+    write_progress(store, [fresh, dataclasses.replace(fresh, partition_id=1)])
+    good = status(store_url, "--check")
+    assert (good.returncode, good.stdout.count("NOT WORKING")) == (0, 0)
+    stalled = dataclasses.replace(
+        fresh, partition_id=1, end_offset=29, advanced_ns=now_ns - 90 * SECOND, reason="a\x1b[2Jb"
+    )
+    write_progress(store, [stalled])
+    assert status(store_url).returncode == 0
+    bad = status(store_url, "--check")
+    assert bad.returncode == 3
+    assert "\nNOT WORKING: Partition 1 of backwatch_calls has not advanced since " in bad.stdout
+    assert "group backwatch-detector: lag 20, offset 9 of 29, advanced " in bad.stdout
+    assert "\x1b" not in bad.stdout
+    document = json.loads(status(store_url, "--json").stdout)
+    assert [one["partition_id"] for one in document["progress"]] == [1, 0]
+    assert (document["progress"][0]["lag"], document["progress"][0]["member"]) == (20, "host:1")
+    assert [one["kind"] for one in document["incidents"]] == ["partition-stalled"]
+
+
+def test_a_dead_detector_beside_open_alerts_fails_the_check(store: sa.Engine, store_url: str) -> None:
+    Owner(store).commit(now_ns=time.time_ns() - 300 * SECOND, watermark_ns=1)
+    done = status(store_url, "--check")
+    assert done.returncode == 3
+    assert "NOT WORKING: The detector has not reported since " in done.stdout
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(5, "(5 s)"), (65, "(1 min)"), (7_300, "(2 h)")])
+def test_an_age_is_shown_in_one_unit(seconds: int, expected: str) -> None:
+    assert incidents.since(NOW - seconds * SECOND, NOW).endswith(expected)
