@@ -97,7 +97,7 @@ def test_an_endpoint_that_is_disabled_is_told_with_its_reason(store: sa.Engine) 
 
 def test_what_a_receiver_did_not_hear_of_is_not_said_to_be_missing_here(store: sa.Engine) -> None:
     owner = Owner(store)
-    owner.commit(raised("delivery.expired", rule="data-loss"), losses={"delivery.expired": 4})
+    owner.commit(raised("delivery.expired", rule="telemetry-loss"), losses={"delivery.expired": 4})
     script = opened("overview")
     assert list(script.warning) == []
     health = {one["what"]: one["now"] for one in rows(script, "what", "now")}
@@ -106,14 +106,14 @@ def test_what_a_receiver_did_not_hear_of_is_not_said_to_be_missing_here(store: s
 
 def test_that_something_may_be_missing_is_said_while_an_alert_says_so(store: sa.Engine) -> None:
     owner = Owner(store)
-    lost = raised("dropped.queue", rule="data-loss", at_ns=time.time_ns())
+    lost = raised("dropped.queue", rule="telemetry-loss", at_ns=time.time_ns())
     owner.commit(lost, losses={"dropped.queue": 7, "delivery.expired": 4})
     script = opened("overview")
     assert [one.value for one in script.warning] == [
         "Something was lost on the way: what is shown here may be incomplete."
     ]
     assert rows(script, "lost") == [{"lost": "dropped.queue", "how many": "7"}]
-    script = opened("alert", id=alert_id("data-loss", "dropped.queue"))
+    script = opened("alert", id=alert_id("telemetry-loss", "dropped.queue"))
     script.text_input(key="decide.by").set_value("ann")
     press(script, "Close")
     forget()

@@ -183,7 +183,7 @@ def test_groups_that_a_flood_of_others_pushes_out_before_their_time_are_a_loss_t
                   for n in range(correlating.MOST - 500)]  # fmt: skip
         made = streams.records([*others, call(half * 1_800 + 100, **read)], 100)
         found = one.step(shard, streams.entry(made))
-        told |= {each.evidence["backwatch.loss.kind"] for each in found.raised() if each.rule.name == "data-loss"}
+        told |= {each.evidence["backwatch.loss.kind"] for each in found.raised() if each.rule.name == "telemetry-loss"}
     assert told == {correlating.LOST}
 
 
@@ -200,7 +200,7 @@ def test_a_flood_of_groups_takes_no_more_memory_and_is_counted(tmp_path: Path) -
         ]
         made = one.step(shard, streams.entry(streams.records([*calls, call(minute * 600 + 60)], 100)))
         losses += made.losses.get(correlating.LOST, 0)
-        told += [each for each in made.raised() if each.rule.name == "data-loss"]
+        told += [each for each in made.raised() if each.rule.name == "telemetry-loss"]
     space = shard.spaces[table.keys.name]
     assert space.tables[table.name].nbytes <= correlating.BYTES
     assert space.used <= correlating.MOST

@@ -241,7 +241,7 @@ def test_a_loss_is_counted_and_found_under_the_app_it_befell() -> None:
     findings = engine.step(engine.new_shard(), Loss("dropped.queue", 7, START_NS, "shop\x1fdropped.queue"))
     (one,) = findings.raised()
     assert findings.losses == {"dropped.queue": 7}
-    assert (one.rule.name, one.key.text.count("\x1f")) == ("data-loss", 2)
+    assert (one.rule.name, one.key.text.count("\x1f")) == ("telemetry-loss", 2)
 
 
 @pytest.fixture
@@ -346,7 +346,7 @@ def test_a_detector_that_fails_is_an_alert_about_what_was_not_judged(
     owner.take(records(SAFE, 0, 0), 0)
     owner.apply(Tick(START_NS + HOUR))
     owner.commit(1)
-    evidence = json.loads(alert_row(store, "data-loss")["evidence"])
+    evidence = json.loads(alert_row(store, "telemetry-loss")["evidence"])
     assert (evidence[LOSS_KIND], evidence[LOSS_COUNT]) == (f"detector.{failing.id}", 1)
 
 
@@ -357,7 +357,7 @@ def test_what_was_lost_elsewhere_and_counted_there_is_an_alert_and_not_counted_a
     owner = owned(made(), store)
     owner.take_entries()
     owner.commit(1)
-    assert alert_row(store, "data-loss")["count"] == 1
+    assert alert_row(store, "telemetry-loss")["count"] == 1
     with reading(store) as connection:
         assert queries.health(connection).losses == {}
 

@@ -91,7 +91,7 @@ def test_places_for_which_there_was_no_room_are_a_loss_that_is_told(engine: Engi
     quiet_and_flood(engine, shard)
     told = tick(engine, shard)
     assert told.losses == {"overflow.site": 4_200 + 1 - keys.SITE.per_parent}
-    assert "data-loss" in rules(told)
+    assert "telemetry-loss" in rules(told)
 
 
 def test_what_was_known_before_a_flood_of_places_is_known_after_it(engine: Engine) -> None:
@@ -189,7 +189,7 @@ def test_resources_known_for_long_that_make_room_are_a_loss_that_is_told(engine:
     step(engine, shard, [*twice, *others], 1)
     told = step(engine, shard, hosts(2, 20 * SECOND, START_NS + 3 * DAY + HOUR), 1)
     assert told.losses == {"evicted.resource": 6}
-    assert "data-loss" in rules(told)
+    assert "telemetry-loss" in rules(told)
 
 
 @pytest.mark.usefixtures("few_resources")
@@ -262,7 +262,7 @@ def test_findings_that_will_not_clear_are_a_loss_that_is_told(engine: Engine) ->
     told = tick(engine, shard)
     many = len({event.alert_id for event in raised.events if isinstance(event, Fired)})
     assert raised.losses.get("uncleared", 0) + told.losses["uncleared"] == many - 64
-    assert "data-loss" in rules(told)
+    assert "telemetry-loss" in rules(told)
 
 
 def test_a_finding_about_one_statement_clears_by_time_and_one_about_a_resource_does_not(engine: Engine) -> None:
@@ -318,7 +318,7 @@ def late_told(engine: Engine, made: list[tuple[bytes, int, bool]]) -> list[tuple
     found = [engine.step(shard, streams.entry(made)), tick(engine, shard, 900 * SECOND)]
     return [
         (one.key.app, one.evidence["backwatch.loss.count"])
-        for findings in found for one in findings.raised() if one.rule.name == "data-loss"
+        for findings in found for one in findings.raised() if one.rule.name == "telemetry-loss"
     ]  # fmt: skip
 
 

@@ -228,7 +228,7 @@ def test_folding_does_not_depend_on_batches_or_restarts(engine: Engine) -> None:
 def test_losses_of_invented_apps_fold_into_one_alert(engine: Engine) -> None:
     shard, found = engine.new_shard(), set[str]()
     for i in range(1_000):
-        found |= ids(engine.step(shard, Loss("dropped.queue", 1, START_NS + i, f"app{i}")), "data-loss")
+        found |= ids(engine.step(shard, Loss("dropped.queue", 1, START_NS + i, f"app{i}")), "telemetry-loss")
     assert len(found) == 256 + 1
 
 

@@ -443,5 +443,5 @@ def test_records_that_stand_for_undecodable_ones_are_lost_and_kept_in_quarantine
     with reading(store) as connection:
         (kept,) = connection.execute(sa.select(tables.quarantine))
     assert (kept.record_offset, kept.reason, kept.value) == (0, "codec snappy is not installed", b"bytes")
-    (alert,) = alerts(store, "data-loss")
+    (alert,) = alerts(store, "telemetry-loss")
     assert alert.raised

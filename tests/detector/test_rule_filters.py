@@ -84,7 +84,7 @@ def test_a_rule_is_named_by_its_name_or_its_id(tmp_path: Path) -> None:
 
 
 def test_rules_over_losses_are_narrowed_by_what_they_can_read_until_the_end(tmp_path: Path) -> None:
-    lost = {"rules": ["data-loss"], "s": {"backwatch.loss.count|lt": 10}, "condition": "not s"}
+    lost = {"rules": ["telemetry-loss"], "s": {"backwatch.loss.count|lt": 10}, "condition": "not s"}
     one = engine(tmp_path, rule(), sigma_filter(filter=lost))
 
     def raised(count: int, time_ns: int) -> bool:

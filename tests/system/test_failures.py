@@ -220,7 +220,7 @@ def test_a_message_that_cannot_be_read_is_kept_told_and_passed_by(tmp_path: Path
 
 
 def lost(url: str) -> list[str]:
-    return [row["id"] for row in rows(url, tables.alert) if row["rule"] == "data-loss"]
+    return [row["id"] for row in rows(url, tables.alert) if row["rule"] == "telemetry-loss"]
 
 
 # --- full disks ---

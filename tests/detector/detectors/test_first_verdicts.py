@@ -510,7 +510,7 @@ def test_a_new_statement_that_reads_more_than_anything_before_is_a_bulk_read() -
     assert "bulk-read" not in after(large, reads(50_000, DAY, "SELECT * FROM customers"))
 
 
-# volume-spike, odd-window, data-loss
+# volume-spike, odd-window, telemetry-loss
 
 
 def test_a_minute_with_far_more_bytes_is_a_spike() -> None:
@@ -538,7 +538,7 @@ def test_a_volume_that_is_raised_step_by_step_is_told() -> None:
 
 
 def test_a_loss_is_told_and_none_is_not() -> None:
-    [one] = [rule for rule in RULES.rules if rule.name == "data-loss"]
+    [one] = [rule for rule in RULES.rules if rule.name == "telemetry-loss"]
     assert matches(one, {"backwatch.loss.kind": "gap", "backwatch.loss.count": 3})
     assert not matches(one, {"backwatch.loss.kind": "gap", "backwatch.loss.count": 0})
 

@@ -12,11 +12,11 @@ _DEFAULT: Final = CollectorSettings()
 BOUNDS: Final = (
     Bound(
         "queue of records, per process (`BACKWATCH_COLLECTOR_QUEUE_RECORDS`)", _DEFAULT.queue_records, "records",
-        "the newest record is dropped", "`dropped.*` in the next heartbeat; alert `data-loss`",
+        "the newest record is dropped", "`dropped.*` in the next heartbeat; alert `telemetry-loss`",
     ),
     Bound(
         "queue of records, per process (`BACKWATCH_COLLECTOR_QUEUE_BYTES`)", _DEFAULT.queue_bytes, "bytes",
-        "the newest record is dropped", "`dropped.*` in the next heartbeat; alert `data-loss`",
+        "the newest record is dropped", "`dropped.*` in the next heartbeat; alert `telemetry-loss`",
     ),
     Bound("sessions remembered, per process", pipeline.MAX_SESSIONS, "sessions", "the cache is begun anew"),
     Bound("call sites remembered, per process", callsite.MAX_REMEMBERED, "call sites", "the cache is begun anew"),
@@ -28,6 +28,6 @@ BOUNDS: Final = (
     Bound("one record read from Kafka", kafka_clients.MAX_RECORD_BYTES, "bytes", "it is refused by the client"),
     Bound(
         "embedded stream (`sqlite:///`)", sqlite.RETENTION_BYTES, "bytes", "the oldest records go",
-        "loss `gap`; alert `data-loss`",
+        "loss `gap`; alert `telemetry-loss`",
     ),
 )  # fmt: skip

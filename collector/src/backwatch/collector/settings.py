@@ -225,7 +225,7 @@ class StreamSettings:
 
     url: str = setting("BACKWATCH_STREAM_URL", default="")
     partitions: int = setting("BACKWATCH_STREAM_PARTITIONS", default=8, least=1, most=10_000)
-    """Partitions of topics that the detector creates; fixed from then on."""
+    """Partitions of topics that the detector creates; more of them later: ``backwatch partitions add``."""
     security_protocol: str = setting("BACKWATCH_KAFKA_SECURITY_PROTOCOL", default="")
     """PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL; plaintext to a host that is not loopback must be said here."""
     ca_file: str = setting("BACKWATCH_KAFKA_CA_FILE", default="")

@@ -32,14 +32,14 @@ BOUNDS: Final = (
     *(
         Bound(
             f"key space `{one.name}`, per shard", one.capacity - 1, "keys", _EVICTED,
-            f"losses `overflow.{one.name}`, `evicted.{one.name}`; alert `data-loss`",
+            f"losses `overflow.{one.name}`, `evicted.{one.name}`; alert `telemetry-loss`",
         )
         for one in keys.SPACES
     ),
     *(
         Bound(
             f"keys of `{one.name}` per {one.parent.name}", one.per_parent, "keys", _EVICTED,
-            f"losses `overflow.{one.name}`, `evicted.{one.name}`; alert `data-loss`",
+            f"losses `overflow.{one.name}`, `evicted.{one.name}`; alert `telemetry-loss`",
         )
         for one in keys.SPACES
         if one.parent is not None
@@ -51,16 +51,16 @@ BOUNDS: Final = (
     Bound(
         "open findings, per shard", open_findings.CAPACITY, "findings",
         f"beyond {open_findings.CROWDED:.0%} every new key folds into one alert of its rule; at the bound the oldest is"
-        " given up", "loss `uncleared`; alert `data-loss`",
+        " given up", "loss `uncleared`; alert `telemetry-loss`",
     ),
     Bound(
         "alerts about losses within the time after which one clears, per shard", verdicts.MAX_LOSS_ALERTS, "alerts",
-        "further apps and kinds share one alert", "alert `data-loss` of `many losses`; the counters stay exact",
+        "further apps and kinds share one alert", "alert `telemetry-loss` of `many losses`; the counters stay exact",
     ),
     Bound(
         "groups of a correlation, per shard", f"{correlating.FEWEST:,} to {correlating.MOST:,}, within"
         f" {correlating.BYTES >> 20} MiB", "groups", "the one seen least recently makes room",
-        f"loss `{correlating.LOST}`; alert `data-loss`",
+        f"loss `{correlating.LOST}`; alert `telemetry-loss`",
     ),
     Bound("correlations", rulebook.MOST, "rules", "a further one is refused with an error"),
     Bound("open windows of a resource", windows.RING, "minutes", "later calls are late", "loss `late`; counter `late`"),
@@ -84,6 +84,6 @@ BOUNDS: Final = (
     Bound("one message that the router writes", router.MAX_MESSAGE_BYTES, "bytes", "spans go into several messages"),
     Bound(
         "bytes kept of a record that cannot be routed", router.KEPT_BYTES, "bytes", "the rest is cut",
-        "loss `quarantine`; alert `data-loss`",
+        "loss `quarantine`; alert `telemetry-loss`",
     ),
 )  # fmt: skip

@@ -12,7 +12,7 @@ from backwatch.store.views import AlertFilter, AlertRow, Health
 
 HOURS: Final = 48
 SHOWN: Final = 12
-LOSS: Final = "data-loss"
+LOSS: Final = "telemetry-loss"
 """The rule whose alerts say what was lost; an alert's key is the kind of loss."""
 DELIVERY: Final = "delivery."
 """Begins the kinds of loss of what was judged and is shown here: only a receiver of webhooks did not hear of it."""
