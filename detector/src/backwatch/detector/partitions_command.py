@@ -41,13 +41,9 @@ def add(count: int, stream_url: str | None, store_url: str | None, timeout_s: fl
     try:
         wanted = repartition.plan(stream, count)
         store = open_store(load(StoreSettings, flags={"url": store_url}).url, must_exist=True)
-        held = repartition.holders(store, settings.group, time.time_ns())
+        held = repartition.live_member(store, settings.group)
         if held:
-            age_s = (time.time_ns() - held[0].updated_ns) / 1e9
-            raise SettingError(
-                f"{held[0].member} held partition {held[0].partition_id} {age_s:.0f} s ago: stop every detector,"
-                f" wait {repartition.HELD_NS // 10**9} s, and run this again"
-            )
+            raise SettingError(f"{held.member} holds partition {held.partition_id}: stop every detector first")
         click.echo(f"backwatch: draining {wanted.before} partitions", err=True)
         repartition.drain(stream, store, settings, wanted, timeout_s, _report)
         moved = repartition.split(store, engine_for(store, settings), wanted, time.time_ns())

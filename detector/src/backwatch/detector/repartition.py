@@ -17,14 +17,15 @@ from backwatch.collector.stream.kafka_partitions import add_partitions, count_pa
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.splitting import keep_apps, release_findings
 from backwatch.detector.engine.step import Engine
+from backwatch.detector.progress import ProgressBoard
 from backwatch.detector.service import Service
 from backwatch.store import shards, tables
 from backwatch.store.commit import Commit
 from backwatch.store.progress import PartitionProgress, read_progress
 from backwatch.store.transactions import reading, writing
 
-HELD_NS = 30 * 10**9
-"""A partition whose progress was written this recently has a member that is alive."""
+ALIVE_NS = 12 * 10**9
+"""A partition whose progress was not written for so long has no member that is alive."""
 LOOK_EVERY_S = 1.0
 TOPICS = (names.TOPIC_CALLS, names.TOPIC_SPANS)
 
@@ -64,11 +65,27 @@ def plan(stream: StreamSettings, after: int) -> Plan:
     return Plan(before=before, after=after, topics=topics)
 
 
-def holders(store: sa.Engine, group: str, now_ns: int) -> list[PartitionProgress]:
-    """Return the partitions of this group that some detector holds now."""
+def live_member(store: sa.Engine, group: str) -> PartitionProgress | None:
+    """Return a partition that some detector of this group holds, or ``None`` once none can be alive.
+
+    A live member writes its progress every few seconds, so after a recent row this waits for the next one.
+    """
+    before = {row.partition_id: row for row in _rows(store, group)}
+    deadline_ns = max((row.updated_ns for row in before.values()), default=0) + ALIVE_NS
+    while time.time_ns() < deadline_ns:
+        time.sleep(LOOK_EVERY_S / 2)
+        for row in _rows(store, group):
+            known = before.get(row.partition_id)
+            if known is None or row.updated_ns > known.updated_ns:
+                return row
+    return None
+
+
+def _rows(store: sa.Engine, group: str) -> list[PartitionProgress]:
     with reading(store) as connection:
-        rows = read_progress(connection)
-    return [row for row in rows if row.consumer_group == group and now_ns - row.updated_ns < HELD_NS]
+        return [
+            row for row in read_progress(connection) if (row.consumer_group, row.topic) == (group, names.TOPIC_CALLS)
+        ]
 
 
 def drain(
@@ -96,6 +113,7 @@ def drain(
     stop = threading.Event()
     failed: list[BaseException] = []
     service = Service(stream, store, settings)
+    board = ProgressBoard(store, [service.progress], None)
 
     def run() -> None:
         try:
@@ -105,6 +123,7 @@ def drain(
 
     thread = threading.Thread(target=run, name="backwatch-drain")
     thread.start()
+    board.start()
     deadline = time.monotonic() + timeout_s
     try:
         while thread.is_alive() and (left := _unread(store, settings.group, wanted.before, begun_ns)) != 0:
@@ -115,18 +134,14 @@ def drain(
     finally:
         stop.set()
         thread.join()
+        board.stop()
     if failed:
         raise failed[0]
 
 
 def _unread(store: sa.Engine, group: str, count: int, since_ns: int) -> int:
     """Records that are unread in all partitions; -1: some partition has not been looked at yet."""
-    with reading(store) as connection:
-        rows = [
-            row
-            for row in read_progress(connection)
-            if (row.consumer_group, row.topic) == (group, names.TOPIC_CALLS) and row.updated_ns >= since_ns
-        ]
+    rows = [row for row in _rows(store, group) if row.updated_ns >= since_ns]
     return sum(row.lag for row in rows) if len(rows) >= count else -1
 
 
@@ -187,9 +202,10 @@ def _alerts_by_app(store: sa.Engine) -> dict[bytes, str]:
 
 
 def _commit(number: int, seq: int, next_offset: int, parent: shards.ShardState, shard: Shard) -> Commit:
+    base = (parent.next_offset, parent.watermark_ns, parent.entry_id) if seq else None
     return Commit(
-        shard=number, seq=seq, next_offset=next_offset, watermark_ns=parent.watermark_ns, entry_id=parent.entry_id,
-        delta=b"", snapshot=shard.snapshot(),
+        shard=number, seq=seq, base=base, next_offset=next_offset, watermark_ns=parent.watermark_ns,
+        entry_id=parent.entry_id, delta=b"", snapshot=shard.snapshot(),
     )  # fmt: skip
 
 
