@@ -11,10 +11,11 @@ from backwatch.detector.engine.entries import Tick
 from backwatch.detector.engine.findings import Findings, Fired
 from backwatch.detector.engine.keys import RESOURCE, SPACES
 from backwatch.detector.engine.shard import Shard
-from backwatch.detector.engine.splitting import keep_apps, release_findings
+from backwatch.detector.engine.splitting import keep_apps, release_apps
 from backwatch.detector.engine.step import Engine, EngineConfig
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, Call, statement
+from tests.detector.test_presence import INTERVAL_S, Process, Watch
 
 HOUR_NS = 3_600 * SECOND
 MOVED = frozenset(("billing", "catalogue"))
@@ -63,7 +64,7 @@ def _split(parent: Judged) -> tuple[Judged, Judged]:
         shard = parent.engine.new_shard()
         shard.apply([blob])
         made.append(Judged(parent.engine, shard))
-    release_findings(made[0].shard, moved)
+    release_apps(made[0].shard, lambda app: app not in MOVED, moved)
     keep_apps(made[1].shard, lambda app: app in MOVED, moved)
     return made[0], made[1]
 
@@ -109,3 +110,25 @@ def test_late_stragglers_at_the_old_shard_meet_their_baseline(engine: Engine) ->
     old.feed([*calls[1_400:], Call(calls[-1].end_ns + SECOND, SAFE, odd, "billing")])
     new.feed([*calls[1_400:], Call(calls[-1].end_ns + SECOND, SAFE, odd, "billing")])
     assert {one[:2] for one in old.found} == {one[:2] for one in new.found} != set()
+
+
+def test_processes_of_moved_apps_are_missed_by_their_new_shard_alone(engine: Engine) -> None:
+    """A moving process is heard at the old shard, then at the new one: neither takes that for silence."""
+    moving, staying = Process(1, app="billing"), Process(2, app="shop")
+    whole = Watch(engine)
+    assert whole.read([*moving.beats(0, 120), *staying.beats(0, 120)], 120) == []
+    blob = whole.shard.snapshot()
+    old, new = Watch(engine), Watch(engine)
+    for one in (old, new):
+        one.shard.apply([blob])
+        one.read([], 120)
+    release_apps(old.shard, lambda app: app not in MOVED, [])
+    keep_apps(new.shard, lambda app: app in MOVED, [])
+    restarted = engine.new_shard()
+    restarted.apply([old.shard.snapshot()])
+    old.shard = restarted
+    late = [moving.beat(at) for at in (135, 150)]  # its producer does not know the new partition yet
+    assert old.read([*late, *(staying.beat(at) for at in range(135, 600, INTERVAL_S))], 600) == []
+    assert new.read([moving.beat(at) for at in range(300, 600, INTERVAL_S)], 600) == []
+    assert [rule for rule, _, _ in new.read([], 700)] == ["watch-lost"]
+    assert [rule for rule, _, _ in old.read([], 700)] == ["watch-lost"]

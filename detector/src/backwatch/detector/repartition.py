@@ -15,7 +15,7 @@ from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, SettingError, StreamSettings
 from backwatch.collector.stream.kafka_partitions import add_partitions, count_partitions, partition_of
 from backwatch.detector.engine.shard import Shard
-from backwatch.detector.engine.splitting import keep_apps, release_findings
+from backwatch.detector.engine.splitting import keep_apps, release_apps
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.progress import ProgressBoard
 from backwatch.detector.service import Service
@@ -179,7 +179,7 @@ def split(store: sa.Engine, engine: Engine, wanted: Plan, now_ns: int) -> int:
             moved |= {parts[0] for slot, parts in shard.resources.items() if shard.spaces["resource"].keys[slot]}
             children.append(_commit(child, 0, 0, found, shard))
         parent = _restored(engine, blobs)
-        release_findings(parent, left)
+        release_apps(parent, lambda app, number=number: partition_of(app, wanted.after) == number, left)
         parents.append(_commit(number, found.seq, found.next_offset, found, parent))
     known = {one.shard for one in children}
     children += [_empty(number, engine) for number in fresh if number not in known]

@@ -28,6 +28,7 @@ from backwatch.detector.engine.processes import (
     UNDELIVERED,
     AppRow,
     ProcessRow,
+    key_of,
 )
 from backwatch.detector.engine.shard import EVICTED, Shard
 from backwatch.detector.engine.verdicts import Verdicts
@@ -103,6 +104,8 @@ class Presence:
 
     def _heard(self, shard: Shard, beat: ProcessBeat, findings: Findings) -> None:
         kept = shard.processes
+        if beat.app in kept.moved:
+            return
         self._app_heard(shard, beat.app, findings)
         ends = beat.event == "end" and not any(
             row.state == RUNNING and one != beat.instance for one, row in kept.of(beat.app)
@@ -239,7 +242,7 @@ class Presence:
         state = str(facts["backwatch.watch.lost"])
         alert_ids = self._verdicts.presence(shard, app, host, facts, kept.clock_ns, findings)
         if alert_ids:
-            kept.open(_key(app, host, state), alert_ids)
+            kept.open(key_of(app, host, state), alert_ids)
 
     def _into(self, shard: Shard, instance: str, state: str, findings: Findings, *, show: bool = True) -> None:
         kept = shard.processes
@@ -252,7 +255,7 @@ class Presence:
         if show:
             self._show(shard, instance, findings)
         if was in RAISED and not any(one.state == was for _, one in kept.of(row.app, row.host)):
-            findings.events += [Clear(kept.clock_ns, one) for one in kept.close(_key(row.app, row.host, was))]
+            findings.events += [Clear(kept.clock_ns, one) for one in kept.close(key_of(row.app, row.host, was))]
 
     def _show(self, shard: Shard, instance: str, findings: Findings) -> None:
         row = shard.processes.rows[instance]
@@ -276,7 +279,7 @@ class Presence:
         if app.quiet:
             app.quiet = False
             for state in (APP_QUIET, APP_ENDED):
-                findings.events += [Clear(kept.clock_ns, one) for one in kept.close(_key(name, "", state))]
+                findings.events += [Clear(kept.clock_ns, one) for one in kept.close(key_of(name, "", state))]
 
     def _judge_hour(self, shard: Shard, name: str, hour: int, findings: Findings) -> None:
         kept = shard.processes
@@ -299,10 +302,6 @@ class Presence:
             "backwatch.process.heard_ns": app.minute * MINUTE_NS,
         }
         self._raise(shard, name, "", facts, findings)
-
-
-def _key(app: str, host: str, state: str) -> str:
-    return f"{app}\x1f{host}\x1f{state}"
 
 
 def _observe_hours(hours: dict[int, int], marks: NDArray[np.int64], strides: NDArray[np.int64]) -> None:

@@ -1,6 +1,6 @@
 """Rows of the processes and apps that heartbeats reported: bounded, and JSON in the shard's state."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -87,6 +87,8 @@ class Processes:
         gap_ns: Observed time at which the stream was last seen to come back: silence before it counts for nothing.
         hours: Hours since the epoch that are not judged yet, to the nanoseconds observed in each.
         raised: Key of what was raised to the ids of its alerts.
+        moved: Apps that belong to another shard since partitions were added: heartbeats that still come here from
+            producers that do not know it yet begin nothing, for their end would look like silence.
     """
 
     clock_ns: int = 0
@@ -96,6 +98,7 @@ class Processes:
     rows: dict[str, ProcessRow] = field(default_factory=dict[str, ProcessRow])
     apps: dict[str, AppRow] = field(default_factory=dict[str, AppRow])
     raised: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    moved: set[str] = field(default_factory=set[str])
     _of_app: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     _fresh_rows: set[str] = field(default_factory=set[str])
     _fresh_apps: set[str] = field(default_factory=set[str])
@@ -174,6 +177,25 @@ class Processes:
             if host is None or row.host == host:
                 yield instance, row
 
+    def release(self, belongs: Callable[[str], bool]) -> None:
+        """Leave the apps that belong to another shard to it; what was raised about a process stays, and clears here."""
+        self.moved |= {app for app in (*self.apps, *self._of_app) if not belongs(app)}
+        for instance in [one for one, row in self.rows.items() if row.app in self.moved and row.state not in RAISED]:
+            self.remove(instance)
+        for app in self.moved & self.apps.keys():
+            del self.apps[app]
+        self.raised = {
+            key: ids for key, ids in self.raised.items() if not (_is_of_app(key) and _app(key) in self.moved)
+        }
+
+    def adopt(self, belongs: Callable[[str], bool]) -> None:
+        """Turn a copy of another shard's into that of the apps which moved here: their hours, and no process yet."""
+        for instance in list(self.rows):
+            self._drop(instance)
+        self.apps = {app: row for app, row in self.apps.items() if belongs(app)}
+        self.raised = {key: ids for key, ids in self.raised.items() if _is_of_app(key) and belongs(_app(key))}
+        self.moved.clear()
+
     def scalars(self, *, everything: bool) -> dict[str, Any]:
         """Return the state as JSON takes it: all, or what changed since :meth:`carried`."""
         rows = self.rows if everything else self._fresh_rows
@@ -181,7 +203,7 @@ class Processes:
         raised = self.raised if everything else self._fresh_raised
         return {"presence": {
             "clock_ns": self.clock_ns, "observed_ns": self.observed_ns, "gap_ns": self.gap_ns,
-            "hours": {str(hour): ns for hour, ns in self.hours.items()},
+            "hours": {str(hour): ns for hour, ns in self.hours.items()}, "moved": sorted(self.moved),
             "rows": {one: asdict(self.rows[one]) if one in self.rows else None for one in sorted(rows)},
             "apps": {one: _plain(self.apps[one]) if one in self.apps else None for one in sorted(apps)},
             "raised": {one: self.raised.get(one) for one in sorted(raised)},
@@ -199,6 +221,7 @@ class Processes:
             return
         self.clock_ns, self.observed_ns, self.gap_ns = kept["clock_ns"], kept["observed_ns"], kept["gap_ns"]
         self.hours = {int(hour): ns for hour, ns in kept["hours"].items()}
+        self.moved = set(kept.get("moved", ()))
         for one, row in kept["rows"].items():
             self._drop(one)
             if row is not None:
@@ -214,6 +237,20 @@ class Processes:
             self.raised.pop(one, None)
             if alerts is not None:
                 self.raised[one] = list(alerts)
+
+
+def key_of(app: str, host: str, state: str) -> str:
+    """Return the key of what is raised about an app, or about its processes on a host."""
+    return f"{app}\x1f{host}\x1f{state}"
+
+
+def _app(key: str) -> str:
+    return key.split("\x1f", maxsplit=1)[0]
+
+
+def _is_of_app(key: str) -> bool:
+    """Return whether the key is an app's as a whole."""
+    return key.split("\x1f")[1] == ""
 
 
 def _plain(app: AppRow) -> dict[str, Any]:

@@ -36,8 +36,16 @@ def keep_apps(shard: Shard, belongs: Callable[[str], bool], alerts: Collection[b
         rows[:] = np.zeros(1, rows.dtype)
     shard.scalars.untold.clear()
     shard.open.retain(lambda alert: alert in alerts)
+    shard.processes.adopt(belongs)
 
 
-def release_findings(shard: Shard, alerts: Collection[bytes]) -> None:
-    """Drop from the parent the open findings that a new shard has taken over: one shard clears an alert, not two."""
+def release_apps(shard: Shard, stays: Callable[[str], bool], alerts: Collection[bytes]) -> None:
+    """Leave the apps that moved to the new shards: one shard clears an alert and misses a process, not two.
+
+    Args:
+        shard: The parent; changed in place.
+        stays: Whether an app belongs to it as before.
+        alerts: Ids, 32 bytes each, of the alerts whose open findings the new shards take over.
+    """
     shard.open.retain(lambda alert: alert not in alerts)
+    shard.processes.release(stays)
