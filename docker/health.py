@@ -32,7 +32,7 @@ def notify() -> str:
     """Every event is routed soon, and every endpoint's delivery worker makes its rounds, whatever receivers answer."""
     from backwatch.collector.settings import NotifySettings, load
     from backwatch.notify.service import configured_outputs
-    from backwatch.store.monitoring.incidents import NOTIFY_SILENT, find_delivery_incidents
+    from backwatch.store.monitoring.incidents import CRITICAL_UNSENT, NOTIFY_SILENT, find_delivery_incidents
 
     dead = _endpoint("/healthz")
     if dead:
@@ -42,7 +42,7 @@ def notify() -> str:
     endpoints = {one.endpoint: settings.timeout_s for one in configured_outputs(settings)}
     with _reading() as connection:
         wrong = find_delivery_incidents(connection, endpoints, time.time_ns())
-    return next((one.message for one in wrong if one.kind == NOTIFY_SILENT), "")
+    return next((one.message for one in wrong if one.kind in (NOTIFY_SILENT, CRITICAL_UNSENT)), "")
 
 
 def dashboard() -> str:

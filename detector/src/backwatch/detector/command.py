@@ -57,6 +57,11 @@ def _look_for_stream(stream: StreamSettings) -> None:
         click.echo(f"backwatch: {error.strerror or error}; waiting for it", err=True)
 
 
+def _leave_if_asked(stop: Leaving) -> None:
+    if stop.is_set():
+        sys.exit(128 + stop.signal)
+
+
 @click.command()
 @click.option("--stream-url", help="Where calls come from: kafka://host:9092 or sqlite:///path. [BACKWATCH_STREAM_URL]")
 @click.option(
@@ -72,6 +77,7 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
       backwatch detect --stream-url kafka://kafka:9092 --store-url postgresql://backwatch@db/backwatch
     """
     from backwatch.detector.monitoring import DetectorMonitoring
+    from backwatch.detector.store_wait import wait_for_store
     from backwatch.store.connect import open_store
     from backwatch.store.migrate import upgrade
 
@@ -80,20 +86,22 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
     stop = Leaving()
     _look_for_stream(stream)
     store = open_store(load(StoreSettings, flags={"url": store_url}).url, check=False)
-    upgrade(store)
     monitoring = DetectorMonitoring(store, stop, router=not no_router)
+    wait_for_store(store, lambda: upgrade(store), stop, monitoring.extend_start)
+    _leave_if_asked(stop)
     from backwatch.detector import warm  # brings the compiler, which is not needed to refuse a setting
 
     if not warm.is_cached():
         click.echo("backwatch: compiling the detector's kernels, once; this takes about a minute", err=True)
         warm.fill_cache(stop)
-        if stop.is_set():
-            sys.exit(128 + stop.signal)
+        _leave_if_asked(stop)
     from backwatch.detector.lag import RULE
     from backwatch.detector.progress import ProgressBoard
     from backwatch.detector.service import Service, engine_for
 
-    engine = engine_for(store, settings)
+    engine = wait_for_store(store, lambda: engine_for(store, settings), stop, monitoring.extend_start)
+    if engine is None:
+        sys.exit(128 + stop.signal)
     warm.step_through(engine)  # before the group is joined: a member that compiles holds partitions unread
     service = Service(stream, store, settings, engine=engine, on_ready=lambda: click.echo(READY, err=True))
     groups, thread = [service.progress], None

@@ -24,7 +24,13 @@ class DetectorMonitoring:
         self.service_stop = MonitoredStop(stop, detector_loop, threading.main_thread())
         self.router_stop = MonitoredStop(stop, router_loop)
         loops = (detector_loop, router_loop) if router else (detector_loop,)
+        self._loops = loops
         self._server = start_monitoring("detector", lambda: store, loops, detector_check)
+
+    def extend_start(self) -> None:
+        """Give the loops their time to begin anew: the start waits for the store."""
+        for loop in self._loops:
+            loop.extend_start()
 
     def close(self) -> None:
         """Stop serving."""

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from backwatch.detector.engine.sigma import Rule
 from backwatch.detector.lag import STANDS_NS, LagAlert
-from backwatch.store.progress import PartitionProgress, read_progress, write_progress
+from backwatch.store.progress import PartitionProgress, read_progress, remove_progress, write_progress
 from backwatch.store.transactions import reading
 
 logger = logging.getLogger("backwatch")
@@ -30,6 +30,9 @@ STALLED_S: Final = 20.0
 """A partition with records to read that does not advance for so long is stalled: its consumer is opened anew."""
 MIN_POLLS: Final = 10
 """And for so many polls: under load one poll may take long, and the client serves one partition after the other."""
+FORGET_AFTER_S: Final = 60.0
+"""The row of a partition that the topic does not have is removed, unless a member that knows of more partitions has
+written it within this time."""
 MAX_REASON_CHARACTERS: Final = 300
 
 
@@ -189,7 +192,7 @@ class ProgressBoard:
         self, store: sa.Engine, groups: Iterable[GroupProgress], rule: Rule | None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:  # fmt: skip
-        self._store = store
+        self._store, self._clock_ns = store, clock_ns
         self._groups = list(groups)
         self._member = member_name()
         self._alerts = [LagAlert(store, one.consumer_group, one.topic, rule, clock_ns) for one in self._groups]
@@ -227,7 +230,7 @@ class ProgressBoard:
                 self._stop.wait(0.2)  # several reasons that appear at once make one write
 
     def write(self) -> None:
-        """Write the rows of all groups once, and hold them against the lag rule."""
+        """Write the rows of all groups once, remove those of partitions that are no more, and check the lag rule."""
         with reading(self._store) as connection:
             stored = read_progress(connection)
         rows: list[PartitionProgress] = []
@@ -237,8 +240,24 @@ class ProgressBoard:
                 for row in stored
                 if (row.consumer_group, row.topic) == (group.consumer_group, group.topic)
             }
+            mine = self._without_removed(group, mine)
             fresh = group.rows(self._member, mine)
             rows += fresh
             mine |= {row.partition_id: row for row in fresh}
             self._alerts[self._groups.index(group)].check(mine, group.ends())
         write_progress(self._store, rows)
+
+    def _without_removed(
+        self, group: GroupProgress, mine: Mapping[int, PartitionProgress]
+    ) -> dict[int, PartitionProgress]:
+        """Remove what is stored of partitions beyond the topic's: a topic made anew with fewer leaves them behind."""
+        ends, before_ns = group.ends(), self._clock_ns() - int(FORGET_AFTER_S * 10**9)
+        last = max(ends, default=None)
+        gone = {at for at, row in mine.items() if last is not None and at > last and row.updated_ns < before_ns}
+        if gone and last is not None:
+            remove_progress(self._store, group.consumer_group, group.topic, beyond=last, before_ns=before_ns)
+            logger.warning(
+                "backwatch: %s has %d partition(s): the progress of group %s in %d more is removed",
+                group.topic, last + 1, group.consumer_group, len(gone),
+            )  # fmt: skip
+        return {partition: row for partition, row in mine.items() if partition not in gone}

@@ -4,6 +4,8 @@ import logging
 import time
 from typing import Final
 
+from backwatch.detector.fault_description import describe
+
 logger = logging.getLogger("backwatch")
 
 REPEAT_EVERY_S: Final = 60.0
@@ -19,11 +21,13 @@ class StalledConsumer(RuntimeError):
 
 
 def unforeseen(error: BaseException) -> str:
-    """Return one bounded line for an error of any kind."""
+    """Return one bounded line for an error of any kind: class and place, never its text, which may be an attacker's.
+
+    The line goes into the store, into the evidence of an alert and to webhooks.
+    """
     if isinstance(error, StalledConsumer):
         return str(error)[:MAX_TEXT_CHARACTERS]
-    text = " ".join(str(error).split())[:MAX_TEXT_CHARACTERS]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return describe(error)
 
 
 class RepeatedErrors:

@@ -29,6 +29,8 @@ POLL_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
 SWEEP_S: Final = 60
 """How often a notifier looks for deliveries to endpoints that nobody serves any more."""
+DIGEST_RETRY_S: Final = 60
+"""A digest that could not be made is tried again after so long; what it counts stays held."""
 EXIT_S: Final = 5.0
 """How long the end waits for an attempt under way; one that is cut off comes again, under the same id."""
 
@@ -79,6 +81,7 @@ class Service:
         # No less than what a courier may need for a round, or one would be taken for dead that waits for its receiver.
         self._unserved_ns = int((settings.give_up_after_s + 2 * settings.timeout_s + 60) * SECOND_NS)
         self._swept_ns: int | None = None
+        self._digest_failed_ns: dict[str, int] = {}
         self._budget = Budget(settings.events_per_hour)
         chosen = configured_outputs(settings) if outputs is None else outputs
         self.couriers, self.critical_couriers = (
@@ -155,8 +158,24 @@ class Service:
         ):  # fmt: skip
             total += routed
         for courier in self.couriers:
-            courier.make_digest()
+            self._make_digest(courier)
         return total
+
+    def _make_digest(self, courier: Courier) -> None:
+        """Make the endpoint's digest if one is due; a fault in it keeps no other digest and no event back."""
+        endpoint, now_ns = courier.output.endpoint, self._clock_ns()
+        if not is_time(self._digest_failed_ns.get(endpoint), now_ns, DIGEST_RETRY_S):
+            return
+        try:
+            courier.make_digest()
+            self._digest_failed_ns.pop(endpoint, None)
+        except (StoreUnavailable, StoreFull, DBAPIError):
+            raise
+        except Exception as error:  # noqa: BLE001  whatever an output raises must not slow the routing of all alerts
+            self._digest_failed_ns[endpoint] = now_ns
+            logger.error(  # noqa: TRY400  its text may be an attacker's
+                "backwatch: the digest for %s cannot be made: %s; trying again", endpoint, type(error).__name__
+            )
 
     def _sweep(self) -> None:
         now_ns = self._clock_ns()

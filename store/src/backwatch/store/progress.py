@@ -54,6 +54,21 @@ def write_progress(engine: sa.Engine, rows: Sequence[PartitionProgress]) -> None
             insert_or_replace(connection, tables.partition_progress, cleaned)
 
 
+def remove_progress(engine: sa.Engine, consumer_group: str, topic: str, *, beyond: int, before_ns: int) -> int:
+    """Remove the group's partitions of a higher number than ``beyond`` that were last written before that time.
+
+    Returns:
+        Rows removed.
+
+    Raises:
+        StoreUnavailable, StoreFull: The store did not take it.
+    """
+    table = tables.partition_progress
+    these = (table.c.consumer_group == consumer_group) & (table.c.topic == topic) & (table.c.partition_id > beyond)
+    with writing(engine) as connection:
+        return connection.execute(sa.delete(table).where(these, table.c.updated_ns < before_ns)).rowcount
+
+
 def read_progress(connection: sa.Connection) -> list[PartitionProgress]:
     """Return the progress of every group, topic and partition, in that order."""
     table = tables.partition_progress

@@ -1,10 +1,11 @@
 """Retention: what is old enough goes, in small bites, so that nobody waits long for the writer's lock."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from backwatch.store import processes, tables
+from backwatch.store import processes, quarantine, tables
 from backwatch.store.transactions import in_bites, reading, writing
 
 DAY_NS = 86_400_000_000_000
@@ -13,6 +14,7 @@ EVENTS_NS = 30 * DAY_NS
 QUARANTINE_NS = 30 * DAY_NS
 ALERTS_NS = 400 * DAY_NS
 PROCESSES_NS = 7 * DAY_NS
+PROGRESS_NS = 7 * DAY_NS
 MAX_RESOURCES = 20_000
 """Resources that stay in the inventory; an app that invents names would fill it else."""
 LASTING_NS = DAY_NS
@@ -21,7 +23,7 @@ _BITE = 5_000
 
 
 def prune(engine: sa.Engine, now_ns: int) -> dict[str, int]:
-    """Removes rollups, delivered events, quarantined records, processes and cleared alerts that are past their time.
+    """Removes what is past its time: rollups, delivered events, quarantined records, processes, progress, cleared alerts.
 
     Entries and decisions stay for ever; so does every alert that is raised, and whatever is yet to be delivered.
 
@@ -38,11 +40,13 @@ def prune(engine: sa.Engine, now_ns: int) -> dict[str, int]:
         (tables.quarantine, tables.quarantine.c.kept_ns < now_ns - QUARANTINE_NS),
         (alert, ~alert.c.raised & (alert.c.last_ns < now_ns - ALERTS_NS) & (alert.c.muted_until_ns <= now_ns)),
         (tables.process, (tables.process.c.heard_ns < processes_ns) & (tables.process.c.since_ns < processes_ns)),
+        (tables.partition_progress, tables.partition_progress.c.updated_ns < now_ns - PROGRESS_NS),
     ]
     removed = {
         table.name.removeprefix(tables.PREFIX): in_bites(lambda t=table, c=condition: _remove(engine, t, c))
         for table, condition in old
     }
+    removed["quarantine"] += in_bites(lambda: _remove_quarantined(engine, now_ns))
     return {**removed, "resource": in_bites(lambda: _remove_resources(engine))}
 
 
@@ -61,12 +65,26 @@ def _remove_resources(engine: sa.Engine) -> int:
     return len(ids)
 
 
-def _remove(engine: sa.Engine, table: sa.Table, condition: "sa.ColumnElement[bool]") -> int:
-    keys = [*table.primary_key.columns]
+def _remove_quarantined(engine: sa.Engine, now_ns: int) -> int:
     with writing(engine) as connection:
-        rows: list[Any] = list(connection.execute(sa.select(*keys).where(condition).limit(_BITE)))
-        if rows:
-            is_one = sa.and_(*(column == sa.bindparam(f"of_{column.name}") for column in keys))
-            values = [{f"of_{column.name}": value for column, value in zip(keys, row, strict=True)} for row in rows]
-            connection.execute(sa.delete(table).where(is_one), values)
+        rows = quarantine.find_excess(connection, now_ns, _BITE)
+        _delete(connection, tables.quarantine, rows)
     return len(rows)
+
+
+def _remove(engine: sa.Engine, table: sa.Table, condition: "sa.ColumnElement[bool]") -> int:
+    with writing(engine) as connection:
+        rows: list[Any] = list(
+            connection.execute(sa.select(*table.primary_key.columns).where(condition).limit(_BITE))
+        )
+        _delete(connection, table, rows)
+    return len(rows)
+
+
+def _delete(connection: sa.Connection, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
+    """Delete the rows of these keys."""
+    keys = [*table.primary_key.columns]
+    if rows:
+        is_one = sa.and_(*(column == sa.bindparam(f"of_{column.name}") for column in keys))
+        values = [{f"of_{column.name}": value for column, value in zip(keys, row, strict=True)} for row in rows]
+        connection.execute(sa.delete(table).where(is_one), values)

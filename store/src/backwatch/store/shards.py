@@ -12,13 +12,12 @@ from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 
-from backwatch.store import alerts, processes, tables
-from backwatch.store.commit import Commit, Fenced, Quarantined, Rollup, Seen
+from backwatch.store import alerts, processes, quarantine, tables
+from backwatch.store.commit import Commit, Fenced, Rollup, Seen
 from backwatch.store.text import amount, as_json, clean, whole
 from backwatch.store.transactions import writing
 from backwatch.store.upsert import insert, insert_missing, insert_or_add, insert_or_replace, total
 
-CALLS_TOPIC = "backwatch_calls"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +78,7 @@ def commit(engine: sa.Engine, one: Commit, *, now_ns: int) -> None:
         _resources(connection, one.seen)
         processes.write(connection, one.processes)
         _rollups(connection, one.rollups)
-        keep(connection, one.quarantined, now_ns=now_ns)
+        quarantine.keep(connection, one.quarantined, now_ns=now_ns)
         _count(connection, one)
 
 
@@ -173,19 +172,6 @@ def _rollups(connection: sa.Connection, rollups: Sequence[Rollup]) -> None:
     ]
     sums = [column.name for column in tables.rollup.columns if not column.primary_key]
     insert_or_add(connection, tables.rollup, rows, *sums)
-
-
-def keep(connection: sa.Connection, records: Sequence[Quarantined], *, now_ns: int, topic: str = CALLS_TOPIC) -> None:
-    """Keeps records that cannot be read, bytes and all; the same record twice is kept once."""
-    rows = [
-        {
-            "topic": topic, "partition_id": one.partition, "record_offset": one.offset,
-            "reason": clean(one.reason, 500), "value": one.value,
-            "appended_ns": whole(one.appended_ns), "kept_ns": now_ns,
-        }
-        for one in sorted(records, key=lambda one: (one.partition, one.offset))
-    ]  # fmt: skip
-    insert_missing(connection, tables.quarantine, rows)
 
 
 def _count(connection: sa.Connection, one: Commit) -> None:

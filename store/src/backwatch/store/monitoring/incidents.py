@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from backwatch.collector import names
 from backwatch.store import tables
 from backwatch.store.progress import PartitionProgress
+from backwatch.store.text import LEVELS
 from backwatch.store.views import EndpointRow, ShardRow
 
 SILENT_AFTER_S: Final = 60.0
@@ -24,6 +25,8 @@ UNROUTED_AFTER_S: Final = 120.0
 """So long may an event wait until notify makes deliveries of it, or an endpoint until its courier comes."""
 FAILING_AFTER_S: Final = 600.0
 """So long may an endpoint take nothing while deliveries to it fail again and again."""
+CRITICAL_WAITS_S: Final = 60.0
+"""So long may a critical delivery be due, with no attempt at any of its endpoint under way or just over."""
 FAILED_ATTEMPTS: Final = 3
 MAX_LISTED: Final = 10
 """Numbers of partitions in one message."""
@@ -35,11 +38,12 @@ PARTITION_UNREAD: Final = "partition-unread"
 PARTITION_STALLED: Final = "partition-stalled"
 ROUTER_SILENT: Final = "router-silent"
 NOTIFY_SILENT: Final = "notify-silent"
+CRITICAL_UNSENT: Final = "critical-unsent"
 ENDPOINT_DISABLED: Final = "endpoint-disabled"
 ENDPOINT_FAILING: Final = "endpoint-failing"
 KINDS: Final = (
-    DETECTOR_SILENT, PARTITION_UNREAD, PARTITION_STALLED, ROUTER_SILENT, NOTIFY_SILENT, ENDPOINT_DISABLED,
-    ENDPOINT_FAILING,
+    DETECTOR_SILENT, PARTITION_UNREAD, PARTITION_STALLED, ROUTER_SILENT, NOTIFY_SILENT, CRITICAL_UNSENT,
+    ENDPOINT_DISABLED, ENDPOINT_FAILING,
 )  # fmt: skip
 """Every kind of incident, worst first."""
 _NS: Final = 1_000_000_000
@@ -179,8 +183,31 @@ def find_delivery_incidents(connection: sa.Connection, endpoints: Mapping[str, f
             when = f"since {since(served_ns, now_ns)}" if served_ns else "yet"
             message = f"No delivery worker has served the endpoint {name} {when}."
             found.append(Incident(kind=NOTIFY_SILENT, since_ns=served_ns, message=message))
+        elif row is not None:
+            found += _critical_unsent(connection, name, row.critical_paused_until_ns, now_ns)
         found += _failing(connection, name, now_ns)
-    return found
+    return sorted(found, key=lambda one: (KINDS.index(one.kind), one.since_ns))
+
+
+def _critical_unsent(connection: sa.Connection, name: str, paused_until_ns: int, now_ns: int) -> list[Incident]:
+    """Critical deliveries that no worker makes: its thread hangs, while the one for all others keeps the endpoint served."""
+    table, long_ago_ns = tables.delivery, now_ns - int(CRITICAL_WAITS_S * _NS)
+    if paused_until_ns > long_ago_ns:
+        return []
+    mine = (table.c.endpoint == name) & (table.c.level_rank == LEVELS.index("critical"))
+    pending = mine & (table.c.state == "pending")
+    free_ns = sa.case((table.c.locked_until_ns > table.c.next_ns, table.c.locked_until_ns), else_=table.c.next_ns)
+    since_ns = connection.scalar(sa.select(sa.func.min(free_ns)).where(pending, free_ns <= long_ago_ns))
+    if since_ns is None:
+        return []
+    # A queue that a slow receiver takes one by one is long, and moves: one of it is leased, or has just been done.
+    done = mine & table.c.state.in_(("delivered", "rejected", "expired", "muted")) & (table.c.done_ns > long_ago_ns)
+    moves = (pending & (table.c.locked_until_ns > now_ns)) | done
+    if connection.scalar(sa.select(sa.literal(1)).where(sa.exists().where(moves))):
+        return []
+    since_ns = max(since_ns, paused_until_ns)
+    message = f"No delivery worker sends the critical alerts for the endpoint {name} since {since(since_ns, now_ns)}."
+    return [Incident(kind=CRITICAL_UNSENT, since_ns=since_ns, message=message)]
 
 
 def _failing(connection: sa.Connection, name: str, now_ns: int) -> list[Incident]:

@@ -34,6 +34,10 @@ class LoopMonitor:
         self._turned_s = self._clock_s()
         self.turns += 1
 
+    def extend_start(self) -> None:
+        """Count the time of the start anew: the process waits for something that is no fault of its own."""
+        self._turned_s = self._clock_s()
+
     @property
     def age_s(self) -> float:
         """Seconds since the last turn, or since the start where there was none."""

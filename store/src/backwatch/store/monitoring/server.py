@@ -21,6 +21,8 @@ DEADLINE_S: Final = 5.0
 """From accepting a connection to the end of the request, and from then to the end of the response."""
 KEPT_S: Final = 1.0
 """So long a response that was computed is used for others."""
+ACCEPT_PAUSE_S: Final = 1.0
+"""After a connection could not be accepted, which stays readable meanwhile: no file descriptor is left, say."""
 TEXT: Final = "text/plain; charset=utf-8"
 
 
@@ -67,6 +69,8 @@ class MonitoringServer:
         self._answered: queue.SimpleQueue[tuple[str, Response]] = queue.SimpleQueue()
         self._wakeup, self._wake = socket.socketpair()
         self._closing = threading.Event()
+        self._accept_at_s = 0.0
+        """When the listening socket is looked at again; 0: it is."""
         self._threads = [
             threading.Thread(target=self._serve, name="backwatch-monitoring", daemon=True),
             threading.Thread(target=self._compute, name="backwatch-monitoring-store", daemon=True),
@@ -91,7 +95,9 @@ class MonitoringServer:
     def _serve(self) -> None:
         while not self._closing.is_set():
             now_s = time.monotonic()
+            self._resume_accepting(now_s)
             until_s = min((one.deadline_s for one in self._connections), default=now_s + 60)
+            until_s = min(until_s, self._accept_at_s or until_s)
             for key, _ in self._selector.select(max(0.0, until_s - now_s)):
                 if key.fileobj is self._listening:
                     self._accept()
@@ -106,10 +112,19 @@ class MonitoringServer:
             one.close()
         self._selector.close()
 
+    def _resume_accepting(self, now_s: float) -> None:
+        if self._accept_at_s and now_s >= self._accept_at_s:
+            self._accept_at_s = 0.0
+            self._selector.register(self._listening, selectors.EVENT_READ)
+
     def _accept(self) -> None:
         try:
             accepted, _ = self._listening.accept()
+        except (BlockingIOError, ConnectionError):
+            return  # the client is gone
         except OSError:
+            self._selector.unregister(self._listening)
+            self._accept_at_s = time.monotonic() + ACCEPT_PAUSE_S
             return
         accepted.setblocking(False)
         if len(self._connections) >= MAX_CONNECTIONS:
