@@ -1,8 +1,10 @@
 """A partition that does not advance is in the store with its reason, raises an alert, and gets a new consumer."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from backwatch.detector.rulebook import make_engine
 from backwatch.detector.service import Service
 from backwatch.store import tables
 from backwatch.store.connect import open_store
+from backwatch.store.monitoring.incidents import PARTITION_UNREAD, find_incidents
 from backwatch.store.progress import PartitionProgress, read_progress, write_progress
 from backwatch.store.transactions import reading
 from tests.detector import streams
@@ -144,6 +147,42 @@ def test_a_partition_that_no_member_holds_raises_the_alert(
     (alert,) = alerts(store, RULE)
     assert "no member of the group holds it" in alert.evidence
     assert "elsewhere:7" in alert.evidence
+
+
+def test_progress_of_partitions_that_are_no_more_is_removed_and_clears_the_chain(
+    store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
+) -> None:
+    row = PartitionProgress(
+        consumer_group=GROUP, topic=TOPIC, partition_id=1, next_offset=3, end_offset=3, advanced_ns=clock.now_ns,
+        updated_ns=clock.now_ns, member="elsewhere:7",
+    )  # fmt: skip
+    kept = [replace(row, consumer_group="another"), replace(row, topic=names.TOPIC_SPANS), replace(row, partition_id=3)]
+    write_progress(store, [row, replace(row, partition_id=2), *kept])
+    one = board(store, group, engine, clock)
+    clock.passes(55 * S)
+    turns(group, clock, 1, {0: (5, 5)})
+    one.write()
+    assert set(rows(store)) == {0, 1, 2, 3}  # a member with newer metadata may read them
+    write_progress(store, [replace(kept[2], updated_ns=clock.now_ns)])
+    turns(group, clock, 10, {0: (5, 5)})
+    one.write()
+    with reading(store) as connection:
+        stored = read_progress(connection)
+        left = {(one.consumer_group, one.topic, one.partition_id) for one in stored}
+    assert left == {
+        (GROUP, TOPIC, 0), (GROUP, TOPIC, 3), ("another", TOPIC, 1), (GROUP, names.TOPIC_SPANS, 1),
+    }  # fmt: skip
+    assert PARTITION_UNREAD not in {one.kind for one in find_incidents(stored, [], clock.now_ns)}
+
+
+def test_an_unforeseen_error_is_reported_by_class_and_place_without_its_text() -> None:
+    try:
+        raise ValueError("text of an attacker")
+    except ValueError as error:
+        text = repeated_errors.unforeseen(error)
+    assert re.fullmatch(
+        r"ValueError in test_an_unforeseen_error_is_reported_by_class_and_place_without_its_text, line \d+", text
+    )
 
 
 def test_a_partition_that_advances_under_load_raises_nothing(

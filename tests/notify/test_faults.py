@@ -1,5 +1,6 @@
 """Our own faults: no courier ends by one unseen, and whoever asks for the notifier's health hears of it."""
 
+import json
 import runpy
 import threading
 import time
@@ -16,9 +17,10 @@ from backwatch.notify.outputs import Delivery, Outcome
 from backwatch.notify.outputs.standard_webhook import StandardWebhook
 from backwatch.notify.service import Service
 from backwatch.store import deliveries, tables
+from backwatch.store.budget import DIGEST
 from backwatch.store.deliveries import EventRow
 from backwatch.store.transactions import reading, writing
-from tests.notify.conftest import SECRET, settings_of
+from tests.notify.conftest import SECRET, START_NS, Clock, settings_of
 from tests.services import receiver as temper
 from tests.services.commits import Owner, raised
 from tests.services.receiver import Receiver, receiver
@@ -120,6 +122,41 @@ def test_an_event_that_cannot_be_rendered_is_set_aside_and_delays_no_other(
         lost = sa.select(counter.c.value).where(counter.c.name == "delivery.unrenderable")
         assert list(connection.scalars(lost)) == [1]
     assert "RecursionError" in caplog.text
+    assert "text of an attacker" not in caplog.text
+
+
+class UndigestedWebhook(StandardWebhook):
+    """Raises for every digest, with text of an attacker, and counts how often it was asked for one."""
+
+    digests = 0
+
+    def render(self, event: EventRow) -> bytes:
+        if event.kind == DIGEST:
+            self.digests += 1
+            raise RecursionError("text of an attacker")
+        return super().render(event)
+
+
+def test_a_digest_that_cannot_be_made_holds_up_no_routing_and_no_other_digest(
+    store: sa.Engine, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    owner = Owner(store)
+    owner.commit(*(raised(str(i), level="critical") for i in range(100)), now_ns=START_NS)
+    with receiver() as bad, receiver() as good:
+        outputs = [
+            UndigestedWebhook(bad.url, [SECRET], private_hosts=["127.0.0.1"]),
+            StandardWebhook(good.url, [SECRET], private_hosts=["127.0.0.1"]),
+        ]
+        service = Service(store, NotifySettings(timeout_s=5, events_per_hour=60), outputs, clock)
+        assert service.run_once().routed == 100
+        assert DIGEST in {json.loads(request.body)["type"] for request in good.requests}
+        owner.commit(raised("later", level="low"), now_ns=START_NS)
+        assert service.run_once().routed == 1
+        assert outputs[0].digests == 1  # type: ignore[attr-defined]
+        clock.pass_s(61)
+        service.run_once()
+        assert outputs[0].digests == 2  # type: ignore[attr-defined]
+    assert caplog.text.count("cannot be made: RecursionError") == 2
     assert "text of an attacker" not in caplog.text
 
 

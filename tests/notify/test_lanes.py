@@ -10,11 +10,15 @@ from collections.abc import Callable, Generator
 import pytest
 import sqlalchemy as sa
 
+from backwatch.collector.settings import NotifySettings
+from backwatch.notify.outputs import Delivery, Outcome
+from backwatch.notify.outputs.standard_webhook import StandardWebhook
 from backwatch.notify.service import Service
 from backwatch.store import deliveries, tables
 from backwatch.store.events import event_id
+from backwatch.store.monitoring.incidents import CRITICAL_UNSENT, find_delivery_incidents
 from backwatch.store.transactions import reading
-from tests.notify.conftest import START_NS, Clock
+from tests.notify.conftest import SECRET, START_NS, Clock
 from tests.services import receiver as temper
 from tests.services.commits import Owner, alert_id, raised
 from tests.services.receiver import Receiver, receiver
@@ -135,3 +139,46 @@ def test_critical_failures_pause_the_critical_lane_alone(
     assert len(set(one.ids)) == 10
     with reading(store) as connection:
         assert set(connection.scalars(sa.select(tables.delivery.c.state))) == {deliveries.DELIVERED}
+
+
+class Hanging(StandardWebhook):
+    """Hangs in what is critical, as in a look-up that no time-out ends, until it is released."""
+
+    release = threading.Event()
+
+    def send(self, delivery: Delivery, timeout_s: float) -> Outcome:
+        if b'"critical"' in delivery.body:
+            self.release.wait(120)
+        return super().send(delivery, timeout_s)
+
+
+def test_a_critical_worker_that_hangs_is_an_incident_until_it_goes_on(
+    store: sa.Engine, owner: Owner, clock: Clock
+) -> None:
+    owner.commit(raised("urgent", level="critical"), raised("low", level="low"), now_ns=START_NS)
+
+    def kinds() -> list[str]:
+        """With a fresh sign of the other worker, whose endpoint is the same."""
+        with reading(store) as connection:
+            return [one.kind for one in find_delivery_incidents(connection, {output.endpoint: 2.0}, clock.now_ns)]
+
+    def is_served() -> bool:
+        with reading(store) as connection:
+            return connection.scalar(sa.select(tables.endpoint.c.served_ns)) == clock.now_ns
+
+    with receiver() as one:
+        output = Hanging(one.url, [SECRET], private_hosts=["127.0.0.1"])
+        settings = NotifySettings(timeout_s=2, events_per_hour=0)
+        with running(Service(store, settings, [output], clock)):
+            try:
+                wait_until(lambda: len(one.requests) == 1, 60)
+                clock.pass_s(2 * 2 + 60 + 59)
+                wait_until(is_served, 60)
+                assert kinds() == []
+                clock.pass_s(11)
+                wait_until(is_served, 60)
+                assert kinds() == [CRITICAL_UNSENT]
+            finally:
+                output.release.set()
+            wait_until(lambda: kinds() == [], 60)
+            assert CRITICAL in one.ids

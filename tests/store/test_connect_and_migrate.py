@@ -228,7 +228,7 @@ def test_db_upgrade_and_status_say_what_is(store_url: str) -> None:
     assert "@" not in found["store"]
     assert (
         _backwatch("db", "prune", BACKWATCH_STORE_URL=store_url).stdout
-        == "rollup 0, event 0, quarantine 0, alert 0, process 0, resource 0\n"
+        == "rollup 0, event 0, quarantine 0, alert 0, process 0, partition_progress 0, resource 0\n"
     )
     assert "lost gap: 3" in _backwatch("db", "status", BACKWATCH_STORE_URL=store_url).stdout
 

@@ -9,11 +9,13 @@ import time
 import pytest
 import sqlalchemy as sa
 
+from backwatch.store import deliveries
 from backwatch.store.monitoring import incidents
-from backwatch.store.monitoring.incidents import find_incidents
+from backwatch.store.monitoring.incidents import find_delivery_incidents, find_incidents
 from backwatch.store.progress import PartitionProgress, write_progress
+from backwatch.store.transactions import reading
 from backwatch.store.views import ShardRow
-from tests.services.commits import Owner
+from tests.services.commits import Owner, raised
 
 SECOND = 10**9
 NOW = 1_700_000_000 * SECOND
@@ -118,6 +120,64 @@ def test_the_worst_incident_comes_first() -> None:
     stalled = dataclasses.replace(GOOD, end_offset=129, advanced_ns=NOW - 250 * SECOND)
     found = kinds(old(SPANS, 61), stalled, old(GOOD, 100, partition_id=1))
     assert found == [incidents.PARTITION_UNREAD, incidents.PARTITION_STALLED, incidents.ROUTER_SILENT]
+
+
+ENDPOINT = "standard_webhook a.example 0a"
+
+
+@pytest.fixture
+def critical(store: sa.Engine) -> sa.Engine:
+    """A store with three critical deliveries for an endpoint, due at ``NOW``."""
+    Owner(store).commit(*(raised(str(i), level="critical") for i in range(3)), now_ns=NOW)
+    deliveries.register(store, ENDPOINT, 0)
+    deliveries.route(store, lambda _: {ENDPOINT: b"{}"}, now_ns=NOW)
+    return store
+
+
+def delivery_kinds(store: sa.Engine, after_s: int) -> list[str]:
+    """Kinds of incidents so long after ``NOW``, with the worker that is not critical at its work."""
+    now_ns = NOW + after_s * SECOND
+    deliveries.keep_up(store, ENDPOINT, lambda _: b"", lowest=0, not_before_ns=0, now_ns=now_ns)
+    with reading(store) as connection:
+        return [one.kind for one in find_delivery_incidents(connection, {ENDPOINT: 15.0}, now_ns)]
+
+
+def lease(store: sa.Engine, after_s: int, *, critical: bool = True) -> deliveries.Leased:
+    leased = deliveries.lease(store, ENDPOINT, now_ns=NOW + after_s * SECOND, lease_ns=90 * SECOND, critical=critical)
+    assert leased is not None
+    return leased
+
+
+def test_critical_deliveries_that_no_worker_takes_are_an_incident(critical: sa.Engine) -> None:
+    assert delivery_kinds(critical, 59) == []
+    assert delivery_kinds(critical, 61) == [incidents.CRITICAL_UNSENT]
+    with reading(critical) as connection:
+        [found] = find_delivery_incidents(connection, {ENDPOINT: 15.0}, NOW + 61 * SECOND)
+    assert (found.since_ns, found.message) == (
+        NOW, f"No delivery worker sends the critical alerts for the endpoint {ENDPOINT} since 22:13 UTC (1 min)."
+    )  # fmt: skip
+
+
+def test_a_critical_attempt_whose_lease_ran_out_is_an_incident(critical: sa.Engine) -> None:
+    lease(critical, 30)
+    assert delivery_kinds(critical, 119) == []
+    assert delivery_kinds(critical, 121) == [incidents.CRITICAL_UNSENT]
+
+
+def test_a_long_critical_queue_that_moves_is_no_incident(critical: sa.Engine) -> None:
+    leased = lease(critical, 100)
+    assert delivery_kinds(critical, 110) == []
+    deliveries.done(critical, leased, deliveries.DELIVERED, outcome="", now_ns=NOW + 115 * SECOND)
+    assert delivery_kinds(critical, 116) == []
+    assert delivery_kinds(critical, 176) == [incidents.CRITICAL_UNSENT]
+
+
+def test_a_pause_or_a_disabled_endpoint_is_no_unsent_critical_alert(critical: sa.Engine) -> None:
+    deliveries.pause(critical, ENDPOINT, NOW + 600 * SECOND, critical=True)
+    assert delivery_kinds(critical, 655) == []
+    assert delivery_kinds(critical, 661) == [incidents.CRITICAL_UNSENT]
+    deliveries.disable(critical, lease(critical, 662), now_ns=NOW + 662 * SECOND, reason="410")
+    assert delivery_kinds(critical, 800) == [incidents.ENDPOINT_DISABLED]
 
 
 def status(url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":

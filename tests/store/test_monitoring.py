@@ -2,6 +2,8 @@
 
 import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -247,3 +249,37 @@ def test_only_the_loops_own_thread_counts_as_a_turn() -> None:
     watched.set()
     assert stop.is_set()
     assert watched.wait(0)
+
+
+EXHAUSTED = """
+import os, resource, socket, time
+from backwatch.store.monitoring.server import MonitoringServer, Response
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+listening = socket.create_server(("127.0.0.1", 0))
+client = socket.socket()
+server = MonitoringServer(listening, {"/healthz": lambda: Response(status=200, body=b"ok")}, {})
+server.start()
+taken = []
+try:
+    while True:
+        taken.append(os.open(os.devnull, os.O_RDONLY))
+except OSError:
+    pass
+client.connect(listening.getsockname())
+client.sendall(b"GET /healthz HTTP/1.1\\r\\n\\r\\n")
+begin_s = time.process_time()
+time.sleep(2)
+print(time.process_time() - begin_s)
+for one in taken:
+    os.close(one)
+client.settimeout(20)
+print(client.recv(15).decode())
+"""
+
+
+def test_a_process_without_file_descriptors_left_rests_between_connections() -> None:
+    done = subprocess.run([sys.executable, "-c", EXHAUSTED], capture_output=True, text=True, timeout=60, check=True)
+    cpu_s, answer = done.stdout.splitlines()
+    assert float(cpu_s) < 0.5
+    assert answer == "HTTP/1.1 200 OK"

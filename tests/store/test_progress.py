@@ -5,6 +5,7 @@ import dataclasses
 import sqlalchemy as sa
 
 from backwatch.store.progress import PartitionProgress, read_progress, write_progress
+from backwatch.store.prune import DAY_NS, prune
 from backwatch.store.transactions import reading
 
 ROW = PartitionProgress(
@@ -23,3 +24,12 @@ def test_the_newest_progress_of_a_partition_replaces_the_older_one(store: sa.Eng
     assert (second.next_offset, second.lag, second.advanced_ns) == (9, 0, 8)
     assert "\x00" not in second.reason
     assert len(second.reason) <= 500
+
+
+def test_progress_that_nobody_wrote_for_a_week_is_pruned(store: sa.Engine) -> None:
+    now_ns = 8 * DAY_NS
+    fresh = dataclasses.replace(ROW, partition_id=1, updated_ns=now_ns - DAY_NS)
+    write_progress(store, [dataclasses.replace(ROW, updated_ns=now_ns - 7 * DAY_NS - 1), fresh])
+    assert prune(store, now_ns)["partition_progress"] == 1
+    with reading(store) as connection:
+        assert read_progress(connection) == [fresh]

@@ -195,7 +195,8 @@ def test_what_is_old_goes_and_what_is_raised_or_said_stays(filled: sa.Engine) ->
     windows = [Rollup(resource_id="r", end_ns=end_ns, calls=1, **zero) for end_ns in (1, late)]
     Owner(filled, 1).commit(rollups=windows)
     removed = prune(filled, late)
-    assert removed == {"rollup": 1, "event": 7, "quarantine": 0, "alert": 1, "resource": 0}
+    assert removed == {"rollup": 1, "event": 7, "quarantine": 0, "alert": 1, "process": 0,
+                       "partition_progress": 0, "resource": 0}  # fmt: skip
     assert "cleared" not in _keys(filled)
     assert len(_keys(filled)) == 5
     with reading(filled) as connection:

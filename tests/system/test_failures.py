@@ -3,14 +3,17 @@
 import json
 import os
 import random
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import requests
 import sqlalchemy as sa
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -31,7 +34,7 @@ from tests.services.server import PREFIX, MissingServerError, Server
 from tests.system.commands import BACKWATCH, Ran, environment, eventually, ran, running
 
 PASSWORD = "hunter2"
-STORE_COMMANDS = (("detect",), ("notify",), ("dashboard",), ("db", "status"), ("db", "upgrade"), ("fit",))
+STORE_COMMANDS = (("notify",), ("dashboard",), ("db", "status"), ("db", "upgrade"), ("fit",))
 
 
 def refused(one: Ran, code: int, *words: str) -> None:
@@ -159,6 +162,58 @@ def test_detect_waits_for_a_broker_that_is_away_at_its_start(tmp_path: Path, kaf
         detector.until(lambda: judged(settings["BACKWATCH_STORE_URL"]) == 20, "the calls were not judged")
         assert detector.stop() == 143
     gate.close()
+
+
+def through(gate: Gate, url: str) -> str:
+    """The URL of a PostgreSQL server, led through the gate."""
+    return urlsplit(url)._replace(netloc=f"{urlsplit(url).netloc.rpartition(':')[0]}:{gate.port}").geturl()
+
+
+def test_detect_waits_for_a_store_that_is_away_at_its_start(tmp_path: Path, postgresql_database: str) -> None:
+    gate, monitoring, stream = Gate("down"), free_port(), f"sqlite:///{tmp_path}/stream.db"
+    settings = {
+        "BACKWATCH_STREAM_URL": stream, "BACKWATCH_STORE_URL": through(gate, postgresql_database),
+        "BACKWATCH_MONITORING_PORT": str(monitoring),
+    }  # fmt: skip
+    with running(tmp_path, "detect", **settings) as detector:
+        detector.until_it_says("; waiting for it")
+        time.sleep(3)
+        assert detector.said().count("BACKWATCH_STORE_URL=") == 1  # several tries, one line
+        assert "ready" not in detector.said()
+        assert requests.get(f"http://127.0.0.1:{monitoring}/healthz", timeout=20).status_code == 200
+        assert "the store does not answer" in requests.get(f"http://127.0.0.1:{monitoring}/readyz", timeout=20).text
+        gate.open(urlsplit(postgresql_database).port or 5432)
+        detector.until_it_says("the store replies")
+        detector.until_it_says("ready")
+        published(stream, some_calls(1))
+        detector.until(lambda: judged(postgresql_database) == 20, "the calls were not judged")
+        assert detector.stop() == 143
+    gate.close()
+
+
+def test_detect_waits_for_a_locked_store_file_and_leaves_when_asked(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/store.db"
+    holder = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+    holder.execute("pragma journal_mode=wal")
+    holder.execute("begin immediate")
+    settings = {"BACKWATCH_STREAM_URL": f"sqlite:///{tmp_path}/stream.db", "BACKWATCH_STORE_URL": store}
+    with running(tmp_path, "detect", **settings) as detector:
+        detector.until_it_says(f"BACKWATCH_STORE_URL={store!r}: database is locked; waiting for it")
+        assert detector.stop() == 143
+    holder.close()
+
+
+def test_a_wrong_password_or_file_of_the_store_ends_detect_at_once(tmp_path: Path, postgresql_database: str) -> None:
+    stream = f"sqlite:///{tmp_path}/stream.db"
+    parts = urlsplit(postgresql_database)
+    place = parts.netloc.rpartition("@")[2]
+    wrong = parts._replace(netloc=f"{parts.username}:{PASSWORD}@{place}").geturl()
+    told = ran("detect", BACKWATCH_STREAM_URL=stream, BACKWATCH_STORE_URL=wrong)
+    refused(told, EXIT_UNAVAILABLE, "BACKWATCH_STORE_URL=", "password authentication failed")
+    no_store = tmp_path / "text.db"
+    no_store.write_text("no database at all" * 1_000)
+    told = ran("detect", BACKWATCH_STREAM_URL=stream, BACKWATCH_STORE_URL=f"sqlite:///{no_store}")
+    refused(told, EXIT_UNAVAILABLE, f"BACKWATCH_STORE_URL='sqlite:///{no_store}'", "not a database")
 
 
 def test_a_file_that_is_not_there_or_is_a_folder_is_an_input_failure(tmp_path: Path) -> None:

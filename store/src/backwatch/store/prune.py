@@ -23,7 +23,7 @@ _BITE = 5_000
 
 
 def prune(engine: sa.Engine, now_ns: int) -> dict[str, int]:
-    """Removes what is past its time: rollups, delivered events, quarantined records, processes, progress, cleared alerts.
+    """Removes what is past its time: rollups, events, quarantined records, processes, progress and cleared alerts.
 
     Entries and decisions stay for ever; so does every alert that is raised, and whatever is yet to be delivered.
 
@@ -74,9 +74,7 @@ def _remove_quarantined(engine: sa.Engine, now_ns: int) -> int:
 
 def _remove(engine: sa.Engine, table: sa.Table, condition: "sa.ColumnElement[bool]") -> int:
     with writing(engine) as connection:
-        rows: list[Any] = list(
-            connection.execute(sa.select(*table.primary_key.columns).where(condition).limit(_BITE))
-        )
+        rows: list[Any] = list(connection.execute(sa.select(*table.primary_key.columns).where(condition).limit(_BITE)))
         _delete(connection, table, rows)
     return len(rows)
 

@@ -19,7 +19,6 @@ from backwatch.store.transactions import writing
 from backwatch.store.upsert import insert, insert_missing, insert_or_add, insert_or_replace, total
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardState:
     """What the owner of a shard goes on from.

@@ -190,7 +190,7 @@ def find_delivery_incidents(connection: sa.Connection, endpoints: Mapping[str, f
 
 
 def _critical_unsent(connection: sa.Connection, name: str, paused_until_ns: int, now_ns: int) -> list[Incident]:
-    """Critical deliveries that no worker makes: its thread hangs, while the one for all others keeps the endpoint served."""
+    """Critical deliveries that no worker makes: its thread hangs, while the other one keeps the endpoint served."""
     table, long_ago_ns = tables.delivery, now_ns - int(CRITICAL_WAITS_S * _NS)
     if paused_until_ns > long_ago_ns:
         return []
