@@ -144,10 +144,13 @@ def test_critical_failures_pause_the_critical_lane_alone(
 class Hanging(StandardWebhook):
     """Hangs in what is critical, as in a look-up that no time-out ends, until it is released."""
 
-    release = threading.Event()
+    def __init__(self, url: str) -> None:
+        super().__init__(url, [SECRET], private_hosts=["127.0.0.1"])
+        self.hangs, self.release = threading.Event(), threading.Event()
 
     def send(self, delivery: Delivery, timeout_s: float) -> Outcome:
         if b'"critical"' in delivery.body:
+            self.hangs.set()
             self.release.wait(120)
         return super().send(delivery, timeout_s)
 
@@ -158,7 +161,6 @@ def test_a_critical_worker_that_hangs_is_an_incident_until_it_goes_on(
     owner.commit(raised("urgent", level="critical"), raised("low", level="low"), now_ns=START_NS)
 
     def kinds() -> list[str]:
-        """With a fresh sign of the other worker, whose endpoint is the same."""
         with reading(store) as connection:
             return [one.kind for one in find_delivery_incidents(connection, {output.endpoint: 2.0}, clock.now_ns)]
 
@@ -167,11 +169,11 @@ def test_a_critical_worker_that_hangs_is_an_incident_until_it_goes_on(
             return connection.scalar(sa.select(tables.endpoint.c.served_ns)) == clock.now_ns
 
     with receiver() as one:
-        output = Hanging(one.url, [SECRET], private_hosts=["127.0.0.1"])
+        output = Hanging(one.url)
         settings = NotifySettings(timeout_s=2, events_per_hour=0)
         with running(Service(store, settings, [output], clock)):
             try:
-                wait_until(lambda: len(one.requests) == 1, 60)
+                wait_until(lambda: output.hangs.is_set() and len(one.requests) == 1, 60)
                 clock.pass_s(2 * 2 + 60 + 59)
                 wait_until(is_served, 60)
                 assert kinds() == []

@@ -45,7 +45,7 @@ _looking_up: Final[Any] = RLock()
 
 @contextlib.contextmanager
 def forks_wait_for_lookup() -> Generator[None]:
-    """Hold up forks while a thread of the collector looks up a host's name, half a second at most.
+    """Hold up forks while a thread of the collector looks up a host's name, for ``MAX_LOOKUP_WAIT_S`` at most.
 
     The C library's resolver has locks that a child does not get back: of 1,800 children forked beside look-ups, two
     waited for ever at their own first one.

@@ -5,7 +5,7 @@ from typing import Final
 from backwatch.collector import callsite, encode, guard, pipeline, tls, worker
 from backwatch.collector.bounds import Bound
 from backwatch.collector.settings import CollectorSettings
-from backwatch.collector.stream import kafka_clients, sqlite
+from backwatch.collector.stream import kafka_batches, kafka_clients, kafka_codecs, sqlite
 
 _DEFAULT: Final = CollectorSettings()
 
@@ -26,6 +26,19 @@ BOUNDS: Final = (
     Bound("kinds of internal faults kept, per process", guard.MAX_SWALLOWED, "kinds", "counted, not kept"),
     Bound("one message to the stream", worker.MAX_VALUE_BYTES, "bytes", "calls go into several messages"),
     Bound("one record read from Kafka", kafka_clients.MAX_RECORD_BYTES, "bytes", "it is refused by the client"),
+    Bound(
+        "one batch read from Kafka, unpacked", kafka_codecs.MAX_BATCH_BYTES, "bytes",
+        "it is passed over, and its first bytes are kept", "loss `quarantine`; alert `telemetry-loss`",
+    ),
+    Bound(
+        "values of one poll of Kafka, unpacked", kafka_batches.MAX_POLL_BYTES, "bytes",
+        "the rest is read by the next poll; one batch more may be in memory",
+    ),
+    Bound(
+        "bytes kept of a batch that is passed over", kafka_batches.MAX_KEPT_BYTES, "bytes", "the rest is cut",
+        "loss `quarantine`; alert `telemetry-loss`",
+    ),
+    Bound("headers of a record", kafka_batches.MAX_HEADERS, "headers", "further ones are not read"),
     Bound(
         "embedded stream (`sqlite:///`)", sqlite.RETENTION_BYTES, "bytes", "the oldest records go",
         "loss `gap`; alert `telemetry-loss`",

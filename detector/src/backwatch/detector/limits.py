@@ -8,7 +8,7 @@ from typing import Final
 from backwatch.collector.bounds import Bound
 from backwatch.detector import fitting, otlp, owned, router, rulebook
 from backwatch.detector.baselines import releases
-from backwatch.detector.calls import rows, schema
+from backwatch.detector.calls import heartbeats, rows, schema
 from backwatch.detector.engine import (
     columns,
     correlating,
@@ -17,6 +17,7 @@ from backwatch.detector.engine import (
     keys,
     numeric_address,
     open_findings,
+    processes,
     readings,
     rule_index,
     rules,
@@ -66,21 +67,31 @@ BOUNDS: Final = (
     Bound("open windows of a resource", windows.RING, "minutes", "later calls are late", "loss `late`; counter `late`"),
     Bound("releases of an app that are told apart", releases.REMEMBERED, "releases", "the oldest is forgotten"),
     Bound("firings shown besides the newest", findings.FIRSTS, "firings", "further ones are counted", "`count`"),
-    Bound("ids of alerts remembered", verdicts.KEYS, "ids", "the cache is begun anew: no result changes"),
+    Bound("ids of alerts remembered", verdicts.KEYS, "ids", "the oldest makes room: no result changes"),
     Bound("alerts known to be open, per shard", owned.REMEMBERED, "ids", "begun anew, which costs an early commit"),
     Bound("entries read at once", owned.ENTRIES, "entries", "the rest is read in the next round"),
     Bound("statements whose fingerprint is remembered", columns.CACHED, "statements", "a newer one takes the place"),
+    Bound("dialects of systems remembered", columns.MAX_DIALECTS, "texts", "the oldest makes room"),
+    Bound("signs of texts remembered", columns.MAX_SIGN_TEXTS, "texts", "the oldest makes room"),
     Bound("numeric addresses remembered", numeric_address.MAX_REMEMBERED, "texts", "the oldest makes room"),
-    Bound("derived facts remembered, of each kind", derived.CACHED, "texts", "the cache is begun anew"),
+    Bound("derived facts remembered, of each kind", derived.CACHED, "texts", "the oldest makes room"),
     Bound("readings of texts remembered, of each kind", readings.CELLS, "texts", "a newer one takes the place"),
+    Bound("topologies of clusters remembered", readings.MOST_TOPOLOGIES, "texts", "the oldest makes room"),
     Bound("distinct entries of a rules' domain", rule_index.FULL, "entries", "the cache is begun anew"),
     Bound("rows of bits of entries, remembered", rules.MAX_REMEMBERED, "rows", "the cache is begun anew"),
     Bound("a shard's state, unpacked", state.LIMIT, "bytes", "it is refused as damaged", "the detector's log"),
     Bound("spans of one record", schema.MAX_SPANS, "spans", "the record is quarantined", "loss `quarantine`"),
     Bound("attributes of a span, scope or resource", schema.MAX_ATTRIBUTES, "attributes", "further ones are not read"),
     Bound("heartbeats of one record", rows.MAX_BEATS, "heartbeats", "further ones are not read"),
+    Bound("relatives that one heartbeat reports", heartbeats.MAX_RELATIVES, "processes", "further ones are not read"),
+    Bound(
+        "processes of apps, per shard", processes.MAX_PROCESSES, "processes",
+        "ended ones make room, then the largest app's least recently heard",
+        "loss `evicted.process`; alert `telemetry-loss`",
+    ),
+    Bound("apps whose hours are known, per shard", processes.MAX_APPS, "apps", "the least recently heard makes room"),
     Bound("rows that a model is fitted on", fitting.MOST, "rows", "a sample is taken"),
-    Bound("encoded attributes remembered by the router", otlp.MAX_REMEMBERED, "attributes", "the cache is begun anew"),
+    Bound("encoded attributes remembered by the router", otlp.MAX_REMEMBERED, "attributes", "the oldest makes room"),
     Bound("one message that the router writes", router.MAX_MESSAGE_BYTES, "bytes", "spans go into several messages"),
     Bound(
         "bytes kept of a record that cannot be routed", router.KEPT_BYTES, "bytes", "the rest is cut",

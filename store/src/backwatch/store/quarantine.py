@@ -5,7 +5,7 @@ stops every detector, so each kept value is cut, and beyond a number of rows rec
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -53,7 +53,7 @@ def count_records(connection: sa.Connection) -> int:
     return connection.scalar(sa.select(sa.func.count()).select_from(tables.quarantine)) or 0
 
 
-def find_excess(connection: sa.Connection, now_ns: int, limit: int) -> list[tuple[str, int, int]]:
+def find_excess(connection: sa.Connection, now_ns: int, limit: int) -> list[Sequence[Any]]:
     """Return the keys of the oldest records, of more than a day, that make room for new ones."""
     excess = count_records(connection) - MAX_SETTLED_RECORDS
     if excess <= 0:
@@ -61,4 +61,4 @@ def find_excess(connection: sa.Connection, now_ns: int, limit: int) -> list[tupl
     table = tables.quarantine
     query = sa.select(*table.primary_key.columns).where(table.c.kept_ns < now_ns - SETTLED_NS)
     oldest = query.order_by(table.c.kept_ns, *table.primary_key.columns).limit(min(excess, limit))
-    return [(row[0], row[1], row[2]) for row in connection.execute(oldest)]
+    return [tuple(row) for row in connection.execute(oldest)]
