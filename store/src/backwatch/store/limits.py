@@ -21,7 +21,7 @@ BOUNDS: Final = (
     Bound("rows of one page of alerts", queries.PAGE_LIMIT, "alerts", "the rest is on the next page"),
     Bound("rollups kept", prune.ROLLUPS_NS // prune.DAY_NS, "days", "older ones go", _PRUNED),
     Bound("events and deliveries kept", prune.EVENTS_NS // prune.DAY_NS, "days", "older ones go once done", _PRUNED),
-    Bound("quarantined records kept", prune.QUARANTINE_NS // prune.DAY_NS, "days", "older ones go", _PRUNED),
+    Bound("days of quarantined records", prune.QUARANTINE_NS // prune.DAY_NS, "days", "older ones go", _PRUNED),
     Bound(
         "quarantined records kept", quarantine.MAX_RECORDS, "records",
         f"further ones are counted and not kept; pruning removes the oldest of more than a day beyond"
@@ -31,10 +31,10 @@ BOUNDS: Final = (
         "bytes kept of a quarantined record", quarantine.MAX_VALUE_BYTES, "bytes",
         "the rest is cut, and the reason gives the length",
     ),
-    Bound("processes kept", prune.PROCESSES_NS // prune.DAY_NS, "days", "those heard last before go", _PRUNED),
+    Bound("days of processes", prune.PROCESSES_NS // prune.DAY_NS, "days", "those heard last before go", _PRUNED),
     Bound("processes kept, after pruning", processes.MAX_KEPT, "processes", "those heard last stay", _PRUNED),
     Bound("processes listed at once", processes.MAX_LISTED, "processes", "those that are missed come first"),
-    Bound("progress of a partition kept", prune.PROGRESS_NS // prune.DAY_NS, "days", "older ones go", _PRUNED),
+    Bound("days of a partition's progress", prune.PROGRESS_NS // prune.DAY_NS, "days", "older ones go", _PRUNED),
     Bound(
         "resources in the inventory, after pruning", prune.MAX_RESOURCES, "resources",
         "those that lasted for less than a day go first, then the oldest", _PRUNED,
