@@ -186,7 +186,7 @@ def find_delivery_incidents(connection: sa.Connection, endpoints: Mapping[str, f
         elif row is not None:
             found += _critical_unsent(connection, name, row.critical_paused_until_ns, now_ns)
         found += _failing(connection, name, now_ns)
-    return sorted(found, key=lambda one: (KINDS.index(one.kind), one.since_ns))
+    return sorted(found, key=lambda one: KINDS.index(one.kind))
 
 
 def _critical_unsent(connection: sa.Connection, name: str, paused_until_ns: int, now_ns: int) -> list[Incident]:
