@@ -183,8 +183,8 @@ def test_deliveries_are_counted_without_reading_those_that_are_done(filled: sa.E
         told = plans(filled, connection, queries.health) if filled.dialect.name == "sqlite" else []
     zero = EndpointRow(name="b", pending=0, failing=0, delivered=0, lost=0, disabled_ns=None, reason="")
     assert found == [replace(zero, name="a", pending=2, failing=1, delivered=4, lost=2), zero]
-    index = "ix_delivery_endpoint_state_level_rank_next_ns"
-    assert not [one for one in told if " delivery " in one and index not in one]
+    index = "ix_backwatch_delivery_endpoint_state_level_rank_next_ns"
+    assert not [one for one in told if " backwatch_delivery " in one and index not in one]
     assert not [one for one in told if index in one and "COVERING" not in one and "state=?" not in one]
 
 
