@@ -279,7 +279,8 @@ def test_flood_of_processes_keeps_the_bound_and_is_a_loss(engine: Engine, monkey
     engine.step(shard, streams.entry([*Process(10**6, app="shop").beats(0, 90), *flood]))
     assert len(shard.processes.rows) == 50
     assert shard.processes.rows[f"{10**6:016x}"].app == "shop"
-    assert shard.scalars.untold[""]["evicted.process"] == 151
+    found = engine.step(shard, Tick(BEGIN_NS + 130 * SECOND - CONFIG.lateness_ns))
+    assert found.losses == {"evicted.process": 151}
 
 
 def eventful(seed: int) -> list[Beat]:

@@ -17,6 +17,7 @@ from backwatch.detector.engine import (
     keys,
     numeric_address,
     open_findings,
+    processes,
     readings,
     rule_index,
     rules,
@@ -56,6 +57,24 @@ BOUNDS: Final = (
     Bound(
         "alerts about losses within the time after which one clears, per shard", verdicts.MAX_LOSS_ALERTS, "alerts",
         "further apps and kinds share one alert", "alert `telemetry-loss` of `many losses`; the counters stay exact",
+    ),
+    Bound(
+        "processes that heartbeats report, per shard", processes.MAX_PROCESSES, "processes",
+        "one that ended makes room, then the largest app's least recently heard; its alert clears",
+        "loss `evicted.process`; alert `telemetry-loss`",
+    ),
+    Bound(
+        "processes of an app on one host", processes.MAX_ON_HOST, "processes",
+        "one that ended makes room, then the least recently heard; its alert clears",
+        "loss `evicted.process`; alert `telemetry-loss`",
+    ),
+    Bound(
+        "apps whose usual hours are known, per shard", processes.MAX_APPS, "apps", "the least recently heard makes room",
+    ),
+    Bound(
+        "alerts of a rule about processes within the time after which one clears, per shard",
+        verdicts.MAX_PROCESS_ALERTS, "alerts", "further apps, hosts and states share one alert",
+        "the rule's alert of `many processes`",
     ),
     Bound(
         "groups of a correlation, per shard", f"{correlating.FEWEST:,} to {correlating.MOST:,}, within"
