@@ -69,7 +69,8 @@ BOUNDS: Final = (
         "loss `evicted.process`; alert `telemetry-loss`",
     ),
     Bound(
-        "apps whose usual hours are known, per shard", processes.MAX_APPS, "apps", "the least recently heard makes room",
+        "apps whose usual hours are known, per shard", processes.MAX_APPS, "apps",
+        "the least recently heard makes room; its alert clears",
     ),
     Bound(
         "alerts of a rule about processes within the time after which one clears, per shard",
