@@ -160,7 +160,7 @@ def test_state_of_an_older_release_clears_what_it_left_raised(engine: Engine) ->
     shard = engine.new_shard()
     engine.step(shard, streams.entry(Process(1).beats(0, 60)))
     kept = shard.processes.scalars(everything=True)["presence"]
-    del kept["late"], kept["evicted"]
+    del kept["late"], kept["folds"], kept["evicted"]
     kept["raised"] = {processes.key_of("shop", "gone", processes.SILENT): ["0" * 64]}
     fresh = engine.new_shard()
     fresh.processes.take(kept)

@@ -101,6 +101,7 @@ class Processes:
         raised: Key of what was raised to the ids of its alerts; several may share one, see ``Verdicts.presence``. Each
             key has a process in its state, or a quiet app.
         late: Rule to its alerts of late: id, shortened, to the last time.
+        folds: Rule to what names the alert that further ones share.
         evicted: Processes that made room since the last boundary though they were still watched.
         moved: Apps that belong to another shard since partitions were added: heartbeats that still come here from
             producers that do not know it yet begin nothing, for their end would look like silence.
@@ -115,6 +116,7 @@ class Processes:
     raised: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     moved: set[str] = field(default_factory=set[str])
     late: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
+    folds: dict[str, str] = field(default_factory=dict[str, str])
     evicted: int = 0
     index: ProcessIndex = field(default_factory=lambda: ProcessIndex(KNOWN))
     _heard_apps: Ranking = field(default_factory=Ranking)
@@ -222,6 +224,7 @@ class Processes:
                 row.state, row.since_ns = MOVED, self.clock_ns
                 self.touch(instance)
         self.moved.clear()
+        self.folds.clear()
         self.evicted = 0
 
     def _keep(self, belongs: Callable[[str], bool]) -> None:
@@ -240,7 +243,7 @@ class Processes:
         return {"presence": {
             "clock_ns": self.clock_ns, "observed_ns": self.observed_ns, "gap_ns": self.gap_ns,
             "hours": {str(hour): ns for hour, ns in self.hours.items()}, "moved": sorted(self.moved),
-            "late": self.late, "evicted": self.evicted,
+            "late": self.late, "folds": self.folds, "evicted": self.evicted,
             "rows": {one: asdict(self.rows[one]) if one in self.rows else None for one in sorted(rows)},
             "apps": {one: _plain(self.apps[one]) if one in self.apps else None for one in sorted(apps)},
             "raised": {one: self.raised.get(one) for one in sorted(raised)},
@@ -260,7 +263,7 @@ class Processes:
         self.hours = {int(hour): ns for hour, ns in kept["hours"].items()}
         self.moved = set(kept.get("moved", ()))
         self.late = {rule: dict(alerts) for rule, alerts in kept.get("late", {}).items()}
-        self.evicted = kept.get("evicted", 0)
+        self.folds, self.evicted = dict(kept.get("folds", {})), kept.get("evicted", 0)
         for one, row in kept["rows"].items():
             self._drop(one)
             if row is not None:

@@ -123,9 +123,12 @@ class Verdicts:
         """Return the key, or the one that all share where too many apps and hosts were missed of late."""
         name = self.rules.rules[number].name
         late = shard.processes.late.setdefault(name, {})
-        if self._is_one_of_few(late, alert_id(name, key.text), MAX_PROCESS_ALERTS, time_ns):
+        one = alert_id(name, key.text)
+        if self._is_one_of_few(late, one, MAX_PROCESS_ALERTS, time_ns):
             return key
-        return Key(text="\x1efold\x1fprocess", app="", resource="backwatch", label="many processes", resource_id="")
+        # Named by the first that joins, whose app is of this shard alone: shards must not clear each other's alerts.
+        text = f"\x1efold\x1fprocess\x1f{shard.processes.folds.setdefault(name, one[:_SHORT])}"
+        return Key(text=text, app="", resource="backwatch", label="many processes", resource_id="")
 
     def _is_one_of_few(self, late: dict[str, int], one: str, most: int, time_ns: int) -> bool:
         """Return whether at most so many different alerts fired of late, this one among them."""
