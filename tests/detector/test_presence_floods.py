@@ -24,6 +24,7 @@ from tests.detector.test_presence import (
     by_restart,
     eventful,
     hours,
+    run,
 )
 
 HOSTS = 8
@@ -190,3 +191,17 @@ def test_any_batching_and_restart_reports_evictions_at_the_same_boundary(
     reference = losses(engine, beats, 512, "none")
     assert len(reference) > 3
     assert reference == losses(engine, beats, size, kind)
+
+
+@pytest.mark.parametrize(("size", "kind"), [(1, "none"), (50, "snapshot"), (31, "deltas"), (10_000, "none")])
+def test_any_batching_and_restart_finds_the_same_at_every_bound(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, size: int, kind: str
+) -> None:
+    monkeypatch.setattr(processes, "MAX_PROCESSES", 12)
+    monkeypatch.setattr(processes, "MAX_ON_HOST", 2)
+    monkeypatch.setattr(processes, "MAX_APPS", 2)
+    monkeypatch.setattr(verdicts, "MAX_PROCESS_ALERTS", 3)
+    beats = eventful(2)
+    reference = run(engine, beats, 512, by_restart(engine, "none"))
+    assert {rule for rule, _, _ in reference} >= {"watch-lost", "process-ended", "clear"}
+    assert reference == run(engine, beats, size, by_restart(engine, kind))
