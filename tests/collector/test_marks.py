@@ -6,6 +6,7 @@ import secrets
 import subprocess
 import sys
 import types
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -50,10 +51,14 @@ def _held() -> list[str]:
                 texts.append(one)
             elif isinstance(one, bytes):
                 texts.append(one.decode("latin-1"))
-            elif id(one) not in seen and not isinstance(one, types.ModuleType) and _may_be_ours(one):
+            elif id(one) not in seen and type(one) not in _NOT_WALKED and _may_be_ours(one):
                 seen.add(id(one))
                 roots.append(one)
     return texts
+
+
+_NOT_WALKED = (types.ModuleType, *weakref.ProxyTypes)
+"""What leads to all other modules, and what only speaks for another object, which may be gone."""
 
 
 def _may_be_ours(one: object) -> bool:

@@ -113,6 +113,11 @@ def test_unknown_paths_are_not_found(dashboard: Dashboard, path: str) -> None:
     assert requests.head(dashboard.url + path, timeout=20, allow_redirects=True).status_code in (404, 405)
 
 
+def test_overview_leads_to_the_first_page(dashboard: Dashboard) -> None:
+    answer = requests.get(dashboard.url + "/overview?level=high", timeout=20, allow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (307, "./")
+
+
 def test_scripts_and_styles_carry_the_headers_too(dashboard: Dashboard) -> None:
     found = re.findall(r'(?:src|href)="\./(static/[^"]+\.(?:js|css))"', requests.get(dashboard.url, timeout=20).text)
     assert found

@@ -230,7 +230,7 @@ def test_a_value_that_the_store_refuses_sets_its_record_aside(
     Broken.mark(monkeypatch)
     with writing(store) as connection:
         connection.exec_driver_sql(
-            "CREATE TRIGGER refuse BEFORE INSERT ON resource WHEN NEW.facts LIKE '%poisonous%' "
+            "CREATE TRIGGER refuse BEFORE INSERT ON backwatch_resource WHEN NEW.facts LIKE '%poisonous%' "
             "BEGIN SELECT RAISE(ABORT, 'a value that the database refuses'); END"
         )
     drain(service(store, engine), Recorded(bad), store)

@@ -183,8 +183,8 @@ def test_deliveries_are_counted_without_reading_those_that_are_done(filled: sa.E
         told = plans(filled, connection, queries.health) if filled.dialect.name == "sqlite" else []
     zero = EndpointRow(name="b", pending=0, failing=0, delivered=0, lost=0, disabled_ns=None, reason="")
     assert found == [replace(zero, name="a", pending=2, failing=1, delivered=4, lost=2), zero]
-    index = "ix_delivery_endpoint_state_level_rank_next_ns"
-    assert not [one for one in told if " delivery " in one and index not in one]
+    index = "ix_backwatch_delivery_endpoint_state_level_rank_next_ns"
+    assert not [one for one in told if " backwatch_delivery " in one and index not in one]
     assert not [one for one in told if index in one and "COVERING" not in one and "state=?" not in one]
 
 
@@ -195,7 +195,7 @@ def test_what_is_old_goes_and_what_is_raised_or_said_stays(filled: sa.Engine) ->
     windows = [Rollup(resource_id="r", end_ns=end_ns, calls=1, **zero) for end_ns in (1, late)]
     Owner(filled, 1).commit(rollups=windows)
     removed = prune(filled, late)
-    assert removed == {"rollup": 1, "event": 7, "quarantine": 0, "alert": 1, "resource": 0}
+    assert removed == {"rollup": 1, "event": 7, "quarantine": 0, "alert": 1, "process": 0, "resource": 0}
     assert "cleared" not in _keys(filled)
     assert len(_keys(filled)) == 5
     with reading(filled) as connection:

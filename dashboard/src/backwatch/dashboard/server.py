@@ -9,7 +9,7 @@ from typing import Any, Final
 import uvicorn
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
 from starlette.routing import Route
 
 from backwatch.collector.settings import DashboardSettings, SettingError, StoreSettings, load
@@ -58,6 +58,9 @@ def application(settings: DashboardSettings) -> Application:
     def start(_: Request) -> HTMLResponse:
         return HTMLResponse(index.page(), headers={"cache-control": "no-cache"})
 
+    def to_start(_: Request) -> RedirectResponse:
+        return RedirectResponse("./")  # Streamlit knows its first page by no name
+
     def ready(_: Request) -> JSONResponse:
         from backwatch.dashboard.reads import store_answers
 
@@ -78,6 +81,7 @@ def application(settings: DashboardSettings) -> Application:
         routes=[
             Route("/readyz", ready),
             Route("/healthz", alive),
+            Route("/overview", to_start),
             *(Route(f"/{page}", start) for page in ("", *index.PAGES)),
         ],
     )

@@ -50,6 +50,7 @@ class Isolation:
         noted: Whether each record is noted in the store before it is judged.
         named_s: When what kind of fault was logged last.
         undone: The shard was dropped for a fault that was met: its next load is no sign of a death.
+        tick_again_s: Monotonic time before which no tick is tried, after one that failed.
     """
 
     most: int = 0
@@ -60,6 +61,7 @@ class Isolation:
     noted: bool = False
     named_s: dict[str, float] = field(default_factory=dict[str, float])
     undone: bool = False
+    tick_again_s: float = 0.0
 
     def may_log(self, what: str) -> bool:
         """Return whether a fault of this kind is to be logged: once a minute, since they may come by the thousand."""

@@ -331,8 +331,6 @@ class OwnedShard:
             self._snapshot_bytes, self._delta_bytes = len(self._unsent.snapshot), 0
         self._delta_bytes += len(self._unsent.delta)
         self._unsent = None
-        self._pending = Pending(self.partition)
-        self._urgent = False
         self._committed_s = time.monotonic()
         self.isolation.passed(self.next_offset, judged=self._judged > 0)
         self._judged = 0
@@ -364,10 +362,11 @@ class OwnedShard:
         """Takes the findings out of a commit that no record is to blame for: the state must go on."""
         logger.error("backwatch: shard %d: the store refuses findings (%s); they are lost", self.partition, reason)
         losses = {**unsent.losses, "findings": unsent.losses.get("findings", 0) + 1}
-        self._unsent = replace(unsent, rounds=(), seen=(), rollups=(), losses=losses)
+        self._unsent = replace(unsent, rounds=(), seen=(), rollups=(), processes=(), losses=losses)
 
     def _make(self) -> Commit:
-        pending = self._pending
+        # What is found from here on, by a tick while this commit waits for the store, is the next commit's.
+        pending, self._pending, self._urgent = self._pending, Pending(self.partition), False
         delta = self.shard.delta()
         snapshot = None
         if self._delta_bytes + len(delta) > max(SNAPSHOT_LEAST, self._snapshot_bytes):

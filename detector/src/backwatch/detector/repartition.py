@@ -155,8 +155,11 @@ def split(store: sa.Engine, engine: Engine, wanted: Plan, now_ns: int) -> int:
     fresh = range(wanted.before, wanted.after)
     with reading(store) as connection:
         table = tables.shard
-        there = set(connection.scalars(sa.select(table.c.id).where(table.c.id >= wanted.before, table.c.seq > 0)))
-    if there == set(fresh):
+        query = sa.select(table.c.id, table.c.next_offset).where(table.c.id >= wanted.before, table.c.seq > 0)
+        there = {row.id: row.next_offset for row in connection.execute(query)}
+    if any(there.values()):
+        raise SettingError(f"{wanted.after}: the store has the shards of an earlier, larger stream: {sorted(there)}")
+    if there.keys() == set(fresh):
         return 0
     if there:
         raise SettingError(f"{wanted.after}: shards of an unfinished run are there, to {max(there) + 1} partitions")

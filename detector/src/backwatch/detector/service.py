@@ -34,6 +34,12 @@ RETRY_S = 1.0
 OBSERVE_EVERY_S = 4.0
 SHRUNK_S = 6.0
 """How long the log must end below what was read before it counts as cut or made anew."""
+TURN_S = 15.0
+"""How long what was polled is judged before the loop looks at its group, its progress and its stop again."""
+TICK_AGAIN_S = 30.0
+"""How long after a tick that failed the next one is tried."""
+COMMITS_S = 5.0
+"""How long commits that the store did not take before are tried again in one turn."""
 PRUNE_EVERY_S = 3_600.0
 
 
@@ -82,10 +88,12 @@ class Service:
         self._refused: dict[int, tuple[float, str]] = {}
         self._shrunk: dict[int, float] = {}
         self._topic_id = ""
+        self._made_anew: set[int] = set()
         self._on_ready = on_ready
         self.ready = threading.Event()
         """Set once the stream was read for the first time, kernels compiled and all."""
-        self._reposition = False
+        self._astray: set[int] = set()
+        """Partitions of which something was polled and perhaps not judged: sought again before the next poll."""
         self._errors = RepeatedErrors("detector")
         self._load_errors = RepeatedErrors("detector: a shard cannot be loaded")
         self._isolation: dict[int, Isolation] = {}
@@ -124,7 +132,6 @@ class Service:
                 self.ready.set()
                 self._on_ready()
         except (StreamUnavailable, StoreUnavailable, StoreFull, DBAPIError) as error:
-            self._reposition = True  # what was polled, and not judged, is read again
             # What a database says may hold an attacker's text.
             text = type(error).__name__ if isinstance(error, DBAPIError) else str(error.strerror or error)
             lasting = self._errors.note(text)
@@ -165,7 +172,6 @@ class Service:
             if self._isolation[fault.partition].may_log("undone"):
                 logger.error("backwatch: shard %d: a fault (%s): going back to the last commit", fault.partition, fault)  # noqa: TRY400  its text may be an attacker's
             self._owned.pop(fault.partition, None)  # loaded again at the next turn
-            self._reposition = True  # what was polled, and not judged, is read again
             return 0
 
     def _turn(self, consumer: Consumer) -> int:
@@ -182,14 +188,21 @@ class Service:
         self.progress.turn("polling")
         self.progress.polled()
         records = consumer.poll(0.2)
-        left = set[int]()
-        for partition, some in self._pace.portions(records, self._most):
-            if partition in left or not self._judge(consumer, partition, some):
-                left.add(partition)  # it is read again once the shard is owned, or its commit written
+        self._judge_all(consumer, records)
         self._prune()
         self._tick(consumer)  # while another partition has records, too: a quiet one must not stand still
         self._commit_all(consumer, everything=False)
         return len(records)
+
+    def _judge_all(self, consumer: Consumer, records: list[Record]) -> None:
+        """Judge what was polled, for a while. What is left, for whatever reason, is read again at the next turn."""
+        polled = {record.partition for record in records}
+        self._astray |= polled
+        left, until_s = set[int](), time.monotonic() + TURN_S
+        for partition, some in self._pace.portions(records, self._most):
+            if partition in left or time.monotonic() > until_s or not self._judge(consumer, partition, some):
+                left.add(partition)
+        self._astray -= polled - left
 
     def _judge(self, consumer: Consumer, partition: int, portion: list[Record]) -> bool:
         """Judge a portion and commit what is due; whether the partition's next portion may follow."""
@@ -235,11 +248,10 @@ class Service:
             del self._owned[partition]
         for partition in [one for one in self._refused if one not in assigned]:
             del self._refused[partition]
-        waiting = consumer.unpositioned() | (assigned if self._reposition else frozenset())
-        for partition in sorted(waiting | (assigned - self._owned.keys())):
+        self._astray &= assigned
+        for partition in sorted(consumer.unpositioned() | self._astray | (assigned - self._owned.keys())):
             if partition in assigned and not self._is_refused(partition):
                 self._position(consumer, partition)
-        self._reposition = False
         if not self._refused:
             self._load_errors.over()
 
@@ -255,7 +267,9 @@ class Service:
                 owner = OwnedShard(partition, self.engine, self._store, self._settings, isolation)
                 owner.take_entries()  # what was entered while nobody had the shard holds for its first calls
         except (StoreUnavailable, StoreFull) as error:
-            # One shard that cannot be loaded keeps no other from being judged.
+            # One shard that cannot be loaded keeps no other from being judged. It is loaded once the store answers:
+            # with its owner gone, nothing takes it for one that was sought.
+            self._owned.pop(partition, None)
             self._refused[partition] = (time.monotonic(), str(error.strerror or error))
             self._load_errors.note(str(error.strerror or error))
             self._observed_s = -math.inf
@@ -263,6 +277,7 @@ class Service:
         self._refused.pop(partition, None)
         consumer.seek(partition, owner.next_offset)
         self._owned[partition] = owner
+        self._astray.discard(partition)
 
     def _is_refused(self, partition: int) -> bool:
         at_s, _ = self._refused.get(partition, (-math.inf, ""))
@@ -277,7 +292,8 @@ class Service:
         assigned = consumer.assignment()
         bounds = consumer.all_bounds(sorted(consumer.partitions() | assigned))
         topic_id = consumer.topic_id()
-        another = bool(topic_id and self._topic_id and topic_id != self._topic_id)
+        if topic_id and self._topic_id and topic_id != self._topic_id:
+            self._made_anew |= assigned
         self._topic_id = topic_id or self._topic_id
         positions: dict[int, tuple[int | None, int]] = {}
         reasons = {partition: reason for partition, (_, reason) in self._refused.items()}
@@ -289,7 +305,9 @@ class Service:
                 continue
             if owner.trouble is not None:
                 reasons[partition] = str(owner.trouble.strerror or owner.trouble)
-            if another or self._is_shrunk(partition, owner.next_offset, end, now_s):
+            shrunk = self._is_shrunk(partition, owner.next_offset, end, now_s)
+            if not owner.stuck and (shrunk or partition in self._made_anew):
+                self._made_anew.discard(partition)
                 self._restart(consumer, partition, owner)
         if consumer.is_rebalancing():
             for partition, (at, end) in positions.items():
@@ -312,7 +330,8 @@ class Service:
 
     def _read_to(self, consumer: Consumer, partition: int, owner: OwnedShard) -> int:
         """The next offset is no measure: the end of a transaction takes one, and is no record."""
-        return owner.next_offset if owner.stuck else max(owner.next_offset, consumer.read_to(partition))
+        unjudged = owner.stuck or partition in self._astray
+        return owner.next_offset if unjudged else max(owner.next_offset, consumer.read_to(partition))
 
     def _take_entries(self) -> None:
         if time.monotonic() - self._entries_s >= ENTRIES_EVERY_S:
@@ -328,15 +347,25 @@ class Service:
 
     def _tick(self, consumer: Consumer) -> None:
         now_ns = self._clock_ns()
-        for partition, owner in self._owned.items():
-            if not owner.tick_is_due(now_ns):
+        for partition, owner in list(self._owned.items()):
+            isolation = self._isolation[partition]
+            if not owner.tick_is_due(now_ns) or time.monotonic() < isolation.tick_again_s:
                 continue
-            if consumer.bounds(partition)[1] <= self._read_to(consumer, partition, owner):
+            if consumer.bounds(partition)[1] > self._read_to(consumer, partition, owner):
+                continue
+            try:
                 owner.tick(now_ns)
+            except Undone as fault:  # no record is to blame: the other partitions' time goes on, and this one's later
+                isolation.tick_again_s = time.monotonic() + TICK_AGAIN_S
+                logger.error("backwatch: shard %d: time cannot pass (%s)", partition, fault)  # noqa: TRY400  its text may be an attacker's
+                del self._owned[partition]
+                self._astray.add(partition)
 
     def _commit_all(self, consumer: Consumer | None, *, everything: bool) -> None:
+        until_s = time.monotonic() + COMMITS_S
         for partition, owner in list(self._owned.items()):
-            self._commit(consumer, partition, owner, everything=everything)
+            if everything or not owner.stuck or time.monotonic() < until_s:  # a store that hangs holds up no whole turn
+                self._commit(consumer, partition, owner, everything=everything)
 
     def _commit(
         self, consumer: Consumer | None, partition: int, owner: OwnedShard, *, everything: bool = False

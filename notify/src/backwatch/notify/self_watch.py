@@ -41,7 +41,7 @@ LOOK_S: Final = 5.0
 """How often the store is asked."""
 RESUMED_AFTER_S: Final = 300.0
 """So long must all be well until an incident is over: one that comes and goes is one incident."""
-MAX_OPEN: Final = 100
+EVENTS_LOOKED_THROUGH: Final = 100
 """Newest events about the chain that are looked through for those that are open."""
 HEARTBEAT_URL: Final = "BACKWATCH_WEBHOOK_HEARTBEAT_URL"
 _NO_ALERT: Final = ""
@@ -169,7 +169,7 @@ def _open_events(connection: sa.Connection) -> dict[str, str]:
         table.c.alert_id == _NO_ALERT, table.c.kind.in_((SILENT, RESUMED))
     )
     over, found = set[str](), dict[str, str]()
-    for row in connection.execute(query.order_by(table.c.created_ns.desc(), table.c.kind).limit(MAX_OPEN)):
+    for row in connection.execute(query.order_by(table.c.created_ns.desc(), table.c.kind).limit(EVENTS_LOOKED_THROUGH)):
         data = json.loads(row.body)["data"]
         if row.kind == RESUMED:
             over.add(data["incident"])

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import Final
 
@@ -105,8 +106,9 @@ def _sqlite(parsed: URL, name: str, *, must_exist: bool) -> sa.Engine:
         # "database is locked" whatever the timeout. We say BEGIN ourselves.
         connection.isolation_level = None
         # The journal's mode is kept in the file: a reader leaves it as it is, for the file may not be a store at all.
-        wal = () if must_exist else ("journal_mode=wal",)
-        for pragma in (*wal, "synchronous=full", "foreign_keys=on"):
+        if not must_exist:
+            _use_wal(connection)
+        for pragma in ("synchronous=full", "foreign_keys=on"):
             connection.execute(f"pragma {pragma}").close()
 
     @event.listens_for(engine, "begin")
@@ -116,6 +118,20 @@ def _sqlite(parsed: URL, name: str, *, must_exist: bool) -> sa.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Set the journal's mode; where others set it at the same moment, SQLite does not wait by itself."""
+    deadline_s = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("pragma journal_mode=wal").close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > deadline_s:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _make_private(path: Path, name: str) -> None:
