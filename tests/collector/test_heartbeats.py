@@ -235,6 +235,62 @@ def test_stuck_worker_is_replaced_and_no_call_is_lost_unsaid(
     assert heartbeats(log)[-1][names.PROCESS_EVENT] == "end"
 
 
+class ClosedBy(Log):
+    """A stream that notes which thread closed it."""
+
+    def __init__(self, closed: list[int]) -> None:
+        super().__init__()
+        self._closed = closed
+
+    def close(self, timeout_s: float) -> None:
+        self._closed.append(threading.get_ident())
+
+
+def test_replaced_worker_that_goes_on_leaves_nothing_behind(
+    make: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its identifier may be that of the app's next thread, and its client holds a connection."""
+    monkeypatch.setattr("backwatch.collector.worker.STUCK_S", 0.5)
+    monkeypatch.setattr("backwatch.collector.pipeline.LOOK_NS", 10**8)
+    held, stuck, closed, opened = threading.Event(), list[int](), list[int](), list[ClosedBy]()
+
+    def stuck_once(fallback: str) -> App:
+        if not stuck:
+            stuck.append(threading.get_ident())
+            held.wait()
+        return identify(fallback)
+
+    def open_publisher() -> ClosedBy:
+        opened.append(ClosedBy(closed))
+        return opened[-1]
+
+    monkeypatch.setattr("backwatch.collector.worker.identify", stuck_once)
+    pipeline = make()
+    monkeypatch.setattr(pipeline, "_open_publisher", open_publisher)
+    call(pipeline)
+    [process] = pipeline._processes.values()
+    first = until(lambda: stuck and process.worker)
+
+    def is_replaced() -> bool:
+        call(pipeline)
+        return process.worker is not first
+
+    until(is_replaced)
+    assert stuck[0] in guard.own_threads
+    until(lambda: process.worker._thread.ident in guard.own_threads and len(opened) == 2)
+    held.set()
+    first._thread.join(MANY_S)
+    assert stuck[0] not in guard.own_threads
+    assert closed == stuck
+    assert process.worker._thread.ident in guard.own_threads
+    slot = process.worker.heartbeats.slot
+    assert slot is not None
+    assert slot._at >= 0
+    before = sum(len(one.spans()) for one in opened)
+    call(pipeline)
+    until(lambda: sum(len(one.spans()) for one in opened) > before)
+
+
 def test_stopped_process_replaces_no_worker(make: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that was stopped and goes on sees a worker that made no turn for long, once."""
     monkeypatch.setattr("backwatch.collector.pipeline.LOOK_NS", 0)

@@ -132,3 +132,50 @@ def test_processes_of_moved_apps_are_missed_by_their_new_shard_alone(engine: Eng
     assert new.read([moving.beat(at) for at in range(300, 600, INTERVAL_S)], 600) == []
     assert [rule for rule, _, _ in new.read([], 700)] == ["watch-lost"]
     assert [rule for rule, _, _ in old.read([], 700)] == ["watch-lost"]
+
+
+def _split_watch(engine: Engine, whole: Watch, at_s: float) -> tuple[Watch, Watch]:
+    """As ``partitions add`` does it: the shards of the apps that stay, and of those that moved."""
+    blob = whole.shard.snapshot()
+    old, new = Watch(engine), Watch(engine)
+    for one in (old, new):
+        one.shard.apply([blob])
+    release_apps(old.shard, lambda app: app not in MOVED, [])
+    keep_apps(new.shard, lambda app: app in MOVED, [])
+    for one in (old, new):
+        restarted = engine.new_shard()
+        restarted.apply([one.shard.snapshot()])
+        one.shard = restarted
+        one.read([], at_s)
+    return old, new
+
+
+def test_process_that_was_silent_at_the_split_clears_in_its_new_shard_alone(engine: Engine) -> None:
+    silent, sibling, staying = (Process(i, app=app) for i, app in enumerate(("billing", "billing", "shop")))
+    whole = Watch(engine)
+    [(_, alert, _)] = whole.read([*silent.beats(0, 120), *sibling.beats(0, 300), *staying.beats(0, 300)], 300)
+    old, new = _split_watch(engine, whole, 300)
+    assert old.shard.processes.raised == {}
+    assert [row.app for row in old.shard.processes.rows.values()] == ["shop"]
+    assert new.read([sibling.beat(at) for at in range(600, 660, INTERVAL_S)], 660) == []  # it is no new process
+    assert new.read([silent.beat(661)], 662) == [("clear", alert, 661)]
+    eight_days_s = 8 * 86_400
+    old._now_ns += eight_days_s * SECOND
+    assert [rule for rule, _, _ in old.read([staying.beat(eight_days_s + 320)], eight_days_s + 330)] == []
+
+
+def test_process_that_is_not_heard_in_its_new_shard_is_not_missed(engine: Engine) -> None:
+    """It may have ended while its producer did not know the new partition."""
+    whole = Watch(engine)
+    whole.read(Process(1, app="billing").beats(0, 300), 300)
+    _, new = _split_watch(engine, whole, 300)
+    assert new.read([], 4_200) == []
+    assert new.shard.processes.rows == {}
+
+
+def test_losses_that_wait_at_a_split_stay_with_the_parent_alone(engine: Engine) -> None:
+    whole = engine.new_shard()
+    whole.scalars.uncounted, whole.processes.evicted = 7, 3
+    whole.lose("evicted.site", 2)
+    keep_apps(whole, lambda app: app in MOVED, [])
+    assert (whole.scalars.uncounted, whole.scalars.untold, whole.processes.evicted) == (0, {}, 0)

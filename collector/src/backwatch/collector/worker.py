@@ -32,6 +32,8 @@ LAST_TRY_S: Final = 1.0
 STUCK_S: Final = 30.0
 """Seconds without a turn after which a worker that has calls to deliver is taken for stuck: twice what a turn may take,
 and longer than a relative waits before it reports it."""
+RETIRED_CLOSE_S: Final = 1.0
+"""How long a worker that was replaced may take to close its client, once it goes on."""
 SAY_AGAIN_S: Final = 60.0
 """A stream that comes and goes is not logged more often than this; drops are counted all the same."""
 
@@ -86,7 +88,10 @@ class Worker:
         return self._turned_s
 
     def replaced_by(self, fresh: "Worker") -> None:
-        """Hand the queue and the counts over; where this thread ever goes on, it leaves at its next step."""
+        """Hand the queue and the counts over; where this thread ever goes on, it leaves at its next step.
+
+        It closes its own client then, which no other thread may do.
+        """
         self._retired = True
         fresh.heartbeats.take_over(self.heartbeats)
         before = self.heartbeats
@@ -129,14 +134,24 @@ class Worker:
             if self._turn() is None:
                 self._after_a_fault()
         self._turn()
-        if self._is_a_copy():
+        if os.getpid() != self._process:
             threading.current_thread()  # enters this thread where its end looks for it: the fork has forgotten it
+            return
+        try:
+            self._let_go()
+        finally:  # the next thread of the app may get this one's identifier
+            gc_passes.leave_thread()
+
+    def _let_go(self) -> None:
+        """Give back what this process has. A worker that was replaced gives back its client: the slot is its heir's."""
+        if self._retired:
+            if self.publisher is not None:
+                guard.never_breaks_the_host(self.publisher.close)(RETIRED_CLOSE_S)
             return
         if self.heartbeats.slot is not None:
             self.heartbeats.slot.release()
         if self.publisher is not None:
             self.publisher.close(max(0.0, self._deadline - time.monotonic()))
-        gc_passes.leave_thread()
 
     def _wait(self, seconds: float) -> None:
         self._mark()

@@ -59,6 +59,25 @@ BOUNDS: Final = (
         "further apps and kinds share one alert", "alert `telemetry-loss` of `many losses`; the counters stay exact",
     ),
     Bound(
+        "processes that heartbeats report, per shard", processes.MAX_PROCESSES, "processes",
+        "one that ended makes room, then the largest app's least recently heard; its alert clears",
+        "loss `evicted.process`; alert `telemetry-loss`",
+    ),
+    Bound(
+        "processes of an app on one host", processes.MAX_ON_HOST, "processes",
+        "one that ended makes room, then the least recently heard; its alert clears",
+        "loss `evicted.process`; alert `telemetry-loss`",
+    ),
+    Bound(
+        "apps whose usual hours are known, per shard", processes.MAX_APPS, "apps",
+        "the least recently heard makes room; its alert clears",
+    ),
+    Bound(
+        "alerts of a rule about processes within the time after which one clears, per shard",
+        verdicts.MAX_PROCESS_ALERTS, "alerts", "further apps, hosts and states share one alert",
+        "the rule's alert of `many processes`",
+    ),
+    Bound(
         "groups of a correlation, per shard", f"{correlating.FEWEST:,} to {correlating.MOST:,}, within"
         f" {correlating.BYTES >> 20} MiB", "groups", "the one seen least recently makes room",
         f"loss `{correlating.LOST}`; alert `telemetry-loss`",

@@ -14,13 +14,18 @@ from numpy.typing import NDArray
 
 from backwatch.detector.calls.heartbeats import ProcessBeat, RelativeReport
 from backwatch.detector.engine.clock import BOUNDARY_NS
+from backwatch.detector.engine.entries import Loss
 from backwatch.detector.engine.findings import Clear, Findings, SeenProcess
 from backwatch.detector.engine.processes import (
+    APP_ENDED,
+    APP_QUIET,
     BRIEF,
     ENDED,
     GONE,
     HOURS_OF_WEEK,
+    KNOWN,
     LOST,
+    MOVED,
     RAISED,
     REPLACED,
     RUNNING,
@@ -30,6 +35,7 @@ from backwatch.detector.engine.processes import (
     ProcessRow,
     key_of,
 )
+from backwatch.detector.engine.replacement import replaced_of, start_in_place
 from backwatch.detector.engine.shard import EVICTED, Shard
 from backwatch.detector.engine.verdicts import Verdicts
 
@@ -38,9 +44,6 @@ MISSED: Final = 3
 ESTABLISHED: Final = 2
 """Intervals for which a process must have been heard for its silence to be more than a short script that was killed."""
 MAX_STRIDE_NS: Final = 20 * 10**9
-ELSEWHERE_NS: Final = 300 * 10**9
-"""A process on another host takes the place of one that fell silent if it began at most so long before, and the silent
-one at least so long before it: a release."""
 FORGET_NS: Final = 7 * 86_400 * 10**9
 FORGET_ENDED_NS: Final = 3_600 * 10**9
 SHOW_EVERY_NS: Final = 60 * 10**9
@@ -51,8 +54,6 @@ THROUGHOUT: Final = 50
 WEEKS: Final = 0b111
 """Weeks in a row, the last three, in which it was heard throughout the same hour."""
 SHOWN: Final = tuple(one.name for one in fields(SeenProcess) if one.name != "instance")
-APP_QUIET: Final = "app-quiet"
-APP_ENDED: Final = "app-ended"
 
 
 class Presence:
@@ -107,9 +108,7 @@ class Presence:
         if beat.app in kept.moved:
             return
         self._app_heard(shard, beat.app, findings)
-        ends = beat.event == "end" and not any(
-            row.state == RUNNING and one != beat.instance for one, row in kept.of(beat.app)
-        )
+        ends = beat.event == "end" and kept.index.in_state(RUNNING, beat.app) <= {beat.instance}
         if kept.apps[beat.app].ended != ends:
             kept.apps[beat.app].ended = ends
             kept.touch_app(beat.app)
@@ -123,26 +122,49 @@ class Presence:
             row = None
         if row is None:
             row = ProcessRow(beat.app, beat.host, beat.pid, first_ns=kept.clock_ns, since_ns=kept.clock_ns)
-            self._add(shard, beat.instance, row)
+            self._add(shard, beat.instance, row, findings)
+        elif row.host != beat.host:
+            self._leave(shard, beat.instance, findings)
+            row.host = beat.host
+            self._add(shard, beat.instance, row, findings)
         was = row.state
-        row.host, row.pid, row.parent = beat.host, beat.pid, beat.parent
+        row.pid, row.parent = beat.pid, beat.parent
         row.first_ns = row.first_ns or kept.clock_ns
         row.heard_ns, row.observed_ns = kept.clock_ns, kept.observed_ns
         row.started_ns, row.interval_ns = beat.started_ns, beat.interval_ns
         row.recorded, row.delivered, row.dropped = beat.recorded, beat.delivered, beat.dropped
         self._into(shard, beat.instance, ENDED if beat.event == "end" else RUNNING, findings)
         if row.state == RUNNING and (was != RUNNING or row.first_ns == kept.clock_ns):
-            self._take_place(shard, beat.instance, findings)
+            for one in start_in_place(kept, beat.instance):
+                self._into(shard, one, REPLACED, findings)
+            kept.touch(beat.instance)
+        if kept.clock_ns - row.shown_ns >= SHOW_EVERY_NS:
+            self._show(shard, beat.instance, findings)
         for report in beat.silent:
             self._reported_silent(shard, beat, report, findings)
         for report in beat.ended:
             self._reported_ended(shard, beat, report, findings)
-        if kept.clock_ns - row.shown_ns >= SHOW_EVERY_NS:
-            self._show(shard, beat.instance, findings)
 
-    def _add(self, shard: Shard, instance: str, row: ProcessRow) -> None:
-        if not shard.processes.add(instance, row):
-            shard.lose(f"{EVICTED}.process", 1)
+    def _add(self, shard: Shard, instance: str, row: ProcessRow, findings: Findings) -> None:
+        kept = shard.processes
+        if (other := kept.in_the_way(row.app, row.host)) is not None:
+            kept.evicted += kept.rows[other].state in KNOWN
+            self._leave(shard, other, findings)
+        kept.add(instance, row)
+
+    def _leave(self, shard: Shard, instance: str, findings: Findings) -> None:
+        """Forget a process; what was raised about it clears where it is the last one."""
+        row = shard.processes.rows[instance]
+        shard.processes.remove(instance)
+        self._left_state(shard, row, row.state, findings)
+
+    def _left_state(self, shard: Shard, row: ProcessRow, state: str, findings: Findings) -> None:
+        if state in RAISED and not shard.processes.index.in_state(state, row.app, row.host):
+            self._clear(shard, key_of(row.app, row.host, state), findings)
+
+    def _clear(self, shard: Shard, key: str, findings: Findings) -> None:
+        kept = shard.processes
+        findings.events += [Clear(kept.clock_ns, one) for one in kept.close(key)]
 
     def _reported_silent(self, shard: Shard, beat: ProcessBeat, report: RelativeReport, findings: Findings) -> None:
         kept = shard.processes
@@ -151,76 +173,60 @@ class Presence:
             row = ProcessRow(beat.app, beat.host, report.pid, beat.parent, interval_ns=beat.interval_ns,
                              since_ns=kept.clock_ns)  # fmt: skip
             row.observed_ns = kept.observed_ns
-            self._add(shard, report.instance, row)
-        if row.app == beat.app and row.host == beat.host and row.state in (RUNNING, BRIEF):
+            self._add(shard, report.instance, row, findings)
+        if row.app == beat.app and row.host == beat.host and row.state in (RUNNING, MOVED, BRIEF):
             row.started_ns = row.started_ns or report.since_ns
             state = SILENT if report.delivered or row.delivered else UNDELIVERED
             self._lost(shard, report.instance, state, findings)
 
     def _reported_ended(self, shard: Shard, beat: ProcessBeat, report: RelativeReport, findings: Findings) -> None:
         row = shard.processes.rows.get(report.instance)
-        if row is not None and row.app == beat.app and row.host == beat.host and row.state in (RUNNING, *LOST):
+        if row is not None and row.app == beat.app and row.host == beat.host and row.state in (MOVED, *KNOWN):
             self._lost(shard, report.instance, GONE, findings)
 
     # --- time ---
 
     def _check(self, shard: Shard, findings: Findings) -> None:
         kept = shard.processes
+        missed: list[str] = []
+        expired: list[str] = []
         for instance in sorted(kept.rows):
             row = kept.rows[instance]
             if row.state == RUNNING and kept.observed_ns - max(row.observed_ns, kept.gap_ns) > MISSED * row.interval_ns:
-                self._missed(shard, instance, row, findings)
+                missed.append(instance)
             elif row.state != RUNNING:
                 age_ns = kept.clock_ns - max(row.heard_ns, row.since_ns)
                 if age_ns > (FORGET_NS if row.state in LOST else FORGET_ENDED_NS):
-                    self._into(shard, instance, ENDED, findings, show=False)
-                    kept.remove(instance)
+                    expired.append(instance)
+        self._missed(shard, missed, findings)
+        for instance in expired:
+            self._leave(shard, instance, findings)
+        if kept.raised:
+            for key in sorted(kept.raised.keys() - kept.open_keys()):  # a state of an older release may hold some
+                self._clear(shard, key, findings)
+        if kept.evicted:
+            # Not with the losses of calls, whose boundaries pass before a batch's heartbeats are read.
+            lost, kept.evicted = Loss(f"{EVICTED}.process", kept.evicted, kept.clock_ns), 0
+            self._verdicts.lost(shard, lost, findings)
+        self._check_hours(shard, findings)
+
+    def _missed(self, shard: Shard, missed: Sequence[str], findings: Findings) -> None:
+        """Judge all that are missed at this boundary together: those that ended together, end as a family."""
+        kept = shard.processes
+        rows = {one: kept.rows[one] for one in missed}
+        brief = {one for one, row in rows.items() if row.heard_ns - row.first_ns < ESTABLISHED * row.interval_ns}
+        replaced = replaced_of(kept, [one for one in missed if one not in brief], rows.keys())
+        for instance in missed:
+            state = BRIEF if instance in brief else REPLACED if instance in replaced else SILENT
+            self._lost(shard, instance, state, findings)
+
+    def _check_hours(self, shard: Shard, findings: Findings) -> None:
+        kept = shard.processes
         hour = (kept.clock_ns - 2 * MINUTE_NS) // HOUR_NS
         for one in sorted(known for known in kept.hours if known < hour):
             if kept.hours.pop(one) >= THROUGHOUT * MINUTE_NS:
                 for app in sorted(kept.apps):
                     self._judge_hour(shard, app, one, findings)
-
-    def _missed(self, shard: Shard, instance: str, row: ProcessRow, findings: Findings) -> None:
-        if row.heard_ns - row.first_ns < ESTABLISHED * row.interval_ns:
-            self._lost(shard, instance, BRIEF, findings)
-        elif (other := self._substitute(shard, row)) is not None:
-            shard.processes.rows[other].takes_place = True
-            shard.processes.touch(other)
-            self._lost(shard, instance, REPLACED, findings)
-        else:
-            self._lost(shard, instance, SILENT, findings)
-
-    def _substitute(self, shard: Shard, row: ProcessRow) -> str | None:
-        """Return the process that was begun in place of this one: one for one, and on its host first."""
-        found: list[tuple[bool, int, str]] = []
-        for instance, other in shard.processes.of(row.app):
-            here = other.host == row.host
-            since_ns = row.heard_ns - (row.interval_ns if here else ELSEWHERE_NS)
-            fresh = other.state == RUNNING and not other.takes_place and other.first_ns > since_ns
-            later = here or other.first_ns - row.first_ns > ELSEWHERE_NS
-            if fresh and later and other is not row and (not here or self._same_family(shard, row, other)):
-                found.append((not here, other.first_ns, instance))
-        return min(found)[2] if found else None
-
-    def _same_family(self, shard: Shard, row: ProcessRow, other: ProcessRow) -> bool:
-        """Return whether both have one parent, or nothing of the first one's family runs on its host any more."""
-        if row.parent == other.parent:
-            return True
-        family = (one for _, one in shard.processes.of(row.app, row.host) if one.parent == row.parent)
-        return not any(one.state == RUNNING and one is not row for one in family)
-
-    def _take_place(self, shard: Shard, instance: str, findings: Findings) -> None:
-        """Let a process that begins take the place of one on its host that was raised as silent."""
-        kept = shard.processes
-        row = kept.rows[instance]
-        lost = [
-            (other.heard_ns, one) for one, other in kept.of(row.app, row.host)
-            if other.state == SILENT and row.first_ns > other.heard_ns and self._same_family(shard, other, row)
-        ]  # fmt: skip
-        if lost and not row.takes_place:
-            row.takes_place = True
-            self._into(shard, max(lost)[1], REPLACED, findings)
 
     # --- states and alerts ---
 
@@ -244,18 +250,16 @@ class Presence:
         if alert_ids:
             kept.open(key_of(app, host, state), alert_ids)
 
-    def _into(self, shard: Shard, instance: str, state: str, findings: Findings, *, show: bool = True) -> None:
+    def _into(self, shard: Shard, instance: str, state: str, findings: Findings) -> None:
         kept = shard.processes
         row = kept.rows[instance]
         was = row.state
-        kept.touch(instance)
-        if was == state:
-            return
-        row.state, row.since_ns = state, kept.clock_ns
-        if show:
+        if was != state:
+            row.state, row.since_ns = state, kept.clock_ns
             self._show(shard, instance, findings)
-        if was in RAISED and not any(one.state == was for _, one in kept.of(row.app, row.host)):
-            findings.events += [Clear(kept.clock_ns, one) for one in kept.close(key_of(row.app, row.host, was))]
+        kept.touch(instance)
+        if was != state:
+            self._left_state(shard, row, was, findings)
 
     def _show(self, shard: Shard, instance: str, findings: Findings) -> None:
         row = shard.processes.rows[instance]
@@ -271,15 +275,22 @@ class Presence:
         known = kept.apps.get(name)
         if known is not None and known.minute == minute and not known.quiet:
             return
+        if (other := kept.app_in_the_way(name)) is not None:
+            self._clear_app(shard, other, findings)
+            kept.remove_app(other)
         app = kept.app(name)
         if app.minute != minute:
             app.minute = minute
+            kept.touch_app(name)
             hour = minute // 60
             app.minutes[hour] = app.minutes.get(hour, 0) + 1
         if app.quiet:
             app.quiet = False
-            for state in (APP_QUIET, APP_ENDED):
-                findings.events += [Clear(kept.clock_ns, one) for one in kept.close(key_of(name, "", state))]
+            self._clear_app(shard, name, findings)
+
+    def _clear_app(self, shard: Shard, name: str, findings: Findings) -> None:
+        for state in (APP_QUIET, APP_ENDED):
+            self._clear(shard, key_of(name, "", state), findings)
 
     def _judge_hour(self, shard: Shard, name: str, hour: int, findings: Findings) -> None:
         kept = shard.processes

@@ -4,8 +4,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
+from backwatch.detector.engine.keytexts import part
+from backwatch.detector.engine.process_index import ProcessIndex, Ranking
+
 MAX_PROCESSES: Final = 4_096
 """Processes that one shard knows; of more, the ended and then the largest app's least recently heard make room."""
+MAX_ON_HOST: Final = 512
+"""Processes of one app on one host; of more, the ended and then the least recently heard make room. Each that begins is
+held against all of them."""
 MAX_APPS: Final = 1_024
 """Apps whose hours one shard knows; of more, the least recently heard makes room."""
 HOURS_OF_WEEK: Final = 168
@@ -21,9 +27,15 @@ BRIEF: Final = "brief"
 SILENT: Final = "silent"
 UNDELIVERED: Final = "undelivered"
 """It records calls and never delivered any, as a relative reports."""
+MOVED: Final = "moved"
+"""Its app came from another shard, and it was not heard here yet: it is not missed, and is no new one when it is."""
 LOST: Final = frozenset((SILENT, UNDELIVERED))
 RAISED: Final = LOST | {GONE, REPLACED, BRIEF}
 """States that are raised, and clear once no process of the app is in them on that host."""
+KNOWN: Final = LOST | {RUNNING}
+"""States of a process that is still watched: forgetting one is a loss."""
+APP_QUIET: Final = "app-quiet"
+APP_ENDED: Final = "app-ended"
 
 
 @dataclass(slots=True)
@@ -86,7 +98,11 @@ class Processes:
         observed_ns: Time for which the stream was seen to move, which is what silence is measured in.
         gap_ns: Observed time at which the stream was last seen to come back: silence before it counts for nothing.
         hours: Hours since the epoch that are not judged yet, to the nanoseconds observed in each.
-        raised: Key of what was raised to the ids of its alerts.
+        raised: Key of what was raised to the ids of its alerts; several may share one, see ``Verdicts.presence``. Each
+            key has a process in its state, or a quiet app.
+        late: Rule to its alerts of late: id, shortened, to the last time.
+        folds: Rule to what names the alert that further ones share.
+        evicted: Processes that made room since the last boundary though they were still watched.
         moved: Apps that belong to another shard since partitions were added: heartbeats that still come here from
             producers that do not know it yet begin nothing, for their end would look like silence.
     """
@@ -99,102 +115,125 @@ class Processes:
     apps: dict[str, AppRow] = field(default_factory=dict[str, AppRow])
     raised: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     moved: set[str] = field(default_factory=set[str])
-    _of_app: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    late: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
+    folds: dict[str, str] = field(default_factory=dict[str, str])
+    evicted: int = 0
+    index: ProcessIndex = field(default_factory=lambda: ProcessIndex(KNOWN))
+    _heard_apps: Ranking = field(default_factory=Ranking)
+    _keys_of: dict[str, int] = field(default_factory=dict[str, int])
+    """Alert to the number of keys in ``raised`` that share it."""
     _fresh_rows: set[str] = field(default_factory=set[str])
     _fresh_apps: set[str] = field(default_factory=set[str])
     _fresh_raised: set[str] = field(default_factory=set[str])
 
     def touch(self, instance: str) -> None:
-        """Mark this process's row as changed."""
+        """Mark this process's row as changed: every change of a row ends in this."""
         self._fresh_rows.add(instance)
+        if instance in self.rows:
+            self.index.put(instance, self.rows[instance])
 
     def touch_app(self, app: str) -> None:
         """Mark this app's row as changed."""
         self._fresh_apps.add(app)
+        if app in self.apps:
+            self._heard_apps.put(app, self.apps[app].minute)
 
-    def add(self, instance: str, row: ProcessRow) -> bool:
-        """Add a process; false where another one, which had not ended, had to make room."""
-        forgot = False
-        if len(self.rows) >= MAX_PROCESSES:
-            forgot = self._make_room()
-        self._put(instance, row)
+    def in_the_way(self, app: str, host: str) -> str | None:
+        """Return the process that must make room before another one of this app on this host is added."""
+        if self.index.count(app, host) >= MAX_ON_HOST:
+            return self.index.first_to_leave(app, host)
+        return self.index.first_of_all_to_leave() if len(self.rows) >= MAX_PROCESSES else None
+
+    def add(self, instance: str, row: ProcessRow) -> None:
+        """Add a process."""
+        self.rows[instance] = row
         self.touch(instance)
-        return not forgot
-
-    def _make_room(self) -> bool:
-        over = [one for one, row in self.rows.items() if row.state not in (RUNNING, *LOST)]
-        if not over:
-            largest = max(sorted(self._of_app), key=lambda app: len(self._of_app[app]))
-            over = list(self._of_app[largest])
-        oldest = min(over, key=lambda one: (self.rows[one].heard_ns, one))
-        known = self.rows[oldest].state in (RUNNING, *LOST)
-        self.remove(oldest)
-        return known
 
     def remove(self, instance: str) -> None:
         """Forget a process."""
         self._drop(instance)
         self.touch(instance)
 
-    def _put(self, instance: str, row: ProcessRow) -> None:
-        self.rows[instance] = row
-        self._of_app.setdefault(row.app, set()).add(instance)
-
     def _drop(self, instance: str) -> None:
-        row = self.rows.pop(instance, None)
-        if row is not None:
-            self._of_app[row.app].discard(instance)
-            if not self._of_app[row.app]:
-                del self._of_app[row.app]
+        self.rows.pop(instance, None)
+        self.index.drop(instance)
+
+    def app_in_the_way(self, name: str) -> str | None:
+        """Return the app that must make room before this one is added."""
+        return self._heard_apps.least() if name not in self.apps and len(self.apps) >= MAX_APPS else None
 
     def app(self, name: str) -> AppRow:
         """Return the app's row; a new one where it is not known."""
-        found = self.apps.get(name)
-        if found is None:
-            if len(self.apps) >= MAX_APPS:
-                oldest = min(self.apps, key=lambda app: (self.apps[app].minute, app))
-                del self.apps[oldest]
-                self.touch_app(oldest)
-            found = self.apps[name] = AppRow()
+        found = self.apps.setdefault(name, AppRow())
         self.touch_app(name)
         return found
 
+    def remove_app(self, name: str) -> None:
+        """Forget an app."""
+        del self.apps[name]
+        self._heard_apps.drop(name)
+        self.touch_app(name)
+
     def open(self, key: str, alert_ids: list[str]) -> None:
         """Note the alerts that were raised for this key."""
-        self.raised[key] = sorted({*self.raised.get(key, ()), *alert_ids})
+        self._put_raised(key, sorted({*self.raised.get(key, ()), *alert_ids}))
         self._fresh_raised.add(key)
 
     def close(self, key: str) -> list[str]:
-        """Return the alerts that were raised for this key, which is no longer open."""
+        """Return the alerts that were raised for this key, which is no longer open, and for no other one."""
         if key in self.raised:
             self._fresh_raised.add(key)
-        return self.raised.pop(key, [])
+        alert_ids = self.raised.get(key, [])
+        self._put_raised(key, None)
+        return [one for one in alert_ids if one not in self._keys_of]
+
+    def _put_raised(self, key: str, alert_ids: list[str] | None) -> None:
+        for one in self.raised.pop(key, ()):
+            self._keys_of[one] -= 1
+            if not self._keys_of[one]:
+                del self._keys_of[one]
+        if alert_ids is not None:
+            self.raised[key] = alert_ids
+            for one in alert_ids:
+                self._keys_of[one] = self._keys_of.get(one, 0) + 1
+
+    def open_keys(self) -> set[str]:
+        """Return the keys that may be open: of all processes and apps that are in a state which is raised."""
+        found = {key_of(app, host, state) for app, host, state in self.index.places() if state in RAISED}
+        return found | {
+            key_of(app, "", state) for app, row in self.apps.items() if row.quiet for state in (APP_QUIET, APP_ENDED)
+        }
 
     def of(self, app: str, host: str | None = None) -> Iterator[tuple[str, ProcessRow]]:
         """Iterate over the processes of an app, on one host or on all, in no order that anything may depend on."""
-        for instance in self._of_app.get(app, ()):
-            row = self.rows[instance]
-            if host is None or row.host == host:
-                yield instance, row
+        return ((instance, self.rows[instance]) for instance in self.index.of(app, host))
 
     def release(self, belongs: Callable[[str], bool]) -> None:
-        """Leave the apps that belong to another shard to it; what was raised about a process stays, and clears here."""
-        self.moved |= {app for app in (*self.apps, *self._of_app) if not belongs(app)}
-        for instance in [one for one, row in self.rows.items() if row.app in self.moved and row.state not in RAISED]:
-            self.remove(instance)
-        for app in self.moved & self.apps.keys():
-            del self.apps[app]
-        self.raised = {
-            key: ids for key, ids in self.raised.items() if not (_is_of_app(key) and _app(key) in self.moved)
-        }
+        """Leave the apps that belong to another shard to it, with what was raised about them."""
+        self.moved |= {app for app in (*self.apps, *self.index.apps()) if not belongs(app)}
+        self._keep(lambda app: app not in self.moved)
 
     def adopt(self, belongs: Callable[[str], bool]) -> None:
-        """Turn a copy of another shard's into that of the apps which moved here: their hours, and no process yet."""
-        for instance in list(self.rows):
-            self._drop(instance)
-        self.apps = {app: row for app, row in self.apps.items() if belongs(app)}
-        self.raised = {key: ids for key, ids in self.raised.items() if _is_of_app(key) and belongs(_app(key))}
+        """Turn a copy of another shard's into that of the apps which moved here, with what was raised about them.
+
+        A process that runs is not missed before it is heard here: it may end while its farewell still goes elsewhere.
+        """
+        self._keep(belongs)
+        for instance, row in self.rows.items():
+            if row.state == RUNNING:
+                row.state, row.since_ns = MOVED, self.clock_ns
+                self.touch(instance)
         self.moved.clear()
+        self.folds.clear()
+        self.evicted = 0
+
+    def _keep(self, belongs: Callable[[str], bool]) -> None:
+        for instance in [one for one, row in self.rows.items() if not belongs(row.app)]:
+            self.remove(instance)
+        for app in [app for app in self.apps if not belongs(app)]:
+            self.remove_app(app)
+        for key in self.raised.keys() - self.open_keys():
+            self.close(key)
 
     def scalars(self, *, everything: bool) -> dict[str, Any]:
         """Return the state as JSON takes it: all, or what changed since :meth:`carried`."""
@@ -204,6 +243,7 @@ class Processes:
         return {"presence": {
             "clock_ns": self.clock_ns, "observed_ns": self.observed_ns, "gap_ns": self.gap_ns,
             "hours": {str(hour): ns for hour, ns in self.hours.items()}, "moved": sorted(self.moved),
+            "late": self.late, "folds": self.folds, "evicted": self.evicted,
             "rows": {one: asdict(self.rows[one]) if one in self.rows else None for one in sorted(rows)},
             "apps": {one: _plain(self.apps[one]) if one in self.apps else None for one in sorted(apps)},
             "raised": {one: self.raised.get(one) for one in sorted(raised)},
@@ -222,35 +262,29 @@ class Processes:
         self.clock_ns, self.observed_ns, self.gap_ns = kept["clock_ns"], kept["observed_ns"], kept["gap_ns"]
         self.hours = {int(hour): ns for hour, ns in kept["hours"].items()}
         self.moved = set(kept.get("moved", ()))
+        self.late = {rule: dict(alerts) for rule, alerts in kept.get("late", {}).items()}
+        self.folds, self.evicted = dict(kept.get("folds", {})), kept.get("evicted", 0)
         for one, row in kept["rows"].items():
             self._drop(one)
             if row is not None:
-                self._put(one, ProcessRow(**row))
+                self.rows[one] = ProcessRow(**row)
+                self.index.put(one, self.rows[one])
         for one, app in kept["apps"].items():
             self.apps.pop(one, None)
+            self._heard_apps.drop(one)
             if app is not None:
                 minutes = {int(hour): many for hour, many in app["minutes"].items()}
                 self.apps[one] = AppRow(
                     bytearray.fromhex(app["hours"]), minutes, app["minute"], app["quiet"], app["ended"]
                 )
+                self._heard_apps.put(one, app["minute"])
         for one, alerts in kept["raised"].items():
-            self.raised.pop(one, None)
-            if alerts is not None:
-                self.raised[one] = list(alerts)
+            self._put_raised(one, None if alerts is None else list(alerts))
 
 
 def key_of(app: str, host: str, state: str) -> str:
     """Return the key of what is raised about an app, or about its processes on a host."""
-    return f"{app}\x1f{host}\x1f{state}"
-
-
-def _app(key: str) -> str:
-    return key.split("\x1f", maxsplit=1)[0]
-
-
-def _is_of_app(key: str) -> bool:
-    """Return whether the key is an app's as a whole."""
-    return key.split("\x1f")[1] == ""
+    return f"{part(app)}\x1f{part(host)}\x1f{state}"
 
 
 def _plain(app: AppRow) -> dict[str, Any]:

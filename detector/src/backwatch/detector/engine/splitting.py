@@ -19,8 +19,8 @@ from backwatch.detector.engine.windows import WINDOWS
 def keep_apps(shard: Shard, belongs: Callable[[str], bool], alerts: Collection[bytes]) -> None:
     """Turn a copy of the parent into the new shard: only these apps, and only their open findings.
 
-    Windows that are open, and losses that wait for the next boundary, stay with the parent, which closes them: both
-    shards would count them otherwise.
+    Windows that are open, and losses and firings that wait for the next boundary, stay with the parent, which closes
+    them: both shards would count them otherwise.
 
     Args:
         shard: A copy of the parent; changed in place.
@@ -35,6 +35,7 @@ def keep_apps(shard: Shard, belongs: Callable[[str], bool], alerts: Collection[b
         rows = space.tables[table.name]
         rows[:] = np.zeros(1, rows.dtype)
     shard.scalars.untold.clear()
+    shard.scalars.uncounted = 0
     shard.open.retain(lambda alert: alert in alerts)
     shard.processes.adopt(belongs)
 

@@ -41,6 +41,8 @@ KEYS = 50_000
 """Alert ids of (rule, address) that are remembered; a cache."""
 MAX_LOSS_ALERTS: Final = 256
 """Alerts about losses, by app and kind, that may fire within the time after which one clears; further ones fold."""
+MAX_PROCESS_ALERTS: Final = 256
+"""Alerts of one rule about processes, by app, host and state, that may fire within that time; further ones fold."""
 _SHORT: Final = 16
 
 
@@ -112,15 +114,32 @@ class Verdicts:
 
     def _loss_key(self, shard: Shard, number: int, key: Key, time_ns: int) -> Key:
         """The key, or the one that all share where too many apps and kinds had losses of late."""
-        late = shard.scalars.loss_alerts
-        short = alert_id(self.rules.rules[number].name, key.text)[:_SHORT]
-        if short not in late and len(late) >= MAX_LOSS_ALERTS:
-            for one in [one for one, last_ns in late.items() if last_ns + self.clear_after_ns <= time_ns]:
-                del late[one]
-            if len(late) >= MAX_LOSS_ALERTS:
-                return Key(text="\x1efold\x1floss", app="", resource="backwatch", label="many losses", resource_id="")
+        one = alert_id(self.rules.rules[number].name, key.text)
+        if self._is_one_of_few(shard.scalars.loss_alerts, one, MAX_LOSS_ALERTS, time_ns):
+            return key
+        return Key(text="\x1efold\x1floss", app="", resource="backwatch", label="many losses", resource_id="")
+
+    def _process_key(self, shard: Shard, number: int, key: Key, time_ns: int) -> Key:
+        """Return the key, or the one that all share where too many apps and hosts were missed of late."""
+        name = self.rules.rules[number].name
+        late = shard.processes.late.setdefault(name, {})
+        one = alert_id(name, key.text)
+        if self._is_one_of_few(late, one, MAX_PROCESS_ALERTS, time_ns):
+            return key
+        # Named by the first that joins, whose app is of this shard alone: shards must not clear each other's alerts.
+        text = f"\x1efold\x1fprocess\x1f{shard.processes.folds.setdefault(name, one[:_SHORT])}"
+        return Key(text=text, app="", resource="backwatch", label="many processes", resource_id="")
+
+    def _is_one_of_few(self, late: dict[str, int], one: str, most: int, time_ns: int) -> bool:
+        """Return whether at most so many different alerts fired of late, this one among them."""
+        short = one[:_SHORT]
+        if short not in late and len(late) >= most:
+            for other in [other for other, last_ns in late.items() if last_ns + self.clear_after_ns <= time_ns]:
+                del late[other]
+            if len(late) >= most:
+                return False
         late[short] = max(time_ns, late.get(short, 0))
-        return key
+        return True
 
     def _window_fired(
         self,
@@ -172,8 +191,9 @@ class Verdicts:
             if matches(self.rules.rules[number], {**told, TIME: time_ns}):
                 text = f"watch\x1f{app}\x1f{label}"
                 key = Key(text=text, app=app, resource="backwatch", label=label, resource_id="")
+                key = self._process_key(shard, number, key, time_ns)
                 if self._fire(shard, findings, number, key, np.array([time_ns], np.int64), told):
-                    raised.append(alert_id(self.rules.rules[number].name, text))
+                    raised.append(alert_id(self.rules.rules[number].name, key.text))
         return raised
 
     def _fire(

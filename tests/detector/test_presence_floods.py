@@ -1,0 +1,207 @@
+"""Forged heartbeats: their cost, the alerts that they can raise, and the processes that they displace."""
+
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from backwatch.collector import names
+from backwatch.detector import rulebook
+from backwatch.detector.engine import processes, verdicts
+from backwatch.detector.engine.entries import Tick
+from backwatch.detector.engine.findings import Clear, Fired
+from backwatch.detector.engine.shard import Shard
+from backwatch.detector.engine.step import Engine
+from tests.detector import streams
+from tests.detector.streams import SECOND
+from tests.detector.test_presence import (
+    BEGIN_NS,
+    CONFIG,
+    WEEK_S,
+    Beat,
+    Process,
+    Watch,
+    by_restart,
+    eventful,
+    hours,
+    run,
+)
+
+HOSTS = 8
+BEATS = 64
+RELATIVES = 16
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return rulebook.make_engine(CONFIG)
+
+
+@pytest.fixture
+def watch(engine: Engine) -> Watch:
+    return Watch(engine)
+
+
+def step_s(engine: Engine, shard: Shard, beats: Sequence[Beat]) -> float:
+    """Processor time of a step over these records."""
+    begun_s = time.process_time()
+    engine.step(shard, streams.entry(beats))
+    return time.process_time() - begun_s
+
+
+def forged(begin: int, count: int, at_s: float) -> list[Beat]:
+    """Heartbeats of processes with a parent each, every other one of which is reported silent right away."""
+    made = [
+        Process(begin + i, app="evil", host=f"h{i % HOSTS}", parent=f"{10**9 + begin + i:016x}") for i in range(count)
+    ]
+    return [
+        one.report(names.SILENT_RELATIVES, at_s, made[i - HOSTS]) if i % 16 >= HOSTS else one.beat(at_s, "start")
+        for i, one in enumerate(made)
+    ]
+
+
+def reports(begin: int, at_s: float) -> list[Beat]:
+    """Heartbeats of new processes, each with as many unknown relatives as one may name."""
+    found: list[Beat] = []
+    for number in range(begin, begin + BEATS):
+        relatives = ",".join(f"{number * 100 + i:016x}:5:1:1" for i in range(RELATIVES))
+        process = Process(number, app="evil", host=f"h{number % HOSTS}", parent=f"{10**10 + number:016x}")
+        found.append(process.beat(at_s, "start", **{names.SILENT_RELATIVES: relatives}))
+    return found
+
+
+def test_heartbeats_cost_about_the_same_on_a_full_shard(engine: Engine) -> None:
+    yardstick_s = min(step_s(engine, engine.new_shard(), reports(10**7, 10)) for _ in range(2))
+    shard = engine.new_shard()
+    for at in range(0, processes.MAX_PROCESSES, 512):
+        engine.step(shard, streams.entry(forged(at, 512, at / 1_000)))
+    assert len(shard.processes.rows) == processes.MAX_PROCESSES
+    assert step_s(engine, shard, reports(10**7, 10)) < 8 * yardstick_s
+    assert len(shard.processes.rows) == processes.MAX_PROCESSES
+
+
+def test_boundary_at_which_all_are_missed_costs_less_than_their_heartbeats(engine: Engine) -> None:
+    shard = engine.new_shard()
+    feed_s = 0.0
+    fresh = [Process(10**6 + i, app="evil", host=f"h{i % HOSTS}", parent="f" * 16) for i in range(1_024)]
+    old = [Process(i, app="evil", host=f"h{i % HOSTS}", parent=f"{10**9 + i:016x}") for i in range(3_000)]
+    for at_s in (0, 15, 30, 45):
+        feed_s += step_s(engine, shard, [one.beat(at_s) for one in old])
+    for at_s in (46, 60, 75, 90, 99):
+        feed_s += step_s(engine, shard, [one.beat(at_s) for one in fresh])
+    begun_s = time.process_time()
+    engine.step(shard, Tick(BEGIN_NS + 111 * SECOND - CONFIG.lateness_ns))
+    assert time.process_time() - begun_s < feed_s
+    states = [one.state for one in shard.processes.rows.values()]
+    assert states.count(processes.RUNNING) == len(fresh)
+
+
+def test_processes_of_one_host_keep_their_bound(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "MAX_ON_HOST", 20)
+    shard = engine.new_shard()
+    flood = [Process(i, host="flooded").beat(100 + i / 100, "start") for i in range(100)]
+    engine.step(shard, streams.entry([*Process(10**6, host="other").beats(0, 90), *flood]))
+    assert sorted(row.host for row in shard.processes.rows.values()) == ["flooded"] * 20 + ["other"]
+
+
+def test_forged_names_raise_few_alerts_and_each_that_is_displaced_clears(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "MAX_PROCESSES", 64)
+    monkeypatch.setattr(verdicts, "MAX_PROCESS_ALERTS", 100)
+    shard = engine.new_shard()
+    is_open: set[str] = set()
+    raised: set[str] = set()
+    for i in range(400):
+        evil = Process(2 * i, app=f"evil{i % 50}", host=f"h{i}")
+        beat = evil.report(names.SILENT_RELATIVES, i / 100, Process(2 * i + 1), delivered=True)
+        for event in engine.step(shard, streams.entry([beat], i)).events:
+            if isinstance(event, Fired) and event.rule.name == "watch-lost":
+                raised.add(event.alert_id)
+                is_open.add(event.alert_id)
+            elif isinstance(event, Clear):
+                is_open.discard(event.alert_id)
+    kept = shard.processes
+    assert len(raised) == 101
+    assert len(kept.raised) <= len(kept.rows) == 64
+    assert is_open == {one for alerts in kept.raised.values() for one in alerts}
+
+
+def test_alert_that_many_processes_share_clears_with_the_last_of_them(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verdicts, "MAX_PROCESS_ALERTS", 1)
+    hosts = [Process(i, host=f"h{i}") for i in range(3)]
+    raised = watch.read([beat for one in hosts for beat in one.beats(0, 120)], 300)
+    assert len({alert for _, alert, _ in raised}) == 2
+    own, shared, _ = (alert for _, alert, _ in raised)
+    assert watch.read([hosts[1].beat(310)], 311) == []
+    assert watch.read([hosts[2].beat(312), hosts[0].beat(313)], 314) == [("clear", shared, 312), ("clear", own, 313)]
+
+
+def test_silent_process_that_is_heard_on_another_host_clears_its_alert(watch: Watch) -> None:
+    [(_, alert, _)] = watch.read(Process(1, host="a").beats(0, 120), 300)
+    assert watch.read([Process(1, host="b").beat(310)], 320) == [("clear", alert, 310)]
+    assert watch.shard.processes.raised == {}
+
+
+def test_quiet_app_that_makes_room_clears_its_alert(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "MAX_APPS", 1)
+    watch = Watch(engine)
+    for one in hours(3, farewell=True):
+        watch._step(streams.entry([one]))
+    watch._now_ns = BEGIN_NS + 3 * WEEK_S * SECOND
+    [(rule, alert, _)] = watch.read([], 3 * WEEK_S + 3_900)
+    assert rule == "app-ended"
+    at_s = 3 * WEEK_S + 3_905
+    assert watch.read([Process(9, app="other").beat(at_s)], at_s) == [("clear", alert, at_s)]
+
+
+def test_state_of_an_older_release_clears_what_it_left_raised(engine: Engine) -> None:
+    shard = engine.new_shard()
+    engine.step(shard, streams.entry(Process(1).beats(0, 60)))
+    kept = shard.processes.scalars(everything=True)["presence"]
+    del kept["late"], kept["folds"], kept["evicted"]
+    kept["raised"] = {processes.key_of("shop", "gone", processes.SILENT): ["0" * 64]}
+    fresh = engine.new_shard()
+    fresh.processes.take(kept)
+    found = engine.step(fresh, streams.entry([Process(1).beat(71)]))
+    assert [one.alert_id for one in found.events if isinstance(one, Clear)] == ["0" * 64]
+
+
+Loss = tuple[str, int]
+
+
+def losses(engine: Engine, beats: Sequence[Beat], size: int, kind: str) -> list[Loss]:
+    shard, again, found = engine.new_shard(), by_restart(engine, kind), list[Loss]()
+    for at in range(0, len(beats), size):
+        for event in engine.step(shard, streams.entry(beats[at : at + size], at)).events:
+            if isinstance(event, Fired) and event.told.get("backwatch.loss.kind") == "evicted.process":
+                found.append((str(event.told["backwatch.loss.count"]), int(event.times[0])))
+        shard = again(shard)
+    return found
+
+
+@pytest.mark.parametrize(("size", "kind"), [(1, "none"), (50, "snapshot"), (31, "deltas"), (10_000, "none")])
+def test_any_batching_and_restart_reports_evictions_at_the_same_boundary(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, size: int, kind: str
+) -> None:
+    monkeypatch.setattr(processes, "MAX_PROCESSES", 8)
+    beats = eventful(1)
+    reference = losses(engine, beats, 512, "none")
+    assert len(reference) > 3
+    assert reference == losses(engine, beats, size, kind)
+
+
+@pytest.mark.parametrize(("size", "kind"), [(1, "none"), (50, "snapshot"), (31, "deltas"), (10_000, "none")])
+def test_any_batching_and_restart_finds_the_same_at_every_bound(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, size: int, kind: str
+) -> None:
+    monkeypatch.setattr(processes, "MAX_PROCESSES", 12)
+    monkeypatch.setattr(processes, "MAX_ON_HOST", 2)
+    monkeypatch.setattr(processes, "MAX_APPS", 2)
+    monkeypatch.setattr(verdicts, "MAX_PROCESS_ALERTS", 3)
+    beats = eventful(2)
+    reference = run(engine, beats, 512, by_restart(engine, "none"))
+    assert {rule for rule, _, _ in reference} >= {"watch-lost", "process-ended", "clear"}
+    assert reference == run(engine, beats, size, by_restart(engine, kind))
