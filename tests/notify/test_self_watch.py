@@ -136,6 +136,21 @@ def test_a_store_that_was_away_makes_no_detector_seem_silent(store: sa.Engine, s
     assert types(one) == [SILENT]
 
 
+def test_a_store_that_is_away_is_logged_once_and_once_it_is_back(
+    store: sa.Engine, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    with receiver() as one, caplog.at_level("INFO"):
+        watch = watching(store, clock, one)
+        for before, after in (("backwatch_partition_progress", "away"), ("away", "backwatch_partition_progress")):
+            with store.begin() as connection:
+                connection.exec_driver_sql(f"ALTER TABLE {before} RENAME TO {after}")
+            for _ in range(5):
+                watch.run(OneTurn())
+    waits, back = caplog.messages
+    assert waits.startswith("backwatch: self-watch waits for the store: ")
+    assert back == "backwatch: self-watch: the store is back"
+
+
 def test_one_stalled_partition_is_reported_with_its_reason(store: sa.Engine, serving: Serving, clock: Clock) -> None:
     with receiver() as one:
         service, watch = serving(one), watching(store, clock, one)

@@ -21,6 +21,7 @@ from backwatch.collector.settings import NotifySettings, SettingError
 from backwatch.notify.deliver import SECOND_NS, attempt, is_time
 from backwatch.notify.outputs import Delivery, Kind, Output
 from backwatch.notify.outputs.standard_webhook import StandardWebhook
+from backwatch.notify.store_wait import StoreWait
 from backwatch.store import tables
 from backwatch.store.connect import StoreFull, StoreUnavailable
 from backwatch.store.deliveries import EventRow
@@ -96,6 +97,7 @@ class SelfWatch:
         self._tried_ns: int | None = None
         self._well_since_ns: dict[str, int] = {}
         self._withheld = ""
+        self._store_wait = StoreWait("self-watch")
         self._away = False
         self._settles_ns = 0
 
@@ -104,10 +106,11 @@ class SelfWatch:
         while not stop.is_set():
             try:
                 self.turn()
+                self._store_wait.over()
             except (StoreUnavailable, StoreFull, DBAPIError) as error:
                 self._away = True
                 self._well_since_ns.clear()
-                logger.warning("backwatch: self-watch waits for the store: %s", str(error).splitlines()[0][:300])
+                self._store_wait.note(error)
             except Exception as error:  # noqa: BLE001  a watch that ended would be missed by nothing; no heartbeat goes out
                 logger.error("backwatch: self-watch failed and tries again: %s", type(error).__name__)  # noqa: TRY400
             stop.wait(min(LOOK_S, self._settings.heartbeat_s or LOOK_S))
