@@ -143,7 +143,7 @@ def test_a_partition_that_no_member_holds_raises_the_alert(
     for _ in range(STANDS_NS // S + 2):
         turns(group, clock, 1, {0: (5, 5)})
         group.observe({0: (5, 5)}, {}, {0: 5, 1: 8})
-    one.write()
+        one.write()
     (alert,) = alerts(store, RULE)
     assert "no member of the group holds it" in alert.evidence
     assert "elsewhere:7" in alert.evidence
@@ -183,6 +183,38 @@ def test_an_unforeseen_error_is_reported_by_class_and_place_without_its_text() -
     assert re.fullmatch(
         r"ValueError in test_an_unforeseen_error_is_reported_by_class_and_place_without_its_text, line \d+", text
     )
+
+
+def test_a_store_that_was_away_makes_no_partition_seem_unheld(
+    store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
+) -> None:
+    held_elsewhere = PartitionProgress(
+        consumer_group=GROUP, topic=TOPIC, partition_id=1, next_offset=8, end_offset=8, advanced_ns=clock.now_ns,
+        updated_ns=clock.now_ns, member="elsewhere:7",
+    )  # fmt: skip
+    write_progress(store, [held_elsewhere])
+    one = board(store, group, engine, clock)
+    one.write()
+    for _ in range(2 * STANDS_NS // S):  # nothing can be written meanwhile, by this member or by the other one
+        turns(group, clock, 1, {0: (5, 5)})
+        group.observe({0: (5, 5)}, {}, {0: 5, 1: 8})
+    one.write()
+    assert alerts(store, RULE) == []
+
+
+def test_a_broker_that_is_away_raises_the_alert_though_no_lag_is_known(
+    store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
+) -> None:
+    one = board(store, group, engine, clock)
+    turns(group, clock, 1, {0: (5, 5)})
+    one.write()
+    group.fail("the broker does not answer")
+    for _ in range(STANDS_NS // S + 2):
+        clock.passes(S)
+        group.turn("waiting")
+        one.write()
+    (alert,) = alerts(store, RULE)
+    assert "the broker does not answer" in alert.evidence
 
 
 def test_a_partition_that_advances_under_load_raises_nothing(

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -103,6 +104,51 @@ def test_a_detector_that_comes_and_goes_is_one_incident(store: sa.Engine, servin
             watch.turn()
             service.run_once()
     assert types(one) == [SILENT]
+
+
+class OneTurn(threading.Event):
+    """Ends a loop at its first wait."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.set()
+        return True
+
+
+def test_a_store_that_was_away_makes_no_detector_seem_silent(store: sa.Engine, serving: Serving, clock: Clock) -> None:
+    def rename(before: str, after: str) -> None:
+        with store.begin() as connection:
+            connection.exec_driver_sql(f"ALTER TABLE {before} RENAME TO {after}")
+
+    with receiver() as one:
+        service, watch = serving(one), watching(store, clock, one)
+        report(store, clock)
+        watch.run(OneTurn())
+        rename("backwatch_partition_progress", "away")
+        clock.pass_s(90)
+        watch.run(OneTurn())
+        rename("away", "backwatch_partition_progress")
+        watch.run(OneTurn())  # the detector has not yet reported anew
+        service.run_once()
+        assert types(one) == []
+        clock.pass_s(31)
+        watch.run(OneTurn())  # and it never does
+        service.run_once()
+    assert types(one) == [SILENT]
+
+
+def test_a_store_that_is_away_is_logged_once_and_once_it_is_back(
+    store: sa.Engine, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    with receiver() as one, caplog.at_level("INFO"):
+        watch = watching(store, clock, one)
+        for before, after in (("backwatch_partition_progress", "away"), ("away", "backwatch_partition_progress")):
+            with store.begin() as connection:
+                connection.exec_driver_sql(f"ALTER TABLE {before} RENAME TO {after}")
+            for _ in range(5):
+                watch.run(OneTurn())
+    waits, back = caplog.messages
+    assert waits.startswith("backwatch: self-watch waits for the store: ")
+    assert back == "backwatch: self-watch: the store is back"
 
 
 def test_one_stalled_partition_is_reported_with_its_reason(store: sa.Engine, serving: Serving, clock: Clock) -> None:

@@ -28,6 +28,8 @@ STANDS_NS: Final = 30 * 10**9
 """How long a partition may stand still, or be covered by no member, before the alert is raised."""
 CALM_NS: Final = 15 * 10**9
 """How long nothing may stand still before it clears."""
+BLIND_NS: Final = 15 * 10**9
+"""After so long without a check this member could not see the store: the others' rows may be old for the same cause."""
 MAX_NAMED: Final = 20
 """Partitions named in the evidence."""
 
@@ -40,8 +42,7 @@ class LagAlert:
     ) -> None:
         self._store, self._group, self._topic, self._rule, self._clock_ns = store, group, topic, rule, clock_ns
         self.id = alert_id(RULE, f"{KIND}\x1f{group}\x1f{topic}")
-        self._since_ns = clock_ns()
-        self._stood_ns = clock_ns()
+        self._since_ns = self._checked_ns = self._stood_ns = clock_ns()
 
     def check(self, rows: Mapping[int, PartitionProgress], ends: Mapping[int, int]) -> None:
         """Raise the alert where a partition stands still, clear it where none has for a while.
@@ -54,6 +55,9 @@ class LagAlert:
         if rule is None:
             return
         now_ns = self._clock_ns()
+        if now_ns - self._checked_ns > BLIND_NS:
+            self._since_ns = now_ns
+        self._checked_ns = now_ns
         standing = self._standing(rows, ends, now_ns)
         with reading(self._store) as connection:
             table = tables.alert
@@ -75,7 +79,8 @@ class LagAlert:
         for partition in sorted(ends.keys() | rows.keys()):
             row = rows.get(partition)
             if row is not None and now_ns - row.updated_ns <= STANDS_NS:
-                if row.lag > 0 and now_ns - row.advanced_ns > STANDS_NS:
+                # With a reason, the end of the log may be unknown: a broker that is away shows no lag.
+                if (row.lag > 0 or row.reason) and now_ns - row.advanced_ns > STANDS_NS:
                     found[partition] = (row.lag, row.reason or "it is not read", row.member)
             elif partition in ends and now_ns - self._since_ns > STANDS_NS:
                 lag = max(0, ends[partition] - (row.next_offset if row else 0))

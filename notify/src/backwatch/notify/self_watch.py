@@ -21,6 +21,7 @@ from backwatch.collector.settings import NotifySettings, SettingError
 from backwatch.notify.deliver import SECOND_NS, attempt, is_time
 from backwatch.notify.outputs import Delivery, Kind, Output
 from backwatch.notify.outputs.standard_webhook import StandardWebhook
+from backwatch.notify.store_wait import StoreWait
 from backwatch.store import tables
 from backwatch.store.connect import StoreFull, StoreUnavailable
 from backwatch.store.deliveries import EventRow
@@ -41,6 +42,8 @@ LOOK_S: Final = 5.0
 """How often the store is asked."""
 RESUMED_AFTER_S: Final = 300.0
 """So long must all be well until an incident is over: one that comes and goes is one incident."""
+SETTLED_AFTER_S: Final = 30.0
+"""After a store that was away, detectors have so long to report anew before their old rows count as silence."""
 EVENTS_LOOKED_THROUGH: Final = 100
 """Newest events about the chain that are looked through for those that are open."""
 HEARTBEAT_URL: Final = "BACKWATCH_WEBHOOK_HEARTBEAT_URL"
@@ -94,14 +97,20 @@ class SelfWatch:
         self._tried_ns: int | None = None
         self._well_since_ns: dict[str, int] = {}
         self._withheld = ""
+        self._store_wait = StoreWait("self-watch")
+        self._away = False
+        self._settles_ns = 0
 
     def run(self, stop: threading.Event) -> None:
         """Look until ``stop``; a store that is away is waited for."""
         while not stop.is_set():
             try:
                 self.turn()
+                self._store_wait.over()
             except (StoreUnavailable, StoreFull, DBAPIError) as error:
-                logger.warning("backwatch: self-watch waits for the store: %s", str(error).splitlines()[0][:300])
+                self._away = True
+                self._well_since_ns.clear()
+                self._store_wait.note(error)
             except Exception as error:  # noqa: BLE001  a watch that ended would be missed by nothing; no heartbeat goes out
                 logger.error("backwatch: self-watch failed and tries again: %s", type(error).__name__)  # noqa: TRY400
             stop.wait(min(LOOK_S, self._settings.heartbeat_s or LOOK_S))
@@ -114,7 +123,10 @@ class SelfWatch:
             chain = find_incidents(progress, shard_rows(connection), now_ns)
             delivery = find_delivery_incidents(connection, self._endpoints, now_ns)
             still_open = _open_events(connection)
-        self._enter(chain, still_open, now_ns)
+        if self._away:
+            self._away, self._settles_ns = False, now_ns + int(SETTLED_AFTER_S * SECOND_NS)
+        if now_ns >= self._settles_ns:
+            self._enter(chain, still_open, now_ns)
         self._beat([*chain, *delivery], len(progress), now_ns)
 
     def _enter(self, chain: Sequence[Incident], still_open: Mapping[str, str], now_ns: int) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from backwatch.collector.settings import NotifySettings, SettingError
 from backwatch.notify.deliver import SECOND_NS, Courier, is_time
 from backwatch.notify.outputs import Output, discover
+from backwatch.notify.store_wait import StoreWait
 from backwatch.store import deliveries
 from backwatch.store.budget import Budget
 from backwatch.store.connect import StoreFull, StoreUnavailable
@@ -76,6 +77,7 @@ class Service:
                 f"BACKWATCH_WEBHOOK_MINIMUM_LEVEL={settings.minimum_level[:40]!r}: must be one of {', '.join(LEVELS)}"
             )
         self._engine = engine
+        self._store_wait = StoreWait("notify")
         self._clock_ns = clock_ns
         self._lowest = LEVELS.index(settings.minimum_level)
         # No less than what a courier may need for a round, or one would be taken for dead that waits for its receiver.
@@ -132,12 +134,13 @@ class Service:
         while not stop.is_set():
             try:
                 work()
+                self._store_wait.over()
                 if once:
                     return
                 pause_s = POLL_S
             except (StoreUnavailable, StoreFull, DBAPIError) as error:
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
-                logger.warning("backwatch: notify waits for the store: %s", str(error).splitlines()[0][:300])
+                self._store_wait.note(error)
             except Exception as error:  # noqa: BLE001  a thread that ended would be missed by nobody but the alerts
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
                 at = traceback.extract_tb(error.__traceback__)[-1]
