@@ -291,6 +291,8 @@ class Service:
                 reasons[partition] = str(owner.trouble.strerror or owner.trouble)
             if another or self._is_shrunk(partition, owner.next_offset, end, now_s):
                 self._restart(consumer, partition, owner)
+        for partition, reason in consumer.held_back().items():
+            reasons.setdefault(partition, reason)
         if consumer.is_rebalancing():
             for partition, (at, end) in positions.items():
                 if at is not None and at < end:

@@ -20,7 +20,7 @@ from typing import Any, Final
 import kafka.codec
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer
 from kafka import errors as kafka_errors
-from kafka.structs import OffsetAndMetadata, TopicPartition
+from kafka.structs import OffsetAndMetadata
 
 from backwatch.collector import guard, names, own
 from backwatch.collector.settings import StreamSettings, without_secrets
@@ -246,17 +246,6 @@ def position_of(consumer: Any, partition: Any) -> int:
     state = consumer._subscription.assignment.get(partition)
     found = state.position if state is not None and state.has_valid_position else None
     return int(found.offset) if found is not None else 0
-
-
-def bounds(url: str, consumer: Any, topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
-    """First offset and end of these partitions, as committed readers see them."""
-    wanted = [TopicPartition(topic, one) for one in partitions]
-    if not wanted:
-        return {}
-    with errors(url):
-        first = consumer.beginning_offsets(wanted, timeout_ms=BOUNDS_TIMEOUT_MS)
-        end = consumer.end_offsets(wanted, timeout_ms=BOUNDS_TIMEOUT_MS)
-    return {one.partition: (first[one], end[one]) for one in wanted}
 
 
 def fetch_kept(consumer: Any) -> dict[Any, list[Any]]:
