@@ -141,8 +141,7 @@ class Presence:
             self._show(shard, beat.instance, findings)
 
     def _add(self, shard: Shard, instance: str, row: ProcessRow) -> None:
-        if not shard.processes.add(instance, row):
-            shard.lose(f"{EVICTED}.process", 1)
+        shard.lose(f"{EVICTED}.process", shard.processes.add(instance, row))
 
     def _reported_silent(self, shard: Shard, beat: ProcessBeat, report: RelativeReport, findings: Findings) -> None:
         kept = shard.processes
@@ -215,8 +214,8 @@ class Presence:
         kept = shard.processes
         row = kept.rows[instance]
         lost = [
-            (other.heard_ns, one) for one, other in kept.of(row.app, row.host)
-            if other.state == SILENT and row.first_ns > other.heard_ns and self._same_family(shard, other, row)
+            (other.heard_ns, one) for one, other in kept.silent(row.app, row.host)
+            if row.first_ns > other.heard_ns and self._same_family(shard, other, row)
         ]  # fmt: skip
         if lost and not row.takes_place:
             row.takes_place = True
@@ -251,7 +250,8 @@ class Presence:
         kept.touch(instance)
         if was == state:
             return
-        row.state, row.since_ns = state, kept.clock_ns
+        kept.set_state(instance, state)
+        row.since_ns = kept.clock_ns
         if show:
             self._show(shard, instance, findings)
         if was in RAISED and not any(one.state == was for _, one in kept.of(row.app, row.host)):

@@ -1,11 +1,14 @@
 """Rows of the processes and apps that heartbeats reported: bounded, and JSON in the shard's state."""
 
+import heapq
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 MAX_PROCESSES: Final = 4_096
 """Processes that one shard knows; of more, the ended and then the largest app's least recently heard make room."""
+FORGOTTEN_SHARE: Final = 64
+"""One in so many is forgotten at once."""
 MAX_APPS: Final = 1_024
 """Apps whose hours one shard knows; of more, the least recently heard makes room."""
 HOURS_OF_WEEK: Final = 168
@@ -100,6 +103,7 @@ class Processes:
     raised: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     moved: set[str] = field(default_factory=set[str])
     _of_app: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    _silent: set[str] = field(default_factory=set[str])
     _fresh_rows: set[str] = field(default_factory=set[str])
     _fresh_apps: set[str] = field(default_factory=set[str])
     _fresh_raised: set[str] = field(default_factory=set[str])
@@ -112,24 +116,45 @@ class Processes:
         """Mark this app's row as changed."""
         self._fresh_apps.add(app)
 
-    def add(self, instance: str, row: ProcessRow) -> bool:
-        """Add a process; false where another one, which had not ended, had to make room."""
-        forgot = False
-        if len(self.rows) >= MAX_PROCESSES:
-            forgot = self._make_room()
+    def add(self, instance: str, row: ProcessRow) -> int:
+        """Add a process; return how many others, which had not ended, had to make room."""
+        forgotten = self._make_room() if len(self.rows) >= MAX_PROCESSES else 0
         self._put(instance, row)
         self.touch(instance)
-        return not forgot
+        return forgotten
 
-    def _make_room(self) -> bool:
+    def _make_room(self) -> int:
+        """Forget several at once: choosing among thousands for each one of a flood would stall the partition."""
         over = [one for one, row in self.rows.items() if row.state not in (RUNNING, *LOST)]
         if not over:
             largest = max(sorted(self._of_app), key=lambda app: len(self._of_app[app]))
             over = list(self._of_app[largest])
-        oldest = min(over, key=lambda one: (self.rows[one].heard_ns, one))
-        known = self.rows[oldest].state in (RUNNING, *LOST)
-        self.remove(oldest)
+        oldest = heapq.nsmallest(
+            max(1, MAX_PROCESSES // FORGOTTEN_SHARE), over, key=lambda one: (self.rows[one].heard_ns, one)
+        )
+        known = sum(self.rows[one].state in (RUNNING, *LOST) for one in oldest)
+        for one in oldest:
+            self.remove(one)
         return known
+
+    def set_state(self, instance: str, state: str) -> None:
+        """Change the state of a process."""
+        self.rows[instance].state = state
+        self._index(instance)
+
+    def _index(self, instance: str) -> None:
+        row = self.rows.get(instance)
+        if row is not None and row.state == SILENT:
+            self._silent.add(instance)
+        else:
+            self._silent.discard(instance)
+
+    def silent(self, app: str, host: str) -> Iterator[tuple[str, ProcessRow]]:
+        """Iterate over the silent processes of an app on one host, in no order that anything may depend on."""
+        for instance in self._silent:
+            row = self.rows[instance]
+            if row.app == app and row.host == host:
+                yield instance, row
 
     def remove(self, instance: str) -> None:
         """Forget a process."""
@@ -138,10 +163,12 @@ class Processes:
 
     def _put(self, instance: str, row: ProcessRow) -> None:
         self.rows[instance] = row
+        self._index(instance)
         self._of_app.setdefault(row.app, set()).add(instance)
 
     def _drop(self, instance: str) -> None:
         row = self.rows.pop(instance, None)
+        self._index(instance)
         if row is not None:
             self._of_app[row.app].discard(instance)
             if not self._of_app[row.app]:
