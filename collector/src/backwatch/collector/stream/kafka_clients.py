@@ -33,6 +33,7 @@ MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 POLL_RECORDS: Final = 5000
 BOUNDS_TIMEOUT_MS: Final = 5000
 CLOSE_TIMEOUT_MS: Final = 5000
+CREATE_TIME: Final = 0
 HEARTBEAT_SILENT_S: Final = 15.0
 _REFUSED: Final = (kafka_errors.MessageSizeTooLargeError, getattr(kafka_errors, "RecordListTooLargeError", ValueError))
 _OWN_THREADS: Final = frozenset((str(own.CLIENT_ID), f"{own.CLIENT_ID}-network-thread"))
@@ -226,6 +227,9 @@ def record(raw: Any) -> Record:
         skipped = raw.next_offset - raw.offset
         return Record(raw.partition, raw.offset, at_ns, raw.value, skipped=skipped, reason=raw.reason)
     appended_ns = raw.timestamp * 1_000_000
+    if raw.timestamp_type == CREATE_TIME:
+        # The topic keeps what its producers wrote. A time in the future would make all later calls late.
+        appended_ns = min(appended_ns, time.time_ns())
     backfill = False
     for name, value in raw.headers:
         if name == names.HEADER_BACKFILL:
