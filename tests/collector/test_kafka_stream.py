@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
-from kafka import KafkaConsumer, KafkaProducer
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from backwatch.collector.own import is_own
 from backwatch.collector.settings import SettingError, StreamSettings
@@ -112,6 +113,23 @@ def test_after_a_seek_nothing_fetched_before_is_delivered(
         for start in (0, 15, 3, 19):
             consumer.seek(0, start)
             assert start == read(consumer, 1)[0].offset
+
+
+def test_time_that_a_producer_wrote_is_never_later_than_now(settings: StreamSettings, kafka_topic: MakeTopic) -> None:
+    topic = kafka_topic("calls", partitions=1)
+    bootstrap = settings.url.removeprefix("kafka://")
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    # As a broker creates topics by default: with the times that producers write.
+    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"message.timestamp.type": "CreateTime"})])
+    admin.close()
+    producer = KafkaProducer(bootstrap_servers=bootstrap)
+    for ahead_s in (1800, 0):  # an hour is what a broker takes by default
+        producer.send(topic, b"a", timestamp_ms=int(1000 * (time.time() + ahead_s))).get(20)
+    producer.close()
+    with closing(open_consumer(settings, topic, topic)) as consumer:
+        joined(consumer, 1)
+        consumer.seek(0, 0)
+        assert all(record.appended_ns <= time.time_ns() for record in read(consumer, 2))
 
 
 def test_bounds_name_the_first_offset_and_the_one_to_come(

@@ -1,6 +1,7 @@
 """Processes that fall silent: what raises, what clears, and what must stay quiet."""
 
 import random
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -281,6 +282,21 @@ def test_flood_of_processes_keeps_the_bound_and_is_a_loss(engine: Engine, monkey
     assert shard.processes.rows[f"{10**6:016x}"].app == "shop"
     found.append(engine.step(shard, Tick(BEGIN_NS + 130 * SECOND - CONFIG.lateness_ns)))
     assert sum(one.losses["evicted.process"] for one in found) == 151
+
+
+def test_flood_of_starts_costs_each_heartbeat_the_same_however_many_are_known(engine: Engine) -> None:
+    def cpu_s(shard: Shard, first: int) -> float:
+        beats = [Process(i, app="flood").beat(100 + i / 1000, "start") for i in range(first, first + 1_000)]
+        began_s = time.process_time()
+        engine.step(shard, streams.entry(beats))
+        return time.process_time() - began_s
+
+    shard = engine.new_shard()
+    few = cpu_s(shard, 0)
+    for first in range(1_000, processes.MAX_PROCESSES + 1_000, 1_000):
+        cpu_s(shard, first)
+    assert min(cpu_s(shard, 10_000), cpu_s(shard, 11_000)) < 4 * few + 0.5
+    assert len(shard.processes.rows) <= processes.MAX_PROCESSES
 
 
 def eventful(seed: int) -> list[Beat]:

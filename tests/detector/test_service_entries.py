@@ -1,6 +1,8 @@
 """What people said by now holds for the calls that are read now: after a restart too, and however much was said."""
 
+import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from backwatch.store import entries, profiles, tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading, writing
 from tests.detector import streams
-from tests.detector.streams import Call
+from tests.detector.streams import START_NS, Call
 from tests.detector.test_identities import CONFIG, OURS, RESOURCE, calls, past
 
 NEW = {**OURS, names.CERT_SHA256: "bb" * 32}
@@ -114,3 +116,18 @@ def test_what_was_announced_before_the_calls_were_read_holds_for_them(
     log.holds(calls(NEW, 20))
     running.turn(log)
     assert rules(store) == []
+
+
+def test_past_calls_appended_at_the_epoch_move_no_watermark(log: Log, store: sa.Engine, engine: Engine) -> None:
+    decades_ns = 10**18
+    forged = replace(next(streams.quiet(random.Random(5), 1)), end_ns=START_NS + decades_ns)
+    first = len(log.records)
+    log.records += [
+        replace(log.records[0], offset=first + i, appended_ns=appended, value=streams.encoded([forged]))
+        for i, appended in enumerate((0, -1))
+    ]
+    found = Service(StreamSettings(partitions=1), store, DetectorSettings(commit_interval_s=0), lambda: 1, engine)
+    found.turn(log)
+    found.turn(log)
+    assert found._owned[0].next_offset == len(log.records)
+    assert 0 < found._owned[0].watermark_ns < START_NS + decades_ns // 2

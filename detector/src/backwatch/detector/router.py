@@ -278,7 +278,7 @@ class Router:
             return
         self._observed_s = now_s
         positions, ends = relay.positions(), relay.ends()
-        self.progress.observe(positions, {}, ends)
+        self.progress.observe(positions, relay.held_back(), ends)
         stalled = self.progress.stalled()
         if stalled:
             raise StalledConsumer(

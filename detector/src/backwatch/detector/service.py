@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from sqlalchemy import Engine as StoreEngine
 from sqlalchemy.exc import DBAPIError
@@ -209,6 +210,9 @@ class Service:
         owner = self._owned.get(partition)
         if owner is None or owner.stuck:
             return False
+        # No record was appended at the epoch. A header that claims it would lift the bound on the ends of past calls:
+        # one such end moves the watermark decades ahead, and from then on all calls are late.
+        portion = [one if one.appended_ns > 0 else replace(one, appended_ns=1) for one in portion]
         first = portion[0]
         self.progress.turn(f"judging partition {partition} from offset {first.offset}")
         if first.offset < owner.next_offset:
@@ -309,6 +313,8 @@ class Service:
             if not owner.stuck and (shrunk or partition in self._made_anew):
                 self._made_anew.discard(partition)
                 self._restart(consumer, partition, owner)
+        for partition, reason in consumer.held_back().items():
+            reasons.setdefault(partition, reason)
         if consumer.is_rebalancing():
             for partition, (at, end) in positions.items():
                 if at is not None and at < end:

@@ -120,7 +120,7 @@ class Consumer(ABC):
 
     @abstractmethod
     def bounds(self, partition: int) -> tuple[int, int]:
-        """First offset that is still there, and the one that the next record will get (read-committed)."""
+        """First offset that is still there, and the one that the next record will get, open transactions counted in."""
 
     def all_bounds(self, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
         """Return :meth:`bounds` of several partitions, of any member, within a few seconds.
@@ -129,6 +129,10 @@ class Consumer(ABC):
             StreamUnavailable: The stream did not answer in time.
         """
         return {partition: self.bounds(partition) for partition in partitions}
+
+    def held_back(self) -> dict[int, str]:
+        """Return why records of this member's partitions are not delivered, by partition, where the stream knows it."""
+        return {}
 
     @abstractmethod
     def read_to(self, partition: int) -> int:
@@ -161,6 +165,10 @@ class Relay(ABC):
         Raises:
             StreamUnavailable: The stream did not answer in time.
         """
+
+    def held_back(self) -> dict[int, str]:
+        """Return why records of this member's partitions are not delivered, by partition, where the stream knows it."""
+        return {}
 
     @abstractmethod
     def ends(self) -> dict[int, int]:

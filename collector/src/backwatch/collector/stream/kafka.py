@@ -23,6 +23,7 @@ from backwatch.collector.stream import (
     missing,
 )
 from backwatch.collector.stream import kafka_clients as clients
+from backwatch.collector.stream.kafka_bounds import OpenTransactions, bounds
 
 SLICE_S: Final = 0.2
 TRANSACTION_TIMEOUT_MS: Final = 15_000
@@ -67,6 +68,7 @@ class KafkaGroupConsumer(Consumer):
         self._url = url
         self._topic = topic
         self._consumer, self._listener = clients.consumer(url, settings, topic, group, instance)
+        self._transactions = OpenTransactions(url, self._consumer, topic)
         self._sought: dict[int, tuple[int, Any]] = {}
 
     def poll(self, timeout_s: float) -> list[Record]:
@@ -111,12 +113,16 @@ class KafkaGroupConsumer(Consumer):
             self._sought[partition] = occupancy
 
     def bounds(self, partition: int) -> tuple[int, int]:
-        """First offset that is still there, and the one after the last that is committed."""
+        """First offset that is still there, and the one after the last."""
         return self.all_bounds([partition])[partition]
 
     def all_bounds(self, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
         """Bounds of several partitions in two requests."""
-        return clients.bounds(self._url, self._consumer, self._topic, partitions)
+        return bounds(self._url, self._consumer, self._topic, partitions)
+
+    def held_back(self) -> dict[int, str]:
+        """Partitions at whose next record a transaction is open."""
+        return self._transactions.held_back()
 
     def partitions(self) -> frozenset[int]:
         """All partitions of the topic."""
@@ -164,6 +170,7 @@ class KafkaRelay(Relay):
         self._source = source
         self._target = target
         self._consumer, self._listener = clients.consumer(url, settings, source, group, instance)
+        self._transactions = OpenTransactions(url, self._consumer, source)
         self._producer: Any = None
         self._membership: Any = None
         self._lost = False
@@ -196,7 +203,7 @@ class KafkaRelay(Relay):
                 upcoming = first.offset if found is None else found
             if first.offset == upcoming:
                 return []
-            start = clients.bounds(self._url, self._consumer, self._source, [partition.partition])[partition.partition][
+            start = bounds(self._url, self._consumer, self._source, [partition.partition])[partition.partition][
                 0
             ]
         return missing(first, upcoming, start)
@@ -220,16 +227,20 @@ class KafkaRelay(Relay):
     def positions(self) -> dict[int, tuple[int, int]]:
         """Where the next read begins and where the log ends, by partition of this member."""
         owned = [one.partition for one in self._consumer.assignment()]
-        ends = clients.bounds(self._url, self._consumer, self._source, owned)
+        ends = bounds(self._url, self._consumer, self._source, owned)
         return {
             one: (clients.position_of(self._consumer, TopicPartition(self._source, one)), ends[one][1]) for one in owned
         }
+
+    def held_back(self) -> dict[int, str]:
+        """Partitions at whose next record a transaction is open."""
+        return self._transactions.held_back()
 
     def ends(self) -> dict[int, int]:
         """Where the log of each partition of the source topic ends."""
         with clients.errors(self._url):
             found = self._consumer.partitions_for_topic(self._source) or ()
-        return {one: end for one, (_, end) in clients.bounds(self._url, self._consumer, self._source, found).items()}
+        return {one: end for one, (_, end) in bounds(self._url, self._consumer, self._source, found).items()}
 
     def _transact(self, offsets: dict[Any, Any], outputs: Sequence[Message]) -> None:
         if self._membership is None or self._membership.generation_id < 0:

@@ -20,7 +20,7 @@ from typing import Any, Final
 import kafka.codec
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer
 from kafka import errors as kafka_errors
-from kafka.structs import OffsetAndMetadata, TopicPartition
+from kafka.structs import OffsetAndMetadata
 
 from backwatch.collector import guard, names, own
 from backwatch.collector.settings import StreamSettings, without_secrets
@@ -33,6 +33,7 @@ MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 POLL_RECORDS: Final = 5000
 BOUNDS_TIMEOUT_MS: Final = 5000
 CLOSE_TIMEOUT_MS: Final = 5000
+CREATE_TIME: Final = 0
 HEARTBEAT_SILENT_S: Final = 15.0
 _REFUSED: Final = (kafka_errors.MessageSizeTooLargeError, getattr(kafka_errors, "RecordListTooLargeError", ValueError))
 _OWN_THREADS: Final = frozenset((str(own.CLIENT_ID), f"{own.CLIENT_ID}-network-thread"))
@@ -226,6 +227,9 @@ def record(raw: Any) -> Record:
         skipped = raw.next_offset - raw.offset
         return Record(raw.partition, raw.offset, at_ns, raw.value, skipped=skipped, reason=raw.reason)
     appended_ns = raw.timestamp * 1_000_000
+    if raw.timestamp_type == CREATE_TIME:
+        # The topic keeps what its producers wrote. A time in the future would make all later calls late.
+        appended_ns = min(appended_ns, time.time_ns())
     backfill = False
     for name, value in raw.headers:
         if name == names.HEADER_BACKFILL:
@@ -246,17 +250,6 @@ def position_of(consumer: Any, partition: Any) -> int:
     state = consumer._subscription.assignment.get(partition)
     found = state.position if state is not None and state.has_valid_position else None
     return int(found.offset) if found is not None else 0
-
-
-def bounds(url: str, consumer: Any, topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
-    """First offset and end of these partitions, as committed readers see them."""
-    wanted = [TopicPartition(topic, one) for one in partitions]
-    if not wanted:
-        return {}
-    with errors(url):
-        first = consumer.beginning_offsets(wanted, timeout_ms=BOUNDS_TIMEOUT_MS)
-        end = consumer.end_offsets(wanted, timeout_ms=BOUNDS_TIMEOUT_MS)
-    return {one.partition: (first[one], end[one]) for one in wanted}
 
 
 def fetch_kept(consumer: Any) -> dict[Any, list[Any]]:
