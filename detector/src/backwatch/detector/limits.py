@@ -103,12 +103,6 @@ BOUNDS: Final = (
     Bound("attributes of a span, scope or resource", schema.MAX_ATTRIBUTES, "attributes", "further ones are not read"),
     Bound("heartbeats of one record", rows.MAX_BEATS, "heartbeats", "further ones are not read"),
     Bound("relatives that one heartbeat reports", heartbeats.MAX_RELATIVES, "processes", "further ones are not read"),
-    Bound(
-        "processes of apps, per shard", processes.MAX_PROCESSES, "processes",
-        "ended ones make room, then the largest app's least recently heard",
-        "loss `evicted.process`; alert `telemetry-loss`",
-    ),
-    Bound("apps whose hours are known, per shard", processes.MAX_APPS, "apps", "the least recently heard makes room"),
     Bound("rows that a model is fitted on", fitting.MOST, "rows", "a sample is taken"),
     Bound("encoded attributes remembered by the router", otlp.MAX_REMEMBERED, "attributes", "the oldest makes room"),
     Bound("one message that the router writes", router.MAX_MESSAGE_BYTES, "bytes", "spans go into several messages"),
