@@ -271,12 +271,12 @@ def test_a_store_that_is_away_for_a_while_is_waited_for(store: sa.Engine, servin
     with receiver() as one:
         service = serving(one, clock_ns=time.time_ns)
         with writing(store) as connection:
-            connection.execute(sa.text("alter table event rename to event_away"))
+            connection.execute(sa.text("alter table backwatch_event rename to event_away"))
         running = threading.Thread(target=service.run, args=(stop,))
         running.start()
         time.sleep(1.2)
         with writing(store) as connection:
-            connection.execute(sa.text("alter table event_away rename to event"))
+            connection.execute(sa.text("alter table event_away rename to backwatch_event"))
         Owner(store).commit(raised(), now_ns=time.time_ns())
         begun = time.monotonic()
         while not one.requests and time.monotonic() - begun < 20:
