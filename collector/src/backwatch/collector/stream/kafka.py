@@ -203,9 +203,7 @@ class KafkaRelay(Relay):
                 upcoming = first.offset if found is None else found
             if first.offset == upcoming:
                 return []
-            start = bounds(self._url, self._consumer, self._source, [partition.partition])[partition.partition][
-                0
-            ]
+            start = bounds(self._url, self._consumer, self._source, [partition.partition])[partition.partition][0]
         return missing(first, upcoming, start)
 
     def forward(self, consumed: Sequence[Record], outputs: Sequence[Message]) -> None:
