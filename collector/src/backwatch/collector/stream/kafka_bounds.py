@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from kafka.protocol.consumer import IsolationLevel
 from kafka.structs import TopicPartition
 
 from backwatch.collector.stream.kafka_clients import BOUNDS_TIMEOUT_MS, errors, position_of
@@ -24,6 +23,8 @@ def bounds(url: str, consumer: Any, topic: str, partitions: Iterable[int]) -> di
     wanted = [TopicPartition(topic, one) for one in partitions]
     if not wanted:
         return {}
+    from kafka.protocol.consumer import IsolationLevel  # older clients, which only publish, have no such module
+
     # The client asks as it reads. A copy of its fetcher that asks otherwise leaves what is being fetched alone.
     fetcher = copy.copy(consumer._fetcher)
     fetcher._isolation_level = IsolationLevel.READ_UNCOMMITTED
