@@ -133,6 +133,7 @@ class Service:
                 self.ready.set()
                 self._on_ready()
         except (StreamUnavailable, StoreUnavailable, StoreFull, DBAPIError) as error:
+            self._astray |= set(self._owned)  # the client may have moved on behind what it did not give
             # What a database says may hold an attacker's text.
             text = type(error).__name__ if isinstance(error, DBAPIError) else str(error.strerror or error)
             lasting = self._errors.note(text)
