@@ -28,12 +28,12 @@ def log() -> Log:
 @pytest.fixture(autouse=True)
 def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A page of the test's own, and relatives that are reported soon."""
-    monkeypatch.setattr(processes._State, "page", None)
+    monkeypatch.setattr(processes._state, "page", None)
     monkeypatch.setattr(guard, "faults", 0)
     monkeypatch.setattr("backwatch.collector.heartbeat.LEAST_STUCK_S", 0.5)
     monkeypatch.setattr("backwatch.collector.heartbeat.STUCK_MARGIN_S", 0.3)
     yield
-    processes._State.page = None
+    processes._state.page = None
 
 
 @pytest.fixture
@@ -325,10 +325,10 @@ def test_app_that_names_itself_late_says_farewell_to_its_former_name(
 def test_more_processes_than_slots_are_delivered_and_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
     processes.prepare()
     for pid in range(10**6, 10**6 + processes.SLOTS):
-        monkeypatch.setattr(processes._State, "identity", processes.ProcessIdentity(pid, f"{pid:016x}", ""))
+        monkeypatch.setattr(processes._state, "identity", processes.ProcessIdentity(pid, f"{pid:016x}", ""))
         monkeypatch.setattr(os, "getpid", lambda pid=pid: pid)
         assert processes.Slot()._at >= 0
-    monkeypatch.setattr(processes._State, "identity", processes.ProcessIdentity(1, f"{1:016x}", ""))
+    monkeypatch.setattr(processes._state, "identity", processes.ProcessIdentity(1, f"{1:016x}", ""))
     monkeypatch.setattr(os, "getpid", lambda: 1)
     one = processes.Slot()
     assert one._at == -1
@@ -341,7 +341,7 @@ def test_more_processes_than_slots_are_delivered_and_unseen(monkeypatch: pytest.
 def test_slot_that_another_process_took_is_claimed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     processes.prepare()
     one = processes.Slot()
-    page = processes._State.page
+    page = processes._state.page
     assert page is not None
     processes._SLOT.pack_into(page, one._at, 5, b"another1", 1, 1, 1, 1)
     one.mark()
@@ -354,7 +354,7 @@ def test_page_that_a_relative_has_overwritten_harms_nobody(make: Callable[..., P
     pipeline, source = make(), random.Random(3)
     call(pipeline)
     until(lambda: heartbeats(log))
-    page = processes._State.page
+    page = processes._state.page
     assert page is not None
     for fill in (source.randbytes, lambda size: b"\xff" * size, lambda size: b"\x01" * size):
         page[:] = fill(len(page))

@@ -59,28 +59,36 @@ class Relative(NamedTuple):
 
 
 class _State:
-    """This process's identity and page; both pass to children at a fork."""
+    """This process's identity and page; both pass to children at a fork.
 
-    identity: ProcessIdentity | None = None
-    page: mmap.mmap | None = None
+    Attributes of an object, not of the class: where a class's attribute is replaced, CPython lets go of the old page
+    before its cache of attributes does, and another thread that reads it meanwhile reads freed memory.
+    """
+
+    def __init__(self) -> None:
+        self.identity: ProcessIdentity | None = None
+        self.page: mmap.mmap | None = None
+
+
+_state: Final = _State()
 
 
 def prepare() -> None:
     """Make this process's identity and the shared page where there is none yet; about 20 µs, once."""
     current()
-    if _State.page is None and hasattr(os, "fork"):
+    if _state.page is None and hasattr(os, "fork"):
         try:
-            _State.page = mmap.mmap(-1, SLOTS * SLOT_BYTES)  # anonymous and shared: every child has the same
+            _state.page = mmap.mmap(-1, SLOTS * SLOT_BYTES)  # anonymous and shared: every child has the same
         except (OSError, ValueError):
-            _State.page = None
+            _state.page = None
 
 
 def current() -> ProcessIdentity:
     """Return the identity of this process; a child of a fork gets its own at its first call."""
-    identity, pid = _State.identity, os.getpid()
+    identity, pid = _state.identity, os.getpid()
     if identity is None or identity.pid != pid:
         parent = identity.instance if identity is not None else ""
-        identity = _State.identity = ProcessIdentity(pid, os.urandom(INSTANCE_BYTES).hex(), parent)
+        identity = _state.identity = ProcessIdentity(pid, os.urandom(INSTANCE_BYTES).hex(), parent)
     return identity
 
 
@@ -93,7 +101,7 @@ class Slot:
 
     def __init__(self) -> None:
         self._identity = current()
-        self._page = _State.page
+        self._page = _state.page
         self._first_call_ns, self._claimed_ns = time.time_ns(), _since_boot_ns()
         self._turned_ns, self._delivered_ns = time.monotonic_ns(), 0
         self._at = self._claim()
@@ -158,7 +166,7 @@ def silent_relatives(silent_after_s: float) -> list[Relative]:
 
 def clear(instance: str) -> None:
     """Free the slot of this instance: it was released, or its end has been reported."""
-    page = _State.page
+    page = _state.page
     if page is not None:
         for at in range(0, SLOTS * SLOT_BYTES, SLOT_BYTES):
             if _SLOT.unpack_from(page, at)[1].hex() == instance:
@@ -166,7 +174,7 @@ def clear(instance: str) -> None:
 
 
 def _slots() -> Iterator[tuple[int, str, int, int, int, int]]:
-    page = _State.page
+    page = _state.page
     if page is not None:
         for at in range(0, SLOTS * SLOT_BYTES, SLOT_BYTES):
             pid, instance, first_call_ns, claimed_ns, turned_ns, delivered_ns = _SLOT.unpack_from(page, at)
