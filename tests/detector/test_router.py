@@ -156,6 +156,17 @@ def test_our_own_spans_pass_as_they_are() -> None:
     assert (decode([message.value]).dropped, message.key) == ([(0, "web/prod", "queue", 3)], b"web/prod")
 
 
+def test_a_heartbeat_at_the_open_door_speaks_for_no_process() -> None:
+    """Else a forged farewell would end a process that was silenced, and nothing would miss it."""
+    process = {names.PROCESS_INSTANCE: "0" * 16, names.PROCESS_EVENT: "end", names.PROCESS_RECORDED: 7}
+    beat = encode_heartbeat(App("web", "", "", (("service.name", "web"),)), {"queue": 3}, process)
+    assert [one.instance for one in decode([beat]).processes] == ["0" * 16]
+    (message,) = route(beat)
+    found = decode([message.value])
+    assert found.dropped == [(0, "web", "queue", 3)]
+    assert [one.instance for one in found.processes] == [""]
+
+
 def test_spans_are_split_by_app_and_stay_in_order() -> None:
     value = b"".join(contrib({"db.system": "mysql"}, app=app, count=3) for app in ("a", "b", "a"))
     messages = route(value)

@@ -53,6 +53,7 @@ MAX_SCOPE_BYTES: Final = 65_536
 KEPT_BYTES: Final = 1 << 16
 RETRY_S: Final = 1.0
 OBSERVE_EVERY_S: Final = 4.0
+PROCESS_PREFIX: Final = b"backwatch.process."
 GROUP: Final = "backwatch-router"
 _RESOURCE: Final = (
     names.SERVICE_NAMESPACE, names.SERVICE_NAME, names.SERVICE_RELEASE, names.ENVIRONMENT, OLDER_ENVIRONMENT,
@@ -126,11 +127,25 @@ def _scope(scope_spans: Any, room: _Room) -> Scope:
         # Fields that no version of the schema knows would be handed on, and one of them can be a group, for which the
         # detector refuses the whole message.
         scope_spans.DiscardUnknownFields()
+        _strip_process(scope)
         return scope.SerializeToString(), [one.SerializeToString() for one in scope_spans.spans]
     above = foreign.facts_of(told.items())
     return otlp.scope(scope.name[:200], scope.version[:40], ()), [
         room.take(_span(one, above)) for one in scope_spans.spans
     ]
+
+
+def _strip_process(scope: Any) -> None:
+    """Take the process out of a heartbeat: a farewell forged at this door would silence ``watch-lost``.
+
+    Collectors write theirs to the topic of calls themselves.
+    """
+    kept = [one for one in scope.attributes if not one.key.startswith(PROCESS_PREFIX)]
+    if len(kept) < len(scope.attributes):
+        copies = [one.SerializeToString() for one in kept]
+        scope.ClearField("attributes")
+        for one in copies:
+            scope.attributes.add().ParseFromString(one)
 
 
 def _span(span: Any, above: foreign.Facts) -> bytes:
