@@ -25,7 +25,7 @@ from backwatch.store.progress import PartitionProgress, read_progress
 from backwatch.store.transactions import reading, writing
 
 ALIVE_NS = 12 * 10**9
-"""A partition whose progress was not written for so long has no member that is alive."""
+"""A group of which no progress is written for so long has no member that is alive."""
 LOOK_EVERY_S = 1.0
 TOPICS = (names.TOPIC_CALLS, names.TOPIC_SPANS)
 
@@ -66,13 +66,14 @@ def plan(stream: StreamSettings, after: int) -> Plan:
 
 
 def live_member(store: sa.Engine, group: str) -> PartitionProgress | None:
-    """Return a partition that some detector of this group holds, or ``None`` once none can be alive.
+    """Return a partition that some detector of this group holds, or ``None`` where none is alive.
 
-    A live member writes its progress every few seconds, so after a recent row this waits for the next one.
+    A live member writes its progress every few seconds, one that has just started after a few. So this looks for a row
+    that is written meanwhile; it takes ``ALIVE_NS`` where there is none.
     """
     before = {row.partition_id: row for row in _rows(store, group)}
-    deadline_ns = max((row.updated_ns for row in before.values()), default=0) + ALIVE_NS
-    while time.time_ns() < deadline_ns:
+    deadline_s = time.monotonic() + ALIVE_NS / 1e9
+    while time.monotonic() < deadline_s:
         time.sleep(LOOK_EVERY_S / 2)
         for row in _rows(store, group):
             known = before.get(row.partition_id)
