@@ -1,0 +1,169 @@
+"""A broker that is restarted again and again under apps and detectors: is a call lost or counted twice, or judged late?
+
+    make bench NAME=broker_restarts      ARGS="--restarts=20", "--quick"
+
+Real apps under ``backwatch run`` make calls; two detectors of one group judge them into PostgreSQL. The broker is
+killed (SIGKILL) or asked to leave (SIGTERM) in turn, stays away for 1 to 15 s, and comes back on its ports and log.
+In the end each call that an app made is in the store once. The last line is JSON: restarts, calls made, judged, lost,
+doubled, losses that the store shows, and the longest time after a restart until each app was judged up to 10 s ago, in
+seconds.
+"""
+
+import argparse
+import contextlib
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from backwatch.collector import names
+from backwatch.collector.settings import StreamSettings
+from backwatch.collector.stream import ensure_topics
+from backwatch.store import tables
+from backwatch.store.connect import open_store
+from backwatch.store.health import health
+from backwatch.store.migrate import upgrade
+from backwatch.store.transactions import reading
+from tests.services import databases, kafka_broker, postgresql
+from tests.services.authority import Authority
+from tests.system.commands import BACKWATCH, Running, environment, running
+
+ROOT: Final = Path(__file__).parents[1]
+PARTITIONS: Final = 4
+APPS: Final = 4
+PER_SECOND: Final = 50.0
+AWAY_S: Final = (1.0, 15.0)
+BACK_S: Final = 120.0
+"""After a restart, within which the calls of all apps must be judged again."""
+FRESH_S: Final = 10.0
+"""Age of an app's last judged call at which it counts as followed."""
+
+
+class Apps:
+    """Apps at work, watched."""
+
+    def __init__(self, stream: str, folder: Path) -> None:
+        self.processes = [self._start(stream, folder / f"app{number}.log", number) for number in range(APPS)]
+
+    @staticmethod
+    def _start(stream: str, log: Path, number: int) -> "subprocess.Popen[str]":
+        settings = {"BACKWATCH_STREAM_URL": stream, "BACKWATCH_APP": f"shop-{number}"}
+        with log.open("wb") as errors:
+            return subprocess.Popen(
+                [BACKWATCH, "run", "--", sys.executable, "-m", "tests.system.counting_app", str(PER_SECOND)],
+                cwd=ROOT, env=environment(settings), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=errors,
+            )  # fmt: skip
+
+    def stop(self) -> int:
+        """End them; how many calls they made."""
+        made = 0
+        for process in self.processes:
+            output, _ = process.communicate("end\n", timeout=60)
+            made += int(output)
+        return made
+
+
+@contextlib.contextmanager
+def detectors(stream: str, store: str, folder: Path) -> Generator[list[Running]]:
+    """Two detectors of one group inside the block."""
+    with contextlib.ExitStack() as stack:
+        found: list[Running] = []
+        for number in range(2):
+            own = folder / f"detector{number}"
+            own.mkdir()
+            settings = {"BACKWATCH_STREAM_URL": stream, "BACKWATCH_STORE_URL": store}
+            found.append(stack.enter_context(running(own, "detect", "--no-router", **settings)))
+        for one in found:
+            one.until_it_says("detecting")
+        yield found
+
+
+def judged(store: sa.Engine) -> int:
+    """Calls of all apps' statements in the store."""
+    with reading(store) as connection:
+        return int(connection.scalar(sa.select(sa.func.sum(tables.resource.c.calls))) or 0)
+
+
+def oldest_s(store: sa.Engine) -> float:
+    """Age of the last judged call of the app that is furthest behind, in seconds."""
+    with reading(store) as connection:
+        last_ns = connection.execute(sa.select(sa.func.max(tables.resource.c.last_ns)).group_by(tables.resource.c.app))
+        found = [int(row[0]) for row in last_ns]
+    return (time.time_ns() - min(found)) / 1e9 if len(found) == APPS else float("inf")
+
+
+def until_fresh(store: sa.Engine, group: list[Running], what: str) -> float:
+    """Wait until what each app did a few seconds ago is judged; seconds."""
+    begun_s = time.monotonic()
+    while (age_s := oldest_s(store)) > FRESH_S:
+        if time.monotonic() - begun_s > BACK_S:
+            for one in group:
+                print(one.said()[-6_000:])
+            raise SystemExit(f"bench: {what}: an app was last judged {age_s:.0f} s ago, {BACK_S:.0f} s after")
+        time.sleep(0.5)
+    return time.monotonic() - begun_s
+
+
+def run(restarts: int, seed: int, folder: Path) -> dict[str, Any]:
+    """Restart so often; the figures."""
+    source, ca = random.Random(seed), Authority(folder)
+    with (
+        kafka_broker.serve_restartable(ca) as broker,
+        postgresql.serve(ca) as server,
+        databases.postgresql(server) as store_url,
+    ):
+        stream = broker.server.url
+        ensure_topics(StreamSettings(url=stream, partitions=PARTITIONS), (names.TOPIC_CALLS, names.TOPIC_SPANS))
+        store = open_store(store_url)
+        upgrade(store)
+        with detectors(stream, store_url, folder) as group:
+            apps, longest_s = Apps(stream, folder), 0.0
+            time.sleep(5)
+            for number in range(restarts):
+                broker.stop()
+                time.sleep(source.uniform(*AWAY_S))
+                stop, grace_s = (("KILL", 3.0), ("TERM", 30.0))[number % 2]
+                broker.start(stop, grace_s)
+                longest_s = max(longest_s, until_fresh(store, group, f"restart {number + 1}"))
+                print(f"{number + 1} restarts, {judged(store):,} calls judged, longest {longest_s:.1f} s", flush=True)
+                time.sleep(source.uniform(0.0, 5.0))
+            made = apps.stop()
+            until_s = time.monotonic() + BACK_S
+            while judged(store) < made and time.monotonic() < until_s:
+                time.sleep(0.5)
+            time.sleep(5)  # what would be counted twice comes, too
+            for one in group:
+                assert "Traceback" not in one.said(), one.said()[-3_000:]
+        with reading(store) as connection:
+            losses = health(connection).losses
+        count = judged(store)
+        store.dispose()
+    return {
+        "restarts": restarts, "made": made, "judged": count, "lost": max(0, made - count),
+        "doubled": max(0, count - made), "losses": losses, "longest_s": round(longest_s, 1),
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Run it on servers of its own."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--restarts", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--quick", action="store_true", help="two restarts")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        figures = run(2 if given.quick else given.restarts, given.seed, Path(folder))
+    print(json.dumps(figures))
+    raise SystemExit(1 if figures["lost"] or figures["doubled"] else 0)
+
+
+if __name__ == "__main__":
+    main()
