@@ -5,14 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from backwatch.collector.settings import SettingError
-from backwatch.store import migrate
+from backwatch.store import migrate, tables
 from backwatch.store.backup import restore_backup, write_backup
 from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.health import health
 from backwatch.store.transactions import reading
-from tests.services.commits import Owner, raised
+from tests.services.commits import Owner, cleared, raised
 from tests.services.disk import Disk, small_disk
 from tests.services.server import PREFIX, MissingServerError
 from tests.system.commands import ran
@@ -36,6 +37,27 @@ def test_restore_brings_back_the_moment_of_the_backup_under_an_open_store(tmp_pa
     with reading(engine) as connection:
         assert health(connection).losses == {"gap": 1}
     again.commit(raised("later"))
+    engine.dispose()
+
+
+def _event_ids(engine: sa.Engine) -> set[str]:
+    with reading(engine) as connection:
+        return set(connection.scalars(sa.select(tables.event.c.id)))
+
+
+def test_episode_after_a_restore_never_bears_an_id_that_was_sent(tmp_path: Path, url: str) -> None:
+    engine, copy = open_store(url), tmp_path / "store.backup"
+    Owner(engine).commit(raised(at_ns=1_000), cleared(at_ns=2_000))
+    write_backup(engine, copy)
+    known = _event_ids(engine)
+    sent: list[set[str]] = []
+    for begin_ns in (3_000, 3_000, 9_000):
+        Owner(engine).commit(raised(at_ns=begin_ns), cleared(at_ns=begin_ns + 500))
+        sent.append(_event_ids(engine) - known)
+        restore_backup(open_store(url, check=False), copy)
+    assert [len(ids) for ids in sent] == [2, 2, 2]
+    assert sent[0] == sent[1]  # the same episode, judged again: a receiver discards it
+    assert sent[0].isdisjoint(sent[2])  # another episode under the same number
     engine.dispose()
 
 

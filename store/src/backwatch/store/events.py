@@ -16,9 +16,14 @@ BODY_LIMIT: Final = 20_000
 """Bytes of a body: what the Standard Webhooks specification asks for."""
 
 
-def event_id(alert_id: str, episode: int, kind: str) -> str:
-    """The webhook-id: the same for the same opening of the same alert, whoever computes it."""
-    return hashlib.sha256(f"{alert_id}\x1e{episode}\x1e{kind}".encode()).hexdigest()[:32]
+def event_id(alert_id: str, episode: int, begin_ns: int, kind: str) -> str:
+    """The webhook-id: the same for the same opening of the same alert, whichever member computes it.
+
+    Args:
+        begin_ns: When the episode began. A restored store counts episodes from an earlier number on: without this
+            another episode would bear an id that a receiver knows, and discards.
+    """
+    return hashlib.sha256(f"{alert_id}\x1e{episode}\x1e{begin_ns}\x1e{kind}".encode()).hexdigest()[:32]
 
 
 def moment(time_ns: int) -> str:
