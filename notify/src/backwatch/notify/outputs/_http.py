@@ -1,15 +1,18 @@
 """One POST to an operator's endpoint: address checked before a byte is sent, no redirect, no proxy, an end in sight.
 
 ``requests`` counts its timeout anew with every byte that arrives, so a receiver that drips could hold a thread for
-hours. A timer therefore shuts the socket down when the whole attempt has had its time.
+hours. A timer therefore shuts the socket down when the whole attempt has had its time. It cannot end the parsing of
+what has come by then: megabytes of cookies cost seconds of CPU and hundreds of megabytes, so a head is bounded too.
 """
 
+import http.client
+import io
 import ipaddress
 import socket
 import threading
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -27,6 +30,10 @@ METADATA: Final = frozenset(
 """Where clouds answer with credentials, beside the link-local range."""
 _CARRY_V4: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
 """Whose last 32 bits are the address that is meant: NAT64, and the old IPv4-compatible ones."""
+
+
+MAX_HEAD_BYTES: Final = 65_536
+"""Of status line and headers, interim answers included; what is longer is no answer."""
 
 
 class ForbiddenAddressError(requests.RequestException):
@@ -88,13 +95,43 @@ class Deadline:
                 continue
 
 
+class _HeadReader(io.BufferedReader):
+    """What a response is read from; only its head is."""
+
+    left_bytes = MAX_HEAD_BYTES
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Return a line of the head."""
+        line = super().readline(size)
+        self.left_bytes -= len(line)
+        if self.left_bytes < 0:
+            raise http.client.HTTPException("the answer's head is too long")
+        return line
+
+
+class _HeadResponse(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *arguments: Any, **named: Any) -> None:
+        super().__init__(sock, *arguments, **named)
+        self.fp = _HeadReader(self.fp.detach())
+
+    def begin(self) -> None:
+        """Read the head. What of it cannot be parsed is ignored: urllib3 logs it whole, with the URL and its path."""
+        super().begin()
+        self.msg.defects.clear()
+        self.msg.set_payload("")
+
+
 class _Connection(HTTPConnection):
+    response_class = _HeadResponse
+
     def _new_conn(self) -> socket.socket:
         _check_host(self.host, self.port)
         return _checked(super()._new_conn())
 
 
 class _TlsConnection(HTTPSConnection):
+    response_class = _HeadResponse
+
     def _new_conn(self) -> socket.socket:
         _check_host(self.host, self.port)
         return _checked(super()._new_conn())
