@@ -14,7 +14,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from backwatch.collector.settings import SettingError
+from backwatch.collector.settings import SettingError, without_secrets
 from backwatch.store import migrate
 from backwatch.store.connect import SETTING, open_store
 from backwatch.store.failures import StoreUnavailable
@@ -37,6 +37,8 @@ def write_backup(engine: sa.Engine, path: Path) -> int:
             raise StoreUnavailable(f"{SETTING}='sqlite:///{engine.url.database}': holds no Backwatch store")
     if path.exists():
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     partial = path.with_name(f"{path.name}.partial")
     partial.unlink(missing_ok=True)
     os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
@@ -99,7 +101,8 @@ def _set_broken_aside(path: Path) -> None:
 
 def _require_sqlite(engine: sa.Engine, program: str) -> None:
     if engine.dialect.name != "sqlite":
-        raise SettingError(f"{SETTING}: is no SQLite store; for PostgreSQL use {program}")
+        shown = without_secrets(engine.url.set(drivername="postgresql").render_as_string(hide_password=True))
+        raise SettingError(f"{SETTING}={shown!r}: is no SQLite store; for PostgreSQL use {program}")
 
 
 @contextlib.contextmanager
