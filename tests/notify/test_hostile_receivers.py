@@ -145,6 +145,38 @@ def test_head_of_ordinary_length_is_read() -> None:
     assert outcome.kind is Kind.DELIVERED
 
 
+@pytest.mark.parametrize("last_one_answers", [False, True])
+def test_host_with_dead_addresses_has_one_deadline_for_all(
+    monkeypatch: pytest.MonkeyPatch, *, last_one_answers: bool
+) -> None:
+    silent = list[socket.socket]()
+    addresses = [f"127.0.0.{number}" for number in range(2, 8)]
+    with receiver() as one:
+        for address in addresses:  # a full backlog: the kernel answers no further connection
+            listener = socket.create_server((address, one.port), backlog=0)
+            filling = [socket.socket() for _ in range(3)]
+            for filler in filling:
+                filler.setblocking(False)
+                filler.connect_ex((address, one.port))
+            silent += [listener, *filling]
+        if last_one_answers:
+            addresses.append("127.0.0.1")
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, one.port)) for address in addresses]
+        really = socket.getaddrinfo
+
+        def look_up(host: str, *arguments: object, **named: object) -> object:
+            return found if host == "many.example" else really(host, *arguments, **named)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+        output = StandardWebhook(f"http://many.example:{one.port}/", [SECRET], private_hosts=["many.example"])
+        begin_s = time.monotonic()
+        outcome = output.send(Delivery(id="e" * 32, body=b"{}", attempted_ns=time.time_ns()), 2.0)
+        assert time.monotonic() - begin_s < 5
+        for opened in silent:
+            opened.close()
+    assert outcome.kind is (Kind.DELIVERED if last_one_answers else Kind.RETRY)
+
+
 @pytest.mark.parametrize("answer", HOSTILE, ids=lambda one: getattr(one, "__name__", "500"))
 def test_no_answer_holds_an_attempt_beyond_its_timeout(answer: Callable[[socket.socket, Receiver], None]) -> None:
     with receiver(answer) as one:
