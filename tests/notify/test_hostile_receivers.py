@@ -14,7 +14,9 @@ from backwatch.notify.outputs import Delivery, Kind
 from backwatch.notify.outputs.standard_webhook import StandardWebhook
 from backwatch.notify.service import Service
 from backwatch.store.events import event_id
-from tests.notify.conftest import SECRET
+from backwatch.store.monitoring.incidents import ENDPOINT_FAILING, find_delivery_incidents
+from backwatch.store.transactions import reading
+from tests.notify.conftest import SECRET, Clock
 from tests.services import receiver as temper
 from tests.services.commits import Owner, alert_id, raised
 from tests.services.receiver import Receiver, receiver
@@ -107,6 +109,26 @@ def test_nine_hostile_receivers_delay_no_critical_alert_of_the_tenth(store: sa.E
             expected = event_id(alert_id("unusual-query", key), 1, 1_000, "alert.opened")
             until(lambda: expected in good.ids, URGENT_S)  # noqa: B023  it is waited for here
         assert {request.headers["host"] for request in good.requests} == {f"127.0.0.1:{good.port}"}
+
+
+def test_receiver_that_asks_for_a_day_is_reported_after_ten_minutes(
+    store: sa.Engine, serving: Serving, clock: Clock
+) -> None:
+    def kinds() -> list[str]:
+        with reading(store) as connection:
+            return [found.kind for found in find_delivery_incidents(connection, {endpoint: 2.0}, clock())]
+
+    with receiver(temper.status("429 Slow", "Retry-After: 86400")) as one:
+        service = serving(one, clock_ns=clock)
+        endpoint = service.couriers[0].output.endpoint
+        Owner(store).commit(raised(level="critical"), now_ns=clock())
+        found: list[list[str]] = []
+        for seconds in (0, 300, 301):
+            clock.pass_s(seconds)
+            service.run_once()
+            found.append(kinds())
+    assert found == [[], [], [ENDPOINT_FAILING]]
+    assert len(one.requests) == 1
 
 
 @pytest.mark.parametrize(
