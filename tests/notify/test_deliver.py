@@ -47,9 +47,9 @@ def test_an_alert_is_told_when_it_opens_reopens_and_clears(store: sa.Engine, ser
     assert (data["app"], data["key"], data["episode"], data["count"]) == ("shop", "k", 1, 1)
     assert (data["evidence"], data["remediation"], data["tags"]) == ({"n": 0}, "Look.", ["attack.t1190"])
     assert one.ids == [
-        event_id(ID, 1, "alert.opened"),
-        event_id(ID, 1, "alert.cleared"),
-        event_id(ID, 2, "alert.reopened"),
+        event_id(ID, 1, 1_000, "alert.opened"),
+        event_id(ID, 1, 1_000, "alert.cleared"),
+        event_id(ID, 2, 3_000, "alert.reopened"),
     ]
     assert _states(store) == [("delivered", 1)] * 3
 
@@ -168,7 +168,7 @@ def test_what_is_below_the_lowest_level_is_not_told(store: sa.Engine, serving: S
     Owner(store).commit(raised("a", level="medium"), raised("b", level="critical"), now_ns=START_NS)
     with receiver() as one:
         serving(one, minimum_level="high").run_once()
-    assert one.ids == [event_id(alert_id("unusual-query", "b"), 1, "alert.opened")]
+    assert one.ids == [event_id(alert_id("unusual-query", "b"), 1, 1_000, "alert.opened")]
 
 
 def test_a_new_endpoint_is_not_flooded_with_the_past(store: sa.Engine, serving: Serving) -> None:
@@ -177,7 +177,7 @@ def test_a_new_endpoint_is_not_flooded_with_the_past(store: sa.Engine, serving: 
     owner.commit(raised("new"), now_ns=START_NS - 5 * 3_600_000_000_000)
     with receiver() as one:
         serving(one, give_up_after_s=6 * 3600).run_once()
-    assert one.ids == [event_id(alert_id("unusual-query", "new"), 1, "alert.opened")]
+    assert one.ids == [event_id(alert_id("unusual-query", "new"), 1, 1_000, "alert.opened")]
 
 
 def test_one_that_died_between_sending_and_marking_sends_again_under_the_same_id(

@@ -24,7 +24,7 @@ HOUR_NS = HOUR_S * 1_000_000_000
 
 
 def _opened(*keys: str) -> list[str]:
-    return sorted(event_id(alert_id("unusual-query", key), 1, "alert.opened") for key in keys)
+    return sorted(event_id(alert_id("unusual-query", key), 1, 1_000, "alert.opened") for key in keys)
 
 
 def _losses(store: sa.Engine) -> dict[str, int]:

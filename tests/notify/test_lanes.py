@@ -25,7 +25,7 @@ from tests.services.receiver import Receiver, receiver
 
 Serving = Callable[..., Service]
 URGENT_S = 5.0
-CRITICAL = event_id(alert_id("unusual-query", "urgent"), 1, "alert.opened")
+CRITICAL = event_id(alert_id("unusual-query", "urgent"), 1, 1_000, "alert.opened")
 
 
 @contextlib.contextmanager

@@ -14,8 +14,9 @@ from standardwebhooks.webhooks import Webhook
 from backwatch.collector.settings import NotifySettings, SettingError
 from backwatch.notify.self_watch import HEARTBEAT, RESUMED, SILENT, SelfWatch, heartbeat_output
 from backwatch.notify.service import Service
-from backwatch.store import deliveries
-from backwatch.store.progress import PartitionProgress, write_progress
+from backwatch.store import deliveries, tables
+from backwatch.store.progress import PartitionProgress, read_progress, write_progress
+from backwatch.store.transactions import reading
 from tests.notify.conftest import SECRET, START_NS, Clock
 from tests.services import receiver as temper
 from tests.services.commits import Owner, raised
@@ -90,8 +91,96 @@ def test_a_detector_that_is_back_is_reported_and_its_next_death_too(
                 watch.turn()
                 service.run_once()
     assert types(one) == [SILENT, RESUMED, SILENT]
-    incidents = [json.loads(request.body)["data"]["incident"] for request in one.requests]
+    data = [json.loads(request.body)["data"] for request in one.requests]
+    incidents = [one["incident"] for one in data]
     assert incidents[0] == incidents[1] != incidents[2]
+    assert [one["level"] for one in data] == ["critical", "informational", "critical"]
+    with reading(store) as connection:
+        lanes = sa.select(tables.delivery.c.level_rank).order_by(tables.delivery.c.created_ns)
+        assert [*connection.scalars(lanes)] == [4, 0, 4]
+
+
+@pytest.mark.parametrize("routed_before", [False, True], ids=["routed to it", "catches up"])
+def test_highest_minimum_level_withholds_no_recovery(
+    store: sa.Engine, serving: Serving, clock: Clock, *, routed_before: bool
+) -> None:
+    with receiver() as other, receiver() as one:
+        watch = watching(store, clock, one)
+        report(store, clock)
+        if routed_before:
+            serving(other).run_once()
+        for well in (False, True):
+            for _ in range(8):
+                clock.pass_s(61)
+                if well:
+                    report(store, clock)
+                watch.turn()
+        if routed_before:
+            serving(other).run_once()
+        serving(one, minimum_level="critical").run_once()
+    assert sorted(types(one)) == [RESUMED, SILENT]
+
+
+def test_detector_that_starts_with_notify_has_time_to_report(store: sa.Engine, serving: Serving, clock: Clock) -> None:
+    with receiver() as one:
+        service = serving(one)
+        report(store, clock)
+        clock.pass_s(3_600)  # all of it was down
+        watch = watching(store, clock, one)
+        for _ in range(11):
+            watch.turn()
+            clock.pass_s(5)
+        report(store, clock)
+        watch.turn()
+        service.run_once()
+        assert types(one) == []
+        clock.pass_s(3_600)
+        watch = watching(store, clock, one)
+        for _ in range(13):  # and this time it stays silent
+            watch.turn()
+            clock.pass_s(5)
+        service.run_once()
+    assert types(one) == [SILENT]
+
+
+def test_clock_that_was_put_back_hides_no_silent_detector(store: sa.Engine, serving: Serving, clock: Clock) -> None:
+    with receiver() as one:
+        service = serving(one)
+        clock.pass_s(86_400)  # wrong until the time server answers
+        watch = watching(store, clock, one)
+        clock.pass_s(-86_400)
+        report(store, clock)
+        for _ in range(26):
+            clock.pass_s(5)
+            watch.turn()
+        service.run_once()
+    assert types(one) == [SILENT]
+
+
+def test_silence_that_a_restore_brings_back_is_another_incident(
+    store: sa.Engine, serving: Serving, clock: Clock
+) -> None:
+    with receiver() as one:
+        service = serving(one)
+        report(store, clock)
+        [before] = _progress(store)
+        for _ in range(2):
+            watches = [watching(store, clock, one) for _ in range(2)]
+            clock.pass_s(61)
+            for watch in watches:
+                watch.turn()
+            service.run_once()
+            with store.begin() as connection:  # as the backup was
+                connection.execute(sa.delete(tables.delivery))
+                connection.execute(sa.delete(tables.event))
+            write_progress(store, [before])
+    assert types(one) == [SILENT, SILENT]
+    assert one.ids[0] != one.ids[1]
+
+
+def _progress(store: sa.Engine) -> list[PartitionProgress]:
+    with reading(store) as connection:
+        return read_progress(connection)
 
 
 def test_a_detector_that_comes_and_goes_is_one_incident(store: sa.Engine, serving: Serving, clock: Clock) -> None:

@@ -1,20 +1,25 @@
 """Copies of a SQLite store: whole, private, and put back under those who have it open."""
 
+import contextlib
+import sqlite3
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from alembic import command as alembic_command
 
 from backwatch.collector.settings import SettingError
-from backwatch.store import migrate
+from backwatch.store import migrate, tables
 from backwatch.store.backup import restore_backup, write_backup
 from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.health import health
 from backwatch.store.transactions import reading
-from tests.services.commits import Owner, raised
+from tests.services.commits import Owner, cleared, raised
 from tests.services.disk import Disk, small_disk
 from tests.services.server import PREFIX, MissingServerError
+from tests.store.test_shared_database import load_legacy
 from tests.system.commands import ran
 
 
@@ -37,6 +42,72 @@ def test_restore_brings_back_the_moment_of_the_backup_under_an_open_store(tmp_pa
         assert health(connection).losses == {"gap": 1}
     again.commit(raised("later"))
     engine.dispose()
+
+
+def _event_ids(engine: sa.Engine) -> set[str]:
+    with reading(engine) as connection:
+        return set(connection.scalars(sa.select(tables.event.c.id)))
+
+
+def test_episode_after_a_restore_never_bears_an_id_that_was_sent(tmp_path: Path, url: str) -> None:
+    engine, copy = open_store(url), tmp_path / "store.backup"
+    Owner(engine).commit(raised(at_ns=1_000), cleared(at_ns=2_000))
+    write_backup(engine, copy)
+    known = _event_ids(engine)
+    sent: list[set[str]] = []
+    for begin_ns in (3_000, 3_000, 9_000):
+        Owner(engine).commit(raised(at_ns=begin_ns), cleared(at_ns=begin_ns + 500))
+        sent.append(_event_ids(engine) - known)
+        restore_backup(open_store(url, check=False), copy)
+    assert [len(ids) for ids in sent] == [2, 2, 2]
+    assert sent[0] == sent[1]  # the same episode, judged again: a receiver discards it
+    assert sent[0].isdisjoint(sent[2])  # another episode under the same number
+    engine.dispose()
+
+
+@pytest.mark.parametrize("version", ["0005", "0006", "9999"], ids=["without the prefix", "older", "newer"])
+def test_store_of_any_version_is_backed_up_and_restore_upgrades_it(tmp_path: Path, url: str, version: str) -> None:
+    _make_store(url, version)
+    copy = tmp_path / "store.backup"
+    done = ran("db", "backup", str(copy), BACKWATCH_STORE_URL=url)
+    assert (done.code, done.err) == (0, "")
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    back = ran("db", "restore", str(copy), BACKWATCH_STORE_URL=other)
+    if version == "9999":
+        assert (back.code, back.err.count("\n")) == (78, 1)
+        assert f"{copy}: its tables are of version '9999', newer than this Backwatch" in back.err
+        return
+    assert (back.code, back.out) == (0, f"{other}: restored, tables {version}, upgraded to {migrate.head()}\n")
+    with reading(open_store(other)) as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(tables.rule)) == 1
+
+
+def _make_store(url: str, version: str) -> None:
+    """Make a store of this version with one rule in it; 9999 is one that only a later Backwatch knows."""
+    legacy = version == "0005"
+    if legacy:
+        load_legacy(url)
+    engine = open_store(url, check=False)
+    with engine.begin() as connection:
+        if not legacy:
+            config = migrate._config()
+            config.attributes["connection"] = connection
+            alembic_command.upgrade(config, "head" if version == "9999" else version)
+            connection.exec_driver_sql(f"UPDATE backwatch_version SET version_num = '{version}'")
+        into = "rule" if legacy else "backwatch_rule"
+        connection.exec_driver_sql(
+            f"INSERT INTO {into} (name, title, level, tags, description, blind_spots, remediation, falsepositives,"
+            " \"references\") VALUES ('', '', '', '[]', '', '', '', '[]', '[]')"
+        )
+    engine.dispose()
+
+
+def test_database_without_a_store_is_not_backed_up(tmp_path: Path, url: str) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "store.db")) as app:
+        app.execute("CREATE TABLE alert (id TEXT)")
+    done = ran("db", "backup", str(tmp_path / "store.backup"), BACKWATCH_STORE_URL=url)
+    assert (done.code, done.err) == (69, f"Error: BACKWATCH_STORE_URL='{url}': holds no Backwatch store\n")
+    assert not (tmp_path / "store.backup").exists()
 
 
 def test_backup_never_replaces_a_file(tmp_path: Path, url: str) -> None:

@@ -20,10 +20,11 @@ from backwatch.store.connect import StoreUnavailable
 from backwatch.store.monitoring import server as serving
 from backwatch.store.monitoring.endpoint import detector_check, start_monitoring
 from backwatch.store.monitoring.loops import LoopMonitor, MonitoredStop
-from backwatch.store.monitoring.server import MonitoringServer, Response
+from backwatch.store.monitoring.server import MonitoringServer, Response, StoreAnswer
 from backwatch.store.progress import PartitionProgress, write_progress
 from tests.services.commits import Owner, raised
 from tests.services.process import free_port
+from tests.store.test_postgresql_failures import backend, stopped
 
 HOSTILE = 'evil"} 1\nbackwatch_alerts{level="low'
 
@@ -70,7 +71,9 @@ def answers() -> Iterator[tuple[int, threading.Event]]:
         raise ValueError("a secret")
 
     quick = {"/healthz": lambda: Response(status=200, body=b"ok\n")}
-    server = MonitoringServer(socket.create_server(("127.0.0.1", port)), quick, {"/slow": wait, "/bad": fail})
+    slow = {path: StoreAnswer(answer, lambda: Response(status=503, body=b"no reply\n"))
+            for path, answer in (("/slow", wait), ("/bad", fail))}  # fmt: skip
+    server = MonitoringServer(socket.create_server(("127.0.0.1", port)), quick, slow)
     server.start()
     yield port, release
     release.set()
@@ -231,6 +234,66 @@ def test_a_store_that_hangs_delays_only_what_asks_it(answers: tuple[int, threadi
     for thread in slow:
         thread.join(20)
     assert ask(port, b"GET /slow HTTP/1.1\r\n\r\n") == 200
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_frozen_store_is_no_wait_and_no_pile_of_threads(endpoint: Endpoint) -> None:
+    endpoint.loop.turn()
+    write_progress(endpoint.store, [progress()])
+    assert endpoint.get("/readyz").status_code == 200
+    with stopped(backend(endpoint.store)):
+        time.sleep(serving.KEPT_S)
+        threads = threading.active_count()
+        assert timed(endpoint, "/readyz", 2) == (503, "the store does not answer (no reply yet)\n")
+        for _ in range(40):
+            assert timed(endpoint, "/healthz", 0.5) == (200, "ok\n")
+            assert timed(endpoint, "/readyz", 0.5)[0] == 503
+            status, text = timed(endpoint, "/metrics", 0.5)
+            assert (status, sample(text, "backwatch_store_up")) == (200, 0)
+            assert sample(text, "process_resident_memory_bytes") > 1e6
+        assert threading.active_count() == threads
+    deadline_s = time.monotonic() + 30
+    while endpoint.get("/readyz").status_code != 200:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.1)
+    assert sample(endpoint.get("/metrics").text, "backwatch_store_up") == 1
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_first_scrape_of_a_frozen_store_has_the_figures_of_the_process(endpoint: Endpoint) -> None:
+    with stopped(backend(endpoint.store)):
+        status, text = timed(endpoint, "/metrics", 2)
+    assert (status, sample(text, "backwatch_store_up")) == (200, 0)
+
+
+def timed(endpoint: Endpoint, path: str, within_s: float) -> tuple[int, str]:
+    """The answer, which must come within so long; asked a second time where only this machine was slow."""
+    for last in (False, True):
+        begin_s = time.monotonic()
+        answer = endpoint.get(path)
+        took_s = time.monotonic() - begin_s
+        if took_s < within_s:
+            return answer.status_code, answer.text
+        assert not last, took_s
+    raise AssertionError
+
+
+def test_answer_that_takes_its_time_is_waited_for_once_that_is_known() -> None:
+    port, begun = free_port(), list[float]()
+
+    def compute() -> Response:
+        begun.append(time.monotonic())
+        time.sleep(serving.STORE_WAIT_S * 1.5)
+        return Response(status=200, body=b"much\n")
+
+    slow = {"/slow": StoreAnswer(compute, lambda: Response(status=503, body=b"no reply\n"))}
+    server = MonitoringServer(socket.create_server(("127.0.0.1", port)), {}, slow)
+    server.start()
+    assert ask(port, b"GET /slow HTTP/1.1\r\n\r\n") == 503
+    time.sleep(serving.STORE_WAIT_S + serving.KEPT_S)
+    assert ask(port, b"GET /slow HTTP/1.1\r\n\r\n") == 200
+    assert len(begun) == 2
+    server.close()
 
 
 def test_a_fault_in_an_answer_shows_its_kind_alone(answers: tuple[int, threading.Event]) -> None:

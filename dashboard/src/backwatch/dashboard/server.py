@@ -9,13 +9,14 @@ from typing import Any, Final
 import uvicorn
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 from starlette.routing import Route
 
 from backwatch.collector.settings import DashboardSettings, SettingError, StoreSettings, load
 from backwatch.dashboard import index, palette
 from backwatch.dashboard.access import LoginCheck, check_exposure, proxy_login
 from backwatch.dashboard.door import Application, Door, SecurityHeaders, UnknownPaths, name_of
+from backwatch.dashboard.readiness import Readiness
 from backwatch.store.monitoring.endpoint import start_monitoring
 from backwatch.store.monitoring.loops import LoopMonitor
 
@@ -61,11 +62,10 @@ def application(settings: DashboardSettings) -> Application:
     def to_start(_: Request) -> RedirectResponse:
         return RedirectResponse("./")  # Streamlit knows its first page by no name
 
-    def ready(_: Request) -> JSONResponse:
+    def ask_store() -> bool:
         from backwatch.dashboard.reads import store_answers
 
-        good = store_answers()
-        return JSONResponse({"store": "ok" if good else "away"}, status_code=200 if good else 503)
+        return store_answers()
 
     def alive(_: Request) -> PlainTextResponse:
         return PlainTextResponse("ok\n")
@@ -79,7 +79,7 @@ def application(settings: DashboardSettings) -> Application:
             Middleware(UnknownPaths),
         ],
         routes=[
-            Route("/readyz", ready),
+            Route("/readyz", Readiness(ask_store).respond),
             Route("/healthz", alive),
             Route("/overview", to_start),
             *(Route(f"/{page}", start) for page in ("", *index.PAGES)),

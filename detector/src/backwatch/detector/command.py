@@ -11,7 +11,14 @@ import click
 
 from backwatch.collector import names
 from backwatch.collector.cli import EXIT_USAGE, Unavailable
-from backwatch.collector.settings import DetectorSettings, StoreSettings, StreamSettings, load
+from backwatch.collector.settings import (
+    DetectorSettings,
+    StoreSettings,
+    StreamSettings,
+    default_store_url,
+    load,
+    without_secrets,
+)
 from backwatch.detector.profile_command import profile
 from backwatch.detector.rules_command import rules
 
@@ -204,10 +211,10 @@ def fit(store_url: str | None, out: Path | None) -> None:
     from backwatch.detector.fitting import fit_and_enter
     from backwatch.store.connect import StoreUnavailable, open_store
 
+    url = load(StoreSettings, flags={"url": store_url}).url or default_store_url()
     try:
-        store = open_store(load(StoreSettings, flags={"url": store_url}).url, must_exist=True)
-        click.echo(fit_and_enter(store, out))
+        click.echo(fit_and_enter(open_store(url, must_exist=True), out))
     except StoreUnavailable as error:
         raise Unavailable(str(error)) from None
     except TooLittleHistory as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(f"BACKWATCH_STORE_URL={without_secrets(url)!r}: {error}") from None

@@ -43,7 +43,8 @@ def add(count: int, stream_url: str | None, store_url: str | None, timeout_s: fl
         store = open_store(load(StoreSettings, flags={"url": store_url}).url, must_exist=True)
         held = repartition.live_member(store, settings.group)
         if held:
-            raise SettingError(f"{held.member} holds partition {held.partition_id}: stop every detector first")
+            name = f"BACKWATCH_DETECTOR_GROUP={settings.group!r}"
+            raise SettingError(f"{name}: {held.member} holds partition {held.partition_id}: stop every detector first")
         click.echo(f"backwatch: draining {wanted.before} partitions", err=True)
         repartition.drain(stream, store, settings, wanted, timeout_s, _report)
         moved = repartition.split(store, engine_for(store, settings), wanted, time.time_ns())

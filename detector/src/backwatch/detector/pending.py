@@ -86,6 +86,7 @@ class Pending:
                 alert_id=event.alert_id, rule=event.rule.name, level=event.rule.level, app=event.key.app,
                 resource_id=event.key.resource_id, resource=event.key.resource, key=event.key.label, count=count,
                 first_ns=first_ns, last_ns=last_ns, occurrences=occurrences, accepts=event.accepts,
+                begin_ns=int(event.times[0]),
             )  # fmt: skip
         else:
             both = (*before.occurrences, *occurrences)

@@ -89,7 +89,7 @@ def announce(file: str, by: str, store_url: str | None) -> None:
     except StoreUnavailable as error:
         raise Unavailable(str(error)) from None
     except ValueError as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(f"{file}: {error}") from None
     click.echo(f"{'entered as' if new else 'unchanged since'} number {number}: app {found.app}, {_counted(found)}")
     for line in unseen:
         click.echo(f"backwatch: {_line(line)}", err=True)

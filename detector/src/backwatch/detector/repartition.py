@@ -12,7 +12,13 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from backwatch.collector import names
-from backwatch.collector.settings import DetectorSettings, SettingError, StreamSettings
+from backwatch.collector.settings import (
+    DetectorSettings,
+    SettingError,
+    StreamSettings,
+    default_stream_url,
+    without_secrets,
+)
 from backwatch.collector.stream.kafka_partitions import add_partitions, count_partitions, partition_of
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.splitting import keep_apps, release_apps
@@ -57,11 +63,12 @@ def plan(stream: StreamSettings, after: int) -> Plan:
         StreamUnavailable: No broker answers, or the topics are missing.
     """
     if not stream.url.startswith("kafka://"):
-        raise SettingError("BACKWATCH_STREAM_URL: only a kafka:// stream has partitions to add")
+        shown = without_secrets(stream.url or default_stream_url())
+        raise SettingError(f"BACKWATCH_STREAM_URL={shown!r}: only a kafka:// stream has partitions to add")
     topics = count_partitions(stream, TOPICS)
     before = topics[names.TOPIC_CALLS]
     if after <= before or after % before:
-        raise SettingError(f"{after}: must be a multiple of today's {before} partitions, and larger")
+        raise SettingError(f"COUNT={after}: must be a multiple of today's {before} partitions, and larger")
     return Plan(before=before, after=after, topics=topics)
 
 
@@ -129,7 +136,7 @@ def drain(
     try:
         while thread.is_alive() and (left := _unread(store, settings.group, wanted.before, begun_ns)) != 0:
             if time.monotonic() > deadline:
-                raise NotDrained(f"{left if left > 0 else 'some'} records are still unread after {timeout_s:g} s")
+                raise NotDrained(f"--timeout={timeout_s:g}: {left if left > 0 else 'some'} records are still unread")
             report(left)
             time.sleep(LOOK_EVERY_S)
     finally:
@@ -159,11 +166,15 @@ def split(store: sa.Engine, engine: Engine, wanted: Plan, now_ns: int) -> int:
         query = sa.select(table.c.id, table.c.next_offset).where(table.c.id >= wanted.before, table.c.seq > 0)
         there = {row.id: row.next_offset for row in connection.execute(query)}
     if any(there.values()):
-        raise SettingError(f"{wanted.after}: the store has the shards of an earlier, larger stream: {sorted(there)}")
+        raise SettingError(
+            f"COUNT={wanted.after}: the store has the shards of an earlier, larger stream: {sorted(there)}"
+        )
     if there.keys() == set(fresh):
         return 0
     if there:
-        raise SettingError(f"{wanted.after}: shards of an unfinished run are there, to {max(there) + 1} partitions")
+        raise SettingError(
+            f"COUNT={wanted.after}: shards of an unfinished run are there, to {max(there) + 1} partitions"
+        )
     parents: list[Commit] = []
     children: list[Commit] = []
     moved: set[str] = set()

@@ -1,7 +1,8 @@
 """Notify watches the chain that it is the end of: a dead detector cannot raise an alert about itself.
 
 Two ways, against two faults. Where detector or router fall silent, or a partition is not read, notify sends an event
-like an alert's, through the outbox: at least once, and once per incident. Where notify itself, the store or the network
+like an alert's, through the outbox: at least once, and once per incident. A detector that starts together with notify
+has as long to report as one that runs. Where notify itself, the store or the network
 is dead, nothing can be sent: so a heartbeat goes out while all is well, and its absence is the alarm.
 """
 
@@ -27,7 +28,7 @@ from backwatch.store.connect import StoreFull, StoreUnavailable
 from backwatch.store.deliveries import EventRow
 from backwatch.store.events import moment
 from backwatch.store.health import shard_rows
-from backwatch.store.monitoring.incidents import Incident, find_delivery_incidents, find_incidents
+from backwatch.store.monitoring.incidents import SILENT_AFTER_S, Incident, find_delivery_incidents, find_incidents
 from backwatch.store.progress import read_progress
 from backwatch.store.text import LEVELS
 from backwatch.store.transactions import reading, writing
@@ -99,7 +100,8 @@ class SelfWatch:
         self._withheld = ""
         self._store_wait = StoreWait("self-watch")
         self._away = False
-        self._settles_ns = 0
+        # The whole stack may just have been started, the detector after this process: its old rows are no silence yet.
+        self._settles_ns = clock_ns() + int(SILENT_AFTER_S * SECOND_NS)
 
     def run(self, stop: threading.Event) -> None:
         """Look until ``stop``; a store that is away is waited for."""
@@ -124,7 +126,10 @@ class SelfWatch:
             delivery = find_delivery_incidents(connection, self._endpoints, now_ns)
             still_open = _open_events(connection)
         if self._away:
-            self._away, self._settles_ns = False, now_ns + int(SETTLED_AFTER_S * SECOND_NS)
+            self._away = False
+            self._settles_ns = max(self._settles_ns, now_ns + int(SETTLED_AFTER_S * SECOND_NS))
+        # A clock that was put back must not make the wait longer than it is.
+        self._settles_ns = min(self._settles_ns, now_ns + int(max(SILENT_AFTER_S, SETTLED_AFTER_S) * SECOND_NS))
         if now_ns >= self._settles_ns:
             self._enter(chain, still_open, now_ns)
         self._beat([*chain, *delivery], len(progress), now_ns)
@@ -135,16 +140,24 @@ class SelfWatch:
         for one in chain:
             if one.since_ns:  # else there never was a detector
                 worst.setdefault(one.kind, one)
-        rows = [_silent_event(one, now_ns) for kind, one in worst.items() if kind not in still_open]
-        for kind, event_id in still_open.items():
+        over: set[str] = set()
+        for kind in still_open:
             if kind in worst:
                 self._well_since_ns.pop(kind, None)
             elif now_ns - self._well_since_ns.setdefault(kind, now_ns) >= RESUMED_AFTER_S * SECOND_NS:
-                rows.append(_resumed_event(kind, event_id, now_ns))
-                self._well_since_ns.pop(kind)
-        if rows:
-            with writing(self._engine) as connection:
-                insert_missing(connection, tables.event, rows)
+                over.add(kind)
+        if not over and worst.keys() <= still_open.keys():
+            return
+        with writing(self._engine) as connection:
+            # Locked, in the order in which routing locks them: of two notifiers, one finds what the other has entered.
+            endpoint = tables.endpoint.c.name
+            connection.execute(sa.select(endpoint).order_by(endpoint).with_for_update(key_share=True)).all()
+            entered = _open_events(connection)
+            rows = [_silent_event(one, now_ns) for kind, one in worst.items() if kind not in entered]
+            rows += [_resumed_event(kind, entered[kind], now_ns) for kind in sorted(over & entered.keys())]
+            insert_missing(connection, tables.event, rows)
+        for kind in over:
+            self._well_since_ns.pop(kind)
 
     def _beat(self, wrong: Sequence[Incident], partitions: int, now_ns: int) -> None:
         if self._heartbeat is None or not is_time(self._sent_ns, now_ns, self._settings.heartbeat_s):
@@ -191,25 +204,26 @@ def _open_events(connection: sa.Connection) -> dict[str, str]:
 
 
 def _silent_event(one: Incident, now_ns: int) -> dict[str, Any]:
-    event_id = _event_id(one.kind, str(one.since_ns))
+    # The same rows may be found silent twice: after a restore, or where a group that was renamed gets its name back.
+    event_id = _event_id(one.kind, str(one.since_ns), str(now_ns))
     data = {
         "incident": event_id, "kind": one.kind, "level": LEVELS[-1], "title": "Backwatch Does Not Judge All Calls",
         "message": one.message, "reason": one.reason, "member": one.member, "since": moment(one.since_ns),
     }  # fmt: skip
-    return _row(event_id, SILENT, data, now_ns)
+    return _row(event_id, SILENT, LEVELS[-1], data, now_ns)
 
 
 def _resumed_event(kind: str, event_id: str, now_ns: int) -> dict[str, Any]:
     data = {
-        "incident": event_id, "kind": kind, "level": LEVELS[-1], "title": "Backwatch Judges Calls Again",
+        "incident": event_id, "kind": kind, "level": LEVELS[0], "title": "Backwatch Judges Calls Again",
         "message": f"What was reported as {kind} has been well for {RESUMED_AFTER_S / 60:.0f} minutes.",
     }  # fmt: skip
-    return _row(_event_id("resumed", event_id), RESUMED, data, now_ns)
+    return _row(_event_id("resumed", event_id), RESUMED, LEVELS[0], data, now_ns)
 
 
-def _row(event_id: str, kind: str, data: Mapping[str, Any], now_ns: int) -> dict[str, Any]:
+def _row(event_id: str, kind: str, level: str, data: Mapping[str, Any], now_ns: int) -> dict[str, Any]:
     return {
-        "id": event_id, "alert_id": _NO_ALERT, "episode": 0, "kind": kind, "level_rank": len(LEVELS) - 1,
+        "id": event_id, "alert_id": _NO_ALERT, "episode": 0, "kind": kind, "level_rank": LEVELS.index(level),
         "body": _body(kind, data, now_ns), "created_ns": now_ns, "routed_ns": None,
     }  # fmt: skip
 
@@ -220,5 +234,5 @@ def _body(kind: str, data: Mapping[str, Any], now_ns: int) -> str:
 
 
 def _event_id(*parts: str) -> str:
-    """The same for the same incident, whichever notifier reports it first."""
+    """Return the webhook-id: its row is entered once per incident, whichever notifier is the first."""
     return hashlib.sha256("\x1e".join(("self-watch", *parts)).encode()).hexdigest()[:32]

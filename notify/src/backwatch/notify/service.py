@@ -20,7 +20,7 @@ from backwatch.store import deliveries
 from backwatch.store.budget import Budget
 from backwatch.store.connect import StoreFull, StoreUnavailable
 from backwatch.store.deliveries import EventRow
-from backwatch.store.events import moment
+from backwatch.store.events import is_wanted, moment
 from backwatch.store.text import LEVELS
 from backwatch.store.transactions import reading
 
@@ -200,6 +200,6 @@ class Service:
         return tuple(lines)
 
     def _render(self, event: EventRow) -> Mapping[str, bytes | None]:
-        if event.level_rank < self._lowest:
+        if not is_wanted(event.kind, event.level_rank, self._lowest):
             return {}
         return {courier.output.endpoint: courier.render(event) for courier in self.couriers}

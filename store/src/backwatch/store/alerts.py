@@ -151,9 +151,10 @@ def _write_events(connection: sa.Connection, changes: Sequence[tuple[Change, Map
     rules = events.rules_by_name(connection, (row["rule"] for _, row in changes))
     rows = [
         {
-            "id": events.event_id(change.alert_id, change.episode, change.kind), "alert_id": change.alert_id,
-            "episode": change.episode, "kind": change.kind, "level_rank": row["level_rank"],
-            "body": events.body(change, row, rules.get(row["rule"])), "created_ns": now_ns, "routed_ns": None,
+            "id": events.event_id(change.alert_id, change.episode, whole(change.begin_ns), change.kind),
+            "alert_id": change.alert_id, "episode": change.episode, "kind": change.kind,
+            "level_rank": row["level_rank"], "body": events.body(change, row, rules.get(row["rule"])),
+            "created_ns": now_ns, "routed_ns": None,
         }
         for change, row in changes
     ]  # fmt: skip

@@ -14,25 +14,31 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from backwatch.collector.settings import SettingError
+from backwatch.collector.settings import SettingError, without_secrets
 from backwatch.store import migrate
-from backwatch.store.connect import open_store
+from backwatch.store.connect import SETTING, open_store
 from backwatch.store.failures import StoreUnavailable
 
 
 def write_backup(engine: sa.Engine, path: Path) -> int:
-    """Copy the store as it is at one moment; the file appears once it is whole.
+    """Copy the store as it is at one moment, of whatever version; the file appears once it is whole.
 
     Returns:
         Its size in bytes.
 
     Raises:
         SettingError: The store is no SQLite store.
+        StoreUnavailable: The database holds no store.
         FileExistsError: There is such a file already.
     """
     _require_sqlite(engine, "pg_dump")
+    with engine.connect() as connection:
+        if migrate.current(connection) is None:
+            raise StoreUnavailable(f"{SETTING}='sqlite:///{engine.url.database}': holds no Backwatch store")
     if path.exists():
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     partial = path.with_name(f"{path.name}.partial")
     partial.unlink(missing_ok=True)
     os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
@@ -52,7 +58,7 @@ def restore_backup(engine: sa.Engine, path: Path) -> str:
     """Replace the store's content by that of a backup, whole or not at all; a file that SQLite cannot read is kept.
 
     Returns:
-        The version of the tables that are there now.
+        The version of the tables that are there now: the backup's, which may be older than this code.
 
     Raises:
         SettingError: The store is no SQLite store, or the backup is newer than this code.
@@ -95,7 +101,8 @@ def _set_broken_aside(path: Path) -> None:
 
 def _require_sqlite(engine: sa.Engine, program: str) -> None:
     if engine.dialect.name != "sqlite":
-        raise SettingError(f"BACKWATCH_STORE_URL: is no SQLite store; for PostgreSQL use {program}")
+        shown = without_secrets(engine.url.set(drivername="postgresql").render_as_string(hide_password=True))
+        raise SettingError(f"{SETTING}={shown!r}: is no SQLite store; for PostgreSQL use {program}")
 
 
 @contextlib.contextmanager

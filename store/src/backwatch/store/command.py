@@ -106,7 +106,7 @@ def prune(store_url: str | None) -> None:
 def backup(file: Path, store_url: str | None) -> None:
     """Copies a SQLite store into FILE, as it is at one moment, while detector, notify and dashboard go on.
 
-    A PostgreSQL store is copied by pg_dump.
+    The store may be of any version: make a backup before each upgrade. A PostgreSQL store is copied by pg_dump.
 
     \b
     Example:
@@ -114,7 +114,7 @@ def backup(file: Path, store_url: str | None) -> None:
     """
     settings = load(StoreSettings, flags={"url": store_url})
     try:
-        engine = open_store(settings.url, must_exist=True)
+        engine = open_store(settings.url, check=False, must_exist=True)
         size = copies.write_backup(engine, file)
     except StoreUnavailable as error:
         raise Unavailable(str(error)) from None
@@ -130,7 +130,7 @@ def backup(file: Path, store_url: str | None) -> None:
 def restore(file: Path, store_url: str | None) -> None:
     """Replaces all that is in a SQLite store by what FILE holds. Stop detector, notify and dashboard before.
 
-    A PostgreSQL store is restored by pg_restore.
+    A backup of an earlier version is upgraded. A PostgreSQL store is restored by pg_restore.
 
     \b
     Example:
@@ -140,10 +140,12 @@ def restore(file: Path, store_url: str | None) -> None:
     try:
         engine = open_store(settings.url, check=False)
         version = copies.restore_backup(engine, file)
+        _, after = migrate.upgrade(engine)
     except StoreUnavailable as error:
         raise Unavailable(str(error)) from None
     engine.dispose()
-    click.echo(f"{without_secrets(settings.url or default_store_url())}: restored, tables {version}")
+    tables = f"tables {version}" + (f", upgraded to {after}" if after != version else "")
+    click.echo(f"{without_secrets(settings.url or default_store_url())}: restored, {tables}")
 
 
 def _lines(found: Health) -> list[str]:

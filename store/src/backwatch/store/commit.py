@@ -34,6 +34,8 @@ class Raised:
         level: informational, low, medium, high, critical.
         resource_id: SHA-256 of the resource's key text, lower-case hex; ``""`` for an alert about Backwatch itself.
         app, resource, key: Text for people: the app, the resource, and what within it the alert is about.
+        begin_ns: Time of the firing that comes first in the stream. Unlike ``first_ns``, the earliest time, it is the
+            same however the stream is cut into commits, so ids of events are made of it. 0: ``first_ns``.
         occurrences: The newest ones and those that :func:`~backwatch.store.ring.kept` keeps besides, oldest first.
         accepts: Names of the facts in its evidence that the rule speaks of: those which are accepted on its alerts.
     """
@@ -50,6 +52,7 @@ class Raised:
     last_ns: int
     occurrences: Sequence[Occurrence]
     accepts: Sequence[str] = ()
+    begin_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

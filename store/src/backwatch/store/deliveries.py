@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from backwatch.store import entries, tables
 from backwatch.store.budget import DIGEST, DIGESTED, HELD, PENDING, UNLIMITED, Budget, admit
+from backwatch.store.events import wanted
 from backwatch.store.text import LEVELS, clean
 from backwatch.store.transactions import in_bites, reading, writing
 from backwatch.store.upsert import insert_missing, insert_or_add
@@ -122,7 +123,7 @@ def keep_up(
     since_ns = max(known.since_ns, not_before_ns)
     routed_ns = max(known.served_ns, since_ns) - LOOK_BACK_NS
     has_one = sa.exists().where(delivery.c.event_id == event.c.id, delivery.c.endpoint == endpoint)
-    told = (event.c.level_rank >= lowest) & (event.c.kind != DIGEST)  # a digest is one endpoint's
+    told = wanted(lowest) & (event.c.kind != DIGEST)  # a digest is one endpoint's
     missed = (event.c.created_ns >= since_ns) & told & ~has_one
     while True:
         query = sa.select(event.c.id, event.c.routed_ns).where(event.c.routed_ns >= routed_ns, missed)

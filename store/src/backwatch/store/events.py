@@ -14,11 +14,33 @@ from backwatch.store.text import from_json
 
 BODY_LIMIT: Final = 20_000
 """Bytes of a body: what the Standard Webhooks specification asks for."""
+ABOUT_ITSELF: Final = "backwatch."
+"""Begins the kind of every event about Backwatch itself."""
 
 
-def event_id(alert_id: str, episode: int, kind: str) -> str:
-    """The webhook-id: the same for the same opening of the same alert, whoever computes it."""
-    return hashlib.sha256(f"{alert_id}\x1e{episode}\x1e{kind}".encode()).hexdigest()[:32]
+def event_id(alert_id: str, episode: int, begin_ns: int, kind: str) -> str:
+    """The webhook-id: the same for the same opening of the same alert, whichever member computes it.
+
+    Args:
+        begin_ns: When the episode began. A restored store counts episodes from an earlier number on: without this
+            another episode would bear an id that a receiver knows, and discards.
+    """
+    return hashlib.sha256(f"{alert_id}\x1e{episode}\x1e{begin_ns}\x1e{kind}".encode()).hexdigest()[:32]
+
+
+def is_wanted(kind: str, level_rank: int, lowest: int) -> bool:
+    """Whether an endpoint gets events of this kind and level; those about Backwatch itself pass at any level.
+
+    >>> is_wanted("alert.opened", 0, 1), is_wanted("alert.opened", 1, 1), is_wanted("backwatch.detector_resumed", 0, 1)
+    (False, True, True)
+    """
+    return level_rank >= lowest or kind.startswith(ABOUT_ITSELF)
+
+
+def wanted(lowest: int) -> "sa.ColumnElement[bool]":
+    """:func:`is_wanted` as SQL, of the table of events."""
+    table = tables.event
+    return (table.c.level_rank >= lowest) | table.c.kind.startswith(ABOUT_ITSELF)
 
 
 def moment(time_ns: int) -> str:

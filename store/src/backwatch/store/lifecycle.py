@@ -42,11 +42,16 @@ class Life:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """Something that came true of an alert, and of which people are told."""
+    """Something that came true of an alert, and of which people are told.
+
+    Attributes:
+        begin_ns: When the episode began: no two episodes of an alert share both this and ``episode``.
+    """
 
     kind: str
     alert_id: str
     episode: int
+    begin_ns: int
     time_ns: int
 
 
@@ -62,7 +67,7 @@ def _raise(life: Life, step: Raised) -> Change | None:
     opening = not life.raised or life.closed_episode >= life.episode
     if opening:
         life.episode += 1
-        life.raised, life.opened_ns, life.cleared_ns = True, step.first_ns, None
+        life.raised, life.opened_ns, life.cleared_ns = True, step.begin_ns or step.first_ns, None
     life.first_ns = step.first_ns if life.count == 0 else min(life.first_ns, step.first_ns)
     life.last_ns = max(life.last_ns, step.last_ns)
     life.count += step.count
@@ -74,11 +79,15 @@ def _raise(life: Life, step: Raised) -> Change | None:
     if not opening:
         return None
     kind = OPENED if life.episode == 1 else REOPENED
-    return Change(kind=kind, alert_id=life.alert_id, episode=life.episode, time_ns=step.first_ns)
+    return Change(
+        kind=kind, alert_id=life.alert_id, episode=life.episode, begin_ns=life.opened_ns, time_ns=step.first_ns
+    )
 
 
 def _clear(life: Life, step: Cleared) -> Change | None:
     if not life.raised:
         return None
     life.raised, life.cleared_ns = False, step.time_ns
-    return Change(kind=CLEARED, alert_id=life.alert_id, episode=life.episode, time_ns=step.time_ns)
+    return Change(
+        kind=CLEARED, alert_id=life.alert_id, episode=life.episode, begin_ns=life.opened_ns, time_ns=step.time_ns
+    )

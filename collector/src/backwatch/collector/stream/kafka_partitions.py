@@ -6,7 +6,7 @@ from typing import Any
 from kafka import KafkaAdminClient
 from kafka.partitioner.default import murmur2
 
-from backwatch.collector.settings import StreamSettings
+from backwatch.collector.settings import StreamSettings, without_secrets
 from backwatch.collector.stream import StreamUnavailable
 from backwatch.collector.stream import kafka_clients as clients
 
@@ -35,7 +35,8 @@ def count_partitions(settings: StreamSettings, topics: Sequence[str]) -> dict[st
     found = {one["name"]: len(one["partitions"]) for one in described if not one["error_code"]}
     for topic in topics:
         if topic not in found:
-            raise StreamUnavailable(f"the stream has no topic {topic}; `backwatch detect` creates it")
+            name = f"BACKWATCH_STREAM_URL={without_secrets(settings.url)!r}"
+            raise StreamUnavailable(f"{name}: there is no topic {topic}; `backwatch detect` creates it")
     return found
 
 

@@ -1,15 +1,19 @@
 """One POST to an operator's endpoint: address checked before a byte is sent, no redirect, no proxy, an end in sight.
 
 ``requests`` counts its timeout anew with every byte that arrives, so a receiver that drips could hold a thread for
-hours. A timer therefore shuts the socket down when the whole attempt has had its time.
+hours. A timer therefore shuts the socket down when the whole attempt has had its time. It cannot end the parsing of
+what has come by then: megabytes of cookies cost seconds of CPU and hundreds of megabytes, so a head is bounded too.
 """
 
+import http.client
+import io
 import ipaddress
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -25,8 +29,13 @@ METADATA: Final = frozenset(
     for one in ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254")
 )
 """Where clouds answer with credentials, beside the link-local range."""
+_NO_DEADLINE_S: Final = 15.0
 _CARRY_V4: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
 """Whose last 32 bits are the address that is meant: NAT64, and the old IPv4-compatible ones."""
+
+
+MAX_HEAD_BYTES: Final = 65_536
+"""Of status line and headers, interim answers included; what is longer is no answer."""
 
 
 class ForbiddenAddressError(requests.RequestException):
@@ -46,6 +55,7 @@ class Deadline:
         self._sockets: list[socket.socket] = []
         self._lock = threading.Lock()
         self.over = False
+        self._end_s = time.monotonic() + timeout_s
         self._timer = threading.Timer(timeout_s, self._end)
         self._timer.daemon = True
 
@@ -63,6 +73,12 @@ class Deadline:
             for one in self._sockets:
                 one.close()
             self._sockets.clear()
+
+    @classmethod
+    def left_s(cls) -> float:
+        """Seconds that this thread's attempt has left, a moment at least."""
+        current: Deadline | None = getattr(cls._of_thread, "current", None)
+        return max(0.001, current._end_s - time.monotonic()) if current is not None else _NO_DEADLINE_S
 
     @classmethod
     def watch(cls, connected: socket.socket) -> None:
@@ -88,16 +104,44 @@ class Deadline:
                 continue
 
 
+class _HeadReader(io.BufferedReader):
+    """What a response is read from; only its head is."""
+
+    left_bytes = MAX_HEAD_BYTES
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Return a line of the head."""
+        line = super().readline(size)
+        self.left_bytes -= len(line)
+        if self.left_bytes < 0:
+            raise http.client.HTTPException("the answer's head is too long")
+        return line
+
+
+class _HeadResponse(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *arguments: Any, **named: Any) -> None:
+        super().__init__(sock, *arguments, **named)
+        self.fp = _HeadReader(self.fp.detach())
+
+    def begin(self) -> None:
+        """Read the head. What of it cannot be parsed is ignored: urllib3 logs it whole, with the URL and its path."""
+        super().begin()
+        self.msg.defects.clear()
+        self.msg.set_payload("")
+
+
 class _Connection(HTTPConnection):
+    response_class = _HeadResponse
+
     def _new_conn(self) -> socket.socket:
-        _check_host(self.host, self.port)
-        return _checked(super()._new_conn())
+        return _connect(self, super()._new_conn)
 
 
 class _TlsConnection(HTTPSConnection):
+    response_class = _HeadResponse
+
     def _new_conn(self) -> socket.socket:
-        _check_host(self.host, self.port)
-        return _checked(super()._new_conn())
+        return _connect(self, super()._new_conn)
 
 
 class _Pool(HTTPConnectionPool):
@@ -114,10 +158,31 @@ class _Session(HTTPSession):
         return None
 
 
-def _check_host(host: str, port: int) -> None:
-    """Looks before connecting, where a look suffices; what the name means when it is looked up again, the peer says."""
-    for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        _refuse_forbidden(str(found[4][0]))
+def _connect(connection: HTTPConnection, connect: Callable[[], socket.socket]) -> socket.socket:
+    """Connect to the first address of the host that answers, all of them within what is left of the attempt.
+
+    urllib3 gives each address the whole timeout: a name with a hundred of them would hold a thread for minutes.
+    """
+    host, timeout = connection.host, connection.timeout
+    found = socket.getaddrinfo(host, connection.port, type=socket.SOCK_STREAM)
+    addresses = [*dict.fromkeys(str(one[4][0]) for one in found)]
+    for address in addresses:
+        _refuse_forbidden(address)
+    failure: HTTPError | None = None
+    try:
+        for number, address in enumerate(addresses):
+            connection.host = address
+            connection.timeout = Deadline.left_s() / (len(addresses) - number)  # a dead one leaves time for the others
+            try:
+                connected = _checked(connect())
+            except HTTPError as error:
+                failure = error
+                continue
+            connected.settimeout(Deadline.left_s())
+            return connected
+    finally:
+        connection.host, connection.timeout = host, timeout
+    raise failure or OSError(f"{host[:100]}: has no address")
 
 
 def _checked(connected: socket.socket) -> socket.socket:

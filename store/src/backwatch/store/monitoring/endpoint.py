@@ -1,13 +1,14 @@
 """The monitoring endpoint of a process: ``/healthz``, ``/readyz`` and ``/metrics`` on a port of its own.
 
 ``/healthz``: the process is alive, its loops turn. ``/readyz``: it can do its work. Both answer 200, or 503 with a line
-for each reason.
+for each reason. A store that hangs is one: no path waits for it longer than a second or two.
 """
 
 import ipaddress
 import socket
 import time
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,10 +18,12 @@ from backwatch.store.connect import StoreUnavailable
 from backwatch.store.health import shard_rows
 from backwatch.store.monitoring.incidents import Incident, find_incidents
 from backwatch.store.monitoring.loops import LoopMonitor
-from backwatch.store.monitoring.server import MonitoringServer, Response
+from backwatch.store.monitoring.server import MonitoringServer, Response, StoreAnswer
 from backwatch.store.progress import read_progress
 from backwatch.store.transactions import reading
 
+READY_WAIT_S: Final = 1.5
+"""Longest wait of ``/readyz`` for the store: monitors give up after a few seconds."""
 Check = Callable[[sa.Connection, int], list[Incident]]
 """From a reading connection and the wall time to what keeps a process from its work."""
 
@@ -61,9 +64,12 @@ def start_monitoring(
     def is_alive() -> Response:
         return _verdict([one.fault for one in loops if one.fault])
 
-    def is_ready() -> Response:
+    def find_faults() -> list[str]:
         wrong = [one.fault for one in loops if one.fault]
-        wrong += [f"the loop of the {one.name} has not begun" for one in loops if not one.turns]
+        return wrong + [f"the loop of the {one.name} has not begun" for one in loops if not one.turns]
+
+    def is_ready() -> Response:
+        wrong = find_faults()
         try:
             with reading(store()) as connection:
                 wrong += [one.message for one in check(connection, time.time_ns())]
@@ -71,9 +77,14 @@ def start_monitoring(
             wrong.append(f"the store does not answer ({type(error).__name__})")
         return _verdict(wrong)
 
-    server = MonitoringServer(
-        listening, quick={"/healthz": is_alive}, slow={"/readyz": is_ready, "/metrics": figures.response}
-    )
+    def is_ready_without_store() -> Response:
+        return _verdict([*find_faults(), "the store does not answer (no reply yet)"])
+
+    slow = {
+        "/readyz": StoreAnswer(is_ready, is_ready_without_store, READY_WAIT_S),
+        "/metrics": StoreAnswer(figures.response, figures.response_without_store),
+    }
+    server = MonitoringServer(listening, quick={"/healthz": is_alive}, slow=slow)
     server.start()
     return server
 

@@ -211,10 +211,14 @@ def _critical_unsent(connection: sa.Connection, name: str, paused_until_ns: int,
 
 
 def _failing(connection: sa.Connection, name: str, now_ns: int) -> list[Incident]:
-    """An endpoint that has taken nothing for a while, though several attempts were made. One bad body is none."""
+    """An endpoint that has taken nothing for a while, though several attempts were made. One bad body is none.
+
+    Nor is a first failure, unless it asked for a longer pause than that: a ``Retry-After`` of a day allows no second.
+    """
     table = tables.delivery
     mine = table.c.endpoint == name
-    again = mine & (table.c.state == "pending") & (table.c.attempts >= FAILED_ATTEMPTS)
+    put_off = (table.c.attempts > 0) & (table.c.next_ns - table.c.first_try_ns > int(FAILING_AFTER_S * _NS))
+    again = mine & (table.c.state == "pending") & ((table.c.attempts >= FAILED_ATTEMPTS) | put_off)
     first_ns = connection.scalar(sa.select(sa.func.min(table.c.first_try_ns)).where(again))
     if first_ns is None:
         return []

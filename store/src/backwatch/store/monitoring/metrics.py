@@ -61,14 +61,32 @@ class Figures(Collector):
         self._watched: sa.Engine | None = None
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
-        ProcessCollector(registry=self._registry)
+        self._without_store = CollectorRegistry(auto_describe=False)
+        self._without_store.register(_WithoutStore(self))
+        for registry in (self._registry, self._without_store):
+            ProcessCollector(registry=registry)
 
     def response(self) -> Response:
         """Return the figures as Prometheus's text."""
         return Response(status=200, body=generate_latest(self._registry), content_type=CONTENT_TYPE_LATEST)
 
+    def response_without_store(self) -> Response:
+        """Return the figures of this process, as :meth:`response` does while the store is away; asks no store."""
+        return Response(status=200, body=generate_latest(self._without_store), content_type=CONTENT_TYPE_LATEST)
+
     def collect(self) -> Iterator[Metric]:
         """Yield every figure; those of the store only while it answers."""
+        found = list[Metric]()
+        try:
+            with reading(self._engine()) as connection:
+                found = [*self._of_store(connection)]
+        except (StoreUnavailable, SQLAlchemyError, OSError):
+            found = []
+        yield from self.of_process(store_up=bool(found))
+        yield from found
+
+    def of_process(self, *, store_up: bool) -> Iterator[Metric]:
+        """Yield the figures that need no store, and whether it answers."""
         info = {"part": self._part, "version": version("backwatch-store")}
         yield _gauge(
             "backwatch_build_info", "The version that runs here.", ("part", "version"), {tuple(info.values()): 1}
@@ -78,15 +96,8 @@ class Figures(Collector):
         yield _gauge("backwatch_loop_age_seconds", "Seconds since a loop of this process last turned.", ("loop",), ages)
         turns = {(one.name,): one.turns for one in self._loops}
         yield _counter("backwatch_loop_turns", "Turns of a loop of this process.", ("loop",), turns)
-        found = list[Metric]()
-        try:
-            with reading(self._engine()) as connection:
-                found = [*self._of_store(connection)]
-        except (StoreUnavailable, SQLAlchemyError, OSError):
-            found = []
-        yield _gauge("backwatch_store_up", "Whether the store answers this process.", (), {(): int(bool(found))})
+        yield _gauge("backwatch_store_up", "Whether the store answers this process.", (), {(): int(store_up)})
         yield _counter("backwatch_store_errors", "Errors that the store gave this process.", (), {(): self._errors})
-        yield from found
 
     def _engine(self) -> sa.Engine:
         engine = self._store()
@@ -118,6 +129,17 @@ class Figures(Collector):
         wrong += [one for one in self._check(connection, now_ns) if one not in wrong]
         many = {(kind,): sum(one.kind == kind for one in wrong) for kind in KINDS}
         yield _gauge("backwatch_incidents", "What does not work now, by kind.", ("kind",), many)
+
+
+class _WithoutStore(Collector):
+    """The figures of a process while its store does not reply."""
+
+    def __init__(self, figures: Figures) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield them."""
+        return self._figures.of_process(store_up=False)
 
 
 def _of_partitions(health: Health) -> Iterator[Metric]:

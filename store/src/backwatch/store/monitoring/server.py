@@ -1,7 +1,8 @@
 """A small HTTP server for monitors: bounded in connections, bytes and time, and never in the way of the main loop.
 
 One thread serves all connections without blocking on any of them, so a client that sends a byte a second holds nobody
-up. What reads the store runs in a second thread: while the store hangs, ``/healthz`` still answers.
+up. What reads the store runs in a second thread, one question at a time, and is waited for briefly: while the store
+hangs, ``/healthz`` answers at once, and the others answer what they know without it.
 """
 
 import queue
@@ -19,6 +20,8 @@ MAX_CONNECTIONS: Final = 32
 MAX_REQUEST_BYTES: Final = 4_096
 DEADLINE_S: Final = 5.0
 """From accepting a connection to the end of the request, and from then to the end of the response."""
+STORE_WAIT_S: Final = 1.0
+"""So long an answer of the store is waited for; longer where it takes longer though the store replies."""
 KEPT_S: Final = 1.0
 """So long a response that was computed is used for others."""
 ACCEPT_PAUSE_S: Final = 1.0
@@ -36,6 +39,21 @@ class Response:
 
 
 Answer = Callable[[], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAnswer:
+    """An answer that may wait for the store.
+
+    Attributes:
+        compute: Gives it; runs in a thread of its own.
+        without_store: What is sent while the store does not reply; takes no time.
+        max_wait_s: Longest wait, however long ``compute`` takes.
+    """
+
+    compute: Answer
+    without_store: Answer
+    max_wait_s: float = DEADLINE_S
 
 
 @dataclass(slots=True, eq=False)
@@ -57,7 +75,7 @@ class MonitoringServer:
         slow: Answers that may wait for the store, by path; computed in a thread of their own, one at a time.
     """
 
-    def __init__(self, listening: socket.socket, quick: Mapping[str, Answer], slow: Mapping[str, Answer]) -> None:
+    def __init__(self, listening: socket.socket, quick: Mapping[str, Answer], slow: Mapping[str, StoreAnswer]) -> None:
         self._listening = listening
         self._quick = quick
         self._slow = slow
@@ -66,7 +84,10 @@ class MonitoringServer:
         self._waiting: dict[str, list[_Connection]] = {}
         self._kept: dict[str, tuple[float, Response]] = {}
         self._asked: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._answered: queue.SimpleQueue[tuple[str, Response]] = queue.SimpleQueue()
+        self._answered: queue.SimpleQueue[tuple[str, Response, float]] = queue.SimpleQueue()
+        self._took_s: dict[str, float] = {}
+        self._overdue: set[str] = set()
+        """Paths whose answer was waited for in vain: until one of them comes, nothing is waited for."""
         self._wakeup, self._wake = socket.socketpair()
         self._closing = threading.Event()
         self._accept_at_s = 0.0
@@ -179,10 +200,17 @@ class MonitoringServer:
         if response is not None and time.monotonic() - kept_s < KEPT_S:
             self._respond(one, response)
             return
-        one.path = path
         if path not in self._waiting:
+            self._waiting[path] = []
             self._asked.put(path)
-        self._waiting.setdefault(path, []).append(one)
+        answer = self._slow[path]
+        if self._overdue:
+            self._respond(one, _computed(answer.without_store))
+            return
+        one.path = path
+        wait_s = max(STORE_WAIT_S, 3 * self._took_s.get(path, 0.0))
+        one.deadline_s = time.monotonic() + min(wait_s, answer.max_wait_s)
+        self._waiting[path].append(one)
 
     def _take_answers(self) -> None:
         while True:
@@ -192,8 +220,11 @@ class MonitoringServer:
             except OSError:
                 break
         while not self._answered.empty():
-            path, response = self._answered.get()
+            path, response, took_s = self._answered.get()
             self._kept[path] = (time.monotonic(), response)
+            self._overdue.clear()
+            if took_s < DEADLINE_S:  # else it hung, which the next one need not
+                self._took_s[path] = took_s
             for one in self._waiting.pop(path, ()):
                 if one in self._connections:
                     self._respond(one, response)
@@ -214,7 +245,8 @@ class MonitoringServer:
         for one in [one for one in self._connections if one.deadline_s <= now_s]:
             if one.path:  # the store hangs: the question stays open, but this client gets an answer
                 self._waiting[one.path].remove(one)
-                self._respond(one, Response(status=503, body=b"the store did not answer in time\n"))
+                self._overdue.add(one.path)
+                self._respond(one, _computed(self._slow[one.path].without_store))
             else:
                 self._drop(one)
 
@@ -227,7 +259,9 @@ class MonitoringServer:
 
     def _compute(self) -> None:
         while (path := self._asked.get()) is not None:
-            self._answered.put((path, _computed(self._slow[path])))
+            begin_s = time.monotonic()
+            response = _computed(self._slow[path].compute)
+            self._answered.put((path, response, time.monotonic() - begin_s))
             self._notify()
 
     def _notify(self) -> None:
