@@ -4,8 +4,8 @@
 
 The real process on a real Kafka (or an embedded stream) with eight partitions, sixteen apps that send ordinary calls,
 and among them, one request in fifty, keys that were never sent before. In the midst of the warm-up, which is the first
-quarter and at most ten minutes, comes a backlog: buffers grow to what a detector that catches up needs, and keep it. The
-slope is that of least squares over what follows the warm-up.
+quarter and at most ten minutes, comes a backlog: buffers grow to what a detector that catches up needs, and keep it.
+The slope is that of least squares over what follows the warm-up.
 """
 
 import argparse
