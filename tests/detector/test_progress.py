@@ -16,8 +16,8 @@ from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Consumer, Message, Record, Relay, StreamUnavailable, open_publisher
 from backwatch.collector.stream import open_consumer as really_open_consumer
 from backwatch.collector.stream import open_relay as really_open_relay
+from backwatch.detector import log_history, repeated_errors, router, service
 from backwatch.detector import progress as progress_module
-from backwatch.detector import repeated_errors, router, service
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.lag import CALM_NS, RULE, STANDS_NS
 from backwatch.detector.progress import GroupProgress, ProgressBoard
@@ -477,7 +477,7 @@ def test_a_stream_that_was_made_anew_is_read_from_its_beginning_and_counts_as_a_
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(service, "OBSERVE_EVERY_S", 0.1)
-    monkeypatch.setattr(service, "SHRUNK_S", 0.3)
+    monkeypatch.setattr(log_history, "SHRUNK_S", 0.3)
     publish(stream, TOPIC, 0, 1, 2, 3)
     first = detector(stream, store, engine)
     stop = threading.Event()

@@ -94,7 +94,7 @@ def shard_of(world: World) -> Callable[..., Any]:
     class Shard:
         """An owned shard that commits at once, under the fence."""
 
-        watermark_ns, trouble, has_work = 0, None, False
+        watermark_ns, trouble, has_work, topic_id, leader_epoch = 0, None, False, "", -1
 
         def __init__(self, partition: int, *_: Any) -> None:
             world.fails("fail load", StoreUnavailable("no shard"))
@@ -104,6 +104,8 @@ def shard_of(world: World) -> Callable[..., Any]:
             self._pending: list[int] = []
 
         def take_entries(self) -> None: ...
+
+        def belongs_to(self, _topic_id: str) -> None: ...
 
         def tick_is_due(self, _now_ns: int) -> bool:
             return False

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import secrets
 from collections.abc import Generator
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.services.authority import Authority
@@ -21,9 +22,35 @@ JAVA = ("-Xmx400m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{JAR
 FIXTURE = Fixture("kafka", kind="kafka", port=9092)
 
 
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """A broker that is installed and can be started, stopped, and started again on the same data."""
+
+    server: Server
+    data: Path
+    _command: tuple[str, ...]
+
+    @contextlib.contextmanager
+    def running(self) -> Generator[None]:
+        """Keep it running inside the block; at the end it shuts down in good order."""
+        with private_folder("kafka-log") as folder:
+            started = accepts(self.server.port)
+            with running(self._command, folder=folder, ready=started, stop="TERM", grace_s=30):
+                yield
+
+
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
     """A broker of one's own; the fixture ``kafka`` is the one that the whole run shares."""
+    with install(ca) as broker:
+        folder, ready = broker.data.parent, accepts(broker.server.port)
+        with running(broker._command, folder=folder, ready=ready):  # pyright: ignore[reportPrivateUsage]
+            yield broker.server
+
+
+@contextlib.contextmanager
+def install(ca: Authority) -> Generator[Broker]:
+    """Prepare a broker with data of its own, which go at the end."""
     if not any(JARS.glob("kafka_2.13-*.jar")):
         raise MissingServerError("kafka: no jars in .tools/kafka (`make test` fetches them with Maven), "
                                  "and BACKWATCH_TEST_KAFKA_URL is not set")  # fmt: skip
@@ -38,11 +65,11 @@ def serve(ca: Authority) -> Generator[Server]:
         account = f"SCRAM-SHA-256=[name={USER},password={secret}]"
         prepare([*run, "kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(properties), "--standalone",
                  "--add-scram", account], folder)  # fmt: skip
-        with running([*run, "kafka.Kafka", str(properties)], folder=folder, ready=accepts(port)):
-            yield Server(
-                kind="kafka", port=port, tls_port=tls_port, sasl_port=sasl_port, user=USER, password=secret,
-                ca_file=str(ca.ca_file), url=f"kafka://{HOST}:{port}", tls_url=f"kafka://{HOST}:{tls_port}",
-            )  # fmt: skip
+        server = Server(
+            kind="kafka", port=port, tls_port=tls_port, sasl_port=sasl_port, user=USER, password=secret,
+            ca_file=str(ca.ca_file), url=f"kafka://{HOST}:{port}", tls_url=f"kafka://{HOST}:{tls_port}",
+        )  # fmt: skip
+        yield Broker(server, folder / "data", (*run, "kafka.Kafka", str(properties)))
 
 
 def _cluster_id() -> str:

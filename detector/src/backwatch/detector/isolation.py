@@ -99,6 +99,11 @@ class Isolation:
         if next_offset >= self.until_offset:
             self.most, self.noted = 0, False
 
+    def forget_records(self) -> None:
+        """Note that the log has other records at the offsets that are known."""
+        self.poison.clear()
+        self.most, self.until_offset, self.noted = 0, 0, False
+
     @property
     def active(self) -> bool:
         """Whether each portion is committed by itself."""

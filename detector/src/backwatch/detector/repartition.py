@@ -210,6 +210,7 @@ def _commit(number: int, seq: int, next_offset: int, parent: shards.ShardState, 
     return Commit(
         shard=number, seq=seq, base=base, next_offset=next_offset, watermark_ns=parent.watermark_ns,
         entry_id=parent.entry_id, delta=b"", snapshot=shard.snapshot(),
+        topic_id=parent.topic_id, leader_epoch=parent.leader_epoch if seq else -1,
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ class ShardState:
         next_offset: First stream offset that is not covered.
         snapshot: The whole state at some commit; ``None`` before the first.
         deltas: Every change since, oldest first. The first may repeat what the snapshot holds.
+        topic_id, leader_epoch: As in :class:`~backwatch.store.commit.Commit`.
     """
 
     seq: int
@@ -36,6 +37,8 @@ class ShardState:
     entry_id: int
     snapshot: bytes | None
     deltas: list[bytes]
+    topic_id: str = ""
+    leader_epoch: int = -1
 
 
 def load(connection: sa.Connection, shard: int) -> ShardState:
@@ -55,6 +58,7 @@ def load(connection: sa.Connection, shard: int) -> ShardState:
     return ShardState(
         seq=row.seq, next_offset=row.next_offset, watermark_ns=row.watermark_ns, entry_id=row.entry_id,
         snapshot=None if saved is None else bytes(saved.blob), deltas=[bytes(blob) for blob in blobs],
+        topic_id=row.topic_id, leader_epoch=row.leader_epoch,
     )  # fmt: skip
 
 
@@ -117,7 +121,7 @@ def _fence(connection: sa.Connection, one: Commit, now_ns: int) -> None:
     moved = connection.execute(
         sa.update(table).where(held).values(
             seq=one.seq + 1, next_offset=one.next_offset, watermark_ns=whole(one.watermark_ns),
-            entry_id=one.entry_id, updated_ns=now_ns,
+            entry_id=one.entry_id, updated_ns=now_ns, topic_id=one.topic_id, leader_epoch=one.leader_epoch,
         )
     )  # fmt: skip
     if moved.rowcount != 1:

@@ -107,9 +107,16 @@ class KafkaGroupConsumer(Consumer):
 
     def seek(self, partition: int, offset: int) -> None:
         """Goes on from ``offset``; only then are this partition's records delivered."""
-        occupancy = self._occupancy(partition)  # before: what comes between makes it wait for another seek
+        self.resume(partition, offset, -1)
+
+    def resume(self, partition: int, offset: int, leader_epoch: int) -> None:
+        """Go on from ``offset``; the client asks the broker whether the log still holds the record before it."""
+        place, occupancy = TopicPartition(self._topic, partition), self._occupancy(partition)
+        # Asked for before: what comes between makes the partition wait for another seek.
         with contextlib.suppress(ValueError, KeyError):  # taken away meanwhile: the next poll tells
-            self._consumer.seek(TopicPartition(self._topic, partition), offset)
+            self._consumer.seek(place, offset)
+            if leader_epoch >= 0:  # the client's own method takes offsets alone
+                self._consumer._subscription.seek(place, clients.position(offset, leader_epoch))
             self._sought[partition] = occupancy
 
     def bounds(self, partition: int) -> tuple[int, int]:

@@ -237,12 +237,13 @@ def record(raw: Any) -> Record:
         elif name == names.HEADER_APPENDED and value is not None and value.isdigit() and len(value) <= 19:
             # Nothing was appended first later than it was appended here.
             appended_ns = min(appended_ns, int(value))
-    return Record(raw.partition, raw.offset, appended_ns, (raw.value or b"")[:MAX_RECORD_BYTES], raw.key, backfill)
+    value = (raw.value or b"")[:MAX_RECORD_BYTES]
+    return Record(raw.partition, raw.offset, appended_ns, value, raw.key, backfill, leader_epoch=raw.leader_epoch)
 
 
-def position(offset: int) -> Any:
+def position(offset: int, leader_epoch: int = -1) -> Any:
     """An offset as the client commits it."""
-    return OffsetAndMetadata(offset, "", -1)
+    return OffsetAndMetadata(offset, "", leader_epoch)
 
 
 def position_of(consumer: Any, partition: Any) -> int:
