@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -10,6 +10,7 @@ from backwatch.detector import rulebook
 from backwatch.detector.engine.entries import Tick
 from backwatch.detector.engine.findings import Findings, Fired
 from backwatch.detector.engine.keys import RESOURCE, SPACES
+from backwatch.detector.engine.keytexts import is_verbatim
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.splitting import keep_apps, release_apps
 from backwatch.detector.engine.step import Engine, EngineConfig
@@ -18,6 +19,7 @@ from tests.detector.streams import SAFE, SECOND, Call, statement
 from tests.detector.test_presence import INTERVAL_S, Process, Watch
 
 HOUR_NS = 3_600 * SECOND
+ODD = statement("SELECT name, secret FROM users UNION SELECT 1, 2")
 MOVED = frozenset(("billing", "catalogue"))
 CONFIG = EngineConfig(key=b"a key of 16 byte", clear_after_ns=HOUR_NS)
 
@@ -56,16 +58,20 @@ class Judged:
 
 
 def _split(parent: Judged) -> tuple[Judged, Judged]:
+    return _split_by(parent, lambda app: app in MOVED)
+
+
+def _split_by(parent: Judged, moves: Callable[[str], bool]) -> tuple[Judged, Judged]:
     """As a new process does it: from the stored state."""
     blob = parent.shard.snapshot()
-    moved = {bytes.fromhex(one) for one, app in parent.app_of.items() if app in MOVED}
+    moved = {bytes.fromhex(one) for one, app in parent.app_of.items() if moves(app)}
     made: list[Judged] = []
     for _ in range(2):
         shard = parent.engine.new_shard()
         shard.apply([blob])
         made.append(Judged(parent.engine, shard))
-    release_apps(made[0].shard, lambda app: app not in MOVED, moved)
-    keep_apps(made[1].shard, lambda app: app in MOVED, moved)
+    release_apps(made[0].shard, lambda app: not moves(app), moved)
+    keep_apps(made[1].shard, moves, moved)
     return made[0], made[1]
 
 
@@ -99,6 +105,19 @@ def test_the_new_shard_keeps_only_its_apps_and_their_slots(engine: Engine) -> No
         assert 0 < new.shard.spaces[space.name].used < whole.shard.spaces[space.name].used
 
 
+@pytest.mark.parametrize("name", ["x" * 400, "a\x1fb", "a\x1bb"], ids=["long", "separator", "escape"])
+def test_an_app_whose_key_is_not_its_name_keeps_what_was_learnt(engine: Engine, name: str) -> None:
+    """Producers choose the partition by the name as given, and keys hold it escaped or shortened."""
+    calls = [Call(one.end_ns, SAFE, one.facts, name) for one in streams.quiet(random.Random(7), 1_500)]
+    whole = Judged(engine, engine.new_shard())
+    whole.feed(calls[:1_400])
+    _, new = _split_by(whole, lambda app: app == name)  # as `partition_of` answers for the name
+    new.feed([*calls[1_400:], Call(calls[-1].end_ns + SECOND, SAFE, ODD, name)])
+    assert len(new.found) == 1
+    for one in ("shop", "x" * 300, "a…b/" + "0" * 32):
+        assert is_verbatim(one)
+
+
 def test_late_stragglers_at_the_old_shard_meet_their_baseline(engine: Engine) -> None:
     """Producers learn of new partitions minutes later: until then an app's calls still come to its old shard."""
     source = random.Random(7)
@@ -106,9 +125,8 @@ def test_late_stragglers_at_the_old_shard_meet_their_baseline(engine: Engine) ->
     whole = Judged(engine, engine.new_shard())
     whole.feed(calls[:1_400])
     old, new = _split(whole)
-    odd = statement("SELECT name, secret FROM users UNION SELECT 1, 2")
-    old.feed([*calls[1_400:], Call(calls[-1].end_ns + SECOND, SAFE, odd, "billing")])
-    new.feed([*calls[1_400:], Call(calls[-1].end_ns + SECOND, SAFE, odd, "billing")])
+    old.feed([*calls[1_400:], Call(calls[-1].end_ns + SECOND, SAFE, ODD, "billing")])
+    new.feed([*calls[1_400:], Call(calls[-1].end_ns + SECOND, SAFE, ODD, "billing")])
     assert {one[:2] for one in old.found} == {one[:2] for one in new.found} != set()
 
 

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, SettingError, StreamSettings
 from backwatch.collector.stream.kafka_partitions import add_partitions, count_partitions, partition_of
+from backwatch.detector.engine.keytexts import is_verbatim, part
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.splitting import keep_apps, release_apps
 from backwatch.detector.engine.step import Engine
@@ -173,16 +174,17 @@ def split(store: sa.Engine, engine: Engine, wanted: Plan, now_ns: int) -> int:
         blobs = ([found.snapshot] if found.snapshot else []) + found.deltas
         if not blobs:
             continue
-        apps_of = _alerts_by_app(store)
+        parent = _restored(engine, blobs)
+        apps_of = _given_names(_alerts_by_app(store), parent)
         left: set[bytes] = set()
         for child in range(number + wanted.before, wanted.after, wanted.before):
             shard = _restored(engine, blobs)
-            alerts = {one for one, app in apps_of.items() if app and partition_of(app, wanted.after) == child}
+            alerts = {one for one, app in apps_of.items() if partition_of(app, wanted.after) == child}
             keep_apps(shard, lambda app, child=child: partition_of(app, wanted.after) == child, alerts)
             left |= alerts
-            moved |= {parts[0] for slot, parts in shard.resources.items() if shard.spaces["resource"].keys[slot]}
+            apps = {parts[0] for slot, parts in shard.resources.items() if shard.spaces["resource"].keys[slot]}
+            moved |= {app for app in apps if is_verbatim(app)}
             children.append(_commit(child, 0, 0, found, shard))
-        parent = _restored(engine, blobs)
         release_apps(parent, lambda app, number=number: partition_of(app, wanted.after) == number, left)
         parents.append(_commit(number, found.seq, found.next_offset, found, parent))
     known = {one.shard for one in children}
@@ -203,6 +205,17 @@ def _alerts_by_app(store: sa.Engine) -> dict[bytes, str]:
     with reading(store) as connection:
         rows = connection.execute(sa.select(table.c.id, table.c.app).where(table.c.raised)).all()
     return {bytes.fromhex(row.id): row.app for row in rows}
+
+
+def _given_names(apps_of: Mapping[bytes, str], shard: Shard) -> dict[bytes, str]:
+    """Return the apps of alerts by the names by which producers choose a partition, where these are known.
+
+    Alerts about processes name an app as keys do; heartbeats brought its name as it was given. What is open of an app
+    whose name is not known stays with the parent, and clears there.
+    """
+    given = {part(app): app for app in shard.processes.apps}
+    found = {alert: given.get(app, app) for alert, app in apps_of.items() if app}
+    return {alert: app for alert, app in found.items() if app in given.values() or is_verbatim(app)}
 
 
 def _commit(number: int, seq: int, next_offset: int, parent: shards.ShardState, shard: Shard) -> Commit:
