@@ -13,7 +13,7 @@ from typing import Final
 from backwatch.store.attempts import Attempts
 
 LOADS_BEFORE_CARE: Final = 3
-"""Loads without a commit between them after which records are judged one by one, each noted before."""
+"""Loads at which judging began without a commit after it; then records are judged one by one, each noted before."""
 CAREFUL_RECORDS: Final = 2_000
 """Records that are judged so, before portions are of usual size again."""
 TRIES_OF_A_RECORD: Final = 5
@@ -75,7 +75,7 @@ class Isolation:
         """Take over what earlier owners noted in the store."""
         if attempts.offset == next_offset and attempts.tries >= TRIES_OF_A_RECORD:
             self.poison[next_offset] = KILLED
-        if attempts.loads > LOADS_BEFORE_CARE:
+        if attempts.loads >= LOADS_BEFORE_CARE:
             self.noted = True
             self.most, self.until_offset = 1, max(self.until_offset, next_offset + CAREFUL_RECORDS)
 

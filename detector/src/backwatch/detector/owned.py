@@ -60,11 +60,11 @@ class OwnedShard:
         self._settings = settings
         with store.begin() as connection:
             found = shards.load(connection, partition)
-            self._attempts = attempts.load(connection, partition, found.seq, again=self.isolation.undone)
+            self._attempts = attempts.read(connection, partition, found.seq)
         self.seq, self.next_offset, self.entry_id = found.seq, found.next_offset, found.entry_id
         self.topic_id, self.leader_epoch = found.topic_id, found.leader_epoch
         self._base = found.next_offset, found.watermark_ns, found.entry_id
-        self.isolation.undone = False
+        self._counts, self.isolation.undone = not self.isolation.undone, False
         self.isolation.loaded(self._attempts, self.next_offset)
         self._judged, self._first_offset = 0, self.next_offset
         self.shard = engine.new_shard()
@@ -102,6 +102,9 @@ class OwnedShard:
         fresh = [one for one in records if one.offset >= self.next_offset]
         if not fresh:
             return
+        if self._counts:  # an idle shard may be loaded as often as it will: only what is judged can end a detector
+            self._counts = False
+            self._attempts = attempts.count_load(self._store, self.partition, self._attempts)
         noted = self.isolation.noted and fresh[0].offset not in self.isolation.poison
         if noted:
             offset = fresh[0].offset
