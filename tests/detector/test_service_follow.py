@@ -94,7 +94,7 @@ def shard_of(world: World) -> Callable[..., Any]:
     class Shard:
         """An owned shard that commits at once, under the fence."""
 
-        watermark_ns, trouble, has_work, topic_id, leader_epoch = 0, None, False, "", -1
+        watermark_ns, trouble, has_work, topic_id, leader_epoch, owner = 0, None, False, "", -1, ""
 
         def __init__(self, partition: int, *_: Any) -> None:
             world.fails("fail load", StoreUnavailable("no shard"))

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import logging
+import secrets
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import replace
@@ -54,12 +55,14 @@ class OwnedShard:
         isolation: Isolation | None = None,
     ) -> None:
         self.partition = partition
+        self.owner = secrets.token_hex(16)
+        """By which the store knows that this shard was loaded here, and not elsewhere since."""
         self.isolation = isolation or Isolation()
         self._engine = engine
         self._store = store
         self._settings = settings
         with store.begin() as connection:
-            found = shards.load(connection, partition)
+            found = shards.load(connection, partition, self.owner)
             self._attempts = attempts.read(connection, partition, found.seq)
         self.seq, self.next_offset, self.entry_id = found.seq, found.next_offset, found.entry_id
         self.topic_id, self.leader_epoch = found.topic_id, found.leader_epoch

@@ -310,7 +310,8 @@ class Service:
             for partition, (at, end) in positions.items():
                 if at is not None and at < end:
                     reasons.setdefault(partition, "the consumer group is rebalancing")
-        self.progress.observe(positions, reasons, {partition: end for partition, (_, end) in bounds.items()})
+        owners = {partition: owner.owner for partition, owner in self._owned.items()}
+        self.progress.observe(positions, reasons, {one: end for one, (_, end) in bounds.items()}, owners)
         stalled = self.progress.stalled()  # not those with a reason: another consumer would be no better off
         if stalled:
             raise StalledConsumer(

@@ -41,10 +41,16 @@ class ShardState:
     leader_epoch: int = -1
 
 
-def load(connection: sa.Connection, shard: int) -> ShardState:
-    """The shard's state; a shard that was never seen starts at commit 0. Needs a writing connection."""
+def load(connection: sa.Connection, shard: int, owner: str = "") -> ShardState:
+    """The shard's state; a shard that was never seen starts at commit 0. Needs a writing connection.
+
+    Args:
+        owner: Random digits by which the store knows who loaded the shard last; empty: only to look at it.
+    """
     table = tables.shard
     _make_row(connection, shard)
+    if owner:
+        connection.execute(sa.update(table).where(table.c.id == shard).values(owner=owner))
     # Locked, so that the row, the snapshot and the deltas are of one commit.
     row = connection.execute(sa.select(table).where(table.c.id == shard).with_for_update()).one()
     saved = connection.execute(
