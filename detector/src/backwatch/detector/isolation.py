@@ -51,6 +51,7 @@ class Isolation:
         named_s: When what kind of fault was logged last.
         undone: The shard was dropped for a fault that was met: its next load is no sign of a death.
         tick_again_s: Monotonic time before which no tick is tried, after one that failed.
+        tick_fault: Why the last tick failed; empty: it did not, or time has come past it.
     """
 
     most: int = 0
@@ -62,6 +63,7 @@ class Isolation:
     named_s: dict[str, float] = field(default_factory=dict[str, float])
     undone: bool = False
     tick_again_s: float = 0.0
+    tick_fault: str = ""
 
     def may_log(self, what: str) -> bool:
         """Return whether a fault of this kind is to be logged: once a minute, since they may come by the thousand."""

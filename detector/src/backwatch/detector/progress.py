@@ -113,8 +113,9 @@ class GroupProgress:
     def _moved(
         self, before: _Position | None, at: int | None, end: int, reason: str, now_ns: int, now_s: float
     ) -> _Position:
-        still = before is not None and before.next_offset == at and (at is None or at < end)
-        if still and before is not None:
+        # At the end of its log a partition stands still for a reason alone: time does not pass, or no commit is taken.
+        waits = at is None or at < end or (before is not None and bool(before.reason and reason))
+        if before is not None and before.next_offset == at and waits:
             return replace(before, end_offset=end, reason=reason)
         return _Position(at, end, now_ns, now_s, self._polls, reason)
 

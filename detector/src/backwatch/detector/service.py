@@ -18,6 +18,7 @@ from backwatch.detector.engine.clock import WINDOW_NS
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.engine.windows import RING
 from backwatch.detector.isolation import Isolation, Undone
+from backwatch.detector.lag import CLOCK_STOPPED
 from backwatch.detector.log_history import LogHistory, NewStart
 from backwatch.detector.owned import OwnedShard
 from backwatch.detector.pace import Pace
@@ -302,6 +303,8 @@ class Service:
                 continue
             if owner.trouble is not None:
                 reasons[partition] = str(owner.trouble.strerror or owner.trouble)
+            elif self._isolation[partition].tick_fault:
+                reasons[partition] = self._isolation[partition].tick_fault
             if not owner.stuck:
                 self._restart(consumer, owner, self._history.compare_end(consumer, owner, end))
         for partition, reason in consumer.held_back().items():
@@ -340,15 +343,21 @@ class Service:
         now_ns = self._clock_ns()
         for partition, owner in list(self._owned.items()):
             isolation = self._isolation[partition]
-            if not owner.tick_is_due(now_ns) or time.monotonic() < isolation.tick_again_s:
+            if not owner.tick_is_due(now_ns):
+                isolation.tick_fault = ""
+                continue
+            if time.monotonic() < isolation.tick_again_s:
                 continue
             if consumer.bounds(partition)[1] > self._read_to(consumer, partition, owner):
                 continue
             try:
                 owner.tick(now_ns)
+                isolation.tick_fault = ""
             except Undone as fault:  # no record is to blame: the other partitions' time goes on, and this one's later
                 isolation.tick_again_s = time.monotonic() + TICK_AGAIN_S
-                logger.error("backwatch: shard %d: time cannot pass (%s)", partition, fault)  # noqa: TRY400  its text may be an attacker's
+                isolation.tick_fault = f"{CLOCK_STOPPED}: {fault}"
+                if isolation.may_log("tick"):
+                    logger.critical("backwatch: shard %d: %s; trying again", partition, isolation.tick_fault)
                 del self._owned[partition]
                 self._astray.add(partition)
 
