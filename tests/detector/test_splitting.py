@@ -14,6 +14,8 @@ from backwatch.detector.engine.keytexts import is_verbatim
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.splitting import keep_apps, release_apps
 from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.partitions_command import _Report  # pyright: ignore[reportPrivateUsage]
+from backwatch.detector.repartition import Unread
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, Call, statement
 from tests.detector.test_presence import INTERVAL_S, Process, Watch
@@ -189,6 +191,19 @@ def test_process_that_is_not_heard_in_its_new_shard_is_not_missed(engine: Engine
     _, new = _split_watch(engine, whole, 300)
     assert new.read([], 4_200) == []
     assert new.shard.processes.rows == {}
+
+
+def test_each_line_of_a_drain_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    report = _Report()
+    unseen, stands = Unread(0, (1, 2)), Unread(7, (), "partition 2: the store is full")
+    for one in (unseen, unseen, unseen, Unread(7, ()), stands, stands, Unread(0, ())):
+        report(one)
+    assert capsys.readouterr().err.splitlines() == [
+        "backwatch: waiting to be assigned partition(s) 1, 2 of backwatch_calls",
+        "backwatch: 7 records are unread",
+        "backwatch: 7 records are unread (partition 2: the store is full)",
+        "backwatch: 0 records are unread",
+    ]
 
 
 def test_losses_that_wait_at_a_split_stay_with_the_parent_alone(engine: Engine) -> None:

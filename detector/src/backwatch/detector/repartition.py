@@ -50,6 +50,32 @@ class Plan:
     topics: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """What a drain has yet to read.
+
+    Attributes:
+        records: In the partitions that were looked at.
+        unseen: Partitions that were not looked at yet.
+        waits: A partition that does not advance, and why; empty: none.
+    """
+
+    records: int
+    unseen: tuple[int, ...]
+    waits: str = ""
+
+    def __str__(self) -> str:
+        """Return one line for the operator."""
+        waits = f" ({self.waits})" if self.waits else ""
+        if not self.unseen:
+            return f"{self.records} records are unread{waits}"
+        listed = ", ".join(map(str, self.unseen[:20])) + (" and others" if len(self.unseen) > 20 else "")
+        return f"waiting to be assigned partition(s) {listed} of {names.TOPIC_CALLS}{waits}"
+
+
+NOTHING = Unread(0, ())
+
+
 def plan(stream: StreamSettings, after: int) -> Plan:
     """Look at the stream and check the number that is wanted.
 
@@ -96,7 +122,7 @@ def drain(
     settings: DetectorSettings,
     wanted: Plan,
     timeout_s: float,
-    report: Callable[[int], None],
+    report: Callable[[Unread], None],
 ) -> None:
     """Judge all records that are unread, as the only detector, and commit.
 
@@ -106,7 +132,7 @@ def drain(
         settings: The detector's.
         wanted: The plan.
         timeout_s: How long it may take.
-        report: Called every second with the number of records that are unread.
+        report: Called every second.
 
     Raises:
         NotDrained: The time was up.
@@ -128,9 +154,9 @@ def drain(
     board.start()
     deadline = time.monotonic() + timeout_s
     try:
-        while thread.is_alive() and (left := _unread(store, settings.group, wanted.before, begun_ns)) != 0:
+        while thread.is_alive() and (left := _unread(store, settings.group, wanted.before, begun_ns)) != NOTHING:
             if time.monotonic() > deadline:
-                raise NotDrained(f"{left if left > 0 else 'some'} records are still unread after {timeout_s:g} s")
+                raise NotDrained(f"after {timeout_s:g} s: {left}")
             report(left)
             time.sleep(LOOK_EVERY_S)
     finally:
@@ -141,10 +167,11 @@ def drain(
         raise failed[0]
 
 
-def _unread(store: sa.Engine, group: str, count: int, since_ns: int) -> int:
-    """Records that are unread in all partitions; -1: some partition has not been looked at yet."""
+def _unread(store: sa.Engine, group: str, count: int, since_ns: int) -> Unread:
     rows = [row for row in _rows(store, group) if row.updated_ns >= since_ns]
-    return sum(row.lag for row in rows) if len(rows) >= count else -1
+    seen = {row.partition_id for row in rows}
+    waits = next((f"partition {row.partition_id}: {row.reason}" for row in rows if row.reason), "")
+    return Unread(sum(row.lag for row in rows), tuple(one for one in range(count) if one not in seen), waits)
 
 
 def split(store: sa.Engine, engine: Engine, wanted: Plan, now_ns: int) -> int:

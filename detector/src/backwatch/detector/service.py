@@ -94,7 +94,6 @@ class Service:
         self._astray: set[int] = set()
         """Partitions of which something was polled and perhaps not judged: sought again before the next poll."""
         self._errors = RepeatedErrors("detector")
-        self._load_errors = RepeatedErrors("detector: a shard cannot be loaded")
         self._isolation: dict[int, Isolation] = {}
         self._pace = Pace()
         self._entries_s = 0.0
@@ -252,8 +251,6 @@ class Service:
         for partition in sorted(consumer.unpositioned() | self._astray | (assigned - self._owned.keys())):
             if partition in assigned and not self._is_refused(partition):
                 self._position(consumer, partition)
-        if not self._refused:
-            self._load_errors.over()
 
     def _position(self, consumer: Consumer, partition: int) -> None:
         self.progress.turn(f"loading shard {partition}")
@@ -270,11 +267,14 @@ class Service:
             # One shard that cannot be loaded keeps no other from being judged. It is loaded once the store answers:
             # with its owner gone, nothing takes it for one that was sought.
             self._owned.pop(partition, None)
-            self._refused[partition] = (time.monotonic(), str(error.strerror or error))
-            self._load_errors.note(str(error.strerror or error))
+            reason = str(error.strerror or error)
+            if partition not in self._refused:
+                logger.error("backwatch: shard %d cannot be loaded: %s; trying until it can", partition, reason)  # noqa: TRY400  one line
+            self._refused[partition] = (time.monotonic(), reason)
             self._observed_s = -math.inf
             return
-        self._refused.pop(partition, None)
+        if self._refused.pop(partition, None) is not None:
+            logger.warning("backwatch: shard %d is loaded, and its partition is read again", partition)
         consumer.resume(partition, owner.next_offset, owner.leader_epoch)
         self._owned[partition] = owner
         self._astray.discard(partition)
