@@ -57,6 +57,8 @@ class EpochLog(Log):
         if self._position_epoch >= 0:
             later = (one.offset for one in self.records if one.leader_epoch > self._position_epoch)
             self._next = min(self._next, next(later, len(self.records)))
+            if all(one.leader_epoch < self._position_epoch for one in self.records):
+                self._next = 0  # an epoch that the broker does not know
         elif self._next > len(self.records):
             self._next = 0  # out of range: the client goes to the earliest
         found = super().poll(timeout_s)
@@ -177,6 +179,19 @@ def test_a_record_at_the_offset_of_poison_is_judged_after_a_cut(store: sa.Engine
     log.append(4)
     turn(running, log, store)
     assert (counted(store, "calls"), counted(store, "quarantine")) == (56, 0)
+
+
+def test_an_epoch_that_the_broker_no_longer_knows_stalls_nothing(store: sa.Engine, engine: Engine) -> None:
+    log = EpochLog()
+    log.epoch = 3
+    log.append(10)
+    turn(detector(store, engine), log, store)
+    log.cut(6)
+    log.records = [replace(one, leader_epoch=0) for one in log.records]
+    log.epoch = 1
+    log.append(8)
+    turn(detector(store, engine), log, store)
+    assert (offset(store), counted(store, "calls")) == (14, 56)
 
 
 def test_a_shard_of_an_older_version_learns_its_topic(store: sa.Engine, engine: Engine) -> None:

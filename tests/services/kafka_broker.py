@@ -32,11 +32,12 @@ class Broker:
 
     @contextlib.contextmanager
     def running(self) -> Generator[None]:
-        """Keep it running inside the block; at the end it shuts down in good order."""
-        with private_folder("kafka-log") as folder:
-            started = accepts(self.server.port)
-            with running(self._command, folder=folder, ready=started, stop="TERM", grace_s=30):
-                yield
+        """Keep it running inside the block; at the end it is killed."""
+        with (
+            private_folder("kafka-log") as folder,
+            running(self._command, folder=folder, ready=accepts(self.server.port)),
+        ):
+            yield
 
 
 @contextlib.contextmanager

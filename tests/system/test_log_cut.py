@@ -3,8 +3,9 @@
 import random
 import struct
 import threading
+import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
-from backwatch.collector.stream import Message, ensure_topics, open_publisher
+from backwatch.collector.stream import Message, ensure_topics, open_publisher, open_relay
 from backwatch.detector.service import Service, engine_for
 from backwatch.store import tables
 from backwatch.store.connect import open_store
@@ -26,18 +27,18 @@ CALLS = 5
 SETTINGS = DetectorSettings(commit_interval_s=0)
 
 
-def publish(broker: Broker, count: int) -> None:
+def publish(broker: Broker, count: int, topic: str = names.TOPIC_CALLS) -> None:
     """Append so many records, each in a batch of its own."""
     publisher = open_publisher(StreamSettings(url=broker.server.url))
     for number in range(count):
         value = streams.encoded(list(streams.quiet(random.Random(number), CALLS)))
-        publisher.publish(names.TOPIC_CALLS, [Message(value, key=b"shop")], 60)
+        publisher.publish(topic, [Message(value, key=b"shop")], 60)
     publisher.close(2)
 
 
-def cut(broker: Broker, offset: int) -> None:
+def cut(broker: Broker, offset: int, topic: str = names.TOPIC_CALLS) -> None:
     """Take the records from ``offset`` on from the files of a broker that is stopped, as an older disk lacks them."""
-    folder = broker.data / f"{names.TOPIC_CALLS}-0"
+    folder = broker.data / f"{topic}-0"
     for path in (*folder.glob("*index"), *folder.glob("*.snapshot")):
         path.unlink()
     (segment,) = folder.glob("*.log")
@@ -100,3 +101,38 @@ def test_a_broker_that_lost_the_tail_of_its_log_makes_nothing_count_twice(ca: Au
         with reading(store) as connection:
             rules = list(connection.scalars(sa.select(tables.alert.c.rule).where(tables.alert.c.resource_id == "")))
         assert rules == ["telemetry-loss"]
+
+
+def moved(stream: StreamSettings, count: int) -> int:
+    """Let a new relay move so many records, and whatever follows; the losses among them."""
+    losses = records = 0
+    with closing(open_relay(stream, names.TOPIC_SPANS, names.TOPIC_CALLS, "router")) as relay:
+        until_s = time.monotonic() + 60
+        while records < count or time.monotonic() < until_s:
+            assert time.monotonic() < until_s, f"{records} of {count} records were moved"
+            found = relay.poll(0.5)
+            relay.forward(found, [])
+            losses += sum(1 for one in found if one.skipped)
+            records += sum(1 for one in found if not one.skipped)
+            if records >= count:
+                until_s = min(until_s, time.monotonic() + 2)
+    assert records == count
+    return losses
+
+
+@pytest.mark.slow
+def test_a_relay_moves_no_record_twice_after_its_topic_lost_its_tail(ca: Authority) -> None:
+    with install(ca) as broker:
+        stream = StreamSettings(url=broker.server.url, partitions=1)
+        with broker.running():
+            ensure_topics(stream, (names.TOPIC_CALLS, names.TOPIC_SPANS))
+            publish(broker, 20, names.TOPIC_SPANS)
+            assert moved(stream, 20) == 0
+        cut(broker, 12, names.TOPIC_SPANS)
+        with broker.running():
+            publish(broker, 3, names.TOPIC_SPANS)
+            assert moved(stream, 3) == 1
+        cut(broker, 13, names.TOPIC_SPANS)
+        with broker.running():
+            publish(broker, 10, names.TOPIC_SPANS)  # more than were cut
+            assert moved(stream, 10) == 1

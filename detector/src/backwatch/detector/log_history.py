@@ -46,6 +46,10 @@ class LogHistory:
             return _begin_anew(consumer, owner)  # the log gives nothing below what was sought, unless it is another one
         if first.leader_epoch > owner.leader_epoch >= 0:
             return self.find_other_topic(consumer, owner) or _go_on_behind_cut(owner, first.offset)
+        if consumer.bounds(owner.partition)[1] >= owner.next_offset:
+            owner.leader_epoch = (
+                -1
+            )  # the broker does not know this epoch: asked again, it would send the client here again
         return self.find_other_topic(consumer, owner)
 
     def compare_end(self, consumer: Consumer, owner: OwnedShard, end: int) -> NewStart | None:
