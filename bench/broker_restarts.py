@@ -116,11 +116,13 @@ def run(restarts: int, seed: int, folder: Path) -> dict[str, Any]:
     """Restart so often; the figures."""
     source, ca = random.Random(seed), Authority(folder)
     with (
-        kafka_broker.serve_restartable(ca) as broker,
+        kafka_broker.install(ca) as broker,
+        contextlib.ExitStack() as on,
         postgresql.serve(ca) as server,
         databases.postgresql(server) as store_url,
     ):
         stream = broker.server.url
+        on.enter_context(broker.running())
         ensure_topics(StreamSettings(url=stream, partitions=PARTITIONS), (names.TOPIC_CALLS, names.TOPIC_SPANS))
         store = open_store(store_url)
         upgrade(store)
@@ -128,10 +130,10 @@ def run(restarts: int, seed: int, folder: Path) -> dict[str, Any]:
             apps, longest_s = Apps(stream, folder), 0.0
             time.sleep(5)
             for number in range(restarts):
-                broker.stop()
+                on.close()
                 time.sleep(source.uniform(*AWAY_S))
                 stop, grace_s = (("KILL", 3.0), ("TERM", 30.0))[number % 2]
-                broker.start(stop, grace_s)
+                on.enter_context(broker.running(stop, grace_s))
                 longest_s = max(longest_s, until_fresh(store, group, f"restart {number + 1}"))
                 print(f"{number + 1} restarts, {judged(store):,} calls judged, longest {longest_s:.1f} s", flush=True)
                 time.sleep(source.uniform(0.0, 5.0))

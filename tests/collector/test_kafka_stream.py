@@ -115,7 +115,9 @@ def test_after_a_seek_nothing_fetched_before_is_delivered(
             assert start == read(consumer, 1)[0].offset
 
 
-def test_time_that_a_producer_wrote_is_never_later_than_now(settings: StreamSettings, kafka_topic: MakeTopic) -> None:
+def test_time_that_a_producer_wrote_is_never_later_than_now(
+    settings: StreamSettings, kafka_topic: MakeTopic, caplog: pytest.LogCaptureFixture
+) -> None:
     topic = kafka_topic("calls", partitions=1)
     bootstrap = settings.url.removeprefix("kafka://")
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
@@ -130,6 +132,8 @@ def test_time_that_a_producer_wrote_is_never_later_than_now(settings: StreamSett
         joined(consumer, 1)
         consumer.seek(0, 0)
         assert all(record.appended_ns <= time.time_ns() for record in read(consumer, 2))
+    (line,) = [one for one in caplog.messages if "CreateTime" in one]
+    assert f"topic {topic} has message.timestamp.type=CreateTime" in line
 
 
 def test_bounds_name_the_first_offset_and_the_one_to_come(

@@ -250,8 +250,22 @@ def test_a_fault_that_was_met_is_no_sign_of_a_death(
     running = service(store, engine)
     drain(running, Recorded(bad), store)
     assert len(quarantine(store)) == 1
-    with writing(store) as connection:
-        assert attempts.load(connection, 0, 0).loads == 2
+    with reading(store) as connection:
+        assert attempts.read(connection, 0, 0).loads == 1
+
+
+def test_loads_of_an_idle_shard_are_no_sign_of_a_death(engine: Engine, stores: Callable[[], sa.Engine]) -> None:
+    """A partition without records was loaded at each rebalance, and then had its first 2 000 judged one by one."""
+    good, _ = history()
+    store = stores()
+    for _ in range(2 * isolation.LOADS_BEFORE_CARE):
+        service(store, engine).turn(Recorded([]))
+    running, log = service(store, engine), Recorded(good)
+    running.turn(log)
+    with reading(store) as connection:
+        assert connection.scalar(sa.select(tables.shard.c.next_offset)) == len(log.records)
+        commits = connection.scalar(sa.select(tables.shard.c.seq)) or 0
+    assert 0 < commits < len(log.records) // 2  # else one a record
 
 
 def test_a_stream_of_nothing_but_poison_ends_and_is_called_our_fault(

@@ -16,19 +16,19 @@ from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Consumer, Message, Record, Relay, StreamUnavailable, open_publisher
 from backwatch.collector.stream import open_consumer as really_open_consumer
 from backwatch.collector.stream import open_relay as really_open_relay
+from backwatch.detector import log_history, repeated_errors, router, service
 from backwatch.detector import progress as progress_module
-from backwatch.detector import repeated_errors, router, service
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.lag import CALM_NS, RULE, STANDS_NS
 from backwatch.detector.progress import GroupProgress, ProgressBoard
 from backwatch.detector.router import Router
 from backwatch.detector.rulebook import make_engine
 from backwatch.detector.service import Service
-from backwatch.store import tables
+from backwatch.store import shards, tables
 from backwatch.store.connect import open_store
 from backwatch.store.monitoring.incidents import PARTITION_UNREAD, find_incidents
-from backwatch.store.progress import PartitionProgress, read_progress, write_progress
-from backwatch.store.transactions import reading
+from backwatch.store.progress import ALIVE_NS, PartitionProgress, read_progress, write_progress
+from backwatch.store.transactions import reading, writing
 from tests.detector import streams
 from tests.detector.test_identities import CONFIG
 
@@ -264,6 +264,42 @@ def test_a_loop_that_hangs_is_itself_the_reason(
     assert rows(store)[0].reason == "the reading loop has been judging partition 0 from offset 5 for 25 s"
 
 
+def test_a_member_that_was_stopped_does_not_overwrite_the_new_owners_progress(
+    store: sa.Engine, engine: Engine, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boards: dict[str, tuple[GroupProgress, ProgressBoard]] = {}
+    for member in ("stopped:1", "owner:2"):
+        monkeypatch.setattr(progress_module, "member_name", lambda member=member: member)
+        mine = GroupProgress(GROUP, TOPIC, clock.wall_ns, clock.monotonic_s)
+        boards[member] = mine, board(store, mine, engine, clock)
+
+    def observe(member: str, at: int, owner: str) -> None:
+        boards[member][0].turn("polling")
+        boards[member][0].observe({0: (at, 9)}, {}, {0: 9}, {0: owner})
+        boards[member][1].write()
+
+    def loads(owner: str) -> None:
+        with writing(store) as connection:
+            shards.load(connection, 0, owner)
+
+    loads("aa")
+    observe("stopped:1", 5, "aa")
+    clock.passes(60 * S)
+    loads("bb")
+    observe("owner:2", 8, "bb")
+    clock.passes(S)
+    boards["stopped:1"][1].write()
+    assert (rows(store)[0].member, rows(store)[0].next_offset) == ("owner:2", 8)
+    assert alerts(store, RULE) == []  # nor does it take its own standing still for the partition's
+    observe("stopped:1", 5, "aa")  # its client does not know of the rebalance yet
+    assert rows(store)[0].member == "owner:2"
+    clock.passes(ALIVE_NS)  # the new owner has died: whoever holds the partition writes
+    observe("stopped:1", 8, "aa")
+    assert rows(store)[0].member == "stopped:1"
+    observe("owner:2", 9, "bb")
+    assert rows(store)[0].member == "owner:2"
+
+
 def test_an_error_is_written_at_once_and_goes_when_it_is_over(
     store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
 ) -> None:
@@ -477,7 +513,7 @@ def test_a_stream_that_was_made_anew_is_read_from_its_beginning_and_counts_as_a_
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(service, "OBSERVE_EVERY_S", 0.1)
-    monkeypatch.setattr(service, "SHRUNK_S", 0.3)
+    monkeypatch.setattr(log_history, "SHRUNK_S", 0.3)
     publish(stream, TOPIC, 0, 1, 2, 3)
     first = detector(stream, store, engine)
     stop = threading.Event()

@@ -24,6 +24,7 @@ from backwatch.store.commit import Fenced
 from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.transactions import reading
 from tests.detector.test_identities import CONFIG
+from tests.detector.test_service_entries import Log
 
 PARTITIONS = 3
 ENGINE = make_engine(CONFIG)
@@ -94,7 +95,7 @@ def shard_of(world: World) -> Callable[..., Any]:
     class Shard:
         """An owned shard that commits at once, under the fence."""
 
-        watermark_ns, trouble, has_work = 0, None, False
+        watermark_ns, trouble, has_work, topic_id, leader_epoch, owner = 0, None, False, "", -1, ""
 
         def __init__(self, partition: int, *_: Any) -> None:
             world.fails("fail load", StoreUnavailable("no shard"))
@@ -104,6 +105,8 @@ def shard_of(world: World) -> Callable[..., Any]:
             self._pending: list[int] = []
 
         def take_entries(self) -> None: ...
+
+        def belongs_to(self, _topic_id: str) -> None: ...
 
         def tick_is_due(self, _now_ns: int) -> bool:
             return False
@@ -187,6 +190,28 @@ def test_each_record_is_judged_once_in_any_order_of_rebalances_and_errors(plan: 
 
 
 STORE: sa.Engine = sa.create_engine("sqlite://")  # asked for nothing here
+
+
+def test_a_shard_that_cannot_be_loaded_is_one_line_an_outage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    reasons = ["the server is starting up", "connection refused", "connection refused"]
+
+    def load(*given: Any) -> owned.OwnedShard:
+        if reasons:
+            raise StoreUnavailable(reasons.pop())
+        return owned.OwnedShard(*given)
+
+    monkeypatch.setattr(service_module, "OwnedShard", load)
+    monkeypatch.setattr(service_module, "RETRY_S", 0.0)
+    running = Service(StreamSettings(), store, DetectorSettings(), lambda: 1, ENGINE)
+    for _ in range(5):
+        running.turn(Log())
+    assert caplog.messages == [
+        "backwatch: shard 0 cannot be loaded: connection refused; trying until it can",
+        "backwatch: shard 0 is loaded, and its partition is read again",
+    ]
 
 
 def test_what_is_found_while_a_commit_waits_for_the_store_is_in_the_next_one(

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -10,14 +10,18 @@ from backwatch.detector import rulebook
 from backwatch.detector.engine.entries import Tick
 from backwatch.detector.engine.findings import Findings, Fired
 from backwatch.detector.engine.keys import RESOURCE, SPACES
+from backwatch.detector.engine.keytexts import is_verbatim
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.splitting import keep_apps, release_apps
 from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.partitions_command import _Report  # pyright: ignore[reportPrivateUsage]
+from backwatch.detector.repartition import Unread
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, Call, statement
 from tests.detector.test_presence import INTERVAL_S, Process, Watch
 
 HOUR_NS = 3_600 * SECOND
+ODD = statement("SELECT name, secret FROM users UNION SELECT 1, 2")
 MOVED = frozenset(("billing", "catalogue"))
 CONFIG = EngineConfig(key=b"a key of 16 byte", clear_after_ns=HOUR_NS)
 
@@ -56,16 +60,20 @@ class Judged:
 
 
 def _split(parent: Judged) -> tuple[Judged, Judged]:
+    return _split_by(parent, lambda app: app in MOVED)
+
+
+def _split_by(parent: Judged, moves: Callable[[str], bool]) -> tuple[Judged, Judged]:
     """As a new process does it: from the stored state."""
     blob = parent.shard.snapshot()
-    moved = {bytes.fromhex(one) for one, app in parent.app_of.items() if app in MOVED}
+    moved = {bytes.fromhex(one) for one, app in parent.app_of.items() if moves(app)}
     made: list[Judged] = []
     for _ in range(2):
         shard = parent.engine.new_shard()
         shard.apply([blob])
         made.append(Judged(parent.engine, shard))
-    release_apps(made[0].shard, lambda app: app not in MOVED, moved)
-    keep_apps(made[1].shard, lambda app: app in MOVED, moved)
+    release_apps(made[0].shard, lambda app: not moves(app), moved)
+    keep_apps(made[1].shard, moves, moved)
     return made[0], made[1]
 
 
@@ -99,6 +107,19 @@ def test_the_new_shard_keeps_only_its_apps_and_their_slots(engine: Engine) -> No
         assert 0 < new.shard.spaces[space.name].used < whole.shard.spaces[space.name].used
 
 
+@pytest.mark.parametrize("name", ["x" * 400, "a\x1fb", "a\x1bb"], ids=["long", "separator", "escape"])
+def test_an_app_whose_key_is_not_its_name_keeps_what_was_learnt(engine: Engine, name: str) -> None:
+    """Producers choose the partition by the name as given, and keys hold it escaped or shortened."""
+    calls = [Call(one.end_ns, SAFE, one.facts, name) for one in streams.quiet(random.Random(7), 1_500)]
+    whole = Judged(engine, engine.new_shard())
+    whole.feed(calls[:1_400])
+    _, new = _split_by(whole, lambda app: app == name)  # as `partition_of` answers for the name
+    new.feed([*calls[1_400:], Call(calls[-1].end_ns + SECOND, SAFE, ODD, name)])
+    assert len(new.found) == 1
+    for one in ("shop", "x" * 300, "a…b/" + "0" * 32):
+        assert is_verbatim(one)
+
+
 def test_late_stragglers_at_the_old_shard_meet_their_baseline(engine: Engine) -> None:
     """Producers learn of new partitions minutes later: until then an app's calls still come to its old shard."""
     source = random.Random(7)
@@ -106,9 +127,8 @@ def test_late_stragglers_at_the_old_shard_meet_their_baseline(engine: Engine) ->
     whole = Judged(engine, engine.new_shard())
     whole.feed(calls[:1_400])
     old, new = _split(whole)
-    odd = statement("SELECT name, secret FROM users UNION SELECT 1, 2")
-    old.feed([*calls[1_400:], Call(calls[-1].end_ns + SECOND, SAFE, odd, "billing")])
-    new.feed([*calls[1_400:], Call(calls[-1].end_ns + SECOND, SAFE, odd, "billing")])
+    old.feed([*calls[1_400:], Call(calls[-1].end_ns + SECOND, SAFE, ODD, "billing")])
+    new.feed([*calls[1_400:], Call(calls[-1].end_ns + SECOND, SAFE, ODD, "billing")])
     assert {one[:2] for one in old.found} == {one[:2] for one in new.found} != set()
 
 
@@ -171,6 +191,19 @@ def test_process_that_is_not_heard_in_its_new_shard_is_not_missed(engine: Engine
     _, new = _split_watch(engine, whole, 300)
     assert new.read([], 4_200) == []
     assert new.shard.processes.rows == {}
+
+
+def test_each_line_of_a_drain_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    report = _Report()
+    unseen, stands = Unread(0, (1, 2)), Unread(7, (), "partition 2: the store is full")
+    for one in (unseen, unseen, unseen, Unread(7, ()), stands, stands, Unread(0, ())):
+        report(one)
+    assert capsys.readouterr().err.splitlines() == [
+        "backwatch: waiting to be assigned partition(s) 1, 2 of backwatch_calls",
+        "backwatch: 7 records are unread",
+        "backwatch: 7 records are unread (partition 2: the store is full)",
+        "backwatch: 0 records are unread",
+    ]
 
 
 def test_losses_that_wait_at_a_split_stay_with_the_parent_alone(engine: Engine) -> None:

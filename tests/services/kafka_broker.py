@@ -3,7 +3,7 @@
 import base64
 import contextlib
 import secrets
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,50 +22,43 @@ JAVA = ("-Xmx400m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{JAR
 FIXTURE = Fixture("kafka", kind="kafka", port=9092)
 
 
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """A broker that is installed and can be started, stopped, and started again on the same data."""
+
+    server: Server
+    data: Path
+    _command: tuple[str, ...]
+
+    @contextlib.contextmanager
+    def running(self, stop: str = "KILL", grace_s: float = 3) -> Generator[None]:
+        """Keep it running inside the block; the signal ``stop`` ends it, and after ``grace_s`` it is killed."""
+        ready = accepts(self.server.port)
+        with (
+            private_folder("kafka-log") as folder,
+            running(self._command, folder=folder, ready=ready, stop=stop, grace_s=grace_s),
+        ):
+            yield
+
+
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
     """A broker of one's own; the fixture ``kafka`` is the one that the whole run shares."""
-    with _started(ca, remove=True) as broker:
-        yield broker.server
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """A broker that can be stopped and started again on its ports and its log."""
-
-    server: Server
-    _command: Sequence[str]
-    _folder: Path
-    _stack: contextlib.ExitStack
-    _remove: bool
-
-    def start(self, stop: str = "KILL", grace_s: float = 3) -> None:
-        """Start it; ``stop`` is the signal that ends it later, and ``grace_s`` the time it then has to leave."""
-        self._stack.enter_context(
-            running(self._command, folder=self._folder, ready=accepts(self.server.port), stop=stop, grace_s=grace_s,
-                    remove=self._remove)
-        )  # fmt: skip
-
-    def stop(self) -> None:
-        """Stop it by the signal that it was started with."""
-        self._stack.close()
+    with install(ca) as broker:
+        folder, ready = broker.data.parent, accepts(broker.server.port)
+        with running(broker._command, folder=folder, ready=ready):  # pyright: ignore[reportPrivateUsage]
+            yield broker.server
 
 
 @contextlib.contextmanager
-def serve_restartable(ca: Authority) -> Generator[Broker]:
-    """A broker of one's own, running, that can be restarted inside the block."""
-    with _started(ca, remove=False) as broker:
-        yield broker
-
-
-@contextlib.contextmanager
-def _started(ca: Authority, *, remove: bool) -> Generator[Broker]:
+def install(ca: Authority) -> Generator[Broker]:
+    """Prepare a broker with data of its own, which go at the end."""
     if not any(JARS.glob("kafka_2.13-*.jar")):
         raise MissingServerError("kafka: no jars in .tools/kafka (`make test` fetches them with Maven), "
                                  "and BACKWATCH_TEST_KAFKA_URL is not set")  # fmt: skip
     run = [binary("kafka", "java"), *JAVA]
     port, tls_port, sasl_port, secret = free_port(), free_port(), free_port(), password()
-    with private_folder("kafka") as folder, contextlib.ExitStack() as stack:
+    with private_folder("kafka") as folder:
         properties = write(folder / "server.properties", TEMPLATE.read_text().format(
             port=port, tls=tls_port, sasl=sasl_port, controller=free_port(), folder=folder, user=USER, password=secret,
             keystore=write(folder / "keystore.pem", ca.issue().both),
@@ -78,9 +71,7 @@ def _started(ca: Authority, *, remove: bool) -> Generator[Broker]:
             kind="kafka", port=port, tls_port=tls_port, sasl_port=sasl_port, user=USER, password=secret,
             ca_file=str(ca.ca_file), url=f"kafka://{HOST}:{port}", tls_url=f"kafka://{HOST}:{tls_port}",
         )  # fmt: skip
-        broker = Broker(server, [*run, "kafka.Kafka", str(properties)], folder, stack, remove)
-        broker.start()
-        yield broker
+        yield Broker(server, folder / "data", (*run, "kafka.Kafka", str(properties)))
 
 
 def _cluster_id() -> str:

@@ -122,17 +122,15 @@ def prepare(
 def running(
     command: Sequence[str], *, folder: Path, ready: Callable[[], bool], user: str | None = None,
     environment: Mapping[str, str] | None = None, stop: str = "KILL", grace_s: float = 3, timeout_s: float = 180,
-    remove: bool = True,
 ) -> Generator[Path]:  # fmt: skip
     """Keeps ``command`` running inside the block, from the moment that ``ready`` says so; gives the path of its log.
 
-    ``folder`` is the server's private one; with ``remove`` it goes at the end whatever ends us. ``stop`` is the signal
-    that ends the server (nothing here is worth a slow farewell); after ``grace_s`` it is killed.
+    ``folder`` is the server's private one, removed at the end whatever ends us. ``stop`` is the signal that ends the
+    server (nothing here is worth a slow farewell); after ``grace_s`` it is killed.
 
     """
     log = folder / "log.txt"
-    options = ["--signal", stop, "--grace", str(grace_s)]
-    options += [*(["--remove", str(folder)] if remove else []), *(["--user", user] if user else [])]
+    options = ["--signal", stop, "--grace", str(grace_s), "--remove", str(folder), *(["--user", user] if user else [])]
     with log.open("wb") as output:
         keeper = subprocess.Popen(
             [sys.executable, "-IS", str(KEEPER), *options, "--", *command], cwd=folder, start_new_session=True,

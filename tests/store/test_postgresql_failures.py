@@ -9,6 +9,7 @@ import time
 from collections.abc import Generator, Iterator
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -146,6 +147,23 @@ def test_failure_that_passes_is_raised_as_one_clear_line(store: sa.Engine, sqlst
         connection.execute(sa.text("drop trigger fail on backwatch_alert"))
     owner.commit(raised())
     assert Owner(store).seq == 1
+
+
+def test_error_that_the_driver_ignores_is_not_logged_beside_the_one_it_raises(
+    store: sa.Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    driver = store.raw_connection().driver_connection
+    assert isinstance(driver, psycopg.Connection)
+
+    def break_off() -> None:
+        with driver.pipeline():
+            driver.execute("SELECT 1")
+            driver.pgconn.finish()
+            driver.execute("SELECT 2")
+
+    with pytest.raises(psycopg.Error):
+        break_off()
+    assert caplog.messages == []
 
 
 def test_url_with_several_hosts_reaches_the_one_that_takes_writes(postgresql_database: str) -> None:

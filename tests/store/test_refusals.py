@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from backwatch.store import attempts, tables
 from backwatch.store.attempts import NO_OFFSET, Attempts
 from backwatch.store.connect import StoreUnavailable, is_refused
-from backwatch.store.transactions import writing
+from backwatch.store.transactions import reading, writing
 
 
 def failed(store: sa.Engine, statement: sa.Executable, values: Sequence[Mapping[str, object]] = ()) -> DBAPIError:
@@ -41,8 +41,9 @@ def test_a_value_that_the_database_refuses_is_told_from_trouble_of_its_own(store
 
 def test_loads_and_tries_are_counted_until_the_shard_commits(store: sa.Engine) -> None:
     def load(seq: int) -> Attempts:
-        with writing(store) as connection:
-            return attempts.load(connection, 3, seq)
+        with reading(store) as connection:
+            found = attempts.read(connection, 3, seq)
+        return attempts.count_load(store, 3, found)
 
     assert load(7) == Attempts(seq=7, loads=1, offset=NO_OFFSET)
     before = load(7)
@@ -58,5 +59,6 @@ def test_loads_and_tries_are_counted_until_the_shard_commits(store: sa.Engine) -
     assert (before.loads, before.offset, before.tries) == (5, NO_OFFSET, 0)
     assert attempts.begin(store, 3, before, seq=8, offset=40).tries == 1
     assert load(9) == Attempts(seq=9, loads=1, offset=NO_OFFSET)
-    with writing(store) as connection:
-        assert attempts.load(connection, 4, 7).loads == 1
+    with reading(store) as connection:
+        assert attempts.read(connection, 3, 9).loads == 1
+        assert attempts.read(connection, 4, 7).loads == 0

@@ -124,7 +124,8 @@ def test_store_without_prefix_is_upgraded_in_place_with_all_its_rows(store_url: 
     store = open_store(store_url, check=False)
     assert migrate.upgrade(store) == ("0005", migrate.head())
     after = rows(engine, tables.PREFIX)
-    assert {name: after[name] for name in before} == before
+    for name, found in before.items():  # later revisions add columns, at the end
+        assert [row[: len(found[0])] for row in after[name]] == found if found else after[name] == []
     assert {name for name in names_in(engine) if "backwatch_" not in name} <= {"alembic_version", "alembic_version_pkc"}
     with reading(store) as connection:
         changes = compare_metadata(migrate.configure_context(connection), tables.metadata)
@@ -146,7 +147,7 @@ def test_row_of_an_app_in_alembic_version_survives_the_upgrade(
     with engine.begin() as connection:
         connection.exec_driver_sql("INSERT INTO alembic_version VALUES ('a0')")
     assert migrate.upgrade(open_store(store_url, check=False)) == ("0005", migrate.head())
-    assert rows(engine, tables.PREFIX)["shard"] == before
+    assert [row[: len(before[0])] for row in rows(engine, tables.PREFIX)["shard"]] == before
     with engine.begin() as connection:
         assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all() == ["a0"]
     app.stamp(engine, "base")

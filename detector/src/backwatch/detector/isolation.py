@@ -13,7 +13,7 @@ from typing import Final
 from backwatch.store.attempts import Attempts
 
 LOADS_BEFORE_CARE: Final = 3
-"""Loads without a commit between them after which records are judged one by one, each noted before."""
+"""Loads at which judging began without a commit after it; then records are judged one by one, each noted before."""
 CAREFUL_RECORDS: Final = 2_000
 """Records that are judged so, before portions are of usual size again."""
 TRIES_OF_A_RECORD: Final = 5
@@ -51,6 +51,7 @@ class Isolation:
         named_s: When what kind of fault was logged last.
         undone: The shard was dropped for a fault that was met: its next load is no sign of a death.
         tick_again_s: Monotonic time before which no tick is tried, after one that failed.
+        tick_fault: Why the last tick failed; empty: it did not, or time has come past it.
     """
 
     most: int = 0
@@ -62,6 +63,7 @@ class Isolation:
     named_s: dict[str, float] = field(default_factory=dict[str, float])
     undone: bool = False
     tick_again_s: float = 0.0
+    tick_fault: str = ""
 
     def may_log(self, what: str) -> bool:
         """Return whether a fault of this kind is to be logged: once a minute, since they may come by the thousand."""
@@ -75,7 +77,7 @@ class Isolation:
         """Take over what earlier owners noted in the store."""
         if attempts.offset == next_offset and attempts.tries >= TRIES_OF_A_RECORD:
             self.poison[next_offset] = KILLED
-        if attempts.loads > LOADS_BEFORE_CARE:
+        if attempts.loads >= LOADS_BEFORE_CARE:
             self.noted = True
             self.most, self.until_offset = 1, max(self.until_offset, next_offset + CAREFUL_RECORDS)
 
@@ -98,6 +100,11 @@ class Isolation:
             self.most = 1 if self.noted else 2 * self.most
         if next_offset >= self.until_offset:
             self.most, self.noted = 0, False
+
+    def forget_records(self) -> None:
+        """Note that the log has other records at the offsets that are known."""
+        self.poison.clear()
+        self.most, self.until_offset, self.noted = 0, 0, False
 
     @property
     def active(self) -> bool:

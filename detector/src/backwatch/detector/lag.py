@@ -30,6 +30,8 @@ CALM_NS: Final = 15 * 10**9
 """How long nothing may stand still before it clears."""
 BLIND_NS: Final = 15 * 10**9
 """After so long without a check this member could not see the store: the others' rows may be old for the same cause."""
+CLOCK_STOPPED: Final = "time does not pass"
+"""Begins the reason of a partition whose ticks fail: windows do not close, and the alert about it is critical."""
 MAX_NAMED: Final = 20
 """Partitions named in the evidence."""
 
@@ -88,8 +90,9 @@ class LagAlert:
         return found
 
     def _raise(self, rule: Rule, standing: Mapping[int, tuple[int, str, str]], now_ns: int) -> None:
-        first = min(standing)
+        first = min(standing, key=lambda one: (not standing[one][1].startswith(CLOCK_STOPPED), one))
         lag, reason, member = standing[first]
+        level = "critical" if reason.startswith(CLOCK_STOPPED) else rule.level
         evidence = {
             LOSS_KIND: KIND, LOSS_COUNT: sum(one[0] for one in standing.values()),
             "backwatch.lag.group": self._group, "backwatch.lag.topic": self._topic,
@@ -97,7 +100,7 @@ class LagAlert:
             "backwatch.lag.reason": reason[:300], "backwatch.lag.member": member,
         }  # fmt: skip
         about = Raised(
-            alert_id=self.id, rule=rule.name, level=rule.level, resource_id="", app="",
+            alert_id=self.id, rule=rule.name, level=level, resource_id="", app="",
             resource="backwatch", key=f"{KIND}.{self._group}", count=1, first_ns=now_ns, last_ns=now_ns,
             occurrences=[Occurrence(time_ns=now_ns, trace_id="", span_id="", evidence=evidence)],
         )  # fmt: skip

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import logging
+import secrets
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import replace
@@ -17,15 +18,15 @@ from sqlalchemy.exc import DBAPIError
 from backwatch.collector.settings import DetectorSettings
 from backwatch.collector.stream import Record
 from backwatch.detector.engine.clock import BOUNDARY_NS
-from backwatch.detector.engine.entries import Decision, Entry, Loss, ModelVersion, ProfileVersion, Records, Tick
+from backwatch.detector.engine.entries import Entry, Loss, Records, Tick
 from backwatch.detector.engine.findings import Clear, Findings, Unreadable
 from backwatch.detector.engine.state import CorruptState
 from backwatch.detector.engine.step import Engine
+from backwatch.detector.entry_rows import read_entry
 from backwatch.detector.fault_description import describe
 from backwatch.detector.isolation import IN_A_ROW, Isolation, Undone
 from backwatch.detector.pending import Pending
-from backwatch.detector.profile.document import announced
-from backwatch.store import attempts, entries, models, shards, tables
+from backwatch.store import attempts, entries, shards, tables
 from backwatch.store.commit import Commit, Fenced, Quarantined
 from backwatch.store.connect import StoreFull, StoreUnavailable, is_refused
 
@@ -54,16 +55,19 @@ class OwnedShard:
         isolation: Isolation | None = None,
     ) -> None:
         self.partition = partition
+        self.owner = secrets.token_hex(16)
+        """By which the store knows that this shard was loaded here, and not elsewhere since."""
         self.isolation = isolation or Isolation()
         self._engine = engine
         self._store = store
         self._settings = settings
         with store.begin() as connection:
-            found = shards.load(connection, partition)
-            self._attempts = attempts.load(connection, partition, found.seq, again=self.isolation.undone)
+            found = shards.load(connection, partition, self.owner)
+            self._attempts = attempts.read(connection, partition, found.seq)
         self.seq, self.next_offset, self.entry_id = found.seq, found.next_offset, found.entry_id
+        self.topic_id, self.leader_epoch = found.topic_id, found.leader_epoch
         self._base = found.next_offset, found.watermark_ns, found.entry_id
-        self.isolation.undone = False
+        self._counts, self.isolation.undone = not self.isolation.undone, False
         self.isolation.loaded(self._attempts, self.next_offset)
         self._judged, self._first_offset = 0, self.next_offset
         self.shard = engine.new_shard()
@@ -101,6 +105,9 @@ class OwnedShard:
         fresh = [one for one in records if one.offset >= self.next_offset]
         if not fresh:
             return
+        if self._counts:  # an idle shard may be loaded as often as it will: only what is judged can end a detector
+            self._counts = False
+            self._attempts = attempts.count_load(self._store, self.partition, self._attempts)
         noted = self.isolation.noted and fresh[0].offset not in self.isolation.poison
         if noted:
             offset = fresh[0].offset
@@ -115,7 +122,7 @@ class OwnedShard:
                         self._set_aside(one, self.isolation.poison[one.offset])
                 else:
                     self._judge(list(some))
-            self.next_offset = fresh[-1].offset + 1
+            self.next_offset, self.leader_epoch = fresh[-1].offset + 1, fresh[-1].leader_epoch
         self._pending.empty = False  # where nothing was a call, too: else its expiry would look like a loss
         self._urgent = self._urgent or self.isolation.active
         if noted:
@@ -200,15 +207,28 @@ class OwnedShard:
             "backwatch: partition %d, offsets %d to %d cannot be decoded (%s): skipped, and kept in quarantine",
             self.partition, first, record.next_offset - 1, record.reason,
         )  # fmt: skip
-        self.next_offset = record.next_offset
+        self.next_offset, self.leader_epoch = record.next_offset, record.leader_epoch
         self._pending.empty = False
 
-    def restart(self, log_start: int, now_ns: int) -> None:
-        """Goes on from ``log_start``, below what was read: the log was cut or made anew, and what it held is lost."""
+    def restart(self, offset: int, now_ns: int, topic_id: str = "") -> None:
+        """Go on from ``offset``, below what was read: the log was cut or made anew, and what it held is lost.
+
+        Args:
+            offset: The first record that was not judged.
+            now_ns: Wall time, for a shard that has judged nothing.
+            topic_id: The topic in which ``offset`` counts.
+        """
         self._fold(self._step_loss(Loss("gap", 1, self.watermark_ns or now_ns)))
-        self.next_offset = log_start
+        self.next_offset, self.leader_epoch, self.topic_id = offset, -1, topic_id
+        self.isolation.forget_records()
         self._pending.empty = False
         self._urgent = True
+
+    def belongs_to(self, topic_id: str) -> None:
+        """Note the topic in which the next offset counts, where that was not known; it is kept with the next commit."""
+        if topic_id and not self.topic_id:
+            self.topic_id = topic_id
+            self._pending.empty = False
 
     def is_current(self) -> bool:
         """Whether no other owner has committed since this one loaded the shard or committed itself.
@@ -259,7 +279,7 @@ class OwnedShard:
             return
         try:
             with self._undoing(0, 0, 0):
-                entry = _entry(row, connection, self.partition)
+                entry = read_entry(row, connection, self.partition)
                 if entry is not None:
                     self.apply(entry)
                     self._urgent = True
@@ -377,21 +397,5 @@ class OwnedShard:
             entry_id=self.entry_id, delta=delta, snapshot=snapshot, rounds=pending.rounds(), seen=pending.seen(),
             processes=tuple(pending.processes.values()),
             rollups=tuple(pending.rollups), quarantined=tuple(pending.quarantined), losses=pending.losses,
-            counters=pending.counters,
+            counters=pending.counters, topic_id=self.topic_id, leader_epoch=self.leader_epoch,
         )  # fmt: skip
-
-
-def _entry(row: entries.EntryRow, connection: Connection, partition: int) -> Entry | None:
-    body = row.body
-    if row.kind == "loss" and partition == 0:  # every shard sees every entry; one loss is one finding
-        return Loss(str(body.get("kind", "delivery")), int(body.get("count", 1)), row.at_ns, counted=True)
-    if row.kind == "decision":
-        return Decision(
-            row.id, body["kind"], body["alert_id"], int(body.get("until_ns") or 0), body.get("rule", ""),
-            body.get("resource_id", ""), body.get("values"), bool(body.get("closes", True)),
-        )  # fmt: skip
-    if row.kind == "model":
-        return ModelVersion(body["detector"], body["sha256"], models.arrays(connection, body["sha256"]))
-    if row.kind == "profile":
-        return ProfileVersion(body["app"], body["sha256"], announced(body.get("announced", ())))
-    return None

@@ -46,7 +46,7 @@ def add(count: int, stream_url: str | None, store_url: str | None, timeout_s: fl
             name = f"BACKWATCH_DETECTOR_GROUP={settings.group!r}"
             raise SettingError(f"{name}: {held.member} holds partition {held.partition_id}: stop every detector first")
         click.echo(f"backwatch: draining {wanted.before} partitions", err=True)
-        repartition.drain(stream, store, settings, wanted, timeout_s, _report)
+        repartition.drain(stream, store, settings, wanted, timeout_s, _Report())
         moved = repartition.split(store, engine_for(store, settings), wanted, time.time_ns())
         repartition.make_partitions(stream, wanted)
     except (StoreUnavailable, StreamUnavailable) as error:
@@ -56,5 +56,14 @@ def add(count: int, stream_url: str | None, store_url: str | None, timeout_s: fl
     click.echo(f"{wanted.before} -> {wanted.after} partitions; {moved} apps moved to new ones")
 
 
-def _report(unread: int) -> None:
-    click.echo(f"backwatch: {unread if unread >= 0 else 'counting'} records unread", err=True)
+class _Report:
+    """Prints how far the drain is, where that is news."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def __call__(self, unread: object) -> None:
+        line = str(unread)
+        if line != self._last:
+            self._last = line
+            click.echo(f"backwatch: {line}", err=True)

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from backwatch.detector.engine.sigma import Rule
 from backwatch.detector.lag import STANDS_NS, LagAlert
-from backwatch.store.progress import PartitionProgress, read_progress, remove_progress, write_progress
+from backwatch.store.progress import PartitionProgress, Place, read_progress, remove_progress, write_progress
 from backwatch.store.transactions import reading
 
 logger = logging.getLogger("backwatch")
@@ -68,6 +68,7 @@ class GroupProgress:
         self._lock = threading.Lock()
         self._positions: dict[int, _Position] = {}
         self._ends: dict[int, int] = {}
+        self._owners: dict[int, str] = {}
         self._reason = ""
         self._polls = 0
         self._turned_s = monotonic_s()
@@ -82,14 +83,16 @@ class GroupProgress:
         self._polls += 1
 
     def observe(
-        self, positions: Mapping[int, tuple[int | None, int]], reasons: Mapping[int, str], ends: Mapping[int, int]
-    ) -> None:
+        self, positions: Mapping[int, tuple[int | None, int]], reasons: Mapping[int, str], ends: Mapping[int, int],
+        owners: Mapping[int, str] | None = None,
+    ) -> None:  # fmt: skip
         """Replace what is known.
 
         Args:
             positions: By partition that this member holds: next offset (``None``: not known) and end of the log.
             reasons: Why some of them do not advance.
             ends: End of the log of every partition of the topic, other members' too.
+            owners: Under which name this member loaded the shard of a partition.
         """
         now_ns, now_s = self._clock_ns(), self._monotonic_s()
         with self._lock:
@@ -98,7 +101,7 @@ class GroupProgress:
                 partition: self._moved(before.get(partition), at, end, reasons.get(partition, ""), now_ns, now_s)
                 for partition, (at, end) in positions.items()
             }
-            self._ends = dict(ends)
+            self._ends, self._owners = dict(ends), dict(owners or {})
             self._reason = ""
             news = any(
                 one.reason and (partition not in before or before[partition].reason != one.reason)
@@ -110,8 +113,9 @@ class GroupProgress:
     def _moved(
         self, before: _Position | None, at: int | None, end: int, reason: str, now_ns: int, now_s: float
     ) -> _Position:
-        still = before is not None and before.next_offset == at and (at is None or at < end)
-        if still and before is not None:
+        # At the end of its log a partition stands still for a reason alone: time does not pass, or no commit is taken.
+        waits = at is None or at < end or (before is not None and bool(before.reason and reason))
+        if before is not None and before.next_offset == at and waits:
             return replace(before, end_offset=end, reason=reason)
         return _Position(at, end, now_ns, now_s, self._polls, reason)
 
@@ -153,6 +157,11 @@ class GroupProgress:
         with self._lock:
             return dict(self._ends)
 
+    def owners(self) -> dict[Place, str]:
+        """Return under which name this member loaded the shards of its partitions, by the place of their progress."""
+        with self._lock:
+            return {(self.consumer_group, self.topic, one): owner for one, owner in self._owners.items()}
+
     def rows(self, member: str, known: Mapping[int, PartitionProgress]) -> list[PartitionProgress]:
         """Return what is to be written; ``known``: what the store holds by now, by partition."""
         now_ns = self._clock_ns()
@@ -183,6 +192,11 @@ class GroupProgress:
                 updated_ns=now_ns, member=member, reason=reason[:MAX_REASON_CHARACTERS],
             ))  # fmt: skip
         return found
+
+
+def _of_group(group: GroupProgress, rows: Iterable[PartitionProgress]) -> dict[int, PartitionProgress]:
+    place = (group.consumer_group, group.topic)
+    return {row.partition_id: row for row in rows if (row.consumer_group, row.topic) == place}
 
 
 class ProgressBoard:
@@ -234,18 +248,15 @@ class ProgressBoard:
         with reading(self._store) as connection:
             stored = read_progress(connection)
         rows: list[PartitionProgress] = []
+        owners: dict[Place, str] = {}
+        known: list[dict[int, PartitionProgress]] = []
         for group in self._groups:
-            mine = {
-                row.partition_id: row
-                for row in stored
-                if (row.consumer_group, row.topic) == (group.consumer_group, group.topic)
-            }
-            mine = self._without_removed(group, mine)
-            fresh = group.rows(self._member, mine)
-            rows += fresh
-            mine |= {row.partition_id: row for row in fresh}
-            self._alerts[self._groups.index(group)].check(mine, group.ends())
-        write_progress(self._store, rows)
+            known.append(self._without_removed(group, _of_group(group, stored)))
+            rows += group.rows(self._member, known[-1])
+            owners |= group.owners()
+        written = write_progress(self._store, rows, owners)
+        for group, alert, before in zip(self._groups, self._alerts, known, strict=True):
+            alert.check(before | _of_group(group, written), group.ends())
 
     def _without_removed(
         self, group: GroupProgress, mine: Mapping[int, PartitionProgress]

@@ -20,6 +20,7 @@ from backwatch.collector.settings import (
     without_secrets,
 )
 from backwatch.collector.stream.kafka_partitions import add_partitions, count_partitions, partition_of
+from backwatch.detector.engine.keytexts import is_verbatim, part
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.splitting import keep_apps, release_apps
 from backwatch.detector.engine.step import Engine
@@ -53,6 +54,32 @@ class Plan:
     before: int
     after: int
     topics: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """What a drain has yet to read.
+
+    Attributes:
+        records: In the partitions that were looked at.
+        unseen: Partitions that were not looked at yet.
+        waits: A partition that does not advance, and why; empty: none.
+    """
+
+    records: int
+    unseen: tuple[int, ...]
+    waits: str = ""
+
+    def __str__(self) -> str:
+        """Return one line for the operator."""
+        waits = f" ({self.waits})" if self.waits else ""
+        if not self.unseen:
+            return f"{self.records} records are unread{waits}"
+        listed = ", ".join(map(str, self.unseen[:20])) + (" and others" if len(self.unseen) > 20 else "")
+        return f"waiting to be assigned partition(s) {listed} of {names.TOPIC_CALLS}{waits}"
+
+
+NOTHING = Unread(0, ())
 
 
 def plan(stream: StreamSettings, after: int) -> Plan:
@@ -102,7 +129,7 @@ def drain(
     settings: DetectorSettings,
     wanted: Plan,
     timeout_s: float,
-    report: Callable[[int], None],
+    report: Callable[[Unread], None],
 ) -> None:
     """Judge all records that are unread, as the only detector, and commit.
 
@@ -112,7 +139,7 @@ def drain(
         settings: The detector's.
         wanted: The plan.
         timeout_s: How long it may take.
-        report: Called every second with the number of records that are unread.
+        report: Called every second.
 
     Raises:
         NotDrained: The time was up.
@@ -134,9 +161,9 @@ def drain(
     board.start()
     deadline = time.monotonic() + timeout_s
     try:
-        while thread.is_alive() and (left := _unread(store, settings.group, wanted.before, begun_ns)) != 0:
+        while thread.is_alive() and (left := _unread(store, settings.group, wanted.before, begun_ns)) != NOTHING:
             if time.monotonic() > deadline:
-                raise NotDrained(f"--timeout={timeout_s:g}: {left if left > 0 else 'some'} records are still unread")
+                raise NotDrained(f"--timeout={timeout_s:g}: {left}")
             report(left)
             time.sleep(LOOK_EVERY_S)
     finally:
@@ -147,10 +174,11 @@ def drain(
         raise failed[0]
 
 
-def _unread(store: sa.Engine, group: str, count: int, since_ns: int) -> int:
-    """Records that are unread in all partitions; -1: some partition has not been looked at yet."""
+def _unread(store: sa.Engine, group: str, count: int, since_ns: int) -> Unread:
     rows = [row for row in _rows(store, group) if row.updated_ns >= since_ns]
-    return sum(row.lag for row in rows) if len(rows) >= count else -1
+    seen = {row.partition_id for row in rows}
+    waits = next((f"partition {row.partition_id}: {row.reason}" for row in rows if row.reason), "")
+    return Unread(sum(row.lag for row in rows), tuple(one for one in range(count) if one not in seen), waits)
 
 
 def split(store: sa.Engine, engine: Engine, wanted: Plan, now_ns: int) -> int:
@@ -184,16 +212,17 @@ def split(store: sa.Engine, engine: Engine, wanted: Plan, now_ns: int) -> int:
         blobs = ([found.snapshot] if found.snapshot else []) + found.deltas
         if not blobs:
             continue
-        apps_of = _alerts_by_app(store)
+        parent = _restored(engine, blobs)
+        apps_of = _given_names(_alerts_by_app(store), parent)
         left: set[bytes] = set()
         for child in range(number + wanted.before, wanted.after, wanted.before):
             shard = _restored(engine, blobs)
-            alerts = {one for one, app in apps_of.items() if app and partition_of(app, wanted.after) == child}
+            alerts = {one for one, app in apps_of.items() if partition_of(app, wanted.after) == child}
             keep_apps(shard, lambda app, child=child: partition_of(app, wanted.after) == child, alerts)
             left |= alerts
-            moved |= {parts[0] for slot, parts in shard.resources.items() if shard.spaces["resource"].keys[slot]}
+            apps = {parts[0] for slot, parts in shard.resources.items() if shard.spaces["resource"].keys[slot]}
+            moved |= {app for app in apps if is_verbatim(app)}
             children.append(_commit(child, 0, 0, found, shard))
-        parent = _restored(engine, blobs)
         release_apps(parent, lambda app, number=number: partition_of(app, wanted.after) == number, left)
         parents.append(_commit(number, found.seq, found.next_offset, found, parent))
     known = {one.shard for one in children}
@@ -216,11 +245,23 @@ def _alerts_by_app(store: sa.Engine) -> dict[bytes, str]:
     return {bytes.fromhex(row.id): row.app for row in rows}
 
 
+def _given_names(apps_of: Mapping[bytes, str], shard: Shard) -> dict[bytes, str]:
+    """Return the apps of alerts by the names by which producers choose a partition, where these are known.
+
+    Alerts about processes name an app as keys do; heartbeats brought its name as it was given. What is open of an app
+    whose name is not known stays with the parent, and clears there.
+    """
+    given = {part(app): app for app in shard.processes.apps}
+    found = {alert: given.get(app, app) for alert, app in apps_of.items() if app}
+    return {alert: app for alert, app in found.items() if app in given.values() or is_verbatim(app)}
+
+
 def _commit(number: int, seq: int, next_offset: int, parent: shards.ShardState, shard: Shard) -> Commit:
     base = (parent.next_offset, parent.watermark_ns, parent.entry_id) if seq else None
     return Commit(
         shard=number, seq=seq, base=base, next_offset=next_offset, watermark_ns=parent.watermark_ns,
         entry_id=parent.entry_id, delta=b"", snapshot=shard.snapshot(),
+        topic_id=parent.topic_id, leader_epoch=parent.leader_epoch if seq else -1,
     )  # fmt: skip
 
 

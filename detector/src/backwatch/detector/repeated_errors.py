@@ -69,6 +69,5 @@ class RepeatedErrors:
     def over(self) -> None:
         """Note that all is well again."""
         if self._count:
-            self._count = 0
-            self._text = ""
-            logger.warning("backwatch: %s: works again", self._loop)
+            self._count, text, self._text = 0, self._text, ""
+            logger.warning("backwatch: %s: works again, after: %s", self._loop, text)

@@ -18,6 +18,8 @@ from backwatch.detector.engine.clock import WINDOW_NS
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.engine.windows import RING
 from backwatch.detector.isolation import Isolation, Undone
+from backwatch.detector.lag import CLOCK_STOPPED
+from backwatch.detector.log_history import LogHistory, NewStart
 from backwatch.detector.owned import OwnedShard
 from backwatch.detector.pace import Pace
 from backwatch.detector.progress import STALLED_S, GroupProgress
@@ -33,8 +35,6 @@ logger = logging.getLogger("backwatch")
 ENTRIES_EVERY_S = 0.5
 RETRY_S = 1.0
 OBSERVE_EVERY_S = 4.0
-SHRUNK_S = 6.0
-"""How long the log must end below what was read before it counts as cut or made anew."""
 TURN_S = 15.0
 """How long what was polled is judged before the loop looks at its group, its progress and its stop again."""
 TICK_AGAIN_S = 30.0
@@ -87,16 +87,13 @@ class Service:
         """What this member has read; a :class:`~backwatch.detector.progress.ProgressBoard` writes it."""
         self._owned: dict[int, OwnedShard] = {}
         self._refused: dict[int, tuple[float, str]] = {}
-        self._shrunk: dict[int, float] = {}
-        self._topic_id = ""
-        self._made_anew: set[int] = set()
+        self._history = LogHistory()
         self._on_ready = on_ready
         self.ready = threading.Event()
         """Set once the stream was read for the first time, kernels compiled and all."""
         self._astray: set[int] = set()
         """Partitions of which something was polled and perhaps not judged: sought again before the next poll."""
         self._errors = RepeatedErrors("detector")
-        self._load_errors = RepeatedErrors("detector: a shard cannot be loaded")
         self._isolation: dict[int, Isolation] = {}
         self._pace = Pace()
         self._entries_s = 0.0
@@ -182,8 +179,8 @@ class Service:
         if any(one.stuck for one in self._owned.values()):
             self.progress.turn("waiting for the store")
             self._commit_all(consumer, everything=False)
-            for partition, owner in self._owned.items():
-                consumer.seek(partition, owner.next_offset)  # portions that were not taken are read again
+            for partition, owner in self._owned.items():  # portions that were not taken are read again
+                consumer.resume(partition, owner.next_offset, owner.leader_epoch)
             time.sleep(0.2)
             return 0
         self._take_entries()  # before the calls: what people said by now holds for them
@@ -217,8 +214,7 @@ class Service:
         first = portion[0]
         self.progress.turn(f"judging partition {partition} from offset {first.offset}")
         if first.offset < owner.next_offset:
-            # A consumer gives nothing below what was sought: the log has begun anew, and the client has followed.
-            self._restart(consumer, partition, owner)
+            self._restart(consumer, owner, self._history.compare_record(consumer, owner, first))
             return False
         log_start = consumer.bounds(partition)[0] if first.offset > owner.next_offset else 0
         if first.skipped:
@@ -230,16 +226,14 @@ class Service:
         self._commit(consumer, partition, owner)
         return True
 
-    def _restart(self, consumer: Consumer, partition: int, owner: OwnedShard) -> None:
-        start = consumer.bounds(partition)[0]
-        logger.error(
-            "backwatch: partition %d of %s was cut or made anew: the log no longer has offset %d; reading from %d",
-            partition, names.TOPIC_CALLS, owner.next_offset, start,
-        )  # fmt: skip
-        owner.restart(start, self._clock_ns())
-        self._commit(consumer, partition, owner)
-        if partition in self._owned:
-            consumer.seek(partition, owner.next_offset)
+    def _restart(self, consumer: Consumer, owner: OwnedShard, start: NewStart | None) -> None:
+        """Read a partition on from another place, where there is one, because its log was cut or made anew."""
+        if start is not None:
+            logger.error("backwatch: %s", start.reason)
+            owner.restart(start.offset, self._clock_ns(), consumer.topic_id())
+            self._commit(consumer, owner.partition, owner)
+            if owner.partition in self._owned:
+                consumer.resume(owner.partition, owner.next_offset, owner.leader_epoch)
 
     def _most(self, partition: int) -> int:
         """Records that are judged at once: fewer while one that cannot be judged is looked for."""
@@ -257,8 +251,6 @@ class Service:
         for partition in sorted(consumer.unpositioned() | self._astray | (assigned - self._owned.keys())):
             if partition in assigned and not self._is_refused(partition):
                 self._position(consumer, partition)
-        if not self._refused:
-            self._load_errors.over()
 
     def _position(self, consumer: Consumer, partition: int) -> None:
         self.progress.turn(f"loading shard {partition}")
@@ -275,14 +267,19 @@ class Service:
             # One shard that cannot be loaded keeps no other from being judged. It is loaded once the store answers:
             # with its owner gone, nothing takes it for one that was sought.
             self._owned.pop(partition, None)
-            self._refused[partition] = (time.monotonic(), str(error.strerror or error))
-            self._load_errors.note(str(error.strerror or error))
+            reason = str(error.strerror or error)
+            if partition not in self._refused:
+                logger.error("backwatch: shard %d cannot be loaded: %s; trying until it can", partition, reason)  # noqa: TRY400  one line
+            self._refused[partition] = (time.monotonic(), reason)
             self._observed_s = -math.inf
             return
-        self._refused.pop(partition, None)
-        consumer.seek(partition, owner.next_offset)
+        if self._refused.pop(partition, None) is not None:
+            logger.warning("backwatch: shard %d is loaded, and its partition is read again", partition)
+        consumer.resume(partition, owner.next_offset, owner.leader_epoch)
         self._owned[partition] = owner
         self._astray.discard(partition)
+        if not owner.stuck:  # before anything of a topic that was made anew is read behind its beginning
+            self._restart(consumer, owner, self._history.find_other_topic(consumer, owner))
 
     def _is_refused(self, partition: int) -> bool:
         at_s, _ = self._refused.get(partition, (-math.inf, ""))
@@ -296,10 +293,6 @@ class Service:
         self._observed_s = now_s
         assigned = consumer.assignment()
         bounds = consumer.all_bounds(sorted(consumer.partitions() | assigned))
-        topic_id = consumer.topic_id()
-        if topic_id and self._topic_id and topic_id != self._topic_id:
-            self._made_anew |= assigned
-        self._topic_id = topic_id or self._topic_id
         positions: dict[int, tuple[int | None, int]] = {}
         reasons = {partition: reason for partition, (_, reason) in self._refused.items()}
         for partition in sorted(assigned):
@@ -310,30 +303,24 @@ class Service:
                 continue
             if owner.trouble is not None:
                 reasons[partition] = str(owner.trouble.strerror or owner.trouble)
-            shrunk = self._is_shrunk(partition, owner.next_offset, end, now_s)
-            if not owner.stuck and (shrunk or partition in self._made_anew):
-                self._made_anew.discard(partition)
-                self._restart(consumer, partition, owner)
+            elif self._isolation[partition].tick_fault:
+                reasons[partition] = self._isolation[partition].tick_fault
+            if not owner.stuck:
+                self._restart(consumer, owner, self._history.compare_end(consumer, owner, end))
         for partition, reason in consumer.held_back().items():
             reasons.setdefault(partition, reason)
         if consumer.is_rebalancing():
             for partition, (at, end) in positions.items():
                 if at is not None and at < end:
                     reasons.setdefault(partition, "the consumer group is rebalancing")
-        self.progress.observe(positions, reasons, {partition: end for partition, (_, end) in bounds.items()})
+        owners = {partition: owner.owner for partition, owner in self._owned.items()}
+        self.progress.observe(positions, reasons, {one: end for one, (_, end) in bounds.items()}, owners)
         stalled = self.progress.stalled()  # not those with a reason: another consumer would be no better off
         if stalled:
             raise StalledConsumer(
                 f"partition(s) {', '.join(map(str, stalled))} of {names.TOPIC_CALLS} are assigned and have records, but"
                 f" none was delivered for {STALLED_S:.0f} s"
             )
-
-    def _is_shrunk(self, partition: int, next_offset: int, end: int, now_s: float) -> bool:
-        """Whether the log ends below what was read, and not just for a moment, as while a broker recovers its log."""
-        if end >= next_offset:
-            self._shrunk.pop(partition, None)
-            return False
-        return now_s - self._shrunk.setdefault(partition, now_s) >= SHRUNK_S
 
     def _read_to(self, consumer: Consumer, partition: int, owner: OwnedShard) -> int:
         """The next offset is no measure: the end of a transaction takes one, and is no record."""
@@ -356,15 +343,21 @@ class Service:
         now_ns = self._clock_ns()
         for partition, owner in list(self._owned.items()):
             isolation = self._isolation[partition]
-            if not owner.tick_is_due(now_ns) or time.monotonic() < isolation.tick_again_s:
+            if not owner.tick_is_due(now_ns):
+                isolation.tick_fault = ""
+                continue
+            if time.monotonic() < isolation.tick_again_s:
                 continue
             if consumer.bounds(partition)[1] > self._read_to(consumer, partition, owner):
                 continue
             try:
                 owner.tick(now_ns)
+                isolation.tick_fault = ""
             except Undone as fault:  # no record is to blame: the other partitions' time goes on, and this one's later
                 isolation.tick_again_s = time.monotonic() + TICK_AGAIN_S
-                logger.error("backwatch: shard %d: time cannot pass (%s)", partition, fault)  # noqa: TRY400  its text may be an attacker's
+                isolation.tick_fault = f"{CLOCK_STOPPED}: {fault}"
+                if isolation.may_log("tick"):
+                    logger.critical("backwatch: shard %d: %s; trying again", partition, isolation.tick_fault)
                 del self._owned[partition]
                 self._astray.add(partition)
 

@@ -1,11 +1,11 @@
-"""How often a shard was loaded since its last commit, and which record was being judged when its detector died.
+"""How often judging began since a shard's last commit, and which record was being judged when its detector died.
 
 An exception is met inside the process. A record that kills the process, or that it is killed over, leaves nothing but
 this: written before the record is judged, taken back once it was.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
@@ -21,7 +21,7 @@ class Attempts:
     """What was tried since a shard's commit ``seq``.
 
     Attributes:
-        loads: How often the shard was loaded, this time included.
+        loads: How often it was loaded and records were judged, this time included. Loads of an idle shard do not count.
         offset: The record that was being judged; ``NO_OFFSET``: none was noted.
         tries: How often that record was begun.
     """
@@ -32,19 +32,17 @@ class Attempts:
     tries: int = 0
 
 
-def load(connection: sa.Connection, shard: int, seq: int, *, again: bool = False) -> Attempts:
-    """Count one more load of the shard at this commit, and return what was tried since. Needs a writing connection.
-
-    Args:
-        again: The same process loads it again: nobody died, and nothing is counted.
-    """
+def read(connection: sa.Connection, shard: int, seq: int) -> Attempts:
+    """Return what was tried since this commit of the shard."""
     table = tables.meta
-    value = connection.scalar(sa.select(table.c.value).where(table.c.name == _name(shard)))
-    found = _read(value, seq)
-    if again:
-        return found
-    counted = Attempts(seq=seq, loads=found.loads + 1, offset=found.offset, tries=found.tries)
-    _write(connection, shard, counted)
+    return _read(connection.scalar(sa.select(table.c.value).where(table.c.name == _name(shard))), seq)
+
+
+def count_load(engine: sa.Engine, shard: int, before: Attempts) -> Attempts:
+    """Note that a shard which was loaded begins to judge records: until it commits, that is an attempt."""
+    counted = replace(before, loads=before.loads + 1)
+    with writing(engine) as connection:
+        _write(connection, shard, counted)
     return counted
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -22,6 +23,8 @@ from backwatch.store.progress import PartitionProgress
 from backwatch.store.transactions import reading
 from backwatch.store.views import Health
 
+CLOCK_AHEAD_S: Final = 600
+"""The clocks of machines agree within seconds: a shard that is so far ahead has believed a timestamp that was wrong."""
 _URL_OPTION = click.option(
     "--store-url", help="sqlite:///path or postgresql://user@host/database. [BACKWATCH_STORE_URL]"
 )
@@ -80,7 +83,7 @@ def status(store_url: str | None, *, as_json: bool, check: bool) -> None:
         click.echo(json.dumps(document, sort_keys=True))
     else:
         click.echo(f"store {shown}, tables {version}")
-        lines = [*_incident_lines(wrong), *_lines(found), *_progress_lines(partitions)]
+        lines = [*_incident_lines(wrong), *_clock_lines(found, now_ns), *_lines(found), *_progress_lines(partitions)]
         click.echo("\n".join(lines))
     if check and wrong:
         click.get_current_context().exit(EXIT_UNHEALTHY)
@@ -164,6 +167,16 @@ def _lines(found: Health) -> list[str]:
         counts += f", {one.held} held for a digest" if one.held else ""
         lines.append(f"endpoint {one.name}: {counts}{disabled}")
     return lines
+
+
+def _clock_lines(found: Health, now_ns: int) -> list[str]:
+    """A watermark only grows: one that a timestamp from the future has moved stays there until time has come to it."""
+    return [
+        f"CLOCK AHEAD: shard {one.id} stands at {_moment(one.watermark_ns)}; until then all its calls count as late and"
+        ' are held against no baseline. To set it back, see docs/operations.md, "When a shard\'s clock is ahead".'
+        for one in found.shards
+        if one.watermark_ns - now_ns > CLOCK_AHEAD_S * 1_000_000_000
+    ]
 
 
 def _incident_lines(wrong: Sequence[Incident]) -> list[str]:

@@ -164,6 +164,8 @@ class Commit:
         snapshot: The whole state, when the deltas outweigh it: then the older deltas go.
         losses: Kind to count: added to the counters.
         counters: Further counters by name (late calls, cut statements, spans read).
+        topic_id: The topic in which ``next_offset`` counts; empty: not known.
+        leader_epoch: Of the record before ``next_offset``; -1: not known.
     """
 
     shard: int
@@ -181,3 +183,5 @@ class Commit:
     quarantined: Sequence[Quarantined] = ()
     losses: Mapping[str, int] = field(default_factory=dict[str, int])
     counters: Mapping[str, int] = field(default_factory=dict[str, int])
+    topic_id: str = ""
+    leader_epoch: int = -1

@@ -5,6 +5,7 @@ keepalives nor ``tcp_user_timeout`` notice, and the server's own ``statement_tim
 of the client's a commit waits for ever.
 """
 
+import logging
 import re
 import time
 from collections.abc import Generator
@@ -23,6 +24,16 @@ IDLE_TRANSACTION_TIMEOUT_S: Final = 30
 """Seconds after which the server ends a transaction whose client is silent: a stopped process holds its row locks."""
 CONNECT_TIMEOUT_S: Final = 10
 _SEVERAL_HOSTS: Final = re.compile(r"([^:/?#]+://(?:[^/?#]*@)?)([^@/?#]*,[^@/?#]*)([/?#].*)?")
+
+
+class _Repeated(logging.Filter):
+    """Drops what psycopg logs of errors that it ignores: the error before them is raised, and reported in one line."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith("error ignored")
+
+
+_repeated = _Repeated()
 
 
 class BoundedConnection(psycopg.Connection[Any]):
@@ -79,6 +90,7 @@ def parse_url(url: str) -> URL:
 
 def open_postgresql(parsed: URL) -> sa.Engine:
     """An engine whose connections are bounded in time."""
+    logging.getLogger("psycopg").addFilter(_repeated)
     defaults = {"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "backwatch"}
     engine = sa.create_engine(
         parsed,

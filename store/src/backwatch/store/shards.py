@@ -28,6 +28,7 @@ class ShardState:
         next_offset: First stream offset that is not covered.
         snapshot: The whole state at some commit; ``None`` before the first.
         deltas: Every change since, oldest first. The first may repeat what the snapshot holds.
+        topic_id, leader_epoch: As in :class:`~backwatch.store.commit.Commit`.
     """
 
     seq: int
@@ -36,12 +37,20 @@ class ShardState:
     entry_id: int
     snapshot: bytes | None
     deltas: list[bytes]
+    topic_id: str = ""
+    leader_epoch: int = -1
 
 
-def load(connection: sa.Connection, shard: int) -> ShardState:
-    """The shard's state; a shard that was never seen starts at commit 0. Needs a writing connection."""
+def load(connection: sa.Connection, shard: int, owner: str = "") -> ShardState:
+    """The shard's state; a shard that was never seen starts at commit 0. Needs a writing connection.
+
+    Args:
+        owner: Random digits by which the store knows who loaded the shard last; empty: only to look at it.
+    """
     table = tables.shard
     _make_row(connection, shard)
+    if owner:
+        connection.execute(sa.update(table).where(table.c.id == shard).values(owner=owner))
     # Locked, so that the row, the snapshot and the deltas are of one commit.
     row = connection.execute(sa.select(table).where(table.c.id == shard).with_for_update()).one()
     saved = connection.execute(
@@ -55,6 +64,7 @@ def load(connection: sa.Connection, shard: int) -> ShardState:
     return ShardState(
         seq=row.seq, next_offset=row.next_offset, watermark_ns=row.watermark_ns, entry_id=row.entry_id,
         snapshot=None if saved is None else bytes(saved.blob), deltas=[bytes(blob) for blob in blobs],
+        topic_id=row.topic_id, leader_epoch=row.leader_epoch,
     )  # fmt: skip
 
 
@@ -117,7 +127,7 @@ def _fence(connection: sa.Connection, one: Commit, now_ns: int) -> None:
     moved = connection.execute(
         sa.update(table).where(held).values(
             seq=one.seq + 1, next_offset=one.next_offset, watermark_ns=whole(one.watermark_ns),
-            entry_id=one.entry_id, updated_ns=now_ns,
+            entry_id=one.entry_id, updated_ns=now_ns, topic_id=one.topic_id, leader_epoch=one.leader_epoch,
         )
     )  # fmt: skip
     if moved.rowcount != 1:

@@ -204,6 +204,9 @@ class ShardRow:
     watermark_ns: int
     entry_id: int
     updated_ns: int
+    topic_id: str = ""
+    leader_epoch: int = -1
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

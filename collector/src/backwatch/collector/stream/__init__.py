@@ -45,6 +45,7 @@ class Record:
         skipped: Offsets, from ``offset`` on, whose records could not be decoded and which this stands for; 0: it is a
             record. Then ``value`` is the beginning of their bytes.
         reason: Why they could not be decoded, one line.
+        leader_epoch: In which term of its partition's leader it was appended; -1: not known.
     """
 
     partition: int
@@ -55,6 +56,7 @@ class Record:
     backfill: bool = False
     skipped: int = 0
     reason: str = ""
+    leader_epoch: int = -1
 
     @property
     def next_offset(self) -> int:
@@ -97,6 +99,13 @@ class Consumer(ABC):
     @abstractmethod
     def seek(self, partition: int, offset: int) -> None:
         """Goes on from ``offset``; records of that partition fetched before are not delivered after."""
+
+    def resume(self, partition: int, offset: int, leader_epoch: int) -> None:  # noqa: ARG002  not every log has epochs
+        """Go on from ``offset``, behind a record of ``leader_epoch`` (-1: not known).
+
+        Where the log no longer holds that record, records are delivered from where it was cut, below ``offset``.
+        """
+        self.seek(partition, offset)
 
     def unpositioned(self) -> frozenset[int]:
         """Return the assigned partitions that wait for :meth:`seek`, the same ones after every rebalance anew.

@@ -5,6 +5,7 @@ import logging
 import time
 import uuid
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from kafka import KafkaAdminClient
@@ -107,9 +108,16 @@ class KafkaGroupConsumer(Consumer):
 
     def seek(self, partition: int, offset: int) -> None:
         """Goes on from ``offset``; only then are this partition's records delivered."""
-        occupancy = self._occupancy(partition)  # before: what comes between makes it wait for another seek
+        self.resume(partition, offset, -1)
+
+    def resume(self, partition: int, offset: int, leader_epoch: int) -> None:
+        """Go on from ``offset``; the client asks the broker whether the log still holds the record before it."""
+        place, occupancy = TopicPartition(self._topic, partition), self._occupancy(partition)
+        # Asked for before: what comes between makes the partition wait for another seek.
         with contextlib.suppress(ValueError, KeyError):  # taken away meanwhile: the next poll tells
-            self._consumer.seek(TopicPartition(self._topic, partition), offset)
+            self._consumer.seek(place, offset)
+            if leader_epoch >= 0:  # the client's own method takes offsets alone
+                self._consumer._subscription.seek(place, clients.position(offset, leader_epoch))
             self._sought[partition] = occupancy
 
     def bounds(self, partition: int) -> tuple[int, int]:
@@ -155,6 +163,16 @@ class KafkaGroupConsumer(Consumer):
         clients.close_consumer(self._consumer)
 
 
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """Up to where a partition was moved; offset -1: never."""
+
+    generation: int
+    offset: int
+    leader_epoch: int
+    topic_id: str
+
+
 class KafkaRelay(Relay):
     """Moves records from one topic to another: outputs and the group's progress are one transaction.
 
@@ -174,7 +192,7 @@ class KafkaRelay(Relay):
         self._producer: Any = None
         self._membership: Any = None
         self._lost = False
-        self._upcoming: dict[int, tuple[int, int]] = {}
+        self._moved: dict[int, _Moved] = {}
 
     def poll(self, timeout_s: float) -> list[Record]:
         """The next records of the source topic, from the group's progress on."""
@@ -184,40 +202,65 @@ class KafkaRelay(Relay):
             fetched = self._consumer.poll(timeout_ms=int(1000 * timeout_s))
         clients.check_membership(self._url, self._consumer)
         self._membership = self._consumer.group_metadata()
+        begun = [place for place in self._consumer.assignment() if self._begin(place)]
         records: list[Record] = []
-        for partition, batch in fetched.items():
-            mine = [clients.record(raw) for raw in batch]
-            records += [*self._missing(partition, mine[0]), *mine]
-            self._upcoming[partition.partition] = (
-                self._listener.generations[partition.partition],
-                mine[-1].next_offset,
-            )
+        for place, batch in fetched.items():
+            if place not in begun:  # else it is read again, from a position that the broker has compared
+                records += self._unmoved(place, [clients.record(raw) for raw in batch])
         return records
 
-    def _missing(self, partition: Any, first: Record) -> list[Record]:
-        """Return what stands for records between the group's progress and ``first`` that the log no longer has."""
-        generation, upcoming = self._upcoming.get(partition.partition, (-1, 0))
+    def _begin(self, place: Any) -> bool:
+        """Go on from the group's progress where a partition is newly here; whether the client was sent there.
+
+        The client itself forgets the leader epoch of the progress. Without it a log that lost its tail would be read
+        again from its beginning, and all of it moved twice.
+        """
+        generation = self._listener.generations[place.partition]
+        known = self._moved.get(place.partition)
+        if known is not None and known.generation == generation:
+            return False
         with clients.errors(self._url):
-            if generation != self._listener.generations[partition.partition]:
-                found = self._consumer.committed(partition, timeout_ms=clients.BOUNDS_TIMEOUT_MS)
-                upcoming = first.offset if found is None else found
-            if first.offset == upcoming:
+            found = self._consumer.committed(place, metadata=True, timeout_ms=clients.BOUNDS_TIMEOUT_MS)
+        offset, epoch = (-1, -1) if found is None else (found.offset, found.leader_epoch)
+        if epoch >= 0:
+            self._consumer._subscription.seek(place, clients.position(offset, epoch))
+        self._moved[place.partition] = _Moved(generation, offset, epoch, self._topic_id())
+        return epoch >= 0
+
+    def _topic_id(self) -> str:
+        return str(self._consumer._cluster.topic_id(self._source) or "")
+
+    def _unmoved(self, place: Any, found: list[Record]) -> list[Record]:
+        """Return what was not moved yet, behind what stands for records that the log no longer has."""
+        moved = self._moved[place.partition]
+        if moved.leader_epoch >= 0 and moved.topic_id == self._topic_id():
+            # Of a log that was cut, what was appended since is a later leader's.
+            found = [one for one in found if one.offset >= moved.offset or one.leader_epoch > moved.leader_epoch]
+            if not found:
                 return []
-            start = bounds(self._url, self._consumer, self._source, [partition.partition])[partition.partition][0]
-        return missing(first, upcoming, start)
+        lost: list[Record] = []
+        if moved.offset >= 0 and found[0].offset != moved.offset:
+            start = bounds(self._url, self._consumer, self._source, [place.partition])[place.partition][0]
+            lost = missing(found[0], moved.offset, start)
+        last = found[-1]
+        self._moved[place.partition] = _Moved(moved.generation, last.next_offset, last.leader_epoch, self._topic_id())
+        return [*lost, *found]
 
     def forward(self, consumed: Sequence[Record], outputs: Sequence[Message]) -> None:
         """Appends ``outputs`` and moves past ``consumed``; if anything fails, neither has happened."""
         if not consumed:
             return
-        past: dict[int, int] = {}
+        past: dict[int, Record] = {}
         for one in consumed:
-            past[one.partition] = max(past.get(one.partition, 0), one.next_offset)
+            if one.partition not in past or one.next_offset > past[one.partition].next_offset:
+                past[one.partition] = one
+        offsets = {
+            TopicPartition(self._source, at): clients.position(last.next_offset, last.leader_epoch)
+            for at, last in past.items()
+        }
         try:
             with clients.errors(self._url):
-                self._transact(
-                    {TopicPartition(self._source, at): clients.position(offset) for at, offset in past.items()}, outputs
-                )
+                self._transact(offsets, outputs)
         except (StreamUnavailable, MessageRefused):
             self._start_over()
             raise
@@ -267,7 +310,7 @@ class KafkaRelay(Relay):
                 producer.abort_transaction()
             clients.throw_away(producer, 1.0)
         self._lost = True
-        self._upcoming.clear()
+        self._moved.clear()
         with contextlib.suppress(kafka_errors.KafkaError, OSError, ValueError, KeyError):
             for one in self._consumer.assignment():
                 self._consumer.seek(one, self._consumer.committed(one, timeout_ms=5000) or 0)

@@ -40,6 +40,9 @@ _OWN_THREADS: Final = frozenset((str(own.CLIENT_ID), f"{own.CLIENT_ID}-network-t
 """The collector's worker, and the threads of the producers that it makes."""
 
 
+logger = logging.getLogger("backwatch")
+
+
 class _Quiet(logging.Filter):
     """Drops what the driver logs on threads of ours: a dead broker is the app's news once, in our own words."""
 
@@ -220,6 +223,19 @@ def consumer(url: str, settings: StreamSettings, topic: str, group: str, instanc
     return consumer, listener
 
 
+_create_time_topics: set[str] = set()
+"""Topics whose producers' timestamps were warned of, in this process."""
+
+
+def _warn_of_create_time(topic: str) -> None:
+    if topic not in _create_time_topics:
+        _create_time_topics.add(topic)
+        logger.warning(
+            "backwatch: topic %s has message.timestamp.type=CreateTime: its times are what producers write, and a"
+            " wrong one makes calls late; set it to LogAppendTime", topic,
+        )  # fmt: skip
+
+
 def record(raw: Any) -> Record:
     """What was read, with its first append time; of records that could not be decoded, where they stood."""
     if isinstance(raw, Skipped):
@@ -229,6 +245,7 @@ def record(raw: Any) -> Record:
     appended_ns = raw.timestamp * 1_000_000
     if raw.timestamp_type == CREATE_TIME:
         # The topic keeps what its producers wrote. A time in the future would make all later calls late.
+        _warn_of_create_time(raw.topic)
         appended_ns = min(appended_ns, time.time_ns())
     backfill = False
     for name, value in raw.headers:
@@ -237,12 +254,13 @@ def record(raw: Any) -> Record:
         elif name == names.HEADER_APPENDED and value is not None and value.isdigit() and len(value) <= 19:
             # Nothing was appended first later than it was appended here.
             appended_ns = min(appended_ns, int(value))
-    return Record(raw.partition, raw.offset, appended_ns, (raw.value or b"")[:MAX_RECORD_BYTES], raw.key, backfill)
+    value = (raw.value or b"")[:MAX_RECORD_BYTES]
+    return Record(raw.partition, raw.offset, appended_ns, value, raw.key, backfill, leader_epoch=raw.leader_epoch)
 
 
-def position(offset: int) -> Any:
+def position(offset: int, leader_epoch: int = -1) -> Any:
     """An offset as the client commits it."""
-    return OffsetAndMetadata(offset, "", -1)
+    return OffsetAndMetadata(offset, "", leader_epoch)
 
 
 def position_of(consumer: Any, partition: Any) -> int:

@@ -1,6 +1,7 @@
 """A key's canonical text, read from a call of its: ids are made of text, never of addresses."""
 
 import hashlib
+import re
 from typing import Final
 
 from backwatch.collector import names
@@ -13,6 +14,7 @@ LABEL = 300
 """Characters of a statement that a label shows."""
 PART: Final = 300
 """Characters of one part of a key: these texts stay in state, and in every alert."""
+_SHORTENED: Final = re.compile(r".{300}…[0-9a-f]{32}(?:/|$)", re.DOTALL)
 _ESCAPED: Final = str.maketrans({"\x1b": "\x1b[", "\x1e": "\x1b^", "\x1f": "\x1b_"})
 
 
@@ -26,6 +28,15 @@ def part(text: str) -> str:
     if len(escaped) <= PART:
         return escaped
     return f"{escaped[:PART]}…{hashlib.blake2b(escaped.encode(), digest_size=16).hexdigest()}"
+
+
+def is_verbatim(key_text: str) -> bool:
+    r"""Return whether a text of keys holds the names as they were given, neither escaped nor shortened.
+
+    >>> is_verbatim("shop/web"), is_verbatim(part("a\x1fb")), is_verbatim("shop/" + part("x" * 400))
+    (True, False, False)
+    """
+    return "\x1b" not in key_text and _SHORTENED.search(key_text) is None
 
 
 def resource_parts(prepared: Prepared, row: int) -> tuple[str, str, str, str]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 import numpy as np
 
 from backwatch.detector.engine.keys import RESOURCE
+from backwatch.detector.engine.keytexts import is_verbatim
 from backwatch.detector.engine.lateness import LATENESS
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.windows import WINDOWS
@@ -22,14 +23,18 @@ def keep_apps(shard: Shard, belongs: Callable[[str], bool], alerts: Collection[b
     Windows that are open, and losses and firings that wait for the next boundary, stay with the parent, which closes
     them: both shards would count them otherwise.
 
+    What is learnt of an app whose name keys escape or shorten goes into every new shard: producers choose the partition
+    by the name as it was given, which the keys no longer have.
+
     Args:
         shard: A copy of the parent; changed in place.
-        belongs: Whether an app, as keys name it, belongs to the new shard.
+        belongs: Whether an app belongs to the new shard.
         alerts: Ids, 32 bytes each, of the alerts whose open findings the new shard takes over.
     """
     space = shard.spaces[RESOURCE.name]
     used = np.flatnonzero(space.keys).astype(np.int32)
-    others = np.array([slot for slot in used.tolist() if not belongs(shard.resources[slot][0])], np.int32)
+    apps = {slot: shard.resources[slot][0] for slot in used.tolist()}
+    others = np.array([slot for slot, app in apps.items() if is_verbatim(app) and not belongs(app)], np.int32)
     shard.reclaim(RESOURCE.name, others)
     for table in (WINDOWS, LATENESS):
         rows = space.tables[table.name]

@@ -1,0 +1,138 @@
+"""A real broker whose log lost its tail: what it holds and what comes next is judged once, and the loss is raised."""
+
+import random
+import struct
+import threading
+import time
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from backwatch.collector import names
+from backwatch.collector.settings import DetectorSettings, StreamSettings
+from backwatch.collector.stream import Message, ensure_topics, open_publisher, open_relay
+from backwatch.detector.service import Service, engine_for
+from backwatch.store import tables
+from backwatch.store.connect import open_store
+from backwatch.store.transactions import reading
+from tests.detector import streams
+from tests.services.authority import Authority
+from tests.services.kafka_broker import Broker, install
+from tests.system.commands import eventually
+
+CALLS = 5
+SETTINGS = DetectorSettings(commit_interval_s=0)
+
+
+def publish(broker: Broker, count: int, topic: str = names.TOPIC_CALLS) -> None:
+    """Append so many records, each in a batch of its own."""
+    publisher = open_publisher(StreamSettings(url=broker.server.url))
+    for number in range(count):
+        value = streams.encoded(list(streams.quiet(random.Random(number), CALLS)))
+        publisher.publish(topic, [Message(value, key=b"shop")], 60)
+    publisher.close(2)
+
+
+def cut(broker: Broker, offset: int, topic: str = names.TOPIC_CALLS) -> None:
+    """Take the records from ``offset`` on from the files of a broker that is stopped, as an older disk lacks them."""
+    folder = broker.data / f"{topic}-0"
+    for path in (*folder.glob("*index"), *folder.glob("*.snapshot")):
+        path.unlink()
+    (segment,) = folder.glob("*.log")
+    content, at = segment.read_bytes(), 0
+    while at < len(content):
+        first, length = struct.unpack_from(">qi", content, at)
+        if first >= offset:
+            break
+        at += 12 + length
+    assert 0 < at < len(content)
+    segment.write_bytes(content[:at])
+
+
+@contextmanager
+def detecting(service: Service) -> Generator[None]:
+    stop = threading.Event()
+    thread = threading.Thread(target=service.run, args=(stop,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(30)
+
+
+def counted(store: sa.Engine, name: str) -> int:
+    table = tables.counter
+    with reading(store) as connection:
+        return int(connection.scalar(sa.select(sa.func.sum(table.c.value)).where(table.c.name == name)) or 0)
+
+
+@pytest.mark.slow
+def test_a_broker_that_lost_the_tail_of_its_log_makes_nothing_count_twice(ca: Authority, tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    engine = engine_for(store, SETTINGS)
+    with install(ca) as broker:
+        stream = StreamSettings(url=broker.server.url, partitions=1)
+
+        def detector() -> Service:
+            return Service(stream, store, SETTINGS, engine=engine)
+
+        def judged(count: int) -> None:
+            eventually(lambda: counted(store, "calls") == CALLS * count, f"{counted(store, 'calls')} calls are judged")
+
+        with detecting(detector()):
+            with broker.running():
+                ensure_topics(stream, (names.TOPIC_CALLS, names.TOPIC_SPANS))
+                publish(broker, 20)
+                judged(20)
+            cut(broker, 12)
+            with broker.running():
+                publish(broker, 3)  # fewer than were cut: the log ends below what was read
+                judged(23)
+        cut(broker, 13)
+        with broker.running():
+            publish(broker, 10)  # more than were cut, while no detector runs
+            with detecting(detector()):
+                judged(33)
+        assert counted(store, "gap") == 2
+        with reading(store) as connection:
+            rules = list(connection.scalars(sa.select(tables.alert.c.rule).where(tables.alert.c.resource_id == "")))
+        assert rules == ["telemetry-loss"]
+
+
+def moved(stream: StreamSettings, count: int) -> int:
+    """Let a new relay move so many records, and whatever follows; the losses among them."""
+    losses = records = 0
+    with closing(open_relay(stream, names.TOPIC_SPANS, names.TOPIC_CALLS, "router")) as relay:
+        until_s = time.monotonic() + 60
+        while records < count or time.monotonic() < until_s:
+            assert time.monotonic() < until_s, f"{records} of {count} records were moved"
+            found = relay.poll(0.5)
+            relay.forward(found, [])
+            losses += sum(1 for one in found if one.skipped)
+            records += sum(1 for one in found if not one.skipped)
+            if records >= count:
+                until_s = min(until_s, time.monotonic() + 2)
+    assert records == count
+    return losses
+
+
+@pytest.mark.slow
+def test_a_relay_moves_no_record_twice_after_its_topic_lost_its_tail(ca: Authority) -> None:
+    with install(ca) as broker:
+        stream = StreamSettings(url=broker.server.url, partitions=1)
+        with broker.running():
+            ensure_topics(stream, (names.TOPIC_CALLS, names.TOPIC_SPANS))
+            publish(broker, 20, names.TOPIC_SPANS)
+            assert moved(stream, 20) == 0
+        cut(broker, 12, names.TOPIC_SPANS)
+        with broker.running():
+            publish(broker, 3, names.TOPIC_SPANS)
+            assert moved(stream, 3) == 1
+        cut(broker, 13, names.TOPIC_SPANS)
+        with broker.running():
+            publish(broker, 10, names.TOPIC_SPANS)  # more than were cut
+            assert moved(stream, 10) == 1
