@@ -5,15 +5,19 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from backwatch.detector.engine.keytexts import part
-from backwatch.detector.engine.process_index import ProcessIndex, Ranking
+from backwatch.detector.engine.process_index import FOLLOWED, FRESH, MISSED, SETTLED, ProcessIndex, Ranking
 
 MAX_PROCESSES: Final = 4_096
-"""Processes that one shard knows; of more, the ended and then the largest app's least recently heard make room."""
+"""Processes that one shard knows; of more, the ended, then newcomers, then missed ones make room. One that was heard
+for a while and runs makes room for none: a newcomer that finds no room is not followed."""
 MAX_ON_HOST: Final = 512
-"""Processes of one app on one host; of more, the ended and then the least recently heard make room. Each that begins is
-held against all of them."""
+"""Processes of one app on one host; of more, the same make room. Each that begins is held against all of them."""
+TENURE_NS: Final = 30 * 10**9
+"""For how long a process must have been heard to be no newcomer, whatever interval it promises."""
 MAX_APPS: Final = 1_024
 """Apps whose hours one shard knows; of more, the least recently heard makes room."""
+MAX_DISPLACED: Final = 1_024
+"""Alerts about missed processes that made room, which stay open for a week; of more, the earliest clear."""
 HOURS_OF_WEEK: Final = 168
 RUNNING: Final = "running"
 ENDED: Final = "ended"
@@ -34,6 +38,8 @@ RAISED: Final = LOST | {GONE, REPLACED, BRIEF}
 """States that are raised, and clear once no process of the app is in them on that host."""
 KNOWN: Final = LOST | {RUNNING}
 """States of a process that is still watched: forgetting one is a loss."""
+UNFOLLOWED: Final = "unfollowed"
+"""It was still watched when it had to make room. No row is in this state; the store's is."""
 APP_QUIET: Final = "app-quiet"
 APP_ENDED: Final = "app-ended"
 
@@ -102,7 +108,9 @@ class Processes:
             key has a process in its state, or a quiet app.
         late: Rule to its alerts of late: id, shortened, to the last time.
         folds: Rule to what names the alert that further ones share.
-        evicted: Processes that made room since the last boundary though they were still watched.
+        evicted: Processes that made room since the last boundary though they were still watched, and heartbeats of
+            those for which there was no room.
+        displaced: Alerts about missed processes that made room, to when they clear: nobody has heard these processes.
         moved: Apps that belong to another shard since partitions were added: heartbeats that still come here from
             producers that do not know it yet begin nothing, for their end would look like silence.
     """
@@ -118,7 +126,8 @@ class Processes:
     late: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
     folds: dict[str, str] = field(default_factory=dict[str, str])
     evicted: int = 0
-    index: ProcessIndex = field(default_factory=lambda: ProcessIndex(KNOWN))
+    displaced: dict[str, int] = field(default_factory=dict[str, int])
+    index: ProcessIndex = field(default_factory=lambda: ProcessIndex(standing_of))
     _heard_apps: Ranking = field(default_factory=Ranking)
     _keys_of: dict[str, int] = field(default_factory=dict[str, int])
     """Alert to the number of keys in ``raised`` that share it."""
@@ -138,11 +147,15 @@ class Processes:
         if app in self.apps:
             self._heard_apps.put(app, self.apps[app].minute)
 
+    def has_room(self, app: str, host: str) -> bool:
+        """Return whether another process of this app on this host can be added."""
+        return self.index.count(app, host) < MAX_ON_HOST and len(self.rows) < MAX_PROCESSES
+
     def in_the_way(self, app: str, host: str) -> str | None:
-        """Return the process that must make room before another one of this app on this host is added."""
+        """Return the process that makes room for another one of this app on this host; none where all are followed."""
         if self.index.count(app, host) >= MAX_ON_HOST:
             return self.index.first_to_leave(app, host)
-        return self.index.first_of_all_to_leave() if len(self.rows) >= MAX_PROCESSES else None
+        return self.index.first_of_all_to_leave()
 
     def add(self, instance: str, row: ProcessRow) -> None:
         """Add a process."""
@@ -185,7 +198,24 @@ class Processes:
             self._fresh_raised.add(key)
         alert_ids = self.raised.get(key, [])
         self._put_raised(key, None)
-        return [one for one in alert_ids if one not in self._keys_of]
+        return [one for one in alert_ids if one not in self._keys_of and one not in self.displaced]
+
+    def displace(self, key: str, until_ns: int) -> list[str]:
+        """Keep the alerts of this key open for a while: the process made room. Return those that end earlier for it."""
+        for one in self.raised.get(key, ()):
+            self.displaced[one] = until_ns
+        excess = len(self.displaced) - MAX_DISPLACED
+        earliest = sorted(self.displaced, key=lambda one: (self.displaced[one], one))[: max(0, excess)]
+        return self._release(earliest)
+
+    def overdue(self) -> list[str]:
+        """Return the displaced alerts whose time is over, which are kept open no longer."""
+        return self._release(sorted(one for one, until_ns in self.displaced.items() if until_ns <= self.clock_ns))
+
+    def _release(self, displaced: list[str]) -> list[str]:
+        for one in displaced:
+            del self.displaced[one]
+        return [one for one in displaced if one not in self._keys_of]
 
     def _put_raised(self, key: str, alert_ids: list[str] | None) -> None:
         for one in self.raised.pop(key, ()):
@@ -243,7 +273,7 @@ class Processes:
         return {"presence": {
             "clock_ns": self.clock_ns, "observed_ns": self.observed_ns, "gap_ns": self.gap_ns,
             "hours": {str(hour): ns for hour, ns in self.hours.items()}, "moved": sorted(self.moved),
-            "late": self.late, "folds": self.folds, "evicted": self.evicted,
+            "late": self.late, "folds": self.folds, "evicted": self.evicted, "displaced": self.displaced,
             "rows": {one: asdict(self.rows[one]) if one in self.rows else None for one in sorted(rows)},
             "apps": {one: _plain(self.apps[one]) if one in self.apps else None for one in sorted(apps)},
             "raised": {one: self.raised.get(one) for one in sorted(raised)},
@@ -264,6 +294,7 @@ class Processes:
         self.moved = set(kept.get("moved", ()))
         self.late = {rule: dict(alerts) for rule, alerts in kept.get("late", {}).items()}
         self.folds, self.evicted = dict(kept.get("folds", {})), kept.get("evicted", 0)
+        self.displaced = dict(kept.get("displaced", {}))
         for one, row in kept["rows"].items():
             self._drop(one)
             if row is not None:
@@ -285,6 +316,17 @@ class Processes:
 def key_of(app: str, host: str, state: str) -> str:
     """Return the key of what is raised about an app, or about its processes on a host."""
     return f"{part(app)}\x1f{part(host)}\x1f{state}"
+
+
+def standing_of(row: ProcessRow) -> int:
+    """Return how a process stands where room must be made: SETTLED, FRESH, MISSED or FOLLOWED."""
+    if row.state not in KNOWN:
+        return SETTLED
+    if not row.first_ns:
+        return FRESH
+    if row.state in LOST:
+        return MISSED
+    return FOLLOWED if row.heard_ns - row.first_ns >= max(TENURE_NS, 2 * row.interval_ns) else FRESH
 
 
 def _plain(app: AppRow) -> dict[str, Any]:
