@@ -145,16 +145,45 @@ def test_silent_process_that_is_heard_on_another_host_clears_its_alert(watch: Wa
     assert watch.shard.processes.raised == {}
 
 
-def test_quiet_app_that_makes_room_clears_its_alert(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "MAX_APPS", 1)
+def missed_app(engine: Engine) -> tuple[Watch, str]:
+    """An app that was heard in the same hour of three weeks and is missed in the fourth, and its alert."""
     watch = Watch(engine)
     for one in hours(3, farewell=True):
         watch._step(streams.entry([one]))
     watch._now_ns = BEGIN_NS + 3 * WEEK_S * SECOND
     [(rule, alert, _)] = watch.read([], 3 * WEEK_S + 3_900)
     assert rule == "app-ended"
+    return watch, alert
+
+
+def test_flood_of_apps_displaces_none_that_has_usual_hours(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "MAX_APPS", 2)
+    watch, alert = missed_app(engine)
     at_s = 3 * WEEK_S + 3_905
+    flood = [Process(i, app=f"other{i}").beat(at_s + i / 100) for i in range(50)]
+    assert ("clear", alert) not in {(rule, one) for rule, one, _ in watch.read(flood, at_s + 30)}
+    assert [one["backwatch.loss.count"] for one in watch.evidence if "backwatch.loss.count" in one] == [49]
+    assert sorted(watch.shard.processes.apps) == ["other49", "shop"]
+
+
+def test_new_app_is_not_learnt_where_all_have_usual_hours(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "MAX_APPS", 1)
+    watch, alert = missed_app(engine)
+    at_s = 3 * WEEK_S + 3_905
+    watch.read([Process(9, app="other").beat(at_s)], at_s + 30)
+    assert list(watch.shard.processes.apps) == ["shop"]
+    assert watch.read([Process(1).beat(at_s + 40)], at_s + 41) == [("clear", alert, at_s + 40)]
+
+
+def test_app_not_heard_for_a_month_makes_room_and_its_alert_clears(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "MAX_APPS", 1)
+    watch, alert = missed_app(engine)
+    at_s = 8 * WEEK_S
+    watch._now_ns = BEGIN_NS + at_s * SECOND
     assert watch.read([Process(9, app="other").beat(at_s)], at_s) == [("clear", alert, at_s)]
+    assert list(watch.shard.processes.apps) == ["other"]
 
 
 def test_state_of_an_older_release_clears_what_it_left_raised(engine: Engine) -> None:

@@ -73,7 +73,8 @@ BOUNDS: Final = (
     ),
     Bound(
         "apps whose usual hours are known, per shard", processes.MAX_APPS, "apps",
-        "the least recently heard makes room; its alert clears",
+        "one never heard throughout an hour makes room, or one not heard for a month; else the new one is not learnt",
+        "loss `evicted.app`; alert `telemetry-loss`",
     ),
     Bound(
         "alerts of a rule about processes within the time after which one clears, per shard",

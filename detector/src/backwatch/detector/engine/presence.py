@@ -108,10 +108,10 @@ class Presence:
         kept = shard.processes
         if beat.app in kept.moved:
             return
-        self._app_heard(shard, beat.app, findings)
+        app = self._app_heard(shard, beat.app, findings)
         ends = beat.event == "end" and kept.index.in_state(RUNNING, beat.app) <= {beat.instance}
-        if kept.apps[beat.app].ended != ends:
-            kept.apps[beat.app].ended = ends
+        if app is not None and app.ended != ends:
+            app.ended = ends
             kept.touch_app(beat.app)
         if not beat.instance:
             return
@@ -234,10 +234,11 @@ class Presence:
             for key in sorted(kept.raised.keys() - kept.open_keys()):  # a state of an older release may hold some
                 self._clear(shard, key, findings)
         findings.events += [Clear(kept.clock_ns, one) for one in kept.overdue()]
-        if kept.evicted:
-            # Not with the losses of calls, whose boundaries pass before a batch's heartbeats are read.
-            lost, kept.evicted = Loss(f"{EVICTED}.process", kept.evicted, kept.clock_ns), 0
-            self._verdicts.lost(shard, lost, findings)
+        # Not with the losses of calls, whose boundaries pass before a batch's heartbeats are read.
+        for kind, many in ((f"{EVICTED}.process", kept.evicted), (f"{EVICTED}.app", kept.evicted_apps)):
+            if many:
+                self._verdicts.lost(shard, Loss(kind, many, kept.clock_ns), findings)
+        kept.evicted = kept.evicted_apps = 0
         self._check_hours(shard, findings)
 
     def _missed(self, shard: Shard, missed: Sequence[str], findings: Findings) -> None:
@@ -301,13 +302,16 @@ class Presence:
 
     # --- hours ---
 
-    def _app_heard(self, shard: Shard, name: str, findings: Findings) -> None:
+    def _app_heard(self, shard: Shard, name: str, findings: Findings) -> AppRow | None:
         kept = shard.processes
         minute = kept.clock_ns // MINUTE_NS
         known = kept.apps.get(name)
         if known is not None and known.minute == minute and not known.quiet:
-            return
-        if (other := kept.app_in_the_way(name)) is not None:
+            return known
+        if not kept.has_room_for(name):
+            kept.evicted_apps += 1
+            if (other := kept.app_in_the_way()) is None:
+                return None
             self._clear_app(shard, other, findings)
             kept.remove_app(other)
         app = kept.app(name)
@@ -319,6 +323,7 @@ class Presence:
         if app.quiet:
             app.quiet = False
             self._clear_app(shard, name, findings)
+        return app
 
     def _clear_app(self, shard: Shard, name: str, findings: Findings) -> None:
         for state in (APP_QUIET, APP_ENDED):

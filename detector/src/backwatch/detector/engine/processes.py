@@ -15,7 +15,9 @@ MAX_ON_HOST: Final = 512
 TENURE_NS: Final = 30 * 10**9
 """For how long a process must have been heard to be no newcomer, whatever interval it promises."""
 MAX_APPS: Final = 1_024
-"""Apps whose hours one shard knows; of more, the least recently heard makes room."""
+"""Apps whose hours one shard knows; of more, one never heard throughout an hour makes room, or one not heard for a month.
+Else the new app's hours are not learnt."""
+MONTH_MINUTES: Final = 28 * 24 * 60
 MAX_DISPLACED: Final = 1_024
 """Alerts about missed processes that made room, which stay open for a week; of more, the earliest clear."""
 HOURS_OF_WEEK: Final = 168
@@ -110,6 +112,7 @@ class Processes:
         folds: Rule to what names the alert that further ones share.
         evicted: Processes that made room since the last boundary though they were still watched, and heartbeats of
             those for which there was no room.
+        evicted_apps: Apps since the last boundary whose hours were forgotten for another's, or not learnt.
         displaced: Alerts about missed processes that made room, to when they clear: nobody has heard these processes.
         moved: Apps that belong to another shard since partitions were added: heartbeats that still come here from
             producers that do not know it yet begin nothing, for their end would look like silence.
@@ -126,9 +129,12 @@ class Processes:
     late: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
     folds: dict[str, str] = field(default_factory=dict[str, str])
     evicted: int = 0
+    evicted_apps: int = 0
     displaced: dict[str, int] = field(default_factory=dict[str, int])
     index: ProcessIndex = field(default_factory=lambda: ProcessIndex(standing_of))
     _heard_apps: Ranking = field(default_factory=Ranking)
+    _new_apps: Ranking = field(default_factory=Ranking)
+    """Apps that were never heard throughout an hour."""
     _keys_of: dict[str, int] = field(default_factory=dict[str, int])
     """Alert to the number of keys in ``raised`` that share it."""
     _fresh_rows: set[str] = field(default_factory=set[str])
@@ -145,7 +151,20 @@ class Processes:
         """Mark this app's row as changed."""
         self._fresh_apps.add(app)
         if app in self.apps:
-            self._heard_apps.put(app, self.apps[app].minute)
+            self._rank_app(app)
+
+    def _rank_app(self, name: str) -> None:
+        app = self.apps[name]
+        self._heard_apps.put(name, app.minute)
+        if any(app.hours):
+            self._new_apps.drop(name)
+        else:
+            self._new_apps.put(name, app.minute)
+
+    def _drop_app(self, name: str) -> None:
+        self.apps.pop(name, None)
+        self._heard_apps.drop(name)
+        self._new_apps.drop(name)
 
     def has_room(self, app: str, host: str) -> bool:
         """Return whether another process of this app on this host can be added."""
@@ -171,9 +190,17 @@ class Processes:
         self.rows.pop(instance, None)
         self.index.drop(instance)
 
-    def app_in_the_way(self, name: str) -> str | None:
-        """Return the app that must make room before this one is added."""
-        return self._heard_apps.least() if name not in self.apps and len(self.apps) >= MAX_APPS else None
+    def has_room_for(self, app: str) -> bool:
+        """Return whether this app is known, or can be added."""
+        return app in self.apps or len(self.apps) < MAX_APPS
+
+    def app_in_the_way(self) -> str | None:
+        """Return the app that makes room for another one; none where all have usual hours and were heard of late."""
+        if (newest := self._new_apps.least()) is not None:
+            return newest
+        oldest = self._heard_apps.least()
+        is_gone = oldest is not None and self.apps[oldest].minute + MONTH_MINUTES < self.clock_ns // (60 * 10**9)
+        return oldest if is_gone else None
 
     def app(self, name: str) -> AppRow:
         """Return the app's row; a new one where it is not known."""
@@ -183,8 +210,7 @@ class Processes:
 
     def remove_app(self, name: str) -> None:
         """Forget an app."""
-        del self.apps[name]
-        self._heard_apps.drop(name)
+        self._drop_app(name)
         self.touch_app(name)
 
     def open(self, key: str, alert_ids: list[str]) -> None:
@@ -255,7 +281,7 @@ class Processes:
                 self.touch(instance)
         self.moved.clear()
         self.folds.clear()
-        self.evicted = 0
+        self.evicted = self.evicted_apps = 0
 
     def _keep(self, belongs: Callable[[str], bool]) -> None:
         for instance in [one for one, row in self.rows.items() if not belongs(row.app)]:
@@ -274,6 +300,7 @@ class Processes:
             "clock_ns": self.clock_ns, "observed_ns": self.observed_ns, "gap_ns": self.gap_ns,
             "hours": {str(hour): ns for hour, ns in self.hours.items()}, "moved": sorted(self.moved),
             "late": self.late, "folds": self.folds, "evicted": self.evicted, "displaced": self.displaced,
+            "evicted_apps": self.evicted_apps,
             "rows": {one: asdict(self.rows[one]) if one in self.rows else None for one in sorted(rows)},
             "apps": {one: _plain(self.apps[one]) if one in self.apps else None for one in sorted(apps)},
             "raised": {one: self.raised.get(one) for one in sorted(raised)},
@@ -294,21 +321,20 @@ class Processes:
         self.moved = set(kept.get("moved", ()))
         self.late = {rule: dict(alerts) for rule, alerts in kept.get("late", {}).items()}
         self.folds, self.evicted = dict(kept.get("folds", {})), kept.get("evicted", 0)
-        self.displaced = dict(kept.get("displaced", {}))
+        self.displaced, self.evicted_apps = dict(kept.get("displaced", {})), kept.get("evicted_apps", 0)
         for one, row in kept["rows"].items():
             self._drop(one)
             if row is not None:
                 self.rows[one] = ProcessRow(**row)
                 self.index.put(one, self.rows[one])
         for one, app in kept["apps"].items():
-            self.apps.pop(one, None)
-            self._heard_apps.drop(one)
+            self._drop_app(one)
             if app is not None:
                 minutes = {int(hour): many for hour, many in app["minutes"].items()}
                 self.apps[one] = AppRow(
                     bytearray.fromhex(app["hours"]), minutes, app["minute"], app["quiet"], app["ended"]
                 )
-                self._heard_apps.put(one, app["minute"])
+                self._rank_app(one)
         for one, alerts in kept["raised"].items():
             self._put_raised(one, None if alerts is None else list(alerts))
 
