@@ -142,8 +142,10 @@ class Presence:
         was = row.state
         row.pid, row.parent = beat.pid, beat.parent
         row.first_ns = row.first_ns or kept.clock_ns
+        if not row.heard_ns:  # a later promise counts for nothing: a forged one would put off the time of silence
+            row.interval_ns = beat.interval_ns
         row.heard_ns, row.observed_ns = kept.clock_ns, kept.observed_ns
-        row.started_ns, row.interval_ns = beat.started_ns, beat.interval_ns
+        row.started_ns = beat.started_ns
         row.recorded, row.delivered, row.dropped = beat.recorded, beat.delivered, beat.dropped
         self._into(shard, beat.instance, ENDED if beat.event == "end" else RUNNING, findings)
         if row.state == RUNNING and (was != RUNNING or row.first_ns == kept.clock_ns):
@@ -192,7 +194,7 @@ class Presence:
 
     def _clear(self, shard: Shard, key: str, findings: Findings) -> None:
         kept = shard.processes
-        findings.events += [Clear(kept.clock_ns, one) for one in kept.close(key)]
+        findings.events += [Clear(kept.clock_ns, one) for one in kept.end(key)]
 
     def _reported_silent(self, shard: Shard, beat: ProcessBeat, report: RelativeReport, findings: Findings) -> None:
         kept = shard.processes

@@ -1,6 +1,6 @@
 """Rows of the processes and apps that heartbeats reported: bounded, and JSON in the shard's state."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -15,11 +15,16 @@ MAX_ON_HOST: Final = 512
 TENURE_NS: Final = 30 * 10**9
 """For how long a process must have been heard to be no newcomer, whatever interval it promises."""
 MAX_APPS: Final = 1_024
-"""Apps whose hours one shard knows; of more, one never heard throughout an hour makes room, or one not heard for a month.
-Else the new app's hours are not learnt."""
+"""Apps whose hours one shard knows; of more, one never heard throughout an hour makes room, or one not heard for a
+month. Else the new app's hours are not learnt."""
 MONTH_MINUTES: Final = 28 * 24 * 60
 MAX_DISPLACED: Final = 1_024
 """Alerts about missed processes that made room, which stay open for a week; of more, the earliest clear."""
+MAX_CLEARED: Final = 5
+"""How often an alert about processes clears at once in a day; beyond this it stays open for an hour each time. A
+process may be silent and heard by turns, or promise an interval that it never keeps."""
+HELD_NS: Final = 3_600 * 10**9
+DAY_NS: Final = 86_400 * 10**9
 HOURS_OF_WEEK: Final = 168
 RUNNING: Final = "running"
 ENDED: Final = "ended"
@@ -112,8 +117,10 @@ class Processes:
         folds: Rule to what names the alert that further ones share.
         evicted: Processes that made room since the last boundary though they were still watched, and heartbeats of
             those for which there was no room.
+        cleared: Alerts to how often they ended on the day ``cleared_day``.
         evicted_apps: Apps since the last boundary whose hours were forgotten for another's, or not learnt.
-        displaced: Alerts about missed processes that made room, to when they clear: nobody has heard these processes.
+        displaced: Alerts that stay open though no key holds them, to when they clear: of missed processes that made
+            room, and those that ended often.
         moved: Apps that belong to another shard since partitions were added: heartbeats that still come here from
             producers that do not know it yet begin nothing, for their end would look like silence.
     """
@@ -129,6 +136,8 @@ class Processes:
     late: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
     folds: dict[str, str] = field(default_factory=dict[str, str])
     evicted: int = 0
+    cleared: dict[str, int] = field(default_factory=dict[str, int])
+    cleared_day: int = 0
     evicted_apps: int = 0
     displaced: dict[str, int] = field(default_factory=dict[str, int])
     index: ProcessIndex = field(default_factory=lambda: ProcessIndex(standing_of))
@@ -228,7 +237,25 @@ class Processes:
 
     def displace(self, key: str, until_ns: int) -> list[str]:
         """Keep the alerts of this key open for a while: the process made room. Return those that end earlier for it."""
-        for one in self.raised.get(key, ()):
+        return self._hold(self.raised.get(key, ()), until_ns)
+
+    def end(self, key: str) -> list[str]:
+        """Close a key; return the alerts that clear now. One that ended often today is kept open for a while."""
+        ended = self.close(key)
+        if self.cleared_day != self.clock_ns // DAY_NS:
+            self.cleared_day = self.clock_ns // DAY_NS
+            self.cleared.clear()
+        often = [one for one in ended if not self._count_end(one)]
+        return [one for one in ended if one not in often] + self._hold(often, self.clock_ns + HELD_NS)
+
+    def _count_end(self, one: str) -> bool:
+        if one not in self.cleared and len(self.cleared) >= MAX_DISPLACED:
+            return False
+        self.cleared[one] = self.cleared.get(one, 0) + 1
+        return self.cleared[one] <= MAX_CLEARED
+
+    def _hold(self, alert_ids: Iterable[str], until_ns: int) -> list[str]:
+        for one in alert_ids:
             self.displaced[one] = until_ns
         excess = len(self.displaced) - MAX_DISPLACED
         earliest = sorted(self.displaced, key=lambda one: (self.displaced[one], one))[: max(0, excess)]
@@ -300,7 +327,7 @@ class Processes:
             "clock_ns": self.clock_ns, "observed_ns": self.observed_ns, "gap_ns": self.gap_ns,
             "hours": {str(hour): ns for hour, ns in self.hours.items()}, "moved": sorted(self.moved),
             "late": self.late, "folds": self.folds, "evicted": self.evicted, "displaced": self.displaced,
-            "evicted_apps": self.evicted_apps,
+            "evicted_apps": self.evicted_apps, "cleared": self.cleared, "cleared_day": self.cleared_day,
             "rows": {one: asdict(self.rows[one]) if one in self.rows else None for one in sorted(rows)},
             "apps": {one: _plain(self.apps[one]) if one in self.apps else None for one in sorted(apps)},
             "raised": {one: self.raised.get(one) for one in sorted(raised)},
@@ -322,6 +349,7 @@ class Processes:
         self.late = {rule: dict(alerts) for rule, alerts in kept.get("late", {}).items()}
         self.folds, self.evicted = dict(kept.get("folds", {})), kept.get("evicted", 0)
         self.displaced, self.evicted_apps = dict(kept.get("displaced", {})), kept.get("evicted_apps", 0)
+        self.cleared, self.cleared_day = dict(kept.get("cleared", {})), kept.get("cleared_day", 0)
         for one, row in kept["rows"].items():
             self._drop(one)
             if row is not None:
