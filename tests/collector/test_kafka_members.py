@@ -24,11 +24,18 @@ def opened(settings: StreamSettings, topic: str, instance: str) -> KafkaGroupCon
     return consumer
 
 
+def membership(consumer: KafkaGroupConsumer) -> tuple[object, ...]:
+    """What a member takes itself for, to be read where a wait was in vain."""
+    coordinator = consumer._consumer._coordinator
+    beat_s = time.monotonic() - max(coordinator.heartbeat.last_receive, coordinator.heartbeat.last_reset)
+    return sorted(consumer.assignment()), str(coordinator.state), coordinator._generation, round(beat_s)
+
+
 def polled(true: Callable[[], bool], *consumers: KafkaGroupConsumer) -> None:
     """Poll all of them until it is true."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not true():
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, [membership(one) for one in consumers]
         for one in consumers:
             one.poll(0.05)
 

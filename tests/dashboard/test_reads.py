@@ -7,10 +7,13 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from backwatch.dashboard import reads, safe
+from backwatch.dashboard.pages import processes
+from backwatch.detector.engine import processes as engine_processes
+from backwatch.store import processes as store_processes
 from backwatch.store import tables
-from backwatch.store.commit import Round, Seen
+from backwatch.store.commit import Round, Seen, SeenProcess
 from backwatch.store.connect import StoreUnavailable
-from tests.dashboard.scripts import opened, press, rows, store
+from tests.dashboard.scripts import opened, press, rows, store, texts
 from tests.services.commits import Owner, alert_id, raised
 
 __all__ = ("store",)
@@ -109,3 +112,28 @@ def test_kinds_of_services_are_those_in_the_store(store: sa.Engine) -> None:
     event.listen(reads._store(), "before_cursor_execute", lambda *told: statements.append(told[2]))
     assert reads.systems() == {"redis"}
     assert not [one for one in statements if tables.resource.c.facts.name in one]
+
+
+def test_every_state_of_a_process_has_words_of_its_own() -> None:
+    states = {*engine_processes.RAISED, *engine_processes.KNOWN, engine_processes.ENDED, engine_processes.UNFOLLOWED}
+    assert states == set(processes.STATES)
+    assert engine_processes.UNFOLLOWED == store_processes.UNFOLLOWED
+
+
+def test_processes_that_are_not_followed_any_more_are_shown_as_such(store: sa.Engine) -> None:
+    now_ns = time.time_ns()
+    hour_ns = 3_600 * 10**9
+    Owner(store).commit(processes=[
+        SeenProcess(
+            instance=f"{i:016x}", app="shop", host="a", pid=i, parent="", state=state, since_ns=heard_ns,
+            started_ns=heard_ns, first_ns=heard_ns, heard_ns=heard_ns, interval_ns=15 * 10**9, recorded=1, delivered=1,
+            dropped=0,
+        )
+        for i, (state, heard_ns) in enumerate((
+            ("running", now_ns), ("running", now_ns - hour_ns), ("unfollowed", now_ns), ("silent", now_ns - hour_ns),
+        ))
+    ])  # fmt: skip
+    page = opened("processes")
+    shown = {row["process"]: row["state"] for row in rows(page, "state", "app", "host", "process")}
+    assert shown == {"0": "○ running", "1": "◌ not followed", "2": "◌ not followed", "3": "● silent"}
+    assert "2 of all processes are not followed any more" in texts(page)

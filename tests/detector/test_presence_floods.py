@@ -1,7 +1,7 @@
 """Forged heartbeats: their cost, the alerts that they can raise, and the processes that they displace."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -145,16 +145,45 @@ def test_silent_process_that_is_heard_on_another_host_clears_its_alert(watch: Wa
     assert watch.shard.processes.raised == {}
 
 
-def test_quiet_app_that_makes_room_clears_its_alert(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "MAX_APPS", 1)
+def missed_app(engine: Engine) -> tuple[Watch, str]:
+    """An app that was heard in the same hour of three weeks and is missed in the fourth, and its alert."""
     watch = Watch(engine)
     for one in hours(3, farewell=True):
         watch._step(streams.entry([one]))
     watch._now_ns = BEGIN_NS + 3 * WEEK_S * SECOND
     [(rule, alert, _)] = watch.read([], 3 * WEEK_S + 3_900)
     assert rule == "app-ended"
+    return watch, alert
+
+
+def test_flood_of_apps_displaces_none_that_has_usual_hours(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "MAX_APPS", 2)
+    watch, alert = missed_app(engine)
     at_s = 3 * WEEK_S + 3_905
+    flood = [Process(i, app=f"other{i}").beat(at_s + i / 100) for i in range(50)]
+    assert ("clear", alert) not in {(rule, one) for rule, one, _ in watch.read(flood, at_s + 30)}
+    assert [one["backwatch.loss.count"] for one in watch.evidence if "backwatch.loss.count" in one] == [49]
+    assert sorted(watch.shard.processes.apps) == ["other49", "shop"]
+
+
+def test_new_app_is_not_learnt_where_all_have_usual_hours(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "MAX_APPS", 1)
+    watch, alert = missed_app(engine)
+    at_s = 3 * WEEK_S + 3_905
+    watch.read([Process(9, app="other").beat(at_s)], at_s + 30)
+    assert list(watch.shard.processes.apps) == ["shop"]
+    assert watch.read([Process(1).beat(at_s + 40)], at_s + 41) == [("clear", alert, at_s + 40)]
+
+
+def test_app_not_heard_for_a_month_makes_room_and_its_alert_clears(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "MAX_APPS", 1)
+    watch, alert = missed_app(engine)
+    at_s = 8 * WEEK_S
+    watch._now_ns = BEGIN_NS + at_s * SECOND
     assert watch.read([Process(9, app="other").beat(at_s)], at_s) == [("clear", alert, at_s)]
+    assert list(watch.shard.processes.apps) == ["other"]
 
 
 def test_state_of_an_older_release_clears_what_it_left_raised(engine: Engine) -> None:
@@ -205,3 +234,83 @@ def test_any_batching_and_restart_finds_the_same_at_every_bound(
     reference = run(engine, beats, 512, by_restart(engine, "none"))
     assert {rule for rule, _, _ in reference} >= {"watch-lost", "process-ended", "clear"}
     assert reference == run(engine, beats, size, by_restart(engine, kind))
+
+
+SILENCED, SIBLING = Process(10**6, parent="a" * 16), Process(10**6 + 1, parent="a" * 16)
+
+
+def flooded(engine: Engine, flood: Sequence[Beat], until_s: float = 300) -> Watch:
+    """A process that is heard for two minutes, and falls silent while the flood comes. Its sibling runs on."""
+    watch = Watch(engine)
+    watch.read([*SILENCED.beats(0, 120), *SIBLING.beats(0, until_s), *flood], until_s)
+    return watch
+
+
+def starts(count: int, app: str = "shop", host: str = "a") -> list[Beat]:
+    """New processes, each heard once, over half a minute right after the last heartbeat."""
+    return [Process(i, app=app, host=host).beat(120.5 + i * 30 / count, "start") for i in range(count)]
+
+
+def pairs(count: int, app: str = "shop", host: str = "a") -> list[Beat]:
+    """New processes, each of which ends right away."""
+    found: list[Beat] = []
+    for i in range(count):
+        at_s = 120.5 + i * 30 / count
+        found += [Process(i, app=app, host=host).beat(at_s, "start"), Process(i, app=app, host=host).beat(at_s, "end")]
+    return found
+
+
+@pytest.mark.parametrize("app", ["shop", "other"])
+@pytest.mark.parametrize("host", ["a", "b"])
+@pytest.mark.parametrize("flood", [starts, pairs])
+def test_flood_of_names_hides_no_process_that_falls_silent(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, flood: Callable[..., list[Beat]], app: str, host: str
+) -> None:
+    monkeypatch.setattr(processes, "MAX_PROCESSES", 30)
+    monkeypatch.setattr(processes, "MAX_ON_HOST", 20)
+    watch = flooded(engine, flood(100, app, host))
+    silent = [one for one in watch.evidence if one.get("backwatch.watch.lost") == "silent"]
+    assert [one["backwatch.process.instance"] for one in silent] == [SILENCED.instance]
+
+
+def test_process_that_makes_room_is_shown_as_followed_no_more(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "MAX_ON_HOST", 20)
+    shard = engine.new_shard()
+    shown = {one.instance: one.state for one in engine.step(shard, streams.entry(starts(100))).processes}
+    assert {instance for instance, state in shown.items() if state == "running"} == set(shard.processes.rows)
+    assert list(shown.values()).count("unfollowed") == 80
+
+
+def test_newcomer_that_finds_only_followed_processes_is_a_loss(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "MAX_ON_HOST", 3)
+    watch = Watch(engine)
+    old = [Process(i) for i in range(3)]
+    watch.read([*(beat for one in old for beat in one.beats(0, 120)), Process(9).beat(110, "start")], 130)
+    assert sorted(watch.shard.processes.rows) == [one.instance for one in old]
+    assert [one["backwatch.loss.count"] for one in watch.evidence if "backwatch.loss.count" in one] == [1]
+
+
+def test_alert_about_a_silent_process_outlives_the_flood_that_displaces_it(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "MAX_ON_HOST", 3)
+    watch = Watch(engine)
+    [(_, alert, _)] = watch.read([*SILENCED.beats(0, 120), *SIBLING.beats(0, 300)], 300)
+    crowd = [beat for i in range(2) for beat in Process(i, parent="f" * 16).beats(300 + 60 * i, 420)]
+    watch.read([*crowd, *SIBLING.beats(315, 420)], 420)
+    assert SILENCED.instance not in watch.shard.processes.rows
+    assert ("clear", alert) not in {(rule, one) for rule, one, _ in watch.found}
+    watch.shard.processes.displaced = dict.fromkeys(watch.shard.processes.displaced, BEGIN_NS)
+    watch.read([], 620)
+    assert ("clear", alert) in {(rule, one) for rule, one, _ in watch.found}
+
+
+def test_displaced_alerts_keep_their_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "MAX_DISPLACED", 2)
+    kept = processes.Processes()
+    released: list[str] = []
+    for i in range(5):
+        kept.open(f"key{i}", [f"alert{i}"])
+        released += kept.displace(f"key{i}", i)
+        released += kept.close(f"key{i}")
+    assert (released, sorted(kept.displaced)) == (["alert0", "alert1", "alert2"], ["alert3", "alert4"])

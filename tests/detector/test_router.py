@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -192,8 +192,13 @@ def test_spans_that_are_no_calls_are_counted_and_nothing_of_them_kept() -> None:
 
 @settings(deadline=None, max_examples=150)
 @given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=4), st.floats(0, 1))
+@example([(3018, 0)], 1.0)
 def test_what_cannot_be_read_can_be_read_by_nobody_after(changes: list[tuple[int, int]], part: float) -> None:
-    """Else text that was not redacted would be judged, and stand in an alert."""
+    """Else text that was not redacted would be judged, and stand in an alert.
+
+    A statement whose quotes were changed is another one: without the quote before it, the secret is a name there, which
+    no server and no redaction can tell from a column's.
+    """
     changed = bytearray(CONTRIB)
     for at, byte in changes:
         changed[at % len(changed)] = byte
@@ -204,12 +209,24 @@ def test_what_cannot_be_read_can_be_read_by_nobody_after(changes: list[tuple[int
             found = decode([message.value])
             assert (found.count, len(found.malformed)) == (0, 1)
         else:
-            assert SECRET.encode() not in message.value
+            assert URL_SECRET.encode() not in message.value
+            if is_still_quoted(bytes(changed)):
+                assert SECRET.encode() not in message.value
 
 
-CONTRIB = contrib(
-    {"db.system": "mysql", "db.statement": f"SELECT 1 FROM t WHERE a = '{SECRET}'", "http.url": f"http://h/?{SECRET}"}
-)
+def is_still_quoted(value: bytes) -> bool:
+    """Return whether the secret stands in quotes as it did, and no other quote or comment opens before it."""
+    begin = CONTRIB.index(QUOTED) - len(UP_TO_VALUE)
+    before = value[begin : begin + len(UP_TO_VALUE)]
+    return value[begin + len(UP_TO_VALUE) :].startswith(QUOTED) and not set(before) & set(b"'\"`\\#-/*$[]")
+
+
+URL_SECRET = "sesame7"
+UP_TO_VALUE = b"SELECT 1 FROM t WHERE a = "
+QUOTED = f"'{SECRET}'".encode()
+CONTRIB = contrib({
+    "db.system": "mysql", "db.statement": (UP_TO_VALUE + QUOTED).decode(), "http.url": f"http://h/?{URL_SECRET}"
+})  # fmt: skip
 
 
 def test_a_byte_that_is_no_utf8_does_not_hide_the_rest() -> None:

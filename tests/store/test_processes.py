@@ -1,5 +1,6 @@
 """The watched processes of apps in the store."""
 
+import time
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from backwatch.store.prune import DAY_NS, prune
 from backwatch.store.transactions import reading
 from tests.services.commits import Owner
 
-NOW_NS = 100 * DAY_NS
+NOW_NS = time.time_ns()
 
 
 def seen(instance: str = "1" * 16, state: str = "running", heard_ns: int = NOW_NS, **more: Any) -> SeenProcess:
@@ -51,4 +52,37 @@ def test_prune_forgets_old_processes_and_keeps_the_newest(store: sa.Engine, monk
     assert prune(store, NOW_NS)["process"] == 2
     monkeypatch.setattr(processes, "MAX_KEPT", 2)
     prune(store, NOW_NS)
-    assert {instance for instance, _, _ in listed(store)} == {"9", "0", "1"}
+    assert {instance for instance, _, _ in listed(store)} == {"9", "0"}
+
+
+def test_process_not_heard_of_late_is_not_shown_as_running(store: sa.Engine) -> None:
+    """A shard that forgot a process, or a detector that is gone, writes nothing of it any more."""
+    hour_ns = 3_600 * 10**9
+    Owner(store).commit(processes=[
+        seen("1" * 16), seen("2" * 16, heard_ns=NOW_NS - hour_ns), seen("3" * 16, "silent", NOW_NS - hour_ns),
+        seen("4" * 16, heard_ns=NOW_NS - hour_ns // 3, interval_ns=600 * 10**9),
+        seen("5" * 16, heard_ns=NOW_NS - hour_ns, interval_ns=2**62),
+    ])  # fmt: skip
+    shown = {instance: state for instance, state, _ in listed(store, now_ns=NOW_NS)}
+    assert shown == {"1": "running", "2": "unfollowed", "3": "silent", "4": "running", "5": "unfollowed"}
+    with reading(store) as connection:
+        counts = processes.count_by_state(connection, NOW_NS)
+        assert counts == {"running": 2, "silent": 1, "unfollowed": 2} == health(connection).processes
+
+
+@pytest.mark.parametrize("state", ["ended", "unfollowed", "running"])
+def test_flood_of_processes_removes_no_missed_one_from_the_store(
+    store: sa.Engine, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    monkeypatch.setattr(processes, "MAX_KEPT", 10)
+    monkeypatch.setattr(processes, "MAX_EXCESS", 5)
+    owner = Owner(store)
+    owner.commit(processes=[seen("a" * 16, "silent", NOW_NS - 2 * DAY_NS), seen("b" * 16, heard_ns=NOW_NS)])
+    for at in range(0, 100, 4):
+        owner.commit(processes=[seen(f"{i:016x}", state, NOW_NS - 100 + i) for i in range(at, at + 4)], now_ns=NOW_NS)
+        assert len(listed(store)) <= 10 + 5 + 4
+    with reading(store) as connection:
+        found = {one.instance[0] for one in processes.list_processes(connection, now_ns=NOW_NS)}
+    assert {"a", "b"} <= found
+    prune(store, NOW_NS)
+    assert len(listed(store)) == 10

@@ -206,7 +206,7 @@ class CollectorSettings:
     """Bytes of memory that they may take, texts, facts and sessions counted in."""
     flush_interval_s: float = setting("BACKWATCH_COLLECTOR_FLUSH_INTERVAL_S", default=0.2)
     """Seconds in which calls are gathered before they are sent."""
-    heartbeat_s: float = setting("BACKWATCH_COLLECTOR_HEARTBEAT_S", default=15.0, least=0.1)
+    heartbeat_s: float = setting("BACKWATCH_COLLECTOR_HEARTBEAT_S", default=15.0, least=0.1, most=600)
     """Seconds between two heartbeats of a process. One that misses three raises `watch-lost`."""
     exit_timeout_s: float = setting("BACKWATCH_COLLECTOR_EXIT_TIMEOUT_S", default=1.25)
     """How long the app's exit may wait for the last batch."""

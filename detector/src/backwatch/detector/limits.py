@@ -60,17 +60,21 @@ BOUNDS: Final = (
     ),
     Bound(
         "processes that heartbeats report, per shard", processes.MAX_PROCESSES, "processes",
-        "one that ended makes room, then the largest app's least recently heard; its alert clears",
+        "one that ended makes room, then a newcomer, then a missed one, whose alert stays; else the new one finds none",
         "loss `evicted.process`; alert `telemetry-loss`",
     ),
     Bound(
         "processes of an app on one host", processes.MAX_ON_HOST, "processes",
-        "one that ended makes room, then the least recently heard; its alert clears",
-        "loss `evicted.process`; alert `telemetry-loss`",
+        "the same make room", "loss `evicted.process`; alert `telemetry-loss`",
+    ),
+    Bound(
+        "alerts about missed processes that made room, per shard", processes.MAX_DISPLACED, "alerts",
+        "the earliest clear",
     ),
     Bound(
         "apps whose usual hours are known, per shard", processes.MAX_APPS, "apps",
-        "the least recently heard makes room; its alert clears",
+        "one never heard throughout an hour makes room, or one not heard for a month; else the new one is not learnt",
+        "loss `evicted.app`; alert `telemetry-loss`",
     ),
     Bound(
         "alerts of a rule about processes within the time after which one clears, per shard",

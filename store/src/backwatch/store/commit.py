@@ -90,7 +90,7 @@ class SeenProcess:
     Attributes:
         instance: Random digits that name the process; process ids come again.
         parent: Instance of the process that forked it, or empty.
-        state: running, ended (with a farewell), gone, replaced, brief, silent or undelivered.
+        state: running, ended (with a farewell), gone, replaced, brief, silent, undelivered or unfollowed.
         since_ns: When it came into that state.
         started_ns: By its own clock; all others by the stream's.
         interval_ns: It promises a heartbeat within so long.

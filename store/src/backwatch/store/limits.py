@@ -32,7 +32,11 @@ BOUNDS: Final = (
         "the rest is cut, and the reason gives the length",
     ),
     Bound("days of processes", prune.PROCESSES_NS // prune.DAY_NS, "days", "those heard last before go", _PRUNED),
-    Bound("processes kept, after pruning", processes.MAX_KEPT, "processes", "those heard last stay", _PRUNED),
+    Bound(
+        "processes kept", processes.MAX_KEPT, "processes",
+        f"those stay that are missed, then those that run, then those heard last; {processes.MAX_EXCESS:,} more until"
+        " the next pruning", _PRUNED,
+    ),
     Bound("processes listed at once", processes.MAX_LISTED, "processes", "those that are missed come first"),
     Bound("days of a partition's progress", prune.PROGRESS_NS // prune.DAY_NS, "days", "older ones go", _PRUNED),
     Bound(

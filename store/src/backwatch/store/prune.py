@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from backwatch.store import processes, quarantine, tables
-from backwatch.store.transactions import in_bites, reading, writing
+from backwatch.store.transactions import in_bites, writing
 
 DAY_NS = 86_400_000_000_000
 ROLLUPS_NS = 90 * DAY_NS
@@ -31,8 +31,7 @@ def prune(engine: sa.Engine, now_ns: int) -> dict[str, int]:
         Rows removed, by table; of occurrences and episodes go with their alert.
     """
     event, delivery, alert = tables.event, tables.delivery, tables.alert
-    with reading(engine) as connection:
-        processes_ns = max(now_ns - PROCESSES_NS, processes.oldest_kept_ns(connection))
+    processes_ns = now_ns - PROCESSES_NS
     undelivered = sa.exists().where(delivery.c.event_id == event.c.id, delivery.c.state.in_(("pending", "held")))
     old: list[tuple[sa.Table, sa.ColumnElement[bool]]] = [
         (tables.rollup, tables.rollup.c.end_ns < now_ns - ROLLUPS_NS),
@@ -46,6 +45,7 @@ def prune(engine: sa.Engine, now_ns: int) -> dict[str, int]:
         table.name.removeprefix(tables.PREFIX): in_bites(lambda t=table, c=condition: _remove(engine, t, c))
         for table, condition in old
     }
+    removed["process"] += in_bites(lambda: _remove_processes(engine, now_ns))
     removed["quarantine"] += in_bites(lambda: _remove_quarantined(engine, now_ns))
     return {**removed, "resource": in_bites(lambda: _remove_resources(engine))}
 
@@ -63,6 +63,11 @@ def _remove_resources(engine: sa.Engine) -> int:
         if ids:
             connection.execute(sa.delete(table).where(table.c.id == sa.bindparam("of_id")), [{"of_id": i} for i in ids])
     return len(ids)
+
+
+def _remove_processes(engine: sa.Engine, now_ns: int) -> int:
+    with writing(engine) as connection:
+        return processes.remove_excess(connection, now_ns, _BITE)
 
 
 def _remove_quarantined(engine: sa.Engine, now_ns: int) -> int:

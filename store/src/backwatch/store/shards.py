@@ -85,7 +85,7 @@ def commit(engine: sa.Engine, one: Commit, *, now_ns: int) -> None:
         _state(connection, one)
         alerts.apply(connection, one.rounds, now_ns)
         _resources(connection, one.seen)
-        processes.write(connection, one.processes)
+        processes.write(connection, one.processes, now_ns)
         _rollups(connection, one.rollups)
         quarantine.keep(connection, one.quarantined, now_ns=now_ns)
         _count(connection, one)

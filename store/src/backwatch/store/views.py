@@ -173,7 +173,7 @@ class ProcessRow:
     """A watched process.
 
     Attributes:
-        state: running, ended (with a farewell), gone, replaced, brief, silent or undelivered.
+        state: running, ended (with a farewell), gone, replaced, brief, silent, undelivered or unfollowed.
         since_ns: When it came into that state.
         heard_ns: Its last heartbeat, to the minute; 0: none came, related processes reported it.
     """

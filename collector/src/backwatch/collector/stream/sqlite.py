@@ -67,8 +67,13 @@ def _read(connection: sqlite3.Connection, topic: str, offset: int) -> list[Recor
         "SELECT offset, appended_ns, value, key, backfill FROM record WHERE topic = ? AND offset >= ? ORDER BY offset"
         " LIMIT ?", (topic, offset, POLL_RECORDS),
     )  # fmt: skip
+    now_ns = time.time_ns()
     for at, appended_ns, value, key, backfill in rows:
-        records.append(Record(PARTITION, at, appended_ns, value, key, bool(backfill)))
+        if not (isinstance(appended_ns, int) and isinstance(value, bytes) and isinstance(key, bytes | None)):
+            records.append(Record(PARTITION, at, now_ns, b"", skipped=1, reason="the stream's file is damaged"))
+            continue
+        # None was appended in the future; a damaged number that says so would make all calls late from then on.
+        records.append(Record(PARTITION, at, min(appended_ns, now_ns), value, key, bool(backfill)))
         total += len(value)
         if total >= POLL_BYTES:
             break
@@ -146,9 +151,13 @@ class SqliteConsumer(Consumer):
         self._group = group
         with self._file.errors():
             self._next = _progress(self._file.connection(), topic, group)
+            self._stream_id = self._file.stream_id()
 
     def poll(self, timeout_s: float) -> list[Record]:
-        """The next records, or none after ``timeout_s``."""
+        """The next records, or none after ``timeout_s``; none of a file made anew before :meth:`seek`."""
+        if not self._is_same():
+            time.sleep(min(POLL_PAUSE_S, timeout_s))
+            return []
         records = _poll(self._file, self._topic, self._next, timeout_s)
         if records:
             self._next = records[-1].offset + 1
@@ -159,8 +168,20 @@ class SqliteConsumer(Consumer):
         return frozenset({PARTITION})
 
     def seek(self, partition: int, offset: int) -> None:  # noqa: ARG002  there is one
-        """Goes on from ``offset``."""
+        """Goes on from ``offset``. One behind the end is of the file that was there before."""
         self._next = offset
+        with suppress(StreamUnavailable):
+            if not self._is_same() and offset <= _bounds(self._file, self._topic)[1]:
+                self._stream_id = self._file.stream_id()
+
+    def topic_id(self) -> str:
+        """Tells a file from one that was made anew under its name."""
+        with self._file.errors():
+            return str(self._file.stream_id())
+
+    def _is_same(self) -> bool:
+        with self._file.errors():
+            return self._file.stream_id() == self._stream_id
 
     def bounds(self, partition: int) -> tuple[int, int]:  # noqa: ARG002  there is one
         """First offset that is still there, and the next one to be given."""
@@ -171,8 +192,10 @@ class SqliteConsumer(Consumer):
         return self._next
 
     def committed(self, partition: int, offset: int) -> None:  # noqa: ARG002  there is one
-        """Notes the progress and drops what every group is past."""
+        """Notes the progress and drops what every group is past; not in a file made anew, of which nothing was read."""
         with self._file.transaction() as connection:
+            if self._file.opened_id != self._stream_id:
+                return
             connection.execute("INSERT OR REPLACE INTO progress VALUES (?, ?, ?)", (self._topic, self._group, offset))
             lowest = connection.execute("SELECT min(offset) FROM progress WHERE topic = ?", (self._topic,)).fetchone()
             _drop_below(connection, self._topic, lowest[0])
@@ -192,12 +215,22 @@ class SqliteRelay(Relay):
         self._group = group
         with self._file.errors():
             self._committed = self._next = _progress(self._file.connection(), source, group)
+            self._stream_id = self._file.stream_id()
+        self._is_cut = False
+        """Whether another file was read before, until the first record of this one is."""
 
     def poll(self, timeout_s: float) -> list[Record]:
         """The next records of the source topic."""
+        with self._file.errors():
+            if self._file.stream_id() != self._stream_id:
+                self._is_cut |= self._next > 0
+                self._committed = self._next = _progress(self._file.connection(), self._source, self._group)
+                self._stream_id = self._file.opened_id
         records = _poll(self._file, self._source, self._next, timeout_s)
         if records:
             lost = [] if records[0].offset == self._next else missing(records[0], self._next, records[0].offset)
+            if self._is_cut:
+                lost, self._is_cut = missing(records[0], records[0].offset + 1, records[0].offset), False
             self._next = records[-1].offset + 1
             return lost + records
         return records

@@ -8,12 +8,13 @@ import streamlit as st
 
 from backwatch.dashboard import reads, safe, words
 from backwatch.dashboard.pages import parts
-from backwatch.store.processes import MAX_LISTED
+from backwatch.store.processes import MAX_LISTED, UNFOLLOWED
 from backwatch.store.views import ProcessRow
 
 STATES: Final = {
     "running": "○ running", "ended": "○ ended", "gone": "○ ended without farewell", "replaced": "○ replaced",
     "brief": "○ ended early", "silent": "● silent", "undelivered": "● never delivered",
+    "unfollowed": "◌ not followed",
 }  # fmt: skip
 
 
@@ -23,6 +24,11 @@ def show() -> None:
     st.title("Processes", anchor=False)
     app = st.selectbox("App", ["", *reads.apps()], key="app", format_func=_app_name, bind="query-params", width=240)
     rows = reads.processes(app or "")
+    if lost := reads.health().processes.get(UNFOLLOWED, 0):
+        st.caption(
+            f"{words.count(lost)} of all processes are not followed any more: a shard had no room for them, or their"
+            " heartbeats are not read. None of them would be missed."
+        )
     if rows:
         _table(rows)
         if len(rows) >= MAX_LISTED:

@@ -22,9 +22,9 @@ OTHER: Final = "other"
 MAX_HOST: Final = 255
 MAX_PID: Final = (1 << 31) - 1
 MAX_RELATIVES: Final = 16
-LEAST_INTERVAL_NS: Final = 10**8
+LEAST_INTERVAL_NS: Final = 10**9
 MOST_INTERVAL_NS: Final = 600 * 10**9
-"""A promise of a heartbeat beyond this is held to this."""
+"""A promise of a heartbeat below or beyond these is held to them."""
 _INSTANCE: Final = re.compile(r"[0-9a-f]{16}")
 _RELATIVE: Final = re.compile(r"([0-9a-f]{16}):(\d{1,10}):(\d{1,19}):([01])")
 

@@ -31,6 +31,7 @@ from backwatch.detector.engine.processes import (
     RUNNING,
     SILENT,
     UNDELIVERED,
+    UNFOLLOWED,
     AppRow,
     ProcessRow,
     key_of,
@@ -107,10 +108,10 @@ class Presence:
         kept = shard.processes
         if beat.app in kept.moved:
             return
-        self._app_heard(shard, beat.app, findings)
+        app = self._app_heard(shard, beat.app, findings)
         ends = beat.event == "end" and kept.index.in_state(RUNNING, beat.app) <= {beat.instance}
-        if kept.apps[beat.app].ended != ends:
-            kept.apps[beat.app].ended = ends
+        if app is not None and app.ended != ends:
+            app.ended = ends
             kept.touch_app(beat.app)
         if not beat.instance:
             return
@@ -122,16 +123,29 @@ class Presence:
             row = None
         if row is None:
             row = ProcessRow(beat.app, beat.host, beat.pid, first_ns=kept.clock_ns, since_ns=kept.clock_ns)
-            self._add(shard, beat.instance, row, findings)
+            is_kept = self._add(shard, beat.instance, row, findings)
         elif row.host != beat.host:
             self._leave(shard, beat.instance, findings)
             row.host = beat.host
-            self._add(shard, beat.instance, row, findings)
+            is_kept = self._add(shard, beat.instance, row, findings)
+        else:
+            is_kept = True
+        if is_kept:
+            self._beat_heard(shard, row, beat, findings)
+        for report in beat.silent:
+            self._reported_silent(shard, beat, report, findings)
+        for report in beat.ended:
+            self._reported_ended(shard, beat, report, findings)
+
+    def _beat_heard(self, shard: Shard, row: ProcessRow, beat: ProcessBeat, findings: Findings) -> None:
+        kept = shard.processes
         was = row.state
         row.pid, row.parent = beat.pid, beat.parent
         row.first_ns = row.first_ns or kept.clock_ns
+        if not row.heard_ns:  # a later promise counts for nothing: a forged one would put off the time of silence
+            row.interval_ns = beat.interval_ns
         row.heard_ns, row.observed_ns = kept.clock_ns, kept.observed_ns
-        row.started_ns, row.interval_ns = beat.started_ns, beat.interval_ns
+        row.started_ns = beat.started_ns
         row.recorded, row.delivered, row.dropped = beat.recorded, beat.delivered, beat.dropped
         self._into(shard, beat.instance, ENDED if beat.event == "end" else RUNNING, findings)
         if row.state == RUNNING and (was != RUNNING or row.first_ns == kept.clock_ns):
@@ -140,17 +154,33 @@ class Presence:
             kept.touch(beat.instance)
         if kept.clock_ns - row.shown_ns >= SHOW_EVERY_NS:
             self._show(shard, beat.instance, findings)
-        for report in beat.silent:
-            self._reported_silent(shard, beat, report, findings)
-        for report in beat.ended:
-            self._reported_ended(shard, beat, report, findings)
 
-    def _add(self, shard: Shard, instance: str, row: ProcessRow, findings: Findings) -> None:
+    def _add(self, shard: Shard, instance: str, row: ProcessRow, findings: Findings) -> bool:
+        """Add a process; another one makes room where there is none. Return whether it was added."""
         kept = shard.processes
-        if (other := kept.in_the_way(row.app, row.host)) is not None:
-            kept.evicted += kept.rows[other].state in KNOWN
-            self._leave(shard, other, findings)
+        if not kept.has_room(row.app, row.host):
+            other = kept.in_the_way(row.app, row.host)
+            if other is None:
+                kept.evicted += 1
+                return False
+            self._displace(shard, other, findings)
         kept.add(instance, row)
+        return True
+
+    def _displace(self, shard: Shard, instance: str, findings: Findings) -> None:
+        """Forget a process that makes room. That it is followed no more is shown; what is raised about it stays."""
+        kept = shard.processes
+        row = kept.rows[instance]
+        if row.state not in KNOWN:
+            self._leave(shard, instance, findings)
+            return
+        kept.evicted += 1
+        if row.state in LOST and row.first_ns:  # of one that was only reported, anyone may report ever more
+            over = kept.displace(key_of(row.app, row.host, row.state), kept.clock_ns + FORGET_NS)
+            findings.events += [Clear(kept.clock_ns, one) for one in over]
+        self._leave(shard, instance, findings)
+        row.state, row.since_ns = UNFOLLOWED, kept.clock_ns
+        self._show_row(shard, instance, row, findings)
 
     def _leave(self, shard: Shard, instance: str, findings: Findings) -> None:
         """Forget a process; what was raised about it clears where it is the last one."""
@@ -164,7 +194,7 @@ class Presence:
 
     def _clear(self, shard: Shard, key: str, findings: Findings) -> None:
         kept = shard.processes
-        findings.events += [Clear(kept.clock_ns, one) for one in kept.close(key)]
+        findings.events += [Clear(kept.clock_ns, one) for one in kept.end(key)]
 
     def _reported_silent(self, shard: Shard, beat: ProcessBeat, report: RelativeReport, findings: Findings) -> None:
         kept = shard.processes
@@ -173,7 +203,8 @@ class Presence:
             row = ProcessRow(beat.app, beat.host, report.pid, beat.parent, interval_ns=beat.interval_ns,
                              since_ns=kept.clock_ns)  # fmt: skip
             row.observed_ns = kept.observed_ns
-            self._add(shard, report.instance, row, findings)
+            if not self._add(shard, report.instance, row, findings):
+                return
         if row.app == beat.app and row.host == beat.host and row.state in (RUNNING, MOVED, BRIEF):
             row.started_ns = row.started_ns or report.since_ns
             state = SILENT if report.delivered or row.delivered else UNDELIVERED
@@ -204,10 +235,12 @@ class Presence:
         if kept.raised:
             for key in sorted(kept.raised.keys() - kept.open_keys()):  # a state of an older release may hold some
                 self._clear(shard, key, findings)
-        if kept.evicted:
-            # Not with the losses of calls, whose boundaries pass before a batch's heartbeats are read.
-            lost, kept.evicted = Loss(f"{EVICTED}.process", kept.evicted, kept.clock_ns), 0
-            self._verdicts.lost(shard, lost, findings)
+        findings.events += [Clear(kept.clock_ns, one) for one in kept.overdue()]
+        # Not with the losses of calls, whose boundaries pass before a batch's heartbeats are read.
+        for kind, many in ((f"{EVICTED}.process", kept.evicted), (f"{EVICTED}.app", kept.evicted_apps)):
+            if many:
+                self._verdicts.lost(shard, Loss(kind, many, kept.clock_ns), findings)
+        kept.evicted = kept.evicted_apps = 0
         self._check_hours(shard, findings)
 
     def _missed(self, shard: Shard, missed: Sequence[str], findings: Findings) -> None:
@@ -262,20 +295,25 @@ class Presence:
             self._left_state(shard, row, was, findings)
 
     def _show(self, shard: Shard, instance: str, findings: Findings) -> None:
-        row = shard.processes.rows[instance]
+        self._show_row(shard, instance, shard.processes.rows[instance], findings)
+
+    def _show_row(self, shard: Shard, instance: str, row: ProcessRow, findings: Findings) -> None:
         row.shown_ns = shard.processes.clock_ns
         shown = {name: getattr(row, name) for name in SHOWN}
         findings.processes.append(SeenProcess(instance=instance, **shown))
 
     # --- hours ---
 
-    def _app_heard(self, shard: Shard, name: str, findings: Findings) -> None:
+    def _app_heard(self, shard: Shard, name: str, findings: Findings) -> AppRow | None:
         kept = shard.processes
         minute = kept.clock_ns // MINUTE_NS
         known = kept.apps.get(name)
         if known is not None and known.minute == minute and not known.quiet:
-            return
-        if (other := kept.app_in_the_way(name)) is not None:
+            return known
+        if not kept.has_room_for(name):
+            kept.evicted_apps += 1
+            if (other := kept.app_in_the_way()) is None:
+                return None
             self._clear_app(shard, other, findings)
             kept.remove_app(other)
         app = kept.app(name)
@@ -287,6 +325,7 @@ class Presence:
         if app.quiet:
             app.quiet = False
             self._clear_app(shard, name, findings)
+        return app
 
     def _clear_app(self, shard: Shard, name: str, findings: Findings) -> None:
         for state in (APP_QUIET, APP_ENDED):

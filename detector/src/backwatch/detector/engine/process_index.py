@@ -1,11 +1,21 @@
 """Indexes over the process rows of a shard, so that no heartbeat searches all of them."""
 
 import heapq
-from collections.abc import Iterable, Iterator
-from typing import Final, Protocol
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, Protocol
 
 _SLACK: Final = 16
 """Stale entries that a heap may hold beyond twice its names."""
+
+SETTLED: Final = 0
+"""It is neither running nor missed: it makes room first."""
+FRESH: Final = 1
+"""It was heard for the first time a moment ago, or only ever reported: newcomers displace each other."""
+MISSED: Final = 2
+FOLLOWED: Final = 3
+"""It runs and has been heard for a while: it makes room for no newcomer, or a flood of names would end its watch."""
+LEAVING: Final = (SETTLED, FRESH, MISSED)
+"""Those that make room, the first ones first."""
 
 
 class IndexedRow(Protocol):
@@ -57,23 +67,27 @@ class Ranking:
 class _Rows:
     """The rows of an app, or of an app on one host."""
 
-    __slots__ = ("in_state", "oldest", "settled")
+    __slots__ = ("everything", "in_state", "leaving")
 
     def __init__(self) -> None:
-        self.oldest = Ranking()
-        self.settled = Ranking()
-        """Those that are neither running nor missed: they make room first."""
+        self.everything: set[str] = set()
+        self.leaving = tuple(Ranking() for _ in LEAVING)
+        """By standing, those that make room, the least recently heard first."""
         self.in_state: dict[str, set[str]] = {}
 
-    def put(self, instance: str, row: IndexedRow, *, settled: bool) -> None:
-        self.oldest.put(instance, row.heard_ns)
+    def put(self, instance: str, row: IndexedRow, standing: int) -> None:
+        self.everything.add(instance)
         self.in_state.setdefault(row.state, set()).add(instance)
-        if settled:
-            self.settled.put(instance, row.heard_ns)
+        for at, ranking in zip(LEAVING, self.leaving, strict=True):
+            if at == standing:
+                ranking.put(instance, row.heard_ns)
+            else:
+                ranking.drop(instance)
 
     def drop(self, instance: str, state: str) -> None:
-        self.oldest.drop(instance)
-        self.settled.drop(instance)
+        self.everything.discard(instance)
+        for ranking in self.leaving:
+            ranking.drop(instance)
         self.in_state[state].discard(instance)
         if not self.in_state[state]:
             del self.in_state[state]
@@ -83,16 +97,17 @@ class ProcessIndex:
     """Finds processes by app, host and state, and the one that makes room.
 
     Args:
-        known: States of a process that runs or is missed; all others make room first.
+        standing_of: Returns SETTLED, FRESH, MISSED or FOLLOWED for a row.
     """
 
-    def __init__(self, known: Iterable[str]) -> None:
-        self._known = frozenset(known)
+    def __init__(self, standing_of: Callable[[Any], int]) -> None:
+        self._standing_of = standing_of
         self._places: dict[str, tuple[str, str, str]] = {}
         self._apps: dict[str, _Rows] = {}
         self._hosts: dict[tuple[str, str], _Rows] = {}
-        self._sizes = Ranking()
         self._settled = Ranking()
+        self._sizes = {standing: Ranking() for standing in (FRESH, MISSED)}
+        """Apps by the number of their rows of this standing, the most first."""
 
     def put(self, instance: str, row: IndexedRow) -> None:
         """Take a row in, or what has changed of it."""
@@ -100,12 +115,14 @@ class ProcessIndex:
         if self._places.get(instance, place) != place:
             self.drop(instance)
         self._places[instance] = place
-        settled = row.state not in self._known
-        self._apps.setdefault(row.app, _Rows()).put(instance, row, settled=settled)
-        self._hosts.setdefault((row.app, row.host), _Rows()).put(instance, row, settled=settled)
-        self._sizes.put(row.app, -len(self._apps[row.app].oldest))
-        if settled:
+        standing = self._standing_of(row)
+        self._apps.setdefault(row.app, _Rows()).put(instance, row, standing)
+        self._hosts.setdefault((row.app, row.host), _Rows()).put(instance, row, standing)
+        self._count(row.app)
+        if standing == SETTLED:
             self._settled.put(instance, row.heard_ns)
+        else:
+            self._settled.drop(instance)
 
     def drop(self, instance: str) -> None:
         """Take a row out."""
@@ -116,14 +133,20 @@ class ProcessIndex:
         self._settled.drop(instance)
         rows = self._hosts[app, host]
         rows.drop(instance, state)
-        if not len(rows.oldest):
+        if not rows.everything:
             del self._hosts[app, host]
         rows = self._apps[app]
         rows.drop(instance, state)
-        self._sizes.put(app, -len(rows.oldest))
-        if not len(rows.oldest):
+        self._count(app)
+        if not rows.everything:
             del self._apps[app]
-            self._sizes.drop(app)
+
+    def _count(self, app: str) -> None:
+        for standing, sizes in self._sizes.items():
+            if many := len(self._apps[app].leaving[standing]):
+                sizes.put(app, -many)
+            else:
+                sizes.drop(app)
 
     def apps(self) -> Iterator[str]:
         """Iterate over the apps that have a process."""
@@ -132,7 +155,7 @@ class ProcessIndex:
     def of(self, app: str, host: str | None = None) -> Iterable[str]:
         """Return the processes of an app, on one host or on all, in no order that anything may depend on."""
         rows = self._apps.get(app) if host is None else self._hosts.get((app, host))
-        return rows.oldest if rows is not None else ()
+        return rows.everything if rows is not None else ()
 
     def in_state(self, state: str, app: str, host: str | None = None) -> "set[str] | frozenset[str]":
         """Return the processes of an app that are in this state, on one host or on all."""
@@ -148,17 +171,21 @@ class ProcessIndex:
     def count(self, app: str, host: str) -> int:
         """Return the number of processes of an app on a host."""
         rows = self._hosts.get((app, host))
-        return len(rows.oldest) if rows is not None else 0
+        return len(rows.everything) if rows is not None else 0
 
     def first_to_leave(self, app: str, host: str) -> str | None:
-        """Return the process of an app on a host that makes room for another one there."""
+        """Return the process of an app on a host that makes room for another one there; none where all are followed."""
         rows = self._hosts.get((app, host))
-        return rows and (rows.settled.least() or rows.oldest.least())
+        return next(filter(None, (one.least() for one in rows.leaving)), None) if rows is not None else None
 
     def first_of_all_to_leave(self) -> str | None:
-        """Return the process that makes room: one that settled, or the largest app's least recently heard."""
-        largest = self._sizes.least()
-        return self._settled.least() or (largest and self._apps[largest].oldest.least())
+        """Return the process that makes room: one that settled, or one of the app that has the most of such ones."""
+        if (settled := self._settled.least()) is not None:
+            return settled
+        for standing, sizes in self._sizes.items():
+            if (largest := sizes.least()) is not None:
+                return self._apps[largest].leaving[standing].least()
+        return None
 
 
 _NONE: Final = frozenset[str]()
