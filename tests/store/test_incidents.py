@@ -180,6 +180,30 @@ def test_a_pause_or_a_disabled_endpoint_is_no_unsent_critical_alert(critical: sa
     assert delivery_kinds(critical, 800) == [incidents.ENDPOINT_DISABLED]
 
 
+def test_a_critical_lane_put_off_by_its_receiver_is_an_incident_after_ten_minutes(critical: sa.Engine) -> None:
+    day_ns = NOW + 86_400 * SECOND
+    deliveries.again(critical, lease(critical, 1), next_ns=day_ns, outcome="HTTP 429")
+    deliveries.pause(critical, ENDPOINT, day_ns, critical=True)
+    assert delivery_kinds(critical, 590) == []
+    assert delivery_kinds(critical, 602) == [incidents.CRITICAL_UNSENT]
+    with reading(critical) as connection:
+        [found] = find_delivery_incidents(connection, {ENDPOINT: 15.0}, NOW + 602 * SECOND)
+    assert found.message == (
+        f"The endpoint {ENDPOINT} has taken no critical alerts since 22:13 UTC (10 min): "
+        "no attempt before 2023-11-15 22:13 UTC."
+    )
+
+
+def test_a_lane_put_off_by_its_receiver_is_an_incident_beside_one_that_works(store: sa.Engine) -> None:
+    Owner(store).commit(raised("1", level="critical"), raised("2", level="high"), now_ns=NOW)
+    deliveries.register(store, ENDPOINT, 0)
+    deliveries.route(store, lambda _: {ENDPOINT: b"{}"}, now_ns=NOW)
+    deliveries.again(store, lease(store, 1, critical=False), next_ns=NOW + 86_400 * SECOND, outcome="HTTP 503")
+    deliveries.pause(store, ENDPOINT, NOW + 86_400 * SECOND, critical=False)
+    deliveries.done(store, lease(store, 590), deliveries.DELIVERED, outcome="", now_ns=NOW + 590 * SECOND)
+    assert delivery_kinds(store, 602) == [incidents.ENDPOINT_FAILING]
+
+
 def status(url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "backwatch.collector", "db", "status", "--store-url", url, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
