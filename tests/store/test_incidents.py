@@ -11,7 +11,10 @@ import sqlalchemy as sa
 
 from backwatch.store import deliveries
 from backwatch.store.monitoring import incidents
+from backwatch.store.monitoring.deliveries import find_served_incidents
+from backwatch.store.monitoring.endpoint import store_check
 from backwatch.store.monitoring.incidents import find_delivery_incidents, find_incidents
+from backwatch.store.monitoring.metrics import Figures
 from backwatch.store.progress import PartitionProgress, write_progress
 from backwatch.store.transactions import reading
 from backwatch.store.views import ShardRow
@@ -202,6 +205,30 @@ def test_a_lane_put_off_by_its_receiver_is_an_incident_beside_one_that_works(sto
     deliveries.pause(store, ENDPOINT, NOW + 86_400 * SECOND, critical=False)
     deliveries.done(store, lease(store, 590), deliveries.DELIVERED, outcome="", now_ns=NOW + 590 * SECOND)
     assert delivery_kinds(store, 602) == [incidents.ENDPOINT_FAILING]
+
+
+def test_a_notify_that_ended_is_an_incident_to_parts_that_serve_no_endpoint(critical: sa.Engine) -> None:
+    deliveries.keep_up(critical, ENDPOINT, lambda _: b"", lowest=0, not_before_ns=0, now_ns=NOW)
+    deliveries.register(critical, "an older url", NOW - 86_400 * SECOND)
+
+    def kinds(after_s: int) -> list[str]:
+        with reading(critical) as connection:
+            return [one.kind for one in find_served_incidents(connection, NOW + after_s * SECOND)]
+
+    assert kinds(59) == []
+    assert kinds(181) == [incidents.NOTIFY_SILENT]
+    assert kinds(7 * 86_400 + 1) == []
+
+
+def test_status_and_metrics_show_a_notify_that_does_not_run(critical: sa.Engine, store_url: str) -> None:
+    now_ns = time.time_ns()
+    Owner(critical).commit(now_ns=now_ns, watermark_ns=1)
+    deliveries.keep_up(critical, ENDPOINT, lambda _: b"", lowest=0, not_before_ns=0, now_ns=now_ns - 300 * SECOND)
+    done = status(store_url, "--check")
+    assert done.returncode == 3
+    assert f"NOT WORKING: No delivery worker has served the endpoint {ENDPOINT} since " in done.stdout
+    text = Figures("dashboard", lambda: critical, [], store_check, lambda: now_ns).response().body.decode()
+    assert 'backwatch_incidents{kind="notify-silent"} 1.0' in text
 
 
 def status(url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
