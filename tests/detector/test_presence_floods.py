@@ -157,11 +157,34 @@ def test_quiet_app_that_makes_room_clears_its_alert(engine: Engine, monkeypatch:
     assert watch.read([Process(9, app="other").beat(at_s)], at_s) == [("clear", alert, at_s)]
 
 
+def test_flood_of_app_names_leaves_known_hours_alone(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "MAX_APPS", 8)
+    watch = Watch(engine)
+    for one in hours(3, farewell=True):
+        watch._step(streams.entry([one]))
+    watch._now_ns = BEGIN_NS + 3 * WEEK_S * SECOND
+    flood = [Process(100 + i, app=f"flood {i}").beat(3 * WEEK_S + 10 + i, "start") for i in range(40)]
+    found = watch.read(flood, 3 * WEEK_S + 3_900)
+    assert "app-ended" in {rule for rule, _, _ in found}
+    assert len(watch.shard.processes.apps) == 8
+
+
+def test_app_that_makes_room_with_its_hours_is_a_loss(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "MAX_APPS", 1)
+    shard = engine.new_shard()
+    for one in hours(2, farewell=True):
+        engine.step(shard, streams.entry([one]))
+    at_s = 2 * WEEK_S + 60
+    found = [engine.step(shard, streams.entry([Process(8 + i, app=f"other {i}").beat(at_s + i)])) for i in range(3)]
+    found.append(engine.step(shard, Tick(BEGIN_NS + (at_s + 30) * SECOND - CONFIG.lateness_ns)))
+    assert sum(one.losses.get("evicted.app", 0) for one in found) == 1
+
+
 def test_state_of_an_older_release_clears_what_it_left_raised(engine: Engine) -> None:
     shard = engine.new_shard()
     engine.step(shard, streams.entry(Process(1).beats(0, 60)))
     kept = shard.processes.scalars(everything=True)["presence"]
-    del kept["late"], kept["folds"], kept["evicted"]
+    del kept["late"], kept["folds"], kept["evicted"], kept["evicted_apps"]
     kept["raised"] = {processes.key_of("shop", "gone", processes.SILENT): ["0" * 64]}
     fresh = engine.new_shard()
     fresh.processes.take(kept)

@@ -70,7 +70,8 @@ BOUNDS: Final = (
     ),
     Bound(
         "apps whose usual hours are known, per shard", processes.MAX_APPS, "apps",
-        "the least recently heard makes room; its alert clears",
+        "one of unknown hours makes room, then the least recently heard; its alert clears",
+        "loss `evicted.app` where hours were known; alert `telemetry-loss`",
     ),
     Bound(
         "alerts of a rule about processes within the time after which one clears, per shard",

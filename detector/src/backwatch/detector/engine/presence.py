@@ -31,6 +31,7 @@ from backwatch.detector.engine.processes import (
     RUNNING,
     SILENT,
     UNDELIVERED,
+    WEEKS,
     AppRow,
     ProcessRow,
     key_of,
@@ -51,8 +52,6 @@ MINUTE_NS: Final = 60 * 10**9
 HOUR_NS: Final = 3_600 * 10**9
 THROUGHOUT: Final = 50
 """Minutes of an hour in which an app must be heard for that hour to count as one of its usual ones."""
-WEEKS: Final = 0b111
-"""Weeks in a row, the last three, in which it was heard throughout the same hour."""
 SHOWN: Final = tuple(one.name for one in fields(SeenProcess) if one.name != "instance")
 
 
@@ -208,6 +207,9 @@ class Presence:
             # Not with the losses of calls, whose boundaries pass before a batch's heartbeats are read.
             lost, kept.evicted = Loss(f"{EVICTED}.process", kept.evicted, kept.clock_ns), 0
             self._verdicts.lost(shard, lost, findings)
+        if kept.evicted_apps:
+            lost, kept.evicted_apps = Loss(f"{EVICTED}.app", kept.evicted_apps, kept.clock_ns), 0
+            self._verdicts.lost(shard, lost, findings)
         self._check_hours(shard, findings)
 
     def _missed(self, shard: Shard, missed: Sequence[str], findings: Findings) -> None:
@@ -276,6 +278,7 @@ class Presence:
         if known is not None and known.minute == minute and not known.quiet:
             return
         if (other := kept.app_in_the_way(name)) is not None:
+            kept.evicted_apps += kept.apps[other].quiet or any(kept.apps[other].hours)
             self._clear_app(shard, other, findings)
             kept.remove_app(other)
         app = kept.app(name)

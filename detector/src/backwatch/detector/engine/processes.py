@@ -13,8 +13,12 @@ MAX_ON_HOST: Final = 512
 """Processes of one app on one host; of more, the ended and then the least recently heard make room. Each that begins is
 held against all of them."""
 MAX_APPS: Final = 1_024
-"""Apps whose hours one shard knows; of more, the least recently heard makes room."""
+"""Apps whose hours one shard knows; of more, those of unknown hours make room, the least recently heard first: names of
+a flood are always heard later than an app that is missed."""
 HOURS_OF_WEEK: Final = 168
+WEEKS: Final = 0b111
+"""Weeks in a row, the last three, in which an app was heard throughout the same hour."""
+_RANK_BITS: Final = 40
 RUNNING: Final = "running"
 ENDED: Final = "ended"
 """It said farewell."""
@@ -103,6 +107,7 @@ class Processes:
         late: Rule to its alerts of late: id, shortened, to the last time.
         folds: Rule to what names the alert that further ones share.
         evicted: Processes that made room since the last boundary though they were still watched.
+        evicted_apps: Apps that made room since then though hours of theirs were known.
         moved: Apps that belong to another shard since partitions were added: heartbeats that still come here from
             producers that do not know it yet begin nothing, for their end would look like silence.
     """
@@ -118,6 +123,7 @@ class Processes:
     late: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
     folds: dict[str, str] = field(default_factory=dict[str, str])
     evicted: int = 0
+    evicted_apps: int = 0
     index: ProcessIndex = field(default_factory=lambda: ProcessIndex(KNOWN))
     _heard_apps: Ranking = field(default_factory=Ranking)
     _keys_of: dict[str, int] = field(default_factory=dict[str, int])
@@ -136,7 +142,7 @@ class Processes:
         """Mark this app's row as changed."""
         self._fresh_apps.add(app)
         if app in self.apps:
-            self._heard_apps.put(app, self.apps[app].minute)
+            self._heard_apps.put(app, _rank(self.apps[app]))
 
     def in_the_way(self, app: str, host: str) -> str | None:
         """Return the process that must make room before another one of this app on this host is added."""
@@ -225,7 +231,7 @@ class Processes:
                 self.touch(instance)
         self.moved.clear()
         self.folds.clear()
-        self.evicted = 0
+        self.evicted = self.evicted_apps = 0
 
     def _keep(self, belongs: Callable[[str], bool]) -> None:
         for instance in [one for one, row in self.rows.items() if not belongs(row.app)]:
@@ -244,6 +250,7 @@ class Processes:
             "clock_ns": self.clock_ns, "observed_ns": self.observed_ns, "gap_ns": self.gap_ns,
             "hours": {str(hour): ns for hour, ns in self.hours.items()}, "moved": sorted(self.moved),
             "late": self.late, "folds": self.folds, "evicted": self.evicted,
+            "evicted_apps": self.evicted_apps,
             "rows": {one: asdict(self.rows[one]) if one in self.rows else None for one in sorted(rows)},
             "apps": {one: _plain(self.apps[one]) if one in self.apps else None for one in sorted(apps)},
             "raised": {one: self.raised.get(one) for one in sorted(raised)},
@@ -264,6 +271,7 @@ class Processes:
         self.moved = set(kept.get("moved", ()))
         self.late = {rule: dict(alerts) for rule, alerts in kept.get("late", {}).items()}
         self.folds, self.evicted = dict(kept.get("folds", {})), kept.get("evicted", 0)
+        self.evicted_apps = kept.get("evicted_apps", 0)
         for one, row in kept["rows"].items():
             self._drop(one)
             if row is not None:
@@ -277,7 +285,7 @@ class Processes:
                 self.apps[one] = AppRow(
                     bytearray.fromhex(app["hours"]), minutes, app["minute"], app["quiet"], app["ended"]
                 )
-                self._heard_apps.put(one, app["minute"])
+                self._heard_apps.put(one, _rank(self.apps[one]))
         for one, alerts in kept["raised"].items():
             self._put_raised(one, None if alerts is None else list(alerts))
 
@@ -285,6 +293,12 @@ class Processes:
 def key_of(app: str, host: str, state: str) -> str:
     """Return the key of what is raised about an app, or about its processes on a host."""
     return f"{part(app)}\x1f{part(host)}\x1f{state}"
+
+
+def _rank(app: AppRow) -> int:
+    """Return what an app is kept by: whether it has usual hours, else hours at all, then when it was heard."""
+    usual = any(weeks & WEEKS == WEEKS for weeks in app.hours)
+    return (usual + any(app.hours)) << _RANK_BITS | app.minute
 
 
 def _plain(app: AppRow) -> dict[str, Any]:
