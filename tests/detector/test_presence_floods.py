@@ -186,11 +186,23 @@ def test_app_not_heard_for_a_month_makes_room_and_its_alert_clears(
     assert list(watch.shard.processes.apps) == ["other"]
 
 
+def test_flood_of_app_names_leaves_known_hours_alone(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "MAX_APPS", 8)
+    watch = Watch(engine)
+    for one in hours(3, farewell=True):
+        watch._step(streams.entry([one]))
+    watch._now_ns = BEGIN_NS + 3 * WEEK_S * SECOND
+    flood = [Process(100 + i, app=f"flood {i}").beat(3 * WEEK_S + 10 + i, "start") for i in range(40)]
+    found = watch.read(flood, 3 * WEEK_S + 3_900)
+    assert "app-ended" in {rule for rule, _, _ in found}
+    assert len(watch.shard.processes.apps) == 8
+
+
 def test_state_of_an_older_release_clears_what_it_left_raised(engine: Engine) -> None:
     shard = engine.new_shard()
     engine.step(shard, streams.entry(Process(1).beats(0, 60)))
     kept = shard.processes.scalars(everything=True)["presence"]
-    del kept["late"], kept["folds"], kept["evicted"]
+    del kept["late"], kept["folds"], kept["evicted"], kept["evicted_apps"]
     kept["raised"] = {processes.key_of("shop", "gone", processes.SILENT): ["0" * 64]}
     fresh = engine.new_shard()
     fresh.processes.take(kept)

@@ -164,7 +164,15 @@ def test_a_heartbeat_at_the_open_door_speaks_for_no_process() -> None:
     (message,) = route(beat)
     found = decode([message.value])
     assert found.dropped == [(0, "web", "queue", 3)]
-    assert [one.instance for one in found.processes] == [""]
+    assert found.processes == []
+
+
+def test_a_heartbeat_at_the_open_door_keeps_no_app_from_being_missed() -> None:
+    resource = (("service.name", "web"),)
+    plain = encode_heartbeat(App("web", "", "", resource), {"queue": 3})
+    large = encode_heartbeat(App("web", "", "", resource), {}, {f"x.{i}": "x" * 1_000 for i in range(100)})
+    assert len(decode([plain]).processes) == 1
+    assert [decode([message.value for message in route(one)]).processes for one in (plain, large)] == [[], []]
 
 
 def test_spans_are_split_by_app_and_stay_in_order() -> None:

@@ -14,7 +14,7 @@ from backwatch.notify.outputs import Delivery, Kind
 from backwatch.notify.outputs.standard_webhook import StandardWebhook
 from backwatch.notify.service import Service
 from backwatch.store.events import event_id
-from backwatch.store.monitoring.incidents import ENDPOINT_FAILING, find_delivery_incidents
+from backwatch.store.monitoring.incidents import CRITICAL_UNSENT, find_delivery_incidents
 from backwatch.store.transactions import reading
 from tests.notify.conftest import SECRET, Clock
 from tests.services import receiver as temper
@@ -127,7 +127,7 @@ def test_receiver_that_asks_for_a_day_is_reported_after_ten_minutes(
             clock.pass_s(seconds)
             service.run_once()
             found.append(kinds())
-    assert found == [[], [], [ENDPOINT_FAILING]]
+    assert found == [[], [], [CRITICAL_UNSENT]]
     assert len(one.requests) == 1
 
 

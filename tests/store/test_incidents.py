@@ -11,7 +11,10 @@ import sqlalchemy as sa
 
 from backwatch.store import deliveries
 from backwatch.store.monitoring import incidents
+from backwatch.store.monitoring.deliveries import find_served_incidents
+from backwatch.store.monitoring.endpoint import store_check
 from backwatch.store.monitoring.incidents import find_delivery_incidents, find_incidents
+from backwatch.store.monitoring.metrics import Figures
 from backwatch.store.progress import PartitionProgress, write_progress
 from backwatch.store.transactions import reading
 from backwatch.store.views import ShardRow
@@ -178,6 +181,54 @@ def test_a_pause_or_a_disabled_endpoint_is_no_unsent_critical_alert(critical: sa
     assert delivery_kinds(critical, 661) == [incidents.CRITICAL_UNSENT]
     deliveries.disable(critical, lease(critical, 662), now_ns=NOW + 662 * SECOND, reason="410")
     assert delivery_kinds(critical, 800) == [incidents.ENDPOINT_DISABLED]
+
+
+def test_a_critical_lane_put_off_by_its_receiver_is_an_incident_after_ten_minutes(critical: sa.Engine) -> None:
+    day_ns = NOW + 86_400 * SECOND
+    deliveries.again(critical, lease(critical, 1), next_ns=day_ns, outcome="HTTP 429")
+    deliveries.pause(critical, ENDPOINT, day_ns, critical=True)
+    assert delivery_kinds(critical, 590) == []
+    assert delivery_kinds(critical, 602) == [incidents.CRITICAL_UNSENT]
+    with reading(critical) as connection:
+        [found] = find_delivery_incidents(connection, {ENDPOINT: 15.0}, NOW + 602 * SECOND)
+    assert found.message == (
+        f"The endpoint {ENDPOINT} has taken no critical alerts since 22:13 UTC (10 min): "
+        "no attempt before 2023-11-15 22:13 UTC."
+    )
+
+
+def test_a_lane_put_off_by_its_receiver_is_an_incident_beside_one_that_works(store: sa.Engine) -> None:
+    Owner(store).commit(raised("1", level="critical"), raised("2", level="high"), now_ns=NOW)
+    deliveries.register(store, ENDPOINT, 0)
+    deliveries.route(store, lambda _: {ENDPOINT: b"{}"}, now_ns=NOW)
+    deliveries.again(store, lease(store, 1, critical=False), next_ns=NOW + 86_400 * SECOND, outcome="HTTP 503")
+    deliveries.pause(store, ENDPOINT, NOW + 86_400 * SECOND, critical=False)
+    deliveries.done(store, lease(store, 590), deliveries.DELIVERED, outcome="", now_ns=NOW + 590 * SECOND)
+    assert delivery_kinds(store, 602) == [incidents.ENDPOINT_FAILING]
+
+
+def test_a_notify_that_ended_is_an_incident_to_parts_that_serve_no_endpoint(critical: sa.Engine) -> None:
+    deliveries.keep_up(critical, ENDPOINT, lambda _: b"", lowest=0, not_before_ns=0, now_ns=NOW)
+    deliveries.register(critical, "an older url", NOW - 86_400 * SECOND)
+
+    def kinds(after_s: int) -> list[str]:
+        with reading(critical) as connection:
+            return [one.kind for one in find_served_incidents(connection, NOW + after_s * SECOND)]
+
+    assert kinds(59) == []
+    assert kinds(181) == [incidents.NOTIFY_SILENT]
+    assert kinds(7 * 86_400 + 1) == []
+
+
+def test_status_and_metrics_show_a_notify_that_does_not_run(critical: sa.Engine, store_url: str) -> None:
+    now_ns = time.time_ns()
+    Owner(critical).commit(now_ns=now_ns, watermark_ns=1)
+    deliveries.keep_up(critical, ENDPOINT, lambda _: b"", lowest=0, not_before_ns=0, now_ns=now_ns - 300 * SECOND)
+    done = status(store_url, "--check")
+    assert done.returncode == 3
+    assert f"NOT WORKING: No delivery worker has served the endpoint {ENDPOINT} since " in done.stdout
+    text = Figures("dashboard", lambda: critical, [], store_check, lambda: now_ns).response().body.decode()
+    assert 'backwatch_incidents{kind="notify-silent"} 1.0' in text
 
 
 def status(url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from backwatch.collector.guard import never_breaks_the_host
+from backwatch.collector.thread_stack import ample_stack
 
 
 def _known(*wanted: str) -> tuple[signal.Signals, ...]:
@@ -59,7 +60,8 @@ def _before(signalnum: int) -> None:
         tells, patience_s = list(_tells), sum(_tells.values())
         starter = threading.get_native_id()
         last = threading.Thread(target=_tell, args=(tells, starter), name="backwatch-end", daemon=True)
-        last.start()
+        with ample_stack():
+            last.start()
         last.join(patience_s)
 
 

@@ -14,7 +14,7 @@ from pathlib import PurePath
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
-from backwatch.collector import names
+from backwatch.collector import names, surroundings
 
 MAX_TEXT: Final = 200
 UNKNOWN: Final = "unknown_service"
@@ -61,7 +61,7 @@ def identify(fallback: str = "") -> App:
     Args:
         fallback: The name where OpenTelemetry tells none (``BACKWATCH_APP``).
     """
-    told: dict[str, Any] = {**environment_attributes(os.environ), **_attributes_of(provider_in_use())}
+    told: dict[str, Any] = {**environment_attributes(surroundings.environment()), **_attributes_of(provider_in_use())}
     name = _text(told.get(names.SERVICE_NAME))
     if not name or name.startswith(UNKNOWN):
         name = _text(fallback) or _text(script_name())

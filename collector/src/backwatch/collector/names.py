@@ -31,6 +31,8 @@ BACKWATCH_CONTRACT: Final = "backwatch.contract"
 SCOPE_CALLS: Final = "backwatch"
 SCOPE_HEARTBEAT: Final = "backwatch.heartbeat"
 """Scope name of a record without spans, sent when there is nothing to say; carries the drop counts."""
+HEARTBEAT_RELAYED: Final = "backwatch.heartbeat.relayed"
+"""Heartbeat: 1 where the router carried it over from ``otlp_spans``: its app counts as not heard."""
 DROPPED_PREFIX: Final = "backwatch.dropped."
 """Heartbeat attributes ``backwatch.dropped.<kind>``: records dropped since the last heartbeat that was delivered."""
 DROP_KINDS: Final = ("queue", "publish", "encode", "probe")

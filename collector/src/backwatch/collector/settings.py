@@ -11,7 +11,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from backwatch.collector import canaries
+from backwatch.collector import canaries, surroundings
 from backwatch.collector.setting_values import instance_name, one_of, value_of
 
 PREFIX = "BACKWATCH_"
@@ -75,7 +75,7 @@ def make_private(folder: Path) -> None:
 
 def default_stream_url() -> str:
     """The embedded stream, for one machine."""
-    return f"sqlite:///{state_directory(os.environ) / 'stream.db'}"
+    return f"sqlite:///{state_directory(surroundings.environment()) / 'stream.db'}"
 
 
 def default_store_url() -> str:
@@ -103,12 +103,12 @@ def load(kind: type[T], *, flags: Mapping[str, Any] | None = None, environment: 
     Args:
         kind: A frozen dataclass whose fields were made by :func:`setting`.
         flags: Values from the command line by field name; ``None`` means not given.
-        environment: ``os.environ`` where absent.
+        environment: Where absent, ``os.environ`` and what a watched app has removed from it since its start.
 
     Raises:
         SettingError: A value cannot be parsed, the file is unreadable, or it has an unknown key.
     """
-    environment = os.environ if environment is None else environment
+    environment = surroundings.environment() if environment is None else environment
     flags = flags or {}
     from_file = _file(environment)
     values: dict[str, Any] = {}

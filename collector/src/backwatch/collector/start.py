@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
-from backwatch.collector import ending, guard, imports, processes, settings
+from backwatch.collector import ending, guard, imports, processes, settings, surroundings
 from backwatch.collector.forking import forks_wait
 from backwatch.collector.guard import never_breaks_the_host
 from backwatch.collector.installed import is_supported
@@ -57,6 +57,7 @@ def start() -> None:
         return
     _settings = _load_settings()
     if _settings is not None:
+        surroundings.remember_environment()
         processes.prepare()  # before any fork, so that children see each other
         files = probe_files()
         for name in set(_settings.disabled_probes).difference(files):
@@ -177,6 +178,7 @@ def stop() -> None:
     """Leaves the process as it was: every driver unwrapped, the last calls delivered."""
     global _settings
     pipeline, _settings = _pipelines.pop(_ONE, None), None
+    surroundings.forget_environment()
     imports.forget()
     ending.say_last_words()  # while the probes still have whom to tell
     while _active:

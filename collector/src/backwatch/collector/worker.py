@@ -21,6 +21,7 @@ from backwatch.collector.queue import FULL_BATCH, Bounded
 from backwatch.collector.record import Call
 from backwatch.collector.settings import CollectorSettings, SettingError
 from backwatch.collector.stream import Message, MessageRefused, Publisher, StreamUnavailable
+from backwatch.collector.thread_stack import ample_stack
 
 MAX_VALUE_BYTES: Final = 900_000
 """Of one record on the stream: below the one megabyte that brokers take, with room for key and headers."""
@@ -73,7 +74,8 @@ class Worker:
     def start(self) -> None:
         """Starts the thread."""
         self._starter, self._process = threading.get_native_id(), os.getpid()
-        self._thread.start()
+        with ample_stack():
+            self._thread.start()
 
     def is_stuck(self) -> bool:
         """Return whether the thread has ended, or has made no turn for long; never waits."""

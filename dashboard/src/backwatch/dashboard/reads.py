@@ -19,6 +19,7 @@ from backwatch.collector.settings import DashboardSettings, SettingError, StoreS
 from backwatch.store import decisions, queries
 from backwatch.store.commit import Rollup
 from backwatch.store.connect import StoreUnavailable, open_store
+from backwatch.store.monitoring.deliveries import find_served_incidents
 from backwatch.store.monitoring.incidents import Incident, find_incidents
 from backwatch.store.progress import read_progress
 from backwatch.store.rules_meta import RuleMeta, read_rule, read_rules
@@ -184,9 +185,11 @@ def health() -> Health:
 
 @_shared
 def incidents() -> list[Incident]:
-    """What does not work of detector and router, worst first."""
+    """What does not work of detector, router and notify, worst first."""
     with reading(_store()) as connection:
-        return find_incidents(read_progress(connection), queries.shard_rows(connection), time.time_ns())
+        now_ns = time.time_ns()
+        chain = find_incidents(read_progress(connection), queries.shard_rows(connection), now_ns)
+        return [*chain, *find_served_incidents(connection, now_ns)]
 
 
 def store() -> Engine:

@@ -122,15 +122,20 @@ def _routed(value: bytes) -> list[Message]:
 def _scope(scope_spans: Any, room: _Room) -> Scope:
     scope = scope_spans.scope
     told = dict(_pairs(scope.attributes))
-    ours = told.get(names.BACKWATCH_CONTRACT) or scope.name == names.SCOPE_HEARTBEAT.encode()
+    is_heartbeat = scope.name == names.SCOPE_HEARTBEAT.encode()
+    ours = told.get(names.BACKWATCH_CONTRACT) or is_heartbeat
     if ours and scope.ByteSize() <= MAX_SCOPE_BYTES:
         # Fields that no version of the schema knows would be handed on, and one of them can be a group, for which the
         # detector refuses the whole message.
         scope_spans.DiscardUnknownFields()
         _strip_process(scope)
+        if is_heartbeat:
+            relayed = scope.attributes.add()
+            relayed.key = names.HEARTBEAT_RELAYED.encode()
+            relayed.value.int_value = 1
         return scope.SerializeToString(), [one.SerializeToString() for one in scope_spans.spans]
     above = foreign.facts_of(told.items())
-    return otlp.scope(scope.name[:200], scope.version[:40], ()), [
+    return otlp.scope(b"" if is_heartbeat else scope.name[:200], scope.version[:40], ()), [
         room.take(_span(one, above)) for one in scope_spans.spans
     ]
 

@@ -18,6 +18,7 @@ from backwatch.store import migrate
 from backwatch.store import prune as retention
 from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.health import health
+from backwatch.store.monitoring.deliveries import find_served_incidents
 from backwatch.store.monitoring.incidents import SILENT_AFTER_S, Incident, find_disabled, find_incidents
 from backwatch.store.progress import PartitionProgress
 from backwatch.store.transactions import reading
@@ -63,19 +64,20 @@ def status(store_url: str | None, *, as_json: bool, check: bool) -> None:
     """Says how far the shards are, what was lost, and what waits to be delivered.
 
     With --check, exit code 3 where no detector has reported for a minute, or a partition is not read or does not
-    advance, or an endpoint is disabled.
+    advance, or an endpoint is disabled, or notify does not deliver.
     """
     settings = load(StoreSettings, flags={"url": store_url})
     try:
         engine = open_store(settings.url, must_exist=True)
         with reading(engine) as connection:
-            version, found = migrate.current(connection), health(connection)
+            version, found, now_ns = migrate.current(connection), health(connection), time.time_ns()
+            undelivered = find_served_incidents(connection, now_ns)
     except StoreUnavailable as error:
         raise Unavailable(str(error)) from None
     engine.dispose()
     shown = without_secrets(settings.url or default_store_url())
-    now_ns = time.time_ns()
     wrong = [*find_incidents(found.progress, found.shards, now_ns), *find_disabled(found.endpoints, now_ns)]
+    wrong += [one for one in undelivered if one not in wrong]
     partitions = sorted(found.progress, key=lambda one: _worst_first(one, now_ns))
     if as_json:
         document = {"store": shown, "version": version, **asdict(found), "incidents": [asdict(one) for one in wrong]}

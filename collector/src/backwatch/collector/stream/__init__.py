@@ -4,12 +4,18 @@ Each stream is one file in this folder that gives ``Publisher``, ``Consumer`` an
 when a URL names them, so that an app which never publishes to Kafka never imports its client.
 """
 
+import contextlib
 import importlib
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final, cast
 
 from backwatch.collector.settings import SettingError, StreamSettings, default_stream_url, without_secrets
+
+_WARNING: Final = r"\w+ is deprecated\. Use files\(\)(?#backwatch)"
+"""What Python 3.11 and 3.12 warn of where kafka-python reads its schemas. The comment marks the collector's filter."""
 
 
 class StreamUnavailable(ConnectionError):
@@ -217,6 +223,22 @@ def _scheme(settings: StreamSettings) -> tuple[str, str]:
     return scheme, url
 
 
+@contextlib.contextmanager
+def _driver_may_warn() -> Generator[None]:
+    """Ignore a warning of kafka-python as it comes in: an app that turns warnings into errors would have no stream.
+
+    No ``catch_warnings``, which would undo what the app's other threads do to the filters meanwhile.
+    """
+    warnings.filterwarnings("ignore", message=_WARNING, category=DeprecationWarning)
+    mine = [one for one in warnings.filters if getattr(one[1], "pattern", one[1]) == _WARNING]
+    try:
+        yield
+    finally:
+        for one in mine:
+            with contextlib.suppress(ValueError):  # the app has put other filters there
+                cast("list[object]", warnings.filters).remove(one)
+
+
 def publisher_of(settings: StreamSettings) -> Callable[[], Publisher]:
     """What opens a publisher for the stream that the settings name; all that it needs is imported by then.
 
@@ -227,7 +249,8 @@ def publisher_of(settings: StreamSettings) -> Callable[[], Publisher]:
     if scheme == "kafka":
         try:
             importlib.import_module("encodings.idna")  # else imported at the first look-up of a host's name
-            from backwatch.collector.stream.kafka import KafkaPublisher
+            with _driver_may_warn():
+                from backwatch.collector.stream.kafka import KafkaPublisher
         except ImportError as error:  # inside an app whose own module bears the name kafka, say
             raise SettingError(
                 f"BACKWATCH_STREAM_URL={without_secrets(url)!r}: kafka-python cannot be imported: {error}"

@@ -27,6 +27,7 @@ from backwatch.collector.settings import StreamSettings, without_secrets
 from backwatch.collector.stream import Message, MessageRefused, Record, StreamUnavailable
 from backwatch.collector.stream.kafka_address import client_options
 from backwatch.collector.stream.kafka_net import client_with_bounds, direct_url
+from backwatch.collector.thread_stack import ample_stack
 
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 """A longer value is cut to this length; it then cannot be read, and is kept aside as such."""
@@ -109,7 +110,7 @@ def producer(url: str, settings: StreamSettings, **wanted: Any) -> Any:
         StreamUnavailable: No broker answers.
     """
     compression = "zstd" if kafka.codec.has_zstd() else "lz4" if kafka.codec.has_lz4() else "gzip"
-    with errors(url):
+    with errors(url), ample_stack():
         producer = _Producer(**options(
             _Producer, url, settings, acks="all", compression_type=compression, linger_ms=0,
             delivery_timeout_ms=12_000, **wanted,

@@ -10,7 +10,7 @@ MAX_SHOWN: Final = 3
 
 
 def show() -> None:
-    """Draw the banner, or nothing where detector and router work."""
+    """Draw the banner, or nothing where detector, router and notify work."""
     wrong = reads.incidents()
     if not wrong:
         return

@@ -104,7 +104,8 @@ def read(buffer: NDArray[np.uint8], beats: NDArray[np.int64]) -> Heartbeats:
         for kind, count in _counts(told):  # one loss per app and kind: a record may hold 20 000 counts, each a finding
             one = record, app, kind
             counted[one] = min(counted.get(one, 0) + count, LARGEST)
-        processes.append(_process(record, app, resource, told))
+        if names.HEARTBEAT_RELAYED not in told:  # who may write at the open door does not keep an app from being missed
+            processes.append(_process(record, app, resource, told))
     return Heartbeats([(*one, count) for one, count in counted.items()], processes)
 
 

@@ -175,7 +175,7 @@ def find_delivery_incidents(connection: sa.Connection, endpoints: Mapping[str, f
         found.append(Incident(kind=NOTIFY_SILENT, since_ns=oldest_ns, message=message))
     known = {row.name: row for row in connection.execute(sa.select(endpoint))}
     for name, timeout_s in endpoints.items():
-        row = known.get(name)
+        row, put_off = known.get(name), list[Incident]()
         served_ns = row.served_ns if row is not None else 0
         if row is not None and row.disabled_ns is not None:
             found.append(_disabled(row.name, row.disabled_ns, row.reason, now_ns))
@@ -185,7 +185,11 @@ def find_delivery_incidents(connection: sa.Connection, endpoints: Mapping[str, f
             found.append(Incident(kind=NOTIFY_SILENT, since_ns=served_ns, message=message))
         elif row is not None:
             found += _critical_unsent(connection, name, row.critical_paused_until_ns, now_ns)
-        found += _failing(connection, name, now_ns)
+            put_off = _put_off(connection, name, row.critical_paused_until_ns, now_ns, critical=True)
+            put_off += _put_off(connection, name, row.paused_until_ns, now_ns, critical=False)
+        found += put_off
+        if all(one.kind != ENDPOINT_FAILING for one in put_off):
+            found += _failing(connection, name, now_ns)
     return sorted(found, key=lambda one: KINDS.index(one.kind))
 
 
@@ -210,15 +214,35 @@ def _critical_unsent(connection: sa.Connection, name: str, paused_until_ns: int,
     return [Incident(kind=CRITICAL_UNSENT, since_ns=since_ns, message=message)]
 
 
-def _failing(connection: sa.Connection, name: str, now_ns: int) -> list[Incident]:
-    """An endpoint that has taken nothing for a while, though several attempts were made. One bad body is none.
+def _put_off(
+    connection: sa.Connection, name: str, paused_until_ns: int, now_ns: int, *, critical: bool
+) -> list[Incident]:
+    """A lane that waits because its receiver asked for it: one reply may ask for a day, without a second attempt."""
+    if paused_until_ns <= now_ns:
+        return []
+    table, rank = tables.delivery, LEVELS.index("critical")
+    lane = (table.c.endpoint == name) & (table.c.level_rank == rank if critical else table.c.level_rank != rank)
+    first = sa.select(sa.func.min(table.c.first_try_ns)).where(lane, table.c.state == "pending", table.c.attempts > 0)
+    first_ns = connection.scalar(first)
+    if first_ns is None:
+        return []
+    taken = sa.select(sa.func.max(table.c.done_ns)).where(
+        lane, table.c.state == "delivered", table.c.done_ns > first_ns
+    )
+    since_ns = max(first_ns, connection.scalar(taken) or 0)
+    if now_ns - since_ns <= FAILING_AFTER_S * _NS:
+        return []
+    until = datetime.fromtimestamp(paused_until_ns / _NS, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    what = "critical alerts" if critical else "alerts below critical"
+    message = f"The endpoint {name} has taken no {what} since {since(since_ns, now_ns)}: no attempt before {until}."
+    return [Incident(kind=CRITICAL_UNSENT if critical else ENDPOINT_FAILING, since_ns=since_ns, message=message)]
 
-    Nor is a first failure, unless it asked for a longer pause than that: a ``Retry-After`` of a day allows no second.
-    """
+
+def _failing(connection: sa.Connection, name: str, now_ns: int) -> list[Incident]:
+    """An endpoint that has taken nothing for a while, though several attempts were made. One bad body is none."""
     table = tables.delivery
     mine = table.c.endpoint == name
-    put_off = (table.c.attempts > 0) & (table.c.next_ns - table.c.first_try_ns > int(FAILING_AFTER_S * _NS))
-    again = mine & (table.c.state == "pending") & ((table.c.attempts >= FAILED_ATTEMPTS) | put_off)
+    again = mine & (table.c.state == "pending") & (table.c.attempts >= FAILED_ATTEMPTS)
     first_ns = connection.scalar(sa.select(sa.func.min(table.c.first_try_ns)).where(again))
     if first_ns is None:
         return []

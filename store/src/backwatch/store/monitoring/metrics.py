@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from backwatch.store import queries, tables
 from backwatch.store.connect import StoreUnavailable
+from backwatch.store.monitoring.deliveries import find_served_incidents
 from backwatch.store.monitoring.incidents import KINDS, Incident, find_disabled, find_incidents
 from backwatch.store.monitoring.loops import LoopMonitor
 from backwatch.store.monitoring.server import Response
@@ -126,7 +127,8 @@ class Figures(Collector):
         yield from _of_deliveries(connection, health)
         now_ns = self._clock_ns()
         wrong = [*find_incidents(health.progress, health.shards, now_ns), *find_disabled(health.endpoints, now_ns)]
-        wrong += [one for one in self._check(connection, now_ns) if one not in wrong]
+        for more in (find_served_incidents(connection, now_ns), self._check(connection, now_ns)):
+            wrong += [one for one in more if one not in wrong]
         many = {(kind,): sum(one.kind == kind for one in wrong) for kind in KINDS}
         yield _gauge("backwatch_incidents", "What does not work now, by kind.", ("kind",), many)
 
