@@ -37,8 +37,11 @@ def _engine() -> Engine:
     return make_engine(EngineConfig(judge_loopback=True))
 
 
-def judge(requests: Iterable[bytes]) -> Iterator[Finding]:
+def judge(requests: Iterable[bytes], counts: dict[str, int] | None = None) -> Iterator[Finding]:
     """Return the findings of one stream of ``ExportTraceServiceRequest`` values, by the shipped rules.
+
+    Args:
+        counts: Filled at the end: how many spans were read, how many calls were judged, and how many of them late.
 
     Raises:
         ValueError: A request could not be read, or a detector failed.
@@ -52,6 +55,8 @@ def judge(requests: Iterable[bytes]) -> Iterator[Finding]:
         )  # fmt: skip
     if replay.counts.unreadable or replay.counts.faults:
         raise ValueError(f"not everything was judged: {replay.counts}")
+    if counts is not None:
+        counts |= {"spans": replay.counts.spans, "calls": replay.counts.calls, "late": replay.counts.late}
 
 
 def read_requests(files: Sequence[Path]) -> Iterator[bytes]:

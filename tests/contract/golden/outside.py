@@ -16,12 +16,13 @@ from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.contract.golden.findings import alert_id
 from tests.contract.golden.judging import Finding, judge, read_requests
 from tests.contract.golden.renames import Renames
 from tests.contract.golden.streams import rename_attributes
 
 Sums = dict[str, dict[str, Any]]
-"""By rule: how many findings and alerts, and hashes of all that they say."""
+"""``counts`` of what was read, and by rule: how many findings and alerts, and hashes of all that they say."""
 HASH_DIGITS = 24
 
 
@@ -47,7 +48,9 @@ def sums_of(data: Path, name: str, renames: Renames) -> Sums:
                 command = [sys.executable, str(data / "to_otlp.py"), *flags, str(file)]
                 subprocess.run(command, stdout=out, check=True)
             file = spans
-        return summed(judge(_renamed(read_requests([file]), renames)), renames.reversed())
+        counts: dict[str, int] = {}
+        rules = summed(judge(_renamed(read_requests([file]), renames), counts), renames.reversed())
+        return {"counts": counts, "rules": rules}
 
 
 def _renamed(requests: Iterable[bytes], renames: Renames) -> Iterable[bytes]:
@@ -78,6 +81,7 @@ def _sums(group: list[Finding], back: Renames) -> dict[str, Any]:
     names = sorted({name for found in group for name in found.evidence})
     return {
         "findings": len(group), "alerts": len({found.alert_id for found in group}),
+        "ids_are_hashes": all(found.alert_id == alert_id(found.rule, found.key) for found in group),
         "level": _hash(found.level for found in group), "keys": _hash(found.key for found in group),
         "labels": _hash(f"{found.resource}\n{found.label}" for found in group),
         "calls": _hash(f"{found.app}\n{found.time_ns}\n{found.span}" for found in group),

@@ -67,10 +67,11 @@ def requests_of(blocks: Sequence[Block], renames: Renames) -> Iterator[bytes]:
 
 
 def rename_attributes(request: ExportTraceServiceRequest, renames: Renames) -> None:
-    """Apply the table of renames to every attribute of a request."""
+    """Apply the table of renames to every attribute and every scope's name of a request."""
     for resource_spans in request.resource_spans:
         attributes = [*resource_spans.resource.attributes]
         for scope_spans in resource_spans.scope_spans:
+            scope_spans.scope.name = renames.fact(scope_spans.scope.name)
             attributes += scope_spans.scope.attributes
             for span in scope_spans.spans:
                 attributes += span.attributes
