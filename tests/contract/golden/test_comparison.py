@@ -108,11 +108,12 @@ def test_live_outcomes_are_compared_without_what_differs_from_run_to_run() -> No
     assert live.differences([document(4_003, took="99", size=5)], recorded, Renames()) != []
     assert live.differences([document(4_003, took=99, size=6)], recorded, Renames()) != []
     assert live.differences([document(4_003, took=99)], recorded, Renames()) != []
+    assert live.differences([document(4_003, took=99, size=5) | {"outcome": "succeeded"}], recorded, Renames()) != []
     assert live.differences([document(4_003, took=99, size=5) | {"alerts": []}], recorded, Renames()) != []
 
 
 def test_live_outcomes_survive_written_renames() -> None:
-    recorded = [live.outcome_of(document(4_001, **{"a.share": 1}), Renames())]
+    recorded = [live.merged([live.outcome_of(document(4_001, **{"a.share": 1}), Renames())])]
     now = document(4_001, **{"a.fraction": 1})
     del now["entry"]
     now |= {"scenario": "slow-http", "expected": "slow-response"}
