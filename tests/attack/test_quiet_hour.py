@@ -75,9 +75,6 @@ def test_a_fail_over_that_nobody_announced_is_told() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_nothing_above_informational_is_said_of_any_scene() -> None:
-    from tests.contract.golden import live  # this file is an app, too, and that one has no tests beside it
-    from tests.contract.golden.renames import Renames
-
     done = subprocess.run(
         [sys.executable, "-m", "backwatch.collector", "attack", "quiet", "--json"],
         capture_output=True, text=True, check=False, timeout=880,
@@ -87,7 +84,6 @@ def test_nothing_above_informational_is_said_of_any_scene() -> None:
     assert len({one["driver"] for one in told}) >= 29
     assert [one for one in told if one["outcome"] != "played" or not one["quiet"]] == []
     assert done.returncode == 0, done.stderr[-3000:]
-    assert live.differences(told, live.read(), Renames.load()) == []
 
 
 if __name__ == "__main__":

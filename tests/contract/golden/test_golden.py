@@ -1,7 +1,6 @@
 """Golden findings: recorded input gives the recorded findings, modulo the written table of renames.
 
-``live.py`` compares live runs; ``tests/contract/test_every_entry.py`` and ``tests/attack/test_quiet_hour.py`` use it on
-the runs that they make.
+``live.py`` compares live runs; ``tests/contract/test_every_entry.py`` uses it on the run that it makes.
 """
 
 import json
