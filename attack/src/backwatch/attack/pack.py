@@ -82,6 +82,9 @@ class Played:
             "driver_version": self.driver_version, "outcome": self.outcome, "expected": self.entry.rule,
             "said": self.said, "caught": self.caught,
             "seconds": None if self.seconds is None else round(self.seconds, 2),
+            "alerts": [
+                {"rule": one.rule, "level": one.level, "key": one.key, "evidence": one.evidence} for one in self.alerts
+            ],
         }  # fmt: skip
 
 
