@@ -405,3 +405,42 @@ def test_fork_waits_for_a_step_of_the_collectors_thread(step: str, duration_s: f
         [sys.executable, "-c", STEP, step, str(duration_s)], capture_output=True, text=True, timeout=90
     )
     assert (done.stdout, done.stderr) == (f"{expected}\n", "")
+
+
+FIRST_USE = """
+import os, signal, sys, threading
+from backwatch.collector import forking, gc_passes
+
+def use():
+    gc_passes.enter_thread()
+    import slow_module
+
+thread = threading.Thread(target=use, daemon=True)
+thread.start()
+import slow_signal
+slow_signal.importing.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(10)
+    import slow_module
+    os._exit(slow_module.VALUE)
+slow_signal.go_on.set()
+_, status = os.waitpid(child, 0)
+thread.join()
+print(status if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
+"""
+
+
+def test_module_that_a_function_imports_at_its_first_use_is_imported_anew_in_the_child(tmp_path: Path) -> None:
+    (tmp_path / "slow_signal.py").write_text(
+        "import os, threading\nimporting, go_on = threading.Event(), threading.Event()\nPARENT = os.getpid()\n"
+    )
+    (tmp_path / "slow_module.py").write_text(
+        "import os, slow_signal\nif os.getpid() == slow_signal.PARENT:\n"
+        "    slow_signal.importing.set()\n    slow_signal.go_on.wait()\nVALUE = 7\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_USE], capture_output=True, text=True, check=False, timeout=60,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert done.stdout == "7\n", done.stderr

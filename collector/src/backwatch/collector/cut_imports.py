@@ -1,8 +1,9 @@
 """Imports that a fork has cut in two all the same: forgotten in the child, which then imports anew.
 
-A fork waits for the collector's imports, but not for ever (``forking.py``). Where it waited in vain, the child has
-modules that are half imported, and their locks are held by a thread that it does not have: who imports one of them
-there waits for ever. Python gives no way to drop such a lock but the table in which ``importlib`` keeps them.
+A fork waits for the collector's imports, but not for ever (``forking.py``), and not for those that a function makes at
+its first use. Where one was cut, the child has modules that are half imported, and their locks are held by a thread
+that it does not have: a thread that imports one of them there waits for ever. Python gives no way to drop such a lock
+but the table in which ``importlib`` keeps them.
 """
 
 import importlib

@@ -99,8 +99,9 @@ def _let_go() -> None:
 
 
 def _mend() -> None:
-    if not _whole._is_owned():  # the fork has waited in vain
-        forget_cut_imports(guard.own_threads)
+    # Also where the fork has not waited in vain: a function of the standard library may import a module at its first
+    # use, an encoding for example, where no import is expected and none is held up.
+    forget_cut_imports(guard.own_threads)
 
 
 if hasattr(os, "register_at_fork"):

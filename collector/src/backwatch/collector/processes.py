@@ -197,8 +197,9 @@ def _is_running(pid: int, claimed_ns: int) -> bool:
         pass  # another account's
     try:
         # The program's name in parentheses may hold anything; fields are counted behind the last one.
-        fields = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+        # Bytes: a text's encoding is looked up, and at first imported.
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         began_ns = int(fields[19]) * _NS // os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError):
         return True
-    return fields[0] not in ("Z", "X") and not (claimed_ns and began_ns > claimed_ns + _NS)
+    return fields[0] not in (b"Z", b"X") and not (claimed_ns and began_ns > claimed_ns + _NS)
