@@ -82,7 +82,8 @@ class Courier:
 
     def register(self) -> None:
         """Makes the endpoint known; a new one is told of what came true within the time that we would have tried."""
-        deliveries.register(self._engine, self._endpoint, self._clock_ns() - self._give_up_ns)
+        now_ns = self._clock_ns()
+        deliveries.register(self._engine, self._endpoint, now_ns - self._give_up_ns, now_ns=now_ns)
         self._kept_up_ns = None
         self._keep_up()
 

@@ -35,6 +35,8 @@ _BITE: Final = 200
 _MUTED_AT_ONCE: Final = 500
 _IS_DISABLED: Final = "the endpoint is disabled"
 _UNRENDERABLE: Final = "the event could not be rendered"
+_REGISTERED: Final = "endpoint.registered:"
+"""Begins the names of meta rows that have the time as a decimal number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +82,28 @@ class Standing:
     due: int
 
 
-def register(engine: sa.Engine, endpoint: str, since_ns: int) -> None:
-    """Makes an endpoint known; what came true before ``since_ns`` is not for one that was not known yet."""
+def register(engine: sa.Engine, endpoint: str, since_ns: int, *, now_ns: int = 0) -> None:
+    """Makes an endpoint known; what came true before ``since_ns`` is not for one that was not known yet.
+
+    When that was is kept beside it: by this a changed URL is known from a second endpoint (:func:`registered`).
+    """
+    table = tables.endpoint
     row = {
         "name": endpoint, "since_ns": since_ns, "served_ns": 0, "paused_until_ns": 0, "disabled_ns": None, "reason": "",
     }  # fmt: skip
     with writing(engine) as connection:
-        insert_missing(connection, tables.endpoint, [row])
+        is_new = connection.scalar(sa.select(table.c.name).where(table.c.name == endpoint)) is None
+        insert_missing(connection, table, [row])
+        if is_new:
+            when = {"name": _REGISTERED + endpoint, "value": str(now_ns).encode()}
+            insert_missing(connection, tables.meta, [when])
+
+
+def registered(connection: sa.Connection) -> dict[str, int]:
+    """When each endpoint was registered, by wall time; one of a former version is missing."""
+    table = tables.meta
+    query = sa.select(table.c.name, table.c.value).where(table.c.name.startswith(_REGISTERED, autoescape=True))
+    return {row.name.removeprefix(_REGISTERED): int(row.value) for row in connection.execute(query)}
 
 
 def keep_up(
