@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from backwatch.collector import guard, names
+from backwatch.collector import guard, names, own_thread
 from backwatch.collector.pipeline import Pipeline
-from backwatch.collector.settings import CollectorSettings
-from backwatch.collector.stream import Message
+from backwatch.collector.settings import CollectorSettings, StreamSettings
+from backwatch.collector.stream import Message, open_publisher
 from tests.collector.test_pipeline import Log, call
+from tests.services.server import Server
 
 
 def hostile_hook(*_: object) -> None:
@@ -69,6 +70,44 @@ def test_hook_set_on_the_running_thread_ends_one_round_of_it(
     assert thread_faults == []
     assert {name for name, _ in guard.swallowed} <= {"outlive_the_host", "Worker._turn"}
     guard.swallowed.clear()
+
+
+@pytest.mark.parametrize("install", [threading.settrace, threading.setprofile])
+def test_kafka_stream_delivers_although_a_hook_of_the_app_raises(
+    kafka: Server, kafka_topic: Callable[..., str], install: Callable[[Any], None],
+    thread_faults: list[threading.ExceptHookArgs],
+) -> None:  # fmt: skip
+    topic = kafka_topic()
+    install(hostile_hook)
+    publisher = open_publisher(StreamSettings(url=kafka.url))
+    try:
+        assert (threading.gettrace() or threading.getprofile()) is hostile_hook
+        publisher.publish(topic, [Message(b"one", b"")], 10)
+    finally:
+        install(None)
+        publisher.close(1)
+    assert thread_faults == []
+
+
+@pytest.mark.parametrize("install", [threading.settrace, threading.setprofile])
+def test_threads_of_the_app_keep_their_hook_while_a_driver_starts_its_own(
+    install: Callable[[Any], None], thread_faults: list[threading.ExceptHookArgs]
+) -> None:
+    seen: list[str] = []
+
+    def hook(_frame: object, event: str, _argument: object) -> None:
+        if event == "call":
+            seen.append(threading.current_thread().name)
+
+    install(hook)
+    with own_thread.without_hooks(lambda name: name == "driver") as wait_for:
+        for name in ("driver", "app"):
+            thread = threading.Thread(target=threading.get_ident, name=name)
+            thread.start()
+            wait_for(thread)
+            thread.join()
+    assert {*seen} == {"app"}
+    assert thread_faults == []
 
 
 WITHOUT_THREADS = """
