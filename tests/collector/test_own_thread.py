@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +12,12 @@ import pytest
 from backwatch.collector import guard, names, own_thread
 from backwatch.collector.pipeline import Pipeline
 from backwatch.collector.settings import CollectorSettings, StreamSettings
-from backwatch.collector.stream import Message, open_publisher
+from backwatch.collector.stream import Message, ensure_topics, open_publisher
 from tests.collector.test_pipeline import Log, call
 from tests.services.server import Server
+
+THREADS = {"kafka": 2, "sqlite": 1}
+"""As docs/operations.md has it."""
 
 
 def hostile_hook(*_: object) -> None:
@@ -108,6 +112,23 @@ def test_threads_of_the_app_keep_their_hook_while_a_driver_starts_its_own(
             thread.join()
     assert {*seen} == {"app"}
     assert thread_faults == []
+
+
+@pytest.mark.parametrize("stream", ["kafka", "sqlite"])
+def test_collector_adds_the_daemon_threads_that_operations_names(
+    request: pytest.FixtureRequest, tmp_path: Path, stream: str
+) -> None:
+    url = request.getfixturevalue("kafka").url if stream == "kafka" else f"sqlite:///{tmp_path / 'stream.db'}"
+    ensure_topics(StreamSettings(url=url), [names.TOPIC_CALLS])
+    before = {*threading.enumerate()}
+    made = Pipeline(CollectorSettings(flush_interval_s=0.01), lambda: open_publisher(StreamSettings(url=url)))
+    try:
+        call(made)
+        assert made.flush(30.0)
+        added = {*threading.enumerate()} - before
+        assert (len(added), [one.name for one in added if not one.daemon]) == (THREADS[stream], [])
+    finally:
+        made.close()
 
 
 WITHOUT_THREADS = """
