@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from backwatch.collector import names
 from backwatch.detector import rulebook
 from backwatch.detector.engine import keys
-from backwatch.detector.engine.findings import Fired, plain
+from backwatch.detector.engine.findings import Fired, as_evidence
 from backwatch.detector.engine.keytexts import PART, part
 from backwatch.detector.engine.space import Space
 from backwatch.detector.engine.step import Engine, EngineConfig
@@ -146,9 +146,10 @@ def test_a_rule_reads_what_stands_behind_a_long_harmless_beginning(engine: Engin
     assert "hostile-payload" in {rule for rule, _, _ in found}
 
 
-def test_evidence_that_is_no_number_is_still_json() -> None:
-    shown = [plain(np.float64(value)) for value in (float("nan"), float("inf"), 1.23456)]
-    assert json.loads(json.dumps(shown, allow_nan=False)) == ["nan", "inf", 1.2346]
+def test_evidence_leaves_unknown_facts_out_and_is_json() -> None:
+    facts = {"unknown": np.float64("nan"), "small": np.float32("nan"), "all": float("inf"), "part": np.float64(1.23456)}
+    shown = as_evidence(facts.items())
+    assert json.loads(json.dumps(shown, allow_nan=False)) == {"all": "inf", "part": 1.2346}
 
 
 def test_replay_keeps_to_json_and_ascii_whatever_texts_hold(engine: Engine) -> None:

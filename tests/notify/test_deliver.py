@@ -117,6 +117,27 @@ def test_retry_after_is_honoured_for_the_whole_endpoint(store: sa.Engine, servin
     assert len(set(one.ids)) == 2
 
 
+def test_pause_of_a_day_ends_when_its_delivery_is_given_up(store: sa.Engine, serving: Serving, clock: Clock) -> None:
+    owner = Owner(store)
+    owner.commit(raised("a"), raised("b"), raised("c"), now_ns=START_NS)
+    with receiver(temper.status("429 Slow down", "Retry-After: 86400")) as one:
+        service = serving(one, give_up_after_s=3600)
+        service.run_once()
+        clock.pass_s(1800)
+        owner.commit(raised("d"), now_ns=clock())
+        service.run_once()
+        assert len(one.requests) == 1
+        clock.pass_s(1801)
+        service.run_once()
+        with reading(store) as connection:
+            assert queries.health(connection).losses == {"delivery.expired": 3}
+        assert len(one.requests) == 3
+        clock.pass_s(3601)
+        service.run_once()
+        with reading(store) as connection:
+            assert queries.health(connection).losses == {"delivery.expired": 4}
+
+
 def test_a_receiver_that_is_gone_is_disabled_and_what_it_misses_is_a_loss(store: sa.Engine, serving: Serving) -> None:
     owner = Owner(store)
     owner.commit(raised("a"), raised("b"), now_ns=START_NS)

@@ -150,7 +150,7 @@ def test_what_waits_for_an_endpoint_of_another_living_notifier_is_not_given_up(
 ) -> None:
     Owner(store).commit(raised("a"), raised("b"), now_ns=START_NS)
     with receiver(temper.status("429 Much", "Retry-After: 80000")) as busy, receiver() as other:
-        theirs, ours = serving(busy, give_up_after_s=HOUR_S), serving(other, give_up_after_s=HOUR_S)
+        theirs, ours = serving(busy, give_up_after_s=20 * HOUR_S), serving(other, give_up_after_s=HOUR_S)
         theirs.run_once()
         for _ in range(6):
             clock.pass_s(HOUR_S / 2)

@@ -209,7 +209,7 @@ def test_a_lane_put_off_by_its_receiver_is_an_incident_beside_one_that_works(sto
 
 def test_a_notify_that_ended_is_an_incident_to_parts_that_serve_no_endpoint(critical: sa.Engine) -> None:
     deliveries.keep_up(critical, ENDPOINT, lambda _: b"", lowest=0, not_before_ns=0, now_ns=NOW)
-    deliveries.register(critical, "an older url", NOW - 86_400 * SECOND)
+    deliveries.register(critical, "an older url", 0)
 
     def kinds(after_s: int) -> list[str]:
         with reading(critical) as connection:
@@ -218,6 +218,32 @@ def test_a_notify_that_ended_is_an_incident_to_parts_that_serve_no_endpoint(crit
     assert kinds(59) == []
     assert kinds(181) == [incidents.NOTIFY_SILENT]
     assert kinds(7 * 86_400 + 1) == []
+
+
+@pytest.mark.parametrize(
+    ("registered_s", "expected"), [(0, [incidents.NOTIFY_SILENT]), (3_600, []), (3_550, [])],
+    ids=["a notify of its own", "the url was changed", "the url was changed while the old notify ran"],
+)  # fmt: skip
+def test_endpoint_without_its_notify_is_an_incident_beside_a_served_one(
+    store: sa.Engine, registered_s: int, expected: list[str]
+) -> None:
+    def serve(endpoint: str, after_s: int) -> None:
+        deliveries.keep_up(store, endpoint, lambda _: b"", lowest=0, not_before_ns=0, now_ns=NOW + after_s * SECOND)
+
+    def kinds(after_s: int) -> list[str]:
+        with reading(store) as connection:
+            return [one.kind for one in find_served_incidents(connection, NOW + after_s * SECOND)]
+
+    deliveries.register(store, ENDPOINT, NOW, now_ns=NOW)
+    deliveries.register(store, "other", NOW, now_ns=NOW + registered_s * SECOND)
+    deliveries.register(store, "other", NOW, now_ns=NOW + 7_200 * SECOND)
+    serve(ENDPOINT, 3_600)
+    serve("other", 3_610)
+    assert kinds(3_620) == []
+    serve("other", 7_200)
+    assert kinds(7_210) == expected
+    serve("other", 8 * 86_400)
+    assert kinds(8 * 86_400) == []
 
 
 def test_status_and_metrics_show_a_notify_that_does_not_run(critical: sa.Engine, store_url: str) -> None:

@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from backwatch.collector import own_thread
 from backwatch.collector.guard import never_breaks_the_host
-from backwatch.collector.thread_stack import ample_stack
 
 
 def _known(*wanted: str) -> tuple[signal.Signals, ...]:
@@ -59,9 +59,8 @@ def _before(signalnum: int) -> None:
         # On a thread of its own: a handler may have come between the lines of a lock that the last words need.
         tells, patience_s = list(_tells), sum(_tells.values())
         starter = threading.get_native_id()
-        last = threading.Thread(target=_tell, args=(tells, starter), name="backwatch-end", daemon=True)
-        with ample_stack():
-            last.start()
+        last = own_thread.make_daemon(lambda: _tell(tells, starter), "backwatch-end")
+        own_thread.start(last)
         last.join(patience_s)
 
 

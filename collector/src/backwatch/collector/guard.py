@@ -84,6 +84,18 @@ def swallow(name: str, error: BaseException) -> None:
         say("backwatch: %s failed (%s); the application goes on, this call is not recorded", name, type(error).__name__)
 
 
+def outlive_the_host(step: Callable[[], object]) -> None:
+    """Make a step of the collector's own thread: what a hook of the app raises there ends no more than this step.
+
+    Python removes a trace or profile function that raises. It may be set on threads that run already.
+    """
+    try:
+        step()
+    except Exception as error:  # noqa: BLE001  there is nobody to raise it to
+        if len(swallowed) < MAX_SWALLOWED:
+            swallowed.append(("outlive_the_host", error))
+
+
 def never_breaks_the_host(function: Callable[P, T]) -> Callable[P, T | None]:
     """Whatever goes wrong inside ``function`` is counted and told once; the caller gets ``None``."""
 

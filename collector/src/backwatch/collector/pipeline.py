@@ -55,6 +55,8 @@ _getpid = os.getpid
 
 LOOK_NS: Final = 10 * 10**9
 """How often a thread of the app that records a call looks whether the worker turns."""
+FIRST_START_PAUSE_NS: Final = 10**9 // 2
+"""After which a thread that could not be started is tried again; the pause doubles, up to ``LOOK_NS``."""
 MAX_REVIVALS: Final = 5
 REVIVAL_NS: Final = 60 * 10**9
 
@@ -63,8 +65,8 @@ class _OfOneProcess:
     """Queue, worker and random numbers of one process."""
 
     __slots__ = (
-        "_look_ns", "_make", "_revived_ns", "_reviving", "_sessions", "_suspect_s", "queue", "random_bits", "revivals",
-        "worker",
+        "_look_ns", "_make", "_revived_ns", "_reviving", "_sessions", "_start_pause_ns", "_suspect_s", "queue",
+        "random_bits", "revivals", "worker",
     )  # fmt: skip
 
     def __init__(self, settings: CollectorSettings, open_publisher: Callable[[], Publisher]) -> None:
@@ -72,6 +74,7 @@ class _OfOneProcess:
         self._make = lambda: Worker(settings, self.queue, open_publisher)
         self.worker = self._make()
         self._look_ns = self._revived_ns = self.revivals = 0
+        self._start_pause_ns = 0
         self._suspect_s = -1.0
         self._reviving = threading.Lock()
         """Held by the one thread that starts another worker; others go on without it."""
@@ -97,6 +100,25 @@ class _OfOneProcess:
         if not self.queue.put(call, size):
             self._sessions.discard(session)
 
+    def start(self, now_ns: int) -> bool:
+        """Start the worker; where no thread can be started, a later call tries again, after a growing pause."""
+        if not self._reviving.acquire(blocking=False):
+            return False
+        before_ns, self._start_pause_ns = self._start_pause_ns, FIRST_START_PAUSE_NS
+        if before_ns:
+            self._start_pause_ns = min(2 * before_ns, LOOK_NS)
+        self._look_ns = now_ns + self._start_pause_ns
+        try:
+            self.worker.start()
+            self._start_pause_ns = 0
+        except RuntimeError as error:
+            if not before_ns:
+                guard.say("backwatch: %s; calls are kept, and the collector's thread is started later", error)
+            return False
+        finally:
+            self._reviving.release()
+        return True
+
     def _look(self, now_ns: int) -> None:
         """Start another worker where this one is stuck; twice seen at the same turn, since a process may be stopped.
 
@@ -104,6 +126,9 @@ class _OfOneProcess:
         """
         self._look_ns = now_ns + LOOK_NS
         worker = self.worker
+        if self._start_pause_ns:
+            self.start(now_ns)
+            return
         turned_s = worker.turned_s
         if not len(self.queue) or not worker.is_stuck():
             self._suspect_s = -1.0
@@ -118,10 +143,10 @@ class _OfOneProcess:
                     self._revived_ns, fresh = now_ns, self._make()
                     worker.replaced_by(fresh)
                     self.worker = fresh
-                    fresh.start()
-                    guard.say("backwatch: the collector's thread made no turn for long and was replaced by a new one")
             finally:
                 self._reviving.release()
+            if self.worker is not worker and self.start(now_ns):
+                guard.say("backwatch: the collector's thread made no turn for long and was replaced by a new one")
 
 
 class Pipeline:
@@ -221,11 +246,7 @@ class Pipeline:
         process = self._processes.setdefault(_getpid(), mine)
         if process is mine:
             process.worker.heartbeats.slot = processes.Slot()
-            try:
-                process.worker.start()
-            except RuntimeError:
-                del self._processes[_getpid()]
-                raise
+            process.start(_now_ns())
             _flush_at_the_end_of_a_multiprocessing_child(self)
         return process
 

@@ -316,6 +316,8 @@ class DashboardSettings:
     """Further names, between commas, that a browser may use for it; others are refused, against DNS rebinding."""
     refresh_s: float = setting("BACKWATCH_DASHBOARD_REFRESH_S", default=2.0, least=0.1)
     """How often an open page reads the store."""
+    sessions: int = setting("BACKWATCH_DASHBOARD_SESSIONS", default=64, least=1, most=10_000)
+    """Pages that may be open at once, in all browsers; a further one is refused. Each takes 1 to 2 MB."""
     proxy_user_header: str = setting("BACKWATCH_DASHBOARD_PROXY_USER_HEADER", default="")
     """Header in which your proxy passes the authenticated user, for example ``X-Forwarded-User``. With it, each request
     must come through the proxy, and decisions are made in that user's name."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from backwatch.collector import ending, gc_passes, guard, names
+from backwatch.collector import ending, gc_passes, guard, names, own_thread
 from backwatch.collector.encode import encode_calls, encode_heartbeat
 from backwatch.collector.forking import wait_for_uwsgi
 from backwatch.collector.heartbeat import Heartbeat, Heartbeats
@@ -21,7 +21,6 @@ from backwatch.collector.queue import FULL_BATCH, Bounded
 from backwatch.collector.record import Call
 from backwatch.collector.settings import CollectorSettings, SettingError
 from backwatch.collector.stream import Message, MessageRefused, Publisher, StreamUnavailable
-from backwatch.collector.thread_stack import ample_stack
 
 MAX_VALUE_BYTES: Final = 900_000
 """Of one record on the stream: below the one megabyte that brokers take, with room for key and headers."""
@@ -69,20 +68,29 @@ class Worker:
         """As which app the last heartbeat was delivered."""
         self._provider: object | None = None
         self._starter = self._process = 0
-        self._thread = threading.Thread(target=self._run, name="backwatch", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Starts the thread."""
+        """Starts the thread.
+
+        Raises:
+            RuntimeError: No thread can be started.
+        """
+        if self._is_alive():  # what raised then was a hook of the app, after the start
+            return
         self._starter, self._process = threading.get_native_id(), os.getpid()
-        with ample_stack():
-            self._thread.start()
+        self._thread = own_thread.make_daemon(self._run, "backwatch")
+        own_thread.start(self._thread)
 
     def is_stuck(self) -> bool:
         """Return whether the thread has ended, or has made no turn for long; never waits."""
         if self._stopping or self._retired:
             return False
         late_s = max(STUCK_S, 2 * self._settings.heartbeat_s)
-        return not self._thread.is_alive() or time.monotonic() - self._turned_s > late_s
+        return not self._is_alive() or time.monotonic() - self._turned_s > late_s
+
+    def _is_alive(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
 
     @property
     def turned_s(self) -> float:
@@ -107,8 +115,9 @@ class Worker:
         self._deadline = time.monotonic() + timeout_s
         self._stopping = True
         self._queue.arrived.ring()
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join(timeout_s)
+        thread = self._thread
+        if thread is not None and thread.is_alive() and thread is not threading.current_thread():
+            thread.join(timeout_s)
 
     def flush(self, timeout_s: float) -> bool:
         """Waits until all that is queued now has been delivered; false after ``timeout_s``, or once that is certain."""
@@ -117,7 +126,7 @@ class Worker:
         # the other way round, a turn that began between two of the questions would have been overlooked.
         while len(self._queue) or self._busy or self._pending:
             in_vain = self._pause_s and self._next_try > deadline  # nothing is tried before
-            if in_vain or time.monotonic() >= deadline or not self._thread.is_alive():
+            if in_vain or time.monotonic() >= deadline or not self._is_alive():
                 return False
             self._hurry = True
             self._queue.arrived.ring()
@@ -132,9 +141,7 @@ class Worker:
         if not self._is_a_copy():
             guard.never_breaks_the_host(self._connect)()
         while not self._stopping and not self._is_a_copy():
-            self._rest()
-            if self._turn() is None:
-                self._after_a_fault()
+            guard.outlive_the_host(self._round)
         self._turn()
         if os.getpid() != self._process:
             threading.current_thread()  # enters this thread where its end looks for it: the fork has forgotten it
@@ -143,6 +150,11 @@ class Worker:
             self._let_go()
         finally:  # the next thread of the app may get this one's identifier
             gc_passes.leave_thread()
+
+    def _round(self) -> None:
+        self._rest()
+        if self._turn() is None:
+            self._after_a_fault()
 
     def _let_go(self) -> None:
         """Give back what this process has. A worker that was replaced gives back its client: the slot is its heir's."""

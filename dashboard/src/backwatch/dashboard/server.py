@@ -17,6 +17,7 @@ from backwatch.dashboard import index, palette
 from backwatch.dashboard.access import LoginCheck, check_exposure, proxy_login
 from backwatch.dashboard.door import Application, Door, SecurityHeaders, UnknownPaths, name_of
 from backwatch.dashboard.readiness import Readiness
+from backwatch.dashboard.session_limit import SessionLimit
 from backwatch.store.monitoring.endpoint import start_monitoring
 from backwatch.store.monitoring.loops import LoopMonitor
 
@@ -76,6 +77,7 @@ def application(settings: DashboardSettings) -> Application:
             Middleware(SecurityHeaders),
             Middleware(Door, hosts=hosts(settings), proxies=settings.allowed_hosts),
             Middleware(LoginCheck, login=proxy_login(settings)),
+            Middleware(SessionLimit, most=settings.sessions),
             Middleware(UnknownPaths),
         ],
         routes=[

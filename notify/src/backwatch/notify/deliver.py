@@ -16,6 +16,7 @@ from backwatch.notify.outputs import Delivery, Kind, Outcome, Output
 from backwatch.store import deliveries
 from backwatch.store.budget import UNLIMITED, Budget, digest
 from backwatch.store.deliveries import EventRow, Leased
+from backwatch.store.giving_up import give_up_put_off
 
 logger = logging.getLogger("backwatch")
 
@@ -81,7 +82,8 @@ class Courier:
 
     def register(self) -> None:
         """Makes the endpoint known; a new one is told of what came true within the time that we would have tried."""
-        deliveries.register(self._engine, self._endpoint, self._clock_ns() - self._give_up_ns)
+        now_ns = self._clock_ns()
+        deliveries.register(self._engine, self._endpoint, now_ns - self._give_up_ns, now_ns=now_ns)
         self._kept_up_ns = None
         self._keep_up()
 
@@ -151,23 +153,28 @@ class Courier:
 
     def _try_again(self, leased: Leased, outcome: Outcome, now_ns: int) -> None:
         end_ns = leased.first_try_ns + self._give_up_ns
+        asked_ns = now_ns + int((outcome.retry_after_s or 0) * SECOND_NS)
         if now_ns >= end_ns:
             deliveries.done(self._engine, leased, deliveries.EXPIRED, outcome=outcome.detail, now_ns=now_ns)
         else:
-            asked_ns = now_ns + int((outcome.retry_after_s or 0) * SECOND_NS)
-            next_ns = max(min(now_ns + wait_ns(leased.attempt, self._chance()), end_ns), asked_ns)
+            next_ns = min(max(now_ns + wait_ns(leased.attempt, self._chance()), asked_ns), end_ns)
             deliveries.again(self._engine, leased, next_ns=next_ns, outcome=outcome.detail)
         self._failures += 1
         if outcome.retry_after_s:
-            self._pause(now_ns, outcome.retry_after_s)
+            given_up = give_up_put_off(
+                self._engine, leased, critical=self._critical, give_up_ns=self._give_up_ns,
+                outcome=outcome.detail, now_ns=now_ns,
+            )  # fmt: skip
+            # No longer than to the last attempt: else an expiry, which is a reported loss, would come as much too late.
+            if not given_up:
+                self._pause(min(asked_ns, max(end_ns, now_ns + PAUSE_S * SECOND_NS)))
         elif self._failures >= FAILURES_BEFORE_PAUSE:
             # It is not this event: the receiver is down. The next attempt after the pause finds out; until one
             # succeeds each failure pauses again, so a queue of thousands does not hammer it.
-            self._pause(now_ns, PAUSE_S)
+            self._pause(now_ns + PAUSE_S * SECOND_NS)
 
-    def _pause(self, now_ns: int, seconds: float) -> None:
+    def _pause(self, until_ns: int) -> None:
         """Leaves the receiver alone: what a delivery that is not critical met says nothing of a critical one."""
-        until_ns = now_ns + int(seconds * SECOND_NS)
         deliveries.pause(self._engine, self._endpoint, until_ns, critical=self._critical)
 
 

@@ -21,6 +21,7 @@ from backwatch.store.budget import Budget
 from backwatch.store.connect import StoreFull, StoreUnavailable
 from backwatch.store.deliveries import EventRow
 from backwatch.store.events import is_wanted, moment
+from backwatch.store.giving_up import give_up_unserved
 from backwatch.store.text import LEVELS
 from backwatch.store.transactions import reading
 
@@ -183,7 +184,7 @@ class Service:
     def _sweep(self) -> None:
         now_ns = self._clock_ns()
         if is_time(self._swept_ns, now_ns, SWEEP_S):
-            deliveries.give_up_unserved(self._engine, now_ns=now_ns, after_ns=self._unserved_ns)
+            give_up_unserved(self._engine, now_ns=now_ns, after_ns=self._unserved_ns)
             self._swept_ns = now_ns
 
     def _left(self) -> tuple[str, ...]:

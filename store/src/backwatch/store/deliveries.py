@@ -9,7 +9,6 @@ corrected later. So each endpoint keeps up for itself with what was routed witho
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -18,7 +17,7 @@ from backwatch.store import entries, tables
 from backwatch.store.budget import DIGEST, DIGESTED, HELD, PENDING, UNLIMITED, Budget, admit
 from backwatch.store.events import wanted
 from backwatch.store.text import LEVELS, clean
-from backwatch.store.transactions import in_bites, reading, writing
+from backwatch.store.transactions import reading, writing
 from backwatch.store.upsert import insert_missing, insert_or_add
 
 __all__ = ["DIGESTED", "HELD", "PENDING"]
@@ -34,9 +33,10 @@ LOOK_BACK_NS: Final = 120_000_000_000
 """How late a routing may be seen after its own time: machines' clocks differ, and a writer waits for its turn."""
 _BITE: Final = 200
 _MUTED_AT_ONCE: Final = 500
-_GIVEN_UP_AT_ONCE: Final = 5_000
 _IS_DISABLED: Final = "the endpoint is disabled"
 _UNRENDERABLE: Final = "the event could not be rendered"
+_REGISTERED: Final = "endpoint.registered:"
+"""Begins the names of meta rows that have the time as a decimal number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,13 +82,28 @@ class Standing:
     due: int
 
 
-def register(engine: sa.Engine, endpoint: str, since_ns: int) -> None:
-    """Makes an endpoint known; what came true before ``since_ns`` is not for one that was not known yet."""
+def register(engine: sa.Engine, endpoint: str, since_ns: int, *, now_ns: int = 0) -> None:
+    """Makes an endpoint known; what came true before ``since_ns`` is not for one that was not known yet.
+
+    When that was is kept beside it: by this a changed URL is known from a second endpoint (:func:`registered`).
+    """
+    table = tables.endpoint
     row = {
         "name": endpoint, "since_ns": since_ns, "served_ns": 0, "paused_until_ns": 0, "disabled_ns": None, "reason": "",
     }  # fmt: skip
     with writing(engine) as connection:
-        insert_missing(connection, tables.endpoint, [row])
+        is_new = connection.scalar(sa.select(table.c.name).where(table.c.name == endpoint)) is None
+        insert_missing(connection, table, [row])
+        if is_new:
+            when = {"name": _REGISTERED + endpoint, "value": str(now_ns).encode()}
+            insert_missing(connection, tables.meta, [when])
+
+
+def registered(connection: sa.Connection) -> dict[str, int]:
+    """When each endpoint was registered, by wall time; one of a former version is missing."""
+    table = tables.meta
+    query = sa.select(table.c.name, table.c.value).where(table.c.name.startswith(_REGISTERED, autoescape=True))
+    return {row.name.removeprefix(_REGISTERED): int(row.value) for row in connection.execute(query)}
 
 
 def keep_up(
@@ -144,33 +159,6 @@ def keep_up(
         routed_ns = found[-1].routed_ns
 
 
-def give_up_unserved(engine: sa.Engine, *, now_ns: int, after_ns: int) -> None:
-    """Gives up what waits for an endpoint that no notifier has served for so long.
-
-    Nobody else would: they would neither be delivered nor counted as lost, and their events would be kept for ever.
-    """
-    table, endpoint = tables.delivery, tables.endpoint
-    long_ago_ns = now_ns - after_ns
-    unserved = sa.select(endpoint.c.name).where(endpoint.c.served_ns <= long_ago_ns)
-    waits = table.c.state.in_((PENDING, HELD))
-    waiting = waits & (table.c.created_ns <= long_ago_ns) & (table.c.locked_until_ns <= now_ns)
-    row = {"state": EXPIRED, "done_ns": now_ns, "outcome": "no notifier serves the endpoint"}
-    with reading(engine) as connection:
-        has_some = sa.exists().where(table.c.endpoint == endpoint.c.name, waiting)
-        names = connection.scalars(unserved.where(has_some)).all()
-    for name in names:
-        some = sa.select(table.c.event_id).where(table.c.endpoint == name, waiting).limit(_GIVEN_UP_AT_ONCE)
-        these = (table.c.endpoint == name) & table.c.event_id.in_(some) & table.c.endpoint.in_(unserved)
-        in_bites(partial(_give_up, engine, these, row))
-
-
-def _give_up(engine: sa.Engine, these: "sa.ColumnElement[bool]", row: Mapping[str, Any]) -> int:
-    with writing(engine) as connection:
-        count = connection.execute(sa.update(tables.delivery).where(these).values(row)).rowcount
-        _lost(connection, f"delivery.{row['state']}", count, row["done_ns"])
-    return count
-
-
 def route(
     engine: sa.Engine,
     render: Callable[[EventRow], Mapping[str, bytes | None]],
@@ -220,8 +208,8 @@ def _insert(
     rows = [row for one in events for row in _rows(one, render, known, now_ns)]
     admit(connection, rows, events, budget, now_ns)
     insert_missing(connection, tables.delivery, rows)
-    _lost(connection, "delivery.disabled", sum(row["outcome"] == _IS_DISABLED for row in rows), now_ns)
-    _lost(connection, "delivery.unrenderable", sum(row["outcome"] == _UNRENDERABLE for row in rows), now_ns)
+    record_loss(connection, "delivery.disabled", sum(row["outcome"] == _IS_DISABLED for row in rows), now_ns)
+    record_loss(connection, "delivery.unrenderable", sum(row["outcome"] == _UNRENDERABLE for row in rows), now_ns)
 
 
 def _rows(
@@ -327,7 +315,7 @@ def done(engine: sa.Engine, leased: Leased, state: str, *, outcome: str, now_ns:
         values = {"state": state, "done_ns": now_ns, "locked_until_ns": 0, "outcome": clean(outcome, 500)}
         marked = _mark(connection, leased, values)
         if marked and state != DELIVERED:
-            _lost(connection, f"delivery.{state}", 1, now_ns)
+            record_loss(connection, f"delivery.{state}", 1, now_ns)
 
 
 def again(engine: sa.Engine, leased: Leased, *, next_ns: int, outcome: str) -> None:
@@ -368,7 +356,7 @@ def disable(engine: sa.Engine, leased: Leased, *, now_ns: int, reason: str) -> N
         connection.execute(sa.update(table).where(table.c.name == leased.endpoint).values(row))
         waiting = (delivery.c.endpoint == leased.endpoint) & delivery.c.state.in_((PENDING, HELD))
         lost = connection.execute(sa.update(delivery).where(waiting).values(given_up)).rowcount
-        _lost(connection, "delivery.disabled", 1 + lost, now_ns)
+        record_loss(connection, "delivery.disabled", 1 + lost, now_ns)
 
 
 def enable(engine: sa.Engine, endpoint: str) -> None:
@@ -392,8 +380,8 @@ def standing(connection: sa.Connection, endpoint: str, *, now_ns: int) -> Standi
     )  # fmt: skip
 
 
-def _lost(connection: sa.Connection, kind: str, count: int, now_ns: int) -> None:
-    """A loss is a counter and an entry."""
+def record_loss(connection: sa.Connection, kind: str, count: int, now_ns: int) -> None:
+    """Record a loss, as a counter and an entry."""
     if count:
         row = {"shard": NO_SHARD, "kind": "loss", "name": kind, "value": count}
         insert_or_add(connection, tables.counter, [row], "value")

@@ -22,7 +22,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer
 from kafka import errors as kafka_errors
 from kafka.structs import OffsetAndMetadata
 
-from backwatch.collector import guard, names, own
+from backwatch.collector import guard, names, own, own_thread
 from backwatch.collector.settings import StreamSettings, without_secrets
 from backwatch.collector.stream import Message, MessageRefused, Record, StreamUnavailable
 from backwatch.collector.stream.kafka_address import client_options
@@ -42,6 +42,10 @@ _OWN_THREADS: Final = frozenset((str(own.CLIENT_ID), f"{own.CLIENT_ID}-network-t
 
 
 logger = logging.getLogger("backwatch")
+
+
+def _is_own_thread(name: str) -> bool:
+    return name in _OWN_THREADS or name == f"kafka-io-{own.CLIENT_ID}"
 
 
 class _Quiet(logging.Filter):
@@ -110,16 +114,17 @@ def producer(url: str, settings: StreamSettings, **wanted: Any) -> Any:
         StreamUnavailable: No broker answers.
     """
     compression = "zstd" if kafka.codec.has_zstd() else "lz4" if kafka.codec.has_lz4() else "gzip"
-    with errors(url), ample_stack():
+    with errors(url), ample_stack(), own_thread.without_hooks(_is_own_thread) as wait_for:
         producer = _Producer(**options(
             _Producer, url, settings, acks="all", compression_type=compression, linger_ms=0,
             delivery_timeout_ms=12_000, **wanted,
         ))  # fmt: skip
+        if (sender := getattr(producer, "_sender", None)) is not None:
+            wait_for(sender)
     # Its own exit handler would run before ours, and close it under our last batch.
     cleanup = getattr(producer, "_cleanup", None)
     if cleanup is not None:
         atexit.unregister(cleanup)
-    sender = getattr(producer, "_sender", None)
     if sender is not None and sender.ident is not None and threading.get_ident() in guard.own_threads:
         guard.own_threads.add(sender.ident)
     return producer

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,14 +96,23 @@ class Fired:
                 evidence |= self.decoded.evidence(row)
                 trace_id, span_id = self.decoded.trace_id(row), self.decoded.span_id(row)
                 evidence |= what_was(self.decoded, row, self.was, i)
-            evidence |= {name: plain(values[i]) for name, values in self.facts.items()}
+            evidence |= as_evidence((name, values[i]) for name, values in self.facts.items())
             yield Finding(
                 rule=self.rule, alert_id=self.alert_id, key=self.key, time_ns=int(self.times[i]),
                 trace_id=trace_id, span_id=span_id, evidence=evidence,
             )  # fmt: skip
 
 
-def plain(value: Any) -> Any:
+def as_evidence(facts: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Facts as JSON takes them. NaN is what a detector does not know yet: such a fact is left out."""
+    return {name: _plain(value) for name, value in facts if not _is_nan(value)}
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float | np.floating) and math.isnan(value)
+
+
+def _plain(value: Any) -> Any:
     """A number as JSON takes it, floats to four places; what is no number in JSON, as text."""
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, float):

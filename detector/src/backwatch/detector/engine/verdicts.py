@@ -17,7 +17,7 @@ from backwatch.detector.engine.correlation import GROUP_BY, REACHED, TIMESPAN
 from backwatch.detector.engine.entries import Loss
 from backwatch.detector.engine.fields import DOMAINS, LOSS_COUNT, LOSS_KIND, WATCH_LOST
 from backwatch.detector.engine.filters import TIME
-from backwatch.detector.engine.findings import Findings, Fired, Key, alert_id, plain, resource_key
+from backwatch.detector.engine.findings import Findings, Fired, Key, alert_id, as_evidence, resource_key
 from backwatch.detector.engine.folding import (
     FOLD_KEYS,
     FOLD_SCOPE,
@@ -94,7 +94,8 @@ class Verdicts:
                     continue
                 fired[i] = True
                 key = resource_key(shard.resources[slot])
-                evidence = {**sums, **{name: plain(told[name]) for name in self.facts_of[number] if name in told}}
+                known = as_evidence((name, told[name]) for name in self.facts_of[number] if name in told)
+                evidence = {**sums, **known}
                 end_ns = closed.end_ns[i : i + 1]
                 self._window_fired(shard, findings, number, slot, int(address[i]), key, end_ns, evidence)
             shard.open.not_fired(self.hashes[number], address, closed.end_ns, fired)

@@ -1,0 +1,57 @@
+"""The bound of open pages, with the real server and real web sockets."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+import requests
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
+from tests.dashboard.screens import Dashboard, serving
+
+MOST = 3
+
+
+@pytest.fixture(scope="module")
+def small() -> Iterator[Dashboard]:
+    """A dashboard for so many pages."""
+    with serving(BACKWATCH_DASHBOARD_SESSIONS=str(MOST)) as one:
+        yield one
+
+
+def opened(dashboard: Dashboard) -> ClientConnection:
+    """Open a page's web socket."""
+    url = dashboard.url.replace("http", "ws", 1) + "/_stcore/stream"
+    return connect(url, origin=None, subprotocols=[Subprotocol("streamlit")], open_timeout=20, proxy=None)
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for it."""
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_one_page_too_many_is_refused_until_another_is_closed(small: Dashboard) -> None:
+    def status(path: str) -> int:
+        return requests.get(small.url + path, timeout=20).status_code
+
+    with ExitStack() as stack:
+        pages = [stack.enter_context(opened(small)) for _ in range(MOST)]
+        with pytest.raises(InvalidStatus) as refused:
+            opened(small)
+        assert refused.value.response.status_code == 503
+        answer = requests.get(small.url + "/alerts", timeout=20)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
+        assert answer.text.startswith(f"{MOST} pages are open, as many as BACKWATCH_DASHBOARD_SESSIONS allows")
+        assert [status(path) for path in ("/", "/readyz", "/healthz", "/_stcore/health", "/nowhere")] == [
+            503, 200, 200, 200, 404,
+        ]  # fmt: skip
+        pages[0].close()
+        until(lambda: status("/") == 200)
+        stack.enter_context(opened(small))
+    until(lambda: status("/alerts") == 200)
