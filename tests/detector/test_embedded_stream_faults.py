@@ -1,5 +1,6 @@
 """The embedded stream's file comes to harm while an app writes it and a detector reads it."""
 
+import math
 import random
 import shutil
 import sqlite3
@@ -22,9 +23,10 @@ from backwatch.detector import service
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.rulebook import make_engine
 from backwatch.detector.service import Service
-from backwatch.store import tables
-from backwatch.store.connect import open_store
+from backwatch.store import shards, tables
+from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.transactions import reading
+from tests.detector.streams import eventful, records
 from tests.detector.test_identities import CONFIG
 
 SESSION = Session(system="sqlite", address="db", port=1)
@@ -275,6 +277,44 @@ def test_progress_in_a_deleted_file_drops_nothing_of_the_new_one(tmp_path: Path)
             assert (consumer.topic_id() != before, consumer.poll(0.1)) == (True, [])
             consumer.seek(0, 0)
             assert [one.value for one in consumer.poll(1)] == [b"new"] * 3
+
+
+def test_file_made_anew_while_the_store_is_away_is_judged_from_its_beginning(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values, file = records(eventful(seed=3, count=164), per_record=4), tmp_path / "stream.db"
+    settings, store = StreamSettings(url=f"sqlite:///{file}"), open_store(f"sqlite:///{tmp_path / 'store.db'}")
+
+    def publish(first: int, last: int) -> None:
+        with closing_publisher(settings) as publisher:
+            found = [Message(value, appended_ns=at_ns, backfill=past) for value, at_ns, past in values[first:last]]
+            publisher.publish(names.TOPIC_CALLS, found, 5)
+
+    def is_away(*_: object, **__: object) -> None:
+        raise StoreUnavailable("the store is away")
+
+    publish(0, 10)
+    running = Service(settings, store, DetectorSettings(commit_interval_s=0), lambda: 1, engine)
+    with closing(open_consumer(settings, names.TOPIC_CALLS, "detector")) as consumer:
+        running.turn(consumer)
+        with monkeypatch.context() as patch:
+            patch.setattr(shards, "commit", is_away)
+            publish(10, 11)
+            running.turn(consumer)
+            assert running._owned[0].stuck
+            delete(file)
+            publish(11, 41)
+            running.turn(consumer)
+        for _ in range(2):  # the store is back before the log's end is looked up
+            running.turn(consumer)
+        running._observed_s = -math.inf
+        for _ in range(3):
+            running.turn(consumer)
+    table = tables.counter
+    with reading(store) as connection:
+        calls = connection.scalar(sa.select(sa.func.sum(table.c.value)).where(table.c.name == "calls"))
+    assert (calls, running._owned[0].next_offset) == (4 * 41, 30)
+    store.dispose()
 
 
 def closing_publisher(settings: StreamSettings) -> Any:

@@ -66,9 +66,9 @@ class EpochLog(Log):
         return found
 
     def seek(self, partition: int, offset: int) -> None:
-        self.resume(partition, offset, -1)
+        self.resume(partition, offset, -1, "")
 
-    def resume(self, partition: int, offset: int, leader_epoch: int) -> None:
+    def resume(self, partition: int, offset: int, leader_epoch: int, topic_id: str) -> None:
         self._next, self._position_epoch = offset, leader_epoch
 
 

@@ -174,6 +174,16 @@ class SqliteConsumer(Consumer):
             if not self._is_same() and offset <= _bounds(self._file, self._topic)[1]:
                 self._stream_id = self._file.stream_id()
 
+    def resume(self, partition: int, offset: int, leader_epoch: int, topic_id: str) -> None:  # noqa: ARG002  it has no epochs
+        """Go on from ``offset``. A file made anew is not read before its own offset is given, however long it is."""
+        if not topic_id:
+            self.seek(partition, offset)
+            return
+        self._next = offset
+        with suppress(StreamUnavailable):
+            if topic_id == self.topic_id():
+                self._stream_id = self._file.opened_id
+
     def topic_id(self) -> str:
         """Tells a file from one that was made anew under its name."""
         with self._file.errors():
