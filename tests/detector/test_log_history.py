@@ -194,6 +194,32 @@ def test_an_epoch_that_the_broker_no_longer_knows_stalls_nothing(store: sa.Engin
     assert (offset(store), counted(store, "calls")) == (14, 56)
 
 
+def later_leader(log: EpochLog) -> None:
+    log.epoch += 1
+
+
+@pytest.mark.parametrize("happens", [later_leader, EpochLog.make_anew])
+def test_what_an_older_release_judged_meanwhile_is_not_judged_again(
+    store: sa.Engine, engine: Engine, happens: Callable[[EpochLog], None]
+) -> None:
+    """A detector of before the columns may still run while a newer one begins, and leaves them as they were."""
+    log = EpochLog()
+    log.append(10)
+    turn(detector(store, engine), log, store)
+    table = tables.shard
+    known = [table.c.topic_id, table.c.leader_epoch, table.c.log_seq]
+    with store.begin() as connection:
+        before = connection.execute(sa.select(*known)).mappings().one()
+    happens(log)
+    log.append(5)
+    turn(detector(store, engine), log, store)
+    judged = counted(store, "calls"), counted(store, "gap")
+    with store.begin() as connection:
+        connection.execute(sa.update(table).values(**before))
+    turn(detector(store, engine), log, store)
+    assert (counted(store, "calls"), counted(store, "gap")) == judged
+
+
 def test_a_shard_of_an_older_version_learns_its_topic(store: sa.Engine, engine: Engine) -> None:
     log = EpochLog()
     log.append(3)
