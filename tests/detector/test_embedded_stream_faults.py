@@ -18,7 +18,15 @@ from backwatch.collector import guard, names, worker
 from backwatch.collector.pipeline import Pipeline
 from backwatch.collector.record import Session
 from backwatch.collector.settings import CollectorSettings, DetectorSettings, StreamSettings
-from backwatch.collector.stream import Message, Record, open_consumer, open_publisher, open_relay, sqlite
+from backwatch.collector.stream import (
+    Message,
+    Record,
+    StreamUnavailable,
+    open_consumer,
+    open_publisher,
+    open_relay,
+    sqlite,
+)
 from backwatch.detector import service
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.rulebook import make_engine
@@ -262,6 +270,34 @@ def test_relay_reads_a_file_made_anew_from_its_begin_and_reports_the_loss(tmp_pa
         relay.forward(found, [Message(one.value) for one in found if not one.skipped])
     with closing(open_consumer(settings, "calls", "detector")) as consumer:
         assert [one.value for one in consumer.poll(5)] == [b"3", b"4"]
+
+
+@pytest.mark.parametrize("moved", [0, 2])
+def test_relay_whose_file_is_made_anew_before_it_moves_records_reports_the_loss(tmp_path: Path, moved: int) -> None:
+    settings = StreamSettings(url=f"sqlite:///{tmp_path}/stream.db")
+
+    def publish(*values: bytes) -> None:
+        with closing_publisher(settings) as publisher:
+            publisher.publish("spans", [Message(one) for one in values], 5)
+
+    with closing(open_relay(settings, "spans", "calls", "router")) as relay:
+        if moved:
+            publish(*[b"old"] * moved)
+            relay.forward(relay.poll(1), [])
+        publish(b"old")
+        lost = relay.poll(1)
+        delete(tmp_path / "stream.db")
+        publish(b"0", b"1", b"2")
+        with pytest.raises(StreamUnavailable):
+            relay.forward(lost, [])
+        found = relay.poll(5)
+        with closing(sqlite3.connect(tmp_path / "stream.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")  # the first try to move them fails
+            with pytest.raises(StreamUnavailable):
+                relay.forward(found, [])
+        found = relay.poll(5)
+    assert [one.value for one in found if not one.skipped] == [b"0", b"1", b"2"]
+    assert [one.reason for one in found if one.skipped] == ["the log was cut or made anew"]
 
 
 def test_progress_in_a_deleted_file_drops_nothing_of_the_new_one(tmp_path: Path) -> None:

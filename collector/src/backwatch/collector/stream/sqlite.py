@@ -228,19 +228,20 @@ class SqliteRelay(Relay):
             self._stream_id = self._file.stream_id()
         self._is_cut = False
         """Whether another file was read before, until the first record of this one is."""
+        self._is_cut_unmoved = False
+        """Whether that was given with records that are not moved yet."""
 
     def poll(self, timeout_s: float) -> list[Record]:
         """The next records of the source topic."""
         with self._file.errors():
             if self._file.stream_id() != self._stream_id:
-                self._is_cut |= self._next > 0
-                self._committed = self._next = _progress(self._file.connection(), self._source, self._group)
-                self._stream_id = self._file.opened_id
+                self._go_to_progress()
         records = _poll(self._file, self._source, self._next, timeout_s)
         if records:
             lost = [] if records[0].offset == self._next else missing(records[0], self._next, records[0].offset)
             if self._is_cut:
-                lost, self._is_cut = missing(records[0], records[0].offset + 1, records[0].offset), False
+                lost = missing(records[0], records[0].offset + 1, records[0].offset)
+                self._is_cut, self._is_cut_unmoved = False, True
             self._next = records[-1].offset + 1
             return lost + records
         return records
@@ -264,6 +265,8 @@ class SqliteRelay(Relay):
         past = max(one.next_offset for one in consumed)
         try:
             with self._file.transaction() as connection:
+                if self._file.opened_id != self._stream_id:
+                    raise StreamUnavailable("the embedded stream was made anew, and what was read of it is gone")
                 if _progress(connection, self._source, self._group) != self._committed:
                     raise StreamUnavailable(f"another relay of group {self._group!r} has moved on")
                 if outputs:
@@ -276,11 +279,18 @@ class SqliteRelay(Relay):
         except StreamUnavailable:
             self._rewind()
             raise
-        self._committed = past
+        self._committed, self._is_cut_unmoved = past, False
 
     def _rewind(self) -> None:
         with suppress(StreamUnavailable), self._file.errors():
-            self._committed = self._next = _progress(self._file.connection(), self._source, self._group)
+            self._go_to_progress()
+
+    def _go_to_progress(self) -> None:
+        connection = self._file.connection()
+        is_other = self._file.opened_id != self._stream_id and self._next > 0
+        self._is_cut, self._is_cut_unmoved = self._is_cut or self._is_cut_unmoved or is_other, False
+        self._committed = self._next = _progress(connection, self._source, self._group)
+        self._stream_id = self._file.opened_id
 
     def close(self) -> None:
         """Closes the file."""
