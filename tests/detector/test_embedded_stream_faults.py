@@ -300,6 +300,21 @@ def test_relay_whose_file_is_made_anew_before_it_moves_records_reports_the_loss(
     assert [one.reason for one in found if one.skipped] == ["the log was cut or made anew"]
 
 
+@pytest.mark.parametrize("opened", [open_consumer, lambda *given: open_relay(given[0], given[1], "out", given[2])])
+def test_file_made_anew_while_records_are_waited_for_is_not_read_in_the_middle(
+    tmp_path: Path, opened: Callable[[StreamSettings, str, str], Any]
+) -> None:
+    file, other = tmp_path / "stream.db", tmp_path / "other" / "stream.db"
+    settings = StreamSettings(url=f"sqlite:///{file}")
+    for path, values in ((file, [b"old"]), (other, [b"0", b"1", b"2"])):
+        with closing_publisher(StreamSettings(url=f"sqlite:///{path}")) as publisher:
+            publisher.publish("calls", [Message(one) for one in values], 5)
+    with closing(opened(settings, "calls", "detector")) as reader:
+        assert len(reader.poll(1)) == 1
+        threading.Timer(0.2, other.replace, [file]).start()
+        assert reader.poll(1.5) == []
+
+
 def test_progress_in_a_deleted_file_drops_nothing_of_the_new_one(tmp_path: Path) -> None:
     settings = StreamSettings(url=f"sqlite:///{tmp_path}/stream.db")
     with closing_publisher(settings) as publisher:

@@ -159,6 +159,8 @@ class SqliteConsumer(Consumer):
             time.sleep(min(POLL_PAUSE_S, timeout_s))
             return []
         records = _poll(self._file, self._topic, self._next, timeout_s)
+        if self._file.opened_id != self._stream_id:
+            return []  # made anew while they were waited for: these are not its first ones
         if records:
             self._next = records[-1].offset + 1
         return records
@@ -237,6 +239,8 @@ class SqliteRelay(Relay):
             if self._file.stream_id() != self._stream_id:
                 self._go_to_progress()
         records = _poll(self._file, self._source, self._next, timeout_s)
+        if self._file.opened_id != self._stream_id:
+            return []  # the next call goes to where it begins
         if records:
             lost = [] if records[0].offset == self._next else missing(records[0], self._next, records[0].offset)
             if self._is_cut:
