@@ -194,6 +194,27 @@ def test_an_epoch_that_the_broker_no_longer_knows_stalls_nothing(store: sa.Engin
     assert (offset(store), counted(store, "calls")) == (14, 56)
 
 
+def test_a_log_that_is_short_for_a_moment_twice_is_not_judged_twice(
+    store: sa.Engine, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that restarts recovers its log, and its partitions go elsewhere meanwhile: that may happen again."""
+    log = EpochLog()
+    log.has_epochs = False
+    log.append(10)
+    running = detector(store, engine)
+    turn(running, log, store)
+    whole, log.records = log.records, log.records[:6]
+    running.turn(log)
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "assignment", frozenset[int])
+        running.turn(log)
+    time.sleep(log_history.SHRUNK_S)
+    running.turn(log)
+    log.records = whole
+    turn(running, log, store)
+    assert (counted(store, "calls"), counted(store, "gap")) == (40, 0)
+
+
 def later_leader(log: EpochLog) -> None:
     log.epoch += 1
 
