@@ -27,7 +27,7 @@ from backwatch.collector.stream import (
     open_relay,
     sqlite,
 )
-from backwatch.detector import service
+from backwatch.detector import log_history, service
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.rulebook import make_engine
 from backwatch.detector.service import Service
@@ -120,7 +120,7 @@ def eventually(true: Callable[[], object]) -> None:
 def chain(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
     monkeypatch.setattr(worker, "LONGEST_PAUSE_S", 0.5)
     monkeypatch.setattr(service, "OBSERVE_EVERY_S", 0.1)
-    monkeypatch.setattr(service, "SHRUNK_S", 0.5)
+    monkeypatch.setattr(log_history, "SHRUNK_S", 0.5)
     monkeypatch.setattr(service, "RETRY_S", 0.05)
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.3)
     monkeypatch.setattr(guard, "faults", 0)
