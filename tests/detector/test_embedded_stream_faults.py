@@ -1,5 +1,6 @@
 """The embedded stream's file comes to harm while an app writes it and a detector reads it."""
 
+import math
 import random
 import shutil
 import sqlite3
@@ -17,14 +18,23 @@ from backwatch.collector import guard, names, worker
 from backwatch.collector.pipeline import Pipeline
 from backwatch.collector.record import Session
 from backwatch.collector.settings import CollectorSettings, DetectorSettings, StreamSettings
-from backwatch.collector.stream import Message, Record, open_consumer, open_publisher, open_relay, sqlite
-from backwatch.detector import service
+from backwatch.collector.stream import (
+    Message,
+    Record,
+    StreamUnavailable,
+    open_consumer,
+    open_publisher,
+    open_relay,
+    sqlite,
+)
+from backwatch.detector import log_history, service
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.rulebook import make_engine
 from backwatch.detector.service import Service
-from backwatch.store import tables
-from backwatch.store.connect import open_store
+from backwatch.store import shards, tables
+from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.transactions import reading
+from tests.detector.streams import eventful, records
 from tests.detector.test_identities import CONFIG
 
 SESSION = Session(system="sqlite", address="db", port=1)
@@ -110,7 +120,7 @@ def eventually(true: Callable[[], object]) -> None:
 def chain(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
     monkeypatch.setattr(worker, "LONGEST_PAUSE_S", 0.5)
     monkeypatch.setattr(service, "OBSERVE_EVERY_S", 0.1)
-    monkeypatch.setattr(service, "SHRUNK_S", 0.5)
+    monkeypatch.setattr(log_history, "SHRUNK_S", 0.5)
     monkeypatch.setattr(service, "RETRY_S", 0.05)
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.3)
     monkeypatch.setattr(guard, "faults", 0)
@@ -262,6 +272,49 @@ def test_relay_reads_a_file_made_anew_from_its_begin_and_reports_the_loss(tmp_pa
         assert [one.value for one in consumer.poll(5)] == [b"3", b"4"]
 
 
+@pytest.mark.parametrize("moved", [0, 2])
+def test_relay_whose_file_is_made_anew_before_it_moves_records_reports_the_loss(tmp_path: Path, moved: int) -> None:
+    settings = StreamSettings(url=f"sqlite:///{tmp_path}/stream.db")
+
+    def publish(*values: bytes) -> None:
+        with closing_publisher(settings) as publisher:
+            publisher.publish("spans", [Message(one) for one in values], 5)
+
+    with closing(open_relay(settings, "spans", "calls", "router")) as relay:
+        if moved:
+            publish(*[b"old"] * moved)
+            relay.forward(relay.poll(1), [])
+        publish(b"old")
+        lost = relay.poll(1)
+        delete(tmp_path / "stream.db")
+        publish(b"0", b"1", b"2")
+        with pytest.raises(StreamUnavailable):
+            relay.forward(lost, [])
+        found = relay.poll(5)
+        with closing(sqlite3.connect(tmp_path / "stream.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")  # the first try to move them fails
+            with pytest.raises(StreamUnavailable):
+                relay.forward(found, [])
+        found = relay.poll(5)
+    assert [one.value for one in found if not one.skipped] == [b"0", b"1", b"2"]
+    assert [one.reason for one in found if one.skipped] == ["the log was cut or made anew"]
+
+
+@pytest.mark.parametrize("opened", [open_consumer, lambda *given: open_relay(given[0], given[1], "out", given[2])])
+def test_file_made_anew_while_records_are_waited_for_is_not_read_in_the_middle(
+    tmp_path: Path, opened: Callable[[StreamSettings, str, str], Any]
+) -> None:
+    file, other = tmp_path / "stream.db", tmp_path / "other" / "stream.db"
+    settings = StreamSettings(url=f"sqlite:///{file}")
+    for path, values in ((file, [b"old"]), (other, [b"0", b"1", b"2"])):
+        with closing_publisher(StreamSettings(url=f"sqlite:///{path}")) as publisher:
+            publisher.publish("calls", [Message(one) for one in values], 5)
+    with closing(opened(settings, "calls", "detector")) as reader:
+        assert len(reader.poll(1)) == 1
+        threading.Timer(0.2, other.replace, [file]).start()
+        assert reader.poll(1.5) == []
+
+
 def test_progress_in_a_deleted_file_drops_nothing_of_the_new_one(tmp_path: Path) -> None:
     settings = StreamSettings(url=f"sqlite:///{tmp_path}/stream.db")
     with closing_publisher(settings) as publisher:
@@ -275,6 +328,44 @@ def test_progress_in_a_deleted_file_drops_nothing_of_the_new_one(tmp_path: Path)
             assert (consumer.topic_id() != before, consumer.poll(0.1)) == (True, [])
             consumer.seek(0, 0)
             assert [one.value for one in consumer.poll(1)] == [b"new"] * 3
+
+
+def test_file_made_anew_while_the_store_is_away_is_judged_from_its_beginning(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values, file = records(eventful(seed=3, count=164), per_record=4), tmp_path / "stream.db"
+    settings, store = StreamSettings(url=f"sqlite:///{file}"), open_store(f"sqlite:///{tmp_path / 'store.db'}")
+
+    def publish(first: int, last: int) -> None:
+        with closing_publisher(settings) as publisher:
+            found = [Message(value, appended_ns=at_ns, backfill=past) for value, at_ns, past in values[first:last]]
+            publisher.publish(names.TOPIC_CALLS, found, 5)
+
+    def is_away(*_: object, **__: object) -> None:
+        raise StoreUnavailable("the store is away")
+
+    publish(0, 10)
+    running = Service(settings, store, DetectorSettings(commit_interval_s=0), lambda: 1, engine)
+    with closing(open_consumer(settings, names.TOPIC_CALLS, "detector")) as consumer:
+        running.turn(consumer)
+        with monkeypatch.context() as patch:
+            patch.setattr(shards, "commit", is_away)
+            publish(10, 11)
+            running.turn(consumer)
+            assert running._owned[0].stuck
+            delete(file)
+            publish(11, 41)
+            running.turn(consumer)
+        for _ in range(2):  # the store is back before the log's end is looked up
+            running.turn(consumer)
+        running._observed_s = -math.inf
+        for _ in range(3):
+            running.turn(consumer)
+    table = tables.counter
+    with reading(store) as connection:
+        calls = connection.scalar(sa.select(sa.func.sum(table.c.value)).where(table.c.name == "calls"))
+    assert (calls, running._owned[0].next_offset) == (4 * 41, 30)
+    store.dispose()
 
 
 def closing_publisher(settings: StreamSettings) -> Any:

@@ -66,9 +66,9 @@ class EpochLog(Log):
         return found
 
     def seek(self, partition: int, offset: int) -> None:
-        self.resume(partition, offset, -1)
+        self.resume(partition, offset, -1, "")
 
-    def resume(self, partition: int, offset: int, leader_epoch: int) -> None:
+    def resume(self, partition: int, offset: int, leader_epoch: int, topic_id: str) -> None:
         self._next, self._position_epoch = offset, leader_epoch
 
 
@@ -192,6 +192,53 @@ def test_an_epoch_that_the_broker_no_longer_knows_stalls_nothing(store: sa.Engin
     log.append(8)
     turn(detector(store, engine), log, store)
     assert (offset(store), counted(store, "calls")) == (14, 56)
+
+
+def test_a_log_that_is_short_for_a_moment_twice_is_not_judged_twice(
+    store: sa.Engine, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that restarts recovers its log, and its partitions go elsewhere meanwhile: that may happen again."""
+    log = EpochLog()
+    log.has_epochs = False
+    log.append(10)
+    running = detector(store, engine)
+    turn(running, log, store)
+    whole, log.records = log.records, log.records[:6]
+    running.turn(log)
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "assignment", frozenset[int])
+        running.turn(log)
+    time.sleep(log_history.SHRUNK_S)
+    running.turn(log)
+    log.records = whole
+    turn(running, log, store)
+    assert (counted(store, "calls"), counted(store, "gap")) == (40, 0)
+
+
+def later_leader(log: EpochLog) -> None:
+    log.epoch += 1
+
+
+@pytest.mark.parametrize("happens", [later_leader, EpochLog.make_anew])
+def test_what_an_older_release_judged_meanwhile_is_not_judged_again(
+    store: sa.Engine, engine: Engine, happens: Callable[[EpochLog], None]
+) -> None:
+    """A detector of before the columns may still run while a newer one begins, and leaves them as they were."""
+    log = EpochLog()
+    log.append(10)
+    turn(detector(store, engine), log, store)
+    table = tables.shard
+    known = [table.c.topic_id, table.c.leader_epoch, table.c.log_seq]
+    with store.begin() as connection:
+        before = connection.execute(sa.select(*known)).mappings().one()
+    happens(log)
+    log.append(5)
+    turn(detector(store, engine), log, store)
+    judged = counted(store, "calls"), counted(store, "gap")
+    with store.begin() as connection:
+        connection.execute(sa.update(table).values(**before))
+    turn(detector(store, engine), log, store)
+    assert (counted(store, "calls"), counted(store, "gap")) == judged
 
 
 def test_a_shard_of_an_older_version_learns_its_topic(store: sa.Engine, engine: Engine) -> None:

@@ -1,6 +1,7 @@
 """A record that cannot be judged is set aside with a loss, and everything else goes on as if it were not there."""
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from backwatch.detector.pending import Pending
 from backwatch.detector.rulebook import make_engine
 from backwatch.detector.service import Service
 from backwatch.store import attempts, entries, shards, tables
-from backwatch.store.connect import open_store
+from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.transactions import reading, writing
 from tests.detector.streams import SAFE, START_NS, Call, encoded, eventful, records, statement
 from tests.detector.test_identities import CONFIG
@@ -266,6 +267,25 @@ def test_loads_of_an_idle_shard_are_no_sign_of_a_death(engine: Engine, stores: C
         assert connection.scalar(sa.select(tables.shard.c.next_offset)) == len(log.records)
         commits = connection.scalar(sa.select(tables.shard.c.seq)) or 0
     assert 0 < commits < len(log.records) // 2  # else one a record
+
+
+def is_away(*_: object) -> attempts.Attempts:
+    raise StoreUnavailable("the store is away")
+
+
+def test_a_load_counts_though_the_store_was_away_as_judging_began(
+    engine: Engine, stores: Callable[[], sa.Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, _ = history()
+    store = stores()
+    running, log, judging = service(store, engine), Recorded(good), attempts.count_load
+    with monkeypatch.context() as patch:
+        patch.setattr(attempts, "count_load", is_away)
+        running.attempt(log, threading.Event())
+    found: list[int] = []
+    monkeypatch.setattr(attempts, "count_load", lambda *given: found.append(1) or judging(*given))
+    running.attempt(log, threading.Event())
+    assert found == [1]
 
 
 def test_a_stream_of_nothing_but_poison_ends_and_is_called_our_fault(

@@ -154,14 +154,14 @@ def test_processes_of_moved_apps_are_missed_by_their_new_shard_alone(engine: Eng
     assert [rule for rule, _, _ in old.read([], 700)] == ["watch-lost"]
 
 
-def _split_watch(engine: Engine, whole: Watch, at_s: float) -> tuple[Watch, Watch]:
-    """As ``partitions add`` does it: the shards of the apps that stay, and of those that moved."""
-    blob = whole.shard.snapshot()
+def _split_watch(engine: Engine, whole: Watch, at_s: float, alerts: Sequence[str] = ()) -> tuple[Watch, Watch]:
+    """As ``partitions add`` does it: the shards of the apps that stay, and of those that moved with these alerts."""
+    blob, moved = whole.shard.snapshot(), {bytes.fromhex(one) for one in alerts}
     old, new = Watch(engine), Watch(engine)
     for one in (old, new):
         one.shard.apply([blob])
-    release_apps(old.shard, lambda app: app not in MOVED, [])
-    keep_apps(new.shard, lambda app: app in MOVED, [])
+    release_apps(old.shard, lambda app: app not in MOVED, moved)
+    keep_apps(new.shard, lambda app: app in MOVED, moved)
     for one in (old, new):
         restarted = engine.new_shard()
         restarted.apply([one.shard.snapshot()])
@@ -182,6 +182,19 @@ def test_process_that_was_silent_at_the_split_clears_in_its_new_shard_alone(engi
     eight_days_s = 8 * 86_400
     old._now_ns += eight_days_s * SECOND
     assert [rule for rule, _, _ in old.read([staying.beat(eight_days_s + 320)], eight_days_s + 330)] == []
+
+
+def test_alert_that_is_held_open_at_the_split_clears_in_its_own_shard_alone(engine: Engine) -> None:
+    """The process was silent and heard by turns, until its alert stayed open for an hour each time."""
+    whole, sibling = Watch(engine), Process(2, app="billing")
+    turns = [
+        Process(1, app="billing").beat(round_s + at_s) for round_s in range(0, 960, 120) for at_s in (1, 16, 31, 46)
+    ]
+    [alert] = {one for _, one, _ in whole.read([*turns, *sibling.beats(0, 960)], 960)}
+    assert alert in whole.shard.processes.displaced
+    old, new = _split_watch(engine, whole, 960, [alert])
+    assert old.read([], 6_000) == []
+    assert new.read(Process(1, app="billing").beats(961, 6_000), 6_000)[-1][:2] == ("clear", alert)
 
 
 def test_process_that_is_not_heard_in_its_new_shard_is_not_missed(engine: Engine) -> None:

@@ -62,6 +62,36 @@ def test_a_store_of_the_first_version_is_upgraded_with_all_that_is_in_it(store_u
     engine.dispose()
 
 
+@pytest.mark.parametrize("version", ["0001", "0002", "0003", "0004", "0005", "0006", "0007"])
+def test_a_shard_of_any_older_version_goes_on_where_it_was(store_url: str, version: str) -> None:
+    engine = open_store(store_url, check=False)
+    with engine.connect() as connection:
+        config = migrate._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, version)
+        for table, row in (
+            (
+                "backwatch_shard",
+                {"id": 3, "seq": 7, "next_offset": 70, "watermark_ns": 5, "entry_id": 2, "updated_ns": 1},
+            ),
+            ("backwatch_shard_snapshot", {"shard": 3, "seq": 6, "blob": b"whole"}),
+            ("backwatch_shard_delta", {"shard": 3, "seq": 7, "blob": b"change"}),
+        ):
+            connection.execute(sa.insert(sa.table(table, *map(sa.column, row))).values(row))
+        connection.commit()
+    assert migrate.upgrade(engine) == (version, migrate.head())
+    with writing(engine) as connection:
+        found = shards.load(connection, 3)
+    assert (found.seq, found.next_offset, found.snapshot, found.deltas) == (7, 70, b"whole", [b"change"])
+    assert (found.topic_id, found.leader_epoch) == ("", -1)
+    one = commit(shard=3, seq=7, next_offset=71, topic_id="anew", leader_epoch=4)
+    shards.commit(engine, one, now_ns=2)
+    with writing(engine) as connection:
+        found = shards.load(connection, 3)
+    assert (found.seq, found.next_offset, found.topic_id, found.leader_epoch) == (8, 71, "anew", 4)
+    engine.dispose()
+
+
 @pytest.mark.parametrize(("version", "message"), [("9999", "newer than this Backwatch"), ("0000", "newer")])
 def test_a_store_of_another_version_is_refused_in_one_line(store: sa.Engine, version: str, message: str) -> None:
     url = store.url.render_as_string(hide_password=False).replace("+psycopg", "").replace("+pysqlite", "")

@@ -30,7 +30,8 @@ class LogHistory:
     """What is known of the logs of one topic. Owned by one thread."""
 
     def __init__(self) -> None:
-        self._shrunk: dict[int, float] = {}
+        self._shrunk: dict[int, tuple[str, float]] = {}
+        """Partition to the shard, as it was loaded, that found its log too short, and when."""
 
     def find_other_topic(self, consumer: Consumer, owner: OwnedShard) -> NewStart | None:
         """Return the beginning of the log where it is another topic's than the one that the shard has read."""
@@ -61,7 +62,10 @@ class LogHistory:
             self._shrunk.pop(owner.partition, None)
             owner.belongs_to(consumer.topic_id())
             return None
-        if now_s - self._shrunk.setdefault(owner.partition, now_s) < SHRUNK_S:
+        found = self._shrunk.get(owner.partition)
+        if found is None or found[0] != owner.owner:  # the partition was elsewhere, and nobody here has looked since
+            found = self._shrunk[owner.partition] = owner.owner, now_s
+        if now_s - found[1] < SHRUNK_S:
             return None  # it may be for a moment, as while a broker recovers its log
         del self._shrunk[owner.partition]
         known = consumer.topic_id() and owner.topic_id

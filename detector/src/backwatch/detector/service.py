@@ -180,7 +180,7 @@ class Service:
             self.progress.turn("waiting for the store")
             self._commit_all(consumer, everything=False)
             for partition, owner in self._owned.items():  # portions that were not taken are read again
-                consumer.resume(partition, owner.next_offset, owner.leader_epoch)
+                consumer.resume(partition, owner.next_offset, owner.leader_epoch, owner.topic_id)
             time.sleep(0.2)
             return 0
         self._take_entries()  # before the calls: what people said by now holds for them
@@ -233,7 +233,7 @@ class Service:
             owner.restart(start.offset, self._clock_ns(), consumer.topic_id())
             self._commit(consumer, owner.partition, owner)
             if owner.partition in self._owned:
-                consumer.resume(owner.partition, owner.next_offset, owner.leader_epoch)
+                consumer.resume(owner.partition, owner.next_offset, owner.leader_epoch, owner.topic_id)
 
     def _most(self, partition: int) -> int:
         """Records that are judged at once: fewer while one that cannot be judged is looked for."""
@@ -275,7 +275,7 @@ class Service:
             return
         if self._refused.pop(partition, None) is not None:
             logger.warning("backwatch: shard %d is loaded, and its partition is read again", partition)
-        consumer.resume(partition, owner.next_offset, owner.leader_epoch)
+        consumer.resume(partition, owner.next_offset, owner.leader_epoch, owner.topic_id)
         self._owned[partition] = owner
         self._astray.discard(partition)
         if not owner.stuck:  # before anything of a topic that was made anew is read behind its beginning

@@ -64,7 +64,8 @@ def load(connection: sa.Connection, shard: int, owner: str = "") -> ShardState:
     return ShardState(
         seq=row.seq, next_offset=row.next_offset, watermark_ns=row.watermark_ns, entry_id=row.entry_id,
         snapshot=None if saved is None else bytes(saved.blob), deltas=[bytes(blob) for blob in blobs],
-        topic_id=row.topic_id, leader_epoch=row.leader_epoch,
+        topic_id=row.topic_id if row.log_seq == row.seq else "",
+        leader_epoch=row.leader_epoch if row.log_seq == row.seq else -1,
     )  # fmt: skip
 
 
@@ -128,6 +129,7 @@ def _fence(connection: sa.Connection, one: Commit, now_ns: int) -> None:
         sa.update(table).where(held).values(
             seq=one.seq + 1, next_offset=one.next_offset, watermark_ns=whole(one.watermark_ns),
             entry_id=one.entry_id, updated_ns=now_ns, topic_id=one.topic_id, leader_epoch=one.leader_epoch,
+            log_seq=one.seq + 1,
         )
     )  # fmt: skip
     if moved.rowcount != 1:

@@ -50,13 +50,15 @@ shard = sa.Table(
     _big("updated_ns"),
     sa.Column("topic_id", sa.String(64), nullable=False, server_default=""),
     sa.Column("leader_epoch", sa.BigInteger, nullable=False, server_default="-1"),
+    sa.Column("log_seq", sa.BigInteger, nullable=False, server_default="-1"),
     sa.Column("owner", sa.String(32), nullable=False, server_default=""),
 )  # fmt: skip
 """One row per partition of the stream. ``seq`` is the fence; ``updated_ns`` is wall time, for people only.
 
 ``topic_id``: the topic in which ``next_offset`` counts; ``leader_epoch``: of the record before it (-1: not known). A
-topic that was made anew has another id; a log whose tail was cut goes on in a later epoch. ``owner``: who loaded the
-shard last, and may write the progress of its partition."""
+topic that was made anew has another id; a log whose tail was cut goes on in a later epoch. ``log_seq``: the ``seq``
+that wrote both; a commit of an older release leaves all three as they were, and then none of them counts. ``owner``:
+who loaded the shard last, and may write the progress of its partition."""
 
 shard_snapshot = sa.Table(
     "backwatch_shard_snapshot", metadata,

@@ -206,6 +206,7 @@ class ShardRow:
     updated_ns: int
     topic_id: str = ""
     leader_epoch: int = -1
+    log_seq: int = -1
     owner: str = ""
 
 

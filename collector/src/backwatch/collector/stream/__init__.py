@@ -106,10 +106,16 @@ class Consumer(ABC):
     def seek(self, partition: int, offset: int) -> None:
         """Goes on from ``offset``; records of that partition fetched before are not delivered after."""
 
-    def resume(self, partition: int, offset: int, leader_epoch: int) -> None:  # noqa: ARG002  not every log has epochs
+    def resume(self, partition: int, offset: int, leader_epoch: int, topic_id: str) -> None:  # noqa: ARG002  not every log has epochs
         """Go on from ``offset``, behind a record of ``leader_epoch`` (-1: not known).
 
         Where the log no longer holds that record, records are delivered from where it was cut, below ``offset``.
+
+        Args:
+            partition: The partition.
+            offset: The next one to be read.
+            leader_epoch: Of the record before it.
+            topic_id: The topic in which ``offset`` counts; empty: not known.
         """
         self.seek(partition, offset)
 

@@ -108,9 +108,9 @@ class KafkaGroupConsumer(Consumer):
 
     def seek(self, partition: int, offset: int) -> None:
         """Goes on from ``offset``; only then are this partition's records delivered."""
-        self.resume(partition, offset, -1)
+        self.resume(partition, offset, -1, "")
 
-    def resume(self, partition: int, offset: int, leader_epoch: int) -> None:
+    def resume(self, partition: int, offset: int, leader_epoch: int, topic_id: str) -> None:  # noqa: ARG002  the service compares it
         """Go on from ``offset``; the client asks the broker whether the log still holds the record before it."""
         place, occupancy = TopicPartition(self._topic, partition), self._occupancy(partition)
         # Asked for before: what comes between makes the partition wait for another seek.

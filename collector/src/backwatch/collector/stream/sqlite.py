@@ -159,6 +159,8 @@ class SqliteConsumer(Consumer):
             time.sleep(min(POLL_PAUSE_S, timeout_s))
             return []
         records = _poll(self._file, self._topic, self._next, timeout_s)
+        if self._file.opened_id != self._stream_id:
+            return []  # made anew while they were waited for: these are not its first ones
         if records:
             self._next = records[-1].offset + 1
         return records
@@ -173,6 +175,16 @@ class SqliteConsumer(Consumer):
         with suppress(StreamUnavailable):
             if not self._is_same() and offset <= _bounds(self._file, self._topic)[1]:
                 self._stream_id = self._file.stream_id()
+
+    def resume(self, partition: int, offset: int, leader_epoch: int, topic_id: str) -> None:  # noqa: ARG002  it has no epochs
+        """Go on from ``offset``. A file made anew is not read before its own offset is given, however long it is."""
+        if not topic_id:
+            self.seek(partition, offset)
+            return
+        self._next = offset
+        with suppress(StreamUnavailable):
+            if topic_id == self.topic_id():
+                self._stream_id = self._file.opened_id
 
     def topic_id(self) -> str:
         """Tells a file from one that was made anew under its name."""
@@ -218,19 +230,22 @@ class SqliteRelay(Relay):
             self._stream_id = self._file.stream_id()
         self._is_cut = False
         """Whether another file was read before, until the first record of this one is."""
+        self._is_cut_unmoved = False
+        """Whether that was given with records that are not moved yet."""
 
     def poll(self, timeout_s: float) -> list[Record]:
         """The next records of the source topic."""
         with self._file.errors():
             if self._file.stream_id() != self._stream_id:
-                self._is_cut |= self._next > 0
-                self._committed = self._next = _progress(self._file.connection(), self._source, self._group)
-                self._stream_id = self._file.opened_id
+                self._go_to_progress()
         records = _poll(self._file, self._source, self._next, timeout_s)
+        if self._file.opened_id != self._stream_id:
+            return []  # the next call goes to where it begins
         if records:
             lost = [] if records[0].offset == self._next else missing(records[0], self._next, records[0].offset)
             if self._is_cut:
-                lost, self._is_cut = missing(records[0], records[0].offset + 1, records[0].offset), False
+                lost = missing(records[0], records[0].offset + 1, records[0].offset)
+                self._is_cut, self._is_cut_unmoved = False, True
             self._next = records[-1].offset + 1
             return lost + records
         return records
@@ -254,6 +269,8 @@ class SqliteRelay(Relay):
         past = max(one.next_offset for one in consumed)
         try:
             with self._file.transaction() as connection:
+                if self._file.opened_id != self._stream_id:
+                    raise StreamUnavailable("the embedded stream was made anew, and what was read of it is gone")
                 if _progress(connection, self._source, self._group) != self._committed:
                     raise StreamUnavailable(f"another relay of group {self._group!r} has moved on")
                 if outputs:
@@ -266,11 +283,18 @@ class SqliteRelay(Relay):
         except StreamUnavailable:
             self._rewind()
             raise
-        self._committed = past
+        self._committed, self._is_cut_unmoved = past, False
 
     def _rewind(self) -> None:
         with suppress(StreamUnavailable), self._file.errors():
-            self._committed = self._next = _progress(self._file.connection(), self._source, self._group)
+            self._go_to_progress()
+
+    def _go_to_progress(self) -> None:
+        connection = self._file.connection()
+        is_other = self._file.opened_id != self._stream_id and self._next > 0
+        self._is_cut, self._is_cut_unmoved = self._is_cut or self._is_cut_unmoved or is_other, False
+        self._committed = self._next = _progress(connection, self._source, self._group)
+        self._stream_id = self._file.opened_id
 
     def close(self) -> None:
         """Closes the file."""

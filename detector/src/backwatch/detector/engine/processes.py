@@ -310,6 +310,11 @@ class Processes:
         self.folds.clear()
         self.evicted = self.evicted_apps = 0
 
+    def retain(self, is_mine: Callable[[str], bool]) -> None:
+        """Keep open only these of the alerts that no key holds: another shard clears the others, once it is time."""
+        self.displaced = {one: until_ns for one, until_ns in self.displaced.items() if is_mine(one)}
+        self.cleared = {one: many for one, many in self.cleared.items() if is_mine(one)}
+
     def _keep(self, belongs: Callable[[str], bool]) -> None:
         for instance in [one for one, row in self.rows.items() if not belongs(row.app)]:
             self.remove(instance)

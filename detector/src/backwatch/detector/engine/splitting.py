@@ -43,6 +43,7 @@ def keep_apps(shard: Shard, belongs: Callable[[str], bool], alerts: Collection[b
     shard.scalars.uncounted = 0
     shard.open.retain(lambda alert: alert in alerts)
     shard.processes.adopt(belongs)
+    shard.processes.retain(lambda alert: bytes.fromhex(alert) in alerts)
 
 
 def release_apps(shard: Shard, stays: Callable[[str], bool], alerts: Collection[bytes]) -> None:
@@ -55,3 +56,4 @@ def release_apps(shard: Shard, stays: Callable[[str], bool], alerts: Collection[
     """
     shard.open.retain(lambda alert: alert not in alerts)
     shard.processes.release(stays)
+    shard.processes.retain(lambda alert: bytes.fromhex(alert) not in alerts)

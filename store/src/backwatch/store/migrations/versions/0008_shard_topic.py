@@ -17,4 +17,5 @@ def upgrade() -> None:
     with op.batch_alter_table("backwatch_shard") as batch:
         batch.add_column(sa.Column("topic_id", sa.String(64), nullable=False, server_default=""))
         batch.add_column(sa.Column("leader_epoch", sa.BigInteger, nullable=False, server_default="-1"))
+        batch.add_column(sa.Column("log_seq", sa.BigInteger, nullable=False, server_default="-1"))
         batch.add_column(sa.Column("owner", sa.String(32), nullable=False, server_default=""))
