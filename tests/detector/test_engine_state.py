@@ -384,6 +384,22 @@ def test_a_finding_clears_only_after_a_call_on_which_it_did_not_fire() -> None:
     assert [one.time_ns for one in cleared.events if isinstance(one, Clear)]
 
 
+def test_calls_that_never_pause_put_off_no_clear() -> None:
+    found: list[list[int]] = []
+    for size in (1, 7, 1_000):
+        engine = made()
+        shard = engine.new_shard()
+        events = [*engine.step(shard, entry(1, 0, PLAIN)).events]
+        calls = [Call(START_NS + at * SECOND, SAFE, statement("SELECT ?")) for at in range(10, 3_600 + 600, 10)]
+        for begin in range(0, len(calls), size):
+            told = streams.entry(streams.records(calls[begin : begin + size], backfill=False), 1 + begin)
+            events += engine.step(shard, told).events
+        found.append([one.time_ns - START_NS for one in events if isinstance(one, Clear)])
+    assert len(found[0]) == 1
+    assert HOUR <= found[0][0] <= HOUR + 20 * SECOND
+    assert found[1:] == found[:2]
+
+
 def test_a_shard_whose_state_is_damaged_is_named_in_one_line(store: sa.Engine) -> None:
     owner = owned(made(), store)
     owner.take(records(SAFE, 0, 0), 0)

@@ -217,6 +217,37 @@ def test_a_broker_that_is_away_raises_the_alert_though_no_lag_is_known(
     assert "the broker does not answer" in alert.evidence
 
 
+@pytest.mark.parametrize("ends", [{}, {0: 5, 1: 8}], ids=["without a broker", "new"])
+def test_member_that_has_not_watched_clears_no_alert_of_another(
+    store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock, ends: dict[int, int]
+) -> None:
+    watching = board(store, group, engine, clock)
+    turns(group, clock, 1, {0: (5, 5), 1: (8, 8)})
+    watching.write()
+    group.observe({}, {}, {0: 5, 1: 8})  # its client was closed: it holds no partition any more
+    late = GroupProgress(GROUP, TOPIC, clock.wall_ns, clock.monotonic_s)
+    another: ProgressBoard | None = None
+    for second in range(3 * STANDS_NS // S):
+        clock.passes(S)
+        group.turn("waiting")
+        watching.write()
+        if second == STANDS_NS // S + 5:
+            another = board(store, late, engine, clock)
+            late.observe({}, {}, ends)
+        if another is not None:
+            late.turn("waiting")
+            another.write()
+    (alert,) = alerts(store, RULE)
+    assert (alert.raised, alert.episode) == (True, 1)
+    for _ in range(CALM_NS // S + 1):
+        turns(group, clock, 1, {0: (5, 5), 1: (8, 8)})
+        watching.write()
+        if another is not None:
+            another.write()
+    (alert,) = alerts(store, RULE)
+    assert (alert.raised, alert.episode) == (False, 1)
+
+
 def test_a_partition_that_advances_under_load_raises_nothing(
     store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
 ) -> None:

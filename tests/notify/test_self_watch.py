@@ -195,6 +195,47 @@ def test_a_detector_that_comes_and_goes_is_one_incident(store: sa.Engine, servin
     assert types(one) == [SILENT]
 
 
+def test_partition_hidden_by_a_silent_detector_has_not_resumed(
+    store: sa.Engine, serving: Serving, clock: Clock
+) -> None:
+    with receiver() as one:
+        service, watch = serving(one), watching(store, clock, one)
+        report(store, clock, partition_id=1)
+        for alive in (True, False):  # one partition is not read; then nothing is
+            for _ in range(80):
+                clock.pass_s(5)
+                if alive:
+                    report(store, clock)
+                watch.turn()
+        service.run_once()
+    assert types(one) == [SILENT, SILENT]
+
+
+def test_next_incident_of_a_kind_lasts_until_it_was_well_for_long(
+    store: sa.Engine, serving: Serving, clock: Clock
+) -> None:
+    with receiver() as one:
+        service = serving(one)
+        first, second = (watching(store, clock, one) for _ in range(2))
+        report(store, clock)
+        clock.pass_s(90)
+        first.turn()
+        report(store, clock)
+        second.turn()  # sees it well from now on, and not how it ends
+        for _ in range(61):
+            clock.pass_s(5)
+            report(store, clock)
+            first.turn()
+        clock.pass_s(90)
+        first.turn()
+        for _ in range(5):
+            report(store, clock)
+            second.turn()
+            clock.pass_s(5)
+        service.run_once()
+    assert sorted(types(one)) == [RESUMED, SILENT, SILENT]
+
+
 class OneTurn(threading.Event):
     """Ends a loop at its first wait."""
 

@@ -85,6 +85,12 @@ def test_one_partition_that_no_member_reports_is_an_incident() -> None:
     assert kinds(GOOD, old(GOOD, 59, partition_id=1)) == []
 
 
+def test_detectors_that_end_together_leave_one_incident() -> None:
+    assert kinds(old(GOOD, 57), old(GOOD, 61, partition_id=1)) == []
+    assert kinds(old(GOOD, 61), old(GOOD, 65, partition_id=1)) == [incidents.DETECTOR_SILENT]
+    assert kinds(old(GOOD, 45), old(GOOD, 61, partition_id=1)) == [incidents.PARTITION_UNREAD]
+
+
 def test_a_detector_without_a_report_for_a_minute_is_silent() -> None:
     [found] = find_incidents([old(GOOD, 240), old(GOOD, 300, partition_id=1)], [], NOW)
     assert found.kind == incidents.DETECTOR_SILENT

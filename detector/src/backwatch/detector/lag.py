@@ -64,9 +64,9 @@ class LagAlert:
         with reading(self._store) as connection:
             table = tables.alert
             raised = bool(connection.scalar(sa.select(table.c.raised).where(table.c.id == self.id)))
-        if standing:
+        if standing or self._is_unreported(rows, ends, now_ns):
             self._stood_ns = now_ns
-            if not raised:
+            if standing and not raised:
                 self._raise(rule, standing, now_ns)
         elif raised and now_ns - self._stood_ns >= CALM_NS:
             with writing(self._store) as connection:
@@ -88,6 +88,16 @@ class LagAlert:
                 lag = max(0, ends[partition] - (row.next_offset if row else 0))
                 found[partition] = (lag, "no member of the group holds it", row.member if row else "")
         return found
+
+    def _is_unreported(self, rows: Mapping[int, PartitionProgress], ends: Mapping[int, int], now_ns: int) -> bool:
+        """Whether a partition has had no report for so long that this member, new or without a broker, knows no calm.
+
+        It raises nothing yet, and must not clear what a member that has watched for longer raised: the two would take
+        turns, an event each time.
+        """
+        return any(
+            now_ns - row.updated_ns > STANDS_NS for partition, row in rows.items() if not ends or partition in ends
+        )
 
     def _raise(self, rule: Rule, standing: Mapping[int, tuple[int, str, str]], now_ns: int) -> None:
         first = min(standing, key=lambda one: (not standing[one][1].startswith(CLOCK_STOPPED), one))

@@ -12,7 +12,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -96,7 +96,7 @@ class SelfWatch:
         self._clock_ns = clock_ns
         self._sent_ns: int | None = None
         self._tried_ns: int | None = None
-        self._well_since_ns: dict[str, int] = {}
+        self._well_since_ns: dict[str, int] = {}  # by incident that is not over
         self._withheld = ""
         self._store_wait = StoreWait("self-watch")
         self._away = False
@@ -140,12 +140,7 @@ class SelfWatch:
         for one in chain:
             if one.since_ns:  # else there never was a detector
                 worst.setdefault(one.kind, one)
-        over: set[str] = set()
-        for kind in still_open:
-            if kind in worst:
-                self._well_since_ns.pop(kind, None)
-            elif now_ns - self._well_since_ns.setdefault(kind, now_ns) >= RESUMED_AFTER_S * SECOND_NS:
-                over.add(kind)
+        over = self._find_over(worst, still_open, now_ns)
         if not over and worst.keys() <= still_open.keys():
             return
         with writing(self._engine) as connection:
@@ -154,10 +149,26 @@ class SelfWatch:
             connection.execute(sa.select(endpoint).order_by(endpoint).with_for_update(key_share=True)).all()
             entered = _open_events(connection)
             rows = [_silent_event(one, now_ns) for kind, one in worst.items() if kind not in entered]
-            rows += [_resumed_event(kind, entered[kind], now_ns) for kind in sorted(over & entered.keys())]
+            rows += [
+                _resumed_event(kind, entered[kind], now_ns)
+                for kind in sorted(over)
+                if entered.get(kind) == still_open[kind]
+            ]
             insert_missing(connection, tables.event, rows)
-        for kind in over:
-            self._well_since_ns.pop(kind)
+
+    def _find_over(self, worst: Collection[str], still_open: Mapping[str, str], now_ns: int) -> set[str]:
+        """Return the kinds of incidents that are over.
+
+        Only while the whole chain is well: a detector that is silent hides what is wrong with single partitions. And
+        by incident, not by kind: another notifier may have ended the one before, and the next one begins anew.
+        """
+        if worst:
+            self._well_since_ns.clear()
+            return set()
+        self._well_since_ns = {one: self._well_since_ns.get(one, now_ns) for one in still_open.values()}
+        return {
+            kind for kind, one in still_open.items() if now_ns - self._well_since_ns[one] >= RESUMED_AFTER_S * SECOND_NS
+        }
 
     def _beat(self, wrong: Sequence[Incident], partitions: int, now_ns: int) -> None:
         if self._heartbeat is None or not is_time(self._sent_ns, now_ns, self._settings.heartbeat_s):

@@ -270,8 +270,9 @@ class OpenFindings:
         after_ns = np.full(at.shape[0], clear_after_ns, np.int64)
         for rule, own in own_ns.items():
             after_ns[self._rule[at] == np.uint64(rule)] = own
-        # Never earlier than the call that proved it: the order of clears is the order of their causes.
-        when = np.maximum(last_true + after_ns, last_false)
+        # Never earlier than the call that proved it: the order of clears is the order of their causes. But calls run
+        # ahead of the watermark, and where they never pause the newest one always does: it must not put the clear off.
+        when = np.maximum(last_true + after_ns, np.minimum(last_false, now_ns))
         cleared = np.flatnonzero(((last_false > last_true) | self._alone[at]) & (when <= now_ns))
         if not cleared.shape[0]:
             return

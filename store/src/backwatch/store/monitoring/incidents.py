@@ -19,6 +19,8 @@ from backwatch.store.views import EndpointRow, ShardRow
 
 SILENT_AFTER_S: Final = 60.0
 """A member writes the progress of its partitions every few seconds: after so long without, it does not run."""
+ONE_END_S: Final = 15.0
+"""Members that end together leave last reports that lie so far apart, each writing every few seconds."""
 STALLED_AFTER_S: Final = 60.0
 """So long may the offset of a partition with lag stand still."""
 UNROUTED_AFTER_S: Final = 120.0
@@ -123,6 +125,8 @@ def _topic_incidents(topic: str, rows: Sequence[PartitionProgress], now_ns: int)
         if live and row.consumer_group and row.consumer_group not in live:
             continue
         if now_ns - row.updated_ns > silent_ns:
+            if newest_ns - row.updated_ns <= ONE_END_S * _NS:
+                continue  # as long as the newest: the whole topic falls silent within seconds, or is read again
             groups.setdefault((PARTITION_UNREAD, ""), []).append(row)
         elif (row.lag or row.reason) and now_ns - row.advanced_ns > stalled_ns:
             groups.setdefault((PARTITION_STALLED, row.reason), []).append(row)
