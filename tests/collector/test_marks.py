@@ -47,9 +47,10 @@ def _held() -> list[str]:
         holder = roots.pop()
         keys = list(holder) if isinstance(holder, dict) else ()  # the collector passes by keys that are text
         for one in (*keys, *gc.get_referents(holder)):
-            if isinstance(one, str):
+            kind = type(one)  # isinstance asks a proxy for the class of its object, which may be gone
+            if issubclass(kind, str):
                 texts.append(one)
-            elif isinstance(one, bytes):
+            elif issubclass(kind, bytes):
                 texts.append(one.decode("latin-1"))
             elif id(one) not in seen and type(one) not in _NOT_WALKED and _may_be_ours(one):
                 seen.add(id(one))

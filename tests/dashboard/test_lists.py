@@ -125,7 +125,7 @@ def test_processes_page_shows_missed_processes_first(store: sa.Engine) -> None:
         "app": "shop", "host": "web-1\u202e", "parent": "", "since_ns": 1, "started_ns": 0, "first_ns": 2,
         "interval_ns": 15, "recorded": 12, "delivered": 9, "dropped": 3,
     }  # fmt: skip
-    running = SeenProcess(instance="1" * 16, pid=5_432, state="running", heard_ns=9, **shared)
+    running = SeenProcess(instance="1" * 16, pid=5_432, state="running", heard_ns=time.time_ns(), **shared)
     mute = SeenProcess(instance="2" * 16, pid=5_433, state="undelivered", heard_ns=0, **shared)
     Owner(store).commit(processes=[running, mute])
     found = rows(opened("processes"), "state")

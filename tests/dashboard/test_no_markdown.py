@@ -60,7 +60,8 @@ def is_ours(node: ast.expr, file: str) -> bool:
             return (file, ast.unparse(node)) in LITERALS_BY_NAME
 
 
-NO_ELEMENTS = {"safe", "words", "parts", "reads", "charts", "palette", "decisions", "queries", "one", "config", "click"}
+NO_ELEMENTS = {"safe", "words", "parts", "reads", "charts", "palette", "decisions", "queries", "one", "config", "click",
+               "logger"}  # fmt: skip
 """Modules and rows that have functions or fields named as Streamlit's are."""
 
 

@@ -16,7 +16,8 @@ from tests.services.commits import Owner
 NOW_NS = time.time_ns()
 
 
-def seen(instance: str = "1" * 16, state: str = "running", heard_ns: int = NOW_NS, **more: Any) -> SeenProcess:
+def seen(instance: str = "1" * 16, state: str = "running", heard_ns: int | None = None, **more: Any) -> SeenProcess:
+    heard_ns = time.time_ns() if heard_ns is None else heard_ns
     values: dict[str, Any] = {
         "instance": instance, "app": "shop", "host": "a", "pid": 7, "parent": "", "state": state, "since_ns": heard_ns,
         "started_ns": 1, "first_ns": 2, "heard_ns": heard_ns, "interval_ns": 15, "recorded": 12, "delivered": 9,
@@ -57,16 +58,16 @@ def test_prune_forgets_old_processes_and_keeps_the_newest(store: sa.Engine, monk
 
 def test_process_not_heard_of_late_is_not_shown_as_running(store: sa.Engine) -> None:
     """A shard that forgot a process, or a detector that is gone, writes nothing of it any more."""
-    hour_ns = 3_600 * 10**9
+    hour_ns, now_ns = 3_600 * 10**9, time.time_ns()
     Owner(store).commit(processes=[
-        seen("1" * 16), seen("2" * 16, heard_ns=NOW_NS - hour_ns), seen("3" * 16, "silent", NOW_NS - hour_ns),
-        seen("4" * 16, heard_ns=NOW_NS - hour_ns // 3, interval_ns=600 * 10**9),
-        seen("5" * 16, heard_ns=NOW_NS - hour_ns, interval_ns=2**62),
+        seen("1" * 16), seen("2" * 16, heard_ns=now_ns - hour_ns), seen("3" * 16, "silent", now_ns - hour_ns),
+        seen("4" * 16, heard_ns=now_ns - hour_ns // 3, interval_ns=600 * 10**9),
+        seen("5" * 16, heard_ns=now_ns - hour_ns, interval_ns=2**62),
     ])  # fmt: skip
-    shown = {instance: state for instance, state, _ in listed(store, now_ns=NOW_NS)}
+    shown = {instance: state for instance, state, _ in listed(store, now_ns=now_ns)}
     assert shown == {"1": "running", "2": "unfollowed", "3": "silent", "4": "running", "5": "unfollowed"}
     with reading(store) as connection:
-        counts = processes.count_by_state(connection, NOW_NS)
+        counts = processes.count_by_state(connection, now_ns)
         assert counts == {"running": 2, "silent": 1, "unfollowed": 2} == health(connection).processes
 
 

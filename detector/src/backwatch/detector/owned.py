@@ -106,8 +106,7 @@ class OwnedShard:
         if not fresh:
             return
         if self._counts:  # an idle shard may be loaded as often as it will: only what is judged can end a detector
-            self._attempts = attempts.count_load(self._store, self.partition, self._attempts)
-            self._counts = False
+            self._attempts, self._counts = attempts.count_load(self._store, self.partition, self._attempts), False
         noted = self.isolation.noted and fresh[0].offset not in self.isolation.poison
         if noted:
             offset = fresh[0].offset
