@@ -2,10 +2,9 @@
 
 import contextlib
 import socket
-import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
@@ -19,6 +18,7 @@ from backwatch.store.transactions import reading
 from tests.notify.conftest import SECRET, Clock
 from tests.services import receiver as temper
 from tests.services.commits import Owner, alert_id, raised
+from tests.services.in_thread import running, wait_until
 from tests.services.receiver import Receiver, receiver
 
 Serving = Callable[..., Service]
@@ -71,27 +71,6 @@ HOSTILE = (
 )  # fmt: skip
 
 
-@contextlib.contextmanager
-def running(service: Service) -> Generator[None]:
-    stop = threading.Event()
-    thread = threading.Thread(target=service.run, args=(stop,), daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(30)
-
-
-def until(holds: Callable[[], bool], within_s: float) -> float:
-    """Wait until it holds; return the seconds."""
-    begin_s = time.monotonic()
-    while not holds():
-        assert time.monotonic() - begin_s < within_s
-        time.sleep(0.02)
-    return time.monotonic() - begin_s
-
-
 def test_nine_hostile_receivers_delay_no_critical_alert_of_the_tenth(store: sa.Engine, serving: Serving) -> None:
     owner = Owner(store)
     with contextlib.ExitStack() as stack:
@@ -101,13 +80,13 @@ def test_nine_hostile_receivers_delay_no_critical_alert_of_the_tenth(store: sa.E
         hostile.append(stack.enter_context(receiver(elsewhere)))
         service = serving(*hostile, good, clock_ns=time.time_ns, timeout_s=4)
         owner.commit(*(raised(f"low {number}", level="low") for number in range(100)), now_ns=time.time_ns())
-        stack.enter_context(running(service))
-        until(lambda: all(one.requests for one in (*hostile, good)), 60)
+        stack.enter_context(running(service.run))
+        wait_until(lambda: all(one.requests for one in (*hostile, good)), 60)
         for number in range(12):
             key = f"urgent {number}"
             owner.commit(raised(key, level="critical"), now_ns=time.time_ns())
             expected = event_id(alert_id("unusual-query", key), 1, 1_000, "alert.opened")
-            until(lambda: expected in good.ids, URGENT_S)  # noqa: B023  it is waited for here
+            wait_until(lambda: expected in good.ids, URGENT_S)  # noqa: B023  it is waited for here
         assert {request.headers["host"] for request in good.requests} == {f"127.0.0.1:{good.port}"}
 
 

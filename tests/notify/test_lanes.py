@@ -1,11 +1,10 @@
 """Critical deliveries have a lane of their own: nothing that is not critical delays them."""
 
-import contextlib
 import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
@@ -21,32 +20,12 @@ from backwatch.store.transactions import reading
 from tests.notify.conftest import SECRET, START_NS, Clock
 from tests.services import receiver as temper
 from tests.services.commits import Owner, alert_id, raised
+from tests.services.in_thread import running, wait_until
 from tests.services.receiver import Receiver, receiver
 
 Serving = Callable[..., Service]
 URGENT_S = 5.0
 CRITICAL = event_id(alert_id("unusual-query", "urgent"), 1, 1_000, "alert.opened")
-
-
-@contextlib.contextmanager
-def running(service: Service) -> Generator[None]:
-    stop = threading.Event()
-    thread = threading.Thread(target=service.run, args=(stop,), daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(20)
-
-
-def wait_until(holds: Callable[[], bool], within_s: float) -> float:
-    """Seconds until it holds."""
-    begin = time.monotonic()
-    while not holds():
-        assert time.monotonic() - begin < within_s
-        time.sleep(0.02)
-    return time.monotonic() - begin
 
 
 Temper = Callable[[socket.socket, Receiver], None]
@@ -80,7 +59,7 @@ def owner(store: sa.Engine) -> Owner:
 def test_a_critical_alert_overtakes_three_thousand_queued_low_ones(owner: Owner, serving: Serving) -> None:
     now_ns = time.time_ns()
     owner.commit(*(raised(str(i), level="low") for i in range(3_000)), now_ns=now_ns)
-    with receiver(slow(0.02)) as one, running(serving(one, clock_ns=time.time_ns)):
+    with receiver(slow(0.02)) as one, running(serving(one, clock_ns=time.time_ns).run):
         wait_until(lambda: len(one.requests) > 3, 120)
         owner.commit(raised("urgent", level="critical"), now_ns=time.time_ns())
         wait_until(lambda: CRITICAL in one.ids, URGENT_S)
@@ -89,7 +68,7 @@ def test_a_critical_alert_overtakes_three_thousand_queued_low_ones(owner: Owner,
 
 def test_an_attempt_that_hangs_delays_no_critical_alert(owner: Owner, serving: Serving) -> None:
     owner.commit(raised("low", level="low"), now_ns=time.time_ns())
-    with receiver(temper.stall) as one, running(serving(one, clock_ns=time.time_ns, timeout_s=15)):
+    with receiver(temper.stall) as one, running(serving(one, clock_ns=time.time_ns, timeout_s=15).run):
         wait_until(lambda: len(one.requests) == 1, 60)
         one.answer = temper.OK
         owner.commit(raised("urgent", level="critical"), now_ns=time.time_ns())
@@ -106,7 +85,7 @@ def test_low_events_that_are_refused_pause_no_critical_alert(
         with reading(store) as connection:
             return any(connection.scalars(sa.select(tables.endpoint.c.paused_until_ns)))
 
-    with receiver(refusal) as one, running(serving(one, clock_ns=time.time_ns)):
+    with receiver(refusal) as one, running(serving(one, clock_ns=time.time_ns).run):
         wait_until(is_paused, 60)
         one.answer = by_level(temper.OK, refusal)
         owner.commit(raised("urgent", level="critical"), now_ns=time.time_ns())
@@ -171,7 +150,7 @@ def test_a_critical_worker_that_hangs_is_an_incident_until_it_goes_on(
     with receiver() as one:
         output = Hanging(one.url)
         settings = NotifySettings(timeout_s=2, events_per_hour=0)
-        with running(Service(store, settings, [output], clock)):
+        with running(Service(store, settings, [output], clock).run):
             try:
                 wait_until(lambda: output.hangs.is_set() and len(one.requests) == 1, 60)
                 clock.pass_s(2 * 2 + 60 + 59)

@@ -2,10 +2,8 @@
 
 import random
 import struct
-import threading
 import time
-from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -20,6 +18,7 @@ from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
 from tests.detector import streams
 from tests.services.authority import Authority
+from tests.services.in_thread import running
 from tests.services.kafka_broker import Broker, install
 from tests.system.commands import eventually
 
@@ -52,18 +51,6 @@ def cut(broker: Broker, offset: int, topic: str = names.TOPIC_CALLS) -> None:
     segment.write_bytes(content[:at])
 
 
-@contextmanager
-def detecting(service: Service) -> Generator[None]:
-    stop = threading.Event()
-    thread = threading.Thread(target=service.run, args=(stop,), daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(30)
-
-
 def counted(store: sa.Engine, name: str) -> int:
     table = tables.counter
     with reading(store) as connection:
@@ -83,7 +70,7 @@ def test_a_broker_that_lost_the_tail_of_its_log_makes_nothing_count_twice(ca: Au
         def judged(count: int) -> None:
             eventually(lambda: counted(store, "calls") == CALLS * count, f"{counted(store, 'calls')} calls are judged")
 
-        with detecting(detector()):
+        with running(detector().run):
             with broker.running():
                 ensure_topics(stream, (names.TOPIC_CALLS, names.TOPIC_SPANS))
                 publish(broker, 20)
@@ -95,7 +82,7 @@ def test_a_broker_that_lost_the_tail_of_its_log_makes_nothing_count_twice(ca: Au
         cut(broker, 13)
         with broker.running():
             publish(broker, 10)  # more than were cut, while no detector runs
-            with detecting(detector()):
+            with running(detector().run):
                 judged(33)
         assert counted(store, "gap") == 2
         with reading(store) as connection:
