@@ -72,7 +72,7 @@ GROUPS = {
     "leads to": (names.REDIRECT_TARGET, names.TOPOLOGY),
     "content": (
         names.LOCAL_INFILE, names.LOCAL_INFILE_FILE, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS, names.PAYLOAD_WIRE,
-        names.PAYLOAD_SIZE, names.REDELIVERED, names.MESSAGE_FORMS, names.ANSWER_SIGNS,
+        names.PAYLOAD_SIZE, names.REDELIVERED, names.MESSAGE_FORMS, names.RESPONSE_INDICATORS,
     ),
     "notices": (names.NOTICES,),
 }  # fmt: skip
@@ -126,7 +126,7 @@ def _facts(probe: type[Probe]) -> frozenset[str]:
     Signs of an error's text may come with every driver, and so are not among them.
     """
     looks_in = _looks_for_canaries(probe) or probe.name in OTHER_KEYS | DOCUMENTS
-    added = {names.ANSWER_SIGNS: looks_in, names.QUERY_SIGNS: names.QUERY_TEXT in probe.facts}
+    added = {names.RESPONSE_INDICATORS: looks_in, names.QUERY_SIGNS: names.QUERY_TEXT in probe.facts}
     return probe.facts | {fact for fact, told in added.items() if told}
 
 
@@ -153,7 +153,7 @@ def facts() -> str:
         told = [titles[name] for name, facts in found.items() if fact in facts]
         silent = [titles[name] for name, facts in found.items() if fact not in facts]
         short = "all" if not silent else f"all but {', '.join(silent)}" if len(silent) < len(told) else ", ".join(told)
-        rows.append((f"`{fact}`", _answer_signs() if fact == names.ANSWER_SIGNS else short))
+        rows.append((f"`{fact}`", _answer_signs() if fact == names.RESPONSE_INDICATORS else short))
     return _table(("fact", "told by"), rows)
 
 

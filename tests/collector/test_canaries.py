@@ -20,7 +20,7 @@ from tests.services.cpu_time import least_cpu_s
 from tests.services.server import Server
 
 WORD = "nobody.7f3a@shop.example"
-TOLD = (names.ANSWER_SIGNS, "canary")
+TOLD = (names.RESPONSE_INDICATORS, "canary")
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +98,7 @@ def test_a_row_of_postgresqls_is_told(postgresql: Server) -> None:
         connection.execute("SELECT %s::text, 1", (WORD,)).fetchall()
         connection.execute("SELECT 'somebody', 2").fetchall()
         connection.cursor(binary=True).execute("SELECT generate_series(1, 3), %s::text", (WORD,))
-    assert [one.facts.get(names.ANSWER_SIGNS) for one in told.saying("SELECT")] == ["canary", None, "canary"]
+    assert [one.facts.get(names.RESPONSE_INDICATORS) for one in told.saying("SELECT")] == ["canary", None, "canary"]
 
 
 @pytest.mark.services
@@ -111,7 +111,7 @@ def test_a_row_of_mariadbs_is_told(mariadb: Server) -> None:
         cursor.execute("SELECT %s, 1", (WORD,))
         made.ping()
         cursor.execute("SELECT 'somebody', 2")
-    signs = [one.facts.get(names.ANSWER_SIGNS) for one in told.calls if one.operation != "connect"]
+    signs = [one.facts.get(names.RESPONSE_INDICATORS) for one in told.calls if one.operation != "connect"]
     assert [one for one in signs if one] == ["canary"]
     assert signs[0] == "canary"
 
@@ -123,4 +123,7 @@ def test_a_value_of_redis_is_told(redis_server: Server, redis_prefix: str) -> No
         client.set(f"{redis_prefix}b", "somebody", ex=60)
         client.mget(f"{redis_prefix}a", f"{redis_prefix}b")
         client.get(f"{redis_prefix}b")
-    assert [one.facts.get(names.ANSWER_SIGNS) for one in told.calls if "GET" in one.operation] == ["canary", None]
+    assert [one.facts.get(names.RESPONSE_INDICATORS) for one in told.calls if "GET" in one.operation] == [
+        "canary",
+        None,
+    ]

@@ -148,7 +148,7 @@ def test_what_an_errors_text_showed_is_told_and_nothing_of_the_text(make: Callab
     assert pipeline.flush(5)
     (span,) = log.spans()
     told = {one.key: one.value.string_value for one in span.attributes}
-    assert told[names.ANSWER_SIGNS] == "terminal-escape,control-character"
+    assert told[names.RESPONSE_INDICATORS] == "terminal-escape,control-character"
     assert told[names.ERROR_TYPE] == "RuntimeError"
     assert b"hunter2" not in b"".join(message.value for message in log.messages)
 

@@ -102,7 +102,7 @@ def test_the_eventful_stream_wakes_most_rules(engine: Engine, reference: list[To
     fired = {one[0] for one in reference}
     assert {
         "tls-stripped", "certificate-changed", "bulk-read", "query-attack", "statement-runs-program", "hostile-payload",
-        "local-file-request", "server-changed", "auth-downgraded", "topology-changed", "slow-answer", "error-storm",
+        "local-file-request", "server-changed", "auth-downgraded", "topology-changed", "slow-response", "error-storm",
         "login-failures", "clear",
     } <= fired  # fmt: skip
 

@@ -17,8 +17,8 @@ MENDED_BY_A_DRIVER = {
     "plaintext-session", "unverified-session", "tls-stripped", "weak-tls", "tls-lowered", "password-in-clear",
     "auth-downgraded",
     "certificate-changed", "certificate-expired", "certificate-not-yet-valid", "peer-changed", "server-changed",
-    "local-file-request", "redirected", "metadata-address", "topology-changed", "decompression-bomb", "slow-answer",
-    "error-storm", "hostile-payload", "query-attack", "unusual-query", "notice-flood", "login-failures",
+    "local-file-request", "redirected", "metadata-address", "topology-changed", "decompression-bomb", "slow-response",
+    "error-storm", "hostile-payload", "query-attack", "unusual-query", "server-notice-flood", "login-failures",
 }  # fmt: skip
 """Rules about something that a parameter of the driver mends."""
 OF_SERVERS_AND_TOOLS = {"statement_timeout", "max_execution_time", "client_min_messages", "sql_notes", "check_hostname",

@@ -1,4 +1,4 @@
-"""The model of odd-window: fitted by scikit-learn, scored without it, and what it calls odd."""
+"""The model of multivariate-anomaly: fitted by scikit-learn, scored without it, and what it calls odd."""
 
 from dataclasses import dataclass
 from typing import Any, cast
@@ -8,7 +8,7 @@ import pytest
 from sklearn.ensemble import IsolationForest
 
 from backwatch.detector.baselines.forest import ARRAYS, UnusableModel, checked, isolation
-from backwatch.detector.detectors.odd_window import FEATURES
+from backwatch.detector.detectors.multivariate_anomaly import FEATURES
 from backwatch.detector.fit import SAMPLE, TREES, TooLittleHistory, features, fit
 from tests.detector.small_engine import START_NS, SmallEngine
 
@@ -72,11 +72,11 @@ def test_an_odd_minute_is_named_with_the_features_that_made_it_odd(model: dict[s
     engine = SmallEngine()
     source = np.random.default_rng(9)
     for minute in range(200):
-        fired, _ = engine.window(minute, {"odd-window": model}, **sums(source, 50))
-        assert "odd-window" not in fired
+        fired, _ = engine.window(minute, {"multivariate-anomaly": model}, **sums(source, 50))
+        assert "multivariate-anomaly" not in fired
     odd = {**sums(source, 50), "calls": 500, "errors": 200, "rows_returned": 20, "bytes_received": 100_000}
-    fired, facts = engine.window(201, {"odd-window": model}, **odd)
-    assert "odd-window" in fired
+    fired, facts = engine.window(201, {"multivariate-anomaly": model}, **odd)
+    assert "multivariate-anomaly" in fired
     named = {name for name in FEATURES if facts[f"backwatch.odd.{name}"] > 0}
     assert named == {"errors", "rows_returned", "duration"}
 
@@ -114,5 +114,5 @@ def test_arrays_that_are_no_forest_are_refused_and_never_scored(model: dict[str,
     source = np.random.default_rng(9)
     facts: dict[str, float] = {}
     for minute in range(40):
-        _, facts = engine.window(minute, {"odd-window": bad}, **sums(source, 50))
+        _, facts = engine.window(minute, {"multivariate-anomaly": bad}, **sums(source, 50))
     assert np.isnan(facts["backwatch.odd.score"])

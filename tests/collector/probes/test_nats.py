@@ -333,7 +333,7 @@ def test_a_message_under_another_subject_than_was_subscribed_to_is_told_and_its_
     with watching(NatsProbe) as recording, hostile(Straying) as (service, ca_file):
         run(f"tls://localhost:{service.port}", use, tls=ssl.create_default_context(cafile=ca_file))
     (told,) = recording.of("deliver")
-    assert told.facts[names.ANSWER_SIGNS] == "other-key"
+    assert told.facts[names.RESPONSE_INDICATORS] == "other-key"
     assert OTHER.decode() not in repr([one.attributes() for one in recording.calls])
 
 
@@ -357,7 +357,7 @@ def test_messages_for_a_pattern_and_of_a_stream_are_what_was_asked_for(recording
     run(nats.url, use)
     delivered = recording.of("deliver")
     assert len(delivered) >= 4
-    assert [one for one in delivered if names.ANSWER_SIGNS in one.facts] == []
+    assert [one for one in delivered if names.RESPONSE_INDICATORS in one.facts] == []
 
 
 @pytest.mark.parametrize(

@@ -290,7 +290,7 @@ def test_an_answer_with_another_key_is_told_and_nothing_of_it(ignored: bool) -> 
         with contextlib.suppress(KeyError):
             assert client.get("basket:7") is None
         client.close()
-    assert [one.facts.get(names.ANSWER_SIGNS) for one in recording.calls] == [None, None, "other-key"]
+    assert [one.facts.get(names.RESPONSE_INDICATORS) for one in recording.calls] == [None, None, "other-key"]
     assert "bought" not in repr([one.attributes() for one in recording.calls])
 
 
@@ -309,4 +309,4 @@ def test_a_serializer_that_misses_a_key_of_its_own_is_no_answer_of_anothers(memc
         with pytest.raises(KeyError):
             client.get("own:7")
         client.close()
-    assert names.ANSWER_SIGNS not in recording.of("get")[0].facts
+    assert names.RESPONSE_INDICATORS not in recording.of("get")[0].facts

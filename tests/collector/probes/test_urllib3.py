@@ -436,7 +436,7 @@ def test_a_document_is_looked_at_however_it_comes_and_is_read(
             read = b"".join(response.stream(10_000, decode_content=True))
     assert read == body
     (told,) = recording.of("GET")  # while the response lives
-    assert told.facts.get(names.ANSWER_SIGNS) == ("xml-external" if what == "hostile" else None)
+    assert told.facts.get(names.RESPONSE_INDICATORS) == ("xml-external" if what == "hostile" else None)
     assert "hunter2" not in repr(told.attributes())
     del response
 
@@ -455,7 +455,7 @@ def test_a_document_is_looked_at_in_however_many_chunks_its_sender_hands_it_out(
         read = response.data if reading != "as a stream" else b"".join(response.stream(10_000, decode_content=True))
     assert read == body
     (told,) = recording.of("GET")
-    assert told.facts.get(names.ANSWER_SIGNS) == sign
+    assert told.facts.get(names.RESPONSE_INDICATORS) == sign
 
 
 def test_a_document_that_nobody_reads_or_that_has_no_body_is_told_all_the_same(
@@ -469,7 +469,7 @@ def test_a_document_that_nobody_reads_or_that_has_no_body_is_told_all_the_same(
             assert pool.request("GET", url).data == b""
     gc.collect()
     assert len(recording.of("GET")) == 3
-    assert not any(names.ANSWER_SIGNS in one.facts for one in recording.calls)
+    assert not any(names.RESPONSE_INDICATORS in one.facts for one in recording.calls)
 
 
 def test_packed_bodies_are_told_by_the_oldest_version_too(web: Web) -> None:

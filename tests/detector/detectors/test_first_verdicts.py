@@ -510,7 +510,7 @@ def test_a_new_statement_that_reads_more_than_anything_before_is_a_bulk_read() -
     assert "bulk-read" not in after(large, reads(50_000, DAY, "SELECT * FROM customers"))
 
 
-# volume-spike, odd-window, telemetry-loss
+# volume-spike, multivariate-anomaly, telemetry-loss
 
 
 def test_a_minute_with_far_more_bytes_is_a_spike() -> None:

@@ -17,7 +17,7 @@ def test_a_new_statement_of_a_new_release_is_told_as_its_own_and_known_from_then
         [at(DEPLOYED, statement=OTHER, **NEW), at(DEPLOYED + 1, statement=OTHER, **NEW),
          at(DEPLOYED + 2 * DAY, statement=OTHER, **NEW)],
     )  # fmt: skip
-    assert (first, again, later) == ({"released-query"}, set(), set())
+    assert (first, again, later) == ({"new-query-in-release"}, set(), set())
 
 
 def test_a_new_statement_of_the_release_that_is_known_is_unusual() -> None:
@@ -30,16 +30,16 @@ def test_a_new_statement_of_the_release_that_is_known_is_unusual() -> None:
 def test_a_release_explains_no_statement_that_bears_signs() -> None:
     [found] = fired(PAST, [at(DEPLOYED, statement=OTHER, backwatch__query__signs="odd-spacing", **NEW)])
     assert "unusual-query" in found
-    assert "released-query" not in found
+    assert "new-query-in-release" not in found
 
 
 def test_a_release_is_young_for_an_hour_and_at_each_place_for_its_first_calls() -> None:
     known = "SELECT id FROM orders WHERE id = ?"
     busy = [at(DEPLOYED + i, statement=known, **NEW) for i in range(60)]
-    assert fired([*PAST, *busy], [at(DEPLOYED + HOUR - 1, statement=OTHER, **NEW)]) == [{"released-query"}]
+    assert fired([*PAST, *busy], [at(DEPLOYED + HOUR - 1, statement=OTHER, **NEW)]) == [{"new-query-in-release"}]
     assert fired([*PAST, *busy], [at(DEPLOYED + HOUR + 1, statement=OTHER, **NEW)]) == [{"unusual-query"}]
     seldom = busy[:5]
-    assert fired([*PAST, *seldom], [at(DEPLOYED + DAY, statement=OTHER, **NEW)]) == [{"released-query"}]
+    assert fired([*PAST, *seldom], [at(DEPLOYED + DAY, statement=OTHER, **NEW)]) == [{"new-query-in-release"}]
 
 
 def test_an_old_release_beside_a_new_one_explains_nothing() -> None:
@@ -67,9 +67,9 @@ def test_an_app_whose_processes_each_name_another_release_is_surprised_all_the_s
 def test_several_releases_in_a_day_each_explain_their_statements_and_so_does_the_next_days() -> None:
     for i in range(7):
         before = [_released(DEPLOYED + j * HOUR, f"5.{j}") for j in range(i)]
-        assert fired([*PAST, *before], [_released(DEPLOYED + i * HOUR, f"5.{i}", OTHER)]) == [{"released-query"}]
+        assert fired([*PAST, *before], [_released(DEPLOYED + i * HOUR, f"5.{i}", OTHER)]) == [{"new-query-in-release"}]
     before = [_released(DEPLOYED + j * HOUR, f"5.{j}") for j in range(9)]
-    assert fired([*PAST, *before], [_released(DEPLOYED + 2 * DAY, "6", OTHER)]) == [{"released-query"}]
+    assert fired([*PAST, *before], [_released(DEPLOYED + 2 * DAY, "6", OTHER)]) == [{"new-query-in-release"}]
 
 
 def test_a_place_that_invents_statements_never_settles_though_rows_are_fetched_by_a_second_call() -> None:
@@ -107,7 +107,7 @@ def test_one_more_statement_of_a_place_that_puts_them_together_is_told_and_no_su
     form = [at(600 * i, statement=f"SELECT a FROM b WHERE c{i % 9} = ?") for i in range(200)]
     other = "SELECT a FROM b WHERE d = ?"
     later = [at(3 * DAY, statement=other), at(3 * DAY + 1, statement=other), at(3 * DAY + 2, statement=other)]
-    assert fired(form, later) == [{"another-query"}, set(), set()]
+    assert fired(form, later) == [{"dynamic-query"}, set(), set()]
     [found] = fired(form, [at(3 * DAY, statement=other, backwatch__query__signs="odd-spacing")])
     assert "unusual-query" in found
 

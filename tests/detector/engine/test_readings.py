@@ -97,8 +97,8 @@ def test_a_change_of_server_shows_what_it_was_and_what_it_is() -> None:
 
 
 def test_an_answer_of_many_notices_is_a_flood() -> None:
-    assert "notice-flood" in raised({}, {names.NOTICES: 5_000})
-    assert "notice-flood" not in raised({}, {names.NOTICES: 3})
+    assert "server-notice-flood" in raised({}, {names.NOTICES: 5_000})
+    assert "server-notice-flood" not in raised({}, {names.NOTICES: 3})
 
 
 def test_a_password_in_clear_takes_the_place_of_the_plaintext_session_alone() -> None:

@@ -93,7 +93,7 @@ class Cast:
             ),
             Act(
                 title="A visitor injects SQL into the shop's search", rule="query-attack", system="postgresql",
-                also=frozenset({"unusual-query", "accounts-read"}),
+                also=frozenset({"unusual-query", "credential-table-read"}),
                 begin=lambda: visitor_types(INJECTION), end=nothing,
             ),
             Act(

@@ -33,7 +33,7 @@ HOUR_NS = 3_600 * 10**9
 _GAP_NS = 310 * 10**9
 """Between the end of the quiet hour and now: longer than the detector waits for what comes late."""
 _WINDOW_NS = 60 * 10**9
-ODD_WINDOW = "odd-window"
+ODD_WINDOW = "multivariate-anomaly"
 
 
 def played(parts: Sequence[Part], step: Callable[[str], None]) -> None:

@@ -55,7 +55,7 @@ def with_error(facts: Facts, error: BaseException) -> Facts:
     """A call's facts, and what the text of its error showed: a driver puts into it what the service said.
 
     >>> with_error((), ConnectionError("OK\\x1b[2K"))
-    (('backwatch.answer.signs', 'terminal-escape'),)
+    (('backwatch.response.indicators', 'terminal-escape'),)
     """
     found: list[str] = []
     arguments: tuple[object, ...] = _arguments(error)  # a class may have made something of its own of ``args``
@@ -100,7 +100,7 @@ def of_document(kind: str, head: bytes) -> list[str]:
 
 
 def _of_json(head: bytes) -> list[str]:
-    found = ["model-orders"] if _orders(head.lower()) else []
+    found = ["prompt-injection-in-response"] if _orders(head.lower()) else []
     opened = head.count(b"[") + head.count(b"{")
     if opened >= DEEP and opened - head.count(b"]") - head.count(b"}") >= DEEP:
         found.append("deep")
@@ -148,7 +148,7 @@ _arguments: Final = BaseException.__dict__["args"].__get__
 
 def with_signs(facts: Facts, found: "list[str]") -> Facts:
     """A call's facts, and these signs together with those that are there."""
-    rest = tuple(fact for fact in facts if fact[0] != names.ANSWER_SIGNS)
-    known = {word for name, value in facts if name == names.ANSWER_SIGNS for word in str(value).split(",")}
+    rest = tuple(fact for fact in facts if fact[0] != names.RESPONSE_INDICATORS)
+    known = {word for name, value in facts if name == names.RESPONSE_INDICATORS for word in str(value).split(",")}
     known.update(found)
-    return (*rest, (names.ANSWER_SIGNS, ",".join(word for word in names.ANSWER_WORDS if word in known)))
+    return (*rest, (names.RESPONSE_INDICATORS, ",".join(word for word in names.ANSWER_WORDS if word in known)))

@@ -156,7 +156,7 @@ REDELIVERED: Final = "backwatch.redelivered"
 MESSAGE_FORMS: Final = "backwatch.message.forms"
 """Comma-separated forms of the messages that a topic brought, each once: a word of ``FORM_VALUES``, and behind ``+``
 those of ``FORM_PARTS`` that came with it, in the order of the lists."""
-ANSWER_SIGNS: Final = "backwatch.answer.signs"
+RESPONSE_INDICATORS: Final = "backwatch.response.indicators"
 """Comma-separated words of ``ANSWER_WORDS``, in the order of that list."""
 
 SIGNS: Final = (
@@ -203,7 +203,7 @@ ANSWER_WORDS: Final = (
     "other-key",  # the answer is to another key than was asked for
     "xml-entities",  # an XML document defines entities out of others, or long ones, which grow when they are read
     "xml-external",  # an XML document defines an entity by a file or URL that its reader is to fetch
-    "model-orders",  # a document gives orders to the language model that it may be handed to
+    "prompt-injection-in-response",  # a document gives orders to the language model that it may be handed to
     "canary",  # an answer holds a word that was planted among the data, and that nobody asks for
     "deep",  # a document nests deeper than any that was written by hand
 )

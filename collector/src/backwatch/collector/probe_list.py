@@ -49,7 +49,9 @@ def facts(found: Sequence[type[Probe]], name: str) -> str:
     for one in found:
         if one.name == name:
             # What an error's text shows is told of every driver.
-            missing = sorted({fact for other in found for fact in other.facts} - one.facts - {names.ANSWER_SIGNS})
+            missing = sorted(
+                {fact for other in found for fact in other.facts} - one.facts - {names.RESPONSE_INDICATORS}
+            )
             told = [
                 *sorted(one.facts),
                 "",

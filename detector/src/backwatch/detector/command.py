@@ -202,11 +202,11 @@ def score(file: str) -> None:
         raise _WrongInput(str(error)) from None
 
 
-@click.command(short_help="Fits the model of odd-window from what the store has seen.")
+@click.command(short_help="Fits the model of multivariate-anomaly from what the store has seen.")
 @click.option("--store-url", help="Whose rollups to learn from. [BACKWATCH_STORE_URL]")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the arrays here (.npz).")
 def fit(store_url: str | None, out: Path | None) -> None:
-    """Fits the model of odd-window from the stored rollups and enters it as a numbered model version."""
+    """Fits the model of multivariate-anomaly from the stored rollups and enters it as a numbered model version."""
     from backwatch.detector.fit import TooLittleHistory
     from backwatch.detector.fitting import fit_and_enter
     from backwatch.store.connect import StoreUnavailable, open_store

@@ -1,4 +1,4 @@
-"""Fits the model of ``odd-window`` from what the store remembers of past minutes.
+"""Fits the model of ``multivariate-anomaly`` from what the store remembers of past minutes.
 
 Off the path of calls: scikit-learn is imported here alone, and what leaves are plain arrays.
 """
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from backwatch.detector.baselines.forest import ARRAYS, checked, isolation
 from backwatch.detector.baselines.level import LEVEL
-from backwatch.detector.detectors.odd_window import COLUMNS, FEATURES, deviations
+from backwatch.detector.detectors.multivariate_anomaly import COLUMNS, FEATURES, deviations
 
 TREES: Final = 100
 SAMPLE: Final = 256
@@ -56,7 +56,7 @@ def fit(minutes: Sequence[Minute], seed: int = 0) -> dict[str, NDArray[Any]]:
     found = features(minutes)
     if found.shape[0] < LEAST_MINUTES:
         raise TooLittleHistory(
-            f"too little history: {found.shape[0]} of {LEAST_MINUTES} quiet minutes that odd-window needs; "
+            f"too little history: {found.shape[0]} of {LEAST_MINUTES} quiet minutes that multivariate-anomaly needs; "
             "a resource's first half hour with calls does not count"
         )
     from sklearn.ensemble import IsolationForest

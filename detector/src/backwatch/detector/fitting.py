@@ -1,4 +1,4 @@
-"""Fits odd-window's model from the store's rollups, off the path, and enters it as a numbered model version."""
+"""Fit the model of `multivariate-anomaly` from the store's rollups, beside the engine, and enter it by number."""
 
 import time
 from pathlib import Path
@@ -14,7 +14,7 @@ from backwatch.store.transactions import reading, writing
 
 MOST: Final = 200_000
 """Minutes, the newest ones, that a model is fitted on."""
-DETECTOR: Final = "odd-window"
+DETECTOR: Final = "multivariate-anomaly"
 
 
 def fit_and_enter(store: sa.Engine, out: Path | None = None) -> str:

@@ -91,7 +91,7 @@ def _model() -> ModelVersion:
     real = {"threshold": 0.0, "path": 1.0, "usual_path": 1.0, "limit": 1.0}
     arrays = {name: np.array([value], np.int32) for name, value in whole.items()}
     return ModelVersion(
-        "odd-window", "", {**arrays, **{name: np.array([value], np.float64) for name, value in real.items()}}
+        "multivariate-anomaly", "", {**arrays, **{name: np.array([value], np.float64) for name, value in real.items()}}
     )
 
 

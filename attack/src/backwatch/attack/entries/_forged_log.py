@@ -18,7 +18,7 @@ class LogsErrors(Entry):
     attack = "refuses with a text that rewrites the lines of whatever terminal shows the app's log"
     reference = "https://cwe.mitre.org/data/definitions/150.html; https://cwe.mitre.org/data/definitions/117.html"
     notices = "an error, where the log is not read on a terminal"
-    rule = "hostile-error-text"
+    rule = "deceptive-error-text"
 
     errors: ClassVar[str]
     """The driver's base of all errors, ``module.Class``."""

@@ -23,7 +23,7 @@ class GivesBack(Entry):
     attack = "hands out a message that nobody can read, and the same again whenever it is given back"
     reference = "https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling; ATT&CK T1499.004"
     notices = "work that is not done any more"
-    rule = "message-returned"
+    rule = "redelivery-loop"
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:

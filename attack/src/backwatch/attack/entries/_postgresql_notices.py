@@ -28,7 +28,7 @@ class FloodsNotices(Entry):
     attack = "sends two thousand notices with an answer"
     reference = "https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-ASYNC"
     notices = "a log that grows"
-    rule = "notice-flood"
+    rule = "server-notice-flood"
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:

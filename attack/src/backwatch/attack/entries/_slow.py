@@ -31,7 +31,7 @@ class Waits(Entry):
     attack = "answers in drips, each within the time limit of a read, and keeps the app waiting"
     reference = "CVE-2021-3737; https://bugs.python.org/issue44022; ATT&CK T1499.004"
     notices = "time"
-    rule = "slow-answer"
+    rule = "slow-response"
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:

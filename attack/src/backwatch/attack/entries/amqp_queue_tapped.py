@@ -10,7 +10,7 @@ class AmqpTapped(AbusedBroker):
 
     attack = "binds a queue of its own to an exchange, and gets a copy of each message"
     reference = "ATT&CK T1020; https://www.rabbitmq.com/docs/exchanges"
-    rule = "queue-tapped"
+    rule = "queue-binding-added"
 
     def meet(self) -> object:
         """The attacker binds it."""

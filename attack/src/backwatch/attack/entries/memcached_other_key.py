@@ -30,7 +30,7 @@ class MemcachedOtherKey(Entry):
     reference = "CVE-2020-13254; CVE-2023-28858; https://cwe.mitre.org/data/definitions/441.html"
     driver = "pymemcache"
     notices = "a basket that is not there"
-    rule = "answer-to-another"
+    rule = "mismatched-response"
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:

@@ -11,7 +11,7 @@ class HidesTraces(AbusedPyMySQL):
     code = "F7"
     attack = "switches the binary log off for what it does next"
     reference = "https://attack.mitre.org/techniques/T1562/001/"
-    rule = "traces-hidden"
+    rule = "audit-disabled"
 
     def work(self) -> None:
         """Makes the usual report."""

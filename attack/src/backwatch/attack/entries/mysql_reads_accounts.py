@@ -12,7 +12,7 @@ class ReadsAccounts(AbusedPyMySQL):
     code = "F2"
     attack = "reads the database's own accounts"
     reference = "https://attack.mitre.org/techniques/T1087/"
-    rule = "accounts-read"
+    rule = "credential-table-read"
 
     def work(self) -> None:
         """Makes the usual report."""

@@ -29,7 +29,7 @@ class SlowAnswer(Connector, ReadsOrders):
     attack = "answers, but so late that the app is busy with waiting"
     reference = "https://attack.mitre.org/techniques/T1499/004/"
     notices = "that it is slow"
-    rule = "slow-answer"
+    rule = "slow-response"
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:

@@ -23,7 +23,7 @@ class NatsOtherSubject(Entry):
     attack = "delivers a message under another subject than was subscribed to, which the app then books there"
     reference = "https://docs.nats.io/reference/reference-protocols/nats-protocol#msg; CVE-2023-28858"
     driver = "nats"
-    rule = "answer-to-another"
+    rule = "mismatched-response"
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:

@@ -46,7 +46,7 @@ class ScramBomb(Psycopg):
     attack = "asks for millions of rounds of hashing at each login"
     reference = "CVE-2026-42198; https://datatracker.ietf.org/doc/html/rfc5802"
     notices = "that login is slow"
-    rule = "slow-answer"
+    rule = "slow-response"
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:

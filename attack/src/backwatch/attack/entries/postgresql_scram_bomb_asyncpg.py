@@ -19,7 +19,7 @@ class ScramBomb(Entry):
     reference = "CVE-2026-42198; https://datatracker.ietf.org/doc/html/rfc5802"
     driver = "asyncpg"
     notices = "an app that hangs"
-    rule = "slow-answer"
+    rule = "slow-response"
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:

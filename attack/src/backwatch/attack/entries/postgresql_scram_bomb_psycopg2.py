@@ -17,7 +17,7 @@ class ScramBomb(Psycopg2):
     attack = "asks for millions of rounds of hashing at each login"
     reference = "CVE-2026-42198; https://datatracker.ietf.org/doc/html/rfc5802"
     notices = "that login is slow"
-    rule = "slow-answer"
+    rule = "slow-response"
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:

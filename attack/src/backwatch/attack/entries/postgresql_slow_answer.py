@@ -28,7 +28,7 @@ class SlowAnswer(Psycopg2, ReadsCustomers):
     attack = "answers, but so late that the app is busy with waiting"
     reference = "https://attack.mitre.org/techniques/T1499/004/"
     notices = "that it is slow"
-    rule = "slow-answer"
+    rule = "slow-response"
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:

@@ -227,7 +227,7 @@ class NatsProbe(PatchingProbe[NatsWatch]):
         names.MESSAGING_SYSTEM, names.MESSAGING_DESTINATION, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION,
         names.STATEMENT, names.ACCOUNT, names.SERVER_VERSION, names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT,
         names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ERROR_TYPE, names.TOPOLOGY,
-        names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS, names.REDELIVERED, names.ANSWER_SIGNS,
+        names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS, names.REDELIVERED, names.RESPONSE_INDICATORS,
     }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:

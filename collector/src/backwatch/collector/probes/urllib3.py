@@ -22,7 +22,7 @@ class Urllib3Probe(Probe):
         names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.HTTP_METHOD,
         names.HTTP_STATUS, names.URL_SECRET, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT,
         names.BYTES_RECEIVED, names.ERROR_TYPE, names.REDIRECT_TARGET, names.PAYLOAD_WIRE, names.PAYLOAD_SIZE,
-        names.ANSWER_SIGNS,
+        names.RESPONSE_INDICATORS,
     }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:

@@ -128,7 +128,7 @@ COLUMNS: Final = (
     Column(names.PAYLOAD_SIZE, NUMBER, SPAN),
     Column(names.REDELIVERED, NUMBER, SPAN),
     Column(names.MESSAGE_FORMS, TEXT, SPAN),
-    Column(names.ANSWER_SIGNS, TEXT, SPAN),
+    Column(names.RESPONSE_INDICATORS, TEXT, SPAN),
 )
 
 

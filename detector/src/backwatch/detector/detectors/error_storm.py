@@ -102,7 +102,7 @@ level: medium
 backwatch:
   key: resource
   clear_after_s: 3600
-  instead_of: [slow-answer]
+  instead_of: [slow-response]
   how:
     - >-
       The service is under attack or was taken off the net, and the app's retries make its load worse.

@@ -157,9 +157,9 @@ detection:
   selection:
     backwatch.query.novel: true
     backwatch.site.settled: true
-  filter_main_released:  # released-query says so
+  filter_main_released:  # new-query-in-release says so
     backwatch.site.released: true
-  filter_main_various:  # another-query says so
+  filter_main_various:  # dynamic-query says so
     backwatch.site.various: true
   filter_main_elsewhere:
     backwatch.query.elsewhere: true

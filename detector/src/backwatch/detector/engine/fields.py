@@ -61,7 +61,7 @@ TOLD: Final[Mapping[str, Field]] = {
     **_all("resource", "number", names.SERVER_PORT),
     **_all(
         "content", "words",
-        names.QUERY_SIGNS, names.PAYLOAD_GLOBALS, names.TOPOLOGY, names.ANSWER_SIGNS, names.MESSAGE_FORMS,
+        names.QUERY_SIGNS, names.PAYLOAD_GLOBALS, names.TOPOLOGY, names.RESPONSE_INDICATORS, names.MESSAGE_FORMS,
     ),
     **_all(
         "content", "text",

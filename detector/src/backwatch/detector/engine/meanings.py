@@ -64,7 +64,7 @@ TOLD: Final[Mapping[str, str]] = {
     names.PAYLOAD_SIZE: "Bytes of a compressed body once unpacked.",
     names.REDELIVERED: "How often the message has come before, as far as broker or client count.",
     names.MESSAGE_FORMS: "Forms of the messages that a topic brought, several by commas: json+key+trace, other.",
-    names.ANSWER_SIGNS: "What the answer showed that honest ones do not: words of a fixed list.",
+    names.RESPONSE_INDICATORS: "What the answer showed that honest ones do not: words of a fixed list.",
     names.BYTES_SENT: "Bytes sent by the call.",
     names.BYTES_RECEIVED: "Bytes received by the call.",
     names.BYTES_ESTIMATED: "The bytes are an estimate.",

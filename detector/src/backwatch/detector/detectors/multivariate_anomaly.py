@@ -109,7 +109,7 @@ def _leading(share: NDArray[np.float64]) -> NDArray[np.float64]:
     return kept
 
 
-class OddWindow(Detector):
+class MultivariateAnomaly(Detector):
     """Tells how odd a minute is, and which features make it so.
 
     Provides:
@@ -130,13 +130,13 @@ class OddWindow(Detector):
             leading three.
     """
 
-    id = "odd-window"
+    id = "multivariate-anomaly"
     window_provides = ("backwatch.odd.score", "backwatch.odd.excess", *(f"backwatch.odd.{name}" for name in FEATURES))
     tables = tuple(Table(f"odd_window_{name}", RESOURCE, 1, LEVEL) for name in FEATURES)
     rule = """
 title: A Minute Is Unlike the Resource's Others
 id: 7d5b1a44-1f0c-4b57-8a7c-5a0e9c3d6f09
-name: odd-window
+name: multivariate-anomaly
 status: experimental
 description: >-
   Detects a minute whose numbers, taken together, are unlike those that the model was fitted on; the evidence names

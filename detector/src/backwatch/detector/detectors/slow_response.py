@@ -42,7 +42,7 @@ def _judge(duration_ns: Array, statement: Array, learn: Array, rows: Any, excess
             row["calls"] += 1
 
 
-class SlowAnswer(Detector):
+class SlowResponse(Detector):
     """Tells how much longer a call took than the longest of its statement.
 
     Provides:
@@ -50,13 +50,13 @@ class SlowAnswer(Detector):
             far; NaN until 30 of them are known.
     """
 
-    id = "slow-answer"
+    id = "slow-response"
     provides = ("backwatch.duration.excess",)
     tables = (Table("slow_answer", STATEMENT, 1, LONGEST),)
     rule = """
 title: A Service Keeps the App Waiting
 id: ebc380e4-4c41-4737-b2fd-ae06973fcecc
-name: slow-answer
+name: slow-response
 status: experimental
 description: >-
   Detects a call that took three seconds or more, and at least eight times as long as the longest of the same

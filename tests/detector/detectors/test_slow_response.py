@@ -17,11 +17,11 @@ def usual(count: int = 100, ms: int = 5) -> list[Told]:
 
 
 def test_an_answer_that_drips_is_told() -> None:
-    assert fired(usual(), [taking(3 * DAY, 9_000)]) == [{"slow-answer"}]
+    assert fired(usual(), [taking(3 * DAY, 9_000)]) == [{"slow-response"}]
 
 
 def test_one_that_ran_into_the_drivers_limit_of_time_is_told() -> None:
-    assert fired(usual(), [taking(3 * DAY, 5_000, **{names.ERROR_TYPE: "TimeoutError"})]) == [{"slow-answer"}]
+    assert fired(usual(), [taking(3 * DAY, 5_000, **{names.ERROR_TYPE: "TimeoutError"})]) == [{"slow-response"}]
 
 
 def test_what_is_slow_for_it_and_yet_quick_is_not() -> None:
@@ -38,10 +38,10 @@ def test_nothing_is_told_before_the_statement_is_known() -> None:
 
 def test_one_slow_call_does_not_make_slow_calls_usual_and_many_do() -> None:
     found = fired(usual(), [taking(3 * DAY + i * 60, 20_000) for i in range(100)])
-    assert all(one == {"slow-answer"} for one in found[:30])
+    assert all(one == {"slow-response"} for one in found[:30])
     assert found[-1] == set()
 
 
 def test_a_call_that_carries_an_attack_teaches_no_length() -> None:
     bombed = [taking(i * 600, 60_000, backwatch__payload__globals="os.system") for i in range(100)]
-    assert "slow-answer" in fired(bombed, usual(), [taking(3 * DAY, 60_000)])[0]
+    assert "slow-response" in fired(bombed, usual(), [taking(3 * DAY, 60_000)])[0]
