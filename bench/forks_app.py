@@ -86,7 +86,7 @@ def reconnect_often(publisher: Any, parent: int) -> None:
 
 def slow_down_everything(parent: int) -> None:
     """Put the delays in, before the collector starts."""
-    from backwatch.collector import imports
+    from backwatch.collector.bootstrap import import_hooks
 
     sys.meta_path.insert(0, SlowFinder())  # pyright: ignore[reportArgumentType]
     socket.getaddrinfo = slowed(socket.getaddrinfo, "resolver")
@@ -101,11 +101,13 @@ def slow_down_everything(parent: int) -> None:
         for name in ("execute", "executemany", "executescript", "close"):
             setattr(kind, name, _slow_method(getattr(kind, name)))
 
-    imports.on_import("backwatch.collector.stream.sqlite_file", slow_sqlite)
-    imports.on_import(
+    import_hooks.on_import("backwatch.collector.stream.sqlite_file", slow_sqlite)
+    import_hooks.on_import(
         "backwatch.collector.stream.sqlite", lambda module: reconnect_often(module.SqlitePublisher, parent)
     )
-    imports.on_import("backwatch.collector.stream.kafka", lambda module: reconnect_often(module.KafkaPublisher, parent))
+    import_hooks.on_import(
+        "backwatch.collector.stream.kafka", lambda module: reconnect_often(module.KafkaPublisher, parent)
+    )
 
 
 def _slow_method(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -121,7 +123,7 @@ def ask() -> None:
 
 def live(seed: str) -> None:
     """What a child does: all that an app may, then it delivers its call."""
-    from backwatch.collector import start
+    from backwatch.collector.bootstrap import start
 
     signal.alarm(int(PATIENCE_S))
     faulthandler.dump_traceback_later(PATIENCE_S * 0.9)
@@ -140,7 +142,7 @@ def main() -> None:
     forks, seed = int(sys.argv[1]), sys.argv[2]
     _chance.seed(seed)
     slow_down_everything(os.getpid())
-    from backwatch.collector import start
+    from backwatch.collector.bootstrap import start
 
     start.start()
     children: set[int] = set()

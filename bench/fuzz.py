@@ -61,14 +61,14 @@ def fuzz(stage: str, count: int, seed: int) -> dict[str, Any]:
 
 def _engine() -> Any:
     from backwatch.detector.engine.step import EngineConfig
-    from backwatch.detector.rulebook import make_engine
+    from backwatch.detector.rules.rulebook import make_engine
 
     return make_engine(EngineConfig(key=bytes(16)))
 
 
 def distinct_values() -> list[dict[str, Any]]:
     """Step ever more distinct values of every attribute; time is to grow as their number does."""
-    from backwatch.detector.calls import schema
+    from backwatch.detector.decoding import schema
     from tests.detector.floods import flood
 
     engine = _engine()
@@ -89,9 +89,9 @@ def distinct_values() -> list[dict[str, Any]]:
 
 def bombs() -> list[dict[str, Any]]:
     """Route, decode and step each bomb, and say what it cost."""
-    from backwatch.detector.calls.decode import decode
-    from backwatch.detector.engine.entries import Records
-    from backwatch.detector.router import route
+    from backwatch.detector.decoding.decoder import decode
+    from backwatch.detector.engine.log_entries import Records
+    from backwatch.detector.ingest.router import route
     from tests.detector.floods import bombs as made
 
     engine = _engine()

@@ -20,8 +20,8 @@ import sqlalchemy as sa
 
 from backwatch.collector.settings import DetectorSettings
 from backwatch.detector.engine.step import Engine
-from backwatch.detector.owned import OwnedShard
-from backwatch.detector.service import engine_for
+from backwatch.detector.runtime.service import engine_for
+from backwatch.detector.runtime.shard_worker import OwnedShard
 from backwatch.store import tables
 from backwatch.store.commit import Fenced
 from backwatch.store.connect import open_store

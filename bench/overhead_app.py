@@ -41,7 +41,7 @@ def contrib(driver: str) -> Callable[[], object]:
 
 def _deliver() -> object:
     """Backwatch was begun by ``backwatch run``; its pipeline came with the driver."""
-    from backwatch.collector import start
+    from backwatch.collector.bootstrap import start
 
     pipeline = start.current_pipeline()
     if pipeline is None:

@@ -18,7 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from backwatch.collector import names
 from backwatch.detector.engine.step import EngineConfig
-from backwatch.detector.rulebook import make_engine
+from backwatch.detector.rules.rulebook import make_engine
 from bench import rounds, spans
 from bench.detector_throughput import BATCHES, Judged
 

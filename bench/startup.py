@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from backwatch.collector.start import BOOTSTRAP
+from backwatch.collector.bootstrap.start import BOOTSTRAP
 from bench import rounds
 from tests.services.process import free_port
 from tests.system.commands import environment

@@ -13,7 +13,7 @@ import json
 import time
 from collections.abc import Callable
 
-from backwatch.collector.redact import redis
+from backwatch.collector.redaction import redis
 from backwatch.collector.statements import scan, spec
 from bench import rounds
 from tests.collector.statements.hostile import shapes

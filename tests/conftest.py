@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from backwatch.collector import guard, names
+from backwatch.collector import names
+from backwatch.collector.runtime import guard
 from tests.services import databases, smtp, topics
 from tests.services import otelcol as otelcollector
 from tests.services.authority import Authority

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from backwatch.collector import names, settings
-from backwatch.collector.bounds import Bound
 from backwatch.collector.probes import Probe, discover
-from backwatch.detector import detectors, rulebook
-from backwatch.detector.engine.meanings import meanings
+from backwatch.collector.runtime.bounds import Bound
+from backwatch.detector import detectors
+from backwatch.detector.rules import rulebook
+from backwatch.detector.rules.field_meanings import meanings
 
 ROOT = Path(__file__).parents[1]
 MEMBERS = ("collector", "store", "detector", "notify", "dashboard")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backwatch.collector import names
-from backwatch.collector.answers import MAX_TEXT, document_of, of_document, with_error, with_signs
+from backwatch.collector.payload.response_indicators import MAX_TEXT, document_of, of_document, with_error, with_signs
 from tests.services.cpu_time import least_cpu_s
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from backwatch.collector import names
-from backwatch.collector.pipeline import Pipeline
-from backwatch.collector.record import Session
+from backwatch.collector.runtime.pipeline import Pipeline
+from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings, StreamSettings
 from backwatch.collector.stream import Publisher, StreamUnavailable, ensure_topics, open_publisher
 from tests.services.disk import small_disk

@@ -5,8 +5,8 @@ from contextlib import closing
 from pathlib import Path
 
 from backwatch.collector import names
-from backwatch.collector.pipeline import Pipeline
-from backwatch.collector.record import Session
+from backwatch.collector.runtime.pipeline import Pipeline
+from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings, StreamSettings
 from backwatch.collector.stream import open_consumer, open_publisher
 

@@ -10,8 +10,9 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backwatch.collector import canaries, names, settings
-from backwatch.collector.payload import recognise
+from backwatch.collector import names, settings
+from backwatch.collector.payload import canaries
+from backwatch.collector.payload.formats import recognise
 from backwatch.collector.probes.psycopg import PsycopgProbe
 from backwatch.collector.probes.pymysql import PyMySQLProbe
 from backwatch.collector.probes.redis import RedisProbe

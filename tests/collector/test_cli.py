@@ -47,7 +47,7 @@ def test_what_a_command_cannot_reach_is_one_line_and_an_exit_code(
     def fail(_argv: list[str]) -> None:
         raise error
 
-    monkeypatch.setattr("backwatch.collector.start.run_command", fail)
+    monkeypatch.setattr("backwatch.collector.bootstrap.start.run_command", fail)
     failed = runner.invoke(cli.main, ["run", "x"])
     assert failed.exit_code == code
     assert len(failed.output.splitlines()) == 1

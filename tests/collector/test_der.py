@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backwatch.collector.der import MAX_NAME, DerError, certificate
+from backwatch.collector.session.x509 import MAX_NAME, DerError, certificate
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 OIDS = [NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME, NameOID.LOCALITY_NAME, NameOID.DOMAIN_COMPONENT]
@@ -84,7 +84,7 @@ def test_more_than_a_certificate_ever_has_is_refused_unread() -> None:
 
 IMPORTS = """
 import sys
-from backwatch.collector.der import certificate
+from backwatch.collector.session.x509 import certificate
 data, before = bytes.fromhex(sys.argv[1]), set(sys.modules)
 print(certificate(data).subject, sorted(set(sys.modules) - before))
 """

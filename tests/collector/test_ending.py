@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import pytest
 
-from backwatch.collector import ending
-from backwatch.collector.pipeline import Pipeline
+from backwatch.collector.runtime import shutdown
+from backwatch.collector.runtime.pipeline import Pipeline
 from backwatch.collector.settings import CollectorSettings
 from tests.collector.test_pipeline import QUICK, Log, call
 
@@ -33,7 +33,7 @@ def ended_by(run: Callable[[], None]) -> int:
 def test_a_handler_that_came_between_the_lines_of_our_lock_still_ends_the_process_in_time() -> None:
     def run() -> None:
         lock = threading.Lock()
-        ending.tell_before(lock.acquire, 0.3)
+        shutdown.tell_before(lock.acquire, 0.3)
         with lock:
             signal.raise_signal(signal.SIGTERM)
 
@@ -46,8 +46,8 @@ def test_every_last_word_is_had_even_where_one_fails() -> None:
     read, write = os.pipe()
 
     def run() -> None:
-        ending.tell_before(lambda: 1 // 0, 1.0)
-        ending.tell_before(lambda: os.write(write, b"told"), 5.0)
+        shutdown.tell_before(lambda: 1 // 0, 1.0)
+        shutdown.tell_before(lambda: os.write(write, b"told"), 5.0)
         signal.raise_signal(signal.SIGTERM)
 
     assert ended_by(run) == signal.SIGTERM
@@ -61,9 +61,9 @@ def test_the_function_can_be_pickled_and_is_put_back_with_the_last_one() -> None
         pass
 
     before = signal.raise_signal
-    ending.tell_before(tell, 1.0)
+    shutdown.tell_before(tell, 1.0)
     assert pickle.loads(pickle.dumps(signal.raise_signal)) is signal.raise_signal
-    ending.forget(tell)
+    shutdown.forget(tell)
     assert signal.raise_signal is before
 
 
@@ -72,11 +72,11 @@ def test_who_wraps_ours_is_called_once_and_not_in_a_circle() -> None:
         pass
 
     def run() -> None:
-        ending.tell_before(tell, 1.0)
+        shutdown.tell_before(tell, 1.0)
         ours = signal.raise_signal
         signal.raise_signal = lambda number, /: ours(number)
-        ending.forget(tell)
-        ending.tell_before(tell, 1.0)
+        shutdown.forget(tell)
+        shutdown.tell_before(tell, 1.0)
         signal.raise_signal(signal.SIGTERM)
 
     assert ended_by(run) == signal.SIGTERM
@@ -86,7 +86,7 @@ GREEN = """
 import gevent.monkey
 gevent.monkey.patch_all()
 import signal
-from backwatch.collector import ending
+from backwatch.collector.runtime import shutdown as ending
 ending.tell_before(lambda: print("told", flush=True), 5)
 signal.raise_signal(signal.SIGTERM)
 print("alive")
@@ -100,13 +100,13 @@ def test_a_greenlet_that_has_the_last_word_leaves_the_signal_to_end_the_process(
 
 @pytest.fixture
 def no_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ending, "_last_words", [])
+    monkeypatch.setattr(shutdown, "_last_words", [])
 
 
 def test_what_was_kept_back_is_delivered_be_it_the_first_call_of_all(no_last_words: None) -> None:
     log, kept = Log(), ["SELECT kept"]
     pipeline = Pipeline(CollectorSettings(app_name="shop", exit_timeout_s=20), lambda: log)
-    ending.before_closing(lambda: kept and call(pipeline, kept.pop()))
+    shutdown.before_closing(lambda: kept and call(pipeline, kept.pop()))
     pipeline.close()
     pipeline.close()
     assert [span.name for span in log.spans()] == ["SELECT"]
@@ -115,16 +115,16 @@ def test_what_was_kept_back_is_delivered_be_it_the_first_call_of_all(no_last_wor
 def test_an_end_with_nothing_to_tell_begins_nothing(no_last_words: None) -> None:
     opened, said = list[Log](), list[bool]()
     pipeline = Pipeline(CollectorSettings(**QUICK), lambda: opened.append(Log()) or opened[-1])
-    ending.before_closing(lambda: said.append(True))
+    shutdown.before_closing(lambda: said.append(True))
     pipeline.close()
     assert (bool(said), opened) == (True, [])
 
 
 LAST = """
 import signal, sys, time
-from backwatch.collector import ending
-from backwatch.collector.pipeline import Pipeline
-from backwatch.collector.record import Session
+from backwatch.collector.runtime import shutdown as ending
+from backwatch.collector.runtime.pipeline import Pipeline
+from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings
 from backwatch.collector.stream import Publisher
 

@@ -16,8 +16,8 @@ from opentelemetry.util.types import Attributes
 
 from backwatch.collector import names
 from backwatch.collector.exporter import BackwatchSpanExporter, call_of
-from backwatch.collector.pipeline import Pipeline
-from backwatch.collector.record import Call
+from backwatch.collector.runtime.pipeline import Pipeline
+from backwatch.collector.runtime.record import Call
 from backwatch.collector.settings import CollectorSettings, StreamSettings
 from backwatch.collector.stream import StreamUnavailable, open_consumer
 from tests.collector.test_pipeline import QUICK, Log
@@ -184,7 +184,7 @@ def test_a_span_of_any_shape_is_no_reason_to_raise() -> None:
 
 
 AUTOMATIC = """
-from backwatch.collector import start
+from backwatch.collector.bootstrap import start
 start.start()
 from opentelemetry.sdk._configuration import _OTelSDKConfigurator
 _OTelSDKConfigurator().configure()
@@ -217,7 +217,7 @@ def test_a_span_that_the_sdk_still_holds_when_the_app_ends_is_delivered(tmp_path
 ENDS = """
 import atexit, sys, time
 atexit.register(lambda: print(time.monotonic() - last))  # runs after all others
-from backwatch.collector import start
+from backwatch.collector.bootstrap import start
 start.start()
 import sqlite3
 from opentelemetry.sdk.trace import TracerProvider
@@ -248,9 +248,9 @@ def test_with_the_stream_away_an_app_with_an_sdk_ends_within_two_seconds_all_the
 def test_an_exit_waits_only_for_what_a_providers_end_has_left_and_one_much_later_as_long_as_any(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backwatch.collector.worker.FIRST_PAUSE_S", 1000.0)  # the first try in vain is the last
-    monkeypatch.setattr("backwatch.collector.worker.LONGEST_PAUSE_S", 1000.0)
-    monkeypatch.setattr("backwatch.collector.worker.LAST_TRY_S", 20.0)
+    monkeypatch.setattr("backwatch.collector.runtime.worker.FIRST_PAUSE_S", 1000.0)  # the first try in vain is the last
+    monkeypatch.setattr("backwatch.collector.runtime.worker.LONGEST_PAUSE_S", 1000.0)
+    monkeypatch.setattr("backwatch.collector.runtime.worker.LAST_TRY_S", 20.0)
     pipeline = Pipeline(CollectorSettings(app_name="shop", flush_interval_s=0.01, exit_timeout_s=100), lambda: log)
     exporter = BackwatchSpanExporter(pipeline, frozenset)
     log.failing = StreamUnavailable("away")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from backwatch.collector import forking
+from backwatch.collector.runtime import forks
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import Message, open_consumer, open_publisher, sqlite
 from tests.services.authority import Authority
@@ -102,7 +102,7 @@ def respawn():
         fork()
 
 os.register_at_fork(before=respawn)  # the later ones run first: ours waits already
-from backwatch.collector import forking
+from backwatch.collector.runtime import forks as forking
 
 begin = time.monotonic()
 fork()
@@ -127,7 +127,7 @@ def test_a_fork_in_the_midst_of_a_fork_waits_for_nothing() -> None:
 
 INTERRUPTED = """
 import os, signal, sys, threading, time
-from backwatch.collector import forking
+from backwatch.collector.runtime import forks as forking
 
 ballast = bytearray(100_000_000)  # a fork takes a millisecond, in which signals come
 armed = False
@@ -182,7 +182,8 @@ def test_neither_a_handler_that_raises_nor_the_end_of_the_stack_leaves_forks_wai
 
 IMPORTS = """
 import os, sys, threading, time
-from backwatch.collector import forking, start
+from backwatch.collector.runtime import forks as forking
+from backwatch.collector.bootstrap import start
 
 class Finder:
     def find_spec(self, name, path=None, target=None):
@@ -265,7 +266,7 @@ def test_no_fork_waits_while_we_wait_for_another_writer(tmp_path: Path, monkeypa
         begin = time.monotonic()
         for _ in range(3):
             fork()
-        assert time.monotonic() - begin < 3 * forking.LONGEST_WAIT_S  # three would have waited so long, one each
+        assert time.monotonic() - begin < 3 * forks.LONGEST_WAIT_S  # three would have waited so long, one each
         assert thread.is_alive()
         other.execute("COMMIT")
         thread.join()
@@ -275,7 +276,7 @@ def test_no_fork_waits_while_we_wait_for_another_writer(tmp_path: Path, monkeypa
 
 IN_VAIN = """
 import os, signal, sys, threading, time
-from backwatch.collector import forking, guard
+from backwatch.collector.runtime import forks as forking, guard
 
 class Slow:
     def find_spec(self, name, path=None, target=None):
@@ -313,7 +314,7 @@ def test_child_of_a_fork_that_waited_in_vain_imports_anew() -> None:
 
 COLLECTING = """
 import gc, os, sys, threading, time
-from backwatch.collector import forking, gc_passes
+from backwatch.collector.runtime import forks as forking, gc_passes
 
 lock = threading.Lock()  # a library's, which no fork puts right
 begun = threading.Event()
@@ -355,7 +356,7 @@ def test_fork_waits_for_the_garbage_collector_on_a_collectors_thread(thread: str
 
 STEP = """
 import logging, os, socket, sys, threading, time
-from backwatch.collector import forking, gc_passes, guard
+from backwatch.collector.runtime import forks as forking, gc_passes, guard
 from backwatch.collector.stream.kafka_net import direct_url
 from kafka.net.inet import KafkaNetSocket
 
@@ -409,7 +410,7 @@ def test_fork_waits_for_a_step_of_the_collectors_thread(step: str, duration_s: f
 
 FIRST_USE = """
 import os, signal, sys, threading
-from backwatch.collector import forking, gc_passes
+from backwatch.collector.runtime import forks as forking, gc_passes
 
 def use():
     gc_passes.enter_thread()

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from opentelemetry.sdk.resources import OTELResourceDetector
 
-from backwatch.collector.identity import environment_attributes
+from backwatch.collector.runtime.app_identity import environment_attributes
 
 PARTS = st.text(st.sampled_from("ab.=, %2C%zz\u00fc%C3%BC\t"), max_size=8)
 
@@ -51,7 +51,7 @@ child = os.fork()
 if child == 0:
     signal.alarm(30)
     sqlite3.connect(":memory:").execute("SELECT 2")
-    from backwatch.collector import start
+    from backwatch.collector.bootstrap import start
     os._exit(0 if start.begin_pipeline().flush(10) else 1)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
@@ -59,7 +59,11 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 def test_child_forked_while_the_app_is_identified_delivers_its_calls(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "from backwatch.collector import start\nstart.start()\n" + FORK_WHILE_IDENTIFYING],
+        [
+            sys.executable,
+            "-c",
+            "from backwatch.collector.bootstrap import start\nstart.start()\n" + FORK_WHILE_IDENTIFYING,
+        ],
         capture_output=True, text=True, check=False, timeout=100,
         env=os.environ | {"BACKWATCH_STREAM_URL": f"sqlite:///{tmp_path}/stream.db"},
     )  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from backwatch.collector.own import is_own
+from backwatch.collector.runtime.internal_clients import is_own
 from backwatch.collector.settings import SettingError, StreamSettings
 from backwatch.collector.stream import (
     Consumer,

@@ -12,7 +12,7 @@ import pytest
 HOSTILE = 'a\nb\r\x1b[2J"}\x00\u202e\u2028\x85é\ud800 {"level": "info"}'
 SCRIPT = """
 import logging, sys, threading, warnings
-from backwatch.collector import logs
+from backwatch.collector.console import logs
 from backwatch.collector.settings import LogSettings, load
 logs.configure(load(LogSettings), "detect")
 hostile = {hostile!r}

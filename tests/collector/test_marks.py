@@ -12,23 +12,26 @@ from typing import Any
 
 import pytest
 
-from backwatch.collector.marks import keep, mark
-from backwatch.collector.prepare import prepare
-from backwatch.collector.probes import _memcached_calls, _messages, _nats_session, _redis_text
-from backwatch.collector.redact import amqp, mongo
+from backwatch.collector.probes.families.redis import text as redis_text
+from backwatch.collector.probes.nats import session
+from backwatch.collector.probes.pymemcache import calls
+from backwatch.collector.probes.toolkit import messages
+from backwatch.collector.redaction import amqp, mongo
+from backwatch.collector.runtime.keyed_cache import keep, mark
+from backwatch.collector.statements.sanitize import prepare
 
-_statement = _memcached_calls._statement  # pyright: ignore[reportPrivateUsage]
+_statement = calls._statement  # pyright: ignore[reportPrivateUsage]
 
 CALLS: dict[str, Callable[[str], object]] = {
-    "a key of redis": lambda text: _redis_text.single("GET", ("GET", text)),
-    "a word that is no command of redis": lambda text: _redis_text.single(text.upper(), (text, "key")),
+    "a key of redis": lambda text: redis_text.single("GET", ("GET", text)),
+    "a word that is no command of redis": lambda text: redis_text.single(text.upper(), (text, "key")),
     "a key of memcached": lambda text: _statement("get", [text]),
     "a key of memcached in bytes": lambda text: _statement("get", [text.encode()]),
     "a routing key": lambda text: amqp.name(f"reply.{text}"),
     "a routing key in bytes": lambda text: amqp.name(f"reply.{text}".encode()),
     "a field's name": lambda text: mongo.statement({"find": "users", "filter": {f"by.{text}": 1}}),
-    "a subject": lambda text: _messages.asked("publish", f"orders.{text}"),
-    "a subject that was subscribed to": lambda text: _nats_session.belongs(f"orders.{text}", "orders.*"),
+    "a subject": lambda text: messages.asked("publish", f"orders.{text}"),
+    "a subject that was subscribed to": lambda text: session.belongs(f"orders.{text}", "orders.*"),
     "a statement": lambda text: prepare(f"select '{text}'", "postgresql"),
 }
 
@@ -106,7 +109,8 @@ def test_marks_of_the_same_are_the_same_and_of_others_are_not() -> None:
 @pytest.mark.parametrize("seed", ["0", "7", "random"])
 def test_marks_are_of_one_process_even_where_its_hashes_are_not(seed: str) -> None:
     code = (
-        "from backwatch.collector.marks import mark; print(mark('a'), mark(('GET', str, 'a')), mark('a') == mark('a'))"
+        "from backwatch.collector.runtime.keyed_cache import mark; "
+        "print(mark('a'), mark(('GET', str, 'a')), mark('a') == mark('a'))"
     )
     told = [
         subprocess.run(
@@ -137,11 +141,11 @@ class _Sly(str):
 
 
 def test_a_key_with_a_hash_of_its_own_is_not_taken_for_another() -> None:
-    told = [_redis_text.single("GET", ("GET", _Sly(one)))[1] for one in ("session:1", "user:1")]
+    told = [redis_text.single("GET", ("GET", _Sly(one)))[1] for one in ("session:1", "user:1")]
     assert told == ["GET session:?", "GET user:?"]
     assert [_statement("get", [_Sly(one)]) for one in ("session:1", "user:1")] == ["get session:?", "get user:?"]
     assert [amqp.name(_Sly(one)) for one in ("orders.new", "mails.new")] == ["orders.new", "mails.new"]
-    assert [_messages.asked("send", _Sly(one)).statement for one in ("orders", "mails")] == [
+    assert [messages.asked("send", _Sly(one)).statement for one in ("orders", "mails")] == [
         "send orders",
         "send mails",
     ]

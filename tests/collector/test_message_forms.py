@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backwatch.collector import names
-from backwatch.collector.message_forms import MAX_HEADERS, form_of, told
-from backwatch.detector.engine.readings import message_forms
+from backwatch.collector.payload.message_forms import MAX_HEADERS, form_of, told
+from backwatch.detector.derived.numbers import message_forms
 
 FORMS = 1 << len(names.FORM_VALUES) * 2 ** len(names.FORM_PARTS)
 TRACED = [("traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")]

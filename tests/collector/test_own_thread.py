@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from backwatch.collector import guard, names, own_thread
-from backwatch.collector.pipeline import Pipeline
+from backwatch.collector import names
+from backwatch.collector.runtime import guard, internal_threads
+from backwatch.collector.runtime.pipeline import Pipeline
 from backwatch.collector.settings import CollectorSettings, StreamSettings
 from backwatch.collector.stream import Message, ensure_topics, open_publisher
 from tests.collector.test_pipeline import Log, call
@@ -104,7 +105,7 @@ def test_threads_of_the_app_keep_their_hook_while_a_driver_starts_its_own(
             seen.append(threading.current_thread().name)
 
     install(hook)
-    with own_thread.without_hooks(lambda name: name == "driver") as wait_for:
+    with internal_threads.without_hooks(lambda name: name == "driver") as wait_for:
         for name in ("driver", "app"):
             thread = threading.Thread(target=threading.get_ident, name=name)
             thread.start()
@@ -135,7 +136,7 @@ WITHOUT_THREADS = """
 import resource, threading, time
 from backwatch.collector import names
 from tests.collector.test_pipeline import Log, call
-from backwatch.collector.pipeline import Pipeline
+from backwatch.collector.runtime.pipeline import Pipeline
 from backwatch.collector.settings import CollectorSettings
 
 log = Log()

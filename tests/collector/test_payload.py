@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backwatch.collector import names
-from backwatch.collector.payload import MAX_GLOBALS, MAX_GLOBALS_CHARACTERS, recognise
-from backwatch.collector.payload_budget import MAX_OPCODES
-from backwatch.collector.pickles import Walk
+from backwatch.collector.payload.budget import MAX_OPCODES
+from backwatch.collector.payload.formats import MAX_GLOBALS, MAX_GLOBALS_CHARACTERS, recognise
+from backwatch.collector.payload.pickles import Walk
 from tests.services.cpu_time import least_cpu_s
 
 PROTOCOLS = range(6)

@@ -19,10 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backwatch.collector import names
-from backwatch.collector.payload import recognise
-from backwatch.collector.payload_budget import MAX_OPCODES, WINDOW_BYTES, Budget, Purse
-from backwatch.collector.pickle_search import NOTORIOUS, likely_globals
-from backwatch.collector.pickles import UNSEEN, Walk
+from backwatch.collector.payload.budget import MAX_OPCODES, WINDOW_BYTES, Budget, Purse
+from backwatch.collector.payload.formats import recognise
+from backwatch.collector.payload.pickle_search import NOTORIOUS, likely_globals
+from backwatch.collector.payload.pickles import UNSEEN, Walk
 
 CALL = b"cos\ngetpid\n(tR."
 PADDING = b"N0" * (MAX_OPCODES // 2 + 100)

@@ -20,11 +20,12 @@ from opentelemetry import trace
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 
-from backwatch.collector import guard, names
-from backwatch.collector.pipeline import Pipeline
+from backwatch.collector import names
 from backwatch.collector.probes.sqlite3 import SQLiteProbe
-from backwatch.collector.queue import Bounded
-from backwatch.collector.record import Session
+from backwatch.collector.runtime import guard
+from backwatch.collector.runtime.pipeline import Pipeline
+from backwatch.collector.runtime.queue import Bounded
+from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings, SettingError, StreamSettings
 from backwatch.collector.stream import (
     Message,
@@ -36,7 +37,7 @@ from backwatch.collector.stream import (
 )
 
 if TYPE_CHECKING:
-    from backwatch.collector.worker import Worker
+    from backwatch.collector.runtime.worker import Worker
 
 BY_ITSELF = "BACKWATCH_TEST_BY_ITSELF"
 SESSION = Session(system="postgresql", address="db", port=5432, namespace="shop")
@@ -229,8 +230,8 @@ def test_the_bounds_hold_whatever_the_number_of_threads() -> None:
 def test_with_the_stream_away_calls_go_on_and_every_drop_is_told_once_it_is_back(
     make: Callable[..., Pipeline], log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backwatch.collector.worker.FIRST_PAUSE_S", 0.05)
-    monkeypatch.setattr("backwatch.collector.worker.LONGEST_PAUSE_S", 0.05)
+    monkeypatch.setattr("backwatch.collector.runtime.worker.FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr("backwatch.collector.runtime.worker.LONGEST_PAUSE_S", 0.05)
     log.failing = StreamUnavailable("away")
     pipeline = make(queue_records=600)
     slowest = 0.0
@@ -431,7 +432,7 @@ def test_a_signal_that_the_app_holds_off_does_not_find_its_way_by_our_thread(mak
 
 
 BRIEF = """
-from backwatch.collector import start
+from backwatch.collector.bootstrap import start
 start.start()
 import sqlite3
 sqlite3.connect(":memory:").close()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backwatch.collector.redact import dsn, errors, http, redis, smtp, sql
+from backwatch.collector.redaction import dsn, errors, http, redis, smtp, sql
 
 anything = st.one_of(st.text(), st.binary(), st.integers(), st.none(), st.floats())
 

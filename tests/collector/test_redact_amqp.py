@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backwatch.collector.redact import amqp
+from backwatch.collector.redaction import amqp
 from tests.services.cpu_time import least_cpu_s
 
 VALUES = (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backwatch.collector.redact import aws
+from backwatch.collector.redaction import aws
 from tests.services.cpu_time import least_cpu_s
 
 SECRET = "qX7canary9Zk"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backwatch.collector.prepare import prepare
-from backwatch.collector.redact.clickhouse import without_data
+from backwatch.collector.redaction.clickhouse import without_data
+from backwatch.collector.statements.sanitize import prepare
 
 HEADS = [
     "INSERT INTO t",

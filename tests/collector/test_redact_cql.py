@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backwatch.collector.prepare import prepare
-from backwatch.collector.redact import cql
+from backwatch.collector.redaction import cql
+from backwatch.collector.statements.sanitize import prepare
 
 SECRET = "qX7canary9Zk"
 UUID = "abcdefab-3f90-4c93-8f61-eabfa4a803e2"

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from backwatch.collector.redact import memcached
+from backwatch.collector.redaction import memcached
 from tests.services.cpu_time import least_cpu_s
 
 

@@ -11,7 +11,7 @@ from bson.raw_bson import RawBSONDocument
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backwatch.collector.redact import mongo
+from backwatch.collector.redaction import mongo
 from tests.services.cpu_time import least_cpu_s
 
 SECRET = "CANARY"

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from backwatch.collector.prepare import prepare
-from backwatch.collector.redact import amqp, http, messaging, mongo, redis, search
-from backwatch.collector.redact.plain import plain, without_rows
+from backwatch.collector.redaction import amqp, http, messaging, mongo, redis, search
+from backwatch.collector.redaction.plain import plain, without_rows
+from backwatch.collector.statements.sanitize import prepare
 
 SECRET = "hunter2secret"
 

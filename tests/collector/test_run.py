@@ -206,7 +206,7 @@ def test_neither_a_provider_nor_a_driver_nor_ssl_is_brought_into_the_app(
     look = (
         "import sys\n"
         "drivers = {'ssl', 'psycopg', 'pymysql', 'redis', 'urllib3', 'smtplib', 'sqlite3', 'kafka', 'opentelemetry'}\n"
-        "print(sorted(drivers & set(sys.modules)), 'backwatch.collector.start' in sys.modules)\n"
+        "print(sorted(drivers & set(sys.modules)), 'backwatch.collector.bootstrap.start' in sys.modules)\n"
         "import sqlite3, opentelemetry.trace\nprint(opentelemetry.trace._TRACER_PROVIDER)\n"
     )
     ran = shell("backwatch", "run", "--", "python", "-c", look)

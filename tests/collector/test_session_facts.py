@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from backwatch.collector.callsite import call_site, forget
-from backwatch.collector.identity import identify, script_name
-from backwatch.collector.tls import facts_of, version_text
-from backwatch.collector.wire import Wire
+from backwatch.collector.runtime.app_identity import identify, script_name
+from backwatch.collector.runtime.call_site import call_site, forget
+from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.tls import facts_of, version_text
 from tests.services.authority import Authority
 
 
@@ -195,11 +195,11 @@ def test_frames_of_the_standard_library_are_passed_over() -> None:
 
 
 def test_generated_code_does_not_fill_the_memory() -> None:
-    from backwatch.collector import callsite
+    from backwatch.collector.runtime import call_site as runtime_call_site
 
-    for at in range(callsite.MAX_REMEMBERED + 100):
+    for at in range(runtime_call_site.MAX_REMEMBERED + 100):
         exec(f"def f{at}(): return call_site()\nf{at}()", {"call_site": call_site, "__name__": "__main__"})  # noqa: S102
-    assert len(callsite._known) <= callsite.MAX_REMEMBERED
+    assert len(runtime_call_site._known) <= runtime_call_site.MAX_REMEMBERED
 
 
 @pytest.mark.parametrize(

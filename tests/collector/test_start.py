@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backwatch.collector import ending, imports, start
+from backwatch.collector.bootstrap import import_hooks, start
 from backwatch.collector.probes import discover
+from backwatch.collector.runtime import shutdown
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -29,7 +30,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     (tmp_path / "drivr" / "inner.py").write_text("value = 1\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     yield "drivr"
-    imports.forget()
+    import_hooks.forget()
     for name in ("drivr", "drivr.inner"):
         sys.modules.pop(name, None)
 
@@ -44,18 +45,18 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 def test_an_import_is_told_once_when_the_module_is_whole(package: str) -> None:
     told: list[ModuleType] = []
-    imports.on_import(package, told.append)
-    imports.on_import(f"{package}.inner", told.append)
+    import_hooks.on_import(package, told.append)
+    import_hooks.on_import(f"{package}.inner", told.append)
     assert not told
     module = importlib.import_module(package)
     assert told == [sys.modules[f"{package}.inner"], module]
     assert module.value == 1
-    imports.on_import(package, told.append)
+    import_hooks.on_import(package, told.append)
     assert told[2:] == [module]
 
 
 def test_a_module_sees_the_loader_it_would_have_had_without_us(package: str) -> None:
-    imports.on_import(package, lambda _: None)
+    import_hooks.on_import(package, lambda _: None)
     module = importlib.import_module(package)
     assert type(module.loader).__name__ == "SourceFileLoader"
     assert module.__spec__ is not None
@@ -63,7 +64,7 @@ def test_a_module_sees_the_loader_it_would_have_had_without_us(package: str) -> 
 
 
 def test_who_asks_for_a_module_before_its_import_sees_the_loader_it_would_have_had_without_us(package: str) -> None:
-    imports.on_import(package, lambda _: None)
+    import_hooks.on_import(package, lambda _: None)
     spec = importlib.util.find_spec(package)
     assert spec is not None
     assert isinstance(spec.loader, SourceFileLoader)
@@ -72,7 +73,7 @@ def test_who_asks_for_a_module_before_its_import_sees_the_loader_it_would_have_h
 
 def test_an_import_that_fails_fails_as_it_would_without_us(package: str, tmp_path: Path) -> None:
     (tmp_path / "drivr" / "__init__.py").write_text("raise ImportError('the driver says so')\n")
-    imports.on_import(package, lambda _: pytest.fail("told of a module that is not there"))
+    import_hooks.on_import(package, lambda _: pytest.fail("told of a module that is not there"))
     with pytest.raises(ImportError, match="the driver says so"):
         importlib.import_module(package)
     with pytest.raises(ModuleNotFoundError):
@@ -81,9 +82,9 @@ def test_an_import_that_fails_fails_as_it_would_without_us(package: str, tmp_pat
 
 def test_after_forget_the_import_system_is_as_it_was(package: str) -> None:
     before = list(sys.meta_path)
-    imports.on_import(package, lambda _: pytest.fail("told after all"))
+    import_hooks.on_import(package, lambda _: pytest.fail("told after all"))
     assert before != sys.meta_path
-    imports.forget()
+    import_hooks.forget()
     assert before == sys.meta_path
     importlib.import_module(package)
 
@@ -137,7 +138,7 @@ def test_every_probes_file_bears_the_name_of_its_package() -> None:
 
 TWO = """
 import threading
-from backwatch.collector import start
+from backwatch.collector.bootstrap import start
 start.start()
 barrier = threading.Barrier(2)
 
@@ -150,7 +151,7 @@ for thread in threads:
     thread.start()
 for thread in threads:
     thread.join()
-from backwatch.collector import pipeline
+from backwatch.collector.runtime import pipeline
 print([one is start.current_pipeline() for one in pipeline._living], sorted(start.active_probes()))
 """
 
@@ -163,7 +164,7 @@ def test_threads_that_import_the_first_drivers_at_once_make_one_pipeline() -> No
 def test_a_pipeline_that_is_begun_while_another_is_made_is_the_only_one(
     monkeypatch: pytest.MonkeyPatch, started: None
 ) -> None:
-    from backwatch.collector import pipeline
+    from backwatch.collector.runtime import pipeline
 
     inner: list[pipeline.Pipeline | None] = []
 
@@ -183,7 +184,7 @@ def test_a_pipeline_that_is_begun_while_another_is_made_is_the_only_one(
 
 def test_what_probes_kept_back_is_delivered_when_all_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[int] = []
-    monkeypatch.setattr(ending, "_last_words", [lambda: said.append(len(start.active_probes()))])
+    monkeypatch.setattr(shutdown, "_last_words", [lambda: said.append(len(start.active_probes()))])
     monkeypatch.setattr(start, "_active", {"of a driver": SimpleNamespace(uninstrument=lambda: None)})
     start.stop()
     assert said == [1]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from backwatch.collector import installed
-from backwatch.collector.release import RELEASE
+from backwatch.collector.bootstrap import installed_drivers
+from backwatch.collector.bootstrap.release import RELEASE
 
 HEAVY = {
     "asyncio", "click", "concurrent.futures", "email", "importlib.metadata", "importlib.resources", "multiprocessing",
@@ -21,7 +21,7 @@ HEAVY = {
 LOOK = """
 import json, sys
 before = set(sys.modules)
-from backwatch.collector import start
+from backwatch.collector.bootstrap import start
 start.start()
 at_start = set(sys.modules) - before
 import sqlite3
@@ -76,8 +76,8 @@ def test_driver_is_supported_as_packaging_says(
     name, _, release = folder.removesuffix(".dist-info").partition("-")
     (tmp_path / folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {release}\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert installed.is_supported((requirement,)) is expected
-    assert installed._is_met_by_metadata(requirement) is expected
+    assert installed_drivers.is_supported((requirement,)) is expected
+    assert installed_drivers._is_met_by_metadata(requirement) is expected
 
 
 def test_driver_of_which_an_upgrade_left_two_versions_goes_by_metadata(
@@ -89,4 +89,4 @@ def test_driver_of_which_an_upgrade_left_two_versions_goes_by_metadata(
         (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: some-driver\nVersion: {release}\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     expected = version("some-driver") == "3.0"
-    assert installed.is_supported(("some-driver>=2",)) is expected
+    assert installed_drivers.is_supported(("some-driver>=2",)) is expected

@@ -74,7 +74,7 @@ def test_an_app_is_watched_and_goes_on_whatever_it_sets_for_its_process(
 
 def test_the_size_of_stacks_is_the_apps_own_again() -> None:
     program = (
-        "import threading\nfrom backwatch.collector.thread_stack import ample_stack\n"
+        "import threading\nfrom backwatch.collector.runtime.thread_stack import ample_stack\n"
         "def has(size):\n    found = threading.stack_size(size)\n    threading.stack_size(found)\n    return found\n"
         "found = []\n"
         "for size in (0, 32_768, 1 << 20, 1 << 30):\n"

@@ -13,16 +13,20 @@ import pytest
 from pymongo.pool_options import PoolOptions
 from pymongo.synchronous.pool import Pool
 
-from backwatch.collector import guard
-from backwatch.collector.probes import _aiokafka_wraps, _aiormq_calls, _httpcore_hooks, _mongo_calls, aiokafka, nats
-from backwatch.collector.probes._aiokafka_calls import AiokafkaWatch
-from backwatch.collector.probes._dbapi import Make
-from backwatch.collector.probes._http_claims import Claim, claim_of, claiming
-from backwatch.collector.probes._httpcore_calls import Watch
-from backwatch.collector.probes._nats_calls import NatsWatch
-from backwatch.collector.probes._search_calls import Watch as SearchWatch
+from backwatch.collector.probes import aiokafka, nats
+from backwatch.collector.probes.aiokafka import wraps
+from backwatch.collector.probes.aiokafka.calls import AiokafkaWatch
+from backwatch.collector.probes.aiormq import calls as aiormq_calls
+from backwatch.collector.probes.families.http.claims import Claim, claim_of, claiming
+from backwatch.collector.probes.families.httpcore import hooks
+from backwatch.collector.probes.families.httpcore.calls import Watch
+from backwatch.collector.probes.families.search.calls import Watch as SearchWatch
 from backwatch.collector.probes.httpx import HttpxProbe
-from backwatch.collector.variables import put_back
+from backwatch.collector.probes.nats.calls import NatsWatch
+from backwatch.collector.probes.pymongo import calls as pymongo_calls
+from backwatch.collector.probes.toolkit.dbapi import Make
+from backwatch.collector.runtime import guard
+from backwatch.collector.runtime.context_variables import put_back
 from tests.collector.probes.recording import Recording, watching
 
 number: contextvars.ContextVar[int] = contextvars.ContextVar("number", default=0)
@@ -109,11 +113,11 @@ def nats_watch() -> NatsWatch:
 
 
 WRAPPERS: dict[str, Make] = {
-    "httpcore's tunnel": _httpcore_hooks._through_a_proxy(Watch(Recording()), waits=True),
+    "httpcore's tunnel": hooks._through_a_proxy(Watch(Recording()), waits=True),
     "aiokafka's send": aiokafka._sending(aiokafka_watch()),
     "aiokafka's getone": aiokafka._polling(aiokafka_watch(), many=False),
     "aiokafka's commit": aiokafka._asking(aiokafka_watch(), "commit"),
-    "aiokafka's connections": _aiokafka_wraps._opening(aiokafka_watch()),
+    "aiokafka's connections": wraps._opening(aiokafka_watch()),
     "nats's servers": nats._selecting(nats_watch()),
     "nats's publish": nats._publishing(nats_watch(), lambda it: it, 3),
     "nats's request": nats._requesting(nats_watch()),
@@ -129,11 +133,11 @@ def test_a_call_that_is_left_pending_ends_as_without_us(make: Make) -> None:
 def test_a_connection_that_is_left_pending_is_told_and_is_no_fault_of_ours() -> None:
     elsewhere, error = contextvars.copy_context(), GeneratorExit()
     told = Recording()
-    amqp: Any = _aiormq_calls.Watch(told)
+    amqp: Any = aiormq_calls.Watch(told)
     with closing(asyncio.new_event_loop()) as loop:
         connection = aiormq.Connection("amqp://app@localhost:1/", loop=loop)
         amqp.connected(connection, elsewhere.run(amqp.connecting), error)
-    mongo: Any = _mongo_calls.Watch(told)
+    mongo: Any = pymongo_calls.Watch(told)
     pool = Pool(("localhost", 1), PoolOptions())
     mongo.connect_failed(pool, elsewhere.run(mongo.connecting, pool, (), {}), error)
     assert [(one.operation, one.session.system, one.error) for one in told.calls] == [

@@ -12,20 +12,22 @@ import threading
 from collections.abc import Generator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
 import requests
 
 from backwatch.attack.authority import Authority
-from backwatch.collector import cli, encode, names, settings
+from backwatch.collector import cli, names, settings
 from backwatch.collector.probes import discover
-from backwatch.detector import detectors, rule_trials, rulebook
-from backwatch.detector.engine.fields import Vocabulary
-from backwatch.detector.engine.rules import RuleSet
-from backwatch.detector.engine.sigma import parse
+from backwatch.collector.runtime import encoder
 from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.rules import rulebook
+from backwatch.detector.rules import trials as rules_trials
+from backwatch.detector.rules.compiled_rules import RuleSet
+from backwatch.detector.rules.fields import Vocabulary
+from backwatch.detector.rules.sigma import parse
 from backwatch.notify.outputs import Delivery, Kind
 from backwatch.notify.outputs.standard_webhook import StandardWebhook
 from backwatch.store.deliveries import EventRow
@@ -33,6 +35,9 @@ from tests.collector.probes.recording import watching
 from tests.detector import streams
 from tests.services import receiver as temper
 from tests.services.receiver import receiver
+
+if TYPE_CHECKING:
+    from backwatch.detector import detectors
 
 ROOT = Path(__file__).parents[2]
 LISTED = subprocess.run(
@@ -57,7 +62,7 @@ def code(path: str, language: str) -> list[str]:
 def example(folder: Path, name: str) -> ModuleType:
     """The example of CONTRIBUTING.md that has this file's name, imported from a file."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    found = re.search(rf"`[\w/.]*/{name}\.py`.*?^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    found = re.search(rf"`[\w/.]*/{name}(?:/__init__)?\.py`.*?^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     assert found, name
     path = folder / f"{name}_example.py"
     path.write_text(found[1])
@@ -222,7 +227,7 @@ def test_the_examples_of_filters_and_correlations_do_as_they_say(tmp_path: Path)
     assert loaded.faults == ()
     assert [one.rules for one in loaded.filters] == [("plaintext-session", "unverified-session")]
     own = [one for one in loaded.rules.rules if one.name in loaded.own]
-    found = list(rule_trials.trials(loaded.rules, rulebook.vocabulary(), own))
+    found = list(rules_trials.trials(loaded.rules, rulebook.vocabulary(), own))
     assert {one.rule.name for one in found} == {"reporting-account-writes", "account-refused-everywhere"}
     assert all(one.right for one in found)
 
@@ -260,7 +265,7 @@ def _mailbox() -> Generator[int]:
 def test_the_example_of_a_probe_tells_calls_and_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import poplib
 
-    monkeypatch.setattr(encode, "_OTHER", encode._OTHER | {"pop3"})  # the one word besides
+    monkeypatch.setattr(encoder, "_OTHER", encoder._OTHER | {"pop3"})  # the one word besides
 
     kind = example(tmp_path, "poplib").PoplibProbe
     before = vars(poplib.POP3)["_shortcmd"]

@@ -21,13 +21,13 @@ from hypothesis import strategies as st
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.servers import LARGEST, LOOPBACK, HostileServer, discover
-from backwatch.collector.pipeline import Pipeline
 from backwatch.collector.probes import probes_in
+from backwatch.collector.runtime.pipeline import Pipeline
 from backwatch.collector.settings import CollectorSettings
 from backwatch.collector.stream import Message, Publisher
-from backwatch.detector import rulebook
 from backwatch.detector.engine.step import EngineConfig
-from backwatch.detector.replay import Replay
+from backwatch.detector.rules import rulebook
+from backwatch.detector.runtime.replay import Replay
 from tests.collector.probes.recording import watching
 
 SERVERS = list(discover())

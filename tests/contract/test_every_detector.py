@@ -6,15 +6,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from backwatch.detector import detectors, rulebook
-from backwatch.detector.engine import shown
-from backwatch.detector.engine.entries import Tick
+from backwatch.detector import detectors
 from backwatch.detector.engine.findings import Clear, Findings
-from backwatch.detector.engine.keys import RESOURCE, SITE_STATEMENT, STATEMENT
 from backwatch.detector.engine.lateness import LATENESS
+from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.engine.windows import WINDOWS
+from backwatch.detector.identity import identity_snapshot
+from backwatch.detector.rules import rulebook
+from backwatch.detector.state.keys import RESOURCE, SITE_STATEMENT, STATEMENT
 from tests.detector import streams
 
 Told = tuple[str, ...]
@@ -117,7 +118,7 @@ def test_all_tables_together_keep_to_the_memory_budget(engine: Engine) -> None:
     per_statement = sum(one.dtype.itemsize for one in tables if one.keys in (STATEMENT, SITE_STATEMENT))
     per_resource = sum(one.dtype.itemsize for one in (*tables, WINDOWS, LATENESS) if one.keys is RESOURCE)
     assert per_statement <= 64
-    assert per_resource + shown.BYTES <= 4_096
+    assert per_resource + identity_snapshot.BYTES <= 4_096
 
 
 @every_detector

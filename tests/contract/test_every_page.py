@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from backwatch.detector import explanation, parameters, rulebook, techniques
-from backwatch.detector.engine.sigma import Rule
+from backwatch.detector import parameters
+from backwatch.detector.rules import explanation, rulebook, techniques
+from backwatch.detector.rules.sigma import Rule
 
 RULES = rulebook.load().rules
 every_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)

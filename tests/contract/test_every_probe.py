@@ -24,7 +24,7 @@ import pytest
 
 from backwatch.collector import names
 from backwatch.collector.probes import Probe, discover
-from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes.toolkit.patches import Patches
 from tests.collector.probes.recording import Raising, Recording, watching
 
 PROBES = list(discover())
@@ -76,7 +76,7 @@ def test_a_probe_says_only_names_of_the_contract(kind: type[Probe]) -> None:
 
 FIRST = """
 import importlib, sys
-from backwatch.collector import start
+from backwatch.collector.bootstrap import start
 start.start()
 importlib.import_module(sys.argv[1])
 print(sys.argv[2] in start.active_probes())

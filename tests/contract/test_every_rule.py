@@ -1,14 +1,17 @@
 """What every shipped rule must say, held against whatever there is."""
 
 import uuid
-from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
-from backwatch.detector import detectors, rule_trials, rulebook
-from backwatch.detector.engine.fields import Vocabulary
-from backwatch.detector.engine.sigma import Rule
+from backwatch.detector import detectors
+from backwatch.detector.rules import rulebook
+from backwatch.detector.rules import trials as rules_trials
+from backwatch.detector.rules.fields import Vocabulary
+from backwatch.detector.rules.sigma import Rule
 
+SHIPPED = Path(rulebook.__file__).parent / "shipped"
 RULE_SET = rulebook.load()
 RULES = RULE_SET.rules
 VOCABULARY = Vocabulary.of(detectors.discover())
@@ -36,7 +39,7 @@ def test_no_two_rules_share_an_id() -> None:
 
 
 def test_a_rule_without_code_is_called_as_its_file_is() -> None:
-    found = {one.name for one in files("backwatch.detector").joinpath("rules").iterdir() if one.name.endswith(".yml")}
+    found = {path.name for path in SHIPPED.rglob("*.yml")}
     assert found == {f"{rule.name}.yml" for rule in RULES if rule.source.endswith(".yml")}
 
 
@@ -49,7 +52,7 @@ def test_a_rule_has_an_example_that_fires_and_one_that_does_not(rule: Rule) -> N
 @every_rule
 def test_the_examples_of_a_rule_come_as_they_say(rule: Rule) -> None:
     wrong = [
-        (one.example.name, one.instead) for one in rule_trials.trials(RULE_SET, VOCABULARY, [rule]) if not one.right
+        (one.example.name, one.instead) for one in rules_trials.trials(RULE_SET, VOCABULARY, [rule]) if not one.right
     ]
     assert wrong == []
 

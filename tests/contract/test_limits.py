@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backwatch.collector.bounds import Bound
+from backwatch.collector.runtime.bounds import Bound
 
 ROOT = Path(__file__).parents[2]
 MEMBERS = ("collector", "store", "detector", "notify", "dashboard")
@@ -20,11 +20,11 @@ CAPACITY = re.compile(
 """Names by which modules call the capacity of a structure."""
 NO_STRUCTURE = {
     "backwatch.collector.statements.spec.REMEMBERED": "a mask of words",
-    "backwatch.detector.compiled.CACHED": "a folder",
-    "backwatch.detector.engine.rule_index.CAPACITY": "cells of a table that FULL bounds",
-    "backwatch.detector.engine.correlation._KEYS": "words of a document",
-    "backwatch.collector.redact.mongo.MAX_REMEMBERED": "shapes of keys, a cache of a pure function",
-    "backwatch.collector.redact.amqp.MAX_REMEMBERED": "names, a cache of a pure function",
+    "backwatch.detector.kernels.compiled.CACHED": "a folder",
+    "backwatch.detector.rules.rule_index.CAPACITY": "cells of a table that FULL bounds",
+    "backwatch.detector.rules.correlation._KEYS": "words of a document",
+    "backwatch.collector.redaction.mongo.MAX_REMEMBERED": "shapes of keys, a cache of a pure function",
+    "backwatch.collector.redaction.amqp.MAX_REMEMBERED": "names, a cache of a pure function",
 }
 
 

@@ -17,9 +17,9 @@ import pytest
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, Entry, discover
-from backwatch.detector import rulebook
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.replay import Replay
+from backwatch.detector.rules import rulebook
+from backwatch.detector.runtime.replay import Replay
 from tests.contract.mutations.playing import Part, Rates, Seen
 from tests.contract.mutations.stage import LANES, PORTS_EACH, Stage
 

@@ -4,10 +4,12 @@ from importlib.resources import files
 
 import yaml
 
-from backwatch.collector.hostile_globals import FUNCTIONS, PREFIXES, THROUGH
-from backwatch.collector.pickle_search import NOTORIOUS
+from backwatch.collector.payload.hostile_globals import FUNCTIONS, PREFIXES, THROUGH
+from backwatch.collector.payload.pickle_search import NOTORIOUS
 
-RULE = yaml.safe_load(files("backwatch.detector").joinpath("rules", "hostile-payload.yml").read_bytes())
+RULE = yaml.safe_load(
+    files("backwatch.detector").joinpath("rules", "shipped", "responses", "hostile-payload.yml").read_bytes()
+)
 DETECTION = RULE["detection"]
 MODULES = [one.replace(r"\?", "?") for one in DETECTION["modules"]["backwatch.payload.globals|startswith"]]
 NAMES = DETECTION["functions"]["backwatch.payload.globals"]

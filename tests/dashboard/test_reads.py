@@ -8,7 +8,7 @@ from sqlalchemy import event
 
 from backwatch.dashboard import reads, safe
 from backwatch.dashboard.pages import processes
-from backwatch.detector.engine import processes as engine_processes
+from backwatch.detector.presence import processes as engine_processes
 from backwatch.store import processes as store_processes
 from backwatch.store import tables
 from backwatch.store.commit import Round, Seen, SeenProcess

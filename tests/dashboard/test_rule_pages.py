@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from backwatch.detector import detectors, rulebook
+from backwatch.detector import detectors
+from backwatch.detector.rules import rulebook
 from backwatch.store import rules_meta, tables
 from backwatch.store.commit import Occurrence, Raised, Round, Seen
 from tests.dashboard.screens import Dashboard, Window, serving

@@ -7,10 +7,10 @@ from typing import Final
 import numpy as np
 
 from backwatch.collector import names
-from backwatch.detector import otlp
-from backwatch.detector.calls import schema
-from backwatch.detector.engine.entries import Records
+from backwatch.detector.decoding import schema
+from backwatch.detector.engine.log_entries import Records
 from backwatch.detector.engine.step import Engine
+from backwatch.detector.ingest import otlp_writer
 from tests.detector.otlp_mutator import nested_value
 from tests.detector.streams import SAFE, START_NS, statement
 
@@ -26,12 +26,12 @@ def record(name: str, first: int, count: int, at_ns: int = START_NS) -> bytes:
     for i in range(first, first + count):
         value = i + 1 if number else f"other-{i}"
         spoken = {**statement("SELECT ?"), name: value}
-        span = otlp.span(name="call", kind=3, start_ns=at_ns, end_ns=at_ns + 1, attributes=spoken.items())
+        span = otlp_writer.span(name="call", kind=3, start_ns=at_ns, end_ns=at_ns + 1, attributes=spoken.items())
         scope = {**SAFE, names.BACKWATCH_CONTRACT: names.CONTRACT, name: value}
         resource = {names.SERVICE_NAME: "shop", name: value}
-        body = otlp.scope_spans(otlp.scope(names.SCOPE_CALLS, "1", scope.items()), [span])
-        resources.append(otlp.resource_spans(otlp.resource(resource.items()), [body]))
-    return otlp.request(resources)
+        body = otlp_writer.scope_spans(otlp_writer.scope(names.SCOPE_CALLS, "1", scope.items()), [span])
+        resources.append(otlp_writer.resource_spans(otlp_writer.resource(resource.items()), [body]))
+    return otlp_writer.request(resources)
 
 
 def entry(values: list[bytes], offset: int = 0) -> Records:
@@ -63,13 +63,13 @@ def flood(engine: Engine, name: str, count: int) -> float:
 
 
 def _request(scope: Mapping[str, str | int], spans: list[bytes]) -> bytes:
-    body = otlp.scope_spans(otlp.scope("s", "1", scope.items()), spans)
-    return otlp.request([otlp.resource_spans(otlp.resource(()), [body])])
+    body = otlp_writer.scope_spans(otlp_writer.scope("s", "1", scope.items()), spans)
+    return otlp_writer.request([otlp_writer.resource_spans(otlp_writer.resource(()), [body])])
 
 
 def _said(text: str, signs: str = "") -> bytes:
     said = [(names.QUERY_TEXT, text), (names.QUERY_SIGNS, signs)] if signs else [(names.QUERY_TEXT, text)]
-    return otlp.span(kind=3, end_ns=START_NS, attributes=said)
+    return otlp_writer.span(kind=3, end_ns=START_NS, attributes=said)
 
 
 def bombs() -> dict[str, bytes]:
@@ -77,19 +77,23 @@ def bombs() -> dict[str, bytes]:
     system = {names.DB_SYSTEM: "postgresql"}
     ours = {**system, names.BACKWATCH_CONTRACT: names.CONTRACT}
     tiny, wide = b"\x30\x03", "SELECT " + ",".join(f"c{i}" for i in range(8_000))
-    pair = otlp.field(0x4A, otlp.key_value("x", True))
-    beat = otlp.scope_spans(
-        otlp.scope(names.SCOPE_HEARTBEAT, "1", [(f"{names.DROPPED_PREFIX}k{i}", 1) for i in range(390)]), []
+    pair = otlp_writer.field(0x4A, otlp_writer.key_value("x", True))
+    beat = otlp_writer.scope_spans(
+        otlp_writer.scope(names.SCOPE_HEARTBEAT, "1", [(f"{names.DROPPED_PREFIX}k{i}", 1) for i in range(390)]), []
     )
-    deep = otlp.field(0x4A, otlp.field(0x0A, b"k") + otlp.field(0x12, nested_value(60_000)[-200_000:]))
-    array = otlp.field(0x4A, otlp.field(0x0A, b"k") + otlp.field(0x12, otlp.field(0x2A, b"\x0a\x00" * 400_000)))
+    deep = otlp_writer.field(
+        0x4A, otlp_writer.field(0x0A, b"k") + otlp_writer.field(0x12, nested_value(60_000)[-200_000:])
+    )
+    array = otlp_writer.field(
+        0x4A, otlp_writer.field(0x0A, b"k") + otlp_writer.field(0x12, otlp_writer.field(0x2A, b"\x0a\x00" * 400_000))
+    )
     hosts = [
-        otlp.span(kind=3, end_ns=START_NS, attributes=[(names.SERVER_ADDRESS, f"h{i}"), (names.DB_SYSTEM, "x")])
+        otlp_writer.span(kind=3, end_ns=START_NS, attributes=[(names.SERVER_ADDRESS, f"h{i}"), (names.DB_SYSTEM, "x")])
         for i in range(9_000)
     ]
     return {
         "no resources": b"\x0a\x00" * (LARGEST // 2),
-        "no scopes": otlp.request([b"\x12\x00" * (LARGEST // 2)]),
+        "no scopes": otlp_writer.request([b"\x12\x00" * (LARGEST // 2)]),
         "empty spans": _request({}, [b""] * (LARGEST // 2)),
         "few empty spans": _request({}, [b""] * 100_000),
         "small calls": _request(ours, [tiny] * 100_000),
@@ -100,7 +104,7 @@ def bombs() -> dict[str, bytes]:
         "spans of attributes": _request(system, [tiny + pair * 128] * 700),
         "deep values": _request(system, [tiny + deep]),
         "long arrays": _request(system, [tiny + array]),
-        "heartbeats": otlp.request([otlp.resource_spans(otlp.resource(()), [beat] * 80)]),
+        "heartbeats": otlp_writer.request([otlp_writer.resource_spans(otlp_writer.resource(()), [beat] * 80)]),
         "new resources": _request({}, hosts),
         "new statements": _request(ours, [_said(f"SELECT a{i} FROM b WHERE c = ?") for i in range(9_000)]),
         "long statements": _request(ours, [_said(f"SELECT a{i}, " + "(b + ? * " * 7_000) for i in range(15)]),

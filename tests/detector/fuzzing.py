@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from backwatch.detector.calls.decode import decode
-from backwatch.detector.calls.lookup import ATTRIBUTES
-from backwatch.detector.calls.outline import ITEM
-from backwatch.detector.calls.protobuf import REASONS
-from backwatch.detector.calls.records import fill
-from backwatch.detector.calls.rows import BEAT, MAX_BEATS, STATE, new_rows
-from backwatch.detector.compiled import kernel
-from backwatch.detector.engine.entries import Records
+from backwatch.detector.decoding.decoder import decode
+from backwatch.detector.decoding.lookup import ATTRIBUTES
+from backwatch.detector.decoding.outline import ITEM
+from backwatch.detector.decoding.protobuf import REASONS
+from backwatch.detector.decoding.records import fill
+from backwatch.detector.decoding.rows import BEAT, MAX_BEATS, STATE, new_rows
+from backwatch.detector.engine.log_entries import Records
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.router import MAX_GROWTH, MAX_MESSAGE_BYTES, UNREADABLE, route
-from backwatch.detector.rulebook import make_engine
+from backwatch.detector.ingest.router import MAX_GROWTH, MAX_MESSAGE_BYTES, UNREADABLE, route
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.rules.rulebook import make_engine
 from tests.detector.otlp_mutator import mutate_bytes
 from tests.detector.streams import START_NS
 

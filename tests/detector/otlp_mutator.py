@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Final
 
 from backwatch.collector import names
-from backwatch.collector.encode import encode_calls, encode_heartbeat
-from backwatch.collector.identity import App
-from backwatch.collector.record import Call as CollectorCall
-from backwatch.collector.record import Session
-from backwatch.detector import otlp
-from backwatch.detector.calls import schema
+from backwatch.collector.runtime.app_identity import App
+from backwatch.collector.runtime.encoder import encode_calls, encode_heartbeat
+from backwatch.collector.runtime.record import Call as CollectorCall
+from backwatch.collector.runtime.record import Session
+from backwatch.detector.decoding import schema
+from backwatch.detector.ingest import otlp_writer
 from tests.detector.streams import SAFE, START_NS, Call, Facts, encoded, eventful, statement
 
 Field = tuple[int, int, "bytes | list[Field]"]
@@ -175,9 +175,11 @@ def seeds() -> list[bytes]:
     every: Facts = {**texts, **numbers, **dict.fromkeys(schema.FLAGS, True)}
     foreign = {"db.system": "mysql", "db.statement": "SELECT * FROM users WHERE name = 'x' OR 1=1 --", "x": True}
     found += [encoded([Call(START_NS, {**SAFE, **every}, every), Call(START_NS, SAFE, statement("SELECT 1"))])]
-    span = otlp.span(name="SELECT shop", kind=3, end_ns=START_NS, attributes=foreign.items())
-    scope = otlp.scope_spans(otlp.scope("opentelemetry.instrumentation.mysql", "1", ()), [span])
-    found += [otlp.request([otlp.resource_spans(otlp.resource([(names.SERVICE_NAME, "shop")]), [scope])])]
+    span = otlp_writer.span(name="SELECT shop", kind=3, end_ns=START_NS, attributes=foreign.items())
+    scope = otlp_writer.scope_spans(otlp_writer.scope("opentelemetry.instrumentation.mysql", "1", ()), [span])
+    found += [
+        otlp_writer.request([otlp_writer.resource_spans(otlp_writer.resource([(names.SERVICE_NAME, "shop")]), [scope])])
+    ]
     return [*found, *_recorded()]
 
 
@@ -185,7 +187,7 @@ def _recorded(most: int = 60, largest: int = 8_192) -> Iterator[bytes]:
     folder = os.environ.get("BACKWATCH_TEST_DATA", "")
     if not folder:
         return
-    from backwatch.detector.sources import Request, read
+    from backwatch.detector.ingest.sources import Request, read
 
     paths = [str(path) for path in sorted((Path(folder) / "otlp").glob("*.gz"))]
     for item in read(paths):

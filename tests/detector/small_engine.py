@@ -3,23 +3,25 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
+from backwatch.detector.derived.numbers import NOT_BEFORE, Readings, at_event_time
+from backwatch.detector.derived.text_columns import NOT_AFTER, Derived
 from backwatch.detector.detectors import Calls, Closed, discover
-from backwatch.detector.engine.derived import NOT_AFTER, Derived
-from backwatch.detector.engine.fields import DOMAINS, TOLD, WINDOW, Vocabulary
-from backwatch.detector.engine.keys import FIRST, KNOWN, SECOND, SPACES
 from backwatch.detector.engine.ordering import in_order
-from backwatch.detector.engine.readings import NOT_BEFORE, Readings, at_event_time
-from backwatch.detector.engine.rules import RuleSet, matches
-from backwatch.detector.engine.sigma import parse
+from backwatch.detector.rules import rulebook
+from backwatch.detector.rules.compiled_rules import RuleSet, matches
+from backwatch.detector.rules.fields import DOMAINS, TOLD, WINDOW, Vocabulary
+from backwatch.detector.rules.sigma import parse
+from backwatch.detector.state.keys import FIRST, KNOWN, SECOND, SPACES
 
 Facts = Mapping[str, Any]
+SHIPPED = Path(rulebook.__file__).parent / "shipped"
 START_NS = 1_790_000_000_000_000_000
 SECOND_NS = 1_000_000_000
 DAY_NS = 86_400 * SECOND_NS
@@ -35,8 +37,7 @@ def _rules() -> RuleSet:
     """The shipped rules, read without the engine that they will run in."""
     kinds = list(discover())
     vocabulary = Vocabulary.of(kinds)
-    folder = files("backwatch.detector").joinpath("rules")
-    found = [(one.name, one.read_text()) for one in folder.iterdir() if one.name.endswith(".yml")]
+    found = [(path.name, path.read_text()) for path in sorted(SHIPPED.rglob("*.yml"))]
     found += [(kind.id, kind.rule) for kind in kinds]
     return RuleSet([parse(text, source, vocabulary) for source, text in found], vocabulary)
 

@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings
 from backwatch.collector.stream import Record
-from backwatch.detector import rulebook
-from backwatch.detector.engine.entries import Decision
 from backwatch.detector.engine.findings import alert_id, resource_key
+from backwatch.detector.engine.log_entries import Decision
 from backwatch.detector.engine.step import Engine
-from backwatch.detector.owned import OwnedShard
+from backwatch.detector.rules import rulebook
+from backwatch.detector.runtime.shard_worker import OwnedShard
 from backwatch.store import decisions, queries, rules_meta, tables
 from backwatch.store.connect import open_store
 from backwatch.store.state import state_at

@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backwatch.collector import names
-from backwatch.detector import otlp
-from backwatch.detector.bounded_cache import BoundedCache
-from backwatch.detector.calls import schema
-from backwatch.detector.calls.decode import decode
+from backwatch.detector.decoding import schema
+from backwatch.detector.decoding.decoder import decode
+from backwatch.detector.derived import numbers, text_columns
 from backwatch.detector.engine import columns as columns_module
-from backwatch.detector.engine import derived, readings
 from backwatch.detector.engine.columns import Columns, dialect_of, sign_mask
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.rulebook import make_engine
+from backwatch.detector.ingest import otlp_writer
+from backwatch.detector.kernels.bounded_cache import BoundedCache
+from backwatch.detector.rules.rulebook import make_engine
 from tests.detector.streams import SAFE, START_NS, Call, Facts, encoded, entry, records, statement
 
 KEY = bytes(range(16))
@@ -58,8 +58,8 @@ def test_columns_of_any_bound_equal_those_of_a_large_one(limit: int, texts: list
     value = encoded([Call(START_NS + i, {**SAFE, name: text}, {name: text}) for i, text in enumerate(texts)])
     with pytest.MonkeyPatch.context() as patch:
         for module, bound in (
-            (columns_module, "MAX_DIALECTS"), (columns_module, "MAX_SIGN_TEXTS"), (derived, "CACHED"),
-            (readings, "MOST_TOPOLOGIES"),
+            (columns_module, "MAX_DIALECTS"), (columns_module, "MAX_SIGN_TEXTS"), (text_columns, "CACHED"),
+            (numbers, "MOST_TOPOLOGIES"),
         ):  # fmt: skip
             patch.setattr(module, bound, limit)
         small = Columns(KEY)
@@ -76,7 +76,7 @@ def _plain(value: Any) -> Any:
 
 
 def test_zero_and_minus_zero_keep_their_own_encodings() -> None:
-    assert otlp.key_value("k", 0.0) != otlp.key_value("k", -0.0)
+    assert otlp_writer.key_value("k", 0.0) != otlp_writer.key_value("k", -0.0)
 
 
 def message(name: str, distinct: int, number: int, value_of: Callable[[int], str | int]) -> bytes:

@@ -13,13 +13,13 @@ import sqlalchemy as sa
 
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Record
-from backwatch.detector import service
-from backwatch.detector.engine.entries import Tick
+from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.step import Engine
-from backwatch.detector.lag import CALM_NS, CLOCK_STOPPED, RULE
-from backwatch.detector.progress import ProgressBoard
-from backwatch.detector.rulebook import make_engine
-from backwatch.detector.service import Service
+from backwatch.detector.rules.rulebook import make_engine
+from backwatch.detector.runtime import service
+from backwatch.detector.runtime.lag import CALM_NS, CLOCK_STOPPED, RULE
+from backwatch.detector.runtime.progress import ProgressBoard
+from backwatch.detector.runtime.service import Service
 from backwatch.store import tables
 from backwatch.store.connect import open_store
 from backwatch.store.monitoring.incidents import PARTITION_STALLED, find_incidents

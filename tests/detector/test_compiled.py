@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from backwatch.detector.compiled import own_folder
+from backwatch.detector.kernels.compiled import own_folder
 
 PROGRAM = """
 import sys
-from backwatch.detector.compiled import CACHED, CACHE_FOLDER, kernel
+from backwatch.detector.kernels.compiled import CACHED, CACHE_FOLDER, kernel
 sys.path.insert(0, sys.argv[1])
 import calls
 print(CACHED, calls.outer(2))
 """
-INNER = "from backwatch.detector.compiled import kernel\n@kernel\ndef inner(x):\n    return x + {}\n"
+INNER = "from backwatch.detector.kernels.compiled import kernel\n@kernel\ndef inner(x):\n    return x + {}\n"
 OUTER = """
-from backwatch.detector.compiled import kernel
+from backwatch.detector.kernels.compiled import kernel
 from inner import inner
 @kernel
 def outer(x):

@@ -10,11 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backwatch.collector import names
-from backwatch.detector import rulebook
-from backwatch.detector.engine import correlating
-from backwatch.detector.engine.entries import Tick
 from backwatch.detector.engine.findings import Clear, Finding, Findings
+from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.rules import correlation_state, rulebook
 from tests.detector import streams
 from tests.detector.rule_texts import correlation, rule, sigma_filter, text
 from tests.detector.streams import SAFE, SECOND, START_NS, Call, statement
@@ -180,30 +179,30 @@ def test_groups_that_a_flood_of_others_pushes_out_before_their_time_are_a_loss_t
     read = {names.OPERATION: "SELECT"}
     for half in range(4):
         others = [call(half * 1_800 + n / 1_000, {**SAFE, names.ACCOUNT: f"{half}-{n}"}, app="noisy", **read)
-                  for n in range(correlating.MOST - 500)]  # fmt: skip
+                  for n in range(correlation_state.MOST - 500)]  # fmt: skip
         made = streams.records([*others, call(half * 1_800 + 100, **read)], 100)
         found = one.step(shard, streams.entry(made))
         told |= {each.evidence["backwatch.loss.kind"] for each in found.raised() if each.rule.name == "telemetry-loss"}
-    assert told == {correlating.LOST}
+    assert told == {correlation_state.LOST}
 
 
 def test_a_flood_of_groups_takes_no_more_memory_and_is_counted(tmp_path: Path) -> None:
     one = engine(tmp_path, rule("own-rule", {"s": {names.OPERATION: "SELECT"}, "condition": "s"}), correlation())
     shard = one.new_shard()
     (table,) = one._verdicts.correlating.tables
-    assert table.keys.capacity * table.dtype.itemsize <= correlating.BYTES
+    assert table.keys.capacity * table.dtype.itemsize <= correlation_state.BYTES
     losses, told = 0, list[Finding]()
     for minute in range(3):
         calls = [
             call(minute * 600 + n / 1_000, {**SAFE, names.ACCOUNT: f"{minute}-{n}"}, **{names.OPERATION: "SELECT"})
-            for n in range(correlating.MOST + 500)
+            for n in range(correlation_state.MOST + 500)
         ]
         made = one.step(shard, streams.entry(streams.records([*calls, call(minute * 600 + 60)], 100)))
-        losses += made.losses.get(correlating.LOST, 0)
+        losses += made.losses.get(correlation_state.LOST, 0)
         told += [each for each in made.raised() if each.rule.name == "telemetry-loss"]
     space = shard.spaces[table.keys.name]
-    assert space.tables[table.name].nbytes <= correlating.BYTES
-    assert space.used <= correlating.MOST
+    assert space.tables[table.name].nbytes <= correlation_state.BYTES
+    assert space.used <= correlation_state.MOST
     assert losses >= 500
     assert sum(each.evidence["backwatch.loss.count"] for each in told) == losses
     regular = [call(9_000 + at, **{names.OPERATION: "SELECT"}) for at in range(3)]

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from backwatch.collector import guard, names, worker
-from backwatch.collector.pipeline import Pipeline
-from backwatch.collector.record import Session
+from backwatch.collector import names
+from backwatch.collector.runtime import guard, worker
+from backwatch.collector.runtime.pipeline import Pipeline
+from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings, DetectorSettings, StreamSettings
 from backwatch.collector.stream import (
     Message,
@@ -27,10 +28,10 @@ from backwatch.collector.stream import (
     open_relay,
     sqlite,
 )
-from backwatch.detector import log_history, service
 from backwatch.detector.engine.step import Engine
-from backwatch.detector.rulebook import make_engine
-from backwatch.detector.service import Service
+from backwatch.detector.rules.rulebook import make_engine
+from backwatch.detector.runtime import log_history, service
+from backwatch.detector.runtime.service import Service
 from backwatch.store import shards, tables
 from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.transactions import reading

@@ -7,8 +7,8 @@ import pytest
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import Message, MessageRefused, Record, Relay, StreamUnavailable
-from backwatch.detector.calls.decode import decode
-from backwatch.detector.router import KEPT_BYTES, UNREADABLE, Router, route
+from backwatch.detector.decoding.decoder import decode
+from backwatch.detector.ingest.router import KEPT_BYTES, UNREADABLE, Router, route
 from tests.detector import otlp_mutator, streams
 from tests.detector.streams import SAFE, START_NS, Call, statement
 

@@ -13,19 +13,19 @@ import sqlalchemy as sa
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, SettingError
 from backwatch.collector.stream import Record
-from backwatch.detector import rulebook
 from backwatch.detector.detectors import Array, Calls, Detector
-from backwatch.detector.engine import state
-from backwatch.detector.engine.entries import Decision, Loss, ModelVersion, Tick
-from backwatch.detector.engine.fields import LOSS_COUNT, LOSS_KIND, Vocabulary
 from backwatch.detector.engine.findings import Clear, Findings, Fired
-from backwatch.detector.engine.keys import RESOURCE, SITE
-from backwatch.detector.engine.rules import RuleSet
+from backwatch.detector.engine.log_entries import Decision, Loss, ModelVersion, Tick
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.engine.tables import Table
-from backwatch.detector.owned import OwnedShard
-from backwatch.detector.service import engine_for
+from backwatch.detector.rules import rulebook
+from backwatch.detector.rules.compiled_rules import RuleSet
+from backwatch.detector.rules.fields import LOSS_COUNT, LOSS_KIND, Vocabulary
+from backwatch.detector.runtime.service import engine_for
+from backwatch.detector.runtime.shard_worker import OwnedShard
+from backwatch.detector.state import snapshot as state_snapshot
+from backwatch.detector.state.keys import RESOURCE, SITE
+from backwatch.detector.state.tables import Table
 from backwatch.store import decisions, entries, queries, tables
 from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.migrate import upgrade
@@ -186,14 +186,14 @@ def test_what_was_learnt_anew_stays_over_the_next_restart(chain: list[bytes]) ->
 def test_a_detector_that_was_removed_is_forgotten_and_no_other(chain: list[bytes]) -> None:
     shard = loaded(chain, Other)
     assert counts(shard, "other") == 9
-    assert not any("counting" in section.name for section in state.unpack(shard.snapshot())[0])
+    assert not any("counting" in section.name for section in state_snapshot.unpack(shard.snapshot())[0])
 
 
 def test_a_damaged_blob_is_refused_whatever_byte_is_wrong(chain: list[bytes]) -> None:
     blob = chain[0]
     for at in range(0, len(blob), max(1, len(blob) // 60)):
         for bad in (blob[:at], blob[:at] + bytes([blob[at] ^ 0x40]) + blob[at + 1 :]):
-            with pytest.raises(state.CorruptState):
+            with pytest.raises(state_snapshot.CorruptState):
                 loaded([bad], Counting, Other)
 
 

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Message, ensure_topics, open_consumer, open_publisher, open_relay
-from backwatch.detector import rulebook
 from backwatch.detector.engine.step import EngineConfig
-from backwatch.detector.service import Service
+from backwatch.detector.rules import rulebook
+from backwatch.detector.runtime.service import Service
 from backwatch.store import tables
 from backwatch.store.connect import open_store
 from backwatch.store.migrate import upgrade

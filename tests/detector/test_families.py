@@ -2,8 +2,8 @@
 
 import pytest
 
-from backwatch.detector import rulebook
 from backwatch.detector.engine.step import Engine
+from backwatch.detector.rules import rulebook
 from tests.detector.test_presence import CONFIG, Beat, Process, Watch
 
 OLD, NEW, OTHER = "a" * 16, "b" * 16, "c" * 16

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from backwatch.collector.statements import spec
 from backwatch.collector.statements.canonical import canonical
-from backwatch.detector.calls import fingerprint, letters
-from backwatch.detector.calls.fingerprint import (
+from backwatch.detector.statements import fingerprint, letters
+from backwatch.detector.statements.fingerprint import (
     DIALECTS,
     canonical_bytes,
     canonical_into,

@@ -9,7 +9,7 @@ from sklearn.ensemble import IsolationForest
 
 from backwatch.detector.baselines.forest import ARRAYS, UnusableModel, checked, isolation
 from backwatch.detector.detectors.multivariate_anomaly import FEATURES
-from backwatch.detector.fit import SAMPLE, TREES, TooLittleHistory, features, fit
+from backwatch.detector.models.fit import SAMPLE, TREES, TooLittleHistory, features, fit
 from tests.detector.small_engine import START_NS, SmallEngine
 
 MINUTE_NS = 60 * 10**9

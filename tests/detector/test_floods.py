@@ -9,14 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backwatch.collector import names
-from backwatch.detector import rulebook
-from backwatch.detector.engine import folding, keys, open_findings, state
-from backwatch.detector.engine.entries import Tick
+from backwatch.detector.engine import folding, open_findings
 from backwatch.detector.engine.findings import Clear, Findings, Fired
+from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.open_findings import OpenFindings
 from backwatch.detector.engine.shard import Shard
-from backwatch.detector.engine.space import Space
 from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.rules import rulebook
+from backwatch.detector.state import keys
+from backwatch.detector.state import snapshot as state_snapshot
+from backwatch.detector.state.key_space import Space
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, START_NS, Call, statement
 
@@ -204,16 +206,16 @@ def test_losses_that_are_not_yet_told_survive_a_restart(engine: Engine) -> None:
 def test_keys_that_an_older_release_kept_count_as_known_for_long(engine: Engine) -> None:
     shard = engine.new_shard()
     step(engine, shard, hosts(3))
-    sections, scalars = state.unpack(shard.snapshot())
+    sections, scalars = state_snapshot.unpack(shard.snapshot())
     del scalars["untold"]
     older = [
-        state.Section(name=one.name, rows=one.rows[["key", "parent", "last_seen"]].astype(
+        state_snapshot.Section(name=one.name, rows=one.rows[["key", "parent", "last_seen"]].astype(
             [("key", "<u8"), ("parent", "<i4"), ("last_seen", "<i8")]), at=one.at)
         if one.name.startswith("space/") else one
         for one in sections
     ]  # fmt: skip
     again = engine.new_shard()
-    again.apply([state.pack(older, scalars)])
+    again.apply([state_snapshot.pack(older, scalars)])
     kept = again.spaces["resource"]
     assert kept.keys.tolist() == shard.spaces["resource"].keys.tolist()
     assert kept.settled(np.array([1, 2, 3], np.int32), again.scalars.watermark_ns) == 3

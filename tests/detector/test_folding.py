@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backwatch.collector import names
-from backwatch.detector import rulebook
 from backwatch.detector.engine import folding, open_findings
-from backwatch.detector.engine import keys as spaces
-from backwatch.detector.engine.entries import Decision, Loss, Tick
-from backwatch.detector.engine.fields import DOMAINS, TOLD
 from backwatch.detector.engine.findings import Clear, Findings, Fired
+from backwatch.detector.engine.log_entries import Decision, Loss, Tick
 from backwatch.detector.engine.open_findings import OpenFindings
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.rules import rulebook
+from backwatch.detector.rules.fields import DOMAINS, TOLD
+from backwatch.detector.state import keys as spaces
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, START_NS, Call, statement
 

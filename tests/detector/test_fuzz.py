@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from backwatch.detector.calls import schema
-from backwatch.detector.calls.decode import decode
+from backwatch.detector.decoding import schema
+from backwatch.detector.decoding.decoder import decode
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.router import MAX_GROWTH, MAX_MESSAGE_BYTES, route
-from backwatch.detector.rulebook import make_engine
+from backwatch.detector.ingest.router import MAX_GROWTH, MAX_MESSAGE_BYTES, route
+from backwatch.detector.rules.rulebook import make_engine
 from tests.detector import floods, otlp_mutator
 from tests.detector.fuzzing import Report, fuzz_router, fuzz_step
 
@@ -26,8 +26,8 @@ OVERREAD = textwrap.dedent("""
     from tests.detector.fuzzing import GuardedPages
     area = GuardedPages(1)
     print("alive", flush=True)
-    from backwatch.detector.calls.memory import address_of, load8
-    from backwatch.detector.compiled import kernel
+    from backwatch.detector.kernels.memory import address_of, load8
+    from backwatch.detector.kernels.compiled import kernel
     @kernel
     def over(array, at):
         return load8(address_of(array) + at)

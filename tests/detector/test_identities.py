@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from backwatch.collector import names
-from backwatch.detector import rulebook
-from backwatch.detector.engine.entries import Entry, ProfileVersion
 from backwatch.detector.engine.findings import Fired
+from backwatch.detector.engine.log_entries import Entry, ProfileVersion
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.rules import rulebook
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, START_NS, Call, Facts, statement
 

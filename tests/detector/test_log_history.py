@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Record
-from backwatch.detector import log_history, service
 from backwatch.detector.engine.step import Engine
-from backwatch.detector.rulebook import make_engine
-from backwatch.detector.service import Service
+from backwatch.detector.rules.rulebook import make_engine
+from backwatch.detector.runtime import log_history, service
+from backwatch.detector.runtime.service import Service
 from backwatch.store import tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading

@@ -21,13 +21,13 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backwatch.detector import rulebook
-from backwatch.detector.engine import space as spaces
-from backwatch.detector.engine import state
-from backwatch.detector.engine.keys import KeySpace
-from backwatch.detector.engine.space import Space
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.engine.tables import Table
+from backwatch.detector.rules import rulebook
+from backwatch.detector.state import key_space as spaces
+from backwatch.detector.state import snapshot as state_snapshot
+from backwatch.detector.state.key_space import Space
+from backwatch.detector.state.keys import KeySpace
+from backwatch.detector.state.tables import Table
 from bench import memory
 from tests.detector import streams
 from tests.system.commands import running
@@ -105,10 +105,13 @@ def test_dropped_shard_frees_its_tables_at_once(engine: Engine) -> None:
     assert after - before < MEBIBYTE
 
 
-def random_sections(count: int, rows: int) -> list[state.Source]:
+def random_sections(count: int, rows: int) -> list[state_snapshot.Source]:
     table = np.frombuffer(random.Random(1).randbytes(64 * rows), np.dtype([("bytes", "u1", (64,))]))
     at = np.arange(rows, dtype=np.int32)
-    return [state.Source(name=f"table/{n}", dtype=table.dtype, gather=table.__getitem__, at=at) for n in range(count)]
+    return [
+        state_snapshot.Source(name=f"table/{n}", dtype=table.dtype, gather=table.__getitem__, at=at)
+        for n in range(count)
+    ]
 
 
 def peak_bytes(work: Any) -> int:
@@ -123,12 +126,12 @@ def peak_bytes(work: Any) -> int:
 def test_blob_is_written_and_read_without_copies_of_the_state() -> None:
     sections = random_sections(12, 65_536)  # 4 MiB each, and none of it can be compressed
     blobs: list[bytes] = []
-    written = peak_bytes(lambda: blobs.append(state.pack(sections, {})))
+    written = peak_bytes(lambda: blobs.append(state_snapshot.pack(sections, {})))
     assert len(blobs[0]) > 48 * MEBIBYTE
     assert written < len(blobs[0]) * 1.2 + 4 * MEBIBYTE  # the blob grows by an eighth at a time
 
     def read_through() -> None:
-        for _ in state.read(blobs[0])[1]:
+        for _ in state_snapshot.read(blobs[0])[1]:
             pass
 
     assert peak_bytes(read_through) < 16 * MEBIBYTE
@@ -137,12 +140,12 @@ def test_blob_is_written_and_read_without_copies_of_the_state() -> None:
 def pack_at_once(plain: bytes) -> bytes:
     """A blob as releases before the streams wrote it."""
     packed = zstandard.ZstdCompressor(level=1).compress(plain)
-    return state.MAGIC + struct.pack("<I", crc32c.crc32c(packed)) + packed
+    return state_snapshot.MAGIC + struct.pack("<I", crc32c.crc32c(packed)) + packed
 
 
 def plain_of(blob: bytes) -> bytes:
     """A blob's content as releases before the streams read it."""
-    return zstandard.ZstdDecompressor().decompress(blob[8:], max_output_size=state.LIMIT)
+    return zstandard.ZstdDecompressor().decompress(blob[8:], max_output_size=state_snapshot.LIMIT)
 
 
 def test_blobs_of_releases_before_the_streams_load_and_theirs_read_ours(engine: Engine, blob: bytes) -> None:
@@ -163,7 +166,7 @@ def test_mutated_blobs_are_refused_or_loaded_and_nothing_else(engine: Engine, bl
         plain[data.draw(st.integers(0, end - 1))] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(0, 400))
     mutated = pack_at_once(bytes(plain[: len(plain) - cut] if cut < 40 else plain))
-    with contextlib.suppress(state.CorruptState):  # any other exception fails
+    with contextlib.suppress(state_snapshot.CorruptState):  # any other exception fails
         engine.new_shard().apply([mutated])
 
 
@@ -178,37 +181,37 @@ def test_mutated_blobs_are_refused_or_loaded_and_nothing_else(engine: Engine, bl
 def test_headers_that_cannot_be_are_refused(section: dict[str, Any]) -> None:
     described = {"name": "table/a", "version": 1, "indexed": False, **section}
     header = json.dumps({"sections": [described], "scalars": {}}).encode()
-    with pytest.raises(state.CorruptState):
-        state.unpack(pack_at_once(struct.pack("<I", len(header)) + header + bytes(8)))
+    with pytest.raises(state_snapshot.CorruptState):
+        state_snapshot.unpack(pack_at_once(struct.pack("<I", len(header)) + header + bytes(8)))
 
 
 def test_blob_that_unpacks_to_more_than_the_limit_is_refused() -> None:
     packed = io.BytesIO()
-    size = state.LIMIT + 1
+    size = state_snapshot.LIMIT + 1
     with zstandard.ZstdCompressor().stream_writer(packed, size=size, closefd=False) as writer:
         for _ in range(size // MEBIBYTE):
             writer.write(bytes(MEBIBYTE))
         writer.write(bytes(size % MEBIBYTE))
     bomb = packed.getvalue()
     begun_s = time.process_time()
-    with pytest.raises(state.CorruptState):
-        state.unpack(state.MAGIC + struct.pack("<I", crc32c.crc32c(bomb)) + bomb)
+    with pytest.raises(state_snapshot.CorruptState):
+        state_snapshot.unpack(state_snapshot.MAGIC + struct.pack("<I", crc32c.crc32c(bomb)) + bomb)
     assert time.process_time() - begun_s < 1
 
 
 def test_slots_and_parents_beyond_a_space_are_refused(engine: Engine, blob: bytes) -> None:
     for slot, parent in ((10**9, 1), (-5, 1), (1, 10**9), (1, -1)):
-        sections, scalars = state.unpack(blob)
-        changed: list[state.Section] = []
+        sections, scalars = state_snapshot.unpack(blob)
+        changed: list[state_snapshot.Section] = []
         for one in sections:
             if one.name == "space/site" and one.at is not None:
                 at, rows = one.at.copy(), one.rows.copy()
                 at[0], rows["parent"][0] = slot, parent
-                changed.append(state.Section(name=one.name, rows=rows, at=at))
+                changed.append(state_snapshot.Section(name=one.name, rows=rows, at=at))
             else:
                 changed.append(one)
-        with pytest.raises(state.CorruptState):
-            engine.new_shard().apply([state.pack(changed, scalars)])
+        with pytest.raises(state_snapshot.CorruptState):
+            engine.new_shard().apply([state_snapshot.pack(changed, scalars)])
 
 
 @pytest.fixture

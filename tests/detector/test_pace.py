@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backwatch.collector.stream import Record
-from backwatch.detector.pace import MAX_PORTION_BYTES, MIN_PORTION_BYTES, TARGET_S, Pace
+from backwatch.detector.runtime.pace import MAX_PORTION_BYTES, MIN_PORTION_BYTES, TARGET_S, Pace
 
 
 def record(partition: int, offset: int, size: int = 10) -> Record:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from backwatch.detector.engine.findings import Findings, Fired, Key, alert_id
-from backwatch.detector.pending import Pending
+from backwatch.detector.runtime.pending import Pending
 from tests.detector.small_engine import RULES
 
 RULE = RULES.rules[0]

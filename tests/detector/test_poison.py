@@ -14,14 +14,14 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Record, StreamUnavailable
-from backwatch.detector import isolation
 from backwatch.detector.engine import intake, step
 from backwatch.detector.engine.columns import Columns
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.engine.verdicts import RunVerdict, Verdicts
-from backwatch.detector.pending import Pending
-from backwatch.detector.rulebook import make_engine
-from backwatch.detector.service import Service
+from backwatch.detector.rules.rulebook import make_engine
+from backwatch.detector.runtime import isolation
+from backwatch.detector.runtime.pending import Pending
+from backwatch.detector.runtime.service import Service
 from backwatch.store import attempts, entries, shards, tables
 from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.transactions import reading, writing

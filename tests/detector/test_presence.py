@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from backwatch.collector import names
-from backwatch.collector.encode import encode_heartbeat
-from backwatch.collector.identity import App
-from backwatch.detector import rulebook
-from backwatch.detector.engine import processes
-from backwatch.detector.engine.entries import Tick
+from backwatch.collector.runtime.app_identity import App
+from backwatch.collector.runtime.encoder import encode_heartbeat
 from backwatch.detector.engine.findings import Clear, Findings
+from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.presence import processes
+from backwatch.detector.rules import rulebook
 from tests.detector import streams
 from tests.detector.streams import SECOND, START_NS
 

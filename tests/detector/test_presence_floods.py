@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from backwatch.collector import names
-from backwatch.detector import rulebook
-from backwatch.detector.engine import processes, verdicts
-from backwatch.detector.engine.entries import Tick
+from backwatch.detector.engine import verdicts
 from backwatch.detector.engine.findings import Clear, Fired
+from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine
+from backwatch.detector.presence import processes
+from backwatch.detector.rules import rulebook
 from tests.detector import streams
 from tests.detector.streams import SECOND
 from tests.detector.test_presence import (

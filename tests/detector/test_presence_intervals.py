@@ -8,10 +8,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from backwatch.collector import names
-from backwatch.detector import rulebook
-from backwatch.detector.calls.heartbeats import LEAST_INTERVAL_NS, MOST_INTERVAL_NS
-from backwatch.detector.engine import presence, processes
+from backwatch.detector.decoding.heartbeats import LEAST_INTERVAL_NS, MOST_INTERVAL_NS
 from backwatch.detector.engine.step import Engine
+from backwatch.detector.presence import presence, processes
+from backwatch.detector.rules import rulebook
 from tests.detector.streams import SECOND
 from tests.detector.test_presence import CONFIG, Beat, Process, Watch, by_restart, run
 

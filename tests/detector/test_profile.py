@@ -16,10 +16,10 @@ from backwatch.collector import names
 from backwatch.collector.cli import main
 from backwatch.collector.settings import DetectorSettings
 from backwatch.collector.stream import Record
-from backwatch.detector.owned import OwnedShard
 from backwatch.detector.profile import document
 from backwatch.detector.profile.document import KINDS, NotAProfile, parse
-from backwatch.detector.service import engine_for
+from backwatch.detector.runtime.service import engine_for
+from backwatch.detector.runtime.shard_worker import OwnedShard
 from backwatch.store import entries, profiles, queries
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading

@@ -16,14 +16,15 @@ from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Consumer, Message, Record, Relay, StreamUnavailable, open_publisher
 from backwatch.collector.stream import open_consumer as really_open_consumer
 from backwatch.collector.stream import open_relay as really_open_relay
-from backwatch.detector import log_history, repeated_errors, router, service
-from backwatch.detector import progress as progress_module
 from backwatch.detector.engine.step import Engine
-from backwatch.detector.lag import CALM_NS, RULE, STANDS_NS
-from backwatch.detector.progress import GroupProgress, ProgressBoard
-from backwatch.detector.router import Router
-from backwatch.detector.rulebook import make_engine
-from backwatch.detector.service import Service
+from backwatch.detector.ingest import router
+from backwatch.detector.ingest.router import Router
+from backwatch.detector.rules.rulebook import make_engine
+from backwatch.detector.runtime import log_history, repeated_errors, service
+from backwatch.detector.runtime import progress as progress_module
+from backwatch.detector.runtime.lag import CALM_NS, RULE, STANDS_NS
+from backwatch.detector.runtime.progress import GroupProgress, ProgressBoard
+from backwatch.detector.runtime.service import Service
 from backwatch.store import shards, tables
 from backwatch.store.connect import open_store
 from backwatch.store.monitoring.incidents import PARTITION_UNREAD, find_incidents

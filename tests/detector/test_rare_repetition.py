@@ -7,7 +7,7 @@ import pytest
 
 from backwatch.collector import names
 from backwatch.detector.baselines.place import ALONE, KNOWN_HERE
-from backwatch.detector.engine import state
+from backwatch.detector.state import snapshot
 from tests.detector.small_engine import SmallEngine
 from tests.detector.stories import DAY, SAFE, Told, at, fired, past
 
@@ -109,7 +109,7 @@ def test_a_week_of_which_an_older_state_does_not_say_whether_it_went_on_begins_a
     older = np.zeros(rows.shape, [(name, rows.dtype[name]) for name in rows.dtype.names or () if name != field])
     for name in older.dtype.names or ():
         older[name] = rows[name]
-    engine.tables[table] = state.fitted(older, rows.dtype)
+    engine.tables[table] = snapshot.fitted(older, rows.dtype)
     assert_a_week_begins(rule, engine)
 
 

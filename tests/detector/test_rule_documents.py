@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 
 from backwatch.collector import names
 from backwatch.collector.cli import main
-from backwatch.detector import rulebook
-from backwatch.detector.engine import documents
-from backwatch.detector.engine.conditions import RuleError
-from backwatch.detector.rule_documents import Fault
+from backwatch.detector.rules import documents, rulebook
+from backwatch.detector.rules.conditions import RuleError
+from backwatch.detector.rules.rule_files import Fault
 from tests.detector.rule_texts import LOGSOURCE, correlation, rule, sigma_filter, text
 
 WINDOW = rule("of-windows", {"s": {"calls|gt": 10}, "condition": "s"}, over="window")

@@ -10,9 +10,9 @@ from click.testing import CliRunner, Result
 
 from backwatch.collector import names
 from backwatch.collector.cli import main
-from backwatch.detector import rulebook
-from backwatch.detector.engine.entries import Loss
+from backwatch.detector.engine.log_entries import Loss
 from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.rules import rulebook
 from tests.detector import streams
 from tests.detector.rule_texts import LOGSOURCE, rule, sigma_filter, text
 from tests.detector.streams import SAFE, SECOND, Call, statement

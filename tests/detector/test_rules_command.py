@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from backwatch.collector import names
 from backwatch.collector.cli import EXIT_SETTING, EXIT_USAGE, main
 from backwatch.collector.settings import SettingError
-from backwatch.detector import detectors, rulebook
-from backwatch.detector.engine.meanings import meanings
-from backwatch.detector.rule_documents import line_of
+from backwatch.detector import detectors
+from backwatch.detector.rules import rulebook
+from backwatch.detector.rules.field_meanings import meanings
+from backwatch.detector.rules.rule_files import line_of
 from backwatch.store.text import LEVELS
 
 GOOD: dict[str, Any] = {

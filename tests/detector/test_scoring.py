@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backwatch.detector.scoring import UnreadableSeries, score_file, score_series
+from backwatch.detector.models.scoring import UnreadableSeries, score_file, score_series
 
 MINUTE_NS = 60_000_000_000
 

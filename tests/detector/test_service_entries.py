@@ -11,10 +11,11 @@ import sqlalchemy as sa
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Consumer, Record
-from backwatch.detector import rulebook, service
 from backwatch.detector.engine.step import Engine
-from backwatch.detector.owned import ENTRIES
-from backwatch.detector.service import Service
+from backwatch.detector.rules import rulebook
+from backwatch.detector.runtime import service
+from backwatch.detector.runtime.service import Service
+from backwatch.detector.runtime.shard_worker import ENTRIES
 from backwatch.store import entries, profiles, tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading, writing

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Consumer, Record, StreamUnavailable
-from backwatch.detector import owned
-from backwatch.detector import service as service_module
-from backwatch.detector.engine.entries import Loss
-from backwatch.detector.rulebook import make_engine
-from backwatch.detector.service import Service
+from backwatch.detector.engine.log_entries import Loss
+from backwatch.detector.rules.rulebook import make_engine
+from backwatch.detector.runtime import service as service_module
+from backwatch.detector.runtime import shard_worker
+from backwatch.detector.runtime.service import Service
 from backwatch.store import shards, tables
 from backwatch.store.commit import Fenced
 from backwatch.store.connect import StoreUnavailable, open_store
@@ -173,7 +173,7 @@ def test_each_record_is_judged_once_in_any_order_of_rebalances_and_errors(plan: 
         patch.setattr(service_module, "ensure_topics", lambda *_: None)
         patch.setattr(service_module, "open_consumer", lambda *_: Member(world))
         patch.setattr(service_module, "RETRY_S", 0.0)
-        patch.setattr("backwatch.detector.service.time.sleep", lambda _: None)
+        patch.setattr("backwatch.detector.runtime.service.time.sleep", lambda _: None)
         patch.setattr(Service, "_take_entries", lambda _: None)
         patch.setattr(Service, "_let_go", let_go)
         # Several portions to a poll: a commit that the store does not take must not cost those behind it.
@@ -198,10 +198,10 @@ def test_a_shard_that_cannot_be_loaded_is_one_line_an_outage(
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
     reasons = ["the server is starting up", "connection refused", "connection refused"]
 
-    def load(*given: Any) -> owned.OwnedShard:
+    def load(*given: Any) -> shard_worker.OwnedShard:
         if reasons:
             raise StoreUnavailable(reasons.pop())
-        return owned.OwnedShard(*given)
+        return shard_worker.OwnedShard(*given)
 
     monkeypatch.setattr(service_module, "OwnedShard", load)
     monkeypatch.setattr(service_module, "RETRY_S", 0.0)
@@ -218,7 +218,7 @@ def test_what_is_found_while_a_commit_waits_for_the_store_is_in_the_next_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
-    owner = owned.OwnedShard(0, ENGINE, store, DetectorSettings(commit_interval_s=0))
+    owner = shard_worker.OwnedShard(0, ENGINE, store, DetectorSettings(commit_interval_s=0))
     real, away = shards.commit, [True]
 
     def commit(*arguments: Any, **more: Any) -> None:

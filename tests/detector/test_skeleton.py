@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backwatch.collector.statements.canonical import canonical
-from backwatch.detector.calls.fingerprint import DIALECTS
-from backwatch.detector.calls.skeleton import CLASSES, LONGEST, skeleton
+from backwatch.detector.statements.fingerprint import DIALECTS
+from backwatch.detector.statements.skeleton import CLASSES, LONGEST, skeleton
 
 PIECES = st.sampled_from([
     "SELECT ", "a", "t1", " FROM ", "orders", " WHERE ", "x", "=", " = ", "1", "42",

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from backwatch.collector import names
-from backwatch.detector.calls.decode import decode
-from backwatch.detector.calls.otlp_json import NotATrace, parse, to_protobuf
-from backwatch.detector.sources import Request, Unreadable, read
+from backwatch.detector.decoding.decoder import decode
+from backwatch.detector.ingest.otlp_json import NotATrace, parse, to_protobuf
+from backwatch.detector.ingest.sources import Request, Unreadable, read
 from tests.detector.streams import SAFE, START_NS, Call, encoded, statement
 
 

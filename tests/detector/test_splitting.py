@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from backwatch.detector import rulebook
-from backwatch.detector.engine.entries import Tick
 from backwatch.detector.engine.findings import Findings, Fired
-from backwatch.detector.engine.keys import RESOURCE, SPACES
-from backwatch.detector.engine.keytexts import is_verbatim
+from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.splitting import keep_apps, release_apps
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.partitions_command import _Report  # pyright: ignore[reportPrivateUsage]
-from backwatch.detector.repartition import Unread
+from backwatch.detector.rules import rulebook
+from backwatch.detector.runtime.repartition import Unread
+from backwatch.detector.state.key_texts import is_verbatim
+from backwatch.detector.state.keys import RESOURCE, SPACES
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, Call, statement
 from tests.detector.test_presence import INTERVAL_S, Process, Watch

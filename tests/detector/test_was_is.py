@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backwatch.collector import names
-from backwatch.detector import rulebook
-from backwatch.detector.engine import shown
-from backwatch.detector.engine.entries import Entry
 from backwatch.detector.engine.findings import FIRSTS, Fired
-from backwatch.detector.engine.shown import LIMITS, WAS, cut
+from backwatch.detector.engine.log_entries import Entry
 from backwatch.detector.engine.step import Engine
+from backwatch.detector.identity import identity_snapshot
+from backwatch.detector.identity.identity_snapshot import LIMITS, WAS, cut
+from backwatch.detector.rules import rulebook
 from backwatch.store.ring import SHOWN
 from tests.detector.streams import Call
 from tests.detector.test_identities import CONFIG, DAY, MOVED, NODES, OURS, THEIRS, again, calls, past, story
@@ -109,7 +109,7 @@ def test_long_text_of_the_servers_is_cut(engine: Engine) -> None:
     (texts,) = shard.shown.texts.values()
     assert all(len(text.encode()) <= LIMITS[name] for name, text in texts.items())
     assert texts[names.CERT_ISSUER].endswith("…")
-    assert sum(len(text.encode()) for text in texts.values()) <= shown.BYTES
+    assert sum(len(text.encode()) for text in texts.values()) <= identity_snapshot.BYTES
 
 
 @given(st.binary(max_size=400), st.sampled_from(sorted(LIMITS.values())))

@@ -9,10 +9,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
-from backwatch.collector.encode import encode_calls
 from backwatch.collector.exporter import call_of
-from backwatch.collector.identity import App
-from backwatch.detector.router import UNREADABLE, route
+from backwatch.collector.runtime.app_identity import App
+from backwatch.collector.runtime.encoder import encode_calls
+from backwatch.detector.ingest.router import UNREADABLE, route
 from tests.leaks.corpus import Planted, entries, planted
 from tests.leaks.finder import Finder, everything_logged, shown
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from backwatch.collector.pipeline import Pipeline
-from backwatch.collector.record import Session
+from backwatch.collector.runtime.pipeline import Pipeline
+from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings, StreamSettings
 from backwatch.collector.stream import open_publisher
 from tests.leaks.corpus import Planted, entries, planted

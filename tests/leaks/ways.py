@@ -7,16 +7,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.pipeline import Pipeline
-from backwatch.collector.probes import _redis_text
-from backwatch.collector.probes._amqp_state import publication, request
-from backwatch.collector.probes._botocore_services import destination, kind, namespace
-from backwatch.collector.probes._http_session import redirect_target
-from backwatch.collector.probes._kombu_calls import with_task
-from backwatch.collector.probes._search_calls import Operation
-from backwatch.collector.probes._sockets import root_error
-from backwatch.collector.record import AttributeValue, Session
-from backwatch.collector.redact import aws, clickhouse, cql, dsn, errors, http, ldap, lines, memcached, mongo, smtp
+from backwatch.collector.probes.botocore.services import destination, kind, namespace
+from backwatch.collector.probes.families.amqp.state import publication, request
+from backwatch.collector.probes.families.http.session import redirect_target
+from backwatch.collector.probes.families.redis import text as redis_text
+from backwatch.collector.probes.families.search.calls import Operation
+from backwatch.collector.probes.kombu.calls import with_task
+from backwatch.collector.probes.toolkit.sockets import root_error
+from backwatch.collector.redaction import aws, clickhouse, cql, dsn, errors, http, ldap, lines, memcached, mongo, smtp
+from backwatch.collector.runtime.pipeline import Pipeline
+from backwatch.collector.runtime.record import AttributeValue, Session
 from tests.leaks.corpus import MARK, Planted, document
 
 Facts = tuple[tuple[str, AttributeValue], ...]
@@ -68,13 +68,11 @@ def words_of(planted: Planted) -> list[str]:
 def _redis(teller: Teller, planted: Planted) -> None:
     command = words_of(planted)
     raw = [word.encode() for word in command]
-    name = _redis_text.name_of(command)
-    operation, statement = _redis_text.single(name, command)
+    name = redis_text.name_of(command)
+    operation, statement = redis_text.single(name, command)
     teller.call("redis", operation, statement=statement)
-    teller.call(
-        "redis", _redis_text.operation(_redis_text.name_of(raw), raw), statement=_redis_text.single(name, raw)[1]
-    )
-    operation, statement = _redis_text.pipeline((command, raw, ["GET", "a"]))
+    teller.call("redis", redis_text.operation(redis_text.name_of(raw), raw), statement=redis_text.single(name, raw)[1])
+    operation, statement = redis_text.pipeline((command, raw, ["GET", "a"]))
     teller.call("redis", operation, statement=statement)
 
 

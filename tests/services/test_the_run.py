@@ -43,7 +43,7 @@ def test_a_named_server_takes_the_place_of_our_own(tmp_path: Path) -> None:
 
 def test_a_test_that_leaves_a_swallowed_fault_of_ours_fails_unless_it_asked_for_it(tmp_path: Path) -> None:
     done = run_text(tmp_path, """
-from backwatch.collector import guard
+from backwatch.collector.runtime import guard
 def test_unasked():
     guard.swallow("probe", ValueError("ours"))
 def test_asked(swallowed_faults):

@@ -21,7 +21,7 @@ from sqlalchemy import event
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.detector import warm
 from backwatch.detector.engine.step import Engine
-from backwatch.detector.service import Service, engine_for
+from backwatch.detector.runtime.service import Service, engine_for
 from backwatch.store.connect import open_store
 from backwatch.store.queries import shard_rows
 from backwatch.store.transactions import reading

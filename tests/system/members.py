@@ -20,8 +20,8 @@ from typing import Any
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.detector import warm
 from backwatch.detector.engine.step import Engine
-from backwatch.detector.progress import ProgressBoard
-from backwatch.detector.service import Service, engine_for
+from backwatch.detector.runtime.progress import ProgressBoard
+from backwatch.detector.runtime.service import Service, engine_for
 from backwatch.store.connect import open_store
 
 ROOT = Path(__file__).parents[2]

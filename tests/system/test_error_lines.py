@@ -7,7 +7,7 @@ import pytest
 from backwatch.collector import names
 from backwatch.collector.settings import SettingError, StreamSettings
 from backwatch.collector.stream import StreamUnavailable
-from backwatch.detector import repartition
+from backwatch.detector.runtime import repartition
 from backwatch.store.backup import write_backup
 from backwatch.store.commit import Commit
 from backwatch.store.connect import open_store

@@ -10,9 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from backwatch.collector.settings import DetectorSettings
-from backwatch.detector.engine.entries import Records
-from backwatch.detector.owned import OwnedShard
-from backwatch.detector.service import engine_for
+from backwatch.detector.engine.log_entries import Records
+from backwatch.detector.runtime.service import engine_for
+from backwatch.detector.runtime.shard_worker import OwnedShard
 from backwatch.store.backup import restore_backup, write_backup
 from backwatch.store.commit import Fenced
 from backwatch.store.connect import open_store

@@ -22,7 +22,7 @@ from backwatch.collector import names
 from backwatch.collector.cli import EXIT_IO, EXIT_SETTING, EXIT_UNAVAILABLE, EXIT_USAGE
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import Message, open_consumer, open_publisher
-from backwatch.detector.service import RETRY_S
+from backwatch.detector.runtime.service import RETRY_S
 from backwatch.store import tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading

@@ -14,8 +14,8 @@ from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Message, ensure_topics, open_publisher
 from backwatch.collector.stream.kafka_partitions import count_partitions, partition_of
 from backwatch.detector.engine.step import Engine
-from backwatch.detector.progress import ProgressBoard
-from backwatch.detector.service import Service, engine_for
+from backwatch.detector.runtime.progress import ProgressBoard
+from backwatch.detector.runtime.service import Service, engine_for
 from backwatch.store import tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Message, ensure_topics, open_consumer, open_publisher
-from backwatch.detector.service import Service
+from backwatch.detector.runtime.service import Service
 from backwatch.store import tables
 from backwatch.store.connect import open_store
 from backwatch.store.migrate import upgrade

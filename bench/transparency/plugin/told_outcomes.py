@@ -24,8 +24,8 @@ def tell(**line: object) -> None:
 
 def tell_faults() -> None:
     """Says which faults of ours were swallowed in this process, and which probes were at work."""
-    guard = sys.modules.get("backwatch.collector.guard")
-    start = sys.modules.get("backwatch.collector.start")
+    guard = sys.modules.get("backwatch.collector.runtime.guard")
+    start = sys.modules.get("backwatch.collector.bootstrap.start")
     if guard is not None and start is not None:
         swallowed = [f"{name}: {error!r}" for name, error in guard.swallowed]
         tell(faults=guard.faults, swallowed=swallowed, probes=sorted(start.active_probes()))

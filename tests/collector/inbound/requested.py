@@ -6,8 +6,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from backwatch.collector import names
-from backwatch.collector.probes._patches import Patches
 from backwatch.collector.probes.sqlite3 import SQLiteProbe
+from backwatch.collector.probes.toolkit.patches import Patches
 from tests.collector.probes.delivered import Delivered, delivering
 
 WAYS = ("query", "form", "json")
@@ -33,7 +33,7 @@ def serving(framework: str) -> Generator[Delivered]:
     from importlib import import_module
 
     patches = Patches()
-    import_module(f"backwatch.collector.inbound.{framework}").install(patches)
+    import_module(f"backwatch.collector.request.{framework}").install(patches)
     try:
         with delivering(SQLiteProbe) as stream:
             yield stream

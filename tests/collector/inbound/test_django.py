@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import AsyncRequestFactory, RequestFactory, override_settings
 from django.urls import path
 
-from backwatch.collector.inbound import given
+from backwatch.collector.request import request_input
 from tests.collector.inbound.requested import ATTACKS, HONEST, WAYS, ask, assert_nothing_of, serving, signed
 
 
@@ -63,7 +63,7 @@ def send(kind: str, way: str, how: str, value: str) -> None:
         request = _request(AsyncRequestFactory(), kind, way, how, value)
         answer = asyncio.run(ASGIHandler().get_response_async(request))
     assert answer.content == b"done"
-    assert given.current() is None
+    assert request_input.current() is None
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])

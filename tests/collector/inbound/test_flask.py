@@ -3,7 +3,7 @@
 import pytest
 from flask import Flask, request
 
-from backwatch.collector.inbound import given
+from backwatch.collector.request import request_input
 from tests.collector.inbound.requested import ATTACKS, HONEST, WAYS, ask, assert_nothing_of, serving, signed
 
 app = Flask(__name__)
@@ -37,7 +37,7 @@ def send(kind: str, way: str, how: str, value: str) -> None:
         else:
             answer = client.post(path, json={"people": [{"name": value}]})
     assert answer.text == "done"
-    assert given.current() is None
+    assert request_input.current() is None
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])

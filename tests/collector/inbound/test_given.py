@@ -7,9 +7,9 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from backwatch.collector import start
-from backwatch.collector.inbound import given
-from backwatch.collector.inbound.given import Given, with_input
+from backwatch.collector.bootstrap import start
+from backwatch.collector.request import request_input
+from backwatch.collector.request.request_input import Given, with_input
 
 S = "SELECT a FROM t WHERE b = {}"
 
@@ -68,21 +68,21 @@ def test_what_is_kept_is_bounded_and_let_go_of() -> None:
     request.add(deep)
     request.add([f"x {n:07}" + "y" * 10_000 for n in range(100_000)])
     values = list(request.values())
-    assert 0 < len(values) <= given.MOST_VALUES
-    assert max(map(len, values)) <= given.LONGEST
+    assert 0 < len(values) <= request_input.MOST_VALUES
+    assert max(map(len, values)) <= request_input.LONGEST
     request.forget()
     assert not list(request.values())
 
 
 def test_a_request_inside_a_request_is_the_outer_one() -> None:
-    outer = given.begin(str, "a=1")
-    mine = given.current()
-    inner = given.begin(str, "b=2")
+    outer = request_input.begin(str, "a=1")
+    mine = request_input.current()
+    inner = request_input.begin(str, "b=2")
     assert inner is None
-    given.end(inner)
-    assert given.current() is mine is not None
-    given.end(outer)
-    assert given.current() is None
+    request_input.end(inner)
+    assert request_input.current() is mine is not None
+    request_input.end(outer)
+    assert request_input.current() is None
 
 
 def test_frameworks_are_as_they_were_once_watching_stops(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
@@ -121,7 +121,7 @@ def test_what_one_thread_of_a_request_is_still_reading_no_other_takes_for_nothin
     def look() -> None:
         signs.append(with_input(request, sql, "postgresql", ""))
 
-    monkeypatch.setattr(given, "parse_qsl", slow)
+    monkeypatch.setattr(request_input, "parse_qsl", slow)
     first = threading.Thread(target=look)
     first.start()
     assert inside.wait(20)

@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
-from backwatch.collector.inbound import given
+from backwatch.collector.request import request_input
 from tests.collector.inbound.requested import ATTACKS, HONEST, WAYS, ask, assert_nothing_of, serving, signed
 
 
@@ -49,7 +49,7 @@ def send(kind: str, way: str, how: str, value: str) -> None:
     else:
         answer = client.post(path, json={"people": [{"name": value}]})
     assert answer.text == "done"
-    assert given.current() is None
+    assert request_input.current() is None
 
 
 CASES = [("sync", "query"), *(("async", way) for way in WAYS)]

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backwatch.collector import names
-from backwatch.collector.callsite import _is_the_apps  # pyright: ignore[reportPrivateUsage]
-from backwatch.collector.encode import session_attributes
 from backwatch.collector.probes import Probe
-from backwatch.collector.record import CLIENT, AttributeValue, Caller, CallSite, Session
-from backwatch.collector.wire import UNKNOWN, Wire
+from backwatch.collector.runtime.call_site import _is_the_apps  # pyright: ignore[reportPrivateUsage]
+from backwatch.collector.runtime.encoder import session_attributes
+from backwatch.collector.runtime.record import CLIENT, AttributeValue, Caller, CallSite, Session
+from backwatch.collector.session.socket_counters import UNKNOWN, Wire
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from backwatch.collector import names
-from backwatch.collector.probes._mysqlclient_native import UNKNOWN, Library, library
 from backwatch.collector.probes.MySQLdb import MySQLdbProbe
+from backwatch.collector.probes.MySQLdb.native import UNKNOWN, Library, library
 from tests.collector.probes.recording import Recording, watching
 from tests.services.server import Server
 

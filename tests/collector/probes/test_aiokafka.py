@@ -22,7 +22,7 @@ from aiokafka.structs import TopicPartition
 
 from backwatch.collector import names
 from backwatch.collector.probes.aiokafka import AiokafkaProbe
-from backwatch.collector.record import CONSUMER, PRODUCER
+from backwatch.collector.runtime.record import CONSUMER, PRODUCER
 from tests.collector.probes.recording import Recording, watching
 from tests.contract.exercises.aiokafka import login
 from tests.contract.exercises.kafka import Bomb

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from backwatch.collector.probes._blocks import around, around_async
-from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes.toolkit.blocks import around, around_async
+from backwatch.collector.probes.toolkit.patches import Patches
 
 
 class Driver:

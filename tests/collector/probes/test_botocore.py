@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from backwatch.collector import names
 from backwatch.collector.probes.botocore import BotocoreProbe
 from backwatch.collector.probes.urllib3 import Urllib3Probe
-from backwatch.collector.record import CONSUMER, PRODUCER
+from backwatch.collector.runtime.record import CONSUMER, PRODUCER
 from tests.collector.probes.recording import Recording, watching
 from tests.contract.exercises.botocore import PICKLE, REGION, client
 from tests.services.server import Server
@@ -259,7 +259,7 @@ def test_a_bucket_in_the_host_name_is_the_namespace(recording: Recording, aws: S
 
 
 def test_a_default_endpoint_is_no_choice_of_the_apps() -> None:
-    from backwatch.collector.probes._botocore_calls import _session
+    from backwatch.collector.probes.botocore.calls import _session
 
     class Request:
         url = "https://photos.s3.dualstack.eu-west-1.amazonaws.com/key"

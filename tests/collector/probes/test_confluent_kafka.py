@@ -17,9 +17,9 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.serialization import StringDeserializer, StringSerializer
 
 from backwatch.collector import names
-from backwatch.collector.own import CLIENT_ID
 from backwatch.collector.probes.confluent_kafka import ConfluentKafkaProbe
-from backwatch.collector.record import CONSUMER, PRODUCER
+from backwatch.collector.runtime.internal_clients import CLIENT_ID
+from backwatch.collector.runtime.record import CONSUMER, PRODUCER
 from tests.collector.probes.recording import Recording, watching
 from tests.contract.exercises.confluent_kafka import login
 from tests.contract.exercises.kafka import Bomb

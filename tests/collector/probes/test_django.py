@@ -22,8 +22,8 @@ from django.db.models.sql import Query
 from backwatch.collector import names
 from backwatch.collector.probes import Probe
 from backwatch.collector.probes import watched as has_probe
-from backwatch.collector.probes._django_cache import MARK
 from backwatch.collector.probes.django import DjangoProbe
+from backwatch.collector.probes.django.cache import MARK
 from backwatch.collector.probes.MySQLdb import MySQLdbProbe
 from backwatch.collector.probes.psycopg import PsycopgProbe
 from backwatch.collector.probes.psycopg2 import Psycopg2Probe

@@ -20,7 +20,7 @@ from ldap3.core.exceptions import LDAPException, LDAPInvalidFilterError, LDAPSoc
 
 from backwatch.collector import names
 from backwatch.collector.probes.ldap3 import Ldap3Probe
-from backwatch.collector.redact import ldap as redact
+from backwatch.collector.redaction import ldap as redact
 from tests.collector.probes.recording import Recording, Told, watching
 from tests.contract.exercises.ldap3 import NEW, plain, secured
 from tests.services.authority import Authority

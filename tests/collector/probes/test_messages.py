@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from backwatch.collector import guard, names
-from backwatch.collector.pipeline import Pipeline
-from backwatch.collector.probes import _messages
-from backwatch.collector.probes._messages import Gathered, tell_what_is_due
-from backwatch.collector.probes._settling import settle
-from backwatch.collector.record import Session
+from backwatch.collector import names
+from backwatch.collector.probes.toolkit import messages
+from backwatch.collector.probes.toolkit.deferred_flush import settle
+from backwatch.collector.probes.toolkit.messages import Gathered, tell_what_is_due
+from backwatch.collector.runtime import guard
+from backwatch.collector.runtime.pipeline import Pipeline
+from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings, StreamSettings
 from backwatch.collector.stream import open_consumer
 from tests.collector.probes.delivered import Delivered
@@ -30,9 +31,9 @@ forking = pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks
 GATHERING = """
 import multiprocessing, os, signal, sys
 import {first}
-from backwatch.collector import start
-from backwatch.collector.probes._messages import Gathered
-from backwatch.collector.record import Session
+from backwatch.collector.bootstrap import start
+from backwatch.collector.probes.toolkit.messages import Gathered
+from backwatch.collector.runtime.record import Session
 
 def tell(one, error):
     start.current_pipeline().call(
@@ -126,7 +127,7 @@ def test_a_child_begins_anew_whatever_its_parents_threads_are_at(now: list[float
     def busy() -> None:
         while not over.is_set():
             [counting([]) for _ in range(20)]
-            _messages._living.valuerefs()
+            messages._living.valuerefs()
 
     threads = [threading.Thread(target=busy) for _ in range(2)]
     for one in threads:
@@ -139,7 +140,7 @@ def test_a_child_begins_anew_whatever_its_parents_threads_are_at(now: list[float
                 try:
                     kept = len(waiting.samples)
                     waiting.took(1, b"y")
-                    _messages._flush_all()
+                    messages._flush_all()
                     anew = (kept, told, guard.faults) == (0, [1], 0)
                 finally:
                     os._exit(0 if anew else 1)
@@ -162,7 +163,7 @@ def test_what_waits_is_told_a_second_after_the_last_record_and_no_sooner(now: li
     due = tell_what_is_due([gathered], 0.0)
     assert (told, due) == ([1], 1001.0)
     now[0] = 1001.0
-    assert tell_what_is_due([gathered], due) == _messages.NEVER
+    assert tell_what_is_due([gathered], due) == messages.NEVER
     assert (told, gathered.samples) == ([1, 2], [])
 
 
@@ -174,7 +175,7 @@ def test_nobody_is_looked_at_before_something_is_due(now: list[float]) -> None:
 def test_under_asyncio_the_loop_tells_what_waits_as_of_who_took_it(
     monkeypatch: pytest.MonkeyPatch, now: list[float]
 ) -> None:
-    monkeypatch.setattr(_messages, "INTERVAL_S", 0.01)
+    monkeypatch.setattr(messages, "INTERVAL_S", 0.01)
     told: list[Any] = []
 
     async def take() -> None:
@@ -218,7 +219,7 @@ def test_the_loop_keeps_nothing_alive_and_is_asked_once(now: list[float]) -> Non
 def test_what_was_told_in_between_makes_the_loop_wait_anew_for_the_rest_and_its_taker(
     monkeypatch: pytest.MonkeyPatch, now: list[float]
 ) -> None:
-    monkeypatch.setattr(_messages, "INTERVAL_S", 0.02)
+    monkeypatch.setattr(messages, "INTERVAL_S", 0.02)
     told: list[Any] = []
 
     async def take() -> None:

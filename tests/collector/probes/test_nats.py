@@ -19,9 +19,9 @@ from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from backwatch.attack.entries.nats_other_subject import OTHER, Straying
 from backwatch.collector import names
-from backwatch.collector.probes._nats_session import _stream, belongs  # pyright: ignore[reportPrivateUsage]
 from backwatch.collector.probes.nats import NatsProbe
-from backwatch.collector.record import CLIENT, CONSUMER, PRODUCER
+from backwatch.collector.probes.nats.session import _stream, belongs  # pyright: ignore[reportPrivateUsage]
+from backwatch.collector.runtime.record import CLIENT, CONSUMER, PRODUCER
 from tests.collector.probes.recording import Recording, watching
 from tests.contract.exercises.kafka import Bomb
 from tests.contract.exercises.nats import connect, nothing

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backwatch.collector.probes._postgresql_login import MOST, LoginReader
+from backwatch.collector.probes.asyncpg.login import MOST, LoginReader
 
 
 def message(kind: bytes, body: bytes) -> bytes:

@@ -12,9 +12,9 @@ from redis.exceptions import ResponseError
 from redis.sentinel import Sentinel
 
 from backwatch.collector import names
-from backwatch.collector.probes import _redis_nodes as nodes
+from backwatch.collector.probes.families.redis import nodes
 from backwatch.collector.probes.redis import RedisProbe
-from backwatch.collector.record import Session
+from backwatch.collector.runtime.record import Session
 from tests.collector.probes.recording import Recording, watching
 from tests.services.redis_sentinel import MASTER
 from tests.services.server import Server

@@ -7,8 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backwatch.collector import names
-from backwatch.collector.probes._messages import Gathered
-from backwatch.collector.probes._returning import COUNT, MAX_LOOKED_AT, MAX_REMEMBERED, Returning, returned_by_nats
+from backwatch.collector.probes.toolkit.messages import Gathered
+from backwatch.collector.probes.toolkit.redelivery import (
+    COUNT,
+    MAX_LOOKED_AT,
+    MAX_REMEMBERED,
+    Returning,
+    returned_by_nats,
+)
 
 
 def times(returning: Returning, body: Any, queue: str = "orders", headers: Any = None) -> int:

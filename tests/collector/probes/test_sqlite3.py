@@ -78,7 +78,7 @@ def test_an_app_does_not_hear_of_the_subclass_that_watches_its_connections(recor
 
 AT_THE_LIMIT = """
 import sys
-from backwatch.collector import start
+from backwatch.collector.bootstrap import start
 start.start()
 import sqlite3
 connection = sqlite3.connect(":memory:", isolation_level=None)

@@ -20,7 +20,7 @@ import urllib3
 
 from backwatch.collector import names
 from backwatch.collector.probes.urllib3 import Urllib3Probe
-from backwatch.collector.tls import facts_of
+from backwatch.collector.session.tls import facts_of
 from tests.collector.probes.recording import Recording, watching
 from tests.collector.probes.web import BODY, METADATA, Web, shared
 from tests.services.authority import Authority
@@ -509,7 +509,7 @@ PYOPENSSL = """
 import sys
 import urllib3
 from urllib3.contrib.pyopenssl import inject_into_urllib3
-from backwatch.collector import guard
+from backwatch.collector.runtime import guard
 from backwatch.collector.probes.urllib3 import Urllib3Probe
 from tests.collector.probes.recording import watching
 inject_into_urllib3()

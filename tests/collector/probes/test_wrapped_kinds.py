@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from backwatch.collector.probes import Probe, discover
-from backwatch.collector.probes._patches import Patches
+from backwatch.collector.probes.toolkit.patches import Patches
 from tests.collector.probes.recording import watching
 
 PROBES = list(discover())

@@ -126,7 +126,7 @@ def test_a_union_of_two_catalogues_is_a_tools_and_one_behind_a_condition_is_not(
 
 def test_every_sign_of_the_vocabulary_is_shown_by_something() -> None:
     told = set[str]().union(*(signs for _, _, signs in SHOWN))
-    # Of the last one the text alone shows nothing: see inbound/.
+    # Of the last one the text alone shows nothing: see request/.
     assert told | {"cut", "request-input"} == set(SIGNS)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from backwatch.collector.redact import dsn, errors, http, redis, smtp, sql
+from backwatch.collector.redaction import dsn, errors, http, redis, smtp, sql
 from backwatch.collector.statements.scan import scan
 
 CANARY = "Tr0ub4dor"

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.replay import Replay
-from backwatch.detector.rulebook import make_engine
-from backwatch.detector.sources import Unreadable, read
+from backwatch.detector.ingest.sources import Unreadable, read
+from backwatch.detector.rules.rulebook import make_engine
+from backwatch.detector.runtime.replay import Replay
 
 
 class Finding(NamedTuple):

@@ -17,7 +17,7 @@ from backwatch.attack.authority import Authority
 from backwatch.attack.entries import Entry, Place
 from backwatch.attack.servers import HostileServer
 from backwatch.attack.servers.http import HTTP
-from backwatch.collector import guard
+from backwatch.collector.runtime import guard
 from tests.contract.mutations.answers import CHOSEN
 
 HANGS_S = 60

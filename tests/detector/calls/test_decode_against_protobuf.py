@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from backwatch.collector import names
-from backwatch.detector.calls import schema
-from backwatch.detector.calls.decode import Decoded, decode
-from backwatch.detector.lenient import Request
+from backwatch.detector.decoding import schema
+from backwatch.detector.decoding.decoder import Decoded, decode
+from backwatch.detector.ingest.tolerant_schema import Request
 
 Facts = dict[str, Any]
 
@@ -275,6 +275,6 @@ def test_a_message_that_comes_in_parts_is_put_together() -> None:
     ],
 )
 def test_a_double_is_read_as_its_whole_part(number: float, expected: int) -> None:
-    from backwatch.detector.calls.attributes import whole
+    from backwatch.detector.decoding.attributes import whole
 
     assert expected == whole(struct.unpack("<q", struct.pack("<d", number))[0])

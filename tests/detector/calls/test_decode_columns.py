@@ -7,12 +7,12 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from backwatch.collector import names
-from backwatch.collector.encode import encode_calls, encode_heartbeat
-from backwatch.collector.identity import App
-from backwatch.collector.record import CLIENT, CallSite, Session
-from backwatch.collector.record import Call as Recorded
-from backwatch.detector.calls import schema
-from backwatch.detector.calls.decode import EVIDENCE, Decoded, decode
+from backwatch.collector.runtime.app_identity import App
+from backwatch.collector.runtime.encoder import encode_calls, encode_heartbeat
+from backwatch.collector.runtime.record import CLIENT, CallSite, Session
+from backwatch.collector.runtime.record import Call as Recorded
+from backwatch.detector.decoding import schema
+from backwatch.detector.decoding.decoder import EVIDENCE, Decoded, decode
 
 Facts = Mapping[str, str | int | bool | float]
 APP = App("web", "shop", "prod", (("service.name", "web"), ("service.namespace", "shop"), (names.ENVIRONMENT, "prod")))

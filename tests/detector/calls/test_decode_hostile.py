@@ -18,9 +18,9 @@ from opentelemetry.proto.resource.v1 import resource_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from backwatch.collector import names
-from backwatch.detector.calls import protobuf, schema
-from backwatch.detector.calls.decode import decode
-from backwatch.detector.calls.outline import spans_of
+from backwatch.detector.decoding import protobuf, schema
+from backwatch.detector.decoding.decoder import decode
+from backwatch.detector.decoding.outline import spans_of
 from tests.detector.streams import SAFE, START_NS, Call, encoded, statement
 
 HONEST = encoded([Call(START_NS + i, SAFE, statement("SELECT * FROM orders WHERE id = ?")) for i in range(3)])
@@ -104,10 +104,10 @@ def test_a_fault_in_a_value_s_last_span_takes_back_its_first_ones() -> None:
 GUARDED = textwrap.dedent("""
     import ctypes, mmap, random, sys
     import numpy as np
-    from backwatch.detector.calls.lookup import ATTRIBUTES
-    from backwatch.detector.calls.records import fill
-    from backwatch.detector.calls.rows import BEAT, MAX_BEATS, STATE, new_rows
-    from backwatch.detector.calls.outline import ITEM
+    from backwatch.detector.decoding.lookup import ATTRIBUTES
+    from backwatch.detector.decoding.records import fill
+    from backwatch.detector.decoding.rows import BEAT, MAX_BEATS, STATE, new_rows
+    from backwatch.detector.decoding.outline import ITEM
     from tests.detector.calls.test_decode_hostile import HONEST
 
     PAGE = mmap.PAGESIZE

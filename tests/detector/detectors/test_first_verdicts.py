@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from backwatch.collector import names
-from backwatch.detector.engine.rules import matches
+from backwatch.detector.rules.compiled_rules import matches
 from tests.detector.small_engine import DAY_NS, RULES, SECOND_NS, START_NS, SmallEngine, call
 
 DAY = DAY_NS // SECOND_NS

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from backwatch.collector import names
-from backwatch.detector.engine.derived import tls_rank
+from backwatch.detector.derived.text_columns import tls_rank
 from tests.detector.stories import DAY, SAFE, at, fired, past
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backwatch.detector.engine import entry_tests
-from backwatch.detector.engine import predicates as p
-from backwatch.detector.engine.entry_tests import EntryTests
+from backwatch.detector.rules import entry_tests
+from backwatch.detector.rules import predicates as p
+from backwatch.detector.rules.entry_tests import EntryTests
 
 FIELDS = ("a", "b", "c")
 PLAIN = ["", "x", "from", "FROM", "İ", "ß", "ſ", "K", "é", "a.b", "\n", "\\", "(", "10", "\x00", "^", "$"]  # noqa: RUF001

@@ -9,9 +9,9 @@ from click.testing import CliRunner
 from backwatch.collector import names
 from backwatch.collector.cli import main
 from backwatch.collector.settings import DetectorSettings, SettingError, load
-from backwatch.detector import rulebook
-from backwatch.detector.engine.derived import PEER_LOCAL, Derived
+from backwatch.detector.derived.text_columns import PEER_LOCAL, Derived
 from backwatch.detector.engine.step import EngineConfig
+from backwatch.detector.rules import rulebook
 from tests.detector import streams
 from tests.detector.small_engine import hashed
 

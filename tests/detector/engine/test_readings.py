@@ -8,12 +8,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from backwatch.collector import names
-from backwatch.detector import rulebook
-from backwatch.detector.engine import faults
-from backwatch.detector.engine.derived import instant_ns
+from backwatch.detector.derived import faults
+from backwatch.detector.derived.numbers import auth_strength, version_number
+from backwatch.detector.derived.text_columns import instant_ns
 from backwatch.detector.engine.findings import Finding
-from backwatch.detector.engine.readings import auth_strength, version_number
 from backwatch.detector.engine.step import EngineConfig
+from backwatch.detector.rules import rulebook
 from tests.detector import streams
 
 ENGINE = rulebook.make_engine(EngineConfig(key=b"a key of 16 byte", judge_loopback=True))

@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from backwatch.detector.engine import rule_index
-from backwatch.detector.engine.rule_index import EntryIndex
+from backwatch.detector.rules import rule_index
+from backwatch.detector.rules.rule_index import EntryIndex
 
 
 def bits_of(_: str, facts: Mapping[str, Any]) -> NDArray[np.uint64]:

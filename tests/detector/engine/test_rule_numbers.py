@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backwatch.collector import names
-from backwatch.detector.engine import predicates as p
-from backwatch.detector.engine.conditions import RuleError
-from backwatch.detector.engine.fields import DOMAINS
-from backwatch.detector.engine.rule_kernels import ROOM
-from backwatch.detector.engine.rules import RuleSet, matches
+from backwatch.detector.rules import predicates as p
+from backwatch.detector.rules.compiled_rules import RuleSet, matches
+from backwatch.detector.rules.conditions import RuleError
+from backwatch.detector.rules.fields import DOMAINS
+from backwatch.detector.rules.rule_kernels import ROOM
 from tests.detector.engine.test_rules import GOOD, LEARNT, VOCABULARY, rule
 
 BASE = rule(GOOD)

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backwatch.collector import names
-from backwatch.detector.engine.conjuncts import MOST_CONJUNCTS
-from backwatch.detector.engine.fields import DOMAINS, TOLD, Field, Vocabulary
-from backwatch.detector.engine.rules import RuleSet, matches
-from backwatch.detector.engine.sigma import Rule, RuleError, parse
+from backwatch.detector.rules.compiled_rules import RuleSet, matches
+from backwatch.detector.rules.conjuncts import MOST_CONJUNCTS
+from backwatch.detector.rules.fields import DOMAINS, TOLD, Field, Vocabulary
+from backwatch.detector.rules.sigma import Rule, RuleError, parse
 
 LEARNT = ("backwatch.test.score", "backwatch.test.novel")
 VOCABULARY = Vocabulary({

@@ -2,10 +2,10 @@
 
 import random
 
-from backwatch.detector import rulebook
-from backwatch.detector.engine.entries import Tick
 from backwatch.detector.engine.findings import Finding
+from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.step import EngineConfig
+from backwatch.detector.rules import rulebook
 from tests.detector import streams
 
 MINUTE_NS = 60 * 10**9

@@ -27,7 +27,7 @@ def attack() -> None:
 def list_(as_json: bool) -> None:
     """The attacks: what each does, on which driver, and what must be said of it."""
     from backwatch.attack.entries import discover, driver_version
-    from backwatch.collector.aligned import aligned
+    from backwatch.collector.console.table import aligned
 
     found = list(discover())
     if as_json:

@@ -15,7 +15,7 @@ from backwatch.attack.entries import SUCCEEDED
 from backwatch.attack.pack import Played
 from backwatch.attack.show import COLOURS
 from backwatch.attack.stage import printable
-from backwatch.detector import rulebook
+from backwatch.detector.rules import rulebook
 
 LONGEST = 100
 """Characters of a value that are shown."""

@@ -109,7 +109,7 @@ def main() -> None:
 def _configure_logs(command: str) -> None:
     """Set up the logs of a command that keeps running; never those of an app, which ``run`` becomes."""
     if command in ("detect", "notify", "dashboard", "up") and "--help" not in sys.argv:
-        from backwatch.collector import logs
+        from backwatch.collector.console import logs
 
         logs.configure(settings.load(settings.LogSettings), command)
 
@@ -121,7 +121,7 @@ def run(command: Sequence[str]) -> None:
 
     Nothing in the app is changed. It works beside the app's own OpenTelemetry SDK or without one.
     """
-    from backwatch.collector.start import run_command
+    from backwatch.collector.bootstrap.start import run_command
 
     run_command(list(command))
 
@@ -137,7 +137,7 @@ def probes(name: str | None, *, as_json: bool) -> None:
       backwatch probes
       backwatch probes psycopg
     """
-    from backwatch.collector import probe_list
+    from backwatch.collector.console import probe_list
     from backwatch.collector.probes import discover
 
     found = list(discover())

@@ -15,13 +15,13 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanKind
 
 from backwatch.collector import names
-from backwatch.collector.encode import is_database
-from backwatch.collector.guard import never_breaks_the_host
-from backwatch.collector.pipeline import Pipeline
-from backwatch.collector.prepare import prepare
-from backwatch.collector.record import CLIENT, CONSUMER, PRODUCER, AttributeValue, Call, CallSite, Session
-from backwatch.collector.redact import http, messaging, redis
+from backwatch.collector.redaction import http, messaging, redis
+from backwatch.collector.runtime.encoder import is_database
+from backwatch.collector.runtime.guard import never_breaks_the_host
+from backwatch.collector.runtime.pipeline import Pipeline
+from backwatch.collector.runtime.record import CLIENT, CONSUMER, PRODUCER, AttributeValue, Call, CallSite, Session
 from backwatch.collector.statements.dialects import NOT_SQL, is_document
+from backwatch.collector.statements.sanitize import prepare
 
 MAX_TEXT: Final = 200
 _KINDS: Final = {SpanKind.CLIENT: CLIENT, SpanKind.PRODUCER: PRODUCER, SpanKind.CONSUMER: CONSUMER}
@@ -42,7 +42,7 @@ class BackwatchSpanExporter(SpanExporter):
     """Turns finished spans into calls. Never raises, never waits for the stream."""
 
     def __init__(self, pipeline: Pipeline | None = None, active: Callable[[], frozenset[str]] | None = None) -> None:
-        from backwatch.collector import start
+        from backwatch.collector.bootstrap import start
 
         self._pipeline = pipeline or start.begin_pipeline()
         self._active = active or start.active_probes

@@ -11,8 +11,9 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from backwatch.collector import canaries, surroundings
-from backwatch.collector.setting_values import instance_name, one_of, value_of
+from backwatch.collector.console.setting_values import instance_name, one_of, value_of
+from backwatch.collector.payload import canaries
+from backwatch.collector.runtime import environment as runtime_environment
 
 PREFIX = "BACKWATCH_"
 HOUSEKEEPING = ("BACKWATCH_CONFIG",)
@@ -75,7 +76,7 @@ def make_private(folder: Path) -> None:
 
 def default_stream_url() -> str:
     """The embedded stream, for one machine."""
-    return f"sqlite:///{state_directory(surroundings.environment()) / 'stream.db'}"
+    return f"sqlite:///{state_directory(runtime_environment.environment()) / 'stream.db'}"
 
 
 def default_store_url() -> str:
@@ -108,7 +109,7 @@ def load(kind: type[T], *, flags: Mapping[str, Any] | None = None, environment: 
     Raises:
         SettingError: A value cannot be parsed, the file is unreadable, or it has an unknown key.
     """
-    environment = surroundings.environment() if environment is None else environment
+    environment = runtime_environment.environment() if environment is None else environment
     flags = flags or {}
     from_file = _file(environment)
     values: dict[str, Any] = {}

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from backwatch.collector.bounds import Bound
+from backwatch.collector.runtime.bounds import Bound
 from backwatch.collector.settings import DashboardSettings
 from backwatch.dashboard import reads
 

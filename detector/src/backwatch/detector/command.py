@@ -83,8 +83,8 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
       backwatch detect
       backwatch detect --stream-url kafka://kafka:9092 --store-url postgresql://backwatch@db/backwatch
     """
-    from backwatch.detector.monitoring import DetectorMonitoring
-    from backwatch.detector.store_wait import wait_for_store
+    from backwatch.detector.runtime.monitoring import DetectorMonitoring
+    from backwatch.detector.runtime.store_wait import wait_for_store
     from backwatch.store.connect import open_store
     from backwatch.store.migrate import upgrade
 
@@ -97,16 +97,16 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
     wait_for_store(store, lambda: upgrade(store), stop, monitoring.extend_start)
     _leave_if_asked(stop)
     from backwatch.detector import warm  # brings the compiler, which is not needed to refuse a setting
-    from backwatch.detector.rule_documents import own_files
+    from backwatch.detector.rules.rule_files import own_files
 
     own_files(settings.rules_directory, "BACKWATCH_RULES_DIR")  # refused before a minute of compiling, not after it
     if not warm.is_cached():
         click.echo("backwatch: compiling the detector's kernels, once; this takes about a minute", err=True)
         warm.fill_cache(stop)
         _leave_if_asked(stop)
-    from backwatch.detector.lag import RULE
-    from backwatch.detector.progress import ProgressBoard
-    from backwatch.detector.service import Service, engine_for
+    from backwatch.detector.runtime.lag import RULE
+    from backwatch.detector.runtime.progress import ProgressBoard
+    from backwatch.detector.runtime.service import Service, engine_for
 
     engine = wait_for_store(store, lambda: engine_for(store, settings), stop, monitoring.extend_start)
     if engine is None:
@@ -115,7 +115,7 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
     service = Service(stream, store, settings, engine=engine, on_ready=lambda: click.echo(READY, err=True))
     groups, thread = [service.progress], None
     if not no_router:
-        from backwatch.detector.router import Router
+        from backwatch.detector.ingest.router import Router
 
         router = Router(stream, instance=settings.instance)
         groups.append(router.progress)
@@ -154,9 +154,9 @@ def replay(files: tuple[str, ...], rules_dir: str | None, loopback: str | None) 
       zcat spans.jsonl.gz | backwatch replay - | jq -r .detector | sort | uniq -c
     """
     from backwatch.detector.engine.step import EngineConfig
-    from backwatch.detector.replay import Replay, write
-    from backwatch.detector.rulebook import make_engine
-    from backwatch.detector.sources import Unreadable, read
+    from backwatch.detector.ingest.sources import Unreadable, read
+    from backwatch.detector.rules.rulebook import make_engine
+    from backwatch.detector.runtime.replay import Replay, write
 
     settings = load(DetectorSettings, flags={"rules_directory": rules_dir, "loopback": loopback})
     config = EngineConfig(clear_after_ns=int(settings.clear_after_s * 1e9), judge_loopback=settings.loopback == "judge")
@@ -194,7 +194,7 @@ def score(file: str) -> None:
     Example:
       backwatch score series.csv > scored.csv
     """
-    from backwatch.detector.scoring import score_file
+    from backwatch.detector.models.scoring import score_file
 
     try:
         score_file(file, sys.stdout)
@@ -207,8 +207,8 @@ def score(file: str) -> None:
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the arrays here (.npz).")
 def fit(store_url: str | None, out: Path | None) -> None:
     """Fits the model of multivariate-anomaly from the stored rollups and enters it as a numbered model version."""
-    from backwatch.detector.fit import TooLittleHistory
-    from backwatch.detector.fitting import fit_and_enter
+    from backwatch.detector.models.fit import TooLittleHistory
+    from backwatch.detector.models.fitting import fit_and_enter
     from backwatch.store.connect import StoreUnavailable, open_store
 
     url = load(StoreSettings, flags={"url": store_url}).url or default_store_url()

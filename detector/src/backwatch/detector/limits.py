@@ -5,27 +5,17 @@ Where a structure is of a module that folding and pacing own, its bound stands b
 
 from typing import Final
 
-from backwatch.collector.bounds import Bound
-from backwatch.detector import fitting, otlp, owned, router, rulebook
+from backwatch.collector.runtime.bounds import Bound
 from backwatch.detector.baselines import releases
-from backwatch.detector.calls import heartbeats, rows, schema
-from backwatch.detector.engine import (
-    columns,
-    correlating,
-    derived,
-    findings,
-    keys,
-    numeric_address,
-    open_findings,
-    processes,
-    readings,
-    rule_index,
-    rules,
-    space,
-    state,
-    verdicts,
-    windows,
-)
+from backwatch.detector.decoding import heartbeats, rows, schema
+from backwatch.detector.derived import numbers, numeric_address, text_columns
+from backwatch.detector.engine import columns, findings, open_findings, verdicts, windows
+from backwatch.detector.ingest import otlp_writer, router
+from backwatch.detector.models import fitting
+from backwatch.detector.presence import processes
+from backwatch.detector.rules import compiled_rules, correlation_state, rule_index, rulebook
+from backwatch.detector.runtime import shard_worker
+from backwatch.detector.state import key_space, keys, snapshot
 
 _EVICTED: Final = "what is known for the shortest time makes room"
 
@@ -46,7 +36,7 @@ BOUNDS: Final = (
         if one.parent is not None
     ),
     Bound(
-        "first sightings that wait, per sketched key space", space.SKETCH, "sightings",
+        "first sightings that wait, per sketched key space", key_space.SKETCH, "sightings",
         "a newer one takes an older one's place: that key gets its slot a sighting later",
     ),
     Bound(
@@ -82,33 +72,37 @@ BOUNDS: Final = (
         "the rule's alert of `many processes`",
     ),
     Bound(
-        "groups of a correlation, per shard", f"{correlating.FEWEST:,} to {correlating.MOST:,}, within"
-        f" {correlating.BYTES >> 20} MiB", "groups", "the one seen least recently makes room",
-        f"loss `{correlating.LOST}`; alert `telemetry-loss`",
+        "groups of a correlation, per shard", f"{correlation_state.FEWEST:,} to {correlation_state.MOST:,}, within"
+        f" {correlation_state.BYTES >> 20} MiB", "groups", "the one seen least recently makes room",
+        f"loss `{correlation_state.LOST}`; alert `telemetry-loss`",
     ),
     Bound("correlations", rulebook.MOST, "rules", "a further one is refused with an error"),
     Bound("open windows of a resource", windows.RING, "minutes", "later calls are late", "loss `late`; counter `late`"),
     Bound("releases of an app that are told apart", releases.REMEMBERED, "releases", "the oldest is forgotten"),
     Bound("firings shown besides the newest", findings.FIRSTS, "firings", "further ones are counted", "`count`"),
     Bound("ids of alerts remembered", verdicts.KEYS, "ids", "the oldest makes room: no result changes"),
-    Bound("alerts known to be open, per shard", owned.REMEMBERED, "ids", "begun anew, which costs an early commit"),
-    Bound("entries read at once", owned.ENTRIES, "entries", "the rest is read in the next round"),
+    Bound(
+        "alerts known to be open, per shard", shard_worker.REMEMBERED, "ids", "begun anew, which costs an early commit"
+    ),
+    Bound("entries read at once", shard_worker.ENTRIES, "entries", "the rest is read in the next round"),
     Bound("statements whose fingerprint is remembered", columns.CACHED, "statements", "a newer one takes the place"),
     Bound("dialects of systems remembered", columns.MAX_DIALECTS, "texts", "the oldest makes room"),
     Bound("signs of texts remembered", columns.MAX_SIGN_TEXTS, "texts", "the oldest makes room"),
     Bound("numeric addresses remembered", numeric_address.MAX_REMEMBERED, "texts", "the oldest makes room"),
-    Bound("derived facts remembered, of each kind", derived.CACHED, "texts", "the oldest makes room"),
-    Bound("readings of texts remembered, of each kind", readings.CELLS, "texts", "a newer one takes the place"),
-    Bound("topologies of clusters remembered", readings.MOST_TOPOLOGIES, "texts", "the oldest makes room"),
+    Bound("derived facts remembered, of each kind", text_columns.CACHED, "texts", "the oldest makes room"),
+    Bound("readings of texts remembered, of each kind", numbers.CELLS, "texts", "a newer one takes the place"),
+    Bound("topologies of clusters remembered", numbers.MOST_TOPOLOGIES, "texts", "the oldest makes room"),
     Bound("distinct entries of a rules' domain", rule_index.FULL, "entries", "the cache is begun anew"),
-    Bound("rows of bits of entries, remembered", rules.MAX_REMEMBERED, "rows", "the cache is begun anew"),
-    Bound("a shard's state, unpacked", state.LIMIT, "bytes", "it is refused as damaged", "the detector's log"),
+    Bound("rows of bits of entries, remembered", compiled_rules.MAX_REMEMBERED, "rows", "the cache is begun anew"),
+    Bound("a shard's state, unpacked", snapshot.LIMIT, "bytes", "it is refused as damaged", "the detector's log"),
     Bound("spans of one record", schema.MAX_SPANS, "spans", "the record is quarantined", "loss `quarantine`"),
     Bound("attributes of a span, scope or resource", schema.MAX_ATTRIBUTES, "attributes", "further ones are not read"),
     Bound("heartbeats of one record", rows.MAX_BEATS, "heartbeats", "further ones are not read"),
     Bound("relatives that one heartbeat reports", heartbeats.MAX_RELATIVES, "processes", "further ones are not read"),
     Bound("rows that a model is fitted on", fitting.MOST, "rows", "a sample is taken"),
-    Bound("encoded attributes remembered by the router", otlp.MAX_REMEMBERED, "attributes", "the oldest makes room"),
+    Bound(
+        "encoded attributes remembered by the router", otlp_writer.MAX_REMEMBERED, "attributes", "the oldest makes room"
+    ),
     Bound("one message that the router writes", router.MAX_MESSAGE_BYTES, "bytes", "spans go into several messages"),
     Bound(
         "bytes kept of a record that cannot be routed", router.KEPT_BYTES, "bytes", "the rest is cut",

@@ -31,8 +31,8 @@ def add(count: int, stream_url: str | None, store_url: str | None, timeout_s: fl
       backwatch partitions add 16 --stream-url kafka://kafka:9092 --store-url postgresql://backwatch@db/backwatch
     """
     from backwatch.collector.stream import StreamUnavailable
-    from backwatch.detector import repartition
-    from backwatch.detector.service import engine_for
+    from backwatch.detector.runtime import repartition
+    from backwatch.detector.runtime.service import engine_for
     from backwatch.store.commit import Fenced
     from backwatch.store.connect import StoreUnavailable, open_store
 

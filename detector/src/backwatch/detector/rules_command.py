@@ -13,9 +13,9 @@ from backwatch.collector.cli import EXIT_FAILED, EXIT_USAGE
 from backwatch.collector.settings import DetectorSettings, load
 
 if TYPE_CHECKING:
-    from backwatch.detector.engine.filters import Filter
-    from backwatch.detector.engine.sigma import Rule
-    from backwatch.detector.rulebook import Loaded
+    from backwatch.detector.rules.filters import Filter
+    from backwatch.detector.rules.rulebook import Loaded
+    from backwatch.detector.rules.sigma import Rule
 
 
 class _NoSuchRule(click.ClickException):
@@ -56,7 +56,7 @@ def list_rules(*, as_json: bool) -> None:
 
 
 def _list(*, as_json: bool) -> None:
-    from backwatch.detector.rulebook import metadata
+    from backwatch.detector.rules.rulebook import metadata
     from backwatch.store.text import LEVELS
 
     loaded = _read()
@@ -122,8 +122,8 @@ def test(which: str | None) -> None:
       backwatch rules test tls-stripped
       backwatch rules test my-rules/
     """
-    from backwatch.detector.rule_trials import trials
-    from backwatch.detector.rulebook import vocabulary
+    from backwatch.detector.rules.rulebook import vocabulary
+    from backwatch.detector.rules.trials import trials
 
     folder = which if which is not None and Path(which).is_dir() else None
     loaded = _read(folder)
@@ -162,7 +162,7 @@ def fields(*, as_json: bool) -> None:
       backwatch rules fields --json | jq -r 'select(.over == "window") | .field'
     """
     from backwatch.detector import detectors
-    from backwatch.detector.engine.meanings import meanings
+    from backwatch.detector.rules.field_meanings import meanings
 
     found = list(meanings(detectors.discover()))
     if as_json:
@@ -188,7 +188,7 @@ def explain(name: str, *, as_json: bool) -> None:
       backwatch rules explain tls-stripped
       backwatch rules explain query-attack --json | jq -r .remediation
     """
-    from backwatch.detector.explanation import explanation, page
+    from backwatch.detector.rules.explanation import explanation, page
 
     rule, today = _named(_read(), name), datetime.now(UTC).date()
     told = explanation(rule)
@@ -210,7 +210,7 @@ def _told(one: "Filter", today: date) -> dict[str, Any]:
 
 
 def _read(folder: str | None = None) -> "Loaded":
-    from backwatch.detector.rulebook import read
+    from backwatch.detector.rules.rulebook import read
 
     if folder is not None:
         return read(folder, "FOLDER")

@@ -21,15 +21,15 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from backwatch.collector import names
-from backwatch.detector.compiled import CACHE_FOLDER, CACHED
 from backwatch.detector.engine.clock import WINDOW_NS
-from backwatch.detector.engine.correlating import Counter, fold
-from backwatch.detector.engine.correlation import Correlation, Kind
-from backwatch.detector.engine.entries import ModelVersion, ProfileVersion, Records, Tick
-from backwatch.detector.engine.space import Space
+from backwatch.detector.engine.log_entries import ModelVersion, ProfileVersion, Records, Tick
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.resident import release_start_up_memory
-from backwatch.detector.rulebook import make_engine
+from backwatch.detector.kernels.compiled import CACHE_FOLDER, CACHED
+from backwatch.detector.rules.correlation import Correlation, Kind
+from backwatch.detector.rules.correlation_state import Counter, fold
+from backwatch.detector.rules.rulebook import make_engine
+from backwatch.detector.runtime.resident import release_start_up_memory
+from backwatch.detector.state.key_space import Space
 
 logger = logging.getLogger("backwatch")
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from backwatch.collector.bounds import Bound
+from backwatch.collector.runtime.bounds import Bound
 from backwatch.store import tables
 from backwatch.store.events import BODY_LIMIT, moment
 from backwatch.store.lifecycle import CLEARED

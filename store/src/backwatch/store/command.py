@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from backwatch.collector.cli import EXIT_UNHEALTHY, InputOutputFailed, Unavailable
-from backwatch.collector.logs import escaped
+from backwatch.collector.console.logs import escaped
 from backwatch.collector.settings import StoreSettings, default_store_url, load, without_secrets
 from backwatch.store import backup as copies
 from backwatch.store import migrate

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from backwatch.collector.bounds import Bound
+from backwatch.collector.runtime.bounds import Bound
 from backwatch.store import decisions, entries, events, processes, prune, quarantine, queries, ring, text
 
 _PRUNED: Final = "`backwatch db prune`, and hourly by the detector"

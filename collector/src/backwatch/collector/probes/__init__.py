@@ -1,6 +1,7 @@
-"""One file per client library. A new probe is one new file here and nothing else: this folder is walked.
+"""One package per client library. A new probe is one new package here and nothing else: this folder is walked.
 
-A file bears the name of the package whose import brings the driver: that import is what loads the file.
+A package bears the name of the package whose import brings the driver: that import is what loads it. What drivers of
+one protocol share is in ``families/``, what all probes are built of in ``toolkit/``.
 
 A probe wraps its driver, learns a session's facts at connect, and records one compact record per call. The driver's own
 call is never guarded: its values, types and exceptions reach the app unchanged. Our bookkeeping always is.
@@ -11,8 +12,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar, Protocol, Self
 
-from backwatch.collector.record import CLIENT, AttributeValue, Caller, Session
-from backwatch.collector.wire import UNKNOWN, Wire
+from backwatch.collector.runtime.record import CLIENT, AttributeValue, Caller, Session
+from backwatch.collector.session.socket_counters import UNKNOWN, Wire
 
 
 class Recorder(Protocol):
@@ -42,7 +43,7 @@ class Recorder(Protocol):
             operation: ``SELECT``; empty with ``sql``: its first word, upper-cased.
             start_ns: ``time.time_ns()`` before the driver was called.
             sql: The statement as the app passed it (str, bytes, text of a ``Composable``); scanned and redacted here.
-            statement: Canonical text of what is not SQL, already free of values (see ``redact/``).
+            statement: Canonical text of what is not SQL, already free of values (see ``redaction/``).
             wire: The connection's byte counters; the difference since the last reading is this call's volume.
             estimated: Bytes sent and received, where they are not the kernel's count but the sum of what was passed:
                 on a unix socket, or on a connection that several calls share. Told as an estimate; not with ``wire``.
@@ -136,5 +137,5 @@ def discover() -> Iterator[type[Probe]]:
     import pkgutil  # not in an app, which loads the probes of what it imports
 
     for found in pkgutil.iter_modules(__path__):
-        if not found.name.startswith("_"):
+        if found.name not in ("families", "toolkit"):
             yield from probes_in(found.name)

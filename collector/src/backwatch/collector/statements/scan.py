@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from backwatch.collector.marks import keep, mark
+from backwatch.collector.runtime.keyed_cache import keep, mark
 from backwatch.collector.statements import spec
 from backwatch.collector.statements.signs import signs_of
 from backwatch.collector.statements.skeleton import LONGEST, pieces, representative

@@ -1,8 +1,8 @@
 """The one lexical spec of SQL, as data: dialects, byte classes, keywords, spacing and limits.
 
 ``tokens.py`` generates its regular expressions from it and ``writer.py`` its rules; the detector generates its Numba
-tables from it (``detector/calls/fingerprint.py``). Change a rule here and in neither of them; a property test holds
-both to the same bytes. Where a dialect is in doubt, more text is taken for code: a comment shown is a nuisance, a
+tables from it (``detector/statements/fingerprint.py``). Change a rule here and in neither of them; a property test
+holds both to the same bytes. Where a dialect is in doubt, more text is taken for code: a comment shown is a nuisance, a
 ``UNION`` taken for a comment is an evasion.
 """
 

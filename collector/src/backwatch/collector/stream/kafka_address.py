@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from backwatch.collector.forking import forks_wait
+from backwatch.collector.runtime.forks import forks_wait
 from backwatch.collector.settings import SettingError, StreamSettings, without_secrets
 
 PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")

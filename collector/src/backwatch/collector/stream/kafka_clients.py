@@ -22,12 +22,13 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer
 from kafka import errors as kafka_errors
 from kafka.structs import OffsetAndMetadata
 
-from backwatch.collector import guard, names, own, own_thread
+from backwatch.collector import names
+from backwatch.collector.runtime import guard, internal_clients, internal_threads
+from backwatch.collector.runtime.thread_stack import ample_stack
 from backwatch.collector.settings import StreamSettings, without_secrets
 from backwatch.collector.stream import Message, MessageRefused, Record, StreamUnavailable
 from backwatch.collector.stream.kafka_address import client_options
 from backwatch.collector.stream.kafka_net import client_with_bounds, direct_url
-from backwatch.collector.thread_stack import ample_stack
 
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 """A longer value is cut to this length; it then cannot be read, and is kept aside as such."""
@@ -37,7 +38,7 @@ CLOSE_TIMEOUT_MS: Final = 5000
 CREATE_TIME: Final = 0
 HEARTBEAT_SILENT_S: Final = 15.0
 _REFUSED: Final = (kafka_errors.MessageSizeTooLargeError, getattr(kafka_errors, "RecordListTooLargeError", ValueError))
-_OWN_THREADS: Final = frozenset((str(own.CLIENT_ID), f"{own.CLIENT_ID}-network-thread"))
+_OWN_THREADS: Final = frozenset((str(internal_clients.CLIENT_ID), f"{internal_clients.CLIENT_ID}-network-thread"))
 """The collector's worker, and the threads of the producers that it makes."""
 
 
@@ -45,7 +46,7 @@ logger = logging.getLogger("backwatch")
 
 
 def _is_own_thread(name: str) -> bool:
-    return name in _OWN_THREADS or name == f"kafka-io-{own.CLIENT_ID}"
+    return name in _OWN_THREADS or name == f"kafka-io-{internal_clients.CLIENT_ID}"
 
 
 class _Quiet(logging.Filter):
@@ -80,7 +81,7 @@ def options(kind: Any, url: str, settings: StreamSettings, **wanted: Any) -> dic
         short["proxy_url"] = direct
     kept = {key: value for key, value in {**short, **wanted}.items() if key in known}
     # By this name a probe of Kafka knows the client and each of its parts as ours, whatever thread they run on.
-    return kept | client_options(url, settings) | {"client_id": own.CLIENT_ID}
+    return kept | client_options(url, settings) | {"client_id": internal_clients.CLIENT_ID}
 
 
 @contextlib.contextmanager
@@ -114,7 +115,7 @@ def producer(url: str, settings: StreamSettings, **wanted: Any) -> Any:
         StreamUnavailable: No broker answers.
     """
     compression = "zstd" if kafka.codec.has_zstd() else "lz4" if kafka.codec.has_lz4() else "gzip"
-    with errors(url), ample_stack(), own_thread.without_hooks(_is_own_thread) as wait_for:
+    with errors(url), ample_stack(), internal_threads.without_hooks(_is_own_thread) as wait_for:
         producer = _Producer(**options(
             _Producer, url, settings, acks="all", compression_type=compression, linger_ms=0,
             delivery_timeout_ms=12_000, **wanted,

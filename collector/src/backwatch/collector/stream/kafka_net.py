@@ -11,7 +11,7 @@ import time
 from functools import cache
 from typing import Any, Final
 
-from backwatch.collector.forking import forks_wait_for_lookup
+from backwatch.collector.runtime.forks import forks_wait_for_lookup
 
 HANDSHAKE_S: Final = 3.0
 """For each answer within a handshake: as long as a connection may take in all."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, TypeVar
 
-from backwatch.collector.forking import forks_wait, let_go_before_forks
+from backwatch.collector.runtime.forks import forks_wait, let_go_before_forks
 from backwatch.collector.stream import Consumer, Message, Publisher, Record, Relay, StreamUnavailable, missing
 from backwatch.collector.stream.sqlite_file import BUSY_TIMEOUT_S, StreamBusy, StreamFile
 

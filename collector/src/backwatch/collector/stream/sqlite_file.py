@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from backwatch.collector import guard, own
+from backwatch.collector.runtime import guard, internal_clients
 from backwatch.collector.settings import SettingError, make_private, without_secrets
 from backwatch.collector.stream import StreamUnavailable
 
@@ -62,7 +62,7 @@ class _Connection(sqlite3.Connection):
     """A connection of ours, which the probe of sqlite3 leaves alone."""
 
 
-setattr(_Connection, own.MARK, True)
+setattr(_Connection, internal_clients.MARK, True)
 
 
 class StreamFile:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from backwatch.detector.baselines.level import FLOOR
-from backwatch.detector.compiled import kernel
+from backwatch.detector.kernels.compiled import kernel
 
 MOST_ASKED: Final = 14.0
 """Widths that are asked for at most: of which a tenth is a factor of four."""

@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 
 from backwatch.detector.baselines.settled import LEARN_AFTER_NS, MIN_CALLS, broke_off, day_of
-from backwatch.detector.compiled import kernel
-from backwatch.detector.engine.keys import FIRST, SECOND
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.state.keys import FIRST, SECOND
 
 WAITING: Final = 8
 """Statements seen just once before a place settled that it can still recognise."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from backwatch.detector.compiled import kernel
+from backwatch.detector.kernels.compiled import kernel
 
 REMEMBERED: Final = 8
 YOUNG_NS: Final = 3_600 * 1_000_000_000

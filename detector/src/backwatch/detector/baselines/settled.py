@@ -7,7 +7,7 @@ A. M. Turing). A place that goes on inventing kinds never settles, so its next n
 
 from typing import Final
 
-from backwatch.detector.compiled import kernel
+from backwatch.detector.kernels.compiled import kernel
 
 MIN_CALLS: Final = 30
 MOST_UNSEEN: Final = 0.02

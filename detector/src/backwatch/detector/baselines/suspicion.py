@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.detector.compiled import kernel
+from backwatch.detector.kernels.compiled import kernel
 
 WEIGHTS: Final[Mapping[str, float]] = {
     "tautology": 3.0, "comment-tail": 3.0, "time-delay": 3.0, "error-based": 3.0, "file-access": 3.0,

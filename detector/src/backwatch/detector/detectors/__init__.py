@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from backwatch.detector.engine.tables import Rows, Table
+from backwatch.detector.state.tables import Rows, Table
 
 Array = NDArray[Any]
 EXPECTED_SUFFIX: Final = ".expected"

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from backwatch.collector import names
 from backwatch.detector.baselines.settled import LEARN_AFTER_NS, MIN_CALLS, broke_off, day_of
-from backwatch.detector.compiled import kernel
+from backwatch.detector.derived.numbers import AUTH_STRENGTH, LOGIN_FAILED, PROVEN
 from backwatch.detector.detectors import Array, Calls, Detector
-from backwatch.detector.engine.keys import RESOURCE, STATEMENT
-from backwatch.detector.engine.readings import AUTH_STRENGTH, LOGIN_FAILED, PROVEN
-from backwatch.detector.engine.tables import Rows, Table
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.state.keys import RESOURCE, STATEMENT
+from backwatch.detector.state.tables import Rows, Table
 
 IN_CLEAR: Final = 1
 UNTOLD: Final = 5

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from backwatch.collector import names
 from backwatch.detector.baselines.level import BOUND, LEVEL, update
-from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array, Calls, Detector
-from backwatch.detector.engine.keys import RESOURCE, STATEMENT
-from backwatch.detector.engine.tables import Rows, Table
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.state.keys import RESOURCE, STATEMENT
+from backwatch.detector.state.tables import Rows, Table
 
 MIN_CALLS: Final = 100
 """Quiet calls to a resource before its largest answer means something."""

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.detector.baselines.familiar import FAMILIAR, MEMBERS, NEW, find, meet
-from backwatch.detector.compiled import kernel
+from backwatch.detector.baselines.known_values import FAMILIAR, MEMBERS, NEW, find, meet
+from backwatch.detector.derived.numbers import NOT_BEFORE, PROVEN
+from backwatch.detector.derived.text_columns import ISSUED_BY, NOT_AFTER
 from backwatch.detector.detectors import Array, Calls, Detector
-from backwatch.detector.engine.derived import ISSUED_BY, NOT_AFTER
-from backwatch.detector.engine.keys import RESOURCE
-from backwatch.detector.engine.readings import NOT_BEFORE, PROVEN
-from backwatch.detector.engine.tables import Rows, Table
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.state.keys import RESOURCE
+from backwatch.detector.state.tables import Rows, Table
 
 SETTLES_AFTER_NS: Final = 3_600 * 1_000_000_000
 """One hour: replicas behind one name show their certificates within it."""

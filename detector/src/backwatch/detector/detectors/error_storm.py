@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.detector.baselines.settled import MIN_CALLS
-from backwatch.detector.compiled import kernel
+from backwatch.detector.derived.numbers import SERVICE_FAULT
 from backwatch.detector.detectors import Array, Calls, Detector
-from backwatch.detector.engine.keys import RESOURCE
-from backwatch.detector.engine.readings import SERVICE_FAULT
-from backwatch.detector.engine.tables import Rows, Table
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.state.keys import RESOURCE
+from backwatch.detector.state.tables import Rows, Table
 
 RECENT_NS: Final = 60 * 1_000_000_000
 """One minute: how long a failure counts, fading."""

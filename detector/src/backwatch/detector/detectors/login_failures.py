@@ -6,11 +6,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from backwatch.detector.compiled import kernel
+from backwatch.detector.derived.numbers import LOGIN_FAILED
 from backwatch.detector.detectors import Array, Calls, Detector
-from backwatch.detector.engine.keys import RESOURCE
-from backwatch.detector.engine.readings import LOGIN_FAILED
-from backwatch.detector.engine.tables import Rows, Table
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.state.keys import RESOURCE
+from backwatch.detector.state.tables import Rows, Table
 
 RECENT_NS: Final = 300 * 1_000_000_000
 """Five minutes: how long a refused login counts, fading."""

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from backwatch.detector.baselines.forest import ARRAYS, UnusableModel, checked, explain, isolation
 from backwatch.detector.baselines.level import LEVEL, update
-from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array, Closed, Detector
-from backwatch.detector.engine.keys import RESOURCE
-from backwatch.detector.engine.tables import Rows, Table
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.state.keys import RESOURCE
+from backwatch.detector.state.tables import Rows, Table
 
 FEATURES: Final = (
     "calls", "errors", "bytes_sent", "bytes_received", "rows_returned", "rows_affected", "duration", "new_statements",

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.detector.baselines.familiar import FAMILIAR, NEW, meet
-from backwatch.detector.compiled import kernel
+from backwatch.detector.baselines.known_values import FAMILIAR, NEW, meet
 from backwatch.detector.detectors import Array, Calls, Detector
-from backwatch.detector.engine.keys import RESOURCE
-from backwatch.detector.engine.tables import Rows, Table
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.state.keys import RESOURCE
+from backwatch.detector.state.tables import Rows, Table
 
 SETTLES_AFTER_NS: Final = 86_400 * 1_000_000_000
 """One day: names that rotate among addresses, and pools that live long, show them within it."""

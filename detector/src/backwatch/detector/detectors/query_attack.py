@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from backwatch.collector import names
 from backwatch.detector.baselines.suspicion import ENOUGH, WEIGHT
-from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array, Calls, Detector
-from backwatch.detector.engine.keys import SITE
-from backwatch.detector.engine.tables import Rows, Table
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.state.keys import SITE
+from backwatch.detector.state.tables import Rows, Table
 
 SURPRISE: Final = 1.0
 """Added where a new statement is a surprise."""

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.detector.baselines.familiar import EXPECTED, FAMILIAR, NEW, meet
-from backwatch.detector.compiled import kernel
+from backwatch.detector.baselines.known_values import EXPECTED, FAMILIAR, NEW, meet
+from backwatch.detector.derived.text_columns import REDIRECT_HOST, REDIRECT_PORT
 from backwatch.detector.detectors import Array, Calls, Detector
-from backwatch.detector.engine.derived import REDIRECT_HOST, REDIRECT_PORT
-from backwatch.detector.engine.keys import RESOURCE
-from backwatch.detector.engine.tables import Rows, Table
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.state.keys import RESOURCE
+from backwatch.detector.state.tables import Rows, Table
 
 SETTLES_AFTER_NS: Final = 3_600 * 1_000_000_000
 HTTP: Final = 80

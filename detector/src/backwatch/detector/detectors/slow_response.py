@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.detector.baselines.settled import MIN_CALLS
-from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array, Calls, Detector
-from backwatch.detector.engine.keys import STATEMENT
-from backwatch.detector.engine.tables import Rows, Table
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.state.keys import STATEMENT
+from backwatch.detector.state.tables import Rows, Table
 
 STEPS: Final = 6
 """Steps of a doubling in which the longest call is remembered: 255 of them reach from a microsecond to a month."""

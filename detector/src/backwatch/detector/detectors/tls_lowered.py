@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.detector.baselines.settled import LEARN_AFTER_NS, MIN_CALLS, broke_off, day_of
-from backwatch.detector.compiled import kernel
+from backwatch.detector.derived.text_columns import TLS_RANK
 from backwatch.detector.detectors import Array, Calls, Detector
-from backwatch.detector.engine.derived import TLS_RANK
-from backwatch.detector.engine.keys import RESOURCE
-from backwatch.detector.engine.tables import Rows, Table
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.state.keys import RESOURCE
+from backwatch.detector.state.tables import Rows, Table
 
 SETTLES_AFTER_NS: Final = 3_600 * 1_000_000_000
 """One hour: what stands before one name, old and new, is met within it."""

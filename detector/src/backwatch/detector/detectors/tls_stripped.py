@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from backwatch.collector import names
 from backwatch.detector.baselines.settled import LEARN_AFTER_NS, MIN_CALLS, broke_off, day_of
-from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array, Calls, Detector
-from backwatch.detector.engine.keys import RESOURCE, STATEMENT
-from backwatch.detector.engine.tables import Rows, Table
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.state.keys import RESOURCE, STATEMENT
+from backwatch.detector.state.tables import Rows, Table
 
 BOTH_WAYS: Final = 0.02
 """Share of plaintext calls, while a resource is being learnt, above which it is one that is used both ways."""

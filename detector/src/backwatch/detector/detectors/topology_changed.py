@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.detector.baselines.familiar import NEW, familiar, meet
-from backwatch.detector.compiled import kernel
+from backwatch.detector.baselines.known_values import NEW, familiar, meet
+from backwatch.detector.derived.numbers import NODES
 from backwatch.detector.detectors import EXPECTED_SUFFIX, Array, Calls, Detector
-from backwatch.detector.engine.keys import RESOURCE
-from backwatch.detector.engine.readings import NODES
-from backwatch.detector.engine.tables import Rows, Table
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.state.keys import RESOURCE
+from backwatch.detector.state.tables import Rows, Table
 
 SETTLES_AFTER_NS: Final = 3_600 * 1_000_000_000
 MEMBERS: Final = 32

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.collector.message_forms import FORMS
+from backwatch.collector.payload.message_forms import FORMS
 from backwatch.detector.baselines.settled import LEARN_AFTER_NS, broke_off, day_of, surely_settled
-from backwatch.detector.compiled import kernel
+from backwatch.detector.derived.numbers import MESSAGE_FORMS
 from backwatch.detector.detectors import Array, Calls, Detector
-from backwatch.detector.engine.keys import SITE
-from backwatch.detector.engine.readings import MESSAGE_FORMS
-from backwatch.detector.engine.tables import Rows, Table
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.state.keys import SITE
+from backwatch.detector.state.tables import Rows, Table
 
 SETTLES_AFTER_M: Final = 60
 """Minutes: what a topic held when the app began has been taken by then."""

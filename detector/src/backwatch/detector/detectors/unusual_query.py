@@ -33,11 +33,11 @@ from backwatch.detector.baselines.place import (
 from backwatch.detector.baselines.releases import RELEASES, is_young, number_of
 from backwatch.detector.baselines.settled import settled, surely_settled, unseen
 from backwatch.detector.baselines.suspicion import ENOUGH, WEIGHT, weigh
-from backwatch.detector.compiled import kernel
+from backwatch.detector.derived.text_columns import GOES_ON
 from backwatch.detector.detectors import Array, Calls, Detector
-from backwatch.detector.engine.derived import GOES_ON
-from backwatch.detector.engine.keys import FIRST, KNOWN, RESOURCE, SITE, SITE_STATEMENT, STATEMENT
-from backwatch.detector.engine.tables import Rows, Table
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.state.keys import FIRST, KNOWN, RESOURCE, SITE, SITE_STATEMENT, STATEMENT
+from backwatch.detector.state.tables import Rows, Table
 
 
 @kernel

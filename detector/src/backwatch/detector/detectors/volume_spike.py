@@ -7,10 +7,10 @@ import numpy as np
 
 from backwatch.detector.baselines.extent import EXTENT, begin, extend, far_outside
 from backwatch.detector.baselines.level import BOUND, LEVEL, MIN_COUNT, update
-from backwatch.detector.compiled import kernel
 from backwatch.detector.detectors import Array, Closed, Detector
-from backwatch.detector.engine.keys import RESOURCE
-from backwatch.detector.engine.tables import Rows, Table
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.state.keys import RESOURCE
+from backwatch.detector.state.tables import Rows, Table
 
 MEASURES: Final = {"bytes": "bytes_received", "sent": "bytes_sent", "rows": "rows_returned", "calls": "calls"}
 

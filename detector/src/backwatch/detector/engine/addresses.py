@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.detector.calls import schema
-from backwatch.detector.compiled import kernel
-from backwatch.detector.engine.fields import TOLD
+from backwatch.detector.decoding import schema
 from backwatch.detector.engine.open_findings import mix
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.rules.fields import TOLD
 
 Array = NDArray[Any]
 

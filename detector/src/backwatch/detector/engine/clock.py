@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backwatch.detector.compiled import kernel
+from backwatch.detector.kernels.compiled import kernel
 
 Array = NDArray[Any]
 

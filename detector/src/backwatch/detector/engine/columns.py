@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 
 from backwatch.collector import names
 from backwatch.collector.statements.families import family
-from backwatch.detector.bounded_cache import BoundedCache
-from backwatch.detector.calls import schema
-from backwatch.detector.calls.decode import Decoded
-from backwatch.detector.calls.fingerprint import dialect_number, hash_key, new_scratch, siphash
-from backwatch.detector.calls.skeleton import CLASSES, skeleton
-from backwatch.detector.compiled import kernel
+from backwatch.detector.decoding import schema
+from backwatch.detector.decoding.decoder import Decoded
+from backwatch.detector.derived.numbers import Readings
+from backwatch.detector.derived.text_columns import Derived
 from backwatch.detector.engine.addresses import (
     CONTENT_FACTS,
     RESOURCE,
@@ -29,11 +27,13 @@ from backwatch.detector.engine.addresses import (
     addresses,
     places,
 )
-from backwatch.detector.engine.derived import Derived
-from backwatch.detector.engine.fields import DOMAINS, TOLD
 from backwatch.detector.engine.open_findings import mix
-from backwatch.detector.engine.readings import Readings
-from backwatch.detector.engine.statements import NONE, SQL, canonical, choose
+from backwatch.detector.kernels.bounded_cache import BoundedCache
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.rules.fields import DOMAINS, TOLD
+from backwatch.detector.statements.call_statement import NONE, SQL, canonical, choose
+from backwatch.detector.statements.fingerprint import dialect_number, hash_key, new_scratch, siphash
+from backwatch.detector.statements.skeleton import CLASSES, skeleton
 
 Array = NDArray[Any]
 

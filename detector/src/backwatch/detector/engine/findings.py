@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backwatch.detector.calls.decode import Decoded
-from backwatch.detector.engine.shown import Before
-from backwatch.detector.engine.shown import told as what_was
-from backwatch.detector.engine.sigma import Rule
+from backwatch.detector.decoding.decoder import Decoded
+from backwatch.detector.identity.identity_snapshot import Before
+from backwatch.detector.identity.identity_snapshot import told as what_was
+from backwatch.detector.rules.sigma import Rule
 
 FIRSTS = 8
 """Firings of a step that are told besides the newest, the first to show something of what the rule speaks of: as many

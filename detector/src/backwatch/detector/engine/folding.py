@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.collector.bounds import Bound
-from backwatch.detector.compiled import kernel
+from backwatch.collector.runtime.bounds import Bound
 from backwatch.detector.engine.columns import Prepared
-from backwatch.detector.engine.correlating import APP
 from backwatch.detector.engine.findings import Key
-from backwatch.detector.engine.keytexts import place
 from backwatch.detector.engine.open_findings import OpenFindings, mix
-from backwatch.detector.engine.sigma import Rule
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.rules.correlation_state import APP
+from backwatch.detector.rules.sigma import Rule
+from backwatch.detector.state.key_texts import place
 
 Array = NDArray[Any]
 

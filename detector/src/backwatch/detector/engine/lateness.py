@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from backwatch.detector.engine.keys import RESOURCE
-from backwatch.detector.engine.tables import Rows, Table
+from backwatch.detector.state.keys import RESOURCE
+from backwatch.detector.state.tables import Rows, Table
 
 LATE: Final = "late"
 """The loss under which an app's late calls are counted where most are."""

@@ -14,8 +14,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from backwatch.detector.compiled import kernel
-from backwatch.detector.engine.state import fitted
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.state.snapshot import fitted
 
 Array = NDArray[Any]
 

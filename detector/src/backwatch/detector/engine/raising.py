@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backwatch.detector.derived.numbers import FLAGS, NUMBERS
 from backwatch.detector.detectors import Array
 from backwatch.detector.engine.columns import Prepared
 from backwatch.detector.engine.findings import FIRSTS, Findings, Fired, Key, alert_id, resource_key
@@ -19,11 +20,10 @@ from backwatch.detector.engine.folding import (
     scope_keys,
     scope_to_open,
 )
-from backwatch.detector.engine.keytexts import resource_parts
 from backwatch.detector.engine.open_findings import NOT_UNDER, keys_of
-from backwatch.detector.engine.readings import FLAGS, NUMBERS
 from backwatch.detector.engine.shard import Shard
-from backwatch.detector.engine.shown import Showing
+from backwatch.detector.identity.identity_snapshot import Showing
+from backwatch.detector.state.key_texts import resource_parts
 
 if TYPE_CHECKING:
     from backwatch.detector.engine.verdicts import Verdicts

@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.detector.detectors import Detector
-from backwatch.detector.engine import state
-from backwatch.detector.engine.expected import Expected
-from backwatch.detector.engine.keys import RESOURCE, SPACES
 from backwatch.detector.engine.lateness import LATENESS
 from backwatch.detector.engine.open_findings import ROW as OPEN
 from backwatch.detector.engine.open_findings import OpenFindings
-from backwatch.detector.engine.processes import Processes
-from backwatch.detector.engine.shown import Shown
-from backwatch.detector.engine.space import Space
-from backwatch.detector.engine.tables import Rows, Table
 from backwatch.detector.engine.windows import WINDOWS
+from backwatch.detector.identity.expected import Expected
+from backwatch.detector.identity.identity_snapshot import Shown
+from backwatch.detector.presence.processes import Processes
+from backwatch.detector.state import snapshot as state_snapshot
+from backwatch.detector.state.key_space import Space
+from backwatch.detector.state.keys import RESOURCE, SPACES
+from backwatch.detector.state.tables import Rows, Table
 
 OVERFLOW = "overflow"
 EVICTED = "evicted"
@@ -109,7 +109,7 @@ class Shard:
     def delta(self) -> bytes:
         """What changed since the last delta or snapshot; marks it as carried away."""
         scalars = self._scalars(sorted(self._fresh_resources), everything=False)
-        blob = state.pack(self._sections(everything=False), scalars)
+        blob = state_snapshot.pack(self._sections(everything=False), scalars)
         self._fresh_resources.clear()
         self.expected.carried()
         self.shown.carried()
@@ -124,7 +124,7 @@ class Shard:
     def snapshot(self) -> bytes:
         """The whole state."""
         scalars = self._scalars(sorted(self.resources), everything=True)
-        return state.pack(self._sections(everything=True), scalars)
+        return state_snapshot.pack(self._sections(everything=True), scalars)
 
     def name_resource(self, slot: int, parts: tuple[str, str, str, str]) -> None:
         """Remembers the text of a resource's key: windows and deadlines have no call to read it from."""
@@ -173,18 +173,18 @@ class Shard:
             CorruptState: One of them is damaged.
         """
         for blob in blobs:
-            scalars, sections = state.read(blob)
+            scalars, sections = state_snapshot.read(blob)
             try:
                 self._take_blob(scalars, sections)
-            except state.CorruptState:
+            except state_snapshot.CorruptState:
                 raise
             except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
-                raise state.CorruptState(f"a state blob is damaged: {str(error)[:200]}") from None
+                raise state_snapshot.CorruptState(f"a state blob is damaged: {str(error)[:200]}") from None
         for space in self.spaces.values():
             space.reindex()
         self.open.restore()
 
-    def _take_blob(self, scalars: dict[str, Any], sections: Iterator[state.Section]) -> None:
+    def _take_blob(self, scalars: dict[str, Any], sections: Iterator[state_snapshot.Section]) -> None:
         named = scalars.pop("resources")
         self.resources.update({int(slot): tuple(parts) for slot, parts in named.items()})
         self.shown.take(scalars.pop("shown", {}))
@@ -217,23 +217,23 @@ class Shard:
             **self.processes.scalars(everything=everything),
         }  # fmt: skip
 
-    def _sections(self, *, everything: bool) -> Iterator[state.Section | state.Source]:
+    def _sections(self, *, everything: bool) -> Iterator[state_snapshot.Section | state_snapshot.Source]:
         for name, space in self.spaces.items():
             at = np.flatnonzero(space.keys if everything else space.dirty).astype(np.int32)
-            yield state.Source(name=f"space/{name}", dtype=_HEAD, gather=partial(_heads, space), at=at)
+            yield state_snapshot.Source(name=f"space/{name}", dtype=_HEAD, gather=partial(_heads, space), at=at)
             for table in space.specs:
                 yield _source(f"table/{table.name}", space.tables[table.name], at, table.version)
             if space.sketch.shape[0]:
                 cells = np.flatnonzero(space.sketch if everything else space.sketch_dirty).astype(np.int32)
                 yield _source(f"sketch/{name}", space.sketch, cells)
         at = self.open.used() if everything else np.flatnonzero(self.open.dirty).astype(np.int32)
-        yield state.Source(name="open", dtype=OPEN, gather=self.open.rows, at=at)
+        yield state_snapshot.Source(name="open", dtype=OPEN, gather=self.open.rows, at=at)
         for detector in self.models if everything else sorted(self._fresh_models):
             arrays = self.models[detector]
             for name, array in arrays.items():
-                yield state.Section(name=f"model/{detector}/{name}", rows=array)
+                yield state_snapshot.Section(name=f"model/{detector}/{name}", rows=array)
 
-    def _take(self, section: state.Section) -> None:
+    def _take(self, section: state_snapshot.Section) -> None:
         kind, _, name = section.name.partition("/")
         at = section.at
         if at is None:
@@ -252,9 +252,9 @@ class Shard:
             for table in space.specs:
                 if table.name == name:
                     _make_room(space, at)
-                    space.tables[name][at] = state.fitted(rows, table.dtype)
+                    space.tables[name][at] = state_snapshot.fitted(rows, table.dtype)
 
-    def _migrated(self, section: state.Section, anew: set[str]) -> state.Section:
+    def _migrated(self, section: state_snapshot.Section, anew: set[str]) -> state_snapshot.Section:
         """A table in today's version. Where a detector cannot migrate one, all of its tables begin anew."""
         owner, name = self._owner(section), section.name.partition("/")[2]
         if not owner:
@@ -268,7 +268,7 @@ class Shard:
             anew.add(owner)
             return replace(section, at=np.empty(0, np.int32), rows=np.empty(0, table.dtype))
 
-    def _owner(self, section: state.Section) -> str:
+    def _owner(self, section: state_snapshot.Section) -> str:
         kind, _, name = section.name.partition("/")
         return self._detectors[name].id if kind == "table" and name in self._detectors else ""
 
@@ -278,8 +278,8 @@ def _note_uncleared(shard: Shard | None) -> None:
         shard.lose(UNCLEARED, 1)
 
 
-def _source(name: str, rows: NDArray[Any], at: NDArray[np.int32], version: int = 0) -> state.Source:
-    return state.Source(name=name, dtype=rows.dtype, gather=rows.__getitem__, at=at, version=version)
+def _source(name: str, rows: NDArray[Any], at: NDArray[np.int32], version: int = 0) -> state_snapshot.Source:
+    return state_snapshot.Source(name=name, dtype=rows.dtype, gather=rows.__getitem__, at=at, version=version)
 
 
 def _heads(space: Space, at: NDArray[np.int32]) -> NDArray[np.void]:
@@ -292,10 +292,10 @@ def _heads(space: Space, at: NDArray[np.int32]) -> NDArray[np.void]:
 def _take_heads(space: Space, at: NDArray[np.int32], rows: NDArray[Any]) -> None:
     _make_room(space, at)
     # Kept by an older release, a key is taken for one that was known for long.
-    head = state.fitted(rows, _HEAD)
+    head = state_snapshot.fitted(rows, _HEAD)
     above = space.space.parent.capacity if space.space.parent else 2
     if head.shape[0] and not (0 <= int(head["parent"].min()) <= int(head["parent"].max()) < above):
-        raise state.CorruptState(f"a state blob is damaged: parents of {space.space.name} have no slot")
+        raise state_snapshot.CorruptState(f"a state blob is damaged: parents of {space.space.name} have no slot")
     space.keys[at], space.parent[at] = head["key"], head["parent"]
     space.first_seen[at], space.last_seen[at] = head["first_seen"], head["last_seen"]
 

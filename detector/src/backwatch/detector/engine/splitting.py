@@ -10,11 +10,11 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
-from backwatch.detector.engine.keys import RESOURCE
-from backwatch.detector.engine.keytexts import is_verbatim
 from backwatch.detector.engine.lateness import LATENESS
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.windows import WINDOWS
+from backwatch.detector.state.key_texts import is_verbatim
+from backwatch.detector.state.keys import RESOURCE
 
 
 def keep_apps(shard: Shard, belongs: Callable[[str], bool], alerts: Collection[bytes]) -> None:

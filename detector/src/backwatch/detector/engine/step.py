@@ -12,27 +12,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.detector.calls.decode import Decoded
+from backwatch.detector.decoding.decoder import Decoded
+from backwatch.detector.derived.numbers import NOT_BEFORE, at_event_time
+from backwatch.detector.derived.text_columns import NOT_AFTER
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.engine import lateness, windows
 from backwatch.detector.engine.clock import advance, runs
 from backwatch.detector.engine.columns import Columns, Prepared
-from backwatch.detector.engine.derived import NOT_AFTER
-from backwatch.detector.engine.entries import Decision, Entry, Loss, ProfileVersion, Records, Tick
 from backwatch.detector.engine.findings import Findings, SeenResource, Unreadable
-from backwatch.detector.engine.identities import Identities, close
 from backwatch.detector.engine.intake import read_records
-from backwatch.detector.engine.keys import FIRST, SITE_STATEMENT, SPACES, STATEMENT
-from backwatch.detector.engine.keytexts import resource_parts
+from backwatch.detector.engine.log_entries import Decision, Entry, Loss, ProfileVersion, Records, Tick
 from backwatch.detector.engine.open_findings import rule_hash
 from backwatch.detector.engine.ordering import in_order
-from backwatch.detector.engine.presence import Presence
-from backwatch.detector.engine.readings import NOT_BEFORE, at_event_time
-from backwatch.detector.engine.rules import RuleSet
 from backwatch.detector.engine.shard import Shard
-from backwatch.detector.engine.shown import Showing, news_of, quiet
-from backwatch.detector.engine.time_passes import TimePasses, checked, undone
 from backwatch.detector.engine.verdicts import Verdicts
+from backwatch.detector.engine.watermark import TimePasses, checked, undone
+from backwatch.detector.identity.identities import Identities, close
+from backwatch.detector.identity.identity_snapshot import Showing, news_of, quiet
+from backwatch.detector.presence.presence import Presence
+from backwatch.detector.rules.compiled_rules import RuleSet
+from backwatch.detector.state.key_texts import resource_parts
+from backwatch.detector.state.keys import FIRST, SITE_STATEMENT, SPACES, STATEMENT
 
 RUN = 1 << 14
 """Calls judged at once; no result depends on it."""

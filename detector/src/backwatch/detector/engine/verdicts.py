@@ -9,14 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.detector.bounded_cache import BoundedCache
 from backwatch.detector.detectors import Array, Closed
 from backwatch.detector.engine.columns import Prepared
-from backwatch.detector.engine.correlating import Correlated, Correlating
-from backwatch.detector.engine.correlation import GROUP_BY, REACHED, TIMESPAN
-from backwatch.detector.engine.entries import Loss
-from backwatch.detector.engine.fields import DOMAINS, LOSS_COUNT, LOSS_KIND, WATCH_LOST
-from backwatch.detector.engine.filters import TIME
 from backwatch.detector.engine.findings import Findings, Fired, Key, alert_id, as_evidence, resource_key
 from backwatch.detector.engine.folding import (
     FOLD_KEYS,
@@ -26,14 +20,20 @@ from backwatch.detector.engine.folding import (
     scope_to_open,
     window_scope_keys,
 )
-from backwatch.detector.engine.keytexts import key_of, part
+from backwatch.detector.engine.log_entries import Loss
 from backwatch.detector.engine.open_findings import NOT_UNDER, keys_of, rule_hash
-from backwatch.detector.engine.predicates import fields_of
 from backwatch.detector.engine.raising import Firing, Raising, accepted, is_known, not_accepted
-from backwatch.detector.engine.rule_index import EntryIndex
-from backwatch.detector.engine.rules import RuleSet, Stage, matches
 from backwatch.detector.engine.shard import Shard
-from backwatch.detector.engine.shown import Showing
+from backwatch.detector.identity.identity_snapshot import Showing
+from backwatch.detector.kernels.bounded_cache import BoundedCache
+from backwatch.detector.rules.compiled_rules import RuleSet, Stage, matches
+from backwatch.detector.rules.correlation import GROUP_BY, REACHED, TIMESPAN
+from backwatch.detector.rules.correlation_state import Correlated, Correlating
+from backwatch.detector.rules.fields import DOMAINS, LOSS_COUNT, LOSS_KIND, WATCH_LOST
+from backwatch.detector.rules.filters import TIME
+from backwatch.detector.rules.predicates import fields_of
+from backwatch.detector.rules.rule_index import EntryIndex
+from backwatch.detector.state.key_texts import key_of, part
 
 _EVIDENCE = (*REACHED.values(), TIMESPAN, GROUP_BY)
 _OVER_CALLS = frozenset(("call", "correlation"))

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backwatch.detector.compiled import kernel
 from backwatch.detector.engine.clock import WINDOW_NS
-from backwatch.detector.engine.keys import RESOURCE
-from backwatch.detector.engine.tables import Rows, Table
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.state.keys import RESOURCE
+from backwatch.detector.state.tables import Rows, Table
 
 Array = NDArray[Any]
 

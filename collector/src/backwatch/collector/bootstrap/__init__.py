@@ -1,0 +1,1 @@
+"""The start of the collector in an app: environment, import hooks, probes."""

@@ -1,0 +1,1 @@
+"""Output of the commands: logs, tables, values of settings."""

@@ -1,0 +1,1 @@
+"""Contents of replies and messages: formats, pickles, canaries, response indicators."""

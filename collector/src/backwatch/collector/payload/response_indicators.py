@@ -1,0 +1,154 @@
+"""What an answer showed that honest ones do not: words of a fixed list, never a piece of it.
+
+Nothing here runs where a call goes well and its answer is plain; the work is bounded and linear, and no input makes
+it raise.
+"""
+
+import re
+from typing import Final
+
+from backwatch.collector import names
+from backwatch.collector.runtime.record import AttributeValue
+
+Facts = tuple[tuple[str, AttributeValue], ...]
+
+MAX_PARTS: Final = 4
+"""Arguments of an exception that are looked at, and ``MAX_TEXT`` characters of each."""
+MAX_TEXT: Final = 4_096
+XML_BYTES: Final = 65_536
+"""Of a document's beginning, where its definitions stand."""
+JSON_BYTES: Final = 8_192
+LOOKED_AT: Final = {"xml": XML_BYTES, "json": JSON_BYTES}
+"""Bytes that are looked at, by the kind of document."""
+DEEP: Final = 500
+"""Open brackets that no document of people's has, and half of what Python's parsers bear."""
+SHORT: Final = 40
+"""Bytes of JSON that hold neither order nor depth."""
+LONG: Final = 1_000
+"""Bytes of an entity that is only there to be repeated."""
+_ENTITY: Final = re.compile(rb"<!ENTITY\s+(?:%\s+)?[^\s<>\"']+\s+(SYSTEM\b|PUBLIC\b|\"|')")
+_REFERENCE: Final = re.compile(rb"&(?!#)")
+
+_CHAT_MARKS: Final = (b"<|im_start|>", b"<|im_end|>", b"<|start_header_id|>", b"<|eot_id|>", b"<<sys>>", b"[/inst]")
+"""What chat models are trained to take for the end of what they were given and the beginning of an order."""
+_ORDERED: Final = (b"instruction", b"prompt")
+_BLANK: Final = rb"(?:\s|\\[nrt]){1,4}"
+_ORDER: Final = re.compile(
+    rb"\b(?:ignore|disregard|forget|override)" + _BLANK
+    + rb"(?:(?:all|any|the|your|of|my|these|those)" + _BLANK + rb"){0,4}"
+    + rb"(?:previous|prior|above|earlier|preceding|existing|original|system)" + _BLANK
+    + rb"(?:(?:system|user|developer)" + _BLANK + rb")?\Z"
+)  # fmt: skip
+_BEFORE: Final = 120
+"""Bytes before the word, where the order must begin."""
+_MOST_ORDERS: Final = 8
+
+_IN_TEXT: Final = (
+    ("terminal-escape", re.compile(r"\x1b")),
+    ("hidden-text", re.compile(r"[\u202a-\u202e\u2066-\u2069]")),
+    ("control-character", re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]|\r(?!\n|\Z)")),
+)
+"""A lone carriage return goes back to the line's beginning, and what follows stands in its place."""
+
+
+def with_error(facts: Facts, error: BaseException) -> Facts:
+    """A call's facts, and what the text of its error showed: a driver puts into it what the service said.
+
+    >>> with_error((), ConnectionError("OK\\x1b[2K"))
+    (('backwatch.response.indicators', 'terminal-escape'),)
+    """
+    found: list[str] = []
+    arguments: tuple[object, ...] = _arguments(error)  # a class may have made something of its own of ``args``
+    for part in arguments[:MAX_PARTS]:
+        if isinstance(part, bytes):
+            text = bytes.__getitem__(part, _HEAD).decode("utf-8", "replace")
+        elif isinstance(part, str):
+            text = str.__getitem__(part, _HEAD)  # plain, whatever a class of its own makes of its texts
+        else:
+            continue
+        if not text.isprintable():
+            found += (word for word, pattern in _IN_TEXT if pattern.search(text))
+    return with_signs(facts, found) if found else facts
+
+
+def document_of(content_type: object, length: object = "") -> str:
+    """What kind of document a body is: ``xml``, ``json``, or empty, where it is another or too short for harm.
+
+    Args:
+        content_type: Its ``Content-Type``.
+        length: Its ``Content-Length``, where that is what the app will read.
+
+    >>> document_of("application/problem+json; charset=utf-8"), document_of("text/xml"), document_of("text/html")
+    ('json', 'xml', '')
+    """
+    if not isinstance(content_type, str):
+        return ""
+    kind = content_type[:200].partition(";")[0].strip().lower()
+    if kind.endswith(("/json", "+json")):
+        digits = length if isinstance(length, str) and length.isascii() and len(length) < 4 else ""
+        return "" if digits.isdigit() and int(digits) < SHORT else "json"
+    return "xml" if kind.endswith(("/xml", "+xml")) else ""
+
+
+def of_document(kind: str, head: bytes) -> list[str]:
+    """The signs of a document, by its first bytes as they came, unpacked.
+
+    >>> of_document("json", b"[" * 1_000)
+    ['deep']
+    """
+    return _of_json(head[:JSON_BYTES]) if kind == "json" else _of_xml(head[:XML_BYTES])
+
+
+def _of_json(head: bytes) -> list[str]:
+    found = ["prompt-injection-in-response"] if _orders(head.lower()) else []
+    opened = head.count(b"[") + head.count(b"{")
+    if opened >= DEEP and opened - head.count(b"]") - head.count(b"}") >= DEEP:
+        found.append("deep")
+    return found
+
+
+def _of_xml(head: bytes) -> list[str]:
+    if b"\0" in head:  # UTF-16, which every parser reads
+        head = head.replace(b"\0", b"")
+    if b"<!ENTITY" not in head:
+        return []
+    found: set[str] = set()
+    for entity in _ENTITY.finditer(head):
+        if entity[1] in (b"SYSTEM", b"PUBLIC"):
+            found.add("xml-external")
+        elif "xml-entities" not in found:
+            begin = entity.end()
+            end = head.find(entity[1], begin, begin + LONG + 1)
+            end = end if end >= 0 else min(len(head), begin + LONG + 1)  # longer, or cut
+            if end - begin > LONG or _REFERENCE.search(head, begin, end):
+                found.add("xml-entities")
+        if len(found) == 2:
+            break
+    return sorted(found)
+
+
+def _orders(lowered: bytes) -> bool:
+    """Whether a text speaks to the language model that it may be handed to, and not to people."""
+    if any(mark in lowered for mark in _CHAT_MARKS):
+        return True
+    for word in _ORDERED:
+        at = lowered.find(word)
+        for _ in range(_MOST_ORDERS):
+            if at < 0:
+                break
+            if _ORDER.search(lowered, max(0, at - _BEFORE), at):
+                return True
+            at = lowered.find(word, at + 1)
+    return False
+
+
+_HEAD: Final = slice(MAX_TEXT)
+_arguments: Final = BaseException.__dict__["args"].__get__
+
+
+def with_signs(facts: Facts, found: "list[str]") -> Facts:
+    """A call's facts, and these signs together with those that are there."""
+    rest = tuple(fact for fact in facts if fact[0] != names.RESPONSE_INDICATORS)
+    known = {word for name, value in facts if name == names.RESPONSE_INDICATORS for word in str(value).split(",")}
+    known.update(found)
+    return (*rest, (names.RESPONSE_INDICATORS, ",".join(word for word in names.ANSWER_WORDS if word in known)))

@@ -1,0 +1,1 @@
+"""Code that drivers of one protocol share."""

@@ -1,0 +1,1 @@
+"""HTTP: sessions, requests, and who records them."""

@@ -1,0 +1,167 @@
+"""The facts of an HTTP session, from urllib3's connection object, and of one request on it."""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import unquote, urljoin, urlsplit
+
+from backwatch.collector.probes.toolkit.sockets import peer, tls_of, words
+from backwatch.collector.redaction.http import redact_url
+from backwatch.collector.runtime.record import Session
+from backwatch.collector.session.tls import facts_of
+
+_SCHEME: Final = re.compile(r"[A-Za-z0-9-]{1,30}\Z")
+_MAX_URL: Final = 200
+_PLAIN: Final = re.compile(r"[\w.:\[\]-]+")
+_ABSOLUTE: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,20})://")
+_TLS_SCHEMES: Final = frozenset(("https", "wss"))
+_NO_PASSWORD: Final = (b"", b"x", b"X", b"x-oauth-basic")
+
+
+METADATA_HEADER: Final = "metadata-header"
+"""Method of who asks a cloud's metadata service as its own libraries do: with a header that no forged URL brings."""
+_METADATA_HEADERS: Final = frozenset(("x-aws-ec2-metadata-token", "metadata-flavor", "metadata"))
+LOGIN_HEADERS: Final = frozenset(name.encode() for name in ("authorization", *_METADATA_HEADERS))
+"""All that ``login_of`` looks at, for whoever has headers as bytes."""
+
+
+def session_of(connection: Any, *, tls: bool, asked: tuple[str, str] | None = None) -> Session:
+    """What the connection knows at present.
+
+    Args:
+        tls: Whether ``https`` was asked for: the app's own choice, as plain ``http`` is.
+        asked: What was asked for, and what is verified by a handshake, where that is not urllib3's to say.
+    """
+    requested, verified = asked or (_requested(connection), _verified(connection))
+    facts: dict[str, Any] = {"requested": requested if tls else "disable"}
+    socket = getattr(connection, "sock", None)
+    if socket is not None:
+        facts.update(facts_of(tls_of(socket), verified=verified))
+        facts.update(peer(socket))
+    address, port = _endpoint(connection)
+    return Session(system="http", address=address, port=port, requested_explicit=True, **facts)
+
+
+def _endpoint(connection: Any) -> tuple[str, int]:
+    """Where the request is to end up: behind a proxy's tunnel, the host at its far end."""
+    host = getattr(connection, "_tunnel_host", None)
+    port = getattr(connection, "_tunnel_port", None) if host else None
+    if not host:
+        host, port = getattr(connection, "host", ""), getattr(connection, "port", 0)
+    return words(host, 512).rpartition("@")[2][:255].strip("[]"), int(port or 0)
+
+
+def _unverified(connection: Any) -> bool:
+    mode = getattr(connection, "cert_reqs", None)
+    return mode in ("CERT_NONE", "NONE") or (isinstance(mode, int) and int(mode) == 0)
+
+
+def _requested(connection: Any) -> str:
+    if _unverified(connection):
+        return "require"
+    return "verify-ca" if getattr(connection, "assert_hostname", None) is False else "verify-full"
+
+
+def _verified(connection: Any) -> str:
+    """urllib3 checks host names and pinned certificates itself; its word is ``is_verified``, of a proxy another one."""
+    forwards = getattr(connection, "proxy_is_forwarding", False)
+    if not getattr(connection, "proxy_is_verified" if forwards else "is_verified", False):
+        return "none"
+    return "chain" if getattr(connection, "assert_hostname", None) is False else "full"
+
+
+def login_of(headers: object) -> tuple[str, str]:
+    """Account and method of an ``Authorization`` header: never what follows the name.
+
+    >>> login_of({"Authorization": "Basic " + base64.b64encode(b"ann:secret").decode()})
+    ('ann', 'clear-password')
+    >>> login_of({"Authorization": "Basic " + base64.b64encode(b"sk_live_secret:").decode()})
+    ('', 'clear-password')
+    >>> login_of({"Metadata-Flavor": "Google"})
+    ('', 'metadata-header')
+    """
+    if not isinstance(headers, Mapping):
+        return "", ""
+    value = headers.get("Authorization") or headers.get("authorization")
+    if value is None and any(isinstance(name, str) and name.lower() in _METADATA_HEADERS for name in headers):
+        return "", METADATA_HEADER
+    if isinstance(value, bytes):
+        value = value.decode("latin-1")
+    if not isinstance(value, str):
+        return "", ""
+    scheme, _, rest = value.partition(" ")
+    if not rest or not _SCHEME.match(scheme):
+        return "", ""  # a word alone is no scheme: it is the secret itself
+    if scheme.lower() != "basic":
+        return "", scheme.lower()
+    try:
+        name, _, password = base64.b64decode(rest[:1000].strip(), validate=True).partition(b":")
+    except (binascii.Error, ValueError):
+        return "", "clear-password"
+    # Where there is no password, or a filler in its place, the name is a token.
+    return ("" if password in _NO_PASSWORD else words(name)), "clear-password"
+
+
+def redirect_target(url: str, location: object) -> str:
+    """Where a ``Location`` points, seen from ``url``: scheme, host, port and the path's template.
+
+    >>> redirect_target("https://api.example.com/a", "http://ann:secret@169.254.169.254/latest/meta-data/?token=1")
+    'http://169.254.169.254/latest/meta-data/'
+    >>> redirect_target("https://api.example.com/a", "https://EVIL%2eexample/")  # where requests goes
+    'https://evil.example/'
+    """
+    if isinstance(location, bytes):
+        location = location.decode("latin-1")
+    if not isinstance(location, str) or not location:
+        return ""
+    try:
+        return words(redact_url(_unescaped(urljoin(url, location[:2000].strip()))), _MAX_URL)
+    except ValueError:  # not a URL at all; that there was a redirect is still a fact
+        return "?"
+
+
+def _unescaped(url: str) -> str:
+    """The URL with its host in plain characters: clients take those of it that were escaped for what they stand for."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    plain = unquote(host) if "%" in host else host
+    return parts._replace(netloc=plain).geturl() if plain != host and _PLAIN.fullmatch(plain) else url
+
+
+def endpoint_of(url: str) -> tuple[str, int]:
+    """Host and port of an absolute URL; empty where it cannot be read."""
+    try:
+        parts = urlsplit(url)
+        return words(parts.hostname, 255), parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return "", 0
+
+
+def scheme_of(target: str) -> str:
+    """The scheme of a request's target that is a whole URL, as a forwarding proxy is asked; ``""`` for a path.
+
+    >>> scheme_of("HTTP://api.example.com/a"), scheme_of("/web/http://api.example.com/a"), scheme_of("*")
+    ('http', '', '')
+    """
+    found = _ABSOLUTE.match(target)
+    return found[1].lower() if found else ""
+
+
+def forwarded(session: Session, scheme: str, address: str, port: int) -> Session:
+    """The session with what a forwarding proxy was asked for: the TLS of ``session`` ends at the proxy.
+
+    Args:
+        scheme: The target's. Where it is not TLS's, plaintext is what reaches the service; else the proxy does its own
+            handshake, of which nothing is known here.
+    """
+    tls = scheme in _TLS_SCHEMES
+    if session.requested == "disable" or (tls and (address, port) == (session.address, session.port)):
+        return replace(session, encoded=[], address=address, port=port)
+    return replace(
+        session, encoded=[], address=address, port=port, encrypted=None if tls else False,
+        requested="" if tls else "disable", requested_explicit=None if tls else True, tls_version="", cipher="",
+        verified="", certificate_sha256="", not_before="", not_after="", issuer="", subject="",
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""httpcore and the clients on it: httpx and its fork."""

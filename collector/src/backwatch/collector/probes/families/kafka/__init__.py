@@ -1,0 +1,1 @@
+"""Kafka: what the probes of kafka-python and aiokafka share."""

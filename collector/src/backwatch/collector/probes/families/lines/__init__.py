@@ -1,0 +1,1 @@
+"""Line protocols: SMTP, IMAP, POP3, FTP."""

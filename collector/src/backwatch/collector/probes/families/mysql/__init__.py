@@ -1,0 +1,1 @@
+"""MySQL: what the probes of its drivers share."""

@@ -1,0 +1,1 @@
+"""Elasticsearch and OpenSearch: requests and responses."""

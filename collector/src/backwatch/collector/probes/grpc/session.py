@@ -1,0 +1,123 @@
+"""The facts of a gRPC channel, from what the app asked for: the C core tells neither peer nor certificate.
+
+gRPC's own TLS credentials always verify chain and host name, so a call that was answered over them went over verified
+TLS; what a proxy or a name of the app's own (``grpc.ssl_target_name_override``) makes of the host name is told as less.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
+from urllib.parse import unquote
+
+from backwatch.collector.probes.families.http.session import login_of
+from backwatch.collector.probes.toolkit.sockets import words
+from backwatch.collector.runtime.record import Session
+
+KEY: Final = "_backwatch"
+"""Where credentials and channels keep what is known of them: an entry of their ``__dict__``."""
+MAX_SESSIONS: Final = 16
+_PORT: Final = 443
+_NAMES_OF_ITS_OWN: Final = ("grpc.ssl_target_name_override", "grpc.default_authority")
+
+
+class Credentials(NamedTuple):
+    """What channel credentials are.
+
+    Attributes:
+        kind: ``tls``, ``plain``; ``""``: another one, of which nothing is known.
+        auth_method: How they log in: ``certificate``, ``call-credentials``, ``none``; ``""``: not known.
+    """
+
+    kind: str
+    auth_method: str
+
+
+UNKNOWN: Final = Credentials("", "")
+PLAIN: Final = Credentials("plain", "none")
+
+
+def credentials_of(given: Any) -> Credentials:
+    """What is known of credentials, by their maker or by their class."""
+    known = getattr(given, "__dict__", {}).get(KEY)
+    if isinstance(known, Credentials):
+        return known
+    name = type(getattr(given, "_credentials", None)).__name__
+    if name == "SSLChannelCredentials":
+        return Credentials("tls", "")
+    return PLAIN if name == "InsecureChannelCredentials" else UNKNOWN
+
+
+def endpoint_of(target: object) -> tuple[str, int, str]:
+    """Host, port and transport of a channel's target.
+
+    >>> endpoint_of("api.example.com:50051"), endpoint_of("dns:///api.example.com"), endpoint_of("unix:/run/x.sock")
+    (('api.example.com', 50051, 'tcp'), ('api.example.com', 443, 'tcp'), ('/run/x.sock', 0, 'unix'))
+    >>> endpoint_of("ipv6:[::1]:50051"), endpoint_of("ipv4:10.0.0.1:1,10.0.0.2:1")
+    (('::1', 50051, 'tcp'), ('10.0.0.1', 1, 'tcp'))
+    """
+    text = words(target.decode("utf-8", "replace") if isinstance(target, bytes) else target, 512)
+    scheme, colon, rest = text.partition(":")
+    if colon and scheme in ("unix", "unix-abstract"):
+        return rest.removeprefix("//")[:200], 0, "unix"
+    if colon and scheme in ("dns", "ipv4", "ipv6", "xds", "passthrough", "google-c2p"):
+        text = rest.rpartition("/")[2] if rest.startswith("//") else rest
+    text = unquote(text.partition(",")[0]).rpartition("@")[2]
+    if text.startswith("["):
+        host, _, port = text[1:].partition("]")
+        port = port.removeprefix(":")
+    elif text.count(":") > 1:
+        host, port = text, ""
+    else:
+        host, _, port = text.partition(":")
+    return host[:255], int(port) if port.isdecimal() and len(port) < 6 else _PORT, "tcp"
+
+
+class Link:
+    """What is known of one channel."""
+
+    __slots__ = ("asked", "credentials", "sessions")
+
+    def __init__(self, target: object, credentials: Credentials, options: Any) -> None:
+        self.credentials = credentials
+        self.sessions: dict[tuple[str, str, bool], Session] = {}
+        address, port, transport = endpoint_of(target)
+        facts: dict[str, Any] = {}
+        if credentials.kind == "tls":
+            facts["requested"] = "verify-ca" if _renamed(options) else "verify-full"
+        elif credentials.kind == "plain":
+            facts["requested"] = "disable"
+        self.asked = Session(
+            system="grpc", address=address, port=port, transport=transport,
+            requested_explicit=True if facts else None, **facts,
+        )  # fmt: skip
+
+    def session(self, authorization: object, *, certified: bool, answered: bool) -> Session:
+        """The session of one call.
+
+        Args:
+            authorization: The call's own header, if it has one.
+            certified: The call brings credentials of its own.
+            answered: Something came back, so the connection that was asked for stands.
+        """
+        account, method = login_of({"Authorization": authorization}) if authorization else ("", "")
+        method = method or ("call-credentials" if certified else self.credentials.auth_method)
+        key = (account, method, answered)
+        known = self.sessions.get(key)
+        if known is None:
+            facts: dict[str, Any] = {}
+            if answered and self.credentials.kind == "tls":
+                facts = {"encrypted": True, "verified": "full" if self.asked.requested == "verify-full" else "chain"}
+            elif self.credentials.kind == "plain":
+                facts = {"encrypted": False}
+            if len(self.sessions) >= MAX_SESSIONS:
+                self.sessions.clear()
+            known = replace(self.asked, encoded=[], account=account, auth_method=method, **facts)
+            self.sessions[key] = known
+        return known
+
+
+def _renamed(options: Any) -> bool:
+    """Whether a certificate for another name than the target's is accepted."""
+    if not isinstance(options, Iterable):
+        return False
+    return any(isinstance(one, tuple) and one and one[0] in _NAMES_OF_ITS_OWN for one in options)

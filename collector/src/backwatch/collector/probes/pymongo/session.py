@@ -1,0 +1,166 @@
+"""The facts of a MongoDB session, from pymongo's connection object and from what goes by while it is made."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any, Final
+
+from backwatch.collector import names
+from backwatch.collector.payload.formats import Facts
+from backwatch.collector.probes.toolkit.nodes import announced
+from backwatch.collector.probes.toolkit.sockets import descriptor, peer, words
+from backwatch.collector.runtime.record import Session
+from backwatch.collector.session.tls import TlsFacts, certificate_facts, facts_of, version_text
+
+HELLO: Final = frozenset(("hello", "ismaster", "isMaster"))
+DEFAULT_PORT: Final = 27017
+_METHODS: Final = {"PLAIN": "clear-password", "MONGODB-X509": "x509"}
+_LISTS: Final = ("hosts", "passives", "arbiters")
+_SINGLE: Final = ("primary", "me")
+
+
+class Login:
+    """What was sent as a login: the name and the mechanism, never the secret."""
+
+    __slots__ = ("account", "method", "offered")
+
+    def __init__(self) -> None:
+        self.account = ""
+        self.method = ""
+        self.offered: tuple[str, str] = ("", "")
+        """Mechanism and account that HELLO carries along, in the hope that the server takes them at once."""
+
+    def sent(self, command: Any) -> None:
+        """A command of the connection's start."""
+        name = _first(command)
+        if name in HELLO:
+            along = command.get("speculativeAuthenticate")
+            if isinstance(along, Mapping):
+                self.offered = _credentials(along)
+        elif name in ("saslStart", "authenticate"):
+            self.method, self.account = _credentials(command)
+
+    def answered(self, command: Any, reply: Any) -> None:
+        """Its reply."""
+        if _first(command) in HELLO and isinstance(reply, Mapping) and reply.get("speculativeAuthenticate"):
+            self.method, self.account = self.offered
+
+    def of(self, options: Any) -> dict[str, Any]:
+        """As keyword arguments of ``Session``; the driver's own options name the account best."""
+        credentials = getattr(options, "_credentials", None)
+        account = words(getattr(credentials, "username", None)) or self.account
+        method = self.method or ("" if credentials is not None else "none")
+        return {"account": account if method != "none" else "", "auth_method": method}
+
+
+def _first(command: Any) -> str:
+    name = next(iter(command), "") if isinstance(command, Mapping) else ""
+    return name if isinstance(name, str) else ""
+
+
+def _credentials(command: Mapping[str, Any]) -> tuple[str, str]:
+    """Mechanism and account of a ``saslStart`` or ``authenticate``."""
+    mechanism = words(command.get("mechanism"), 40)
+    account = words(command.get("user"))
+    payload = command.get("payload")
+    if isinstance(payload, bytes) and len(payload) < 10_000:
+        if mechanism.startswith("SCRAM-"):
+            found = next((part for part in payload.split(b",") if part.startswith(b"n=")), b"")
+            account = words(found[2:].replace(b"=2C", b",").replace(b"=3D", b"="))
+        elif mechanism == "PLAIN":
+            account = words([*payload.split(b"\0"), b""][1])
+    return _METHODS.get(mechanism, mechanism.lower()), account
+
+
+def transport_of(connection: Any) -> tuple[Any, Any]:
+    """The socket, and the object that knows of TLS (``None``: there is none); both ``None`` where it is closed."""
+    carrier = getattr(connection, "conn", None) or getattr(connection, "sock", None)
+    carrier = getattr(carrier, "get_conn", carrier)
+    transport = getattr(carrier, "transport", None)
+    if transport is not None and hasattr(transport, "get_extra_info"):
+        return transport.get_extra_info("socket"), transport.get_extra_info("ssl_object")
+    return carrier, carrier if hasattr(carrier, "get_cipher_name") or hasattr(carrier, "cipher") else None
+
+
+def asked(address: Any, options: Any) -> dict[str, Any]:
+    """What is known before the first byte."""
+    host, port = (address[0], address[1]) if isinstance(address, tuple) else (address, None)
+    context = getattr(options, "_ssl_context", None)
+    requested = "disable"
+    if context is not None:
+        hostname = getattr(context, "check_hostname", False) and not getattr(
+            options, "tls_allow_invalid_hostnames", False
+        )
+        requested = "require" if not context.verify_mode else "verify-full" if hostname else "verify-ca"
+    facts: dict[str, Any] = {
+        "address": words(host, 255), "port": port if isinstance(port, int) else 0,
+        "requested": requested, "requested_explicit": context is not None,
+    }  # fmt: skip
+    if not facts["port"] and facts["address"].startswith("/"):
+        facts["transport"] = "unix"
+    return facts
+
+
+def facts_of_connection(connection: Any) -> dict[str, Any]:
+    """What is true of the connection that the driver holds at this moment."""
+    socket, tls = transport_of(connection)
+    if descriptor(socket) < 0:
+        return {}
+    return {**_tls(tls, connection.opts), **peer(socket)}
+
+
+def _tls(connection: Any, options: Any) -> TlsFacts:
+    if not hasattr(connection, "get_cipher_name"):
+        return facts_of(connection)
+    return _of_pyopenssl(connection, options)
+
+
+def _of_pyopenssl(connection: Any, options: Any) -> TlsFacts:
+    """Pymongo prefers pyOpenSSL where that is installed; host names are then checked by the driver itself."""
+    certificate, crypto = connection.get_peer_certificate(), sys.modules.get("OpenSSL.crypto")
+    context = getattr(options, "_ssl_context", None)
+    der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) if certificate is not None and crypto else None
+    verified = ""
+    if context is not None:
+        lax = getattr(options, "tls_allow_invalid_hostnames", False)
+        verified = "none" if not context.verify_mode else "chain" if lax else "full"
+    return TlsFacts(
+        encrypted=True, tls_version=version_text(connection.get_protocol_version_name()),
+        cipher=words(connection.get_cipher_name(), 80), verified=verified, **certificate_facts(der),
+    )  # fmt: skip
+
+
+def session_of(connection: Any, login: Login, namespace: str, version: str, server_id: str) -> Session:
+    """Everything that the connection knows at present."""
+    options = getattr(connection, "opts", None)
+    facts = {**asked(connection.address, options), **facts_of_connection(connection), **login.of(options)}
+    return Session(system="mongodb", namespace=namespace, server_version=version, server_id=server_id, **facts)
+
+
+def server_id_of(hello: Mapping[str, Any]) -> str:
+    """What tells one process of the server from another: it changes with each start."""
+    version = hello.get("topologyVersion")
+    return words(version.get("processId"), 40) if isinstance(version, Mapping) else ""
+
+
+def hello_facts(hello: Mapping[str, Any], address: Any) -> Facts:
+    """The nodes that the server names, and the primary to which it refers the client where that is another one."""
+    nodes: list[str] = []
+    for key in _LISTS:
+        listed = hello.get(key)
+        if isinstance(listed, (list, tuple)):
+            nodes += [one for one in listed[:512] if isinstance(one, str)]
+    nodes += [one for one in (hello.get(key) for key in _SINGLE) if isinstance(one, str)]
+    facts = announced(_with_port(one) for one in nodes)
+    primary = hello.get("primary")
+    if isinstance(primary, str) and primary and not (hello.get("isWritablePrimary") or hello.get("ismaster")):
+        host, port = (address[0], address[1]) if isinstance(address, tuple) else (address, None)
+        target = _with_port(primary)
+        if target != f"{host}:{port}".lower():
+            facts = (*facts, (names.REDIRECT_TARGET, words(target, 262)))
+    return facts
+
+
+def _with_port(host: str) -> str:
+    host = host[:300].lower()
+    bare = host.rpartition("]")[2]
+    return host if ":" in bare or host.startswith("/") else f"{host}:{DEFAULT_PORT}"

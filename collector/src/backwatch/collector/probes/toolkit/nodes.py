@@ -1,0 +1,45 @@
+"""The nodes that a service announces to its clients, as the fact ``backwatch.topology``."""
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Final
+
+from backwatch.collector import names
+from backwatch.collector.payload.formats import Facts
+from backwatch.collector.probes.toolkit.sockets import words
+
+MAX_NODES: Final = 256
+MAX_ADDRESS: Final = 262
+MAX_TEXT: Final = 4_096
+
+
+def address(host: object, port: object) -> str:
+    """``host:port``, an IPv6 address in brackets; ``""`` where there is no host.
+
+    >>> address("10.0.0.7", 6379), address("::1", "6379"), address("", 1)
+    ('10.0.0.7:6379', '[::1]:6379', '')
+    """
+    name = words(host, 255)
+    if not name:
+        return ""
+    if ":" in name and not name.startswith("["):
+        name = f"[{name}]"
+    number = words(port, 5)
+    return f"{name}:{number}" if number.isdigit() else name
+
+
+def announced(addresses: Iterable[str]) -> Facts:
+    """The fact: each address once, sorted, bounded.
+
+    >>> announced(["b:2", "a:1", "b:2", ""])
+    (('backwatch.topology', 'a:1,b:2'),)
+    >>> announced([])
+    ()
+    """
+    found = sorted({words(one, MAX_ADDRESS).replace(",", "?") for one in islice(addresses, 2 * MAX_NODES) if one})
+    if not found:
+        return ()
+    text = ",".join(found[:MAX_NODES])
+    if len(text) > MAX_TEXT or len(found) > MAX_NODES:
+        text = text[:MAX_TEXT].rpartition(",")[0] + ",…"
+    return ((names.TOPOLOGY, text),)

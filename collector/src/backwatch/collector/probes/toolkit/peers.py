@@ -1,0 +1,50 @@
+"""The other end of a socket of which only the descriptor is known: drivers in C.
+
+The descriptor is only looked at, through ``ctypes``: never duplicated, owned or closed (see ``wire.py``).
+"""
+
+import ctypes
+import socket
+import struct
+from typing import Any, Final
+
+from backwatch.collector.probes.toolkit.sockets import PeerFacts
+
+_SIZE: Final = 128
+_MAX_TEXT: Final = 200
+
+
+def _kernel_call() -> Any:
+    try:
+        call = ctypes.PyDLL(None).getpeername
+    except (OSError, AttributeError):
+        return None
+    call.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+    call.restype = ctypes.c_int
+    return call
+
+
+_getpeername = _kernel_call()
+
+
+def peer_of(descriptor: int) -> PeerFacts:
+    """The numeric address of the peer, or the path of a unix socket; empty where the kernel does not say."""
+    if descriptor < 0 or _getpeername is None:
+        return {}
+    buffer, length = ctypes.create_string_buffer(_SIZE), ctypes.c_uint32(_SIZE)
+    if _getpeername(descriptor, ctypes.addressof(buffer), ctypes.addressof(length)) != 0:
+        return {}
+    raw = buffer.raw[: min(length.value, _SIZE)]
+    family = struct.unpack_from("=H", raw)[0] if len(raw) >= 2 else -1
+    if family == socket.AF_INET and len(raw) >= 8:
+        return _tcp(socket.inet_ntop(socket.AF_INET, raw[4:8]), raw)
+    if family == socket.AF_INET6 and len(raw) >= 24:
+        return _tcp(socket.inet_ntop(socket.AF_INET6, raw[8:24]), raw)
+    if family == getattr(socket, "AF_UNIX", -2):
+        path = raw[2:].split(b"\0", 1)[0].decode("utf-8", "backslashreplace")
+        return {"transport": "unix", "peer_address": path[:_MAX_TEXT]}
+    return {}
+
+
+def _tcp(address: str, raw: bytes) -> PeerFacts:
+    return {"transport": "tcp", "peer_address": address, "peer_port": int.from_bytes(raw[2:4], "big")}

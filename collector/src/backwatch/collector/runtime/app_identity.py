@@ -1,0 +1,100 @@
+"""Which app this is: what OpenTelemetry says, else ``BACKWATCH_APP``, else the script's name.
+
+The resource of the app's own tracer provider comes first, for an app may name itself in code. ``OTEL_SERVICE_NAME``
+and ``OTEL_RESOURCE_ATTRIBUTES`` come next, parsed here: the SDK's detection takes locks in a pool of threads, and a
+process that forks meanwhile leaves its children with locks that are held for ever (docs/adr/0025). Nothing is set:
+reading the provider through its public getter could load and install one.
+"""
+
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any, Final, NamedTuple
+from urllib.parse import unquote
+
+from backwatch.collector import names
+from backwatch.collector.runtime import environment as runtime_environment
+
+MAX_TEXT: Final = 200
+UNKNOWN: Final = "unknown_service"
+_KEPT: Final = (names.SERVICE_NAMESPACE, names.SERVICE_RELEASE, names.ENVIRONMENT)
+_OLDER_ENVIRONMENT: Final = "deployment.environment"
+
+
+class App(NamedTuple):
+    """Who makes the calls.
+
+    Attributes:
+        attributes: OTLP resource attributes, service.name among them, in a fixed order.
+    """
+
+    name: str
+    namespace: str
+    environment: str
+    attributes: tuple[tuple[str, str | int], ...]
+
+    @property
+    def key(self) -> str:
+        """The app's key text: ``namespace/name/environment``, empty parts dropped."""
+        return "/".join(part for part in (self.namespace, self.name, self.environment) if part)
+
+
+def provider_in_use() -> object | None:
+    """The app's own tracer provider, or ``None``; only looked at."""
+    api = sys.modules.get("opentelemetry.trace")
+    return getattr(api, "_TRACER_PROVIDER", None)
+
+
+def script_name() -> str:
+    """The program's name as a person would say it: ``app`` for ``python app.py``, ``pkg`` for ``python -m pkg``."""
+    path = PurePath((getattr(sys, "argv", None) or [""])[0])
+    if path.name in ("__main__.py", "__init__.py"):
+        path = path.parent
+    name = path.name.removesuffix(".py")
+    return name if name and name != "-c" else PurePath(sys.executable or "python").name
+
+
+def identify(fallback: str = "") -> App:
+    """Finds out which app this is. Reads the environment and the app's provider; not for the app's own path.
+
+    Args:
+        fallback: The name where OpenTelemetry tells none (``BACKWATCH_APP``).
+    """
+    told: dict[str, Any] = {
+        **environment_attributes(runtime_environment.environment()),
+        **_attributes_of(provider_in_use()),
+    }
+    name = _text(told.get(names.SERVICE_NAME))
+    if not name or name.startswith(UNKNOWN):
+        name = _text(fallback) or _text(script_name())
+    told[names.ENVIRONMENT] = told.get(names.ENVIRONMENT) or told.get(_OLDER_ENVIRONMENT)
+    attributes: list[tuple[str, str | int]] = [(names.SERVICE_NAME, name)]
+    attributes += [(key, _text(told[key])) for key in _KEPT if _text(told.get(key))]
+    attributes += [("host.name", _text(socket.gethostname())), ("process.pid", os.getpid())]
+    return App(name, _text(told.get(names.SERVICE_NAMESPACE)), _text(told.get(names.ENVIRONMENT)), tuple(attributes))
+
+
+def environment_attributes(environment: Mapping[str, str]) -> dict[str, str]:
+    """Parse ``OTEL_RESOURCE_ATTRIBUTES`` and ``OTEL_SERVICE_NAME`` as the SDK does.
+
+    Values are percent-decoded. Pairs without ``=`` are left out. The service's name of its own variable wins.
+    """
+    found: dict[str, str] = {}
+    for pair in environment.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","):
+        key, separator, value = pair.partition("=")
+        if separator:
+            found[key.strip()] = unquote(value.strip())
+    if service_name := environment.get("OTEL_SERVICE_NAME"):
+        found[names.SERVICE_NAME] = service_name
+    return found
+
+
+def _attributes_of(provider: object | None) -> dict[str, Any]:
+    attributes = getattr(getattr(provider, "resource", None), "attributes", None)
+    return dict(attributes) if attributes else {}
+
+
+def _text(value: object) -> str:
+    return value[:MAX_TEXT].replace("\x1f", " ") if isinstance(value, str) else ""

@@ -1,0 +1,1 @@
+"""Facts of a connection: TLS, certificates, bytes on the wire."""

@@ -1,1 +1,0 @@
-"""From OTLP bytes to columns, and from a statement to its fingerprint."""

@@ -1,0 +1,1 @@
+"""Derived facts: columns that are computed from texts, numbers and errors."""

@@ -1,0 +1,224 @@
+"""Columns that are read out of texts: a certificate's end as a number, a redirect's host, whether the peer is local.
+
+Kernels see texts as keyed hashes only, so what they must compute with is read here, once per distinct text. A cache
+of pure functions: an entry may make room at any moment and no result changes.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.collector import names
+from backwatch.detector.derived.numeric_address import address_in
+from backwatch.detector.kernels.bounded_cache import BoundedCache
+
+NOT_AFTER: Final = "tls.server.not_after.ns"
+"""``tls.server.not_after`` in nanoseconds since the epoch, UTC; -1: not told, or not a time."""
+TLS_RANK: Final = "tls.protocol.version.rank"
+"""Age of ``tls.protocol.version``, higher is newer; -1: not told, or none that is known."""
+ISSUED_BY: Final = "tls.server.issuer.organisation"
+"""Keyed hash of the organisation in ``tls.server.issuer``, of the whole text where it names none; 0: not told. An
+authority signs with several certificates of its own in turn, under one organisation."""
+REDIRECT_HOST: Final = "backwatch.redirect.host"
+"""Keyed hash of the host in ``backwatch.redirect.target``, comparable with ``server.address``; 0: not told, or no
+host."""
+REDIRECT_PORT: Final = "backwatch.redirect.port"
+"""Port in ``backwatch.redirect.target``; -1: not told."""
+PEER_LOCAL: Final = "backwatch.peer.local"
+"""1: the session stays on the machine, so that nobody stands on its way; 0: it leaves it, or must be judged as if."""
+
+GOES_ON: Final = "backwatch.goes_on"
+"""True where a call goes on reading what an earlier one asked for: it is no new asking."""
+
+CACHED: Final = 10_000
+LAST_NS: Final = (1 << 63) - 1
+_ON_MACHINE: Final = frozenset(("unix", "inproc", "pipe"))
+_OWN_NAMES: Final = frozenset(("localhost", "localhost.localdomain", "ip6-localhost"))
+_HOST: Final = re.compile(
+    r"(?:[a-z][a-z0-9+.-]*:)?(?://)?(?:[^/?#@]*@)?(\[[^\]/]*\]|[^/?#@:\[]*)(?::(\d{1,5}))?(?:[/?#].*)?",
+    re.IGNORECASE | re.DOTALL,
+)
+_TLS: Final = re.compile(r"(?:(ssl)|tls)? *v?(\d)(?:\.(\d))?", re.IGNORECASE)
+_ORGANISATION: Final = re.compile(r"(?:^|(?<!\\)[,+]) *O *= *((?:[^,+\\]|\\.)+)", re.IGNORECASE | re.DOTALL)
+UNREADABLE: Final = "?"
+"""A host that the collector could not read, and some client may: it is none that is known, and none that can be."""
+_UNREADABLE: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?(?://)?\?(?:[/:]|\Z)", re.IGNORECASE)
+FACTORS: Final = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
+"""Odd, and so without loss: they make one key of three keyed hashes, which nobody outside can aim at."""
+
+
+def instant_ns(text: str) -> int:
+    """A time of RFC 3339 in nanoseconds since the epoch; -1 where it is none, or before the epoch.
+
+    What no 64 bits hold is the last time that they do: a certificate that never ends says 9999-12-31.
+
+    >>> instant_ns("2026-01-01T00:00:00Z"), instant_ns("soon")
+    (1767225600000000000, -1)
+    >>> instant_ns("9999-12-31T23:59:59Z") == LAST_NS
+    True
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return -1
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=UTC)
+    try:
+        return min(int(found.timestamp()) * 1_000_000_000, LAST_NS) if found.timestamp() >= 0 else -1
+    except (OverflowError, ValueError):
+        return -1
+
+
+def tls_rank(version: str) -> int:
+    """How new a version of TLS is: TLS 1.3 is 13, and every SSL is older than any of them; -1 where it is none.
+
+    >>> tls_rank("1.3"), tls_rank("TLSv1.2"), tls_rank("1"), tls_rank("SSLv3"), tls_rank("DTLS")
+    (13, 12, 10, 3, -1)
+    """
+    found = _TLS.fullmatch(version[:20])
+    if found is None:
+        return -1
+    return int(found[2]) if found[1] else 10 * int(found[2]) + int(found[3] or 0)
+
+
+def organisation(name: str) -> str:
+    """The organisation in a distinguished name as RFC 4514 writes it, lower-cased; the whole name where there is none.
+
+    >>> organisation("CN=R11,O=Let's Encrypt,C=US"), organisation("CN=db-ca")
+    ("let's encrypt", 'CN=db-ca')
+    """
+    found = _ORGANISATION.search(name[:2_000])
+    return found[1].strip().lower() if found else name
+
+
+def redirect_host(target: str) -> str:
+    """The host of a redirect's target, lower-cased, without brackets; empty where there is none.
+
+    >>> redirect_host("https://User@Example.org:443/a"), redirect_host("10.0.0.7:6379"), redirect_host("http://[::1]/")
+    ('example.org', '10.0.0.7', '::1')
+    >>> redirect_host("/login"), redirect_host("https://?/")
+    ('', '?')
+    """
+    if _UNREADABLE.match(target):
+        return UNREADABLE
+    found = _HOST.fullmatch(target[:2_000])
+    return found[1].strip("[]").lower() if found else ""
+
+
+def redirect_port(target: str) -> int:
+    """The port of a redirect's target; -1 where none is told.
+
+    >>> redirect_port("https://example.org:8443/a"), redirect_port("10.0.0.7:6379"), redirect_port("https://example.org/:1")
+    (8443, 6379, -1)
+    """
+    found = _HOST.fullmatch(target[:2_000])
+    return int(found[2]) if found and found[2] else -1
+
+
+def stays_local(transport: str, peer: str, address: str, *, judge_loopback: bool = False) -> bool:
+    """Whether a session stays on the machine: a unix socket, inside the process, or a loopback address.
+
+    Args:
+        transport: ``network.transport``.
+        peer: ``network.peer.address``.
+        address: ``server.address``; a loopback one counts only where no peer is told.
+        judge_loopback: A loopback address is judged as any other.
+
+    >>> stays_local("tcp", "127.0.0.1", "db"), stays_local("tcp", "10.0.0.5", "localhost"), stays_local("", "", "::1")
+    (True, False, True)
+    >>> stays_local("unix", "", "", judge_loopback=True), stays_local("tcp", "::1", "", judge_loopback=True)
+    (True, False)
+    """
+    if transport.lower() in _ON_MACHINE or address.startswith(("/", "@")):
+        return True
+    if judge_loopback:
+        return False
+    return _is_loopback(peer) if peer else address.lower() in _OWN_NAMES or _is_loopback(address)
+
+
+def _is_loopback(text: str) -> bool:
+    found = address_in(text)
+    return found is not None and found.is_loopback
+
+
+class Derived:
+    """Reads the derived columns of batches, remembering distinct texts.
+
+    Args:
+        hash_text: The installation's keyed hash.
+        judge_loopback: Loopback peers are judged as any other.
+    """
+
+    def __init__(self, hash_text: Callable[[bytes], int], *, judge_loopback: bool = False) -> None:
+        self._hash = hash_text
+        self._judge_loopback = judge_loopback
+        self._fetch = np.uint64(hash_text(b"FETCH"))
+        self._local = BoundedCache[int, bool](CACHED)
+        self._known = BoundedCache[tuple[str, int], int](CACHED)
+
+    def columns(self, columns: Mapping[str, NDArray[Any]], text: Callable[[str, int], str]) -> dict[str, NDArray[Any]]:
+        """The derived columns.
+
+        Args:
+            columns: The texts' keyed hashes by contract name.
+            text: A fact's text by its name and a row.
+        """
+
+        def host(told: str) -> int:
+            found = redirect_host(told)
+            return self._hash(found.encode()) if found else 0
+
+        def issued_by(told: str) -> int:
+            return self._hash(organisation(told).encode())
+
+        return {
+            NOT_AFTER: self._read(NOT_AFTER, names.CERT_NOT_AFTER, columns, text, instant_ns, -1).astype(np.int64),
+            TLS_RANK: self._read(TLS_RANK, names.TLS_VERSION, columns, text, tls_rank, -1),
+            ISSUED_BY: self._read(ISSUED_BY, names.CERT_ISSUER, columns, text, issued_by, 0),
+            REDIRECT_HOST: self._read(REDIRECT_HOST, names.REDIRECT_TARGET, columns, text, host, 0),
+            REDIRECT_PORT: self._read(REDIRECT_PORT, names.REDIRECT_TARGET, columns, text, redirect_port, -1),
+            PEER_LOCAL: self._peer_local(columns, text),
+            GOES_ON: columns[names.OPERATION] == self._fetch,
+        }
+
+    def _peer_local(self, columns: Mapping[str, NDArray[Any]], text: Callable[[str, int], str]) -> NDArray[np.int8]:
+        told = names.TRANSPORT, names.PEER_ADDRESS, names.SERVER_ADDRESS
+        three = [columns[name].astype(np.uint64) for name in told]
+        together = (three[0] * FACTORS[0]) ^ (three[1] * FACTORS[1]) ^ (three[2] * FACTORS[2])
+        values, first, inverse = np.unique(together, return_index=True, return_inverse=True)
+
+        def local(row: int) -> bool:
+            transport, peer, address = (text(name, row) for name in told)
+            return stays_local(transport, peer, address, judge_loopback=self._judge_loopback)
+
+        found = [
+            self._local.get(value, lambda row=row: local(row))
+            for value, row in zip(values.tolist(), first.tolist(), strict=True)
+        ]
+        return np.array(found, np.int8)[inverse]
+
+    def _read(
+        self,
+        made: str,
+        name: str,
+        columns: Mapping[str, NDArray[Any]],
+        text: Callable[[str, int], str],
+        read: Callable[[str], int],
+        absent: int,
+    ) -> NDArray[Any]:
+        hashes = columns[name]
+        out = np.full(hashes.shape[0], absent, np.int64 if absent else np.uint64)
+        told = np.flatnonzero(hashes)
+        if not told.shape[0]:
+            return out
+        values, first, inverse = np.unique(hashes[told], return_index=True, return_inverse=True)
+        found = [
+            self._known.get((made, value), lambda row=row: read(text(name, row)))
+            for value, row in zip(values.tolist(), told[first].tolist(), strict=True)
+        ]
+        out[told] = np.array(found, out.dtype)[inverse]
+        return out

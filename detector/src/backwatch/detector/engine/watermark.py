@@ -1,0 +1,113 @@
+"""What happens at boundaries, where no call is the cause: windows close, deadlines pass, findings clear.
+
+Done in order of event time, so that going from one boundary to another in one stride or in many gives the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.detector.detectors import Array, Closed, Detector
+from backwatch.detector.engine import lateness, windows
+from backwatch.detector.engine.clock import BOUNDARY_NS, WINDOW_NS
+from backwatch.detector.engine.findings import Clear, ClosedWindow, Findings
+from backwatch.detector.engine.log_entries import Loss
+from backwatch.detector.engine.shard import UNDONE, Shard
+from backwatch.detector.engine.verdicts import Verdicts
+from backwatch.detector.rules.correlation_state import LOST
+
+
+class TimePasses:
+    """Brings a shard's clock forward."""
+
+    def __init__(self, detectors: Sequence[Detector], verdicts: Verdicts, clear_after_ns: int) -> None:
+        self._windowed = [one for one in detectors if one.window_provides]
+        self._verdicts = verdicts
+        self._clear_after_ns = clear_after_ns
+        self._own_ns = {
+            verdicts.hashes[number]: rule.clear_after_s * 10**9
+            for number, rule in enumerate(verdicts.rules.rules)
+            if rule.clear_after_s is not None
+        }
+
+    def to(self, shard: Shard, watermark_ns: int, findings: Findings) -> None:
+        """Acts on every boundary up to this watermark."""
+        before = shard.scalars.boundary_ns
+        boundary_ns = watermark_ns // BOUNDARY_NS * BOUNDARY_NS
+        if boundary_ns <= before:
+            return
+        shard.scalars.boundary_ns = boundary_ns
+        if shard.scalars.uncounted:
+            lost, shard.scalars.uncounted = Loss(LOST, shard.scalars.uncounted, before + BOUNDARY_NS), 0
+            self._verdicts.lost(shard, lost, findings)
+        self._tell(shard, before + BOUNDARY_NS, findings)
+        if boundary_ns // WINDOW_NS > before // WINDOW_NS:
+            used = np.flatnonzero(shard.spaces["resource"].keys).astype(np.int32)
+            passed_ns = before
+            for end_ns, slots in windows.closing(used, shard.windows, boundary_ns):
+                self._late(shard, passed_ns, end_ns, findings)
+                self._clear(shard, end_ns, findings)
+                self._close(shard, end_ns, slots, findings)
+                passed_ns = max(passed_ns, end_ns - 1)
+            self._late(shard, passed_ns, boundary_ns + 1, findings)
+        self._clear(shard, boundary_ns, findings)
+        shard.scalars.crowded = shard.open.is_crowded
+
+    def _close(self, shard: Shard, end_ns: int, slots: NDArray[np.int32], findings: Findings) -> None:
+        sums = windows.take(shard.windows, slots, end_ns)
+        shard.spaces["resource"].dirty[slots] = True
+        closed = Closed(slot=slots, end_ns=np.full(slots.shape[0], end_ns, np.int64), columns=sums, models=shard.models)
+        for i, slot in enumerate(slots.tolist()):
+            parts = shard.resources[slot]
+            one = {name: int(values[i]) for name, values in sums.items()}
+            findings.windows.append(ClosedWindow(end_ns=end_ns, parts=parts, sums=one))
+        lateness.came_on_time(slots, sums["calls"], shard.lateness)
+        facts: dict[str, NDArray[np.float64]] = {}
+        for detector in self._windowed:
+            tables = shard.tables(detector)
+            before = {table.name: tables[table.name][slots].copy() for table in detector.tables}
+            try:
+                found = detector.window(closed, tables)
+                facts |= checked(found, detector.window_provides, slots.shape[0])
+            except Exception as error:  # noqa: BLE001  one detector's fault must not silence the others
+                for table in detector.tables:
+                    tables[table.name][slots] = before[table.name]
+                undone(shard, detector, int(slots.shape[0]), error, findings)
+        self._verdicts.windows(shard, closed, facts, findings)
+        self._tell(shard, end_ns, findings)
+
+    def _late(self, shard: Shard, after_ns: int, before_ns: int, findings: Findings) -> None:
+        mark_ns = lateness.mark_between(after_ns, before_ns)
+        if mark_ns:
+            for app, count in lateness.over(shard.lateness, shard.resources, shard.spaces["resource"].dirty):
+                self._verdicts.lost(shard, Loss(lateness.LATE, count, mark_ns, app), findings)
+
+    def _tell(self, shard: Shard, time_ns: int, findings: Findings) -> None:
+        untold, shard.scalars.untold = shard.scalars.untold, {}
+        for app, kinds in sorted(untold.items()):
+            for kind, count in sorted(kinds.items()):
+                self._verdicts.lost(shard, Loss(kind, count, time_ns, app), findings)
+
+    def _clear(self, shard: Shard, now_ns: int, findings: Findings) -> None:
+        for time_ns, alert, _ in shard.open.due(now_ns, self._clear_after_ns, self._own_ns):
+            findings.events.append(Clear(time_ns, alert.hex()))
+
+
+def undone(shard: Shard, detector: Detector, count: int, error: Exception, findings: Findings) -> None:
+    """Notes that a detector raised, and that it was undone for so many calls, or minutes of resources: a loss."""
+    findings.faults.append((detector.id, type(error).__name__))
+    shard.lose(f"{UNDONE}.{detector.id}", count)
+
+
+def checked(found: Mapping[str, Any], provides: Sequence[str], count: int) -> dict[str, Array]:
+    """What a detector promised, and no more.
+
+    Raises:
+        ValueError: A fact is missing, or is not one number per row.
+    """
+    for name in provides:
+        if name not in found or np.shape(found[name]) != (count,) or found[name].dtype.kind not in "biuf":
+            raise ValueError(f"{name} is not told once per row")
+    return {name: found[name] for name in provides}

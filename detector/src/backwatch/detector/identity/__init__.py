@@ -1,0 +1,1 @@
+"""The identity of servers: what a resource showed, and which changes operators accepted."""

@@ -1,0 +1,1 @@
+"""From OTLP in every encoding to requests: files, the router, spans of third-party SDKs."""

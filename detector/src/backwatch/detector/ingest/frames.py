@@ -1,0 +1,56 @@
+"""A protobuf file as requests: one bare request, or many, each with its length before it.
+
+Two kinds of lengths are written: a varint (protobuf's ``writeDelimitedTo``), and four bytes, the highest first (the
+OpenTelemetry Collector's file exporter). Nothing in the file says which; the bytes must make sense as one of the three.
+"""
+
+from collections.abc import Callable, Iterator
+
+from backwatch.detector.decoding.outline import spans_of
+
+Length = Callable[[bytes, int], tuple[int, int]]
+
+
+def _varint(value: bytes, at: int) -> tuple[int, int]:
+    length = 0
+    for shift in range(0, 70, 7):
+        if at >= len(value):
+            return at, -1
+        byte = value[at]
+        at += 1
+        length |= (byte & 127) << shift
+        if byte < 128:
+            return at, length
+    return at, -1
+
+
+def _four_bytes(value: bytes, at: int) -> tuple[int, int]:
+    if at + 4 > len(value):
+        return at, -1
+    return at + 4, int.from_bytes(value[at : at + 4], "big")
+
+
+def _first_fits(value: bytes, length: Length) -> bool:
+    start, size = length(value, 0)
+    return size > 0 and start + size <= len(value) and spans_of(value[start : start + size]) >= 0
+
+
+def frames(value: bytes) -> Iterator[tuple[int, bytes | None]]:
+    """Ordinal and bytes of each request, ``None`` where it cannot be read; ordinal 0: there is one, without length."""
+    if value[:1] == b"\x0a" and spans_of(value) >= 0:
+        yield 0, value
+        return
+    length = next((one for one in (_varint, _four_bytes) if _first_fits(value, one)), None)
+    if length is None:
+        yield 0, None
+        return
+    at, ordinal = 0, 0
+    while at < len(value):
+        ordinal += 1
+        at, size = length(value, at)
+        if size < 0 or at + size > len(value):
+            yield ordinal, None
+            return
+        frame = value[at : at + size]
+        yield ordinal, frame if spans_of(frame) >= 0 else None
+        at += size

@@ -1,0 +1,139 @@
+"""Somebody else's span, told as our own collector would have told it: contract names, redacted, signed, nothing else.
+
+What the contract does not know is left behind, for it may hold anything: parameters, headers, stack traces, bodies.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+from backwatch.collector import names
+from backwatch.collector.redaction import http, messaging, redis
+from backwatch.collector.runtime.record import CLIENT, CONSUMER
+from backwatch.collector.statements.dialects import NOT_SQL, is_document
+from backwatch.collector.statements.sanitize import prepare
+from backwatch.detector.decoding import schema
+
+Value = str | int | bool | float
+Facts = dict[str, Value]
+
+MAX_TEXT: Final = 256
+"""Characters of a text that is no statement."""
+MAX_COMMAND: Final = 8_192
+_COMMANDS: Final = frozenset({"redis", "valkey", "keydb", "dragonfly"})
+_WORD: Final = re.compile(r"[A-Za-z_][A-Za-z_.]{0,59}")
+_PORTS: Final = {"https": 443, "http": 80}
+_ALIASES: Final[Mapping[str, tuple[str, int]]] = {
+    name: (column.name, rank)
+    for column in schema.COLUMNS
+    for rank, name in enumerate((column.name, *column.aliases))
+    if column.levels & schema.SPAN and not name.startswith(schema.OWN_PREFIX)
+}
+"""Names that are read of a span without our contract, each with its fact and how good a name for it that is."""
+_VOLUMES: Final = (names.BYTES_SENT, names.BYTES_RECEIVED)
+
+
+def facts_of(pairs: Iterable[tuple[str, Value]]) -> Facts:
+    """What these attributes tell, by contract name; the best name of a fact wins."""
+    ranks: dict[str, int] = {}
+    facts: Facts = {}
+    for name, value in pairs:
+        known = _ALIASES.get(name)
+        if known is not None and known[1] <= ranks.get(known[0], 99):
+            ranks[known[0]] = known[1]
+            facts[known[0]] = value
+    if any(name in facts for name in _VOLUMES):
+        facts[names.BYTES_ESTIMATED] = True
+    return facts
+
+
+def is_call(facts: Facts, kind: int) -> bool:
+    """Whether a span of this kind that tells this is a call to a backing service."""
+    if not CLIENT <= kind <= CONSUMER:
+        return False
+    return bool(_system(facts)) or names.HTTP_METHOD in facts or names.URL_FULL in facts
+
+
+def redacted(facts: Facts, name: str) -> tuple[str, Facts]:
+    """Operation and facts of a call, fit to be kept."""
+    system = _system(facts)
+    text, url = str(facts.pop(names.QUERY_TEXT, "")), str(facts.pop(names.URL_FULL, ""))
+    operation = _word(_text(facts, names.OPERATION)) or _word(name)
+    if names.DB_SYSTEM in facts and system not in NOT_SQL:
+        statement, signs, first_word = prepare("" if is_document(text) else text, system)
+        operation = first_word or operation
+        more = {names.QUERY_TEXT: statement, names.QUERY_SIGNS: signs}
+    elif system in _COMMANDS:
+        command = redis.statement((text or operation)[:MAX_COMMAND].split()[:100])
+        operation = operation if redis.is_name(operation.upper()) else command.partition(" ")[0]
+        more = {names.STATEMENT: command}
+    elif names.DB_SYSTEM in facts:
+        # Nothing is known of this language's values, so its text goes no further.
+        collection = messaging.destination(_text(facts, schema.DB_COLLECTION))
+        more = {names.STATEMENT: f"{operation} {collection}".strip()}
+    elif not system or system == "http":
+        operation = _word(_text(facts, names.HTTP_METHOD)).upper() or "HTTP"
+        more = {names.SYSTEM: "http", names.HTTP_METHOD: operation}
+        more |= {names.STATEMENT: http.statement(operation, url)} if url else {}
+        more |= {names.URL_SECRET: True} if http.carries_secret(url) else {}
+    else:
+        more = _sent_to(facts)
+        operation = _sending(facts, name) if names.MESSAGING_SYSTEM in facts else operation
+    told = {key: value[:MAX_TEXT] if isinstance(value, str) else value for key, value in facts.items()}
+    told |= _where(facts, url) if url else {}
+    told |= {names.OPERATION: operation} if names.DB_SYSTEM in facts else {}
+    error = _text(facts, names.ERROR_TYPE)
+    told |= {names.ERROR_TYPE: _word(error.rpartition(".")[2]) or "error"} if error else {}
+    return operation, {key: value for key, value in (told | more).items() if value != ""}
+
+
+def _sent_to(facts: Facts) -> Facts:
+    """Where messages go, in the words of the app: without what looks like a value."""
+    name = _text(facts, names.MESSAGING_DESTINATION)
+    if not name:
+        return {}
+    return {names.MESSAGING_DESTINATION: messaging.destination_of(_system(facts), name)}
+
+
+def _sending(facts: Facts, name: str) -> str:
+    """What is done: the span's name tells where to as well."""
+    return messaging.operation(f"{_text(facts, schema.MESSAGING_OPERATION)} {name}")
+
+
+def _system(facts: Facts) -> str:
+    return next((text for name in names.SYSTEMS if (text := _text(facts, name).lower())), "")
+
+
+def _text(facts: Facts, name: str) -> str:
+    value = facts.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _word(text: str) -> str:
+    found = _WORD.search(text[:MAX_TEXT])
+    return found.group() if found else ""
+
+
+def _where(facts: Facts, url: str) -> Facts:
+    """Where a URL leads to, and whether by TLS: facts of their own, and all that is kept of it beside the statement."""
+    scheme, host, port = _place(url)
+    if not host:
+        return {}
+    more: Facts = {}
+    if names.SERVER_ADDRESS not in facts:
+        more[names.SERVER_ADDRESS] = host[:MAX_TEXT]
+    if names.SERVER_PORT not in facts and port:
+        more[names.SERVER_PORT] = port
+    # An exchange that came to a status had its connection; one that failed may have had none.
+    if names.HTTP_STATUS in facts and names.TLS_ESTABLISHED not in facts and scheme in _PORTS:
+        more[names.TLS_ESTABLISHED] = scheme == "https"
+    return more
+
+
+def _place(url: str) -> tuple[str, str, int]:
+    try:
+        parts = urlsplit(url[:MAX_COMMAND])
+        return parts.scheme.lower(), parts.hostname or "", parts.port or _PORTS.get(parts.scheme.lower(), 0)
+    except ValueError:
+        return "", "", 0

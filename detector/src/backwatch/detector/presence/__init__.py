@@ -1,0 +1,1 @@
+"""Presence of an app's processes: heartbeats, replacements, and which are missing."""

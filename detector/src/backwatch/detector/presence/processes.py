@@ -1,0 +1,395 @@
+"""Rows of the processes and apps that heartbeats reported: bounded, and JSON in the shard's state."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from backwatch.detector.presence.process_index import FOLLOWED, FRESH, MISSED, SETTLED, ProcessIndex, Ranking
+from backwatch.detector.state.key_texts import part
+
+MAX_PROCESSES: Final = 4_096
+"""Processes that one shard knows; of more, the ended, then newcomers, then missed ones make room. One that was heard
+for a while and runs makes room for none: a newcomer that finds no room is not followed."""
+MAX_ON_HOST: Final = 512
+"""Processes of one app on one host; of more, the same make room. Each that begins is held against all of them."""
+TENURE_NS: Final = 30 * 10**9
+"""For how long a process must have been heard to be no newcomer, whatever interval it promises."""
+MAX_APPS: Final = 1_024
+"""Apps whose hours one shard knows; of more, one never heard throughout an hour makes room, or one not heard for a
+month. Else the new app's hours are not learnt."""
+MONTH_MINUTES: Final = 28 * 24 * 60
+MAX_DISPLACED: Final = 1_024
+"""Alerts about missed processes that made room, which stay open for a week; of more, the earliest clear."""
+MAX_CLEARED: Final = 5
+"""How often an alert about processes clears at once in a day; beyond this it stays open for an hour each time. A
+process may be silent and heard by turns, or promise an interval that it never keeps."""
+HELD_NS: Final = 3_600 * 10**9
+DAY_NS: Final = 86_400 * 10**9
+HOURS_OF_WEEK: Final = 168
+RUNNING: Final = "running"
+ENDED: Final = "ended"
+"""It said farewell."""
+GONE: Final = "gone"
+"""It ended without a farewell, and a relative has seen that it is no more."""
+REPLACED: Final = "replaced"
+"""It fell silent, and a new process of its app took its place."""
+BRIEF: Final = "brief"
+"""It fell silent so soon after its start that it is taken for a short script that was killed."""
+SILENT: Final = "silent"
+UNDELIVERED: Final = "undelivered"
+"""It records calls and never delivered any, as a relative reports."""
+MOVED: Final = "moved"
+"""Its app came from another shard, and it was not heard here yet: it is not missed, and is no new one when it is."""
+LOST: Final = frozenset((SILENT, UNDELIVERED))
+RAISED: Final = LOST | {GONE, REPLACED, BRIEF}
+"""States that are raised, and clear once no process of the app is in them on that host."""
+KNOWN: Final = LOST | {RUNNING}
+"""States of a process that is still watched: forgetting one is a loss."""
+UNFOLLOWED: Final = "unfollowed"
+"""It was still watched when it had to make room. No row is in this state; the store's is."""
+APP_QUIET: Final = "app-quiet"
+APP_ENDED: Final = "app-ended"
+
+
+@dataclass(slots=True)
+class ProcessRow:
+    """One process of an app.
+
+    Attributes:
+        started_ns: By its own clock.
+        first_ns, heard_ns: Append time of its first and last heartbeat; 0: only relatives reported it.
+        observed_ns: The clock of observed time at its last heartbeat (see ``presence.py``).
+        state: One of the words above.
+        since_ns: When it came into that state.
+        takes_place: Whether it has taken the place of another one.
+        shown_ns: Append time at which it was last handed to the store.
+    """
+
+    app: str
+    host: str
+    pid: int
+    parent: str = ""
+    started_ns: int = 0
+    first_ns: int = 0
+    heard_ns: int = 0
+    observed_ns: int = 0
+    interval_ns: int = 0
+    recorded: int = 0
+    delivered: int = 0
+    dropped: int = 0
+    state: str = RUNNING
+    since_ns: int = 0
+    takes_place: bool = False
+    shown_ns: int = 0
+
+
+@dataclass(slots=True)
+class AppRow:
+    """When an app is usually heard.
+
+    Attributes:
+        hours: Per hour of the week, one byte: a bit per week, the newest lowest, whether it was heard throughout.
+        minutes: Hours since the epoch that are not judged yet, to the minutes in which it was heard.
+        minute: The last minute in which it was heard.
+        quiet: Whether it is missed.
+        ended: Whether the last heartbeat that came of it was a farewell.
+    """
+
+    hours: bytearray = field(default_factory=lambda: bytearray(HOURS_OF_WEEK))
+    minutes: dict[int, int] = field(default_factory=dict[int, int])
+    minute: int = 0
+    quiet: bool = False
+    ended: bool = False
+
+
+@dataclass(slots=True)
+class Processes:
+    """All processes and apps of a shard.
+
+    Attributes:
+        clock_ns: The highest append time; a tick brings it on where nothing comes.
+        observed_ns: Time for which the stream was seen to move, which is what silence is measured in.
+        gap_ns: Observed time at which the stream was last seen to come back: silence before it counts for nothing.
+        hours: Hours since the epoch that are not judged yet, to the nanoseconds observed in each.
+        raised: Key of what was raised to the ids of its alerts; several may share one, see ``Verdicts.presence``. Each
+            key has a process in its state, or a quiet app.
+        late: Rule to its alerts of late: id, shortened, to the last time.
+        folds: Rule to what names the alert that further ones share.
+        evicted: Processes that made room since the last boundary though they were still watched, and heartbeats of
+            those for which there was no room.
+        cleared: Alerts to how often they ended on the day ``cleared_day``.
+        evicted_apps: Apps since the last boundary whose hours were forgotten for another's, or not learnt.
+        displaced: Alerts that stay open though no key holds them, to when they clear: of missed processes that made
+            room, and those that ended often.
+        moved: Apps that belong to another shard since partitions were added: heartbeats that still come here from
+            producers that do not know it yet begin nothing, for their end would look like silence.
+    """
+
+    clock_ns: int = 0
+    observed_ns: int = 0
+    gap_ns: int = 0
+    hours: dict[int, int] = field(default_factory=dict[int, int])
+    rows: dict[str, ProcessRow] = field(default_factory=dict[str, ProcessRow])
+    apps: dict[str, AppRow] = field(default_factory=dict[str, AppRow])
+    raised: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    moved: set[str] = field(default_factory=set[str])
+    late: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
+    folds: dict[str, str] = field(default_factory=dict[str, str])
+    evicted: int = 0
+    cleared: dict[str, int] = field(default_factory=dict[str, int])
+    cleared_day: int = 0
+    evicted_apps: int = 0
+    displaced: dict[str, int] = field(default_factory=dict[str, int])
+    index: ProcessIndex = field(default_factory=lambda: ProcessIndex(standing_of))
+    _heard_apps: Ranking = field(default_factory=Ranking)
+    _new_apps: Ranking = field(default_factory=Ranking)
+    """Apps that were never heard throughout an hour."""
+    _keys_of: dict[str, int] = field(default_factory=dict[str, int])
+    """Alert to the number of keys in ``raised`` that share it."""
+    _fresh_rows: set[str] = field(default_factory=set[str])
+    _fresh_apps: set[str] = field(default_factory=set[str])
+    _fresh_raised: set[str] = field(default_factory=set[str])
+
+    def touch(self, instance: str) -> None:
+        """Mark this process's row as changed: every change of a row ends in this."""
+        self._fresh_rows.add(instance)
+        if instance in self.rows:
+            self.index.put(instance, self.rows[instance])
+
+    def touch_app(self, app: str) -> None:
+        """Mark this app's row as changed."""
+        self._fresh_apps.add(app)
+        if app in self.apps:
+            self._rank_app(app)
+
+    def _rank_app(self, name: str) -> None:
+        app = self.apps[name]
+        self._heard_apps.put(name, app.minute)
+        if any(app.hours):
+            self._new_apps.drop(name)
+        else:
+            self._new_apps.put(name, app.minute)
+
+    def _drop_app(self, name: str) -> None:
+        self.apps.pop(name, None)
+        self._heard_apps.drop(name)
+        self._new_apps.drop(name)
+
+    def has_room(self, app: str, host: str) -> bool:
+        """Return whether another process of this app on this host can be added."""
+        return self.index.count(app, host) < MAX_ON_HOST and len(self.rows) < MAX_PROCESSES
+
+    def in_the_way(self, app: str, host: str) -> str | None:
+        """Return the process that makes room for another one of this app on this host; none where all are followed."""
+        if self.index.count(app, host) >= MAX_ON_HOST:
+            return self.index.first_to_leave(app, host)
+        return self.index.first_of_all_to_leave()
+
+    def add(self, instance: str, row: ProcessRow) -> None:
+        """Add a process."""
+        self.rows[instance] = row
+        self.touch(instance)
+
+    def remove(self, instance: str) -> None:
+        """Forget a process."""
+        self._drop(instance)
+        self.touch(instance)
+
+    def _drop(self, instance: str) -> None:
+        self.rows.pop(instance, None)
+        self.index.drop(instance)
+
+    def has_room_for(self, app: str) -> bool:
+        """Return whether this app is known, or can be added."""
+        return app in self.apps or len(self.apps) < MAX_APPS
+
+    def app_in_the_way(self) -> str | None:
+        """Return the app that makes room for another one; none where all have usual hours and were heard of late."""
+        if (newest := self._new_apps.least()) is not None:
+            return newest
+        oldest = self._heard_apps.least()
+        is_gone = oldest is not None and self.apps[oldest].minute + MONTH_MINUTES < self.clock_ns // (60 * 10**9)
+        return oldest if is_gone else None
+
+    def app(self, name: str) -> AppRow:
+        """Return the app's row; a new one where it is not known."""
+        found = self.apps.setdefault(name, AppRow())
+        self.touch_app(name)
+        return found
+
+    def remove_app(self, name: str) -> None:
+        """Forget an app."""
+        self._drop_app(name)
+        self.touch_app(name)
+
+    def open(self, key: str, alert_ids: list[str]) -> None:
+        """Note the alerts that were raised for this key."""
+        self._put_raised(key, sorted({*self.raised.get(key, ()), *alert_ids}))
+        self._fresh_raised.add(key)
+
+    def close(self, key: str) -> list[str]:
+        """Return the alerts that were raised for this key, which is no longer open, and for no other one."""
+        if key in self.raised:
+            self._fresh_raised.add(key)
+        alert_ids = self.raised.get(key, [])
+        self._put_raised(key, None)
+        return [one for one in alert_ids if one not in self._keys_of and one not in self.displaced]
+
+    def displace(self, key: str, until_ns: int) -> list[str]:
+        """Keep the alerts of this key open for a while: the process made room. Return those that end earlier for it."""
+        return self._hold(self.raised.get(key, ()), until_ns)
+
+    def end(self, key: str) -> list[str]:
+        """Close a key; return the alerts that clear now. One that ended often today is kept open for a while."""
+        ended = self.close(key)
+        if self.cleared_day != self.clock_ns // DAY_NS:
+            self.cleared_day = self.clock_ns // DAY_NS
+            self.cleared.clear()
+        often = [one for one in ended if not self._count_end(one)]
+        return [one for one in ended if one not in often] + self._hold(often, self.clock_ns + HELD_NS)
+
+    def _count_end(self, one: str) -> bool:
+        if one not in self.cleared and len(self.cleared) >= MAX_DISPLACED:
+            return False
+        self.cleared[one] = self.cleared.get(one, 0) + 1
+        return self.cleared[one] <= MAX_CLEARED
+
+    def _hold(self, alert_ids: Iterable[str], until_ns: int) -> list[str]:
+        for one in alert_ids:
+            self.displaced[one] = until_ns
+        excess = len(self.displaced) - MAX_DISPLACED
+        earliest = sorted(self.displaced, key=lambda one: (self.displaced[one], one))[: max(0, excess)]
+        return self._release(earliest)
+
+    def overdue(self) -> list[str]:
+        """Return the displaced alerts whose time is over, which are kept open no longer."""
+        return self._release(sorted(one for one, until_ns in self.displaced.items() if until_ns <= self.clock_ns))
+
+    def _release(self, displaced: list[str]) -> list[str]:
+        for one in displaced:
+            del self.displaced[one]
+        return [one for one in displaced if one not in self._keys_of]
+
+    def _put_raised(self, key: str, alert_ids: list[str] | None) -> None:
+        for one in self.raised.pop(key, ()):
+            self._keys_of[one] -= 1
+            if not self._keys_of[one]:
+                del self._keys_of[one]
+        if alert_ids is not None:
+            self.raised[key] = alert_ids
+            for one in alert_ids:
+                self._keys_of[one] = self._keys_of.get(one, 0) + 1
+
+    def open_keys(self) -> set[str]:
+        """Return the keys that may be open: of all processes and apps that are in a state which is raised."""
+        found = {key_of(app, host, state) for app, host, state in self.index.places() if state in RAISED}
+        return found | {
+            key_of(app, "", state) for app, row in self.apps.items() if row.quiet for state in (APP_QUIET, APP_ENDED)
+        }
+
+    def of(self, app: str, host: str | None = None) -> Iterator[tuple[str, ProcessRow]]:
+        """Iterate over the processes of an app, on one host or on all, in no order that anything may depend on."""
+        return ((instance, self.rows[instance]) for instance in self.index.of(app, host))
+
+    def release(self, belongs: Callable[[str], bool]) -> None:
+        """Leave the apps that belong to another shard to it, with what was raised about them."""
+        self.moved |= {app for app in (*self.apps, *self.index.apps()) if not belongs(app)}
+        self._keep(lambda app: app not in self.moved)
+
+    def adopt(self, belongs: Callable[[str], bool]) -> None:
+        """Turn a copy of another shard's into that of the apps which moved here, with what was raised about them.
+
+        A process that runs is not missed before it is heard here: it may end while its farewell still goes elsewhere.
+        """
+        self._keep(belongs)
+        for instance, row in self.rows.items():
+            if row.state == RUNNING:
+                row.state, row.since_ns = MOVED, self.clock_ns
+                self.touch(instance)
+        self.moved.clear()
+        self.folds.clear()
+        self.evicted = self.evicted_apps = 0
+
+    def retain(self, is_mine: Callable[[str], bool]) -> None:
+        """Keep open only these of the alerts that no key holds: another shard clears the others, once it is time."""
+        self.displaced = {one: until_ns for one, until_ns in self.displaced.items() if is_mine(one)}
+        self.cleared = {one: many for one, many in self.cleared.items() if is_mine(one)}
+
+    def _keep(self, belongs: Callable[[str], bool]) -> None:
+        for instance in [one for one, row in self.rows.items() if not belongs(row.app)]:
+            self.remove(instance)
+        for app in [app for app in self.apps if not belongs(app)]:
+            self.remove_app(app)
+        for key in self.raised.keys() - self.open_keys():
+            self.close(key)
+
+    def scalars(self, *, everything: bool) -> dict[str, Any]:
+        """Return the state as JSON takes it: all, or what changed since :meth:`carried`."""
+        rows = self.rows if everything else self._fresh_rows
+        apps = self.apps if everything else self._fresh_apps
+        raised = self.raised if everything else self._fresh_raised
+        return {"presence": {
+            "clock_ns": self.clock_ns, "observed_ns": self.observed_ns, "gap_ns": self.gap_ns,
+            "hours": {str(hour): ns for hour, ns in self.hours.items()}, "moved": sorted(self.moved),
+            "late": self.late, "folds": self.folds, "evicted": self.evicted, "displaced": self.displaced,
+            "evicted_apps": self.evicted_apps, "cleared": self.cleared, "cleared_day": self.cleared_day,
+            "rows": {one: asdict(self.rows[one]) if one in self.rows else None for one in sorted(rows)},
+            "apps": {one: _plain(self.apps[one]) if one in self.apps else None for one in sorted(apps)},
+            "raised": {one: self.raised.get(one) for one in sorted(raised)},
+        }}  # fmt: skip
+
+    def carried(self) -> None:
+        """Note that what changed has been carried away."""
+        self._fresh_rows.clear()
+        self._fresh_apps.clear()
+        self._fresh_raised.clear()
+
+    def take(self, kept: Mapping[str, Any]) -> None:
+        """Put back what :meth:`scalars` gave, over what is there; a state of an older release has none."""
+        if not kept:
+            return
+        self.clock_ns, self.observed_ns, self.gap_ns = kept["clock_ns"], kept["observed_ns"], kept["gap_ns"]
+        self.hours = {int(hour): ns for hour, ns in kept["hours"].items()}
+        self.moved = set(kept.get("moved", ()))
+        self.late = {rule: dict(alerts) for rule, alerts in kept.get("late", {}).items()}
+        self.folds, self.evicted = dict(kept.get("folds", {})), kept.get("evicted", 0)
+        self.displaced, self.evicted_apps = dict(kept.get("displaced", {})), kept.get("evicted_apps", 0)
+        self.cleared, self.cleared_day = dict(kept.get("cleared", {})), kept.get("cleared_day", 0)
+        for one, row in kept["rows"].items():
+            self._drop(one)
+            if row is not None:
+                self.rows[one] = ProcessRow(**row)
+                self.index.put(one, self.rows[one])
+        for one, app in kept["apps"].items():
+            self._drop_app(one)
+            if app is not None:
+                minutes = {int(hour): many for hour, many in app["minutes"].items()}
+                self.apps[one] = AppRow(
+                    bytearray.fromhex(app["hours"]), minutes, app["minute"], app["quiet"], app["ended"]
+                )
+                self._rank_app(one)
+        for one, alerts in kept["raised"].items():
+            self._put_raised(one, None if alerts is None else list(alerts))
+
+
+def key_of(app: str, host: str, state: str) -> str:
+    """Return the key of what is raised about an app, or about its processes on a host."""
+    return f"{part(app)}\x1f{part(host)}\x1f{state}"
+
+
+def standing_of(row: ProcessRow) -> int:
+    """Return how a process stands where room must be made: SETTLED, FRESH, MISSED or FOLLOWED."""
+    if row.state not in KNOWN:
+        return SETTLED
+    if not row.first_ns:
+        return FRESH
+    if row.state in LOST:
+        return MISSED
+    return FOLLOWED if row.heard_ns - row.first_ns >= max(TENURE_NS, 2 * row.interval_ns) else FRESH
+
+
+def _plain(app: AppRow) -> dict[str, Any]:
+    return {
+        "hours": app.hours.hex(), "minutes": {str(hour): many for hour, many in app.minutes.items()},
+        "minute": app.minute, "quiet": app.quiet, "ended": app.ended,
+    }  # fmt: skip

@@ -1,0 +1,1 @@
+"""Sigma rules: parse, compile, index, evaluate, and the shipped documents."""

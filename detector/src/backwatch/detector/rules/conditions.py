@@ -1,0 +1,175 @@
+"""What pySigma parsed of a rule's detection and condition, as terms that we can hold facts against."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from sigma.conditions import ConditionAND, ConditionFieldEqualsValueExpression, ConditionNOT, ConditionOR
+from sigma.exceptions import SigmaError
+from sigma.rule import SigmaDetections, SigmaRule
+from sigma.types import (
+    CompareOperators,
+    SigmaBool,
+    SigmaCasedString,
+    SigmaCIDRExpression,
+    SigmaCompareExpression,
+    SigmaExists,
+    SigmaNull,
+    SigmaNumber,
+    SigmaRegularExpression,
+    SigmaString,
+    SpecialChars,
+)
+
+from backwatch.collector import names
+from backwatch.detector.rules import predicates as p
+from backwatch.detector.rules.fields import Field
+
+_COMPARISONS: Final[Mapping[CompareOperators, p.Operator]] = {
+    CompareOperators.LT: "lt", CompareOperators.LTE: "lte", CompareOperators.GT: "gt", CompareOperators.GTE: "gte",
+}  # fmt: skip
+
+
+class RuleError(ValueError):
+    """A rule that cannot be used: one line, with the document and the field.
+
+    Attributes:
+        where: The field, or what else of the document it is about.
+        problem: What is wrong, on one line.
+    """
+
+    def __init__(self, source: str, where: str, problem: str) -> None:
+        self.where, self.problem = where, " ".join(problem.split())
+        super().__init__(f"{source}: {where}: {self.problem}")
+
+
+def condition_of(sigma: SigmaRule, source: str, fields: Mapping[str, Field]) -> p.Term:
+    """What must hold for the rule to fire.
+
+    Raises:
+        RuleError: It names a field that there is not, or compares one as it cannot be compared.
+    """
+    term = term_of(sigma.detection, source, fields)
+    service = sigma.logsource.service
+    if service:
+        term = p.Every((p.Some(tuple(p.Is(name, p.is_text(service, cased=False)) for name in names.SYSTEMS)), term))
+    return term
+
+
+def term_of(detections: SigmaDetections, source: str, fields: Mapping[str, Field]) -> p.Term:
+    """What selections and their condition say.
+
+    Raises:
+        RuleError: As :func:`condition_of`.
+    """
+    terms: list[p.Term] = []
+    for condition in detections.parsed_condition:
+        try:
+            parsed = condition.parse()
+        except SigmaError as error:
+            raise RuleError(source, "condition", str(error)) from None
+        except RecursionError:
+            raise RuleError(source, "condition", "is nested too deeply") from None
+        except (TypeError, AttributeError, KeyError, ValueError, IndexError) as error:
+            # pySigma assumes the shapes that its schema promises, and checks only some of them.
+            raise RuleError(source, "condition", f"is none: {error}") from None
+        terms.append(_term(parsed, source, fields))
+    return terms[0] if len(terms) == 1 else p.Some(tuple(terms))
+
+
+def _term(parsed: object, source: str, fields: Mapping[str, Field]) -> p.Term:
+    match parsed:
+        case ConditionAND():
+            return p.Every(tuple(_term(one, source, fields) for one in parsed.args))
+        case ConditionOR():
+            return p.Some(tuple(_term(one, source, fields) for one in parsed.args))
+        case ConditionNOT():
+            return p.Not(_term(parsed.args[0], source, fields))
+        case ConditionFieldEqualsValueExpression():
+            return _comparison(parsed.field, parsed.value, source, fields)
+        case _:
+            raise RuleError(source, "condition", "a value without a field cannot be searched for")
+
+
+def _comparison(name: str, value: object, source: str, fields: Mapping[str, Field]) -> p.Term:
+    field = fields.get(name)
+    if field is None:
+        raise RuleError(source, name, "is no field that such a rule can read")
+    try:
+        if isinstance(value, SigmaNull):
+            return p.Not(_present(name))
+        if isinstance(value, SigmaExists):
+            return _present(name) if value.exists else p.Not(_present(name))
+        if field.kind in ("number", "flag") and field.domain == "number":
+            return _numeric(name, value)
+        passes = _passes(value)
+        if field.kind == "words":
+            passes = p.any_word(_sign(value) if name == names.QUERY_SIGNS else passes)
+        return p.Is(name, passes)
+    except ValueError as error:
+        raise RuleError(source, name, str(error)) from None
+
+
+def _present(name: str) -> p.Is:
+    return p.Is(name, p.is_present, "exists")
+
+
+def _numeric(name: str, value: object) -> p.Is:
+    operator: p.Operator = "eq"
+    if isinstance(value, SigmaCompareExpression):
+        operator, number = _operator(value), float(value.number.number)
+    elif isinstance(value, SigmaBool):
+        number = float(value.boolean)
+    elif isinstance(value, SigmaNumber):
+        number = float(value.number)
+    else:
+        raise ValueError(f"is a number and cannot be compared with {str(value)!r}")  # noqa: TRY004  of the rule's text
+    return p.Is(name, p.is_number(operator, number), operator, number)
+
+
+def _operator(value: SigmaCompareExpression) -> p.Operator:
+    if value.op not in _COMPARISONS:
+        raise ValueError("cannot be compared so")
+    return _COMPARISONS[value.op]
+
+
+def _passes(value: object) -> Callable[[p.Value], bool]:
+    match value:
+        case SigmaCasedString():
+            return p.is_text(_wildcards(value), cased=True)
+        case SigmaString():
+            return p.is_text(_wildcards(value), cased=False)
+        case SigmaBool():
+            return p.is_number("eq", float(value.boolean))
+        case SigmaNumber():
+            return p.is_number("eq", float(value.number))
+        case SigmaRegularExpression():
+            return p.is_pattern(str(value.regexp), flags="".join(sorted(flag.name[0].lower() for flag in value.flags)))
+        case SigmaCIDRExpression():
+            return p.in_network(value.cidr)
+        case SigmaCompareExpression():
+            return p.is_number(_operator(value), float(value.number.number))
+        case _:
+            raise ValueError(f"cannot be compared with {type(value).__name__}")
+
+
+def _sign(value: object) -> Callable[[p.Value], bool]:
+    """A whole word of the closed vocabulary, with ``contains`` or without: ``cut`` is not in ``executable-comment``."""
+    word = str(value).strip("*") if isinstance(value, SigmaString) else ""
+    if word not in names.SIGNS:
+        raise ValueError(f"{str(value)!r} is not a sign; known are {', '.join(names.SIGNS)}")
+    return p.is_text(word, cased=False)
+
+
+def _wildcards(value: SigmaString) -> str:
+    parts: list[str] = []
+    for part in value.s:
+        if isinstance(part, str):
+            parts.append(re.sub(r"([\\*?])", r"\\\1", part))
+        elif part is SpecialChars.WILDCARD_MULTI:
+            parts.append("*")
+        elif part is SpecialChars.WILDCARD_SINGLE:
+            parts.append("?")
+        else:
+            raise ValueError("placeholders are not supported")
+    return "".join(parts)

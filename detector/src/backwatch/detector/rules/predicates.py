@@ -1,0 +1,254 @@
+"""One comparison of a rule with one value, and how comparisons are joined.
+
+Text is compared without regard to case unless ``cased`` is asked for, as Sigma says; patterns run on google-re2,
+which is linear whatever the text, never on ``re``.
+"""
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import re2
+
+from backwatch.detector.derived.numeric_address import address_in
+
+Value = str | int | float | bool | None
+Operator = Literal["lt", "lte", "gt", "gte", "eq", "exists"]
+OPERATORS: Final[tuple[Operator, ...]] = ("lt", "lte", "gt", "gte", "eq", "exists")
+
+
+@dataclass(frozen=True, slots=True)
+class Is:
+    """Whether a field's value passes; an absent field is ``None``.
+
+    Attributes:
+        holds: Answers for any value.
+        operator, number: The same comparison as data, where the field is a number.
+    """
+
+    field: str
+    holds: Callable[[Value], bool]
+    operator: Operator | None = None
+    number: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A test of text that google-re2 can answer together with others.
+
+    Attributes:
+        passes: The test by itself.
+        regex: It is found in exactly the texts that pass.
+        lowered: In their lower case, that is.
+    """
+
+    passes: Callable[[Value], bool]
+    regex: str
+    lowered: bool
+
+    def __call__(self, value: Value) -> bool:
+        """Whether the value passes."""
+        return self.passes(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The term does not hold; an absent field passes."""
+
+    term: "Term"
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """All terms hold."""
+
+    terms: "tuple[Term, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """At least one term holds."""
+
+    terms: "tuple[Term, ...]"
+
+
+Term = Is | Not | Every | Some
+
+
+def holds(term: Term, facts: Mapping[str, Value]) -> bool:
+    """Whether the term holds for these facts: the plain reading, against which the fast path is tested.
+
+    >>> loud = Is("level", is_text("hi*", cased=False))
+    >>> holds(Not(loud), {"level": "HIGH"}), holds(Not(loud), {})
+    (False, True)
+    """
+    match term:
+        case Is(field, passes):
+            return passes(facts.get(field))
+        case Not(inner):
+            return not holds(inner, facts)
+        case Every(terms):
+            return all(holds(one, facts) for one in terms)
+        case Some(terms):
+            return any(holds(one, facts) for one in terms)
+
+
+def fields_of(term: Term) -> frozenset[str]:
+    """Every field the term names."""
+    match term:
+        case Is(field):
+            return frozenset((field,))
+        case Not(inner):
+            return fields_of(inner)
+        case Every(terms) | Some(terms):
+            return frozenset[str]().union(*(fields_of(one) for one in terms))
+
+
+def compare(operator: Operator, left: float | None, right: float) -> bool:
+    """One numeric comparison; an absent value passes none.
+
+    >>> compare("gte", 3, 3), compare("lt", None, 3), compare("exists", 0, 0)
+    (True, False, True)
+    """
+    if left is None or left != left:
+        return False
+    match operator:
+        case "lt":
+            return left < right
+        case "lte":
+            return left <= right
+        case "gt":
+            return left > right
+        case "gte":
+            return left >= right
+        case "eq":
+            return left == right
+        case "exists":
+            return True
+
+
+def _number(value: Value) -> float | None:
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return None
+    return None if value is None else float(value)
+
+
+def is_number(operator: Operator, number: float) -> Callable[[Value], bool]:
+    """Passes numbers, and text that is one, that compare so."""
+    return lambda value: compare(operator, _number(value), number)
+
+
+def is_present(value: Value) -> bool:
+    """Passes whatever is there."""
+    return value is not None and value == value
+
+
+def is_text(pattern: str, *, cased: bool) -> Pattern:
+    r"""Passes text like the pattern: ``*`` is any run of characters, ``?`` any one, ``\`` makes the next one plain.
+
+    >>> is_text("10.*", cased=False)("10.0.0.1"), is_text(r"a\*", cased=False)("A*"), is_text("a?", cased=True)("Ab")
+    (True, True, False)
+    """
+    parts = _parts(pattern if cased else pattern.lower())
+    if parts is None:
+        return is_pattern(_as_regex(pattern), flags="s" if cased else "is", whole=True)
+    before, plain, after = parts
+
+    def passes(value: Value) -> bool:
+        if value is None:
+            return False
+        text = str(value) if cased else str(value).lower()
+        if before and after:
+            return plain in text
+        if before:
+            return text.endswith(plain)
+        return text.startswith(plain) if after else text == plain
+
+    regex = ("" if before else r"\A") + re2.escape(plain) + ("" if after else r"\z")
+    return Pattern(passes, regex, lowered=not cased)
+
+
+def is_pattern(pattern: str, *, flags: str = "", whole: bool = False) -> Pattern:
+    """Passes text in which the pattern is found (``whole``: which it matches from end to end).
+
+    Raises:
+        ValueError: google-re2 does not take the pattern.
+    """
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        regex = f"(?{flags}:{pattern})" if flags else pattern
+        compiled = re2.compile(regex, options)
+    except re2.error as error:
+        why = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
+        raise ValueError(f"google-re2 does not take the pattern {pattern!r}: {why}") from None
+    find = compiled.fullmatch if whole else compiled.search
+    return Pattern(
+        lambda value: value is not None and find(str(value)) is not None,
+        rf"\A(?:{regex})\z" if whole else regex,
+        lowered=False,
+    )
+
+
+def in_network(network: str) -> Callable[[Value], bool]:
+    """Passes numeric addresses in the network; an IPv4 address written as IPv6 counts as the IPv4 one.
+
+    >>> local = in_network("127.0.0.0/8")
+    >>> local("127.0.0.1"), local("::ffff:127.0.0.1"), local("localhost"), local(None)
+    (True, True, False, False)
+    """
+    inside = ipaddress.ip_network(network)
+
+    def passes(value: Value) -> bool:
+        address = address_in(value) if isinstance(value, str) else None
+        return address is not None and address in inside
+
+    return passes
+
+
+def any_word(passes: Callable[[Value], bool]) -> Callable[[Value], bool]:
+    """Passes a comma-separated list of which one word passes."""
+    return lambda value: isinstance(value, str) and any(passes(word.strip()) for word in value.split(","))
+
+
+def _parts(pattern: str) -> tuple[bool, str, bool] | None:
+    """Wildcard before, plain text, wildcard after; nothing where wildcards stand elsewhere."""
+    tokens = list(_tokens(pattern))
+    before = bool(tokens) and tokens[0] == ("*", True)
+    if before:
+        tokens = tokens[1:]
+    after = bool(tokens) and tokens[-1] == ("*", True)
+    if after:
+        tokens = tokens[:-1]
+    if any(special for _, special in tokens):
+        return None
+    return before, "".join(character for character, _ in tokens), after
+
+
+def _as_regex(pattern: str) -> str:
+    return "".join(
+        {"*": ".*", "?": "."}[character] if special else re2.escape(character)
+        for character, special in _tokens(pattern)
+    )
+
+
+def _tokens(pattern: str) -> list[tuple[str, bool]]:
+    found: list[tuple[str, bool]] = []
+    plain = False
+    for character in pattern:
+        if plain:
+            if character not in "*?\\":
+                found.append(("\\", False))
+            found.append((character, False))
+            plain = False
+        elif character == "\\":
+            plain = True
+        else:
+            found.append((character, character in "*?"))
+    if plain:
+        found.append(("\\", False))
+    return found

@@ -1,0 +1,1 @@
+"""The detector as a process: shard workers, progress, faults, replay."""

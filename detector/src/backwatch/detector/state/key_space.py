@@ -1,0 +1,287 @@
+"""One key space of one shard: which address has which slot, quotas, sketch, and which slots are dirty.
+
+Everything here depends on the order of calls alone, never on how they were cut into batches: slots are given lowest
+first, and reclaimed only just before a call that follows a boundary. Reclaimed first is what has been known for the
+shortest time, and of that what was seen least recently: a flood of keys takes the place of its own.
+
+Rows are allocated on demand: a space starts with ``INITIAL_ROWS`` and doubles up to its capacity, so that a shard with
+one small app costs kilobytes. No result depends on how many rows are allocated.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.state.keys import FIRST, KNOWN, OVERFLOW, SECOND, KeySpace
+from backwatch.detector.state.tables import Rows, Table, zero_pages
+
+Array = NDArray[Any]
+
+SKETCH = 1 << 16
+"""First sightings that wait, per sketched space; a newer one takes an older one's place."""
+FULL, RELIEVED = 0.9, 0.75
+"""Above this share of slots taken the space, or one parent's part of it, is relieved down to that share."""
+KNOWN_FOR_NS = (60 * 10**9, 3_600 * 10**9, 86_400 * 10**9)
+"""From its first sighting to its last: what has passed more of these goes later."""
+SETTLED = 2
+"""Having passed so many of them, a key is settled: what is known of it does not go unsaid."""
+UNSEEN_NS = 30 * 86_400 * 10**9
+"""Unseen for longer, it is as good as new: else what is gone for good would hold its slot for ever."""
+INITIAL_ROWS = 16
+"""Rows that a new space has; the number doubles where a key finds none free, up to the space's capacity."""
+NEXT_CALL, DISTINCT, CURSOR, USED, OVERFLOWED = range(5)
+"""Fields of :func:`_intern`'s state: the call to go on with, distinct slots so far, the lowest slot that may be free,
+slots taken, calls without room."""
+_NONE = np.empty(0, np.int32)
+
+
+@kernel
+def _intern(
+    address: Array,
+    parent_slot: Array,
+    time_ns: Array,
+    index: Array,
+    keys: Array,
+    parent: Array,
+    taken: Array,
+    first_seen: Array,
+    last_seen: Array,
+    now_ns: int,
+    state: Array,
+    capacity: int,
+    per_parent: int,
+    sketch: Array,
+    sketch_dirty: Array,
+    dirty: Array,
+    touched_mark: Array,
+    run: int,
+    slot: Array,
+    sighting: Array,
+    touched: Array,
+) -> None:
+    """Interns calls from ``state[NEXT_CALL]`` on; stops before one for which more rows must be allocated."""
+    mask = np.uint64(index.shape[0] - 1)
+    cells = np.uint64(sketch.shape[0] - 1) if sketch.shape[0] else np.uint64(0)
+    count = state[DISTINCT]
+    cursor = state[CURSOR]
+    rows = keys.shape[0]
+    for i in range(state[NEXT_CALL], address.shape[0]):
+        key = address[i]
+        at = key & mask
+        while index[at] != 0 and keys[index[at]] != key:
+            at = (at + np.uint64(1)) & mask
+        found = index[at]
+        seen = KNOWN
+        if found == 0:
+            above = parent_slot[i] if parent_slot.shape[0] else 1
+            while cursor < rows and keys[cursor] != 0:
+                cursor += 1
+            if above != 0 and cursor == rows and rows < capacity:
+                state[NEXT_CALL], state[DISTINCT], state[CURSOR] = i, count, cursor
+                return
+            seen = OVERFLOW
+            waiting = False
+            if above != 0 and sketch.shape[0]:
+                cell = key & cells
+                tag = np.uint32(key >> np.uint64(32)) | np.uint32(1)
+                sketch_dirty[cell] = True
+                if sketch[cell] == tag:
+                    sketch[cell] = 0
+                    seen = SECOND
+                else:
+                    sketch[cell] = tag
+                    seen = FIRST
+                    waiting = True
+            if above != 0 and not waiting:
+                room = cursor < rows and (per_parent == 0 or taken[above] < per_parent)
+                if room:
+                    found = np.int32(cursor)
+                    state[USED] += 1
+                    keys[found] = key
+                    parent[found] = above
+                    first_seen[found] = max(time_ns[i], now_ns)
+                    index[at] = found
+                    if per_parent:
+                        taken[above] += 1
+                    if not sketch.shape[0]:
+                        seen = FIRST
+                else:
+                    seen = OVERFLOW
+                    state[OVERFLOWED] += 1
+        slot[i] = found
+        sighting[i] = seen
+        if found != 0:
+            last_seen[found] = max(last_seen[found], time_ns[i])
+            dirty[found] = True
+        if touched_mark[found] != run:
+            touched_mark[found] = run
+            touched[count] = found
+            count += 1
+    state[NEXT_CALL], state[DISTINCT], state[CURSOR] = address.shape[0], count, cursor
+
+
+@kernel
+def _reindex(keys: Array, index: Array) -> None:
+    mask = np.uint64(index.shape[0] - 1)
+    index[:] = 0
+    for found in range(1, keys.shape[0]):
+        key = keys[found]
+        if key != 0:
+            at = key & mask
+            while index[at] != 0:
+                at = (at + np.uint64(1)) & mask
+            index[at] = found
+
+
+class Space:
+    """The slots of one key space in one shard, with the tables that hang on them."""
+
+    def __init__(self, space: KeySpace, tables: Iterable[Table]) -> None:
+        rows = min(INITIAL_ROWS, space.capacity)
+        self.space = space
+        self.specs = tuple(tables)
+        self.keys = np.zeros(rows, np.uint64)
+        self.parent = np.zeros(rows, np.int32)
+        self.first_seen = np.zeros(rows, np.int64)
+        self.last_seen = np.zeros(rows, np.int64)
+        self.tables: dict[str, Rows] = {one.name: np.zeros(rows, one.dtype) for one in self.specs}
+        self.sketch = zero_pages(SKETCH if space.sketched else 0, np.uint32)
+        self.sketch_dirty = zero_pages(self.sketch.shape[0], np.bool_)
+        self.dirty = np.zeros(rows, np.bool_)
+        self._index = np.zeros(_index_cells(rows), np.int32)
+        self._taken = np.zeros(space.parent.capacity if space.parent else 1, np.int32)
+        self._mark = np.zeros(rows, np.int64)
+        self._state = np.zeros(5, np.int64)
+        self._state[CURSOR] = 1
+        self._run = 0
+
+    @property
+    def used(self) -> int:
+        """Slots taken."""
+        return int(self._state[USED])
+
+    def ensure_rows(self, count: int) -> None:
+        """Allocate rows for the slots below ``count``: twice as many until they suffice, never more than the capacity.
+
+        Raises:
+            IndexError: The space has fewer slots.
+        """
+        if count > self.space.capacity:
+            raise IndexError(f"{self.space.name} has {self.space.capacity} slots, not {count}")
+        rows = self.keys.shape[0]
+        if count <= rows:
+            return
+        while rows < count:
+            rows = min(2 * rows, self.space.capacity)
+        self.keys, self.parent = _grown(self.keys, rows), _grown(self.parent, rows)
+        self.first_seen, self.last_seen = _grown(self.first_seen, rows), _grown(self.last_seen, rows)
+        self.dirty, self._mark = _grown(self.dirty, rows), _grown(self._mark, rows)
+        for name, table in self.tables.items():
+            self.tables[name] = _grown(table, rows)
+        self._index = np.zeros(_index_cells(rows), np.int32)
+        _reindex(self.keys, self._index)
+
+    def intern(
+        self,
+        address: NDArray[np.uint64],
+        parent_slot: NDArray[np.int32],
+        time_ns: NDArray[np.int64],
+        now_ns: int = 0,
+    ) -> tuple[NDArray[np.int32], NDArray[np.int8], NDArray[np.int32]]:
+        """Slots and sightings of these calls, in order, and the distinct slots among them.
+
+        Args:
+            now_ns: The boundary that holds: no key is known for longer, whatever its first call says.
+        """
+        count = address.shape[0]
+        slot = np.empty(count, np.int32)
+        sighting = np.empty(count, np.int8)
+        touched = np.empty(count, np.int32)
+        self._run += 1
+        state = self._state
+        state[NEXT_CALL] = state[DISTINCT] = 0
+        while True:
+            _intern(
+                address, parent_slot, time_ns, self._index, self.keys, self.parent, self._taken, self.first_seen,
+                self.last_seen, now_ns, state, self.space.capacity, self.space.per_parent, self.sketch,
+                self.sketch_dirty, self.dirty, self._mark, self._run, slot, sighting, touched,
+            )  # fmt: skip
+            if state[NEXT_CALL] == count:
+                return slot, sighting, touched[: state[DISTINCT]]
+            self.ensure_rows(self.keys.shape[0] + 1)
+
+    def overflowed(self) -> int:
+        """Calls since this was asked last for whose key there was no room, though there was for its parent."""
+        count = int(self._state[OVERFLOWED])
+        self._state[OVERFLOWED] = 0
+        return count
+
+    def stale(self, now_ns: int) -> NDArray[np.int32]:
+        """Slots to reclaim now, the first to go first: where the space, or one parent's part of it, is nearly full."""
+        full = self.used > FULL * self.space.capacity
+        crowded = np.flatnonzero(self._taken > FULL * self.space.per_parent) if self.space.per_parent else _NONE
+        if not full and not crowded.shape[0]:
+            return _NONE
+        taken = np.flatnonzero(self.keys).astype(np.int32)
+        first = taken[np.lexsort((taken, self.last_seen[taken], self._standing(taken, now_ns)))]
+        if full:
+            return first[: max(0, self.used - int(RELIEVED * self.space.capacity))]
+        left = int(RELIEVED * self.space.per_parent)
+        return np.concatenate([
+            first[self.parent[first] == one][: max(0, int(self._taken[one]) - left)] for one in crowded.tolist()
+        ])  # fmt: skip
+
+    def settled(self, slots: NDArray[np.int32], now_ns: int) -> int:
+        """How many of these slots' keys are settled."""
+        return int((self._standing(slots, now_ns) >= SETTLED).sum())
+
+    def _standing(self, slots: NDArray[np.int32], now_ns: int) -> NDArray[np.int64]:
+        if not self.space.lasting:
+            return np.zeros(slots.shape[0], np.int64)
+        last = self.last_seen[slots]
+        passed = np.searchsorted(KNOWN_FOR_NS, last - self.first_seen[slots], side="right")
+        return np.where(now_ns - last > UNSEEN_NS, 0, passed)
+
+    def children_of(self, slots: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Slots of this space that hang on these slots of its parent space."""
+        gone = np.zeros(self._taken.shape[0], np.bool_)
+        gone[slots] = True
+        return np.flatnonzero(gone[self.parent] & (self.keys != 0)).astype(np.int32)
+
+    def reclaim(self, slots: NDArray[np.int32]) -> None:
+        """Frees these slots; their rows are zeros again."""
+        if not slots.shape[0]:
+            return
+        self.keys[slots] = 0
+        self.parent[slots] = 0
+        self.first_seen[slots] = 0
+        self.last_seen[slots] = 0
+        for rows in self.tables.values():
+            rows[slots] = np.zeros(1, rows.dtype)
+        self.dirty[slots] = True
+        self.reindex()
+
+    def reindex(self) -> None:
+        """Rebuilds what follows from the keys: the index, the free slots, the quotas' counts."""
+        _reindex(self.keys, self._index)
+        self._state[USED] = np.count_nonzero(self.keys)
+        self._state[CURSOR] = 1
+        self._taken[:] = 0
+        if self.space.per_parent:
+            taken = self.parent[self.keys != 0]
+            self._taken += np.bincount(taken, minlength=self._taken.shape[0]).astype(np.int32)
+
+
+def _index_cells(rows: int) -> int:
+    """Cells of the index: a power of two, at least twice as many as rows."""
+    return 1 << (2 * rows - 1).bit_length()
+
+
+def _grown(rows: Array, count: int) -> Array:
+    """These rows, and zeros behind them."""
+    out = np.zeros(count, rows.dtype)
+    out[: rows.shape[0]] = rows
+    return out

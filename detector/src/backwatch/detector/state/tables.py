@@ -1,0 +1,46 @@
+"""Tables: what a detector remembers, one fixed-size row per slot of a key space."""
+
+import mmap
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.detector.state.keys import KeySpace
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One fixed-size row per slot of a key space; zeros are a new slot's row.
+
+    Attributes:
+        name: Unique over all detectors; by convention the detector's id with underscores.
+        version: Raised when the meaning of a field changes; a new field alone needs none.
+        dtype: A structured, little-endian, packed dtype. A field ``deadline_ns`` (``<i8``, 0: none) makes the engine
+        call
+            ``Detector.due`` once the watermark has passed it.
+    """
+
+    name: str
+    keys: KeySpace
+    version: int
+    dtype: "np.dtype[np.void]"
+
+
+Rows = NDArray[np.void]
+"""A table's rows, indexed by slot."""
+
+
+def zero_pages(shape: int | tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """Return zeros that cost memory by the page, each once it is written to: for large arrays of which little is used.
+
+    ``np.zeros`` promises no such thing: where the allocator reuses memory, it clears, and so touches, every page.
+    """
+    count, kind = prod(shape) if isinstance(shape, tuple) else shape, np.dtype(dtype)
+    if not count:
+        return np.zeros(shape, kind)
+    # Private: a shared mapping is a file in memory, whose pages are allocated even where they are only read.
+    pages = mmap.mmap(-1, count * kind.itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(pages, kind).reshape(shape)
