@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from backwatch.collector import names
 from backwatch.detector.rules.compiled_rules import RuleSet, matches
 from backwatch.detector.rules.conjuncts import MOST_CONJUNCTS
-from backwatch.detector.rules.fields import DOMAINS, TOLD, Field, Vocabulary
+from backwatch.detector.rules.fields import CALL_FIELDS, DOMAINS, Field, Vocabulary
 from backwatch.detector.rules.sigma import Rule, RuleError, parse
 
 LEARNT = ("backwatch.test.score", "backwatch.test.novel")
 VOCABULARY = Vocabulary({
-    "call": {**TOLD, **{name: Field("number", "number", learnt=True) for name in LEARNT}},
+    "call": {**CALL_FIELDS, **{name: Field("number", "number", derived=True) for name in LEARNT}},
     "window": {}, "due": {}, "loss": {},
 })  # fmt: skip
 

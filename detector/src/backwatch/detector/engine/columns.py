@@ -30,7 +30,7 @@ from backwatch.detector.engine.addresses import (
 from backwatch.detector.engine.open_findings import mix
 from backwatch.detector.kernels.bounded_cache import BoundedCache
 from backwatch.detector.kernels.compiled import kernel
-from backwatch.detector.rules.fields import DOMAINS, TOLD
+from backwatch.detector.rules.fields import CALL_FIELDS, DOMAINS
 from backwatch.detector.statements.call_statement import NONE, SQL, canonical, choose
 from backwatch.detector.statements.fingerprint import dialect_number, hash_key, new_scratch, siphash
 from backwatch.detector.statements.skeleton import CLASSES, skeleton
@@ -44,7 +44,7 @@ MAX_SIGN_TEXTS = 10_000
 """Systems and sign texts whose meaning is kept."""
 _QUERY = schema.TEXT_INDEX[names.QUERY_TEXT]
 _COLUMNS_OF = {
-    domain: tuple(one for one in schema.COLUMNS if one.name in TOLD and TOLD[one.name].domain == domain)
+    domain: tuple(one for one in schema.COLUMNS if one.name in CALL_FIELDS and CALL_FIELDS[one.name].domain == domain)
     for domain in DOMAINS
 }
 """A flood of new statements costs a reading of each: of what rules ask for there, and no more."""

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
+from backwatch.collector.facts.loss import LOSS_COUNT, LOSS_KIND
+from backwatch.collector.facts.process import WATCH_LOST
 from backwatch.detector.detectors import Array, Closed
 from backwatch.detector.engine.columns import Prepared
 from backwatch.detector.engine.findings import Findings, Fired, Key, alert_id, as_evidence, resource_key
@@ -29,7 +31,7 @@ from backwatch.detector.kernels.bounded_cache import BoundedCache
 from backwatch.detector.rules.compiled_rules import RuleSet, Stage, matches
 from backwatch.detector.rules.correlation import GROUP_BY, REACHED, TIMESPAN
 from backwatch.detector.rules.correlation_state import Correlated, Correlating
-from backwatch.detector.rules.fields import DOMAINS, LOSS_COUNT, LOSS_KIND, WATCH_LOST
+from backwatch.detector.rules.fields import DOMAINS
 from backwatch.detector.rules.filters import TIME
 from backwatch.detector.rules.predicates import fields_of
 from backwatch.detector.rules.rule_index import EntryIndex

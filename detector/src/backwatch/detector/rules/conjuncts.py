@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from backwatch.collector.facts.fact import Domain
 from backwatch.detector.rules import predicates as p
 from backwatch.detector.rules.conditions import RuleError
-from backwatch.detector.rules.fields import Domain, Field
+from backwatch.detector.rules.fields import Field
 from backwatch.detector.rules.filters import TIME
 from backwatch.detector.rules.sigma import Rule
 
@@ -56,7 +57,7 @@ class Compiler:
 
     def __init__(self, fields: Mapping[str, Field]) -> None:
         self._domain: dict[str, Domain] = {TIME: "number", **{name: one.domain for name, one in fields.items()}}
-        self._learnt = frozenset(name for name, one in fields.items() if one.learnt)
+        self._learnt = frozenset(name for name, one in fields.items() if one.derived)
 
     def conjuncts(self, at: int, rule: Rule) -> Iterator[Conjunct]:
         """The rule's conjuncts, those that need nothing learnt first; none for a rule that is not over calls.

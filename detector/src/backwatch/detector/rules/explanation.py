@@ -5,26 +5,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, Final
 
-from backwatch.collector import names
+from backwatch.collector import facts
 from backwatch.detector import detectors, parameters
 from backwatch.detector.identity.identity_snapshot import LIMITS, WAS
 from backwatch.detector.rules.correlation import MEANINGS, in_words, said_of
-from backwatch.detector.rules.field_meanings import TOLD, meanings
+from backwatch.detector.rules.field_meanings import meanings
 from backwatch.detector.rules.sigma import Rule
 from backwatch.detector.rules.techniques import LATER, VERSION, techniques
 
 WIDTH: Final = 100
 CODE: Final = "    "
 """Before a line of code, which is not broken: it is there to be copied."""
-_BESIDE: Final[Mapping[str, str]] = {
-    names.CODE_FUNCTION: "Function of the app that made the call.",
-    names.CODE_FILE: "The file it stands in.",
-    names.CODE_LINE: "The line of the call.",
-    names.HTTP_ROUTE: "Route of the request that the app was answering.",
-    names.CERT_NOT_BEFORE: "First moment of the certificate's life.",
-    names.CERT_NOT_AFTER: "Last moment of the certificate's life.",
-}
-"""Meanings of what stands in an alert's evidence and is no field of a rule."""
 
 
 @cache
@@ -37,8 +28,12 @@ def meaning(name: str, over: str) -> str:
     before = name.removesuffix(WAS)
     if before != name and before in LIMITS:
         return f"What {before} was before; told where it was another one."
-    told = next((_known()[one, name] for one in (over, "call", "window") if _known().get((one, name))), "")
-    return told or _BESIDE.get(name) or MEANINGS.get(name) or TOLD.get(name, "")
+    known = (_known().get((kind, name)) for kind in (over, "call", "window", "loss", "process"))
+    return (
+        next(filter(None, known), "")
+        or MEANINGS.get(name)
+        or (facts.BY_NAME[name].meaning if name in facts.BY_NAME else "")
+    )
 
 
 def explanation(rule: Rule) -> dict[str, Any]:
