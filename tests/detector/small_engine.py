@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from backwatch.collector import names
 from backwatch.collector.facts import WINDOW
+from backwatch.detector import detectors
 from backwatch.detector.derived.numbers import NOT_BEFORE, Readings, at_event_time
 from backwatch.detector.derived.text_columns import NOT_AFTER, Derived
 from backwatch.detector.detectors import Calls, Closed, discover
@@ -24,6 +25,7 @@ from backwatch.detector.state.keys import FIRST, KNOWN, SECOND, SPACES
 Facts = Mapping[str, Any]
 WINDOW_SUMS = [fact.name for fact in WINDOW]
 SHIPPED = Path(rulebook.__file__).parent / "shipped"
+DETECTORS = Path(detectors.__file__).parent
 START_NS = 1_790_000_000_000_000_000
 SECOND_NS = 1_000_000_000
 DAY_NS = 86_400 * SECOND_NS
@@ -37,10 +39,9 @@ TEXTS = [
 
 def _rules() -> RuleSet:
     """The shipped rules, read without the engine that they will run in."""
-    kinds = list(discover())
-    vocabulary = Vocabulary.of(kinds)
-    found = [(path.name, path.read_text()) for path in sorted(SHIPPED.rglob("*.yml"))]
-    found += [(kind.id, kind.rule) for kind in kinds]
+    vocabulary = Vocabulary.of(discover())
+    paths = sorted((*SHIPPED.rglob("*.yml"), *DETECTORS.glob("*.yml")))
+    found = [(path.name, path.read_text()) for path in paths]
     return RuleSet([parse(text, source, vocabulary) for source, text in found], vocabulary)
 
 

@@ -1,7 +1,7 @@
 """The rules there are: the shipped ones, the detectors' own, and a folder of the user's."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -63,19 +63,13 @@ def vocabulary() -> Vocabulary:
     return Vocabulary.of(detectors.discover())
 
 
-def documents() -> Iterable[tuple[str, str]]:
-    """Every shipped rule document: (what to call it in an error, its text)."""
-    for kind in detectors.discover():
-        yield f"detector {kind.id}", kind.rule
-    shipped = [
-        rule
-        for folder in files("backwatch.detector.rules").joinpath("shipped").iterdir()
-        if folder.is_dir()
-        for rule in folder.iterdir()
-    ]
-    for rule in sorted(shipped, key=lambda found: found.name):
-        if rule.name.endswith(".yml"):
-            yield rule.name, rule.read_text()
+def documents() -> Iterator[tuple[str, str]]:
+    """Yield name and text of every shipped rule document: those beside detectors, and those without code."""
+    shipped = files("backwatch.detector.rules").joinpath("shipped").iterdir()
+    folders = [files("backwatch.detector.detectors"), *(folder for folder in shipped if folder.is_dir())]
+    documents = [file for folder in folders for file in folder.iterdir() if file.name.endswith(".yml")]
+    for document in sorted(documents, key=lambda file: file.name):
+        yield document.name, document.read_text()
 
 
 def read(rules_directory: str = "", setting: str = "BACKWATCH_RULES_DIR") -> Loaded:
