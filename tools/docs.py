@@ -19,7 +19,7 @@ from backwatch.collector.probes import Probe, discover
 from backwatch.collector.runtime.bounds import Bound
 from backwatch.detector import detectors
 from backwatch.detector.rules import rulebook
-from backwatch.detector.rules.field_meanings import meanings
+from backwatch.detector.rules.field_meanings import list_fields
 
 ROOT = Path(__file__).parents[1]
 MEMBERS = ("collector", "store", "detector", "notify", "dashboard")
@@ -208,7 +208,7 @@ def rule_fields() -> str:
             f"`{field.detector}`" if field.detector else "reported",
             field.meaning,
         )
-        for field in meanings(detectors.discover())
+        for field in list_fields(detectors.discover())
     ]
     return _table(("field", "over", "type", "comes from", "meaning"), rows)
 

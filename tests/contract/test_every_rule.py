@@ -54,7 +54,9 @@ def test_a_rule_has_an_example_that_fires_and_one_that_does_not(rule: Rule) -> N
 @every_rule
 def test_the_examples_of_a_rule_come_as_they_say(rule: Rule) -> None:
     wrong = [
-        (one.example.name, one.instead) for one in rules_trials.trials(RULE_SET, VOCABULARY, [rule]) if not one.right
+        (one.example.name, one.instead)
+        for one in rules_trials.run_examples(RULE_SET, VOCABULARY, [rule])
+        if not one.right
     ]
     assert wrong == []
 

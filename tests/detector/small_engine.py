@@ -19,7 +19,7 @@ from backwatch.detector.engine.ordering import in_order
 from backwatch.detector.rules import rulebook
 from backwatch.detector.rules.compiled_rules import RuleSet, matches
 from backwatch.detector.rules.fields import CALL_FIELDS, DOMAINS, Vocabulary
-from backwatch.detector.rules.sigma import parse
+from backwatch.detector.rules.sigma import parse_rule
 from backwatch.detector.state.keys import FIRST, KNOWN, SECOND, SPACES
 
 Facts = Mapping[str, Any]
@@ -42,7 +42,7 @@ def _rules() -> RuleSet:
     vocabulary = Vocabulary.of(discover())
     paths = sorted((*SHIPPED.rglob("*.yml"), *DETECTORS.glob("*.yml")))
     found = [(path.name, path.read_text()) for path in paths]
-    return RuleSet([parse(text, source, vocabulary) for source, text in found], vocabulary)
+    return RuleSet([parse_rule(text, source, vocabulary) for source, text in found], vocabulary)
 
 
 RULES = _rules()
@@ -53,14 +53,14 @@ def _entry_bits(domain: str, facts: Facts) -> NDArray[np.uint64]:
     mine = {name: value for name, value in facts.items() if name in CALL_FIELDS and CALL_FIELDS[name].domain == domain}
     known = domain, *sorted(mine.items())
     if known not in _bits:
-        _bits[known] = RULES.entry_bits(domain, mine)
+        _bits[known] = RULES.evaluate_entry(domain, mine)
     return _bits[known]
 
 
 def _raised(fired: set[str]) -> set[str]:
     """Without the rules whose place another one takes."""
     rule = np.array([i for i, one in enumerate(RULES.rules) if one.name in fired], np.int32)
-    silenced = RULES.silenced(np.zeros_like(rule), rule)
+    silenced = RULES.find_superseded(np.zeros_like(rule), rule)
     return {RULES.rules[i].name for i in rule[~silenced].tolist()}
 
 

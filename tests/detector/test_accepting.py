@@ -84,7 +84,7 @@ def engine() -> Engine:
 @pytest.fixture
 def watching(engine: Engine, tmp_path: Path) -> Iterator[Watching]:
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
-    rules_meta.write_rules(store, [rulebook.metadata(rule) for rule in engine.rules.rules])
+    rules_meta.write_rules(store, [rulebook.rule_metadata(rule) for rule in engine.rules.rules])
     one = Watching(engine, store)
     one.sees(past())
     yield one

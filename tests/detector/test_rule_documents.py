@@ -95,7 +95,7 @@ def test_a_bad_correlation_is_one_line_with_file_and_line_and_stops_nothing_else
 
 
 def test_there_is_an_end_to_correlations(tmp_path: Path) -> None:
-    many = [{**correlation(), "name": f"together-{at}"} for at in range(rulebook.MOST + 1)]
+    many = [{**correlation(), "name": f"together-{at}"} for at in range(rulebook.MAX_CORRELATIONS + 1)]
     (tmp_path / "own.yml").write_text(text(rule(), *many))
     loaded = rulebook.read(str(tmp_path))
     assert [one.reason for one in loaded.faults] == ["correlation: is one too many: there may be 32"]

@@ -16,8 +16,8 @@ from backwatch.collector.cli import EXIT_SETTING, EXIT_USAGE, main
 from backwatch.collector.settings import SettingError
 from backwatch.detector import detectors
 from backwatch.detector.rules import rulebook
-from backwatch.detector.rules.field_meanings import meanings
-from backwatch.detector.rules.rule_files import line_of
+from backwatch.detector.rules.field_meanings import list_fields
+from backwatch.detector.rules.rule_files import find_line
 from backwatch.store.text import LEVELS
 
 GOOD: dict[str, Any] = {
@@ -135,7 +135,7 @@ def test_rules_alone_lists_as_list_does() -> None:
 
 
 def test_every_field_says_what_it_means() -> None:
-    assert [one.field for one in meanings(detectors.discover()) if not one.meaning] == []
+    assert [one.field for one in list_fields(detectors.discover()) if not one.meaning] == []
     first = json.loads(said("fields", "--json").stdout.splitlines()[0])
     assert set(first) == {"field", "over", "kind", "detector", "meaning"}
 
@@ -171,4 +171,4 @@ def test_a_name_that_no_rule_bears_is_wrong_usage() -> None:
 
 @given(st.text(), st.text(max_size=40))
 def test_a_line_is_found_in_whatever_text(text: str, where: str) -> None:
-    assert 1 <= line_of(text, where) <= max(1, len(text.splitlines()))
+    assert 1 <= find_line(text, where) <= max(1, len(text.splitlines()))

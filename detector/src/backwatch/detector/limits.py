@@ -76,7 +76,7 @@ BOUNDS: Final = (
         f" {correlation_state.BYTES >> 20} MiB", "groups", "the one seen least recently makes room",
         f"loss `{correlation_state.LOST}`; alert `telemetry-loss`",
     ),
-    Bound("correlations", rulebook.MOST, "rules", "a further one is refused with an error"),
+    Bound("correlations", rulebook.MAX_CORRELATIONS, "rules", "a further one is refused with an error"),
     Bound("open windows of a resource", windows.RING, "minutes", "later calls are late", "loss `late`; counter `late`"),
     Bound("releases of an app that are told apart", releases.REMEMBERED, "releases", "the oldest is forgotten"),
     Bound("firings shown besides the newest", findings.FIRSTS, "firings", "further ones are counted", "`count`"),

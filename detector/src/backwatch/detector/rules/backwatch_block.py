@@ -12,7 +12,7 @@ NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 """What a rule may be called."""
 
 
-def own_block(sigma: SigmaRuleBase, known: Sequence[str], source: str, says: str) -> Mapping[str, Any]:
+def parse_block(sigma: SigmaRuleBase, known: Sequence[str], source: str, says: str) -> Mapping[str, Any]:
     """The block.
 
     Args:
@@ -32,7 +32,7 @@ def own_block(sigma: SigmaRuleBase, known: Sequence[str], source: str, says: str
     return found
 
 
-def choice(own: Mapping[str, Any], name: str, among: Sequence[str], default: str | None, source: str) -> str:
+def parse_choice(own: Mapping[str, Any], name: str, among: Sequence[str], default: str | None, source: str) -> str:
     """One word of a list."""
     value = own.get(name, default)
     if not isinstance(value, str) or value not in among:
@@ -40,7 +40,7 @@ def choice(own: Mapping[str, Any], name: str, among: Sequence[str], default: str
     return value
 
 
-def flag(own: Mapping[str, Any], name: str, source: str) -> bool:
+def parse_flag(own: Mapping[str, Any], name: str, source: str) -> bool:
     """True or false, which is the default."""
     value = own.get(name, False)
     if not isinstance(value, bool):
@@ -48,7 +48,7 @@ def flag(own: Mapping[str, Any], name: str, source: str) -> bool:
     return value
 
 
-def other_rules(own: Mapping[str, Any], name: str, over: str, source: str) -> tuple[str, ...]:
+def parse_rule_names(own: Mapping[str, Any], name: str, over: str, source: str) -> tuple[str, ...]:
     """The rules under ``instead_of``."""
     value = own.get("instead_of", [])
     if not isinstance(value, list):
@@ -62,7 +62,7 @@ def other_rules(own: Mapping[str, Any], name: str, over: str, source: str) -> tu
     return tuple(found)
 
 
-def seconds(own: Mapping[str, Any], name: str, source: str) -> int | None:
+def parse_seconds(own: Mapping[str, Any], name: str, source: str) -> int | None:
     """Whole seconds, at least 10; ``None`` where it is not said."""
     value = own.get(name)
     if value is None:
@@ -72,12 +72,12 @@ def seconds(own: Mapping[str, Any], name: str, source: str) -> int | None:
     return value
 
 
-def text(own: Mapping[str, Any], name: str) -> str:
+def parse_text(own: Mapping[str, Any], name: str) -> str:
     """A text, or whatever else stands there as one."""
     return str(own.get(name, "")).strip()
 
 
-def texts(own: Mapping[str, Any], name: str, source: str) -> tuple[str, ...]:
+def parse_texts(own: Mapping[str, Any], name: str, source: str) -> tuple[str, ...]:
     """A list of texts."""
     value = own.get(name, [])
     if not isinstance(value, list) or not all(isinstance(one, str) and one.strip() for one in cast("list[Any]", value)):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from backwatch.detector.rules.conjuncts import Conjunct
 
 
-class Seats:
+class BitLayout:
     """The seats of these conjuncts.
 
     Attributes:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.detector.rules import predicates as p
-from backwatch.detector.rules.bit_layout import Seats
+from backwatch.detector.rules.bit_layout import BitLayout
 from backwatch.detector.rules.conditions import RuleError
 from backwatch.detector.rules.conjuncts import Compiler
 from backwatch.detector.rules.entry_tests import EntryTests
@@ -34,7 +34,7 @@ class RuleSet:
         rules: Every rule, in order of name; a finding names its rule by its place here.
         words: 64-bit words of an entry's bits.
         numeric_columns: Columns whose numbers are compared call by call.
-        taking_places: Those that take another one's place, by their place here.
+        superseding: Those that take another one's place, by their place here.
     """
 
     def __init__(self, rules: Iterable[Rule], vocabulary: Vocabulary) -> None:
@@ -42,19 +42,19 @@ class RuleSet:
         for first, second in itertools.pairwise(self.rules):
             if first.name == second.name:
                 raise RuleError(second.source, "name", f"{second.name!r} is taken by {first.source}")
-        self._silences = _silences(self.rules)
-        self.taking_places = frozenset(self._silences)
+        self._superseded_by = _superseded_by(self.rules)
+        self.superseding = frozenset(self._superseded_by)
         compiler = Compiler(vocabulary.by_over["call"])
         found = [one for at, rule in enumerate(self.rules) for one in compiler.conjuncts(at, rule)]
         self._rule_of = np.array([one.rule for one in found], np.int32)
         told = np.array([one.told for one in found], np.bool_)
         # Stage 3 looks at what was learnt, and at the told conjuncts of the same rules, so that none fires twice.
         learning = np.isin(self._rule_of, self._rule_of[~told])
-        self._seats = Seats(found, learning)
-        self.words = self._seats.width
-        self._stage = {1: self._seats.row(told), 3: self._seats.row(learning)}
+        self._layout = BitLayout(found, learning)
+        self.words = self._layout.width
+        self._stage = {1: self._layout.row(told), 3: self._layout.row(learning)}
         self._mute = {1: np.zeros_like(told), 3: told}
-        self._numbers = NumberTests.of([found[at].tests for at in self._seats.conjunct_of], self._seats.words)
+        self._numbers = NumberTests.of([found[at].tests for at in self._layout.conjunct_of], self._layout.words)
         self.numeric_columns = self._numbers.columns
         self._reads = {
             stage: sorted({
@@ -65,7 +65,7 @@ class RuleSet:
         self._rows: dict[tuple[str, frozenset[int]], NDArray[np.uint64]] = {}
         self._entry = {domain: EntryTests([one.terms.get(domain) for one in found]) for domain in DOMAINS}
 
-    def entry_bits(self, domain: str, facts: Mapping[str, p.Value]) -> NDArray[np.uint64]:
+    def evaluate_entry(self, domain: str, facts: Mapping[str, p.Value]) -> NDArray[np.uint64]:
         """Which conjuncts' predicates on this domain hold for one of its entries: ``words`` words of 64 bits."""
         tests = self._entry[domain]
         telling = tests.telling(facts)
@@ -73,7 +73,7 @@ class RuleSet:
         if row is None:
             if len(self._rows) >= MAX_REMEMBERED:
                 self._rows.clear()
-            row = self._rows[domain, telling] = self._seats.row(tests.holding(telling))
+            row = self._rows[domain, telling] = self._layout.row(tests.holding(telling))
         return row
 
     def evaluate(
@@ -86,7 +86,7 @@ class RuleSet:
         """The rules that fire, call by call; none fires in both stages on one call.
 
         Args:
-            bits: Domain to (entries, words): each entry's :meth:`entry_bits`.
+            bits: Domain to (entries, words): each entry's :meth:`evaluate_entry`.
             entry: Domain to each call's entry.
             numbers: Every numeric column; NaN, or below zero in a column of whole numbers, is absent.
             stage: 1: by what the collector told alone; 3: whatever more follows from what detectors learnt.
@@ -102,11 +102,11 @@ class RuleSet:
             found.put(at, numbers[self.numeric_columns[at]])
         return evaluate(
             [bits[domain] for domain in DOMAINS], [entry[domain] for domain in DOMAINS],
-            found, self._stage[stage], self._seats.conjunct_of, self._rule_of,
+            found, self._stage[stage], self._layout.conjunct_of, self._rule_of,
             self._mute[stage], self._numbers,
         )  # fmt: skip
 
-    def silenced(
+    def find_superseded(
         self, row: NDArray[np.int32], rule: NDArray[np.int32], takes: NDArray[np.bool_] | None = None
     ) -> NDArray[np.bool_]:
         """Which of these firings another rule, that fires on the same call, takes the place of.
@@ -118,14 +118,14 @@ class RuleSet:
         may = np.ones(row.shape[0], np.bool_) if takes is None else takes
         out = np.zeros(row.shape[0], np.bool_)
         for number in np.unique(rule).tolist():
-            weaker = self._silences.get(number)
+            weaker = self._superseded_by.get(number)
             if weaker is not None:
                 out |= np.isin(rule, weaker) & np.isin(row, row[(rule == number) & may])
         return out
 
 
-def circular(rules: Iterable[Rule]) -> list[Rule]:
-    """The rules that take each other's place, in a circle of two or more."""
+def find_circular(rules: Iterable[Rule]) -> list[Rule]:
+    """The rules that take each other's place, in a circular_error of two or more."""
     rules = tuple(rules)
     below = _below(rules)
     found: list[Rule] = []
@@ -141,8 +141,8 @@ def circular(rules: Iterable[Rule]) -> list[Rule]:
     return found
 
 
-def circle(rule: Rule) -> RuleError:
-    """What is wrong with one of :func:`circular`."""
+def circular_error(rule: Rule) -> RuleError:
+    """What is wrong with one of :func:`find_circular`."""
     return RuleError(rule.source, "backwatch.instead_of", "comes back to itself: neither would be raised")
 
 
@@ -151,10 +151,10 @@ def _below(rules: Sequence[Rule]) -> dict[str, list[str]]:
     return {one.name: [name for name in one.instead_of if name in known and not one.silent] for one in rules}
 
 
-def _silences(rules: Sequence[Rule]) -> dict[int, NDArray[np.int32]]:
+def _superseded_by(rules: Sequence[Rule]) -> dict[int, NDArray[np.int32]]:
     """Rule to the rules whose place it takes; names that there are not are another installation's rules."""
-    for one in circular(rules):
-        raise circle(one)
+    for one in find_circular(rules):
+        raise circular_error(one)
     at = {one.name: number for number, one in enumerate(rules)}
     below = _below(rules)
     return {at[name]: np.array([at[one] for one in found], np.int32) for name, found in below.items() if found}
@@ -166,4 +166,4 @@ def matches(rule: Rule, facts: Mapping[str, p.Value]) -> bool:
     Args:
         facts: With the event time as ``filters.TIME``; without it no filter has ended.
     """
-    return p.holds(rule.narrowed, facts)
+    return p.is_satisfied(rule.active_condition, facts)

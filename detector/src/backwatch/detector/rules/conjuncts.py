@@ -67,7 +67,7 @@ class Compiler:
         """
         if rule.over != "call":
             return
-        found = self._multiplied(rule.narrowed, negated=False)
+        found = self._multiplied(rule.active_condition, negated=False)
         if len(found) > MOST_CONJUNCTS:
             raise RuleError(rule.source, "condition", f"has more than {MOST_CONJUNCTS} alternatives; make it two rules")
         told = [not any(p.fields_of(term) & self._learnt for _, term in terms) for terms in found]
@@ -83,10 +83,10 @@ class Compiler:
         domain = self._one_domain(term)
         if domain is not None:
             return [((domain, p.Not(term) if negated else term),)]
-        if isinstance(term, p.Is):
+        if isinstance(term, p.FieldTest):
             raise TypeError("a single comparison reads one domain")
         parts = [self._multiplied(one, negated=negated) for one in self._grouped(term)]
-        if isinstance(term, p.Some) is not negated:
+        if isinstance(term, p.AnyOf) is not negated:
             return [one for part in parts for one in part]
         product: list[_Terms] = [()]
         for part in parts:
@@ -98,10 +98,10 @@ class Compiler:
     def _one_domain(self, term: p.Term) -> Domain | None:
         """The domain that answers the whole term; for numbers only a single test is answered whole."""
         domains: set[Domain] = {self._domain[name] for name in p.fields_of(term)}
-        whole = len(domains) == 1 and ("number" not in domains or isinstance(term, p.Is))
+        whole = len(domains) == 1 and ("number" not in domains or isinstance(term, p.FieldTest))
         return next(iter(domains)) if whole else None
 
-    def _grouped(self, term: p.Every | p.Some) -> list[p.Term]:
+    def _grouped(self, term: p.AllOf | p.AnyOf) -> list[p.Term]:
         """Its parts, nested ones of its kind taken in, and those that one dictionary answers made one."""
         kind = type(term)
         flat: list[p.Term] = []
@@ -120,13 +120,13 @@ def _conjunct(rule: int, told: bool, terms: Sequence[tuple[Domain, p.Term]]) -> 
         by_domain.setdefault(domain, []).append(term)
     tests = tuple(dict.fromkeys(_test(term) for term in by_domain.pop("number", [])))
     joined: dict[Domain, p.Term] = {
-        domain: found[0] if len(found) == 1 else p.Every(tuple(found)) for domain, found in by_domain.items()
+        domain: found[0] if len(found) == 1 else p.AllOf(tuple(found)) for domain, found in by_domain.items()
     }
     return Conjunct(rule, told, joined, tests)
 
 
 def _test(term: p.Term) -> Comparison:
     inner = term.term if isinstance(term, p.Not) else term
-    if not isinstance(inner, p.Is) or inner.operator is None:
+    if not isinstance(inner, p.FieldTest) or inner.operator is None:
         raise TypeError("a number's test is one comparison")
     return Comparison(inner.field, inner.operator, inner.number, isinstance(term, p.Not))

@@ -18,7 +18,7 @@ from sigma.correlations import (
 
 from backwatch.detector.rules.conditions import RuleError
 from backwatch.detector.rules.fields import Field
-from backwatch.detector.rules.pysigma import parsed
+from backwatch.detector.rules.pysigma import parse_document
 
 Kind = Literal["event_count", "value_sum", "temporal"]
 
@@ -80,12 +80,12 @@ class Correlation:
         return tuple(self.aliases[name][rule] if name in self.aliases else name for name in self.group_by)
 
 
-def said_of(one: Correlation) -> tuple[str, ...]:
+def evidence_fields(one: Correlation) -> tuple[str, ...]:
     """What an alert's evidence says of it besides the last call's facts."""
     return (REACHED[one.kind], TIMESPAN, *((GROUP_BY,) if one.group_by else ()))
 
 
-def in_words(one: Correlation) -> str:
+def describe_correlation(one: Correlation) -> str:
     """What it waits for."""
     rules = f"{', '.join(one.rules[:-1])} {{}} {one.rules[-1]}" if one.rules[1:] else one.rules[0]
     least = f"{one.least:g}"
@@ -101,7 +101,7 @@ def in_words(one: Correlation) -> str:
     return f"{what}, within {one.timespan_ns // 10**9} s, counted apart by {', '.join(('app', *one.group_by))}."
 
 
-def sigma_of(loaded: Mapping[str, Any], source: str) -> SigmaCorrelationRule:
+def parse_sigma_correlation(loaded: Mapping[str, Any], source: str) -> SigmaCorrelationRule:
     """A correlation document as pySigma reads it.
 
     Raises:
@@ -110,7 +110,7 @@ def sigma_of(loaded: Mapping[str, Any], source: str) -> SigmaCorrelationRule:
     block = loaded.get("correlation")
     if isinstance(block, dict):
         _check(cast("dict[str, Any]", block), source)
-    return parsed(
+    return parse_document(
         SigmaCorrelationRule.from_dict, loaded, source, what="correlation", block="correlation",
         otherwise="correlation",
         within={
@@ -133,7 +133,7 @@ def _check(block: Mapping[str, Any], source: str) -> None:
         raise RuleError(source, "correlation.condition", "must compare with a number")
 
 
-def correlation_of(sigma: SigmaCorrelationRule, source: str, fields: Mapping[str, Field]) -> Correlation:
+def build_correlation(sigma: SigmaCorrelationRule, source: str, fields: Mapping[str, Field]) -> Correlation:
     """What it asks for; its rules are as they are written, not looked up yet.
 
     Args:

@@ -19,7 +19,7 @@ PARTS: Final = 60
 
 
 @kernel
-def counted(slot: Array, time_ns: Array, span_ns: int, times: Array, out: Array) -> None:
+def count_calls(slot: Array, time_ns: Array, span_ns: int, times: Array, out: Array) -> None:
     """Counts calls: the newest times of each group, newest first; a 0 is none.
 
     Args:
@@ -46,7 +46,7 @@ def counted(slot: Array, time_ns: Array, span_ns: int, times: Array, out: Array)
 
 
 @kernel
-def summed(
+def sum_values(
     slot: Array,
     time_ns: Array,
     value: Array,
@@ -89,7 +89,7 @@ def summed(
 
 
 @kernel
-def together(slot: Array, time_ns: Array, fired: Array, span_ns: int, least: int, times: Array, out: Array) -> None:
+def count_rules(slot: Array, time_ns: Array, fired: Array, span_ns: int, least: int, times: Array, out: Array) -> None:
     """Counts rules that fire near each other: the newest time of each.
 
     Args:

@@ -36,7 +36,7 @@ _NONE: Final = np.empty(0, np.int32)
 
 
 @dataclass(frozen=True, slots=True)
-class Correlated:
+class CorrelationFirings:
     """One correlation's firings in a run.
 
     Attributes:
@@ -50,7 +50,7 @@ class Correlated:
     facts: Mapping[str, Array]
 
 
-class Counter:
+class CorrelationCounter:
     """One correlation, ready for many firings.
 
     Attributes:
@@ -88,17 +88,17 @@ class Counter:
         rows, one = space.tables[self.table.name], self.one
         out = np.empty(slot.shape[0], np.float64)
         if one.kind == "event_count":
-            kernels.counted(slot, time_ns, one.timespan_ns, rows["times"], out)
+            kernels.count_calls(slot, time_ns, one.timespan_ns, rows["times"], out)
         elif one.kind == "value_sum":
-            kernels.summed(
+            kernels.sum_values(
                 slot, time_ns, value, one.timespan_ns, one.least, one.beyond, rows["newest"], rows["sums"], out
             )
         else:
-            kernels.together(slot, time_ns, fired, one.timespan_ns, int(one.least), rows["times"], out)
+            kernels.count_rules(slot, time_ns, fired, one.timespan_ns, int(one.least), rows["times"], out)
         return out, int((slot == 0).sum())
 
 
-class Correlating:
+class Correlator:
     """All correlations of an engine.
 
     Attributes:
@@ -107,8 +107,8 @@ class Correlating:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         at = {rule.name: number for number, rule in enumerate(rules)}
-        self._counters: list[tuple[int, Counter, list[int]]] = [
-            (number, Counter(rule.name, rule.correlation), [at[name] for name in rule.correlation.rules])
+        self._counters: list[tuple[int, CorrelationCounter, list[int]]] = [
+            (number, CorrelationCounter(rule.name, rule.correlation), [at[name] for name in rule.correlation.rules])
             for number, rule in enumerate(rules)
             if rule.correlation is not None and set(rule.correlation.rules) <= set(at)
         ]
@@ -117,13 +117,13 @@ class Correlating:
             self._counted[bases] = True
         self.tables = [counter.table for _, counter, _ in self._counters]
 
-    def judge(
+    def evaluate(
         self,
         spaces: Mapping[str, Space],
         rows: NDArray[np.int32],
         rules: NDArray[np.int32],
         columns: Mapping[str, Array],
-    ) -> tuple[list[Correlated], int]:
+    ) -> tuple[list[CorrelationFirings], int]:
         """The correlations that fire in a run of calls, and how many firings had no room.
 
         Args:
@@ -134,7 +134,7 @@ class Correlating:
         if not counted.any():
             return [], 0
         rows, rules = rows[counted], rules[counted]
-        found: list[Correlated] = []
+        found: list[CorrelationFirings] = []
         lost = 0
         for number, counter, bases in self._counters:
             one, without = self._one(number, counter, bases, spaces, rows, rules, columns)
@@ -143,7 +143,7 @@ class Correlating:
                 found.append(one)
         return found, lost
 
-    def forgotten(self, spaces: Mapping[str, Space], now_ns: int) -> int:
+    def count_evicted(self, spaces: Mapping[str, Space], now_ns: int) -> int:
         """How many groups will make room for others now, though what they remember is not over yet."""
         return sum(
             int((space.last_seen[space.stale(now_ns)] > now_ns - counter.one.timespan_ns).sum())
@@ -154,13 +154,13 @@ class Correlating:
     def _one(
         self,
         number: int,
-        counter: Counter,
+        counter: CorrelationCounter,
         bases: Sequence[int],
         spaces: Mapping[str, Space],
         rows: NDArray[np.int32],
         rules: NDArray[np.int32],
         columns: Mapping[str, Array],
-    ) -> tuple[Correlated | None, int]:
+    ) -> tuple[CorrelationFirings | None, int]:
         one = counter.one
         mine = [rows[rules == base] for base in bases]
         if not any(part.shape[0] for part in mine):
@@ -177,7 +177,7 @@ class Correlating:
         on, first = np.unique(row[enough], return_index=True)
         said = np.full(columns["late"].shape[0], np.nan)
         said[on] = np.maximum.reduceat(reached[enough], first)  # by aliases a call may be in several groups
-        return Correlated(number, on.astype(np.int32), self._facts(one, said)), lost
+        return CorrelationFirings(number, on.astype(np.int32), self._facts(one, said)), lost
 
     @staticmethod
     def _facts(one: Correlation, said: NDArray[np.float64]) -> dict[str, Array]:
@@ -196,7 +196,7 @@ def _fold(group: Array, values: Array) -> None:
         group[i] = mix(group[i], values[i])
 
 
-def fold(group: NDArray[np.uint64], values: NDArray[Any]) -> None:
+def fold_column(group: NDArray[np.uint64], values: NDArray[Any]) -> None:
     """Makes a column's values part of groups' addresses, in place; what is absent is a value like any other."""
     if values.dtype.kind == "f":
         values = np.where(np.isnan(values), np.nan, values.astype(np.float64) + 0.0).view(np.uint64)
@@ -211,7 +211,7 @@ def _groups(fields: Sequence[str], rows: NDArray[np.int32], columns: Mapping[str
         values = columns[name][rows]
         if name in _STATEMENTS:  # told, but not hashed: the canonical text's hash is the fingerprint
             values = np.where(values != 0, columns["fingerprint"][rows], np.uint64(0))
-        fold(group, values)
+        fold_column(group, values)
     return group
 
 

@@ -95,13 +95,13 @@ class _Numbered:
     """
 
     def __init__(self) -> None:
-        self.fields: dict[str, list[tuple[int, p.Is]]] = {}
+        self.fields: dict[str, list[tuple[int, p.FieldTest]]] = {}
         self._known: dict[object, int] = {}
 
     def term(self, term: p.Term) -> _Term:
         """The term with numbers for comparisons."""
         match term:
-            case p.Is(field, passes):
+            case p.FieldTest(field, passes):
                 same = (field, passes.regex, passes.lowered) if isinstance(passes, p.Pattern) else (field, passes)
                 if same not in self._known:
                     self._known[same] = len(self._known)
@@ -109,9 +109,9 @@ class _Numbered:
                 return self._known[same]
             case p.Not(inner):
                 return "not", (self.term(inner),)
-            case p.Every(terms):
+            case p.AllOf(terms):
                 return "every", tuple(self.term(one) for one in terms)
-            case p.Some(terms):
+            case p.AnyOf(terms):
                 return "some", tuple(self.term(one) for one in terms)
 
 
@@ -122,10 +122,10 @@ class _Asked:
         absent: Those that pass where the field is absent.
     """
 
-    def __init__(self, asked: Iterable[tuple[int, p.Is]]) -> None:
+    def __init__(self, asked: Iterable[tuple[int, p.FieldTest]]) -> None:
         self.absent = frozenset(number for number, one in asked if one.holds(None))
-        self._plain: list[tuple[int, p.Is]] = []
-        kinds: dict[bool, list[tuple[int, p.Is, str]]] = {False: [], True: []}
+        self._plain: list[tuple[int, p.FieldTest]] = []
+        kinds: dict[bool, list[tuple[int, p.FieldTest, str]]] = {False: [], True: []}
         for number, one in asked:
             if isinstance(one.holds, p.Pattern):
                 kinds[one.holds.lowered].append((number, one, one.holds.regex))
@@ -154,7 +154,7 @@ class _Pass:
     is not found, the patterns are asked one by one.
     """
 
-    def __init__(self, asked: Sequence[tuple[int, p.Is, str]]) -> None:
+    def __init__(self, asked: Sequence[tuple[int, p.FieldTest, str]]) -> None:
         self._asked = asked
         options = re2.Options()
         options.log_errors = False

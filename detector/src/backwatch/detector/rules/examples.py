@@ -50,7 +50,9 @@ class Example:
     calls: tuple[ExampleCall, ...] = ()
 
 
-def examples(told: Any, fields: Mapping[str, Field], source: str, *, of_calls: bool = False) -> tuple[Example, ...]:
+def parse_examples(
+    told: Any, fields: Mapping[str, Field], source: str, *, of_calls: bool = False
+) -> tuple[Example, ...]:
     """What ``tests`` says.
 
     Args:

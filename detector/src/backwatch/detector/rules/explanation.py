@@ -8,8 +8,8 @@ from typing import Any, Final
 from backwatch.collector import facts
 from backwatch.detector import detectors, parameters
 from backwatch.detector.identity.identity_snapshot import LIMITS, WAS
-from backwatch.detector.rules.correlation import MEANINGS, in_words, said_of
-from backwatch.detector.rules.field_meanings import meanings
+from backwatch.detector.rules.correlation import MEANINGS, describe_correlation, evidence_fields
+from backwatch.detector.rules.field_meanings import list_fields
 from backwatch.detector.rules.sigma import Rule
 from backwatch.detector.rules.techniques import LATER, VERSION, techniques
 
@@ -20,7 +20,7 @@ CODE: Final = "    "
 
 @cache
 def _known() -> Mapping[tuple[str, str], str]:
-    return {(one.over, one.field): one.meaning for one in meanings(detectors.discover())}
+    return {(one.over, one.field): one.meaning for one in list_fields(detectors.discover())}
 
 
 def meaning(name: str, over: str) -> str:
@@ -36,16 +36,16 @@ def meaning(name: str, over: str) -> str:
     )
 
 
-def explanation(rule: Rule) -> dict[str, Any]:
+def explain_rule(rule: Rule) -> dict[str, Any]:
     """What a person should know of a verdict, as plain data."""
     counts = rule.correlation
-    look = dict.fromkeys((*rule.looks_at, *(said_of(counts) if counts else ()), *sorted(rule.fields)))
+    look = dict.fromkeys((*rule.looks_at, *(evidence_fields(counts) if counts else ()), *sorted(rule.fields)))
     return {
         "name": rule.name,
         "title": rule.title,
         "level": rule.level,
         "means": rule.description,
-        "counts": in_words(counts) if counts else "",
+        "counts": describe_correlation(counts) if counts else "",
         "how": list(rule.how),
         "fires_on": [one.name for one in rule.tests if one.fires],
         "evidence": [{"field": one, "meaning": meaning(one, rule.over)} for one in look],
@@ -62,9 +62,9 @@ def explanation(rule: Rule) -> dict[str, Any]:
     }
 
 
-def explained(rule: Rule) -> dict[str, Any]:
+def rule_page_data(rule: Rule) -> dict[str, Any]:
     """What of its page stands in no field of a rule as it is written, but is made here."""
-    told = explanation(rule)
+    told = explain_rule(rule)
     return {name: told[name] for name in ("how", "fires_on", "evidence", "parameters", "not", "attack", "techniques",
                                           "instead_of")}  # fmt: skip
 
@@ -74,7 +74,7 @@ def _lines(one: parameters.Parameters) -> dict[str, Any]:
     return {"title": one.title, "note": one.note, "lines": lines}
 
 
-def page(told: Mapping[str, Any]) -> str:
+def render_page(told: Mapping[str, Any]) -> str:
     """An explanation as plain text."""
     how = told["how"] or told["fires_on"]
     sections: list[tuple[str, Iterable[str]]] = [

@@ -23,7 +23,7 @@ _NAMES: Final = re.compile(r"(?:^|(?<=[.;\n]) *)((?:``[\w.<>]+``(?:, )?)+):\s", 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Meaning:
+class FieldMeaning:
     """A field as ``backwatch rules fields`` tells it.
 
     Attributes:
@@ -51,7 +51,7 @@ def provided(kind: type[Detector]) -> dict[str, str]:
     return found
 
 
-def meanings(kinds: Iterable[type[Detector]]) -> Iterator[Meaning]:
+def list_fields(kinds: Iterable[type[Detector]]) -> Iterator[FieldMeaning]:
     """Yield every field, sorted by what rules over it are over, then by name."""
     found = list(kinds)
     by_detector = {kind.id: provided(kind) for kind in found}
@@ -61,7 +61,7 @@ def meanings(kinds: Iterable[type[Detector]]) -> Iterator[Meaning]:
             detector = owner.get(name, "")
             derived = by_detector.get(detector, {})
             meaning = next((text for pattern, text in derived.items() if re.fullmatch(pattern, name)), "")
-            yield Meaning(
+            yield FieldMeaning(
                 field=name, over=over, kind=field.kind, detector=detector,
                 meaning=meaning or _REPORTED.get((over, name), ""),
             )  # fmt: skip

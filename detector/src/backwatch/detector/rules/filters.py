@@ -13,10 +13,10 @@ from typing import Any, Final
 from sigma.filters import SigmaFilter, SigmaGlobalFilter
 
 from backwatch.detector.rules import predicates as p
-from backwatch.detector.rules.backwatch_block import own_block
+from backwatch.detector.rules.backwatch_block import parse_block
 from backwatch.detector.rules.conditions import RuleError
 from backwatch.detector.rules.modifiers import check_modifiers
-from backwatch.detector.rules.pysigma import check_logsource, parsed
+from backwatch.detector.rules.pysigma import check_logsource, parse_document
 
 TIME: Final = "time_ns"
 """Event time, nanoseconds since the epoch: what a filter's end is held against."""
@@ -62,20 +62,20 @@ class Narrowing:
     term: p.Term
 
 
-def filter_of(loaded: Mapping[str, Any], source: str) -> Filter:
+def build_filter(loaded: Mapping[str, Any], source: str) -> Filter:
     """A Sigma filter document.
 
     Raises:
         RuleError: It is not one that we can narrow by.
     """
     check_modifiers(loaded.get("filter"), source)
-    sigma = parsed(
+    sigma = parse_document(
         SigmaFilter.from_dict, loaded, source, what="filter", block="filter", otherwise="filter",
         within={"filtercondition": "filter.condition", "filterrulereference": "filter.rules"},
         known=("title", "identifier", "logsource", "description", "detection"),
     )  # fmt: skip
     check_logsource(sigma.logsource, source)
-    own = own_block(sigma, _OWN, source, "the reason and when it expires")
+    own = parse_block(sigma, _OWN, source, "the reason and when it expires")
     named = sigma.filter.rules
     rules = None if isinstance(named, str) else tuple(one.reference for one in named)
     for one in rules or ():
@@ -92,7 +92,7 @@ def filter_of(loaded: Mapping[str, Any], source: str) -> Filter:
     )
 
 
-def narrowed(condition: p.Term, narrowings: Sequence[Narrowing]) -> p.Term:
+def narrow_condition(condition: p.Term, narrowings: Sequence[Narrowing]) -> p.Term:
     """The rule's condition, and each filter's until that filter's end.
 
     Written as one alternative per end, so that many filters multiply no alternatives.
@@ -100,11 +100,11 @@ def narrowed(condition: p.Term, narrowings: Sequence[Narrowing]) -> p.Term:
     if not narrowings:
         return condition
     ordered = sorted(narrowings, key=lambda one: one.filter.end_ns)
-    found: list[p.Term] = [p.Every((condition, *(one.term for one in ordered)))]
+    found: list[p.Term] = [p.AllOf((condition, *(one.term for one in ordered)))]
     for at, one in enumerate(ordered, 1):
-        ended = p.Is(TIME, p.is_number("gte", one.filter.end_ns), "gte", one.filter.end_ns)
-        found.append(p.Every((condition, ended, *(later.term for later in ordered[at:]))))
-    return p.Some(tuple(found))
+        ended = p.FieldTest(TIME, p.number_test("gte", one.filter.end_ns), "gte", one.filter.end_ns)
+        found.append(p.AllOf((condition, ended, *(later.term for later in ordered[at:]))))
+    return p.AnyOf(tuple(found))
 
 
 def _reason(own: Mapping[str, Any], source: str) -> str:

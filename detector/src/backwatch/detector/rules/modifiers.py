@@ -35,6 +35,6 @@ def _check_patterns(field: str, value: Any, source: str) -> None:
     """Before pySigma compiles them: its errors name no field, and the library prints lines of its own."""
     for pattern in cast("list[Any]", value) if isinstance(value, list) else [value]:
         try:
-            p.is_pattern(str(pattern))
+            p.pattern_test(str(pattern))
         except ValueError as error:
             raise RuleError(source, field, str(error)) from None

@@ -19,7 +19,7 @@ OPERATORS: Final[tuple[Operator, ...]] = ("lt", "lte", "gt", "gte", "eq", "exist
 
 
 @dataclass(frozen=True, slots=True)
-class Is:
+class FieldTest:
     """Whether a field's value passes; an absent field is ``None``.
 
     Attributes:
@@ -60,48 +60,48 @@ class Not:
 
 
 @dataclass(frozen=True, slots=True)
-class Every:
+class AllOf:
     """All terms hold."""
 
     terms: "tuple[Term, ...]"
 
 
 @dataclass(frozen=True, slots=True)
-class Some:
+class AnyOf:
     """At least one term holds."""
 
     terms: "tuple[Term, ...]"
 
 
-Term = Is | Not | Every | Some
+Term = FieldTest | Not | AllOf | AnyOf
 
 
-def holds(term: Term, facts: Mapping[str, Value]) -> bool:
+def is_satisfied(term: Term, facts: Mapping[str, Value]) -> bool:
     """Whether the term holds for these facts: the plain reading, against which the fast path is tested.
 
-    >>> loud = Is("level", is_text("hi*", cased=False))
-    >>> holds(Not(loud), {"level": "HIGH"}), holds(Not(loud), {})
+    >>> loud = FieldTest("level", text_test("hi*", cased=False))
+    >>> is_satisfied(Not(loud), {"level": "HIGH"}), is_satisfied(Not(loud), {})
     (False, True)
     """
     match term:
-        case Is(field, passes):
+        case FieldTest(field, passes):
             return passes(facts.get(field))
         case Not(inner):
-            return not holds(inner, facts)
-        case Every(terms):
-            return all(holds(one, facts) for one in terms)
-        case Some(terms):
-            return any(holds(one, facts) for one in terms)
+            return not is_satisfied(inner, facts)
+        case AllOf(terms):
+            return all(is_satisfied(one, facts) for one in terms)
+        case AnyOf(terms):
+            return any(is_satisfied(one, facts) for one in terms)
 
 
 def fields_of(term: Term) -> frozenset[str]:
     """Every field the term names."""
     match term:
-        case Is(field):
+        case FieldTest(field):
             return frozenset((field,))
         case Not(inner):
             return fields_of(inner)
-        case Every(terms) | Some(terms):
+        case AllOf(terms) | AnyOf(terms):
             return frozenset[str]().union(*(fields_of(one) for one in terms))
 
 
@@ -137,7 +137,7 @@ def _number(value: Value) -> float | None:
     return None if value is None else float(value)
 
 
-def is_number(operator: Operator, number: float) -> Callable[[Value], bool]:
+def number_test(operator: Operator, number: float) -> Callable[[Value], bool]:
     """Passes numbers, and text that is one, that compare so."""
     return lambda value: compare(operator, _number(value), number)
 
@@ -147,15 +147,17 @@ def is_present(value: Value) -> bool:
     return value is not None and value == value
 
 
-def is_text(pattern: str, *, cased: bool) -> Pattern:
+def text_test(pattern: str, *, cased: bool) -> Pattern:
     r"""Passes text like the pattern: ``*`` is any run of characters, ``?`` any one, ``\`` makes the next one plain.
 
-    >>> is_text("10.*", cased=False)("10.0.0.1"), is_text(r"a\*", cased=False)("A*"), is_text("a?", cased=True)("Ab")
-    (True, True, False)
+    >>> text_test("10.*", cased=False)("10.0.0.1"), text_test(r"a\*", cased=False)("A*")
+    (True, True)
+    >>> text_test("a?", cased=True)("Ab")
+    False
     """
     parts = _parts(pattern if cased else pattern.lower())
     if parts is None:
-        return is_pattern(_as_regex(pattern), flags="s" if cased else "is", whole=True)
+        return pattern_test(_as_regex(pattern), flags="s" if cased else "is", whole=True)
     before, plain, after = parts
 
     def passes(value: Value) -> bool:
@@ -172,7 +174,7 @@ def is_text(pattern: str, *, cased: bool) -> Pattern:
     return Pattern(passes, regex, lowered=not cased)
 
 
-def is_pattern(pattern: str, *, flags: str = "", whole: bool = False) -> Pattern:
+def pattern_test(pattern: str, *, flags: str = "", whole: bool = False) -> Pattern:
     """Passes text in which the pattern is found (``whole``: which it matches from end to end).
 
     Raises:
@@ -194,10 +196,10 @@ def is_pattern(pattern: str, *, flags: str = "", whole: bool = False) -> Pattern
     )
 
 
-def in_network(network: str) -> Callable[[Value], bool]:
+def network_test(network: str) -> Callable[[Value], bool]:
     """Passes numeric addresses in the network; an IPv4 address written as IPv6 counts as the IPv4 one.
 
-    >>> local = in_network("127.0.0.0/8")
+    >>> local = network_test("127.0.0.0/8")
     >>> local("127.0.0.1"), local("::ffff:127.0.0.1"), local("localhost"), local(None)
     (True, True, False, False)
     """
@@ -210,7 +212,7 @@ def in_network(network: str) -> Callable[[Value], bool]:
     return passes
 
 
-def any_word(passes: Callable[[Value], bool]) -> Callable[[Value], bool]:
+def any_word_test(passes: Callable[[Value], bool]) -> Callable[[Value], bool]:
     """Passes a comma-separated list of which one word passes."""
     return lambda value: isinstance(value, str) and any(passes(word.strip()) for word in value.split(","))
 

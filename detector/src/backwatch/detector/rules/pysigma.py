@@ -11,7 +11,7 @@ from backwatch.detector.rules.conditions import RuleError
 Made = TypeVar("Made")
 
 
-def parsed(
+def parse_document(
     make: Callable[[dict[str, Any]], Made],
     loaded: Mapping[str, Any],
     source: str,

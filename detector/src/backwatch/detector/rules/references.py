@@ -5,19 +5,19 @@ from dataclasses import replace
 
 from backwatch.detector.rules import predicates as p
 from backwatch.detector.rules.compiled_rules import RuleSet
-from backwatch.detector.rules.conditions import RuleError, term_of
+from backwatch.detector.rules.conditions import RuleError, build_term
 from backwatch.detector.rules.correlation import Correlation
 from backwatch.detector.rules.fields import Vocabulary
 from backwatch.detector.rules.filters import Filter, Narrowing
 from backwatch.detector.rules.sigma import Rule
 
 
-def named(reference: str, rules: Mapping[str, Rule]) -> Rule | None:
+def find_rule(reference: str, rules: Mapping[str, Rule]) -> Rule | None:
     """The rule of this name, or of this id."""
     return rules.get(reference) or next((one for one in rules.values() if one.id == reference.lower()), None)
 
 
-def narrow(one: Filter, rules: Mapping[str, Rule], vocabulary: Vocabulary) -> dict[str, Rule]:
+def apply_filter(one: Filter, rules: Mapping[str, Rule], vocabulary: Vocabulary) -> dict[str, Rule]:
     """The rules that this filter narrows, narrowed.
 
     Raises:
@@ -29,7 +29,7 @@ def narrow(one: Filter, rules: Mapping[str, Rule], vocabulary: Vocabulary) -> di
             problem = f"{rule.name!r} is a correlation; narrow the rules that it refers to"
             raise RuleError(one.source, "filter.rules", problem)
         try:
-            term = term_of(one.detection, one.source, vocabulary.by_over[rule.over])
+            term = build_term(one.detection, one.source, vocabulary.by_over[rule.over])
             made = replace(rule, narrowings=(*rule.narrowings, Narrowing(one, term)))
             RuleSet([made], vocabulary)  # more alternatives than a rule may have
         except RuleError as error:
@@ -43,7 +43,7 @@ def _meant(one: Filter, rules: Mapping[str, Rule]) -> list[Rule]:
         return [rule for rule in rules.values() if rule.over == "call" and one.service in ("", rule.service)]
     found: list[Rule] = []
     for reference in one.rules:
-        rule = named(reference, rules)
+        rule = find_rule(reference, rules)
         if rule is None:
             raise RuleError(one.source, "filter.rules", f"no rule is called {reference!r}")
         if one.service not in ("", rule.service):
@@ -54,7 +54,7 @@ def _meant(one: Filter, rules: Mapping[str, Rule]) -> list[Rule]:
     return found
 
 
-def correlated(rule: Rule, rules: Mapping[str, Rule]) -> Rule:
+def resolve_correlation(rule: Rule, rules: Mapping[str, Rule]) -> Rule:
     """A correlation whose rules are known by name, and what a call must be to be counted.
 
     Raises:
@@ -65,7 +65,7 @@ def correlated(rule: Rule, rules: Mapping[str, Rule]) -> Rule:
         raise TypeError("a correlation has one")
     found: dict[str, Rule] = {}
     for reference in one.rules:
-        base = named(reference, rules)
+        base = find_rule(reference, rules)
         if base is None:
             raise RuleError(rule.source, "correlation.rules", f"no rule is called {reference!r}")
         if base.over != "call":
@@ -79,10 +79,10 @@ def correlated(rule: Rule, rules: Mapping[str, Rule]) -> Rule:
         for alias, mapping in one.aliases.items()
     }
     looked_up = replace(one, rules=tuple(base.name for base in found.values()), aliases=aliases)
-    return replace(rule, correlation=looked_up, condition=p.Some(tuple(base.condition for base in found.values())))
+    return replace(rule, correlation=looked_up, condition=p.AnyOf(tuple(base.condition for base in found.values())))
 
 
-def silent(correlations: Iterable[Correlation], candidates: Iterable[str]) -> set[str]:
+def find_silent(correlations: Iterable[Correlation], candidates: Iterable[str]) -> set[str]:
     """Those of the candidates that raise no alert of their own: they are counted, and no correlation generates them."""
     counted, generated = set[str](), set[str]()
     for one in correlations:

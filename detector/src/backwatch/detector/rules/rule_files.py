@@ -9,7 +9,7 @@ from backwatch.collector.settings import SettingError
 from backwatch.detector.rules.conditions import RuleError
 from backwatch.detector.rules.documents import Document, split
 
-LARGEST = 64 * 1024
+MAX_FILE_BYTES = 64 * 1024
 """Bytes of a rule file that are read."""
 
 
@@ -31,7 +31,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SourceDocument:
     """A document, and the file it stands in.
 
     Attributes:
@@ -45,7 +45,7 @@ class Place:
 
     def line(self, where: str, problem: str = "") -> int:
         """The file's line that this field stands on, as near as can be told."""
-        return self.document.line - 1 + line_of(self.document.text, where, problem)
+        return self.document.line - 1 + find_line(self.document.text, where, problem)
 
     def fault(self, error: RuleError) -> Fault:
         """What to tell of this document's error."""
@@ -53,12 +53,12 @@ class Place:
         return Fault(file=self.file, line=line, reason=f"{error.where}: {error.problem}")
 
 
-def places(file: str, source: str, text: str) -> list[Place]:
+def read_documents(file: str, source: str, text: str) -> list[SourceDocument]:
     """The documents of one file's text."""
-    return [Place(file, source, one) for one in split(text)]
+    return [SourceDocument(file, source, one) for one in split(text)]
 
 
-def own_files(rules_directory: str, setting: str) -> list[Path]:
+def list_user_files(rules_directory: str, setting: str) -> list[Path]:
     """The rule files of a folder, by name; none where no folder is named.
 
     Raises:
@@ -72,15 +72,15 @@ def own_files(rules_directory: str, setting: str) -> list[Path]:
     return sorted(one for one in folder.iterdir() if one.suffix in (".yml", ".yaml"))
 
 
-def own_places(rules_directory: str, setting: str) -> Iterator[Place | Fault]:
+def read_user_documents(rules_directory: str, setting: str) -> Iterator[SourceDocument | Fault]:
     """Every document of a folder, and the files that cannot be read.
 
     Raises:
         SettingError: There is no such folder.
     """
-    for path in own_files(rules_directory, setting):
+    for path in list_user_files(rules_directory, setting):
         try:
-            yield from places(str(path), path.name, _text(path))
+            yield from read_documents(str(path), path.name, _text(path))
         except RuleError as error:
             yield Fault(file=str(path), line=1, reason=f"{error.where}: {error.problem}")
 
@@ -88,21 +88,21 @@ def own_places(rules_directory: str, setting: str) -> Iterator[Place | Fault]:
 def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
+            content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise RuleError(path.name, "document", f"cannot be read: {error.strerror}") from None
-    if len(content) > LARGEST:
-        raise RuleError(path.name, "document", f"is larger than {LARGEST} bytes")
+    if len(content) > MAX_FILE_BYTES:
+        raise RuleError(path.name, "document", f"is larger than {MAX_FILE_BYTES} bytes")
     try:
         return content.decode()
     except UnicodeDecodeError:
         raise RuleError(path.name, "document", "is not UTF-8 text") from None
 
 
-def line_of(text: str, where: str, problem: str = "") -> int:
+def find_line(text: str, where: str, problem: str = "") -> int:
     """The line, from 1, that a fault of this field stands on; where YAML itself could not be read, the one it names.
 
-    >>> line_of("title: T\\nbackwatch:\\n  key: host\\n", "backwatch.key")
+    >>> find_line("title: T\\nbackwatch:\\n  key: host\\n", "backwatch.key")
     3
     """
     named = re.search(r"line (\d+)", problem) if where == "document" else None

@@ -53,7 +53,7 @@ def _evaluate(
     stage: Array,
     summaries: int,
     conjunct_of: Array,
-    rule_of: Array,
+    build_rule: Array,
     mute: Array,
     first_group: Array,
     column: Array,
@@ -106,7 +106,7 @@ def _evaluate(
                 low = left & (~left + one)
                 left ^= low
                 conjunct = h * 64 + places[(low * sequence) >> np.uint64(58)]
-                rule = rule_of[conjunct]
+                rule = build_rule[conjunct]
                 if rule != last:
                     last = rule
                     if not mute[conjunct]:
@@ -199,18 +199,18 @@ def evaluate(
     numbers: Numbers,
     stage: NDArray[np.uint64],
     conjunct_of: NDArray[np.int32],
-    rule_of: NDArray[np.int32],
+    build_rule: NDArray[np.int32],
     mute: NDArray[np.bool_],
     tests: NumberTests,
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Row and rule of each firing, by row, then rule.
 
     Args:
-        bits, entry: Per domain: the row of bits of each entry (see ``seats.Seats``), and the entry of each row.
+        bits, entry: Per domain: the row of bits of each entry (see ``seats.BitLayout``), and the entry of each row.
         numbers: At least the columns that conjuncts of the stage read.
         stage: The conjuncts that are looked at, as a row of bits.
         conjunct_of: The conjunct of each bit.
-        rule_of: The rule of each conjunct, ascending.
+        build_rule: The rule of each conjunct, ascending.
         mute: Conjuncts that silence the rest of their rule on a row instead of firing.
     """
     words, count = tests.first_group.shape[0] - 1, entry[0].shape[0]
@@ -219,7 +219,7 @@ def evaluate(
     within = np.zeros_like(stage)
     if not _within(stage, summaries, numbers.low, numbers.high, numbers.absent, *compared, within):
         return np.empty(0, np.int32), np.empty(0, np.int32)
-    most = int(rule_of[-1]) + 1
+    most = int(build_rule[-1]) + 1
     row, rule = np.empty(most + ROOM, np.int32), np.empty(most + ROOM, np.int32)
     holding = np.zeros(words, np.uint64)
     rows: list[NDArray[np.int32]] = []
@@ -228,7 +228,7 @@ def evaluate(
     while begin < count:
         found, begin = _evaluate(
             bits[0], bits[1], bits[2], bits[3], entry[0], entry[1], entry[2], entry[3], numbers.values, within,
-            summaries, conjunct_of, rule_of, mute, *compared, _PLACES, _DE_BRUIJN, begin, most, holding, row, rule,
+            summaries, conjunct_of, build_rule, mute, *compared, _PLACES, _DE_BRUIJN, begin, most, holding, row, rule,
         )  # fmt: skip
         rows.append(row[:found].copy())
         rules.append(rule[:found].copy())

@@ -10,16 +10,16 @@ from typing import Any
 from backwatch.collector.settings import SettingError
 from backwatch.detector import detectors, parameters
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.rules.compiled_rules import RuleSet, circle, circular
+from backwatch.detector.rules.compiled_rules import RuleSet, circular_error, find_circular
 from backwatch.detector.rules.documents import load as load_document
-from backwatch.detector.rules.explanation import explained
+from backwatch.detector.rules.explanation import rule_page_data
 from backwatch.detector.rules.fields import Vocabulary
-from backwatch.detector.rules.filters import Filter, filter_of
-from backwatch.detector.rules.references import correlated, narrow, silent
-from backwatch.detector.rules.rule_files import Fault, Place, own_places, places
-from backwatch.detector.rules.sigma import Rule, RuleError, correlation_rule_of, rule_of
+from backwatch.detector.rules.filters import Filter, build_filter
+from backwatch.detector.rules.references import apply_filter, find_silent, resolve_correlation
+from backwatch.detector.rules.rule_files import Fault, SourceDocument, read_documents, read_user_documents
+from backwatch.detector.rules.sigma import Rule, RuleError, build_correlation_rule, build_rule
 
-MOST = 32
+MAX_CORRELATIONS = 32
 """Correlations that there may be: each has memory of its own in every shard."""
 
 logger = logging.getLogger("backwatch")
@@ -58,12 +58,12 @@ class Loaded:
     faults: tuple[Fault, ...]
 
 
-def vocabulary() -> Vocabulary:
+def build_vocabulary() -> Vocabulary:
     """The fields there are, for every detector there is."""
     return Vocabulary.of(detectors.discover())
 
 
-def documents() -> Iterator[tuple[str, str]]:
+def shipped_documents() -> Iterator[tuple[str, str]]:
     """Yield name and text of every shipped rule document: those beside detectors, and those without code."""
     shipped = files("backwatch.detector.rules").joinpath("shipped").iterdir()
     folders = [files("backwatch.detector.detectors"), *(folder for folder in shipped if folder.is_dir())]
@@ -80,12 +80,12 @@ def read(rules_directory: str = "", setting: str = "BACKWATCH_RULES_DIR") -> Loa
     """
     book = _shipped().copy()
     shipped = frozenset(book.rules)
-    for place in own_places(rules_directory, setting):
+    for place in read_user_documents(rules_directory, setting):
         if isinstance(place, Fault):
             book.faults.append(place)
         else:
-            book.take(place)
-    book.refer()
+            book.add_document(place)
+    book.resolve_references()
     rules = RuleSet(book.rules.values(), book.vocabulary)
     faults = sorted(book.faults, key=lambda one: (one.file, one.line))
     return Loaded(rules=rules, own=frozenset(book.rules) - shipped, filters=tuple(book.filters), faults=tuple(faults))
@@ -94,11 +94,11 @@ def read(rules_directory: str = "", setting: str = "BACKWATCH_RULES_DIR") -> Loa
 @cache
 def _shipped() -> "_Book":
     """The shipped rules: they do not change while we run."""
-    book = _Book(vocabulary())
-    for source, text in documents():
-        for place in places(source, source, text):
-            book.take(place)
-    book.refer()
+    book = _Book(build_vocabulary())
+    for source, text in shipped_documents():
+        for place in read_documents(source, source, text):
+            book.add_document(place)
+    book.resolve_references()
     if book.faults:
         raise SettingError(str(book.faults[0]))
     return book
@@ -112,9 +112,9 @@ class _Book:
         self.rules: dict[str, Rule] = {}
         self.filters: list[LoadedFilter] = []
         self.faults: list[Fault] = []
-        self._filters: list[tuple[Place, Filter]] = []
-        self._correlations: list[tuple[Place, Rule]] = []
-        self._places: dict[str, Place] = {}
+        self._filters: list[tuple[SourceDocument, Filter]] = []
+        self._correlations: list[tuple[SourceDocument, Rule]] = []
+        self._places: dict[str, SourceDocument] = {}
         self._settled = frozenset[str]()
 
     def copy(self) -> "_Book":
@@ -124,36 +124,36 @@ class _Book:
         other._places = dict(self._places)
         return other
 
-    def take(self, place: Place) -> None:
+    def add_document(self, place: SourceDocument) -> None:
         """Reads one document."""
         try:
             loaded = load_document(place.document.text, place.source)
             if "filter" in loaded:
-                self._filters.append((place, filter_of(loaded, place.source)))
+                self._filters.append((place, build_filter(loaded, place.source)))
             elif "correlation" in loaded:
-                self._correlations.append((place, correlation_rule_of(loaded, place.source, self.vocabulary)))
+                self._correlations.append((place, build_correlation_rule(loaded, place.source, self.vocabulary)))
             else:
-                self._add(rule_of(loaded, place.source, self.vocabulary), place)
+                self._add(build_rule(loaded, place.source, self.vocabulary), place)
         except RuleError as error:
             self.faults.append(place.fault(error))
 
-    def refer(self) -> None:
+    def resolve_references(self) -> None:
         """Finds the rules that the documents taken since the last time name."""
         known = self.rules | {one.name: one for _, one in self._correlations if one.name not in self.rules}
         for place, one in self._correlations:
             try:
-                self._add(correlated(one, known), place)
+                self._add(resolve_correlation(one, known), place)
             except RuleError as error:
                 self.faults.append(place.fault(error))
         self._correlations.clear()
         counting = [one.correlation for one in self.rules.values() if one.correlation is not None]
-        for name in silent(counting, self.rules.keys() - self._settled):
+        for name in find_silent(counting, self.rules.keys() - self._settled):
             self.rules[name] = replace(self.rules[name], silent=True)
         self._leave_circles()
         self._settled = frozenset(self.rules)
         for place, one in self._filters:
             try:
-                found = narrow(one, self.rules, self.vocabulary)
+                found = apply_filter(one, self.rules, self.vocabulary)
             except RuleError as error:
                 self.faults.append(place.fault(error))
                 continue
@@ -164,7 +164,7 @@ class _Book:
 
     def _leave_circles(self) -> None:
         """Leaves out rules that take each other's place, and the correlations that count them."""
-        left = {rule.name: circle(rule) for rule in circular(self.rules.values())}
+        left = {rule.name: circular_error(rule) for rule in find_circular(self.rules.values())}
         for rule in self.rules.values():
             counted = rule.correlation.rules if rule.correlation is not None else ()
             for name in [one for one in counted if one in left][:1]:
@@ -173,15 +173,18 @@ class _Book:
             del self.rules[name]
             self.faults.append(self._places[name].fault(error))
 
-    def _add(self, rule: Rule, place: Place) -> None:
+    def _add(self, rule: Rule, place: SourceDocument) -> None:
         if rule.name in self.rules:
             raise RuleError(rule.source, "name", f"{rule.name!r} is {self.rules[rule.name].source}'s already")
         for one in rule.parameters:
             if one not in parameters.discover():
                 known = ", ".join(parameters.discover())
                 raise RuleError(rule.source, "backwatch.parameters", f"there is no list {one!r}; known are {known}")
-        if rule.correlation is not None and sum(one.over == "correlation" for one in self.rules.values()) >= MOST:
-            raise RuleError(rule.source, "correlation", f"is one too many: there may be {MOST}")
+        if (
+            rule.correlation is not None
+            and sum(one.over == "correlation" for one in self.rules.values()) >= MAX_CORRELATIONS
+        ):
+            raise RuleError(rule.source, "correlation", f"is one too many: there may be {MAX_CORRELATIONS}")
         RuleSet([rule], self.vocabulary)  # what only compiling tells is this rule's fault too
         self.rules[rule.name] = rule
         self._places[rule.name] = place
@@ -204,12 +207,12 @@ def make_engine(config: EngineConfig, rules_directory: str = "") -> Engine:
     return Engine(config, [kind() for kind in detectors.discover()], load(rules_directory))
 
 
-def metadata(rule: Rule) -> dict[str, Any]:
+def rule_metadata(rule: Rule) -> dict[str, Any]:
     """What dashboard and notify need to know of a rule."""
     return {
         "name": rule.name, "title": rule.title, "level": rule.level, "tags": list(rule.tags),
         "description": rule.description, "blind_spots": rule.blind_spots, "remediation": rule.remediation,
-        "falsepositives": list(rule.falsepositives), "references": list(rule.references), **explained(rule),
+        "falsepositives": list(rule.falsepositives), "references": list(rule.references), **rule_page_data(rule),
         "accepts": list(_accepts().get(rule.name, ())),
     }  # fmt: skip
 

@@ -11,18 +11,27 @@ from typing import Any, Final, Literal, cast
 from sigma.rule import SigmaRule, SigmaRuleBase
 
 from backwatch.detector.rules import predicates as p
-from backwatch.detector.rules.backwatch_block import NAME, choice, flag, other_rules, own_block, seconds, text, texts
-from backwatch.detector.rules.conditions import RuleError, condition_of
-from backwatch.detector.rules.correlation import Correlation, correlation_of, sigma_of
+from backwatch.detector.rules.backwatch_block import (
+    NAME,
+    parse_block,
+    parse_choice,
+    parse_flag,
+    parse_rule_names,
+    parse_seconds,
+    parse_text,
+    parse_texts,
+)
+from backwatch.detector.rules.conditions import RuleError, build_condition
+from backwatch.detector.rules.correlation import Correlation, build_correlation, parse_sigma_correlation
 from backwatch.detector.rules.documents import load
-from backwatch.detector.rules.examples import Example, examples
+from backwatch.detector.rules.examples import Example, parse_examples
 from backwatch.detector.rules.fields import Vocabulary
-from backwatch.detector.rules.filters import Narrowing, narrowed
+from backwatch.detector.rules.filters import Narrowing, narrow_condition
 from backwatch.detector.rules.modifiers import check_modifiers
-from backwatch.detector.rules.pysigma import check_logsource, parsed
+from backwatch.detector.rules.pysigma import check_logsource, parse_document
 from backwatch.detector.state.keys import SPACES
 
-__all__ = ["Level", "Over", "Rule", "RuleError", "correlation_rule_of", "parse", "rule_of"]
+__all__ = ["Level", "Over", "Rule", "RuleError", "build_correlation_rule", "build_rule", "parse_rule"]
 
 Level = Literal["informational", "low", "medium", "high", "critical"]
 Over = Literal["call", "window", "due", "loss", "process", "correlation"]
@@ -95,12 +104,12 @@ class Rule:
         return p.fields_of(self.condition)
 
     @property
-    def narrowed(self) -> p.Term:
+    def active_condition(self) -> p.Term:
         """What must hold for it to fire here: its condition, and its filters' until they end."""
-        return narrowed(self.condition, self.narrowings)
+        return narrow_condition(self.condition, self.narrowings)
 
 
-def parse(document: str, source: str, vocabulary: Vocabulary) -> Rule:
+def parse_rule(document: str, source: str, vocabulary: Vocabulary) -> Rule:
     """One Sigma document as a rule.
 
     Args:
@@ -109,44 +118,44 @@ def parse(document: str, source: str, vocabulary: Vocabulary) -> Rule:
     Raises:
         RuleError: The document is not one we can judge by.
     """
-    return rule_of(load(document, source), source, vocabulary)
+    return build_rule(load(document, source), source, vocabulary)
 
 
-def rule_of(loaded: Mapping[str, Any], source: str, vocabulary: Vocabulary) -> Rule:
+def build_rule(loaded: Mapping[str, Any], source: str, vocabulary: Vocabulary) -> Rule:
     """One Sigma document, read, as a rule.
 
     Raises:
         RuleError: The document is not one we can judge by.
     """
     sigma = _sigma(dict(loaded), source)
-    own = own_block(sigma, _OWN, source, "the key")
-    over = choice(own, "over", _OVER, "call", source)
+    own = parse_block(sigma, _OWN, source, "the key")
+    over = parse_choice(own, "over", _OVER, "call", source)
     fields = vocabulary.by_over[over]
     return replace(
         _rule(sigma, own, source, None if over not in ("loss", "process") else "resource"),
-        suspect=flag(own, "suspect", source),
+        suspect=parse_flag(own, "suspect", source),
         over=cast("Over", over),
-        instead_of=other_rules(own, sigma.name or "", over, source),
-        condition=condition_of(sigma, source, fields),
-        tests=examples(own.get("tests"), fields, source),
+        instead_of=parse_rule_names(own, sigma.name or "", over, source),
+        condition=build_condition(sigma, source, fields),
+        tests=parse_examples(own.get("tests"), fields, source),
         service=str(sigma.logsource.service or ""),
     )
 
 
-def correlation_rule_of(loaded: Mapping[str, Any], source: str, vocabulary: Vocabulary) -> Rule:
+def build_correlation_rule(loaded: Mapping[str, Any], source: str, vocabulary: Vocabulary) -> Rule:
     """One Sigma correlation document, read, as a rule; the rules it refers to are not looked up yet.
 
     Raises:
         RuleError: The document is not one we can judge by.
     """
-    sigma = sigma_of(loaded, source)
-    own = own_block(sigma, _CORRELATION_OWN, source, "the key")
+    sigma = parse_sigma_correlation(loaded, source)
+    own = parse_block(sigma, _CORRELATION_OWN, source, "the key")
     fields = vocabulary.by_over["call"]
     return replace(
         _rule(sigma, own, source),
         over="correlation",
-        tests=examples(own.get("tests"), fields, source, of_calls=True),
-        correlation=correlation_of(sigma, source, fields),
+        tests=parse_examples(own.get("tests"), fields, source, of_calls=True),
+        correlation=build_correlation(sigma, source, fields),
     )
 
 
@@ -170,25 +179,25 @@ def _rule(sigma: SigmaRuleBase, own: Mapping[str, Any], source: str, key: str | 
         description=sigma.description or "",
         falsepositives=tuple(map(str, sigma.falsepositives)),
         references=tuple(map(str, sigma.references)),
-        key=choice(own, "key", [space.name for space in SPACES], key, source),
+        key=parse_choice(own, "key", [space.name for space in SPACES], key, source),
         suspect=False,
         over="call",
-        clear_after_s=seconds(own, "clear_after_s", source),
+        clear_after_s=parse_seconds(own, "clear_after_s", source),
         instead_of=(),
-        blind_spots=text(own, "blind_spots"),
-        remediation=text(own, "remediation"),
-        condition=p.Some(()),
+        blind_spots=parse_text(own, "blind_spots"),
+        remediation=parse_text(own, "remediation"),
+        condition=p.AnyOf(()),
         tests=(),
         source=source,
-        how=texts(own, "how", source),
+        how=parse_texts(own, "how", source),
         looks_at=tuple(map(str, sigma.fields)),
-        parameters=texts(own, "parameters", source),
+        parameters=parse_texts(own, "parameters", source),
     )
 
 
 def _sigma(loaded: dict[str, Any], source: str) -> SigmaRule:
     check_modifiers(loaded.get("detection"), source)
-    sigma = parsed(
+    sigma = parse_document(
         SigmaRule.from_dict, loaded, source, what="rule", block="detection", otherwise="document", within={},
         known=("level", "status", "identifier", "title", "logsource", "detection", "condition", "tags", "name"),
     )  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 from backwatch.collector import names
 from backwatch.detector.derived.text_columns import PEER_LOCAL, stays_local
 from backwatch.detector.rules.compiled_rules import RuleSet, matches
-from backwatch.detector.rules.correlation_state import Correlating
+from backwatch.detector.rules.correlation_state import Correlator
 from backwatch.detector.rules.examples import Example
 from backwatch.detector.rules.fields import DOMAINS, Vocabulary
 from backwatch.detector.rules.predicates import Value
@@ -41,36 +41,36 @@ class Trial:
         return self.raised is self.example.fires
 
 
-def trials(rules: RuleSet, vocabulary: Vocabulary, which: Iterable[Rule]) -> Iterator[Trial]:
+def run_examples(rules: RuleSet, vocabulary: Vocabulary, which: Iterable[Rule]) -> Iterator[Trial]:
     """Every example of these rules, in their order; filters narrow none of them here."""
     rules = RuleSet([replace(one, narrowings=()) for one in rules.rules], vocabulary)
     for rule in which:
         for example in rule.tests:
             if rule.over == "call":
-                said = raised(rules, vocabulary, example.facts)
+                said = find_raised(rules, vocabulary, example.facts)
             elif rule.correlation is not None:
-                said = {rule.name} if counted(rules, rule, example) else set[str]()
+                said = {rule.name} if correlation_fires(rules, rule, example) else set[str]()
             else:
                 said = {rule.name} if matches(replace(rule, narrowings=()), example.facts) else set[str]()
             yield Trial(rule=rule, example=example, raised=rule.name in said, instead=tuple(sorted(said)))
 
 
-def raised(rules: RuleSet, vocabulary: Vocabulary, facts: Mapping[str, Value]) -> set[str]:
+def find_raised(rules: RuleSet, vocabulary: Vocabulary, facts: Mapping[str, Value]) -> set[str]:
     """The rules that a call with these facts raises; what they leave out is absent, but for where the peer is."""
     fields, known = vocabulary.by_over["call"], _known(facts)
     bits: dict[str, Any] = {}
     for domain in DOMAINS:
         mine = {name: value for name, value in known.items() if fields[name].domain == domain}
-        bits[domain] = rules.entry_bits(domain, mine)[np.newaxis]
+        bits[domain] = rules.evaluate_entry(domain, mine)[np.newaxis]
     entry = {str(domain): np.zeros(1, np.int32) for domain in DOMAINS}
     columns = {name: np.array([_number(known.get(name))], np.float64) for name in rules.numeric_columns}
     found = [rules.evaluate(bits, entry, columns, stage)[1] for stage in (1, 3)]
     fired = np.unique(np.concatenate(found))
-    silenced = rules.silenced(np.zeros_like(fired), fired)
+    silenced = rules.find_superseded(np.zeros_like(fired), fired)
     return {rules.rules[number].name for number in fired[~silenced].tolist()}
 
 
-def counted(rules: RuleSet, correlation: Rule, example: Example) -> bool:
+def correlation_fires(rules: RuleSet, correlation: Rule, example: Example) -> bool:
     """Whether the correlation fires on one of the example's calls, in the order in which they come."""
     by_name = {rule.name: rule for rule in rules.rules}
     subset = [
@@ -85,9 +85,9 @@ def counted(rules: RuleSet, correlation: Rule, example: Example) -> bool:
     columns = _Columns([known[at] for _, at in calls])
     columns["time_ns"] = np.array([START_NS + round(at_s * 10**9) for at_s, _ in calls], np.int64)
     columns["late"] = np.zeros(len(calls), np.bool_)
-    one = Correlating(subset)
+    one = Correlator(subset)
     spaces = {table.keys.name: Space(table.keys, [table]) for table in one.tables}
-    found, _ = one.judge(spaces, rows, numbers, columns)
+    found, _ = one.evaluate(spaces, rows, numbers, columns)
     return bool(found)
 
 
