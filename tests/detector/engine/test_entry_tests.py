@@ -51,28 +51,30 @@ def test_what_is_answered_at_once_is_what_each_term_says(
 ) -> None:
     tests = EntryTests(found)
     for one in told:
-        assert tests.passing(one).tolist() == [term is None or p.is_satisfied(term, one) for term in found]
+        assert tests.evaluate_facts(one).tolist() == [term is None or p.is_satisfied(term, one) for term in found]
 
 
 def test_the_same_word_cased_and_not_are_two_tests() -> None:
     found: list[p.Term] = [p.FieldTest("a", p.text_test("x", cased=cased)) for cased in (False, True, False)]
-    assert EntryTests(found).passing({"a": "X"}).tolist() == [True, False, True]
+    assert EntryTests(found).evaluate_facts({"a": "X"}).tolist() == [True, False, True]
 
 
-WORDS: list[p.Term] = [p.FieldTest("a", p.pattern_test(rf"\bword{at}\b")) for at in range(3 * entry_tests.TOGETHER)]
+WORDS: list[p.Term] = [
+    p.FieldTest("a", p.pattern_test(rf"\bword{at}\b")) for at in range(3 * entry_tests.MAX_PATTERNS_PER_SET)
+]
 
 
-@pytest.mark.parametrize("memory", [entry_tests.MEMORY, 1_000])
+@pytest.mark.parametrize("memory", [entry_tests.MAX_SET_BYTES, 1_000])
 def test_patterns_that_do_not_fit_into_one_set_are_found_all_the_same(
     monkeypatch: pytest.MonkeyPatch, memory: int
 ) -> None:
-    monkeypatch.setattr(entry_tests, "MEMORY", memory)
+    monkeypatch.setattr(entry_tests, "MAX_SET_BYTES", memory)
     tests = EntryTests(WORDS)
     last = len(WORDS) - 1
-    assert tests.passing({"a": f"word0 and word{last}, not word1x"}).nonzero()[0].tolist() == [0, last]
-    assert not tests.passing({}).any()
+    assert tests.evaluate_facts({"a": f"word0 and word{last}, not word1x"}).nonzero()[0].tolist() == [0, last]
+    assert not tests.evaluate_facts({}).any()
 
 
 def test_text_that_is_no_unicode_is_no_error() -> None:
     tests = EntryTests([p.FieldTest("a", p.text_test("*x*", cased=False)), p.FieldTest("a", p.pattern_test("^y"))])
-    assert tests.passing({"a": "\ud800x"}).tolist() == [True, False]
+    assert tests.evaluate_facts({"a": "\ud800x"}).tolist() == [True, False]

@@ -14,7 +14,7 @@ from backwatch.detector.rules import predicates as p
 from backwatch.detector.rules.compiled_rules import RuleSet, matches
 from backwatch.detector.rules.conditions import RuleError
 from backwatch.detector.rules.fields import DOMAINS
-from backwatch.detector.rules.rule_kernels import ROOM
+from backwatch.detector.rules.rule_kernels import BUFFER_FIRINGS
 from tests.detector.engine.test_rules import GOOD, LEARNT, VOCABULARY, rule
 
 BASE = rule(GOOD)
@@ -128,9 +128,9 @@ def test_the_tables_grow_with_the_tests_and_no_faster() -> None:
 
 def test_more_firings_than_a_buffer_has_room_for_are_all_told() -> None:
     rules = rule_set([compared(WHOLE[0], "gte", at) for at in range(3)])
-    found = [{WHOLE[0]: row % 4} for row in range(2 * ROOM)]
-    expected = [(row, at) for row in range(2 * ROOM) for at in range(3) if row % 4 >= at]
-    assert len(expected) > 4 * ROOM
+    found = [{WHOLE[0]: row % 4} for row in range(2 * BUFFER_FIRINGS)]
+    expected = [(row, at) for row in range(2 * BUFFER_FIRINGS) for at in range(3) if row % 4 >= at]
+    assert len(expected) > 4 * BUFFER_FIRINGS
     assert fired(rules, found) == expected
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from backwatch.collector import names
 from backwatch.detector.rules.compiled_rules import RuleSet, matches
-from backwatch.detector.rules.conjuncts import MOST_CONJUNCTS
+from backwatch.detector.rules.conjuncts import MAX_CONJUNCTS
 from backwatch.detector.rules.fields import CALL_FIELDS, DOMAINS, Field, Vocabulary
 from backwatch.detector.rules.sigma import Rule, RuleError, parse_rule
 
@@ -172,7 +172,7 @@ GOOD: dict[str, Any] = {"s": {names.TLS_ESTABLISHED: False}, "condition": "s"}
     [
         (document({"s": {"tls.etsablished": False}, "condition": "s"}), "a-test.yml: tls.etsablished: is no field"),
         (document({"s": {"tls.cipher|base64": "x"}, "condition": "s"}), "tls.cipher: the modifier 'base64'"),
-        (document({"s": {"tls.cipher|re": "(?=a)"}, "condition": "s"}), "tls.cipher: google-re2 does not take"),
+        (document({"s": {"tls.cipher|re": "(?=a)"}, "condition": "s"}), "tls.cipher: google-re2 rejects"),
         (document({"s": {"backwatch.query.signs": "stakced"}, "condition": "s"}), "'stakced' is not a sign"),
         (document({"s": {"backwatch.test.score": "high"}, "condition": "s"}), "backwatch.test.score: is a number"),
         (document({"s": {"network.peer.address|cidr": "10.0.0.300/8"}, "condition": "s"}), "a-test.yml: "),
@@ -189,7 +189,7 @@ GOOD: dict[str, Any] = {"s": {names.TLS_ESTABLISHED: False}, "condition": "s"}
         (document(GOOD, tests=[{"name": "x", "fires": True, "facts": {"tls.x": 1}}]), "'tls.x' is no field"),
         (document(GOOD, tests=[{"name": "x", "fires": True, "facts": {"server.port": "a"}}]), "is a number; got 'a'"),
         (document(GOOD, name="A Test"), "a-test.yml: name: must be lower-case"),
-        (document(GOOD, logsource={"product": "windows"}), "a-test.yml: logsource: must say"),
+        (document(GOOD, logsource={"product": "windows"}), "a-test.yml: logsource: must be"),
         (document(GOOD).replace("level: low", "level: loud"), "a-test.yml: level: "),
         (document(GOOD).replace("level: low\n", ""), "a-test.yml: level: is missing"),
         ("title: [", "a-test.yml: document: is not one YAML document"),
@@ -213,7 +213,7 @@ def test_a_rule_cannot_make_calls_suspect_by_what_was_learnt() -> None:
 
 
 def test_a_condition_with_too_many_alternatives_is_refused() -> None:
-    wide = {f"s{i}": [{names.ROWS_RETURNED: i}, {names.TLS_ESTABLISHED: True}] for i in range(MOST_CONJUNCTS)}
+    wide = {f"s{i}": [{names.ROWS_RETURNED: i}, {names.TLS_ESTABLISHED: True}] for i in range(MAX_CONJUNCTS)}
     with pytest.raises(RuleError, match="alternatives"):
         RuleSet([rule({**wide, "condition": "all of s*"})], VOCABULARY)
 

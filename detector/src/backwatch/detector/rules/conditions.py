@@ -1,4 +1,4 @@
-"""What pySigma parsed of a rule's detection and condition, as terms that we can hold facts against."""
+"""Build terms from the detection and the condition of a rule, as pySigma parsed them."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -31,11 +31,11 @@ _COMPARISONS: Final[Mapping[CompareOperators, p.Operator]] = {
 
 
 class RuleError(ValueError):
-    """A rule that cannot be used: one line, with the document and the field.
+    """A document that cannot be used. The message is one line with the document and the field.
 
     Attributes:
-        where: The field, or what else of the document it is about.
-        problem: What is wrong, on one line.
+        where: The field, or another part of the document.
+        problem: Description of the fault, on one line.
     """
 
     def __init__(self, source: str, where: str, problem: str) -> None:
@@ -44,10 +44,10 @@ class RuleError(ValueError):
 
 
 def build_condition(sigma: SigmaRule, source: str, fields: Mapping[str, Field]) -> p.Term:
-    """What must hold for the rule to fire.
+    """Build the term that must hold for the rule to fire.
 
     Raises:
-        RuleError: It names a field that there is not, or compares one as it cannot be compared.
+        RuleError: The rule names an unknown field, or compares one in an unsupported way.
     """
     term = build_term(sigma.detection, source, fields)
     service = sigma.logsource.service
@@ -59,7 +59,7 @@ def build_condition(sigma: SigmaRule, source: str, fields: Mapping[str, Field]) 
 
 
 def build_term(detections: SigmaDetections, source: str, fields: Mapping[str, Field]) -> p.Term:
-    """What selections and their condition say.
+    """Build the term of selections and their condition.
 
     Raises:
         RuleError: As :func:`build_condition`.
@@ -82,9 +82,9 @@ def build_term(detections: SigmaDetections, source: str, fields: Mapping[str, Fi
 def _term(parsed: object, source: str, fields: Mapping[str, Field]) -> p.Term:
     match parsed:
         case ConditionAND():
-            return p.AllOf(tuple(_term(one, source, fields) for one in parsed.args))
+            return p.AllOf(tuple(_term(part, source, fields) for part in parsed.args))
         case ConditionOR():
-            return p.AnyOf(tuple(_term(one, source, fields) for one in parsed.args))
+            return p.AnyOf(tuple(_term(part, source, fields) for part in parsed.args))
         case ConditionNOT():
             return p.Not(_term(parsed.args[0], source, fields))
         case ConditionFieldEqualsValueExpression():
@@ -104,9 +104,9 @@ def _comparison(name: str, value: object, source: str, fields: Mapping[str, Fiel
             return _present(name) if value.exists else p.Not(_present(name))
         if field.kind in ("number", "flag") and field.domain == "number":
             return _numeric(name, value)
-        passes = _passes(value)
+        passes = _test_of(value)
         if field.kind == "words":
-            passes = p.any_word_test(_sign(value) if name == names.QUERY_SIGNS else passes)
+            passes = p.any_word_test(_sign_test(value) if name == names.QUERY_SIGNS else passes)
         return p.FieldTest(name, passes)
     except ValueError as error:
         raise RuleError(source, name, str(error)) from None
@@ -135,7 +135,7 @@ def _operator(value: SigmaCompareExpression) -> p.Operator:
     return _COMPARISONS[value.op]
 
 
-def _passes(value: object) -> Callable[[p.Value], bool]:
+def _test_of(value: object) -> Callable[[p.Value], bool]:
     match value:
         case SigmaCasedString():
             return p.text_test(_wildcards(value), cased=True)
@@ -157,8 +157,8 @@ def _passes(value: object) -> Callable[[p.Value], bool]:
             raise ValueError(f"cannot be compared with {type(value).__name__}")
 
 
-def _sign(value: object) -> Callable[[p.Value], bool]:
-    """A whole word of the closed vocabulary, with ``contains`` or without: ``cut`` is not in ``executable-comment``."""
+def _sign_test(value: object) -> Callable[[p.Value], bool]:
+    """Match a whole word of the closed vocabulary, even with ``contains``: ``cut`` is not in ``executable-comment``."""
     word = str(value).strip("*") if isinstance(value, SigmaString) else ""
     if word not in names.SIGNS:
         raise ValueError(f"{str(value)!r} is not a sign; known are {', '.join(names.SIGNS)}")

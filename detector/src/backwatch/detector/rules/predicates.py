@@ -1,7 +1,7 @@
-"""One comparison of a rule with one value, and how comparisons are joined.
+"""Tests of a field's value, and terms that join tests.
 
-Text is compared without regard to case unless ``cased`` is asked for, as Sigma says; patterns run on google-re2,
-which is linear whatever the text, never on ``re``.
+Text is compared case-insensitively unless ``cased`` is set, as Sigma defines. Patterns run on google-re2, whose time is
+linear in any text, never on ``re``.
 """
 
 import ipaddress
@@ -20,27 +20,27 @@ OPERATORS: Final[tuple[Operator, ...]] = ("lt", "lte", "gt", "gte", "eq", "exist
 
 @dataclass(frozen=True, slots=True)
 class FieldTest:
-    """Whether a field's value passes; an absent field is ``None``.
+    """A test of one field's value; an absent field is ``None``.
 
     Attributes:
-        holds: Answers for any value.
+        passes: Returns whether a value passes.
         operator, number: The same comparison as data, where the field is a number.
     """
 
     field: str
-    holds: Callable[[Value], bool]
+    passes: Callable[[Value], bool]
     operator: Operator | None = None
     number: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A test of text that google-re2 can answer together with others.
+    """A test of text that google-re2 can evaluate together with others.
 
     Attributes:
         passes: The test by itself.
-        regex: It is found in exactly the texts that pass.
-        lowered: In their lower case, that is.
+        regex: A pattern that is found in exactly the texts that pass.
+        lowered: The pattern applies to lower-cased text.
     """
 
     passes: Callable[[Value], bool]
@@ -48,27 +48,27 @@ class Pattern:
     lowered: bool
 
     def __call__(self, value: Value) -> bool:
-        """Whether the value passes."""
+        """Return whether the value passes."""
         return self.passes(value)
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """The term does not hold; an absent field passes."""
+    """Holds where the term does not; an absent field passes."""
 
     term: "Term"
 
 
 @dataclass(frozen=True, slots=True)
 class AllOf:
-    """All terms hold."""
+    """Holds where all terms hold."""
 
     terms: "tuple[Term, ...]"
 
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """At least one term holds."""
+    """Holds where at least one term holds."""
 
     terms: "tuple[Term, ...]"
 
@@ -77,7 +77,7 @@ Term = FieldTest | Not | AllOf | AnyOf
 
 
 def is_satisfied(term: Term, facts: Mapping[str, Value]) -> bool:
-    """Whether the term holds for these facts: the plain reading, against which the fast path is tested.
+    """Return whether the term holds for these facts, term by term. Tests compare the fast path with it.
 
     >>> loud = FieldTest("level", text_test("hi*", cased=False))
     >>> is_satisfied(Not(loud), {"level": "HIGH"}), is_satisfied(Not(loud), {})
@@ -89,24 +89,24 @@ def is_satisfied(term: Term, facts: Mapping[str, Value]) -> bool:
         case Not(inner):
             return not is_satisfied(inner, facts)
         case AllOf(terms):
-            return all(is_satisfied(one, facts) for one in terms)
+            return all(is_satisfied(part, facts) for part in terms)
         case AnyOf(terms):
-            return any(is_satisfied(one, facts) for one in terms)
+            return any(is_satisfied(part, facts) for part in terms)
 
 
 def fields_of(term: Term) -> frozenset[str]:
-    """Every field the term names."""
+    """Return every field that the term names."""
     match term:
         case FieldTest(field):
             return frozenset((field,))
         case Not(inner):
             return fields_of(inner)
         case AllOf(terms) | AnyOf(terms):
-            return frozenset[str]().union(*(fields_of(one) for one in terms))
+            return frozenset[str]().union(*(fields_of(part) for part in terms))
 
 
 def compare(operator: Operator, left: float | None, right: float) -> bool:
-    """One numeric comparison; an absent value passes none.
+    """Compare two numbers; an absent value passes no comparison.
 
     >>> compare("gte", 3, 3), compare("lt", None, 3), compare("exists", 0, 0)
     (True, False, True)
@@ -138,17 +138,17 @@ def _number(value: Value) -> float | None:
 
 
 def number_test(operator: Operator, number: float) -> Callable[[Value], bool]:
-    """Passes numbers, and text that is one, that compare so."""
+    """Return a test of numbers, and of text that is a number."""
     return lambda value: compare(operator, _number(value), number)
 
 
 def is_present(value: Value) -> bool:
-    """Passes whatever is there."""
+    """Return whether the value is present."""
     return value is not None and value == value
 
 
 def text_test(pattern: str, *, cased: bool) -> Pattern:
-    r"""Passes text like the pattern: ``*`` is any run of characters, ``?`` any one, ``\`` makes the next one plain.
+    r"""Return a test of text with wildcards: ``*`` is any run of characters, ``?`` any one, ``\`` escapes the next.
 
     >>> text_test("10.*", cased=False)("10.0.0.1"), text_test(r"a\*", cased=False)("A*")
     (True, True)
@@ -175,10 +175,10 @@ def text_test(pattern: str, *, cased: bool) -> Pattern:
 
 
 def pattern_test(pattern: str, *, flags: str = "", whole: bool = False) -> Pattern:
-    """Passes text in which the pattern is found (``whole``: which it matches from end to end).
+    """Return a test for text in which the pattern is found (``whole``: which it matches from end to end).
 
     Raises:
-        ValueError: google-re2 does not take the pattern.
+        ValueError: google-re2 rejects the pattern.
     """
     options = re2.Options()
     options.log_errors = False
@@ -187,7 +187,7 @@ def pattern_test(pattern: str, *, flags: str = "", whole: bool = False) -> Patte
         compiled = re2.compile(regex, options)
     except re2.error as error:
         why = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
-        raise ValueError(f"google-re2 does not take the pattern {pattern!r}: {why}") from None
+        raise ValueError(f"google-re2 rejects the pattern {pattern!r}: {why}") from None
     find = compiled.fullmatch if whole else compiled.search
     return Pattern(
         lambda value: value is not None and find(str(value)) is not None,
@@ -197,7 +197,7 @@ def pattern_test(pattern: str, *, flags: str = "", whole: bool = False) -> Patte
 
 
 def network_test(network: str) -> Callable[[Value], bool]:
-    """Passes numeric addresses in the network; an IPv4 address written as IPv6 counts as the IPv4 one.
+    """Return a test for numeric addresses in a network; an IPv4-mapped IPv6 address counts as IPv4.
 
     >>> local = network_test("127.0.0.0/8")
     >>> local("127.0.0.1"), local("::ffff:127.0.0.1"), local("localhost"), local(None)
@@ -213,12 +213,12 @@ def network_test(network: str) -> Callable[[Value], bool]:
 
 
 def any_word_test(passes: Callable[[Value], bool]) -> Callable[[Value], bool]:
-    """Passes a comma-separated list of which one word passes."""
+    """Return a test for comma-separated lists in which one word passes."""
     return lambda value: isinstance(value, str) and any(passes(word.strip()) for word in value.split(","))
 
 
 def _parts(pattern: str) -> tuple[bool, str, bool] | None:
-    """Wildcard before, plain text, wildcard after; nothing where wildcards stand elsewhere."""
+    """Return wildcard before, plain text, wildcard after; ``None`` where there are other wildcards."""
     tokens = list(_tokens(pattern))
     before = bool(tokens) and tokens[0] == ("*", True)
     if before:

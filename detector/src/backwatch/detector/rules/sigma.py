@@ -1,7 +1,7 @@
-"""Sigma 2.1 documents as rules.
+"""Build rules from Sigma 2.1 documents.
 
-pySigma parses; nothing here validates over the network. What a rule may say of its own stands in its ``backwatch``
-block. Every refusal is one line that names the document and the field.
+pySigma parses; nothing validates over the network. Fields that Sigma does not have are in the ``backwatch`` block.
+Every error is one line that names the document and the field.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from backwatch.detector.rules.backwatch_block import (
 )
 from backwatch.detector.rules.conditions import RuleError, build_condition
 from backwatch.detector.rules.correlation import Correlation, build_correlation, parse_sigma_correlation
-from backwatch.detector.rules.documents import load
+from backwatch.detector.rules.documents import load_document
 from backwatch.detector.rules.examples import Example, parse_examples
 from backwatch.detector.rules.fields import Vocabulary
 from backwatch.detector.rules.filters import Narrowing, narrow_condition
@@ -47,29 +47,29 @@ _CORRELATION_OWN: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A verdict: what must be true, how bad it is, and what a person should know and do.
+    """A rule: its condition, its level, and what an operator should know and do.
 
     Attributes:
         name: Its identity: the file's name, or its detector's id.
         level: informational, low, medium, high or critical.
-        key: Key space that tells one alert of this rule from the next.
-        suspect: Nothing learns from a call on which it fires by what the collector told.
-        over: What it is held against: a call, a closed window, a deadline (``due``), a loss, a missed process, or other
-            rules' firings.
+        key: Key space that separates the alerts of this rule.
+        suspect: Detectors do not learn from a call on which it fires by reported facts.
+        over: Its input: a call, a closed window, a deadline (``due``), a loss, a missing process, or other rules'
+            firings.
         clear_after_s: Event time after which it clears; ``None``: the engine's default.
         instead_of: Rules that raise nothing on a call on which this one fires: one cause, one alert.
-        how: How it is done to an app, one way after the other.
-        looks_at: Fields of an alert to look at first: what Sigma calls ``fields``.
-        blind_spots: What it cannot see.
-        remediation: What a developer can do.
-        parameters: Names of lists of drivers' parameters that go with it.
-        condition: What must hold; of a correlation, for a call to be counted.
-        tests: Examples that stand in the document.
-        source: Document it came from, for error messages.
-        service: What its log source holds it to; empty: whichever.
-        narrowings: Filters that narrow it in this installation.
-        correlation: What it counts, where it is over other rules' firings.
-        silent: It raises no alert of its own: a correlation counts its firings.
+        how: Ways of the attack, one sentence or more each.
+        looks_at: Fields of an alert to look at first, ``fields`` in Sigma.
+        blind_spots: Attacks that it does not detect.
+        remediation: Advice for developers and operators.
+        parameters: Names of lists of drivers' parameters that belong to it.
+        condition: Term that must hold; for a correlation, the term of a counted call.
+        tests: Examples in the document.
+        source: Name of its document, for error messages.
+        service: Service of its log source; empty: any.
+        narrowings: Filters of this installation.
+        correlation: The correlation, where it is over other rules' firings.
+        silent: It raises no own alert: a correlation counts its firings.
     """
 
     name: str
@@ -100,32 +100,32 @@ class Rule:
 
     @property
     def fields(self) -> frozenset[str]:
-        """Every field it reads, filters apart."""
+        """Return every field that it reads, without those of filters."""
         return p.fields_of(self.condition)
 
     @property
     def active_condition(self) -> p.Term:
-        """What must hold for it to fire here: its condition, and its filters' until they end."""
+        """Return the term that must hold for it to fire here: its condition, and its filters' until they expire."""
         return narrow_condition(self.condition, self.narrowings)
 
 
 def parse_rule(document: str, source: str, vocabulary: Vocabulary) -> Rule:
-    """One Sigma document as a rule.
+    """Parse one Sigma document as a rule.
 
     Args:
-        source: What to call the document in an error: its file's name, or its detector's.
+        source: Name of the document in errors.
 
     Raises:
-        RuleError: The document is not one we can judge by.
+        RuleError: The document is not a valid rule.
     """
-    return build_rule(load(document, source), source, vocabulary)
+    return build_rule(load_document(document, source), source, vocabulary)
 
 
 def build_rule(loaded: Mapping[str, Any], source: str, vocabulary: Vocabulary) -> Rule:
-    """One Sigma document, read, as a rule.
+    """Build a rule from one parsed YAML document.
 
     Raises:
-        RuleError: The document is not one we can judge by.
+        RuleError: The document is not a valid rule.
     """
     sigma = _sigma(dict(loaded), source)
     own = parse_block(sigma, _OWN, source, "the key")
@@ -143,10 +143,10 @@ def build_rule(loaded: Mapping[str, Any], source: str, vocabulary: Vocabulary) -
 
 
 def build_correlation_rule(loaded: Mapping[str, Any], source: str, vocabulary: Vocabulary) -> Rule:
-    """One Sigma correlation document, read, as a rule; the rules it refers to are not looked up yet.
+    """Build a rule from one parsed Sigma correlation; its references are not resolved yet.
 
     Raises:
-        RuleError: The document is not one we can judge by.
+        RuleError: The document is not a valid correlation.
     """
     sigma = parse_sigma_correlation(loaded, source)
     own = parse_block(sigma, _CORRELATION_OWN, source, "the key")
@@ -160,10 +160,10 @@ def build_correlation_rule(loaded: Mapping[str, Any], source: str, vocabulary: V
 
 
 def _rule(sigma: SigmaRuleBase, own: Mapping[str, Any], source: str, key: str | None = None) -> Rule:
-    """What rules of all kinds say of themselves.
+    """Build the part that rules of all kinds share.
 
     Args:
-        key: Its key where it says none.
+        key: The key of a rule without one.
     """
     name = sigma.name or ""
     if not NAME.fullmatch(name):
