@@ -73,7 +73,7 @@ def said(folder: Path, *arguments: str) -> Result:
          "tests:", "backwatch.tests[0]: must have name, fires and calls"),
         (correlation(backwatch={"key": "resource", "tests": [{"name": "a", "fires": True, "calls": [{"at": 0}]}]}),
          "tests:", "backwatch.tests[0]: a call must have at and facts"),
-        ({**correlation(), "name": "weak-tls"}, "name:", "name: 'weak-tls' is weak-tls.yml's already"),
+        ({**correlation(), "name": "weak-tls"}, "name:", "name: 'weak-tls' is used by weak-tls.yml already"),
         ({**correlation(), "level": "loud"}, "level:", "level: "),
         ({**correlation(), "correlation": 7}, "correlation:", "correlation: "),
     ],

@@ -55,7 +55,7 @@ def test_a_bad_rule_is_one_line_with_file_line_and_reason(folder: Path) -> None:
     assert [line.split(": ")[0].rpartition(":")[0] for line in lines] == [str(folder / f"{it}.yml") for it in "abc"]
     line = next(at for at, one in enumerate((folder / "b.yml").read_text().splitlines(), 1) if "x.y" in one)
     assert lines[1] == f"{folder / 'b.yml'}:{line}: x.y: is no field that such a rule can read"
-    assert lines[2] == f"{folder / 'c.yml'}:3: name: 'weak-tls' is weak-tls.yml's already"
+    assert lines[2] == f"{folder / 'c.yml'}:3: name: 'weak-tls' is used by weak-tls.yml already"
     assert "1 good, 3 bad" in result.stderr
 
 
@@ -159,7 +159,7 @@ def test_what_a_page_is_made_of_is_checked(tmp_path: Path, own: dict[str, Any], 
 
 
 def test_a_verdict_is_explained_as_text_and_as_json() -> None:
-    assert said("explain", "tls-stripped").stdout.startswith("tls-stripped · high\nEncryption Was Expected")
+    assert said("explain", "tls-stripped").stdout.startswith("tls-stripped · high\nExpected Encryption Is Missing")
     assert json.loads(said("explain", "tls-stripped", "--json").stdout)["instead_of"] == ["plaintext-session"]
 
 

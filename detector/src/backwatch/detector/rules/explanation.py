@@ -82,7 +82,7 @@ def render_page(page: Mapping[str, Any]) -> str:
     sections: list[tuple[str, Iterable[str]]] = [
         ("What it means", [page["means"]]),
         ("What it counts", [page["counts"]]),
-        ("How the attack works", (f"- {item}" for item in how)),
+        ("How it is done to you", (f"- {item}" for item in how)),
         ("Evidence to look at", (_evidence(item) for item in page["evidence"])),
         ("What to do", [page["remediation"]]),
         *((f"Driver by driver: {item['title']}", _drivers(item)) for item in page["parameters"]),
