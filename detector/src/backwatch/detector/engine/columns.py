@@ -14,8 +14,8 @@ from backwatch.collector import names
 from backwatch.collector.statements.families import family
 from backwatch.detector.decoding import schema
 from backwatch.detector.decoding.decoder import Decoded
-from backwatch.detector.derived.numbers import Readings
-from backwatch.detector.derived.text_columns import Derived
+from backwatch.detector.derived.numbers import NumberColumns
+from backwatch.detector.derived.text_columns import TextColumns
 from backwatch.detector.engine.addresses import (
     CONTENT_FACTS,
     RESOURCE,
@@ -182,8 +182,8 @@ class Columns:
         self._statements = np.zeros(CACHED, np.uint64), np.zeros(CACHED, np.uint64)
         self._family_of = np.zeros(CACHED, np.uint64), np.zeros(CACHED, np.uint64)
         self._signs = BoundedCache[int, int](MAX_SIGN_TEXTS)
-        self._derived = Derived(self.hash, judge_loopback=judge_loopback)
-        self._readings = Readings(self.hash)
+        self._derived = TextColumns(self.hash, judge_loopback=judge_loopback)
+        self._readings = NumberColumns(self.hash)
 
     def hash(self, text: bytes) -> int:
         """A text's keyed hash."""

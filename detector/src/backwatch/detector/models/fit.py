@@ -9,9 +9,9 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from backwatch.detector.baselines.forest import ARRAYS, checked, isolation
+from backwatch.detector.baselines.forest import ARRAYS, isolation_score, validate_model
 from backwatch.detector.baselines.level import LEVEL
-from backwatch.detector.detectors.multivariate_anomaly import COLUMNS, FEATURES, deviations
+from backwatch.detector.detectors.multivariate_anomaly import COLUMNS, FEATURES, compute_deviations
 
 TREES: Final = 100
 SAMPLE: Final = 256
@@ -66,9 +66,9 @@ def fit(minutes: Sequence[Minute], seed: int = 0) -> dict[str, NDArray[Any]]:
     forest.fit(found[-MOST_MINUTES:])
     arrays = _arrays(forest.estimators_, SAMPLE)
     root, feature, threshold, left, right, path, usual_path = (arrays[name] for name in ARRAYS[:-1])
-    told = [isolation(row, root, feature, threshold, left, right, path, usual_path) for row in found[-JUDGED:]]
+    told = [isolation_score(row, root, feature, threshold, left, right, path, usual_path) for row in found[-JUDGED:]]
     arrays["limit"] = np.array([np.quantile(told, ORDINARY)])
-    return dict(checked(arrays, len(FEATURES)))
+    return dict(validate_model(arrays, len(FEATURES)))
 
 
 def features(minutes: Sequence[Minute]) -> NDArray[np.float64]:
@@ -79,7 +79,7 @@ def features(minutes: Sequence[Minute]) -> NDArray[np.float64]:
     sums = np.array([[getattr(one, name) for name in COLUMNS] for one in ordered], np.int64).reshape(-1, len(COLUMNS))
     end_ns = np.array([one.end_ns for one in ordered], np.int64)
     suspects = np.array([one.suspects for one in ordered], np.int64)
-    out = deviations(sums, slot, end_ns, suspects, [np.zeros(max(1, len(place)), LEVEL) for _ in FEATURES])
+    out = compute_deviations(sums, slot, end_ns, suspects, [np.zeros(max(1, len(place)), LEVEL) for _ in FEATURES])
     return out[(suspects == 0) & ~np.isnan(out).any(axis=1)]
 
 

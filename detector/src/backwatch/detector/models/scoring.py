@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.detector.baselines.extent import EXTENT, begin, extend, outside
-from backwatch.detector.baselines.level import LEVEL, MIN_COUNT, MOST_DRIFT, update
+from backwatch.detector.baselines.level import LEVEL, MAX_DRIFT, MIN_COUNT, update
 from backwatch.detector.kernels.compiled import kernel
 
 OUTSIDE: Final = 0.01
@@ -50,7 +50,7 @@ def _evidence(x: NDArray[np.float64], time_ns: NDArray[np.int64], rows: Any, ext
         update(rows, 1, -x[i], time_ns[i], True)  # the mirror image: its drift is the one downwards
         if not np.isnan(score):
             found = max(found, abs(score) / DEVIATIONS)
-        out[i] = max(found, max(rows[0]["drift"], rows[1]["drift"]) / MOST_DRIFT)
+        out[i] = max(found, max(rows[0]["drift"], rows[1]["drift"]) / MAX_DRIFT)
 
 
 @kernel
