@@ -22,12 +22,14 @@ from hypothesis import settings
 
 from backwatch.collector import names
 from backwatch.collector.runtime import guard
-from tests.services import databases, smtp, topics
-from tests.services import otelcol as otelcollector
 from tests.services.authority import Authority
+from tests.services.brokers import topics
+from tests.services.databases import fresh_database
+from tests.services.http import otelcol as otelcollector
+from tests.services.internet import smtp
+from tests.services.internet.smtp import MailServer
 from tests.services.process import binary
 from tests.services.server import PREFIX, Fixture, MissingServerError, Server, from_environment
-from tests.services.smtp import MailServer
 
 ROOT = Path(__file__).parents[1]
 BUILT = ROOT / ".tools" / "drivers"
@@ -165,10 +167,11 @@ def _fixture(module: ModuleType) -> Any:
     return pytest.fixture(scope="session", name=offered.name)(one)
 
 
-for _file in (Path(__file__).parent / "services").glob("[!_]*.py"):
+for _file in (Path(__file__).parent / "services").glob("*/[!_]*.py"):
     # Only those are imported: the others need libraries that an old driver's process may have in another version.
-    if not _file.stem.startswith("test_") and "\nFIXTURE = " in _file.read_text():
-        globals()[f"_{_file.stem}"] = _fixture(importlib.import_module(f"tests.services.{_file.stem}"))
+    if "\nFIXTURE = " in _file.read_text():
+        _module = importlib.import_module(f"tests.services.{_file.parent.name}.{_file.stem}")
+        globals()[f"_{_file.stem}"] = _fixture(_module)
 
 
 @pytest.fixture(scope="session")
@@ -226,14 +229,14 @@ def _found(look: Callable[[], str]) -> str:
 @pytest.fixture
 def postgresql_database(postgresql: Server) -> Iterator[str]:
     """The URL of an empty database that is dropped after the test."""
-    with databases.postgresql(postgresql) as url:
+    with fresh_database.postgresql(postgresql) as url:
         yield url
 
 
 @pytest.fixture
 def mariadb_database(mariadb: Server) -> Iterator[str]:
     """The URL of an empty database that is dropped after the test."""
-    with databases.mariadb(mariadb) as url:
+    with fresh_database.mariadb(mariadb) as url:
         yield url
 
 

@@ -18,7 +18,7 @@ from backwatch.store.transactions import reading
 from tests.dashboard.screens import Dashboard, Held, Window
 from tests.dashboard.scripts import forget, opened, press, rows, store, texts
 from tests.services.commits import Owner, alert_id, cleared, raised
-from tests.services.disk import small_disk
+from tests.services.faults.disk import small_disk
 
 __all__ = ("store",)
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Dialog, Page
 from backwatch.store import tables
 from tests.dashboard import hostile
 from tests.dashboard.screens import Dashboard, Window
-from tests.services.receiver import Receiver, receiver
+from tests.services.http.receiver import Receiver, receiver
 
 pytestmark = pytest.mark.slow
 

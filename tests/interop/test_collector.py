@@ -11,10 +11,10 @@ from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import ensure_topics
 from tests.interop.receiving import Told, receiving, told
-from tests.services.otelcol import collecting
+from tests.services.brokers.whole_topic import whole_topic
+from tests.services.http.otelcol import collecting
 from tests.services.process import free_port
 from tests.services.server import Server
-from tests.services.whole_topic import whole_topic
 from tests.system.commands import BACKWATCH, environment, eventually
 
 APP = """

@@ -13,8 +13,8 @@ from backwatch.store.commit import Commit
 from backwatch.store.connect import open_store
 from backwatch.store.shards import commit, load
 from backwatch.store.transactions import writing
+from tests.services.brokers.topics import made_on_demand
 from tests.services.server import Server
-from tests.services.topics import made_on_demand
 from tests.system.commands import ran
 
 
