@@ -68,6 +68,11 @@ for _ in range(40):
 
 
 @pytest.fixture
+def kafka(kafka_alone: Server) -> Server:
+    return kafka_alone
+
+
+@pytest.fixture
 def stream(kafka_without_topics: Server) -> StreamSettings:
     settings = StreamSettings(url=kafka_without_topics.url, partitions=1)
     ensure_topics(settings, [names.TOPIC_CALLS])

@@ -26,7 +26,7 @@ def test_the_last_line_says_how_many_tests_were_skipped_for_want_of_a_server_and
     done = run(NEEDS_REDIS, PATH="/nonexistent")
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1].startswith(
-        "skipped for want of a real server: 1: 1 because of redis: redis-server"
+        "skipped because a real server is missing: 1: 1 because of redis: redis-server"
     )
 
 
@@ -51,7 +51,7 @@ def test_asked(swallowed_faults):
     assert [name for name, _ in swallowed_faults] == ["probe"]
 """)  # fmt: skip
     assert "2 passed, 1 error" in done.stdout
-    assert "the guard swallowed 1 of our own faults, first in probe" in done.stdout
+    assert "the guard swallowed 1 errors of Backwatch, first in probe" in done.stdout
 
 
 def test_tests_on_outside_data_are_deselected_where_nobody_says_where_the_data_are(tmp_path: Path) -> None:
