@@ -9,10 +9,11 @@ import importlib
 import os
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Never
@@ -37,6 +38,11 @@ BUILT = ROOT / ".tools" / "drivers"
 """Drivers without a wheel, built by ``tools/servers.sh``."""
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 DATA = "BACKWATCH_TEST_DATA"
+IGNORED_SIGNALS = [
+    int(number)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+    if signal.getsignal(number) is signal.SIG_IGN
+]
 SKIPPED = pytest.StashKey[Counter[str]]()
 HOST = pytest.StashKey[ServerHost]()
 
@@ -61,6 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in list(os.environ):
         if name.startswith(("BACKWATCH_", "OTEL_")) and not name.startswith("BACKWATCH_TEST_"):
             del os.environ[name]
+    _restore_signals(getattr(config, "workerinput", {}).get("ignored_signals", ()))
     state = ROOT / ".tools" / "state"  # keeps compiled kernels from run to run; everything else in it is deleted
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.environ["XDG_STATE_HOME"] = str(state)
@@ -70,6 +77,15 @@ def pytest_configure(config: pytest.Config) -> None:
     elif "PYTEST_XDIST_WORKER" not in os.environ:  # nor a run within a run
         for leftover in state.glob("backwatch/*.db*"):
             leftover.unlink(missing_ok=True)
+
+
+def _restore_signals(ignored: Iterable[int]) -> None:
+    """Let the apps of tests start with default signals, even if this run was started by ``nohup`` or with ``&``.
+
+    A program inherits that a signal is ignored, but not that it has a handler.
+    """
+    for number in (*IGNORED_SIGNALS, *ignored):
+        signal.signal(number, lambda *_: None)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -83,6 +99,7 @@ def pytest_configure_node(node: Any) -> None:
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
         config.add_cleanup(config.stash[HOST].close)
     node.workerinput["servers"] = config.stash[HOST].address
+    node.workerinput["ignored_signals"] = IGNORED_SIGNALS
 
 
 @pytest.hookimpl(optionalhook=True)

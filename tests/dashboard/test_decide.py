@@ -22,7 +22,7 @@ from tests.services.faults.disk import small_disk
 
 __all__ = ("store",)
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 ID = alert_id("unusual-query", "k")
 GOOD, EVIL, OLD = (hashlib.sha256(text).hexdigest() for text in (b"good", b"evil", b"old"))

@@ -12,7 +12,7 @@ from tests.dashboard import hostile
 from tests.dashboard.screens import Dashboard, Window
 from tests.services.http.receiver import Receiver, receiver
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 FOREIGN = """() => [...document.querySelectorAll('[href],[src],[action],[data],[srcset],[poster]')]
   .flatMap(one => ['href', 'src', 'action', 'data', 'srcset', 'poster'].map(name => one.getAttribute(name)))

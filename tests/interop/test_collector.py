@@ -46,7 +46,7 @@ def in_the_topic(kafka: Server) -> list[Told]:
     return sorted(one for record in records for one in told(ExportTraceServiceRequest.FromString(record.value)))
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_a_collector_passes_on_every_span_of_our_topic_with_every_attribute(
     otelcol: str, tmp_path: Path, kafka_without_topics: Server, postgresql: Server, redis_server: Server
 ) -> None:

@@ -30,9 +30,9 @@ class Certificate:
 
 
 class AuthorityKey(NamedTuple):
-    """What another process needs to sign for the same authority."""
+    """A private key of an authority (P-256), and its certificate."""
 
-    der: bytes
+    secret: int
     ca_file: Path
 
 
@@ -41,7 +41,6 @@ class Authority:
 
     Attributes:
         ca_file: Its own certificate, PEM: what a client must trust.
-        key: Its private key, by which another process of the run signs, too.
 
     """
 
@@ -49,20 +48,18 @@ class Authority:
         self._folder = folder
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._count = 0
+        self._key = ec.generate_private_key(ec.SECP256R1())
         if key is None:
-            self._key = ec.generate_private_key(ec.SECP256R1())
             self.ca_file = folder / "ca.pem"
             self.ca_file.write_bytes(self._sign_own_certificate())
         else:
-            self._key = serialization.load_der_private_key(key.der, None)
+            self._key = ec.derive_private_key(key.secret, self._key.curve)
             self.ca_file = key.ca_file
 
     @property
     def key(self) -> "AuthorityKey":
-        der = self._key.private_bytes(
-            serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        return AuthorityKey(der, self.ca_file)
+        """What another process needs to sign for this authority."""
+        return AuthorityKey(self._key.private_numbers().private_value, self.ca_file)
 
     def _sign_own_certificate(self) -> bytes:
         now, public = dt.datetime.now(dt.UTC), self._key.public_key()
