@@ -20,7 +20,7 @@ import zstandard
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from backwatch.collector import names
-from backwatch.collector.statements.spec import words
+from backwatch.collector.statements.spec import split_words
 from tests.leaks.corpus import Canary, Planted, of, planted
 from tests.leaks.finder import Finder, shown
 from tests.leaks.ways import words_of
@@ -37,7 +37,7 @@ LASTING = (
     "PREPARE TRANS",
 )  # fmt: skip
 """What would change a server that other tests share, or take long."""
-OTHERS = words(
+OTHERS = split_words(
     """
     CONFIG ACL REPLICAOF SLAVEOF FAILOVER MIGRATE SUBSCRIBE PSUBSCRIBE DEBUG MODULE SENTINEL SCRIPT FUNCTION XREADGROUP
     """
