@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.collector.statements.families import family
+from backwatch.collector.statements.families import derive_family
 from backwatch.detector.decoding import schema
 from backwatch.detector.decoding.decoder import Decoded
 from backwatch.detector.derived.numbers import NumberColumns
@@ -271,7 +271,7 @@ class Columns:
         for row in missing[:count].tolist():
             one = int(fingerprint[row])
             if one not in found:
-                found[one] = self.hash(family(prepared.canonical(row).decode("utf-8", "replace")).encode())
+                found[one] = self.hash(derive_family(prepared.canonical(row).decode("utf-8", "replace")).encode())
                 cell = one & (CACHED - 1)
                 keys[cell], values[cell] = one, found[one]
             out[row] = found[one]
