@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backwatch.detector.baselines.extent import EXTENT, begin, extend, outside
+from backwatch.detector.baselines.extent import EXTENT, distance_outside, extend_range, start_range
 from backwatch.detector.baselines.level import LEVEL, MAX_DRIFT, MIN_COUNT, RELEARN_DAYS, SCORE_BOUND, update
 
 DAY_NS = 86_400 * 10**9
@@ -39,15 +39,15 @@ def test_a_start_of_which_a_fifth_is_poisoned_still_leads_to_an_alert(seed: int)
 def test_a_ramp_is_found_before_it_has_gone_far(rate: float, times: float) -> None:
     past = noise(3_000)
     rows, extent = learnt(past), np.zeros(1, EXTENT)
-    begin(extent[0], past[0])
+    start_range(extent[0], past[0])
     for value in past:
-        extend(extent[0], value)
+        extend_range(extent[0], value)
     source = np.random.default_rng(1)
     for step in range(int(np.log(times) / np.log1p(rate))):
         x = 5 + step * np.log1p(rate) + source.normal(0, 0.2)
-        beyond = outside(extent[0], x)
+        beyond = distance_outside(extent[0], x)
         score = update(rows, 0, x, (3_000 + step) * MINUTE_NS, True)
-        extend(extent[0], x)
+        extend_range(extent[0], x)
         if rows[0]["drift"] >= MAX_DRIFT or (score > 4 and beyond > 0.1):  # as volume-spike asks
             return
     pytest.fail(f"a drift of {rate} a step was not found")
