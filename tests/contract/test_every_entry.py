@@ -10,7 +10,7 @@ import pytest
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import GROUPS, Entry, discover, driver_version
-from backwatch.attack.servers import LOOPBACK
+from backwatch.attack.protocols.server import LOOPBACK
 from backwatch.detector.rules import rulebook
 from tests.contract.golden import live
 from tests.contract.golden.renames import Renames

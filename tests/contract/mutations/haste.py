@@ -16,7 +16,7 @@ import time
 from typing import Any
 
 from backwatch.attack.authority import Certificate
-from backwatch.attack.speakers import pickles
+from backwatch.attack.protocols import pickles
 
 LONGEST_SLEEP_S = 0.02
 PATIENCE_S = 1.0
@@ -37,7 +37,7 @@ SMALLER: dict[str, Any] = {
     f"{PACK}smtp_mass_mail.MANY": 2,
     f"{PACK}_slow.EVERY_S": 0.001,
     f"{PACK}_refused_logins.GUESSES": ("summer2024",),
-    "backwatch.attack.speakers.postgresql.HonestPostgreSQL.iterations": 16,
+    "backwatch.attack.protocols.postgresql.HonestPostgreSQL.iterations": 16,
     f"{PACK}postgresql_scram_bomb.rounds_of": lambda _seconds: 5_000,  # pyright: ignore[reportUnknownLambdaType]
 }
 """What makes an attack one: sizes."""

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from backwatch.attack.authority import Authority
+from backwatch.attack.demo.services.http import HTTP
 from backwatch.attack.entries import Entry, Place
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.servers.http import HTTP
+from backwatch.attack.protocols.server import HostileServer
 from backwatch.collector.runtime import guard
 from tests.contract.mutations.answers import CHOSEN
 

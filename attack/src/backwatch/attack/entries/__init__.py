@@ -18,7 +18,7 @@ from typing import ClassVar, Self
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.folders import files, only
-from backwatch.attack.servers import HostileServer
+from backwatch.attack.protocols.server import HostileServer
 
 SECRET = "only-on-loopback"
 SUCCEEDED = "succeeded"

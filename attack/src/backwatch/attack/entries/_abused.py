@@ -6,8 +6,8 @@ from backwatch.attack.authority import Authority
 from backwatch.attack.entries import Entry
 from backwatch.attack.entries._mysql import Connector, PyMySQL
 from backwatch.attack.entries._postgresql import Psycopg, Psycopg2
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.tables import MySQLOfTables, PostgreSQLOfTables
+from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.protocols.tables import MySQLOfTables, PostgreSQLOfTables
 
 
 class Abused(Entry):

@@ -4,8 +4,8 @@ from typing import Any
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, Entry
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.amqp import AMQP
+from backwatch.attack.protocols.amqp import AMQP
+from backwatch.attack.protocols.server import HostileServer
 
 
 class AbusedBroker(Entry):

@@ -2,9 +2,9 @@
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries._pickle import ReadsPickles
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.amqp import AMQP
-from backwatch.attack.speakers.pickles import bomb
+from backwatch.attack.protocols.amqp import AMQP
+from backwatch.attack.protocols.pickles import bomb
+from backwatch.attack.protocols.server import HostileServer
 
 
 class _Turning(AMQP):

@@ -5,8 +5,8 @@ from typing import Any
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, Entry
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.http import Request, Web, answered
+from backwatch.attack.protocols.http import Request, Web, answered
+from backwatch.attack.protocols.server import HostileServer
 
 BUCKETS = (
     b"<ListAllMyBucketsResult><Owner><ID>shop</ID></Owner><Buckets><Bucket><Name>shop-backups</Name></Bucket></Buckets>"

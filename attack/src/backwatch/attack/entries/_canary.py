@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from backwatch.attack.entries import Entry
 from backwatch.attack.entries._abused import told
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.tables import ACCOUNTS, LOOT
+from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.protocols.tables import ACCOUNTS, LOOT
 
 PLANTED = ACCOUNTS - 1
 """The account's number."""

@@ -5,8 +5,8 @@ from abc import abstractmethod
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import Entry
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.http import Request, Web, answered
+from backwatch.attack.protocols.http import Request, Web, answered
+from backwatch.attack.protocols.server import HostileServer
 
 SIZE = 64 << 20
 

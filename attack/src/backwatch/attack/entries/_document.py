@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import Entry
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.http import Request, Web
+from backwatch.attack.protocols.http import Request, Web
+from backwatch.attack.protocols.server import HostileServer
 
 
 class Documents(Web):

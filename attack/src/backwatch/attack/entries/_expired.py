@@ -5,7 +5,7 @@ from typing import ClassVar, Final
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import Entry
-from backwatch.attack.servers import HostileServer
+from backwatch.attack.protocols.server import HostileServer
 
 NO_CHECK_TIME: Final = 0x20_0000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME, for which Python has no name."""

@@ -7,8 +7,8 @@ from abc import abstractmethod
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import Entry
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.http import Leading
+from backwatch.attack.protocols.http import Leading
+from backwatch.attack.protocols.server import HostileServer
 
 
 class FollowsRedirects(Entry):

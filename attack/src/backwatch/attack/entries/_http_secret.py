@@ -4,8 +4,8 @@ from abc import abstractmethod
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, Entry
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.http import Logging
+from backwatch.attack.protocols.http import Logging
+from backwatch.attack.protocols.server import HostileServer
 
 
 class BringsSecret(Entry):

@@ -4,8 +4,8 @@ from typing import Any
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import Entry, Place
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.mongodb import SET, MongoDB
+from backwatch.attack.protocols.mongodb import SET, MongoDB
+from backwatch.attack.protocols.server import HostileServer
 
 USER, PASSWORD = "anna", "two apples a day"
 

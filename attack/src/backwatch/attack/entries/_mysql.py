@@ -5,7 +5,7 @@ from abc import abstractmethod
 from typing import Any
 
 from backwatch.attack.entries import SECRET, Entry, Place
-from backwatch.attack.servers import HostileServer
+from backwatch.attack.protocols.server import HostileServer
 
 ORDERS = "SELECT id, customer, total FROM orders WHERE customer = %s ORDER BY id"
 ONE = ("customer 3",)

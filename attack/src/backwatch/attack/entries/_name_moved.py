@@ -6,8 +6,8 @@ from typing import Any
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import Entry, Place
-from backwatch.attack.servers import LOOPBACK, HostileServer
-from backwatch.attack.speakers.http import Request, Web, answered
+from backwatch.attack.protocols.http import Request, Web, answered
+from backwatch.attack.protocols.server import LOOPBACK, HostileServer
 
 OTHER = "127.0.0.2"
 """Loopback's, and another address than the service's."""

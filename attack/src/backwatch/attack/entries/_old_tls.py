@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from backwatch.attack.authority import Authority, Certificate
 from backwatch.attack.entries import Entry
-from backwatch.attack.servers import HostileServer
+from backwatch.attack.protocols.server import HostileServer
 
 CIPHERS = "DEFAULT@SECLEVEL=0"
 """OpenSSL's words for: whatever there is, signatures with SHA-1 too, without which TLS 1.1 does not work."""

@@ -3,8 +3,8 @@
 from typing import ClassVar
 
 from backwatch.attack.entries import Entry
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.pickles import RAN
+from backwatch.attack.protocols.pickles import RAN
+from backwatch.attack.protocols.server import HostileServer
 
 
 class ReadsPickles(Entry):

@@ -2,8 +2,8 @@
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import Entry
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.amqp import AMQP
+from backwatch.attack.protocols.amqp import AMQP
+from backwatch.attack.protocols.server import HostileServer
 
 POISON = b'{"order": 7, "lines": ['
 """What ends before its time."""

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from typing import Any
 
 from backwatch.attack.entries import SECRET, Entry, Place
-from backwatch.attack.servers import HostileServer
+from backwatch.attack.protocols.server import HostileServer
 
 CUSTOMERS = "SELECT id, name, mail FROM customers WHERE mail = %s ORDER BY id"
 ONE = ("customer1@shop.example",)

@@ -5,11 +5,11 @@ import struct
 from typing import ClassVar
 
 from backwatch.attack.authority import Authority
+from backwatch.attack.demo.services.postgresql import said, send
 from backwatch.attack.entries import Entry
 from backwatch.attack.entries._postgresql import asyncpg_connected
-from backwatch.attack.servers import HostileServer, Session
-from backwatch.attack.servers.postgresql import said, send
-from backwatch.attack.speakers.postgresql import HonestPostgreSQL
+from backwatch.attack.protocols.postgresql import HonestPostgreSQL
+from backwatch.attack.protocols.server import HostileServer, Session
 
 MD5 = struct.pack("!I", 5) + b"salt"
 

@@ -1,10 +1,10 @@
 """D8: what the entries share that flood an app of PostgreSQL's with notices."""
 
 from backwatch.attack.authority import Authority
+from backwatch.attack.demo.services.postgresql import send
 from backwatch.attack.entries import Entry
-from backwatch.attack.servers import HostileServer, Session
-from backwatch.attack.servers.postgresql import send
-from backwatch.attack.speakers.postgresql import HonestPostgreSQL
+from backwatch.attack.protocols.postgresql import HonestPostgreSQL
+from backwatch.attack.protocols.server import HostileServer, Session
 
 MANY = 2_000
 _NOTICE = b"SNOTICE\0C00000\0M" + b"please read this carefully" + b"\0\0"

@@ -4,8 +4,8 @@ from typing import Any, ClassVar
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, Entry
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.redis import RedisServer
+from backwatch.attack.protocols.redis import RedisServer
+from backwatch.attack.protocols.server import HostileServer
 
 Commands = tuple[tuple[str, ...], ...]
 

@@ -3,8 +3,8 @@
 from binascii import crc_hqx
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.servers import LOOPBACK
-from backwatch.attack.speakers.redis import SLOTS, RedisServer, Talk
+from backwatch.attack.protocols.redis import SLOTS, RedisServer, Talk
+from backwatch.attack.protocols.server import LOOPBACK
 
 
 class Elsewhere(RedisServer):

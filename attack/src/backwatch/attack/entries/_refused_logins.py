@@ -3,7 +3,7 @@
 from abc import abstractmethod
 
 from backwatch.attack.entries import SECRET, Entry
-from backwatch.attack.servers import HostileServer
+from backwatch.attack.protocols.server import HostileServer
 
 GUESSES = tuple(f"{word}{year}" for word in ("summer", "winter", "admin", "shop") for year in (2023, 2024, 2025))
 

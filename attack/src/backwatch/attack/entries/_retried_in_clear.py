@@ -4,7 +4,7 @@ from abc import abstractmethod
 
 from backwatch.attack.entries import SECRET
 from backwatch.attack.entries._unverified import TriesUnverified
-from backwatch.attack.servers import HostileServer, Session
+from backwatch.attack.protocols.server import HostileServer, Session
 
 
 class BreaksThenListens(HostileServer):

@@ -6,8 +6,8 @@ from typing import Any
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, Entry
-from backwatch.attack.servers import MOST_KEPT, HostileServer
-from backwatch.attack.speakers.http import Request, Web, answered
+from backwatch.attack.protocols.http import Request, Web, answered
+from backwatch.attack.protocols.server import MOST_KEPT, HostileServer
 
 PRODUCT = b"X-Elastic-Product: Elasticsearch"
 

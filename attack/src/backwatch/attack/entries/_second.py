@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, Entry
-from backwatch.attack.servers import LOOPBACK, MOST_KEPT, HostileServer, Session
+from backwatch.attack.protocols.server import LOOPBACK, MOST_KEPT, HostileServer, Session
 
 FIRST = "localhost"
 SECOND = LOOPBACK

@@ -4,8 +4,8 @@ import time
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import Entry
-from backwatch.attack.servers import HostileServer, Session
-from backwatch.attack.speakers.http import Request, Web
+from backwatch.attack.protocols.http import Request, Web
+from backwatch.attack.protocols.server import HostileServer, Session
 
 DRIPS = 12
 EVERY_S = 0.4

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import Entry, Place
-from backwatch.attack.servers import HostileServer, Session
+from backwatch.attack.protocols.server import HostileServer, Session
 
 LOOT = "$2b$12$of.an.administrator"
 _SCHEMA = """

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, Entry
-from backwatch.attack.servers import HostileServer
+from backwatch.attack.protocols.server import HostileServer
 
 
 class StartTLSHidden(Entry):

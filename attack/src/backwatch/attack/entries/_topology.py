@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import Entry
-from backwatch.attack.servers import LOOPBACK, HostileServer
-from backwatch.attack.speakers.http import Elsewhere, Request, Web, answered
+from backwatch.attack.protocols.http import Elsewhere, Request, Web, answered
+from backwatch.attack.protocols.server import LOOPBACK, HostileServer
 
 PRODUCT = b"X-Elastic-Product: Elasticsearch"
 

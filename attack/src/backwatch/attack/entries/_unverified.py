@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import Entry
-from backwatch.attack.servers import HostileServer, Session
+from backwatch.attack.protocols.server import HostileServer, Session
 
 
 class BreaksHandshakes(HostileServer):

@@ -3,7 +3,7 @@
 from backwatch.attack.entries import run
 from backwatch.attack.entries._certificate import CertificateSwapped
 from backwatch.attack.entries.amqp_pickle_pika import AmqpPicklePika
-from backwatch.attack.speakers.amqp import AMQP
+from backwatch.attack.protocols.amqp import AMQP
 
 
 class AmqpSwapped(CertificateSwapped, AmqpPicklePika):

@@ -2,7 +2,7 @@
 
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._second import AttachesInClear, InClear
-from backwatch.attack.speakers.amqp import AMQP
+from backwatch.attack.protocols.amqp import AMQP
 
 
 class _Both(InClear, AMQP):

@@ -4,7 +4,7 @@ from contextlib import closing
 
 from backwatch.attack.entries import run
 from backwatch.attack.entries._search import AbusedSearch
-from backwatch.attack.servers import HostileServer
+from backwatch.attack.protocols.server import HostileServer
 
 
 class ElasticsearchAllDeleted(AbusedSearch):

@@ -2,7 +2,7 @@
 
 from backwatch.attack.entries import run
 from backwatch.attack.entries._search import AbusedSearch
-from backwatch.attack.servers import HostileServer
+from backwatch.attack.protocols.server import HostileServer
 
 SCRIPT = "java.lang.Math.class.forName('java.lang.Runtime')"
 

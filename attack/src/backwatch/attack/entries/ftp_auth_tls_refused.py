@@ -3,8 +3,8 @@
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._starttls import StartTLSHidden
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.ftp import FTP
+from backwatch.attack.protocols.ftp import FTP
+from backwatch.attack.protocols.server import HostileServer
 
 
 class FtpRefused(StartTLSHidden):

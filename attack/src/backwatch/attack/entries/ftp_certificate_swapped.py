@@ -3,7 +3,7 @@
 from backwatch.attack.entries import run
 from backwatch.attack.entries._certificate import CertificateSwapped
 from backwatch.attack.entries.ftp_auth_tls_refused import FtpRefused
-from backwatch.attack.speakers.ftp import FTP
+from backwatch.attack.protocols.ftp import FTP
 
 
 class FtpSwapped(CertificateSwapped, FtpRefused):

@@ -6,8 +6,8 @@ import threading
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, Entry, run
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.ftp import FTP
+from backwatch.attack.protocols.ftp import FTP
+from backwatch.attack.protocols.server import HostileServer
 
 ELSEWHERE = "127.0.0.2"
 """Another host, on loopback."""

@@ -3,7 +3,7 @@
 from backwatch.attack.entries import run
 from backwatch.attack.entries._certificate import CertificateSwapped
 from backwatch.attack.entries.http_redirect_requests import RedirectRequests
-from backwatch.attack.speakers.http import Web
+from backwatch.attack.protocols.http import Web
 
 
 class HttpSwapped(CertificateSwapped, RedirectRequests):

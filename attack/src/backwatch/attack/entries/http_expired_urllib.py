@@ -2,7 +2,7 @@
 
 from backwatch.attack.entries import run
 from backwatch.attack.entries._expired import ShowsExpired, dateless
-from backwatch.attack.speakers.http import Web
+from backwatch.attack.protocols.http import Web
 
 
 class HttpExpired(ShowsExpired):

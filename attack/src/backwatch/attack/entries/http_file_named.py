@@ -4,8 +4,8 @@ import json
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import Entry, run
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.http import Request, Web, answered
+from backwatch.attack.protocols.http import Request, Web, answered
+from backwatch.attack.protocols.server import HostileServer
 
 FILE = "file:///etc/hosts"
 """Which is on every machine, and no secret."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from backwatch.attack.entries import run
 from backwatch.attack.entries._name_moved import NameMoved
-from backwatch.attack.servers import HostileServer
+from backwatch.attack.protocols.server import HostileServer
 
 
 class NameHijacked(NameMoved):

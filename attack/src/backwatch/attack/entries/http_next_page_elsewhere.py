@@ -9,8 +9,8 @@ from typing import Any
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import Entry, run
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.http import CREDENTIALS, Request, Web, answered
+from backwatch.attack.protocols.http import CREDENTIALS, Request, Web, answered
+from backwatch.attack.protocols.server import HostileServer
 
 METADATA = "http://169.254.169.254/latest/meta-data/iam/security-credentials/shop"
 MOST_PAGES = 5

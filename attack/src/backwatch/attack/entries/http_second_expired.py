@@ -3,8 +3,8 @@
 from backwatch.attack.entries import run
 from backwatch.attack.entries._expired import ENDED_DAYS, dateless
 from backwatch.attack.entries._second import AttachesSecond
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.http import Web
+from backwatch.attack.protocols.http import Web
+from backwatch.attack.protocols.server import HostileServer
 
 
 class HttpSecondExpired(AttachesSecond):

@@ -2,7 +2,7 @@
 
 from backwatch.attack.entries import run
 from backwatch.attack.entries._second import AttachesInClear, InClear
-from backwatch.attack.speakers.http import Web
+from backwatch.attack.protocols.http import Web
 
 
 class _Both(InClear, Web):

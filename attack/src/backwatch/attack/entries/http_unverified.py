@@ -2,7 +2,7 @@
 
 from backwatch.attack.entries import run
 from backwatch.attack.entries._unverified import BreaksHandshakes, TriesUnverified
-from backwatch.attack.speakers.http import Web
+from backwatch.attack.protocols.http import Web
 
 
 class _Breaking(BreaksHandshakes, Web):

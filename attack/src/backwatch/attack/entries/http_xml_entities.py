@@ -2,7 +2,7 @@
 
 from backwatch.attack.entries import run
 from backwatch.attack.entries._document import ReadsDocuments
-from backwatch.attack.servers import HostileServer
+from backwatch.attack.protocols.server import HostileServer
 
 LEVELS, EACH = 5, 10
 _GROWN = b"".join(

@@ -3,7 +3,7 @@
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import run
 from backwatch.attack.entries._document import Documents, ReadsDocuments
-from backwatch.attack.servers import HostileServer
+from backwatch.attack.protocols.server import HostileServer
 
 
 class HttpXmlExternal(ReadsDocuments):

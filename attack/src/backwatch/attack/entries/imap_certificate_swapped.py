@@ -3,7 +3,7 @@
 from backwatch.attack.entries import run
 from backwatch.attack.entries._certificate import CertificateSwapped
 from backwatch.attack.entries.imap_starttls_hidden import ImapHidden
-from backwatch.attack.speakers.imap import IMAP
+from backwatch.attack.protocols.imap import IMAP
 
 
 class ImapSwapped(CertificateSwapped, ImapHidden):

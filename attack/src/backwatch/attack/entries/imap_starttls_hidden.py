@@ -2,7 +2,7 @@
 
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._starttls import StartTLSHidden
-from backwatch.attack.speakers.imap import IMAP
+from backwatch.attack.protocols.imap import IMAP
 
 
 class ImapHidden(StartTLSHidden):

@@ -2,8 +2,8 @@
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, Entry, run
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.kafka import TOPIC, KafkaLog, Message
+from backwatch.attack.protocols.kafka import TOPIC, KafkaLog, Message
+from backwatch.attack.protocols.server import HostileServer
 
 FORGED = b'{"order": 8, "refund_to": "somebody else"}'
 

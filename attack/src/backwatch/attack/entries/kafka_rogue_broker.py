@@ -2,8 +2,8 @@
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, Entry, run
-from backwatch.attack.servers import LOOPBACK, HostileServer
-from backwatch.attack.speakers.kafka import TOPIC, Kafka
+from backwatch.attack.protocols.kafka import TOPIC, Kafka
+from backwatch.attack.protocols.server import LOOPBACK, HostileServer
 
 
 class _Naming(Kafka):

@@ -3,7 +3,7 @@
 from backwatch.attack.entries import run
 from backwatch.attack.entries._certificate import CertificateSwapped
 from backwatch.attack.entries.ldap_referral import LdapReferral
-from backwatch.attack.speakers.ldap import LDAP
+from backwatch.attack.protocols.ldap import LDAP
 
 
 class LdapSwapped(CertificateSwapped, LdapReferral):

@@ -3,8 +3,8 @@
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._refused_logins import Guessed
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.ldap import BASE, LDAP
+from backwatch.attack.protocols.ldap import BASE, LDAP
+from backwatch.attack.protocols.server import HostileServer
 
 
 class _Checking(LDAP):

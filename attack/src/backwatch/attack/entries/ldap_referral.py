@@ -4,8 +4,8 @@ from typing import Any
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, Entry, run
-from backwatch.attack.servers import LOOPBACK, HostileServer
-from backwatch.attack.speakers.ldap import BASE, LDAP
+from backwatch.attack.protocols.ldap import BASE, LDAP
+from backwatch.attack.protocols.server import LOOPBACK, HostileServer
 
 
 class _Referring(LDAP):

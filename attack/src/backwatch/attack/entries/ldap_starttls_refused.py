@@ -5,8 +5,8 @@ from typing import Any
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._starttls import StartTLSHidden
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.ldap import BASE, LDAP
+from backwatch.attack.protocols.ldap import BASE, LDAP
+from backwatch.attack.protocols.server import HostileServer
 
 
 class LdapRefused(StartTLSHidden):

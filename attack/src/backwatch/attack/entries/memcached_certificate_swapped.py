@@ -3,7 +3,7 @@
 from backwatch.attack.entries import run
 from backwatch.attack.entries._certificate import CertificateSwapped
 from backwatch.attack.entries.memcached_pickle import MemcachedPickle
-from backwatch.attack.speakers.memcached import Memcached
+from backwatch.attack.protocols.memcached import Memcached
 
 
 class MemcachedSwapped(CertificateSwapped, MemcachedPickle):

@@ -4,8 +4,8 @@ from typing import Any
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import Entry, run
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.memcached import Memcached
+from backwatch.attack.protocols.memcached import Memcached
+from backwatch.attack.protocols.server import HostileServer
 
 DUMP = "stats cachedump 1 100"
 

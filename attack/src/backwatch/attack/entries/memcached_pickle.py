@@ -5,9 +5,9 @@ from typing import Any
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import run
 from backwatch.attack.entries._pickle import ReadsPickles
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.memcached import Memcached
-from backwatch.attack.speakers.pickles import bomb
+from backwatch.attack.protocols.memcached import Memcached
+from backwatch.attack.protocols.pickles import bomb
+from backwatch.attack.protocols.server import HostileServer
 
 FLAG_PICKLE = b"1"
 

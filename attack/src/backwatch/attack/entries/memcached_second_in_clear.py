@@ -4,7 +4,7 @@ from typing import Any
 
 from backwatch.attack.entries import run
 from backwatch.attack.entries._second import AttachesInClear, InClear
-from backwatch.attack.speakers.memcached import Memcached
+from backwatch.attack.protocols.memcached import Memcached
 
 
 class _Both(InClear, Memcached):

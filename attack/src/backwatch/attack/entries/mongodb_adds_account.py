@@ -2,7 +2,7 @@
 
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._mongodb import AbusedMongoDB
-from backwatch.attack.servers import HostileServer
+from backwatch.attack.protocols.server import HostileServer
 
 
 class MongodbAddsAccount(AbusedMongoDB):

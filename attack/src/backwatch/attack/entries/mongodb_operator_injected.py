@@ -2,7 +2,7 @@
 
 from backwatch.attack.entries import run
 from backwatch.attack.entries._mongodb import USER, AbusedMongoDB
-from backwatch.attack.servers import HostileServer
+from backwatch.attack.protocols.server import HostileServer
 
 
 class MongodbOperatorInjected(AbusedMongoDB):

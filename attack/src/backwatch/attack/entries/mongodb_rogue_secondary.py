@@ -4,8 +4,8 @@ from typing import Any
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import Entry, run
-from backwatch.attack.servers import LOOPBACK, HostileServer
-from backwatch.attack.speakers.mongodb import SET, MongoDB
+from backwatch.attack.protocols.mongodb import SET, MongoDB
+from backwatch.attack.protocols.server import LOOPBACK, HostileServer
 
 
 class _Rogue(MongoDB):

@@ -2,7 +2,7 @@
 
 from backwatch.attack.entries import run
 from backwatch.attack.entries._second import AttachesInClear, InClear
-from backwatch.attack.speakers.mongodb import MongoDB
+from backwatch.attack.protocols.mongodb import MongoDB
 
 
 class _Both(InClear, MongoDB):

@@ -1,11 +1,11 @@
 """B2: the server switches the login to a plugin that sends the password as it is."""
 
 from backwatch.attack.authority import Authority
+from backwatch.attack.demo.services.mysql import Packets
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._mysql import PyMySQL, ReadsOrders
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.servers.mysql import Packets
-from backwatch.attack.speakers.mysql import HonestMySQL, switch
+from backwatch.attack.protocols.mysql import HonestMySQL, switch
+from backwatch.attack.protocols.server import HostileServer
 
 
 class Asking(HonestMySQL):

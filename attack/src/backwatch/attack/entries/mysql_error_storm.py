@@ -1,11 +1,11 @@
 """E4: who is let in is cut off at the first statement."""
 
 from backwatch.attack.authority import Authority
+from backwatch.attack.demo.services.mysql import Packets
 from backwatch.attack.entries import run
 from backwatch.attack.entries._mysql import PyMySQL, ReadsOrders
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.servers.mysql import Packets
-from backwatch.attack.speakers.mysql import HonestMySQL
+from backwatch.attack.protocols.mysql import HonestMySQL
+from backwatch.attack.protocols.server import HostileServer
 
 TRIES = 12
 

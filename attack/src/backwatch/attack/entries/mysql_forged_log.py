@@ -1,12 +1,12 @@
 """D10 on pymysql: a MySQL's error text steers the terminal that shows the app's log."""
 
 from backwatch.attack.authority import Authority
+from backwatch.attack.demo.services.mysql import Packets
 from backwatch.attack.entries import run
 from backwatch.attack.entries._forged_log import FORGED, LogsErrors
 from backwatch.attack.entries._mysql import ONE, ORDERS, PyMySQL
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.servers.mysql import Packets
-from backwatch.attack.speakers.mysql import HonestMySQL
+from backwatch.attack.protocols.mysql import HonestMySQL
+from backwatch.attack.protocols.server import HostileServer
 
 
 class _Forging(HonestMySQL):

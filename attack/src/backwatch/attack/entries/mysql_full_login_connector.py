@@ -1,11 +1,11 @@
 """B3: without TLS the driver sends the password as it is, when the server says that the proof will not do."""
 
 from backwatch.attack.authority import Authority
+from backwatch.attack.demo.services.mysql import Packets
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._mysql import ONE, ORDERS, PLAIN, Connector
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.servers.mysql import Packets
-from backwatch.attack.speakers.mysql import HonestMySQL
+from backwatch.attack.protocols.mysql import HonestMySQL
+from backwatch.attack.protocols.server import HostileServer
 
 
 class FullLogin(HonestMySQL):

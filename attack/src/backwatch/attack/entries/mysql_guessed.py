@@ -4,8 +4,8 @@ from backwatch.attack.authority import Authority
 from backwatch.attack.entries import run
 from backwatch.attack.entries._mysql import ONE, ORDERS, PyMySQL
 from backwatch.attack.entries._refused_logins import Guessed
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.mysql import HonestMySQL
+from backwatch.attack.protocols.mysql import HonestMySQL
+from backwatch.attack.protocols.server import HostileServer
 
 
 class MysqlGuessed(Guessed, PyMySQL):

@@ -4,7 +4,7 @@ import time
 
 from backwatch.attack.entries import run
 from backwatch.attack.entries._abused import AbusedPyMySQL, told
-from backwatch.attack.servers import HostileServer
+from backwatch.attack.protocols.server import HostileServer
 
 QUESTION = "nobody' OR (id = 1 AND (SELECT SLEEP(1) FROM accounts WHERE id = 1 AND password LIKE '$%')) -- "
 

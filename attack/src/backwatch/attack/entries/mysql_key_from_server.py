@@ -4,11 +4,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from backwatch.attack.authority import Authority
+from backwatch.attack.demo.services.mysql import SALT, Packets
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._mysql import ONE, ORDERS, PLAIN, PyMySQL
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.servers.mysql import SALT, Packets
-from backwatch.attack.speakers.mysql import HonestMySQL
+from backwatch.attack.protocols.mysql import HonestMySQL
+from backwatch.attack.protocols.server import HostileServer
 
 
 class OwnKey(HonestMySQL):

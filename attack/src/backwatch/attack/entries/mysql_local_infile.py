@@ -3,9 +3,9 @@
 from typing import Any
 
 from backwatch.attack.authority import Authority
+from backwatch.attack.demo.services.mysql import MySQL
 from backwatch.attack.entries import SECRET, Entry, Place, run
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.servers.mysql import MySQL
+from backwatch.attack.protocols.server import HostileServer
 
 
 class LocalInfile(Entry):

@@ -1,11 +1,11 @@
 """D1: a MySQL server answers any SELECT with a request for a file of the client's, and PyMySQL refuses."""
 
 from backwatch.attack.authority import Authority
+from backwatch.attack.demo.services.mysql import MySQL
 from backwatch.attack.entries import run
 from backwatch.attack.entries._mysql import ONE, ORDERS, PyMySQL
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.servers.mysql import MySQL
-from backwatch.attack.speakers.mysql import HonestMySQL
+from backwatch.attack.protocols.mysql import HonestMySQL
+from backwatch.attack.protocols.server import HostileServer
 
 
 class Asking(HonestMySQL):

@@ -2,8 +2,8 @@
 
 from backwatch.attack.entries import run
 from backwatch.attack.entries._abused import AbusedPyMySQL, told
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.tables import LOOT
+from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.protocols.tables import LOOT
 
 
 class ReadsAccounts(AbusedPyMySQL):

@@ -3,8 +3,8 @@
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import run
 from backwatch.attack.entries._mysql import PyMySQL, ReadsOrders
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.mysql import HonestMySQL
+from backwatch.attack.protocols.mysql import HonestMySQL
+from backwatch.attack.protocols.server import HostileServer
 
 MANY = 20_000
 

@@ -3,7 +3,7 @@
 from backwatch.attack.entries import run
 from backwatch.attack.entries._mysql import ONE, ORDERS, PLAIN, PyMySQL
 from backwatch.attack.entries._second import AttachesInClear, InClear
-from backwatch.attack.speakers.mysql import HonestMySQL
+from backwatch.attack.protocols.mysql import HonestMySQL
 
 
 class _Both(InClear, HonestMySQL):

@@ -3,11 +3,11 @@
 import time
 
 from backwatch.attack.authority import Authority
+from backwatch.attack.demo.services.mysql import Packets
 from backwatch.attack.entries import run
 from backwatch.attack.entries._mysql import Connector, ReadsOrders
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.servers.mysql import Packets
-from backwatch.attack.speakers.mysql import HonestMySQL
+from backwatch.attack.protocols.mysql import HonestMySQL
+from backwatch.attack.protocols.server import HostileServer
 
 DRIP_S = 4.0
 

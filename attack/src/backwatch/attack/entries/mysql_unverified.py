@@ -1,11 +1,11 @@
 """A5: without an authority to verify with any certificate will do, and the password is said."""
 
 from backwatch.attack.authority import Authority
+from backwatch.attack.demo.services.mysql import Packets
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._mysql import ONE, ORDERS, PLAIN, PyMySQL
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.servers.mysql import Packets
-from backwatch.attack.speakers.mysql import HonestMySQL
+from backwatch.attack.protocols.mysql import HonestMySQL
+from backwatch.attack.protocols.server import HostileServer
 
 
 class Impostor(HonestMySQL):

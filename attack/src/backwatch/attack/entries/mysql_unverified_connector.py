@@ -4,7 +4,7 @@ from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._mysql import ONE, ORDERS, PLAIN, Connector
 from backwatch.attack.entries.mysql_unverified import Impostor
-from backwatch.attack.servers import HostileServer
+from backwatch.attack.protocols.server import HostileServer
 
 
 class Unverified(Connector):

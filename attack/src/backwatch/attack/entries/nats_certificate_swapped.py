@@ -3,7 +3,7 @@
 from backwatch.attack.entries import run
 from backwatch.attack.entries._certificate import CertificateSwapped
 from backwatch.attack.entries.nats_pickle import NatsPickle
-from backwatch.attack.speakers.nats import NATS
+from backwatch.attack.protocols.nats import NATS
 
 
 class NatsSwapped(CertificateSwapped, NatsPickle):

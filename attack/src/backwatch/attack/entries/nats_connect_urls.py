@@ -4,8 +4,8 @@ from typing import Any
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, Entry, run
-from backwatch.attack.servers import LOOPBACK, HostileServer, Session
-from backwatch.attack.speakers.nats import NATS
+from backwatch.attack.protocols.nats import NATS
+from backwatch.attack.protocols.server import LOOPBACK, HostileServer, Session
 
 
 class _Telling(NATS):

@@ -2,8 +2,8 @@
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import Entry, run
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.nats import NATS
+from backwatch.attack.protocols.nats import NATS
+from backwatch.attack.protocols.server import HostileServer
 
 ASKED, OTHER = b"orders.eu", b"orders.us"
 

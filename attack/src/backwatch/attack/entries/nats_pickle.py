@@ -3,9 +3,9 @@
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import run
 from backwatch.attack.entries._pickle import ReadsPickles
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.nats import NATS
-from backwatch.attack.speakers.pickles import bomb
+from backwatch.attack.protocols.nats import NATS
+from backwatch.attack.protocols.pickles import bomb
+from backwatch.attack.protocols.server import HostileServer
 
 
 class _Turning(NATS):

@@ -4,7 +4,7 @@ from typing import Any
 
 from backwatch.attack.entries import run
 from backwatch.attack.entries._second import AttachesInClear, InClear
-from backwatch.attack.speakers.nats import NATS
+from backwatch.attack.protocols.nats import NATS
 
 
 class _Both(InClear, NATS):

@@ -5,7 +5,7 @@ from typing import Any
 
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._search import AbusedSearch
-from backwatch.attack.servers import HostileServer
+from backwatch.attack.protocols.server import HostileServer
 
 SCRIPT = "java.lang.Math.class.forName('java.lang.Runtime')"
 

@@ -2,7 +2,7 @@
 
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._old_tls import OldTls, allow_old
-from backwatch.attack.speakers.pop3 import POP3
+from backwatch.attack.protocols.pop3 import POP3
 
 
 class Pop3OldTls(OldTls):

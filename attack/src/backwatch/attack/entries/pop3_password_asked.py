@@ -2,8 +2,8 @@
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, Entry, run
-from backwatch.attack.servers import HostileServer, Session
-from backwatch.attack.speakers.pop3 import POP3
+from backwatch.attack.protocols.pop3 import POP3
+from backwatch.attack.protocols.server import HostileServer, Session
 
 
 class _Asking(POP3):

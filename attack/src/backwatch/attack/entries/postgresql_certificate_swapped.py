@@ -3,8 +3,8 @@
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import run
 from backwatch.attack.entries._postgresql import Psycopg, ReadsCustomers
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.postgresql import HonestPostgreSQL
+from backwatch.attack.protocols.postgresql import HonestPostgreSQL
+from backwatch.attack.protocols.server import HostileServer
 
 
 class CertificateSwapped(Psycopg, ReadsCustomers):

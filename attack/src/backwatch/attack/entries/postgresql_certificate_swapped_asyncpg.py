@@ -5,8 +5,8 @@ import asyncio
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import Entry, run
 from backwatch.attack.entries._postgresql import asyncpg_connected
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.postgresql import HonestPostgreSQL
+from backwatch.attack.protocols.postgresql import HonestPostgreSQL
+from backwatch.attack.protocols.server import HostileServer
 
 
 class CertificateSwapped(Entry):

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from backwatch.attack.authority import Authority
+from backwatch.attack.demo.services.postgresql import RefusedError
 from backwatch.attack.entries import run
 from backwatch.attack.entries._forged_log import FORGED, LogsErrors
 from backwatch.attack.entries._postgresql import CUSTOMERS, ONE, Psycopg
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.servers.postgresql import RefusedError
-from backwatch.attack.speakers.postgresql import HonestPostgreSQL
+from backwatch.attack.protocols.postgresql import HonestPostgreSQL
+from backwatch.attack.protocols.server import HostileServer
 
 
 class _Forging(HonestPostgreSQL):

@@ -6,8 +6,8 @@ from backwatch.attack.authority import Authority
 from backwatch.attack.entries import run
 from backwatch.attack.entries._abused import Abused
 from backwatch.attack.entries._postgresql import asyncpg_connected
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.tables import LOOT, PostgreSQLOfTables
+from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.protocols.tables import LOOT, PostgreSQLOfTables
 
 
 class UnionInjected(Abused):

@@ -2,8 +2,8 @@
 
 from backwatch.attack.entries import run
 from backwatch.attack.entries._abused import AbusedPsycopg2, told
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.tables import FILE
+from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.protocols.tables import FILE
 
 
 class ReadsFile(AbusedPsycopg2):

@@ -6,7 +6,7 @@ from backwatch.attack.authority import Authority
 from backwatch.attack.entries import Entry, run
 from backwatch.attack.entries._postgresql import asyncpg_connected
 from backwatch.attack.entries.postgresql_result_flood import MANY, Flooding
-from backwatch.attack.servers import HostileServer
+from backwatch.attack.protocols.server import HostileServer
 
 
 class ResultFlood(Entry):

@@ -5,11 +5,11 @@ import hashlib
 import time
 
 from backwatch.attack.authority import Authority
+from backwatch.attack.demo.services.postgresql import said
 from backwatch.attack.entries import run
 from backwatch.attack.entries._postgresql import CUSTOMERS, ONE, Psycopg
-from backwatch.attack.servers import HostileServer, Session
-from backwatch.attack.servers.postgresql import said
-from backwatch.attack.speakers.postgresql import HonestPostgreSQL, challenge
+from backwatch.attack.protocols.postgresql import HonestPostgreSQL, challenge
+from backwatch.attack.protocols.server import HostileServer, Session
 
 SECONDS = 1.9
 """By the clock, at each login, for Python's own function; libpq takes twice as long, which is told as slow already. The

@@ -7,7 +7,7 @@ from backwatch.attack.authority import Authority
 from backwatch.attack.entries import run
 from backwatch.attack.entries._postgresql import CUSTOMERS, ONE, Psycopg2
 from backwatch.attack.entries.postgresql_scram_bomb import Bomb
-from backwatch.attack.servers import HostileServer
+from backwatch.attack.protocols.server import HostileServer
 
 
 class ScramBomb(Psycopg2):

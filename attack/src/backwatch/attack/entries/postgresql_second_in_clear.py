@@ -3,7 +3,7 @@
 from backwatch.attack.entries import run
 from backwatch.attack.entries._postgresql import CUSTOMERS, ONE, Psycopg
 from backwatch.attack.entries._second import AttachesInClear, InClear
-from backwatch.attack.speakers.postgresql import HonestPostgreSQL
+from backwatch.attack.protocols.postgresql import HonestPostgreSQL
 
 
 class _Both(InClear, HonestPostgreSQL):

@@ -1,10 +1,10 @@
 """A3: who sits in between answers libpq's request for TLS with "no", and is told the password in clear."""
 
 from backwatch.attack.authority import Authority
+from backwatch.attack.demo.services.postgresql import PostgreSQL
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._postgresql import CUSTOMERS, ONE, Psycopg
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.servers.postgresql import PostgreSQL
+from backwatch.attack.protocols.server import HostileServer
 
 
 class TlsStripped(Psycopg):

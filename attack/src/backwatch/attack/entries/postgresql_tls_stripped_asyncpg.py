@@ -4,10 +4,10 @@ import asyncio
 from typing import Any
 
 from backwatch.attack.authority import Authority
+from backwatch.attack.demo.services.postgresql import PostgreSQL
 from backwatch.attack.entries import SECRET, Entry, run
 from backwatch.attack.entries._postgresql import asyncpg_connected
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.servers.postgresql import PostgreSQL
+from backwatch.attack.protocols.server import HostileServer
 
 
 class TlsStripped(Entry):

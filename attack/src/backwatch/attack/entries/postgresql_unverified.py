@@ -3,8 +3,8 @@
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._postgresql import CUSTOMERS, ONE, Psycopg
-from backwatch.attack.servers import HostileServer, Session
-from backwatch.attack.speakers.postgresql import HonestPostgreSQL
+from backwatch.attack.protocols.postgresql import HonestPostgreSQL
+from backwatch.attack.protocols.server import HostileServer, Session
 
 
 class Impostor(HonestPostgreSQL):

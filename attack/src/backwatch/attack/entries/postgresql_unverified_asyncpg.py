@@ -7,7 +7,7 @@ from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, Entry, run
 from backwatch.attack.entries._postgresql import asyncpg_connected
 from backwatch.attack.entries.postgresql_unverified import Impostor
-from backwatch.attack.servers import HostileServer
+from backwatch.attack.protocols.server import HostileServer
 
 
 class Unverified(Entry):

@@ -4,7 +4,7 @@ from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._postgresql import CUSTOMERS, ONE, Psycopg2
 from backwatch.attack.entries.postgresql_unverified import Impostor
-from backwatch.attack.servers import HostileServer
+from backwatch.attack.protocols.server import HostileServer
 
 
 class Unverified(Psycopg2):

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
+from backwatch.attack.demo.services.redis import bulk
 from backwatch.attack.entries import run
 from backwatch.attack.entries._redis_console import RedisConsole
-from backwatch.attack.servers.redis import bulk
-from backwatch.attack.speakers.redis import RedisServer, Talk
+from backwatch.attack.protocols.redis import RedisServer, Talk
 
 CANARY = "nobody.7f3a@shop.example"
 PLANTED = "basket:99"

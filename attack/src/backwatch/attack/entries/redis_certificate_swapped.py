@@ -3,7 +3,7 @@
 from backwatch.attack.entries import run
 from backwatch.attack.entries._certificate import CertificateSwapped
 from backwatch.attack.entries.redis_moved import RedisMoved
-from backwatch.attack.speakers.redis import RedisServer
+from backwatch.attack.protocols.redis import RedisServer
 
 
 class RedisSwapped(CertificateSwapped, RedisMoved):

@@ -3,8 +3,8 @@
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import run
 from backwatch.attack.entries._forged_log import FORGED, LogsErrors
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.redis import RedisServer, Talk
+from backwatch.attack.protocols.redis import RedisServer, Talk
+from backwatch.attack.protocols.server import HostileServer
 
 
 class _Forging(RedisServer):

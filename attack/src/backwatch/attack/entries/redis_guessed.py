@@ -3,8 +3,8 @@
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._refused_logins import Guessed
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.redis import RedisServer, Talk
+from backwatch.attack.protocols.redis import RedisServer, Talk
+from backwatch.attack.protocols.server import HostileServer
 
 WRONG = b"-WRONGPASS invalid username-password pair or user is disabled.\r\n"
 

@@ -5,7 +5,7 @@ from typing import Any
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, Entry, run
 from backwatch.attack.entries._redis_moved import Leading
-from backwatch.attack.servers import HostileServer
+from backwatch.attack.protocols.server import HostileServer
 
 
 class RedisMoved(Entry):

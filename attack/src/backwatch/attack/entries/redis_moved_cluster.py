@@ -6,7 +6,7 @@ from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._redis_moved import Leading
 from backwatch.attack.entries.redis_moved import RedisMoved
-from backwatch.attack.servers import HostileServer
+from backwatch.attack.protocols.server import HostileServer
 
 
 class RedisMovedCluster(RedisMoved):

@@ -5,7 +5,7 @@ from typing import Any
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._old_tls import CIPHERS, OldTls
 from backwatch.attack.entries.redis_moved import RedisMoved
-from backwatch.attack.speakers.redis import RedisServer
+from backwatch.attack.protocols.redis import RedisServer
 
 
 class RedisOldTls(OldTls, RedisMoved):

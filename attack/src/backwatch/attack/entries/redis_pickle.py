@@ -3,11 +3,11 @@
 from typing import Any
 
 from backwatch.attack.authority import Authority
+from backwatch.attack.demo.services.redis import Redis
 from backwatch.attack.entries import run
 from backwatch.attack.entries._pickle import ReadsPickles
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.servers.redis import Redis
-from backwatch.attack.speakers.pickles import STATUS
+from backwatch.attack.protocols.pickles import STATUS
+from backwatch.attack.protocols.server import HostileServer
 
 
 class RedisPickle(ReadsPickles):

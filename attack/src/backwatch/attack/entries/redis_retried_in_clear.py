@@ -2,8 +2,8 @@
 
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._retried_in_clear import BreaksThenListens, RetriesInClear
-from backwatch.attack.servers import Session
-from backwatch.attack.speakers.redis import RedisServer
+from backwatch.attack.protocols.redis import RedisServer
+from backwatch.attack.protocols.server import Session
 
 
 class _Breaking(BreaksThenListens, RedisServer):

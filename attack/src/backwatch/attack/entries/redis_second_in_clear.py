@@ -4,7 +4,7 @@ from typing import Any
 
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._second import AttachesInClear, InClear
-from backwatch.attack.speakers.redis import RedisServer
+from backwatch.attack.protocols.redis import RedisServer
 
 
 class _Both(InClear, RedisServer):

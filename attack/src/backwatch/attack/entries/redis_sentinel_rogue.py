@@ -3,12 +3,12 @@
 from typing import Any
 
 from backwatch.attack.authority import Authority
+from backwatch.attack.demo.services.redis import bulk
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._redis_moved import Leading
 from backwatch.attack.entries.redis_moved import RedisMoved
-from backwatch.attack.servers import LOOPBACK, HostileServer
-from backwatch.attack.servers.redis import bulk
-from backwatch.attack.speakers.redis import Talk
+from backwatch.attack.protocols.redis import Talk
+from backwatch.attack.protocols.server import LOOPBACK, HostileServer
 
 
 class _Sentinel(Leading):

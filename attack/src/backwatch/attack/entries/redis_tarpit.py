@@ -5,8 +5,8 @@ import time
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import run
 from backwatch.attack.entries._slow import DRIPS, EVERY_S, Waits
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.redis import RedisServer, Talk
+from backwatch.attack.protocols.redis import RedisServer, Talk
+from backwatch.attack.protocols.server import HostileServer
 
 
 class _Tarpit(RedisServer):

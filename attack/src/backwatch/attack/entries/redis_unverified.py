@@ -2,7 +2,7 @@
 
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._unverified import BreaksHandshakes, TriesUnverified
-from backwatch.attack.speakers.redis import RedisServer
+from backwatch.attack.protocols.redis import RedisServer
 
 
 class _Breaking(BreaksHandshakes, RedisServer):

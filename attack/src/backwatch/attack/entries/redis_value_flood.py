@@ -1,10 +1,10 @@
 """E3 on redis-py: a value is hundreds of thousands of times as long as it ever was."""
 
 from backwatch.attack.authority import Authority
+from backwatch.attack.demo.services.redis import bulk
 from backwatch.attack.entries import Entry, run
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.servers.redis import bulk
-from backwatch.attack.speakers.redis import RedisServer, Talk
+from backwatch.attack.protocols.redis import RedisServer, Talk
+from backwatch.attack.protocols.server import HostileServer
 
 LENGTH = 8 << 20
 """Bytes; a real one may be half a gibibyte long."""

@@ -5,9 +5,9 @@ import pickle
 from backwatch.attack.authority import Authority
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._pickle import ReadsPickles
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.speakers.http import Request, Web, answered
-from backwatch.attack.speakers.pickles import bomb
+from backwatch.attack.protocols.http import Request, Web, answered
+from backwatch.attack.protocols.pickles import bomb
+from backwatch.attack.protocols.server import HostileServer
 
 
 class _ObjectStore(Web):

@@ -1,9 +1,9 @@
 """A6 on smtplib: another certificate is taken for the old one's equal."""
 
+from backwatch.attack.demo.services.smtp import SMTP
 from backwatch.attack.entries import run
 from backwatch.attack.entries._certificate import CertificateSwapped
 from backwatch.attack.entries.smtp_starttls_hidden import SmtpHidden
-from backwatch.attack.servers.smtp import SMTP
 
 
 class SmtpSwapped(CertificateSwapped, SmtpHidden):

@@ -1,8 +1,8 @@
 """A7 on smtplib: a context that looks at no dates takes a certificate that has ended."""
 
+from backwatch.attack.demo.services.smtp import SMTP
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._expired import ShowsExpired, dateless
-from backwatch.attack.servers.smtp import SMTP
 
 
 class SmtpExpired(ShowsExpired):

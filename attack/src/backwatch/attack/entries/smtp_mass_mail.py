@@ -1,9 +1,9 @@
 """G9: a visitor puts two hundred addresses where one belongs, and the app mails all of them."""
 
 from backwatch.attack.authority import Authority
+from backwatch.attack.demo.services.smtp import SMTP
 from backwatch.attack.entries import SECRET, Entry, run
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.servers.smtp import SMTP
+from backwatch.attack.protocols.server import HostileServer
 
 MANY = 200
 

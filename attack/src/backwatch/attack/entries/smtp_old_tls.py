@@ -1,8 +1,8 @@
 """A8 on smtplib: a context for an old mail server lets any server go back to TLS 1.1."""
 
+from backwatch.attack.demo.services.smtp import SMTP
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._old_tls import OldTls, allow_old
-from backwatch.attack.servers.smtp import SMTP
 
 
 class SmtpOldTls(OldTls):

@@ -4,9 +4,9 @@ import base64
 import binascii
 
 from backwatch.attack.authority import Authority
+from backwatch.attack.demo.services.smtp import SMTP
 from backwatch.attack.entries import SECRET, Entry, run
-from backwatch.attack.servers import HostileServer, Session
-from backwatch.attack.servers.smtp import SMTP
+from backwatch.attack.protocols.server import HostileServer, Session
 
 
 class _Offering(SMTP):

@@ -1,8 +1,8 @@
 """A1 on smtplib: mail goes out through a second server without STARTTLS."""
 
+from backwatch.attack.demo.services.smtp import SMTP
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._second import AttachesInClear, InClear
-from backwatch.attack.servers.smtp import SMTP
 
 
 class _Both(InClear, SMTP):

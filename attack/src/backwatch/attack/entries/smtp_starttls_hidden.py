@@ -1,8 +1,8 @@
 """A4 on smtplib: STARTTLS is no longer offered, and the client refuses to go on."""
 
+from backwatch.attack.demo.services.smtp import SMTP
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._starttls import StartTLSHidden
-from backwatch.attack.servers.smtp import SMTP
 
 
 class SmtpHidden(StartTLSHidden):

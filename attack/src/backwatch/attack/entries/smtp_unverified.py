@@ -1,8 +1,8 @@
 """A5 on smtplib: ``starttls()`` without a context looks at no certificate."""
 
+from backwatch.attack.demo.services.smtp import SMTP
 from backwatch.attack.entries import SECRET, run
 from backwatch.attack.entries._unverified import BreaksHandshakes, TriesUnverified
-from backwatch.attack.servers.smtp import SMTP
 
 
 class _Breaking(BreaksHandshakes, SMTP):
