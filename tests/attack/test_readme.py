@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from backwatch.attack.entries import load
 from backwatch.attack.report import Report
 from backwatch.attack.runner import opened
+from backwatch.attack.scenarios import load
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 SHOWN: dict[str, str] = dict(re.findall(r"^```alert ([\w-]+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL))

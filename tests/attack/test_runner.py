@@ -2,9 +2,9 @@
 
 import pytest
 
-from backwatch.attack.entries import run
-from backwatch.attack.entries.mysql_local_infile import LocalInfile
 from backwatch.attack.runner import opened
+from backwatch.attack.scenarios import run
+from backwatch.attack.scenarios.mysql.local_infile import LocalInfile
 
 
 class Breaking(LocalInfile):

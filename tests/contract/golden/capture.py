@@ -4,7 +4,6 @@ Names of the machine, of its folders and of processes are replaced, so that no r
 """
 
 import re
-import shutil
 import sys
 import tempfile
 import time
@@ -20,9 +19,9 @@ from backwatch.attack.authority import Authority
 from backwatch.attack.baseline import apps
 from backwatch.attack.baseline.parts import Part, parts_of
 from backwatch.attack.baseline.workloads import discover as discover_scenes
-from backwatch.attack.entries import Entry, Place
-from backwatch.attack.entries import discover as discover_attacks
 from backwatch.attack.environment import Child, Stage, own_environment
+from backwatch.attack.scenarios import AppConfig, Scenario
+from backwatch.attack.scenarios import discover as discover_attacks
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import open_consumer
@@ -62,13 +61,13 @@ def capture_pack(step: Callable[[str], None], only: Collection[str] = ()) -> lis
     return sorted(blocks, key=lambda block: block.name, reverse=True)
 
 
-def _run_attack(kind: type[Entry], folder: Path, authority: Authority) -> list[Block]:
+def _run_attack(kind: type[Scenario], folder: Path, authority: Authority) -> list[Block]:
     folder.mkdir()
     app, answers, url = folder / "app.py", folder / "answers", f"sqlite:///{folder / 'stream.db'}"
-    shutil.copyfile(str(sys.modules[kind.__module__].__file__), app)
+    app.write_text(kind.source())
     service = kind.service(authority)
     service.start()
-    place = Place(
+    place = AppConfig(
         port=service.port, ca_file=str(authority.ca_file), live=True, rounds=PAST_ROUNDS, answers=answers
     )  # fmt: skip
     settings = {**place.environment(), **kind.settings, "OTEL_SERVICE_NAME": kind.name(), "BACKWATCH_STREAM_URL": url}

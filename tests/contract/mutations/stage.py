@@ -31,7 +31,7 @@ if __name__ == "__main__":
     hurry()
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.entries import discover
+from backwatch.attack.scenarios import discover
 from backwatch.collector.probes import Probe
 from backwatch.collector.probes import discover as discover_probes
 from backwatch.collector.runtime.pipeline import Pipeline

@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from backwatch.attack.demo.show import COLOURS
-from backwatch.attack.entries import SUCCEEDED
 from backwatch.attack.environment import printable
 from backwatch.attack.runner import Played
+from backwatch.attack.scenarios import SUCCEEDED
 from backwatch.detector.rules import rulebook
 
 LONGEST = 100

@@ -6,7 +6,6 @@ anything is live, in one order: the detector's time only goes forward.
 
 import heapq
 import json
-import shutil
 import sys
 import tempfile
 import time
@@ -20,9 +19,9 @@ from sqlalchemy import Engine as StoreEngine
 
 from backwatch.attack import history
 from backwatch.attack.authority import Authority
-from backwatch.attack.entries import MOST_TOLD, SUCCEEDED, Entry, Place, driver_version
 from backwatch.attack.environment import Child, NotInTime, Stage, StageError, judging, own_environment
 from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.scenarios import MAX_ERROR_CHARS, SUCCEEDED, AppConfig, Scenario, driver_version
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import open_consumer
@@ -53,7 +52,7 @@ class Played:
         seconds: From the turn to the alert; ``None``: it was not raised.
     """
 
-    entry: type[Entry]
+    entry: type[Scenario]
     driver_version: str
     outcome: str = ""
     alerts: Sequence[AlertRow] = ()
@@ -89,7 +88,7 @@ class Played:
 
 
 @contextmanager
-def opened(entries: Sequence[type[Entry]], step: Callable[[str], None]) -> Generator["Pack"]:
+def opened(entries: Sequence[type[Scenario]], step: Callable[[str], None]) -> Generator["Pack"]:
     """Everything that entries need, set up in a private folder and put away at the end.
 
     Args:
@@ -132,10 +131,10 @@ class Pack:
         self._store = store
         self._step = step
         self._authority = Authority(folder / "authority")
-        self._services: dict[type[Entry], HostileServer] = {}
-        self.played: dict[type[Entry], Played] = {}
+        self._services: dict[type[Scenario], HostileServer] = {}
+        self.played: dict[type[Scenario], Played] = {}
 
-    def prepare(self, entries: Sequence[type[Entry]]) -> None:
+    def prepare(self, entries: Sequence[type[Scenario]]) -> None:
         """Starts the services, has the apps work with them, and tells that as their past."""
         for kind in entries:
             played = self.played[kind] = Played(entry=kind, driver_version=driver_version(kind.driver))
@@ -159,15 +158,15 @@ class Pack:
 
         self._stage.wait_for("the past is judged", judged, COMPILED_WITHIN_S)
 
-    def play(self, kind: type[Entry]) -> Played:
+    def play(self, kind: type[Scenario]) -> Played:
         """Turns one service on its app, and looks what is said of it."""
         played = self.played[kind]
         if played.outcome:  # it cannot be run here, or its app has failed already
             return played
-        place = self._place(kind, live=True)
-        child = self._start(kind, place, self._stream.url)
+        config = self._config(kind, live=True)
+        child = self._start(kind, config, self._stream.url)
         try:
-            self._meet(played, place, child)
+            self._meet(played, config, child)
         except StageError as error:
             self._stage.dismiss(child)
             self._stage.check()  # an app that fails is its entry's affair; a detector that does is everybody's
@@ -176,9 +175,9 @@ class Pack:
         played.alerts = [one for one in self._alerts(kind) if one.level != "informational"]
         return played
 
-    def _meet(self, played: Played, place: Place, child: Child) -> None:
+    def _meet(self, played: Played, config: AppConfig, child: Child) -> None:
         kind, service = played.entry, self._services[played.entry]
-        self._stage.wait_for(f"{kind.name()} is at work", lambda: bool(_answers(place)))
+        self._stage.wait_for(f"{kind.name()} is at work", lambda: bool(_answers(config)))
         kind.turn(service)
         begun, begun_ns = time.monotonic(), time.time_ns()
         _next(child)
@@ -186,11 +185,11 @@ class Pack:
         def over() -> bool:
             if played.seconds is None and self._is_raised(kind, begun_ns):
                 played.seconds = time.monotonic() - begun
-            return played.seconds is not None and len(_answers(place)) > 1
+            return played.seconds is not None and len(_answers(config)) > 1
 
         with suppress(NotInTime):
             self._stage.wait_for(kind.attack, over, CAUGHT_WITHIN_S, every_s=0.05)
-        answers = _answers(place)
+        answers = _answers(config)
         played.outcome = self._outcome(played, service, answers[1] if len(answers) > 1 else {})
         _next(child)
         self._stage.finished(child)
@@ -200,34 +199,33 @@ class Pack:
         for service in self._services.values():
             service.stop()
 
-    def _place(self, kind: type[Entry], *, live: bool) -> Place:
-        return Place(
+    def _config(self, kind: type[Scenario], *, live: bool) -> AppConfig:
+        return AppConfig(
             port=self._services[kind].port, ca_file=str(self._authority.ca_file), live=live,
             rounds=LIVE_ROUNDS if live else PAST_ROUNDS,
             answers=self._folder / f"{kind.name()}.{'live' if live else 'past'}.answers",
         )  # fmt: skip
 
-    def _start(self, kind: type[Entry], place: Place, stream_url: str) -> Child:
+    def _start(self, kind: type[Scenario], config: AppConfig, stream_url: str) -> Child:
         app = self._folder / kind.name() / "app.py"
         if not app.exists():
             app.parent.mkdir()
-            source = sys.modules[kind.__module__].__file__
-            shutil.copyfile(str(source), app)
+            app.write_text(kind.source())
         more = {
-            **place.environment(), **kind.settings, "OTEL_SERVICE_NAME": kind.name(),
+            **config.environment(), **kind.settings, "OTEL_SERVICE_NAME": kind.name(),
             "BACKWATCH_STREAM_URL": stream_url,
         }  # fmt: skip
         command = ("run", "--", sys.executable, str(app))
-        return self._stage.start(f"{kind.name()}.{'live' if place.live else 'past'}", command, more, stdin=True)
+        return self._stage.start(f"{kind.name()}.{'live' if config.live else 'past'}", command, more, stdin=True)
 
-    def _pasts(self, kinds: list[type[Entry]]) -> list[Iterable[history.Told]]:
-        waiting, running, now_ns = list(kinds), list[tuple[type[Entry], Child, str]](), time.time_ns()
+    def _pasts(self, kinds: list[type[Scenario]]) -> list[Iterable[history.Told]]:
+        waiting, running, now_ns = list(kinds), list[tuple[type[Scenario], Child, str]](), time.time_ns()
         pasts: list[Iterable[history.Told]] = []
         while waiting or running:
             while waiting and len(running) < AT_ONCE:
                 kind = waiting.pop(0)
                 url = f"sqlite:///{self._folder / kind.name()}.past.db"
-                running.append((kind, self._start(kind, self._place(kind, live=False), url), url))
+                running.append((kind, self._start(kind, self._config(kind, live=False), url), url))
             kind, child, url = running.pop(0)
             try:
                 self._stage.finished(child)
@@ -241,10 +239,10 @@ class Pack:
             pasts.append(history.retold(found, PAST_ROUNDS, now_ns, hours=PAST_HOURS, every_s=PAST_EVERY_S))
         return pasts
 
-    def _is_raised(self, kind: type[Entry], since_ns: int) -> bool:
+    def _is_raised(self, kind: type[Scenario], since_ns: int) -> bool:
         return any(one.rule == kind.rule and one.opened_ns >= since_ns for one in self._alerts(kind))
 
-    def _alerts(self, kind: type[Entry]) -> Sequence[AlertRow]:
+    def _alerts(self, kind: type[Scenario]) -> Sequence[AlertRow]:
         with self._store.connect() as connection:
             return list_alerts(connection, AlertFilter(apps=(kind.name(),)), limit=500).rows
 
@@ -279,13 +277,13 @@ def _end_ns(told: history.Told) -> int:
 
 
 def _failed(error: StageError) -> str:
-    return f"failed: {str(error).splitlines()[-1][:MOST_TOLD]}"
+    return f"failed: {str(error).splitlines()[-1][:MAX_ERROR_CHARS]}"
 
 
-def _answers(place: Place) -> list[dict[str, Any]]:
-    if not place.answers.exists():
+def _answers(config: AppConfig) -> list[dict[str, Any]]:
+    if not config.answers.exists():
         return []
-    return [json.loads(line) for line in place.answers.read_text().splitlines() if line.endswith("}")]
+    return [json.loads(line) for line in config.answers.read_text().splitlines() if line.endswith("}")]
 
 
 def _next(child: Child) -> None:

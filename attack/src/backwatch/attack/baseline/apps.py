@@ -12,8 +12,8 @@ from backwatch.attack import history
 from backwatch.attack.authority import Authority
 from backwatch.attack.baseline.parts import Part
 from backwatch.attack.baseline.workloads import Place, Process, Spell
-from backwatch.attack.entries import MOST_TOLD
 from backwatch.attack.environment import Child, Stage, StageError
+from backwatch.attack.scenarios import MAX_ERROR_CHARS
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
 from backwatch.detector.engine.findings import resource_key
@@ -167,7 +167,7 @@ def made_by(
                 finished = one.further()
             except (StageError, OSError) as error:
                 one.abandon()
-                one.part.outcome = f"failed: {str(error).splitlines()[-1][:MOST_TOLD]}"
+                one.part.outcome = f"failed: {str(error).splitlines()[-1][:MAX_ERROR_CHARS]}"
                 finished = True
             if finished:
                 running.remove(one)

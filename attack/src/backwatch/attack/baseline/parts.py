@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backwatch.attack.baseline.workloads import Scene
-from backwatch.attack.entries import driver_version
+from backwatch.attack.scenarios import driver_version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

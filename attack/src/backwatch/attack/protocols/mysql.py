@@ -4,7 +4,7 @@ import hashlib
 import hmac
 
 from backwatch.attack.demo.services.mysql import SALT, MySQL, Packets
-from backwatch.attack.entries import SECRET
+from backwatch.attack.protocols.server import SECRET
 
 _MORE, _SWITCH, _FAST = b"\x01", b"\xfe", b"\x03"
 MODERN = b"caching_sha2_password"

@@ -8,8 +8,7 @@ import struct
 from dataclasses import dataclass
 
 from backwatch.attack.demo.services.postgresql import PostgreSQL, said, send
-from backwatch.attack.entries import SECRET
-from backwatch.attack.protocols.server import Session
+from backwatch.attack.protocols.server import SECRET, Session
 
 _SASL, _SASL_GOES_ON, _SASL_ENDS = 10, 11, 12
 _MECHANISM = b"SCRAM-SHA-256"

@@ -17,6 +17,7 @@ from typing import ClassVar
 from backwatch.attack.authority import Authority, Certificate
 
 LOOPBACK = "127.0.0.1"
+SECRET = "only-on-loopback"
 LARGEST = 1 << 24
 """Bytes that a peer may announce in one message."""
 MOST_KEPT = 1_024
@@ -105,6 +106,10 @@ class HostileServer(ABC):
         """Puts it among what is kept, while that is fewer than ``MOST_KEPT``."""
         if len(self.kept) < MOST_KEPT:
             self.kept.append(told)
+
+    def record(self) -> None:
+        """Keep from now on what careless clients give away."""
+        self.taken = self.keep
 
     def turn(self) -> None:
         """Turns hostile; sessions are dropped, so that clients come back to a hostile service."""

@@ -12,9 +12,9 @@ from backwatch.attack.authority import Authority
 from backwatch.attack.baseline.workloads import Place, Scene
 from backwatch.attack.demo.services.mysql import OK, Packets
 from backwatch.attack.demo.services.postgresql import RefusedError
-from backwatch.attack.entries import SECRET
 from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.protocols.tables import Answer, MySQLOfTables, PostgreSQLOfTables, Tables
+from backwatch.attack.scenarios import SECRET
 
 SQL: Final = ("mysql.connector", "psycopg", "psycopg2", "pymysql", "sqlite3")
 ORDERS: Final = 13_000

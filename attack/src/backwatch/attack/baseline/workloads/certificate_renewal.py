@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.baseline.workloads import Process, minutely, once, past, run
-from backwatch.attack.baseline.workloads._entry import EntryScene
+from backwatch.attack.baseline.workloads._scenario import ScenarioScene
 from backwatch.attack.protocols.server import HostileServer
 
 LEFT_DAYS = 20
 
 
-class CertificateRenewal(EntryScene):
+class CertificateRenewal(ScenarioScene):
     """Whoever pins keys would cry; the issuer, the end of the old one and full verification say that it is in order."""
 
     title = "a certificate is renewed by the same issuer, on another key, three weeks before the old one's end"

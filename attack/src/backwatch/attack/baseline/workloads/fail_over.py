@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 from backwatch.attack.authority import Authority
 from backwatch.attack.baseline.workloads import Place, Process, minutely, past, run
 from backwatch.attack.baseline.workloads._shop import ShopMySQL, ShopPostgreSQL, ShopScene
-from backwatch.attack.entries import SECRET
 from backwatch.attack.protocols.redis import RedisServer
 from backwatch.attack.protocols.server import LOOPBACK, HostileServer
+from backwatch.attack.scenarios import SECRET
 
 OTHER = "127.0.0.2"
 """Loopback's, and another address than the first server's."""

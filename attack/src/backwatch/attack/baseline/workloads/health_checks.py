@@ -6,12 +6,12 @@ from typing import Any
 from backwatch.attack.authority import Authority
 from backwatch.attack.baseline.workloads import Place, Process, minutely, past, run
 from backwatch.attack.baseline.workloads._shop import ShopScene
-from backwatch.attack.entries import SECRET
 from backwatch.attack.protocols.http import Web
 from backwatch.attack.protocols.memcached import Memcached
 from backwatch.attack.protocols.mongodb import MongoDB
 from backwatch.attack.protocols.redis import RedisServer
 from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.scenarios import SECRET
 
 _SPEAKERS: dict[str, Callable[[Authority], HostileServer]] = {
     "redis": RedisServer, "pymemcache": Memcached, "pymongo": MongoDB, "requests": Web,

@@ -7,8 +7,8 @@ from backwatch.attack.authority import Authority
 from backwatch.attack.baseline.workloads import Place, Process, minutely, past, run
 from backwatch.attack.baseline.workloads._errors import BusyRedis, BusyWeb
 from backwatch.attack.baseline.workloads._shop import ShopScene
-from backwatch.attack.entries import SECRET
 from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.scenarios import SECRET
 
 
 class OrdinaryErrors(ShopScene):

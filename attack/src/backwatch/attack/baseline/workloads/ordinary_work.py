@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 
 from backwatch.attack.baseline.workloads import Process, minutely, once, past, run
-from backwatch.attack.baseline.workloads._entry import EntryScene, drivers
+from backwatch.attack.baseline.workloads._scenario import ScenarioScene, drivers
 from backwatch.attack.protocols.server import HostileServer
 
 AWAY_S = 0.2
 
 
-class OrdinaryWork(EntryScene):
+class OrdinaryWork(ScenarioScene):
     """The honest half of the pack's entries. What is lost is told at the pace at which it was lost.
 
     The server is back at once, as behind a supervisor. One that stays away for more calls than eight in a row is an

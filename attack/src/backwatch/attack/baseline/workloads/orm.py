@@ -4,7 +4,7 @@ from typing import Any
 
 from backwatch.attack.baseline.workloads import Place, Process, minutely, once, past, run
 from backwatch.attack.baseline.workloads._shop import ShopScene, fill
-from backwatch.attack.entries import SECRET
+from backwatch.attack.scenarios import SECRET
 
 
 class Orm(ShopScene):
