@@ -186,12 +186,18 @@ class Scenario(ABC):
         return bool(cls.captures) or (cls.shows in str(got) if cls.shows else bool(got))
 
 
+@cache
 def driver_version(module: str) -> str:
     """Return a client library's installed version; Python's own where it comes with Python; empty: not installed."""
     if module.partition(".")[0] in sys.stdlib_module_names:
         return platform.python_version()
-    found = importlib.metadata.packages_distributions().get(module.partition(".")[0])
+    found = _distributions().get(module.partition(".")[0])
     return importlib.metadata.version(found[0]) if found else ""
+
+
+@cache
+def _distributions() -> Mapping[str, Sequence[str]]:
+    return importlib.metadata.packages_distributions()
 
 
 @cache
