@@ -23,11 +23,11 @@ import sqlalchemy as sa
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Message, Record, ensure_topics, open_publisher
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Fired
 from backwatch.detector.engine.log_entries import Records
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.rules.rulebook import make_engine
 from backwatch.detector.runtime.shard_worker import OwnedShard
 from backwatch.store import tables
 from backwatch.store.connect import open_store

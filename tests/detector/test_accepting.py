@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings
 from backwatch.collector.stream import Record
-from backwatch.detector.engine.findings import alert_id, resource_key
+from backwatch.detector.columns.key_texts import alert_id, resource_key
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.log_entries import Decision
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.rules import rulebook
@@ -77,7 +78,7 @@ def _alert(rule: str) -> str:
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return rulebook.make_engine(CONFIG)
+    return make_engine(CONFIG)
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backwatch.collector import names
+from backwatch.detector.columns.key_texts import PART, part
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Fired, as_evidence
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.rules import rulebook
 from backwatch.detector.runtime.replay import SHARDS, Replay, as_json
 from backwatch.detector.state import keys
 from backwatch.detector.state.key_space import Space
-from backwatch.detector.state.key_texts import PART, part
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, START_NS, Call, statement
 from tests.detector.test_engine_streams import run
@@ -29,7 +29,7 @@ SMALL = {"resource": (6, 0), "site": (12, 6), "statement": (24, 8), "site_statem
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return rulebook.make_engine(CONFIG)
+    return make_engine(CONFIG)
 
 
 @pytest.fixture

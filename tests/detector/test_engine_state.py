@@ -14,11 +14,11 @@ from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, SettingError
 from backwatch.collector.stream import Record
 from backwatch.detector.detectors import Array, Calls, Detector
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Clear, Findings, Fired
 from backwatch.detector.engine.log_entries import Decision, Loss, ModelVersion, Tick
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.rules import rulebook
 from backwatch.detector.rules.compiled_rules import RuleSet
 from backwatch.detector.rules.fields import LOSS_COUNT, LOSS_KIND, Vocabulary
 from backwatch.detector.runtime.service import engine_for
@@ -113,7 +113,7 @@ class Short(Counting):
 def made(*kinds: type[Detector]) -> Engine:
     """An engine of these detectors without any rule; of none: the shipped one."""
     if not kinds:
-        return rulebook.make_engine(CONFIG)
+        return make_engine(CONFIG)
     return Engine(CONFIG, [kind() for kind in kinds], RuleSet([], Vocabulary.of(kinds)))
 
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from backwatch.collector import names
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Fired
 from backwatch.detector.engine.log_entries import Entry, ProfileVersion
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.rules import rulebook
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, START_NS, Call, Facts, statement
 
@@ -34,7 +34,7 @@ NOTHING = ProfileVersion("shop", "0")
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return rulebook.make_engine(CONFIG)
+    return make_engine(CONFIG)
 
 
 def announced(

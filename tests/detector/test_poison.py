@@ -14,11 +14,11 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Record, StreamUnavailable
+from backwatch.detector.columns.prepared import Columns
 from backwatch.detector.engine import intake, step
-from backwatch.detector.engine.columns import Columns
+from backwatch.detector.engine.call_verdicts import CallVerdicts, RunVerdict
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
-from backwatch.detector.engine.verdicts import RunVerdict, Verdicts
-from backwatch.detector.rules.rulebook import make_engine
 from backwatch.detector.runtime import isolation
 from backwatch.detector.runtime.pending import Pending
 from backwatch.detector.runtime.service import Service
@@ -145,7 +145,7 @@ class Broken:
 
     @staticmethod
     def rules(patch: pytest.MonkeyPatch, error: BaseException) -> None:
-        _before(patch, Verdicts, "begin", 1, error)
+        _before(patch, CallVerdicts, "begin", 1, error)
 
     @staticmethod
     def verdicts(patch: pytest.MonkeyPatch, error: BaseException) -> None:

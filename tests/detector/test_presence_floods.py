@@ -7,12 +7,12 @@ import pytest
 
 from backwatch.collector import names
 from backwatch.detector.engine import verdicts
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Clear, Fired
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.presence import processes
-from backwatch.detector.rules import rulebook
 from tests.detector import streams
 from tests.detector.streams import SECOND
 from tests.detector.test_presence import (
@@ -35,7 +35,7 @@ RELATIVES = 16
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return rulebook.make_engine(CONFIG)
+    return make_engine(CONFIG)
 
 
 @pytest.fixture

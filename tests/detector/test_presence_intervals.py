@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from backwatch.collector import names
 from backwatch.detector.decoding.heartbeats import LEAST_INTERVAL_NS, MOST_INTERVAL_NS
+from backwatch.detector.engine import presence
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
-from backwatch.detector.presence import presence, processes
-from backwatch.detector.rules import rulebook
+from backwatch.detector.presence import processes
 from tests.detector.streams import SECOND
 from tests.detector.test_presence import CONFIG, Beat, Process, Watch, by_restart, run
 
@@ -25,7 +26,7 @@ PROMISES: st.SearchStrategy[Any] = st.one_of(
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return rulebook.make_engine(CONFIG)
+    return make_engine(CONFIG)
 
 
 def promising(process: Process, at_s: float, promise: object) -> Beat:

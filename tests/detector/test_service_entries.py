@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Consumer, Record
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
-from backwatch.detector.rules import rulebook
 from backwatch.detector.runtime import service
 from backwatch.detector.runtime.service import Service
 from backwatch.detector.runtime.shard_worker import ENTRIES
@@ -62,7 +62,7 @@ class Log(Consumer):
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return rulebook.make_engine(CONFIG)
+    return make_engine(CONFIG)
 
 
 @pytest.fixture

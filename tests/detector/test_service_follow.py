@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Consumer, Record, StreamUnavailable
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.log_entries import Loss
-from backwatch.detector.rules.rulebook import make_engine
 from backwatch.detector.runtime import service as service_module
 from backwatch.detector.runtime import shard_worker
 from backwatch.detector.runtime.service import Service

@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backwatch.collector import names
+from backwatch.detector.derived.identity_facts import LIMITS, WAS
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import FIRSTS, Fired
 from backwatch.detector.engine.log_entries import Entry
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.identity import identity_snapshot
-from backwatch.detector.identity.identity_snapshot import LIMITS, WAS, cut
-from backwatch.detector.rules import rulebook
+from backwatch.detector.identity.identity_snapshot import cut
 from backwatch.store.ring import SHOWN
 from tests.detector.streams import Call
 from tests.detector.test_identities import CONFIG, DAY, MOVED, NODES, OURS, THEIRS, again, calls, past, story
@@ -23,7 +24,7 @@ KNOWN = {**OURS, names.AUTH_METHOD: "scram-sha-256"}
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return rulebook.make_engine(CONFIG)
+    return make_engine(CONFIG)
 
 
 def found(engine: Engine, entries: Sequence[Entry], *, restart: str = "") -> list[tuple[str, dict[str, Any]]]:

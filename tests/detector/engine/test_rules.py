@@ -18,7 +18,7 @@ from backwatch.detector.rules.sigma import Rule, RuleError, parse
 LEARNT = ("backwatch.test.score", "backwatch.test.novel")
 VOCABULARY = Vocabulary({
     "call": {**TOLD, **{name: Field("number", "number", learnt=True) for name in LEARNT}},
-    "window": {}, "due": {}, "loss": {},
+    "window": {}, "loss": {},
 })  # fmt: skip
 
 

@@ -115,7 +115,7 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
     service = Service(stream, store, settings, engine=engine, on_ready=lambda: click.echo(READY, err=True))
     groups, thread = [service.progress], None
     if not no_router:
-        from backwatch.detector.ingest.router import Router
+        from backwatch.detector.runtime.router import Router
 
         router = Router(stream, instance=settings.instance)
         groups.append(router.progress)
@@ -153,9 +153,9 @@ def replay(files: tuple[str, ...], rules_dir: str | None, loopback: str | None) 
       backwatch replay spans.jsonl.gz > findings.jsonl
       zcat spans.jsonl.gz | backwatch replay - | jq -r .detector | sort | uniq -c
     """
+    from backwatch.detector.engine.factory import make_engine
     from backwatch.detector.engine.step import EngineConfig
     from backwatch.detector.ingest.sources import Unreadable, read
-    from backwatch.detector.rules.rulebook import make_engine
     from backwatch.detector.runtime.replay import Replay, write
 
     settings = load(DetectorSettings, flags={"rules_directory": rules_dir, "loopback": loopback})

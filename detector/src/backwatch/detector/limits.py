@@ -7,10 +7,11 @@ from typing import Final
 
 from backwatch.collector.runtime.bounds import Bound
 from backwatch.detector.baselines import releases
+from backwatch.detector.columns import prepared
 from backwatch.detector.decoding import heartbeats, rows, schema
 from backwatch.detector.derived import numbers, numeric_address, text_columns
-from backwatch.detector.engine import columns, findings, open_findings, verdicts, windows
-from backwatch.detector.ingest import otlp_writer, router
+from backwatch.detector.engine import findings, open_findings, rule_table, verdicts, windows
+from backwatch.detector.ingest import otlp_writer, routing
 from backwatch.detector.models import fitting
 from backwatch.detector.presence import processes
 from backwatch.detector.rules import compiled_rules, correlation_state, rule_index, rulebook
@@ -80,14 +81,14 @@ BOUNDS: Final = (
     Bound("open windows of a resource", windows.RING, "minutes", "later calls are late", "loss `late`; counter `late`"),
     Bound("releases of an app that are told apart", releases.REMEMBERED, "releases", "the oldest is forgotten"),
     Bound("firings shown besides the newest", findings.FIRSTS, "firings", "further ones are counted", "`count`"),
-    Bound("ids of alerts remembered", verdicts.KEYS, "ids", "the oldest makes room: no result changes"),
+    Bound("ids of alerts remembered", rule_table.MAX_CACHED_KEYS, "ids", "the oldest makes room: no result changes"),
     Bound(
         "alerts known to be open, per shard", shard_worker.REMEMBERED, "ids", "begun anew, which costs an early commit"
     ),
     Bound("entries read at once", shard_worker.ENTRIES, "entries", "the rest is read in the next round"),
-    Bound("statements whose fingerprint is remembered", columns.CACHED, "statements", "a newer one takes the place"),
-    Bound("dialects of systems remembered", columns.MAX_DIALECTS, "texts", "the oldest makes room"),
-    Bound("signs of texts remembered", columns.MAX_SIGN_TEXTS, "texts", "the oldest makes room"),
+    Bound("statements whose fingerprint is remembered", prepared.CACHED, "statements", "a newer one takes the place"),
+    Bound("dialects of systems remembered", prepared.MAX_DIALECTS, "texts", "the oldest makes room"),
+    Bound("signs of texts remembered", prepared.MAX_SIGN_TEXTS, "texts", "the oldest makes room"),
     Bound("numeric addresses remembered", numeric_address.MAX_REMEMBERED, "texts", "the oldest makes room"),
     Bound("derived facts remembered, of each kind", text_columns.CACHED, "texts", "the oldest makes room"),
     Bound("readings of texts remembered, of each kind", numbers.CELLS, "texts", "a newer one takes the place"),
@@ -103,9 +104,9 @@ BOUNDS: Final = (
     Bound(
         "encoded attributes remembered by the router", otlp_writer.MAX_REMEMBERED, "attributes", "the oldest makes room"
     ),
-    Bound("one message that the router writes", router.MAX_MESSAGE_BYTES, "bytes", "spans go into several messages"),
+    Bound("one message that the router writes", routing.MAX_MESSAGE_BYTES, "bytes", "spans go into several messages"),
     Bound(
-        "bytes kept of a record that cannot be routed", router.KEPT_BYTES, "bytes", "the rest is cut",
+        "bytes kept of a record that cannot be routed", routing.KEPT_BYTES, "bytes", "the rest is cut",
         "loss `quarantine`; alert `telemetry-loss`",
     ),
 )  # fmt: skip

@@ -22,12 +22,12 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from backwatch.collector import names
 from backwatch.detector.engine.clock import WINDOW_NS
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.log_entries import ModelVersion, ProfileVersion, Records, Tick
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.kernels.compiled import CACHE_FOLDER, CACHED
 from backwatch.detector.rules.correlation import Correlation, Kind
 from backwatch.detector.rules.correlation_state import Counter, fold
-from backwatch.detector.rules.rulebook import make_engine
 from backwatch.detector.runtime.resident import release_start_up_memory
 from backwatch.detector.state.key_space import Space
 

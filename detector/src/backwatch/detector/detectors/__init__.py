@@ -72,7 +72,7 @@ class Closed:
 
 
 class Detector(ABC):
-    """Computes facts, call by call in order, over closed windows, or at deadlines.
+    """Computes facts, call by call in order, or over closed windows.
 
     Results must not depend on how the stream was cut into batches: kernels are sequential (Numba), sums are integers.
 
@@ -82,7 +82,6 @@ class Detector(ABC):
         reads: Columns that ``facts`` needs which another detector provides.
         provides: Columns that ``facts`` gives.
         window_provides: Columns that ``window`` gives.
-        due_provides: Columns that ``due`` gives.
         tables: What it remembers.
         knows: Columns whose values people can announce or accept, each with the set (see ``baselines/familiar.py``) in
             which they are then known.
@@ -97,7 +96,6 @@ class Detector(ABC):
     reads: ClassVar[tuple[str, ...]] = ()
     provides: ClassVar[tuple[str, ...]] = ()
     window_provides: ClassVar[tuple[str, ...]] = ()
-    due_provides: ClassVar[tuple[str, ...]] = ()
     tables: ClassVar[tuple[Table, ...]] = ()
     knows: ClassVar[tuple[tuple[str, str], ...]] = ()
     accepts: ClassVar[tuple[str, ...]] = ()
@@ -121,10 +119,6 @@ class Detector(ABC):
 
     def window(self, closed: Closed, tables: Mapping[str, Rows]) -> dict[str, Array]:
         """Facts of each closed window: one array of length ``len(closed.slot)`` per name in ``window_provides``."""
-        return {}
-
-    def due(self, slots: NDArray[np.int32], now_ns: int, tables: Mapping[str, Rows]) -> dict[str, Array]:
-        """Facts of each row whose ``deadline_ns`` passed: one array per name in ``due_provides``."""
         return {}
 
     def migrate(self, table: Table, rows: Rows, from_version: int) -> Rows:

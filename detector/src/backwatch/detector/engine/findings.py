@@ -1,6 +1,5 @@
 """What a step found: columns first, and objects only for what is shown."""
 
-import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backwatch.detector.columns.key_texts import Key
 from backwatch.detector.decoding.decoder import Decoded
 from backwatch.detector.identity.identity_snapshot import Before
 from backwatch.detector.identity.identity_snapshot import told as what_was
@@ -17,28 +17,6 @@ from backwatch.detector.rules.sigma import Rule
 FIRSTS = 8
 """Firings of a step that are told besides the newest, the first to show something of what the rule speaks of: as many
 as a store keeps of an episode."""
-
-
-def alert_id(rule: str, key: str) -> str:
-    """The id of the alert that a rule raises for a key's canonical text."""
-    return hashlib.sha256(f"{rule}\x1e{key}".encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
-    """What a finding is about.
-
-    Attributes:
-        text: The key's canonical text.
-        app, resource, label: For people: the app, the resource, and what within it.
-        resource_id: SHA-256 of the resource's key text; empty for what concerns Backwatch itself.
-    """
-
-    text: str
-    app: str
-    resource: str
-    label: str
-    resource_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,17 +184,3 @@ class Findings:
         for event in self.events:
             if isinstance(event, Fired):
                 yield from event.findings()
-
-
-def resource_key(parts: Sequence[str]) -> Key:
-    """The key of a resource from its parts: app, system, endpoint, namespace."""
-    text = "\x1f".join(parts)
-    app, system, endpoint, namespace = parts
-    name = f"{system} {endpoint}" + (f"/{namespace}" if namespace else "")
-    return Key(
-        text=text,
-        app=app,
-        resource=name.strip(),
-        label=name.strip(),
-        resource_id=hashlib.sha256(text.encode()).hexdigest(),
-    )

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.kernels.hashing import mix
 from backwatch.detector.state.snapshot import fitted
 
 Array = NDArray[Any]
@@ -39,18 +40,6 @@ ROW = np.dtype([
 def rule_hash(name: str) -> int:
     """A rule's name as 64 bits, the same in every release and installation."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little") or 1
-
-
-@kernel
-def mix(a: np.uint64, b: np.uint64) -> np.uint64:
-    """Joins two 64-bit values (the finaliser of MurmurHash3)."""
-    h = a ^ (b * np.uint64(0x9E3779B97F4A7C15))
-    h ^= h >> np.uint64(33)
-    h *= np.uint64(0xFF51AFD7ED558CCD)
-    h ^= h >> np.uint64(33)
-    h *= np.uint64(0xC4CEB9FE1A85EC53)
-    h ^= h >> np.uint64(33)
-    return h | np.uint64(1)
 
 
 @kernel

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backwatch.detector.columns.key_texts import Key, alert_id, resource_key, resource_parts
+from backwatch.detector.columns.prepared import Prepared
 from backwatch.detector.derived.numbers import FLAGS, NUMBERS
 from backwatch.detector.detectors import Array
-from backwatch.detector.engine.columns import Prepared
-from backwatch.detector.engine.findings import FIRSTS, Findings, Fired, Key, alert_id, resource_key
+from backwatch.detector.engine.findings import FIRSTS, Findings, Fired
 from backwatch.detector.engine.folding import (
     FOLD_KEYS,
     FOLD_SCOPE,
@@ -21,12 +22,9 @@ from backwatch.detector.engine.folding import (
     scope_to_open,
 )
 from backwatch.detector.engine.open_findings import NOT_UNDER, keys_of
+from backwatch.detector.engine.rule_table import RuleTable
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.identity.identity_snapshot import Showing
-from backwatch.detector.state.key_texts import resource_parts
-
-if TYPE_CHECKING:
-    from backwatch.detector.engine.verdicts import Verdicts
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +42,8 @@ class Firing:
 class Raising:
     """Raises the findings of one run of calls."""
 
-    def __init__(self, verdicts: "Verdicts", prepared: Prepared, start: int, end: int) -> None:
-        self._all = verdicts
+    def __init__(self, table: RuleTable, prepared: Prepared, start: int, end: int) -> None:
+        self._table = table
         self._prepared = prepared
         self._start = start
         self._count = end - start
@@ -53,9 +51,9 @@ class Raising:
     def fired(self, firing: Firing, rows: NDArray[np.int32]) -> None:
         """Adds the findings of these calls, which are in order."""
         shard, number = firing.shard, firing.number
-        rule = self._all.rules.rules[number]
+        rule = self._table.rules[number]
         address = self._prepared.address[rule.key][self._start : self._start + self._count]
-        keys = keys_of(self._all.hashes[number], address[rows])
+        keys = keys_of(self._table.hashes[number], address[rows])
         is_open = shard.open.find(keys) >= 0
         for one, key, group in self.by_key(number, rows[is_open]):
             self._raise(firing, one, key, not_accepted(shard, one, group, firing.columns), NOT_UNDER)
@@ -68,7 +66,7 @@ class Raising:
         Each opening is decided at the first call that asks for it, so that no result depends on batches.
         """
         shard, number = firing.shard, firing.number
-        rule, rule_hash = self._all.rules.rules[number], self._all.hashes[number]
+        rule, rule_hash = self._table.rules[number], self._table.hashes[number]
         if shard.scalars.accepted or shard.expected.silent:
             groups = self.by_key(number, rows)
             kept = [not_accepted(shard, one, group, firing.columns) for one, _, group in groups]
@@ -93,7 +91,7 @@ class Raising:
             mine = waiting & (keys == keys[first] if scope < 0 else scopes[scope] == scopes[scope, first])
             waiting &= ~mine
             if scope < 0:
-                one, key = self._all.key(number, self._prepared, self._start + int(rows[first]))
+                one, key = self._table.key(number, self._prepared, self._start + int(rows[first]))
                 self._raise(firing, one, key, rows[mine], under)
             else:
                 self._fold(firing, scope, rows[mine], keys[mine], scopes[:, mine], known[mine])
@@ -108,7 +106,7 @@ class Raising:
         known: NDArray[np.bool_],
     ) -> None:
         """Raises the alert that these calls' keys share."""
-        shard, rule = firing.shard, self._all.rules.rules[firing.number]
+        shard, rule = firing.shard, self._table.rules[firing.number]
         row = self._start + int(rows[0])
         resource = resource_key(resource_parts(self._prepared, row))
         key = call_fold_key(scope, self._prepared, row, resource, known=bool(known[0]))
@@ -119,8 +117,8 @@ class Raising:
         under: list[int] = [0 if at <= scope else it for at, it in enumerate(scopes[:, 0].tolist())]
         times = firing.columns["time_ns"][mine]
         counts = shard.open.folded(
-            self._all.hashes[firing.number], int(scopes[scope, 0]), bytes.fromhex(one), int(times.max()), int(mine[0]),
-            under, keys[np.isin(rows, mine)],
+            self._table.hashes[firing.number], int(scopes[scope, 0]), bytes.fromhex(one), int(times.max()),
+            int(mine[0]), under, keys[np.isin(rows, mine)],
         )  # fmt: skip
         event = self._event(firing, one, key, mine)
         folded = {**event.facts, FOLD_KEYS: counts}
@@ -132,13 +130,13 @@ class Raising:
         """Raises a key's own alert."""
         if not mine.shape[0]:
             return
-        rule = self._all.rules.rules[firing.number]
+        rule = self._table.rules[firing.number]
         times = firing.columns["time_ns"][mine]
         told_address = int(self._prepared.address[rule.key][self._start + int(mine[0])])
         firing.shard.open.fired(
-            self._all.hashes[firing.number], told_address, bytes.fromhex(one), int(times.max()), int(mine[0]), under
+            self._table.hashes[firing.number], told_address, bytes.fromhex(one), int(times.max()), int(mine[0]), under
         )
-        accepts = self._all.accepts.get(rule.name, ())
+        accepts = self._table.accepts.get(rule.name, ())
         event = self._event(firing, one, key, mine)
         firing.findings.events.append(
             replace(
@@ -151,25 +149,25 @@ class Raising:
         columns, facts = firing.columns, firing.facts
         computed = {**{name: columns[name] for name in (*NUMBERS, *FLAGS)}, **facts}
         return Fired(
-            rule=self._all.rules.rules[firing.number],
+            rule=self._table.rules[firing.number],
             alert_id=one,
             key=key,
             decoded=self._prepared.decoded,
             rows=(mine + self._start).astype(np.int32),
             times=columns["time_ns"][mine],
-            facts={name: computed[name][mine] for name in self._all.facts_of[firing.number] if name in computed},
+            facts={name: computed[name][mine] for name in self._table.evidence[firing.number] if name in computed},
         )
 
     def by_key(self, number: int, rows: NDArray[np.int32]) -> Iterator[tuple[str, Key, NDArray[np.int32]]]:
         """Alert id, key and calls of each key that these calls of one rule are of, by their first call."""
         if not rows.shape[0]:
             return
-        space = self._all.rules.rules[number].key
+        space = self._table.rules[number].key
         address = self._prepared.address[space][self._start : self._start + self._count][rows]
         order = np.argsort(address, kind="stable")
         cuts = np.flatnonzero(np.diff(address[order])) + 1
         for group in sorted(np.split(rows[order], cuts), key=lambda one: int(one[0])):
-            yield *self._all.key(number, self._prepared, self._start + int(group[0])), group
+            yield *self._table.key(number, self._prepared, self._start + int(group[0])), group
 
 
 def is_known(shard: Shard, slot: NDArray[Any]) -> NDArray[np.bool_]:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
+from backwatch.detector.columns.key_texts import is_verbatim
 from backwatch.detector.engine.lateness import LATENESS
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.windows import WINDOWS
-from backwatch.detector.state.key_texts import is_verbatim
 from backwatch.detector.state.keys import RESOURCE
 
 

@@ -19,20 +19,20 @@ from backwatch.detector.engine.verdicts import Verdicts
 from backwatch.detector.rules.correlation_state import LOST
 
 
-class TimePasses:
-    """Brings a shard's clock forward."""
+class Watermark:
+    """Advances a shard's watermark."""
 
     def __init__(self, detectors: Sequence[Detector], verdicts: Verdicts, clear_after_ns: int) -> None:
         self._windowed = [one for one in detectors if one.window_provides]
         self._verdicts = verdicts
         self._clear_after_ns = clear_after_ns
         self._own_ns = {
-            verdicts.hashes[number]: rule.clear_after_s * 10**9
-            for number, rule in enumerate(verdicts.rules.rules)
+            verdicts.table.hashes[number]: rule.clear_after_s * 10**9
+            for number, rule in enumerate(verdicts.table.rules)
             if rule.clear_after_s is not None
         }
 
-    def to(self, shard: Shard, watermark_ns: int, findings: Findings) -> None:
+    def advance(self, shard: Shard, watermark_ns: int, findings: Findings) -> None:
         """Acts on every boundary up to this watermark."""
         before = shard.scalars.boundary_ns
         boundary_ns = watermark_ns // BOUNDARY_NS * BOUNDARY_NS

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backwatch.collector import names
 from backwatch.detector.engine.clock import WINDOW_NS
 from backwatch.detector.kernels.compiled import kernel
-from backwatch.detector.state.keys import RESOURCE
+from backwatch.detector.state.keys import FIRST, RESOURCE
 from backwatch.detector.state.tables import Rows, Table
 
 Array = NDArray[Any]
@@ -28,22 +29,37 @@ WINDOWS = Table(
 )
 
 
+def add_calls(
+    slot: NDArray[np.int32], columns: Mapping[str, Array], suspect: NDArray[np.bool_], rows: Rows
+) -> None:  # fmt: skip
+    """Add each call that is not late to its resource's window. Slot 0 has no windows.
+
+    Args:
+        slot: RESOURCE slot of each call.
+        columns: As :class:`~backwatch.detector.detectors.Calls` describes them.
+        suspect: Whether each call is a suspect.
+        rows: Of the table ``WINDOWS``.
+    """
+    flags = columns["error"], suspect, columns["statement.sighting"] == FIRST
+    volumes = (
+        columns[names.BYTES_SENT], columns[names.BYTES_RECEIVED], columns[names.ROWS_RETURNED],
+        columns[names.ROWS_AFFECTED],
+    )  # fmt: skip
+    _add(slot, columns["time_ns"], columns["late"], flags, volumes, columns["duration_ns"], rows)
+
+
 @kernel
-def add(
+def _add(
     slot: Array,
     time_ns: Array,
     late: Array,
-    error: Array,
-    suspect: Array,
-    sent: Array,
-    received: Array,
-    returned: Array,
-    affected: Array,
+    flags: tuple[Array, Array, Array],
+    volumes: tuple[Array, Array, Array, Array],
     duration_ns: Array,
-    new: Array,
     rows: Array,
 ) -> None:
-    """Adds each call that is not late to its resource's window. Slot 0 has no windows."""
+    error, suspect, new = flags
+    sent, received, returned, affected = volumes
     for i in range(slot.shape[0]):
         k = slot[i]
         if k == 0 or late[i]:

@@ -12,20 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
+from backwatch.detector.columns.prepared import Prepared
 from backwatch.detector.decoding.decoder import Decoded
+from backwatch.detector.derived.identity_facts import LIMITS, WAS
 from backwatch.detector.detectors import Array, Detector
-from backwatch.detector.engine.columns import Prepared
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import RESOURCE
 from backwatch.detector.state.tables import zero_pages
 
-WAS: Final = ".was"
-"""Ends the name of what a fact was before."""
-LIMITS: Final[Mapping[str, int]] = {
-    names.CERT_SHA256: 64, names.CERT_ISSUER: 128, names.PEER_ADDRESS: 48, names.SERVER_VERSION: 96,
-    names.SERVER_ID: 64, names.TOPOLOGY: 192, names.AUTH_METHOD: 32,
-}  # fmt: skip
-"""Facts of an identity, and the most bytes of each that are kept."""
 _NAMES: Final = tuple(LIMITS)
 _SPOKEN: Final = _NAMES.index(names.TOPOLOGY)
 """Told by calls, where the others are their sessions'."""

@@ -18,11 +18,14 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backwatch.collector.settings import make_private, state_directory
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+Array = NDArray[Any]
 
 logger = logging.getLogger("backwatch")
 

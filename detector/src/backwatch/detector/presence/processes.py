@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
+from backwatch.detector.columns.key_texts import part
 from backwatch.detector.presence.process_index import FOLLOWED, FRESH, MISSED, SETTLED, ProcessIndex, Ranking
-from backwatch.detector.state.key_texts import part
 
 MAX_PROCESSES: Final = 4_096
 """Processes that one shard knows; of more, the ended, then newcomers, then missed ones make room. One that was heard

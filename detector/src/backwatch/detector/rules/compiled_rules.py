@@ -28,7 +28,7 @@ MAX_REMEMBERED: Final = 4_096
 
 
 class RuleSet:
-    """Rules over calls, ready for many calls; rules over windows, deadlines and losses are few and read plainly.
+    """Rules over calls, ready for many calls; rules over windows and losses are few and read plainly.
 
     Attributes:
         rules: Every rule, in order of name; a finding names its rule by its place here.

@@ -146,7 +146,7 @@ def meanings(kinds: Iterable[type[Detector]]) -> Iterator[Meaning]:
     """Every field there is, by what rules over it are over, then by name."""
     found = list(kinds)
     by_detector = {kind.id: provided(kind) for kind in found}
-    owner = {name: kind.id for kind in found for name in (*kind.provides, *kind.window_provides, *kind.due_provides)}
+    owner = {name: kind.id for kind in found for name in (*kind.provides, *kind.window_provides)}
     for over, known in Vocabulary.of(found).by_over.items():
         for name, field in sorted(known.items()):
             detector = owner.get(name, "")

@@ -109,7 +109,7 @@ class Vocabulary:
     """The fields there are, by what a rule is over.
 
     Attributes:
-        by_over: ``call``, ``window``, ``due``, ``loss`` or ``process`` to that kind of rule's fields.
+        by_over: ``call``, ``window``, ``loss`` or ``process`` to that kind of rule's fields.
     """
 
     by_over: Mapping[str, Mapping[str, Field]] = field(default_factory=dict[str, Mapping[str, Field]])
@@ -121,7 +121,6 @@ class Vocabulary:
         return cls({
             "call": {**TOLD, **_numbers(name for one in found for name in one.provides)},
             "window": _numbers((*WINDOW, *(name for one in found for name in one.window_provides))),
-            "due": _numbers(name for one in found for name in one.due_provides),
             "loss": {LOSS_KIND: Field("content", "text"), LOSS_COUNT: Field("number", "number")},
             "process": PROCESS,
         })  # fmt: skip

@@ -9,7 +9,6 @@ from typing import Any
 
 from backwatch.collector.settings import SettingError
 from backwatch.detector import detectors, parameters
-from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.rules.compiled_rules import RuleSet, circle, circular
 from backwatch.detector.rules.documents import load as load_document
 from backwatch.detector.rules.explanation import explained
@@ -203,11 +202,6 @@ def load(rules_directory: str = "") -> RuleSet:
     for fault in loaded.faults:
         logger.warning("rule left out: %s", fault)
     return loaded.rules
-
-
-def make_engine(config: EngineConfig, rules_directory: str = "") -> Engine:
-    """An engine with every detector and rule there is."""
-    return Engine(config, [kind() for kind in detectors.discover()], load(rules_directory))
 
 
 def metadata(rule: Rule) -> dict[str, Any]:

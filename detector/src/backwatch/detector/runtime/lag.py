@@ -12,7 +12,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from backwatch.detector.engine.findings import alert_id
+from backwatch.detector.columns.key_texts import alert_id
 from backwatch.detector.rules.fields import LOSS_COUNT, LOSS_KIND
 from backwatch.detector.rules.sigma import Rule
 from backwatch.store import alerts, tables

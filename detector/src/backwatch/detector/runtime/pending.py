@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 
-from backwatch.detector.engine.findings import Clear, Findings, Fired, SeenResource, resource_key
+from backwatch.detector.columns.key_texts import resource_key
+from backwatch.detector.engine.findings import Clear, Findings, Fired, SeenResource
 from backwatch.store.commit import Cleared, Occurrence, Quarantined, Raised, Rollup, Round, Seen, SeenProcess
 from backwatch.store.ring import RING, kept, shown
 

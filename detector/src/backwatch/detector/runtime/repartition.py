@@ -20,12 +20,12 @@ from backwatch.collector.settings import (
     without_secrets,
 )
 from backwatch.collector.stream.kafka_partitions import add_partitions, count_partitions, partition_of
+from backwatch.detector.columns.key_texts import is_verbatim, part
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.splitting import keep_apps, release_apps
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime.progress import ProgressBoard
 from backwatch.detector.runtime.service import Service
-from backwatch.detector.state.key_texts import is_verbatim, part
 from backwatch.store import shards, tables
 from backwatch.store.commit import Commit
 from backwatch.store.progress import PartitionProgress, read_progress

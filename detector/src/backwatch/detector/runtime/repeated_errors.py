@@ -4,7 +4,7 @@ import logging
 import time
 from typing import Final
 
-from backwatch.detector.runtime.fault_description import describe
+from backwatch.detector.decoding.fault_description import describe
 
 logger = logging.getLogger("backwatch")
 

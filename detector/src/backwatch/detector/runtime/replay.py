@@ -11,7 +11,7 @@ from backwatch.detector.engine.clock import WINDOW_NS
 from backwatch.detector.engine.findings import Finding, Findings
 from backwatch.detector.engine.log_entries import Records, Tick
 from backwatch.detector.engine.step import Engine
-from backwatch.detector.ingest.router import route
+from backwatch.detector.ingest.routing import route
 
 if TYPE_CHECKING:
     from backwatch.detector.engine.shard import Shard

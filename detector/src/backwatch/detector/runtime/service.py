@@ -15,9 +15,10 @@ from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, SettingError, StreamSettings
 from backwatch.collector.stream import Consumer, Record, StreamUnavailable, ensure_topics, open_consumer
 from backwatch.detector.engine.clock import WINDOW_NS
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.engine.windows import RING
-from backwatch.detector.rules.rulebook import make_engine, metadata
+from backwatch.detector.rules.rulebook import metadata
 from backwatch.detector.runtime.isolation import Isolation, Undone
 from backwatch.detector.runtime.lag import CLOCK_STOPPED
 from backwatch.detector.runtime.log_history import LogHistory, NewStart

@@ -17,12 +17,12 @@ from sqlalchemy.exc import DBAPIError
 
 from backwatch.collector.settings import DetectorSettings
 from backwatch.collector.stream import Record
+from backwatch.detector.decoding.fault_description import describe
 from backwatch.detector.engine.clock import BOUNDARY_NS
 from backwatch.detector.engine.findings import Clear, Findings, Unreadable
 from backwatch.detector.engine.log_entries import Entry, Loss, Records, Tick
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime.entry_rows import read_entry
-from backwatch.detector.runtime.fault_description import describe
 from backwatch.detector.runtime.isolation import IN_A_ROW, Isolation, Undone
 from backwatch.detector.runtime.pending import Pending
 from backwatch.detector.state.snapshot import CorruptState

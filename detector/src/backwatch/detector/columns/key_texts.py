@@ -2,12 +2,13 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from backwatch.collector import names
 from backwatch.collector.statements.families import family
-from backwatch.detector.engine.columns import Prepared
-from backwatch.detector.engine.findings import Key, resource_key
+from backwatch.detector.columns.prepared import Prepared
 from backwatch.detector.statements.fingerprint import fingerprint_id
 
 LABEL = 300
@@ -16,6 +17,28 @@ PART: Final = 300
 """Characters of one part of a key: these texts stay in state, and in every alert."""
 _SHORTENED: Final = re.compile(r".{300}…[0-9a-f]{32}(?:/|$)", re.DOTALL)
 _ESCAPED: Final = str.maketrans({"\x1b": "\x1b[", "\x1e": "\x1b^", "\x1f": "\x1b_"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """What a finding is about.
+
+    Attributes:
+        text: The key's canonical text.
+        app, resource, label: For people: the app, the resource, and what within it.
+        resource_id: SHA-256 of the resource's key text; empty for what concerns Backwatch itself.
+    """
+
+    text: str
+    app: str
+    resource: str
+    label: str
+    resource_id: str
+
+
+def alert_id(rule: str, key: str) -> str:
+    """The id of the alert that a rule raises for a key's canonical text."""
+    return hashlib.sha256(f"{rule}\x1e{key}".encode()).hexdigest()
 
 
 def part(text: str) -> str:
@@ -55,6 +78,20 @@ def resource_parts(prepared: Prepared, row: int) -> tuple[str, str, str, str]:
     port = int(prepared.columns[names.SERVER_PORT][row])
     endpoint = f"{address}:{port}" if port > 0 else address
     return app, part(system), endpoint, part(decoded.text(names.DB_NAMESPACE, row))
+
+
+def resource_key(parts: Sequence[str]) -> Key:
+    """The key of a resource from its parts: app, system, endpoint, namespace."""
+    text = "\x1f".join(parts)
+    app, system, endpoint, namespace = parts
+    name = f"{system} {endpoint}" + (f"/{namespace}" if namespace else "")
+    return Key(
+        text=text,
+        app=app,
+        resource=name.strip(),
+        label=name.strip(),
+        resource_id=hashlib.sha256(text.encode()).hexdigest(),
+    )
 
 
 def place(prepared: Prepared, row: int) -> str:

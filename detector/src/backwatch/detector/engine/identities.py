@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 
 from backwatch.collector import names
 from backwatch.detector.baselines.known_values import EXPECTED, FOR_NOW
+from backwatch.detector.columns.key_texts import resource_key
+from backwatch.detector.columns.prepared import Prepared
 from backwatch.detector.derived.numbers import NODES, VERSION_NUMBER, nodes_of
 from backwatch.detector.detectors import EXPECTED_SUFFIX, Array, Detector
-from backwatch.detector.engine.columns import Prepared
-from backwatch.detector.engine.findings import Clear, Findings, resource_key
+from backwatch.detector.engine.findings import Clear, Findings
 from backwatch.detector.engine.log_entries import Decision, ProfileVersion
-from backwatch.detector.engine.open_findings import mix
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.identity.expected import Acceptance, Announced, Network
 from backwatch.detector.identity.identity_values import COLUMN_OF, COLUMNS, is_in, values_of
 from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.kernels.hashing import mix
 from backwatch.detector.rules.compiled_rules import RuleSet
 from backwatch.detector.state.keys import RESOURCE
 

@@ -12,11 +12,7 @@ from numpy.typing import NDArray
 
 from backwatch.collector import names
 from backwatch.collector.statements.families import family
-from backwatch.detector.decoding import schema
-from backwatch.detector.decoding.decoder import Decoded
-from backwatch.detector.derived.numbers import Readings
-from backwatch.detector.derived.text_columns import Derived
-from backwatch.detector.engine.addresses import (
+from backwatch.detector.columns.addresses import (
     CONTENT_FACTS,
     RESOURCE,
     RESOURCE_FACTS,
@@ -27,9 +23,13 @@ from backwatch.detector.engine.addresses import (
     addresses,
     places,
 )
-from backwatch.detector.engine.open_findings import mix
+from backwatch.detector.decoding import schema
+from backwatch.detector.decoding.decoder import Decoded
+from backwatch.detector.derived.numbers import Readings
+from backwatch.detector.derived.text_columns import Derived
 from backwatch.detector.kernels.bounded_cache import BoundedCache
 from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.kernels.hashing import mix
 from backwatch.detector.rules.fields import DOMAINS, TOLD
 from backwatch.detector.statements.call_statement import NONE, SQL, canonical, choose
 from backwatch.detector.statements.fingerprint import dialect_number, hash_key, new_scratch, siphash

@@ -6,9 +6,6 @@ alert and keeps its bytes in quarantine.
 """
 
 import logging
-import math
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -16,24 +13,13 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 
 from backwatch.collector import names
-from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import (
-    Message,
-    MessageRefused,
-    Record,
-    Relay,
-    StreamUnavailable,
-    ensure_topics,
-    open_relay,
-)
+from backwatch.collector.stream import Message, Record
 from backwatch.detector.decoding.app import OLDER_ENVIRONMENT, app_text
+from backwatch.detector.decoding.fault_description import describe
 from backwatch.detector.decoding.outline import items_of, spans_of
 from backwatch.detector.decoding.schema import MAX_ATTRIBUTES, MAX_SMALL_SPANS
 from backwatch.detector.ingest import otlp_ingest, otlp_writer
 from backwatch.detector.ingest.tolerant_schema import Request
-from backwatch.detector.runtime.fault_description import describe
-from backwatch.detector.runtime.progress import STALLED_S, GroupProgress
-from backwatch.detector.runtime.repeated_errors import RepeatedErrors, StalledConsumer, unforeseen
 
 logger = logging.getLogger("backwatch")
 
@@ -51,10 +37,7 @@ MAX_RESOURCE_TEXT: Final = 1_000
 MAX_SCOPE_BYTES: Final = 65_536
 """What stands before the spans of every message must be small: else a few spans a message make a flood of one."""
 KEPT_BYTES: Final = 1 << 16
-RETRY_S: Final = 1.0
-OBSERVE_EVERY_S: Final = 4.0
 PROCESS_PREFIX: Final = b"backwatch.process."
-GROUP: Final = "backwatch-router"
 _RESOURCE: Final = (
     names.SERVICE_NAMESPACE, names.SERVICE_NAME, names.SERVICE_RELEASE, names.ENVIRONMENT, OLDER_ENVIRONMENT,
 )  # fmt: skip
@@ -207,113 +190,3 @@ def _body(resource: bytes, scopes: Sequence[bytes]) -> bytes:
 def outputs(record: Record) -> list[Message]:
     """What a record becomes: each message keeps its first append time. Nobody may call it a backfill at this door."""
     return [replace(message, appended_ns=record.appended_ns) for message in route(record.value)]
-
-
-def messages_of(record: Record) -> list[Message]:
-    """What a record becomes; one that stands for undecodable ones, or fails its reader, goes on as unreadable."""
-    if not record.skipped:
-        try:
-            return outputs(record)
-        except Exception as error:  # noqa: BLE001  one record must not stop its partition
-            reason, what = unforeseen(error), record.value
-    else:
-        reason, what = record.reason, record.value
-    count = max(1, record.skipped)
-    logger.error(
-        "backwatch: router: partition %d, %d record(s) from offset %d: %s; handed on as unreadable",
-        record.partition, count, record.offset, reason,
-    )  # fmt: skip
-    head = f"{count} record(s) of {names.TOPIC_SPANS}, partition {record.partition} offset {record.offset}: {reason}\n"
-    return [Message(UNREADABLE + head.encode() + what[:KEPT_BYTES], appended_ns=record.appended_ns)]
-
-
-class Router:
-    """Carries ``otlp_spans`` over to ``backwatch_calls`` until it is told to stop. Owned by one thread.
-
-    Nothing but ``stop`` ends it: after any error the relay is opened anew, at the group's progress.
-    """
-
-    def __init__(self, stream: StreamSettings, group: str = GROUP, instance: str = "") -> None:
-        self._stream = stream
-        self._group = group
-        self._instance = instance
-        self._errors = RepeatedErrors("router")
-        self._observed_s = -math.inf
-        self.progress = GroupProgress(group, names.TOPIC_SPANS)
-        """What this member has read; a :class:`~backwatch.detector.runtime.progress.ProgressBoard` writes it."""
-
-    def run(self, stop: threading.Event) -> None:
-        """Works until ``stop`` is set; a stream that is away is waited for."""
-        relay: Relay | None = None
-        while not stop.is_set():
-            try:
-                relay = relay or self._open()
-                self.turn(relay)
-                self._errors.over()
-            except Exception as error:  # noqa: BLE001  whatever the client raises must not end the thread
-                foreseen = isinstance(error, StreamUnavailable)
-                text = str(error.strerror or error) if isinstance(error, StreamUnavailable) else unforeseen(error)
-                self._errors.note(text, None if foreseen else error)
-                self.progress.fail(text)
-                self.progress.turn("waiting after an error")
-                relay = self._close(relay)
-                stop.wait(RETRY_S if foreseen else self._errors.pause_s)
-        self.progress.release()
-        self._close(relay)
-
-    def _open(self) -> Relay:
-        self.progress.turn("connecting to the stream")
-        ensure_topics(self._stream, (names.TOPIC_SPANS, names.TOPIC_CALLS))
-        relay = open_relay(self._stream, names.TOPIC_SPANS, names.TOPIC_CALLS, self._group, self._instance)
-        self.progress.restart_clocks()
-        return relay
-
-    def _close(self, relay: Relay | None) -> None:
-        if relay is not None:
-            try:
-                relay.close()
-            except Exception as error:  # noqa: BLE001  it is replaced whatever it says
-                logger.debug("backwatch: a relay did not close (%s)", type(error).__name__)
-
-    def turn(self, relay: Relay) -> int:
-        """Carries over what is there; the number of records read."""
-        self._observe(relay)
-        self.progress.turn("polling")
-        self.progress.polled()
-        records = relay.poll(0.2)
-        if records:
-            self.progress.turn(f"carrying over partition {records[0].partition} from offset {records[0].offset}")
-            try:
-                relay.forward(records, [message for record in records for message in messages_of(record)])
-            except MessageRefused as error:
-                self._one_by_one(relay, records)
-                # The reader has gone back to where the group was; a new one begins where it is now.
-                raise StreamUnavailable(f"{error}; begun anew behind it") from None
-        return len(records)
-
-    def _observe(self, relay: Relay) -> None:
-        """Every few seconds: report progress, and see to partitions that stand still."""
-        now_s = time.monotonic()
-        if now_s - self._observed_s < OBSERVE_EVERY_S:
-            return
-        self._observed_s = now_s
-        positions, ends = relay.positions(), relay.ends()
-        self.progress.observe(positions, relay.held_back(), ends)
-        stalled = self.progress.stalled()
-        if stalled:
-            raise StalledConsumer(
-                f"partition(s) {', '.join(map(str, stalled))} of {names.TOPIC_SPANS} are assigned and have records, but"
-                f" none was delivered for {STALLED_S:.0f} s"
-            )
-
-    def _one_by_one(self, relay: Relay, records: Sequence[Record]) -> None:
-        """Each record by itself; one that the log will never take goes as a trace of itself, and is a loss."""
-        for record in records:
-            try:
-                relay.forward([record], messages_of(record))
-            except MessageRefused as error:
-                logger.error("backwatch: router: %s; its first bytes go on in its place", error)  # noqa: TRY400
-                cut = Message(
-                    UNREADABLE + record.value[:KEPT_BYTES], appended_ns=record.appended_ns, backfill=record.backfill
-                )
-                relay.forward([record], [cut])

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from backwatch.collector import names
 from backwatch.detector.decoding import schema
-from backwatch.detector.engine.open_findings import mix
 from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.kernels.hashing import mix
 from backwatch.detector.rules.fields import TOLD
 
 Array = NDArray[Any]
