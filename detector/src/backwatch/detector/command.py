@@ -72,9 +72,7 @@ def _exit_if_stopped(stop: StopSignal) -> None:
 @click.command()
 @click.option("--stream-url", help="Stream of calls: kafka://host:9092 or sqlite:///path. [BACKWATCH_STREAM_URL]")
 @click.option("--store-url", help="Store of alerts and state: sqlite:///path or postgresql://… [BACKWATCH_STORE_URL]")
-@click.option(
-    "--no-router", is_flag=True, help=f"Do not forward {names.TOPIC_SPANS} to {names.TOPIC_CALLS} in this process."
-)
+@click.option("--no-router", is_flag=True, help=f"Do not forward {names.TOPIC_SPANS} to {names.TOPIC_CALLS}.")
 def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> None:
     """Judge calls as they come, until it is stopped.
 
