@@ -22,7 +22,7 @@ from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.rules.compiled_rules import RuleSet
 from backwatch.detector.rules.fields import LOSS_COUNT, LOSS_KIND, Vocabulary
 from backwatch.detector.runtime.service import engine_for
-from backwatch.detector.runtime.shard_worker import OwnedShard
+from backwatch.detector.runtime.shard_worker import ShardWorker
 from backwatch.detector.state import snapshot as state_snapshot
 from backwatch.detector.state.keys import RESOURCE, SITE
 from backwatch.detector.state.tables import Table
@@ -252,8 +252,8 @@ def store(tmp_path: Path) -> Iterator[sa.Engine]:
     engine.dispose()
 
 
-def owned(engine: Engine, store: sa.Engine) -> OwnedShard:
-    return OwnedShard(0, engine, store, DetectorSettings())
+def owned(engine: Engine, store: sa.Engine) -> ShardWorker:
+    return ShardWorker(0, engine, store, DetectorSettings())
 
 
 def records(session: Mapping[str, Any], at_s: int, offset: int, count: int = 1) -> list[Record]:

@@ -236,8 +236,8 @@ def cleared(findings: Findings) -> list[str]:
 @pytest.fixture
 def few_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """A table of open findings that a short flood fills, as it does where nothing folds."""
-    monkeypatch.setattr(open_findings, "CAPACITY", 64)
-    monkeypatch.setattr(open_findings, "CROWDED", 2)
+    monkeypatch.setattr(open_findings, "MAX_OPEN_FINDINGS", 64)
+    monkeypatch.setattr(open_findings, "CROWDED_SHARE", 2)
     monkeypatch.setattr(folding, "MAX_OPEN", (1_000,) * 4)
     monkeypatch.setattr(folding, "MAX_OPEN_CRITICAL", (1_000,) * 4)
 

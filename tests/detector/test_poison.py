@@ -299,7 +299,7 @@ def test_a_stream_of_nothing_but_poison_ends_and_is_called_our_fault(
     log = Recorded([poison(START_NS + i * 10**9) for i in range(30)])
     drain(service(store, engine), log, store)
     assert 30 == len(quarantine(store)) == losses(store)["quarantine"]
-    assert any(f"the last {isolation.IN_A_ROW} records" in one.getMessage() for one in caplog.records)
+    assert any(f"the last {isolation.MAX_SET_ASIDE_IN_A_ROW} records" in one.getMessage() for one in caplog.records)
 
 
 def test_an_entry_that_cannot_be_applied_is_skipped_with_a_loss(

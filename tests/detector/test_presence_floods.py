@@ -218,8 +218,8 @@ def losses(engine: Engine, beats: Sequence[Beat], size: int, kind: str) -> list[
     shard, again, found = engine.new_shard(), by_restart(engine, kind), list[Loss]()
     for at in range(0, len(beats), size):
         for event in engine.step(shard, streams.entry(beats[at : at + size], at)).events:
-            if isinstance(event, Fired) and event.told.get("backwatch.loss.kind") == "evicted.process":
-                found.append((str(event.told["backwatch.loss.count"]), int(event.times[0])))
+            if isinstance(event, Fired) and event.evidence.get("backwatch.loss.kind") == "evicted.process":
+                found.append((str(event.evidence["backwatch.loss.count"]), int(event.times[0])))
         shard = again(shard)
     return found
 

@@ -21,7 +21,7 @@ from backwatch.detector.engine.step import Engine
 from backwatch.detector.ingest import routing
 from backwatch.detector.runtime import log_history, repeated_errors, service
 from backwatch.detector.runtime import progress as progress_module
-from backwatch.detector.runtime.lag import CALM_NS, RULE, STANDS_NS
+from backwatch.detector.runtime.lag import CALM_NS, RULE, STALL_NS
 from backwatch.detector.runtime.progress import GroupProgress, ProgressBoard
 from backwatch.detector.runtime.router import Router
 from backwatch.detector.runtime.service import Service
@@ -114,7 +114,7 @@ def test_a_lagging_partition_raises_one_alert_and_clears_it_once_it_advances(
 
     turns(group, clock, 1, {0: (5, 9), 1: (7, 7)})
     writes()
-    turns(group, clock, STANDS_NS // S - 2, {0: (5, 9), 1: (7, 7)})
+    turns(group, clock, STALL_NS // S - 2, {0: (5, 9), 1: (7, 7)})
     writes()
     assert alerts(store, RULE) == []
     turns(group, clock, 3, {0: (5, 9), 1: (7, 7)}, p0="the store is full")
@@ -141,7 +141,7 @@ def test_a_partition_that_no_member_holds_raises_the_alert(
     )  # fmt: skip
     write_progress(store, [gone])
     one = board(store, group, engine, clock)
-    for _ in range(STANDS_NS // S + 2):
+    for _ in range(STALL_NS // S + 2):
         turns(group, clock, 1, {0: (5, 5)})
         group.observe({0: (5, 5)}, {}, {0: 5, 1: 8})
         one.write()
@@ -196,7 +196,7 @@ def test_a_store_that_was_away_makes_no_partition_seem_unheld(
     write_progress(store, [held_elsewhere])
     one = board(store, group, engine, clock)
     one.write()
-    for _ in range(2 * STANDS_NS // S):  # nothing can be written meanwhile, by this member or by the other one
+    for _ in range(2 * STALL_NS // S):  # nothing can be written meanwhile, by this member or by the other one
         turns(group, clock, 1, {0: (5, 5)})
         group.observe({0: (5, 5)}, {}, {0: 5, 1: 8})
     one.write()
@@ -210,7 +210,7 @@ def test_a_broker_that_is_away_raises_the_alert_though_no_lag_is_known(
     turns(group, clock, 1, {0: (5, 5)})
     one.write()
     group.fail("the broker does not answer")
-    for _ in range(STANDS_NS // S + 2):
+    for _ in range(STALL_NS // S + 2):
         clock.passes(S)
         group.turn("waiting")
         one.write()
@@ -228,11 +228,11 @@ def test_member_that_has_not_watched_clears_no_alert_of_another(
     group.observe({}, {}, {0: 5, 1: 8})  # its client was closed: it holds no partition any more
     late = GroupProgress(GROUP, TOPIC, clock.wall_ns, clock.monotonic_s)
     another: ProgressBoard | None = None
-    for second in range(3 * STANDS_NS // S):
+    for second in range(3 * STALL_NS // S):
         clock.passes(S)
         group.turn("waiting")
         watching.write()
-        if second == STANDS_NS // S + 5:
+        if second == STALL_NS // S + 5:
             another = board(store, late, engine, clock)
             late.observe({}, {}, ends)
         if another is not None:

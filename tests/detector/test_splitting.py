@@ -224,4 +224,4 @@ def test_losses_that_wait_at_a_split_stay_with_the_parent_alone(engine: Engine) 
     whole.scalars.uncounted, whole.processes.evicted = 7, 3
     whole.lose("evicted.site", 2)
     keep_apps(whole, lambda app: app in MOVED, [])
-    assert (whole.scalars.uncounted, whole.scalars.untold, whole.processes.evicted) == (0, {}, 0)
+    assert (whole.scalars.uncounted, whole.scalars.unreported, whole.processes.evicted) == (0, {}, 0)

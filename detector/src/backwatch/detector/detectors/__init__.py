@@ -87,8 +87,8 @@ class Detector(ABC):
             which they are then known.
         accepts: Text facts, as evidence shows them, that make up what is accepted on an alert of its rule: an
             acceptance holds for these values and no others. None: it silences the rule for its key.
-        news: Facts of its own that are not 0 where a call shows something new of its resource's identity: such a call
-            does not say what the resource showed before.
+        identity_changes: Facts of its own that are not 0 where a call shows a new identity of its resource. Such a call
+            does not change what the resource showed before.
     """
 
     id: ClassVar[str]
@@ -99,7 +99,7 @@ class Detector(ABC):
     tables: ClassVar[tuple[Table, ...]] = ()
     knows: ClassVar[tuple[tuple[str, str], ...]] = ()
     accepts: ClassVar[tuple[str, ...]] = ()
-    news: ClassVar[tuple[str, ...]] = ()
+    identity_changes: ClassVar[tuple[str, ...]] = ()
 
     def facts(
         self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]

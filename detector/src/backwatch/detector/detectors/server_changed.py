@@ -75,7 +75,7 @@ class ServerChanged(Detector):
         (names.SERVER_ID, "server_changed_id"),
     )  # fmt: skip
     accepts = (names.SERVER_VERSION, names.SERVER_ID)
-    news = ("backwatch.server.version.new", "backwatch.server.id.new")
+    identity_changes = ("backwatch.server.version.new", "backwatch.server.id.new")
     rule = """
 title: Another Server Answers in a Resource's Name
 id: 72ae8bb7-b8cb-4dfe-8bea-8e35806d0e3f

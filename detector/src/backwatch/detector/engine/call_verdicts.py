@@ -13,7 +13,7 @@ from backwatch.detector.engine.findings import Findings
 from backwatch.detector.engine.raising import Firing, Raising, not_accepted
 from backwatch.detector.engine.rule_table import RuleTable
 from backwatch.detector.engine.shard import Shard
-from backwatch.detector.identity.identity_snapshot import Showing
+from backwatch.detector.identity.identity_snapshot import IdentitySnapshot
 from backwatch.detector.rules.compiled_rules import Stage
 from backwatch.detector.rules.correlation_state import Correlated, Correlating
 from backwatch.detector.rules.fields import DOMAINS
@@ -75,7 +75,7 @@ class RunVerdict:
         shard: Shard,
         columns: Mapping[str, Array],
         facts: Mapping[str, Array],
-        showing: Showing,
+        snapshot: IdentitySnapshot,
         findings: Findings,
     ) -> None:
         """Add all verdicts of this run to the findings, and update which are open."""
@@ -93,11 +93,11 @@ class RunVerdict:
         raised = ~self._silenced(shard, rows, rules, columns) & ~self._verdicts.silent[rules]
         for number in np.unique(rules[raised]).tolist():
             fired = np.sort(rows[raised & (rules == number)])
-            self._raising.fired(Firing(number, shard, columns, facts, showing, findings), fired)
+            self._raising.fired(Firing(number, shard, columns, facts, snapshot, findings), fired)
         for correlated in counted:
             more = {**facts, **correlated.facts}
             self._raising.fired(
-                Firing(correlated.number, shard, columns, more, showing, findings), correlated.rows
+                Firing(correlated.number, shard, columns, more, snapshot, findings), correlated.rows
             )  # fmt: skip
             rows = np.concatenate([rows, correlated.rows])
             rules = np.concatenate([rules, np.full(correlated.rows.shape[0], correlated.number, np.int32)])

@@ -1,4 +1,4 @@
-"""From records to columns, before the shard is touched: a record that raises is set aside, and the others go on.
+"""Decode records into columns before the shard is touched. A record that raises is set aside.
 
 Decoding and columns are pure, so a batch that raises is halved until the record is found, and nothing has to be undone.
 What raises later, when the shard has begun to change, is the owner's business (``isolation.py``).

@@ -37,7 +37,7 @@ class RuleTable:
         self._keys = BoundedCache[tuple[int, int], tuple[str, Key]](MAX_CACHED_KEYS)
 
     def numbers_over(self, *kinds: str) -> list[int]:
-        """Return the numbers of the rules over these kinds of events, ``call`` or ``window`` for example."""
+        """Return the numbers of the rules over these kinds of events, for example ``call``."""
         return [number for number, rule in enumerate(self.rules) if rule.over in kinds]
 
     def key(self, number: int, prepared: Prepared, row: int) -> tuple[str, Key]:

@@ -28,7 +28,7 @@ from backwatch.detector.engine.clock import advance, runs
 from backwatch.detector.engine.findings import Findings, SeenResource, Unreadable
 from backwatch.detector.engine.identities import Identities, close
 from backwatch.detector.engine.intake import read_records
-from backwatch.detector.engine.log_entries import Decision, Entry, Loss, ProfileVersion, Records, Tick
+from backwatch.detector.engine.log_entries import Decision, LogEntry, Loss, ProfileVersion, Records, Tick
 from backwatch.detector.engine.open_findings import rule_hash
 from backwatch.detector.engine.ordering import in_order
 from backwatch.detector.engine.presence import Presence
@@ -36,7 +36,7 @@ from backwatch.detector.engine.rule_table import RuleTable
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.verdicts import Verdicts
 from backwatch.detector.engine.watermark import Watermark, checked, undone
-from backwatch.detector.identity.identity_snapshot import Showing, news_of, quiet
+from backwatch.detector.identity.identity_snapshot import IdentitySnapshot, identity_changes_of, quiet
 from backwatch.detector.rules.compiled_rules import RuleSet
 from backwatch.detector.state.keys import FIRST, SITE_STATEMENT, SPACES, STATEMENT
 
@@ -101,7 +101,7 @@ class Engine:
         table = RuleTable(rules, {detector.id: detector.accepts for detector in self.detectors if detector.accepts})
         self._call_verdicts = CallVerdicts(table)
         self._verdicts = Verdicts(table, config.clear_after_ns)
-        self._news = news_of(self.detectors)
+        self._identity_changes = identity_changes_of(self.detectors)
         of_statements = (STATEMENT.name, SITE_STATEMENT.name)
         self._of_one_statement = frozenset(rule_hash(rule.name) for rule in table.rules if rule.key in of_statements)
         self._presence = Presence(self._verdicts)
@@ -111,7 +111,7 @@ class Engine:
         """Return an empty shard."""
         return Shard(self.detectors, self._call_verdicts.correlating.tables, self._of_one_statement)
 
-    def step(self, shard: Shard, entry: Entry) -> Findings:
+    def step(self, shard: Shard, entry: LogEntry) -> Findings:
         """Apply one log entry to the shard and return the findings. No I/O, and no clock but the entry's own."""
         findings = Findings()
         if shard.expected.stale:
@@ -197,10 +197,10 @@ class Engine:
         windows.add_calls(run.resource, columns, suspect, shard.windows)
         facts = self._derive_facts(shard, run, learn, findings)
         # 3. Rules on derived facts give the remaining verdicts.
-        unchanged = quiet(learn, run.resource, facts, self._news)
-        showing = Showing(shard.shown, prepared, run.resource, unchanged, start)
-        verdict.judge(shard, columns, facts, showing, findings)
-        showing.learn()
+        unchanged = quiet(learn, run.resource, facts, self._identity_changes)
+        snapshot = IdentitySnapshot(shard.shown, prepared, run.resource, unchanged, start)
+        verdict.judge(shard, columns, facts, snapshot, findings)
+        snapshot.learn()
         self._count_late(shard, run, findings)
 
     def _relieve(self, shard: Shard) -> None:
@@ -270,7 +270,7 @@ class Engine:
 
 
 def _note_seen(prepared: Prepared, findings: Findings) -> None:
-    """Add the resources that had calls in this batch, each with the facts of its newest one, except slot 0."""
+    """Add each resource that had calls in this batch, with the facts of its newest call. Slot 0 is left out."""
     with_slot = np.flatnonzero(prepared.columns[_SLOT])
     if not with_slot.shape[0]:
         return

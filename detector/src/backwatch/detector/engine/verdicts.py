@@ -92,14 +92,14 @@ class Verdicts:
                 self._raise(shard, _Firing(number=number, key=key, times=times, evidence=evidence), findings)
 
     def _loss_key(self, shard: Shard, number: int, key: Key, time_ns: int) -> Key:
-        """Return the key, or the shared one where too many apps and kinds had losses recently."""
+        """Return the key; the shared key if too many apps and kinds had losses recently."""
         alert = alert_id(self.table.rules[number].name, key.text)
         if self._has_room(shard.scalars.loss_alerts, alert, MAX_LOSS_ALERTS, time_ns):
             return key
         return Key(text="\x1efold\x1floss", app="", resource="backwatch", label="many losses", resource_id="")
 
     def _process_key(self, shard: Shard, number: int, key: Key, time_ns: int) -> Key:
-        """Return the key, or the shared one where too many apps and hosts were missed recently."""
+        """Return the key; the shared key if too many apps and hosts were missed recently."""
         name = self.table.rules[number].name
         recent = shard.processes.late.setdefault(name, {})
         alert = alert_id(name, key.text)
@@ -153,7 +153,7 @@ class Verdicts:
     def presence(
         self, shard: Shard, app: str, host: str, facts: Mapping[str, Any], time_ns: int, findings: Findings
     ) -> list[str]:
-        """Evaluate the process rules on a missed process or app; return the ids of the raised alerts."""
+        """Evaluate the process rules on a missed process or app; return the raised alerts' ids."""
         raised: list[str] = []
         evidence = {**facts, names.SERVICE_NAME: app}
         app, label = part(app), f"{facts[WATCH_LOST]} {part(host)}".strip()
@@ -181,7 +181,7 @@ class Verdicts:
         findings.events.append(
             Fired(
                 rule=rule, alert_id=alert, key=firing.key, decoded=None, rows=np.empty(0, np.int32), times=times,
-                facts={}, told=firing.evidence,
+                facts={}, evidence=firing.evidence,
             )
         )  # fmt: skip
         return True

@@ -1,4 +1,4 @@
-"""Windows of one minute per resource: integer sums, open until the watermark has passed their end."""
+"""Windows of one minute per resource: integer sums, open until the watermark passes their end."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,10 +14,10 @@ from backwatch.detector.state.tables import Rows, Table
 
 Array = NDArray[Any]
 
-LONGEST_NS = 1 << 55
+MAX_CALL_DURATION_NS = 1 << 55
 """What one call may add to a window's duration, a year: who writes its times writes any number."""
-MOST_NS = 1 << 62
-RING = 8
+MAX_DURATION_SUM_NS = 1 << 62
+RING_WINDOWS = 8
 """Windows that may be open at once: the lateness allowed and the boundary's step fit in."""
 SUMS = (
     "calls", "errors", "suspects", "bytes_sent", "bytes_received", "rows_returned", "rows_affected", "duration_ns",
@@ -25,7 +25,10 @@ SUMS = (
 )  # fmt: skip
 
 WINDOWS = Table(
-    "engine_windows", RESOURCE, 1, np.dtype([("window", "<i8", (RING,)), ("sums", "<i8", (RING, len(SUMS)))])
+    "engine_windows",
+    RESOURCE,
+    1,
+    np.dtype([("window", "<i8", (RING_WINDOWS,)), ("sums", "<i8", (RING_WINDOWS, len(SUMS)))]),
 )
 
 
@@ -65,7 +68,7 @@ def _add(
         if k == 0 or late[i]:
             continue
         window = time_ns[i] // WINDOW_NS + 1
-        ring = window % RING
+        ring = window % RING_WINDOWS
         row = rows[k]
         if row["window"][ring] != window:
             row["window"][ring] = window
@@ -78,7 +81,7 @@ def _add(
         sums[4] += max(received[i], 0)
         sums[5] += max(returned[i], 0)
         sums[6] += max(affected[i], 0)
-        sums[7] = min(sums[7] + min(max(duration_ns[i], 0), LONGEST_NS), MOST_NS)
+        sums[7] = min(sums[7] + min(max(duration_ns[i], 0), MAX_CALL_DURATION_NS), MAX_DURATION_SUM_NS)
         sums[8] += 1 if new[i] else 0
 
 
@@ -87,7 +90,7 @@ def _open(slots: Array, rows: Array, limit: int, out_slot: Array, out_window: Ar
     count = 0
     for at in range(slots.shape[0]):
         k = slots[at]
-        for ring in range(RING):
+        for ring in range(RING_WINDOWS):
             window = rows[k]["window"][ring]
             if window != 0 and window <= limit:
                 out_slot[count] = k
@@ -97,17 +100,17 @@ def _open(slots: Array, rows: Array, limit: int, out_slot: Array, out_window: Ar
 
 
 def closing(used: NDArray[np.int32], rows: Rows, boundary_ns: int) -> list[tuple[int, NDArray[np.int32]]]:
-    """Windows whose end the boundary has passed: (end in nanoseconds, resource slots), in order of their end."""
-    slots = np.empty(used.shape[0] * RING, np.int32)
-    window = np.empty(used.shape[0] * RING, np.int64)
+    """Return the windows whose end the boundary has passed: end in nanoseconds and resource slots, ordered by end."""
+    slots = np.empty(used.shape[0] * RING_WINDOWS, np.int32)
+    window = np.empty(used.shape[0] * RING_WINDOWS, np.int64)
     count = _open(used, rows, boundary_ns // WINDOW_NS, slots, window)
     slots, window = slots[:count], window[:count]
-    return [(int(one) * WINDOW_NS, np.sort(slots[window == one])) for one in np.unique(window)]
+    return [(int(number) * WINDOW_NS, np.sort(slots[window == number])) for number in np.unique(window)]
 
 
 def take(rows: Rows, slots: NDArray[np.int32], end_ns: int) -> Mapping[str, NDArray[np.int64]]:
-    """The sums of these resources' window that ended at ``end_ns``; the window is closed by this."""
-    ring = (end_ns // WINDOW_NS) % RING
+    """Return the sums of these resources' window that ended at ``end_ns``, and close it."""
+    ring = (end_ns // WINDOW_NS) % RING_WINDOWS
     sums = rows["sums"][slots, ring, :].copy()
     rows["window"][slots, ring] = 0
     return {name: np.ascontiguousarray(sums[:, i]) for i, name in enumerate(SUMS)}

@@ -1,4 +1,4 @@
-"""The door for everybody else: what comes in at ``otlp_spans`` is split by app, redacted, and carried over.
+"""Routing of third-party spans: a value of ``otlp_spans`` is split by app, redacted, and forwarded.
 
 Nothing that was not redacted is kept behind this door, with one exception that cannot be helped: a value that cannot be
 read is handed on as it came, behind a byte that makes it unreadable for good, so that the detector counts it, raises an
@@ -64,7 +64,7 @@ class _Room:
 
 
 def route(value: bytes) -> list[Message]:
-    """What a value of ``otlp_spans`` becomes: per app, in order, its spans as calls of our contract. Never raises."""
+    """Return the messages for a value of ``otlp_spans``: per app, in order, its spans as calls. Never raises."""
     try:
         if not _is_bomb(value):
             return _routed(value)
@@ -76,7 +76,7 @@ def route(value: bytes) -> list[Message]:
 
 
 def _is_bomb(value: bytes) -> bool:
-    """Return whether a value holds more messages than its bytes are worth, or has no outer shape at all."""
+    """Return whether a value holds more messages than its size justifies, or has no outer shape."""
     spans, items = spans_of(value), items_of(value)
     small = spans > MAX_SMALL_SPANS and len(value) < MIN_SPAN_BYTES * spans
     return spans < 0 or small or (items > MAX_SMALL_SPANS and len(value) < MIN_ITEM_BYTES * items)
@@ -85,16 +85,16 @@ def _is_bomb(value: bytes) -> bool:
 def _routed(value: bytes) -> list[Message]:
     request, room = Request.FromString(value), _Room(value)
     found: dict[tuple[bytes, str], tuple[bytes, list[Scope]]] = {}
-    for one in request.resource_spans:
-        told = {
+    for resource_span in request.resource_spans:
+        facts = {
             key: text[:MAX_RESOURCE_TEXT]
-            for key, text in _pairs(one.resource.attributes)
+            for key, text in _pairs(resource_span.resource.attributes)
             if key in _RESOURCE and isinstance(text, str)
         }
-        key = app_text(told).encode()
-        release = told.get(names.SERVICE_RELEASE, "")
-        _, scopes = found.setdefault((key, release), (otlp_writer.resource(told.items()), []))
-        scopes += [_scope(scope, room) for scope in one.scope_spans]
+        key = app_text(facts).encode()
+        release = facts.get(names.SERVICE_RELEASE, "")
+        _, scopes = found.setdefault((key, release), (otlp_writer.resource(facts.items()), []))
+        scopes += [_scope(scope, room) for scope in resource_span.scope_spans]
     return [
         Message(value=body, key=key)
         for (key, _), (resource, scopes) in found.items()
@@ -104,10 +104,10 @@ def _routed(value: bytes) -> list[Message]:
 
 def _scope(scope_spans: Any, room: _Room) -> Scope:
     scope = scope_spans.scope
-    told = dict(_pairs(scope.attributes))
+    attributes = dict(_pairs(scope.attributes))
     is_heartbeat = scope.name == names.SCOPE_HEARTBEAT.encode()
-    ours = told.get(names.BACKWATCH_CONTRACT) or is_heartbeat
-    if ours and scope.ByteSize() <= MAX_SCOPE_BYTES:
+    is_native = attributes.get(names.BACKWATCH_CONTRACT) or is_heartbeat
+    if is_native and scope.ByteSize() <= MAX_SCOPE_BYTES:
         # Fields that no version of the schema knows would be handed on, and one of them can be a group, for which the
         # detector refuses the whole message.
         scope_spans.DiscardUnknownFields()
@@ -116,28 +116,28 @@ def _scope(scope_spans: Any, room: _Room) -> Scope:
             relayed = scope.attributes.add()
             relayed.key = names.HEARTBEAT_RELAYED.encode()
             relayed.value.int_value = 1
-        return scope.SerializeToString(), [one.SerializeToString() for one in scope_spans.spans]
-    above = otlp_ingest.facts_of(told.items())
+        return scope.SerializeToString(), [span.SerializeToString() for span in scope_spans.spans]
+    above = otlp_ingest.facts_of(attributes.items())
     return otlp_writer.scope(b"" if is_heartbeat else scope.name[:200], scope.version[:40], ()), [
-        room.take(_span(one, above)) for one in scope_spans.spans
+        room.take(_span(span, above)) for span in scope_spans.spans
     ]
 
 
 def _strip_process(scope: Any) -> None:
-    """Take the process out of a heartbeat: a farewell forged at this door would silence ``watch-lost``.
+    """Remove the process from a heartbeat: a forged final heartbeat would silence ``watch-lost``.
 
     Collectors write theirs to the topic of calls themselves.
     """
-    kept = [one for one in scope.attributes if not one.key.startswith(PROCESS_PREFIX)]
+    kept = [attribute for attribute in scope.attributes if not attribute.key.startswith(PROCESS_PREFIX)]
     if len(kept) < len(scope.attributes):
-        copies = [one.SerializeToString() for one in kept]
+        copies = [attribute.SerializeToString() for attribute in kept]
         scope.ClearField("attributes")
-        for one in copies:
-            scope.attributes.add().ParseFromString(one)
+        for copy in copies:
+            scope.attributes.add().ParseFromString(copy)
 
 
 def _span(span: Any, above: otlp_ingest.Facts) -> bytes:
-    """A span as our collector would have told it; of one that is no call, that it was there."""
+    """Return a span as Backwatch's collector would report it; of a span that is no call, only its existence."""
     pairs = [pair for event in span.events[:MAX_ATTRIBUTES] for pair in _pairs(event.attributes)]
     facts = above | otlp_ingest.facts_of(
         [*(pair for pair in pairs if pair[0] == "exception.type"), *_pairs(span.attributes)]
@@ -156,13 +156,13 @@ def _span(span: Any, above: otlp_ingest.Facts) -> bytes:
 
 def _pairs(attributes: Any) -> Iterator[tuple[str, otlp_ingest.Value]]:
     """Texts, numbers and flags; lists and the like are not read."""
-    for one in attributes[:MAX_ATTRIBUTES]:
-        value = one.value
+    for attribute in attributes[:MAX_ATTRIBUTES]:
+        value = attribute.value
         which = value.WhichOneof("value")
         if which == b"string_value" or which == "string_value":
-            yield one.key.decode("utf-8", "replace"), value.string_value.decode("utf-8", "replace")
+            yield attribute.key.decode("utf-8", "replace"), value.string_value.decode("utf-8", "replace")
         elif which in ("int_value", "bool_value", "double_value"):
-            yield one.key.decode("utf-8", "replace"), getattr(value, which)
+            yield attribute.key.decode("utf-8", "replace"), getattr(value, which)
 
 
 def _bodies(resource: bytes, scopes: Sequence[Scope]) -> Iterator[bytes]:
@@ -188,5 +188,5 @@ def _body(resource: bytes, scopes: Sequence[bytes]) -> bytes:
 
 
 def outputs(record: Record) -> list[Message]:
-    """What a record becomes: each message keeps its first append time. Nobody may call it a backfill at this door."""
+    """Return the messages of a record, each with its first append time. None is marked as a backfill."""
     return [replace(message, appended_ns=record.appended_ns) for message in route(record.value)]

@@ -7,7 +7,7 @@ from backwatch.detector.kernels.compiled import kernel
 
 @kernel
 def mix(a: np.uint64, b: np.uint64) -> np.uint64:
-    """Joins two 64-bit values (the finaliser of MurmurHash3)."""
+    """Combine two 64-bit values (the finaliser of MurmurHash3)."""
     h = a ^ (b * np.uint64(0x9E3779B97F4A7C15))
     h ^= h >> np.uint64(33)
     h *= np.uint64(0xFF51AFD7ED558CCD)

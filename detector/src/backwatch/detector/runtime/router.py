@@ -30,7 +30,7 @@ GROUP: Final = "backwatch-router"
 
 
 def messages_of(record: Record) -> list[Message]:
-    """What a record becomes; one that stands for undecodable ones, or fails its reader, goes on as unreadable."""
+    """Return the messages of a record. Undecodable records, and those that fail, are forwarded as unreadable."""
     if not record.skipped:
         try:
             return outputs(record)
@@ -48,7 +48,7 @@ def messages_of(record: Record) -> list[Message]:
 
 
 class Router:
-    """Carries ``otlp_spans`` over to ``backwatch_calls`` until it is told to stop. Owned by one thread.
+    """Forwards ``otlp_spans`` to ``backwatch_calls`` until it is stopped. Owned by one thread.
 
     Nothing but ``stop`` ends it: after any error the relay is opened anew, at the group's progress.
     """
@@ -63,14 +63,14 @@ class Router:
         """What this member has read; a :class:`~backwatch.detector.runtime.progress.ProgressBoard` writes it."""
 
     def run(self, stop: threading.Event) -> None:
-        """Works until ``stop`` is set; a stream that is away is waited for."""
+        """Forward until ``stop`` is set; wait for a stream that does not answer."""
         relay: Relay | None = None
         while not stop.is_set():
             try:
                 relay = relay or self._open()
                 self.turn(relay)
                 self._errors.over()
-            except Exception as error:  # noqa: BLE001  whatever the client raises must not end the thread
+            except Exception as error:  # noqa: BLE001  an error of the client must not end the thread
                 foreseen = isinstance(error, StreamUnavailable)
                 text = str(error.strerror or error) if isinstance(error, StreamUnavailable) else unforeseen(error)
                 self._errors.note(text, None if foreseen else error)
@@ -92,11 +92,11 @@ class Router:
         if relay is not None:
             try:
                 relay.close()
-            except Exception as error:  # noqa: BLE001  it is replaced whatever it says
+            except Exception as error:  # noqa: BLE001  it is replaced in any case
                 logger.debug("backwatch: a relay did not close (%s)", type(error).__name__)
 
     def turn(self, relay: Relay) -> int:
-        """Carries over what is there; the number of records read."""
+        """Forward the records that are there; return their number."""
         self._observe(relay)
         self.progress.turn("polling")
         self.progress.polled()
@@ -108,11 +108,11 @@ class Router:
             except MessageRefused as error:
                 self._one_by_one(relay, records)
                 # The reader has gone back to where the group was; a new one begins where it is now.
-                raise StreamUnavailable(f"{error}; begun anew behind it") from None
+                raise StreamUnavailable(f"{error}; continuing behind it") from None
         return len(records)
 
     def _observe(self, relay: Relay) -> None:
-        """Every few seconds: report progress, and see to partitions that stand still."""
+        """Every few seconds, report progress and check for partitions that do not advance."""
         now_s = time.monotonic()
         if now_s - self._observed_s < OBSERVE_EVERY_S:
             return
@@ -127,7 +127,10 @@ class Router:
             )
 
     def _one_by_one(self, relay: Relay, records: Sequence[Record]) -> None:
-        """Each record by itself; one that the log will never take goes as a trace of itself, and is a loss."""
+        """Forward each record by itself.
+
+        One that the log refuses for good is replaced by its first bytes, and is a loss.
+        """
         for record in records:
             try:
                 relay.forward([record], messages_of(record))
