@@ -30,7 +30,7 @@ from backwatch.detector.derived.text_columns import Derived
 from backwatch.detector.kernels.bounded_cache import BoundedCache
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.kernels.hashing import mix
-from backwatch.detector.rules.fields import DOMAINS, TOLD
+from backwatch.detector.rules.fields import CALL_FIELDS, DOMAINS
 from backwatch.detector.statements.call_statement import NONE, SQL, canonical, choose
 from backwatch.detector.statements.fingerprint import dialect_number, hash_key, new_scratch, siphash
 from backwatch.detector.statements.skeleton import CLASSES, skeleton
@@ -44,7 +44,9 @@ MAX_SIGN_TEXTS = 10_000
 """Systems and sign texts whose meaning is kept."""
 _QUERY = schema.TEXT_INDEX[names.QUERY_TEXT]
 _COLUMNS_OF = {
-    domain: tuple(column for column in schema.COLUMNS if column.name in TOLD and TOLD[column.name].domain == domain)
+    domain: tuple(
+        column for column in schema.COLUMNS if column.name in CALL_FIELDS and CALL_FIELDS[column.name].domain == domain
+    )
     for domain in DOMAINS
 }
 """A flood of new statements costs a reading of each: of what rules ask for there, and no more."""

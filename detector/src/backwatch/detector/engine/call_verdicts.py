@@ -15,7 +15,7 @@ from backwatch.detector.engine.rule_table import RuleTable
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.identity.identity_snapshot import IdentitySnapshot
 from backwatch.detector.rules.compiled_rules import Stage
-from backwatch.detector.rules.correlation_state import Correlated, Correlating
+from backwatch.detector.rules.correlation_state import CorrelationFirings, Correlator
 from backwatch.detector.rules.fields import DOMAINS
 from backwatch.detector.rules.rule_index import EntryIndex
 
@@ -35,7 +35,7 @@ class CallVerdicts:
         """Hash to number, of the rules over calls."""
         self.suspects = np.array([rule.suspect for rule in table.rules], np.bool_)
         self.silent = np.array([rule.silent for rule in table.rules], np.bool_)
-        self.correlating = Correlating(table.rules)
+        self.correlating = Correlator(table.rules)
 
     def begin(self, prepared: Prepared, start: int, end: int) -> "RunVerdict":
         """Return the verdicts of one run of calls."""
@@ -55,7 +55,7 @@ class RunVerdict:
         self._rows = {
             domain: verdicts.index[domain].rows(
                 prepared.entry[domain][start:end],
-                verdicts.table.rule_set.entry_bits,
+                verdicts.table.rule_set.evaluate_entry,
                 partial(_facts_of, prepared, domain, start),
             )
             for domain in DOMAINS
@@ -86,9 +86,9 @@ class RunVerdict:
         both = np.concatenate([_pairs(*self._by_reported), _pairs(rows[~is_late], rules[~is_late])])
         both = np.unique(both)  # a rule that fires on reported and on derived facts is one finding
         rows, rules = (both >> 16).astype(np.int32), (both & 0xFFFF).astype(np.int32)
-        counted: list[Correlated] = []
+        counted: list[CorrelationFirings] = []
         if self._verdicts.correlating.tables:
-            counted, lost = self._verdicts.correlating.judge(shard.spaces, rows, rules, {**columns, **facts})
+            counted, lost = self._verdicts.correlating.evaluate(shard.spaces, rows, rules, {**columns, **facts})
             shard.scalars.uncounted += lost
         raised = ~self._silenced(shard, rows, rules, columns) & ~self._verdicts.silent[rules]
         for number in np.unique(rules[raised]).tolist():
@@ -110,14 +110,14 @@ class RunVerdict:
         rule_set = self._table.rule_set
         takes = np.ones(rows.shape[0], np.bool_)
         if shard.scalars.accepted or shard.expected.silent:
-            for number in rule_set.taking_places & set(np.unique(rules).tolist()):
+            for number in rule_set.superseding & set(np.unique(rules).tolist()):
                 fired = np.sort(rows[rules == number])
                 left = [
                     not_accepted(shard, alert, group, columns)
                     for alert, _, group in self._raising.by_key(number, fired)
                 ]
                 takes[rules == number] = np.isin(rows[rules == number], np.concatenate(left))
-        return rule_set.silenced(rows, rules, takes)
+        return rule_set.find_superseded(rows, rules, takes)
 
     def _evaluate(self, columns: Mapping[str, Array], stage: Stage) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         bits = {domain: self._verdicts.index[domain].bits for domain in DOMAINS}

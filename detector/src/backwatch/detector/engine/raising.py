@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from backwatch.detector.columns.key_texts import Key, alert_id, resource_key, resource_parts
 from backwatch.detector.columns.prepared import Prepared
-from backwatch.detector.derived.numbers import FLAGS, NUMBERS
+from backwatch.detector.derived import numbers
 from backwatch.detector.detectors import Array
 from backwatch.detector.engine.findings import MAX_FIRSTS, Findings, Fired
 from backwatch.detector.engine.folding import (
@@ -147,7 +147,7 @@ class Raising:
 
     def _event(self, firing: Firing, alert: str, key: Key, mine: NDArray[np.int32]) -> Fired:
         columns, facts = firing.columns, firing.facts
-        computed = {**{name: columns[name] for name in (*NUMBERS, *FLAGS)}, **facts}
+        computed = {**{fact.name: columns[fact.name] for fact in numbers.FACTS}, **facts}
         return Fired(
             rule=self._table.rules[firing.number],
             alert_id=alert,

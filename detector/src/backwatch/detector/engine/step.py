@@ -207,7 +207,7 @@ class Engine:
         """Reclaim slots, once per boundary, wherever a key space is nearly full."""
         boundary_ns = shard.scalars.boundary_ns
         if shard.scalars.relieved_ns != boundary_ns:
-            shard.scalars.uncounted += self._call_verdicts.correlating.forgotten(shard.spaces, boundary_ns)
+            shard.scalars.uncounted += self._call_verdicts.correlating.count_evicted(shard.spaces, boundary_ns)
             shard.relieve()
             shard.scalars.relieved_ns = boundary_ns
 

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
+from backwatch.collector.facts.loss import LOSS_COUNT, LOSS_KIND
+from backwatch.collector.facts.process import WATCH_LOST
 from backwatch.detector.columns.key_texts import Key, alert_id, part, resource_key
 from backwatch.detector.detectors import Array, Closed
 from backwatch.detector.engine.findings import Findings, Fired, as_evidence
@@ -19,7 +21,6 @@ from backwatch.detector.engine.raising import accepted, is_known
 from backwatch.detector.engine.rule_table import RuleTable
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.rules.compiled_rules import matches
-from backwatch.detector.rules.fields import LOSS_COUNT, LOSS_KIND, WATCH_LOST
 from backwatch.detector.rules.filters import TIME
 
 MAX_LOSS_ALERTS: Final = 256

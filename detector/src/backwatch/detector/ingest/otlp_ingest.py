@@ -70,7 +70,7 @@ def redacted(facts: Facts, name: str) -> tuple[str, Facts]:
         more = {names.STATEMENT: command}
     elif names.DB_SYSTEM in facts:
         # Nothing is known of this language's values, so its text goes no further.
-        collection = messaging.destination(_text(facts, schema.DB_COLLECTION))
+        collection = messaging.destination(_text(facts, names.DB_COLLECTION))
         more = {names.STATEMENT: f"{operation} {collection}".strip()}
     elif not system or system == "http":
         operation = _word(_text(facts, names.HTTP_METHOD)).upper() or "HTTP"
@@ -98,7 +98,7 @@ def _sent_to(facts: Facts) -> Facts:
 
 def _sending(facts: Facts, name: str) -> str:
     """Return the operation; the span's name contains the destination as well."""
-    return messaging.operation(f"{_text(facts, schema.MESSAGING_OPERATION)} {name}")
+    return messaging.operation(f"{_text(facts, names.MESSAGING_OPERATION)} {name}")
 
 
 def _system(facts: Facts) -> str:
