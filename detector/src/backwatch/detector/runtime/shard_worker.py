@@ -47,13 +47,9 @@ class ShardWorker:
     """
 
     def __init__(
-        self,
-        partition: int,
-        engine: Engine,
-        store: StoreEngine,
-        settings: DetectorSettings,
+        self, partition: int, engine: Engine, store: StoreEngine, settings: DetectorSettings,
         isolation: Isolation | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.partition = partition
         self.owner = secrets.token_hex(16)
         """By which the store knows that this shard was loaded here, and not elsewhere since."""
@@ -197,11 +193,10 @@ class ShardWorker:
         if first > self.next_offset and log_start > self.next_offset:
             self._fold(self._step_loss(Loss("gap", min(log_start, first) - self.next_offset, at_ns)))
         self._fold(self._step_loss(Loss("quarantine", record.next_offset - first, at_ns)))
-        self._pending.quarantined.append(
-            Quarantined(
-                partition=self.partition, offset=first, reason=record.reason, value=record.value, appended_ns=at_ns
-            )
+        kept = Quarantined(
+            partition=self.partition, offset=first, reason=record.reason, value=record.value, appended_ns=at_ns
         )
+        self._pending.quarantined.append(kept)
         logger.error(
             "backwatch: partition %d, offsets %d to %d cannot be decoded (%s): skipped, and kept in quarantine",
             self.partition, first, record.next_offset - 1, record.reason,
