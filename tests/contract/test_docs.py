@@ -34,8 +34,8 @@ from backwatch.notify.outputs.standard_webhook import StandardWebhook
 from backwatch.store.deliveries import EventRow
 from tests.collector.probes.recording import watching
 from tests.detector import streams
-from tests.services import receiver as temper
-from tests.services.receiver import receiver
+from tests.services.http import receiver as temper
+from tests.services.http.receiver import receiver
 
 if TYPE_CHECKING:
     from backwatch.detector import detectors

@@ -16,7 +16,7 @@ from backwatch.store.commit import Occurrence, Raised, Round, Seen
 from tests.dashboard.screens import Dashboard, Window, serving
 from tests.services.commits import alert_id, raised
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 S = 10**9
 OLD, NEW, THIRD = (hashlib.sha256(text).hexdigest() for text in (b"old", b"new", b"third"))
