@@ -7,14 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from backwatch.collector import names
-<<<<<<< HEAD:detector/src/backwatch/detector/columns/key_texts.py
-from backwatch.collector.statements.families import family
-from backwatch.detector.columns.prepared import Prepared
-=======
 from backwatch.collector.statements.families import derive_family
-from backwatch.detector.engine.columns import Prepared
-from backwatch.detector.engine.findings import Key, resource_key
->>>>>>> main:detector/src/backwatch/detector/state/key_texts.py
+from backwatch.detector.columns.prepared import Prepared
 from backwatch.detector.statements.fingerprint import fingerprint_id
 
 MAX_LABEL_CHARACTERS = 300

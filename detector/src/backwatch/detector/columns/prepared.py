@@ -11,17 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-<<<<<<< HEAD:detector/src/backwatch/detector/columns/prepared.py
-from backwatch.collector.statements.families import family
-from backwatch.detector.columns.addresses import (
-=======
 from backwatch.collector.statements.families import derive_family
-from backwatch.detector.decoding import schema
-from backwatch.detector.decoding.decoder import Decoded
-from backwatch.detector.derived.numbers import Readings
-from backwatch.detector.derived.text_columns import Derived
-from backwatch.detector.engine.addresses import (
->>>>>>> main:detector/src/backwatch/detector/engine/columns.py
+from backwatch.detector.columns.addresses import (
     CONTENT_FACTS,
     RESOURCE,
     RESOURCE_FACTS,
@@ -278,19 +269,10 @@ class Columns:
         count = _families(fingerprint, reported, keys, values, out, missing)
         found: dict[int, int] = {}
         for row in missing[:count].tolist():
-<<<<<<< HEAD:detector/src/backwatch/detector/columns/prepared.py
             statement = int(fingerprint[row])
             if statement not in found:
-                found[statement] = self.hash(family(prepared.canonical(row).decode("utf-8", "replace")).encode())
+                found[statement] = self.hash(derive_family(prepared.canonical(row).decode("utf-8", "replace")).encode())
                 cell = statement & (CACHED_STATEMENTS - 1)
                 keys[cell], values[cell] = statement, found[statement]
             out[row] = found[statement]
-=======
-            one = int(fingerprint[row])
-            if one not in found:
-                found[one] = self.hash(derive_family(prepared.canonical(row).decode("utf-8", "replace")).encode())
-                cell = one & (CACHED - 1)
-                keys[cell], values[cell] = one, found[one]
-            out[row] = found[one]
->>>>>>> main:detector/src/backwatch/detector/engine/columns.py
         return out
