@@ -12,11 +12,12 @@ from backwatch.collector import names
 from backwatch.collector.facts import IDENTITY
 from backwatch.collector.settings import DetectorSettings
 from backwatch.collector.stream import Record
-from backwatch.detector.engine.findings import alert_id, resource_key
+from backwatch.detector.columns.key_texts import alert_id, resource_key
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.log_entries import Decision
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.rules import rulebook
-from backwatch.detector.runtime.shard_worker import OwnedShard
+from backwatch.detector.runtime.shard_worker import ShardWorker
 from backwatch.store import decisions, queries, rules_meta, tables
 from backwatch.store.connect import open_store
 from backwatch.store.state import state_at
@@ -36,8 +37,8 @@ class Watching:
     def __init__(self, engine: Engine, store: sa.Engine) -> None:
         self.engine, self.store, self.offset = engine, store, 0
 
-    def _owner(self) -> OwnedShard:
-        return OwnedShard(0, self.engine, self.store, DetectorSettings())
+    def _owner(self) -> ShardWorker:
+        return ShardWorker(0, self.engine, self.store, DetectorSettings())
 
     def sees(self, found: Sequence[Call]) -> None:
         owner = self._owner()
@@ -78,7 +79,7 @@ def _alert(rule: str) -> str:
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return rulebook.make_engine(CONFIG)
+    return make_engine(CONFIG)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backwatch.collector import names
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Clear, Finding, Findings
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.step import Engine, EngineConfig
@@ -29,7 +30,7 @@ def engine(folder: Path, *documents: dict[str, Any]) -> Engine:
     (folder / "own.yml").write_text(text(*documents))
     loaded = rulebook.read(str(folder))
     assert [str(one) for one in loaded.faults] == []
-    return rulebook.make_engine(CONFIG, str(folder))
+    return make_engine(CONFIG, str(folder))
 
 
 def call(at_s: float, session: Any = REPORTING, **facts: Any) -> Call:
@@ -189,7 +190,7 @@ def test_groups_that_a_flood_of_others_pushes_out_before_their_time_are_a_loss_t
 def test_a_flood_of_groups_takes_no_more_memory_and_is_counted(tmp_path: Path) -> None:
     one = engine(tmp_path, rule("own-rule", {"s": {names.OPERATION: "SELECT"}, "condition": "s"}), correlation())
     shard = one.new_shard()
-    (table,) = one._verdicts.correlating.tables
+    (table,) = one._call_verdicts.correlating.tables
     assert table.keys.capacity * table.dtype.itemsize <= correlation_state.BYTES
     losses, told = 0, list[Finding]()
     for minute in range(3):

@@ -28,8 +28,8 @@ from backwatch.collector.stream import (
     open_relay,
     sqlite,
 )
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
-from backwatch.detector.rules.rulebook import make_engine
 from backwatch.detector.runtime import log_history, service
 from backwatch.detector.runtime.service import Service
 from backwatch.store import shards, tables

@@ -116,7 +116,7 @@ def test_examples_of_a_correlation_are_run_on_their_own_time(tmp_path: Path) -> 
     (tmp_path / "own.yml").write_text(wrong)
     result = said(tmp_path, "test", str(tmp_path))
     assert result.exit_code == 1
-    assert result.stdout == "own.yml: together: 'one a minute': says it does not fire; raised: together\n"
+    assert result.stdout == "own.yml: together: 'one a minute': expected: does not fire; raised: together\n"
 
 
 @pytest.mark.parametrize("kind", ["value_sum", "temporal"])

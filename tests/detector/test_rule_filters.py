@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from backwatch.collector import names
 from backwatch.collector.cli import main
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.log_entries import Loss
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.rules import rulebook
@@ -27,7 +28,7 @@ def engine(folder: Path, *documents: dict[str, Any]) -> Engine:
     (folder / "own.yml").write_text(text(*documents))
     loaded = rulebook.read(str(folder))
     assert loaded.faults == ()
-    return rulebook.make_engine(EngineConfig(), str(folder))
+    return make_engine(EngineConfig(), str(folder))
 
 
 def fired(one: Engine, *calls: tuple[int, Any]) -> list[int]:

@@ -124,7 +124,7 @@ def test_an_example_that_does_not_come_as_it_says_fails_the_test(tmp_path: Path)
     (tmp_path / "own.yml").write_text(wrong)
     result = said("test", str(tmp_path))
     assert result.exit_code == 1
-    assert result.stdout == "own.yml: own-rule: 'another one': says it fires; raised: nothing\n"
+    assert result.stdout == "own.yml: own-rule: 'another one': expected: fires; raised: nothing\n"
 
 
 def test_rules_alone_lists_as_list_does() -> None:

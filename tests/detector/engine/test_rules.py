@@ -18,7 +18,7 @@ from backwatch.detector.rules.sigma import Rule, RuleError, parse_rule
 LEARNT = ("backwatch.test.score", "backwatch.test.novel")
 VOCABULARY = Vocabulary({
     "call": {**CALL_FIELDS, **{name: Field("number", "number", derived=True) for name in LEARNT}},
-    "window": {}, "due": {}, "loss": {},
+    "window": {}, "loss": {},
 })  # fmt: skip
 
 

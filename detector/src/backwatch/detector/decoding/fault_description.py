@@ -1,10 +1,10 @@
-"""What is kept and logged of an exception: where it was raised, and nothing that an attacker may have put into it."""
+"""Descriptions of exceptions for logs and the store: where they were raised, and nothing that an attacker controls."""
 
 import traceback
 
 
 def describe(error: BaseException) -> str:
-    """Return the exception's class and the function that raised it; never its message, which may hold anything.
+    """Return the exception's class and the function that raised it, never its message, which may hold anything.
 
     >>> try: int("secret")
     ... except ValueError as error: describe(error)

@@ -1,4 +1,4 @@
-"""From decoded calls to what detectors and rules read: keyed hashes, fingerprints, and one address per key space.
+"""Columns that detectors and rules read: keyed hashes, fingerprints, and one address per key space.
 
 Caches here are pure functions of their key: an entry may make room at any moment and no result changes. So an attacker
 who floods them costs time and nothing else.
@@ -12,11 +12,7 @@ from numpy.typing import NDArray
 
 from backwatch.collector import names
 from backwatch.collector.statements.families import derive_family
-from backwatch.detector.decoding import schema
-from backwatch.detector.decoding.decoder import Decoded
-from backwatch.detector.derived.numbers import Readings
-from backwatch.detector.derived.text_columns import Derived
-from backwatch.detector.engine.addresses import (
+from backwatch.detector.columns.addresses import (
     CONTENT_FACTS,
     RESOURCE,
     RESOURCE_FACTS,
@@ -27,9 +23,13 @@ from backwatch.detector.engine.addresses import (
     addresses,
     places,
 )
-from backwatch.detector.engine.open_findings import mix
+from backwatch.detector.decoding import schema
+from backwatch.detector.decoding.decoder import Decoded
+from backwatch.detector.derived.numbers import Readings
+from backwatch.detector.derived.text_columns import Derived
 from backwatch.detector.kernels.bounded_cache import BoundedCache
 from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.kernels.hashing import mix
 from backwatch.detector.rules.fields import CALL_FIELDS, DOMAINS
 from backwatch.detector.statements.call_statement import NONE, SQL, canonical, choose
 from backwatch.detector.statements.fingerprint import dialect_number, hash_key, new_scratch, siphash
@@ -37,14 +37,16 @@ from backwatch.detector.statements.skeleton import CLASSES, skeleton
 
 Array = NDArray[Any]
 
-CACHED = 1 << 16
+CACHED_STATEMENTS = 1 << 16
 """Statements whose fingerprint, and fingerprints whose family, are remembered."""
 MAX_DIALECTS = 1_000
 MAX_SIGN_TEXTS = 10_000
 """Systems and sign texts whose meaning is kept."""
 _QUERY = schema.TEXT_INDEX[names.QUERY_TEXT]
 _COLUMNS_OF = {
-    domain: tuple(one for one in schema.COLUMNS if one.name in CALL_FIELDS and CALL_FIELDS[one.name].domain == domain)
+    domain: tuple(
+        column for column in schema.COLUMNS if column.name in CALL_FIELDS and CALL_FIELDS[column.name].domain == domain
+    )
     for domain in DOMAINS
 }
 """A flood of new statements costs a reading of each: of what rules ask for there, and no more."""
@@ -59,7 +61,7 @@ def _hash_texts(buffer: Array, offsets: Array, lengths: Array, k0: np.uint64, k1
             if length <= 0:
                 out[c, i] = 0
             elif c == _QUERY:
-                out[c, i] = 1  # told; its hash is the fingerprint's business
+                out[c, i] = 1  # present; its hash is the fingerprint
             elif i > 0 and offsets[i, c] == offsets[i - 1, c] and lengths[i - 1, c] == length:
                 out[c, i] = out[c, i - 1]  # inherited from the same scope or resource
             else:
@@ -68,20 +70,19 @@ def _hash_texts(buffer: Array, offsets: Array, lengths: Array, k0: np.uint64, k1
 
 @kernel
 def _fingerprints(
-    buffer: Array,
+    texts: tuple[Array, Array, Array],
     chosen: Array,
-    offsets: Array,
-    lengths: Array,
     hashes: Array,
     classes: Array,
-    scratch: Array,
-    marks: Array,
-    cache_key: Array,
-    cache_value: Array,
-    k0: np.uint64,
-    k1: np.uint64,
+    work: tuple[Array, Array],
+    cache: tuple[Array, Array],
+    key_halves: tuple[np.uint64, np.uint64],
     out: Array,
 ) -> None:
+    buffer, offsets, lengths = texts
+    scratch, tokens = work
+    cache_key, cache_value = cache
+    k0, k1 = key_halves
     mask = np.uint64(cache_key.shape[0] - 1)
     for i in range(chosen.shape[0]):
         mode = chosen[i, 0]
@@ -104,18 +105,18 @@ def _fingerprints(
         if cache_key[cell] == key:
             out[i] = cache_value[cell]
             continue
-        length = canonical(buffer, chosen[i], offsets[i], lengths[i], scratch, marks)
+        length = canonical(buffer, chosen[i], offsets[i], lengths[i], scratch, tokens)
         out[i] = siphash(scratch, 0, length, k0, k1) | np.uint64(1)
         cache_key[cell] = key
         cache_value[cell] = out[i]
 
 
 @kernel
-def _families(fingerprint: Array, told: Array, keys: Array, values: Array, out: Array, missing: Array) -> int:
+def _families(fingerprint: Array, reported: Array, keys: Array, values: Array, out: Array, missing: Array) -> int:
     mask = np.uint64(keys.shape[0] - 1)
     count = 0
     for i in range(fingerprint.shape[0]):
-        if told[i]:
+        if reported[i]:
             continue
         cell = fingerprint[i] & mask
         if keys[cell] == fingerprint[i]:
@@ -145,14 +146,14 @@ class Prepared:
     scratch: tuple[NDArray[np.uint8], NDArray[np.int64]]
 
     def canonical(self, row: int) -> bytes:
-        """The canonical text of this call's statement."""
-        one = self.decoded
-        length = canonical(one.buffer, self.chosen[row], one.offsets[row], one.lengths[row], *self.scratch)
+        """Return the canonical text of this call's statement."""
+        decoded = self.decoded
+        length = canonical(decoded.buffer, self.chosen[row], decoded.offsets[row], decoded.lengths[row], *self.scratch)
         return self.scratch[0][:length].tobytes()
 
     def rule_facts(self, row: int, domain: str) -> dict[str, Any]:
-        """The facts of this call that rules may ask for in a domain, with the statement in its canonical form."""
-        facts = self.decoded.told(row, _COLUMNS_OF[domain])
+        """Return the facts of this call that rules may read in a domain, with the statement in canonical form."""
+        facts = self.decoded.reported(row, _COLUMNS_OF[domain])
         if domain != "statement":
             return facts
         canonical = self.canonical(row).decode("utf-8", "replace")
@@ -167,7 +168,7 @@ def sign_mask(text: str) -> int:
 
 
 def dialect_of(system: str) -> int:
-    """Return the number of a system's SQL dialect; -1 where its query text is no SQL."""
+    """Return the number of a system's SQL dialect; -1 if its query text is no SQL."""
     name = system.lower()
     return -1 if name in schema.VERBATIM_SYSTEMS else dialect_number(name)
 
@@ -179,19 +180,19 @@ class Columns:
         self._k0, self._k1 = hash_key(key)
         self._scratch = new_scratch()
         self._dialects = BoundedCache[int, int](MAX_DIALECTS)
-        self._statements = np.zeros(CACHED, np.uint64), np.zeros(CACHED, np.uint64)
-        self._family_of = np.zeros(CACHED, np.uint64), np.zeros(CACHED, np.uint64)
+        self._statements = np.zeros(CACHED_STATEMENTS, np.uint64), np.zeros(CACHED_STATEMENTS, np.uint64)
+        self._family_of = np.zeros(CACHED_STATEMENTS, np.uint64), np.zeros(CACHED_STATEMENTS, np.uint64)
         self._signs = BoundedCache[int, int](MAX_SIGN_TEXTS)
         self._derived = Derived(self.hash, judge_loopback=judge_loopback)
         self._readings = Readings(self.hash)
 
     def hash(self, text: bytes) -> int:
-        """A text's keyed hash."""
+        """Return a text's keyed hash."""
         buffer = np.frombuffer(text or b"\0", np.uint8)
         return int(siphash(buffer, 0, len(text), self._k0, self._k1)) | 1
 
     def prepare(self, decoded: Decoded) -> Prepared:
-        """All columns and addresses of a batch."""
+        """Compute all columns and addresses of a batch."""
         count = decoded.count
         hashes = np.zeros((len(schema.TEXTS), count), np.uint64)
         _hash_texts(decoded.buffer, decoded.offsets, decoded.lengths, self._k0, self._k1, hashes)
@@ -210,10 +211,9 @@ class Columns:
             decoded.buffer, decoded.offsets, decoded.lengths, self._dialect(decoded, columns[names.DB_SYSTEM]), chosen
         )
         fingerprint = np.zeros(count, np.uint64)
-        _fingerprints(
-            decoded.buffer, chosen, decoded.offsets, decoded.lengths, hashes, CLASSES, *self._scratch,
-            *self._statements, self._k0, self._k1, fingerprint,
-        )  # fmt: skip
+        texts = decoded.buffer, decoded.offsets, decoded.lengths
+        halves = self._k0, self._k1
+        _fingerprints(texts, chosen, hashes, CLASSES, self._scratch, self._statements, halves, fingerprint)
         columns["fingerprint"] = fingerprint
         found = addresses(hashes, numbers, flags, columns["error"], fingerprint)
         address = {"resource": found[RESOURCE], "session": found[SESSION], "statement": found[STATEMENT]}
@@ -229,18 +229,18 @@ class Columns:
 
     def _sign_masks(self, decoded: Decoded, hashes: NDArray[np.uint64]) -> NDArray[np.uint32]:
         masks = np.zeros(hashes.shape[0], np.uint32)
-        told = np.flatnonzero(hashes)
-        if told.shape[0]:
-            values, first, inverse = np.unique(hashes[told], return_index=True, return_inverse=True)
+        reported = np.flatnonzero(hashes)
+        if reported.shape[0]:
+            values, first, inverse = np.unique(hashes[reported], return_index=True, return_inverse=True)
             found = [
                 self._signs.get(value, lambda row=row: sign_mask(decoded.text(names.QUERY_SIGNS, row)))
-                for value, row in zip(values.tolist(), told[first].tolist(), strict=True)
+                for value, row in zip(values.tolist(), reported[first].tolist(), strict=True)
             ]
-            masks[told] = np.array(found, np.uint32)[inverse]
+            masks[reported] = np.array(found, np.uint32)[inverse]
         return masks
 
     def _dialect(self, decoded: Decoded, systems: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """The number of each call's SQL dialect; -1 where its query text is no SQL."""
+        """Return the number of each call's SQL dialect; -1 if its query text is no SQL."""
         values, first, inverse = np.unique(systems, return_index=True, return_inverse=True)
         found = [
             self._dialects.get(value, lambda row=row: dialect_of(decoded.text(names.DB_SYSTEM, row)))
@@ -249,30 +249,30 @@ class Columns:
         return np.array(found, np.int64)[inverse]
 
     def _places(self, prepared: Prepared) -> None:
-        """Adds the addresses that hang on where a call was made: file and function, else the statement's family."""
+        """Add the addresses that depend on the call site: file and function, else the statement's family."""
         columns, address = prepared.columns, prepared.address
         function, file = columns[names.CODE_FUNCTION], columns[names.CODE_FILE]
-        told = (function != 0) | (file != 0)
-        family_of = self._family(prepared, told)
-        address["site"] = np.empty(told.shape[0], np.uint64)
-        address["site_statement"] = np.empty(told.shape[0], np.uint64)
+        reported = (function != 0) | (file != 0)
+        family_of = self._family(prepared, reported)
+        address["site"] = np.empty(reported.shape[0], np.uint64)
+        address["site_statement"] = np.empty(reported.shape[0], np.uint64)
         places(
-            address["resource"], function, file, family_of, told, columns["fingerprint"], address["site"],
+            address["resource"], function, file, family_of, reported, columns["fingerprint"], address["site"],
             address["site_statement"],
         )  # fmt: skip
 
-    def _family(self, prepared: Prepared, told: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    def _family(self, prepared: Prepared, reported: NDArray[np.bool_]) -> NDArray[np.uint64]:
         fingerprint = prepared.columns["fingerprint"]
         out = np.zeros(fingerprint.shape[0], np.uint64)
         missing = np.empty(fingerprint.shape[0], np.int64)
         keys, values = self._family_of
-        count = _families(fingerprint, told, keys, values, out, missing)
+        count = _families(fingerprint, reported, keys, values, out, missing)
         found: dict[int, int] = {}
         for row in missing[:count].tolist():
-            one = int(fingerprint[row])
-            if one not in found:
-                found[one] = self.hash(derive_family(prepared.canonical(row).decode("utf-8", "replace")).encode())
-                cell = one & (CACHED - 1)
-                keys[cell], values[cell] = one, found[one]
-            out[row] = found[one]
+            statement = int(fingerprint[row])
+            if statement not in found:
+                found[statement] = self.hash(derive_family(prepared.canonical(row).decode("utf-8", "replace")).encode())
+                cell = statement & (CACHED_STATEMENTS - 1)
+                keys[cell], values[cell] = statement, found[statement]
+            out[row] = found[statement]
         return out

@@ -1,7 +1,7 @@
-"""How what people said of identities meets the calls: values that were announced or accepted are known when they come.
+"""Announced and accepted identities, applied to calls: such values are known when they first appear.
 
 Nothing is entered into a detector's set before a call shows it: so a set is not crowded by what never comes, what an
-announcement no longer lists and nobody saw is forgotten by itself, and a resource that comes later finds its own.
+announcement no longer lists and no call showed is forgotten by itself, and a later resource finds its own.
 """
 
 import ipaddress
@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 
 from backwatch.collector import names
 from backwatch.detector.baselines.known_values import EXPECTED, FOR_NOW
+from backwatch.detector.columns.key_texts import resource_key
+from backwatch.detector.columns.prepared import Prepared
 from backwatch.detector.derived.numbers import NODES, VERSION_NUMBER, nodes_of
 from backwatch.detector.detectors import EXPECTED_SUFFIX, Array, Detector
-from backwatch.detector.engine.columns import Prepared
-from backwatch.detector.engine.findings import Clear, Findings, resource_key
+from backwatch.detector.engine.findings import Clear, Findings
 from backwatch.detector.engine.log_entries import Decision, ProfileVersion
-from backwatch.detector.engine.open_findings import mix
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.identity.expected import Acceptance, Announced, Network
 from backwatch.detector.identity.identity_values import COLUMN_OF, COLUMNS, is_in, values_of
 from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.kernels.hashing import mix
 from backwatch.detector.rules.compiled_rules import RuleSet
 from backwatch.detector.state.keys import RESOURCE
 
@@ -42,10 +43,10 @@ def _keys(slot: Array, column: Array, value: Array, out: Array) -> None:
 
 @kernel
 def _expected(
-    slot: Array, column: int, value: Array, time_ns: Array, told: Array, keys: Array, until: Array, out: Array
+    slot: Array, column: int, value: Array, time_ns: Array, is_expected: Array, keys: Array, until: Array, out: Array
 ) -> None:
     for i in range(slot.shape[0]):
-        if not told[slot[i]] or value[i] == 0:
+        if not is_expected[slot[i]] or value[i] == 0:
             continue
         key = _key(slot[i], column, value[i])
         at = np.searchsorted(keys, key)
@@ -57,7 +58,7 @@ def _expected(
 
 
 class Identities:
-    """What people said, held against the calls of any number of shards.
+    """Applies announcements and acceptances to the calls of any number of shards.
 
     Args:
         hash_text: The installation's keyed hash.
@@ -65,22 +66,22 @@ class Identities:
 
     def __init__(self, detectors: Sequence[Detector], rules: RuleSet, hash_text: Callable[[bytes], int]) -> None:
         self._hash = hash_text
-        self._table = {column: table for one in detectors for column, table in one.knows}
-        self._shows = {one.id: one.accepts for one in detectors}
-        knows = {one.id: [column for column, _ in one.knows] for one in detectors}
+        self._table = {column: table for detector in detectors for column, table in detector.knows}
+        self._shows = {detector.id: detector.accepts for detector in detectors}
+        knows = {detector.id: [column for column, _ in detector.knows] for detector in detectors}
         below = {rule.name: rule.instead_of for rule in rules.rules}
         self._covers = {
-            one.id: {column for name in _all_below(one.id, below) for column in knows.get(name, ())}
-            for one in detectors
+            detector.id: {column for name in _all_below(detector.id, below) for column in knows.get(name, ())}
+            for detector in detectors
         }
-        """Whoever accepts an alert accepts what it spoke of, and what it spoke instead of."""
+        """Accepting an alert covers the facts of its rule, and those of the rules that it replaces."""
 
     def of_values(self, decision: Decision) -> bool:
-        """Whether this acceptance is of values, and silences no rule as a whole."""
+        """Return whether this acceptance is of values; otherwise it silences the rule for its key."""
         return decision.values is not None and bool(self._shows.get(decision.rule))
 
     def restore(self, shard: Shard) -> None:
-        """Makes what follows from a state that was just loaded."""
+        """Rebuild the derived state after a load."""
         shard.expected.stale = False
         for slot, parts in shard.resources.items():
             self._collect(shard, slot, parts)
@@ -88,7 +89,7 @@ class Identities:
         self._silence(shard, shard.expected.accepted)
 
     def announce(self, shard: Shard, entry: ProfileVersion) -> None:
-        """From now on this is announced for the app, and nothing else."""
+        """Replace the announcement of the app."""
         shard.expected.announce(entry.app, entry.announced)
         for slot, parts in shard.resources.items():
             if parts[0] == entry.app:
@@ -98,31 +99,33 @@ class Identities:
         self._index(shard)
 
     def accept(self, shard: Shard, decision: Decision, findings: Findings) -> None:
-        """The values that the alert showed are known at its resource, until the acceptance ends."""
-        told = decision.values or {}
-        shown = {name: told.get(name, "") for name in self._shows[decision.rule]}
+        """Make the values that the alert showed known at its resource, until the acceptance ends."""
+        values = decision.values or {}
+        shown = {name: values.get(name, "") for name in self._shows[decision.rule]}
         if not any(shown.values()):
             return
         slot = self._slot(shard, decision.resource_id)
-        values = dict(self._unknown(shard, slot, told, self._covers[decision.rule]))
-        one = Acceptance(resource_id=decision.resource_id, until_ns=decision.until_ns, shown=shown, values=values)
-        shard.expected.accept(decision.alert_id, one)
+        unknown = dict(self._unknown(shard, slot, values, self._covers[decision.rule]))
+        acceptance = Acceptance(
+            resource_id=decision.resource_id, until_ns=decision.until_ns, shown=shown, values=unknown
+        )
+        shard.expected.accept(decision.alert_id, acceptance)
         self._again(shard, slot, decision.alert_id)
         close(shard, decision, findings)
 
     def revoke(self, shard: Shard, alert_id: str) -> None:
-        """What was accepted on this alert is unknown again."""
+        """Make what was accepted on this alert unknown again."""
         taken = shard.expected.revoke(alert_id)
-        for one in taken:
-            slot = self._slot(shard, one.resource_id)
-            for column, value in values_of(one.values, self._hash):
+        for acceptance in taken:
+            slot = self._slot(shard, acceptance.resource_id)
+            for column, value in values_of(acceptance.values, self._hash):
                 self._forget(shard, slot, column, value)
             self._again(shard, slot, alert_id)
 
     def named(self, shard: Shard, slot: int, parts: Parts) -> None:
-        """A resource was seen for the first time."""
+        """Apply announcements and acceptances to a new resource."""
         state = shard.expected
-        if not (state.profiles or state.accepted or state.told[slot]):
+        if not (state.profiles or state.accepted or state.is_expected[slot]):
             return
         before = state.by_slot.get(slot)
         self._collect(shard, slot, parts)
@@ -133,11 +136,11 @@ class Identities:
     def columns(
         self, shard: Shard, prepared: Prepared, columns: Mapping[str, Array], slot: NDArray[np.int32], start: int
     ) -> dict[str, Array]:
-        """For each column of which something is expected at one of these calls' resources: what people said of it."""
+        """Return an expectation column for each column of which a value is expected at one of these resources."""
         state = shard.expected
         if not state.by_slot and not state.networks:
             return {}
-        rows = np.flatnonzero(state.told[slot])
+        rows = np.flatnonzero(state.is_expected[slot])
         if not rows.shape[0]:
             return {}
         slots, time_ns = slot[rows], columns["time_ns"][rows]
@@ -149,10 +152,10 @@ class Identities:
                 continue
             values = columns[column][rows]
             values = (values + 1 if column == VERSION_NUMBER else values).astype(np.uint64)
-            said = np.zeros(rows.shape[0], np.int8)
-            _expected(slots, number, values, time_ns, state.told, state.keys, state.until, said)
+            expectation = np.zeros(rows.shape[0], np.int8)
+            _expected(slots, number, values, time_ns, state.is_expected, state.keys, state.until, expectation)
             out = np.zeros(slot.shape[0], np.int8)
-            out[rows] = said
+            out[rows] = expectation
             found[column + EXPECTED_SUFFIX] = out
         if state.networks:
             out = found.setdefault(names.PEER_ADDRESS + EXPECTED_SUFFIX, np.zeros(slot.shape[0], np.int8))
@@ -168,7 +171,7 @@ class Identities:
             out[row] = np.zeros(nodes.shape[0], np.int8)
             _expected(
                 np.full(nodes.shape[0], slot[row]), COLUMNS.index(NODES), nodes,
-                np.full(nodes.shape[0], columns["time_ns"][row]), state.told, state.keys, state.until, out[row],
+                np.full(nodes.shape[0], columns["time_ns"][row]), state.is_expected, state.keys, state.until, out[row],
             )  # fmt: skip
         return out
 
@@ -176,17 +179,17 @@ class Identities:
         self, shard: Shard, prepared: Prepared, slot: NDArray[np.int32], rows: NDArray[np.intp], start: int, out: Array
     ) -> None:
         text = prepared.decoded.text
-        for one in np.unique(slot[rows]).tolist():
-            networks = shard.expected.networks.get(one)
+        for resource in np.unique(slot[rows]).tolist():
+            networks = shard.expected.networks.get(resource)
             if networks:
-                mine = rows[slot[rows] == one]
+                mine = rows[slot[rows] == resource]
                 peers = prepared.columns[names.PEER_ADDRESS][start + mine]
                 _, first, of = np.unique(peers, return_index=True, return_inverse=True)
                 inside = [is_in(text(names.PEER_ADDRESS, start + row), networks) for row in mine[first].tolist()]
                 out[mine[np.array(inside)[of]]] = EXPECTED
 
     def _collect(self, shard: Shard, slot: int, parts: Parts) -> None:
-        """What is expected of the resource in this slot."""
+        """Collect the expected values of the resource in this slot."""
         state = shard.expected
         found: list[tuple[int, int, int]] = []
         networks: list[Network] = []
@@ -196,10 +199,10 @@ class Identities:
         values = values_of(announced, self._hash, announced=True)
         found += [(COLUMNS.index(column), value, 0) for column, value in values]
         for some in state.accepted.values():
-            for one in some:
-                if one.resource_id == key.resource_id:
-                    values = values_of(one.values, self._hash)
-                    found += [(COLUMNS.index(column), value, one.until_ns) for column, value in values]
+            for acceptance in some:
+                if acceptance.resource_id == key.resource_id:
+                    values = values_of(acceptance.values, self._hash)
+                    found += [(COLUMNS.index(column), value, acceptance.until_ns) for column, value in values]
         state.put(slot, found, networks)
 
     def _index(self, shard: Shard) -> None:
@@ -210,14 +213,14 @@ class Identities:
                 before = ends.get((slot, column, value), until_ns)
                 ends[slot, column, value] = 0 if 0 in (before, until_ns) else max(before, until_ns)
         state.columns = {column for _, column, _ in ends}
-        slots, columns, values = (np.array([one[i] for one in ends], np.uint64) for i in range(3))
+        slots, columns, values = (np.array([end[i] for end in ends], np.uint64) for i in range(3))
         keys = np.empty(len(ends), np.uint64)
         _keys(slots, columns, values, keys)
         order = np.argsort(keys)
         state.keys, state.until = keys[order], np.array(list(ends.values()), np.int64)[order]
 
     def _pin(self, shard: Shard, slot: int, parts: Parts) -> None:
-        """Sets that showed nothing yet take nothing on trust while something is announced for them."""
+        """Keep empty sets from trusting their first value while values are announced for them."""
         space = shard.spaces[RESOURCE.name]
         announced: Announced = shard.expected.profiles.get(parts[0], {})
         facts = announced.get(resource_key(parts).resource, {})
@@ -237,22 +240,22 @@ class Identities:
         return 0
 
     def _unknown(
-        self, shard: Shard, slot: int, told: Mapping[str, str], covered: set[str]
+        self, shard: Shard, slot: int, shown: Mapping[str, str], covered: set[str]
     ) -> Iterator[tuple[str, Sequence[str]]]:
-        """Of what an alert showed, what was not known at its resource before."""
+        """Yield the values that an alert showed and that its resource had not shown before."""
         for name, column in COLUMN_OF.items():
-            text = told.get(name, "")
+            text = shown.get(name, "")
             if not text or column not in covered:
                 continue
             texts = [node for node in nodes_of(text) if node] if name == names.TOPOLOGY else [text]
             if len(texts) > 1 and self._known(shard, slot, name, texts[-1]) is None:
                 texts.pop()  # evidence shows the head of a long list: its last node may be cut
-            unknown = [one for one in texts if not self._known(shard, slot, name, one)]
+            unknown = [value for value in texts if not self._known(shard, slot, name, value)]
             if unknown:
                 yield name, unknown
 
     def _known(self, shard: Shard, slot: int, name: str, text: str) -> bool | None:
-        """Whether the value is known there; ``None``: it was never learnt from."""
+        """Return whether the value is known there; ``None``: nothing was learned yet."""
         row = shard.spaces[RESOURCE.name].tables[self._table[COLUMN_OF[name]]][slot]
         for _, value in values_of({name: [text]}, self._hash):
             at = np.flatnonzero(row["member"] == np.uint64(value))
@@ -278,19 +281,19 @@ class Identities:
 
     def _silence(self, shard: Shard, alert_ids: Iterable[str]) -> None:
         state = shard.expected
-        for one in alert_ids:
+        for alert_id in alert_ids:
             hashes = [
                 (it.until_ns, {name: self._hash(text.encode()) if text else 0 for name, text in it.shown.items()})
-                for it in state.accepted.get(one, ())
+                for it in state.accepted.get(alert_id, ())
             ]
             if hashes:
-                state.silent[one] = hashes
+                state.silent[alert_id] = hashes
             else:
-                state.silent.pop(one, None)
+                state.silent.pop(alert_id, None)
 
 
 def close(shard: Shard, decision: Decision, findings: Findings) -> None:
-    """Ends the episode of an alert whose cause was accepted, unless it showed what was not.
+    """End the episode of an alert whose cause was accepted, unless it showed more.
 
     What was found while the decision was on its way is of the same episode.
     """
@@ -302,8 +305,8 @@ def _all_below(name: str, below: Mapping[str, Sequence[str]]) -> set[str]:
     """The rule, those whose place it takes, and those whose place they take."""
     found, waiting = set[str](), [name]
     while waiting:
-        one = waiting.pop()
-        if one not in found:
-            found.add(one)
-            waiting += below.get(one, ())
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += below.get(name, ())
     return found

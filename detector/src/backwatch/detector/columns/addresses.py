@@ -1,4 +1,4 @@
-"""One address per key space and one per rule domain, for each call, out of its columns' keyed hashes."""
+"""Addresses of calls: one per key space and per rule domain, from the keyed hashes of their columns."""
 
 from typing import Any, Final
 
@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from backwatch.collector import names
 from backwatch.detector.decoding import schema
-from backwatch.detector.engine.open_findings import mix
 from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.kernels.hashing import mix
 from backwatch.detector.rules.fields import CALL_FIELDS
 
 Array = NDArray[Any]
@@ -33,10 +33,11 @@ _SYSTEM: Final = _texts(*names.SYSTEMS)
 _WHERE: Final = _texts(names.SERVER_ADDRESS, names.DB_NAMESPACE)
 _NAME: Final = schema.TEXT_INDEX[names.RESOURCE_NAME]
 _PORT: Final = schema.NUMBER_INDEX[names.SERVER_PORT]
-_ASKED: Final = _texts(names.OPERATION)
+_OPERATION: Final = _texts(names.OPERATION)
 _RESOURCE: Final = (_of(schema.TEXTS, "resource"), _of(schema.NUMBERS, "resource"))
 _SESSION: Final = (_of(schema.TEXTS, "session"), _of(schema.NUMBERS, "session"), _of(schema.FLAGS, "session"))
 _CONTENT: Final = (_of(schema.TEXTS, "content"), _of(schema.NUMBERS, "content"), _of(schema.FLAGS, "content"))
+_FIELDS: Final = (_APP, _SYSTEM, _WHERE, _OPERATION, _RESOURCE, _SESSION, _CONTENT)
 
 
 @kernel
@@ -53,15 +54,10 @@ def _addresses(
     flags: Array,
     error: Array,
     fingerprint: Array,
-    app: Array,
-    system: Array,
-    where: Array,
-    asked: Array,
-    place: tuple[Array, Array],
-    session: tuple[Array, Array, Array],
-    content: tuple[Array, Array, Array],
+    fields: tuple[Any, ...],
     out: Array,
 ) -> None:
+    app, system, where, operation, place, session, content = fields
     for i in range(fingerprint.shape[0]):
         owner = _over(np.uint64(1), hashes, app, i)
         if hashes[_NAME, i] != 0:  # a name that was given stands for system, endpoint and namespace
@@ -74,19 +70,19 @@ def _addresses(
             resource = _over(mix(mix(owner, kind), np.uint64(numbers[_PORT, i])), hashes, where, i)
         facts = _over(np.uint64(3), hashes, session[0], i)
         facts = _over(_over(facts, numbers, session[1], i), flags, session[2], i)
-        told = _over(np.uint64(5 if error[i] else 4), hashes, content[0], i)
-        told = _over(_over(told, numbers, content[1], i), flags, content[2], i)
+        reported = _over(np.uint64(5 if error[i] else 4), hashes, content[0], i)
+        reported = _over(_over(reported, numbers, content[1], i), flags, content[2], i)
         out[RESOURCE, i] = resource
         out[RESOURCE_FACTS, i] = _over(_over(np.uint64(6), hashes, place[0], i), numbers, place[1], i)
         out[SESSION, i] = mix(resource, facts)
         out[STATEMENT, i] = mix(resource, fingerprint[i] + np.uint64(1))
         out[SESSION_FACTS, i] = facts
-        out[STATEMENT_FACTS, i] = _over(fingerprint[i] + np.uint64(2), hashes, asked, i)
-        out[CONTENT_FACTS, i] = told
+        out[STATEMENT_FACTS, i] = _over(fingerprint[i] + np.uint64(2), hashes, operation, i)
+        out[CONTENT_FACTS, i] = reported
 
 
 def addresses(hashes: Array, numbers: Array, flags: Array, error: Array, fingerprint: Array) -> NDArray[np.uint64]:
-    """uint64 [7, calls]: the addresses of each call.
+    """Return the addresses of each call: uint64 [7, calls].
 
     Args:
         hashes: uint64 [texts, calls].
@@ -96,9 +92,7 @@ def addresses(hashes: Array, numbers: Array, flags: Array, error: Array, fingerp
         fingerprint: uint64 [calls].
     """
     out = np.empty((7, fingerprint.shape[0]), np.uint64)
-    _addresses(
-        hashes, numbers, flags, error, fingerprint, _APP, _SYSTEM, _WHERE, _ASKED, _RESOURCE, _SESSION, _CONTENT, out
-    )  # fmt: skip
+    _addresses(hashes, numbers, flags, error, fingerprint, _FIELDS, out)
     return out
 
 
@@ -108,14 +102,14 @@ def places(
     function: Array,
     file: Array,
     family: Array,
-    told: Array,
+    reported: Array,
     fingerprint: Array,
     site: Array,
     both: Array,
 ) -> None:
-    """Writes the addresses that hang on where a call was made: file and function, else the statement's family."""
+    """Write the addresses that depend on the call site: file and function, else the statement's family."""
     for i in range(resource.shape[0]):
-        if told[i]:
+        if reported[i]:
             site[i] = mix(mix(resource[i], function[i]), file[i])
         else:
             site[i] = mix(mix(resource[i], np.uint64(0x66616D696C79)), family[i])

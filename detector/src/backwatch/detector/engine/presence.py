@@ -1,4 +1,4 @@
-"""Whether the processes of an app are heard: heartbeats against the clock of the stream.
+"""Alerts about missed processes and apps: heartbeats checked against the clock of the stream.
 
 Event time runs minutes behind, so silence is judged by append time, at boundaries of ten seconds. It is measured in
 *observed* time: where more than ``MAX_STRIDE_NS`` lie between two records or ticks, the stream or the detector was
@@ -40,9 +40,9 @@ from backwatch.detector.presence.processes import (
 )
 from backwatch.detector.presence.replacement import replaced_of, start_in_place
 
-MISSED: Final = 3
+MAX_MISSED_HEARTBEATS: Final = 3
 """Heartbeats missed in a row until a process is silent: 45 s by default, and named within ten more."""
-ESTABLISHED: Final = 2
+ESTABLISHED_INTERVALS: Final = 2
 """Intervals for which a process must have been heard for its silence to be more than a short script that was killed."""
 MAX_STRIDE_NS: Final = 20 * 10**9
 FORGET_NS: Final = 7 * 86_400 * 10**9
@@ -50,11 +50,11 @@ FORGET_ENDED_NS: Final = 3_600 * 10**9
 SHOW_EVERY_NS: Final = 60 * 10**9
 MINUTE_NS: Final = 60 * 10**9
 HOUR_NS: Final = 3_600 * 10**9
-THROUGHOUT: Final = 50
+THROUGHOUT_MINUTES: Final = 50
 """Minutes of an hour in which an app must be heard for that hour to count as one of its usual ones."""
-WEEKS: Final = 0b111
+USUAL_WEEKS_MASK: Final = 0b111
 """Weeks in a row, the last three, in which it was heard throughout the same hour."""
-SHOWN: Final = tuple(one.name for one in fields(SeenProcess) if one.name != "instance")
+SHOWN_FIELDS: Final = tuple(field.name for field in fields(SeenProcess) if field.name != "instance")
 
 
 class Presence:
@@ -116,7 +116,7 @@ class Presence:
         if not beat.instance:
             return
         row = kept.rows.get(beat.instance)
-        if row is not None and row.app != beat.app:  # it has named itself anew, which its farewell says first
+        if row is not None and row.app != beat.app:  # it was renamed; its final heartbeat precedes that
             if row.state != ENDED:
                 return
             kept.remove(beat.instance)
@@ -149,8 +149,8 @@ class Presence:
         row.recorded, row.delivered, row.dropped = beat.recorded, beat.delivered, beat.dropped
         self._into(shard, beat.instance, ENDED if beat.event == "end" else RUNNING, findings)
         if row.state == RUNNING and (was != RUNNING or row.first_ns == kept.clock_ns):
-            for one in start_in_place(kept, beat.instance):
-                self._into(shard, one, REPLACED, findings)
+            for silent in start_in_place(kept, beat.instance):
+                self._into(shard, silent, REPLACED, findings)
             kept.touch(beat.instance)
         if kept.clock_ns - row.shown_ns >= SHOW_EVERY_NS:
             self._show(shard, beat.instance, findings)
@@ -177,7 +177,7 @@ class Presence:
         kept.evicted += 1
         if row.state in LOST and row.first_ns:  # of one that was only reported, anyone may report ever more
             over = kept.displace(key_of(row.app, row.host, row.state), kept.clock_ns + FORGET_NS)
-            findings.events += [Clear(kept.clock_ns, one) for one in over]
+            findings.events += [Clear(kept.clock_ns, alert) for alert in over]
         self._leave(shard, instance, findings)
         row.state, row.since_ns = UNFOLLOWED, kept.clock_ns
         self._show_row(shard, instance, row, findings)
@@ -194,7 +194,7 @@ class Presence:
 
     def _clear(self, shard: Shard, key: str, findings: Findings) -> None:
         kept = shard.processes
-        findings.events += [Clear(kept.clock_ns, one) for one in kept.end(key)]
+        findings.events += [Clear(kept.clock_ns, alert) for alert in kept.end(key)]
 
     def _reported_silent(self, shard: Shard, beat: ProcessBeat, report: RelativeReport, findings: Findings) -> None:
         kept = shard.processes
@@ -223,7 +223,10 @@ class Presence:
         expired: list[str] = []
         for instance in sorted(kept.rows):
             row = kept.rows[instance]
-            if row.state == RUNNING and kept.observed_ns - max(row.observed_ns, kept.gap_ns) > MISSED * row.interval_ns:
+            if (
+                row.state == RUNNING
+                and kept.observed_ns - max(row.observed_ns, kept.gap_ns) > MAX_MISSED_HEARTBEATS * row.interval_ns
+            ):
                 missed.append(instance)
             elif row.state != RUNNING:
                 age_ns = kept.clock_ns - max(row.heard_ns, row.since_ns)
@@ -235,7 +238,7 @@ class Presence:
         if kept.raised:
             for key in sorted(kept.raised.keys() - kept.open_keys()):  # a state of an older release may hold some
                 self._clear(shard, key, findings)
-        findings.events += [Clear(kept.clock_ns, one) for one in kept.overdue()]
+        findings.events += [Clear(kept.clock_ns, alert) for alert in kept.overdue()]
         # Not with the losses of calls, whose boundaries pass before a batch's heartbeats are read.
         for kind, many in ((f"{EVICTED}.process", kept.evicted), (f"{EVICTED}.app", kept.evicted_apps)):
             if many:
@@ -244,11 +247,15 @@ class Presence:
         self._check_hours(shard, findings)
 
     def _missed(self, shard: Shard, missed: Sequence[str], findings: Findings) -> None:
-        """Judge all that are missed at this boundary together: those that ended together, end as a family."""
+        """Judge all processes that are missed at this boundary together: those that end together end as a family."""
         kept = shard.processes
-        rows = {one: kept.rows[one] for one in missed}
-        brief = {one for one, row in rows.items() if row.heard_ns - row.first_ns < ESTABLISHED * row.interval_ns}
-        replaced = replaced_of(kept, [one for one in missed if one not in brief], rows.keys())
+        rows = {instance: kept.rows[instance] for instance in missed}
+        brief = {
+            instance
+            for instance, row in rows.items()
+            if row.heard_ns - row.first_ns < ESTABLISHED_INTERVALS * row.interval_ns
+        }
+        replaced = replaced_of(kept, [instance for instance in missed if instance not in brief], rows.keys())
         for instance in missed:
             state = BRIEF if instance in brief else REPLACED if instance in replaced else SILENT
             self._lost(shard, instance, state, findings)
@@ -256,10 +263,10 @@ class Presence:
     def _check_hours(self, shard: Shard, findings: Findings) -> None:
         kept = shard.processes
         hour = (kept.clock_ns - 2 * MINUTE_NS) // HOUR_NS
-        for one in sorted(known for known in kept.hours if known < hour):
-            if kept.hours.pop(one) >= THROUGHOUT * MINUTE_NS:
+        for passed in sorted(known for known in kept.hours if known < hour):
+            if kept.hours.pop(passed) >= THROUGHOUT_MINUTES * MINUTE_NS:
                 for app in sorted(kept.apps):
-                    self._judge_hour(shard, app, one, findings)
+                    self._judge_hour(shard, app, passed, findings)
 
     # --- states and alerts ---
 
@@ -299,7 +306,7 @@ class Presence:
 
     def _show_row(self, shard: Shard, instance: str, row: ProcessRow, findings: Findings) -> None:
         row.shown_ns = shard.processes.clock_ns
-        shown = {name: getattr(row, name) for name in SHOWN}
+        shown = {name: getattr(row, name) for name in SHOWN_FIELDS}
         findings.processes.append(SeenProcess(instance=instance, **shown))
 
     # --- hours ---
@@ -335,10 +342,10 @@ class Presence:
         kept = shard.processes
         app: AppRow = kept.apps[name]
         heard = app.minutes.pop(hour, 0)
-        app.minutes = {one: many for one, many in app.minutes.items() if one > hour}
+        app.minutes = {later: many for later, many in app.minutes.items() if later > hour}
         slot = hour % HOURS_OF_WEEK
-        usual = app.hours[slot] & WEEKS == WEEKS
-        app.hours[slot] = (app.hours[slot] << 1 | (heard >= THROUGHOUT)) & 0xFF
+        usual = app.hours[slot] & USUAL_WEEKS_MASK == USUAL_WEEKS_MASK
+        app.hours[slot] = (app.hours[slot] << 1 | (heard >= THROUGHOUT_MINUTES)) & 0xFF
         kept.touch_app(name)
         if not usual or app.quiet or heard or app.minute // 60 > hour:
             return
