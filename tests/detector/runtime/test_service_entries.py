@@ -20,8 +20,8 @@ from backwatch.store import entries, profiles, tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading, writing
 from tests.detector import streams
+from tests.detector.identity.test_identities import CONFIG, OURS, RESOURCE, calls, past
 from tests.detector.streams import START_NS, Call
-from tests.detector.test_identities import CONFIG, OURS, RESOURCE, calls, past
 
 NEW = {**OURS, names.CERT_SHA256: "bb" * 32}
 

@@ -16,7 +16,7 @@ from backwatch.collector.cli import main
 from backwatch.detector.rules import documents, rulebook
 from backwatch.detector.rules.conditions import RuleError
 from backwatch.detector.rules.rule_files import Fault
-from tests.detector.rule_texts import LOGSOURCE, correlation, rule, sigma_filter, text
+from tests.detector.rules.rule_texts import LOGSOURCE, correlation, rule, sigma_filter, text
 
 WINDOW = rule("of-windows", {"s": {"calls|gt": 10}, "condition": "s"}, over="window")
 TESTS = [

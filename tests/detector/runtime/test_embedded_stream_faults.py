@@ -35,8 +35,8 @@ from backwatch.detector.runtime.service import Service
 from backwatch.store import shards, tables
 from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.transactions import reading
+from tests.detector.identity.test_identities import CONFIG
 from tests.detector.streams import eventful, records
-from tests.detector.test_identities import CONFIG
 
 SESSION = Session(system="sqlite", address="db", port=1)
 PATIENCE_S = 60

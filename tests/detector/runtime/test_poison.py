@@ -25,9 +25,9 @@ from backwatch.detector.runtime.service import Service
 from backwatch.store import attempts, entries, shards, tables
 from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.transactions import reading, writing
+from tests.detector.identity.test_identities import CONFIG
+from tests.detector.runtime.test_service_entries import Log
 from tests.detector.streams import SAFE, START_NS, Call, encoded, eventful, records, statement
-from tests.detector.test_identities import CONFIG
-from tests.detector.test_service_entries import Log
 
 BAD = b"poisonous-statement"
 

@@ -15,7 +15,7 @@ from backwatch.detector.engine.log_entries import Loss
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.rules import rulebook
 from tests.detector import streams
-from tests.detector.rule_texts import LOGSOURCE, rule, sigma_filter, text
+from tests.detector.rules.rule_texts import LOGSOURCE, rule, sigma_filter, text
 from tests.detector.streams import SAFE, SECOND, Call, statement
 
 REPORTING = {**SAFE, names.ACCOUNT: "reporting"}

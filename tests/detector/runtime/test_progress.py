@@ -31,7 +31,7 @@ from backwatch.store.monitoring.incidents import PARTITION_UNREAD, find_incident
 from backwatch.store.progress import ALIVE_NS, PartitionProgress, read_progress, write_progress
 from backwatch.store.transactions import reading, writing
 from tests.detector import streams
-from tests.detector.test_identities import CONFIG
+from tests.detector.identity.test_identities import CONFIG
 
 GROUP, TOPIC = "backwatch-detector", names.TOPIC_CALLS
 S = 10**9

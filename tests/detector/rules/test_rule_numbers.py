@@ -15,7 +15,7 @@ from backwatch.detector.rules.compiled_rules import RuleSet, matches
 from backwatch.detector.rules.conditions import RuleError
 from backwatch.detector.rules.fields import DOMAINS
 from backwatch.detector.rules.rule_kernels import BUFFER_FIRINGS
-from tests.detector.engine.test_rules import GOOD, LEARNT, VOCABULARY, rule
+from tests.detector.rules.test_rules import GOOD, LEARNT, VOCABULARY, rule
 
 BASE = rule(GOOD)
 WHOLE = (names.ROWS_RETURNED, names.BYTES_SENT)

@@ -17,9 +17,9 @@ from backwatch.detector.runtime.service import Service
 from backwatch.store import tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
+from tests.detector.identity.test_identities import CONFIG
+from tests.detector.runtime.test_service_entries import Log
 from tests.detector.streams import eventful, records
-from tests.detector.test_identities import CONFIG
-from tests.detector.test_service_entries import Log
 
 VALUES = records(eventful(seed=3, count=160), per_record=4)
 

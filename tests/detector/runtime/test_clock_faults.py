@@ -27,9 +27,9 @@ from backwatch.store.progress import read_progress
 from backwatch.store.transactions import reading, writing
 from tests.conftest import ROOT
 from tests.detector import streams
-from tests.detector.test_identities import CONFIG, past
-from tests.detector.test_progress import Clock, S
-from tests.detector.test_service_entries import Log
+from tests.detector.identity.test_identities import CONFIG, past
+from tests.detector.runtime.test_progress import Clock, S
+from tests.detector.runtime.test_service_entries import Log
 from tests.system.commands import ran
 
 

@@ -16,9 +16,9 @@ from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.rules import correlation_state, rulebook
 from tests.detector import streams
-from tests.detector.rule_texts import correlation, rule, sigma_filter, text
+from tests.detector.engine.test_engine_streams import Value, run, told
+from tests.detector.rules.rule_texts import correlation, rule, sigma_filter, text
 from tests.detector.streams import SAFE, SECOND, START_NS, Call, statement
-from tests.detector.test_engine_streams import Value, run, told
 
 HOUR = 3_600 * SECOND
 REPORTING = {**SAFE, names.ACCOUNT: "reporting"}

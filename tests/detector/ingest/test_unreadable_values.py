@@ -10,7 +10,8 @@ from backwatch.collector.stream import Message, MessageRefused, Record, Relay, S
 from backwatch.detector.decoding.decoder import decode
 from backwatch.detector.ingest.routing import KEPT_BYTES, UNREADABLE, route
 from backwatch.detector.runtime.router import Router
-from tests.detector import otlp_mutator, streams
+from tests.detector import streams
+from tests.detector.ingest import otlp_mutator
 from tests.detector.streams import SAFE, START_NS, Call, statement
 
 

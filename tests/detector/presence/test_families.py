@@ -4,7 +4,7 @@ import pytest
 
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
-from tests.detector.test_presence import CONFIG, Beat, Process, Watch
+from tests.detector.presence.test_presence import CONFIG, Beat, Process, Watch
 
 OLD, NEW, OTHER = "a" * 16, "b" * 16, "c" * 16
 

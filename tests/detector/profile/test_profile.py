@@ -24,7 +24,7 @@ from backwatch.store import entries, profiles, queries
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
 from tests.detector import streams
-from tests.detector.test_identities import OURS, RESOURCE, calls, past, swap
+from tests.detector.identity.test_identities import OURS, RESOURCE, calls, past, swap
 
 GOOD = f"""
 profile: 1

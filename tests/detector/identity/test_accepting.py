@@ -23,8 +23,8 @@ from backwatch.store.connect import open_store
 from backwatch.store.state import state_at
 from backwatch.store.transactions import reading
 from tests.detector import streams
+from tests.detector.identity.test_identities import CONFIG, DAY, MOVED, OURS, THEIRS, calls, past, raised, story
 from tests.detector.streams import SAFE, SECOND, START_NS, Call
-from tests.detector.test_identities import CONFIG, DAY, MOVED, OURS, THEIRS, calls, past, raised, story
 
 PARTS = ("shop", "postgresql", "db.internal:5432", "shop")
 ANOTHER = {**THEIRS, names.CERT_SHA256: "cc" * 32}

@@ -19,8 +19,8 @@ from backwatch.detector.runtime.replay import MAX_SHARDS, Replay, as_json
 from backwatch.detector.state import keys
 from backwatch.detector.state.key_space import Space
 from tests.detector import streams
+from tests.detector.engine.test_engine_streams import run
 from tests.detector.streams import SAFE, SECOND, START_NS, Call, statement
-from tests.detector.test_engine_streams import run
 
 CONFIG = EngineConfig(key=b"a key of 16 byte", clear_after_ns=3_600 * SECOND)
 PLAIN = {**SAFE, names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "none"}

@@ -16,8 +16,8 @@ from backwatch.detector.engine.step import Engine
 from backwatch.detector.identity import identity_snapshot
 from backwatch.detector.identity.identity_snapshot import cut
 from backwatch.store.ring import SHOWN
+from tests.detector.identity.test_identities import CONFIG, DAY, MOVED, NODES, OURS, THEIRS, again, calls, past, story
 from tests.detector.streams import Call
-from tests.detector.test_identities import CONFIG, DAY, MOVED, NODES, OURS, THEIRS, again, calls, past, story
 
 KNOWN = {**OURS, names.AUTH_METHOD: "scram-sha-256"}
 

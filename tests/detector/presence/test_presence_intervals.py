@@ -13,8 +13,8 @@ from backwatch.detector.engine import presence
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.presence import processes
+from tests.detector.presence.test_presence import CONFIG, Beat, Process, Watch, by_restart, run
 from tests.detector.streams import SECOND
-from tests.detector.test_presence import CONFIG, Beat, Process, Watch, by_restart, run
 
 LIMIT_S = presence.MAX_MISSED_HEARTBEATS * MAX_INTERVAL_NS // SECOND + 30
 """At which every process that was heard for two intervals is missed, whatever it promised."""

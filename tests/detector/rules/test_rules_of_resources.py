@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from backwatch.collector import names
-from tests.detector.rule_texts import rule
-from tests.detector.test_correlations import call, engine, findings
+from tests.detector.rules.rule_texts import rule
+from tests.detector.rules.test_correlations import call, engine, findings
 
 KAFKA = {names.DB_SYSTEM: "", names.MESSAGING_SYSTEM: "kafka", names.SERVER_ADDRESS: "queue.example"}
 

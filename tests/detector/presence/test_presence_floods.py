@@ -14,8 +14,7 @@ from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.presence import processes
 from tests.detector import streams
-from tests.detector.streams import SECOND
-from tests.detector.test_presence import (
+from tests.detector.presence.test_presence import (
     BEGIN_NS,
     CONFIG,
     WEEK_S,
@@ -27,6 +26,7 @@ from tests.detector.test_presence import (
     hours,
     run,
 )
+from tests.detector.streams import SECOND
 
 HOSTS = 8
 BEATS = 64

@@ -108,7 +108,7 @@ GUARDED = textwrap.dedent("""
     from backwatch.detector.decoding.records import fill
     from backwatch.detector.decoding.rows import BEAT, MAX_BEATS, STATE, new_rows
     from backwatch.detector.decoding.outline import ITEM
-    from tests.detector.calls.test_decode_hostile import HONEST
+    from tests.detector.decoding.test_decode_hostile import HONEST
 
     PAGE = mmap.PAGESIZE
     size = -(-len(HONEST) // PAGE)

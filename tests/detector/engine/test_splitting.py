@@ -17,8 +17,8 @@ from backwatch.detector.partitions_command import _Report  # pyright: ignore[rep
 from backwatch.detector.runtime.repartition import Unread
 from backwatch.detector.state.keys import RESOURCE, SPACES
 from tests.detector import streams
+from tests.detector.presence.test_presence import INTERVAL_S, Process, Watch
 from tests.detector.streams import SAFE, SECOND, Call, statement
-from tests.detector.test_presence import INTERVAL_S, Process, Watch
 
 HOUR_NS = 3_600 * SECOND
 ODD = statement("SELECT name, secret FROM users UNION SELECT 1, 2")
