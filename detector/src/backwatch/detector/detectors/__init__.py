@@ -73,7 +73,7 @@ class Closed:
 
 
 class Detector(ABC):
-    """Computes facts, call by call in order, over closed windows, or at deadlines.
+    """Computes facts, call by call in order, or over closed windows.
 
     Results must not depend on how the stream was cut into batches: kernels are sequential (Numba), sums are integers.
 
@@ -83,14 +83,13 @@ class Detector(ABC):
         derives: The facts that it computes: for each call, or with the scope ``window`` for each closed window.
         provides: Names of the facts that ``facts`` returns, from ``derives``.
         window_provides: Names of the facts that ``window`` returns, from ``derives``.
-        due_provides: Columns that ``due`` gives.
         tables: Its state.
         knows: Columns whose values operators can announce or accept, each with the set (see
             ``baselines/known_values.py``) in which they are then known.
         accepts: Text facts of the evidence whose values an acceptance of its alert records: it holds for these values
             and no others. Empty: it silences the rule for its key.
-        news: Its facts that are not 0 where a call shows something new of its resource's identity: such a call does not
-            update the resource's previous values.
+        identity_changes: Its facts that are not 0 where a call shows a new identity of its resource. Such a call does
+            not update the resource's previous values.
     """
 
     id: ClassVar[str]
@@ -98,11 +97,10 @@ class Detector(ABC):
     derives: ClassVar[tuple[Fact, ...]] = ()
     provides: ClassVar[tuple[str, ...]] = ()
     window_provides: ClassVar[tuple[str, ...]] = ()
-    due_provides: ClassVar[tuple[str, ...]] = ()
     tables: ClassVar[tuple[Table, ...]] = ()
     knows: ClassVar[tuple[tuple[str, str], ...]] = ()
     accepts: ClassVar[tuple[str, ...]] = ()
-    news: ClassVar[tuple[str, ...]] = ()
+    identity_changes: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
         """Set ``provides`` and ``window_provides`` from ``derives``."""
@@ -131,10 +129,6 @@ class Detector(ABC):
 
     def window(self, closed: Closed, tables: Mapping[str, Rows]) -> dict[str, Array]:
         """Compute the facts of closed windows: one array of ``len(closed.slot)`` per name in ``window_provides``."""
-        return {}
-
-    def due(self, slots: NDArray[np.int32], now_ns: int, tables: Mapping[str, Rows]) -> dict[str, Array]:
-        """Compute the facts of each row whose ``deadline_ns`` passed: one array per name in ``due_provides``."""
         return {}
 
     def migrate(self, table: Table, rows: Rows, from_version: int) -> Rows:

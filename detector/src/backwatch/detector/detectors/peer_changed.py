@@ -35,7 +35,7 @@ class PeerChanged(Detector):
     )
     knows = ((names.PEER_ADDRESS, "peer_changed"),)
     accepts = (names.PEER_ADDRESS,)
-    news = ("backwatch.peer.new",)
+    identity_changes = ("backwatch.peer.new",)
     tables = (Table("peer_changed", RESOURCE, 1, KNOWN_VALUES),)
 
     def facts(

@@ -68,7 +68,7 @@ class Redirected(Detector):
     )
     knows = ((REDIRECT_HOST, "redirected"),)
     accepts = (names.REDIRECT_TARGET,)
-    news = ("backwatch.redirect.new",)
+    identity_changes = ("backwatch.redirect.new",)
     tables = (Table("redirected", RESOURCE, 2, KNOWN_VALUES),)
 
     def facts(

@@ -76,7 +76,7 @@ class TlsLowered(Detector):
             "resource whose versions are known.",
         ),
     )
-    news = ("backwatch.tls.lowered",)
+    identity_changes = ("backwatch.tls.lowered",)
     tables = (Table("tls_lowered", RESOURCE, 1, LEAST),)
 
     def facts(

@@ -48,7 +48,7 @@ class TopologyChanged(Detector):
     )
     knows = ((NODES, "topology_changed"),)
     accepts = (names.TOPOLOGY,)
-    news = ("backwatch.topology.new",)
+    identity_changes = ("backwatch.topology.new",)
     tables = (Table("topology_changed", RESOURCE, 1, known_values_dtype(MAX_NODES)),)
 
     def facts(
