@@ -12,7 +12,7 @@ from typing import Any
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.mysql.wraps import choosing, commanding, executing, querying
-from backwatch.collector.probes.MySQLdb.calls import MySQLdbWatch
+from backwatch.collector.probes.MySQLdb.calls import MySQLdbCallObserver
 from backwatch.collector.probes.toolkit.dbapi import Make, argument
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
@@ -25,35 +25,35 @@ _COMMANDS = {
 """Methods of a connection that send one fixed command: operation, statement."""
 
 
-def _connecting(watch: MySQLdbWatch) -> Make:
+def _connecting(observer: MySQLdbCallObserver) -> Make:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(self: Any, *args: Any, **kwargs: Any) -> None:
-            start_ns, link = time_ns(), watch.connecting(self, args, kwargs)
+            start_ns, state = time_ns(), observer.connecting(self, args, kwargs)
             try:
                 original(self, *args, **kwargs)
             except BaseException as error:
-                watch.connected(self, link, start_ns, error)
+                observer.connected(self, state, start_ns, error)
                 raise
-            watch.connected(self, link, start_ns, None)
+            observer.connected(self, state, start_ns, None)
 
         return wrapper
 
     return make
 
 
-def _changing(watch: MySQLdbWatch) -> Make:
+def _changing(observer: MySQLdbCallObserver) -> Make:
     """Wraps ``change_user(user, password, database)``."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            start_ns, link = time_ns(), watch.entered(self)
+            start_ns, state = time_ns(), observer.entered(self)
             account, namespace = argument(args, kwargs, 0, "user"), argument(args, kwargs, 2, "database")
             try:
                 result = original(self, *args, **kwargs)
             except BaseException as error:
-                watch.changed(self, link, account, namespace, start_ns, error)
+                observer.changed(self, state, account, namespace, start_ns, error)
                 raise
-            watch.changed(self, link, account, namespace, start_ns, None)
+            observer.changed(self, state, account, namespace, start_ns, None)
             return result
 
         return wrapper
@@ -61,19 +61,19 @@ def _changing(watch: MySQLdbWatch) -> Make:
     return make
 
 
-def _switching(watch: MySQLdbWatch) -> Make:
+def _switching(observer: MySQLdbCallObserver) -> Make:
     """Wraps ``autocommit``."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            start_ns, link = time_ns(), watch.entered(self)
-            before = watch.commits(self)
+            start_ns, state = time_ns(), observer.entered(self)
+            before = observer.commits(self)
             try:
                 result = original(self, *args, **kwargs)
             except BaseException as error:
-                watch.switched(self, link, before, start_ns, error)
+                observer.switched(self, state, before, start_ns, error)
                 raise
-            watch.switched(self, link, before, start_ns, None)
+            observer.switched(self, state, before, start_ns, None)
             return result
 
         return wrapper
@@ -81,18 +81,18 @@ def _switching(watch: MySQLdbWatch) -> Make:
     return make
 
 
-def _advancing(watch: MySQLdbWatch) -> Make:
+def _advancing(observer: MySQLdbCallObserver) -> Make:
     """Wraps ``nextset``."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            start_ns, link = time_ns(), watch.cursor_entered(self)
+            start_ns, state = time_ns(), observer.cursor_entered(self)
             try:
                 result = original(self, *args, **kwargs)
             except BaseException as error:
-                watch.advanced(self, link, start_ns, None, error)
+                observer.advanced(self, state, start_ns, None, error)
                 raise
-            watch.advanced(self, link, start_ns, result, None)
+            observer.advanced(self, state, start_ns, result, None)
             return result
 
         return wrapper
@@ -100,7 +100,7 @@ def _advancing(watch: MySQLdbWatch) -> Make:
     return make
 
 
-def _reading(watch: MySQLdbWatch, *, how: str) -> Make:
+def _reading(observer: MySQLdbCallObserver, *, how: str) -> Make:
     """Wraps what reads rows of a cursor that does not keep them.
 
     Args:
@@ -113,10 +113,10 @@ def _reading(watch: MySQLdbWatch, *, how: str) -> Make:
             try:
                 result = original(self, *args, **kwargs)
             except BaseException as error:
-                watch.streamed(self, connection, ends=True, error=error)
+                observer.streamed(self, connection, ends=True, error=error)
                 raise
             if not result or how != "one":
-                watch.streamed(self, connection, ends=not result or how == "all")
+                observer.streamed(self, connection, ends=not result or how == "all")
             return result
 
         return wrapper
@@ -124,7 +124,7 @@ def _reading(watch: MySQLdbWatch, *, how: str) -> Make:
     return make
 
 
-def _closing(watch: MySQLdbWatch) -> Make:
+def _closing(observer: MySQLdbCallObserver) -> Make:
     """Wraps a cursor's ``close``, which reads what the app has left unread."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -133,14 +133,14 @@ def _closing(watch: MySQLdbWatch) -> Make:
             try:
                 return original(self, *args, **kwargs)
             finally:
-                watch.streamed(self, connection, ends=True, read=read)
+                observer.streamed(self, connection, ends=True, read=read)
 
         return wrapper
 
     return make
 
 
-class MySQLdbProbe(PatchingProbe[MySQLdbWatch]):
+class MySQLdbProbe(PatchingProbe[MySQLdbCallObserver]):
     """mysqlclient: connections, buffered and unbuffered cursors, several results, ``change_user``."""
 
     name = "MySQLdb"
@@ -160,19 +160,19 @@ class MySQLdbProbe(PatchingProbe[MySQLdbWatch]):
         cursors: Any = importlib.import_module("MySQLdb.cursors")
         connection: Any = importlib.import_module("MySQLdb.connections").Connection
         unbuffered = cursors.CursorUseResultMixIn
-        watch, patches = MySQLdbWatch(recorder, extension.__file__, unbuffered), Patches()
-        self._watch, self._patches = watch, patches
-        patches.wrap(connection, "__init__", _connecting(watch))
-        patches.wrap(connection, "query", querying(watch))
-        patches.wrap(connection, "select_db", choosing(watch))
-        patches.wrap(connection, "change_user", _changing(watch))
-        patches.wrap(connection, "autocommit", _switching(watch))
+        observer, patches = MySQLdbCallObserver(recorder, extension.__file__, unbuffered), Patches()
+        self._watch, self._patches = observer, patches
+        patches.wrap(connection, "__init__", _connecting(observer))
+        patches.wrap(connection, "query", querying(observer))
+        patches.wrap(connection, "select_db", choosing(observer))
+        patches.wrap(connection, "change_user", _changing(observer))
+        patches.wrap(connection, "autocommit", _switching(observer))
         for method, (operation, sql) in _COMMANDS.items():
-            patches.wrap(connection, method, commanding(watch, operation, sql))
-        patches.wrap(cursors.BaseCursor, "execute", executing(watch, "query"))
-        patches.wrap(cursors.BaseCursor, "executemany", executing(watch, "query"))
-        patches.wrap(cursors.BaseCursor, "callproc", executing(watch, "procname", "CALL %s"))
-        patches.wrap(cursors.BaseCursor, "nextset", _advancing(watch))
-        patches.wrap(cursors.BaseCursor, "close", _closing(watch))
+            patches.wrap(connection, method, commanding(observer, operation, sql))
+        patches.wrap(cursors.BaseCursor, "execute", executing(observer, "query"))
+        patches.wrap(cursors.BaseCursor, "executemany", executing(observer, "query"))
+        patches.wrap(cursors.BaseCursor, "callproc", executing(observer, "procname", "CALL %s"))
+        patches.wrap(cursors.BaseCursor, "nextset", _advancing(observer))
+        patches.wrap(cursors.BaseCursor, "close", _closing(observer))
         for method in ("one", "many", "all"):
-            patches.wrap(unbuffered, f"fetch{method}", _reading(watch, how=method))
+            patches.wrap(unbuffered, f"fetch{method}", _reading(observer, how=method))

@@ -11,41 +11,41 @@ from typing import Any
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.asyncpg.calls import AsyncpgWatch
+from backwatch.collector.probes.asyncpg.calls import AsyncpgCallObserver
 from backwatch.collector.probes.toolkit.dbapi import Make, awaiting
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 
 
-def _asking(watch: AsyncpgWatch) -> Make:
+def _asking(observer: AsyncpgCallObserver) -> Make:
     """Wraps the function that tries one host after the other."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         async def _connect(*args: Any, **kwargs: Any) -> Any:
-            watch.asked(kwargs)
+            observer.asked(kwargs)
             try:
                 return await original(*args, **kwargs)
             finally:
-                watch.answered()
+                observer.answered()
 
         return _connect
 
     return make
 
 
-def _trying(watch: AsyncpgWatch) -> Make:
+def _trying(observer: AsyncpgCallObserver) -> Make:
     """Wraps the function that connects to one host and logs in there."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         async def _connect_addr(*args: Any, **kwargs: Any) -> Any:
             start_ns = time_ns()
-            watch.trying(kwargs)
+            observer.trying(kwargs)
             try:
                 connection = await original(*args, **kwargs)
             except BaseException as error:
-                watch.connected(None, args, kwargs, start_ns, None, error)
+                observer.connected(None, args, kwargs, start_ns, None, error)
                 raise
-            watch.connected(None, args, kwargs, start_ns, connection, None)
+            observer.connected(None, args, kwargs, start_ns, connection, None)
             return connection
 
         return _connect_addr
@@ -80,14 +80,14 @@ def _before(look: Callable[[Any], object]) -> Make:
     return make
 
 
-def _using(watch: AsyncpgWatch) -> Make:
+def _using(observer: AsyncpgCallObserver) -> Make:
     """Wraps ``is_closed``, which the driver asks before each use."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def is_closed(self: Any) -> Any:
             closed = original(self)
             if not closed:
-                watch.seen(self)
+                observer.seen(self)
             return closed
 
         return is_closed
@@ -95,10 +95,10 @@ def _using(watch: AsyncpgWatch) -> Make:
     return make
 
 
-def _notifying(watch: AsyncpgWatch) -> Make:
+def _notifying(observer: AsyncpgCallObserver) -> Make:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def _process_notification(self: Any, pid: Any, channel: Any, payload: Any) -> Any:
-            watch.notified(self, payload)
+            observer.notified(self, payload)
             return original(self, pid, channel, payload)
 
         return _process_notification
@@ -106,23 +106,23 @@ def _notifying(watch: AsyncpgWatch) -> Make:
     return make
 
 
-def _introspecting(watch: AsyncpgWatch) -> Make:
+def _introspecting(observer: AsyncpgCallObserver) -> Make:
     """Wraps what the driver asks for itself, about types that it has not met."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         async def _introspect_types(self: Any, *args: Any, **kwargs: Any) -> Any:
-            watch.inside(self, 1)
+            observer.inside(self, 1)
             try:
                 return await original(self, *args, **kwargs)
             finally:
-                watch.inside(self, -1)
+                observer.inside(self, -1)
 
         return _introspect_types
 
     return make
 
 
-class AsyncpgProbe(PatchingProbe[AsyncpgWatch]):
+class AsyncpgProbe(PatchingProbe[AsyncpgCallObserver]):
     """asyncpg: connections, pools, prepared statements, cursors, COPY, notices, notifications."""
 
     name = "asyncpg"
@@ -138,23 +138,23 @@ class AsyncpgProbe(PatchingProbe[AsyncpgWatch]):
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the protocol's class, and the little that must be seen of connections."""
-        watch, patches = AsyncpgWatch(recorder), Patches()
-        self._watch, self._patches = watch, patches
+        observer, patches = AsyncpgCallObserver(recorder), Patches()
+        self._watch, self._patches = observer, patches
         protocol: Any = importlib.import_module("asyncpg.protocol").Protocol
         connection: Any = importlib.import_module("asyncpg.connection").Connection
         utils: Any = importlib.import_module("asyncpg.connect_utils")
-        patches.wrap(utils, "_connect", _asking(watch))
-        patches.wrap(utils, "_connect_addr", _trying(watch))
-        patches.wrap(protocol, "__init__", _after(lambda self, *given: watch.begun(self, *given[:1])))
-        patches.wrap(protocol, "connection_made", _after(watch.reached))
+        patches.wrap(utils, "_connect", _asking(observer))
+        patches.wrap(utils, "_connect_addr", _trying(observer))
+        patches.wrap(protocol, "__init__", _after(lambda self, *given: observer.begun(self, *given[:1])))
+        patches.wrap(protocol, "connection_made", _after(observer.reached))
         for method, report in {
-            "query": watch.queried, "prepare": watch.prepared, "bind": watch.declared, "execute": watch.fetched,
-            "bind_execute": watch.executed, "bind_execute_many": watch.executed_many, "copy_out": watch.copied_out,
-            "copy_in": watch.copied_in,
+            "query": observer.queried, "prepare": observer.prepared, "bind": observer.declared,
+            "execute": observer.fetched, "bind_execute": observer.executed, "bind_execute_many": observer.executed_many,
+            "copy_out": observer.copied_out, "copy_in": observer.copied_in,
         }.items():  # fmt: skip
             patches.wrap(protocol, method, awaiting(report))
-        patches.wrap(connection, "prepare", awaiting(watch.kept))
-        patches.wrap(connection, "is_closed", _using(watch))
-        patches.wrap(connection, "_introspect_types", _introspecting(watch))
-        patches.wrap(connection, "_process_log_message", _before(watch.warned))
-        patches.wrap(connection, "_process_notification", _notifying(watch))
+        patches.wrap(connection, "prepare", awaiting(observer.kept))
+        patches.wrap(connection, "is_closed", _using(observer))
+        patches.wrap(connection, "_introspect_types", _introspecting(observer))
+        patches.wrap(connection, "_process_log_message", _before(observer.warned))
+        patches.wrap(connection, "_process_notification", _notifying(observer))

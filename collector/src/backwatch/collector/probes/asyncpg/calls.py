@@ -14,8 +14,8 @@ from weakref import WeakKeyDictionary, ref
 from backwatch.collector import names
 from backwatch.collector.payload.formats import recognise
 from backwatch.collector.probes.asyncpg.login import LoginReader
-from backwatch.collector.probes.asyncpg.session import Attempt, PostgresLink, learnt, session_of
-from backwatch.collector.probes.toolkit.dbapi import KEY, UNKNOWN, Facts, Watch, argument
+from backwatch.collector.probes.asyncpg.session import AsyncpgConnectionState, Attempt, learnt, session_of
+from backwatch.collector.probes.toolkit.dbapi import STATE_ATTRIBUTE, UNKNOWN, CallObserver, Facts, argument
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import CONSUMER
 
@@ -78,7 +78,7 @@ def _reading(protocol: Any) -> LoginReader:
     return reader
 
 
-class AsyncpgWatch(Watch):
+class AsyncpgCallObserver(CallObserver):
     """Follows asyncpg's protocols, which are its connections' lower halves."""
 
     def __init__(self, recorder: Any) -> None:
@@ -124,13 +124,13 @@ class AsyncpgWatch(Watch):
         """A protocol was made to try this address."""
         attempt = self._tries.get(id(address))
         if attempt is not None:
-            protocol.__dict__[KEY] = attempt
+            protocol.__dict__[STATE_ATTRIBUTE] = attempt
             attempt.login = _reading(protocol)
 
     @never_breaks_the_host
     def reached(self, protocol: Any, transport: Any) -> None:
         """The transport stands, with TLS where TLS is spoken; the login comes next."""
-        attempt = protocol.__dict__.get(KEY)
+        attempt = protocol.__dict__.get(STATE_ATTRIBUTE)
         if isinstance(attempt, Attempt):
             attempt.facts = learnt(transport)
 
@@ -143,46 +143,50 @@ class AsyncpgWatch(Watch):
         if self.recorder is None or attempt is None:
             return
         if error is None:
-            link = self._linked(connection, attempt)
-            self.tell(link, "connect", start_ns)
+            pg_state = self._open_state(connection, attempt)
+            self.record_call(pg_state, "connect", start_ns)
             return
         if type(error).__name__.startswith("_") and error.__cause__ is not None:
             error = error.__cause__  # a signal to itself that another host may do
         facts = attempt.facts
         if "rejected SSL upgrade" in str(error):
             facts = {"encrypted": False}
-        failed = PostgresLink(session_of(kwargs.get("addr"), params, attempt, facts), None)
-        self.tell(failed, "connect", start_ns, error=error, facts=_code(error))
+        failed = AsyncpgConnectionState(session_of(kwargs.get("addr"), params, attempt, facts), None)
+        self.record_call(failed, "connect", start_ns, error=error, facts=_code(error))
 
-    def _linked(self, connection: Any, attempt: Attempt) -> PostgresLink:
-        link = PostgresLink.of(connection, attempt)
-        connection._protocol.__dict__[KEY] = link
-        return link
+    def _open_state(self, connection: Any, attempt: Attempt) -> AsyncpgConnectionState:
+        pg_state = AsyncpgConnectionState.of(connection, attempt)
+        connection._protocol.__dict__[STATE_ATTRIBUTE] = pg_state
+        return pg_state
 
     @never_breaks_the_host
     def seen(self, connection: Any) -> None:
         """A connection is about to be used; learnt now where it is older than this probe."""
         protocol = connection._protocol
-        if self.recorder is not None and not isinstance(protocol.__dict__.get(KEY), PostgresLink):
-            link = self._linked(connection, Attempt(None, None, None))
-            if link.wire is not None:
-                link.wire.since_last()  # what went by before we came belongs to no call of ours
+        if self.recorder is not None and not isinstance(protocol.__dict__.get(STATE_ATTRIBUTE), AsyncpgConnectionState):
+            pg_state = self._open_state(connection, Attempt(None, None, None))
+            if pg_state.wire is not None:
+                pg_state.wire.since_last()  # what went by before we came belongs to no call of ours
 
     # --- calls ---
 
     def _tell(
         self, protocol: Any, operation: str, start_ns: int, sql: Any, error: Error, rows: tuple[int, int] = _NONE
     ) -> None:
-        link = protocol.__dict__.get(KEY)
-        if self.recorder is None or not isinstance(link, PostgresLink) or (link.inside and error is None):
+        pg_state = protocol.__dict__.get(STATE_ATTRIBUTE)
+        if (
+            self.recorder is None
+            or not isinstance(pg_state, AsyncpgConnectionState)
+            or (pg_state.inside and error is None)
+        ):
             return
         facts: Facts = ()
-        if link.notices:
-            facts, link.notices = ((names.NOTICES, link.notices),), 0
+        if pg_state.notices:
+            facts, pg_state.notices = ((names.NOTICES, pg_state.notices),), 0
         if error is not None:
             facts += _code(error)
         lost = error is not None and not protocol.is_connected()
-        self.tell(link, operation, start_ns, sql=sql, rows=rows, error=error, facts=facts, lost=lost)
+        self.record_call(pg_state, operation, start_ns, sql=sql, rows=rows, error=error, facts=facts, lost=lost)
 
     @never_breaks_the_host
     def queried(
@@ -200,16 +204,16 @@ class AsyncpgWatch(Watch):
         if error is not None:
             self._tell(protocol, "", start_ns, argument(args, kwargs, 1, "query"), error)
             return
-        link = protocol.__dict__.get(KEY)
-        if isinstance(link, PostgresLink) and not link.inside:
-            link.prepared = (state, start_ns)
+        pg_state = protocol.__dict__.get(STATE_ATTRIBUTE)
+        if isinstance(pg_state, AsyncpgConnectionState) and not pg_state.inside:
+            pg_state.prepared = (state, start_ns)
 
     @never_breaks_the_host
     def kept(self, connection: Any, *_: Any) -> None:
         """The app itself holds a prepared statement: when it is executed is the app's affair."""
-        link = connection._protocol.__dict__.get(KEY)
-        if isinstance(link, PostgresLink):
-            link.prepared = None
+        pg_state = connection._protocol.__dict__.get(STATE_ATTRIBUTE)
+        if isinstance(pg_state, AsyncpgConnectionState):
+            pg_state.prepared = None
 
     @never_breaks_the_host
     def executed(
@@ -278,25 +282,30 @@ class AsyncpgWatch(Watch):
     @never_breaks_the_host
     def warned(self, connection: Any) -> None:
         """A notice came."""
-        link = connection._protocol.__dict__.get(KEY)
-        if isinstance(link, PostgresLink):
-            link.notices += 1
+        pg_state = connection._protocol.__dict__.get(STATE_ATTRIBUTE)
+        if isinstance(pg_state, AsyncpgConnectionState):
+            pg_state.notices += 1
 
     @never_breaks_the_host
     def notified(self, connection: Any, payload: Any) -> None:
         """A message of a channel that this connection listens to."""
-        link = connection._protocol.__dict__.get(KEY)
-        if self.recorder is not None and isinstance(link, PostgresLink):
+        pg_state = connection._protocol.__dict__.get(STATE_ATTRIBUTE)
+        if self.recorder is not None and isinstance(pg_state, AsyncpgConnectionState):
             self.recorder.call(
-                link.session, "NOTIFY", start_ns=time_ns(), wire=link.wire, facts=recognise(payload), kind=CONSUMER
+                pg_state.session,
+                "NOTIFY",
+                start_ns=time_ns(),
+                wire=pg_state.wire,
+                facts=recognise(payload),
+                kind=CONSUMER,
             )
 
     @never_breaks_the_host
     def inside(self, connection: Any, change: int) -> None:
         """The driver begins (1) or ends (-1) to ask for itself."""
-        link = connection._protocol.__dict__.get(KEY)
-        if isinstance(link, PostgresLink):
-            link.inside = max(0, link.inside + change)
+        pg_state = connection._protocol.__dict__.get(STATE_ATTRIBUTE)
+        if isinstance(pg_state, AsyncpgConnectionState):
+            pg_state.inside = max(0, pg_state.inside + change)
 
 
 def _code(error: BaseException) -> Facts:
@@ -306,10 +315,10 @@ def _code(error: BaseException) -> Facts:
 
 def _since(protocol: Any, state: Any, start_ns: int) -> int:
     """When the call began: with the preparation, where that was for this execution."""
-    link = protocol.__dict__.get(KEY)
-    prepared = link.prepared if isinstance(link, PostgresLink) else None
+    pg_state = protocol.__dict__.get(STATE_ATTRIBUTE)
+    prepared = pg_state.prepared if isinstance(pg_state, AsyncpgConnectionState) else None
     if prepared is None:
         return start_ns
-    if not link.inside:
-        link.prepared = None
+    if not pg_state.inside:
+        pg_state.prepared = None
     return prepared[1] if prepared[0] is state else start_ns

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from backwatch.collector.probes.asyncpg.login import NOT_ASKED, LoginReader
 from backwatch.collector.probes.families.postgresql.libpq import superuser
-from backwatch.collector.probes.toolkit.dbapi import Link
+from backwatch.collector.probes.toolkit.dbapi import ConnectionState
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, words
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.socket_counters import Wire
@@ -91,7 +91,7 @@ def session_of(address: Any, params: Any, attempt: Attempt, facts: Mapping[str, 
     )
 
 
-class PostgresLink(Link):
+class AsyncpgConnectionState(ConnectionState):
     """A link that also counts what comes unasked.
 
     Attributes:
@@ -107,7 +107,7 @@ class PostgresLink(Link):
         self.prepared: tuple[Any, int] | None = None
 
     @classmethod
-    def of(cls, connection: Any, attempt: Attempt) -> "PostgresLink":
+    def of(cls, connection: Any, attempt: Attempt) -> "AsyncpgConnectionState":
         """The link of a connection that stands."""
         transport = connection._transport
         settings = connection._protocol.get_settings()

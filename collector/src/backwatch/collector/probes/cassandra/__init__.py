@@ -12,26 +12,26 @@ from typing import Any
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.cassandra.calls import CassandraWatch
+from backwatch.collector.probes.cassandra.calls import CassandraCallObserver
 from backwatch.collector.probes.toolkit.dbapi import Make
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
 
-def _connecting(watch: CassandraWatch) -> Make:
+def _connecting(observer: CassandraCallObserver) -> Make:
     """The class method that gives a connection which has logged in."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def factory(cls: Any, *args: Any, **kwargs: Any) -> Any:
             start_ns = time_ns()
-            watch.connecting()
+            observer.connecting()
             try:
                 connection = original(cls, *args, **kwargs)
             except BaseException as error:
-                watch.connected(None, start_ns, error)
+                observer.connected(None, start_ns, error)
                 raise
-            watch.connected(connection, start_ns, None)
+            observer.connected(connection, start_ns, None)
             return connection
 
         return factory
@@ -39,12 +39,12 @@ def _connecting(watch: CassandraWatch) -> Make:
     return make
 
 
-def _reaching(watch: CassandraWatch) -> Make:
+def _reaching(observer: CassandraCallObserver) -> Make:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def _connect_socket(connection: Any) -> Any:
-            watch.reaching(connection)
+            observer.reaching(connection)
             result = original(connection)
-            watch.reached(connection)
+            observer.reached(connection)
             return result
 
         return _connect_socket
@@ -52,13 +52,13 @@ def _reaching(watch: CassandraWatch) -> Make:
     return make
 
 
-def _refused(watch: CassandraWatch) -> Make:
+def _refused(observer: CassandraCallObserver) -> Make:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def _initiate_connection(connection: Any, sockaddr: Any) -> Any:
             try:
                 return original(connection, sockaddr)
             except BaseException as error:
-                watch.refused(error)
+                observer.refused(error)
                 raise
 
         return _initiate_connection
@@ -95,7 +95,7 @@ def _after(look: Callable[..., object]) -> Make:
     return make
 
 
-class CassandraProbe(PatchingProbe[CassandraWatch]):
+class CassandraProbe(PatchingProbe[CassandraCallObserver]):
     """cassandra-driver: requests, prepared statements, batches, pages, nodes."""
 
     name = "cassandra"
@@ -110,19 +110,21 @@ class CassandraProbe(PatchingProbe[CassandraWatch]):
 
     def install(self, recorder: Recorder) -> None:
         """Wraps connections, futures and the control connection."""
-        watch, patches = CassandraWatch(recorder), Patches()
-        self._watch, self._patches = watch, patches
+        observer, patches = CassandraCallObserver(recorder), Patches()
+        self._watch, self._patches = observer, patches
         cluster: Any = importlib.import_module("cassandra.cluster")
         connection: Any = importlib.import_module("cassandra.connection").Connection
         future, control = cluster.ResponseFuture, cluster.ControlConnection
-        patches.wrap(connection, "factory", _connecting(watch))
-        patches.wrap(connection, "_connect_socket", _reaching(watch))
-        patches.wrap(connection, "_initiate_connection", _refused(watch))
-        patches.wrap(connection, "process_msg", _before(lambda self, _, body: watch.received(self, body)))
-        patches.wrap(connection, "handle_pushed", _before(watch.pushed))
-        patches.wrap(future, "send_request", _before(lambda self, *_: watch.sending(self)))
-        patches.wrap(future, "_set_result", _before(lambda self, _, by, __, answer: watch.answered(self, by, answer)))
-        patches.wrap(future, "_set_final_result", _before(lambda self, _: watch.ended(self, None)))
-        patches.wrap(future, "_set_final_exception", _before(watch.ended))
-        nodes = _after(lambda self, by, *_: watch.announced(self, by))
+        patches.wrap(connection, "factory", _connecting(observer))
+        patches.wrap(connection, "_connect_socket", _reaching(observer))
+        patches.wrap(connection, "_initiate_connection", _refused(observer))
+        patches.wrap(connection, "process_msg", _before(lambda self, _, body: observer.received(self, body)))
+        patches.wrap(connection, "handle_pushed", _before(observer.pushed))
+        patches.wrap(future, "send_request", _before(lambda self, *_: observer.sending(self)))
+        patches.wrap(
+            future, "_set_result", _before(lambda self, _, by, __, answer: observer.answered(self, by, answer))
+        )
+        patches.wrap(future, "_set_final_result", _before(lambda self, _: observer.ended(self, None)))
+        patches.wrap(future, "_set_final_exception", _before(observer.ended))
+        nodes = _after(lambda self, by, *_: observer.announced(self, by))
         patches.wrap(control, "_refresh_node_list_and_token_map", nodes)

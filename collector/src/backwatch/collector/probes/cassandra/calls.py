@@ -9,8 +9,8 @@ from time import time_ns
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.probes.cassandra.session import NodeLink, asked_of, session_of, with_login
-from backwatch.collector.probes.toolkit.dbapi import KEY, UNKNOWN, Facts, Watch
+from backwatch.collector.probes.cassandra.session import NodeConnectionState, asked_of, session_of, with_login
+from backwatch.collector.probes.toolkit.dbapi import STATE_ATTRIBUTE, UNKNOWN, CallObserver, Facts
 from backwatch.collector.probes.toolkit.nodes import address, announced
 from backwatch.collector.probes.toolkit.sockets import descriptor, root_error
 from backwatch.collector.redaction import cql
@@ -33,14 +33,14 @@ class Pending:
         link: The connection that the answer came by.
     """
 
-    __slots__ = ("caller", "code", "link", "notices", "operation", "received", "rows", "sql", "start_ns")
+    __slots__ = ("caller", "code", "notices", "operation", "received", "rows", "sql", "start_ns", "state")
 
     def __init__(self, operation: str, sql: str | None, caller: Caller | None) -> None:
         self.operation = operation
         self.sql = sql
         self.caller = caller
         self.start_ns = time_ns()
-        self.link: NodeLink | None = None
+        self.state: NodeConnectionState | None = None
         self.rows = UNKNOWN
         self.received = 0
         self.notices = 0
@@ -76,7 +76,7 @@ def asked(future: Any) -> tuple[str, str | None]:
     return "", cql.plain(query.query_string)
 
 
-class CassandraWatch(Watch):
+class CassandraCallObserver(CallObserver):
     """Follows connections and futures."""
 
     def __init__(self, recorder: Any) -> None:
@@ -101,7 +101,7 @@ class CassandraWatch(Watch):
         """The socket stands, with TLS where TLS is spoken; the login comes next."""
         if self.recorder is not None:
             session = session_of(connection, ready=False)
-            vars(connection)[KEY] = NodeLink(session, Wire(descriptor(connection._socket)))
+            vars(connection)[STATE_ATTRIBUTE] = NodeConnectionState(session, Wire(descriptor(connection._socket)))
 
     @never_breaks_the_host
     def connecting(self) -> None:
@@ -115,9 +115,9 @@ class CassandraWatch(Watch):
         below, self.attempts.connection, self.attempts.error = self.attempts.error, None, None
         if self.recorder is None or found is None:
             return
-        link = vars(found).get(KEY)
+        state = vars(found).get(STATE_ATTRIBUTE)
         if error is not None:
-            session = with_login(found, link.session) if link is not None else session_of(found, ready=False)
+            session = with_login(found, state.session) if state is not None else session_of(found, ready=False)
             if found.is_unsupported_proto_version:
                 # The driver asks for versions that a node refuses, one after the other, whenever it starts.
                 self.recorder.call(session, "negotiate", start_ns=start_ns, facts=_VERSION_REFUSED)
@@ -125,43 +125,43 @@ class CassandraWatch(Watch):
                 self.recorder.call(session, "connect", start_ns=start_ns, error=root_error(below or error))
             return
         session = session_of(found, ready=True)
-        if link is None:  # Twisted, which connects by itself
-            link = vars(found)[KEY] = NodeLink(session, None)
-        link.session = session
-        self.tell(link, "connect", start_ns)
+        if state is None:  # Twisted, which connects by itself
+            state = vars(found)[STATE_ATTRIBUTE] = NodeConnectionState(session, None)
+        state.session = session
+        self.record_call(state, "connect", start_ns)
 
-    def _link(self, connection: Any) -> NodeLink:
-        link = vars(connection).get(KEY)
-        if link is None:  # older than this probe
-            link = vars(connection)[KEY] = NodeLink(session_of(connection, ready=True), None)
-        return link
+    def _state_of(self, connection: Any) -> NodeConnectionState:
+        state = vars(connection).get(STATE_ATTRIBUTE)
+        if state is None:  # older than this probe
+            state = vars(connection)[STATE_ATTRIBUTE] = NodeConnectionState(session_of(connection, ready=True), None)
+        return state
 
     @never_breaks_the_host
     def received(self, connection: Any, body: Any) -> None:
         """A message is about to be taken in."""
-        link = vars(connection).get(KEY)
-        if link is not None:
-            link.received = HEADER_BYTES + len(body)
+        state = vars(connection).get(STATE_ATTRIBUTE)
+        if state is not None:
+            state.received = HEADER_BYTES + len(body)
 
     # --- requests ---
 
     @never_breaks_the_host
     def sending(self, future: Any) -> None:
         """A request, or the next page of one, is about to be sent; a second attempt of the same is none."""
-        if self.recorder is None or vars(future).get(KEY) is not None:
+        if self.recorder is None or vars(future).get(STATE_ATTRIBUTE) is not None:
             return
         operation, sql = asked(future)
         operation = operation if future._paging_state is None else "FETCH"
-        vars(future)[KEY] = Pending(operation, sql, self.recorder.caller())
+        vars(future)[STATE_ATTRIBUTE] = Pending(operation, sql, self.recorder.caller())
 
     @never_breaks_the_host
     def answered(self, future: Any, connection: Any, response: Any) -> None:
         """A node's answer, or why there is none."""
-        pending = vars(future).get(KEY)
+        pending = vars(future).get(STATE_ATTRIBUTE)
         if pending is None or self.recorder is None:
             return
-        pending.link = link = self._link(connection)
-        pending.received = link.received
+        pending.state = state = self._state_of(connection)
+        pending.received = state.received
         rows = getattr(response, "parsed_rows", None)
         pending.rows = len(rows) if isinstance(rows, (list, tuple)) else UNKNOWN
         warnings = getattr(response, "warnings", None)
@@ -172,7 +172,7 @@ class CassandraWatch(Watch):
     @never_breaks_the_host
     def ended(self, future: Any, error: Error) -> None:
         """The request has its result or its error; told once, and before the app wakes up."""
-        pending = vars(future).pop(KEY, None)
+        pending = vars(future).pop(STATE_ATTRIBUTE, None)
         if pending is None or self.recorder is None:
             return
         sent = future.request_encoded_size
@@ -186,11 +186,11 @@ class CassandraWatch(Watch):
 
     def _session(self, future: Any, pending: Pending) -> Session:
         connection = future._connection
-        link = pending.link if connection is None else self._link(connection)
-        if link is None:
+        state = pending.state if connection is None else self._state_of(connection)
+        if state is None:
             return asked_of(future.session.cluster, future.session.keyspace)
         keyspace = future.session.keyspace if connection is None else connection.keyspace
-        return link.session_on(future._current_host, keyspace)
+        return state.session_on(future._current_host, keyspace)
 
     # --- what the cluster says ---
 
@@ -199,7 +199,7 @@ class CassandraWatch(Watch):
         """The control connection has read which nodes there are."""
         if self.recorder is None:
             return
-        link, cluster, nodes = self._link(connection), control._cluster, list[str]()
+        state, cluster, nodes = self._state_of(connection), control._cluster, list[str]()
         local = cluster.metadata.get_host(connection.endpoint)
         for host in cluster.metadata.all_hosts():
             if host is local and host.broadcast_rpc_address:
@@ -207,7 +207,7 @@ class CassandraWatch(Watch):
                 nodes.append(address(host.broadcast_rpc_address, port))
             else:
                 nodes.append(address(host.endpoint.address, host.endpoint.port))
-        session = link.session_on(local, connection.keyspace)
+        session = state.session_on(local, connection.keyspace)
         facts = announced(nodes)
         self.recorder.call(session, "metadata", statement="metadata", start_ns=time_ns(), facts=facts)
 
@@ -216,6 +216,6 @@ class CassandraWatch(Watch):
         """A node says something unasked: nodes that come and go, a changed schema."""
         kind = getattr(response, "event_type", None)
         if self.recorder is not None and kind in _PUSHES:
-            session = self._link(connection).session
+            session = self._state_of(connection).session
             facts = ((names.NOTICES, 1),)
             self.recorder.call(session, kind, statement=kind, start_ns=time_ns(), facts=facts, kind=CONSUMER)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any, Final
 
-from backwatch.collector.probes.toolkit.dbapi import Link
+from backwatch.collector.probes.toolkit.dbapi import ConnectionState
 from backwatch.collector.probes.toolkit.sockets import peer, tls_of, words
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.socket_counters import Wire
@@ -13,7 +13,7 @@ MAX_TEXT: Final = 255
 _METHODS: Final = {"PLAIN": "clear-password"}
 
 
-class NodeLink(Link):
+class NodeConnectionState(ConnectionState):
     """What hangs on one connection.
 
     Attributes:

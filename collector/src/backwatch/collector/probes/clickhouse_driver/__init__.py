@@ -9,7 +9,7 @@ from typing import Any
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.clickhouse_driver.calls import ClickHouseWatch
+from backwatch.collector.probes.clickhouse_driver.calls import ClickHouseCallObserver
 from backwatch.collector.probes.toolkit.between import before, between
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
@@ -21,7 +21,7 @@ def _nothing(*_: Any) -> None:
     """Before a packet there is nothing to know."""
 
 
-class ClickHouseDriverProbe(PatchingProbe[ClickHouseWatch]):
+class ClickHouseDriverProbe(PatchingProbe[ClickHouseCallObserver]):
     """clickhouse-driver: clients and connections."""
 
     name = "clickhouse_driver"
@@ -35,12 +35,12 @@ class ClickHouseDriverProbe(PatchingProbe[ClickHouseWatch]):
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the driver's classes."""
-        watch, patches = ClickHouseWatch(recorder), Patches()
-        self._watch, self._patches = watch, patches
+        observer, patches = ClickHouseCallObserver(recorder), Patches()
+        self._watch, self._patches = observer, patches
         connection: Any = importlib.import_module("clickhouse_driver.connection").Connection
         client: Any = importlib.import_module("clickhouse_driver.client").Client
-        patches.wrap(connection, "_init_connection", between(watch.connecting, watch.connected))
+        patches.wrap(connection, "_init_connection", between(observer.connecting, observer.connected))
         for method in _STATEMENTS:
-            patches.wrap(client, method, between(watch.entered, watch.left))
-        patches.wrap(client, "receive_packet", between(_nothing, watch.received))
-        patches.wrap(client, "disconnect", before(watch.ending))
+            patches.wrap(client, method, between(observer.entered, observer.left))
+        patches.wrap(client, "receive_packet", between(_nothing, observer.received))
+        patches.wrap(client, "disconnect", before(observer.ending))

@@ -6,7 +6,14 @@ from time import time_ns
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.probes.toolkit.dbapi import KEY, UNKNOWN, Facts, Link, Watch, argument
+from backwatch.collector.probes.toolkit.dbapi import (
+    STATE_ATTRIBUTE,
+    UNKNOWN,
+    CallObserver,
+    ConnectionState,
+    Facts,
+    argument,
+)
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, root_error, tls_of, words
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
@@ -88,7 +95,7 @@ def code_of(error: Error) -> Facts:
     return ()
 
 
-class ClickHouseWatch(Watch):
+class ClickHouseCallObserver(CallObserver):
     """Follows the driver's connections and clients."""
 
     # --- connections ---
@@ -107,25 +114,27 @@ class ClickHouseWatch(Watch):
         del args, kwargs, result
         if end is None:
             return
-        link = self._linked(connection, *end, failed=error is not None)
-        connection.__dict__[KEY] = link
+        state = self._open_state(connection, *end, failed=error is not None)
+        connection.__dict__[STATE_ATTRIBUTE] = state
         fault = None if error is None else root_error(error)
-        self.tell(link, "connect", start_ns, error=fault, facts=code_of(error))
+        self.record_call(state, "connect", start_ns, error=fault, facts=code_of(error))
 
-    def _linked(self, connection: Any, host: object, port: object, *, failed: bool = False) -> Link:
+    def _open_state(self, connection: Any, host: object, port: object, *, failed: bool = False) -> ConnectionState:
         number = descriptor(connection.socket)
-        return Link(told(connection, host, port, failed=failed), Wire(number) if number >= 0 else None)
+        return ConnectionState(told(connection, host, port, failed=failed), Wire(number) if number >= 0 else None)
 
-    def _link_of(self, connection: Any) -> Link:
-        link = connection.__dict__.get(KEY)
-        if link is None:
+    def _state_of(self, connection: Any) -> ConnectionState:
+        state = connection.__dict__.get(STATE_ATTRIBUTE)
+        if state is None:
             host, port = connection.hosts[0]
-            link = connection.__dict__[KEY] = self._linked(
+            state = connection.__dict__[STATE_ATTRIBUTE] = self._open_state(
                 connection, getattr(connection, "host", None) or host, getattr(connection, "port", None) or port
             )
-        if connection.connected and link.session.namespace != words(connection.database, MAX_TEXT):
-            link.session = dataclasses.replace(link.session, namespace=words(connection.database, MAX_TEXT), encoded=[])
-        return link
+        if connection.connected and state.session.namespace != words(connection.database, MAX_TEXT):
+            state.session = dataclasses.replace(
+                state.session, namespace=words(connection.database, MAX_TEXT), encoded=[]
+            )
+        return state
 
     # --- statements ---
 
@@ -140,8 +149,8 @@ class ClickHouseWatch(Watch):
                 return None
             self._tell_rows(client, before, None)
         connection = client.connection
-        if connection.connected and KEY not in connection.__dict__:  # opened before we were there
-            wire = self._link_of(connection).wire
+        if connection.connected and STATE_ATTRIBUTE not in connection.__dict__:  # opened before we were there
+            wire = self._state_of(connection).wire
             if wire is not None:
                 wire.since_last()
         reading = client.__dict__[READING] = Reading(argument(args, kwargs, 0, "query"))
@@ -156,7 +165,7 @@ class ClickHouseWatch(Watch):
         if reading is None:
             return
         connection = client.connection
-        link = self._link_of(connection)
+        state = self._state_of(connection)
         reading.inside = False
         rows = (reading.rows if reading.answered else UNKNOWN, UNKNOWN)
         if error is None and type(result) is int:  # of an INSERT: the blocks that came only describe its columns
@@ -164,8 +173,8 @@ class ClickHouseWatch(Watch):
         elif error is not None:
             rows = (reading.rows or UNKNOWN, UNKNOWN)
         reading.rows, reading.answered = 0, False
-        self.tell(
-            link, "", start_ns, sql=reading.sql, rows=rows, error=error, facts=code_of(error),
+        self.record_call(
+            state, "", start_ns, sql=reading.sql, rows=rows, error=error, facts=code_of(error),
             lost=not connection.connected,
         )  # fmt: skip
 
@@ -201,7 +210,7 @@ class ClickHouseWatch(Watch):
         if not rows and error is None and not answered:
             return
         connection = client.connection
-        self.tell(
-            self._link_of(connection), "FETCH", since_ns or time_ns(), sql=reading.sql, rows=(rows, UNKNOWN),
+        self.record_call(
+            self._state_of(connection), "FETCH", since_ns or time_ns(), sql=reading.sql, rows=(rows, UNKNOWN),
             error=error, facts=code_of(error), lost=not connection.connected,
         )  # fmt: skip

@@ -33,7 +33,7 @@ def session_of(cache: Any) -> Session:
     return Session(system="memcached", address=host if number else one, port=number, transport="")
 
 
-class CacheWatch:
+class CacheCallObserver:
     """Follows the caches whose library nobody watches."""
 
     def __init__(self, recorder: Recorder) -> None:

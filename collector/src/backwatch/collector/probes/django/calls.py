@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from time import time_ns
 from typing import Any, Final
 
-from backwatch.collector.probes.toolkit.dbapi import KEY, UNKNOWN, Link
+from backwatch.collector.probes.toolkit.dbapi import STATE_ATTRIBUTE, UNKNOWN, ConnectionState
 from backwatch.collector.probes.toolkit.layers import (
     MAX_TEXT,
-    LayerWatch,
+    LayerCallObserver,
     Reading,
     code_of,
     file_of,
@@ -59,7 +59,7 @@ def _drivers(error: Error) -> Error:
     return error if error is None else error.__cause__ or error
 
 
-class DjangoWatch(LayerWatch):
+class DjangoCallObserver(LayerCallObserver):
     """Follows the databases whose drivers nobody watches."""
 
     def __init__(self, recorder: Any) -> None:
@@ -75,34 +75,34 @@ class DjangoWatch(LayerWatch):
         self.wrappers.add(wrapper)
         return True
 
-    def _link(self, wrapper: Any, *, anew: bool = False) -> Link | None:
+    def _state_of(self, wrapper: Any, *, anew: bool = False) -> ConnectionState | None:
         if self.recorder is None or seen_below(wrapper.Database.__name__):
             return None
-        link = vars(wrapper).get(KEY)
-        if link is None or anew:
-            link = vars(wrapper)[KEY] = Link(session_of(wrapper), None)
-        return link
+        state = vars(wrapper).get(STATE_ATTRIBUTE)
+        if state is None or anew:
+            state = vars(wrapper)[STATE_ATTRIBUTE] = ConnectionState(session_of(wrapper), None)
+        return state
 
     @never_breaks_the_host
     def connected(self, wrapper: Any, start_ns: int, error: Error) -> None:
         """The driver connected, or failed to."""
-        link = self._link(wrapper, anew=True)
-        if link is not None:
-            self.tell(link, "connect", start_ns, error=_drivers(error), facts=code_of(_drivers(error)))
+        state = self._state_of(wrapper, anew=True)
+        if state is not None:
+            self.record_call(state, "connect", start_ns, error=_drivers(error), facts=code_of(_drivers(error)))
 
     @never_breaks_the_host
     def ended(self, wrapper: Any, word: str, start_ns: int, error: Error) -> None:
         """A transaction was ended."""
-        link = self._link(wrapper) if wrapper.connection is not None else None
-        if link is not None:
-            self.tell(link, word, start_ns, sql=word, error=_drivers(error), facts=code_of(_drivers(error)))
+        state = self._state_of(wrapper) if wrapper.connection is not None else None
+        if state is not None:
+            self.record_call(state, word, start_ns, sql=word, error=_drivers(error), facts=code_of(_drivers(error)))
 
     @never_breaks_the_host
     def executed(self, context: Any, sql: Any, many: bool, start_ns: int, error: Error) -> None:
         """One ``execute`` or ``executemany``."""
         wrapper, cursor = context["connection"], context["cursor"]
-        link = self._link(wrapper)
-        if link is None:
+        state = self._state_of(wrapper)
+        if state is None:
             return
         self._left(cursor)
         rows = (UNKNOWN, UNKNOWN)
@@ -111,23 +111,23 @@ class DjangoWatch(LayerWatch):
             # psycopg2's server-side cursors, which have a name, describe their rows when the first one comes.
             some = cursor.cursor.description is not None or getattr(cursor.cursor, "name", None) is not None
             if rows[0] < 0 and not many and some:
-                self._follow(cursor, Reading(link, sql, time_ns()))
-        self.tell(link, "", start_ns, sql=sql, rows=rows, error=_drivers(error), facts=code_of(_drivers(error)))
+                self._follow(cursor, Reading(state, sql, time_ns()))
+        self.record_call(state, "", start_ns, sql=sql, rows=rows, error=_drivers(error), facts=code_of(_drivers(error)))
 
     @never_breaks_the_host
     def procedure(self, cursor: Any, name: Any, start_ns: int, error: Error) -> None:
         """``callproc``, which goes past the execute wrappers."""
-        link = self._link(cursor.db) if cursor.db in self.wrappers else None
-        if link is not None:
+        state = self._state_of(cursor.db) if cursor.db in self.wrappers else None
+        if state is not None:
             self._left(cursor)
             sql = f"CALL {words(name, _MAX_NAME)}"
-            self.tell(link, "CALL", start_ns, sql=sql, error=_drivers(error), facts=code_of(_drivers(error)))
+            self.record_call(state, "CALL", start_ns, sql=sql, error=_drivers(error), facts=code_of(_drivers(error)))
 
     # --- rows, where the driver does not say how many at once ---
 
     def _follow(self, cursor: Any, reading: Reading) -> None:
         mine = vars(cursor)
-        mine[KEY] = reading
+        mine[STATE_ATTRIBUTE] = reading
         if "fetchmany" not in mine:
             # The cursor must still go as soon as its owner lets go of it: no cycle may keep it.
             owner = weakref.ref(cursor)
@@ -154,7 +154,7 @@ class DjangoWatch(LayerWatch):
 
     @never_breaks_the_host
     def _read(self, cursor: Any, rows: Any, count: Callable[[Any], int], *, last: bool) -> None:
-        reading = vars(cursor).get(KEY)
+        reading = vars(cursor).get(STATE_ATTRIBUTE)
         if reading is not None:
             found = count(rows)
             reading.rows += found
@@ -163,7 +163,7 @@ class DjangoWatch(LayerWatch):
 
     def iterated(self, cursor: Any, rows: Iterator[Any]) -> Iterator[Any]:
         """The rows of a cursor that is read in a loop, counted as they go by."""
-        reading = vars(cursor).get(KEY)
+        reading = vars(cursor).get(STATE_ATTRIBUTE)
         return rows if reading is None else self._passing(cursor, rows, reading)
 
     def _passing(self, cursor: Any, rows: Iterator[Any], reading: Reading) -> Iterator[Any]:
@@ -177,6 +177,6 @@ class DjangoWatch(LayerWatch):
         self._left(cursor)
 
     def _left(self, cursor: Any) -> None:
-        reading = vars(cursor).pop(KEY, None)
+        reading = vars(cursor).pop(STATE_ATTRIBUTE, None)
         if reading is not None:
             self.end(reading)

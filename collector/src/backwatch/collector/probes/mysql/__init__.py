@@ -14,7 +14,7 @@ from typing import Any, Final
 from backwatch.collector import names
 from backwatch.collector.bootstrap import import_hooks
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.mysql.calls import ConnectorWatch
+from backwatch.collector.probes.mysql.calls import ConnectorCallObserver
 from backwatch.collector.probes.toolkit.between import Enter, Leave, before, between, between_async
 from backwatch.collector.probes.toolkit.dbapi import Make
 from backwatch.collector.probes.toolkit.patches import Patches
@@ -37,7 +37,7 @@ _CURSORS: Final = {
 Wrap = Callable[[Enter, Leave], Make]
 
 
-def _stepping(watch: ConnectorWatch) -> Make:
+def _stepping(observer: ConnectorCallObserver) -> Make:
     """Wraps the generator of several results."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -45,16 +45,16 @@ def _stepping(watch: ConnectorWatch) -> Make:
             source = original(self, *args, **kwargs)
             try:
                 while True:
-                    start_ns, link = time_ns(), watch.of_statement(self, args, kwargs)
+                    start_ns, state = time_ns(), observer.of_statement(self, args, kwargs)
                     try:
                         result = next(source)
                     except StopIteration:
-                        watch.passed(link, self, args, kwargs, start_ns, None, None)
+                        observer.passed(state, self, args, kwargs, start_ns, None, None)
                         return
                     except BaseException as error:
-                        watch.stepped(link, self, args, kwargs, start_ns, None, error)
+                        observer.stepped(state, self, args, kwargs, start_ns, None, error)
                         raise
-                    watch.stepped(link, self, args, kwargs, start_ns, result, None)
+                    observer.stepped(state, self, args, kwargs, start_ns, result, None)
                     yield result
             finally:
                 source.close()
@@ -64,22 +64,22 @@ def _stepping(watch: ConnectorWatch) -> Make:
     return make
 
 
-def _stepping_async(watch: ConnectorWatch) -> Make:
+def _stepping_async(observer: ConnectorCallObserver) -> Make:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         async def cmd_query_iter(self: Any, *args: Any, **kwargs: Any) -> Any:
             source = original(self, *args, **kwargs)
             try:
                 while True:
-                    start_ns, link = time_ns(), watch.of_statement(self, args, kwargs)
+                    start_ns, state = time_ns(), observer.of_statement(self, args, kwargs)
                     try:
                         result = await anext(source)
                     except StopAsyncIteration:
-                        watch.passed(link, self, args, kwargs, start_ns, None, None)
+                        observer.passed(state, self, args, kwargs, start_ns, None, None)
                         return
                     except BaseException as error:
-                        watch.stepped(link, self, args, kwargs, start_ns, None, error)
+                        observer.stepped(state, self, args, kwargs, start_ns, None, error)
                         raise
-                    watch.stepped(link, self, args, kwargs, start_ns, result, None)
+                    observer.stepped(state, self, args, kwargs, start_ns, result, None)
                     yield result
             finally:
                 await source.aclose()
@@ -89,39 +89,39 @@ def _stepping_async(watch: ConnectorWatch) -> Make:
     return make
 
 
-def _wrap_connection(patches: Patches, watch: ConnectorWatch, kind: Any, wrap: Wrap) -> None:
+def _wrap_connection(patches: Patches, observer: ConnectorCallObserver, kind: Any, wrap: Wrap) -> None:
     own = vars(kind)
     for method, (operation, sql) in _COMMANDS.items():
         if method in own:
-            patches.wrap(kind, method, wrap(watch.of_connection, watch.commanded(operation, sql)))
+            patches.wrap(kind, method, wrap(observer.of_connection, observer.commanded(operation, sql)))
     for method in ("cmd_query", "_execute_query", "cmd_stmt_prepare", "cmd_stmt_execute"):
         if method in own:
-            patches.wrap(kind, method, wrap(watch.of_statement, watch.stated))
-    patches.wrap(kind, "info_query", wrap(watch.of_question, watch.questioned))
-    for method, leave in (("cmd_init_db", watch.selected), ("cmd_change_user", watch.changed)):
-        patches.wrap(kind, method, wrap(watch.of_connection, leave))
-    patches.wrap(kind, "cursor", wrap(watch.of_connection, watch.passed))
-    patches.wrap(kind, "get_rows", wrap(watch.of_rows, watch.rows_read))
-    patches.wrap(kind, "consume_results", wrap(watch.of_rows, watch.dropped))
+            patches.wrap(kind, method, wrap(observer.of_statement, observer.stated))
+    patches.wrap(kind, "info_query", wrap(observer.of_question, observer.questioned))
+    for method, leave in (("cmd_init_db", observer.selected), ("cmd_change_user", observer.changed)):
+        patches.wrap(kind, method, wrap(observer.of_connection, leave))
+    patches.wrap(kind, "cursor", wrap(observer.of_connection, observer.passed))
+    patches.wrap(kind, "get_rows", wrap(observer.of_rows, observer.rows_read))
+    patches.wrap(kind, "consume_results", wrap(observer.of_rows, observer.dropped))
     for method in ("close", "disconnect"):
         if method in own:
-            patches.wrap(kind, method, before(watch.ending))
+            patches.wrap(kind, method, before(observer.ending))
     for method in ("_handle_result", "_handle_binary_result", "_handle_ok"):
-        patches.wrap(kind, method, before(watch.answered))
+        patches.wrap(kind, method, before(observer.answered))
 
 
-def _wrap_cursors(patches: Patches, watch: ConnectorWatch, module: Any, wrap: Wrap) -> None:
+def _wrap_cursors(patches: Patches, observer: ConnectorCallObserver, module: Any, wrap: Wrap) -> None:
     kinds = [one for one in vars(module).values() if isinstance(one, type) and one.__module__ == module.__name__]
     for kind in kinds:
         own = vars(kind)
         for method, (argument, phrase) in _CURSORS.items():
             if method in own:
-                patches.wrap(kind, method, wrap(watch.of_cursor, watch.executed_as(argument, phrase)))
+                patches.wrap(kind, method, wrap(observer.of_cursor, observer.executed_as(argument, phrase)))
         if "nextset" in own:
-            patches.wrap(kind, "nextset", wrap(watch.of_cursor, watch.advanced))
+            patches.wrap(kind, "nextset", wrap(observer.of_cursor, observer.advanced))
 
 
-class MySQLConnectorProbe(PatchingProbe[ConnectorWatch]):
+class MySQLConnectorProbe(PatchingProbe[ConnectorCallObserver]):
     """mysql-connector-python: connections, pools and cursors of every kind, in Python and in C, synchronous and not."""
 
     name = "mysql"
@@ -136,38 +136,40 @@ class MySQLConnectorProbe(PatchingProbe[ConnectorWatch]):
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the driver's classes; those of asyncio as soon as the app imports them."""
-        watch, patches = ConnectorWatch(recorder), Patches()
-        self._watch, self._patches = watch, patches
+        observer, patches = ConnectorCallObserver(recorder), Patches()
+        self._watch, self._patches = observer, patches
         abstracts: Any = importlib.import_module("mysql.connector.abstracts")
-        patches.wrap(abstracts.MySQLConnectionAbstract, "connect", between(watch.connecting, watch.connected))
+        patches.wrap(abstracts.MySQLConnectionAbstract, "connect", between(observer.connecting, observer.connected))
         for module, connection in (("connection", "MySQLConnection"), ("connection_cext", "CMySQLConnection")):
             kind: Any = getattr(sys.modules.get(f"mysql.connector.{module}"), connection, None)
             if kind is not None:  # there may be no C extension
-                _wrap_connection(patches, watch, kind, between)
-                patches.wrap(kind, "_do_auth", between(watch.of_rows, watch.authenticated))
-                patches.wrap_setter(kind, "database", between(watch.of_connection, watch.selected))
-                patches.wrap(kind, "_auth_continue", before(watch.switched))  # before 8.1
+                _wrap_connection(patches, observer, kind, between)
+                patches.wrap(kind, "_do_auth", between(observer.of_rows, observer.authenticated))
+                patches.wrap_setter(kind, "database", between(observer.of_connection, observer.selected))
+                patches.wrap(kind, "_auth_continue", before(observer.switched))  # before 8.1
                 if module == "connection":
-                    patches.wrap(kind, "cmd_query_iter", _stepping(watch))
+                    patches.wrap(kind, "cmd_query_iter", _stepping(observer))
                 else:
                     patches.wrap_setter(
-                        kind, "autocommit", between(watch.of_connection, watch.commanded("SET", "SET AUTOCOMMIT = 1"))
+                        kind,
+                        "autocommit",
+                        between(observer.of_connection, observer.commanded("SET", "SET AUTOCOMMIT = 1")),
                     )
         for name in ("mysql.connector.cursor", "mysql.connector.cursor_cext"):
             if name in sys.modules:
-                _wrap_cursors(patches, watch, sys.modules[name], between)
+                _wrap_cursors(patches, observer, sys.modules[name], between)
 
         def with_asyncio(module: ModuleType) -> None:
-            if self._watch is watch and watch.recorder is not None:
-                _wrap_aio(patches, watch, module)
+            if self._watch is observer and observer.recorder is not None:
+                _wrap_aio(patches, observer, module)
 
         import_hooks.on_import(_AIO, never_breaks_the_host(with_asyncio))
 
 
-def _wrap_aio(patches: Patches, watch: ConnectorWatch, module: Any) -> None:
+def _wrap_aio(patches: Patches, observer: ConnectorCallObserver, module: Any) -> None:
     kind = module.MySQLConnection
-    patches.wrap(kind, "connect", between_async(watch.connecting, watch.connected))
-    patches.wrap(kind, "_do_auth", between_async(watch.of_rows, watch.authenticated))
-    patches.wrap(kind, "cmd_query_iter", _stepping_async(watch))
-    _wrap_connection(patches, watch, kind, between_async)
-    _wrap_cursors(patches, watch, sys.modules["mysql.connector.aio.cursor"], between_async)
+    patches.wrap(kind, "connect", between_async(observer.connecting, observer.connected))
+    patches.wrap(kind, "_do_auth", between_async(observer.of_rows, observer.authenticated))
+    patches.wrap(kind, "cmd_query_iter", _stepping_async(observer))
+    _wrap_connection(patches, observer, kind, between_async)
+    _wrap_cursors(patches, observer, sys.modules["mysql.connector.aio.cursor"], between_async)

@@ -5,12 +5,12 @@ from typing import Any
 from backwatch.collector import names
 from backwatch.collector.probes.families.mysql.observer import NONE, PAGE_ROWS, Error
 from backwatch.collector.probes.mysql.connect import Args, ConnectorConnections, Kwargs
-from backwatch.collector.probes.mysql.session import ConnectorLink
-from backwatch.collector.probes.toolkit.dbapi import KEY, UNKNOWN, Facts, argument
+from backwatch.collector.probes.mysql.session import ConnectorConnectionState
+from backwatch.collector.probes.toolkit.dbapi import STATE_ATTRIBUTE, UNKNOWN, Facts, argument
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
 
-class ConnectorWatch(ConnectorConnections):
+class ConnectorCallObserver(ConnectorConnections):
     """Follows the driver's connections and cursors; every report is given what it needs to find the call's link."""
 
     # --- where a call begins ---
@@ -31,43 +31,45 @@ class ConnectorWatch(ConnectorConnections):
     def of_statement(self, connection: Any, args: Args, kwargs: Kwargs) -> Any:
         """The link of what sends a statement; inside a cursor's call it is noted there that something was sent."""
         del args, kwargs
-        link = connection.__dict__.get(KEY)
-        if isinstance(link, ConnectorLink) and link.inside:
-            link.sent = True
+        state = connection.__dict__.get(STATE_ATTRIBUTE)
+        if isinstance(state, ConnectorConnectionState) and state.inside:
+            state.sent = True
             return None
         return self._begun(connection)
 
     @never_breaks_the_host
     def of_question(self, connection: Any, args: Args, kwargs: Kwargs) -> Any:
         """``info_query``: inside a call it is the driver's own question, whose rows are nobody's."""
-        link = connection.__dict__.get(KEY)
-        if isinstance(link, ConnectorLink) and link.inside:
-            return link, link.read
+        state = connection.__dict__.get(STATE_ATTRIBUTE)
+        if isinstance(state, ConnectorConnectionState) and state.inside:
+            return state, state.read
         return self.of_statement(connection, args, kwargs)
 
     @never_breaks_the_host
     def of_rows(self, connection: Any, args: Args, kwargs: Kwargs) -> Any:
         """The link of a connection whose rows are about to be read, whoever reads them."""
         del args, kwargs
-        return None if self.recorder is None else connection.__dict__.get(KEY)
+        return None if self.recorder is None else connection.__dict__.get(STATE_ATTRIBUTE)
 
     def _begun(self, connection: Any) -> Any:
-        link = self._entered(connection)
-        if isinstance(link, ConnectorLink):
-            if link.read:
-                self._tell_rows(link, connection, None)
-                link.inside = 1
-            link.sent = False
-        return link
+        state = self._entered(connection)
+        if isinstance(state, ConnectorConnectionState):
+            if state.read:
+                self._tell_rows(state, connection, None)
+                state.inside = 1
+            state.sent = False
+        return state
 
     # --- statements ---
 
-    def _done(self, link: ConnectorLink, cursor: Any, operation: str, start_ns: int, query: Any, error: Error) -> None:
+    def _done(
+        self, state: ConnectorConnectionState, cursor: Any, operation: str, start_ns: int, query: Any, error: Error
+    ) -> None:
         """Tells a cursor's call, with the rows that it read itself; others are told as the app reads them."""
         connection = _connection_of(cursor)
-        read, notices, rows = link.read, link.notices, NONE
-        link.forget()
-        link.statement = query
+        read, notices, rows = state.read, state.notices, NONE
+        state.forget()
+        state.statement = query
         if error is None:
             if not getattr(cursor, "description", None):
                 count = cursor.rowcount
@@ -76,7 +78,7 @@ class ConnectorWatch(ConnectorConnections):
                 rows = (read, UNKNOWN)
             notices = notices or getattr(cursor, "_warning_count", 0)
         facts: Facts = ((names.NOTICES, notices),) if isinstance(notices, int) and notices > 0 else ()
-        self._left(link, connection, operation, start_ns, query, error, rows, facts)
+        self._left(state, connection, operation, start_ns, query, error, rows, facts)
 
     def executed_as(self, name: str, phrase: str = "") -> Any:
         """The report of a cursor's method.
@@ -87,38 +89,38 @@ class ConnectorWatch(ConnectorConnections):
 
         @never_breaks_the_host
         def executed(
-            link: Any, cursor: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
+            state: Any, cursor: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
         ) -> None:
             del result
-            if link is None:
+            if state is None:
                 return
-            link.inside = 0
-            if not link.sent and error is None:
+            state.inside = 0
+            if not state.sent and error is None:
                 return  # an empty statement, or one of several that are sent as their results are asked for
             query = argument(args, kwargs, 0, name)
-            self._done(link, cursor, "", start_ns, phrase % (query,) if phrase else query, error)
-            self.used(link, query, error)
+            self._done(state, cursor, "", start_ns, phrase % (query,) if phrase else query, error)
+            self.used(state, query, error)
 
         return executed
 
     @never_breaks_the_host
     def advanced(
-        self, link: Any, cursor: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
+        self, state: Any, cursor: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
     ) -> None:
         """``nextset``: the next result of several, if there is one."""
         del args, kwargs
-        if link is None:
+        if state is None:
             return
-        link.inside = 0
+        state.inside = 0
         if result or error is not None:
-            self._done(link, cursor, "FETCH", start_ns, link.statement, error)
+            self._done(state, cursor, "FETCH", start_ns, state.statement, error)
 
     @never_breaks_the_host
     def stated(
-        self, link: Any, connection: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
+        self, state: Any, connection: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
     ) -> None:
         """``cmd_query`` and its kin, called by the app itself."""
-        self._stated(link, connection, "", argument(args, kwargs, 0, "query"), start_ns, result, error)
+        self._stated(state, connection, "", argument(args, kwargs, 0, "query"), start_ns, result, error)
 
     @never_breaks_the_host
     def questioned(
@@ -126,109 +128,109 @@ class ConnectorWatch(ConnectorConnections):
     ) -> None:
         """The answer to ``info_query``."""
         if isinstance(token, tuple):
-            link, link.read = token
+            state, state.read = token
         else:
             self.stated(token, connection, args, kwargs, start_ns, result, error)
 
     @never_breaks_the_host
     def stepped(
-        self, link: Any, connection: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
+        self, state: Any, connection: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
     ) -> None:
         """``cmd_query_iter``: the statements are sent with the first result, the others only read."""
         query = argument(args, kwargs, 0, "statements")
-        again = link is not None and link.statement is query
-        self._stated(link, connection, "FETCH" if again else "", query, start_ns, result, error)
+        again = state is not None and state.statement is query
+        self._stated(state, connection, "FETCH" if again else "", query, start_ns, result, error)
 
     def _stated(
-        self, link: Any, connection: Any, operation: str, query: Any, start_ns: int, result: Any, error: Error
+        self, state: Any, connection: Any, operation: str, query: Any, start_ns: int, result: Any, error: Error
     ) -> None:
-        if link is None:
+        if state is None:
             return
-        link.statement, rows = query, NONE
+        state.statement, rows = query, NONE
         if isinstance(result, dict) and "columns" not in result:
             count: Any = result.get("affected_rows")
             rows = (UNKNOWN, count if isinstance(count, int) else UNKNOWN)
-        link.forget()
-        self._left(link, connection, operation, start_ns, query, error, rows)
-        self.used(link, query, error)
+        state.forget()
+        self._left(state, connection, operation, start_ns, query, error, rows)
+        self.used(state, query, error)
 
     def commanded(self, operation: str, sql: str | None) -> Any:
         """The report of a method that sends one command of its own."""
 
         @never_breaks_the_host
         def commanded(
-            link: Any, connection: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
+            state: Any, connection: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
         ) -> None:
             del args, kwargs, result
-            if link is not None:
-                link.forget()
-                self._left(link, connection, operation, start_ns, sql, error)
+            if state is not None:
+                state.forget()
+                self._left(state, connection, operation, start_ns, sql, error)
 
         return commanded
 
     @never_breaks_the_host
     def passed(
-        self, link: Any, owner: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
+        self, state: Any, owner: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
     ) -> None:
         """What the driver sends by itself meanwhile is no call of the app's."""
         del owner, args, kwargs, start_ns, result, error
-        if link is not None:
-            link.inside = 0
+        if state is not None:
+            state.inside = 0
 
     @never_breaks_the_host
     def selected(
-        self, link: Any, connection: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
+        self, state: Any, connection: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
     ) -> None:
         """Another database was chosen."""
         del result
         if error is None:
-            self.chosen(connection, link, argument(args, kwargs, 0, "database"), start_ns)
-        elif link is not None:
-            self._left(link, connection, "USE", start_ns, None, error)
+            self.chosen(connection, state, argument(args, kwargs, 0, "database"), start_ns)
+        elif state is not None:
+            self._left(state, connection, "USE", start_ns, None, error)
 
     # --- rows ---
 
     @never_breaks_the_host
     def rows_read(
-        self, link: Any, connection: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
+        self, state: Any, connection: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
     ) -> None:
         """Rows came in: told by the page and at the end, or with the call that they belong to."""
         del args, kwargs
-        if not isinstance(link, ConnectorLink):
+        if not isinstance(state, ConnectorConnectionState):
             return
         ends = error is not None
         if isinstance(result, tuple) and len(result) == 2:
             rows, end = result
-            link.read += len(rows)
+            state.read += len(rows)
             if isinstance(end, dict):
-                ends, link.notices = True, end.get("warning_count", 0)
-        if link.inside:
+                ends, state.notices = True, end.get("warning_count", 0)
+        if state.inside:
             return
-        link.since_ns = link.since_ns or start_ns
-        if ends or link.read >= PAGE_ROWS:
-            self._tell_rows(link, connection, error)
+        state.since_ns = state.since_ns or start_ns
+        if ends or state.read >= PAGE_ROWS:
+            self._tell_rows(state, connection, error)
 
     @never_breaks_the_host
     def dropped(
-        self, link: Any, connection: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
+        self, state: Any, connection: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
     ) -> None:
         """Rows that nobody wanted were read away: they are nobody's answer."""
         del connection, args, kwargs, start_ns, result, error
-        if isinstance(link, ConnectorLink) and link.inside:
-            link.read = 0
+        if isinstance(state, ConnectorConnectionState) and state.inside:
+            state.read = 0
 
     @never_breaks_the_host
     def ending(self, connection: Any, *_: Any) -> None:
         """The connection is about to be closed: rows that were read and not told are told."""
-        link = connection.__dict__.get(KEY)
-        if isinstance(link, ConnectorLink) and link.read and not link.inside:
-            self._tell_rows(link, connection, None)
+        state = connection.__dict__.get(STATE_ATTRIBUTE)
+        if isinstance(state, ConnectorConnectionState) and state.read and not state.inside:
+            self._tell_rows(state, connection, None)
 
-    def _tell_rows(self, link: ConnectorLink, connection: Any, error: Error) -> None:
-        read, since_ns, notices = link.read, link.since_ns, link.notices
-        link.forget()
+    def _tell_rows(self, state: ConnectorConnectionState, connection: Any, error: Error) -> None:
+        read, since_ns, notices = state.read, state.since_ns, state.notices
+        state.forget()
         facts: Facts = ((names.NOTICES, notices),) if notices > 0 else ()
-        self._left(link, connection, "FETCH", since_ns, link.statement, error, (read, UNKNOWN), facts)
+        self._left(state, connection, "FETCH", since_ns, state.statement, error, (read, UNKNOWN), facts)
 
 
 def _connection_of(cursor: Any) -> Any:

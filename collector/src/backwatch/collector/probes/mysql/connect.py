@@ -4,9 +4,16 @@ import dataclasses
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.probes.families.mysql.observer import MAX_TEXT, Error, MySQLWatch
-from backwatch.collector.probes.mysql.session import ConnectorLink, asked, method_of, refused, socket_of, told
-from backwatch.collector.probes.toolkit.dbapi import KEY, Facts, Link, argument
+from backwatch.collector.probes.families.mysql.observer import MAX_TEXT, Error, MySQLCallObserver
+from backwatch.collector.probes.mysql.session import (
+    ConnectorConnectionState,
+    asked,
+    method_of,
+    refused,
+    socket_of,
+    told,
+)
+from backwatch.collector.probes.toolkit.dbapi import STATE_ATTRIBUTE, ConnectionState, Facts, argument
 from backwatch.collector.probes.toolkit.sockets import descriptor, words
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.session.socket_counters import Wire
@@ -17,7 +24,7 @@ Kwargs = dict[str, Any]
 _LOCAL_INFILE: Final = 0xFB
 
 
-class ConnectorConnections(MySQLWatch):
+class ConnectorConnections(MySQLCallObserver):
     """Follows the driver's connections."""
 
     # --- what the driver says for itself ---
@@ -26,26 +33,26 @@ class ConnectorConnections(MySQLWatch):
         """Whether the driver holds a connection."""
         return getattr(connection, "_cmysql", None) is not None or descriptor(socket_of(connection)) >= 0
 
-    def adopted(self, connection: Any) -> Link:
+    def adopt_connection(self, connection: Any) -> ConnectionState:
         """The link of a connection that was opened before we were there."""
-        link = self._linked(connection, "")
-        if link.wire is not None:
-            link.wire.since_last()
-        connection.__dict__[KEY] = link
-        return link
+        state = self._open_state(connection, "")
+        if state.wire is not None:
+            state.wire.since_last()
+        connection.__dict__[STATE_ATTRIBUTE] = state
+        return state
 
-    def facts_of(self, link: Link) -> Facts:
+    def facts_of(self, state: ConnectionState) -> Facts:
         """The local file that the server asked for."""
-        if not isinstance(link, ConnectorLink) or link.file is None:
+        if not isinstance(state, ConnectorConnectionState) or state.file is None:
             return ()
-        file, link.file = link.file, None
+        file, state.file = state.file, None
         return ((names.LOCAL_INFILE, True), (names.LOCAL_INFILE_FILE, file))
 
-    def _linked(self, connection: Any, switched: str) -> ConnectorLink:
-        link = ConnectorLink(told(connection, switched))
+    def _open_state(self, connection: Any, switched: str) -> ConnectorConnectionState:
+        state = ConnectorConnectionState(told(connection, switched))
         number = descriptor(socket_of(connection))
-        link.wire, link.known = Wire(number) if number >= 0 else None, True
-        return link
+        state.wire, state.known = Wire(number) if number >= 0 else None, True
+        return state
 
     # --- connect and login ---
 
@@ -55,59 +62,59 @@ class ConnectorConnections(MySQLWatch):
         del args, kwargs
         if self.recorder is None:
             return None
-        link = connection.__dict__[KEY] = ConnectorLink(asked(connection))
-        link.inside = 1
-        return link
+        state = connection.__dict__[STATE_ATTRIBUTE] = ConnectorConnectionState(asked(connection))
+        state.inside = 1
+        return state
 
     @never_breaks_the_host
     def connected(
-        self, link: Any, connection: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
+        self, state: Any, connection: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
     ) -> None:
         """It stands, or it failed."""
         del args, kwargs, result
-        if link is None:
+        if state is None:
             return
         if error is None:
-            before = link
-            link = connection.__dict__[KEY] = self._linked(connection, before.plugin)
-            link.file = before.file
-        elif not link.known:
-            link.session = dataclasses.replace(asked(connection), **refused(error))
-        self._left(link, connection, "connect", start_ns, None, error)
+            before = state
+            state = connection.__dict__[STATE_ATTRIBUTE] = self._open_state(connection, before.plugin)
+            state.file = before.file
+        elif not state.known:
+            state.session = dataclasses.replace(asked(connection), **refused(error))
+        self._left(state, connection, "connect", start_ns, None, error)
 
     @never_breaks_the_host
     def authenticated(
-        self, link: Any, connection: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
+        self, state: Any, connection: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
     ) -> None:
         """The login failed: the last moment to ask the connection, which is about to be closed."""
         del args, kwargs, start_ns, result
-        if link is not None and error is not None:
-            link.session, link.known = told(connection, link.plugin, failed=True), True
+        if state is not None and error is not None:
+            state.session, state.known = told(connection, state.plugin, failed=True), True
 
     @never_breaks_the_host
     def changed(
-        self, link: Any, connection: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
+        self, state: Any, connection: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
     ) -> None:
         """``cmd_change_user``: another login on the same connection."""
         del result
-        if link is None:
+        if state is None:
             return
         account, namespace = argument(args, kwargs, 0, "username"), argument(args, kwargs, 2, "database")
-        link.session = dataclasses.replace(
-            link.session,
+        state.session = dataclasses.replace(
+            state.session,
             account=words(account, MAX_TEXT),
             namespace=words(namespace, MAX_TEXT),
-            auth_method=method_of(connection, link.plugin),
+            auth_method=method_of(connection, state.plugin),
             encoded=[],
         )
-        self._left(link, connection, "login", start_ns, None, error)
+        self._left(state, connection, "login", start_ns, None, error)
 
     @never_breaks_the_host
     def switched(self, connection: Any, *given: Any) -> None:
         """The server chose another authentication plugin."""
-        link = connection.__dict__.get(KEY)
-        if isinstance(link, ConnectorLink) and len(given) > 1:
-            link.plugin = words(given[1])
+        state = connection.__dict__.get(STATE_ATTRIBUTE)
+        if isinstance(state, ConnectorConnectionState) and len(given) > 1:
+            state.plugin = words(given[1])
 
     # --- a server that asks for a file ---
 
@@ -115,6 +122,6 @@ class ConnectorConnections(MySQLWatch):
     def answered(self, connection: Any, packet: Any, *_: Any) -> None:
         """Looks at an answer: does it ask for a local file?"""
         if len(packet) > 4 and packet[4] == _LOCAL_INFILE:
-            link = connection.__dict__.get(KEY)
-            if isinstance(link, ConnectorLink):
-                link.file = words(bytes(packet[5 : 5 + 4 * MAX_TEXT]), MAX_TEXT)
+            state = connection.__dict__.get(STATE_ATTRIBUTE)
+            if isinstance(state, ConnectorConnectionState):
+                state.file = words(bytes(packet[5 : 5 + 4 * MAX_TEXT]), MAX_TEXT)

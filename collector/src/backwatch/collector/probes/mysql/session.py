@@ -7,7 +7,7 @@ import dataclasses
 from typing import Any, Final
 
 from backwatch.collector.probes.families.mysql.observer import MAX_TEXT
-from backwatch.collector.probes.toolkit.dbapi import Link
+from backwatch.collector.probes.toolkit.dbapi import ConnectionState
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, words
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.tls import TlsFacts, facts_of
@@ -18,7 +18,7 @@ _CLIENT_SSL: Final = 0x800
 _NO_TLS: Final = "SSL is required but the server doesn't support it"
 
 
-class ConnectorLink(Link):
+class ConnectorConnectionState(ConnectionState):
     """A link that also counts the rows which the driver reads one page, or one row, at a time.
 
     Attributes:

@@ -12,26 +12,26 @@ from typing import Any
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.psycopg.calls import Attempt, PsycopgWatch
+from backwatch.collector.probes.psycopg.calls import Attempt, PsycopgCallObserver
 from backwatch.collector.probes.toolkit.blocks import around, around_async, streaming, streaming_async
 from backwatch.collector.probes.toolkit.dbapi import Make, awaiting, calling, delegating
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 
 
-def _ending(watch: PsycopgWatch, word: str) -> Make:
+def _ending(observer: PsycopgCallObserver, word: str) -> Make:
     """Wraps the generator of commit or rollback; where no transaction is open nothing is sent, and nothing told."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            start_ns, idle = time_ns(), watch.idle(self)
+            start_ns, idle = time_ns(), observer.idle(self)
             try:
                 result = yield from original(self, *args, **kwargs)
             except BaseException as error:
-                watch.ended(self, word, start_ns, error)
+                observer.ended(self, word, start_ns, error)
                 raise
             if not idle:
-                watch.ended(self, word, start_ns, None)
+                observer.ended(self, word, start_ns, None)
             return result
 
         return wrapper
@@ -39,23 +39,23 @@ def _ending(watch: PsycopgWatch, word: str) -> Make:
     return make
 
 
-def _attempting(watch: PsycopgWatch) -> Make:
+def _attempting(observer: PsycopgCallObserver) -> Make:
     """Wraps the generator that connects."""
 
     def run(source: Any, attempt: Attempt | None) -> Any:
         try:
             connection = yield from source
         except BaseException as error:
-            watch.connected(attempt, None, error)
+            observer.connected(attempt, None, error)
             raise
-        watch.connected(attempt, connection, None)
+        observer.connected(attempt, connection, None)
         return connection
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def connect_gen(kind: Any, *args: Any, **kwargs: Any) -> Any:
-            attempt = watch.begun(args, kwargs, time_ns())
+            attempt = observer.begun(args, kwargs, time_ns())
             generator = run(original(kind, *args, **kwargs), attempt)
-            watch.drives(generator, attempt)
+            observer.drives(generator, attempt)
             return generator
 
         return connect_gen
@@ -63,7 +63,7 @@ def _attempting(watch: PsycopgWatch) -> Make:
     return make
 
 
-def _waiting(watch: PsycopgWatch) -> Make:
+def _waiting(observer: PsycopgCallObserver) -> Make:
     """Wraps what drives that generator: a time-out leaves it where it is until the garbage collector comes."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -71,7 +71,7 @@ def _waiting(watch: PsycopgWatch) -> Make:
             try:
                 return original(generator, *args, **kwargs)
             except BaseException as error:
-                watch.gave_up(generator, error)
+                observer.gave_up(generator, error)
                 raise
 
         return wait_conn
@@ -79,13 +79,13 @@ def _waiting(watch: PsycopgWatch) -> Make:
     return make
 
 
-def _waiting_async(watch: PsycopgWatch) -> Make:
+def _waiting_async(observer: PsycopgCallObserver) -> Make:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         async def wait_conn(generator: Any, *args: Any, **kwargs: Any) -> Any:
             try:
                 return await original(generator, *args, **kwargs)
             except BaseException as error:
-                watch.gave_up(generator, error)
+                observer.gave_up(generator, error)
                 raise
 
         return wait_conn
@@ -98,7 +98,7 @@ def _owner(kind: type, name: str) -> type:
     return next((one for one in kind.__mro__ if name in vars(one)), kind)
 
 
-class PsycopgProbe(PatchingProbe[PsycopgWatch]):
+class PsycopgProbe(PatchingProbe[PsycopgCallObserver]):
     """psycopg 3: connections, cursors of every kind, COPY, pipelines, transactions."""
 
     name = "psycopg"
@@ -114,26 +114,26 @@ class PsycopgProbe(PatchingProbe[PsycopgWatch]):
 
     def install(self, recorder: Recorder) -> None:
         """Wraps psycopg's classes."""
-        watch, patches = PsycopgWatch(recorder), Patches()
-        self._watch, self._patches = watch, patches
+        observer, patches = PsycopgCallObserver(recorder), Patches()
+        self._watch, self._patches = observer, patches
         module: Any = importlib.import_module("psycopg")
         connection, server = module.Connection, module.ServerCursor
-        patches.wrap(_owner(connection, "_connect_gen"), "_connect_gen", _attempting(watch))
-        patches.wrap(module.waiting, "wait_conn", _waiting(watch))
-        patches.wrap(module.waiting, "wait_conn_async", _waiting_async(watch))
-        patches.wrap(_owner(connection, "_commit_gen"), "_commit_gen", _ending(watch, "COMMIT"))
-        patches.wrap(_owner(connection, "_rollback_gen"), "_rollback_gen", _ending(watch, "ROLLBACK"))
-        patches.wrap(_owner(server, "_fetch_gen"), "_fetch_gen", delegating(watch.fetched))
+        patches.wrap(_owner(connection, "_connect_gen"), "_connect_gen", _attempting(observer))
+        patches.wrap(module.waiting, "wait_conn", _waiting(observer))
+        patches.wrap(module.waiting, "wait_conn_async", _waiting_async(observer))
+        patches.wrap(_owner(connection, "_commit_gen"), "_commit_gen", _ending(observer, "COMMIT"))
+        patches.wrap(_owner(connection, "_rollback_gen"), "_rollback_gen", _ending(observer, "ROLLBACK"))
+        patches.wrap(_owner(server, "_fetch_gen"), "_fetch_gen", delegating(observer.fetched))
         for kind, wrap in ((module.Cursor, calling), (module.AsyncCursor, awaiting)):
-            patches.wrap(kind, "execute", wrap(watch.executed))
-            patches.wrap(kind, "executemany", wrap(watch.executed))
-        patches.wrap(server, "execute", calling(watch.declared))
-        patches.wrap(module.AsyncServerCursor, "execute", awaiting(watch.declared))
-        patches.wrap(module.Transaction, "__exit__", calling(watch.left))
-        patches.wrap(module.AsyncTransaction, "__aexit__", awaiting(watch.left))
-        patches.wrap(module.Cursor, "stream", streaming(watch.streamed, "query"))
-        patches.wrap(module.AsyncCursor, "stream", streaming_async(watch.streamed, "query"))
-        patches.wrap(module.Cursor, "copy", around(watch.copied, "statement", whole=True))
-        patches.wrap(module.AsyncCursor, "copy", around_async(watch.copied, "statement", whole=True))
-        patches.wrap(connection, "pipeline", around(watch.synced, "", whole=False))
-        patches.wrap(module.AsyncConnection, "pipeline", around_async(watch.synced, "", whole=False))
+            patches.wrap(kind, "execute", wrap(observer.executed))
+            patches.wrap(kind, "executemany", wrap(observer.executed))
+        patches.wrap(server, "execute", calling(observer.declared))
+        patches.wrap(module.AsyncServerCursor, "execute", awaiting(observer.declared))
+        patches.wrap(module.Transaction, "__exit__", calling(observer.left))
+        patches.wrap(module.AsyncTransaction, "__aexit__", awaiting(observer.left))
+        patches.wrap(module.Cursor, "stream", streaming(observer.streamed, "query"))
+        patches.wrap(module.AsyncCursor, "stream", streaming_async(observer.streamed, "query"))
+        patches.wrap(module.Cursor, "copy", around(observer.copied, "statement", whole=True))
+        patches.wrap(module.AsyncCursor, "copy", around_async(observer.copied, "statement", whole=True))
+        patches.wrap(connection, "pipeline", around(observer.synced, "", whole=False))
+        patches.wrap(module.AsyncConnection, "pipeline", around_async(observer.synced, "", whole=False))

@@ -19,7 +19,7 @@ from backwatch.collector.probes.families.postgresql.libpq import (
     refused,
     session,
 )
-from backwatch.collector.probes.toolkit.dbapi import KEY, Facts, Link, Watch, argument
+from backwatch.collector.probes.toolkit.dbapi import STATE_ATTRIBUTE, CallObserver, ConnectionState, Facts, argument
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.socket_counters import Wire
@@ -100,7 +100,7 @@ def _code(error: BaseException | None) -> Facts:
     return ((names.STATUS_CODE, code),) if isinstance(code, str) else ()
 
 
-class NoticedLink(Link):
+class PostgresConnectionState(ConnectionState):
     """A connection's, with how many notices came since the last call that told of them."""
 
     __slots__ = ("notices",)
@@ -119,12 +119,12 @@ class NoticedLink(Link):
 
 
 @never_breaks_the_host
-def _count_notices(link: NoticedLink, pgconn: Any) -> None:
+def _count_notices(state: PostgresConnectionState, pgconn: Any) -> None:
     """The library's own handler is called all the same, and what it raises is the library's."""
     handler = pgconn.notice_handler
 
     def counted(result: Any) -> Any:
-        link.notices += 1
+        state.notices += 1
         return None if handler is None else handler(result)
 
     pgconn.notice_handler = counted
@@ -141,7 +141,7 @@ class Attempt:
         self.told = False
 
 
-class PsycopgWatch(Watch):
+class PsycopgCallObserver(CallObserver):
     """The reports of psycopg's calls."""
 
     def __init__(self, recorder: Recorder) -> None:
@@ -151,28 +151,28 @@ class PsycopgWatch(Watch):
         self._texts: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
         """Statements of server-side cursors: what a fetch brings belongs to them."""
 
-    def _link(self, connection: Any) -> NoticedLink | None:
-        link: NoticedLink | None = connection.__dict__.get(KEY)
-        if link is None and connection.pgconn.status == _OK:
+    def _state_of(self, connection: Any) -> PostgresConnectionState | None:
+        state: PostgresConnectionState | None = connection.__dict__.get(STATE_ATTRIBUTE)
+        if state is None and connection.pgconn.status == _OK:
             # Opened before we were there.
             wire = Wire(connection.pgconn.socket)
             wire.since_last()
-            link = NoticedLink(_session(connection.pgconn, None), wire, connection.pgconn)
-            connection.__dict__[KEY] = link
-        return link
+            state = PostgresConnectionState(_session(connection.pgconn, None), wire, connection.pgconn)
+            connection.__dict__[STATE_ATTRIBUTE] = state
+        return state
 
     def _tell(
         self, connection: Any, operation: str, start_ns: int, error: BaseException | None, sql: Any = None,
         rows: tuple[int, int] = (-1, -1), facts: Facts = (),
     ) -> None:  # fmt: skip
-        link = self._link(connection) if self.recorder is not None else None
-        if link is None:
+        state = self._state_of(connection) if self.recorder is not None else None
+        if state is None:
             return
-        lost, facts = False, facts + link.noticed()
+        lost, facts = False, facts + state.noticed()
         if error is not None:
             facts += _code(error)
             lost = connection.pgconn.status != _OK
-        self.tell(link, operation, start_ns, sql=sql, rows=rows, error=error, facts=facts, lost=lost)
+        self.record_call(state, operation, start_ns, sql=sql, rows=rows, error=error, facts=facts, lost=lost)
 
     def _text(self, cursor: Any, query: Any) -> Any:
         if isinstance(query, (str, bytes)):
@@ -208,11 +208,11 @@ class PsycopgWatch(Watch):
             if one.val and one.keyword != b"password"
         }
         if error is None:
-            link = NoticedLink(
+            state = PostgresConnectionState(
                 _session(connection.pgconn, explicit), Wire(connection.pgconn.socket), connection.pgconn
             )  # fmt: skip
-            connection.__dict__[KEY] = link
-            self.tell(link, "connect", start_ns)
+            connection.__dict__[STATE_ATTRIBUTE] = state
+            self.record_call(state, "connect", start_ns)
             return
         said = asked(explicit, os.environ)
         pgconn = getattr(error, "pgconn", None)
@@ -220,9 +220,9 @@ class PsycopgWatch(Watch):
             if value := getattr(pgconn, attribute, None):
                 said[key] = value.decode("utf-8", "replace")
         explicitly = is_explicit(said["sslmode"], explicit, os.environ)
-        failed = Link(session(said, requested_explicit=explicitly, tls=refused(str(error))), None)
+        failed = ConnectionState(session(said, requested_explicit=explicitly, tls=refused(str(error))), None)
         told = _INSTEAD.get(type(error).__name__, error)
-        self.tell(failed, "connect", start_ns, error=told, facts=_code(error) or login_code(str(error)))
+        self.record_call(failed, "connect", start_ns, error=told, facts=_code(error) or login_code(str(error)))
 
     @never_breaks_the_host
     def executed(self, cursor: Any, args: Any, kwargs: Any, start_ns: int, _: Any, error: BaseException | None) -> None:
@@ -233,13 +233,13 @@ class PsycopgWatch(Watch):
         if error is None and args and args[0].__class__ in _PLAIN and len(results := cursor._results) == 1:
             # What most calls are, without the detours of the others.
             connection, result = cursor._conn, results[0]
-            link: NoticedLink | None = connection.__dict__.get(KEY)
-            if link is not None and connection._pipeline is None and result.status == _TUPLES_OK:
+            state: PostgresConnectionState | None = connection.__dict__.get(STATE_ATTRIBUTE)
+            if state is not None and connection._pipeline is None and result.status == _TUPLES_OK:
                 changed = result.command_tuples if (result.command_status or b"").startswith(_CHANGES) else None
                 recorder.call(
-                    link.session, "", start_ns=start_ns, sql=args[0], wire=link.wire, rows_returned=result.ntuples,
+                    state.session, "", start_ns=start_ns, sql=args[0], wire=state.wire, rows_returned=result.ntuples,
                     rows_affected=-1 if changed is None else changed,
-                    facts=(_signs(results) if canaries.planted() else ()) + link.noticed(),
+                    facts=(_signs(results) if canaries.planted() else ()) + state.noticed(),
                 )  # fmt: skip
                 return
         text = self._text(cursor, argument(args, kwargs, 0, "query"))

@@ -10,14 +10,14 @@ from typing import Any
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.psycopg2.calls import Psycopg2Watch
+from backwatch.collector.probes.psycopg2.calls import Psycopg2CallObserver
 from backwatch.collector.probes.toolkit.dbapi import UNKNOWN, argument
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 from backwatch.collector.probes.toolkit.subclasses import Subclasses
 
 
-def _cursor_layer(base: Any, watch: Psycopg2Watch) -> type:
+def _cursor_layer(base: Any, observer: Psycopg2CallObserver) -> type:
     """Our layer above the C type of cursors."""
 
     class Cursor(base):
@@ -28,9 +28,9 @@ def _cursor_layer(base: Any, watch: Psycopg2Watch) -> type:
             try:
                 result = getattr(super(), method)(*args, **kwargs)
             except BaseException as error:
-                watch.executed(self, sql, start_ns, error, phrase)
+                observer.executed(self, sql, start_ns, error, phrase)
                 raise
-            watch.executed(self, sql, start_ns, None, phrase)
+            observer.executed(self, sql, start_ns, None, phrase)
             return result
 
         def execute(self, *args: Any, **kwargs: Any) -> Any:
@@ -58,7 +58,7 @@ def _cursor_layer(base: Any, watch: Psycopg2Watch) -> type:
     return Cursor
 
 
-def _named_layer(base: Any, watch: Psycopg2Watch) -> type:
+def _named_layer(base: Any, observer: Psycopg2CallObserver) -> type:
     """Our layer for named cursors, whose every fetch is a call; plain ones have their rows at ``execute``."""
 
     class NamedCursor(base):
@@ -67,10 +67,10 @@ def _named_layer(base: Any, watch: Psycopg2Watch) -> type:
             try:
                 result = getattr(super(), method)(*args, **kwargs)
             except BaseException as error:
-                watch.fetched(self, UNKNOWN, start_ns, error)
+                observer.fetched(self, UNKNOWN, start_ns, error)
                 raise
             rows = len(result) if method != "fetchone" else int(result is not None)
-            watch.fetched(self, rows, start_ns, None)
+            observer.fetched(self, rows, start_ns, None)
             return result
 
         def fetchone(self, *args: Any, **kwargs: Any) -> Any:
@@ -89,18 +89,20 @@ def _named_layer(base: Any, watch: Psycopg2Watch) -> type:
             try:
                 row = super().__next__()
             except StopIteration:
-                watch.fetched(self, 0, start_ns, None)
+                observer.fetched(self, 0, start_ns, None)
                 raise
             except BaseException as error:
-                watch.fetched(self, UNKNOWN, start_ns, error)
+                observer.fetched(self, UNKNOWN, start_ns, error)
                 raise
-            watch.fetched(self, self.rowcount, start_ns, None)
+            observer.fetched(self, self.rowcount, start_ns, None)
             return row
 
     return NamedCursor
 
 
-def _connection_layer(base: Any, watch: Psycopg2Watch, plain: Subclasses, named: Subclasses, default: Any) -> type:
+def _connection_layer(
+    base: Any, observer: Psycopg2CallObserver, plain: Subclasses, named: Subclasses, default: Any
+) -> type:
     """Our layer above the C type of connections."""
 
     class Connection(base):
@@ -115,14 +117,14 @@ def _connection_layer(base: Any, watch: Psycopg2Watch, plain: Subclasses, named:
             return super().cursor(*args, **kwargs)
 
         def _backwatch_end(self, word: str, method: str, args: Any, kwargs: Any) -> Any:
-            start_ns, idle = time_ns(), watch.idle(self)
+            start_ns, idle = time_ns(), observer.idle(self)
             try:
                 result = getattr(super(), method)(*args, **kwargs)
             except BaseException as error:
-                watch.ended(self, word, start_ns, error)
+                observer.ended(self, word, start_ns, error)
                 raise
             if not idle:
-                watch.ended(self, word, start_ns, None)
+                observer.ended(self, word, start_ns, None)
             return result
 
         def commit(self, *args: Any, **kwargs: Any) -> Any:
@@ -134,7 +136,7 @@ def _connection_layer(base: Any, watch: Psycopg2Watch, plain: Subclasses, named:
     return Connection
 
 
-class Psycopg2Probe(PatchingProbe[Psycopg2Watch]):
+class Psycopg2Probe(PatchingProbe[Psycopg2CallObserver]):
     """psycopg2: connections and cursors, of the app's own classes too."""
 
     name = "psycopg2"
@@ -151,28 +153,28 @@ class Psycopg2Probe(PatchingProbe[Psycopg2Watch]):
         """Replaces what ``psycopg2.connect`` calls: an app's own ``from psycopg2 import connect`` is watched too."""
         module: Any = importlib.import_module("psycopg2")
         extensions: Any = importlib.import_module("psycopg2.extensions")
-        watch, patches = Psycopg2Watch(recorder, module), Patches()
-        self._watch, self._patches = watch, patches
-        layer = _cursor_layer(extensions.cursor, watch)
+        observer, patches = Psycopg2CallObserver(recorder, module), Patches()
+        self._watch, self._patches = observer, patches
+        layer = _cursor_layer(extensions.cursor, observer)
         plain = Subclasses(extensions.cursor, layer)
-        named = Subclasses(extensions.cursor, _named_layer(layer, watch))
-        layer = _connection_layer(extensions.connection, watch, plain, named, extensions.cursor)
+        named = Subclasses(extensions.cursor, _named_layer(layer, observer))
+        layer = _connection_layer(extensions.connection, observer, plain, named, extensions.cursor)
         connections = Subclasses(extensions.connection, layer)
 
         def connecting(original: Any) -> Any:
             def connect(*args: Any, **kwargs: Any) -> Any:
                 start_ns, dsn = time_ns(), argument(args, kwargs, 0, "dsn")
                 given = argument(args, kwargs, 1, "connection_factory") or extensions.connection
-                watched = connections.of(given) if watch.recorder is not None else None
+                watched = connections.of(given) if observer.recorder is not None else None
                 if watched is not None:
                     args, kwargs = (dsn,), {**kwargs, "connection_factory": watched}
                     kwargs.pop("dsn", None)
                 try:
                     connection = original(*args, **kwargs)
                 except BaseException as error:
-                    watch.connected(None, dsn, start_ns, error)
+                    observer.connected(None, dsn, start_ns, error)
                     raise
-                watch.connected(connection, dsn, start_ns, None)
+                observer.connected(connection, dsn, start_ns, None)
                 return connection
 
             return connect

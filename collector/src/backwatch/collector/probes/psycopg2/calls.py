@@ -7,7 +7,7 @@ from typing import Any, Final
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.postgresql.libpq import asked, is_explicit, libpq, login_code, refused, session
-from backwatch.collector.probes.toolkit.dbapi import KEY, UNKNOWN, Facts, Link, Watch
+from backwatch.collector.probes.toolkit.dbapi import STATE_ATTRIBUTE, UNKNOWN, CallObserver, ConnectionState, Facts
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.socket_counters import Wire
@@ -28,7 +28,7 @@ def _code(error: BaseException | None) -> Facts:
     return ((names.STATUS_CODE, code),) if isinstance(code, str) else ()
 
 
-class Psycopg2Watch(Watch):
+class Psycopg2CallObserver(CallObserver):
     """The reports of psycopg2's calls."""
 
     def __init__(self, recorder: Recorder, module: Any) -> None:
@@ -72,39 +72,39 @@ class Psycopg2Watch(Watch):
         waits = connection is not None and connection.async_
         # A class of the app's may swallow a failed login: then there is a connection that was never open.
         if connection is not None and not waits and connection.pgconn_ptr:
-            link = Link(self._session(connection, explicit), Wire(connection.fileno()))
+            state = ConnectionState(self._session(connection, explicit), Wire(connection.fileno()))
             if hasattr(connection, "__dict__"):
-                connection.__dict__[KEY] = link
+                connection.__dict__[STATE_ATTRIBUTE] = state
         else:
             said = asked(explicit, os.environ)
             explicitly = is_explicit(said["sslmode"], explicit, os.environ)
-            link = Link(session(said, requested_explicit=explicitly, tls=refused(str(error))), None)
+            state = ConnectionState(session(said, requested_explicit=explicitly, tls=refused(str(error))), None)
             if waits:
                 connection.__dict__[_ASKED] = explicit
-        self.tell(link, "connect", start_ns, error=error, facts=_code(error) or login_code(str(error)))
+        self.record_call(state, "connect", start_ns, error=error, facts=_code(error) or login_code(str(error)))
 
-    def _link(self, connection: Any) -> Link | None:
-        link = connection.__dict__.get(KEY)
-        if link is None and not connection.closed and _ASKED in connection.__dict__:
+    def _state_of(self, connection: Any) -> ConnectionState | None:
+        state = connection.__dict__.get(STATE_ATTRIBUTE)
+        if state is None and not connection.closed and _ASKED in connection.__dict__:
             # Driven by poll(): it stands by now.
-            link = Link(self._session(connection, connection.__dict__[_ASKED]), Wire(connection.fileno()))
-            connection.__dict__[KEY] = link
-        return link
+            state = ConnectionState(self._session(connection, connection.__dict__[_ASKED]), Wire(connection.fileno()))
+            connection.__dict__[STATE_ATTRIBUTE] = state
+        return state
 
     def tell_on(
         self, connection: Any, operation: str, start_ns: int, error: BaseException | None, sql: object,
         rows: tuple[int, int] = _NONE,
     ) -> None:  # fmt: skip
         """Records one call on this connection."""
-        link = self._link(connection) if self.recorder is not None else None
-        if link is None:
+        state = self._state_of(connection) if self.recorder is not None else None
+        if state is None:
             return
         facts, lost = (), False
         if error is not None:
             facts, lost = _code(error), bool(connection.closed)
         if connection.async_:
             facts, rows = facts + _ESTIMATED, _NONE
-        self.tell(link, operation, start_ns, sql=sql, rows=rows, error=error, facts=facts, lost=lost)
+        self.record_call(state, operation, start_ns, sql=sql, rows=rows, error=error, facts=facts, lost=lost)
 
     @never_breaks_the_host
     def executed(self, cursor: Any, sql: Any, start_ns: int, error: BaseException | None, phrase: str) -> None:

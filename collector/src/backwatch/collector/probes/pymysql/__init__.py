@@ -12,7 +12,7 @@ from typing import Any
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.mysql.wraps import choosing, commanding, executing, querying
-from backwatch.collector.probes.pymysql.calls import PyMySQLWatch
+from backwatch.collector.probes.pymysql.calls import PyMySQLCallObserver
 from backwatch.collector.probes.toolkit.dbapi import Make
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
@@ -25,16 +25,16 @@ _COMMANDS = {
 """Methods of a connection that send one fixed command: operation, statement."""
 
 
-def _connecting(watch: PyMySQLWatch) -> Make:
+def _connecting(observer: PyMySQLCallObserver) -> Make:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
-            start_ns, link = time_ns(), watch.connecting(self)
+            start_ns, state = time_ns(), observer.connecting(self)
             try:
                 result = original(self, *args, **kwargs)
             except BaseException as error:
-                watch.connected(self, link, start_ns, error)
+                observer.connected(self, state, start_ns, error)
                 raise
-            watch.connected(self, link, start_ns, None)
+            observer.connected(self, state, start_ns, None)
             return result
 
         return connect
@@ -42,11 +42,11 @@ def _connecting(watch: PyMySQLWatch) -> Make:
     return make
 
 
-def _greeting(watch: PyMySQLWatch) -> Make:
+def _greeting(observer: PyMySQLCallObserver) -> Make:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def get_server_information(self: Any, *args: Any, **kwargs: Any) -> Any:
             result = original(self, *args, **kwargs)
-            watch.greeted(self)
+            observer.greeted(self)
             return result
 
         return get_server_information
@@ -67,13 +67,13 @@ def _before(look: Callable[..., object], *, owner: Callable[[Any], Any] | None =
     return make
 
 
-def _refusing(watch: PyMySQLWatch) -> Make:
+def _refusing(observer: PyMySQLCallObserver) -> Make:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def read_ok_packet(self: Any, *args: Any, **kwargs: Any) -> Any:
             try:
                 return original(self, *args, **kwargs)
             except Exception as error:
-                watch.refused(self, error)
+                observer.refused(self, error)
                 raise
 
         return read_ok_packet
@@ -81,23 +81,23 @@ def _refusing(watch: PyMySQLWatch) -> Make:
     return make
 
 
-def _naming(watch: PyMySQLWatch) -> Make:
+def _naming(observer: PyMySQLCallObserver) -> Make:
     """Wraps ``set_character_set``, which reads its answer and does not look at it."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def set_character_set(self: Any, *args: Any, **kwargs: Any) -> Any:
-            watch.listen(self)
+            observer.listen(self)
             try:
                 return original(self, *args, **kwargs)
             finally:
-                watch.unlisten(self)
+                observer.unlisten(self)
 
         return set_character_set
 
     return make
 
 
-def _reading(watch: PyMySQLWatch, *, ends: bool) -> Make:
+def _reading(observer: PyMySQLCallObserver, *, ends: bool) -> Make:
     """Wraps what reads, or ends, the rows of an unbuffered cursor."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -106,14 +106,14 @@ def _reading(watch: PyMySQLWatch, *, ends: bool) -> Make:
             try:
                 return original(self, *args, **kwargs)
             finally:
-                watch.streamed(self, connection, ends=ends)
+                observer.streamed(self, connection, ends=ends)
 
         return wrapper
 
     return make
 
 
-class PyMySQLProbe(PatchingProbe[PyMySQLWatch]):
+class PyMySQLProbe(PatchingProbe[PyMySQLCallObserver]):
     """PyMySQL: connections, buffered and unbuffered cursors."""
 
     name = "pymysql"
@@ -128,29 +128,31 @@ class PyMySQLProbe(PatchingProbe[PyMySQLWatch]):
 
     def install(self, recorder: Recorder) -> None:
         """Wraps PyMySQL's classes."""
-        watch, patches = PyMySQLWatch(recorder), Patches()
-        self._watch, self._patches = watch, patches
+        observer, patches = PyMySQLCallObserver(recorder), Patches()
+        self._watch, self._patches = observer, patches
         connections: Any = importlib.import_module("pymysql.connections")
         cursors: Any = importlib.import_module("pymysql.cursors")
         connection, cursor, unbuffered = connections.Connection, cursors.Cursor, cursors.SSCursor
-        patches.wrap(connection, "connect", _connecting(watch))
-        patches.wrap(connection, "_get_server_information", _greeting(watch))
-        patches.wrap(connection, "_process_auth", _before(watch.switched))
-        patches.wrap(connection, "_force_close", _before(watch.closing))
-        patches.wrap(connection, "_read_ok_packet", _refusing(watch))
-        patches.wrap(connection, "set_character_set", _naming(watch))
-        patches.wrap(connections.MySQLResult, "_read_load_local_packet", _before(watch.answered, owner=_connection_of))
-        patches.wrap(connection, "query", querying(watch))
-        patches.wrap(connection, "select_db", choosing(watch))
+        patches.wrap(connection, "connect", _connecting(observer))
+        patches.wrap(connection, "_get_server_information", _greeting(observer))
+        patches.wrap(connection, "_process_auth", _before(observer.switched))
+        patches.wrap(connection, "_force_close", _before(observer.closing))
+        patches.wrap(connection, "_read_ok_packet", _refusing(observer))
+        patches.wrap(connection, "set_character_set", _naming(observer))
+        patches.wrap(
+            connections.MySQLResult, "_read_load_local_packet", _before(observer.answered, owner=_connection_of)
+        )
+        patches.wrap(connection, "query", querying(observer))
+        patches.wrap(connection, "select_db", choosing(observer))
         for method, (operation, sql) in _COMMANDS.items():
-            patches.wrap(connection, method, commanding(watch, operation, sql))
-        patches.wrap(cursor, "execute", executing(watch, "query"))
-        patches.wrap(cursor, "executemany", executing(watch, "query"))
-        patches.wrap(cursor, "callproc", executing(watch, "procname", "CALL %s"))
+            patches.wrap(connection, method, commanding(observer, operation, sql))
+        patches.wrap(cursor, "execute", executing(observer, "query"))
+        patches.wrap(cursor, "executemany", executing(observer, "query"))
+        patches.wrap(cursor, "callproc", executing(observer, "procname", "CALL %s"))
         for method in ("fetchmany", "fetchall"):
-            patches.wrap(unbuffered, method, _reading(watch, ends=False))
+            patches.wrap(unbuffered, method, _reading(observer, ends=False))
         for method in ("close", "__del__"):
-            patches.wrap(unbuffered, method, _reading(watch, ends=True))
+            patches.wrap(unbuffered, method, _reading(observer, ends=True))
 
 
 def _connection_of(result: Any) -> Any:

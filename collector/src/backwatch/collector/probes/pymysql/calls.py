@@ -5,9 +5,9 @@ from typing import Any, Final
 from backwatch.collector import names
 from backwatch.collector.payload import canaries
 from backwatch.collector.payload.response_indicators import with_signs
-from backwatch.collector.probes.families.mysql.observer import MAX_TEXT, NONE, Error, MySQLWatch
-from backwatch.collector.probes.pymysql.session import MySQLLink, asked, told
-from backwatch.collector.probes.toolkit.dbapi import KEY, UNKNOWN, Facts, Link
+from backwatch.collector.probes.families.mysql.observer import MAX_TEXT, NONE, Error, MySQLCallObserver
+from backwatch.collector.probes.pymysql.session import MySQLConnectionState, asked, told
+from backwatch.collector.probes.toolkit.dbapi import STATE_ATTRIBUTE, UNKNOWN, ConnectionState, Facts
 from backwatch.collector.probes.toolkit.sockets import descriptor, words
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.session.socket_counters import Wire
@@ -16,22 +16,22 @@ _LOCAL_INFILE: Final = b"\xfb"
 _READ: Final = "_read_packet"
 
 
-class PyMySQLWatch(MySQLWatch):
+class PyMySQLCallObserver(MySQLCallObserver):
     """Follows PyMySQL's connections and cursors."""
 
     def is_open(self, connection: Any) -> bool:
         """Whether the driver holds a socket."""
         return connection._sock is not None
 
-    def adopted(self, connection: Any) -> MySQLLink:
+    def adopt_connection(self, connection: Any) -> MySQLConnectionState:
         """The link of a connection that was opened before we were there."""
-        link = MySQLLink(asked(connection))
-        link.greeted, link.plugin = True, words(connection._auth_plugin_name)
-        link.session, link.known = told(connection, link), True
-        link.wire = Wire(descriptor(connection._sock))
-        link.wire.since_last()
-        connection.__dict__[KEY] = link
-        return link
+        state = MySQLConnectionState(asked(connection))
+        state.greeted, state.plugin = True, words(connection._auth_plugin_name)
+        state.session, state.known = told(connection, state), True
+        state.wire = Wire(descriptor(connection._sock))
+        state.wire.since_last()
+        connection.__dict__[STATE_ATTRIBUTE] = state
+        return state
 
     def is_read(self, cursor: Any) -> bool:
         """Whether the server has sent the last row."""
@@ -44,64 +44,64 @@ class PyMySQLWatch(MySQLWatch):
             return NONE
         return (result.affected_rows, UNKNOWN) if result.description else (UNKNOWN, result.affected_rows)
 
-    def facts_of(self, link: Link) -> Facts:
+    def facts_of(self, state: ConnectionState) -> Facts:
         """The local file that the server asked for."""
-        if not isinstance(link, MySQLLink) or link.file is None:
+        if not isinstance(state, MySQLConnectionState) or state.file is None:
             return ()
-        file, link.file = link.file, None
+        file, state.file = state.file, None
         return ((names.LOCAL_INFILE, True), (names.LOCAL_INFILE_FILE, file))
 
     def _left(
-        self, link: Link, connection: Any, operation: str, start_ns: int, sql: Any, error: Error,
+        self, state: ConnectionState, connection: Any, operation: str, start_ns: int, sql: Any, error: Error,
         rows: tuple[int, int] = NONE, facts: Facts = (),
     ) -> None:  # fmt: skip
         if canaries.planted() and rows[0] > 0 and canaries.among(connection._result.rows):
             facts = with_signs(facts, ["canary"])
-        super()._left(link, connection, operation, start_ns, sql, error, rows, facts)
+        super()._left(state, connection, operation, start_ns, sql, error, rows, facts)
 
     # --- connect and login ---
 
     @never_breaks_the_host
-    def connecting(self, connection: Any) -> MySQLLink | None:
+    def connecting(self, connection: Any) -> MySQLConnectionState | None:
         """A connection begins; what the driver sends to set it up is part of it."""
         if self.recorder is None:
             return None
-        link = connection.__dict__[KEY] = MySQLLink(asked(connection))
-        link.inside = 1
-        return link
+        state = connection.__dict__[STATE_ATTRIBUTE] = MySQLConnectionState(asked(connection))
+        state.inside = 1
+        return state
 
     @never_breaks_the_host
-    def connected(self, connection: Any, link: MySQLLink | None, start_ns: int, error: Error) -> None:
+    def connected(self, connection: Any, state: MySQLConnectionState | None, start_ns: int, error: Error) -> None:
         """It stands, or it failed."""
-        if link is None:
+        if state is None:
             return
         if error is None:
-            link.wire = Wire(descriptor(connection._sock))
-            link.session, link.known = told(connection, link), True
-        elif not link.known:
-            link.session = told(connection, link)  # the socket is closed, what the server said of itself remains
-        self._left(link, connection, "connect", start_ns, None, error)
+            state.wire = Wire(descriptor(connection._sock))
+            state.session, state.known = told(connection, state), True
+        elif not state.known:
+            state.session = told(connection, state)  # the socket is closed, what the server said of itself remains
+        self._left(state, connection, "connect", start_ns, None, error)
 
     @never_breaks_the_host
     def greeted(self, connection: Any) -> None:
         """The server's greeting has been read."""
-        link = connection.__dict__.get(KEY)
-        if link is not None:
-            link.greeted, link.plugin = True, words(connection._auth_plugin_name)
+        state = connection.__dict__.get(STATE_ATTRIBUTE)
+        if state is not None:
+            state.greeted, state.plugin = True, words(connection._auth_plugin_name)
 
     @never_breaks_the_host
     def switched(self, connection: Any, plugin: Any) -> None:
         """The server chose another authentication plugin."""
-        link = connection.__dict__.get(KEY)
-        if link is not None:
-            link.plugin = words(plugin)
+        state = connection.__dict__.get(STATE_ATTRIBUTE)
+        if state is not None:
+            state.plugin = words(plugin)
 
     @never_breaks_the_host
     def closing(self, connection: Any) -> None:
         """The socket of a login that failed is about to be closed: the last moment to ask it."""
-        link = connection.__dict__.get(KEY)
-        if link is not None and not link.known and link.inside and connection._sock is not None:
-            link.session, link.known = told(connection, link), True
+        state = connection.__dict__.get(STATE_ATTRIBUTE)
+        if state is not None and not state.known and state.inside and connection._sock is not None:
+            state.session, state.known = told(connection, state), True
 
     # --- a server that asks for a file ---
 
@@ -109,9 +109,9 @@ class PyMySQLWatch(MySQLWatch):
     def answered(self, connection: Any, packet: Any) -> None:
         """Looks at an answer: does it ask for a local file?"""
         data = packet.get_all_data()
-        link = connection.__dict__.get(KEY) if connection is not None else None
-        if link is not None and data[:1] == _LOCAL_INFILE:
-            link.file = words(data[1:], MAX_TEXT)
+        state = connection.__dict__.get(STATE_ATTRIBUTE) if connection is not None else None
+        if state is not None and data[:1] == _LOCAL_INFILE:
+            state.file = words(data[1:], MAX_TEXT)
 
     @never_breaks_the_host
     def refused(self, connection: Any, error: BaseException) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any, Final
 
 from backwatch.collector.probes.families.mysql.observer import MAX_TEXT
-from backwatch.collector.probes.toolkit.dbapi import Link
+from backwatch.collector.probes.toolkit.dbapi import ConnectionState
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, tls_of, words
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.tls import TlsFacts, facts_of
@@ -12,7 +12,7 @@ from backwatch.collector.session.tls import TlsFacts, facts_of
 _PLUGINS: Final = {"mysql_clear_password": "clear-password"}
 
 
-class MySQLLink(Link):
+class MySQLConnectionState(ConnectionState):
     """A link that also follows the login.
 
     Attributes:
@@ -61,17 +61,17 @@ def asked(connection: Any) -> Session:
     )
 
 
-def told(connection: Any, link: MySQLLink) -> Session:
+def told(connection: Any, state: MySQLConnectionState) -> Session:
     """What is known of the connection that the driver holds at this moment."""
     socket = connection._sock
     tls = TlsFacts()
-    if link.greeted and descriptor(socket) >= 0:
+    if state.greeted and descriptor(socket) >= 0:
         # A socket whose handshake failed is closed by now, and tells nothing; before the greeting TLS is still to come.
         tls = facts_of(tls_of(socket))
     return dataclasses.replace(
         asked(connection),
-        server_version=words(connection.server_version) if link.greeted else "",
-        auth_method=_PLUGINS.get(link.plugin, link.plugin),
+        server_version=words(connection.server_version) if state.greeted else "",
+        auth_method=_PLUGINS.get(state.plugin, state.plugin),
         **peer(socket),
         **tls,
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.pytds.calls import TdsWatch
+from backwatch.collector.probes.pytds.calls import PytdsCallObserver
 from backwatch.collector.probes.toolkit.between import before, between
 from backwatch.collector.probes.toolkit.dbapi import Make, argument
 from backwatch.collector.probes.toolkit.patches import Patches
@@ -21,20 +21,20 @@ Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
 
 
-def _connecting(watch: TdsWatch) -> Make:
+def _connecting(observer: PytdsCallObserver) -> Make:
     """Wraps the function that opens one connection; it calls itself for the server that another one named."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         order = list(inspect.signature(original).parameters)
 
         def connecting(*args: Any, **options: Any) -> Any:
-            attempt = watch.connecting(dict(zip(order, args, strict=False)) | options)
+            attempt = observer.connecting(dict(zip(order, args, strict=False)) | options)
             try:
                 result = original(*args, **options)
             except BaseException as error:
-                watch.connected(attempt, error)
+                observer.connected(attempt, error)
                 raise
-            watch.connected(attempt, None)
+            observer.connected(attempt, None)
             return result
 
         return connecting
@@ -42,7 +42,7 @@ def _connecting(watch: TdsWatch) -> Make:
     return make
 
 
-def _reading(watch: TdsWatch) -> Make:
+def _reading(observer: PytdsCallObserver) -> Make:
     """Wraps what reads a row."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -50,9 +50,9 @@ def _reading(watch: TdsWatch) -> Make:
             try:
                 came = original(session)
             except BaseException as error:
-                watch.row(session, None, error)
+                observer.row(session, None, error)
                 raise
-            watch.row(session, came)
+            observer.row(session, came)
             return came
 
         return reading
@@ -86,7 +86,7 @@ _STATEMENTS = {
 }  # fmt: skip
 
 
-class PytdsProbe(PatchingProbe[TdsWatch]):
+class PytdsProbe(PatchingProbe[PytdsCallObserver]):
     """python-tds: connections, sessions and cursors."""
 
     name = "pytds"
@@ -101,20 +101,20 @@ class PytdsProbe(PatchingProbe[TdsWatch]):
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the driver's functions and classes."""
-        watch, patches = TdsWatch(recorder), Patches()
-        self._watch, self._patches = watch, patches
+        observer, patches = PytdsCallObserver(recorder), Patches()
+        self._watch, self._patches = observer, patches
         driver: Any = importlib.import_module("pytds")
         session: Any = importlib.import_module("pytds.tds_session")._TdsSession
         socket: Any = importlib.import_module("pytds.tds_socket")._TdsSocket
         cursors: Any = importlib.import_module("pytds.cursor")
-        patches.wrap(driver, "_connect", _connecting(watch))
-        patches.wrap(socket, "login", between(watch.logging_in, watch.logged_in))
+        patches.wrap(driver, "_connect", _connecting(observer))
+        patches.wrap(socket, "login", between(observer.logging_in, observer.logged_in))
         for method, sql_of in _STATEMENTS.items():
-            patches.wrap(cursors.BaseCursor, method, between(watch.entered, watch.left(sql_of)))
-        patches.wrap(cursors.BaseCursor, "nextset", between(watch.moving, watch.moved))
+            patches.wrap(cursors.BaseCursor, method, between(observer.entered, observer.left(sql_of)))
+        patches.wrap(cursors.BaseCursor, "nextset", between(observer.moving, observer.moved))
         for kind in (cursors.BaseCursor, cursors._MarsCursor):
-            patches.wrap(kind, "close", before(watch.closing))
-            patches.wrap(kind, "cancel", before(watch.closing))
-        patches.wrap(session, "next_row", _reading(watch))
-        patches.wrap(session, "commit", between(watch.ending, watch.ended("COMMIT")))
-        patches.wrap(session, "rollback", between(watch.ending, watch.ended("ROLLBACK")))
+            patches.wrap(kind, "close", before(observer.closing))
+            patches.wrap(kind, "cancel", before(observer.closing))
+        patches.wrap(session, "next_row", _reading(observer))
+        patches.wrap(session, "commit", between(observer.ending, observer.ended("COMMIT")))
+        patches.wrap(session, "rollback", between(observer.ending, observer.ended("ROLLBACK")))

@@ -8,7 +8,7 @@ from typing import Any, Final
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.pytds.session import MAX_TEXT, asked, number_of, told
-from backwatch.collector.probes.toolkit.dbapi import KEY, UNKNOWN, Facts, Link, Watch
+from backwatch.collector.probes.toolkit.dbapi import STATE_ATTRIBUTE, UNKNOWN, CallObserver, ConnectionState, Facts
 from backwatch.collector.probes.toolkit.nodes import address
 from backwatch.collector.probes.toolkit.sockets import root_error, words
 from backwatch.collector.runtime.guard import never_breaks_the_host
@@ -81,7 +81,7 @@ def _notices(session: Any, before: int = 0) -> Facts:
     return ((names.NOTICES, count),) if count > 0 else ()
 
 
-class TdsWatch(Watch):
+class PytdsCallObserver(CallObserver):
     """Follows the driver's connections, sessions and cursors."""
 
     def __init__(self, recorder: Recorder) -> None:
@@ -108,8 +108,11 @@ class TdsWatch(Watch):
             self._attempt.reset(attempt.token)
         if not attempt.told:
             if attempt.tds is None:  # no socket came about
-                link, fault = Link(asked(attempt.login, attempt.host, attempt.port), None), error and root_error(error)
-                self.tell(link, "connect", attempt.start_ns, error=fault)
+                state, fault = (
+                    ConnectionState(asked(attempt.login, attempt.host, attempt.port), None),
+                    error and root_error(error),
+                )
+                self.record_call(state, "connect", attempt.start_ns, error=fault)
             else:
                 self._tell_connect(attempt, error)
         if attempt.outer is not None:
@@ -118,11 +121,13 @@ class TdsWatch(Watch):
     def _tell_connect(self, attempt: Attempt, error: Error, facts: Facts = ()) -> None:
         tds = attempt.tds
         attempt.told = True
-        link = tds.__dict__.get(KEY) or self._link(tds, attempt.host, answered=error is None or bool(code_of(error)))
+        state = tds.__dict__.get(STATE_ATTRIBUTE) or self._open_state(
+            tds, attempt.host, answered=error is None or bool(code_of(error))
+        )
         fault = None if error is None else root_error(error)
         notices = _notices(tds._main_session)
-        self.tell(
-            link, "connect", attempt.start_ns, error=fault, facts=(*code_of(error), *notices, *facts),
+        self.record_call(
+            state, "connect", attempt.start_ns, error=fault, facts=(*code_of(error), *notices, *facts),
             lost=number_of(tds) < 0,
         )  # fmt: skip
 
@@ -149,25 +154,27 @@ class TdsWatch(Watch):
             target = address(route["server"], route["port"])
             self._tell_connect(attempt, None, ((names.REDIRECT_TARGET, target),))
         else:
-            self._link(tds, attempt.host, answered=True)
+            self._open_state(tds, attempt.host, answered=True)
 
-    def _link(self, tds: Any, host: object, *, answered: bool) -> Link:
+    def _open_state(self, tds: Any, host: object, *, answered: bool) -> ConnectionState:
         number = number_of(tds)
         shared = tds._mars_enabled  # several sessions on one socket: no call has its bytes for itself
-        link = Link(told(tds, host, answered=answered), Wire(number) if number >= 0 and not shared else None)
-        tds.__dict__[KEY] = link
-        return link
+        state = ConnectionState(
+            told(tds, host, answered=answered), Wire(number) if number >= 0 and not shared else None
+        )
+        tds.__dict__[STATE_ATTRIBUTE] = state
+        return state
 
-    def _link_of(self, tds: Any) -> Link:
-        link = tds.__dict__.get(KEY)
-        if link is None:
-            link = self._link(tds, tds._login.server_name, answered=True)
-            if link.wire is not None:
-                link.wire.since_last()
+    def _state_of(self, tds: Any) -> ConnectionState:
+        state = tds.__dict__.get(STATE_ATTRIBUTE)
+        if state is None:
+            state = self._open_state(tds, tds._login.server_name, answered=True)
+            if state.wire is not None:
+                state.wire.since_last()
         database = words(tds.env.database, MAX_TEXT)
-        if database and link.session.namespace != database:
-            link.session = replace(link.session, namespace=database, encoded=[])
-        return link
+        if database and state.session.namespace != database:
+            state.session = replace(state.session, namespace=database, encoded=[])
+        return state
 
     # --- statements ---
 
@@ -178,12 +185,12 @@ class TdsWatch(Watch):
         session = cursor._session
         if self.recorder is None or session is None:
             return None
-        link = self._link_of(session._tds)
-        if link.inside:
+        state = self._state_of(session._tds)
+        if state.inside:
             return None
         self.flush(session)
-        link.inside += 1
-        return session, link
+        state.inside += 1
+        return session, state
 
     def left(self, sql_of: Any) -> Any:
         """What to do after a cursor's method.
@@ -197,8 +204,8 @@ class TdsWatch(Watch):
             del cursor, result
             if token is None:
                 return
-            session, link = token
-            link.inside -= 1
+            session, state = token
+            state.inside -= 1
             sql = sql_of(args, kwargs)
             rows = (UNKNOWN, UNKNOWN) if error is not None else _rows(session)
             facts = (*code_of(error), *_notices(session))
@@ -206,7 +213,7 @@ class TdsWatch(Watch):
                 reading = session.__dict__[READING] = Reading(sql, _count_notices(session))
                 reading.over = not session.more_rows
             lost = number_of(session._tds) < 0
-            self.tell(link, "", start_ns, sql=sql, rows=rows, error=error, facts=facts, lost=lost)
+            self.record_call(state, "", start_ns, sql=sql, rows=rows, error=error, facts=facts, lost=lost)
 
         return left
 
@@ -233,8 +240,8 @@ class TdsWatch(Watch):
         tds, rows, since_ns = session._tds, reading.rows, reading.since_ns
         reading.rows, reading.since_ns = 0, 0
         facts = (*code_of(error), *_notices(session, reading.messages))
-        self.tell(
-            self._link_of(tds), "FETCH", since_ns or time_ns(), sql=reading.sql, rows=(rows, UNKNOWN), error=error,
+        self.record_call(
+            self._state_of(tds), "FETCH", since_ns or time_ns(), sql=reading.sql, rows=(rows, UNKNOWN), error=error,
             facts=facts, lost=number_of(tds) < 0,
         )  # fmt: skip
 
@@ -278,22 +285,24 @@ class TdsWatch(Watch):
         del args, kwargs
         if self.recorder is None or session._env.autocommit or not session._tds.tds72_transaction:
             return None
-        link = self._link_of(session._tds)
-        if link.inside:
+        state = self._state_of(session._tds)
+        if state.inside:
             return None
         self.flush(session)
-        return link
+        return state
 
     def ended(self, operation: str) -> Any:
         """It has."""
 
         @never_breaks_the_host
         def ended(
-            link: Any, session: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
+            state: Any, session: Any, args: Args, kwargs: Kwargs, start_ns: int, result: Any, error: Error
         ) -> None:
             del args, kwargs, result
-            if link is not None:
+            if state is not None:
                 lost = number_of(session._tds) < 0
-                self.tell(link, operation, start_ns, sql=operation, error=error, facts=code_of(error), lost=lost)
+                self.record_call(
+                    state, operation, start_ns, sql=operation, error=error, facts=code_of(error), lost=lost
+                )
 
         return ended

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.probes import Probe, Recorder
-from backwatch.collector.probes.sqlalchemy.calls import SQLAlchemyWatch
+from backwatch.collector.probes.sqlalchemy.calls import SQLAlchemyCallObserver
 from backwatch.collector.probes.toolkit.dbapi import Make, Report
 from backwatch.collector.probes.toolkit.layers import Reading
 from backwatch.collector.probes.toolkit.patches import Patches
@@ -39,20 +39,20 @@ def _hook(report: Report, dialect: Any, original: Callable[..., Any]) -> Callabl
     return hook
 
 
-def _counting(watch: SQLAlchemyWatch, count: Callable[[Any], int]) -> Make:
+def _counting(observer: SQLAlchemyCallObserver, count: Callable[[Any], int]) -> Make:
     """Wraps what gives rows of a result."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            reading = watch.reading(self)
+            reading = observer.reading(self)
             if reading is None:
                 return original(self, *args, **kwargs)
             try:
                 result = original(self, *args, **kwargs)
             except BaseException as error:
-                watch.read(reading, 0, error)
+                observer.read(reading, 0, error)
                 raise
-            watch.read(reading, count(result))
+            observer.read(reading, count(result))
             return result
 
         return wrapper
@@ -60,19 +60,19 @@ def _counting(watch: SQLAlchemyWatch, count: Callable[[Any], int]) -> Make:
     return make
 
 
-def _iterating(watch: SQLAlchemyWatch) -> Make:
+def _iterating(observer: SQLAlchemyCallObserver) -> Make:
     """Wraps what iterates over the rows of a result."""
 
     def each(source: Iterator[Any], reading: Reading) -> Iterator[Any]:
         for row in source:
-            watch.read(reading, 1)
+            observer.read(reading, 1)
             yield row
-        watch.read(reading, 0)
+        observer.read(reading, 0)
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def _fetchiter_impl(self: Any, *args: Any, **kwargs: Any) -> Any:
             source = original(self, *args, **kwargs)
-            reading = watch.reading(self)
+            reading = observer.reading(self)
             return source if reading is None else each(source, reading)
 
         return _fetchiter_impl
@@ -80,7 +80,7 @@ def _iterating(watch: SQLAlchemyWatch) -> Make:
     return make
 
 
-def _closing(watch: SQLAlchemyWatch) -> Make:
+def _closing(observer: SQLAlchemyCallObserver) -> Make:
     """Wraps the end of a result."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -88,7 +88,7 @@ def _closing(watch: SQLAlchemyWatch) -> Make:
             try:
                 return original(self, *args, **kwargs)
             finally:
-                watch.closed(self)
+                observer.closed(self)
 
         return _soft_close
 
@@ -106,22 +106,22 @@ class SQLAlchemyProbe(Probe):
         names.SERVER_VERSION, names.QUERY_TEXT, names.OPERATION, names.ROWS_RETURNED, names.ROWS_AFFECTED,
         names.ERROR_TYPE, names.STATUS_CODE,
     })  # fmt: skip
-    _watch: SQLAlchemyWatch | None = None
+    _watch: SQLAlchemyCallObserver | None = None
     _patches: Patches | None = None
 
     def install(self, recorder: Recorder) -> None:
         """Wraps the end of an engine's constructor; the rest waits for the first one whose driver nobody watches."""
-        watch, patches = SQLAlchemyWatch(recorder), Patches()
-        self._watch, self._patches = watch, patches
+        observer, patches = SQLAlchemyCallObserver(recorder), Patches()
+        self._watch, self._patches = observer, patches
         engines: Any = importlib.import_module("sqlalchemy.engine").Engine
 
         def make(original: Callable[..., Any]) -> Callable[..., Any]:
             def instance_logger(instance: Any, *args: Any, **kwargs: Any) -> Any:
                 result = original(instance, *args, **kwargs)
                 if isinstance(instance, engines):
-                    dialect = watch.made(instance)
+                    dialect = observer.made(instance)
                     if dialect is not None:
-                        self._attach(dialect, watch, patches)
+                        self._attach(dialect, observer, patches)
                 return result
 
             return instance_logger
@@ -131,32 +131,32 @@ class SQLAlchemyProbe(Probe):
         patches.wrap(importlib.import_module("sqlalchemy.log"), "instance_logger", make)
 
     @never_breaks_the_host
-    def _attach(self, dialect: Any, watch: SQLAlchemyWatch, patches: Patches) -> None:
+    def _attach(self, dialect: Any, observer: SQLAlchemyCallObserver, patches: Patches) -> None:
         hooks: dict[str, Report] = {
-            "connect": watch.connected, "do_execute": watch.executed, "do_executemany": watch.executed_many,
-            "do_execute_no_params": watch.executed, "do_commit": watch.committed, "do_rollback": watch.rolled_back,
-            "do_ping": watch.pinged,
+            "connect": observer.connected, "do_execute": observer.executed, "do_executemany": observer.executed_many,
+            "do_execute_no_params": observer.executed, "do_commit": observer.committed,
+            "do_rollback": observer.rolled_back, "do_ping": observer.pinged,
         }  # fmt: skip
         for name, report in hooks.items():
             original = getattr(dialect, name, None)
             if original is not None and name not in vars(dialect):
                 vars(dialect)[name] = _hook(report, dialect, original)
         result: Any = importlib.import_module("sqlalchemy.engine").CursorResult
-        if watch.counts:
+        if observer.counts:
             return
-        watch.counts = True
-        patches.wrap(result, "_fetchone_impl", _counting(watch, lambda row: 0 if row is None else 1))
-        patches.wrap(result, "_fetchmany_impl", _counting(watch, len))
-        patches.wrap(result, "_fetchall_impl", _counting(watch, len))
-        patches.wrap(result, "_fetchiter_impl", _iterating(watch))
-        patches.wrap(result, "_soft_close", _closing(watch))
+        observer.counts = True
+        patches.wrap(result, "_fetchone_impl", _counting(observer, lambda row: 0 if row is None else 1))
+        patches.wrap(result, "_fetchmany_impl", _counting(observer, len))
+        patches.wrap(result, "_fetchall_impl", _counting(observer, len))
+        patches.wrap(result, "_fetchiter_impl", _iterating(observer))
+        patches.wrap(result, "_soft_close", _closing(observer))
 
     def remove(self) -> None:
         """Puts SQLAlchemy's own functions back, those of each living dialect too."""
-        watch, patches = self._watch, self._patches
-        if watch is not None:
-            watch.recorder = None
-            for dialect in list(watch.links):
+        observer, patches = self._watch, self._patches
+        if observer is not None:
+            observer.recorder = None
+            for dialect in list(observer.links):
                 for name in [name for name, value in vars(dialect).items() if hasattr(value, _MARK)]:
                     del vars(dialect)[name]
         if patches is not None:

@@ -6,10 +6,10 @@ from types import ModuleType
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from backwatch.collector.probes.toolkit.dbapi import KEY, UNKNOWN, Link, argument
+from backwatch.collector.probes.toolkit.dbapi import STATE_ATTRIBUTE, UNKNOWN, ConnectionState, argument
 from backwatch.collector.probes.toolkit.layers import (
     MAX_TEXT,
-    LayerWatch,
+    LayerCallObserver,
     Reading,
     code_of,
     file_of,
@@ -57,7 +57,7 @@ def session_of(dialect: Any, url: Any) -> Session:
     )
 
 
-class EngineLink(Link):
+class EngineState(ConnectionState):
     """One engine: its session as far as its URL tells it."""
 
     __slots__ = ("driver", "url", "version")
@@ -75,12 +75,12 @@ class EngineLink(Link):
             self.version, self.session = version, session_of(dialect, self.url)
 
 
-class SQLAlchemyWatch(LayerWatch):
+class SQLAlchemyCallObserver(LayerCallObserver):
     """Follows the engines whose drivers nobody watches."""
 
     def __init__(self, recorder: Any) -> None:
         super().__init__(recorder)
-        self.links: WeakKeyDictionary[Any, EngineLink] = WeakKeyDictionary()
+        self.links: WeakKeyDictionary[Any, EngineState] = WeakKeyDictionary()
         """By dialect; each engine has its own."""
         self.counts = False
         """Whether the rows of results are counted: from the first engine on that is told here."""
@@ -92,15 +92,15 @@ class SQLAlchemyWatch(LayerWatch):
         driver = driver_of(dialect)
         if self.recorder is None or not driver or seen_below(driver) or dialect in self.links:
             return None
-        self.links[dialect] = EngineLink(dialect, engine.url, driver)
+        self.links[dialect] = EngineState(dialect, engine.url, driver)
         return dialect
 
-    def _link(self, dialect: Any) -> EngineLink | None:
-        link = self.links.get(dialect)
-        if link is None or self.recorder is None or seen_below(link.driver):
+    def _state_of(self, dialect: Any) -> EngineState | None:
+        state = self.links.get(dialect)
+        if state is None or self.recorder is None or seen_below(state.driver):
             return None
-        link.learn(dialect)
-        return link
+        state.learn(dialect)
+        return state
 
     @never_breaks_the_host
     def connected(self, dialect: Any, _a: Arguments, _k: Options, start_ns: int, _: Any, error: Error) -> None:
@@ -110,35 +110,35 @@ class SQLAlchemyWatch(LayerWatch):
     @never_breaks_the_host
     def executed(self, dialect: Any, args: Arguments, kwargs: Options, start_ns: int, _: Any, error: Error) -> None:
         """One ``execute`` of the driver's."""
-        link = self._link(dialect)
-        if link is None:
+        state = self._state_of(dialect)
+        if state is None:
             return
         sql = argument(args, kwargs, 1, "statement")
         rows = (UNKNOWN, UNKNOWN)
         if error is None:
             rows = rows_of(args[0])
             if rows[0] < 0:
-                rows = self._awaited(link, sql, args, kwargs, rows)
-        self.tell(link, "", start_ns, sql=sql, rows=rows, error=error, facts=code_of(error))
+                rows = self._awaited(state, sql, args, kwargs, rows)
+        self.record_call(state, "", start_ns, sql=sql, rows=rows, error=error, facts=code_of(error))
 
     @never_breaks_the_host
     def executed_many(
         self, dialect: Any, args: Arguments, kwargs: Options, start_ns: int, _: Any, error: Error
     ) -> None:
         """One ``executemany``; what many drivers then say of rows is true of the last page only."""
-        link = self._link(dialect)
-        if link is None:
+        state = self._state_of(dialect)
+        if state is None:
             return
         sql = argument(args, kwargs, 1, "statement")
         rows = (UNKNOWN, UNKNOWN)
         if error is None:
             if getattr(dialect, "supports_sane_multi_rowcount", False):
                 rows = (UNKNOWN, rows_of(args[0])[1])
-            rows = self._awaited(link, sql, args, kwargs, rows)
-        self.tell(link, "", start_ns, sql=sql, rows=rows, error=error, facts=code_of(error))
+            rows = self._awaited(state, sql, args, kwargs, rows)
+        self.record_call(state, "", start_ns, sql=sql, rows=rows, error=error, facts=code_of(error))
 
     def _awaited(
-        self, link: EngineLink, sql: Any, args: Arguments, kwargs: Options, rows: tuple[int, int]
+        self, state: EngineState, sql: Any, args: Arguments, kwargs: Options, rows: tuple[int, int]
     ) -> tuple[int, int]:
         """Rows that are still to be read, or lie read with SQLAlchemy's adapter."""
         cursor = args[0]
@@ -148,7 +148,7 @@ class SQLAlchemyWatch(LayerWatch):
         if buffered and isinstance(buffered, (list, deque)):
             return len(buffered), UNKNOWN
         context = kwargs.get("context") or args[-1]
-        context.__dict__[KEY] = Reading(link, sql, time_ns())
+        context.__dict__[STATE_ATTRIBUTE] = Reading(state, sql, time_ns())
         return rows
 
     @never_breaks_the_host
@@ -167,9 +167,9 @@ class SQLAlchemyWatch(LayerWatch):
         self._ended(dialect, "PING", start_ns, error, None)
 
     def _ended(self, dialect: Any, word: str, start_ns: int, error: Error, sql: str | None) -> None:
-        link = self._link(dialect)
-        if link is not None:
-            self.tell(link, word, start_ns, sql=sql, error=error, facts=code_of(error))
+        state = self._state_of(dialect)
+        if state is not None:
+            self.record_call(state, word, start_ns, sql=sql, error=error, facts=code_of(error))
 
     # --- rows, where the driver does not say how many at once ---
 
@@ -177,8 +177,8 @@ class SQLAlchemyWatch(LayerWatch):
     def reading(self, result: Any) -> Reading | None:
         """The rows that this result is about to give."""
         context = getattr(result, "context", None)
-        found = None if context is None else context.__dict__.get(KEY)
-        if found is None or found.link is None:
+        found = None if context is None else context.__dict__.get(STATE_ATTRIBUTE)
+        if found is None or found.state is None:
             return None
         found.inside = True
         return found
@@ -195,7 +195,7 @@ class SQLAlchemyWatch(LayerWatch):
     def closed(self, result: Any) -> None:
         """It will give no more."""
         context = getattr(result, "context", None)
-        found = None if context is None else context.__dict__.get(KEY)
+        found = None if context is None else context.__dict__.get(STATE_ATTRIBUTE)
         if found is not None:
             found.closed = True
             if not found.inside:

@@ -12,7 +12,14 @@ from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.toolkit.dbapi import KEY, UNKNOWN, Facts, Link, Watch, argument
+from backwatch.collector.probes.toolkit.dbapi import (
+    STATE_ATTRIBUTE,
+    UNKNOWN,
+    CallObserver,
+    ConnectionState,
+    Facts,
+    argument,
+)
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 from backwatch.collector.probes.toolkit.sockets import words
@@ -39,7 +46,7 @@ def _code(error: BaseException | None) -> Facts:
     return ((names.STATUS_CODE, code),) if isinstance(code, str) else ()
 
 
-class _SQLite(Watch):
+class SQLiteCallObserver(CallObserver):
     """The reports of sqlite3's calls."""
 
     def __init__(self, recorder: Recorder) -> None:
@@ -56,40 +63,40 @@ class _SQLite(Watch):
         uri = bool(argument(args, kwargs, 7, "uri"))
         address = _address(argument(args, kwargs, 0, "database"), uri=uri)
         session = Session(system="sqlite", address=address, transport="inproc", server_version=self._version)
-        link = Link(session, None)
+        state = ConnectionState(session, None)
         if hasattr(connection, "__dict__"):
-            connection.__dict__[KEY] = link
-        self.tell(link, "connect", start_ns, error=error, facts=_code(error))
+            connection.__dict__[STATE_ATTRIBUTE] = state
+        self.record_call(state, "connect", start_ns, error=error, facts=_code(error))
 
     @never_breaks_the_host
     def executed(self, cursor: Any, operation: str, sql: Any, start_ns: int, error: BaseException | None) -> None:
         """``execute``, ``executemany``, ``executescript``."""
         connection = cursor.connection
-        link = connection.__dict__.get(KEY)
-        if link is None or self.recorder is None:
+        state = connection.__dict__.get(STATE_ATTRIBUTE)
+        if state is None or self.recorder is None:
             return
         affected = UNKNOWN
         if error is None and operation != "executescript":
             affected = cursor.rowcount
             if cursor.description is not None:
                 cursor.__dict__.update(_backwatch_sql=sql, _backwatch_since=time_ns())
-        self.tell(link, "", start_ns, sql=sql, rows=(UNKNOWN, affected), error=error, facts=_code(error))
+        self.record_call(state, "", start_ns, sql=sql, rows=(UNKNOWN, affected), error=error, facts=_code(error))
 
     @never_breaks_the_host
     def read(self, cursor: Any, error: BaseException | None = None) -> None:
         """All rows of a statement have been read, or no more are wanted."""
         sql, rows = cursor._backwatch_sql, cursor._backwatch_rows
         cursor.__dict__.update(_backwatch_sql=None, _backwatch_rows=0)
-        link = cursor.connection.__dict__.get(KEY)
-        if link is not None and sql is not None:
-            self.tell(link, "FETCH", cursor._backwatch_since, sql=sql, rows=(rows, UNKNOWN), error=error)
+        state = cursor.connection.__dict__.get(STATE_ATTRIBUTE)
+        if state is not None and sql is not None:
+            self.record_call(state, "FETCH", cursor._backwatch_since, sql=sql, rows=(rows, UNKNOWN), error=error)
 
     @never_breaks_the_host
     def ended(self, connection: Any, word: str, start_ns: int, error: BaseException | None) -> None:
         """A transaction was ended."""
-        link = connection.__dict__.get(KEY)
-        if link is not None:
-            self.tell(link, word, start_ns, sql=word, error=error, facts=_code(error))
+        state = connection.__dict__.get(STATE_ATTRIBUTE)
+        if state is not None:
+            self.record_call(state, word, start_ns, sql=word, error=error, facts=_code(error))
 
     @never_breaks_the_host
     def idle(self, connection: Any) -> bool:
@@ -100,7 +107,7 @@ class _SQLite(Watch):
             return False  # closed: what the driver says to that is told
 
 
-def _cursor_layer(base: Any, watch: _SQLite) -> type:
+def _cursor_layer(base: Any, observer: SQLiteCallObserver) -> type:
     """Our layer above the C type of cursors."""
 
     class Cursor(base):
@@ -115,15 +122,15 @@ def _cursor_layer(base: Any, watch: _SQLite) -> type:
 
         def _backwatch_run(self, operation: str, *args: Any, **kwargs: Any) -> Any:
             if self._backwatch_sql is not None:
-                watch.read(self)
+                observer.read(self)
             self.__dict__["_backwatch_seen"] = True
             start_ns = time_ns()
             try:
                 result = getattr(super(), operation)(*args, **kwargs)
             except BaseException as error:
-                watch.executed(self, operation, args[0] if args else None, start_ns, error)
+                observer.executed(self, operation, args[0] if args else None, start_ns, error)
                 raise
-            watch.executed(self, operation, args[0] if args else None, start_ns, None)
+            observer.executed(self, operation, args[0] if args else None, start_ns, None)
             return result
 
         def execute(self, *args: Any, **kwargs: Any) -> Any:
@@ -139,10 +146,10 @@ def _cursor_layer(base: Any, watch: _SQLite) -> type:
             try:
                 row = super().__next__()
             except StopIteration:
-                watch.read(self)
+                observer.read(self)
                 raise
             except BaseException as error:
-                watch.read(self, error)
+                observer.read(self, error)
                 raise
             self._backwatch_count(1)
             return row
@@ -150,7 +157,7 @@ def _cursor_layer(base: Any, watch: _SQLite) -> type:
         def fetchone(self) -> Any:
             row = super().fetchone()
             if row is None:
-                watch.read(self)
+                observer.read(self)
             else:
                 self._backwatch_count(1)
             return row
@@ -159,42 +166,42 @@ def _cursor_layer(base: Any, watch: _SQLite) -> type:
             rows = super().fetchmany(*args, **kwargs)
             self._backwatch_count(len(rows))
             if not rows:
-                watch.read(self)
+                observer.read(self)
             return rows
 
         def fetchall(self) -> Any:
             rows = super().fetchall()
             self._backwatch_count(len(rows))
-            watch.read(self)
+            observer.read(self)
             return rows
 
         def close(self) -> None:
-            watch.read(self)
+            observer.read(self)
             super().close()
 
         def __del__(self) -> None:
             if self._backwatch_sql is not None:
-                watch.read(self)
+                observer.read(self)
 
     return Cursor
 
 
-def _past_the_layer(module: Any, watch: _SQLite, factory: type) -> dict[str, Any]:
+def _past_the_layer(module: Any, observer: SQLiteCallObserver, factory: type) -> dict[str, Any]:
     """Methods above those of the app's that say ``sqlite3.Cursor.execute(self, …)``, as Django's did before 4.2."""
 
     def over(operation: str, original: Any) -> Any:
         def method(self: Any, *args: Any, **kwargs: Any) -> Any:
             if self._backwatch_sql is not None:
-                watch.read(self)
+                observer.read(self)
             self.__dict__["_backwatch_seen"], start_ns = False, time_ns()
             try:
                 result = original(self, *args, **kwargs)
             except module.Error as error:
                 if not self._backwatch_seen:
-                    watch.executed(self, operation, args[0] if args else None, start_ns, error)
+                    observer.executed(self, operation, args[0] if args else None, start_ns, error)
                 raise
             if not self._backwatch_seen:
-                watch.executed(self, operation, args[0] if args else None, start_ns, None)
+                observer.executed(self, operation, args[0] if args else None, start_ns, None)
             return result
 
         return method
@@ -203,7 +210,7 @@ def _past_the_layer(module: Any, watch: _SQLite, factory: type) -> dict[str, Any
     return {name: over(name, getattr(factory, name)) for name in found}
 
 
-def _connection_layer(module: Any, watch: _SQLite, cursors: Subclasses) -> type:
+def _connection_layer(module: Any, observer: SQLiteCallObserver, cursors: Subclasses) -> type:
     """Our layer above the C type of connections."""
     plain = cursors.of(module.Cursor) or module.Cursor
 
@@ -228,14 +235,14 @@ def _connection_layer(module: Any, watch: _SQLite, cursors: Subclasses) -> type:
             return super().cursor(plain).executescript(*args, **kwargs)
 
         def _backwatch_end(self, word: str, method: str, *args: object) -> Any:
-            start_ns, idle = time_ns(), watch.idle(self)
+            start_ns, idle = time_ns(), observer.idle(self)
             try:
                 result = getattr(super(), method)(*args)
             except BaseException as error:
-                watch.ended(self, word, start_ns, error)
+                observer.ended(self, word, start_ns, error)
                 raise
             if not idle:
-                watch.ended(self, word, start_ns, None)
+                observer.ended(self, word, start_ns, None)
             return result
 
         def commit(self, *args: Any) -> None:
@@ -250,7 +257,7 @@ def _connection_layer(module: Any, watch: _SQLite, cursors: Subclasses) -> type:
     return Connection
 
 
-class SQLiteProbe(PatchingProbe[_SQLite]):
+class SQLiteProbe(PatchingProbe[SQLiteCallObserver]):
     """sqlite3: connections and cursors, of the app's own classes too."""
 
     name = "sqlite3"
@@ -263,12 +270,12 @@ class SQLiteProbe(PatchingProbe[_SQLite]):
 
     def install(self, recorder: Recorder) -> None:
         """Replaces ``connect``."""
-        watch, patches = _SQLite(recorder), Patches()
-        self._watch, self._patches = watch, patches
+        observer, patches = SQLiteCallObserver(recorder), Patches()
+        self._watch, self._patches = observer, patches
         module: Any = importlib.import_module("sqlite3")
-        over = partial(_past_the_layer, module, watch)
-        cursors = Subclasses(module.Cursor, _cursor_layer(module.Cursor, watch), over)
-        connections = Subclasses(module.Connection, _connection_layer(module, watch, cursors))
+        over = partial(_past_the_layer, module, observer)
+        cursors = Subclasses(module.Cursor, _cursor_layer(module.Cursor, observer), over)
+        connections = Subclasses(module.Connection, _connection_layer(module, observer, cursors))
         original = module.connect
 
         def connect(*args: Any, **kwargs: Any) -> Any:
@@ -276,7 +283,7 @@ class SQLiteProbe(PatchingProbe[_SQLite]):
             given = args[_FACTORY] if len(args) > _FACTORY else kwargs.get("factory", module.Connection)
             if getattr(given, internal_clients.MARK, False):
                 return original(*args, **kwargs)
-            watched = connections.of(given) if watch.recorder is not None else None
+            watched = connections.of(given) if observer.recorder is not None else None
             if watched is not None and len(args) > _FACTORY:
                 args = (*args[:_FACTORY], watched, *args[_FACTORY + 1 :])
             elif watched is not None:
@@ -284,9 +291,9 @@ class SQLiteProbe(PatchingProbe[_SQLite]):
             try:
                 connection = original(*args, **kwargs)
             except BaseException as error:
-                watch.connected(None, args, kwargs, start_ns, error)
+                observer.connected(None, args, kwargs, start_ns, error)
                 raise
-            watch.connected(connection, args, kwargs, start_ns, None)
+            observer.connected(connection, args, kwargs, start_ns, None)
             return connection
 
         for place in (module, module.dbapi2):

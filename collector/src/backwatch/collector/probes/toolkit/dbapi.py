@@ -12,7 +12,7 @@ from backwatch.collector.probes import Recorder
 from backwatch.collector.runtime.record import AttributeValue, Session
 from backwatch.collector.session.socket_counters import Wire
 
-KEY: Final = "_backwatch_link"
+STATE_ATTRIBUTE: Final = "_backwatch_state"
 """Where a connection keeps its link: an entry of its ``__dict__``, which no ``__setattr__`` of the app's sees."""
 UNKNOWN: Final = -1
 MAX_ROWS: Final = 1 << 62
@@ -23,7 +23,7 @@ Report = Callable[[Any, tuple[Any, ...], dict[str, Any], int, Any, BaseException
 Make = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-class Link:
+class ConnectionState:
     """What hangs on one connection: its session, its byte counters, and whether a wrapped call is on its way."""
 
     __slots__ = ("inside", "session", "wire")
@@ -35,7 +35,7 @@ class Link:
         """Above 0 while a call of the app's runs whose inner calls are not the app's own."""
 
 
-class Watch:
+class CallObserver:
     """Where wrapped calls report. Without a recorder every wrapper is a mere passage."""
 
     def __init__(self, recorder: Recorder) -> None:
@@ -45,9 +45,9 @@ class Watch:
         """The probe is removed: nothing is told from now on."""
         self.recorder = None
 
-    def tell(
+    def record_call(
         self,
-        link: Link,
+        state: ConnectionState,
         operation: str,
         start_ns: int,
         *,
@@ -67,11 +67,11 @@ class Watch:
         if recorder is None:
             return
         recorder.call(
-            link.session,
+            state.session,
             operation,
             start_ns=start_ns,
             sql=sql,
-            wire=None if lost else link.wire,
+            wire=None if lost else state.wire,
             rows_returned=rows[0] if rows[0] < MAX_ROWS else UNKNOWN,
             rows_affected=rows[1] if rows[1] < MAX_ROWS else UNKNOWN,
             error=error,

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.probes import watched
-from backwatch.collector.probes.toolkit.dbapi import UNKNOWN, Facts, Link, Watch
+from backwatch.collector.probes.toolkit.dbapi import UNKNOWN, CallObserver, ConnectionState, Facts
 from backwatch.collector.probes.toolkit.sockets import words
 
 MAX_TEXT: Final = 200
@@ -76,10 +76,10 @@ class Reading:
         closed: No more will be read.
     """
 
-    __slots__ = ("closed", "inside", "link", "rows", "since_ns", "sql")
+    __slots__ = ("closed", "inside", "rows", "since_ns", "sql", "state")
 
-    def __init__(self, link: Link, sql: object, since_ns: int) -> None:
-        self.link: Link | None = link
+    def __init__(self, state: ConnectionState, sql: object, since_ns: int) -> None:
+        self.state: ConnectionState | None = state
         self.sql = sql
         self.since_ns = since_ns
         self.rows = 0
@@ -87,12 +87,14 @@ class Reading:
         self.closed = False
 
 
-class LayerWatch(Watch):
+class LayerCallObserver(CallObserver):
     """Where a layer reports."""
 
     def end(self, reading: Reading, error: BaseException | None = None) -> None:
         """All rows have been read, or no more are wanted; told once."""
-        link, reading.link = reading.link, None
-        if link is not None:
+        state, reading.state = reading.state, None
+        if state is not None:
             rows = (reading.rows, UNKNOWN)
-            self.tell(link, "FETCH", reading.since_ns, sql=reading.sql, rows=rows, error=error, facts=code_of(error))
+            self.record_call(
+                state, "FETCH", reading.since_ns, sql=reading.sql, rows=rows, error=error, facts=code_of(error)
+            )

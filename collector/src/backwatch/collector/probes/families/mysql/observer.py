@@ -6,7 +6,14 @@ from time import time_ns
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.probes.toolkit.dbapi import KEY, MAX_ROWS, UNKNOWN, Facts, Link, Watch
+from backwatch.collector.probes.toolkit.dbapi import (
+    MAX_ROWS,
+    STATE_ATTRIBUTE,
+    UNKNOWN,
+    CallObserver,
+    ConnectionState,
+    Facts,
+)
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
@@ -34,7 +41,7 @@ def code_of(error: Error) -> Facts:
     return ()
 
 
-class MySQLWatch(Watch):
+class MySQLCallObserver(CallObserver):
     """Follows the connections and cursors of one driver."""
 
     # --- what each driver says for itself ---
@@ -43,7 +50,7 @@ class MySQLWatch(Watch):
         """Whether the connection stands; only then does its descriptor name its own socket."""
         raise NotImplementedError
 
-    def adopted(self, connection: Any) -> Link:
+    def adopt_connection(self, connection: Any) -> ConnectionState:
         """The link of an open connection that was made before we were there; kept in its ``__dict__``."""
         raise NotImplementedError
 
@@ -61,9 +68,9 @@ class MySQLWatch(Watch):
         del connection
         return NONE
 
-    def facts_of(self, link: Link) -> Facts:
+    def facts_of(self, state: ConnectionState) -> Facts:
         """What is to be told with the call that ends, once."""
-        del link
+        del state
         return ()
 
     # --- calls of the app's ---
@@ -73,36 +80,36 @@ class MySQLWatch(Watch):
         """The link of the app's call that begins; ``None`` where it lies inside another, or nothing is to be told."""
         return self._entered(connection)
 
-    def _entered(self, connection: Any) -> Link | None:
+    def _entered(self, connection: Any) -> ConnectionState | None:
         if self.recorder is None or connection is None:
             return None
-        link = connection.__dict__.get(KEY)
-        if link is None:
+        state = connection.__dict__.get(STATE_ATTRIBUTE)
+        if state is None:
             if not self.is_open(connection):
                 return None
-            link = self.adopted(connection)
-        if link.inside:
+            state = self.adopt_connection(connection)
+        if state.inside:
             return None
-        link.inside = 1
-        return link
+        state.inside = 1
+        return state
 
     @never_breaks_the_host
     def left(
-        self, link: Link | None, connection: Any, operation: str, start_ns: int, sql: Any, error: Error,
+        self, state: ConnectionState | None, connection: Any, operation: str, start_ns: int, sql: Any, error: Error,
         rows: tuple[int, int] = NONE,
     ) -> None:  # fmt: skip
         """Tells the call of the app's that ends."""
-        if link is not None:
-            self._left(link, connection, operation, start_ns, sql, error, rows)
+        if state is not None:
+            self._left(state, connection, operation, start_ns, sql, error, rows)
 
     def _left(
-        self, link: Link, connection: Any, operation: str, start_ns: int, sql: Any, error: Error,
+        self, state: ConnectionState, connection: Any, operation: str, start_ns: int, sql: Any, error: Error,
         rows: tuple[int, int] = NONE, facts: Facts = (),
     ) -> None:  # fmt: skip
-        link.inside = 0
-        facts += self.facts_of(link) + code_of(error)
+        state.inside = 0
+        facts += self.facts_of(state) + code_of(error)
         lost = connection is None or not self.is_open(connection)
-        self.tell(link, operation, start_ns, sql=sql, rows=rows, error=error, facts=facts, lost=lost)
+        self.record_call(state, operation, start_ns, sql=sql, rows=rows, error=error, facts=facts, lost=lost)
 
     # --- statements ---
 
@@ -114,11 +121,13 @@ class MySQLWatch(Watch):
         return self._entered(cursor.connection)
 
     @never_breaks_the_host
-    def executed(self, cursor: Any, link: Link | None, query: Any, start_ns: int, error: Error, phrase: str) -> None:
+    def executed(
+        self, cursor: Any, state: ConnectionState | None, query: Any, start_ns: int, error: Error, phrase: str
+    ) -> None:
         """``execute``, ``executemany``, ``callproc``: once for the whole of it."""
-        if link is None:
+        if state is None:
             return
-        link.inside = 0
+        state.inside = 0
         if phrase:
             query = phrase % (query.decode("utf-8", "replace") if isinstance(query, bytes) else query,)
         rows: tuple[int, int] = NONE
@@ -129,23 +138,23 @@ class MySQLWatch(Watch):
             rows = (count, UNKNOWN) if cursor.description else (UNKNOWN, count)
             if cursor.description and self.streams(cursor):
                 cursor.__dict__[STREAM] = (query, 0, time_ns())
-        self._left(link, cursor.connection, "", start_ns, query, error, rows, facts)
-        self.used(link, query, error)
+        self._left(state, cursor.connection, "", start_ns, query, error, rows, facts)
+        self.used(state, query, error)
 
-    def used(self, link: Link, query: Any, error: Error) -> None:
+    def used(self, state: ConnectionState, query: Any, error: Error) -> None:
         """Was it ``USE name``? Then another database was chosen."""
         if error is None and isinstance(query, str) and query[:1] in _MAY_BE_USE:
             found = _USE.fullmatch(query)
             if found:
-                link.session = renamed(link.session, found[1])
+                state.session = renamed(state.session, found[1])
 
     @never_breaks_the_host
-    def queried(self, connection: Any, link: Link | None, query: Any, start_ns: int, error: Error) -> None:
+    def queried(self, connection: Any, state: ConnectionState | None, query: Any, start_ns: int, error: Error) -> None:
         """``Connection.query``, called by the app itself."""
-        if link is not None:
-            link.inside = 0
+        if state is not None:
+            state.inside = 0
             rows = self.rows_of(connection) if error is None else NONE
-            self._left(link, connection, "", start_ns, query, error, rows)
+            self._left(state, connection, "", start_ns, query, error, rows)
 
     def notices(self, cursor: Any) -> Facts:
         """How many warnings came with the answer, where the driver says so without asking."""
@@ -153,11 +162,11 @@ class MySQLWatch(Watch):
         return ()
 
     @never_breaks_the_host
-    def chosen(self, connection: Any, link: Link | None, namespace: Any, start_ns: int) -> None:
+    def chosen(self, connection: Any, state: ConnectionState | None, namespace: Any, start_ns: int) -> None:
         """Another database was chosen; the driver itself may go on saying the old name."""
-        if link is not None:
-            link.session = renamed(link.session, words(namespace, MAX_TEXT))
-            self._left(link, connection, "USE", start_ns, None, None)
+        if state is not None:
+            state.session = renamed(state.session, words(namespace, MAX_TEXT))
+            self._left(state, connection, "USE", start_ns, None, None)
 
     # --- rows read as they come ---
 

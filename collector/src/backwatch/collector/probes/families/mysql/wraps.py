@@ -4,11 +4,11 @@ from collections.abc import Callable
 from time import time_ns
 from typing import Any
 
-from backwatch.collector.probes.families.mysql.observer import MySQLWatch
-from backwatch.collector.probes.toolkit.dbapi import KEY, Make, argument
+from backwatch.collector.probes.families.mysql.observer import MySQLCallObserver
+from backwatch.collector.probes.toolkit.dbapi import STATE_ATTRIBUTE, Make, argument
 
 
-def executing(watch: MySQLWatch, name: str, phrase: str = "") -> Make:
+def executing(observer: MySQLCallObserver, name: str, phrase: str = "") -> Make:
     """Wraps a cursor's method.
 
     Args:
@@ -17,15 +17,15 @@ def executing(watch: MySQLWatch, name: str, phrase: str = "") -> Make:
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            start_ns, link = time_ns(), watch.cursor_entered(self)
+            start_ns, state = time_ns(), observer.cursor_entered(self)
             try:
                 result = original(self, *args, **kwargs)
             except BaseException as error:
-                if link is not None:
-                    watch.executed(self, link, argument(args, kwargs, 0, name), start_ns, error, phrase)
+                if state is not None:
+                    observer.executed(self, state, argument(args, kwargs, 0, name), start_ns, error, phrase)
                 raise
-            if link is not None:
-                watch.executed(self, link, argument(args, kwargs, 0, name), start_ns, None, phrase)
+            if state is not None:
+                observer.executed(self, state, argument(args, kwargs, 0, name), start_ns, None, phrase)
             return result
 
         return wrapper
@@ -33,23 +33,23 @@ def executing(watch: MySQLWatch, name: str, phrase: str = "") -> Make:
     return make
 
 
-def querying(watch: MySQLWatch) -> Make:
+def querying(observer: MySQLCallObserver) -> Make:
     """Wraps ``Connection.query``, which cursors use and some apps too."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            known: Any = getattr(self, KEY, None)
+            known: Any = getattr(self, STATE_ATTRIBUTE, None)
             if known is not None and known.inside:  # a cursor's, as nearly all are
                 return original(self, *args, **kwargs)
-            start_ns, link = time_ns(), watch.entered(self)
+            start_ns, state = time_ns(), observer.entered(self)
             try:
                 result = original(self, *args, **kwargs)
             except BaseException as error:
-                if link is not None:
-                    watch.queried(self, link, argument(args, kwargs, 0, "sql"), start_ns, error)
+                if state is not None:
+                    observer.queried(self, state, argument(args, kwargs, 0, "sql"), start_ns, error)
                 raise
-            if link is not None:
-                watch.queried(self, link, argument(args, kwargs, 0, "sql"), start_ns, None)
+            if state is not None:
+                observer.queried(self, state, argument(args, kwargs, 0, "sql"), start_ns, None)
             return result
 
         return wrapper
@@ -57,18 +57,18 @@ def querying(watch: MySQLWatch) -> Make:
     return make
 
 
-def commanding(watch: MySQLWatch, operation: str, sql: str | None) -> Make:
+def commanding(observer: MySQLCallObserver, operation: str, sql: str | None) -> Make:
     """Wraps a connection's method that sends one command of its own."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            start_ns, link = time_ns(), watch.entered(self)
+            start_ns, state = time_ns(), observer.entered(self)
             try:
                 result = original(self, *args, **kwargs)
             except BaseException as error:
-                watch.left(link, self, operation, start_ns, sql, error)
+                observer.left(state, self, operation, start_ns, sql, error)
                 raise
-            watch.left(link, self, operation, start_ns, sql, None)
+            observer.left(state, self, operation, start_ns, sql, None)
             return result
 
         return wrapper
@@ -76,18 +76,18 @@ def commanding(watch: MySQLWatch, operation: str, sql: str | None) -> Make:
     return make
 
 
-def choosing(watch: MySQLWatch) -> Make:
+def choosing(observer: MySQLCallObserver) -> Make:
     """Wraps ``select_db``: from then on the session is another database's."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            start_ns, link = time_ns(), watch.entered(self)
+            start_ns, state = time_ns(), observer.entered(self)
             try:
                 result = original(self, *args, **kwargs)
             except BaseException as error:
-                watch.left(link, self, "USE", start_ns, None, error)
+                observer.left(state, self, "USE", start_ns, None, error)
                 raise
-            watch.chosen(self, link, argument(args, kwargs, 0, "db"), start_ns)
+            observer.chosen(self, state, argument(args, kwargs, 0, "db"), start_ns)
             return result
 
         return wrapper
