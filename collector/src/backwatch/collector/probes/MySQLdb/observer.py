@@ -20,7 +20,7 @@ from backwatch.collector.probes.toolkit.dbapi import (
 from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Kwargs, call_hook
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 _STATEMENT: Final = "_backwatch_statement"
 """Where a cursor keeps its last statement as the app passed it, for results that are fetched later."""
@@ -33,7 +33,7 @@ class MySQLdbConnectionState(MySQLConnectionState):
 
     __slots__ = ("is_doubtful",)
 
-    def __init__(self, session: Any, wire: Wire | None = None) -> None:
+    def __init__(self, session: Any, wire: SocketCounters | None = None) -> None:
         super().__init__(session, wire)
         self.is_doubtful = False
 
@@ -75,7 +75,7 @@ class MySQLdbCallObserver(MySQLCallObserver):
     def _open_state(self, connection: Any, options: dict[str, Any]) -> MySQLdbConnectionState:
         descriptor = connection.fileno()
         session = describe_connection(connection, options, descriptor, self._extension)
-        state = connection.__dict__[STATE_ATTRIBUTE] = MySQLdbConnectionState(session, Wire(descriptor))
+        state = connection.__dict__[STATE_ATTRIBUTE] = MySQLdbConnectionState(session, SocketCounters(descriptor))
         return state
 
     def end_call(

@@ -8,7 +8,7 @@ from backwatch.collector.probes.toolkit.dbapi import MAX_TEXT_CHARACTERS, build_
 from backwatch.collector.probes.toolkit.peers import peer_of
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import version_text
+from backwatch.collector.session.tls import format_tls_version
 
 DEFAULT_PORT: Final = 3306
 _POSITIONS: Final[tuple[str, ...]] = ("host", "user", "password", "database", "port", "unix_socket")
@@ -68,6 +68,6 @@ def describe_connection(connection: Any, options: dict[str, Any], descriptor: in
         changes.update(address=words(options.get("host"), MAX_TEXT_CHARACTERS), port=int(connection.port))
     if native.is_known:
         changes.update(encrypted=bool(native.cipher), cipher=words(native.cipher, 80))
-        changes.update(tls_version=version_text(words(native.version)) if native.cipher else "")
+        changes.update(tls_version=format_tls_version(words(native.version)) if native.cipher else "")
         changes.update(account=session.account or words(native.user, MAX_TEXT_CHARACTERS))
     return dataclasses.replace(session, **changes)

@@ -10,7 +10,7 @@ from time import time_ns
 from typing import Any, Final
 from weakref import WeakKeyDictionary, ref
 
-from backwatch.collector.payload.formats import recognise
+from backwatch.collector.payload.formats import detect_formats
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.asyncpg.session import (
     AsyncpgConnectionState,
@@ -305,9 +305,9 @@ class AsyncpgCallObserver(CallObserver):
         """Record a message of a channel that this connection listens to."""
         state = _state_of(connection._protocol)
         if self.recorder is not None and state is not None:
-            self.recorder.call(
+            self.recorder.record_call(
                 state.session, "NOTIFY", start_ns=time_ns(), wire=state.wire,
-                facts=recognise(argument(args, kwargs, 2, "payload")), kind=CONSUMER,
+                facts=detect_formats(argument(args, kwargs, 2, "payload")), kind=CONSUMER,
             )  # fmt: skip
 
 

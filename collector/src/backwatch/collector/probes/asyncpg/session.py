@@ -11,8 +11,8 @@ from backwatch.collector.probes.toolkit.dbapi import MAX_TEXT_CHARACTERS
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, words
 from backwatch.collector.probes.toolkit.tls_contexts import asked_by
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.socket_counters import Wire
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.socket_counters import SocketCounters
+from backwatch.collector.session.tls import read_tls_facts
 
 _MODES: Final = {"verify_ca": "verify-ca", "verify_full": "verify-full"}
 
@@ -68,14 +68,14 @@ class AsyncpgConnectionState(PostgresConnectionState):
 
     __slots__ = ("prepared",)
 
-    def __init__(self, session: Session, wire: Wire | None = None) -> None:
+    def __init__(self, session: Session, wire: SocketCounters | None = None) -> None:
         super().__init__(session, wire)
         self.prepared: tuple[Any, int] | None = None
 
 
 def read_transport(transport: Any) -> dict[str, Any]:
     """Return peer and encryption of an open transport, as keyword arguments of ``Session``."""
-    return {**peer(transport.get_extra_info("socket")), **facts_of(transport.get_extra_info("ssl_object"))}
+    return {**peer(transport.get_extra_info("socket")), **read_tls_facts(transport.get_extra_info("ssl_object"))}
 
 
 def describe_attempt(
@@ -111,4 +111,4 @@ def build_state(connection: Any, attempt: ConnectAttempt) -> AsyncpgConnectionSt
     """Build the state of an established connection."""
     transport, settings = connection._transport, connection._protocol.get_settings()
     session = describe_attempt(connection._addr, connection._params, attempt, read_transport(transport), settings)
-    return AsyncpgConnectionState(session, Wire(descriptor(transport.get_extra_info("socket"))))
+    return AsyncpgConnectionState(session, SocketCounters(descriptor(transport.get_extra_info("socket"))))

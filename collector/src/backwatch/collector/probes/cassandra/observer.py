@@ -30,7 +30,7 @@ from backwatch.collector.probes.toolkit.sockets import descriptor, root_error
 from backwatch.collector.redaction import cql
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import CONSUMER, Caller, Session
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 HEADER_BYTES: Final = 9
 _VERSION_REFUSED: Final[Facts] = ((names.STATUS_CODE, "0x000a"),)
@@ -125,7 +125,9 @@ class CassandraCallObserver(CallObserver):
         del token, result
         if error is None and self.recorder is not None:
             session = describe_connection(connection, ready=False)
-            vars(connection)[STATE_ATTRIBUTE] = NodeConnectionState(session, Wire(descriptor(connection._socket)))
+            vars(connection)[STATE_ATTRIBUTE] = NodeConnectionState(
+                session, SocketCounters(descriptor(connection._socket))
+            )
 
     @never_breaks_the_host
     def on_connect_end(self, kind: Any, start_ns: int, connection: Any, error: Error) -> None:
@@ -140,9 +142,9 @@ class CassandraCallObserver(CallObserver):
             session = add_login(found, state.session) if state is not None else describe_connection(found, ready=False)
             if found.is_unsupported_proto_version:
                 # At each start the driver tries the versions that a node refuses, one after the other.
-                self.recorder.call(session, "negotiate", start_ns=start_ns, facts=_VERSION_REFUSED)
+                self.recorder.record_call(session, "negotiate", start_ns=start_ns, facts=_VERSION_REFUSED)
             else:
-                self.recorder.call(session, "connect", start_ns=start_ns, error=root_error(below or error))
+                self.recorder.record_call(session, "connect", start_ns=start_ns, error=root_error(below or error))
             return
         session = describe_connection(found, ready=True)
         if state is None:  # Twisted, which connects by itself
@@ -173,7 +175,7 @@ class CassandraCallObserver(CallObserver):
             return
         operation, sql = _read_statement(future)
         operation = operation if future._paging_state is None else "FETCH"
-        vars(future)[STATE_ATTRIBUTE] = InFlightRequest(operation, sql, self.recorder.caller())
+        vars(future)[STATE_ATTRIBUTE] = InFlightRequest(operation, sql, self.recorder.capture_caller())
 
     @never_breaks_the_host
     def on_response(self, future: Any, args: Args, kwargs: Kwargs) -> None:
@@ -209,7 +211,7 @@ class CassandraCallObserver(CallObserver):
         sent = future.request_encoded_size
         is_known = request.received and isinstance(sent, int)
         more: dict[str, Any] = {"estimated": (sent, request.received)} if is_known else {}
-        self.recorder.call(
+        self.recorder.record_call(
             self._session_of(future, request), request.operation, start_ns=request.start_ns, sql=request.sql,
             rows_returned=request.rows if error is None else UNKNOWN, error=error, facts=request.facts(),
             caller=request.caller, **more,
@@ -239,7 +241,7 @@ class CassandraCallObserver(CallObserver):
             else:
                 nodes.append(address(host.endpoint.address, host.endpoint.port))
         session = self._state_of(connection).refresh_session(local, connection.keyspace)
-        self.recorder.call(session, "metadata", statement="metadata", start_ns=time_ns(), facts=announced(nodes))
+        self.recorder.record_call(session, "metadata", statement="metadata", start_ns=time_ns(), facts=announced(nodes))
 
     @never_breaks_the_host
     def on_push(self, connection: Any, args: Args, kwargs: Kwargs) -> None:
@@ -248,6 +250,6 @@ class CassandraCallObserver(CallObserver):
         kind = getattr(args[0], "event_type", None)
         if self.recorder is not None and kind in _PUSHES:
             session = self._state_of(connection).session
-            self.recorder.call(
+            self.recorder.record_call(
                 session, kind, statement=kind, start_ns=time_ns(), facts=notice_facts(1), kind=CONSUMER
             )  # fmt: skip

@@ -7,8 +7,8 @@ from backwatch.collector.probes.toolkit.dbapi import ConnectionState
 from backwatch.collector.probes.toolkit.sockets import peer, tls_of, words
 from backwatch.collector.probes.toolkit.tls_contexts import asked_by
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.socket_counters import Wire
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.socket_counters import SocketCounters
+from backwatch.collector.session.tls import read_tls_facts
 
 MAX_TEXT_CHARACTERS: Final = 255
 _METHODS: Final = {"PLAIN": "clear-password"}
@@ -23,7 +23,7 @@ class NodeConnectionState(ConnectionState):
 
     __slots__ = ("received",)
 
-    def __init__(self, session: Session, wire: Wire | None = None) -> None:
+    def __init__(self, session: Session, wire: SocketCounters | None = None) -> None:
         super().__init__(session, wire)
         self.received = 0
 
@@ -56,7 +56,7 @@ def _read_tls(connection: Any, socket: Any, requested: str) -> dict[str, Any]:
         return {}  # closed by now
     # The driver compared the host's name itself before 3.28.
     full = connection._check_hostname and tls.context.verify_mode
-    return dict(facts_of(tls, verified="full" if full else None))
+    return dict(read_tls_facts(tls, verified="full" if full else None))
 
 
 def _read_login(connection: Any, *, ready: bool) -> dict[str, Any]:

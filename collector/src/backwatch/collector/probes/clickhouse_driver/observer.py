@@ -21,7 +21,7 @@ from backwatch.collector.probes.toolkit.dbapi import (
 from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
 from backwatch.collector.probes.toolkit.sockets import descriptor, root_error, words
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 
 class StatementResult(OpenResult):
@@ -71,7 +71,9 @@ class ClickHouseCallObserver(CallObserver):
     def _open_state(self, connection: Any, host: object, port: object, *, failed: bool = False) -> ConnectionState:
         number = descriptor(connection.socket)
         session = describe_connection(connection, host, port, failed=failed)
-        state = connection.__dict__[STATE_ATTRIBUTE] = ConnectionState(session, Wire(number) if number >= 0 else None)
+        state = connection.__dict__[STATE_ATTRIBUTE] = ConnectionState(
+            session, SocketCounters(number) if number >= 0 else None
+        )
         return state
 
     def _state_of(self, connection: Any) -> ConnectionState:

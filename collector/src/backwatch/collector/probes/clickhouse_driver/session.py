@@ -7,7 +7,7 @@ from typing import Any
 from backwatch.collector.probes.toolkit.dbapi import build_session
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, tls_of, words
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.tls import read_tls_facts
 
 
 def describe_request(connection: Any, host: object, port: object) -> Session:
@@ -37,5 +37,5 @@ def describe_connection(connection: Any, host: object, port: object, *, failed: 
     method = "" if failed else "clear-password" if connection.password else "none"
     version = ".".join(str(part) for part in server.version_tuple()) if server is not None else ""
     return dataclasses.replace(
-        request, server_version=words(version), auth_method=method, **peer(socket), **facts_of(tls_of(socket))
+        request, server_version=words(version), auth_method=method, **peer(socket), **read_tls_facts(tls_of(socket))
     )

@@ -48,7 +48,7 @@ class CacheCallObserver:
         def on_call_end(_: Any, token: Any, result: Any, error: Error) -> None:
             if self.recorder is not None and not is_observed(library):
                 rows = len(result) if name == "get_many" and isinstance(result, dict) else UNKNOWN
-                self.recorder.call(
+                self.recorder.record_call(
                     session, name, statement=name, start_ns=token[0], rows_returned=rows, error=error
                 )  # fmt: skip
 

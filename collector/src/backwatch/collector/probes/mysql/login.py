@@ -17,7 +17,7 @@ from backwatch.collector.probes.toolkit.dbapi import MAX_TEXT_CHARACTERS, STATE_
 from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
 from backwatch.collector.probes.toolkit.sockets import descriptor, words
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 if TYPE_CHECKING:
     from backwatch.collector.probes.mysql.observer import ConnectorCallObserver
@@ -34,7 +34,7 @@ def open_state(connection: Any, switched: str = "") -> ConnectorConnectionState:
     """
     state = ConnectorConnectionState(describe_connection(connection, switched))
     number = descriptor(socket_of(connection))
-    state.wire, state.is_established = Wire(number) if number >= 0 else None, True
+    state.wire, state.is_established = SocketCounters(number) if number >= 0 else None, True
     connection.__dict__[STATE_ATTRIBUTE] = state
     return state
 

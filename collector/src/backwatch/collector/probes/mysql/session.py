@@ -10,7 +10,7 @@ from backwatch.collector.probes.families.mysql.state import MySQLConnectionState
 from backwatch.collector.probes.toolkit.dbapi import OpenResult, build_session
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, words
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import TlsFacts, facts_of
+from backwatch.collector.session.tls import TlsFacts, read_tls_facts
 
 _CLIENT_SSL: Final = 0x800
 """The bit of the handshake's capabilities by which a server offers TLS."""
@@ -114,7 +114,7 @@ def describe_connection(connection: Any, switched: str = "", *, failed: bool = F
             cipher = words(below.get_ssl_cipher(), 80)
             tls = {"encrypted": bool(cipher), "cipher": cipher}
     elif descriptor(socket) >= 0 and (not failed or _is_tls_decided(connection)):
-        tls = facts_of(_tls_of(connection))
+        tls = read_tls_facts(_tls_of(connection))
     return dataclasses.replace(
         describe_request(connection),
         server_version=words(_handshake(connection).get("server_version_original")),

@@ -6,7 +6,7 @@ from weakref import WeakKeyDictionary
 
 from backwatch.collector import names
 from backwatch.collector.payload import canaries
-from backwatch.collector.payload.response_indicators import with_signs
+from backwatch.collector.payload.response_indicators import add_indicators
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.postgresql.errors import refused_login_facts, sqlstate_facts
 from backwatch.collector.probes.families.postgresql.state import CHANGES, PostgresConnectionState
@@ -24,7 +24,7 @@ from backwatch.collector.probes.toolkit.dbapi import (
 )
 from backwatch.collector.probes.toolkit.hooks import Args, Function, Kwargs
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 _PLAIN: Final = frozenset((str, bytes))
 _OK: Final = 0
@@ -61,8 +61,10 @@ def _count_rows(cursor: Any) -> RowCounts:
 def _find_canaries(results: Any) -> Facts:
     """Look in the rows of these results for planted values."""
     for result in results:
-        if result.status == _TUPLES_OK and canaries.among_cells(result.get_value, result.ntuples, result.nfields):
-            return with_signs((), ["canary"])
+        if result.status == _TUPLES_OK and canaries.cells_contain_canary(
+            result.get_value, result.ntuples, result.nfields
+        ):
+            return add_indicators((), ["canary"])
     return ()
 
 
@@ -104,7 +106,7 @@ class PsycopgCallObserver(CallObserver):
 
     def _open_state(self, connection: Any, explicit: dict[str, str] | None) -> PostgresConnectionState:
         pgconn = connection.pgconn
-        state = PostgresConnectionState(describe_connection(pgconn, explicit), Wire(pgconn.socket))
+        state = PostgresConnectionState(describe_connection(pgconn, explicit), SocketCounters(pgconn.socket))
         _count_notices(state, pgconn)
         connection.__dict__[STATE_ATTRIBUTE] = state
         return state
@@ -199,10 +201,10 @@ class PsycopgCallObserver(CallObserver):
             state: PostgresConnectionState | None = connection.__dict__.get(STATE_ATTRIBUTE)
             if state is not None and connection._pipeline is None and only.status == _TUPLES_OK:
                 changed = only.command_tuples if (only.command_status or b"").startswith(_CHANGE_TAGS) else None
-                recorder.call(
+                recorder.record_call(
                     state.session, "", start_ns=start_ns, sql=args[0], wire=state.wire, rows_returned=only.ntuples,
                     rows_affected=UNKNOWN if changed is None else changed,
-                    facts=(_find_canaries(results) if canaries.planted() else ()) + state.take_notices(),
+                    facts=(_find_canaries(results) if canaries.has_canaries() else ()) + state.take_notices(),
                 )  # fmt: skip
                 return
         text = self._text(cursor, argument(args, kwargs, 0, "query"))
@@ -214,7 +216,7 @@ class PsycopgCallObserver(CallObserver):
         rows, facts = NO_ROWS, ()
         if error is None:
             rows = _count_rows(cursor) if cursor._results else (UNKNOWN, cursor._rowcount)
-            facts = _find_canaries(cursor._results) if canaries.planted() else ()
+            facts = _find_canaries(cursor._results) if canaries.has_canaries() else ()
         self._record(cursor._conn, "", start_ns, error, text, rows, facts)
 
     @never_breaks_the_host

@@ -25,7 +25,7 @@ from backwatch.collector.probes.toolkit.dbapi import (
 from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Enter, Kwargs, call_hook
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 _READY: Final = 1
 """``STATUS_READY``: no transaction is open."""
@@ -81,7 +81,7 @@ class Psycopg2CallObserver(CallObserver):
         waits = connection is not None and connection.async_
         # A class of the app may swallow a failed login: then there is a connection that was never open.
         if connection is not None and not waits and connection.pgconn_ptr:
-            state = ConnectionState(self._describe(connection, explicit), Wire(connection.fileno()))
+            state = ConnectionState(self._describe(connection, explicit), SocketCounters(connection.fileno()))
             if hasattr(connection, "__dict__"):
                 connection.__dict__[STATE_ATTRIBUTE] = state
         else:
@@ -96,7 +96,7 @@ class Psycopg2CallObserver(CallObserver):
         if state is None and not connection.closed and _PARAMETERS in connection.__dict__:
             # Driven by poll(): it is established by now.
             session = self._describe(connection, connection.__dict__[_PARAMETERS])
-            state = connection.__dict__[STATE_ATTRIBUTE] = ConnectionState(session, Wire(connection.fileno()))
+            state = connection.__dict__[STATE_ATTRIBUTE] = ConnectionState(session, SocketCounters(connection.fileno()))
         return state
 
     # --- calls ---

@@ -4,7 +4,7 @@ from time import time_ns
 from typing import Any, Final
 
 from backwatch.collector.payload import canaries
-from backwatch.collector.payload.response_indicators import with_signs
+from backwatch.collector.payload.response_indicators import add_indicators
 from backwatch.collector.probes.families.mysql.observer import MySQLCallObserver
 from backwatch.collector.probes.pymysql.session import PyMySQLConnectionState, describe_connection, describe_request
 from backwatch.collector.probes.toolkit.dbapi import (
@@ -20,7 +20,7 @@ from backwatch.collector.probes.toolkit.dbapi import (
 from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Kwargs, call_hook
 from backwatch.collector.probes.toolkit.sockets import descriptor, words
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 _LOCAL_INFILE: Final = b"\xfb"
 _READ_PACKET: Final = "_read_packet"
@@ -58,14 +58,14 @@ class PyMySQLCallObserver(MySQLCallObserver):
         rows: RowCounts = NO_ROWS, facts: Facts = (),
     ) -> None:  # fmt: skip
         """Record a call that ends, and look for planted rows."""
-        if canaries.planted() and rows[0] > 0 and canaries.among(connection._result.rows):
-            facts = with_signs(facts, ["canary"])
+        if canaries.has_canaries() and rows[0] > 0 and canaries.contains_canary(connection._result.rows):
+            facts = add_indicators(facts, ["canary"])
         super().end_call(state, connection, operation, start_ns, sql, error, rows, facts)
 
     # --- connect and login ---
 
     def _establish(self, connection: Any, state: PyMySQLConnectionState) -> None:
-        state.wire = Wire(descriptor(connection._sock))
+        state.wire = SocketCounters(descriptor(connection._sock))
         state.session, state.is_established = describe_connection(connection, state), True
 
     @never_breaks_the_host

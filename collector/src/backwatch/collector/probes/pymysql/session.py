@@ -8,7 +8,7 @@ from backwatch.collector.probes.toolkit.dbapi import build_session
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, tls_of, words
 from backwatch.collector.probes.toolkit.tls_contexts import asked_by
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import TlsFacts, facts_of
+from backwatch.collector.session.tls import TlsFacts, read_tls_facts
 
 
 class PyMySQLConnectionState(MySQLConnectionState):
@@ -50,7 +50,7 @@ def describe_connection(connection: Any, state: PyMySQLConnectionState) -> Sessi
     tls = TlsFacts()
     if state.has_greeting and descriptor(socket) >= 0:
         # A socket whose handshake failed is closed by now and shows nothing; before the greeting TLS is still to come.
-        tls = facts_of(tls_of(socket))
+        tls = read_tls_facts(tls_of(socket))
     return dataclasses.replace(
         describe_request(connection),
         server_version=words(connection.server_version) if state.has_greeting else "",

@@ -28,7 +28,7 @@ from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Function, 
 from backwatch.collector.probes.toolkit.nodes import address
 from backwatch.collector.probes.toolkit.sockets import root_error, words
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 StatementOf = Callable[[Args, Kwargs], object]
 """Returns the statement of a cursor method's arguments and keyword arguments."""
@@ -158,7 +158,7 @@ class PytdsCallObserver(CallObserver):
     def _open_state(self, tds: Any, host: object, *, has_response: bool) -> ConnectionState:
         number = descriptor_of(tds)
         is_shared = tds._mars_enabled  # several sessions on one socket: no call has its bytes for itself
-        wire = Wire(number) if number >= 0 and not is_shared else None
+        wire = SocketCounters(number) if number >= 0 and not is_shared else None
         session = describe_connection(tds, host, has_response=has_response)
         state = tds.__dict__[STATE_ATTRIBUTE] = ConnectionState(session, wire)
         return state

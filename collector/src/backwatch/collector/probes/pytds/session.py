@@ -7,7 +7,7 @@ from typing import Any, Final, TypedDict
 from backwatch.collector.probes.toolkit.dbapi import MAX_TEXT_CHARACTERS, build_session
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, words
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import TlsFacts, certificate_facts, version_text
+from backwatch.collector.session.tls import TlsFacts, format_tls_version, read_certificate_facts
 
 _LOGIN_ONLY: Final = 0
 """The encryption flag of PRELOGIN by which a client has only its login encrypted."""
@@ -47,10 +47,10 @@ def _read_tls(tds: Any, login: Any, *, has_response: bool) -> TlsFacts:
         return {"encrypted": False} if has_response else {}
     return TlsFacts(
         encrypted=True,
-        tls_version=version_text(connection.get_protocol_version_name()),
+        tls_version=format_tls_version(connection.get_protocol_version_name()),
         cipher=words(connection.get_cipher_name(), 80),
         verified="full" if login.validate_host else "chain",  # without an authority's file there is no TLS
-        **certificate_facts(_to_der(connection.get_peer_certificate())),
+        **read_certificate_facts(_to_der(connection.get_peer_certificate())),
     )
 
 

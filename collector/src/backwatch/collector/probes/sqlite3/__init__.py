@@ -39,7 +39,7 @@ class SQLiteProbe(PatchingProbe[SQLiteCallObserver]):
         def connect(*args: Any, **kwargs: Any) -> Any:
             start_ns = time_ns()
             chosen = args[_FACTORY] if len(args) > _FACTORY else kwargs.get("factory", module.Connection)
-            if getattr(chosen, internal_clients.MARK, False):
+            if getattr(chosen, internal_clients.INTERNAL_ATTRIBUTE, False):
                 return original(*args, **kwargs)
             observed = connections.of(chosen) if observer.recorder is not None else None
             if observed is not None and len(args) > _FACTORY:

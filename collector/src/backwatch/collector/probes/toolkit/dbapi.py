@@ -15,7 +15,7 @@ from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Function, 
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import AttributeValue, Session
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 STATE_ATTRIBUTE: Final = "_backwatch_state"
 """Where a connection keeps its state: an entry of its ``__dict__``, which no ``__setattr__`` of the app sees."""
@@ -51,7 +51,7 @@ class ConnectionState:
 
     __slots__ = ("inside", "session", "wire")
 
-    def __init__(self, session: Session, wire: Wire | None = None) -> None:
+    def __init__(self, session: Session, wire: SocketCounters | None = None) -> None:
         self.session = session
         self.wire = wire
         self.inside = 0
@@ -64,7 +64,7 @@ class ConnectionState:
     def skip_earlier_bytes(self) -> None:
         """Leave out the bytes that were sent before the probe saw the connection."""
         if self.wire is not None:
-            self.wire.since_last()
+            self.wire.read_delta()
 
 
 class OpenResult:
@@ -121,7 +121,7 @@ class CallObserver:
         recorder = self.recorder
         if recorder is None:
             return
-        recorder.call(
+        recorder.record_call(
             state.session,
             operation,
             start_ns=start_ns,

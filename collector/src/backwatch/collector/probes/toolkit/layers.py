@@ -1,13 +1,13 @@
 """Building blocks of the probes of layers above SQL drivers (SQLAlchemy, Django).
 
 A layer records only the calls that no driver's probe can record. Whether there is one is a question of the driver's
-name (``probes.watched``), never of the running call: a driver's probe knows more of its calls than a layer does.
+name (``probes.is_instrumented``), never of the running call: a driver's probe knows more of its calls than a layer.
 """
 
 import os
 from typing import Any, Final
 
-from backwatch.collector.probes import watched
+from backwatch.collector.probes import is_instrumented
 from backwatch.collector.probes.toolkit.dbapi import (
     MAX_TEXT_CHARACTERS,
     UNKNOWN,
@@ -37,7 +37,7 @@ _SYSTEMS: Final = {
 
 def is_observed(driver: str) -> bool:
     """Return true if a driver's probe records the calls of this driver."""
-    return watched(driver) or watched(_INNER_DRIVERS.get(driver.partition(".")[0], driver))
+    return is_instrumented(driver) or is_instrumented(_INNER_DRIVERS.get(driver.partition(".")[0], driver))
 
 
 def to_system_name(name: str) -> str:

@@ -6,7 +6,7 @@ from backwatch.collector import names
 from backwatch.collector.probes.toolkit.dbapi import ConnectionState, Facts
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 _METHODS: Final = {"mysql_clear_password": "clear-password"}
 
@@ -22,7 +22,7 @@ class MySQLConnectionState(ConnectionState):
 
     __slots__ = ("auth_plugin", "is_established", "local_file")
 
-    def __init__(self, session: Session, wire: Wire | None = None) -> None:
+    def __init__(self, session: Session, wire: SocketCounters | None = None) -> None:
         super().__init__(session, wire)
         self.is_established = False
         self.auth_plugin = ""

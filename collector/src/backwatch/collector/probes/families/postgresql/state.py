@@ -4,7 +4,7 @@ from typing import Final
 
 from backwatch.collector.probes.toolkit.dbapi import ConnectionState, Facts, notice_facts
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 CHANGES: Final = ("INSERT", "UPDATE", "DELETE", "MERGE")
 """Statements whose command tag counts affected rows."""
@@ -19,7 +19,7 @@ class PostgresConnectionState(ConnectionState):
 
     __slots__ = ("notices",)
 
-    def __init__(self, session: Session, wire: Wire | None = None) -> None:
+    def __init__(self, session: Session, wire: SocketCounters | None = None) -> None:
         super().__init__(session, wire)
         self.notices = 0
 
