@@ -16,7 +16,7 @@ import pytest
 from mysql.connector.constants import ClientFlag
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.servers.mysql import MySQL, Packets
+from backwatch.attack.demo.services.mysql import MySQL, Packets
 from backwatch.collector import names
 from backwatch.collector.probes.mysql import MySQLConnectorProbe
 from tests.collector.probes.recording import Recording, watching
