@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from backwatch.collector import names
 from backwatch.collector.cli import main
 from backwatch.collector.settings import DetectorSettings, SettingError, load
-from backwatch.detector.derived.text_columns import PEER_LOCAL
+from backwatch.detector.derived.text_columns import PEER_LOCAL, TextColumns
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import EngineConfig
 from tests.detector import streams
