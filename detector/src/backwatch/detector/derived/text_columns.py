@@ -121,8 +121,8 @@ def redirect_host(target: str) -> str:
 def redirect_port(target: str) -> int:
     """Return the port of a redirect's target; -1 where there is none.
 
-    >>> redirect_port("https://example.org:8443/a"), redirect_port("10.0.0.7:6379"),
-    redirect_port("https://example.org/:1") (8443, 6379, -1)
+    >>> redirect_port("https://example.org:8443/a"), redirect_port("10.0.0.7:6379"), redirect_port("https://a/:1")
+    (8443, 6379, -1)
     """
     found = _HOST.fullmatch(target[:2_000])
     return int(found[2]) if found and found[2] else -1
