@@ -13,12 +13,12 @@ SAFE: dict[str, Any] = {
     names.CERT_SHA256: "aa", names.CERT_ISSUER: "CN=CA", names.CERT_NOT_BEFORE: "2026-03-01T00:00:00Z",
     names.CERT_NOT_AFTER: "2027-03-01T00:00:00Z", names.PEER_ADDRESS: "198.51.100.7", names.TRANSPORT: "tcp",
 }  # fmt: skip
-Told = dict[str, Any]
+CallFacts = dict[str, Any]
 
 
 def at(
-    at_s: float, session: Told = SAFE, statement: str = "SELECT ?", site: str = "views.py:show", **facts: Any
-) -> Told:
+    at_s: float, session: CallFacts = SAFE, statement: str = "SELECT ?", site: str = "views.py:show", **facts: Any
+) -> CallFacts:
     """A call; further facts by contract name with ``__`` for a dot."""
     return {
         **call(at_s, statement, site),
@@ -27,12 +27,12 @@ def at(
     }
 
 
-def past(session: Told = SAFE, count: int = 200, days: float = 2, **facts: Any) -> list[Told]:
+def past(session: CallFacts = SAFE, count: int = 200, days: float = 2, **facts: Any) -> list[CallFacts]:
     """Quiet calls of one kind over some days."""
     return [at(i * days * DAY / count, session, **facts) for i in range(count)]
 
 
-def fired(*stories: Sequence[Told]) -> list[set[str]]:
+def fired(*stories: Sequence[CallFacts]) -> list[set[str]]:
     """The rules that each call of the last story fires; told whole and call by call, which must not differ."""
     whole, single = SmallEngine(), SmallEngine()
     found: list[set[str]] = []

@@ -21,11 +21,11 @@ def learnt(values: "list[float]") -> "np.ndarray[tuple[int], np.dtype[np.void]]"
     return rows
 
 
-def test_nothing_is_told_before_enough_is_known() -> None:
+def test_no_score_before_enough_values() -> None:
     rows = np.zeros(1, LEVEL)
-    told = [update(rows, 0, value, i, True) for i, value in enumerate(noise(MIN_COUNT + 5))]
-    assert np.isnan(told[:MIN_COUNT]).all()
-    assert not np.isnan(told[MIN_COUNT:]).any()
+    scores = [update(rows, 0, value, i, True) for i, value in enumerate(noise(MIN_COUNT + 5))]
+    assert np.isnan(scores[:MIN_COUNT]).all()
+    assert not np.isnan(scores[MIN_COUNT:]).any()
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -16,7 +16,7 @@ SCRAM = by("scram-sha-256")
 
 
 @pytest.mark.parametrize("weaker", ["clear-password", "md5", "none"])
-def test_a_weaker_login_is_told(weaker: str) -> None:
+def test_weaker_login_raises_an_alert(weaker: str) -> None:
     assert "auth-downgraded" in fired(past(SCRAM), [at(3 * DAY, by(weaker))])[0]
 
 
@@ -42,7 +42,7 @@ def test_a_session_that_lost_its_tls_is_stripped_and_uses_no_weaker_method() -> 
     assert fired(past({**usual, **by("caching_sha2_password")}), [at(3 * DAY, hashed)]) == [{"tls-stripped"}]
 
 
-def test_nothing_is_told_before_a_statement_is_known() -> None:
+def test_no_alert_before_the_statement_is_known() -> None:
     assert fired(past(SCRAM, 25), [at(3 * DAY, by("none"))]) == [set()]
 
 
@@ -75,7 +75,7 @@ def test_a_password_asked_for_in_clear_is_one_alert_and_without_a_past_another()
     assert fired([at(0, clear)]) == [{"password-in-clear"}]
 
 
-def test_a_connection_that_broke_before_the_login_says_nothing_of_it_unless_the_password_was_asked_for() -> None:
+def test_broken_login_counts_only_if_the_password_was_requested() -> None:
     broken = {names.ERROR_TYPE: "ConnectionResetError"}
     assert fired(past(SCRAM), [at(3 * DAY, {**by("none"), **broken})]) == [set()]
     assert fired(past(SCRAM), [at(3 * DAY, {**by("mysql_native_password"), **broken})]) == [set()]

@@ -3,68 +3,68 @@
 import pytest
 
 from backwatch.collector import names
-from tests.detector.stories import DAY, Told, at, fired
+from tests.detector.stories import DAY, CallFacts, at, fired
 
 USUAL = "SELECT id FROM orders WHERE id = ?"
 
 
-def reading(at_s: float, rows: int, statement: str = USUAL, row_bytes: int = 0) -> Told:
-    facts: Told = {names.ROWS_RETURNED: rows}
+def reading(at_s: float, rows: int, statement: str = USUAL, row_bytes: int = 0) -> CallFacts:
+    facts: CallFacts = {names.ROWS_RETURNED: rows}
     if row_bytes:
         facts[names.BYTES_RECEIVED] = row_bytes * rows
     return at(at_s, statement=statement, **facts)
 
 
-def usual(days: int = 2) -> list[Told]:
+def usual(days: int = 2) -> list[CallFacts]:
     return [reading(i * days * DAY / 200, 5 + i % 10) for i in range(200)]
 
 
-def told(found: list[set[str]]) -> list[bool]:
+def raises(found: list[set[str]]) -> list[bool]:
     return ["bulk-read" in one for one in found]
 
 
-def test_a_staircase_of_new_statements_is_told_from_the_size_on_that_the_rule_calls_much() -> None:
+def test_staircase_of_new_statements_is_detected_from_the_minimum_size_on() -> None:
     sizes = (1_900, 9_000, 43_000, 200_000, 900_000)
     stairs = [reading(3 * DAY + i * 60, rows, f"SELECT {i} FROM customers") for i, rows in enumerate(sizes)]
-    assert told(fired(usual(), stairs)) == [False, True, True, True, True]
+    assert raises(fired(usual(), stairs)) == [False, True, True, True, True]
 
 
-def test_a_staircase_of_bytes_is_told_where_no_rows_are() -> None:
-    def taking(at_s: float, size: int, statement: str = USUAL) -> Told:
-        facts: Told = {names.BYTES_RECEIVED: size}
+def test_staircase_of_bytes_is_detected_without_rows() -> None:
+    def taking(at_s: float, size: int, statement: str = USUAL) -> CallFacts:
+        facts: CallFacts = {names.BYTES_RECEIVED: size}
         return at(at_s, statement=statement, **facts)
 
     past = [taking(i * 600, 2_000 + i % 90) for i in range(200)]
     sizes = (1_000_000, 4_900_000, 24_000_000, 110_000_000)
     stairs = [taking(3 * DAY + i * 60, size, f"SELECT {i} FROM customers") for i, size in enumerate(sizes)]
-    assert told(fired(past, stairs)) == [False, True, True, True]
+    assert raises(fired(past, stairs)) == [False, True, True, True]
 
 
 def test_one_theft_does_not_hide_the_next() -> None:
     thefts = [reading(3 * DAY + i * 3_600, 200_000, f"SELECT {i} FROM customers", 60) for i in range(21)]
-    assert told(fired(usual(), thefts)) == [True] * 21
+    assert raises(fired(usual(), thefts)) == [True] * 21
 
 
 def test_a_theft_that_is_repeated_does_not_hide_another() -> None:
     again = [reading(3 * DAY + i, 200_000, "SELECT secret FROM customers") for i in range(60)]
     other = [reading(3 * DAY + 120, 200_000, "SELECT name FROM customers")]
-    assert told(fired(usual(), again, other)) == [True]
+    assert raises(fired(usual(), again, other)) == [True]
 
 
 @pytest.mark.parametrize("apart_s", [60, DAY])
 def test_new_statements_raise_the_largest_by_half_a_day_and_no_faster(apart_s: int) -> None:
     begin = 600  # what is little is learnt at once
     steps = [reading(3 * DAY + i * apart_s, int(begin * 1.45**i), f"SELECT {i} FROM customers") for i in range(14)]
-    assert any(told(fired(usual(), steps))) is (apart_s < DAY)
+    assert any(raises(fired(usual(), steps))) is (apart_s < DAY)
 
 
 def test_a_large_export_that_goes_on_is_in_time_what_new_ones_are_held_against() -> None:
     nightly = [reading((3 + i / 8) * DAY, 20_000 + i % 9, "SELECT export FROM orders") for i in range(240)]
-    assert told(fired(usual(), nightly, [reading(34 * DAY, 20_000, "SELECT other FROM orders")])) == [False]
+    assert raises(fired(usual(), nightly, [reading(34 * DAY, 20_000, "SELECT other FROM orders")])) == [False]
     early = [reading(3 * DAY + 3_600 * 6, 20_000, "SELECT other FROM orders")]
-    assert told(fired(usual(), nightly[:2], early)) == [True]
+    assert raises(fired(usual(), nightly[:2], early)) == [True]
 
 
 def test_what_a_resource_read_in_its_first_hundred_calls_is_its_usual() -> None:
     first = [reading(i * 600, 50_000, f"SELECT {i} FROM orders") for i in range(120)]
-    assert told(fired(first, [reading(2 * DAY, 90_000, "SELECT other FROM orders")])) == [False]
+    assert raises(fired(first, [reading(2 * DAY, 90_000, "SELECT other FROM orders")])) == [False]

@@ -7,18 +7,18 @@ import pytest
 
 from backwatch.collector import names
 from backwatch.detector.detectors.error_storm import SERVED, _judge  # pyright: ignore[reportPrivateUsage]
-from tests.detector.stories import DAY, Told, at, fired, past
+from tests.detector.stories import DAY, CallFacts, at, fired, past
 
 RESET: dict[str, Any] = {names.ERROR_TYPE: "ConnectionResetError"}
 
 
 def failing(
     count: int, start_s: float = 3 * DAY, every_s: float = 0.5, facts: dict[str, Any] | None = None
-) -> list[Told]:
+) -> list[CallFacts]:
     return [{**at(start_s + i * every_s), **RESET, **(facts or {})} for i in range(count)]
 
 
-def test_calls_that_fail_one_after_the_other_are_a_storm_from_the_eighth_on() -> None:
+def test_eight_failed_calls_in_a_row_are_a_storm() -> None:
     found = fired(past(), failing(20))
     assert all(one == set() for one in found[:7])
     assert all(one == {"error-storm"} for one in found[7:])
@@ -60,10 +60,10 @@ def test_a_busy_resource_is_judged_by_its_share_of_faults_though_it_makes_millio
     rows = np.zeros(2, SERVED)
     count = 1 << 20
     none, some = np.zeros(count, np.int8), (np.arange(count) % 100 == 0).astype(np.int8)
-    told = np.empty(count), np.empty(count), np.empty(count)
+    facts = np.empty(count), np.empty(count), np.empty(count)
     for batch in range(24):
         time_ns = (batch * count + np.arange(count)) * 2_000_000  # 500 a second
-        _judge(some, some, none, 1 - none, time_ns, np.ones(count, np.int32), rows, *told)
+        _judge(some, some, none, 1 - none, time_ns, np.ones(count, np.int32), rows, *facts)
     assert 0.009 < rows[1]["usual"] / rows[1]["usual_calls"] < 0.011
 
 

@@ -102,7 +102,7 @@ ONE_CALL: list[tuple[str, dict[str, Any], bool]] = [
 
 
 @pytest.mark.parametrize(("name", "facts", "fires"), ONE_CALL)
-def test_a_rule_fires_on_one_call_by_what_was_told(name: str, facts: dict[str, Any], fires: bool) -> None:
+def test_rule_fires_on_one_call_by_reported_facts(name: str, facts: dict[str, Any], fires: bool) -> None:
     [fired] = first([{**call(0), names.DB_SYSTEM: "", **facts}])
     assert fires is (name in fired)
 
@@ -142,7 +142,7 @@ def test_what_precedes_starttls_is_plaintext_by_nature_and_the_rest_is_not() -> 
 # certificate-changed
 
 
-def test_a_swapped_certificate_is_told() -> None:
+def test_swapped_certificate_raises_an_alert() -> None:
     fired = after(history(), on({**TLS, names.CERT_SHA256: "bb", names.CERT_ISSUER: "CN=Mallory"}, 3 * DAY))
     assert "certificate-changed" in fired
 
@@ -201,13 +201,13 @@ def test_a_short_lived_certificate_is_due_in_the_second_half_of_its_life_only() 
 
 def test_the_ninth_certificate_of_a_long_life_is_learnt_like_the_second() -> None:
     engine = SmallEngine()
-    told: list[set[str]] = []
+    raised: list[set[str]] = []
     for number in range(12):
-        told = engine.step(
+        raised = engine.step(
             [on({**TLS, names.CERT_SHA256: f"{number}"}, (number * 20 + i / 4) * DAY) for i in range(60)]
         )
-    assert "certificate-changed" in told[0]
-    assert "certificate-changed" not in told[-1]
+    assert "certificate-changed" in raised[0]
+    assert "certificate-changed" not in raised[-1]
 
 
 def test_a_certificate_of_the_first_hour_is_no_surprise() -> None:
@@ -237,7 +237,7 @@ def test_an_attacker_who_shows_many_certificates_does_not_make_us_forget_the_kno
 UNVERIFIED = {**TLS, names.TLS_VERIFIED: "chain", names.TLS_REQUESTED: "verify-ca"}
 
 
-def test_a_new_peer_is_told_and_a_verified_one_is_not() -> None:
+def test_new_peer_raises_an_alert_unless_verified() -> None:
     assert "peer-changed" in after(history(UNVERIFIED), on({**UNVERIFIED, names.PEER_ADDRESS: "203.0.113.9"}, 3 * DAY))
     assert "peer-changed" not in after(history(), on({**TLS, names.PEER_ADDRESS: "203.0.113.9"}, 3 * DAY))
 
@@ -252,7 +252,7 @@ def test_a_resource_behind_many_addresses_is_no_surprise() -> None:
 # redirected
 
 
-def test_a_redirect_to_a_host_never_seen_is_told() -> None:
+def test_redirect_to_a_new_host_raises_an_alert() -> None:
     api = {names.SYSTEM: "http", names.SERVER_ADDRESS: "api.example.com", names.DB_SYSTEM: ""}
     past = [{**on(TLS, i * 600, "GET api.example.com/"), **api} for i in range(100)]
     there = {**on(TLS, 3 * DAY, "GET api.example.com/"), **api, names.REDIRECT_TARGET: "https://evil.example.net/x"}
@@ -331,16 +331,16 @@ def test_a_redirect_that_is_usual_is_not() -> None:
 INJECTED = "SELECT ? FROM a WHERE b = ? OR ? = ?"
 
 
-def test_a_new_statement_at_a_settled_place_is_unusual() -> None:
+def test_new_statement_at_a_settled_call_site_is_unusual() -> None:
     assert "unusual-query" in after(history(), on(TLS, 3 * DAY, INJECTED))
 
 
-def test_a_new_statement_at_a_place_that_goes_on_inventing_them_is_not() -> None:
+def test_new_statement_at_an_unsettled_call_site_is_not_unusual() -> None:
     inventing = [on(TLS, i * 60, f"SELECT a{i} FROM b") for i in range(400)]
     assert "unusual-query" not in after(inventing, on(TLS, DAY, INJECTED))
 
 
-def test_a_place_with_few_calls_is_not_settled() -> None:
+def test_call_site_with_few_calls_is_not_settled() -> None:
     assert "unusual-query" not in after(history(count=25), on(TLS, 3 * DAY, INJECTED))
 
 
@@ -354,7 +354,7 @@ def test_repetition_alone_does_not_make_a_statement_known_but_a_quiet_week_does(
     assert "unusual-query" not in days[-1]
 
 
-def test_a_campaign_of_distinct_statements_does_not_unsettle_a_place() -> None:
+def test_campaign_of_distinct_statements_does_not_unsettle_a_call_site() -> None:
     engine = SmallEngine()
     engine.step(history())
     campaign = engine.step([on(TLS, 3 * DAY + i, f"SELECT a FROM b WHERE c = {i}") for i in range(500)])
@@ -385,7 +385,7 @@ def test_a_new_statement_that_the_database_refuses_is_an_attack_where_statements
     assert "query-attack" not in after(history(), {**on(TLS, 3 * DAY), names.ERROR_TYPE: "ProgrammingError"})
 
 
-def test_an_attack_that_is_repeated_where_nothing_is_settled_goes_on_being_told() -> None:
+def test_repeated_attack_at_an_unsettled_call_site_stays_an_alert() -> None:
     inventing = [on(TLS, i * 60, f"SELECT a{i} FROM b") for i in range(100)]
     engine = SmallEngine()
     engine.step(inventing)
@@ -397,7 +397,7 @@ def test_one_weak_sign_in_a_new_statement_is_not() -> None:
     assert "query-attack" not in first([on(TLS, 0, "SELECT version()", backwatch__query__signs="version-probe")])[0]
 
 
-def test_signs_that_a_place_always_shows_prove_nothing_there() -> None:
+def test_usual_signs_of_a_call_site_prove_nothing() -> None:
     tool = [
         {**on(TLS, i * 60, f"SELECT a{i % 5} FROM information_schema"), names.QUERY_SIGNS: "catalogue"}
         for i in range(200)
@@ -427,13 +427,13 @@ def test_a_known_statement_with_signs_is_not_an_attack() -> None:
         ("lateral-movement", "SELECT * FROM dblink(?, ?) AS t(a int)"),
     ],
 )
-def test_reaching_for_files_programs_and_servers_is_told_from_the_first_call(rule: str, statement: str) -> None:
+def test_access_to_files_programs_and_servers_raises_alerts_from_the_first_call(rule: str, statement: str) -> None:
     assert first([on(TLS, 0, statement)])[0] == {rule}
     assert after(history(), on(TLS, 3 * DAY, statement)) == {rule}  # and not as an unusual query besides
 
 
 @pytest.mark.parametrize("operation", ["CONFIG SET", "MODULE LOAD", "REPLICAOF"])
-def test_redis_commands_that_load_code_are_told_from_the_first_call(operation: str) -> None:
+def test_redis_commands_that_load_code_raise_alerts_from_the_first_call(operation: str) -> None:
     redis = {names.DB_SYSTEM: "redis", names.OPERATION: operation, names.STATEMENT: f"{operation} ?"}
     assert first([{**on(TLS), **redis, names.QUERY_TEXT: ""}])[0] == {"redis-reconfigured"}
     told_by_text = {**on(TLS), names.DB_SYSTEM: "redis", names.QUERY_TEXT: f"{operation} ? ?"}
@@ -451,7 +451,7 @@ def test_redis_commands_that_load_code_are_told_from_the_first_call(operation: s
         ("account-locked-out", "REVOKE ALL ON a FROM b"),
     ],
 )
-def test_destruction_and_rights_are_told_where_they_are_a_surprise(rule: str, statement: str) -> None:
+def test_destruction_and_rights_raise_alerts_where_they_surprise(rule: str, statement: str) -> None:
     assert after(history(), on(TLS, 3 * DAY, statement)) == {rule}
     assert first([on(TLS, 0, statement)])[0] == set()  # a migration, or a test's first run
 
@@ -469,13 +469,13 @@ def test_ordinary_statements_are_new_and_nothing_else(statement: str) -> None:
     assert after(history(), on(TLS, 3 * DAY, statement)) == {"unusual-query"}
 
 
-def test_an_injected_statement_that_destroys_is_told_as_an_injection_once() -> None:
+def test_injected_destruction_raises_one_injection_alert() -> None:
     injected = {**on(TLS, 3 * DAY, "SELECT a FROM b WHERE c = ?; DROP TABLE users"),
                 names.QUERY_SIGNS: "comment-tail,stacked"}  # fmt: skip
     assert after(history(), injected) == {"query-attack"}
 
 
-def test_what_a_place_did_from_its_first_day_is_its_job() -> None:
+def test_behaviour_from_the_first_day_is_normal() -> None:
     loader = [on(TLS, i * 3_600, "COPY t FROM PROGRAM ?", site="loader.py:run") for i in range(50)]
     engine = SmallEngine()
     found = engine.step(loader)
@@ -526,7 +526,7 @@ def test_a_minute_with_far_more_bytes_is_a_spike() -> None:
     assert not fired
 
 
-def test_a_volume_that_is_raised_step_by_step_is_told() -> None:
+def test_volume_raised_step_by_step_raises_an_alert() -> None:
     engine = SmallEngine()
     for minute in range(2_000):
         assert not engine.window(minute, calls=100, bytes_received=2_000_000 + 10_000 * ((minute * 37) % 41))[0]
@@ -537,20 +537,20 @@ def test_a_volume_that_is_raised_step_by_step_is_told() -> None:
     assert "volume-spike" in set().union(*fired[:161])  # before it has grown five-fold
 
 
-def test_a_loss_is_told_and_none_is_not() -> None:
+def test_only_a_loss_raises_a_loss_alert() -> None:
     [one] = [rule for rule in RULES.rules if rule.name == "telemetry-loss"]
     assert matches(one, {"backwatch.loss.kind": "gap", "backwatch.loss.count": 3})
     assert not matches(one, {"backwatch.loss.kind": "gap", "backwatch.loss.count": 0})
 
 
-def test_a_nightly_batch_is_told_for_a_week_at_most() -> None:
-    engine, told = SmallEngine(), list[int]()
+def test_nightly_batch_raises_alerts_for_a_week_at_most() -> None:
+    engine, raised = SmallEngine(), list[int]()
     for minute in range(0, 20 * 24 * 60, 20):
         assert not engine.window(minute, calls=50, bytes_received=200_000, rows_returned=500 + minute % 9)[0]
         night, of_day = divmod(minute, 24 * 60)
         if of_day == 720 and engine.window(minute + 7, calls=2, rows_returned=40_000 + night)[0]:
-            told.append(night)
-    assert told == list(range(7))
+            raised.append(night)
+    assert raised == list(range(7))
 
 
 def test_three_times_each_nights_batch_is_no_spike_and_ten_times_it_is() -> None:

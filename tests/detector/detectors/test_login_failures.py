@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from backwatch.collector import names
-from tests.detector.stories import DAY, Told, at, fired, past
+from tests.detector.stories import DAY, CallFacts, at, fired, past
 
 REFUSED: dict[str, Any] = {names.ERROR_TYPE: "OperationalError", names.STATUS_CODE: "28P01", names.OPERATION: "connect"}
 
 
 def storm(
     count: int, start_s: float = 3 * DAY, every_s: float = 0.2, facts: dict[str, Any] | None = None
-) -> list[Told]:
+) -> list[CallFacts]:
     return [
         {**at(start_s + i * every_s, statement="connect", site="pool.py:open"), **REFUSED, **(facts or {})}
         for i in range(count)
@@ -39,7 +39,7 @@ def test_a_resource_that_was_never_used_before_is_judged_as_well() -> None:
         ("", {names.SYSTEM: "http", names.STATUS_CODE: "", names.ERROR_TYPE: "401", names.HTTP_STATUS: 401}),
     ],
 )
-def test_each_system_says_in_its_own_way_that_it_refuses_a_login(system: str, facts: dict[str, Any]) -> None:
+def test_refused_login_is_recognised_for_each_system(system: str, facts: dict[str, Any]) -> None:
     assert "login-failures" in fired(storm(20, facts={names.DB_SYSTEM: system, **facts}))[-1]
 
 

@@ -6,7 +6,7 @@ from backwatch.collector import names
 from backwatch.detector.detectors.query_attack import QueryAttack
 
 
-def test_what_was_usual_at_a_place_stays_so_when_a_sign_is_new() -> None:
+def test_usual_signs_survive_a_new_sign() -> None:
     (table,) = QueryAttack.tables
     before = np.zeros(3, np.dtype([("seen", "u1", (len(names.SIGNS) - 1,))]))
     before["seen"][1] = np.arange(1, len(names.SIGNS))

@@ -9,15 +9,15 @@ OURS: dict[str, Any] = {**SAFE, names.SERVER_VERSION: "15.10", names.SERVER_ID: 
 OTHER: dict[str, Any] = {**OURS, names.SERVER_VERSION: "14.1"}
 
 
-def test_another_version_is_told_and_the_usual_one_is_not() -> None:
+def test_only_a_new_version_raises_an_alert() -> None:
     assert fired(past(OURS), [at(3 * DAY, OTHER), at(3 * DAY + 1, OURS)]) == [{"server-changed"}, set()]
 
 
-def test_another_identity_is_told() -> None:
+def test_new_identity_raises_an_alert() -> None:
     assert fired(past(OURS), [at(3 * DAY, {**OURS, names.SERVER_ID: "1"})]) == [{"server-changed"}]
 
 
-def test_nothing_is_told_before_the_resource_is_known() -> None:
+def test_no_alert_before_the_resource_is_known() -> None:
     assert fired(past(OURS, 20), [at(3 * DAY, OTHER)]) == [set()]
 
 

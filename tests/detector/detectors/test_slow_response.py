@@ -3,24 +3,24 @@
 from typing import Any
 
 from backwatch.collector import names
-from tests.detector.stories import DAY, Told, at, fired
+from tests.detector.stories import DAY, CallFacts, at, fired
 
 MS = 1_000_000
 
 
-def taking(at_s: float, ms: int, **facts: Any) -> Told:
+def taking(at_s: float, ms: int, **facts: Any) -> CallFacts:
     return at(at_s, duration_ns=ms * MS, **facts)
 
 
-def usual(count: int = 100, ms: int = 5) -> list[Told]:
+def usual(count: int = 100, ms: int = 5) -> list[CallFacts]:
     return [taking(i * 600, ms + i % 7) for i in range(count)]
 
 
-def test_an_answer_that_drips_is_told() -> None:
+def test_dripping_response_raises_an_alert() -> None:
     assert fired(usual(), [taking(3 * DAY, 9_000)]) == [{"slow-response"}]
 
 
-def test_one_that_ran_into_the_drivers_limit_of_time_is_told() -> None:
+def test_call_beyond_the_drivers_timeout_raises_an_alert() -> None:
     assert fired(usual(), [taking(3 * DAY, 5_000, **{names.ERROR_TYPE: "TimeoutError"})]) == [{"slow-response"}]
 
 
@@ -32,7 +32,7 @@ def test_a_statement_that_always_waits_is_not() -> None:
     assert fired(usual(ms=30_000), [taking(3 * DAY, 60_000)]) == [set()]
 
 
-def test_nothing_is_told_before_the_statement_is_known() -> None:
+def test_no_alert_before_enough_calls_of_the_statement() -> None:
     assert fired(usual(20), [taking(3 * DAY, 60_000)]) == [set()]
 
 

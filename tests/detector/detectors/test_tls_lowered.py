@@ -13,7 +13,7 @@ def in_version(version: str) -> dict[str, Any]:
     return {**SAFE, names.TLS_VERSION: version, names.TLS_CIPHER: "ECDHE-RSA-AES256-GCM-SHA384"}
 
 
-def test_an_older_version_than_the_usual_one_is_told_as_long_as_it_is_new() -> None:
+def test_older_tls_version_raises_alerts_until_it_is_usual() -> None:
     lowered = [at(3 * DAY + i * 600, in_version("1.2")) for i in range(3)]
     assert fired(past(in_version("1.3")), lowered) == [{"tls-lowered"}] * 3
     assert fired(past(in_version("1.3")), [at(3 * DAY, in_version("1.3"))]) == [set()]
@@ -32,9 +32,9 @@ def test_what_was_left_behind_for_a_week_is_older_again_when_it_comes_back() -> 
 
 def test_what_goes_on_for_a_week_becomes_the_usual() -> None:
     lowered = [at(3 * DAY + i * DAY / 4, in_version("1.2")) for i in range(30)]
-    told = fired(past(in_version("1.3")), lowered)
-    assert told[0] == {"tls-lowered"}
-    assert told[-1] == set()
+    raised = fired(past(in_version("1.3")), lowered)
+    assert raised[0] == {"tls-lowered"}
+    assert raised[-1] == set()
 
 
 def test_what_is_outdated_everywhere_is_that_rules_alert_alone() -> None:
@@ -47,7 +47,7 @@ def test_nodes_old_and_new_that_take_turns_within_the_first_hour_are_all_known()
     assert fired(turns, [at(DAY, in_version("1.2"))]) == [set()]
 
 
-def test_nothing_is_told_before_the_resource_is_known() -> None:
+def test_no_alert_before_the_resource_is_known() -> None:
     assert fired(past(in_version("1.3"), 20), [at(3 * DAY, in_version("1.2"))]) == [set()]
 
 

@@ -3,18 +3,18 @@
 from typing import Any
 
 from backwatch.collector import names
-from tests.detector.stories import DAY, SAFE, Told, at, fired
+from tests.detector.stories import DAY, SAFE, CallFacts, at, fired
 
 
-def naming(at_s: float, nodes: str, **facts: Any) -> Told:
+def naming(at_s: float, nodes: str, **facts: Any) -> CallFacts:
     return at(at_s, SAFE, "CLUSTER SLOTS", **{names.TOPOLOGY: nodes}, **facts)
 
 
-def known(count: int = 40, nodes: str = "10.0.0.1:6379,10.0.0.2:6379,10.0.0.3:6379") -> list[Told]:
+def known(count: int = 40, nodes: str = "10.0.0.1:6379,10.0.0.2:6379,10.0.0.3:6379") -> list[CallFacts]:
     return [naming(i * 600, nodes) for i in range(count)]
 
 
-def test_a_node_that_was_never_named_is_told() -> None:
+def test_new_node_raises_an_alert() -> None:
     rogue = "10.0.0.1:6379,10.0.0.2:6379,203.0.113.9:6379"
     assert fired(known(), [naming(DAY, rogue)]) == [{"topology-changed"}]
 
@@ -23,7 +23,7 @@ def test_a_node_that_is_gone_or_written_otherwise_is_not_new() -> None:
     assert fired(known(), [naming(DAY, "10.0.0.3:6379, 10.0.0.1:6379")]) == [set()]
 
 
-def test_nothing_is_told_before_the_nodes_are_known() -> None:
+def test_no_alert_before_the_nodes_are_known() -> None:
     assert fired(known(5), [naming(DAY, "203.0.113.9:6379")]) == [set()]
 
 

@@ -83,11 +83,11 @@ def test_temporal_without_a_condition_wants_all_rules_and_gte_may_want_fewer(tmp
 
 def test_firings_are_counted_apart_by_app_and_by_the_values_of_their_group(tmp_path: Path) -> None:
     everybody = rule("own-rule", {"s": {f"{names.DB_SYSTEM}|exists": True}, "condition": "s"})
-    nobody = {key: value for key, value in SAFE.items() if key != names.ACCOUNT}
+    anonymous = {key: value for key, value in SAFE.items() if key != names.ACCOUNT}
     one = engine(tmp_path, everybody, correlation())
     other = {**SAFE, names.ACCOUNT: "other"}
-    calls = [call(0), call(1, other), call(2), call(3, other), call(4, app="billing"), call(5, nobody), call(6, nobody),
-             call(7, nobody), call(8, other)]  # fmt: skip
+    calls = [call(0), call(1, other), call(2), call(3, other), call(4, app="billing"), call(5, anonymous),
+             call(6, anonymous), call(7, anonymous), call(8, other)]  # fmt: skip
     assert fired(one, calls) == [7, 8]
 
 
@@ -141,7 +141,7 @@ def test_late_calls_do_not_count(tmp_path: Path) -> None:
     assert [each.rule.name for each in found.raised() if each.rule.name == "together"] == []
 
 
-def test_evidence_says_how_many_within_what_apart_by_what_and_the_last_calls_facts(tmp_path: Path) -> None:
+def test_correlation_evidence_has_count_timespan_groups_and_the_last_facts(tmp_path: Path) -> None:
     (found,) = findings(engine(tmp_path, rule(), correlation()), [call(at) for at in range(3)])
     evidence = found.evidence
     assert {key: value for key, value in evidence.items() if key.startswith("backwatch.correlation.")} == {
@@ -162,7 +162,7 @@ def test_it_clears_once_it_has_not_fired_for_long_and_a_call_of_its_key_came(tmp
     assert [event.alert_id for event in cleared.events if isinstance(event, Clear)] == [alert]
 
 
-def test_a_rule_that_says_after_how_long_it_clears_does_so(tmp_path: Path) -> None:
+def test_rule_clears_after_its_own_time(tmp_path: Path) -> None:
     cleared: list[list[int]] = []
     for own in ({"clear_after_s": 600}, {}):
         one = engine(tmp_path, rule(), correlation(backwatch={"key": "resource", **own}))
@@ -173,18 +173,18 @@ def test_a_rule_that_says_after_how_long_it_clears_does_so(tmp_path: Path) -> No
     assert cleared == [[602 * SECOND], []]
 
 
-def test_groups_that_a_flood_of_others_pushes_out_before_their_time_are_a_loss_that_is_told(tmp_path: Path) -> None:
+def test_groups_evicted_by_a_flood_are_a_loss(tmp_path: Path) -> None:
     selects = rule("own-rule", {"s": {names.OPERATION: "SELECT"}, "condition": "s"})
     one = engine(tmp_path, selects, correlation(timespan="1h"))
-    shard, told = one.new_shard(), set[str]()
+    shard, kinds = one.new_shard(), set[str]()
     read = {names.OPERATION: "SELECT"}
     for half in range(4):
         others = [call(half * 1_800 + n / 1_000, {**SAFE, names.ACCOUNT: f"{half}-{n}"}, app="noisy", **read)
                   for n in range(correlation_state.MAX_GROUPS - 500)]  # fmt: skip
         made = streams.records([*others, call(half * 1_800 + 100, **read)], 100)
         found = one.step(shard, streams.entry(made))
-        told |= {each.evidence["backwatch.loss.kind"] for each in found.raised() if each.rule.name == "telemetry-loss"}
-    assert told == {correlation_state.LOST}
+        kinds |= {each.evidence["backwatch.loss.kind"] for each in found.raised() if each.rule.name == "telemetry-loss"}
+    assert kinds == {correlation_state.LOST}
 
 
 def test_a_flood_of_groups_takes_no_more_memory_and_is_counted(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_a_flood_of_groups_takes_no_more_memory_and_is_counted(tmp_path: Path) -
     shard = one.new_shard()
     (table,) = one._call_verdicts.correlating.tables
     assert table.keys.capacity * table.dtype.itemsize <= correlation_state.BYTES
-    losses, told = 0, list[Finding]()
+    losses, raised = 0, list[Finding]()
     for minute in range(3):
         calls = [
             call(minute * 600 + n / 1_000, {**SAFE, names.ACCOUNT: f"{minute}-{n}"}, **{names.OPERATION: "SELECT"})
@@ -200,12 +200,12 @@ def test_a_flood_of_groups_takes_no_more_memory_and_is_counted(tmp_path: Path) -
         ]
         made = one.step(shard, streams.entry(streams.records([*calls, call(minute * 600 + 60)], 100)))
         losses += made.losses.get(correlation_state.LOST, 0)
-        told += [each for each in made.raised() if each.rule.name == "telemetry-loss"]
+        raised += [each for each in made.raised() if each.rule.name == "telemetry-loss"]
     space = shard.spaces[table.keys.name]
     assert space.tables[table.name].nbytes <= correlation_state.BYTES
     assert space.used <= correlation_state.MAX_GROUPS
     assert losses >= 500
-    assert sum(each.evidence["backwatch.loss.count"] for each in told) == losses
+    assert sum(each.evidence["backwatch.loss.count"] for each in raised) == losses
     regular = [call(9_000 + at, **{names.OPERATION: "SELECT"}) for at in range(3)]
     found = one.step(shard, streams.entry(streams.records(regular)))
     assert [each.rule.name for each in found.raised()].count("together") == 1

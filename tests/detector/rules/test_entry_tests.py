@@ -1,4 +1,4 @@
-"""All predicates on one entry, answered at once, say what each says by itself."""
+"""All predicates on one entry, evaluated together, agree with each by itself."""
 
 from typing import Any
 
@@ -46,11 +46,11 @@ facts = st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, values))
 
 @settings(max_examples=500, deadline=None)
 @given(asked, st.lists(facts, min_size=1, max_size=4))
-def test_what_is_answered_at_once_is_what_each_term_says(
-    found: list[p.Term | None], told: list[dict[str, Any]]
+def test_terms_evaluated_together_agree_with_each_alone(
+    found: list[p.Term | None], all_facts: list[dict[str, Any]]
 ) -> None:
     tests = EntryTests(found)
-    for one in told:
+    for one in all_facts:
         assert tests.evaluate_facts(one).tolist() == [term is None or p.is_satisfied(term, one) for term in found]
 
 
@@ -65,9 +65,7 @@ WORDS: list[p.Term] = [
 
 
 @pytest.mark.parametrize("memory", [entry_tests.MAX_SET_BYTES, 1_000])
-def test_patterns_that_do_not_fit_into_one_set_are_found_all_the_same(
-    monkeypatch: pytest.MonkeyPatch, memory: int
-) -> None:
+def test_patterns_beyond_one_set_are_found(monkeypatch: pytest.MonkeyPatch, memory: int) -> None:
     monkeypatch.setattr(entry_tests, "MAX_SET_BYTES", memory)
     tests = EntryTests(WORDS)
     last = len(WORDS) - 1

@@ -30,7 +30,7 @@ TESTS = [
 ]  # fmt: skip
 
 
-def said(folder: Path, *arguments: str) -> Result:
+def run_rules(folder: Path, *arguments: str) -> Result:
     return CliRunner().invoke(main, ["rules", *arguments], env={"BACKWATCH_RULES_DIR": str(folder)})
 
 
@@ -78,9 +78,7 @@ def said(folder: Path, *arguments: str) -> Result:
         ({**correlation(), "correlation": 7}, "correlation:", "correlation: "),
     ],
 )  # fmt: skip
-def test_a_bad_correlation_is_one_line_with_file_and_line_and_stops_nothing_else(
-    tmp_path: Path, changed: Any, word: str, reason: str
-) -> None:
+def test_bad_correlation_is_one_line_with_file_and_line(tmp_path: Path, changed: Any, word: str, reason: str) -> None:
     other = {**correlation(), "name": "other"}
     (tmp_path / "own.yml").write_text(text(rule(), WINDOW, other, changed))
     loaded = rulebook.read(str(tmp_path))
@@ -110,11 +108,11 @@ def test_a_correlation_cannot_be_narrowed_but_the_rules_it_counts_can(tmp_path: 
 def test_examples_of_a_correlation_are_run_on_their_own_time(tmp_path: Path) -> None:
     own = {"key": "resource", "tests": TESTS}
     (tmp_path / "own.yml").write_text(text(rule(), correlation(backwatch=own)))
-    result = said(tmp_path, "test", "together")
+    result = run_rules(tmp_path, "test", "together")
     assert (result.exit_code, result.stdout) == (0, "")
     wrong = text(rule(), correlation(backwatch=own)).replace("every: 61", "every: 30")
     (tmp_path / "own.yml").write_text(wrong)
-    result = said(tmp_path, "test", str(tmp_path))
+    result = run_rules(tmp_path, "test", str(tmp_path))
     assert result.exit_code == 1
     assert result.stdout == "own.yml: together: 'one a minute': expected: does not fire; raised: together\n"
 
@@ -133,24 +131,24 @@ def test_examples_of_every_kind_are_run(tmp_path: Path, kind: str) -> None:
     own = {"key": "resource", "tests": tests}
     one = correlation(("own-rule", "writes"), kind, condition=condition, backwatch=own)
     (tmp_path / "own.yml").write_text(text(rule(), writes, one))
-    result = said(tmp_path, "test", "together")
+    result = run_rules(tmp_path, "test", "together")
     assert (result.exit_code, result.stdout) == (0, "")
 
 
 def test_a_correlation_is_listed_and_explained_as_rules_are(tmp_path: Path) -> None:
     (tmp_path / "own.yml").write_text(text(rule(), correlation(backwatch={"key": "resource", "tests": TESTS})))
-    lines = said(tmp_path, "list").stdout.splitlines()
+    lines = run_rules(tmp_path, "list").stdout.splitlines()
     assert any(line.split()[:2] == ["high", "together"] for line in lines)
     assert any(line.endswith("A Rule (raises nothing: a correlation counts it)") for line in lines)
-    page = said(tmp_path, "explain", "together").stdout
+    page = run_rules(tmp_path, "explain", "together").stdout
     counts = "At least 3 calls on which own-rule fires, within 60 s, counted apart by app, backwatch.account."
     assert f"\nWhat it counts\n  {counts}\n" in page
     assert "- backwatch.account: Account of the session" in page
-    told = json.loads(said(tmp_path, "explain", "together", "--json").stdout)
-    assert (told["counts"], told["fires_on"]) == (counts, ["a burst"])
+    found = json.loads(run_rules(tmp_path, "explain", "together", "--json").stdout)
+    assert (found["counts"], found["fires_on"]) == (counts, ["a burst"])
 
 
-# Broken documents: whatever comes, it is a fault or it is a rule.
+# Broken documents: each becomes a fault or a rule.
 
 KEYS = st.sampled_from([
     "title", "id", "name", "level", "logsource", "detection", "condition", "filter", "correlation", "backwatch",
@@ -226,7 +224,7 @@ fast = settings(
 
 @fast
 @given(document=st.one_of(broken(), TREES))
-def test_no_document_however_broken_does_more_than_be_told(folder: Path, document: Any) -> None:
+def test_broken_document_is_only_a_fault(folder: Path, document: Any) -> None:
     try:
         file = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
     except ValueError:  # a number of more digits than Python writes
@@ -238,7 +236,7 @@ def test_no_document_however_broken_does_more_than_be_told(folder: Path, documen
 @given(file=st.one_of(st.text(max_size=200), st.binary(max_size=200), st.sampled_from(WHOLE).flatmap(
     lambda one: st.tuples(st.just(text(one)), st.integers(0, 400), st.text(max_size=3)).map(
         lambda cut: cut[0][: cut[1]] + cut[2] + cut[0][cut[1]:]))))  # fmt: skip
-def test_no_text_however_broken_does_more_than_be_told(folder: Path, file: bytes | str) -> None:
+def test_broken_text_is_only_a_fault(folder: Path, file: bytes | str) -> None:
     faults_of(folder, file.encode("utf-8", "surrogatepass") if isinstance(file, str) else file)
 
 
@@ -257,7 +255,7 @@ def test_no_text_however_broken_does_more_than_be_told(folder: Path, file: bytes
     ],
     ids=itertools.count(),
 )  # fmt: skip
-def test_what_takes_parsers_down_is_told_as_any_other_fault(folder: Path, file: str) -> None:
+def test_document_that_crashes_parsers_is_a_fault(folder: Path, file: str) -> None:
     assert len(faults_of(folder, file)) >= 1
 
 

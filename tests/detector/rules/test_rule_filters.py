@@ -1,4 +1,4 @@
-"""Filters: what they leave out, until when, and that a bad one is told and narrows nothing."""
+"""Filters: what they leave out, until when, and that a bad one is found and narrows nothing."""
 
 import json
 from datetime import UTC, datetime
@@ -95,7 +95,7 @@ def test_rules_over_losses_are_narrowed_by_what_they_can_read_until_the_end(tmp_
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "expected"),
     [
         (sigma_filter(("no-such-rule",)), "rules:|filter.rules: no rule is called 'no-such-rule'"),
         (sigma_filter(expires="soon"), "expires:|backwatch.expires: must be the last day"),
@@ -115,13 +115,13 @@ def test_rules_over_losses_are_narrowed_by_what_they_can_read_until_the_end(tmp_
         (sigma_filter(filter=7), "filter:|filter: "),
     ],
 )  # fmt: skip
-def test_a_bad_filter_is_one_line_with_file_and_line_and_narrows_nothing(
-    tmp_path: Path, changed: dict[str, Any], said: str
+def test_bad_filter_is_one_line_with_file_and_line_and_applies_to_nothing(
+    tmp_path: Path, changed: dict[str, Any], expected: str
 ) -> None:
     (tmp_path / "own.yml").write_text(text(rule(), changed))
     loaded = rulebook.read(str(tmp_path))
     (fault,) = loaded.faults
-    word, _, reason = said.rpartition("|")
+    word, _, reason = expected.rpartition("|")
     lines = (tmp_path / "own.yml").read_text().splitlines()
     second = lines.index("---")
     assert fault.line > second + 1
@@ -132,45 +132,48 @@ def test_a_bad_filter_is_one_line_with_file_and_line_and_narrows_nothing(
     assert "own-rule" in loaded.own
 
 
-def said(folder: Path, *arguments: str) -> Result:
+def run_rules(folder: Path, *arguments: str) -> Result:
     return CliRunner().invoke(main, ["rules", *arguments], env={"BACKWATCH_RULES_DIR": str(folder)})
 
 
-def test_filters_are_listed_with_reason_and_end_and_an_expired_one_is_marked(tmp_path: Path) -> None:
+def test_filters_are_listed_with_reason_and_expiry(tmp_path: Path) -> None:
     (tmp_path / "own.yml").write_text(
         text(rule(), sigma_filter(("own-rule", "weak-tls"), "2190-01-31"), sigma_filter(expires="2020-01-31"))
     )
-    lines = said(tmp_path, "list").stdout.splitlines()[-2:]
+    lines = run_rules(tmp_path, "list").stdout.splitlines()[-2:]
     assert lines == [
         "filter        until 2190-01-31: own-rule, weak-tls: Nothing real is in it. (Our Test Database)",
         "filter        expired 2020-01-31: own-rule: Nothing real is in it. (Our Test Database)",
     ]
-    told = [json.loads(line) for line in said(tmp_path, "list", "--json").stdout.splitlines()[-2:]]
-    assert [(one["expired"], one["rules"]) for one in told] == [(False, ["own-rule", "weak-tls"]), (True, ["own-rule"])]
+    found = [json.loads(line) for line in run_rules(tmp_path, "list", "--json").stdout.splitlines()[-2:]]
+    assert [(one["expired"], one["rules"]) for one in found] == [
+        (False, ["own-rule", "weak-tls"]),
+        (True, ["own-rule"]),
+    ]
 
 
 def test_check_warns_of_an_expired_filter_and_takes_it_as_good(tmp_path: Path) -> None:
     (tmp_path / "own.yml").write_text(text(rule(), sigma_filter(expires="2020-01-31")))
-    result = said(tmp_path, "check")
+    result = run_rules(tmp_path, "check")
     line = next(at for at, one in enumerate((tmp_path / "own.yml").read_text().splitlines(), 1) if "expires" in one)
     assert f"warning: {tmp_path / 'own.yml'}:{line}: 'Our Test Database' has expired" in result.stderr
     assert (result.exit_code, result.stdout) == (0, "")
     assert "2 good, 0 bad" in result.stderr
 
 
-def test_a_narrowed_rule_says_so_where_it_is_explained(tmp_path: Path) -> None:
+def test_explanation_of_a_filtered_rule_lists_the_filter(tmp_path: Path) -> None:
     (tmp_path / "own.yml").write_text(text(sigma_filter("weak-tls", "2190-01-31")))
-    page = said(tmp_path, "explain", "weak-tls").stdout
+    page = run_rules(tmp_path, "explain", "weak-tls").stdout
     assert page.endswith("\nNarrowed here\n  - Our Test Database (until 2190-01-31): Nothing real is in it.\n")
-    told = json.loads(said(tmp_path, "explain", "weak-tls", "--json").stdout)["narrowed_by"]
-    assert [(one["reason"], one["expires"]) for one in told] == [("Nothing real is in it.", "2190-01-31")]
-    assert "Narrowed here" not in said(tmp_path, "explain", "tls-stripped").stdout
+    found = json.loads(run_rules(tmp_path, "explain", "weak-tls", "--json").stdout)["narrowed_by"]
+    assert [(one["reason"], one["expires"]) for one in found] == [("Nothing real is in it.", "2190-01-31")]
+    assert "Narrowed here" not in run_rules(tmp_path, "explain", "tls-stripped").stdout
 
 
 def test_a_filter_changes_no_examples_outcome(tmp_path: Path) -> None:
     all_of_it = {"rules": "weak-tls", "s": {names.ACCOUNT: "nobody"}, "condition": "s"}
     (tmp_path / "own.yml").write_text(text(sigma_filter(filter=all_of_it)))
-    assert said(tmp_path, "test", "weak-tls").exit_code == 0
+    assert run_rules(tmp_path, "test", "weak-tls").exit_code == 0
 
 
 def test_a_broken_document_leaves_its_neighbours_in_the_file_alone(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The rows of bits that calls are given are those of their entries, whatever was seen before."""
+"""Calls get the rows of bits of their entries, independent of earlier entries."""
 
 from collections.abc import Mapping
 from typing import Any

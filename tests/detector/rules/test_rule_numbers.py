@@ -74,7 +74,7 @@ def fired(rules: RuleSet, found: list[dict[str, Any]]) -> list[tuple[int, int]]:
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(terms, min_size=1, max_size=80), st.lists(calls, min_size=1, max_size=8))
-def test_whatever_the_limits_the_rules_fire_that_hold(conditions: list[p.Term], found: list[dict[str, Any]]) -> None:
+def test_rules_with_any_limits_fire_where_they_hold(conditions: list[p.Term], found: list[dict[str, Any]]) -> None:
     kept: list[p.Term] = []
     for one in conditions:
         try:
@@ -126,7 +126,7 @@ def test_the_tables_grow_with_the_tests_and_no_faster() -> None:
     assert size(6_000) <= 1.1 * 4 * size(1_500)
 
 
-def test_more_firings_than_a_buffer_has_room_for_are_all_told() -> None:
+def test_all_firings_beyond_one_buffer_are_returned() -> None:
     rules = rule_set([compared(WHOLE[0], "gte", at) for at in range(3)])
     found = [{WHOLE[0]: row % 4} for row in range(2 * BUFFER_FIRINGS)]
     expected = [(row, at) for row in range(2 * BUFFER_FIRINGS) for at in range(3) if row % 4 >= at]

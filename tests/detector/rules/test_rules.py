@@ -1,4 +1,4 @@
-"""The bitset path says what a plain reading of the rule says."""
+"""The bitset path agrees with an evaluation term by term."""
 
 import itertools
 from typing import Any
@@ -150,7 +150,7 @@ def test_the_fast_path_and_the_plain_reading_agree(found: list[dict[str, Any]], 
         ({"s": {"backwatch.test.score|gt": 2}}, {"backwatch.test.score": 2.5}, {}),
     ],
 )  # fmt: skip
-def test_a_modifier_means_what_sigma_says(
+def test_modifier_means_what_sigma_defines(
     detection: dict[str, Any], holds: dict[str, Any], fails: dict[str, Any]
 ) -> None:
     one = rule({**detection, "condition": "s"})
@@ -168,7 +168,7 @@ GOOD: dict[str, Any] = {"s": {names.TLS_ESTABLISHED: False}, "condition": "s"}
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         (document({"s": {"tls.etsablished": False}, "condition": "s"}), "a-test.yml: tls.etsablished: is no field"),
         (document({"s": {"tls.cipher|base64": "x"}, "condition": "s"}), "tls.cipher: the modifier 'base64'"),
@@ -198,15 +198,15 @@ GOOD: dict[str, Any] = {"s": {names.TLS_ESTABLISHED: False}, "condition": "s"}
         ("title: T\nlogsource: 5\ndetection: 7", "a-test.yml: "),
     ],
 )  # fmt: skip
-def test_a_refusal_is_one_line_that_names_the_document_and_the_field(text: str, said: str) -> None:
+def test_a_refusal_is_one_line_that_names_the_document_and_the_field(text: str, expected: str) -> None:
     with pytest.raises(RuleError) as refused:
         parse_rule(text, "a-test.yml", VOCABULARY)
-    assert said in str(refused.value)
+    assert expected in str(refused.value)
     assert "\n" not in str(refused.value)
     assert str(refused.value).startswith("a-test.yml: ")
 
 
-def test_a_rule_cannot_make_calls_suspect_by_what_was_learnt() -> None:
+def test_rule_on_derived_facts_cannot_mark_suspects() -> None:
     one = rule({"s": {"backwatch.test.novel": True}, "condition": "s"}, suspect=True)
     with pytest.raises(RuleError, match="suspect"):
         RuleSet([one], VOCABULARY)
@@ -223,7 +223,7 @@ def test_rules_of_one_name_are_refused() -> None:
         RuleSet([rule(GOOD), rule(GOOD)], VOCABULARY)
 
 
-def test_a_rule_takes_the_place_of_another_on_the_same_call_only() -> None:
+def test_rule_supersedes_another_on_the_same_call_only() -> None:
     strong = rule({"s": {names.SERVER_PORT: 1}, "condition": "s"}, name="strong", instead_of=["weak", "elsewhere"])
     weak = rule({"s": {names.TLS_ESTABLISHED: False}, "condition": "s"}, name="weak")
     rules = RuleSet([weak, strong], VOCABULARY)  # by name: strong, weak
@@ -231,7 +231,7 @@ def test_a_rule_takes_the_place_of_another_on_the_same_call_only() -> None:
     assert rules.find_superseded(row, fired).tolist() == [False, True, False, False]
 
 
-def test_rules_that_take_each_others_place_are_refused() -> None:
+def test_rules_that_supersede_each_other_are_refused() -> None:
     first, second = (rule(GOOD, name=name, instead_of=[other]) for name, other in (("a", "b"), ("b", "a")))
     with pytest.raises(RuleError, match="comes back to itself"):
         RuleSet([first, second], VOCABULARY)
@@ -243,7 +243,7 @@ def test_more_than_64_conjuncts_take_more_words() -> None:
         for port, rows in itertools.product(range(10), range(10))
     ]
     rules = RuleSet(many, VOCABULARY)
-    assert rules.words == 3  # and what says which of the two are not zero
+    assert rules.words == 3  # and a summary of which of the two are not zero
     calls = [{names.SERVER_PORT: port, names.ROWS_RETURNED: 3} for port in range(12)]
     assert {
         (port, next(i for i, one in enumerate(rules.rules) if one.name == f"r{port}-3")) for port in range(10)

@@ -1,4 +1,4 @@
-"""``backwatch rules``: a bad rule of the user's is told and stops nothing else; verdicts explain themselves."""
+"""``backwatch rules``: a bad rule of the user's is found and stops nothing else; verdicts explain themselves."""
 
 import json
 import logging
@@ -34,7 +34,7 @@ GOOD: dict[str, Any] = {
 }  # fmt: skip
 
 
-def said(*arguments: str, **environment: str) -> Result:
+def run_rules(*arguments: str, **environment: str) -> Result:
     return CliRunner().invoke(main, ["rules", *arguments], env=environment)
 
 
@@ -49,7 +49,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_bad_rule_is_one_line_with_file_line_and_reason(folder: Path) -> None:
-    result = said("check", str(folder))
+    result = run_rules("check", str(folder))
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
     assert [line.split(": ")[0].rpartition(":")[0] for line in lines] == [str(folder / f"{it}.yml") for it in "abc"]
@@ -63,17 +63,15 @@ def test_a_bad_rule_stops_no_other_and_is_logged_once(folder: Path, caplog: pyte
     with caplog.at_level(logging.WARNING, "backwatch"):
         found = {one.name for one in rulebook.load(str(folder)).rules}
     assert {"own-rule", "weak-tls"} <= found
-    told = [one.getMessage() for one in caplog.records]
-    assert len(told) == 3
-    assert all("\n" not in one and one.startswith("rule left out: ") for one in told)
+    found = [one.getMessage() for one in caplog.records]
+    assert len(found) == 3
+    assert all("\n" not in one and one.startswith("rule left out: ") for one in found)
 
 
 @pytest.mark.parametrize(
     "circle", [{"one": ["two"], "two": ["one"]}, {"one": ["weak-tls", "two"], "two": ["three"], "three": ["one"]}]
 )
-def test_rules_that_take_each_others_place_are_left_out_and_no_others(
-    tmp_path: Path, circle: dict[str, list[str]]
-) -> None:
+def test_only_rules_that_supersede_each_other_are_left_out(tmp_path: Path, circle: dict[str, list[str]]) -> None:
     for name, others in {**circle, "above": ["one"], "beside": []}.items():
         own = {**GOOD, "name": name, "backwatch": {"key": "resource", "instead_of": others}}
         (tmp_path / f"{name}.yml").write_text(yaml.safe_dump(own))
@@ -88,7 +86,7 @@ def test_rules_that_take_each_others_place_are_left_out_and_no_others(
     assert len(loaded.rules.rules) == len(rulebook.read().rules.rules) + 2
 
 
-def test_a_correlation_of_rules_that_take_each_others_place_is_left_out_with_them(tmp_path: Path) -> None:
+def test_correlation_of_rules_that_supersede_each_other_is_left_out(tmp_path: Path) -> None:
     for name, other in (("one", "two"), ("two", "one")):
         own = {**GOOD, "name": name, "backwatch": {"key": "resource", "instead_of": [other]}}
         (tmp_path / f"{name}.yml").write_text(yaml.safe_dump(own))
@@ -103,46 +101,46 @@ def test_a_correlation_of_rules_that_take_each_others_place_is_left_out_with_the
     assert loaded.own == frozenset()
 
 
-def test_a_folder_that_is_none_is_refused() -> None:
+def test_missing_folder_is_refused() -> None:
     with pytest.raises(SettingError, match="BACKWATCH_RULES_DIR='/nowhere': is not a folder"):
         rulebook.load("/nowhere")
-    assert said("check", BACKWATCH_RULES_DIR="/nowhere").exit_code == EXIT_SETTING
-    assert said("check", "/nowhere").exit_code == EXIT_USAGE
+    assert run_rules("check", BACKWATCH_RULES_DIR="/nowhere").exit_code == EXIT_SETTING
+    assert run_rules("check", "/nowhere").exit_code == EXIT_USAGE
 
 
 def test_good_rules_check_well(tmp_path: Path) -> None:
     (tmp_path / "own.yml").write_text(yaml.safe_dump(GOOD))
-    result = said("check", str(tmp_path))
+    result = run_rules("check", str(tmp_path))
     assert (result.exit_code, result.stdout) == (0, "")
 
 
-def test_an_example_that_does_not_come_as_it_says_fails_the_test(tmp_path: Path) -> None:
+def test_example_with_another_result_fails_the_test(tmp_path: Path) -> None:
     (tmp_path / "own.yml").write_text(yaml.safe_dump(GOOD))
-    assert said("test", str(tmp_path)).exit_code == 0
-    assert said("test", "own-rule", BACKWATCH_RULES_DIR=str(tmp_path)).exit_code == 0
+    assert run_rules("test", str(tmp_path)).exit_code == 0
+    assert run_rules("test", "own-rule", BACKWATCH_RULES_DIR=str(tmp_path)).exit_code == 0
     wrong = yaml.safe_dump(GOOD).replace("fires: false", "fires: true")
     (tmp_path / "own.yml").write_text(wrong)
-    result = said("test", str(tmp_path))
+    result = run_rules("test", str(tmp_path))
     assert result.exit_code == 1
     assert result.stdout == "own.yml: own-rule: 'another one': expected: fires; raised: nothing\n"
 
 
 def test_rules_alone_lists_as_list_does() -> None:
-    assert said().stdout == said("list").stdout
-    assert said("--json").stdout == said("list", "--json").stdout
-    levels = [LEVELS.index(line.split()[0]) for line in said().stdout.splitlines()]
+    assert run_rules().stdout == run_rules("list").stdout
+    assert run_rules("--json").stdout == run_rules("list", "--json").stdout
+    levels = [LEVELS.index(line.split()[0]) for line in run_rules().stdout.splitlines()]
     assert levels == sorted(levels, reverse=True)
 
 
-def test_every_field_says_what_it_means() -> None:
+def test_every_field_has_a_meaning() -> None:
     assert [one.field for one in list_fields(detectors.discover()) if not one.meaning] == []
-    first = json.loads(said("fields", "--json").stdout.splitlines()[0])
+    first = json.loads(run_rules("fields", "--json").stdout.splitlines()[0])
     assert set(first) == {"field", "over", "kind", "detector", "meaning"}
 
 
-def test_a_rule_that_says_less_has_a_page_all_the_same(tmp_path: Path) -> None:
+def test_minimal_rule_has_a_page(tmp_path: Path) -> None:
     (tmp_path / "own.yml").write_text(yaml.safe_dump(GOOD))
-    text = said("explain", "own-rule", BACKWATCH_RULES_DIR=str(tmp_path)).stdout
+    text = run_rules("explain", "own-rule", BACKWATCH_RULES_DIR=str(tmp_path)).stdout
     assert text.startswith("own-rule · low\nA Test\n")
     assert "\nHow it is done to you\n  - that account\n" in text
     assert f"\nEvidence to look at\n  - {names.ACCOUNT}: Account of the session" in text
@@ -155,20 +153,20 @@ def test_a_rule_that_says_less_has_a_page_all_the_same(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_what_a_page_is_made_of_is_checked(tmp_path: Path, own: dict[str, Any], reason: str) -> None:
     (tmp_path / "own.yml").write_text(yaml.safe_dump({**GOOD, "backwatch": {"key": "resource", **own}}))
-    assert reason in said("check", str(tmp_path)).stdout
+    assert reason in run_rules("check", str(tmp_path)).stdout
 
 
-def test_a_verdict_is_explained_as_text_and_as_json() -> None:
-    assert said("explain", "tls-stripped").stdout.startswith("tls-stripped · high\nExpected Encryption Is Missing")
-    assert json.loads(said("explain", "tls-stripped", "--json").stdout)["instead_of"] == ["plaintext-session"]
+def test_rule_is_explained_as_text_and_as_json() -> None:
+    assert run_rules("explain", "tls-stripped").stdout.startswith("tls-stripped · high\nExpected Encryption Is Missing")
+    assert json.loads(run_rules("explain", "tls-stripped", "--json").stdout)["instead_of"] == ["plaintext-session"]
 
 
 def test_a_name_that_no_rule_bears_is_wrong_usage() -> None:
-    result = said("explain", "tls-striped")
+    result = run_rules("explain", "tls-striped")
     assert result.exit_code == 2
     assert "is tls-stripped meant?" in result.stderr
 
 
 @given(st.text(), st.text(max_size=40))
-def test_a_line_is_found_in_whatever_text(text: str, where: str) -> None:
+def test_line_is_found_in_any_text(text: str, where: str) -> None:
     assert 1 <= find_line(text, where) <= max(1, len(text.splitlines()))

@@ -1,4 +1,4 @@
-"""Rules on what a resource is: each call by its own facts, whatever was told of the resource before."""
+"""Rules on facts of a resource: each call by its own facts, not by earlier ones."""
 
 from pathlib import Path
 
