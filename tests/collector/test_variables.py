@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 from collections.abc import Coroutine, Generator
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import aiormq
@@ -17,14 +18,14 @@ from backwatch.collector.probes import aiokafka, nats
 from backwatch.collector.probes.aiokafka import wraps
 from backwatch.collector.probes.aiokafka.calls import AiokafkaWatch
 from backwatch.collector.probes.aiormq import calls as aiormq_calls
-from backwatch.collector.probes.families.http.claims import Claim, claim_of, claiming
-from backwatch.collector.probes.families.httpcore import hooks
-from backwatch.collector.probes.families.httpcore.calls import Watch
-from backwatch.collector.probes.families.search.calls import Watch as SearchWatch
+from backwatch.collector.probes.families.http.claims import CURRENT_CLAIM, Claim, take_claim
+from backwatch.collector.probes.families.httpcore.observer import HttpcoreCallObserver
+from backwatch.collector.probes.families.search.observer import SearchCallObserver
 from backwatch.collector.probes.httpx import HttpxProbe
 from backwatch.collector.probes.nats.calls import NatsWatch
 from backwatch.collector.probes.pymongo import calls as pymongo_calls
 from backwatch.collector.probes.toolkit.dbapi import Make
+from backwatch.collector.probes.toolkit.hooks import async_call_hook
 from backwatch.collector.runtime import guard
 from backwatch.collector.runtime.context_variables import put_back
 from tests.collector.probes.recording import Recording, watching
@@ -96,12 +97,9 @@ def test_a_claim_that_is_left_pending_ends_as_without_us_and_stands_nowhere_else
         def covers(self, owner: Any, method: str, target: str) -> bool:
             return True
 
-    async def asking() -> None:
-        with claiming(Every()):
-            await Never()
-
-    assert raised_when_left_pending(asking()) == [GeneratorExit]
-    assert claim_of(None, "GET", "/") is None
+    hook = async_call_hook(lambda *_: Every(), scope=CURRENT_CLAIM)
+    assert raised_when_left_pending(hook(Client.ask)(Client())) == [GeneratorExit]
+    assert take_claim(None, "GET", "/") is None
 
 
 def aiokafka_watch() -> AiokafkaWatch:
@@ -112,8 +110,14 @@ def nats_watch() -> NatsWatch:
     return NatsWatch(Recording())
 
 
+HTTPCORE = HttpcoreCallObserver(Recording())
+SEARCH = SearchCallObserver(Recording(), "elasticsearch", lambda: None, lambda result: result)
 WRAPPERS: dict[str, Make] = {
-    "httpcore's tunnel": hooks._through_a_proxy(Watch(Recording()), waits=True),
+    "httpcore's tunnel": async_call_hook(HTTPCORE.on_tunnel, HTTPCORE.on_tunnel_end, scope=HTTPCORE.tunnel),
+    "elasticsearch's endpoint": async_call_hook(lambda *_: "search", scope=SEARCH.endpoint),
+    "elasticsearch's transport": async_call_hook(
+        partial(SEARCH.on_call, ["method"]), SEARCH.on_call_end, scope=SEARCH.operation
+    ),
     "aiokafka's send": aiokafka._sending(aiokafka_watch()),
     "aiokafka's getone": aiokafka._polling(aiokafka_watch(), many=False),
     "aiokafka's commit": aiokafka._asking(aiokafka_watch(), "commit"),
@@ -144,12 +148,4 @@ def test_a_connection_that_is_left_pending_is_told_and_is_no_fault_of_ours() -> 
         ("connect", "rabbitmq", error),
         ("connect", "mongodb", error),
     ]
-    assert guard.swallowed == []
-
-
-def test_a_search_that_is_left_pending_is_no_fault_of_ours() -> None:
-    watch: Any = SearchWatch(Recording(), "elasticsearch", lambda: None)
-    elsewhere = contextvars.copy_context()
-    watch.named(elsewhere.run(watch.naming, "search"))
-    watch.done(elsewhere.run(watch.begin, Client(), "GET", "/", None, None), None)
     assert guard.swallowed == []

@@ -11,7 +11,7 @@ from backwatch.collector.probes.botocore.services import destination, kind, name
 from backwatch.collector.probes.families.amqp.state import publication, request
 from backwatch.collector.probes.families.http.session import redirect_target
 from backwatch.collector.probes.families.redis import text as redis_text
-from backwatch.collector.probes.families.search.calls import Operation
+from backwatch.collector.probes.families.search.observer import Operation
 from backwatch.collector.probes.kombu.calls import with_task
 from backwatch.collector.probes.toolkit.sockets import root_error
 from backwatch.collector.redaction import aws, clickhouse, cql, dsn, errors, http, ldap, lines, memcached, mongo, smtp

@@ -259,13 +259,13 @@ def test_a_bucket_in_the_host_name_is_the_namespace(recording: Recording, aws: S
 
 
 def test_a_default_endpoint_is_no_choice_of_the_apps() -> None:
-    from backwatch.collector.probes.botocore.calls import _session
+    from backwatch.collector.probes.botocore.observer import _session_facts
 
     class Request:
         url = "https://photos.s3.dualstack.eu-west-1.amazonaws.com/key"
         headers: dict[str, str] = {}  # noqa: RUF012
 
-    assert _session(Request, "s3", "photos") == {
+    assert _session_facts(Request, "s3", "photos") == {
         "system": "s3", "namespace": "photos", "address": "s3.dualstack.eu-west-1.amazonaws.com", "account": "",
         "auth_method": "anonymous", "requested_explicit": False,
     }  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final
 from backwatch.collector import names
 from backwatch.collector.payload.formats import Facts
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.families.lines.calls import Begun, Function, LineWatch, Make, connecting, starting
+from backwatch.collector.probes.families.lines.observer import Begun, Function, LineWatch, Make, connecting, starting
 from backwatch.collector.probes.ftplib.transfers import Transfer, transferring
 from backwatch.collector.probes.smtplib.calls import banner_text
 from backwatch.collector.probes.toolkit.nodes import address

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from backwatch.collector.payload.formats import Facts
-from backwatch.collector.probes.families.lines.calls import Begun, Function, LineWatch, Make
+from backwatch.collector.probes.families.lines.observer import Begun, Function, LineWatch, Make
 from backwatch.collector.redaction import lines as redact
 from backwatch.collector.runtime.guard import never_breaks_the_host
 

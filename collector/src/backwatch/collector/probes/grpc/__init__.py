@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from backwatch.collector import names
 from backwatch.collector.probes import Probe, Recorder
-from backwatch.collector.probes.grpc.calls import Pending, Watch
+from backwatch.collector.probes.grpc.observer import Pending, Watch
 from backwatch.collector.probes.grpc.session import KEY, PLAIN, Credentials, Link, credentials_of
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.runtime.guard import never_breaks_the_host

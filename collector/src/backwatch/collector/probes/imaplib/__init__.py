@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Final
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.families.lines.calls import Begun, Function, LineWatch, connecting, starting
+from backwatch.collector.probes.families.lines.observer import Begun, Function, LineWatch, connecting, starting
 from backwatch.collector.probes.smtplib.calls import banner_text
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.ldap3.calls import LdapWatch
+from backwatch.collector.probes.ldap3.observer import LdapWatch
 from backwatch.collector.probes.toolkit.between import around
 from backwatch.collector.probes.toolkit.dbapi import Make
 from backwatch.collector.probes.toolkit.patches import Patches

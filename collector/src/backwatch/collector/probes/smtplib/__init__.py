@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.families.lines.calls import connecting, starting
+from backwatch.collector.probes.families.lines.observer import connecting, starting
 from backwatch.collector.probes.smtplib.calls import Watch, answered, send_text
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.families.lines.calls import LineWatch, number_of
+from backwatch.collector.probes.families.lines.observer import LineWatch, number_of
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.redaction import smtp as redact
 from backwatch.collector.runtime.guard import never_breaks_the_host
