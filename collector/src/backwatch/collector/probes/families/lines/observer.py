@@ -1,14 +1,16 @@
-"""What goes by on one connection of a protocol of lines (SMTP, IMAP, POP3, FTP): connect, starttls, login, commands."""
+"""The calls on connections of line protocols (SMTP, IMAP, POP3, FTP): connect, starttls, login, commands."""
 
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from backwatch.collector import names
 from backwatch.collector.payload.formats import Facts
 from backwatch.collector.probes import Recorder
+from backwatch.collector.probes.families.lines.state import ConnectionState, InFlightCall
+from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Kwargs, call_hook, name_arguments
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, tls_of, words
 from backwatch.collector.probes.toolkit.tls_contexts import asked_by
 from backwatch.collector.runtime.guard import never_breaks_the_host
@@ -16,243 +18,224 @@ from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.socket_counters import UNKNOWN, Wire
 from backwatch.collector.session.tls import facts_of
 
-Function = Callable[..., Any]
-Make = Callable[[Function], Function]
 
-
-class Link:
-    """What is known of one connection."""
-
-    __slots__ = ("account", "busy", "data", "method", "named", "number", "offered", "session", "target", "wire")
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self.number = -1
-        self.wire: Wire | None = None
-        self.offered: bool | None = None
-        self.busy = ""
-        """The call in progress: what the library does by itself inside it belongs to it."""
-        self.account = ""
-        """Who is about to log in."""
-        self.method = ""
-        """SMTP: the login method tried last."""
-        self.data: dict[str, Any] = {}
-        """FTP: what is true of the data connection, where that is not what is true of this one."""
-        self.named: tuple[Session, dict[str, Any], Session] | None = None
-        self.target = ""
-        """FTP: where the server wants data to be fetched, where that is another host."""
-
-
-class Begun(NamedTuple):
-    """A call that waits for its end."""
-
-    link: Link
-    start_ns: int
-
-
-class LineWatch:
-    """The connections of one process and protocol.
+class LineCallObserver:
+    """The connections of one process and protocol; a subclass for each library.
 
     Args:
-        tls_class: The library's class of clients that speak TLS from the first byte; ``None`` where it has none.
-        code_of: The server's own word for what went wrong, in an error of the library.
+        tls_class: The library's class of clients that use TLS from the first byte; ``None`` where it has none.
+
+    Attributes:
+        system: The protocol's contract name.
+        port: Its usual port.
+        default_host: The library's own default.
     """
 
-    def __init__(
-        self, recorder: Recorder, system: str, port: int, tls_class: Any, code_of: Callable[[BaseException], str]
-    ) -> None:
+    system: ClassVar[str]
+    port: ClassVar[int]
+    default_host: ClassVar[str] = ""
+
+    def __init__(self, recorder: Recorder, tls_class: Any = None) -> None:
         self.recorder = recorder
         self.active = True
-        self._system = system
-        self._port = port
         self._tls_class = tls_class
-        self._code_of = code_of
-        self._links: WeakKeyDictionary[Any, Link] = WeakKeyDictionary()
+        self._states: WeakKeyDictionary[Any, ConnectionState] = WeakKeyDictionary()
 
     def silence(self) -> None:
-        """The probe is removed: nothing is told from now on."""
+        """Record nothing from now on: the probe is removed."""
         self.active = False
 
-    def link(self, client: Any) -> Link:
-        """What is known of a connection, learnt now where it is older than this probe."""
-        link = self._links.get(client)
-        if link is None:
-            link = self._links[client] = Link(self._asked(client, "", 0))
-            link.session = replace(link.session, encoded=[], **_now(client))
-            self._count(client, link)
-            if link.wire is not None:
-                link.wire.since_last()  # what went by before we came belongs to no call of ours
-        return link
+    # --- what differs between the libraries ---
 
-    def _asked(self, client: Any, host: object, port: object) -> Session:
-        at_once = self._tls_class is not None and isinstance(client, self._tls_class)
-        facts: dict[str, Any] = {"requested": "disable", "requested_explicit": False}
-        if at_once:
-            context = getattr(client, "ssl_context", None) or getattr(client, "context", None)
-            facts = {"requested": asked_by(context), "requested_explicit": True}
-        address, number = self.place(client, host, port)
-        return Session(system=self._system, address=address, port=number or self._port, **facts)
+    def code_of(self, error: BaseException) -> str:
+        """Return the server's code in an error of the library."""
+        raise NotImplementedError
 
-    def place(self, client: Any, host: object, port: object) -> tuple[str, int]:
-        """Where a connection leads; port 0: the usual one."""
+    def greeting_facts(self, client: Any, result: Any) -> dict[str, Any]:
+        """Return the session facts in the server's greeting, or the key ``error`` with its code of refusal.
+
+        Args:
+            result: Returned by the library's connect.
+        """
+        raise NotImplementedError
+
+    def endpoint(self, client: Any, host: object, port: object) -> tuple[str, int]:
+        """Return a connection's host and port; 0: the usual one."""
         address = words(host or getattr(client, "host", "") or "localhost", 255)
-        return address, number_of(port or getattr(client, "port", 0))
+        return address, to_port(port or getattr(client, "port", 0))
 
-    def offers(self, client: Any, encrypted: bool | None) -> bool | None:
-        """Whether the server offers TLS, where the library knows at any moment; else ``Link.offered`` is set."""
+    def offers_starttls(self, client: Any, encrypted: bool | None) -> bool | None:
+        """Return whether the server offers TLS, where the library knows at any moment; else set it in the state."""
         del client, encrypted
         return None
 
-    def _count(self, client: Any, link: Link) -> None:
-        link.number = descriptor(getattr(client, "sock", None))
-        link.wire = Wire(link.number) if link.number >= 0 else None
+    # --- hooks ---
+
+    def connect_hook(self) -> Decorator:
+        """Wrap the method that connects."""
+        return call_hook(self.on_connect, self.on_connect_end)
+
+    def starttls_hook(self, context_of: Callable[[Any, Args, Kwargs], Any]) -> Decorator:
+        """Wrap the method that upgrades a connection to TLS.
+
+        Args:
+            context_of: Return the TLS context of such a call.
+        """
+
+        @never_breaks_the_host
+        def on_starttls(client: Any, args: Args, kwargs: Kwargs) -> InFlightCall | None:
+            mode = asked_by(context_of(client, args, kwargs))
+            return self.begin_call(client, "starttls", requested=mode, requested_explicit=True)
+
+        return call_hook(on_starttls, self.on_starttls_end)
 
     @never_breaks_the_host
-    def connecting(self, client: Any, host: object, port: object) -> Begun | None:
-        """A connection is about to be made."""
+    def on_connect(self, client: Any, args: Args, kwargs: Kwargs) -> InFlightCall | None:
+        """Note a connection that is about to be made."""
         if not self.active:
             return None
-        link = self._links[client] = Link(self._asked(client, host, port))
-        link.busy = "connect"
-        return Begun(link, time.time_ns())
+        given = name_arguments(("host", "port"), args, kwargs)
+        session = self._requested_session(client, given.get("host", self.default_host), given.get("port", 0))
+        state = self._states[client] = ConnectionState(session)
+        state.busy = "connect"
+        return InFlightCall(state, time.time_ns())
 
     @never_breaks_the_host
-    def connected(self, client: Any, begun: Begun, error: BaseException | str | None = None, **facts: Any) -> None:
-        """It was, and the server has greeted, if only by a code of refusal (a str)."""
-        link = begun.link
-        link.busy = ""
-        if not isinstance(error, BaseException):
-            self._count(client, link)
-            now = _now(client)
-            link.session = replace(link.session, encoded=[], **{**now, **facts})
-            if not link.session.encrypted:
+    def on_connect_end(self, client: Any, call: InFlightCall, result: Any, error: BaseException | None) -> None:
+        """Record a connection whose server has greeted, if only by a code of refusal, or a failed one."""
+        state, failure = call.state, error
+        state.busy = ""
+        if error is None:
+            facts = self._guarded_greeting_facts(client, result) or {}
+            failure = facts.pop("error", None)
+            self._count(client, state)
+            state.session = replace(state.session, encoded=[], **{**_current_facts(client), **facts})
+            if not state.session.encrypted:
                 # STARTTLS may follow; a session that will be encrypted in a moment is not one in plaintext.
-                link.session = replace(link.session, encoded=[], encrypted=None)
+                state.session = replace(state.session, encoded=[], encrypted=None)
         self.recorder.call(
-            link.session, "connect", start_ns=begun.start_ns, wire=link.wire, error=error, facts=self._code(error)
-        )
+            state.session, "connect", start_ns=call.start_ns, wire=state.wire, error=failure,
+            facts=self._code_facts(failure),
+        )  # fmt: skip
 
     @never_breaks_the_host
-    def begin(self, client: Any, operation: str, **changes: Any) -> Begun | None:
-        """A call begins, unless it is part of another one; ``changes`` are facts of the session from now on."""
+    def on_starttls_end(self, client: Any, call: InFlightCall, _reply: Any, error: BaseException | None) -> None:
+        """Record an upgrade to TLS."""
+        if error is None:
+            call.state.starttls_offered = True
+        self.end_call(client, call, error)
+
+    # --- calls ---
+
+    def state(self, client: Any) -> ConnectionState:
+        """Return the state of a connection, made now where the connection is older than this probe."""
+        state = self._states.get(client)
+        if state is None:
+            state = self._states[client] = ConnectionState(self._requested_session(client, "", 0))
+            state.session = replace(state.session, encoded=[], **_current_facts(client))
+            self._count(client, state)
+            if state.wire is not None:
+                state.wire.since_last()  # earlier bytes belong to no recorded call
+        return state
+
+    @never_breaks_the_host
+    def begin_call(self, client: Any, operation: str, subject: Any = None, **changes: Any) -> InFlightCall | None:
+        """Begin a call, unless it is part of another one.
+
+        Args:
+            subject: Goes into :attr:`.InFlightCall.subject`.
+            changes: Facts of the session from now on.
+        """
         if not self.active:
             return None
-        link = self.link(client)
-        if link.busy:
+        state = self.state(client)
+        if state.busy:
             return None
-        link.busy = operation
+        state.busy = operation
         if changes:
-            link.session = replace(link.session, encoded=[], **changes)
-        return Begun(link, time.time_ns())
+            state.session = replace(state.session, encoded=[], **changes)
+        return InFlightCall(state, time.time_ns(), subject)
 
     @never_breaks_the_host
-    def ended(
-        self, client: Any, begun: Begun, error: BaseException | str | None, statement: str = "", *, rows: int = -1,
-        affected: int = -1, facts: Facts = (), moved: tuple[int, int] = UNKNOWN, **changes: Any,
+    def end_call(
+        self, client: Any, call: InFlightCall, error: BaseException | str | None, statement: str = "", *,
+        rows: int = -1, affected: int = -1, facts: Facts = (), moved: tuple[int, int] = UNKNOWN, **changes: Any,
     ) -> None:  # fmt: skip
-        """The call has ended; ``moved`` are bytes that went over another connection, an estimate."""
-        link = begun.link
-        operation, link.busy = link.busy, ""
-        self._look(client, link, {} if error is not None else changes)
-        # Who failed to log in is told with that call only.
-        session = replace(link.session, encoded=[], **changes) if error is not None and changes else link.session
+        """Record a call that has ended.
+
+        Args:
+            moved: Bytes that went over another connection, an estimate.
+            changes: Facts of the session, from now on where the call succeeded, else of this call alone.
+        """
+        state = call.state
+        operation, state.busy = state.busy, ""
+        self.update_session(client, state, {} if error is not None else changes)
+        # A failed login's account is reported with that call only.
+        session = replace(state.session, encoded=[], **changes) if error is not None and changes else state.session
         if type(error).__module__ == "ssl":
-            session = replace(session, encoded=[], encrypted=None)  # asked for and offered, but the handshake failed
-        if link.data:
-            session, link.data = _of_data(link, session), {}
-        wire = link.wire if link.number == descriptor(getattr(client, "sock", None)) else None
+            session = replace(session, encoded=[], encrypted=None)  # requested and offered, but the handshake failed
+        if state.data:
+            session, state.data = _data_session(state, session), {}
+        wire = state.wire if state.number == descriptor(getattr(client, "sock", None)) else None
         estimated = UNKNOWN
         if moved is not UNKNOWN:
             sent, received = wire.since_last() if wire is not None else (0, 0)
             wire, estimated = None, (max(sent, 0) + moved[0], max(received, 0) + moved[1])
         self.recorder.call(
-            session, operation, statement=statement, start_ns=begun.start_ns, wire=wire, estimated=estimated,
-            rows_returned=rows, rows_affected=affected, error=error, facts=(*self._code(error), *facts),
+            session, operation, statement=statement, start_ns=call.start_ns, wire=wire, estimated=estimated,
+            rows_returned=rows, rows_affected=affected, error=error, facts=(*self._code_facts(error), *facts),
         )  # fmt: skip
 
-    def _code(self, error: BaseException | str | None) -> Facts:
-        code = self._code_of(error) if isinstance(error, BaseException) else error or ""
+    def update_session(self, client: Any, state: ConnectionState, changes: dict[str, Any]) -> None:
+        """Update the session by the connection's present facts, and by ``changes``."""
+        current = {**_current_facts(client), **changes}
+        offered = self.offers_starttls(client, current.get("encrypted", state.session.encrypted))
+        if offered is not None:
+            state.starttls_offered = offered
+        if state.starttls_offered is not None:
+            current["extra"] = ((names.STARTTLS_OFFERED, state.starttls_offered),)
+        if any(getattr(state.session, key) != value for key, value in current.items()):
+            state.session = replace(state.session, encoded=[], **current)
+
+    @never_breaks_the_host
+    def _guarded_greeting_facts(self, client: Any, result: Any) -> dict[str, Any]:
+        return self.greeting_facts(client, result)
+
+    def _requested_session(self, client: Any, host: object, port: object) -> Session:
+        facts: dict[str, Any] = {"requested": "disable", "requested_explicit": False}
+        if self._tls_class is not None and isinstance(client, self._tls_class):
+            context = getattr(client, "ssl_context", None) or getattr(client, "context", None)
+            facts = {"requested": asked_by(context), "requested_explicit": True}
+        address, number = self.endpoint(client, host, port)
+        return Session(system=self.system, address=address, port=number or self.port, **facts)
+
+    def _count(self, client: Any, state: ConnectionState) -> None:
+        state.number = descriptor(getattr(client, "sock", None))
+        state.wire = Wire(state.number) if state.number >= 0 else None
+
+    def _code_facts(self, error: BaseException | str | None) -> Facts:
+        code = self.code_of(error) if isinstance(error, BaseException) else error or ""
         return ((names.STATUS_CODE, code),) if code else ()
 
-    def _look(self, client: Any, link: Link, changes: dict[str, Any]) -> None:
-        now = {**_now(client), **changes}
-        offered = self.offers(client, now.get("encrypted", link.session.encrypted))
-        if offered is not None:
-            link.offered = offered
-        if link.offered is not None:
-            now["extra"] = ((names.STARTTLS_OFFERED, link.offered),)
-        if any(getattr(link.session, key) != value for key, value in now.items()):
-            link.session = replace(link.session, encoded=[], **now)
 
-
-def connecting(watch: LineWatch, greeted: Callable[[Any, Any], dict[str, Any] | None], host: str = "") -> Make:
-    """Wraps what makes a connection.
-
-    Args:
-        greeted: What the server said of itself, by the client and what the library returned: arguments of
-            ``LineWatch.connected``. Guarded.
-        host: The library's own default.
-    """
-
-    def make(original: Function) -> Function:
-        def connecting(client: Any, *args: Any, **options: Any) -> Any:
-            given = dict(zip(("host", "port"), args, strict=False)) | options
-            begun = watch.connecting(client, given.get("host", host), given.get("port", 0))
-            if begun is None:
-                return original(client, *args, **options)
-            try:
-                result = original(client, *args, **options)
-            except BaseException as error:
-                watch.connected(client, begun, error)
-                raise
-            watch.connected(client, begun, **(greeted(client, result) or {}))
-            return result
-
-        return connecting
-
-    return make
-
-
-def starting(watch: LineWatch, context_of: Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]) -> Make:
-    """Wraps what turns a connection into one over TLS."""
-
-    def make(original: Function) -> Function:
-        def upgrading(client: Any, *args: Any, **options: Any) -> Any:
-            asked = {"requested": asked_by(context_of(client, args, options)), "requested_explicit": True}
-            begun = watch.begin(client, "starttls", **asked)
-            if begun is None:
-                return original(client, *args, **options)
-            try:
-                reply = original(client, *args, **options)
-            except BaseException as error:
-                watch.ended(client, begun, error)
-                raise
-            begun.link.offered = True
-            watch.ended(client, begun, None)
-            return reply
-
-        return upgrading
-
-    return make
-
-
-def _of_data(link: Link, session: Session) -> Session:
-    """The session of the data connection: made once where it stays the same."""
-    if all(getattr(session, key) == value for key, value in link.data.items()):
+def _data_session(state: ConnectionState, session: Session) -> Session:
+    """Return the session of the data connection, made once where it stays the same."""
+    if all(getattr(session, key) == value for key, value in state.data.items()):
         return session
-    if link.named is None or link.named[0] is not session or link.named[1] != link.data:
-        link.named = session, link.data, replace(session, encoded=[], **link.data)
-    return link.named[2]
+    known = state.data_session
+    if known is None or known[0] is not session or known[1] != state.data:
+        known = state.data_session = session, state.data, replace(session, encoded=[], **state.data)
+    return known[2]
 
 
-def _now(client: Any) -> dict[str, Any]:
-    """What is true of the connection at this moment; nothing where it is closed."""
+def _current_facts(client: Any) -> dict[str, Any]:
+    """Return the present facts of the connection; none where it is closed."""
     socket = getattr(client, "sock", None)
     if descriptor(socket) < 0:
         return {}
     return {**facts_of(tls_of(socket)), **peer(socket)}
 
 
-def number_of(port: object) -> int:
-    """A port as the app gave it; 0 where it is none."""
+def to_port(port: object) -> int:
+    """Return a port as the app gave it; 0 where it is none."""
     return int(port) if isinstance(port, int) or (isinstance(port, str) and port.isdigit()) else 0
