@@ -1,7 +1,7 @@
-"""One call per RPC, told when it has ended: its status, how many messages went each way, and their bytes.
+"""One call per RPC, recorded when it has ended: its status, the messages each way, and their bytes.
 
 An RPC is made through a twin of the app's own callable, whose serialisers count. So messages are counted on whatever
-thread gRPC handles them, in every shape of RPC, and nothing of gRPC's own is replaced while the RPC runs.
+thread gRPC handles them, in every shape of RPC, and no object of gRPC is replaced while the RPC runs.
 """
 
 import sys
@@ -13,68 +13,68 @@ from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.grpc.session import KEY, UNKNOWN, Link
+from backwatch.collector.probes.grpc.session import STATE_ATTRIBUTE, UNKNOWN, ChannelState
 from backwatch.collector.redaction import rpc
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Caller
 
 PREFIX_BYTES: Final = 5
-"""What HTTP/2 carries in front of each message: whether it is packed, and its length."""
-MAX_METADATA: Final = 100
-_UNANSWERED: Final = frozenset(("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "INTERNAL", "UNKNOWN"))
-"""What a client says itself where nobody answered."""
+"""Prefix of each message in HTTP/2: whether it is packed, and its length."""
+MAX_METADATA_PAIRS: Final = 100
+_CLIENT_STATUSES: Final = frozenset(("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "INTERNAL", "UNKNOWN"))
+"""Statuses that a client sets itself where no response came."""
 
 
-class Pending:
-    """One RPC on its way."""
+class InFlightCall:
+    """One RPC in flight."""
 
     __slots__ = (
-        "authorization", "bytes_received", "bytes_sent", "caller", "certified", "link", "method", "received", "rest",
-        "sent", "start_ns", "streams", "told",
+        "authorization", "bytes_received", "bytes_sent", "caller", "certified", "method", "on_message", "received",
+        "reported", "sent", "start_ns", "state", "streams",
     )  # fmt: skip
 
-    def __init__(self, link: Link, method: str, *, streams: bool, caller: Caller | None) -> None:
-        self.link = link
+    def __init__(self, state: ChannelState, method: str, *, streams: bool, caller: Caller | None) -> None:
+        self.state = state
         self.method = method
         self.streams = streams
         self.caller = caller
         self.start_ns = time.time_ns()
         self.authorization: object = None
-        self.rest: Callable[[], object] | None = None
-        """What is to be done once the only message has come: asyncio hears of the end before it."""
-        self.certified = self.told = False
+        self.on_message: Callable[[], object] | None = None
+        """Called once the only message has come: asyncio learns of the end earlier."""
+        self.certified = self.reported = False
         self.sent = self.received = self.bytes_sent = self.bytes_received = 0
 
-    def sends(self, serializer: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
-        """The app's serialiser, counting."""
+    def count_sent(self, serializer: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
+        """Return the app's serializer, with a counter."""
 
-        def counting(message: Any) -> Any:
+        def count(message: Any) -> Any:
             packed = message if serializer is None else serializer(message)
             self.sent += 1
             self.bytes_sent += PREFIX_BYTES + _size(packed)
             return packed
 
-        return counting
+        return count
 
-    def receives(self, deserializer: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
-        """Likewise for what comes."""
+    def count_received(self, deserializer: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
+        """Return the app's deserializer likewise."""
 
-        def counting(packed: Any) -> Any:
+        def count(packed: Any) -> Any:
             self.received += 1
             self.bytes_received += PREFIX_BYTES + _size(packed)
-            if self.rest is not None:
-                self.rest()
-                self.rest = None
+            if self.on_message is not None:
+                self.on_message()
+                self.on_message = None
             return packed if deserializer is None else deserializer(packed)
 
-        return counting
+        return count
 
 
 def _size(packed: Any) -> int:
     return len(packed) if isinstance(packed, (bytes, bytearray, memoryview)) else 0
 
 
-class Watch:
+class GrpcCallObserver:
     """The RPCs of one process."""
 
     def __init__(self, recorder: Recorder) -> None:
@@ -83,80 +83,80 @@ class Watch:
     @never_breaks_the_host
     def begin(
         self, callable_: Any, args: tuple[Any, ...], options: dict[str, Any], streams: bool
-    ) -> tuple[Any, Pending] | None:
-        """An RPC is about to be made: the callable that is to make it, and what is to be told of it."""
+    ) -> tuple[Any, InFlightCall] | None:
+        """Begin an RPC: return the callable that is to make it, and its state."""
         if self.recorder is None:
             return None
-        link = vars(callable_).get(KEY)
-        if not isinstance(link, Link):  # a channel older than this probe
-            link = vars(callable_)[KEY] = Link(callable_._channel.target(), UNKNOWN, None)
-        pending = Pending(link, rpc.method(callable_._method), streams=streams, caller=self.recorder.caller())
+        state = vars(callable_).get(STATE_ATTRIBUTE)
+        if not isinstance(state, ChannelState):  # a channel older than this probe
+            state = vars(callable_)[STATE_ATTRIBUTE] = ChannelState(callable_._channel.target(), UNKNOWN, None)
+        call = InFlightCall(state, rpc.method(callable_._method), streams=streams, caller=self.recorder.caller())
         given = dict(zip(("request", "timeout", "metadata", "credentials"), args, strict=False)) | options
-        pending.certified = given.get("credentials") is not None
-        pending.authorization = _authorization(given.get("metadata"))
+        call.certified = given.get("credentials") is not None
+        call.authorization = _authorization(given.get("metadata"))
         twin = _twin(callable_)
-        twin._request_serializer = pending.sends(callable_._request_serializer)
-        twin._response_deserializer = pending.receives(callable_._response_deserializer)
-        return twin, pending
+        twin._request_serializer = call.count_sent(callable_._request_serializer)
+        twin._response_deserializer = call.count_received(callable_._response_deserializer)
+        return twin, call
 
     @never_breaks_the_host
-    def failed(self, pending: Pending, error: BaseException) -> None:
-        """It ended with an error, or could not be begun."""
+    def on_error(self, call: InFlightCall, error: BaseException) -> None:
+        """Record an RPC that ended with an error, or could not begin."""
         code = getattr(error, "code", None)
-        status = _name(code()) if callable(code) else ""
-        self.tell(pending, status, error)
+        status = _name_of(code()) if callable(code) else ""
+        self.record(call, status, error)
 
     @never_breaks_the_host
-    def tell_well(self, pending: Pending) -> None:
-        """It ended well."""
-        self.tell(pending, "OK", None)
+    def on_return(self, call: InFlightCall, _result: object) -> None:
+        """Record an RPC that succeeded."""
+        self.record(call, "OK", None)
 
-    def tell(self, pending: Pending, status: str, error: BaseException | None) -> None:
-        """Records it; only the first time counts."""
-        if pending.told or self.recorder is None:
+    def record(self, call: InFlightCall, status: str, error: BaseException | None) -> None:
+        """Record an RPC. Only the first call counts."""
+        if call.reported or self.recorder is None:
             return
-        pending.told = True
+        call.reported = True
         failed = status not in ("", "OK")
-        answered = pending.received > 0 or (status not in _UNANSWERED and (error is None or status != ""))
-        session = pending.link.session(pending.authorization, certified=pending.certified, answered=answered)
+        answered = call.received > 0 or (status not in _CLIENT_STATUSES and (error is None or status != ""))
+        session = call.state.session(call.authorization, certified=call.certified, answered=answered)
         self.recorder.call(
-            session, pending.method, start_ns=pending.start_ns, statement=pending.method,
-            estimated=(pending.bytes_sent, pending.bytes_received), rows_returned=pending.received,
-            rows_affected=pending.sent if pending.streams else -1, error=status if failed else error,
-            facts=((names.STATUS_CODE, status),) if failed else (), caller=pending.caller,
+            session, call.method, start_ns=call.start_ns, statement=call.method,
+            estimated=(call.bytes_sent, call.bytes_received), rows_returned=call.received,
+            rows_affected=call.sent if call.streams else -1, error=status if failed else error,
+            facts=((names.STATUS_CODE, status),) if failed else (), caller=call.caller,
         )  # fmt: skip
 
     @never_breaks_the_host
-    def follow(self, pending: Pending, call: Any) -> None:
-        """A call that goes on: told when gRPC says that it has ended. Only gRPC's own state is kept until then."""
-        state = call._state
+    def follow(self, call: InFlightCall, result: Any) -> None:
+        """Record a call that goes on, when gRPC reports its end. Only gRPC's own state is kept until then."""
+        state = result._state
 
         @never_breaks_the_host
         def done() -> None:
-            self.tell(pending, _name(state.code), None)
+            self.record(call, _name_of(state.code), None)
 
-        if not call.add_callback(done):
+        if not result.add_callback(done):
             done()
 
     @never_breaks_the_host
-    def follow_task(self, pending: Pending, call: Any, *, unary: bool) -> None:
-        """Likewise, of asyncio's.
+    def follow_task(self, call: InFlightCall, result: Any, *, unary: bool) -> None:
+        """Record a call of asyncio's likewise.
 
         Args:
-            unary: One message is all that comes.
+            unary: The response is one message.
         """
-        inner = getattr(call, "_cython_call", None)
+        inner = getattr(result, "_cython_call", None)
 
         @never_breaks_the_host
         def done(ended: Any = None) -> None:
-            status = _status_of(inner) if inner is not None else _name(_now(ended.code()))
-            if unary and status == "OK" and not pending.received:
-                pending.rest = never_breaks_the_host(lambda: self.tell(pending, status, None))
+            status = _status_of(inner) if inner is not None else _name_of(_step(ended.code()))
+            if unary and status == "OK" and not call.received:
+                call.on_message = never_breaks_the_host(lambda: self.record(call, status, None))
             else:
-                self.tell(pending, status, None)
+                self.record(call, status, None)
 
         if inner is None:  # one that interceptors make
-            call.add_done_callback(done)
+            result.add_done_callback(done)
         elif inner.done():
             done()
         else:
@@ -164,7 +164,7 @@ class Watch:
 
 
 def _twin(callable_: Any) -> Any:
-    """A copy, whose attributes are the same objects."""
+    """Return a copy, whose attributes are the same objects."""
     kind = type(callable_)
     twin = object.__new__(kind)
     twin.__dict__.update(vars(callable_))
@@ -176,31 +176,31 @@ def _twin(callable_: Any) -> Any:
 
 @lru_cache(maxsize=64)
 def _slots(kind: type) -> tuple[str, ...]:
-    named = (one for base in kind.__mro__ for one in vars(base).get("__slots__", ()))
-    return tuple(one for one in named if one not in ("__dict__", "__weakref__"))
+    named = (slot for base in kind.__mro__ for slot in vars(base).get("__slots__", ()))
+    return tuple(slot for slot in named if slot not in ("__dict__", "__weakref__"))
 
 
 def _authorization(metadata: Any) -> object:
     if not isinstance(metadata, Iterable) or isinstance(metadata, (str, bytes)) or not hasattr(metadata, "__len__"):
         return None  # an iterator would be used up by looking at it
-    for pair in islice(metadata, MAX_METADATA):
+    for pair in islice(metadata, MAX_METADATA_PAIRS):
         if isinstance(pair, tuple) and len(pair) == 2 and pair[0] == "authorization":
             return pair[1]
     return None
 
 
-def _name(code: Any) -> str:
+def _name_of(code: Any) -> str:
     name = getattr(code, "name", "")
     return name if isinstance(name, str) else ""
 
 
-def _now(waiting: Any) -> Any:
-    """What a coroutine gives that need not wait any more; ``None`` where it would."""
+def _step(waiting: Any) -> Any:
+    """Return the result of a coroutine that need not wait any more; ``None`` where it would."""
     try:
         waiting.send(None)
     except StopIteration as done:
         return done.value
-    except BaseException:  # noqa: BLE001  asyncio's cancellation among them: of the call, not of whoever looks
+    except BaseException:  # noqa: BLE001  including asyncio's cancellation: of the call, not of this task
         return None
     finally:
         waiting.close()
@@ -208,7 +208,7 @@ def _now(waiting: Any) -> Any:
 
 
 def _status_of(inner: Any) -> str:
-    code = getattr(_now(inner.status()), "code", None)
+    code = getattr(_step(inner.status()), "code", None)
     number = code() if callable(code) else None
     grpc = sys.modules["grpc"]
-    return next((one.name for one in grpc.StatusCode if one.value[0] == number), _name(number))
+    return next((status.name for status in grpc.StatusCode if status.value[0] == number), _name_of(number))

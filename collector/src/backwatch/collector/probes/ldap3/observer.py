@@ -1,8 +1,8 @@
-"""What goes by on ldap3's connections: connect, starttls, bind, and one call per request and its answer.
+"""The calls on ldap3's connections: connect, starttls, bind, and one call per request and its response.
 
-Requests are seen where they are sent, answers where they are read, so that a referral that the library follows, and
-what it asks on the other server, are calls of their own. What it asks by itself while it connects, starts TLS or binds
-(the schema, steps of SASL) belongs to that call.
+Requests are observed where they are sent, responses where they are read. So a referral that the library follows, and
+its requests to the other server, are calls of their own. Requests that the library itself sends while it connects, starts
+TLS or binds (the schema, steps of SASL) belong to that call.
 """
 
 import time
@@ -12,287 +12,294 @@ from weakref import WeakKeyDictionary
 
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.ldap3 import session
-from backwatch.collector.probes.ldap3.requests import UNANSWERED, of_call, of_message
-from backwatch.collector.probes.ldap3.responses import TERMINATED, Result, cause, is_final, outcome, result_of, rows_of
-from backwatch.collector.probes.ldap3.session import Checked, Link, Request, Step
+from backwatch.collector.probes.ldap3.requests import WITHOUT_RESPONSE, describe_call, describe_message
+from backwatch.collector.probes.ldap3.responses import (
+    TERMINATED,
+    Result,
+    cause_of,
+    is_final,
+    outcome,
+    result_of,
+    row_counts,
+)
+from backwatch.collector.probes.ldap3.session import CheckedSockets, CompoundCall, ConnectionState, PendingRequest
+from backwatch.collector.probes.toolkit.dbapi import argument
+from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
 from backwatch.collector.probes.toolkit.sockets import descriptor, root_error
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Caller
 from backwatch.collector.session.socket_counters import UNKNOWN
 
-CALLER: Final = "_backwatch_caller"
-"""On a request that another thread will send: who made it."""
+CALLER_ATTRIBUTE: Final = "_backwatch_caller"
+"""Entry in the ``__dict__`` of a request that another thread will send: its caller."""
 
 
-class LdapWatch:
+class LdapCallObserver:
     """The connections of one process."""
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
         self.active = True
-        self.checked = Checked()
-        self._links: WeakKeyDictionary[Any, Link] = WeakKeyDictionary()
+        self.checked = CheckedSockets()
+        self._states: WeakKeyDictionary[Any, ConnectionState] = WeakKeyDictionary()
 
     def silence(self) -> None:
-        """The probe is removed: nothing is told from now on."""
+        """Record nothing from now on: the probe is removed."""
         self.active = False
 
-    def link(self, connection: Any) -> Link:
-        """What is known of a connection, learnt now where it is older than this probe."""
-        link = self._links.get(connection)
-        if link is None:
-            link = self._links[connection] = Link(session.asked(connection))
-            link.change(**session.now(connection, self.checked))
-            link.count(connection)
-            if link.wire is not None:
-                link.wire.since_last()  # what went by before we came belongs to no call of ours
+    def state(self, connection: Any) -> ConnectionState:
+        """Return the state of a connection, made now where the connection is older than this probe."""
+        state = self._states.get(connection)
+        if state is None:
+            state = self._states[connection] = ConnectionState(session.requested_session(connection))
+            state.update(**session.current_facts(connection, self.checked))
+            state.count_bytes(connection)
+            if state.wire is not None:
+                state.wire.since_last()  # earlier bytes belong to no recorded call
             if getattr(connection, "bound", False):
-                link.change(**session.who(connection))
-        return link
+                state.update(**session.account_facts(connection))
+        return state
 
-    # --- what takes several requests ---
+    # --- calls of several requests ---
 
     @never_breaks_the_host
-    def opening(self, strategy: Any, _args: tuple[Any, ...], _options: dict[str, Any]) -> Step | None:
-        """A connection is about to be made, unless that is put off."""
+    def on_open(self, strategy: Any, _args: Args, _kwargs: Kwargs) -> CompoundCall | None:
+        """Note a connection that is about to be made, unless that is put off."""
         connection = strategy.connection
-        if not self._begins(connection):
+        if not self._is_observed(connection):
             return None
-        link = self._links.get(connection)
-        if link is None:
-            link = self._links[connection] = Link(session.asked(connection))
-        link.session, link.wire, link.offered = session.asked(connection), None, None
-        link.waiting.clear()
-        return link.begin("connect")
+        state = self._states.get(connection)
+        if state is None:
+            state = self._states[connection] = ConnectionState(session.requested_session(connection))
+        state.session, state.wire, state.starttls_offered = session.requested_session(connection), None, None
+        state.pending.clear()
+        return state.begin("connect")
 
     @never_breaks_the_host
-    def opened(self, strategy: Any, step: Step, _result: object) -> None:
-        """It was made."""
+    def on_open_end(self, strategy: Any, call: CompoundCall, _result: object, error: BaseException | None) -> None:
+        """Record a connect, or its failure."""
         connection = strategy.connection
-        link = self._end(connection, step)
-        link.session = replace(session.asked(connection), encoded=[], **session.now(connection, self.checked))
-        link.count(connection)
-        link.change(**session.said(connection, link))
-        if not link.session.encrypted:
+        state = self._end(connection, call)
+        if error is not None:
+            self._record(connection, state, "connect", call.start_ns, error=call.cause or cause_of(error))
+            call.cause = None  # an error keeps the app's objects alive
+            return
+        facts = session.current_facts(connection, self.checked)
+        state.session = replace(session.requested_session(connection), encoded=[], **facts)
+        state.count_bytes(connection)
+        state.update(**session.version_facts(connection, state))
+        if not state.session.encrypted:
             # StartTLS may follow; a session that will be encrypted in a moment is not one in plaintext.
-            link.change(encrypted=None)
-        self._tell(connection, link, "connect", step.start_ns)
+            state.update(encrypted=None)
+        self._record(connection, state, "connect", call.start_ns)
 
     @never_breaks_the_host
-    def not_opened(self, strategy: Any, step: Step, error: BaseException) -> None:
-        """It was not."""
-        link = self._end(strategy.connection, step)
-        self._tell(strategy.connection, link, "connect", step.start_ns, error=step.cause or cause(error))
-        step.cause = None  # an error keeps the app's objects alive
+    def on_open_socket_end(self, strategy: Any, _call: object, _result: object, error: BaseException | None) -> None:
+        """Keep the error of one address: the library makes a new error out of the last one."""
+        state = self._states.get(strategy.connection)
+        call = state.current_call() if state is not None else None
+        if call is not None and error is not None:
+            call.cause = cause_of(error)
 
     @never_breaks_the_host
-    def socket_failed(self, strategy: Any, _: object, error: BaseException) -> None:
-        """One address did not answer; the library makes a new error out of the last one."""
-        link = self._links.get(strategy.connection)
-        step = link.mine() if link is not None else None
-        if step is not None:
-            step.cause = cause(error)
+    def on_bind(self, connection: Any, _args: Args, _kwargs: Kwargs) -> CompoundCall | None:
+        """Note a bind."""
+        return self._begin(connection, "bind")
 
     @never_breaks_the_host
-    def binding(self, connection: Any, _args: tuple[Any, ...], _options: dict[str, Any]) -> Step | None:
-        """Somebody is about to bind."""
-        return self._step(connection, "bind")
+    def on_starttls(self, connection: Any, _args: Args, _kwargs: Kwargs) -> CompoundCall | None:
+        """Note an upgrade to TLS."""
+        return self._begin(connection, "starttls")
 
-    @never_breaks_the_host
-    def securing(self, connection: Any, _args: tuple[Any, ...], _options: dict[str, Any]) -> Step | None:
-        """TLS is about to be started."""
-        return self._step(connection, "starttls")
-
-    def _begins(self, connection: Any) -> bool:
+    def _is_observed(self, connection: Any) -> bool:
         strategy = connection.strategy
         if not self.active or strategy.no_real_dsa or strategy.pooled:
             return False
         return not connection.lazy or bool(getattr(connection, "_executing_deferred", False))
 
-    def _step(self, connection: Any, operation: str) -> Step | None:
-        if not self._begins(connection):
+    def _begin(self, connection: Any, operation: str) -> CompoundCall | None:
+        if not self._is_observed(connection):
             return None
-        return self.link(connection).begin(operation)
+        return self.state(connection).begin(operation)
 
-    def _end(self, connection: Any, step: Step) -> Link:
-        link = self.link(connection)
-        link.end(step)
-        return link
-
-    @never_breaks_the_host
-    def bound(self, connection: Any, step: Step, _result: object) -> None:
-        """The server has answered."""
-        link = self._end(connection, step)
-        if step.sent:
-            self._bound(connection, link, step, None)
+    def _end(self, connection: Any, call: CompoundCall) -> ConnectionState:
+        state = self.state(connection)
+        state.end(call)
+        return state
 
     @never_breaks_the_host
-    def not_bound(self, connection: Any, step: Step, error: BaseException) -> None:
-        """It has refused, and the app wants an exception; or it never came to that."""
-        link = self._end(connection, step)
-        if step.sent or link.failed == step.failed:
-            self._bound(connection, link, step, error)
-
-    def _bound(self, connection: Any, link: Link, step: Step, error: BaseException | None) -> None:
-        who = session.who(connection)
-        if error is None and step.result is not None and step.result["result"] == 0:
-            link.change(**who, **session.said(connection, link))
-            self._tell(connection, link, "bind", step.start_ns, result=step.result)
+    def on_bind_end(self, connection: Any, call: CompoundCall, _result: object, error: BaseException | None) -> None:
+        """Record a bind: the server accepted or refused it. Without a request, it is recorded only as a failure."""
+        state = self._end(connection, call)
+        if not call.sent and (error is None or state.failed != call.failed):
             return
-        # Who failed to bind is told with that call only. The connection is nobody's from now on (RFC 4513, 4).
-        link.change(account="", auth_method="")
-        self._tell(connection, link, "bind", step.start_ns, result=step.result, error=error, changes=who)
+        account = session.account_facts(connection)
+        if error is None and call.result is not None and call.result["result"] == 0:
+            state.update(**account, **session.version_facts(connection, state))
+            self._record(connection, state, "bind", call.start_ns, result=call.result)
+            return
+        # A failed bind's account is reported with that call only. The connection is anonymous then (RFC 4513, 4).
+        state.update(account="", auth_method="")
+        self._record(connection, state, "bind", call.start_ns, result=call.result, error=error, changes=account)
 
     @never_breaks_the_host
-    def secured(self, connection: Any, step: Step, _result: object) -> None:
-        """TLS was started, or not."""
-        link = self._end(connection, step)
-        if step.sent:
-            self._secured(connection, link, step, None)
-
-    @never_breaks_the_host
-    def not_secured(self, connection: Any, step: Step, error: BaseException) -> None:
-        """The server has none, or the handshake failed."""
-        link = self._end(connection, step)
-        if step.sent or link.failed == step.failed:
-            self._secured(connection, link, step, cause(error))
-
-    def _secured(self, connection: Any, link: Link, step: Step, error: BaseException | None) -> None:
-        if step.result is not None:
-            link.offered = step.result["result"] == 0
-        link.change(requested=session.tls_asked(connection.server), requested_explicit=True, **session.offered(link))
+    def on_starttls_end(
+        self, connection: Any, call: CompoundCall, _result: object, error: BaseException | None
+    ) -> None:
+        """Record an upgrade to TLS: the server refused it, or the handshake succeeded or failed."""
+        state = self._end(connection, call)
+        if not call.sent and (error is None or state.failed != call.failed):
+            return
+        if call.result is not None:
+            state.starttls_offered = call.result["result"] == 0
+        mode = session.tls_mode(connection.server)
+        state.update(requested=mode, requested_explicit=True, **session.starttls_facts(state))
         if error is None:
-            link.change(**session.now(connection, self.checked), **session.said(connection, link))
-        self._tell(connection, link, "starttls", step.start_ns, result=step.result, error=error)
+            state.update(**session.current_facts(connection, self.checked), **session.version_facts(connection, state))
+        failure = cause_of(error) if error is not None else None
+        self._record(connection, state, "starttls", call.start_ns, result=call.result, error=failure)
 
-    # --- one request, one answer ---
+    # --- one request, one response ---
 
     @never_breaks_the_host
-    def queueing(self, _strategy: Any, args: tuple[Any, ...], _options: dict[str, Any]) -> None:
-        """Another thread will send this request: who made it goes with it."""
+    def on_queue(self, _strategy: Any, args: Args, _kwargs: Kwargs) -> None:
+        """Keep the caller of a request that another thread will send."""
         if self.active and len(args) > 1:
-            vars(args[1])[CALLER] = self.recorder.caller()
+            vars(args[1])[CALLER_ATTRIBUTE] = self.recorder.caller()
 
     @never_breaks_the_host
-    def sending(self, strategy: Any, args: tuple[Any, ...], _options: dict[str, Any]) -> Request | Step | None:
-        """A request is about to be sent."""
+    def on_send(self, strategy: Any, args: Args, _kwargs: Kwargs) -> PendingRequest | CompoundCall | None:
+        """Note a request that is about to be sent."""
         if not self.active:
             return None
         message, connection = args[0], strategy.connection
-        link = self.link(connection)
+        state = self.state(connection)
         number = int(message["messageID"])
-        step = link.mine()
-        if step is not None:
-            if not step.sent and step.operation != "connect":
-                step.sent, step.start_ns = True, time.time_ns()
-            link.wait(number, step)
-            return step
-        operation, statement = of_message(message)
-        caller: Caller | None = vars(message["protocolOp"].getComponent()).get(CALLER)
+        call = state.current_call()
+        if call is not None:
+            if not call.sent and call.operation != "connect":
+                call.sent, call.start_ns = True, time.time_ns()
+            state.add_pending(number, call)
+            return call
+        operation, statement = describe_message(message)
+        caller: Caller | None = vars(message["protocolOp"].getComponent()).get(CALLER_ATTRIBUTE)
         if caller is None and not strategy.sync:
             caller = self.recorder.caller()
-        request = Request(operation, statement, caller)
-        link.sent += 1
-        if operation not in UNANSWERED:
-            link.wait(number, request)
+        request = PendingRequest(operation, statement, caller)
+        state.sent += 1
+        if operation not in WITHOUT_RESPONSE:
+            state.add_pending(number, request)
         return request
 
     @never_breaks_the_host
-    def sent(self, strategy: Any, request: Request | Step, _result: object) -> None:
-        """It was; some have no answer."""
-        if isinstance(request, Request) and request.operation in UNANSWERED:
-            link = self.link(strategy.connection)
-            self._tell(strategy.connection, link, request.operation, request.start_ns, caller=request.caller)
-
-    @never_breaks_the_host
-    def not_sent(self, strategy: Any, request: Request | Step, error: BaseException) -> None:
-        """The connection is gone."""
-        if isinstance(request, Request):
-            link = self.link(strategy.connection)
-            for number in [number for number, one in list(link.waiting.items()) if one is request]:
-                del link.waiting[number]
-            self._answer(strategy.connection, link, request, [], None, root_error(error))
-
-    @never_breaks_the_host
-    def arrived(self, strategy: Any, number: int) -> None:
-        """A reading thread has the whole answer to a request."""
-        self.answered(strategy, number, strategy._responses.get(number))
-
-    @never_breaks_the_host
-    def answered(self, strategy: Any, number: int, answer: Any, error: BaseException | None = None) -> None:
-        """The answer to a request is there: a list of messages whose last but one is the result."""
-        link = self._links.get(strategy.connection)
-        request = link.waiting.pop(number, None) if link is not None and self.active else None
-        if link is None or request is None:
+    def on_send_end(
+        self, strategy: Any, request: PendingRequest | CompoundCall, _result: object, error: BaseException | None
+    ) -> None:
+        """Record a request that could not be sent, or that has no response."""
+        if not isinstance(request, PendingRequest):
             return
-        messages, result = result_of(answer)
-        if isinstance(request, Step):
+        connection, state = strategy.connection, self.state(strategy.connection)
+        if error is not None:
+            for number in [number for number, pending in list(state.pending.items()) if pending is request]:
+                del state.pending[number]
+            self._record_response(connection, state, request, [], None, root_error(error))
+        elif request.operation in WITHOUT_RESPONSE:
+            self._record(connection, state, request.operation, request.start_ns, caller=request.caller)
+
+    @never_breaks_the_host
+    def on_arrival(self, strategy: Any, args: Args, kwargs: Kwargs) -> None:
+        """Take a response that a reading thread has completed, before the app's thread wakes up."""
+        number = argument(args, kwargs, 0, "message_id")
+        self._take_response(strategy, number, strategy._responses.get(number), None)
+
+    @never_breaks_the_host
+    def on_response(
+        self, strategy: Any, token: tuple[int, Args, Kwargs], response: Any, error: BaseException | None
+    ) -> None:
+        """Take a response. ``None`` is a timeout: the response may come later."""
+        if response is not None or error is not None:
+            self._take_response(strategy, argument(token[1], token[2], 0, "message_id"), response, error)
+
+    def _take_response(self, strategy: Any, number: int, response: Any, error: BaseException | None) -> None:
+        """Record the request of a response: a list of messages whose last but one is the result."""
+        state = self._states.get(strategy.connection)
+        request = state.pending.pop(number, None) if state is not None and self.active else None
+        if state is None or request is None:
+            return
+        messages, result = result_of(response)
+        if isinstance(request, CompoundCall):
             request.result = result if is_final(result) else request.result
             return
         failure = root_error(error) if error is not None else None if result is not None else TERMINATED
-        self._answer(strategy.connection, link, request, messages, result, failure)
+        self._record_response(strategy.connection, state, request, messages, result, failure)
 
-    def _answer(
-        self, connection: Any, link: Link, request: Request, messages: list[Any], result: Result | None,
-        error: BaseException | str | None,
+    def _record_response(
+        self, connection: Any, state: ConnectionState, request: PendingRequest, messages: list[Any],
+        result: Result | None, error: BaseException | str | None,
     ) -> None:  # fmt: skip
-        self._tell(
-            connection, link, request.operation, request.start_ns, statement=request.statement, result=result,
-            error=error, rows=rows_of(request.operation, messages, result), caller=request.caller,
+        self._record(
+            connection, state, request.operation, request.start_ns, statement=request.statement, result=result,
+            error=error, rows=row_counts(request.operation, messages, result), caller=request.caller,
         )  # fmt: skip
 
-    # --- what the library refuses to send ---
+    # --- calls that the library refuses to send ---
 
     @never_breaks_the_host
-    def calling(self, connection: Any) -> tuple[int, int] | None:
-        """The app asks for something: what had been sent and told by then."""
+    def on_call(self, connection: Any, args: Args, kwargs: Kwargs) -> tuple[tuple[int, int], Args, Kwargs] | None:
+        """Note a call of the app, and the requests sent and failed by then."""
         if not self.active or connection.strategy.no_real_dsa:
             return None
-        link = self.link(connection)
-        return link.sent, link.failed
+        state = self.state(connection)
+        return (state.sent, state.failed), args, kwargs
 
     @never_breaks_the_host
-    def refused(
-        self, operation: str, connection: Any, before: tuple[int, int], call: tuple[Any, Any], error: BaseException
+    def on_call_end(
+        self, operation: str, connection: Any, call: tuple[tuple[int, int], Args, Kwargs], _result: Any,
+        error: BaseException | None,
+    ) -> None:  # fmt: skip
+        """Record a call that failed without a request: its filter or its name is invalid."""
+        counts, args, kwargs = call
+        state = self.state(connection)
+        if error is not None and (state.sent, state.failed) == counts:
+            statement = describe_call(operation, args, kwargs)
+            self._record(connection, state, operation, time.time_ns(), statement=statement, error=error)
+
+    @never_breaks_the_host
+    def on_check_name_end(
+        self, _owner: None, check: tuple[int, Args, Kwargs], _result: object, error: BaseException | None
     ) -> None:
-        """It ended in an error without a request: a filter or a name that is none."""
-        link = self.link(connection)
-        if (link.sent, link.failed) == before:
-            self._tell(connection, link, operation, time.time_ns(), statement=of_call(operation, *call), error=error)
+        """Note that ldap3 has accepted the name in a certificate."""
+        if self.active and error is None:
+            _, args, kwargs = check
+            self.checked.add(argument(args, kwargs, 0, "sock"), argument(args, kwargs, 2, "additional_names"))
 
-    @never_breaks_the_host
-    def named(self, socket: Any, valid: Any) -> None:
-        """A certificate's name was found right."""
-        if self.active:
-            self.checked.passed(socket, valid)
+    # --- records ---
 
-    # --- telling ---
+    def _finish_session(self, connection: Any, state: ConnectionState) -> None:
+        """Set the TLS facts of a session: no StartTLS came before its first call."""
+        if state.session.encrypted is None:
+            state.update(**session.current_facts(connection, self.checked))
 
-    def _see(self, connection: Any, link: Link) -> None:
-        """No StartTLS came before this: what is true of the session now is true of its calls."""
-        if link.session.encrypted is None:
-            link.change(**session.now(connection, self.checked))
-
-    def _tell(
-        self, connection: Any, link: Link, operation: str, start_ns: int, *, statement: str = "",
+    def _record(
+        self, connection: Any, state: ConnectionState, operation: str, start_ns: int, *, statement: str = "",
         result: Result | None = None, error: BaseException | str | None = None, rows: tuple[int, int] = UNKNOWN,
         caller: Caller | None = None, changes: dict[str, Any] | None = None,
     ) -> None:  # fmt: skip
         if operation not in ("connect", "starttls"):
-            self._see(connection, link)
-        told = replace(link.session, encoded=[], **changes) if changes else link.session
+            self._finish_session(connection, state)
+        current = replace(state.session, encoded=[], **changes) if changes else state.session
         if type(error).__module__ == "ssl":
-            told = replace(told, encoded=[], encrypted=None)  # asked for, but the handshake failed
+            current = replace(current, encoded=[], encrypted=None)  # requested, but the handshake failed
         code, facts = outcome(result)
         failure = error if error is not None else code
-        link.failed += failure is not None
-        # A closed connection's number may by now be another one's.
-        wire = link.wire if link.number == descriptor(getattr(connection, "socket", None)) else None
+        state.failed += failure is not None
+        # A closed connection's descriptor may by now be another socket's.
+        wire = state.wire if state.number == descriptor(getattr(connection, "socket", None)) else None
         estimated = UNKNOWN
         if wire is not None and not connection.strategy.sync:
-            wire, estimated = None, wire.since_last()  # other calls may be on their way on the same connection
+            wire, estimated = None, wire.since_last()  # other calls may be in flight on the same connection
         self.recorder.call(
-            told, operation, statement=statement, start_ns=start_ns, wire=wire, estimated=estimated,
+            current, operation, statement=statement, start_ns=start_ns, wire=wire, estimated=estimated,
             rows_returned=rows[0], rows_affected=rows[1], error=failure, facts=facts,
             caller=caller,
         )  # fmt: skip
