@@ -1,4 +1,4 @@
-"""What a reply of Redis says: members, error codes, and where a cluster sends the client on to."""
+"""Replies of Redis: members, error codes, and redirects of a cluster."""
 
 import re
 from typing import Final
@@ -11,8 +11,8 @@ _CODE: Final = re.compile(r"[A-Z]{3,20}\Z")
 _MOVED: Final = re.compile(r"(?:(?:MOVED|ASK) )?\d{1,5} (\S{0,255}:\d{1,5})\Z")
 
 
-def joined(first: Facts, second: Facts) -> Facts:
-    """Each fact once; what imports something goes before what does not."""
+def merge_facts(first: Facts, second: Facts) -> Facts:
+    """Return each fact once; of two payloads, the one that imports something takes precedence."""
     if not first or not second:
         return first or second
     if names.PAYLOAD_GLOBALS in dict(second) and names.PAYLOAD_GLOBALS not in dict(first):
@@ -20,21 +20,21 @@ def joined(first: Facts, second: Facts) -> Facts:
     return tuple({**dict(second), **dict(first)}.items())
 
 
-def rows(reply: object) -> int:
-    """How many members a reply has; -1 where it is no collection."""
+def count_members(reply: object) -> int:
+    """Return the number of members of a reply; -1 if it is not a collection."""
     if isinstance(reply, (list, tuple)):
         last = reply[-1] if len(reply) == 2 else None
-        return len(last) if isinstance(last, (list, dict)) else len(reply)  # SCAN: a cursor, and what was found
+        return len(last) if isinstance(last, (list, dict)) else len(reply)  # SCAN: a cursor, and the keys found
     return len(reply) if isinstance(reply, (dict, set)) else -1
 
 
-def answers(error: BaseException) -> bool:
-    """Whether the server said so, in a reply of its own."""
+def is_error_reply(error: BaseException) -> bool:
+    """Return whether the server sent the error in a reply."""
     return any(base.__name__ == "ResponseError" for base in type(error).__mro__) or hasattr(error, "slot_id")
 
 
 def error_facts(error: BaseException, session: Session) -> Facts:
-    """The server's word for the error, and where MOVED and ASK send the client on to."""
+    """Return the server's error code, and the target of MOVED and ASK."""
     facts: list[tuple[str, AttributeValue]] = []
     text = str(error.args[0])[:300] if error.args else ""
     code = getattr(error, "status_code", None) or text.partition(" ")[0]

@@ -1,4 +1,4 @@
-"""What a reply of MongoDB says: rows, writes, and errors that the driver raises only later."""
+"""Replies of MongoDB: rows, writes, and errors that the driver raises only later."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -6,18 +6,18 @@ from typing import Any, Final
 from backwatch.collector import names
 from backwatch.collector.payload.formats import Facts
 
-_WRITTEN: Final = ("nInserted", "nUpserted", "nModified", "nDeleted")
+_WRITE_COUNTS: Final = ("nInserted", "nUpserted", "nModified", "nDeleted")
 
 
 def rows_returned(reply: Mapping[str, Any]) -> int:
-    """How many documents, or distinct values, came back; -1 where the reply is no collection of them."""
+    """Return the number of documents or distinct values in a reply; -1 if it is not a collection."""
     cursor = reply.get("cursor")
     if isinstance(cursor, Mapping):
         batch = cursor.get("firstBatch")
         if batch is None:
             batch = cursor.get("nextBatch")
         if isinstance(batch, list):
-            # A raw batch is bytes: documents that nobody has counted.
+            # A raw batch is bytes: the number of its documents is unknown.
             return len(batch) if not (batch and isinstance(batch[0], bytes)) else -1
         return -1
     values = reply.get("values")
@@ -25,27 +25,27 @@ def rows_returned(reply: Mapping[str, Any]) -> int:
 
 
 def rows_affected(name: str, reply: Mapping[str, Any]) -> int:
-    """How many documents were written; -1 where the command writes none."""
+    """Return the number of written documents; -1 if the command writes none."""
     if name == "update":
         upserted = reply.get("upserted")
         more = len(upserted) if isinstance(upserted, list) else 0
-        return _number(reply.get("nModified", reply.get("n"))) + more
+        return _count(reply.get("nModified", reply.get("n"))) + more
     if name in ("insert", "delete"):
-        return _number(reply.get("n"))
+        return _count(reply.get("n"))
     if name == "bulkWrite":
-        return sum(max(_number(reply.get(key)), 0) for key in _WRITTEN)
+        return sum(max(_count(reply.get(key)), 0) for key in _WRITE_COUNTS)
     if name in ("findAndModify", "findandmodify"):
         last = reply.get("lastErrorObject")
-        return _number(last.get("n")) if isinstance(last, Mapping) else -1
+        return _count(last.get("n")) if isinstance(last, Mapping) else -1
     return -1
 
 
-def _number(value: object) -> int:
+def _count(value: object) -> int:
     return int(value) if isinstance(value, (int, float)) and 0 <= value < 1 << 62 else -1
 
 
-def error_of(reply: Mapping[str, Any]) -> str:
-    """The code of an error that stands inside a reply; ``""`` where there is none."""
+def error_code(reply: Mapping[str, Any]) -> str:
+    """Return the code of an error inside a reply; ``""`` if there is none."""
     errors = reply.get("writeErrors")
     first = errors[0] if isinstance(errors, list) and errors else reply.get("writeConcernError")
     if first is None and not reply.get("ok", 1):
@@ -56,8 +56,8 @@ def error_of(reply: Mapping[str, Any]) -> str:
     return str(code)[:20] if isinstance(code, int) else "error"
 
 
-def status(error: BaseException | str | None) -> Facts:
-    """The server's number for the error."""
+def status_facts(error: BaseException | str | None) -> Facts:
+    """Return the server's number for an error."""
     if isinstance(error, str):
         return ((names.STATUS_CODE, error),) if error.isdigit() else ()
     code = getattr(error, "code", None)
