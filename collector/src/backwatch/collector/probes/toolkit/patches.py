@@ -1,9 +1,10 @@
 """Replacing a driver's attributes, and putting the very same objects back."""
 
-from collections.abc import Callable
 from functools import WRAPPER_ASSIGNMENTS, partial
 from types import BuiltinFunctionType, ModuleType
 from typing import Any, Final
+
+from backwatch.collector.probes.toolkit.hooks import Decorator
 
 _ABSENT: Final = object()
 
@@ -42,8 +43,8 @@ class Patches:
     def __init__(self) -> None:
         self._done: list[tuple[Any, str, object, object]] = []
 
-    def wrap(self, owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> bool:
-        """Replaces ``owner.name`` by ``make(original)``; false where this version of the driver has none."""
+    def wrap(self, owner: Any, name: str, decorator: Decorator) -> bool:
+        """Replaces ``owner.name`` by ``decorator(original)``; false where this version of the driver has none."""
         original = getattr(owner, name, None)
         if original is None:
             return False
@@ -51,7 +52,7 @@ class Patches:
         of_class = isinstance(own, classmethod)
         if of_class:
             original = original.__func__
-        ours: Any = make(original)
+        ours: Any = decorator(original)
         for word in WRAPPER_ASSIGNMENTS:
             if hasattr(original, word):
                 setattr(ours, word, getattr(original, word))
@@ -66,22 +67,22 @@ class Patches:
         self._done.append((owner, name, own, ours))
         return True
 
-    def wrap_setter(self, owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> bool:
+    def wrap_setter(self, owner: Any, name: str, decorator: Decorator) -> bool:
         """Replaces what setting the property ``owner.name`` does; false where this class has no such property."""
         own = vars(owner).get(name)
         if not isinstance(own, property) or own.fset is None:
             return False
-        ours = own.setter(make(own.fset))
+        ours = own.setter(decorator(own.fset))
         setattr(owner, name, ours)
         self._done.append((owner, name, own, ours))
         return True
 
-    def wrap_getter(self, owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> bool:
+    def wrap_getter(self, owner: Any, name: str, decorator: Decorator) -> bool:
         """Replaces what reading the property ``owner.name`` does; false where this class has no such property."""
         own = vars(owner).get(name)
         if not isinstance(own, property) or own.fget is None:
             return False
-        ours = own.getter(make(own.fget))
+        ours = own.getter(decorator(own.fget))
         setattr(owner, name, ours)
         self._done.append((owner, name, own, ours))
         return True
