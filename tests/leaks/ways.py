@@ -71,7 +71,11 @@ def _redis(teller: Teller, planted: Planted) -> None:
     name = redis_statements.name_of(command)
     operation, statement = redis_statements.describe_command(name, command)
     teller.call("redis", operation, statement=statement)
-    teller.call("redis", redis_statements.operation_of(redis_statements.name_of(raw), raw), statement=redis_statements.describe_command(name, raw)[1])
+    teller.call(
+        "redis",
+        redis_statements.operation_of(redis_statements.name_of(raw), raw),
+        statement=redis_statements.describe_command(name, raw)[1],
+    )
     operation, statement = redis_statements.describe_pipeline((command, raw, ["GET", "a"]))
     teller.call("redis", operation, statement=statement)
 
