@@ -1,8 +1,8 @@
 """The calls on ldap3's connections: connect, starttls, bind, and one call per request and its response.
 
 Requests are observed where they are sent, responses where they are read. So a referral that the library follows, and
-its requests to the other server, are calls of their own. Requests that the library itself sends while it connects, starts
-TLS or binds (the schema, steps of SASL) belong to that call.
+its requests to the other server, are calls of their own. Requests that the library itself sends while it connects,
+starts TLS or binds (the schema, steps of SASL) belong to that call.
 """
 
 import time
