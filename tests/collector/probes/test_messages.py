@@ -17,8 +17,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from backwatch.collector import names
 from backwatch.collector.probes.toolkit import messages
-from backwatch.collector.probes.toolkit.deferred_flush import settle
-from backwatch.collector.probes.toolkit.messages import Gathered, tell_what_is_due
+from backwatch.collector.probes.toolkit.deferred_flush import defer_flush
+from backwatch.collector.probes.toolkit.messages import PendingMessages, flush_due
 from backwatch.collector.runtime import guard
 from backwatch.collector.runtime.pipeline import Pipeline
 from backwatch.collector.runtime.record import Session
@@ -32,7 +32,7 @@ GATHERING = """
 import multiprocessing, os, signal, sys
 import {first}
 from backwatch.collector.bootstrap import start
-from backwatch.collector.probes.toolkit.messages import Gathered
+from backwatch.collector.probes.toolkit.messages import PendingMessages
 from backwatch.collector.runtime.record import Session
 
 def tell(one, error):
@@ -40,11 +40,11 @@ def tell(one, error):
         Session(system="kafka"), "poll", statement="poll", start_ns=one.start_ns, rows_returned=one.count
     )
 
-gathered = Gathered("orders", tell)
+gathered = PendingMessages("orders", tell)
 
 def take():
     for _ in range(5):
-        gathered.took(1, b"x")
+        gathered.add(1, b"x")
 
 """
 """An app that takes five messages: the first is told at once, the others are not."""
@@ -73,8 +73,8 @@ def told_by(tmp_path: Path) -> Callable[[str, str], int]:
     return told_by
 
 
-def counting(told: list[int], name: str = "orders") -> Gathered:
-    return Gathered(name, lambda one, _error: told.append(one.count))
+def counting(told: list[int], name: str = "orders") -> PendingMessages:
+    return PendingMessages(name, lambda one, _error: told.append(one.count))
 
 
 # --- where a process ends ---
@@ -106,11 +106,11 @@ def test_a_child_tells_nothing_of_what_its_parent_took(told_by: Callable[[str, s
 def test_what_waits_is_told_before_a_pipeline_closes() -> None:
     stream = Delivered()
     pipeline = Pipeline(CollectorSettings(heartbeat_s=3600.0), lambda: stream)
-    gathered = Gathered("orders", lambda one, _error: pipeline.call(
+    gathered = PendingMessages("orders", lambda one, _error: pipeline.call(
         Session(system="nats"), "deliver", statement="deliver", start_ns=1, rows_returned=one.count
     ))  # fmt: skip
     for _ in range(5):
-        gathered.took(1, b"x")
+        gathered.add(1, b"x")
     pipeline.close()
     assert sum(one[names.ROWS_RETURNED] for one in stream.calls()) == 5
 
@@ -120,8 +120,8 @@ def test_what_waits_is_told_before_a_pipeline_closes() -> None:
 def test_a_child_begins_anew_whatever_its_parents_threads_are_at(now: list[float]) -> None:
     told: list[int] = []
     waiting = counting(told)
-    waiting.told_at = now[0]
-    waiting.took(1, b"x")
+    waiting.recorded_at = now[0]
+    waiting.add(1, b"x")
     over = threading.Event()
 
     def busy() -> None:
@@ -139,7 +139,7 @@ def test_a_child_begins_anew_whatever_its_parents_threads_are_at(now: list[float
                 anew = False
                 try:
                     kept = len(waiting.samples)
-                    waiting.took(1, b"y")
+                    waiting.add(1, b"y")
                     messages._flush_all()
                     anew = (kept, told, guard.faults) == (0, [1], 0)
                 finally:
@@ -159,17 +159,17 @@ def test_what_waits_is_told_a_second_after_the_last_record_and_no_sooner(now: li
     told: list[int] = []
     gathered = counting(told)
     for _ in range(3):
-        gathered.took(1, b"x")
-    due = tell_what_is_due([gathered], 0.0)
+        gathered.add(1, b"x")
+    due = flush_due([gathered], 0.0)
     assert (told, due) == ([1], 1001.0)
     now[0] = 1001.0
-    assert tell_what_is_due([gathered], due) == messages.NEVER
+    assert flush_due([gathered], due) == messages.NEVER
     assert (told, gathered.samples) == ([1, 2], [])
 
 
 def test_nobody_is_looked_at_before_something_is_due(now: list[float]) -> None:
     many: Any = None  # which cannot be looked through
-    assert tell_what_is_due(many, 1000.5) == 1000.5
+    assert flush_due(many, 1000.5) == 1000.5
 
 
 def test_under_asyncio_the_loop_tells_what_waits_as_of_who_took_it(
@@ -181,15 +181,15 @@ def test_under_asyncio_the_loop_tells_what_waits_as_of_who_took_it(
     async def take() -> None:
         all_told = asyncio.Event()
 
-        def tell(one: Gathered, _error: object) -> None:
+        def tell(one: PendingMessages, _error: object) -> None:
             told.append((one.count, one.caller))
             if sum(count for count, _ in told) == 3:
                 all_told.set()
 
-        gathered = Gathered("orders", tell)
+        gathered = PendingMessages("orders", tell)
         for _ in range(3):
-            gathered.took(1, b"x")
-            settle(gathered, Recording())
+            gathered.add(1, b"x")
+            defer_flush(gathered, Recording())
         assert told == [(1, None)]
         now[0] += 1.0
         async with asyncio.timeout(30):
@@ -205,8 +205,8 @@ def test_the_loop_keeps_nothing_alive_and_is_asked_once(now: list[float]) -> Non
         gathered = counting([])
         loop: Any = asyncio.get_running_loop()
         for _ in range(10):
-            gathered.took(1, b"x")
-            settle(gathered, Recording())
+            gathered.add(1, b"x")
+            defer_flush(gathered, Recording())
         assert len(loop._scheduled) == 1
         gone = weakref.ref(gathered)
         del gathered
@@ -225,16 +225,16 @@ def test_what_was_told_in_between_makes_the_loop_wait_anew_for_the_rest_and_its_
     async def take() -> None:
         all_told = asyncio.Event()
 
-        def tell(one: Gathered, _error: object) -> None:
+        def tell(one: PendingMessages, _error: object) -> None:
             told.append((one.count, one.caller is not None))
             if len(told) == 3:
                 all_told.set()
 
-        gathered = Gathered("orders", tell)
+        gathered = PendingMessages("orders", tell)
         for after_s in (0.0, 0.0, 0.03, 0.0):  # the third one takes the second along, while the loop waits for that
             now[0] += after_s
-            gathered.took(1, b"x")
-            settle(gathered, Recording())
+            gathered.add(1, b"x")
+            defer_flush(gathered, Recording())
         for _ in range(10):
             await asyncio.sleep(0.01)
         assert told == [(1, False), (2, True)]
@@ -252,15 +252,15 @@ def test_a_fault_does_not_reach_the_loop(now: list[float], swallowed_faults: lis
     async def take() -> None:
         failed = asyncio.Event()
 
-        def tell(_one: Gathered, _error: object) -> None:
+        def tell(_one: PendingMessages, _error: object) -> None:
             failed.set()
             raise LookupError("a fault of ours")
 
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: heard.append(context))
-        gathered = Gathered("orders", tell)
-        gathered.told_at = now[0] - 0.99
-        gathered.took(1, b"x")
-        settle(gathered, Recording())
+        gathered = PendingMessages("orders", tell)
+        gathered.recorded_at = now[0] - 0.99
+        gathered.add(1, b"x")
+        defer_flush(gathered, Recording())
         now[0] += 1.0
         async with asyncio.timeout(30):
             await failed.wait()
@@ -272,7 +272,7 @@ def test_a_fault_does_not_reach_the_loop(now: list[float], swallowed_faults: lis
 
 def test_without_a_loop_nothing_is_asked_for(now: list[float]) -> None:
     gathered = counting([])
-    gathered.told_at = now[0]
-    gathered.took(1, b"x")
-    settle(gathered, Recording())
-    assert not gathered.awaited
+    gathered.recorded_at = now[0]
+    gathered.add(1, b"x")
+    defer_flush(gathered, Recording())
+    assert not gathered.is_scheduled

@@ -7,17 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backwatch.collector import names
-from backwatch.collector.probes.toolkit.messages import Gathered
+from backwatch.collector.probes.toolkit.messages import PendingMessages
 from backwatch.collector.probes.toolkit.redelivery import (
-    COUNT,
-    MAX_LOOKED_AT,
+    COUNT_HEADER,
+    MAX_HASHED_BYTES,
     MAX_REMEMBERED,
-    Returning,
-    returned_by_nats,
+    RedeliveryTracker,
+    nats_redeliveries,
 )
 
 
-def times(returning: Returning, body: Any, queue: str = "orders", headers: Any = None) -> int:
+def times(returning: RedeliveryTracker, body: Any, queue: str = "orders", headers: Any = None) -> int:
     ((name, value),) = returning.facts(queue, body, headers)
     assert name == names.REDELIVERED
     assert isinstance(value, int)
@@ -25,22 +25,22 @@ def times(returning: Returning, body: Any, queue: str = "orders", headers: Any =
 
 
 def test_the_same_message_is_counted_each_time_it_comes_again() -> None:
-    returning = Returning()
+    returning = RedeliveryTracker()
     assert [times(returning, b"broken") for _ in range(12)] == list(range(1, 13))
 
 
 def test_many_messages_that_come_again_once_each_are_no_loop() -> None:
-    returning = Returning()
+    returning = RedeliveryTracker()
     assert {times(returning, b"order %d" % number) for number in range(5_000)} == {1}
 
 
 def test_the_same_body_in_another_queue_is_another_message() -> None:
-    returning = Returning()
+    returning = RedeliveryTracker()
     assert [times(returning, b"broken", queue) for queue in ("a", "b", "a")] == [1, 1, 2]
 
 
 def test_a_message_among_others_that_come_again_is_still_counted() -> None:
-    returning, counted = Returning(), list[int]()
+    returning, counted = RedeliveryTracker(), list[int]()
     for number in range(50):
         counted.append(times(returning, b"broken"))
         for other in range(5):
@@ -49,14 +49,14 @@ def test_a_message_among_others_that_come_again_is_still_counted() -> None:
 
 
 def test_what_the_broker_counts_is_believed() -> None:
-    assert times(Returning(), b"broken", headers={COUNT: 17}) == 17
-    assert times(Returning(), b"broken", headers={COUNT: 0}) == 1  # it is marked, and so came before
-    assert times(Returning(), b"broken", headers={COUNT: "17"}) == 1
-    assert times(Returning(), b"broken", headers={COUNT: True}) == 1
+    assert times(RedeliveryTracker(), b"broken", headers={COUNT_HEADER: 17}) == 17
+    assert times(RedeliveryTracker(), b"broken", headers={COUNT_HEADER: 0}) == 1  # it is marked, and so came before
+    assert times(RedeliveryTracker(), b"broken", headers={COUNT_HEADER: "17"}) == 1
+    assert times(RedeliveryTracker(), b"broken", headers={COUNT_HEADER: True}) == 1
 
 
 def test_of_messages_no_more_is_kept_than_numbers_and_few_of_them() -> None:
-    returning = Returning()
+    returning = RedeliveryTracker()
     for number in range(10 * MAX_REMEMBERED):
         times(returning, b"secret %d" % number)
     kept = returning._times
@@ -65,13 +65,13 @@ def test_of_messages_no_more_is_kept_than_numbers_and_few_of_them() -> None:
 
 
 def test_two_long_messages_that_differ_beyond_what_is_looked_at_are_told_apart_by_their_length() -> None:
-    returning, head = Returning(), b"x" * MAX_LOOKED_AT
+    returning, head = RedeliveryTracker(), b"x" * MAX_HASHED_BYTES
     assert [times(returning, one) for one in (head + b"1", head + b"22", head + b"1")] == [1, 1, 2]
 
 
 @given(st.one_of(st.none(), st.integers(), st.binary(), st.text(), st.binary().map(memoryview), st.lists(st.binary())))
 def test_whatever_a_body_is_it_is_counted(body: Any) -> None:
-    returning = Returning()
+    returning = RedeliveryTracker()
     assert times(returning, body) == 1
 
 
@@ -90,23 +90,23 @@ def test_whatever_a_body_is_it_is_counted(body: Any) -> None:
     ],
 )
 def test_jetstream_says_how_often_a_message_was_delivered(reply: Any, expected: int) -> None:
-    assert returned_by_nats(reply) == expected
+    assert nats_redeliveries(reply) == expected
 
 
 @given(
     st.one_of(st.text(), st.text().map(lambda rest: "$JS.ACK." + rest), st.binary().map(lambda it: b"$JS.ACK." + it))
 )
 def test_no_reply_makes_it_raise(reply: Any) -> None:
-    assert returned_by_nats(reply) >= -1
+    assert nats_redeliveries(reply) >= -1
 
 
 def test_messages_told_together_tell_the_most_that_one_of_them_came_before() -> None:
     told: list[Any] = []
-    gathered = Gathered("orders", lambda one, _error: told.append(one.facts()))
-    gathered.took(1, b"a")  # told at once
+    gathered = PendingMessages("orders", lambda one, _error: told.append(one.facts()))
+    gathered.add(1, b"a")  # told at once
     for count in (0, 3, 1):
-        gathered.took(1, b"b", times=count)
+        gathered.add(1, b"b", times=count)
     gathered.flush()
-    gathered.took(1, b"c")
+    gathered.add(1, b"c")
     gathered.flush()
     assert told == [(), ((names.REDELIVERED, 3),), ()]
