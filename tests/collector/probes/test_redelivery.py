@@ -11,7 +11,7 @@ from backwatch.collector.probes.toolkit.messages import PendingMessages
 from backwatch.collector.probes.toolkit.redelivery import (
     COUNT_HEADER,
     MAX_HASHED_BYTES,
-    MAX_REMEMBERED,
+    MAX_TRACKED_MESSAGES,
     RedeliveryTracker,
     nats_redeliveries,
 )
@@ -57,10 +57,10 @@ def test_what_the_broker_counts_is_believed() -> None:
 
 def test_of_messages_no_more_is_kept_than_numbers_and_few_of_them() -> None:
     returning = RedeliveryTracker()
-    for number in range(10 * MAX_REMEMBERED):
+    for number in range(10 * MAX_TRACKED_MESSAGES):
         times(returning, b"secret %d" % number)
     kept = returning._times
-    assert len(kept) <= MAX_REMEMBERED
+    assert len(kept) <= MAX_TRACKED_MESSAGES
     assert all(type(one) is int for pair in kept.items() for one in pair)
 
 

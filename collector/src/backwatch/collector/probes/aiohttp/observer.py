@@ -20,8 +20,8 @@ from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, root_error, weakly, words
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.socket_counters import Wire
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.socket_counters import SocketCounters
+from backwatch.collector.session.tls import read_tls_facts
 
 _EARLY_CLOSE_ERROR: Final = "ClientConnectionError"
 """The error of a body's stream once the app has closed it early, which is no error of the call."""
@@ -52,7 +52,7 @@ def session_of(request: Any, connector: Any, transport: Any) -> Session:
     if transport is not None:
         # Behind a proxy that forwards, the transport's TLS ends at the proxy.
         secured = transport.get_extra_info("ssl_object") if tls else None
-        facts.update(facts_of(secured, verified="full" if pinned else None))
+        facts.update(read_tls_facts(secured, verified="full" if pinned else None))
         facts.update(peer(transport.get_extra_info("socket")))
         if facts.get("transport") == "unix":
             address, port = facts["peer_address"], 0
@@ -193,5 +193,5 @@ class AiohttpCallObserver(HttpCallRecorder):
             state.session = session_of(request, connector, transport)
             if socket is not None:
                 state.socket, state.number = weakly(socket), descriptor(socket)
-                state.wire = Wire(state.number)
+                state.wire = SocketCounters(state.number)
         return state

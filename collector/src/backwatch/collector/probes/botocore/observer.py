@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import recognise
+from backwatch.collector.payload.formats import detect_formats
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.botocore import services
 from backwatch.collector.probes.families.http.attempt import Attempt
@@ -171,7 +171,7 @@ class BotocoreCallObserver:
         """Inspect a piece of a body: its format shows at the beginning."""
         head = attempt.head + data if isinstance(data, bytes) else attempt.head
         if not data or len(head) >= MIN_HEAD_BYTES or attempt.request is not None:
-            attempt.facts += recognise(head)
+            attempt.facts += detect_formats(head)
             attempt.head = b""
         else:
             attempt.head = head

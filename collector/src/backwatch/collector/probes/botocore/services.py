@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import recognise
+from backwatch.collector.payload.formats import detect_formats
 from backwatch.collector.redaction import aws
 from backwatch.collector.runtime.record import CLIENT, CONSUMER, PRODUCER, AttributeValue
 
@@ -81,13 +81,13 @@ def payload_format(service: str, response: Mapping[str, Any]) -> Facts:
     if service == "sqs":
         messages = response.get("Messages")
         return (
-            recognise([message.get("Body") for message in messages[:MAX_INSPECTED_ITEMS]])
+            detect_formats([message.get("Body") for message in messages[:MAX_INSPECTED_ITEMS]])
             if isinstance(messages, list)
             else ()
         )
     if service == "dynamodb":
         items = response.get("Items") or [response.get("Item")]
-        return recognise(_binaries(items)) if isinstance(items, list) else ()
+        return detect_formats(_binaries(items)) if isinstance(items, list) else ()
     return ()
 
 

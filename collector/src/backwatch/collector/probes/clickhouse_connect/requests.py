@@ -11,7 +11,7 @@ from backwatch.collector.probes.families.http.attempt import Attempt
 from backwatch.collector.probes.families.http.claims import Claim, FinishedRequest
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 MAX_TEXT_CHARS: Final = 200
 
@@ -41,7 +41,7 @@ class _HttpAttempt(Attempt):
     __slots__ = ()
 
     def finish(self, *, body_follows: bool = False) -> None:
-        self._caller = self._recorder.caller()
+        self._caller = self._recorder.capture_caller()
         super().finish(body_follows=body_follows)
 
 
@@ -98,7 +98,9 @@ class TransportCall(Claim):
             return False
         return (target.partition("?")[0].rstrip("/") or "/") == (self._path.rstrip("/") or "/")
 
-    def on_connect(self, session: Session, start_ns: int, wire: Wire | None, error: BaseException | None) -> None:
+    def on_connect(
+        self, session: Session, start_ns: int, wire: SocketCounters | None, error: BaseException | None
+    ) -> None:
         """Record the connection that the call makes."""
         if self.attempt is None or self.attempt.reported:  # made before its request
             _HttpAttempt(self.recorder, self.covers, "", self.session_facts).on_connect(session, start_ns, wire, error)

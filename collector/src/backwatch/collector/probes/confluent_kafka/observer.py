@@ -15,11 +15,11 @@ from backwatch.collector.probes.toolkit.dbapi import argument
 from backwatch.collector.probes.toolkit.messages import (
     NEVER,
     PendingMessages,
-    describe_operation,
+    flush_due,
     is_stream_topic,
+    operation_text,
     size_of,
     size_of_headers,
-    flush_due,
 )
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import CONSUMER, PRODUCER
@@ -40,7 +40,7 @@ class Delivery(PendingCall):
     def __init__(
         self, observer: "ConfluentCallObserver", client: ConfluentClientState, app_callback: Any, topic: Any, size: int
     ) -> None:
-        statement, facts = describe_operation("send", topic)
+        statement, facts = operation_text("send", topic)
         super().__init__("send", statement, time_ns(), facts, PRODUCER)
         self.estimated = (size, -1)
         self.observer = observer
@@ -118,7 +118,7 @@ class ConfluentCallObserver:
 
     def _record(self, client: ConfluentClientState, operation: str, start_ns: int, **more: Any) -> None:
         if self.recorder is not None:
-            self.recorder.call(client.session, operation, start_ns=start_ns, **more)
+            self.recorder.record_call(client.session, operation, start_ns=start_ns, **more)
 
     def _record_call(self, call: PendingCall, client: ConfluentClientState, error: Error, facts: Facts) -> None:
         if self.recorder is not None:
@@ -138,7 +138,7 @@ class ConfluentCallObserver:
         app_callback = argument(args, kwargs, 4, "callback") or argument(args, kwargs, 5, "on_delivery")
         delivery = Delivery(self, client, app_callback or client.default_delivery, topic, size)
         if not client.reports_only_errors:
-            delivery.caller = recorder.caller()
+            delivery.caller = recorder.capture_caller()
         return delivery
 
     @never_breaks_the_host
@@ -172,7 +172,7 @@ class ConfluentCallObserver:
         client, (start_ns, topic, messages) = self.client_of(owner), token
         if client is None or is_stream_topic(topic):
             return
-        statement, facts = describe_operation("send", topic)
+        statement, facts = operation_text("send", topic)
         batch = PendingCall("send", statement, start_ns, facts, PRODUCER)
         size = 0
         for message in messages if isinstance(messages, list) else ():
@@ -311,7 +311,7 @@ class ConfluentCallObserver:
         if client is None or recorder is None or statement is None:
             return
         request = AdminRequest(self, client, operation.operation, statement, operation.start_ns, len(futures))
-        request.caller = recorder.caller()
+        request.caller = recorder.capture_caller()
         for future in futures:
             future.add_done_callback(request)
 

@@ -15,7 +15,7 @@ from backwatch.collector.probes.toolkit.nodes import address
 from backwatch.collector.probes.toolkit.sockets import peer, tls_of, words
 from backwatch.collector.redaction import lines as redact
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.tls import read_tls_facts
 
 _ENDPOINT: Final = re.compile(r"(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3})")
 
@@ -110,7 +110,7 @@ class FtpCallObserver(LineCallObserver):
 
     @never_breaks_the_host
     def _learn_data(self, client: Any, result: Any) -> None:
-        self.state(client).data = dict(facts_of(tls_of(result[0])))
+        self.state(client).data = dict(read_tls_facts(tls_of(result[0])))
 
     def _end_open_data(self, client: Any, sent: SentCommand, error: BaseException | None) -> None:
         if sent.call is not None:

@@ -90,7 +90,9 @@ class GrpcCallObserver:
         state = vars(callable_).get(STATE_ATTRIBUTE)
         if not isinstance(state, ChannelState):  # a channel older than this probe
             state = vars(callable_)[STATE_ATTRIBUTE] = ChannelState(callable_._channel.target(), UNKNOWN, None)
-        call = InFlightCall(state, rpc.method(callable_._method), streams=streams, caller=self.recorder.caller())
+        call = InFlightCall(
+            state, rpc.method(callable_._method), streams=streams, caller=self.recorder.capture_caller()
+        )
         given = dict(zip(("request", "timeout", "metadata", "credentials"), args, strict=False)) | options
         call.certified = given.get("credentials") is not None
         call.authorization = _authorization(given.get("metadata"))
@@ -119,7 +121,7 @@ class GrpcCallObserver:
         failed = status not in ("", "OK")
         answered = call.received > 0 or (status not in _CLIENT_STATUSES and (error is None or status != ""))
         session = call.state.session(call.authorization, certified=call.certified, answered=answered)
-        self.recorder.call(
+        self.recorder.record_call(
             session, call.method, start_ns=call.start_ns, statement=call.method,
             estimated=(call.bytes_sent, call.bytes_received), rows_returned=call.received,
             rows_affected=call.sent if call.streams else -1, error=status if failed else error,

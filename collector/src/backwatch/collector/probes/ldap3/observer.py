@@ -55,7 +55,7 @@ class LdapCallObserver:
             state.update(**session.current_facts(connection, self.checked))
             state.count_bytes(connection)
             if state.wire is not None:
-                state.wire.since_last()  # earlier bytes belong to no recorded call
+                state.wire.read_delta()  # earlier bytes belong to no recorded call
             if getattr(connection, "bound", False):
                 state.update(**session.account_facts(connection))
         return state
@@ -165,7 +165,7 @@ class LdapCallObserver:
     def on_queue(self, _strategy: Any, args: Args, _kwargs: Kwargs) -> None:
         """Keep the caller of a request that another thread will send."""
         if self.active and len(args) > 1:
-            vars(args[1])[CALLER_ATTRIBUTE] = self.recorder.caller()
+            vars(args[1])[CALLER_ATTRIBUTE] = self.recorder.capture_caller()
 
     @never_breaks_the_host
     def on_send(self, strategy: Any, args: Args, _kwargs: Kwargs) -> PendingRequest | CompoundCall | None:
@@ -184,7 +184,7 @@ class LdapCallObserver:
         operation, statement = describe_message(message)
         caller: Caller | None = vars(message["protocolOp"].getComponent()).get(CALLER_ATTRIBUTE)
         if caller is None and not strategy.sync:
-            caller = self.recorder.caller()
+            caller = self.recorder.capture_caller()
         request = PendingRequest(operation, statement, caller)
         state.sent += 1
         if operation not in WITHOUT_RESPONSE:
@@ -297,8 +297,8 @@ class LdapCallObserver:
         wire = state.wire if state.number == descriptor(getattr(connection, "socket", None)) else None
         estimated = UNKNOWN
         if wire is not None and not connection.strategy.sync:
-            wire, estimated = None, wire.since_last()  # other calls may be in flight on the same connection
-        self.recorder.call(
+            wire, estimated = None, wire.read_delta()  # other calls may be in flight on the same connection
+        self.recorder.record_call(
             current, operation, statement=statement, start_ns=start_ns, wire=wire, estimated=estimated,
             rows_returned=rows[0], rows_affected=rows[1], error=failure, facts=facts,
             caller=caller,

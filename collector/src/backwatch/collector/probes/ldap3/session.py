@@ -9,8 +9,8 @@ from weakref import WeakKeyDictionary
 from backwatch.collector import names
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, tls_of, words
 from backwatch.collector.runtime.record import Caller, Session
-from backwatch.collector.session.socket_counters import Wire
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.socket_counters import SocketCounters
+from backwatch.collector.session.tls import read_tls_facts
 
 MAX_PENDING_REQUESTS: Final = 1_024
 """Requests of one connection that wait for a response; the oldest is dropped for a new one."""
@@ -57,7 +57,7 @@ class ConnectionState:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.number = -1
-        self.wire: Wire | None = None
+        self.wire: SocketCounters | None = None
         self.calls: list[CompoundCall] = []
         self.sent = 0
         self.failed = 0
@@ -70,7 +70,7 @@ class ConnectionState:
     def count_bytes(self, connection: Any) -> None:
         """Count bytes on the present socket of the connection."""
         self.number = descriptor(getattr(connection, "socket", None))
-        self.wire = Wire(self.number) if self.number >= 0 else None
+        self.wire = SocketCounters(self.number) if self.number >= 0 else None
 
     def current_call(self) -> CompoundCall | None:
         """Return the innermost compound call in progress on this thread."""
@@ -153,7 +153,10 @@ def current_facts(connection: Any, checked: CheckedSockets) -> dict[str, Any]:
     if descriptor(socket) < 0:
         return {}
     secured = tls_of(socket)
-    return {**facts_of(secured, verified=None if secured is None else checked.verification_of(socket)), **peer(socket)}
+    return {
+        **read_tls_facts(secured, verified=None if secured is None else checked.verification_of(socket)),
+        **peer(socket),
+    }
 
 
 def account_facts(connection: Any) -> dict[str, str]:

@@ -9,7 +9,7 @@ from time import time_ns
 from typing import Any, Final
 from weakref import ReferenceType, ref
 
-from backwatch.collector.payload.formats import recognise
+from backwatch.collector.payload.formats import detect_formats
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.nats.session import (
     advertised_servers,
@@ -27,13 +27,13 @@ from backwatch.collector.probes.nats.state import (
 )
 from backwatch.collector.probes.toolkit.dbapi import argument
 from backwatch.collector.probes.toolkit.deferred_flush import defer_flush
-from backwatch.collector.probes.toolkit.messages import PendingMessages, describe_operation, size_of, size_of_headers
+from backwatch.collector.probes.toolkit.messages import PendingMessages, operation_text, size_of, size_of_headers
 from backwatch.collector.probes.toolkit.nodes import announced
 from backwatch.collector.probes.toolkit.redelivery import nats_redeliveries
 from backwatch.collector.probes.toolkit.sockets import root_error
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import CLIENT, CONSUMER, PRODUCER, Session
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 DRIVER_SUBJECTS: Final = ("$JS.ACK.", "$JS.FC.", "$JS.API.CONSUMER.MSG.NEXT.")
 """Prefixes of subjects to which the driver publishes on its own."""
@@ -70,7 +70,7 @@ class NatsCallObserver:
 
     def _record(self, session: Session, operation: str, start_ns: int, **more: Any) -> None:
         if self.recorder is not None:
-            self.recorder.call(session, operation, start_ns=start_ns, **more)
+            self.recorder.record_call(session, operation, start_ns=start_ns, **more)
 
     # --- connects ---
 
@@ -115,7 +115,7 @@ class NatsCallObserver:
         state.session, number = session_of(client, server.uri, is_open=True)
         urls = advertised_servers(client._server_info)
         state.nodes = tuple(sorted(urls))
-        self._record(state.session, "connect", start_ns, wire=Wire(number), facts=announced(urls))
+        self._record(state.session, "connect", start_ns, wire=SocketCounters(number), facts=announced(urls))
 
     @never_breaks_the_host
     def on_info(self, client: Any, args: Any, kwargs: Any) -> None:
@@ -166,7 +166,7 @@ class NatsCallObserver:
     @never_breaks_the_host
     def on_publish_end(self, _owner: Any, message: InFlightMessage, _result: Any, error: Error) -> None:
         """Record a published message; JetStream's is also acknowledged."""
-        statement, facts = describe_operation("publish", message.subject)
+        statement, facts = operation_text("publish", message.subject)
         self._record(
             self._session(message.client), "publish", message.start_ns, statement=statement, facts=facts, error=error,
             kind=PRODUCER, estimated=(_message_size(message.payload, message.headers), -1),
@@ -175,11 +175,11 @@ class NatsCallObserver:
     @never_breaks_the_host
     def on_request_end(self, client: Any, message: InFlightMessage, reply: Any, error: Error) -> None:
         """Record a request and its reply."""
-        statement, facts = describe_operation("request", message.subject)
+        statement, facts = operation_text("request", message.subject)
         received, rows = -1, -1
         if reply is not None:
             received, rows = _message_size(reply.data, reply.headers), 1
-            facts += recognise(reply.data)
+            facts += detect_formats(reply.data)
         self._record(
             self._session(client), "request", message.start_ns, statement=statement, facts=facts, error=error,
             estimated=(_message_size(message.payload, message.headers), received), rows_returned=rows, kind=CLIENT,
@@ -199,7 +199,7 @@ class NatsCallObserver:
             return
         if isinstance(subject, str) and subject.startswith(_inbox_prefix(client)) and error is None:
             return  # mostly the driver's own; its messages are recorded
-        statement, facts = describe_operation("subscribe", subject)
+        statement, facts = operation_text("subscribe", subject)
         self._record(self._session(client), "subscribe", call.start_ns, statement=statement, facts=facts, error=error)
 
     # --- messages received ---
@@ -253,7 +253,7 @@ class NatsCallObserver:
     def _record_deliveries(self, session: Session) -> Callable[[PendingMessages, Error], None]:
         @never_breaks_the_host
         def record(gathered: PendingMessages, error: Error) -> None:
-            statement, facts = describe_operation("deliver", gathered.name)
+            statement, facts = operation_text("deliver", gathered.name)
             self._record(
                 session, "deliver", gathered.start_ns, statement=statement, facts=facts + gathered.facts(),
                 error=error, kind=CONSUMER, estimated=(-1, gathered.bytes), rows_returned=gathered.count,

@@ -18,7 +18,7 @@ def defer_flush(messages: PendingMessages, recorder: Recorder) -> None:
     if not messages.count:
         return
     if messages.caller is None:  # of the first pending one; a record in between has taken the last one along
-        messages.caller = recorder.caller()
+        messages.caller = recorder.capture_caller()
     if not messages.is_scheduled:
         _schedule(messages)
 

@@ -1,8 +1,9 @@
 """Parts of the messaging probes: the text of an operation, and messages that an app receives one by one.
 
-One record per message would bury all else, so messages received one by one are recorded together: at once where the last
-record is a second old, else with a later one. None is left out: the rest is recorded when its source has been silent for
-a second (seen by an empty poll, or by the loop's clock: ``deferred_flush.py``), when it closes, or when the process ends.
+One record per message would bury all else, so messages received one by one are recorded together: at once where the
+last record is a second old, else with a later one. None is left out: the rest is recorded when its source has been
+silent for a second (seen by an empty poll, or by the loop's clock: ``deferred_flush.py``), when it closes, or when the
+process ends.
 """
 
 import math
@@ -13,13 +14,13 @@ from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import Facts, recognise
-from backwatch.collector.payload.response_indicators import with_signs
+from backwatch.collector.payload.formats import Facts, detect_formats
+from backwatch.collector.payload.response_indicators import add_indicators
 from backwatch.collector.probes.toolkit.redelivery import redelivery_facts
 from backwatch.collector.redaction import messaging
 from backwatch.collector.runtime import shutdown
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.runtime.keyed_cache import keep, mark
+from backwatch.collector.runtime.keyed_cache import keyed_hash, remember
 
 if TYPE_CHECKING:
     from backwatch.collector.runtime.record import Caller
@@ -51,7 +52,7 @@ _by_mark: dict[int | bytes, OperationText] = {}
 """Texts of the others, by a keyed hash: the raw name may be anything."""
 
 
-def describe_operation(operation: str, name: object) -> OperationText:
+def operation_text(operation: str, name: object) -> OperationText:
     """Return the text of an operation on one destination, from a cache where it is known."""
     if type(name) is not str:
         if not isinstance(name, str):
@@ -59,7 +60,7 @@ def describe_operation(operation: str, name: object) -> OperationText:
         name = str.__str__(name)  # a subclass may have a hash of its own
     known = _known.get((operation, name))
     if known is None:
-        known = _by_mark.get(mark((operation, name)))
+        known = _by_mark.get(keyed_hash((operation, name)))
         if known is None:
             known = _make_text(operation, name)
     return known
@@ -71,8 +72,8 @@ def _make_text(operation: str, name: str) -> OperationText:
         f"{operation} {destination}", ((names.MESSAGING_DESTINATION, destination),) if destination else ()
     )
     if destination == name:
-        return keep(_known, (operation, destination), known, MAX_CACHED_DESTINATIONS)
-    return keep(_by_mark, mark((operation, name)), known, MAX_CACHED_DESTINATIONS)
+        return remember(_known, (operation, destination), known, MAX_CACHED_DESTINATIONS)
+    return remember(_by_mark, keyed_hash((operation, name)), known, MAX_CACHED_DESTINATIONS)
 
 
 def size_of(value: object) -> int:
@@ -170,10 +171,10 @@ class PendingMessages:
 
     def facts(self) -> Facts:
         """Return the formats of the first messages, and the most earlier deliveries of one."""
-        facts = recognise(self.samples) if self.samples else ()
+        facts = detect_formats(self.samples) if self.samples else ()
         if self.times:
             facts = (*facts, *redelivery_facts(self.times))
-        return with_signs(facts, [self.sign]) if self.sign else facts
+        return add_indicators(facts, [self.sign]) if self.sign else facts
 
 
 _living: "weakref.WeakValueDictionary[int, PendingMessages]" = weakref.WeakValueDictionary()
@@ -198,7 +199,7 @@ def _forget_all() -> None:
         messages.is_scheduled = False  # on a loop that runs in the parent
 
 
-shutdown.before_closing(_flush_all)
+shutdown.add_hook(_flush_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_all)
 

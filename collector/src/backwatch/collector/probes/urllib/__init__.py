@@ -40,7 +40,7 @@ class UrllibCallObserver:
         request = argument(args, kwargs, 0, "req")
         if self.recorder is not None:
             path = words(getattr(request, "selector", ""), MAX_PATH_CHARS)
-            self.recorder.call(
+            self.recorder.record_call(
                 LOCAL_FILES, "GET", statement=redact.statement("GET", f"file://{path}"), start_ns=start_ns,
                 error=None if error is None else root_error(error),
             )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any, Final
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.http.claims import Claim, ClaimedSessions, FinishedRequest
 from backwatch.collector.runtime.record import CLIENT, AttributeValue, Caller, Session
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 Covers = Callable[[Any, str, str], bool]
 
@@ -70,9 +70,11 @@ class Attempt(Claim):
         """Return whether a request on this connection belongs to the attempt."""
         return self._covers(owner, method, target)
 
-    def on_connect(self, session: Session, start_ns: int, wire: Wire | None, error: BaseException | None) -> None:
+    def on_connect(
+        self, session: Session, start_ns: int, wire: SocketCounters | None, error: BaseException | None
+    ) -> None:
         """Record the connection that the attempt makes."""
-        self._recorder.call(
+        self._recorder.record_call(
             _SESSIONS.get(session, **self._session_facts), "connect", start_ns=start_ns, wire=wire, error=error
         )
         self.reported = error is not None  # the request never went out: the failed connection is all there is to report
@@ -103,14 +105,14 @@ class Attempt(Claim):
         if self._request is not None or not body_follows or not self.taken:
             self._record()
         else:
-            self._caller = self._recorder.caller()
+            self._caller = self._recorder.capture_caller()
 
     def _record(self) -> None:
         if self.reported or self._held > 0:
             return
         self.reported = True
         request = self._request or FinishedRequest(self.fallback_session, self.start_ns)
-        self._recorder.call(
+        self._recorder.record_call(
             _SESSIONS.get(request.session, **self._session_facts), self.operation, start_ns=self.start_ns,
             sql=self.sql, statement=self.statement, wire=request.wire, estimated=request.estimated,
             rows_returned=self.rows_returned, rows_affected=self.rows_affected,

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.socket_counters import UNKNOWN, Wire
+from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
 
 MAX_SESSIONS: Final = 256
 
@@ -34,7 +34,7 @@ class FinishedRequest(NamedTuple):
 
     session: Session
     start_ns: int
-    wire: Wire | None = None
+    wire: SocketCounters | None = None
     estimated: tuple[int, int] = UNKNOWN
     status: int = 0
     target: str = ""
@@ -55,7 +55,9 @@ class Claim:
         """
         raise NotImplementedError
 
-    def on_connect(self, session: Session, start_ns: int, wire: Wire | None, error: BaseException | None) -> None:
+    def on_connect(
+        self, session: Session, start_ns: int, wire: SocketCounters | None, error: BaseException | None
+    ) -> None:
         """Take the connection made for this request. After an error the request itself never went out."""
         raise NotImplementedError
 

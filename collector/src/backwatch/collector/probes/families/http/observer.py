@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary, finalize, ref
 
-from backwatch.collector.payload.response_indicators import document_of
+from backwatch.collector.payload.response_indicators import document_kind
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.http.claims import Claim, pending_claim
 from backwatch.collector.probes.families.http.recorder import HttpCallRecorder
@@ -22,7 +22,7 @@ from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
 from backwatch.collector.probes.toolkit.sockets import descriptor, root_error
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 
 class HttpCallObserver(HttpCallRecorder):
@@ -74,7 +74,7 @@ class HttpCallObserver(HttpCallRecorder):
         state.session = self._session_of(connection)
         state.socket = ref(connection.sock)
         state.number = descriptor(connection.sock)
-        state.wire = Wire(state.number)
+        state.wire = SocketCounters(state.number)
         self.record_connect(self._claim_of(state), state.session, start_ns, state.wire, None)
 
     def _record_failed_connect(
@@ -135,7 +135,7 @@ class HttpCallObserver(HttpCallRecorder):
             if self.sees_decoding and exchange.claim is None:
                 exchange.compressed = headers.get("Content-Encoding", "identity") != "identity"
                 length = "" if exchange.compressed else headers.get("Content-Length", "")
-                exchange.document = document_of(headers.get("Content-Type"), length)
+                exchange.document = document_kind(headers.get("Content-Type"), length)
                 if exchange.document or exchange.compressed:
                     self._packed[body] = exchange
 
@@ -183,7 +183,7 @@ class HttpCallObserver(HttpCallRecorder):
         if exchange is None:
             exchange = self.current.get()  # read at once, before its head has been looked at
             if exchange is not None and exchange.claim is None and exchange.document is None:
-                exchange.document = document_of((getattr(response, "headers", None) or {}).get("Content-Type"))
+                exchange.document = document_kind((getattr(response, "headers", None) or {}).get("Content-Type"))
         if exchange is None:
             return
         exchange.inspect(plain)
@@ -225,5 +225,5 @@ class HttpCallObserver(HttpCallRecorder):
         if state.session is None and getattr(connection, "sock", None) is not None:  # older than this probe
             state.session = self._session_of(connection)
             state.socket, state.number = ref(connection.sock), descriptor(connection.sock)
-            state.wire = Wire(state.number)
+            state.wire = SocketCounters(state.number)
         self.set_target(exchange, state.session or self._session_of(connection), tls=self._is_tls(connection))

@@ -4,10 +4,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from backwatch.collector import names
-from backwatch.collector.payload.response_indicators import LOOKED_AT, of_document
+from backwatch.collector.payload.response_indicators import MAX_INSPECTED_BYTES, find_document_indicators
 from backwatch.collector.probes.families.http.claims import Claim
 from backwatch.collector.probes.toolkit.sockets import descriptor
-from backwatch.collector.session.socket_counters import UNKNOWN, Wire
+from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ def no_socket() -> None:
     """Stand in for a weak reference, where there is no socket."""
 
 
-class ByteSum(Wire):
+class ByteSum(SocketCounters):
     """Bytes that were read off the wire in parts, before the socket was closed."""
 
     __slots__ = ("received", "sent")
@@ -28,9 +28,9 @@ class ByteSum(Wire):
         super().__init__(-1)
         self.sent, self.received = UNKNOWN
 
-    def add(self, wire: Wire) -> None:
+    def add(self, wire: SocketCounters) -> None:
         """Add what went by since the last reading."""
-        sent, received = wire.since_last()
+        sent, received = wire.read_delta()
         if sent >= 0:
             self.sent = max(self.sent, 0) + sent
             self.received = max(self.received, 0) + received
@@ -41,7 +41,7 @@ class ByteSum(Wire):
         if socket is not None and descriptor(socket) == state.number >= 0:
             self.add(state.wire)
 
-    def since_last(self) -> tuple[int, int]:
+    def read_delta(self) -> tuple[int, int]:
         """Return the whole sum."""
         return self.sent, self.received
 
@@ -56,7 +56,7 @@ class ConnectionState:
         self.sessions: dict[tuple[str, str, int, str, str], Session] = {}
         self.socket: Callable[[], Any] = no_socket
         self.number = -1
-        self.wire = Wire(-1)
+        self.wire = SocketCounters(-1)
         self.pending: Exchange | None = None
         self.connecting_ns = 0
 
@@ -106,7 +106,7 @@ class Exchange:
     def inspect(self, piece: object) -> None:
         """Keep the beginning of the unpacked body, where it is a document, until there is enough to inspect."""
         if self.document and isinstance(piece, bytes):
-            limit = LOOKED_AT[self.document]
+            limit = MAX_INSPECTED_BYTES[self.document]
             self.head += piece[: limit - len(self.head)]
             if len(self.head) >= limit:
                 self.finish_inspection()
@@ -114,4 +114,4 @@ class Exchange:
     def finish_inspection(self) -> None:
         """Inspect as much of the beginning as came."""
         if self.document and self.head:
-            self.signs, self.document, self.head = of_document(self.document, self.head), "", b""
+            self.signs, self.document, self.head = find_document_indicators(self.document, self.head), "", b""

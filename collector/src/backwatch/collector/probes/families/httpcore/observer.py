@@ -21,7 +21,7 @@ from backwatch.collector.probes.toolkit.dbapi import argument
 from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
 from backwatch.collector.probes.toolkit.sockets import descriptor, root_error, weakly
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 _USED_HEADERS: Final = frozenset((b"location", b"server", b"content-type"))
 
@@ -193,7 +193,7 @@ class HttpcoreCallObserver(HttpCallRecorder):
         state = self._states[stream] = ConnectionState()
         state.session = session_of(origin, stream)
         state.socket, state.number = weakly(socket), descriptor(socket)
-        state.wire = Wire(state.number)
+        state.wire = SocketCounters(state.number)
         if start_ns:
             self.record_connect(pending_claim(), state.session, start_ns, state.wire, None)
         return state

@@ -4,7 +4,7 @@ from typing import Any
 
 from backwatch.collector.probes.toolkit.sockets import peer, tls_of, words
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.tls import read_tls_facts
 
 
 def socket_of(stream: Any) -> Any:
@@ -15,7 +15,7 @@ def socket_of(stream: Any) -> Any:
 
 
 def _tls_of(stream: Any, socket: Any) -> Any:
-    """Return the object that ``tls.facts_of`` accepts."""
+    """Return the object that ``tls.read_tls_facts`` accepts."""
     found = stream.get_extra_info("ssl_object")
     # The blocking backend returns the C object below its socket, which has fewer facts than the socket itself.
     # With eventlet it may not recognize its own TLS socket, and return nothing.
@@ -47,7 +47,7 @@ def session_of(origin: Any, stream: Any, context: Any = None) -> Session:
         found = _tls_of(stream, socket)
         if tls and found is not None:
             facts["requested"] = requested_mode(found.context)
-        facts.update(facts_of(found if tls else None))
+        facts.update(read_tls_facts(found if tls else None))
         facts.update(peer(socket))
         if facts.get("transport") == "unix":
             address, port = facts["peer_address"], 0

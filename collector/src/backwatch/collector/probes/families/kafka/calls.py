@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from backwatch.collector.payload.formats import Facts
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.kafka.clients import KafkaClients, status_facts
-from backwatch.collector.probes.toolkit.messages import STREAM_TOPICS, describe_operation, is_stream_topic, names_in
+from backwatch.collector.probes.toolkit.messages import STREAM_TOPICS, is_stream_topic, names_in, operation_text
 from backwatch.collector.redaction import messaging
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import CLIENT, PRODUCER, Caller, Session
@@ -51,7 +51,7 @@ class PendingCall:
 
     def record(self, recorder: Recorder, session: Session, error: Error, facts: Facts = ()) -> None:
         """Record the call, which ends now."""
-        recorder.call(
+        recorder.record_call(
             session, self.operation, statement=self.statement, start_ns=self.start_ns, estimated=self.estimated,
             rows_affected=self.rows, error=error, facts=self.facts + facts, kind=self.kind, caller=self.caller,
         )  # fmt: skip
@@ -87,9 +87,9 @@ def new_delivery(clients: KafkaClients, producer: Any, start_ns: int, topic: obj
     """Return the delivery of a message; ``None`` for Backwatch's own topics."""
     if clients.recorder is None or is_stream_topic(topic):
         return None
-    statement, facts = describe_operation("send", topic)
+    statement, facts = operation_text("send", topic)
     delivery = PartitionCall(clients, producer, "send", statement, start_ns, facts, PRODUCER)
-    delivery.caller = clients.recorder.caller()
+    delivery.caller = clients.recorder.capture_caller()
     return delivery
 
 
@@ -141,7 +141,7 @@ class OperationObserver:
         if recorder is None or statement is None:
             return
         session = self.clients.session_of(self.clients.access.owner_of(client))
-        recorder.call(
+        recorder.record_call(
             session, operation.operation, statement=statement, start_ns=operation.start_ns, error=error,
             facts=status_facts(error),
         )  # fmt: skip

@@ -64,7 +64,7 @@ def _login_facts(config: Mapping[str, Any], protocol: str) -> dict[str, str]:
     return {}  # the broker may have requested the client's certificate
 
 
-def version_text(version: object) -> str:
+def format_tls_version(version: object) -> str:
     """Return a version as the driver negotiated it: numbers joined by dots."""
     if not isinstance(version, (tuple, list)):
         return ""

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from backwatch.collector.probes.families.kafka.session import requested_facts, version_text
+from backwatch.collector.probes.families.kafka.session import format_tls_version, requested_facts
 from backwatch.collector.probes.toolkit.sockets import peer, words
-from backwatch.collector.runtime.internal_clients import is_own
+from backwatch.collector.runtime.internal_clients import is_internal
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.tls import read_tls_facts
 
 STATE_ATTRIBUTE: Final = "_backwatch_kafka"
 """Attribute of the driver's objects that holds their state."""
@@ -27,7 +27,7 @@ class KafkaClientState:
     __slots__ = ("has_fixed_version", "is_internal", "latest", "nodes", "server_id")
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self.is_internal = is_own(config.get("client_id"))
+        self.is_internal = is_internal(config.get("client_id"))
         self.has_fixed_version = config.get("api_version") not in (None, "auto")
         self.latest = Session(system="kafka", **requested_facts(config))
         self.nodes: frozenset[tuple[Any, Any]] = frozenset()
@@ -56,11 +56,11 @@ class KafkaClientState:
             if facts:  # else there is no peer, encrypted or not
                 facts["encrypted"] = False
         elif tls is not None:
-            established = facts_of(tls)
+            established = read_tls_facts(tls)
             if established.get("encrypted"):  # else the handshake is not over, and nothing is known yet
                 facts.update(established)
         if version is not None and not self.has_fixed_version:
-            facts["server_version"] = version_text(version)
+            facts["server_version"] = format_tls_version(version)
         blank = replace(
             self.latest, encrypted=None, tls_version="", cipher="", verified="", certificate_sha256="", not_before="",
             not_after="", issuer="", subject="", peer_address="", peer_port=0, encoded=[],

@@ -15,8 +15,8 @@ from backwatch.collector.probes.toolkit.sockets import descriptor, peer, tls_of,
 from backwatch.collector.probes.toolkit.tls_contexts import asked_by
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.socket_counters import UNKNOWN, Wire
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
+from backwatch.collector.session.tls import read_tls_facts
 
 
 class LineCallObserver:
@@ -113,7 +113,7 @@ class LineCallObserver:
             if not state.session.encrypted:
                 # STARTTLS may follow; a session that will be encrypted in a moment is not one in plaintext.
                 state.session = replace(state.session, encoded=[], encrypted=None)
-        self.recorder.call(
+        self.recorder.record_call(
             state.session, "connect", start_ns=call.start_ns, wire=state.wire, error=failure,
             facts=self._code_facts(failure),
         )  # fmt: skip
@@ -135,7 +135,7 @@ class LineCallObserver:
             state.session = replace(state.session, encoded=[], **_current_facts(client))
             self._count(client, state)
             if state.wire is not None:
-                state.wire.since_last()  # earlier bytes belong to no recorded call
+                state.wire.read_delta()  # earlier bytes belong to no recorded call
         return state
 
     @never_breaks_the_host
@@ -179,9 +179,9 @@ class LineCallObserver:
         wire = state.wire if state.number == descriptor(getattr(client, "sock", None)) else None
         estimated = UNKNOWN
         if moved is not UNKNOWN:
-            sent, received = wire.since_last() if wire is not None else (0, 0)
+            sent, received = wire.read_delta() if wire is not None else (0, 0)
             wire, estimated = None, (max(sent, 0) + moved[0], max(received, 0) + moved[1])
-        self.recorder.call(
+        self.recorder.record_call(
             session, operation, statement=statement, start_ns=call.start_ns, wire=wire, estimated=estimated,
             rows_returned=rows, rows_affected=affected, error=error, facts=(*self._code_facts(error), *facts),
         )  # fmt: skip
@@ -211,7 +211,7 @@ class LineCallObserver:
 
     def _count(self, client: Any, state: ConnectionState) -> None:
         state.number = descriptor(getattr(client, "sock", None))
-        state.wire = Wire(state.number) if state.number >= 0 else None
+        state.wire = SocketCounters(state.number) if state.number >= 0 else None
 
     def _code_facts(self, error: BaseException | str | None) -> Facts:
         code = self.code_of(error) if isinstance(error, BaseException) else error or ""
@@ -233,7 +233,7 @@ def _current_facts(client: Any) -> dict[str, Any]:
     socket = getattr(client, "sock", None)
     if descriptor(socket) < 0:
         return {}
-    return {**facts_of(tls_of(socket)), **peer(socket)}
+    return {**read_tls_facts(tls_of(socket)), **peer(socket)}
 
 
 def to_port(port: object) -> int:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from backwatch.collector.runtime.record import Session
 
 if TYPE_CHECKING:
-    from backwatch.collector.session.socket_counters import Wire
+    from backwatch.collector.session.socket_counters import SocketCounters
 
 
 class ConnectionState:
@@ -19,7 +19,7 @@ class ConnectionState:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.number = -1
-        self.wire: Wire | None = None
+        self.wire: SocketCounters | None = None
         self.starttls_offered: bool | None = None
         self.busy = ""
         """The call in progress: calls that the library makes inside it belong to it."""
