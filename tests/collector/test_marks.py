@@ -18,6 +18,7 @@ from backwatch.collector.probes.pymemcache.statements import describe_command
 from backwatch.collector.probes.toolkit import messages
 from backwatch.collector.redaction import amqp, mongo
 from backwatch.collector.runtime.keyed_cache import keyed_hash, remember
+from backwatch.collector.statements.sanitize import sanitize
 
 CALLS: dict[str, Callable[[str], object]] = {
     "a key of redis": lambda text: redis_statements.describe_command("GET", ("GET", text)),
