@@ -64,7 +64,7 @@ class TransportCall(Claim):
 
     @property
     def taken(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether one of its requests is sent and has not ended."""
+        """One of its requests is sent and has not ended."""
         attempt = self.attempt
         return attempt is not None and attempt.request is None and not attempt.reported
 

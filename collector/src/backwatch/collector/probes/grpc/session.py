@@ -73,7 +73,7 @@ def endpoint_of(target: object) -> tuple[str, int, str]:
 
 
 class ChannelState:
-    """What is known of one channel."""
+    """The state of one channel."""
 
     __slots__ = ("credentials", "requested", "sessions")
 

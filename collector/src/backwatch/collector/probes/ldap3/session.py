@@ -50,7 +50,7 @@ class CompoundCall:
 
 
 class ConnectionState:
-    """What is known of one connection."""
+    """The state of one connection."""
 
     __slots__ = ("calls", "failed", "info", "number", "pending", "sent", "session", "starttls_offered", "wire")
 

@@ -54,7 +54,7 @@ class Attempt(Claim):
 
     @property
     def request(self) -> FinishedRequest | None:
-        """What HTTP's probe knows; ``None`` where the request has not ended, or no probe sees it."""
+        """The finished HTTP request; ``None`` where the request has not ended, or no probe sees it."""
         return self._request
 
     @property

@@ -22,7 +22,7 @@ CURRENT_CLAIM: ContextVar["Claim | None"] = ContextVar("backwatch_http_claim", d
 
 
 class FinishedRequest(NamedTuple):
-    """What HTTP's probe knows of a claimed request that has ended.
+    """A claimed request that has ended, as HTTP's probe knows it.
 
     Attributes:
         session: As HTTP's probe would have reported it.

@@ -47,7 +47,7 @@ class ByteSum(SocketCounters):
 
 
 class ConnectionState:
-    """What is known of one connection."""
+    """The state of one connection."""
 
     __slots__ = ("connecting_ns", "number", "pending", "session", "sessions", "socket", "wire")
 
@@ -99,7 +99,7 @@ class Exchange:
         self.head = b""
         """That beginning, as far as it has come: its sender chooses in how many pieces it comes."""
         self.signs: list[str] = []
-        """What the inspection found."""
+        """The indicators that the inspection found."""
         self.compressed = self.connect_failed = self.ended = self.released = self.reported = False
         """``ended``: its bytes are counted, the body is still being unpacked."""
 

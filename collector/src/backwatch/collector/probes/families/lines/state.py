@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class ConnectionState:
-    """What is known of one connection."""
+    """The state of one connection."""
 
     __slots__ = (
         "account", "busy", "data", "data_session", "method", "number", "redirect_target", "session", "starttls_offered",
