@@ -1,4 +1,4 @@
-"""Messages that come again: counted by their look where the broker does not count; nothing of them is kept or told."""
+"""Redelivered messages: counted by their content where the broker does not count; nothing of them is kept."""
 
 from typing import Any
 
@@ -64,13 +64,13 @@ def test_of_messages_no_more_is_kept_than_numbers_and_few_of_them() -> None:
     assert all(type(one) is int for pair in kept.items() for one in pair)
 
 
-def test_two_long_messages_that_differ_beyond_what_is_looked_at_are_told_apart_by_their_length() -> None:
+def test_long_messages_with_one_beginning_differ_by_length() -> None:
     returning, head = RedeliveryTracker(), b"x" * MAX_HASHED_BYTES
     assert [times(returning, one) for one in (head + b"1", head + b"22", head + b"1")] == [1, 1, 2]
 
 
 @given(st.one_of(st.none(), st.integers(), st.binary(), st.text(), st.binary().map(memoryview), st.lists(st.binary())))
-def test_whatever_a_body_is_it_is_counted(body: Any) -> None:
+def test_bodies_of_every_type_are_counted(body: Any) -> None:
     returning = RedeliveryTracker()
     assert times(returning, body) == 1
 
@@ -89,7 +89,7 @@ def test_whatever_a_body_is_it_is_counted(body: Any) -> None:
         (None, 0),
     ],
 )
-def test_jetstream_says_how_often_a_message_was_delivered(reply: Any, expected: int) -> None:
+def test_jetstreams_delivery_count_is_used(reply: Any, expected: int) -> None:
     assert nats_redeliveries(reply) == expected
 
 
@@ -100,13 +100,13 @@ def test_no_reply_makes_it_raise(reply: Any) -> None:
     assert nats_redeliveries(reply) >= -1
 
 
-def test_messages_told_together_tell_the_most_that_one_of_them_came_before() -> None:
-    told: list[Any] = []
-    gathered = PendingMessages("orders", lambda one, _error: told.append(one.facts()))
-    gathered.add(1, b"a")  # told at once
+def test_messages_recorded_together_report_the_most_redeliveries_of_one() -> None:
+    recorded: list[Any] = []
+    gathered = PendingMessages("orders", lambda one, _error: recorded.append(one.facts()))
+    gathered.add(1, b"a")  # recorded at once
     for count in (0, 3, 1):
         gathered.add(1, b"b", times=count)
     gathered.flush()
     gathered.add(1, b"c")
     gathered.flush()
-    assert told == [(), ((names.REDELIVERED, 3),), ()]
+    assert recorded == [(), ((names.REDELIVERED, 3),), ()]

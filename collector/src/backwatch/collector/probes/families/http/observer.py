@@ -38,7 +38,7 @@ class HttpCallObserver(HttpCallRecorder):
         self.current: ContextVar[Exchange | None] = ContextVar("backwatch_http_exchange", default=None)
         """The request whose response is being waited for."""
         self.sees_decoding = False
-        """Set where :meth:`on_decode` is called: then a packed body, and a document, is recorded once it is unpacked."""
+        """Set where :meth:`on_decode` is called: then a packed body, and a document, is recorded when unpacked."""
         self._states: WeakKeyDictionary[Any, ConnectionState] = WeakKeyDictionary()
         self._record_late = never_breaks_the_host(self.record_request)
         self._packed: WeakKeyDictionary[Any, Exchange] = WeakKeyDictionary()
