@@ -1,4 +1,4 @@
-"""The order in which facts are read: what was asked, what speaks against it, what came back, who asked, the session."""
+"""Reading order of facts: request, suspicion, response, call site, session."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -26,7 +26,7 @@ _PLACE: Final = {
     **{name: (0, place) for place, name in enumerate(_BEFORE)},
     **{name: (2, place) for place, name in enumerate(_AFTER)},
 }
-"""What no list names is a detector's fact or score: it stands between the two."""
+"""Facts in neither list are derived facts and scores: they come between the two."""
 
 
 def in_reading_order(facts: Iterable[str]) -> list[str]:
