@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from backwatch.collector.settings import DashboardSettings, SettingError
-from backwatch.dashboard.door import PROBES, Application, Receive, Scope, Send
+from backwatch.dashboard.middleware import PROBES, Application, Receive, Scope, Send
 
 SECRET_HEADER: Final = b"x-backwatch-proxy-secret"
 USER_HEADER: Final = b"x-backwatch-user"

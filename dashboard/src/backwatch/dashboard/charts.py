@@ -18,7 +18,7 @@ HEIGHT: Final = 250
 
 
 def openings(found: Sequence[tuple[int, str, int]], last: int, hours: int) -> None:
-    """Draw alerts that opened, by hour and level: (start of the hour, level, count), up to the hour that begins at last."""
+    """Draw opened alerts by hour and level, (start, level, count), up to the hour that begins at ``last``."""
     if not found:
         st.caption("No alert was opened in the last two days.")
         return

@@ -1,9 +1,9 @@
 """The page in which Streamlit's front end starts, with title, icon and the URL of its server.
 
-By itself, the front end guesses the URL: on ``/alerts`` it first asks ``/alerts/_stcore/health``, which does not exist. And where
-a page sends its reader to another one with a query, it writes two entries into the browser's history: the new query
-behind the old path, then the new path. The way back would end at the first, where a refresh that is on its way cuts off
-the way forward: that entry is left out.
+By itself, the front end guesses the URL: on ``/alerts`` it first requests ``/alerts/_stcore/health``, which does not
+exist. And a switch to a page with a query writes two entries into the browser's history: the new query behind the old
+path, then the new path. *Back* would end at the first one, where a pending refresh cuts off *forward*: that entry is
+left out.
 
 Every inline script is known here, so the policy can name each by its hash and allow no other.
 """
@@ -67,8 +67,8 @@ def page() -> str:
 
 def script_hashes() -> tuple[str, ...]:
     """Return the hashes of the inline scripts, in the form of a content security policy."""
-    digests = (hashlib.sha256(pattern.encode()).digest() for pattern in _SCRIPT.findall(page()))
-    return tuple(f"'sha256-{base64.b64encode(one).decode()}'" for pattern in digests)
+    digests = (hashlib.sha256(script.encode()).digest() for script in _SCRIPT.findall(page()))
+    return tuple(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
 
 
 def _icon() -> str:

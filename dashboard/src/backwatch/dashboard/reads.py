@@ -57,7 +57,9 @@ def _query(_read: Callable[..., Any], key: tuple[str, int, tuple[Any, ...], dict
     _, _, arguments, named = key
     try:
         return _read(*arguments, **named)
-    except StoreUnavailable as error:  # cached like any result, otherwise all waiting pages would wait one after the other
+    except (
+        StoreUnavailable
+    ) as error:  # cached like any result, otherwise all waiting pages would wait one after the other
         return error
 
 

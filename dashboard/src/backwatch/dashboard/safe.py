@@ -105,7 +105,13 @@ def pairs(
     """Draw names and values, in columns of the given widths in pixels."""
     first, second = heads
     config = {first: st.column_config.TextColumn(width=widths[0]), second: st.column_config.TextColumn(width=widths[1])}
-    table([{first: name, second: value} for name, value in rows], longest=LONGEST, key=key, column_config=config, height="content")
+    table(
+        [{first: name, second: value} for name, value in rows],
+        longest=LONGEST,
+        key=key,
+        column_config=config,
+        height="content",
+    )
 
 
 def table(rows: Sequence[Mapping[str, Any]], *, coloured: str = "", longest: int = CELL, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The dashboard's server: Streamlit behind the middleware of :mod:`backwatch.dashboard.door`."""
+"""The dashboard's server: Streamlit behind the middleware of :mod:`backwatch.dashboard.middleware`."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ from starlette.routing import Route
 from backwatch.collector.settings import DashboardSettings, SettingError, StoreSettings, load
 from backwatch.dashboard import index, palette
 from backwatch.dashboard.access import LoginCheck, check_exposure, proxy_login
-from backwatch.dashboard.door import Application, Door, SecurityHeaders, UnknownPaths, name_of
+from backwatch.dashboard.middleware import Application, HostCheckMiddleware, SecurityHeaders, UnknownPaths, name_of
 from backwatch.dashboard.readiness import Readiness
 from backwatch.dashboard.session_limit import SessionLimit
 from backwatch.store.monitoring.endpoint import start_monitoring
@@ -34,7 +34,7 @@ def hosts(settings: DashboardSettings) -> list[str]:
     allowed = [name_of(one) for one in settings.allowed_hosts]
     if not all(allowed):
         given = ",".join(settings.allowed_hosts)
-        raise SettingError(f"BACKWATCH_DASHBOARD_ALLOWED_HOSTS={told!r}: not names of hosts between commas")
+        raise SettingError(f"BACKWATCH_DASHBOARD_ALLOWED_HOSTS={given!r}: not names of hosts between commas")
     return [settings.address, "localhost", "127.0.0.1", "::1", *allowed]
 
 
@@ -75,7 +75,7 @@ def application(settings: DashboardSettings) -> Application:
         Path(__file__).parent / "pages" / "app.py",
         middleware=[
             Middleware(SecurityHeaders),
-            Middleware(Door, hosts=hosts(settings), proxies=settings.allowed_hosts),
+            Middleware(HostCheckMiddleware, hosts=hosts(settings), proxies=settings.allowed_hosts),
             Middleware(LoginCheck, login=proxy_login(settings)),
             Middleware(SessionLimit, max_sessions=settings.sessions),
             Middleware(UnknownPaths),

@@ -5,7 +5,7 @@ import time
 from typing import Final
 
 from backwatch.dashboard import index
-from backwatch.dashboard.door import Application, Receive, Scope, Send
+from backwatch.dashboard.middleware import Application, Receive, Scope, Send
 
 logger = logging.getLogger("backwatch")
 
@@ -47,7 +47,8 @@ class SessionLimit:
         if now_s - self._logged_s >= LOG_AGAIN_S:
             self._logged_s = now_s
             logger.warning(
-                "dashboard: BACKWATCH_DASHBOARD_SESSIONS=%d pages are open; further ones are refused", self._max_sessions
+                "dashboard: BACKWATCH_DASHBOARD_SESSIONS=%d pages are open; further ones are refused",
+                self._max_sessions,
             )
         kind = "http.response"
         if scope["type"] == "websocket":

@@ -42,7 +42,7 @@ def colour(text: str) -> Colour:
 
 def mark(text: str) -> str:
     """Return the coloured mark of a level, for headings."""
-    return f":{colour(told)}[●]"
+    return f":{colour(text)}[●]"
 
 
 def count(number: int) -> str:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from backwatch.collector import names
 from backwatch.dashboard import reads, safe, words
-from backwatch.dashboard.pages import changed, parts, verdict
+from backwatch.dashboard.pages import changed, parts, rule_sections
 from backwatch.dashboard.pages.decide import decide
 from backwatch.store.decisions import WITH_END
 from backwatch.store.views import AlertDetail
@@ -111,18 +111,18 @@ def _meaning(detail: AlertDetail) -> None:
         st.caption("This rule is no longer known.")
         return
     with st.container(key="meaning"):
-        verdict.part("means", rule.description)
+        rule_sections.part("means", rule.description)
         st.page_link(
             st.session_state["pages"]["rule"], label="All about this rule →",
             # The id for a refresh of this page that is on its way: it reads the address that the link has set.
             query_params={"name": rule.name, "system": _system(detail), "id": detail.alert.id},
         )  # fmt: skip
-        verdict.part("do", rule.remediation)
+        rule_sections.part("do", rule.remediation)
         for number, parameter in enumerate(rule.parameters):
-            if _system(detail) and verdict.lines_for(parameter, [_system(detail)]):
-                verdict.drivers(parameter, [_system(detail)], key=f"alert.drivers.{number}")
-        verdict.points("nothing", rule.falsepositives or ("Nothing is known.",))
-        verdict.part("blind", rule.blind_spots)
+            if _system(detail) and rule_sections.lines_for(parameter, [_system(detail)]):
+                rule_sections.drivers(parameter, [_system(detail)], key=f"alert.drivers.{number}")
+        rule_sections.points("nothing", rule.falsepositives or ("Nothing is known.",))
+        rule_sections.part("blind", rule.blind_spots)
 
 
 def _system(detail: AlertDetail) -> str:

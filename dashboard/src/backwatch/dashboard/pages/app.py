@@ -1,7 +1,7 @@
 """The script that Streamlit runs: the list of pages.
 
-It is in the folder of the pages and not above it: Streamlit takes each file of a folder ``pages`` beside its script for a
-page of its own, and shows it for a link into a server that was not opened at ``/`` before.
+It is in the folder of the pages and not above it: Streamlit takes each file of a folder ``pages`` beside its script
+for a page of its own, and shows it for a link into a server that was not opened at ``/`` before.
 """
 
 from pathlib import Path

@@ -93,7 +93,9 @@ def show(detail: AlertDetail) -> None:
             if was.endswith(CUT):
                 st.caption("Only the beginning of the old list is kept: members that may be new may have been in it.")
     if any(name in LISTS and _is_cut(str(detail.alert.evidence.get(name, ""))) for name in _accepted(detail)):
-        st.caption("The evidence has only the beginning of this list. Members beyond it are not accepted and raise the alert again.")
+        st.caption(
+            "The evidence has the beginning of this list. Further members are not accepted: they raise the alert again."
+        )
     for name, whole in _wholes(detail, found):
         safe.code(f"{CALLED.get(name, name)}\n{whole}")
 

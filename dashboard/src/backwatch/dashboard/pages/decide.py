@@ -72,9 +72,11 @@ def decide(detail: AlertDetail) -> None:
                 "Accept the new value: it belongs to this resource from now on. Any other value raises the alert again."
             )
         elif detail.rule is not None and detail.rule.accepts:
-            st.caption("Accept: treat this value as expected until the chosen time. Any other value raises the alert again.")
+            st.caption(
+                "Accept: treat this value as expected until the chosen time. Any other value raises the alert again."
+            )
         elif detail.alert.key == detail.alert.resource:
-            st.caption("Accept: treat this as expected. Until the chosen time, the rule raises nothing for this whole resource.")
+            st.caption("Accept: treat this as expected. Until then, the rule raises nothing for this whole resource.")
         else:
             st.caption(
                 "Accept: treat this as expected. Until the chosen time, the rule raises nothing for the value under "

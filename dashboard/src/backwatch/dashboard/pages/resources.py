@@ -85,7 +85,7 @@ def _session(one: ResourceRow) -> str:
     if not encrypted:
         return "plaintext"
     verified = VERIFIED.get(str(one.facts.get(names.TLS_VERIFIED, "")), "verification unknown")
-    return f"TLS {one.facts.get(names.TLS_VERSION, '')} {told}"
+    return f"TLS {one.facts.get(names.TLS_VERSION, '')} {verified}"
 
 
 def _one(found: ResourceRow) -> None:

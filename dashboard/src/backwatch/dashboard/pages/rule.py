@@ -6,7 +6,7 @@ from typing import Final
 import streamlit as st
 
 from backwatch.dashboard import reads, safe, words
-from backwatch.dashboard.pages import parts, verdict
+from backwatch.dashboard.pages import parts, rule_sections
 from backwatch.dashboard.pages.changed import WAS
 from backwatch.store.rules_meta import RuleMeta
 
@@ -21,24 +21,26 @@ def show() -> None:
     rule = reads.rule(name) if name else None
     if rule is None:
         st.title("No such rule", anchor=False)
-        st.caption("The detector does not know this rule, or no longer: it was removed or renamed. Its alerts are kept.")
+        st.caption(
+            "The detector does not know this rule, or no longer: it was removed or renamed. Its alerts are kept."
+        )
         return
     _head(rule)
     left, right = parts.sides(3, 2)
     with left, st.container(key="meaning"):
-        verdict.part("means", rule.description)
-        verdict.points("how", rule.how or rule.fires_on)
-        verdict.part("do", rule.remediation)
+        rule_sections.part("means", rule.description)
+        rule_sections.points("how", rule.how or rule.fires_on)
+        rule_sections.part("do", rule.remediation)
         _drivers(rule)
     with right, st.container(key="result"):
-        verdict.points("nothing", rule.falsepositives or ("Nothing is known.",))
-        verdict.part("blind", rule.blind_spots)
-        verdict.points("evidence", _evidence(dict(rule.evidence)))
-        verdict.techniques(rule)
-        verdict.points("fires", rule.fires_on)
-        verdict.points("silent", rule.silent_on)
+        rule_sections.points("nothing", rule.falsepositives or ("Nothing is known.",))
+        rule_sections.part("blind", rule.blind_spots)
+        rule_sections.points("evidence", _evidence(dict(rule.evidence)))
+        rule_sections.techniques(rule)
+        rule_sections.points("fires", rule.fires_on)
+        rule_sections.points("silent", rule.silent_on)
         if rule.instead_of:
-            verdict.part("instead", ", ".join(rule.instead_of))
+            rule_sections.part("instead", ", ".join(rule.instead_of))
         if rule.references:
             st.subheader("Read more", anchor=False)
             safe.code("\n".join(rule.references))
@@ -74,14 +76,14 @@ def _drivers(rule: RuleMeta) -> None:
     if not systems:
         return
     attached = systems & reads.systems()
-    options = [*(["", EVERY] if attached else [EVERY]), *sorted(systems - set(verdict.ANYWHERE))]
+    options = [*(["", EVERY] if attached else [EVERY]), *sorted(systems - set(rule_sections.ANYWHERE))]
     chosen = st.selectbox(
         "Driver by driver, for", options, key="system", format_func=_system, bind="query-params", width=240
     )
     shown = set[str]() if chosen == EVERY else {chosen} if chosen else attached
     for number, parameter in enumerate(rule.parameters):
-        if verdict.lines_for(parameter, shown):
-            verdict.drivers(parameter, shown, key=f"rule.drivers.{number}")
+        if rule_sections.lines_for(parameter, shown):
+            rule_sections.drivers(parameter, shown, key=f"rule.drivers.{number}")
 
 
 def _system(name: str) -> str:

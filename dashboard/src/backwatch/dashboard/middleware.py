@@ -96,7 +96,7 @@ class UnknownPaths:
         await self._app({**scope, "extensions": extensions}, receive, refuse)
 
 
-class Door:
+class HostCheckMiddleware:
     """Refuse unknown host names (DNS rebinding) and web sockets that foreign pages open.
 
     Args:

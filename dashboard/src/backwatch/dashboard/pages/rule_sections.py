@@ -34,7 +34,9 @@ def points(what: str, entries: Sequence[str]) -> None:
 
 def techniques(rule: RuleMeta) -> None:
     """Draw ATT&CK techniques, with the version of their names, and CVEs."""
-    names = [f"{one.id} {one.name}".strip() + (f" (later: {one.later})" if one.later else "") for one in rule.techniques]
+    names = [
+        f"{one.id} {one.name}".strip() + (f" (later: {one.later})" if one.later else "") for one in rule.techniques
+    ]
     faults = [f"CVE-{tag.removeprefix('cve.')}" for tag in rule.tags if tag.startswith("cve.")]
     if names or faults:
         st.subheader("ATT&CK technique", anchor=False)
