@@ -12,27 +12,25 @@ from typing import Any
 
 import pytest
 
-from backwatch.collector.probes.families.redis import text as redis_text
+from backwatch.collector.probes.families.redis import statements as redis_statements
 from backwatch.collector.probes.nats import session
-from backwatch.collector.probes.pymemcache import calls
+from backwatch.collector.probes.pymemcache.statements import describe_command
 from backwatch.collector.probes.toolkit import messages
 from backwatch.collector.redaction import amqp, mongo
-from backwatch.collector.runtime.keyed_cache import keep, mark
-from backwatch.collector.statements.sanitize import prepare
-
-_statement = calls._statement  # pyright: ignore[reportPrivateUsage]
+from backwatch.collector.runtime.keyed_cache import keyed_hash, remember
+from backwatch.collector.statements.sanitize import sanitize
 
 CALLS: dict[str, Callable[[str], object]] = {
-    "a key of redis": lambda text: redis_text.single("GET", ("GET", text)),
-    "a word that is no command of redis": lambda text: redis_text.single(text.upper(), (text, "key")),
-    "a key of memcached": lambda text: _statement("get", [text]),
-    "a key of memcached in bytes": lambda text: _statement("get", [text.encode()]),
+    "a key of redis": lambda text: redis_statements.describe_command("GET", ("GET", text)),
+    "a word that is no command of redis": lambda text: redis_statements.describe_command(text.upper(), (text, "key")),
+    "a key of memcached": lambda text: describe_command("get", [text]),
+    "a key of memcached in bytes": lambda text: describe_command("get", [text.encode()]),
     "a routing key": lambda text: amqp.name(f"reply.{text}"),
     "a routing key in bytes": lambda text: amqp.name(f"reply.{text}".encode()),
     "a field's name": lambda text: mongo.statement({"find": "users", "filter": {f"by.{text}": 1}}),
-    "a subject": lambda text: messages.asked("publish", f"orders.{text}"),
-    "a subject that was subscribed to": lambda text: session.belongs(f"orders.{text}", "orders.*"),
-    "a statement": lambda text: prepare(f"select '{text}'", "postgresql"),
+    "a subject": lambda text: messages.operation_text("publish", f"orders.{text}"),
+    "a subject that was subscribed to": lambda text: session.matches_subject(f"orders.{text}", "orders.*"),
+    "a statement": lambda text: sanitize(f"select '{text}'", "postgresql"),
 }
 
 
@@ -91,8 +89,8 @@ def test_names_that_leave_as_they_are_are_remembered() -> None:
 
 
 def test_marks_of_the_same_are_the_same_and_of_others_are_not() -> None:
-    assert mark("a" + str(1)) == mark("a1")
-    assert mark(("GET", "a1")) == mark(("GET", "a" + str(1)))
+    assert keyed_hash("a" + str(1)) == keyed_hash("a1")
+    assert keyed_hash(("GET", "a1")) == keyed_hash(("GET", "a" + str(1)))
     raws = (
         "a1",
         "a2",
@@ -103,14 +101,14 @@ def test_marks_of_the_same_are_the_same_and_of_others_are_not() -> None:
         ("GET", bytes, b"a1"),
         "\ud800",
     )
-    assert len({mark(raw) for raw in raws}) == len(raws)
+    assert len({keyed_hash(raw) for raw in raws}) == len(raws)
 
 
 @pytest.mark.parametrize("seed", ["0", "7", "random"])
 def test_marks_are_of_one_process_even_where_its_hashes_are_not(seed: str) -> None:
     code = (
-        "from backwatch.collector.runtime.keyed_cache import mark; "
-        "print(mark('a'), mark(('GET', str, 'a')), mark('a') == mark('a'))"
+        "from backwatch.collector.runtime.keyed_cache import keyed_hash; "
+        "print(keyed_hash('a'), keyed_hash(('GET', str, 'a')), keyed_hash('a') == keyed_hash('a'))"
     )
     told = [
         subprocess.run(
@@ -126,7 +124,7 @@ def test_marks_are_of_one_process_even_where_its_hashes_are_not(seed: str) -> No
 def test_a_full_cache_is_emptied() -> None:
     cache: dict[str, int] = {}
     for number in range(7):
-        assert keep(cache, str(number), number, 3) == number
+        assert remember(cache, str(number), number, 3) == number
     assert cache == {"6": 6}
 
 
@@ -141,11 +139,11 @@ class _Sly(str):
 
 
 def test_a_key_with_a_hash_of_its_own_is_not_taken_for_another() -> None:
-    told = [redis_text.single("GET", ("GET", _Sly(one)))[1] for one in ("session:1", "user:1")]
+    told = [redis_statements.describe_command("GET", ("GET", _Sly(one)))[1] for one in ("session:1", "user:1")]
     assert told == ["GET session:?", "GET user:?"]
-    assert [_statement("get", [_Sly(one)]) for one in ("session:1", "user:1")] == ["get session:?", "get user:?"]
+    assert [describe_command("get", [_Sly(one)]) for one in ("session:1", "user:1")] == ["get session:?", "get user:?"]
     assert [amqp.name(_Sly(one)) for one in ("orders.new", "mails.new")] == ["orders.new", "mails.new"]
-    assert [messages.asked("send", _Sly(one)).statement for one in ("orders", "mails")] == [
+    assert [messages.operation_text("send", _Sly(one)).statement for one in ("orders", "mails")] == [
         "send orders",
         "send mails",
     ]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.entries import GROUPS, Entry, discover, driver_version
-from backwatch.attack.servers import LOOPBACK
+from backwatch.attack.protocols.server import LOOPBACK
+from backwatch.attack.scenarios import GROUPS, Scenario, discover, driver_version
 from backwatch.detector.rules import rulebook
 from tests.contract.golden import live
 from tests.contract.golden.renames import Renames
@@ -21,7 +21,7 @@ every_entry = pytest.mark.parametrize("kind", ENTRIES, ids=[kind.name() for kind
 
 
 @every_entry
-def test_an_entry_says_what_it_does_where_that_is_described_and_what_must_be_said(kind: type[Entry]) -> None:
+def test_an_entry_says_what_it_does_where_that_is_described_and_what_must_be_said(kind: type[Scenario]) -> None:
     assert re.fullmatch(r"[A-H]\d{1,2}", kind.code)
     assert kind.code[0] in GROUPS
     assert len(kind.attack) > 20
@@ -39,7 +39,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @every_entry
-def test_its_service_listens_on_loopback_only(kind: type[Entry], authority: Authority) -> None:
+def test_its_service_listens_on_loopback_only(kind: type[Scenario], authority: Authority) -> None:
     service = kind.service(authority)
     service.start()
     try:
@@ -62,7 +62,7 @@ def first_on_each_driver() -> dict[str, dict[str, Any]]:
     return {one["entry"]: one for one in printed}
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.timeout(900)
 def test_the_first_attack_on_each_driver_is_caught_under_its_declared_name_and_nothing_else_is_said(
     first_on_each_driver: dict[str, dict[str, Any]],
@@ -70,7 +70,7 @@ def test_the_first_attack_on_each_driver_is_caught_under_its_declared_name_and_n
     assert [one for one in first_on_each_driver.values() if not one["caught"]] == []
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.timeout(900)
 def test_attacks_raise_the_golden_alerts_with_the_golden_evidence(
     first_on_each_driver: dict[str, dict[str, Any]],

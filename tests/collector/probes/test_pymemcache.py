@@ -17,12 +17,12 @@ from pymemcache.client.base import Client, PooledClient
 from pymemcache.client.hash import HashClient
 from pymemcache.exceptions import MemcacheError
 
-from backwatch.attack.entries.memcached_other_key import Straying
+from backwatch.attack.scenarios.memcached.other_key import Straying
 from backwatch.collector import names
 from backwatch.collector.probes.pymemcache import PymemcacheProbe
 from tests.collector.probes.recording import Recording, watching
 from tests.contract.exercises.pymemcache import COMPRESSED, Bomb, context_of
-from tests.services.hostile import hostile
+from tests.services.faults.hostile import hostile
 from tests.services.overlays import ROOT, overlay
 from tests.services.server import HOST, Server
 

@@ -1,4 +1,4 @@
-"""Calls that fail one after the other at a resource that used to answer."""
+"""Calls that fail in a row at a resource that used to respond."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from backwatch.collector.facts.fact import derived
 from backwatch.detector.baselines.settled import MIN_CALLS
 from backwatch.detector.derived.numbers import SERVICE_FAULT
 from backwatch.detector.detectors import Array, Calls, Detector
@@ -14,11 +15,11 @@ from backwatch.detector.state.keys import RESOURCE
 from backwatch.detector.state.tables import Rows, Table
 
 RECENT_NS: Final = 60 * 1_000_000_000
-"""One minute: how long a failure counts, fading."""
+"""One minute: decay time of a recent failure."""
 USUAL_NS: Final = 7 * 86_400 * 1_000_000_000
-"""One week: a resource that is used twice an hour is known as well."""
-FEW: Final = 3
-"""Failures in a row from which on they no longer count as usual: a storm must not be what it is measured by."""
+"""One week: decay time of the usual share, so that a resource with two calls an hour is known, too."""
+MAX_USUAL_STREAK: Final = 3
+"""Failures in a row from which on they no longer count as usual: a storm must not raise its own baseline."""
 
 SERVED = np.dtype([
     ("recent", "<f8"), ("recent_calls", "<f8"), ("usual", "<f8"), ("usual_calls", "<f8"), ("streak", "<u4"),
@@ -44,100 +45,48 @@ def _judge(
             if row["usual_calls"] >= MIN_CALLS:
                 usual[i] = row["usual"] / row["usual_calls"]
         elif not error[i] and asked[i]:
-            row["streak"] = 0  # a login alone is no answer
+            row["streak"] = 0  # a login alone is no response
         row["recent"] = row["recent"] * lately + failed
         row["recent_calls"] = row["recent_calls"] * lately + 1.0
         if fault[i]:
             share[i] = row["recent"] / row["recent_calls"]
-        if row["streak"] < FEW:
+        if row["streak"] < MAX_USUAL_STREAK:
             row["usual"] = row["usual"] * daily + failed
             row["usual_calls"] = row["usual_calls"] * daily + 1.0
         row["last_ns"] = max(time_ns[i], row["last_ns"])
 
 
 class ErrorStorm(Detector):
-    """Tells how many calls in a row a resource failed to answer, and how usual that is.
-
-    Provides:
-        ``backwatch.errors.streak``: Calls that failed by the service or on the way to it, in a row, this one among
-            them; 0 where this call did not.
-        ``backwatch.errors.share``: Share of the resource's calls in about the last minute that failed by the service or
-            on the way to it; 0 where this call did not.
-        ``backwatch.errors.usual``: Share of the resource's calls in about the last week that failed by the service or
-            on the way to it; NaN where this call did not, and until 30 calls are known.
-    """
+    """Counts failed calls in a row, and compares their share with the usual one."""
 
     id = "error-storm"
-    provides = ("backwatch.errors.streak", "backwatch.errors.share", "backwatch.errors.usual")
+    derives = (
+        derived(
+            "backwatch.errors.streak",
+            "Calls in a row that failed by the service or on the way to it, including this one; 0 where this "
+            "call did not.",
+        ),
+        derived(
+            "backwatch.errors.share",
+            "Share of the resource's calls in about the last minute that failed by the service or on the way to "
+            "it; 0 where this call did not.",
+        ),
+        derived(
+            "backwatch.errors.usual",
+            "Share of the resource's calls in about the last week that failed by the service or on the way to "
+            "it; NaN where this call did not, and until 30 calls are known.",
+        ),
+    )
     tables = (Table("error_storm", RESOURCE, 1, SERVED),)
-    rule = """
-title: A Service That Used to Answer Fails Every Call
-id: 7c84eb7b-4c1c-436e-ac6c-cf8da5f8ce71
-name: error-storm
-status: experimental
-description: >-
-  Detects eight calls in a row that a resource refused, reset, left without an answer or answered with a fault of its
-  own, where such calls were rare.
-references:
-  - https://attack.mitre.org/techniques/T1499/003/
-  - https://sre.google/sre-book/handling-overload/
-tags: [attack.impact, attack.t1499, attack.t1499.003, attack.t1489]
-logsource: {product: opentelemetry, category: backing_service_call}
-detection:
-  selection:
-    backwatch.errors.streak|gte: 8
-    backwatch.errors.usual|lte: 0.1
-  condition: selection
-fields:
-  - error.type
-  - db.response.status_code
-  - http.response.status_code
-  - server.address
-  - network.peer.address
-  - network.peer.port
-  - code.function.name
-falsepositives:
-  - A service that is being restarted or moved.
-level: medium
-backwatch:
-  key: resource
-  clear_after_s: 3600
-  instead_of: [slow-response]
-  how:
-    - >-
-      The service is under attack or was taken off the net, and the app's retries make its load worse.
-    - >-
-      Someone on the way resets each connection after the login: enough to stop the app, and to learn its account.
-    - >-
-      Who took the service over refuses, to force a fallback: to another replica, to a session without TLS, to a
-      cached answer.
-  blind_spots: >-
-    A service that fails some calls and answers others between them. One that was never known to answer. Errors whose
-    name says nothing of whose fault they are.
-  remediation: >-
-    Look at the service and at the way to it; the evidence has the error and the peer. Let the app fail fast and back
-    off, so that it does not add to the load: connect_timeout and statement_timeout (PostgreSQL), connect_timeout and
-    read_timeout (MySQL), socket_timeout with Retry and ExponentialBackoff (redis), timeout=(3, 10) (requests), a
-    circuit breaker around the rest.
-  parameters: [time-limits]
-  tests:
-    - name: nothing but errors where they were rare
-      fires: true
-      facts: {backwatch.errors.streak: 8, backwatch.errors.share: 0.6, backwatch.errors.usual: 0.01}
-    - name: a service that often fails
-      fires: false
-      facts: {backwatch.errors.streak: 9, backwatch.errors.share: 0.6, backwatch.errors.usual: 0.3}
-    - {name: a resource that is not known yet, fires: false, facts: {backwatch.errors.streak: 20}}
-"""
 
     def facts(
         self,
         calls: Calls,
         slot: Mapping[str, NDArray[np.int32]],
         tables: Mapping[str, Rows],
-        learn: NDArray[np.bool_],  # noqa: ARG002  it counts failed calls, none of which may teach
+        learn: NDArray[np.bool_],  # noqa: ARG002  it counts failed calls, which are never learnt from
     ) -> dict[str, Array]:
-        """As the class says."""
+        """Compute the facts of ``derives``."""
         streak, share, usual = np.zeros(calls.count), np.zeros(calls.count), np.full(calls.count, np.nan)
         asked = calls["fingerprint"] != 0
         _judge(
