@@ -63,7 +63,7 @@ class ClickHouseConnectProbe(PatchingProbe[ClickHouseConnectCallObserver]):
         """Wrap the driver's classes; those of asyncio as soon as the app imports them."""
         patches, libraries = Patches(), HttpLibraries(self)
         observer = ClickHouseConnectCallObserver(recorder, libraries.attach)
-        self._patches, self._libraries, self._watch = patches, libraries, observer
+        self._patches, self._libraries, self._observer = patches, libraries, observer
         http = import_module("clickhouse_connect.driver.httpclient").HttpClient
         _wrap_client(patches, observer, http, "http_sync", "HttpSyncBackend")
         native = import_module("clickhouse_connect.driver.transform").NativeTransform
@@ -71,7 +71,7 @@ class ClickHouseConnectProbe(PatchingProbe[ClickHouseConnectCallObserver]):
 
         def wrap_asyncio(module: Any) -> None:
             client = module.AsyncClient
-            if self._watch is observer and observer.active and hasattr(client, "_raw_request"):
+            if self._observer is observer and observer.active and hasattr(client, "_raw_request"):
                 _wrap_client(patches, observer, client, "http_async", "HttpAsyncBackend")
 
         import_hooks.on_import("clickhouse_connect.driver.asyncclient", never_breaks_the_host(wrap_asyncio))

@@ -43,7 +43,7 @@ class LdapCallObserver:
         self.checked = CheckedSockets()
         self._states: WeakKeyDictionary[Any, ConnectionState] = WeakKeyDictionary()
 
-    def silence(self) -> None:
+    def disable(self) -> None:
         """Record nothing from now on: the probe is removed."""
         self.active = False
 

@@ -12,7 +12,7 @@ from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.lines.state import ConnectionState, InFlightCall
 from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Kwargs, call_hook, name_arguments
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, tls_of, words
-from backwatch.collector.probes.toolkit.tls_contexts import asked_by
+from backwatch.collector.probes.toolkit.tls_contexts import requested_mode
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
@@ -41,7 +41,7 @@ class LineCallObserver:
         self._tls_class = tls_class
         self._states: WeakKeyDictionary[Any, ConnectionState] = WeakKeyDictionary()
 
-    def silence(self) -> None:
+    def disable(self) -> None:
         """Record nothing from now on: the probe is removed."""
         self.active = False
 
@@ -84,7 +84,7 @@ class LineCallObserver:
 
         @never_breaks_the_host
         def on_starttls(client: Any, args: Args, kwargs: Kwargs) -> InFlightCall | None:
-            mode = asked_by(context_of(client, args, kwargs))
+            mode = requested_mode(context_of(client, args, kwargs))
             return self.begin_call(client, "starttls", requested=mode, requested_explicit=True)
 
         return call_hook(on_starttls, self.on_starttls_end)
@@ -205,7 +205,7 @@ class LineCallObserver:
         facts: dict[str, Any] = {"requested": "disable", "requested_explicit": False}
         if self._tls_class is not None and isinstance(client, self._tls_class):
             context = getattr(client, "ssl_context", None) or getattr(client, "context", None)
-            facts = {"requested": asked_by(context), "requested_explicit": True}
+            facts = {"requested": requested_mode(context), "requested_explicit": True}
         address, number = self.endpoint(client, host, port)
         return Session(system=self.system, address=address, port=number or self.port, **facts)
 

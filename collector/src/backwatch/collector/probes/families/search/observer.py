@@ -97,7 +97,7 @@ class SearchCallObserver:
         self.endpoint: ContextVar[str] = ContextVar("backwatch_search_endpoint", default="")
         self.operation: ContextVar[Operation | None] = ContextVar("backwatch_search_operation", default=None)
 
-    def silence(self) -> None:
+    def disable(self) -> None:
         """Record nothing from now on: the probe is removed."""
         self.active = False
 
