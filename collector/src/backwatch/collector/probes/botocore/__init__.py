@@ -40,7 +40,7 @@ class BotocoreProbe(PatchingProbe[BotocoreCallObserver]):
         pools = (botocore.awsrequest.AWSHTTPConnectionPool, botocore.awsrequest.AWSHTTPSConnectionPool)
         body = botocore.response.StreamingBody
         self._patches = patches = Patches()
-        self._watch = observer = BotocoreCallObserver(recorder, pools, (body,))
+        self._observer = observer = BotocoreCallObserver(recorder, pools, (body,))
         endpoint = botocore.endpoint.Endpoint
         patches.wrap(botocore.client.BaseClient, "_convert_to_request_dict", call_hook(observer.on_serialize))
         patches.wrap(endpoint, "_do_get_response", call_hook(observer.on_attempt, observer.on_attempt_end))

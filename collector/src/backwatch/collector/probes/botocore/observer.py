@@ -62,7 +62,7 @@ class BotocoreCallObserver:
         self._attempts: dict[int, Attempt] = {}
         self._streams: WeakKeyDictionary[Any, Attempt] = WeakKeyDictionary()
 
-    def silence(self) -> None:
+    def disable(self) -> None:
         """Record nothing from now on: the probe is removed."""
         self.active = False
 

@@ -63,7 +63,7 @@ class ClickHouseConnectProbe(PatchingProbe[ClickHouseConnectCallObserver]):
         """Wrap the driver's classes; those of asyncio as soon as the app imports them."""
         patches, libraries = Patches(), HttpLibraries(self)
         observer = ClickHouseConnectCallObserver(recorder, libraries.attach)
-        self._patches, self._libraries, self._watch = patches, libraries, observer
+        self._patches, self._libraries, self._observer = patches, libraries, observer
         http = import_module("clickhouse_connect.driver.httpclient").HttpClient
         _wrap_client(patches, observer, http, "http_sync", "HttpSyncBackend")
         native = import_module("clickhouse_connect.driver.transform").NativeTransform
@@ -71,7 +71,7 @@ class ClickHouseConnectProbe(PatchingProbe[ClickHouseConnectCallObserver]):
 
         def wrap_asyncio(module: Any) -> None:
             client = module.AsyncClient
-            if self._watch is observer and observer.active and hasattr(client, "_raw_request"):
+            if self._observer is observer and observer.active and hasattr(client, "_raw_request"):
                 _wrap_client(patches, observer, client, "http_async", "HttpAsyncBackend")
 
         import_hooks.on_import("clickhouse_connect.driver.asyncclient", never_breaks_the_host(wrap_asyncio))
@@ -102,7 +102,7 @@ def _wrap_client(
 
 
 def _wrap(patches: Patches, owner: Any, method: str, on_call: Callable[..., Any], on_end: Exit, scope: Scope) -> None:
-    """Wrap a method whose parameters' order differs from version to version, and goes to the ``enter`` hook."""
+    """Wrap a method. Its ``enter`` hook gets the order of its parameters, which differs between versions."""
     original = getattr(owner, method, None)
     if original is not None:
         hook = async_call_hook if iscoroutinefunction(original) else call_hook

@@ -75,7 +75,7 @@ class ClickHouseConnectCallObserver:
         self.active = True
         self.call: ContextVar[ClientCall | None] = ContextVar("backwatch_clickhouse_call", default=None)
 
-    def silence(self) -> None:
+    def disable(self) -> None:
         """Record nothing from now on: the probe is removed."""
         self.active = False
 

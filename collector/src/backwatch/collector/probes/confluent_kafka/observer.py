@@ -86,7 +86,7 @@ class ConfluentCallObserver:
         self.checks_names = checks_names
         self.clients: dict[int, ConfluentClientState] = {}
 
-    def silence(self) -> None:
+    def disable(self) -> None:
         """Stop recording: the probe is removed."""
         self.recorder = None
 

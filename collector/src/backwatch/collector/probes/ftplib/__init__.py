@@ -50,7 +50,7 @@ class FtplibProbe(PatchingProbe[FtpCallObserver]):
         import ftplib
 
         self._patches = patches = Patches()
-        self._watch = observer = FtpCallObserver(recorder)
+        self._observer = observer = FtpCallObserver(recorder)
         command_hook = call_hook(observer.on_command, observer.on_command_end)
         patches.wrap(ftplib.FTP, "connect", observer.connect_hook())
         patches.wrap(ftplib.FTP, "login", call_hook(observer.on_login, observer.on_login_end))

@@ -28,7 +28,7 @@ class ImaplibProbe(PatchingProbe[ImapCallObserver]):
         import imaplib
 
         self._patches = patches = Patches()
-        self._watch = observer = ImapCallObserver(recorder, getattr(imaplib, "IMAP4_SSL", None))
+        self._observer = observer = ImapCallObserver(recorder, getattr(imaplib, "IMAP4_SSL", None))
         starttls_hook = observer.starttls_hook(lambda _, args, kwargs: argument(args, kwargs, 0, "ssl_context"))
         command_hook = call_hook(observer.on_command, observer.on_command_end)
         patches.wrap(imaplib.IMAP4, "__init__", observer.connect_hook())

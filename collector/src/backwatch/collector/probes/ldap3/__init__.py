@@ -27,7 +27,7 @@ class Ldap3Probe(PatchingProbe[LdapCallObserver]):
     }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
-        """Wrap the strategies, which send all requests and read all responses, and the app's own methods."""
+        """Wrap the strategies, which send requests and read responses, and the app's own methods."""
         from ldap3.core import tls
         from ldap3.core.connection import Connection
         from ldap3.strategy.asynchronous import AsyncStrategy
@@ -36,7 +36,7 @@ class Ldap3Probe(PatchingProbe[LdapCallObserver]):
         from ldap3.strategy.sync import SyncStrategy
 
         self._patches = patches = Patches()
-        self._watch = observer = LdapCallObserver(recorder)
+        self._observer = observer = LdapCallObserver(recorder)
         for strategy in (SyncStrategy, AsyncStrategy):
             patches.wrap(strategy, "open", call_hook(observer.on_open, observer.on_open_end))
             patches.wrap(strategy, "_get_response", call_hook(None, observer.on_response))

@@ -43,12 +43,12 @@ class LdapCallObserver:
         self.checked = CheckedSockets()
         self._states: WeakKeyDictionary[Any, ConnectionState] = WeakKeyDictionary()
 
-    def silence(self) -> None:
+    def disable(self) -> None:
         """Record nothing from now on: the probe is removed."""
         self.active = False
 
     def state(self, connection: Any) -> ConnectionState:
-        """Return the state of a connection, made now where the connection is older than this probe."""
+        """Return the state of a connection, made now where it is older than this probe."""
         state = self._states.get(connection)
         if state is None:
             state = self._states[connection] = ConnectionState(session.requested_session(connection))

@@ -28,7 +28,7 @@ class PoplibProbe(PatchingProbe[Pop3CallObserver]):
         import poplib
 
         self._patches = patches = Patches()
-        self._watch = observer = Pop3CallObserver(recorder, getattr(poplib, "POP3_SSL", None))
+        self._observer = observer = Pop3CallObserver(recorder, getattr(poplib, "POP3_SSL", None))
         starttls_hook = observer.starttls_hook(lambda _, args, kwargs: argument(args, kwargs, 0, "context"))
         command_hook = call_hook(observer.on_command, observer.on_command_end)
         patches.wrap(poplib.POP3, "__init__", observer.connect_hook())

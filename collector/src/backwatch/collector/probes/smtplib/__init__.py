@@ -28,7 +28,7 @@ class SmtplibProbe(PatchingProbe[SmtpCallObserver]):
         import smtplib
 
         self._patches = patches = Patches()
-        self._watch = observer = SmtpCallObserver(recorder, getattr(smtplib, "SMTP_SSL", None))
+        self._observer = observer = SmtpCallObserver(recorder, getattr(smtplib, "SMTP_SSL", None))
         for method, decorator in (
             ("connect", observer.connect_hook()),
             ("starttls", observer.starttls_hook(lambda _, args, kwargs: argument(args, kwargs, 2, "context"))),

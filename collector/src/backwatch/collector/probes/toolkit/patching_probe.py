@@ -10,7 +10,7 @@ from backwatch.collector.probes.toolkit.patches import Patches
 class Observer(Protocol):
     """Receives the hooks' calls."""
 
-    def silence(self) -> None:
+    def disable(self) -> None:
         """Record nothing from now on: a wrapper that is still in place only calls its original."""
         ...
 
@@ -19,14 +19,14 @@ ObserverT = TypeVar("ObserverT", bound=Observer)
 
 
 class PatchingProbe(Probe, ABC, Generic[ObserverT]):
-    """A probe that sets ``_watch`` and ``_patches`` when it is installed."""
+    """A probe that sets ``_observer`` and ``_patches`` when it is installed."""
 
-    _watch: ObserverT | None = None
+    _observer: ObserverT | None = None
     _patches: Patches | None = None
 
     def remove(self) -> None:
         """Restore the driver's own functions. Objects that they made meanwhile go on, unobserved."""
-        if self._watch is not None:
-            self._watch.silence()
+        if self._observer is not None:
+            self._observer.disable()
         if self._patches is not None:
             self._patches.restore()

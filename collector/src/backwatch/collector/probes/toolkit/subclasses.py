@@ -14,8 +14,8 @@ from backwatch.collector.runtime.guard import never_breaks_the_host
 MAX_CACHED_CLASSES: Final = 256
 
 
-def past_super(factory: type, base: type, name: str) -> bool:
-    """Return whether a class of the app has a method of this name that does not use ``super``."""
+def bypasses_super(factory: type, base: type, name: str) -> bool:
+    """Return whether a class of the app has such a method that does not use ``super``."""
     for kind in factory.__mro__:
         if kind is base:
             break
@@ -26,7 +26,7 @@ def past_super(factory: type, base: type, name: str) -> bool:
 
 
 class _Unannounced:
-    """Precedes the app's class, whose ``__init_subclass__`` must not see a class that the app never wrote."""
+    """Precedes the app's class, whose ``__init_subclass__`` must not see the subclass."""
 
     __slots__ = ()
 
@@ -48,7 +48,7 @@ class Subclasses:
         self._made: dict[type, type] = {}
 
     @never_breaks_the_host
-    def of(self, factory: Any) -> Any:
+    def subclass_of(self, factory: Any) -> Any:
         """Return the observed class to use in place of ``factory``; ``None`` where it is no class of this driver."""
         if not isinstance(factory, type) or not issubclass(factory, self._base) or issubclass(factory, self._layer):
             return None

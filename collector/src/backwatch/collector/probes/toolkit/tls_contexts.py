@@ -3,7 +3,7 @@
 from typing import Any
 
 
-def asked_by(context: Any) -> str:
+def requested_mode(context: Any) -> str:
     """Return ``require``, ``verify-ca`` or ``verify-full``; without a context the standard library verifies nothing."""
     if context is None or not getattr(context, "verify_mode", 0):
         return "require"

@@ -27,7 +27,7 @@ class UrllibCallObserver:
     def __init__(self, recorder: Recorder) -> None:
         self.recorder: Recorder | None = recorder
 
-    def silence(self) -> None:
+    def disable(self) -> None:
         """Record nothing from now on: the probe is removed."""
         self.recorder = None
 
@@ -61,5 +61,5 @@ class UrllibProbe(PatchingProbe[UrllibCallObserver]):
         from urllib.request import FileHandler
 
         observer, patches = UrllibCallObserver(recorder), Patches()
-        self._watch, self._patches = observer, patches
+        self._observer, self._patches = observer, patches
         patches.wrap(FileHandler, "open_local_file", call_hook(None, observer.on_open_end))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from backwatch.collector.probes.toolkit.sockets import words
-from backwatch.collector.probes.toolkit.tls_contexts import asked_by
+from backwatch.collector.probes.toolkit.tls_contexts import requested_mode
 
 PORT: Final = 9092
 _AUTH_METHODS: Final = {"PLAIN": "clear-password"}
@@ -41,7 +41,7 @@ def requested_facts(config: Mapping[str, Any]) -> dict[str, Any]:
     context = config.get("ssl_context")
     if protocol.endswith("SSL"):
         by_options = "verify-full" if config.get("ssl_check_hostname", True) else "verify-ca"
-        facts["requested"] = asked_by(context) if context is not None else by_options
+        facts["requested"] = requested_mode(context) if context is not None else by_options
         facts["requested_explicit"] = True
     else:
         # Plain is the drivers' default; whether the app wrote it out can no longer be seen.

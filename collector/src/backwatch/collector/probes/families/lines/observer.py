@@ -12,7 +12,7 @@ from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.lines.state import ConnectionState, InFlightCall
 from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Kwargs, call_hook, name_arguments
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, tls_of, words
-from backwatch.collector.probes.toolkit.tls_contexts import asked_by
+from backwatch.collector.probes.toolkit.tls_contexts import requested_mode
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
@@ -41,7 +41,7 @@ class LineCallObserver:
         self._tls_class = tls_class
         self._states: WeakKeyDictionary[Any, ConnectionState] = WeakKeyDictionary()
 
-    def silence(self) -> None:
+    def disable(self) -> None:
         """Record nothing from now on: the probe is removed."""
         self.active = False
 
@@ -52,7 +52,7 @@ class LineCallObserver:
         raise NotImplementedError
 
     def greeting_facts(self, client: Any, result: Any) -> dict[str, Any]:
-        """Return the session facts in the server's greeting, or the key ``error`` with its code of refusal.
+        """Return the session facts in the greeting; with the key ``error``, the code of a refusal.
 
         Args:
             result: Returned by the library's connect.
@@ -84,7 +84,7 @@ class LineCallObserver:
 
         @never_breaks_the_host
         def on_starttls(client: Any, args: Args, kwargs: Kwargs) -> InFlightCall | None:
-            mode = asked_by(context_of(client, args, kwargs))
+            mode = requested_mode(context_of(client, args, kwargs))
             return self.begin_call(client, "starttls", requested=mode, requested_explicit=True)
 
         return call_hook(on_starttls, self.on_starttls_end)
@@ -102,7 +102,7 @@ class LineCallObserver:
 
     @never_breaks_the_host
     def on_connect_end(self, client: Any, call: InFlightCall, result: Any, error: BaseException | None) -> None:
-        """Record a connection whose server has greeted, if only by a code of refusal, or a failed one."""
+        """Record a connect: the server greeted or refused it, or it failed."""
         state, failure = call.state, error
         state.busy = ""
         if error is None:
@@ -128,7 +128,7 @@ class LineCallObserver:
     # --- calls ---
 
     def state(self, client: Any) -> ConnectionState:
-        """Return the state of a connection, made now where the connection is older than this probe."""
+        """Return the state of a connection, made now where it is older than this probe."""
         state = self._states.get(client)
         if state is None:
             state = self._states[client] = ConnectionState(self._requested_session(client, "", 0))
@@ -205,7 +205,7 @@ class LineCallObserver:
         facts: dict[str, Any] = {"requested": "disable", "requested_explicit": False}
         if self._tls_class is not None and isinstance(client, self._tls_class):
             context = getattr(client, "ssl_context", None) or getattr(client, "context", None)
-            facts = {"requested": asked_by(context), "requested_explicit": True}
+            facts = {"requested": requested_mode(context), "requested_explicit": True}
         address, number = self.endpoint(client, host, port)
         return Session(system=self.system, address=address, port=number or self.port, **facts)
 

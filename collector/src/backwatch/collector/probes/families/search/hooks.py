@@ -27,7 +27,7 @@ FACTS: Final = names.OVER_TLS | {
 
 
 class HttpLibraries:
-    """The HTTP libraries below a client, which hand over claimed requests as soon as the app has imported them."""
+    """The HTTP libraries below a client. They hand over claimed requests once the app has imported them."""
 
     LIBRARIES: Final[tuple[str, ...]] = ("urllib3", "aiohttp")
 
@@ -67,8 +67,8 @@ class SearchProbe(PatchingProbe[SearchCallObserver]):
 
     def _observe(self, recorder: Recorder, system: str, body_of: Any) -> tuple[Patches, SearchCallObserver]:
         self._patches, self._libraries = Patches(), HttpLibraries(self)
-        self._watch = SearchCallObserver(recorder, system, self._libraries.attach, body_of)
-        return self._patches, self._watch
+        self._observer = SearchCallObserver(recorder, system, self._libraries.attach, body_of)
+        return self._patches, self._observer
 
     def remove(self) -> None:
         """Restore the originals."""

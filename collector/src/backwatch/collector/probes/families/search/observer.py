@@ -97,7 +97,7 @@ class SearchCallObserver:
         self.endpoint: ContextVar[str] = ContextVar("backwatch_search_endpoint", default="")
         self.operation: ContextVar[Operation | None] = ContextVar("backwatch_search_operation", default=None)
 
-    def silence(self) -> None:
+    def disable(self) -> None:
         """Record nothing from now on: the probe is removed."""
         self.active = False
 
@@ -109,7 +109,7 @@ class SearchCallObserver:
 
     @never_breaks_the_host
     def on_call(self, order: Sequence[str], transport: Any, args: Args, kwargs: Kwargs) -> Operation | None:
-        """Note a request that a transport is about to send, to one node or to several in turn.
+        """Note a request that a transport is about to send, to one or several nodes.
 
         Args:
             order: Names of the method's parameters.
