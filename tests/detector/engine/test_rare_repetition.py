@@ -9,11 +9,11 @@ from backwatch.collector import names
 from backwatch.detector.baselines.call_site import ALONE, KNOWN_HERE
 from backwatch.detector.state import snapshot
 from tests.detector.small_engine import SmallEngine
-from tests.detector.stories import DAY, SAFE, Told, at, fired, past
+from tests.detector.stories import DAY, SAFE, CallFacts, at, fired, past
 
-LOGIN: Told = {**SAFE, names.AUTH_METHOD: "scram-sha-256", names.SERVER_VERSION: "15.10"}
-BARE: Told = {names.TLS_ESTABLISHED: False, names.PEER_ADDRESS: "198.51.100.7", names.SERVER_VERSION: "15.10"}
-RULES: dict[str, Callable[[float], Told]] = {
+LOGIN: CallFacts = {**SAFE, names.AUTH_METHOD: "scram-sha-256", names.SERVER_VERSION: "15.10"}
+BARE: CallFacts = {names.TLS_ESTABLISHED: False, names.PEER_ADDRESS: "198.51.100.7", names.SERVER_VERSION: "15.10"}
+RULES: dict[str, Callable[[float], CallFacts]] = {
     "unusual-query": lambda s: at(s, LOGIN, statement="SELECT name FROM customers"),
     "certificate-changed": lambda s: at(s, {**LOGIN, names.CERT_SHA256: "bb", names.CERT_ISSUER: "CN=Mallory"}),
     "peer-changed": lambda s: at(s, {**LOGIN, names.PEER_ADDRESS: "203.0.113.9"}),
@@ -30,7 +30,7 @@ ATTACKS: list[tuple[str, str, str]] = [
 every_attack = pytest.mark.parametrize(("rule", "statement", "signs"), ATTACKS)
 
 
-def days(rule: str, *when: float) -> list[Told]:
+def days(rule: str, *when: float) -> list[CallFacts]:
     """A call of this kind on each of these days."""
     return [RULES[rule](day * DAY) for day in when]
 
@@ -63,7 +63,7 @@ def test_a_week_that_broke_off_begins_anew(rule: str) -> None:
 
 @every_attack
 def test_an_attack_does_not_become_known_by_repetition(rule: str, statement: str, signs: str) -> None:
-    def sent(day: float) -> Told:
+    def sent(day: float) -> CallFacts:
         return at(day * DAY, statement=statement, backwatch__query__signs=signs)
 
     month = [sent(2.5 + i / 2) for i in range(60)]
@@ -73,7 +73,7 @@ def test_an_attack_does_not_become_known_by_repetition(rule: str, statement: str
 
 @every_attack
 def test_an_attack_does_not_unsettle_a_place_by_ever_new_statements(rule: str, statement: str, signs: str) -> None:
-    def sent(i: int) -> Told:
+    def sent(i: int) -> CallFacts:
         return at((3 + i / 4) * DAY, statement=f"{statement} -- {i}", backwatch__query__signs=signs)
 
     found = fired(past(), [sent(i) for i in range(60)], [at(20 * DAY, statement="SELECT name FROM customers")])
@@ -81,7 +81,7 @@ def test_an_attack_does_not_unsettle_a_place_by_ever_new_statements(rule: str, s
 
 
 def test_new_statements_a_week_apart_do_not_unsettle_a_place() -> None:
-    def burst(day: float, count: int) -> list[Told]:
+    def burst(day: float, count: int) -> list[CallFacts]:
         return [at(day * DAY + i, statement=f"SELECT {day}, {i} FROM customers") for i in range(count)]
 
     assert all("unusual-query" in one for one in fired(past(), burst(2.1, 1), burst(9.2, 60)))
