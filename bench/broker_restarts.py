@@ -83,7 +83,7 @@ def detectors(stream: str, store: str, folder: Path) -> Generator[list[Running]]
             settings = {"BACKWATCH_STREAM_URL": stream, "BACKWATCH_STORE_URL": store}
             found.append(stack.enter_context(running(own, "detect", "--no-router", **settings)))
         for one in found:
-            one.until_it_says("detecting")
+            one.wait_for_output("detecting")
         yield found
 
 
