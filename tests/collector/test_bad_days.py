@@ -85,7 +85,7 @@ def test_whatever_calls_wait_for_a_stream_that_is_away_they_take_no_more_memory_
     tracemalloc.start()
     try:
         for at in range(11_000):
-            pipeline.call(
+            pipeline.record_call(
                 shared if connections == 1 else session(at), "SELECT", start_ns=10**18 + at,
                 statement=text.format(at), facts=tuple((name, f"value of {name}: {at}") for name in NAMES[:facts]),
             )  # fmt: skip
@@ -107,7 +107,7 @@ def test_an_exit_waits_a_second_at_most_for_a_stream_that_was_away_when_it_was_l
         raise StreamUnavailable("away")
 
     pipeline = Pipeline(CollectorSettings(exit_timeout_s=15.0, flush_interval_s=0.01), slow_once_away)
-    pipeline.call(session(0), "SELECT", start_ns=10**18)
+    pipeline.record_call(session(0), "SELECT", start_ns=10**18)
     while len(tries) < 2:
         time.sleep(0.01)
     began = time.monotonic()

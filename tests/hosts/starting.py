@@ -71,8 +71,8 @@ def start_host(host: str, workers: int, folder: Path, settings: Mapping[str, str
     log = folder / "host.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [BACKWATCH, "run", "--", *command_of(host, workers, port)], cwd=APPS, env=app_environment, stdin=subprocess.DEVNULL,
-            stdout=output, stderr=output,
+            [BACKWATCH, "run", "--", *command_of(host, workers, port)], cwd=APPS, env=app_environment,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
         )  # fmt: skip
     try:
         eventually(accepts(port), f"{host} does not listen:\n{log.read_text(errors='replace')[-2000:]}", PATIENCE_S)

@@ -20,7 +20,7 @@ import zstandard
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from backwatch.collector import names
-from backwatch.collector.statements.spec import words
+from backwatch.collector.statements.spec import split_words
 from tests.leaks.corpus import Canary, Planted, of, planted
 from tests.leaks.finder import Finder, shown
 from tests.leaks.ways import words_of
@@ -37,7 +37,7 @@ LASTING = (
     "PREPARE TRANS",
 )  # fmt: skip
 """What would change a server that other tests share, or take long."""
-OTHERS = words(
+OTHERS = split_words(
     """
     CONFIG ACL REPLICAOF SLAVEOF FAILOVER MIGRATE SUBSCRIBE PSUBSCRIBE DEBUG MODULE SENTINEL SCRIPT FUNCTION XREADGROUP
     """
@@ -164,10 +164,8 @@ def assert_was_recorded(stream: Path) -> None:
         for (value,) in connection.execute("SELECT value FROM record WHERE topic = 'backwatch_calls'"):
             for resource in ExportTraceServiceRequest.FromString(value).resource_spans:
                 for scope in resource.scope_spans:
-                    plan_file = {pair.key: pair.value.string_value for pair in scope.scope.attributes}
-                    calls[next((plan_file[name] for name in _SYSTEM_NAMES if name in plan_file), "")] += len(
-                        scope.spans
-                    )
+                    facts = {pair.key: pair.value.string_value for pair in scope.scope.attributes}
+                    calls[next((facts[name] for name in _SYSTEM_NAMES if name in facts), "")] += len(scope.spans)
     least = {"postgresql": 300, "mysql": 50, "sqlite": 40, "redis": 150, "http": 100, "smtp": 10, "rabbitmq": 20}
     assert {system: calls[system] for system in least if calls[system] < least[system]} == {}
 

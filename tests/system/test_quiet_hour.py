@@ -25,8 +25,8 @@ from tests.system.quiet_scenes.real import SERVERS, RealScene
 ROOT = Path(__file__).parents[2]
 DAY_NS = 24 * HOUR_NS
 BEGINS_NS = 11 * HOUR_NS
-"""Of the day (UTC): the nightly export raises an alert on its seventh day, a day before the hour, and is usual from then on.
-Where it was not known from then on, this hour had a false volume-spike."""
+"""Of the day (UTC): the nightly export raises an alert on its seventh day, a day before this hour.
+Without that day in its history, this hour had a false volume-spike."""
 RIGHTLY = ("end-of-life-server", "known-exploited-server")
 """True of the servers that a machine happens to have: Debian's RabbitMQ is older than its makers support."""
 
@@ -82,7 +82,8 @@ def test_nothing_is_said_of_ordinary_work_on_real_servers(
         servers |= {
             "mariadb": describe_server(mariadb, mariadb.tls_port, urlsplit(mariadb_database).path[1:]),
             "redis": describe_server(redis_server, redis_server.tls_port, redis_prefix),
-            "rabbitmq": describe_server(rabbitmq, rabbitmq.tls_port, topic), "kafka": describe_server(kafka, kafka.sasl_port, topic),
+            "rabbitmq": describe_server(rabbitmq, rabbitmq.tls_port, topic),
+            "kafka": describe_server(kafka, kafka.sasl_port, topic),
         }  # fmt: skip
         monkeypatch.setenv(SERVERS, json.dumps(servers))
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))

@@ -22,7 +22,8 @@ class Listeners(RealScene):
         server = self.server("listeners")
         asked: dict[str, Any] = {
             "host": server["host"], "port": server["port"], "user": server["user"], "password": server["password"],
-            "dbname": server["database"], "sslmode": "verify-full", "sslrootcert": server["ca_file"], "autocommit": True,
+            "dbname": server["database"], "sslmode": "verify-full", "sslrootcert": server["ca_file"],
+            "autocommit": True,
         }  # fmt: skip
         self._listening, self._telling = psycopg.connect(**asked), psycopg.connect(**asked)
         self._listening.execute("LISTEN orders")

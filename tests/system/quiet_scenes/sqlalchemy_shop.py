@@ -62,8 +62,8 @@ class SqlalchemyShop(RealScene):
         if maria:
             tls = {"ssl_ca": server["ca_file"], "ssl_verify_cert": True, "ssl_verify_identity": True}
         url = sa.URL.create(
-            f"{'mariadb' if maria else 'postgresql'}+{place.driver}", server["user"], server["password"], server["host"],
-            server["port"], server["database"],
+            f"{'mariadb' if maria else 'postgresql'}+{place.driver}", server["user"], server["password"],
+            server["host"], server["port"], server["database"],
         )  # fmt: skip
         self._engine = sa.create_engine(url, connect_args=tls, pool_pre_ping=True, pool_size=2)
         self._next = place.release == NEXT_RELEASE

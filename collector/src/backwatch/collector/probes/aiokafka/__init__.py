@@ -16,7 +16,7 @@ from backwatch.collector.probes.aiokafka.wraps import wrap_connections, wrap_unp
 from backwatch.collector.probes.toolkit.dbapi import argument
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
-from backwatch.collector.runtime.context_variables import put_back
+from backwatch.collector.runtime.context_variables import reset_variable
 
 _Make = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -43,7 +43,7 @@ def _sending(watch: AiokafkaWatch) -> _Make:
                 watch.sent(self, start_ns, topic, headers, future, None)
                 return future
             finally:
-                put_back(watch.size, before)
+                reset_variable(watch.size, before)
 
         return send
 
@@ -88,7 +88,7 @@ def _polling(watch: AiokafkaWatch, *, many: bool) -> _Make:
                 tell(self, turn, found, None)
                 return found
             finally:
-                put_back(watch.turn, before)
+                reset_variable(watch.turn, before)
 
         return poll
 
@@ -114,7 +114,7 @@ def _asking(watch: AiokafkaWatch, operation: str) -> _Make:
                 watch.done(self, start_ns, operation, first, None)
                 return result
             finally:
-                put_back(watch.inside, before)
+                reset_variable(watch.inside, before)
 
         return wrapper
 

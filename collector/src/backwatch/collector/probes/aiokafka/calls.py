@@ -10,7 +10,7 @@ from time import time_ns
 from typing import Any, Final
 
 from backwatch.collector.payload import message_forms
-from backwatch.collector.payload.formats import recognise
+from backwatch.collector.payload.formats import detect_formats
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.kafka import observer as shared
 from backwatch.collector.probes.families.kafka.observer import KEY, Error, Sending, Turn, status
@@ -96,7 +96,7 @@ class AiokafkaWatch(shared.KafkaWatch):
         recorder, size = self.recorder, self.size.get()
         if recorder is None or is_ours(topic):
             return
-        sending = Sending(self, "send", self.owner(client), start_ns, recorder.caller())
+        sending = Sending(self, "send", self.owner(client), start_ns, recorder.capture_caller())
         sending.kind, sending.asked = PRODUCER, asked("send", topic)
         if error is not None:
             self.ended(sending, error)
@@ -111,7 +111,7 @@ class AiokafkaWatch(shared.KafkaWatch):
         recorder = self.recorder
         if recorder is None or is_ours(topic):
             return
-        sending = _Batch(self, "send", self.owner(client), start_ns, recorder.caller())
+        sending = _Batch(self, "send", self.owner(client), start_ns, recorder.capture_caller())
         sending.kind, sending.asked, sending.count = PRODUCER, asked("send", topic), batch.record_count()
         sending.estimated = (batch.size(), -1)
         if error is not None:
@@ -166,7 +166,7 @@ class AiokafkaWatch(shared.KafkaWatch):
             known = taken[topic] = _Taken(self, self.owner(consumer), topic)
         if turn.unpacked:
             known.unpacked += tuple(turn.unpacked.values())
-        known.forms |= message_forms.form_of(message) or 0
+        known.forms |= message_forms.detect_form(message) or 0
         values = turn.samples.get(topic) or (message.value,)
         known.gathered.took(shared.size_of_record(message), values[-1], turn.start_ns)
         if self.recorder is not None:
@@ -198,10 +198,10 @@ class _Taken:
         if recorder is None:
             return
         statement, facts = asked("poll", gathered.name)
-        facts += recognise(gathered.samples) + status(error) + shared.swollen(self.unpacked)
-        facts += message_forms.told(self.forms)
+        facts += detect_formats(gathered.samples) + status(error) + shared.swollen(self.unpacked)
+        facts += message_forms.to_facts(self.forms)
         self.unpacked, self.forms = (), 0
-        recorder.call(
+        recorder.record_call(
             self.watch.session(self.owner), "poll", statement=statement, start_ns=gathered.start_ns,
             estimated=(-1, gathered.bytes), rows_returned=gathered.count, error=error, facts=facts, kind=CONSUMER,
             caller=gathered.caller,

@@ -10,7 +10,7 @@ from weakref import ref
 
 from backwatch.collector.probes.aiokafka.calls import AiokafkaWatch
 from backwatch.collector.probes.toolkit.patches import Patches
-from backwatch.collector.runtime.context_variables import put_back
+from backwatch.collector.runtime.context_variables import reset_variable
 
 _Make = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -26,7 +26,7 @@ def _opening(watch: AiokafkaWatch) -> _Make:
             try:
                 return await original(self, *args, **kwargs)
             finally:
-                put_back(watch.opener, before)
+                reset_variable(watch.opener, before)
 
         return wrapper
 

@@ -10,11 +10,11 @@ from backwatch.collector.probes.families.amqp.calls import UNASKED, Core, code_f
 from backwatch.collector.probes.families.amqp.state import Link, Request, is_call, publication, request
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, words
 from backwatch.collector.probes.toolkit.tls_contexts import asked_by
-from backwatch.collector.runtime.context_variables import put_back
+from backwatch.collector.runtime.context_variables import reset_variable
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import CONSUMER, Session
-from backwatch.collector.session.socket_counters import UNKNOWN, Wire
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
+from backwatch.collector.session.tls import read_tls_facts
 
 FRAME: Final = 8
 """Bytes around what a frame carries."""
@@ -59,7 +59,7 @@ class Watch(Core):
     def connected(self, connection: Any, begun: tuple[Attempt, Any], error: BaseException | None) -> None:
         """It is made, or it failed."""
         one, token = begun
-        put_back(attempt, token)
+        reset_variable(attempt, token)
         link = self.links[connection] = _link(connection, one.writer, one.start_ns, error is None)
         if one.mechanism:
             self.logging_in(link, one.mechanism, None)
@@ -206,9 +206,9 @@ def _link(connection: Any, writer: Any, start_ns: int, alive: bool) -> Link:
     if writer is not None:
         socket = writer.get_extra_info("socket")
         number = descriptor(socket)
-        facts.update(facts_of(writer.get_extra_info("ssl_object")))
+        facts.update(read_tls_facts(writer.get_extra_info("ssl_object")))
         facts.update(peer(socket))
-    link = Link(Session(system="rabbitmq", **facts), Wire(number) if number >= 0 else None, start_ns)
+    link = Link(Session(system="rabbitmq", **facts), SocketCounters(number) if number >= 0 else None, start_ns)
     if alive:
         told = server_facts(getattr(connection, "server_properties", None))
         link.session = replace(link.session, encoded=[], **told)

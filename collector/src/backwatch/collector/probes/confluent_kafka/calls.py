@@ -5,7 +5,7 @@ from time import time_ns
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import MAX_MEMBERS, Facts, recognise
+from backwatch.collector.payload.formats import MAX_MEMBERS, Facts, detect_formats
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.confluent_kafka.session import Client, code_of, name_of
 from backwatch.collector.probes.toolkit.messages import (
@@ -91,7 +91,7 @@ class ConfluentWatch:
 
     def _tell(self, session: Session, operation: str, start_ns: int, **more: Any) -> None:
         if self.recorder is not None:
-            self.recorder.call(session, operation, start_ns=start_ns, **more)
+            self.recorder.record_call(session, operation, start_ns=start_ns, **more)
 
     # --- messages ---
 
@@ -104,7 +104,7 @@ class ConfluentWatch:
         size = size_of(parts[1]) + size_of(parts[2]) + size_of_headers(parts[3])
         delivery = Delivery(self, client, app or client.default_delivery, parts[0], size)
         if not client.only_errors:
-            delivery.caller = recorder.caller()
+            delivery.caller = recorder.capture_caller()
         return delivery
 
     @never_breaks_the_host
@@ -200,7 +200,7 @@ class ConfluentWatch:
         statement, facts = asked("poll", topic)
         self._tell(
             client.session, "poll", start_ns, statement=statement, estimated=(-1, size), rows_returned=rows,
-            error=error, facts=facts + recognise(values), kind=CONSUMER,
+            error=error, facts=facts + detect_formats(values), kind=CONSUMER,
         )  # fmt: skip
 
     @never_breaks_the_host
@@ -260,7 +260,7 @@ class ConfluentWatch:
             self.done(owner, start_ns, operation, argument, result, None)
             return
         promise = Promise(self, client, operation, messaging.statement(operation, found), start_ns, len(futures))
-        promise.caller = recorder.caller()
+        promise.caller = recorder.capture_caller()
         for one in futures:
             one.add_done_callback(promise)
 

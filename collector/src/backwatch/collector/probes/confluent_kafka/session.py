@@ -15,7 +15,7 @@ from backwatch.collector.probes.families.kafka.session import configured
 from backwatch.collector.probes.toolkit.messages import NEVER, Gathered
 from backwatch.collector.probes.toolkit.nodes import address, announced
 from backwatch.collector.probes.toolkit.sockets import words
-from backwatch.collector.runtime.internal_clients import is_own
+from backwatch.collector.runtime.internal_clients import is_internal
 from backwatch.collector.runtime.record import Session
 
 VERIFIED: Final = {"verify-full": "full", "verify-ca": "chain", "require": "none"}
@@ -86,7 +86,7 @@ class Client:
     __slots__ = ("__weakref__", "default_delivery", "due", "nodes", "only_errors", "own", "session", "taken")
 
     def __init__(self, config: Mapping[Any, Any], *, names_by_default: bool) -> None:
-        self.own = is_own(config.get("client.id"))
+        self.own = is_internal(config.get("client.id"))
         self.session = Session(system="kafka", **asked_for(config, names_by_default=names_by_default))
         self.only_errors = said_yes(config.get("delivery.report.only.error"))
         self.default_delivery: Any = config.get("on_delivery") or config.get("dr_cb")

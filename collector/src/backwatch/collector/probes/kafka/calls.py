@@ -55,7 +55,7 @@ class KafkaWatch(shared.KafkaWatch):
         if error is not None:
             self.ended(sending, error)
             return
-        sending.caller = recorder.caller()
+        sending.caller = recorder.capture_caller()
         sending.estimated = (sum(size for size in future.args[3:] if size > 0), -1)
         sending.partition = future._produce_future.topic_partition
         future.add_callback(sending.succeeded)
@@ -101,7 +101,7 @@ class KafkaWatch(shared.KafkaWatch):
         """An operation whose answer comes to a future."""
         if self.recorder is None:
             return
-        sending = Sending(self, operation, self.owner(client), start_ns, self.recorder.caller())
+        sending = Sending(self, operation, self.owner(client), start_ns, self.recorder.capture_caller())
         sending.asked = sending.asked._replace(statement=messaging.statement(operation, names_in(argument)))
         future.add_callback(sending.succeeded)
         future.add_errback(sending.failed)

@@ -4,8 +4,8 @@ import time
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import Facts, recognise
-from backwatch.collector.probes import Recorder, watched
+from backwatch.collector.payload.formats import Facts, detect_formats
+from backwatch.collector.probes import Recorder, is_instrumented
 from backwatch.collector.probes.families.amqp.state import Request
 from backwatch.collector.probes.families.redis.claims import Carried, Claim
 from backwatch.collector.probes.families.redis.claims import current as current_claim
@@ -44,15 +44,15 @@ class Watch(PyamqpWatch):
         destination = redact.name(exchange) or redact.name(key)
         facts: Facts = ((names.MESSAGING_DESTINATION, destination),) if destination else ()
         told = claim.carried
-        if told is None and error is None and watched("redis"):
+        if told is None and error is None and is_instrumented("redis"):
             return  # nobody was there to take it: a topic without a queue
         if told is None:
             session = self._session_of(channel)
-            self.recorder.call(
+            self.recorder.record_call(
                 session, "PUBLISH", statement=statement, start_ns=start_ns, error=error, facts=facts, kind=PRODUCER,
             )  # fmt: skip
             return
-        self.recorder.call(
+        self.recorder.record_call(
             told.session, "PUBLISH", statement=statement, start_ns=told.start_ns, wire=told.wire,
             error=error or told.error, facts=(*told.facts, *facts), kind=PRODUCER,
         )  # fmt: skip
@@ -67,7 +67,7 @@ class Watch(PyamqpWatch):
         """It was read: where no message came of it, it is told as the command it was."""
         told, claim.carried = claim.carried, None
         if told is not None and told.operation:
-            self.recorder.call(
+            self.recorder.record_call(
                 told.session, told.operation, statement=told.statement, start_ns=told.start_ns, wire=told.wire,
                 rows_returned=told.rows, error=told.error, facts=told.facts, kind=CLIENT,
             )  # fmt: skip
@@ -103,9 +103,9 @@ class Watch(PyamqpWatch):
         if claim is not None and told is not None and told.operation == "BRPOP":
             claim.carried = _DONE  # it is told here; and whatever the app does inside is another call
             self._delivered_by_redis(told, one, facts)
-        elif not watched("redis"):
+        elif not is_instrumented("redis"):
             destination: Facts = ((names.MESSAGING_DESTINATION, queue),) if queue else ()
-            self.recorder.call(
+            self.recorder.record_call(
                 self._session_of(channel), one.operation, statement=one.statement, start_ns=one.start_ns,
                 rows_returned=1, facts=(*facts, *destination), kind=CONSUMER,
             )  # fmt: skip
@@ -113,7 +113,7 @@ class Watch(PyamqpWatch):
     def _delivered_by_redis(self, told: Carried, one: Request, facts: Facts) -> None:
         plain = tuple(fact for fact in told.facts if fact[0] not in (names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS))
         destination: Facts = ((names.MESSAGING_DESTINATION, one.destination),) if one.destination else ()
-        self.recorder.call(
+        self.recorder.record_call(
             told.session, one.operation, statement=one.statement, start_ns=told.start_ns, wire=told.wire,
             rows_returned=1, facts=(*plain, *(facts or told.facts[: len(told.facts) - len(plain)]), *destination),
             kind=CONSUMER,
@@ -151,7 +151,7 @@ def with_task(statement: str, headers: object) -> str:
 
 def payload_facts(body: object, content_type: object) -> Facts:
     """What a message holds, by its bytes; where they do not say, by what its sender says it is: a pickle is loaded."""
-    found = recognise(body)
+    found = detect_formats(body)
     if not any(name == names.PAYLOAD_FORMAT for name, _ in found) and content_type in _PICKLES:
         return ((names.PAYLOAD_FORMAT, "pickle"), *found)
     return found

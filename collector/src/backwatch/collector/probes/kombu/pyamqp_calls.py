@@ -9,8 +9,8 @@ from backwatch.collector.probes.families.amqp.state import Lane, Link, Request, 
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, root_error, tls_of, words
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.socket_counters import UNKNOWN, Wire
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
+from backwatch.collector.session.tls import read_tls_facts
 
 FRAME: Final = 8
 """Bytes around what a frame carries."""
@@ -182,10 +182,10 @@ def _look(link: Link, connection: Any) -> None:
     number = descriptor(socket)
     facts: dict[str, Any] = server_facts(getattr(connection, "server_properties", None))
     if number >= 0:
-        facts.update(facts_of(tls_of(socket)))
+        facts.update(read_tls_facts(tls_of(socket)))
         facts.update(peer(socket))
         if link.wire is None:
-            link.wire = Wire(number)
+            link.wire = SocketCounters(number)
     link.session = replace(link.session, encoded=[], **facts)
 
 

@@ -16,7 +16,7 @@ from backwatch.collector.probes.nats.calls import NatsWatch
 from backwatch.collector.probes.toolkit.dbapi import argument
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
-from backwatch.collector.runtime.context_variables import put_back
+from backwatch.collector.runtime.context_variables import reset_variable
 
 _Make = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -28,7 +28,7 @@ def _selecting(watch: NatsWatch) -> _Make:
             try:
                 return await original(self, *args, **kwargs)
             finally:
-                put_back(watch.opener, before)
+                reset_variable(watch.opener, before)
 
         return wrapper
 
@@ -122,7 +122,7 @@ def _publishing(watch: NatsWatch, client_of: Callable[[Any], Any], headers_at: i
                 watch.sent(client_of(self), start_ns, subject, payload, headers, None)
                 return result
             finally:
-                put_back(watch.inside, before)
+                reset_variable(watch.inside, before)
 
         return publish
 
@@ -147,7 +147,7 @@ def _requesting(watch: NatsWatch) -> _Make:
                 watch.answered(self, start_ns, subject, payload, headers, reply, None)
                 return reply
             finally:
-                put_back(watch.inside, before)
+                reset_variable(watch.inside, before)
 
         return request
 
@@ -171,7 +171,7 @@ def _subscribing(watch: NatsWatch) -> _Make:
                     watch.subscribed(self, start_ns, subject, None)
                 return result
             finally:
-                put_back(watch.inside, before)
+                reset_variable(watch.inside, before)
 
         return subscribe
 

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from time import time_ns
 from typing import Any, Final
 
-from backwatch.collector.payload.formats import Facts, recognise
+from backwatch.collector.payload.formats import Facts, detect_formats
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.nats import session as facts_about
 from backwatch.collector.probes.toolkit.deferred_flush import settle
@@ -18,7 +18,7 @@ from backwatch.collector.probes.toolkit.redelivery import returned_by_nats
 from backwatch.collector.probes.toolkit.sockets import root_error
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import CLIENT, CONSUMER, PRODUCER, Session
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 KEY: Final = "_backwatch_nats"
 """Where a client keeps what we know of it."""
@@ -80,7 +80,7 @@ class NatsWatch:
 
     def _tell(self, session: Session, operation: str, start_ns: int, **more: Any) -> None:
         if self.recorder is not None:
-            self.recorder.call(session, operation, start_ns=start_ns, **more)
+            self.recorder.record_call(session, operation, start_ns=start_ns, **more)
 
     # --- connects ---
 
@@ -111,7 +111,7 @@ class NatsWatch:
         state.session, number = facts_about.of(client, client._current_server.uri, stands=True)
         urls = facts_about.addresses(client._server_info)
         state.nodes = tuple(sorted(urls))
-        self._tell(state.session, "connect", start_ns, wire=Wire(number), facts=announced(urls))
+        self._tell(state.session, "connect", start_ns, wire=SocketCounters(number), facts=announced(urls))
 
     @never_breaks_the_host
     def not_connected(self, client: Any, error: BaseException) -> None:
@@ -167,7 +167,7 @@ class NatsWatch:
         received, rows = -1, -1
         if reply is not None:
             received, rows = size_of(reply.data) + size_of_headers(reply.headers), 1
-            facts += recognise(reply.data)
+            facts += detect_formats(reply.data)
         self._tell(
             self.session(client), "request", start_ns, statement=statement, facts=facts, error=error,
             estimated=(size_of(payload) + size_of_headers(headers), received), rows_returned=rows, kind=CLIENT,

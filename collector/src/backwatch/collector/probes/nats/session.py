@@ -6,7 +6,7 @@ from typing import Any, Final
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, words
 from backwatch.collector.probes.toolkit.tls_contexts import asked_by
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.tls import read_tls_facts
 
 PORT: Final = 4222
 SECURE: Final = ("tls", "wss")
@@ -87,7 +87,7 @@ def of(client: Any, uri: Any, *, stands: bool) -> tuple[Session, int]:
     facts.update(peer(socket))
     secure = _stream(transport, "ssl_object") if transport is not None else None
     if secure is not None:
-        told = facts_of(secure)
+        told = read_tls_facts(secure)
         if told.get("encrypted"):
             facts.update(told)
     elif stands:

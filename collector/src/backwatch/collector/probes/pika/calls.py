@@ -12,8 +12,8 @@ from backwatch.collector.probes.toolkit.sockets import descriptor, peer, root_er
 from backwatch.collector.probes.toolkit.tls_contexts import asked_by
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.socket_counters import Wire
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.socket_counters import SocketCounters
+from backwatch.collector.session.tls import read_tls_facts
 
 SENT: Final = frozenset(("Connection.StartOk",))
 
@@ -153,9 +153,9 @@ def _link(connection: Any, start_ns: int) -> Link:
     facts = _asked_for(getattr(connection, "params", None))
     number = descriptor(socket)
     if number >= 0:
-        facts.update(facts_of(tls_of(socket)))
+        facts.update(read_tls_facts(tls_of(socket)))
         facts.update(peer(socket))
-    link = Link(Session(system="rabbitmq", **facts), Wire(number) if number >= 0 else None, start_ns)
+    link = Link(Session(system="rabbitmq", **facts), SocketCounters(number) if number >= 0 else None, start_ns)
     link.read = getattr(connection, "bytes_received", 0)
     properties = getattr(connection, "server_properties", None)
     if properties:

@@ -8,14 +8,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.payload.response_indicators import with_signs
+from backwatch.collector.payload.response_indicators import add_indicators
 from backwatch.collector.probes.pymemcache.session import Exchange, State, current, session_of
 from backwatch.collector.probes.toolkit.messages import size_of
 from backwatch.collector.probes.toolkit.sockets import descriptor, root_error, weakly, words
 from backwatch.collector.redaction import memcached as redact
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.runtime.keyed_cache import keep, mark
-from backwatch.collector.session.socket_counters import UNKNOWN, Wire
+from backwatch.collector.runtime.keyed_cache import keyed_hash, remember
+from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
 
 if TYPE_CHECKING:
     from backwatch.collector.probes import Recorder
@@ -47,10 +47,10 @@ def _statement(name: str, keys: Any) -> str:
     kind = type(key)
     if (kind is not str and kind is not bytes) or len(key) > MAX_KEY:
         return redact.statement(name, (key,))
-    marked = mark((name, kind, key))
+    marked = keyed_hash((name, kind, key))
     known = _known.get(marked)
     if known is None:
-        known = keep(_known, marked, redact.statement(name, (key,)), MAX_REMEMBERED)
+        known = remember(_known, marked, redact.statement(name, (key,)), MAX_REMEMBERED)
     return known
 
 
@@ -99,11 +99,11 @@ class Watch:
             return None
         if state is None or state.watch is not self or state.socket() is not client.sock:
             state = self._learnt(client)
-            state.wire.since_last()  # what went by before we came belongs to no call of ours
+            state.wire.read_delta()  # what went by before we came belongs to no call of ours
         return state
 
     def _learnt(self, client: Any) -> State:
-        wire = Wire(descriptor(client.sock))
+        wire = SocketCounters(descriptor(client.sock))
         state = client.__dict__[KEY] = State(self, session_of(client), weakly(client.sock), wire)
         return state
 
@@ -112,7 +112,7 @@ class Watch:
         """The connection is made, its handshake done."""
         if self.recorder is not None:
             state = self._learnt(client)
-            self.recorder.call(state.session, "connect", start_ns=start_ns, wire=state.wire)
+            self.recorder.record_call(state.session, "connect", start_ns=start_ns, wire=state.wire)
 
     @never_breaks_the_host
     def connect_failed(self, client: Any, start_ns: int, error: BaseException) -> None:
@@ -121,7 +121,7 @@ class Watch:
         if exchange is not None:
             exchange.unreached = True
         if self.recorder is not None:
-            self.recorder.call(session_of(client), "connect", start_ns=start_ns, error=root_error(error))
+            self.recorder.record_call(session_of(client), "connect", start_ns=start_ns, error=root_error(error))
 
     @never_breaks_the_host
     def closing(self) -> None:
@@ -237,10 +237,10 @@ class Watch:
         unix = session.transport == "unix"
         facts = exchange.facts + _code_of(exchange.error)
         if _is_anothers(exchange.error):
-            facts = with_signs(facts, ["other-key"])
+            facts = add_indicators(facts, ["other-key"])
         if exchange.packed:
             facts += ((names.PAYLOAD_WIRE, exchange.packed), (names.PAYLOAD_SIZE, exchange.unpacked))
-        self.recorder.call(
+        self.recorder.record_call(
             session, exchange.told[0], statement=exchange.told[1], start_ns=exchange.start_ns,
             wire=state.wire if state is not None and not unix else None,
             estimated=(exchange.sent, exchange.received) if unix else UNKNOWN, rows_returned=returned,

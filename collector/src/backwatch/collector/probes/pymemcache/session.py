@@ -7,18 +7,18 @@ import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
-from backwatch.collector.payload.formats import recognise
+from backwatch.collector.payload.formats import detect_formats
 from backwatch.collector.probes.families.redis.replies import joined
 from backwatch.collector.probes.toolkit.sockets import peer, tls_of, words
 from backwatch.collector.probes.toolkit.tls_contexts import asked_by
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.tls import read_tls_facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from backwatch.collector.payload.formats import Facts
-    from backwatch.collector.session.socket_counters import Wire
+    from backwatch.collector.session.socket_counters import SocketCounters
 
 MAX_VALUES: Final = 16
 """Values of one reply that are looked into, and as many more that bear a pickle's mark."""
@@ -33,7 +33,7 @@ class State:
 
     __slots__ = ("session", "socket", "watch", "wire")
 
-    def __init__(self, watch: object, session: Session, socket: Callable[[], Any], wire: Wire) -> None:
+    def __init__(self, watch: object, session: Session, socket: Callable[[], Any], wire: SocketCounters) -> None:
         self.watch = watch
         self.session = session
         self.socket = socket
@@ -74,7 +74,7 @@ class Exchange:
         self.last = value
         if self.seen < MAX_VALUES or (value[:1] == b"\x80" and self.seen < 2 * MAX_VALUES):
             self.seen += 1
-            found = recognise(value)
+            found = detect_formats(value)
             if found:
                 self.facts = joined(self.facts, found)
 
@@ -101,6 +101,6 @@ def session_of(client: Any) -> Session:
         facts["requested_explicit"] = False
     socket = client.sock
     if socket is not None:
-        facts.update(facts_of(tls_of(socket)))
+        facts.update(read_tls_facts(tls_of(socket)))
         facts.update(peer(socket))
     return Session(system="memcached", **facts)

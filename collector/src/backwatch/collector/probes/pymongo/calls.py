@@ -24,10 +24,10 @@ from backwatch.collector.probes.pymongo.session import (
 from backwatch.collector.probes.pymongo.state import CONNECTING, UNPACKING, Connecting, Exchange, State
 from backwatch.collector.probes.toolkit.sockets import descriptor, root_error, words
 from backwatch.collector.redaction import mongo as redact
-from backwatch.collector.runtime.context_variables import put_back
+from backwatch.collector.runtime.context_variables import reset_variable
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 KEY: Final = "_backwatch_state"
 """Where a connection object keeps its :class:`State`."""
@@ -48,11 +48,11 @@ class Watch:
         if state is None or state.watch is not self:
             state = connection.__dict__[KEY] = State(self)
             connecting = CONNECTING.get()
-            state.wire = Wire(descriptor(transport_of(connection)[0]))
+            state.wire = SocketCounters(descriptor(transport_of(connection)[0]))
             if connecting is not None and connection.pool_ref() is connecting.pool:
                 state.connecting, connecting.connection = connecting, connection
             else:
-                state.wire.since_last()  # what went by before we came belongs to no call of ours
+                state.wire.read_delta()  # what went by before we came belongs to no call of ours
         return state
 
     def _session(self, connection: Any, state: State, database: object) -> Session:
@@ -83,12 +83,12 @@ class Watch:
     @never_breaks_the_host
     def connected(self, _pool: Any, token: Connecting, connection: Any) -> None:
         """It is made; a watcher's has not spoken yet."""
-        put_back(CONNECTING, token.reset)
+        reset_variable(CONNECTING, token.reset)
         state = self._state(connection)
         state.connecting = None
         if not token.greeted:
             state.unmade_ns = token.start_ns
-            state.wire = Wire(descriptor(transport_of(connection)[0]))
+            state.wire = SocketCounters(descriptor(transport_of(connection)[0]))
             return
         self._made(connection, state, token.start_ns)
 
@@ -96,14 +96,14 @@ class Watch:
         state.sessions.clear()  # what the login changed
         if not self.active:
             return
-        self.recorder.call(
+        self.recorder.record_call(
             self._session(connection, state, ""), "connect", start_ns=start_ns, wire=state.wire, facts=state.announced
         )
 
     @never_breaks_the_host
     def connect_failed(self, pool: Any, token: Connecting, error: BaseException) -> None:
         """The connection, its TLS or its login failed; what was known when it broke is told."""
-        put_back(CONNECTING, token.reset)
+        reset_variable(CONNECTING, token.reset)
         state: State | None = token.connection.__dict__.get(KEY) if token.connection is not None else None
         session = next(iter(state.sessions.values()), None) if state is not None else None
         if session is None:
@@ -112,7 +112,9 @@ class Watch:
             session = replace(session, encoded=[], **state.login.of(pool.opts))
         if not self.active:
             return
-        self.recorder.call(session, "connect", start_ns=token.start_ns, error=root_error(error), facts=status(error))
+        self.recorder.record_call(
+            session, "connect", start_ns=token.start_ns, error=root_error(error), facts=status(error)
+        )
 
     # --- commands ---
 
@@ -280,7 +282,7 @@ class Watch:
     def _tell(self, connection: Any, state: State, exchange: Exchange, operation: str, **told: Any) -> None:
         if not self.active:
             return  # the driver's own threads go on
-        self.recorder.call(
+        self.recorder.record_call(
             self._session(connection, state, exchange.database), operation, start_ns=exchange.start_ns,
             # Once closed, its number may name another connection.
             wire=None if connection.closed else state.wire, **told,

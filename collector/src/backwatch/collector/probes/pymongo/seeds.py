@@ -40,10 +40,10 @@ class Seeds:
         if len(self.seeds) >= MAX_SEEDS:
             self.seeds.clear()
         self.seeds[name] = facts
-        self.recorder.call(Session(system="mongodb", address=name), "resolve", start_ns=start_ns, facts=facts)
+        self.recorder.record_call(Session(system="mongodb", address=name), "resolve", start_ns=start_ns, facts=facts)
 
     @never_breaks_the_host
     def resolve_failed(self, resolver: Any, start_ns: int, error: BaseException) -> None:
         """There are none, or some that the driver refuses."""
         name = words(getattr(resolver, "_SrvResolver__fqdn", ""), 255)
-        self.recorder.call(Session(system="mongodb", address=name), "resolve", start_ns=start_ns, error=error)
+        self.recorder.record_call(Session(system="mongodb", address=name), "resolve", start_ns=start_ns, error=error)

@@ -11,7 +11,7 @@ from backwatch.collector.probes.pymongo.session import Login
 if TYPE_CHECKING:
     from backwatch.collector.payload.formats import Facts
     from backwatch.collector.runtime.record import Session
-    from backwatch.collector.session.socket_counters import Wire
+    from backwatch.collector.session.socket_counters import SocketCounters
 
 
 class Connecting:
@@ -65,4 +65,4 @@ class State:
         self.version = ""
         self.server_id = ""
         self.announced: Facts = ()
-        self.wire: Wire | None = None
+        self.wire: SocketCounters | None = None

@@ -12,7 +12,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import Facts, recognise
+from backwatch.collector.payload.formats import Facts, detect_formats
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.amqp.state import (
     MAX_CONSUMERS,
@@ -117,13 +117,13 @@ class Core:
     def opened(self, link: Link) -> None:
         """The connection is there."""
         link.open = link.told = True
-        self.recorder.call(link.session, "connect", start_ns=link.start_ns, wire=link.wire)
+        self.recorder.record_call(link.session, "connect", start_ns=link.start_ns, wire=link.wire)
 
     def failed(self, link: Link, error: BaseException | str) -> None:
         """It could not be made, or the login was refused."""
         if not link.told:
             link.told = True
-            self.recorder.call(
+            self.recorder.record_call(
                 link.session, "connect", start_ns=link.start_ns, wire=link.wire, error=error,
                 facts=link.facts("", code_facts(error)),
             )  # fmt: skip
@@ -157,7 +157,7 @@ class Core:
         received = 0
         if lane is not None:
             received, lane.received = lane.received, 0
-        self.recorder.call(
+        self.recorder.record_call(
             link.session, one.operation, statement=one.statement, start_ns=one.start_ns,
             estimated=(one.sent, received) if estimated is None else estimated, rows_returned=rows,
             rows_affected=affected, error=error, facts=link.facts(one.destination, facts), kind=kind,
@@ -185,8 +185,8 @@ class Core:
         """What a message is, and how often it came before."""
         if getattr(fields, "redelivered", False):
             headers = getattr(properties, "headers", None)
-            return (*recognise(body), *self.returning.facts(queue, body, headers))
-        return recognise(body)
+            return (*detect_formats(body), *self.returning.facts(queue, body, headers))
+        return detect_formats(body)
 
     def _got(self, link: Link, channel: int, rows: int, facts: Facts) -> None:
         lane = link.lane(channel)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from backwatch.collector.payload.formats import Facts
     from backwatch.collector.runtime.record import Session
-    from backwatch.collector.session.socket_counters import Wire
+    from backwatch.collector.session.socket_counters import SocketCounters
 
 FACTS: Final = names.OVER_TLS | {
     names.MESSAGING_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION,
@@ -78,7 +78,7 @@ class Link:
 
     __slots__ = ("__weakref__", "lanes", "notices", "open", "read", "session", "start_ns", "told", "wire")
 
-    def __init__(self, session: Session, wire: Wire | None, start_ns: int) -> None:
+    def __init__(self, session: Session, wire: SocketCounters | None, start_ns: int) -> None:
         self.session = session
         self.wire = wire
         self.start_ns = start_ns

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.payload import message_forms
-from backwatch.collector.payload.formats import MAX_MEMBERS, Facts, recognise
+from backwatch.collector.payload.formats import MAX_MEMBERS, Facts, detect_formats
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.kafka.session import Hub, Link, of_socket
 from backwatch.collector.probes.toolkit.messages import MAX_SAMPLES, OURS, asked, is_ours, names_in, size_of_headers
@@ -18,7 +18,7 @@ from backwatch.collector.probes.toolkit.sockets import root_error
 from backwatch.collector.redaction import messaging
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import CLIENT, CONSUMER, Caller, Session
-from backwatch.collector.session.socket_counters import UNKNOWN, Wire
+from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
 
 KEY: Final = "_backwatch_kafka"
 """Where the driver's objects keep what we know of them."""
@@ -186,7 +186,7 @@ class KafkaWatch:
             return
         link.session, number = self.learnt(link.hub, socket, version)
         link.hub.latest = link.session
-        self.recorder.call(link.session, "connect", start_ns=start_ns, wire=Wire(number))
+        self.recorder.record_call(link.session, "connect", start_ns=start_ns, wire=SocketCounters(number))
 
     @never_breaks_the_host
     def connect_failed(self, link: Link, error: Error, socket: Any = None) -> None:
@@ -198,7 +198,7 @@ class KafkaWatch:
             link.session = self.learnt(link.hub, socket)[0]
         told = "error" if error is None else root_error(error)
         session = link.session or link.hub.latest
-        self.recorder.call(session, "connect", start_ns=start_ns, error=told, facts=status(error))
+        self.recorder.record_call(session, "connect", start_ns=start_ns, error=told, facts=status(error))
 
     @never_breaks_the_host
     def announced(self, cluster: Any) -> None:
@@ -212,7 +212,7 @@ class KafkaWatch:
         hub.nodes = nodes
         hub.identified(getattr(cluster, "cluster_id", None))
         facts = announced(address(*node) for node in nodes)
-        self.recorder.call(hub.latest, "metadata", statement="metadata", start_ns=time_ns(), facts=facts)
+        self.recorder.record_call(hub.latest, "metadata", statement="metadata", start_ns=time_ns(), facts=facts)
 
     # --- messages ---
 
@@ -221,7 +221,7 @@ class KafkaWatch:
         """A message was acknowledged or given up, or a commit was answered."""
         if self.recorder is not None:
             statement, facts = sending.asked
-            self.recorder.call(
+            self.recorder.record_call(
                 self.session(sending.owner, sending.partition), sending.operation, statement=statement,
                 start_ns=sending.start_ns, estimated=sending.estimated, rows_affected=self.rows_of(sending),
                 error=error, facts=facts + status(error), kind=sending.kind, caller=sending.caller,
@@ -249,7 +249,7 @@ class KafkaWatch:
             rows += len(records)
             size += sum(map(size_of_record, records))
             for one in records:
-                forms |= message_forms.form_of(one) or 0
+                forms |= message_forms.detect_form(one) or 0
             if topic not in turn.samples and len(values) < MAX_MEMBERS:
                 values += [one.value for one in records]
         self._poll(consumer, turn, topic, portions[0][0], values=values, rows=rows, size=size, forms=forms)
@@ -261,10 +261,10 @@ class KafkaWatch:
         if self.recorder is None:
             return
         statement, facts = asked("poll", topic)
-        facts += recognise(turn.samples.get(topic or "") or values) + message_forms.told(forms) + status(error)
+        facts += detect_formats(turn.samples.get(topic or "") or values) + message_forms.to_facts(forms) + status(error)
         if topic in turn.unpacked:
             facts += swollen((turn.unpacked[topic],))
-        self.recorder.call(
+        self.recorder.record_call(
             self.session(self.owner(consumer), partition), "poll", statement=statement, start_ns=turn.start_ns,
             estimated=(-1, size) if size >= 0 else UNKNOWN, rows_returned=rows, error=error, facts=facts, kind=CONSUMER,
         )  # fmt: skip
@@ -281,6 +281,6 @@ class KafkaWatch:
             return
         statement = messaging.statement(operation, found)
         session = self.session(self.owner(client))
-        self.recorder.call(
+        self.recorder.record_call(
             session, operation, statement=statement, start_ns=start_ns, error=error, facts=status(error),
         )  # fmt: skip

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, tls_of, words
 from backwatch.collector.probes.toolkit.tls_contexts import asked_by
-from backwatch.collector.runtime.internal_clients import is_own
+from backwatch.collector.runtime.internal_clients import is_internal
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.tls import read_tls_facts
 
 PORT: Final = 9092
 METHODS: Final = {"PLAIN": "clear-password"}
@@ -34,7 +34,7 @@ class Hub:
     __slots__ = ("asserted", "latest", "nodes", "own", "server_id")
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self.own = is_own(config.get("client_id"))
+        self.own = is_internal(config.get("client_id"))
         self.asserted = config.get("api_version") not in (None, "auto")
         self.latest = Session(system="kafka", **configured(config))
         self.nodes: frozenset[tuple[Any, Any]] = frozenset()
@@ -133,7 +133,7 @@ def learnt(hub: Hub, socket: Any, tls: Any, version: object = None) -> Session:
         if facts:  # else nobody is there to speak to, encrypted or not
             facts["encrypted"] = False
     elif tls is not None:
-        told = facts_of(tls)
+        told = read_tls_facts(tls)
         if told.get("encrypted"):  # else the handshake is not over, and nothing is known yet
             facts.update(told)
     if version is not None and not hub.asserted:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from backwatch.collector.payload.formats import recognise
+from backwatch.collector.payload.formats import detect_formats
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.redis.claims import Carried
 from backwatch.collector.probes.families.redis.claims import current as current_claim
@@ -29,7 +29,7 @@ from backwatch.collector.probes.families.redis.text import SUBSCRIPTIONS, name_o
 from backwatch.collector.probes.toolkit.sockets import root_error
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import CLIENT, CONSUMER, Session
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 KEY: Final = "_backwatch_state"
 """Where a connection object keeps its :class:`State`."""
@@ -66,14 +66,14 @@ class Watch:
             state.session = session_of(connection, self.tls_classes, state.login, self.system)
             self._count(connection, state)
             if state.wire is not None:
-                state.wire.since_last()  # what went by before we came belongs to no call of ours
+                state.wire.read_delta()  # what went by before we came belongs to no call of ours
         return state.session
 
     def _count(self, connection: Any, state: State) -> None:
         state.carrier = id(carrier_of(connection))
-        state.wire = Wire(socket_of(connection)[1])
+        state.wire = SocketCounters(socket_of(connection)[1])
 
-    def _wire(self, connection: Any, state: State) -> Wire | None:
+    def _wire(self, connection: Any, state: State) -> SocketCounters | None:
         """The counters, while the connection is open: once closed, its number may name another."""
         return state.wire if state.carrier == id(carrier_of(connection)) else None
 
@@ -92,7 +92,7 @@ class Watch:
         start_ns, state.connecting_ns = state.connecting_ns, 0
         state.session = session_of(connection, self.tls_classes, state.login, self.system)
         self._count(connection, state)
-        self.recorder.call(state.session, "connect", start_ns=start_ns, wire=state.wire)
+        self.recorder.record_call(state.session, "connect", start_ns=start_ns, wire=state.wire)
 
     @never_breaks_the_host
     def connect_failed(self, connection: Any, state: State, error: BaseException) -> None:
@@ -101,7 +101,7 @@ class Watch:
         state.failure = id(error)
         session = state.session or session_of(connection, self.tls_classes, state.login, self.system)
         state.session = None
-        self.recorder.call(
+        self.recorder.record_call(
             session,
             "connect",
             start_ns=start_ns,
@@ -188,7 +188,7 @@ class Watch:
             return
         exchange = state.pending[0]
         if reply is not None:
-            facts = recognise(reply)
+            facts = detect_formats(reply)
             if facts:
                 exchange.facts = joined(exchange.facts, facts)
         if exchange.name or len(exchange.commands) == 1:
@@ -238,9 +238,9 @@ class Watch:
             return reply is None or not state.pending
         word = name_of(reply[:1]).lower()
         if word in _MESSAGES:
-            self.recorder.call(
+            self.recorder.record_call(
                 self._known(connection, state), "message", start_ns=time.time_ns(),
-                wire=self._wire(connection, state), facts=recognise(reply[-1]), kind=CONSUMER,
+                wire=self._wire(connection, state), facts=detect_formats(reply[-1]), kind=CONSUMER,
             )  # fmt: skip
             return True
         if word in _ACKNOWLEDGED:
@@ -260,7 +260,7 @@ class Watch:
                 exchange.error, exchange.facts,
             )  # fmt: skip
             return
-        self.recorder.call(
+        self.recorder.record_call(
             session, operation, statement=statement, start_ns=exchange.start_ns, wire=self._wire(connection, state),
             rows_returned=exchange.rows, error=exchange.error, facts=exchange.facts, kind=CLIENT,
         )  # fmt: skip

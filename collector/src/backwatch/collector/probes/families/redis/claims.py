@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from backwatch.collector.payload.formats import Facts
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 
 class Carried(NamedTuple):
@@ -26,7 +26,7 @@ class Carried(NamedTuple):
     operation: str
     statement: str
     start_ns: int
-    wire: Wire | None
+    wire: SocketCounters | None
     rows: int
     error: BaseException | str | None
     facts: Facts

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from backwatch.collector.payload.formats import Facts
     from backwatch.collector.probes.families.redis.text import Commands
     from backwatch.collector.runtime.record import Session
-    from backwatch.collector.session.socket_counters import Wire
+    from backwatch.collector.session.socket_counters import SocketCounters
 
 
 class Exchange:
@@ -50,7 +50,7 @@ class State:
     def __init__(self, watch: object) -> None:
         self.watch = watch
         self.session: Session | None = None
-        self.wire: Wire | None = None
+        self.wire: SocketCounters | None = None
         self.carrier = 0
         self.pending: deque[Exchange] = deque()
         self.packed: Commands | None = None

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from backwatch.collector.redaction import redis as redact
-from backwatch.collector.runtime.keyed_cache import keep, mark
+from backwatch.collector.runtime.keyed_cache import keyed_hash, remember
 
 Commands = tuple[Sequence[object], ...]
 
@@ -48,11 +48,11 @@ def single(name: str, command: Sequence[object]) -> tuple[str, str]:
     if len(command) == 2:
         key = command[1]
         if type(key) is str:
-            marked = mark((name, key))
+            marked = keyed_hash((name, key))
             known = _known.get(marked)
             if known is None:
                 told = (operation(name, command), redact.statement(command))
-                known = keep(_known, marked, told, MAX_REMEMBERED)
+                known = remember(_known, marked, told, MAX_REMEMBERED)
             return known
     return operation(name, command), redact.statement(command)
 
