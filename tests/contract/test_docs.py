@@ -22,6 +22,7 @@ from backwatch.attack.authority import Authority
 from backwatch.collector import cli, names, settings
 from backwatch.collector.probes import discover
 from backwatch.collector.runtime import encoder
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.rules import rulebook
 from backwatch.detector.rules import trials as rules_trials
@@ -145,7 +146,7 @@ def test_every_file_in_a_document_exists(path: Path) -> None:
         r"`((?:tests|bench|tools|docs|collector|store|detector|notify|dashboard|attack)/[\w/.-]+)`", path.read_text()
     )
     shorthand = [one for one in named if not any((place / one).exists() for place in _places())]
-    examples = ("error_streak.py", "poplib.py", "plain_text.py", "moved.py")
+    examples = ("error_streak.py", "error_streak.yml", "poplib.py", "plain_text.py", "moved.py")
     assert [one for one in shorthand if not one.endswith(examples)] == []
 
 
@@ -209,7 +210,7 @@ def test_the_verification_of_webhooks_takes_ours_and_nothing_else() -> None:
 def test_the_example_of_a_rule_is_read_and_fires(tmp_path: Path) -> None:
     text, *_ = code("docs/guides/rules.md", "yaml")
     (tmp_path / "reporting-account-writes.yml").write_text(text)
-    engine = rulebook.make_engine(EngineConfig(), str(tmp_path))
+    engine = make_engine(EngineConfig(), str(tmp_path))
     writes = {**streams.statement("UPDATE totals SET day = ?"), names.OPERATION: "UPDATE"}
     reads = {**streams.statement("SELECT day FROM totals"), names.OPERATION: "SELECT"}
     session = {**streams.SAFE, names.ACCOUNT: "reporting"}

@@ -19,8 +19,8 @@ import pytest
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.scenarios import SECRET, Scenario, discover
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.rules import rulebook
 from backwatch.detector.runtime.replay import Replay
 from tests.contract.mutations.playing import Part, Rates, Seen
 from tests.contract.mutations.stage import LANES, PORTS_EACH, Stage
@@ -80,7 +80,7 @@ def stage() -> Iterator[Stage]:
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return rulebook.make_engine(EngineConfig())
+    return make_engine(EngineConfig())
 
 
 class Play:

@@ -101,8 +101,8 @@ class Rates(Scenario):
         """The same."""
         import requests
 
-        url = f"https://localhost:{self.place.port}/v1/rates/EUR"
-        answer = requests.get(url, verify=self.place.ca_file, timeout=5, allow_redirects=False)
+        url = f"https://localhost:{self.config.port}/v1/rates/EUR"
+        answer = requests.get(url, verify=self.config.ca_file, timeout=5, allow_redirects=False)
         return [answer.status_code, answer.headers.get("Location"), answer.text]
 
 

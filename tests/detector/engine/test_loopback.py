@@ -9,9 +9,9 @@ from click.testing import CliRunner
 from backwatch.collector import names
 from backwatch.collector.cli import main
 from backwatch.collector.settings import DetectorSettings, SettingError, load
-from backwatch.detector.derived.text_columns import PEER_LOCAL, Derived
+from backwatch.detector.derived.text_columns import PEER_LOCAL, TextColumns
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import EngineConfig
-from backwatch.detector.rules import rulebook
 from tests.detector import streams
 from tests.detector.small_engine import hashed
 
@@ -25,7 +25,7 @@ del SOCKET[names.PEER_ADDRESS]
 
 
 def raised(session: dict[str, Any], *, judge: bool) -> set[str]:
-    engine = rulebook.make_engine(EngineConfig(judge_loopback=judge))
+    engine = make_engine(EngineConfig(judge_loopback=judge))
     calls = [streams.Call(streams.START_NS, session, streams.statement("SELECT ?"))]
     return {one.rule.name for one in engine.step(engine.new_shard(), streams.entry(streams.records(calls))).raised()}
 
@@ -52,7 +52,7 @@ def test_every_row_of_a_batch_gets_its_own_answer() -> None:
     }
     absent = names.CERT_NOT_AFTER, names.CERT_ISSUER, names.TLS_VERSION, names.REDIRECT_TARGET, names.OPERATION
     columns |= {name: np.zeros(len(rows), np.uint64) for name in absent}
-    found = Derived(hashed).columns(columns, lambda name, row: rows[row][told.index(name)])[PEER_LOCAL]
+    found = TextColumns(hashed).columns(columns, lambda name, row: rows[row][told.index(name)])[PEER_LOCAL]
     assert found.tolist() == [1, 0, 1, 1, 1, 0, 1, 0]
 
 
@@ -71,7 +71,7 @@ def test_a_replay_judges_loopback_where_it_is_asked_to() -> None:
 
 
 def test_a_stripped_session_raises_one_alert() -> None:
-    engine = rulebook.make_engine(EngineConfig())
+    engine = make_engine(EngineConfig())
     quiet = [streams.Call(streams.START_NS + i * 10**10, streams.SAFE, streams.statement("SELECT ?")) for i in
              range(100)]  # fmt: skip
     stripped = {**streams.SAFE, names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "none", names.TLS_REQUESTED: "prefer"}

@@ -16,7 +16,7 @@ from backwatch.attack.environment import Child, Stage, StageError
 from backwatch.attack.scenarios import MAX_ERROR_CHARS
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.detector.engine.findings import resource_key
+from backwatch.detector.columns.key_texts import resource_key
 
 AT_ONCE = 4
 """Apps that are at work side by side."""

@@ -22,7 +22,7 @@ class Asyncpg(PostgreSQLClient):
         """Return an awaitable connection."""
         import asyncpg
 
-        asked = {
+        asked: dict[str, Any] = {
             "host": "localhost", "port": self.port, "user": "shop", "password": SECRET, "database": "shop",
             "timeout": TIMEOUT_S, "command_timeout": TIMEOUT_S, "ssl": self.tls_context(), **options,
         }  # fmt: skip

@@ -18,7 +18,7 @@ class Requests(HttpClient):
         """Return a response's body."""
         import requests
 
-        asked = {"verify": self.ca_file, **options}
+        asked: dict[str, Any] = {"verify": self.ca_file, **options}
         response = requests.get(url, params=query, headers=headers, timeout=timeout_s, **asked)
         response.raise_for_status()
         return response.content

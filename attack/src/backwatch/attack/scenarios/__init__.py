@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Self
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.clients import Client
-from backwatch.attack.folders import files, only
+from backwatch.attack.folders import files
 from backwatch.attack.protocols.server import SECRET as SECRET
 from backwatch.attack.protocols.server import HostileServer
 
@@ -218,7 +218,12 @@ def variants(module: ModuleType) -> Sequence[type[Scenario]]:
 
     A client's variant is a subclass in the scenario's own module, so that it can be pickled by its name.
     """
-    scenario = only(module, Scenario)
+    (scenario,) = (
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Scenario) and value.__module__ == module.__name__
+        and "run_index" not in vars(value)
+    )  # fmt: skip
     found: list[type[Scenario]] = []
     for index, run in enumerate(scenario.runs):
         name = f"{scenario.__name__}On{run.client.__name__}"

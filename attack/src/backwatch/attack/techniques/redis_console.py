@@ -19,7 +19,7 @@ class RedisConsole(Scenario):
     """
 
     driver = "redis"
-    server: ClassVar[type[RedisServer]] = RedisServer
+    server = RedisServer
     typed: ClassVar[Commands]
 
     @classmethod

@@ -82,5 +82,5 @@ class ScenarioScene(Scene):
 
 def _own_scenario() -> type[Scenario]:
     """Return the scenario beside the app, on the client that it runs on."""
-    index = int(Path(sys.path[0], "run_index").read_text())
+    index = int(Path(str(sys.modules["__main__"].__file__)).with_name("run_index").read_text())
     return scenarios.variants(importlib.import_module("scenario"))[index]
