@@ -1,4 +1,4 @@
-"""Contract of the page of every shipped rule: it has all parts that an operator needs."""
+"""Every shipped rule has a page generated from it, with everything that an operator needs."""
 
 import re
 
@@ -27,7 +27,7 @@ OF_SERVERS_AND_TOOLS = {"statement_timeout", "max_execution_time", "client_min_m
 
 
 @every_rule
-def test_page_has_all_parts_and_names_the_version_of_attack_once(rule: Rule) -> None:
+def test_a_page_has_all_parts_and_says_its_version_of_attack_once(rule: Rule) -> None:
     text = explanation.render_page(explanation.explain_rule(rule))
     for title in PARTS:
         assert f"\n{title}\n  " in text, title
@@ -37,7 +37,7 @@ def test_page_has_all_parts_and_names_the_version_of_attack_once(rule: Rule) -> 
 
 
 @every_rule
-def test_ways_of_the_attack_are_sentences(rule: Rule) -> None:
+def test_how_it_is_done_is_told_in_sentences(rule: Rule) -> None:
     assert rule.how
     for one in rule.how:
         assert len(one) >= 60
@@ -46,22 +46,22 @@ def test_ways_of_the_attack_are_sentences(rule: Rule) -> None:
 
 
 @every_rule
-def test_every_field_of_the_evidence_has_a_meaning(rule: Rule) -> None:
-    found = explanation.explain_rule(rule)["evidence"]
-    assert len(found) >= 2
-    assert [one["field"] for one in found if not one["meaning"]] == []
-    assert len(found) == len({one["field"] for one in found})
+def test_whatever_is_to_be_looked_at_has_a_meaning(rule: Rule) -> None:
+    parts = explanation.explain_rule(rule)["evidence"]
+    assert len(parts) >= 2
+    assert [one["field"] for one in parts if not one["meaning"]] == []
+    assert len(parts) == len({one["field"] for one in parts})
 
 
 @every_rule
 def test_a_technique_is_one_of_the_version_that_the_page_names(rule: Rule) -> None:
-    found = techniques.techniques(rule.tags)
-    assert found
-    assert [one["id"] for one in found if not one["name"]] == []
+    parts = techniques.techniques(rule.tags)
+    assert parts
+    assert [one["id"] for one in parts if not one["name"]] == []
 
 
 @every_rule
-def test_remedies_by_driver_parameter_are_listed_by_driver(rule: Rule) -> None:
+def test_what_a_driver_mends_is_told_driver_by_driver(rule: Rule) -> None:
     assert set(rule.parameters) <= set(parameters.discover())
     if rule.name in MENDED_BY_A_DRIVER:
         assert explanation.explain_rule(rule)["parameters"]
@@ -83,7 +83,7 @@ def test_the_rules_of_the_list_are_rules() -> None:
 
 
 def test_what_a_later_version_calls_a_technique_is_shown_beside_it_and_not_again() -> None:
-    [found] = techniques.techniques(["attack.t1562.010", "attack.t1689"])
-    assert (found["id"], found["later"]) == ("T1562.010", "T1689")
+    [technique] = techniques.techniques(["attack.t1562.010", "attack.t1689"])
+    assert (technique["id"], technique["later"]) == ("T1562.010", "T1689")
     [rule] = [one for one in RULES if one.name == "tls-stripped"]
     assert "(v19 calls it T1689)" in explanation.render_page(explanation.explain_rule(rule)).replace("\n    ", " ")

@@ -1,4 +1,4 @@
-"""Contract of every shipped rule."""
+"""Requirements of every shipped rule."""
 
 import uuid
 from pathlib import Path
@@ -19,7 +19,7 @@ every_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 
 
 @every_rule
-def test_rule_has_description_blind_spots_and_remediation(rule: Rule) -> None:
+def test_a_rule_says_what_it_detects_what_it_cannot_see_and_what_to_do(rule: Rule) -> None:
     assert rule.description.startswith("Detects ")
     assert len(rule.blind_spots) > 20
     assert len(rule.remediation) > 40
@@ -38,7 +38,7 @@ def test_no_two_rules_share_an_id() -> None:
     assert len(RULES) == len({rule.id for rule in RULES})
 
 
-def test_rule_is_named_after_its_file() -> None:
+def test_a_rule_without_code_is_called_as_its_file_is() -> None:
     without_code = {path.name for path in SHIPPED.rglob("*.yml")}
     with_code = {f"{kind.id.replace('-', '_')}.yml" for kind in detectors.discover()}
     assert {rule.source for rule in RULES} == without_code | with_code
@@ -52,7 +52,7 @@ def test_a_rule_has_an_example_that_fires_and_one_that_does_not(rule: Rule) -> N
 
 
 @every_rule
-def test_examples_of_a_rule_give_the_expected_results(rule: Rule) -> None:
+def test_the_examples_of_a_rule_come_as_they_say(rule: Rule) -> None:
     wrong = [
         (one.example.name, one.instead)
         for one in rules_trials.run_examples(RULE_SET, VOCABULARY, [rule])
@@ -62,7 +62,7 @@ def test_examples_of_a_rule_give_the_expected_results(rule: Rule) -> None:
 
 
 @every_rule
-def test_rule_supersedes_existing_rules(rule: Rule) -> None:
+def test_a_rule_takes_the_place_of_rules_that_there_are(rule: Rule) -> None:
     assert set(rule.instead_of) <= {one.name for one in RULES}
 
 
