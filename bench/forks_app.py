@@ -133,7 +133,7 @@ def live(seed: str) -> None:
             pass
     logger.warning("a line of the child's")
     ask()
-    pipeline = start.begin_pipeline()
+    pipeline = start.start_pipeline()
     os._exit(0 if pipeline is not None and pipeline.flush(PATIENCE_S / 2) else 1)
 
 

@@ -99,11 +99,11 @@ def test_a_greenlet_that_has_the_last_word_leaves_the_signal_to_end_the_process(
 
 
 @pytest.fixture
-def no_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutdown, "_last_words", [])
+def no_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutdown, "_hooks", [])
 
 
-def test_what_was_kept_back_is_delivered_be_it_the_first_call_of_all(no_last_words: None) -> None:
+def test_what_was_kept_back_is_delivered_be_it_the_first_call_of_all(no_hooks: None) -> None:
     log, kept = Log(), ["SELECT kept"]
     pipeline = Pipeline(CollectorSettings(app_name="shop", exit_timeout_s=20), lambda: log)
     shutdown.add_hook(lambda: kept and call(pipeline, kept.pop()))
@@ -112,7 +112,7 @@ def test_what_was_kept_back_is_delivered_be_it_the_first_call_of_all(no_last_wor
     assert [span.name for span in log.spans()] == ["SELECT"]
 
 
-def test_an_end_with_nothing_to_tell_begins_nothing(no_last_words: None) -> None:
+def test_an_end_with_nothing_to_tell_begins_nothing(no_hooks: None) -> None:
     opened, said = list[Log](), list[bool]()
     pipeline = Pipeline(CollectorSettings(**QUICK), lambda: opened.append(Log()) or opened[-1])
     shutdown.add_hook(lambda: said.append(True))

@@ -249,18 +249,18 @@ def test_an_exit_waits_only_for_what_a_providers_end_has_left_and_one_much_later
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("backwatch.collector.runtime.worker.FIRST_PAUSE_S", 1000.0)  # the first try in vain is the last
-    monkeypatch.setattr("backwatch.collector.runtime.worker.LONGEST_PAUSE_S", 1000.0)
+    monkeypatch.setattr("backwatch.collector.runtime.worker.MAX_PAUSE_S", 1000.0)
     monkeypatch.setattr("backwatch.collector.runtime.worker.LAST_TRY_S", 20.0)
     pipeline = Pipeline(CollectorSettings(app_name="shop", flush_interval_s=0.01, exit_timeout_s=100), lambda: log)
     exporter = BackwatchSpanExporter(pipeline, frozenset)
     log.failing = StreamUnavailable("away")
     exporter.export([span({"db.system": "mysql"})])
     exporter.shutdown()
-    left_s = pipeline._patience_s()
+    left_s = pipeline._remaining_exit_s()
     exporter.shutdown()
-    assert 0 < pipeline._patience_s() < left_s < 100
+    assert 0 < pipeline._remaining_exit_s() < left_s < 100
     pipeline._waited_till -= 100
-    assert pipeline._patience_s() == 100
+    assert pipeline._remaining_exit_s() == 100
     log.failing = None
     pipeline.close()
     assert len(log.spans()) == 1

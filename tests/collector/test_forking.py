@@ -107,7 +107,7 @@ from backwatch.collector.runtime import forks as forking
 begin = time.monotonic()
 fork()
 fork()
-print(time.monotonic() - begin < forking.LONGEST_WAIT_S)
+print(time.monotonic() - begin < forking.MAX_WAIT_S)
 
 def work():
     with forking.hold_forks():
@@ -170,7 +170,7 @@ try:
 except RecursionError:
     pass
 sys.setrecursionlimit(1000)
-threading.Thread(target=lambda: print(forking._whole.acquire(timeout=2)), daemon=True).start()
+threading.Thread(target=lambda: print(forking._fork_lock.acquire(timeout=2)), daemon=True).start()
 time.sleep(2.5)
 """
 
@@ -188,14 +188,14 @@ from backwatch.collector.bootstrap import start
 class Finder:
     def find_spec(self, name, path=None, target=None):
         if threading.current_thread() is not threading.main_thread():
-            found.append((name, forking._whole._is_owned()))
+            found.append((name, forking._fork_lock._is_owned()))
 
 found = []
 sys.meta_path.insert(0, Finder())
 start.start()
 import sqlite3
 sqlite3.connect(":memory:").execute("SELECT 1")
-delivered = start.begin_pipeline().flush(float(sys.argv[1]))
+delivered = start.start_pipeline().flush(float(sys.argv[1]))
 print(delivered, len(found) > 1, [name for name, hold_forks in found if not hold_forks])
 """
 
@@ -266,7 +266,7 @@ def test_no_fork_waits_while_we_wait_for_another_writer(tmp_path: Path, monkeypa
         begin = time.monotonic()
         for _ in range(3):
             fork()
-        assert time.monotonic() - begin < 3 * forks.LONGEST_WAIT_S  # three would have waited so long, one each
+        assert time.monotonic() - begin < 3 * forks.MAX_WAIT_S  # three would have waited so long, one each
         assert thread.is_alive()
         other.execute("COMMIT")
         thread.join()
@@ -302,7 +302,7 @@ if child == 0:
     import sqlite3
     os._exit(sqlite3.connect(":memory:").execute("SELECT 7").fetchone()[0])
 waited_s = time.monotonic() - begin
-print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), waited_s >= forking.LONGEST_WAIT_S)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), waited_s >= forking.MAX_WAIT_S)
 thread.join()
 """
 
@@ -357,7 +357,7 @@ def test_fork_waits_for_the_garbage_collector_on_a_collectors_thread(thread: str
 STEP = """
 import logging, os, socket, sys, threading, time
 from backwatch.collector.runtime import forks as forking, gc_passes, guard
-from backwatch.collector.stream.kafka_net import direct_url
+from backwatch.collector.stream.kafka_net import get_direct_url
 from kafka.net.inet import KafkaNetSocket
 
 lock = threading.Lock()  # the C library's, or a stream's in use: no fork puts it right
@@ -379,7 +379,7 @@ logging.getLogger("backwatch").addHandler(Handler())
 def work():
     gc_passes.enter_thread()
     if step == "look-up":
-        KafkaNetSocket(direct_url()).dns_lookup("broker", 9092)
+        KafkaNetSocket(get_direct_url()).dns_lookup("broker", 9092)
     else:
         guard.log("a line")
 

@@ -31,7 +31,7 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A page of the test's own, and relatives that are reported soon."""
     monkeypatch.setattr(processes._state, "page", None)
     monkeypatch.setattr(guard, "faults", 0)
-    monkeypatch.setattr("backwatch.collector.runtime.heartbeat.LEAST_STUCK_S", 0.5)
+    monkeypatch.setattr("backwatch.collector.runtime.heartbeat.MIN_STUCK_S", 0.5)
     monkeypatch.setattr("backwatch.collector.runtime.heartbeat.STUCK_MARGIN_S", 0.3)
     yield
     processes._state.page = None
@@ -211,7 +211,7 @@ def test_stuck_worker_is_replaced_and_no_call_is_lost_unsaid(
     make: Callable[..., Pipeline], log: Log, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("backwatch.collector.runtime.worker.STUCK_S", 0.5)
-    monkeypatch.setattr("backwatch.collector.runtime.pipeline.LOOK_NS", 10**8)
+    monkeypatch.setattr("backwatch.collector.runtime.pipeline.CHECK_INTERVAL_NS", 10**8)
     held, asked = threading.Event(), list[int]()
 
     def stuck_once(fallback: str) -> App:
@@ -252,7 +252,7 @@ def test_replaced_worker_that_goes_on_leaves_nothing_behind(
 ) -> None:
     """Its identifier may be that of the app's next thread, and its client holds a connection."""
     monkeypatch.setattr("backwatch.collector.runtime.worker.STUCK_S", 0.5)
-    monkeypatch.setattr("backwatch.collector.runtime.pipeline.LOOK_NS", 10**8)
+    monkeypatch.setattr("backwatch.collector.runtime.pipeline.CHECK_INTERVAL_NS", 10**8)
     held, stuck, closed, opened = threading.Event(), list[int](), list[int](), list[ClosedBy]()
 
     def stuck_once(fallback: str) -> App:
@@ -294,7 +294,7 @@ def test_replaced_worker_that_goes_on_leaves_nothing_behind(
 
 def test_stopped_process_replaces_no_worker(make: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that was stopped and goes on sees a worker that made no turn for long, once."""
-    monkeypatch.setattr("backwatch.collector.runtime.pipeline.LOOK_NS", 0)
+    monkeypatch.setattr("backwatch.collector.runtime.pipeline.CHECK_INTERVAL_NS", 0)
     pipeline = make()
     call(pipeline)
     assert pipeline.flush(MANY_S)
@@ -303,7 +303,7 @@ def test_stopped_process_replaces_no_worker(make: Callable[..., Pipeline], monke
         process.worker._turned_s -= 1_000
         call(pipeline)
         until(lambda: time.monotonic() - process.worker.turned_s < 100)
-    assert process.revivals == 0
+    assert process.replacements == 0
 
 
 def test_app_that_names_itself_late_says_farewell_to_its_former_name(

@@ -52,7 +52,7 @@ if child == 0:
     signal.alarm(30)
     sqlite3.connect(":memory:").execute("SELECT 2")
     from backwatch.collector.bootstrap import start
-    os._exit(0 if start.begin_pipeline().flush(10) else 1)
+    os._exit(0 if start.start_pipeline().flush(10) else 1)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 

@@ -24,7 +24,7 @@ from kafka.structs import TopicPartition
 
 from backwatch.collector.stream import kafka_batches
 from backwatch.collector.stream.kafka_batches import BoundedRecords
-from backwatch.collector.stream.kafka_clients import Skipped
+from backwatch.collector.stream.kafka_clients import SkippedRecords
 from backwatch.collector.stream.kafka_codecs import (
     GZIP,
     LZ4,
@@ -132,7 +132,7 @@ def read(data: bytes, fetch_offset: int = 0) -> list[Any]:
 
 
 def plain(found: list[Any]) -> list[tuple[int, Any]]:
-    return [(one.offset, one.reason if isinstance(one, Skipped) else one.value) for one in found]
+    return [(one.offset, one.reason if isinstance(one, SkippedRecords) else one.value) for one in found]
 
 
 @pytest.mark.parametrize("codec", [0, GZIP, SNAPPY, LZ4, ZSTD])
@@ -200,11 +200,11 @@ def test_whatever_is_damaged_every_offset_is_read_or_skipped_once(data: st.DataO
     upcoming = 0
     for one in found:
         assert one.offset >= upcoming
-        upcoming = one.next_offset if isinstance(one, Skipped) else one.offset + 1
+        upcoming = one.next_offset if isinstance(one, SkippedRecords) else one.offset + 1
     assert found[-1].value == b"after"
     assert records.next_fetch_offset == 6
-    lost = sum(one.next_offset - one.offset for one in found if isinstance(one, Skipped))
-    assert len([one for one in found if not isinstance(one, Skipped)]) + lost == 6
+    lost = sum(one.next_offset - one.offset for one in found if isinstance(one, SkippedRecords))
+    assert len([one for one in found if not isinstance(one, SkippedRecords)]) + lost == 6
 
 
 @given(st.binary(max_size=200))

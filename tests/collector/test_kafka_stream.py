@@ -318,8 +318,8 @@ def test_our_clients_are_marked_as_ours(settings: StreamSettings, kafka: Server,
     from backwatch.collector.stream import kafka_clients
 
     topic = kafka_topic("calls", partitions=1)
-    consumer, _ = kafka_clients.consumer(settings.url, settings, topic, topic)
-    producer = kafka_clients.producer(settings.url, settings)
+    consumer, _ = kafka_clients.open_consumer(settings.url, settings, topic, topic)
+    producer = kafka_clients.open_producer(settings.url, settings)
     with (
         closing(consumer),
         closing(producer),

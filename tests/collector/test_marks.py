@@ -27,9 +27,9 @@ CALLS: dict[str, Callable[[str], object]] = {
     "a word that is no command of redis": lambda text: redis_text.single(text.upper(), (text, "key")),
     "a key of memcached": lambda text: _statement("get", [text]),
     "a key of memcached in bytes": lambda text: _statement("get", [text.encode()]),
-    "a routing key": lambda text: amqp.name(f"reply.{text}"),
-    "a routing key in bytes": lambda text: amqp.name(f"reply.{text}".encode()),
-    "a field's name": lambda text: mongo.statement({"find": "users", "filter": {f"by.{text}": 1}}),
+    "a routing key": lambda text: amqp.redact_name(f"reply.{text}"),
+    "a routing key in bytes": lambda text: amqp.redact_name(f"reply.{text}".encode()),
+    "a field's name": lambda text: mongo.to_statement({"find": "users", "filter": {f"by.{text}": 1}}),
     "a subject": lambda text: messages.asked("publish", f"orders.{text}"),
     "a subject that was subscribed to": lambda text: session.belongs(f"orders.{text}", "orders.*"),
     "a statement": lambda text: sanitize(f"select '{text}'", "postgresql"),
@@ -85,9 +85,12 @@ def test_what_our_modules_hold_is_found(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_names_that_leave_as_they_are_are_remembered() -> None:
-    for call, name in ((amqp.name, "orders.eu.created"), (lambda key: mongo.statement({"find": key}), "users")):
+    for call, name in (
+        (amqp.redact_name, "orders.eu.created"),
+        (lambda key: mongo.to_statement({"find": key}), "users"),
+    ):
         assert name in str(call(name))
-    assert amqp.name("orders.eu.created") is amqp.name("orders.eu." + "created".lower())
+    assert amqp.redact_name("orders.eu.created") is amqp.redact_name("orders.eu." + "created".lower())
 
 
 def test_marks_of_the_same_are_the_same_and_of_others_are_not() -> None:
@@ -144,7 +147,7 @@ def test_a_key_with_a_hash_of_its_own_is_not_taken_for_another() -> None:
     told = [redis_text.single("GET", ("GET", _Sly(one)))[1] for one in ("session:1", "user:1")]
     assert told == ["GET session:?", "GET user:?"]
     assert [_statement("get", [_Sly(one)]) for one in ("session:1", "user:1")] == ["get session:?", "get user:?"]
-    assert [amqp.name(_Sly(one)) for one in ("orders.new", "mails.new")] == ["orders.new", "mails.new"]
+    assert [amqp.redact_name(_Sly(one)) for one in ("orders.new", "mails.new")] == ["orders.new", "mails.new"]
     assert [messages.asked("send", _Sly(one)).statement for one in ("orders", "mails")] == [
         "send orders",
         "send mails",

@@ -135,7 +135,7 @@ def test_the_apps_own_client_is_told_even_on_our_thread(kafka: Server, kafka_top
     with watching(KafkaProbe) as recording:
         theirs = KafkaProducer(bootstrap_servers=kafka.bootstrap)
         theirs.send(topic, b"x").get(timeout=20)
-        ours = clients.producer(kafka.url, StreamSettings(url=kafka.url))
+        ours = clients.open_producer(kafka.url, StreamSettings(url=kafka.url))
         before = len(recording.calls)
         sent = clients.send(ours, topic, Message(b"ours"))
         sent.add_callback(lambda _: theirs.send(topic, b"theirs"))
@@ -179,7 +179,7 @@ def test_a_dead_broker_is_one_line_in_the_apps_log(run: Run) -> None:
 
 
 def test_the_apps_own_clients_log_as_before(caplog: pytest.LogCaptureFixture) -> None:
-    clients.quiet()
+    clients.silence_client_logs()
     with caplog.at_level(logging.ERROR):
         logging.getLogger("kafka.client").error("of the app's")
     assert caplog.messages == ["of the app's"]
@@ -192,6 +192,6 @@ def test_a_producer_of_ours_that_no_broker_answered_leaves_the_apps_logger_alone
     monkeypatch.setattr(driver, "log", logger)  # another test's client may have taken it away
     settings = StreamSettings(url="kafka://127.0.0.1:1")
     with pytest.raises(StreamUnavailable):
-        clients.producer(settings.url, settings)
+        clients.open_producer(settings.url, settings)
     gc.collect()
     assert driver.log is logger

@@ -231,7 +231,7 @@ def test_with_the_stream_away_calls_go_on_and_every_drop_is_told_once_it_is_back
     make: Callable[..., Pipeline], log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("backwatch.collector.runtime.worker.FIRST_PAUSE_S", 0.05)
-    monkeypatch.setattr("backwatch.collector.runtime.worker.LONGEST_PAUSE_S", 0.05)
+    monkeypatch.setattr("backwatch.collector.runtime.worker.MAX_PAUSE_S", 0.05)
     log.failing = StreamUnavailable("away")
     pipeline = make(queue_records=600)
     slowest = 0.0

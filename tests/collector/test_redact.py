@@ -36,12 +36,12 @@ anything = st.one_of(st.text(), st.binary(), st.integers(), st.none(), st.floats
     ],
 )
 def test_a_redis_command_keeps_its_name_and_the_classes_of_its_arguments(command: list[object], expected: str) -> None:
-    assert redis.statement(command) == expected
+    assert redis.to_statement(command) == expected
 
 
 @given(st.lists(anything, max_size=8))
 def test_no_redis_command_makes_it_raise(command: list[object]) -> None:
-    assert len(redis.statement(command)) <= redis.MAX_STATEMENT
+    assert len(redis.to_statement(command)) <= redis.MAX_STATEMENT
 
 
 _ARGUMENTS = st.one_of(
@@ -54,11 +54,11 @@ _ARGUMENTS = st.one_of(
 
 @given(st.sampled_from(sorted(redis._KIND)), st.lists(_ARGUMENTS, max_size=13))
 def test_a_short_redis_command_is_read_in_one_go_and_the_same(name: str, arguments: list[object]) -> None:
-    assert redis.statement([name, *arguments]) == redis._any([name, *arguments])
+    assert redis.to_statement([name, *arguments]) == redis._any([name, *arguments])
 
 
 def test_an_endless_redis_command_is_bounded() -> None:
-    assert redis.statement(["DEL", *(f"a:{i}" for i in range(100_000))]) == "DEL a:? …"
+    assert redis.to_statement(["DEL", *(f"a:{i}" for i in range(100_000))]) == "DEL a:? …"
 
 
 @pytest.mark.parametrize(
@@ -79,12 +79,12 @@ def test_an_endless_redis_command_is_bounded() -> None:
     ],
 )
 def test_a_request_keeps_method_host_and_path_template(url: str, expected: str) -> None:
-    assert http.statement("get", url) == expected
+    assert http.to_statement("get", url) == expected
 
 
 @given(st.text(), st.text())
 def test_no_url_makes_it_raise(method: str, url: str) -> None:
-    http.statement(method, url)
+    http.to_statement(method, url)
     http.redact_url(url)
     dsn.redact_dsn(url)
 
@@ -142,7 +142,7 @@ def test_a_hostile_query_costs_as_little_as_its_redaction(unit: str) -> None:
     hostile = "/?key=" + unit * (8_192 // len(unit))
     usual = "https://h/" + "a1/" * 2_700
     taken = min(timeit.repeat(lambda: http.carries_secret(hostile), number=10, repeat=7))
-    assert taken < 5 * min(timeit.repeat(lambda: http.statement("GET", usual), number=10, repeat=7))
+    assert taken < 5 * min(timeit.repeat(lambda: http.to_statement("GET", usual), number=10, repeat=7))
 
 
 def test_a_url_keeps_neither_user_nor_query_nor_fragment() -> None:
@@ -165,23 +165,23 @@ def test_a_connection_string_keeps_where_to(text: str, expected: str) -> None:
 
 
 def test_mail_keeps_the_domains() -> None:
-    assert smtp.statement(["b@x.org", "Ann <a@X.org>", "c@a.net"]) == "SEND a.net,x.org"
-    assert smtp.statement([]) == "SEND"
-    assert smtp.statement(f"a@d{i}.org" for i in range(2_000)).endswith(",…")
+    assert smtp.to_statement(["b@x.org", "Ann <a@X.org>", "c@a.net"]) == "SEND a.net,x.org"
+    assert smtp.to_statement([]) == "SEND"
+    assert smtp.to_statement(f"a@d{i}.org" for i in range(2_000)).endswith(",…")
 
 
 def test_an_error_keeps_class_and_code() -> None:
     database = sqlite3.connect(":memory:")
     with pytest.raises(sqlite3.OperationalError) as caught:
         database.execute("SELECT secret FROM nowhere")
-    assert errors.error_type(caught.value) == "sqlite3.OperationalError"
-    assert errors.error_code(caught.value) == "SQLITE_ERROR"
-    assert errors.error_code(Exception(1064, "near 'secret'")) == "1064"
+    assert errors.get_error_type(caught.value) == "sqlite3.OperationalError"
+    assert errors.get_error_code(caught.value) == "SQLITE_ERROR"
+    assert errors.get_error_code(Exception(1064, "near 'secret'")) == "1064"
     assert errors.redact_error("ORA-00942: table SECRET") == "ORA-00942"
     assert errors.redact_error("NOAUTH Authentication required.") == "NOAUTH"
     assert errors.redact_error("SECRET words") == ""
 
 
 def test_sql_is_redacted_in_the_dialect_of_its_system() -> None:
-    assert sql.statement('SELECT "x"', "mariadb") == "SELECT ?"
-    assert sql.statement('SELECT "x"', "postgresql") == 'SELECT "x"'
+    assert sql.to_statement('SELECT "x"', "mariadb") == "SELECT ?"
+    assert sql.to_statement('SELECT "x"', "postgresql") == 'SELECT "x"'

@@ -33,7 +33,7 @@ UUID = "abcdefab-3f90-4c93-8f61-eabfa4a803e2"
     ],
 )  # fmt: skip
 def test_values_are_cut_and_names_stay(text: str, told: str) -> None:
-    redacted = sanitize(cql.plain(text), "cassandra")[0]
+    redacted = sanitize(cql.hide_literals(text), "cassandra")[0]
     assert redacted == told
     assert SECRET not in redacted
 
@@ -41,34 +41,36 @@ def test_values_are_cut_and_names_stay(text: str, told: str) -> None:
 @given(st.lists(st.sampled_from(["$$", "'", "//", "\n", UUID, "\\", "/*", "*/", "1h", "P1Y", '"', "a", " ", "$", ";"])))
 def test_the_length_stays(parts: list[str]) -> None:
     text = "".join(parts)
-    assert len(cql.plain(text)) == len(text)
+    assert len(cql.hide_literals(text)) == len(text)
 
 
 @given(st.text(max_size=300))
 def test_any_text_is_taken(text: str) -> None:
-    assert len(cql.plain(text)) == len(text)
+    assert len(cql.hide_literals(text)) == len(text)
 
 
 @given(st.text("$'\"a -/\n;", max_size=40))
 def test_a_value_in_dollars_never_comes_through(noise: str) -> None:
     noise = noise.replace("$", "")
-    told = sanitize(cql.plain(f"INSERT INTO t (a) VALUES ($${noise}{SECRET}{noise}$$)"), "cassandra")[0]
+    told = sanitize(cql.hide_literals(f"INSERT INTO t (a) VALUES ($${noise}{SECRET}{noise}$$)"), "cassandra")[0]
     assert SECRET not in told
 
 
 def test_a_batch_of_any_size_is_one_statement() -> None:
     texts = [f"INSERT INTO t (a, b) VALUES ({number}, '{number}')" for number in range(1000)]
-    assert sanitize(cql.batch(texts[:1]), "cassandra") == sanitize(cql.batch(texts), "cassandra")
-    assert sanitize(cql.batch(texts), "cassandra")[1] == ""
+    assert sanitize(cql.to_batch_statement(texts[:1]), "cassandra") == sanitize(
+        cql.to_batch_statement(texts), "cassandra"
+    )
+    assert sanitize(cql.to_batch_statement(texts), "cassandra")[1] == ""
 
 
 @pytest.mark.parametrize("unit", ["$$", "'", "//", "/*", "abcdef01-", "1h", "P1", "$", "\\", "00000000-0000-"])
 def test_a_hostile_statement_costs_little(unit: str) -> None:
     text = unit * (65_536 // len(unit))
-    cql.plain(text)
+    cql.hide_literals(text)
     took: list[float] = []
     while len(took) < 6 and min(took, default=1.0) >= 0.03:  # other processes can only make it look longer
         began = time.process_time()
-        cql.plain(text)
+        cql.hide_literals(text)
         took.append(time.process_time() - began)
     assert min(took) < 0.03

@@ -34,24 +34,24 @@ from tests.services.cpu_time import least_cpu_s
     ],
 )
 def test_a_line_is_told_by_its_shape(line: bytes, told: str) -> None:
-    assert memcached.line(line)[1] == told
+    assert memcached.redact_line(line)[1] == told
 
 
 def test_many_keys_are_told_by_their_classes() -> None:
     many = [f"kind{chr(97 + number % 26)}{chr(97 + number // 26)}:secret" for number in range(100)]
-    told = memcached.statement("get", many)
+    told = memcached.to_statement("get", many)
     assert told.endswith(" …")
     assert "secret" not in told
     assert told.count(":?") == memcached.MAX_CLASSES
-    assert memcached.statement("get", ["a:1"] * 2_000) == "get a:? …"
+    assert memcached.to_statement("get", ["a:1"] * 2_000) == "get a:? …"
 
 
 def test_a_key_of_any_type_is_none_of_the_statement() -> None:
     for key in (12345, None, object(), b"\xff" * 300, "é" * 300, ("secret",)):
-        assert memcached.statement("get", [key]) == "get ?"
+        assert memcached.to_statement("get", [key]) == "get ?"
 
 
 def test_a_hostile_line_costs_little() -> None:
     for piece in (b"a:1 ", b" ", b":1:", b"\r\n", b"stats "):
         text = b"get " + piece * (1 << 16)
-        assert least_cpu_s(partial(memcached.line, text)) < 0.05
+        assert least_cpu_s(partial(memcached.redact_line, text)) < 0.05

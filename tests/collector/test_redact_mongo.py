@@ -92,12 +92,12 @@ commands = st.tuples(
     ],
 )
 def test_a_command_keeps_its_collection_and_its_shape(command: object, expected: str) -> None:
-    assert mongo.statement(command) == expected
+    assert mongo.to_statement(command) == expected
 
 
 @given(commands)
 def test_no_value_of_a_command_is_left(command: dict[Any, Any]) -> None:
-    said = mongo.statement(command)
+    said = mongo.to_statement(command)
     target = next(iter(command.values()))
     if target == SECRET or command.get("collection") == SECRET:
         return  # a collection's name is kept
@@ -108,8 +108,8 @@ def test_no_value_of_a_command_is_left(command: dict[Any, Any]) -> None:
 
 @given(documents)
 def test_nothing_makes_it_raise(command: object) -> None:
-    assert len(mongo.statement(command)) <= mongo.MAX_STATEMENT
-    assert mongo.statement({"find": "users", "filter": command}).startswith("find users filter:")
+    assert len(mongo.to_statement(command)) <= mongo.MAX_STATEMENT
+    assert mongo.to_statement({"find": "users", "filter": command}).startswith("find users filter:")
 
 
 def nested(depth: int) -> dict[str, Any]:
@@ -135,8 +135,8 @@ def nested(depth: int) -> dict[str, Any]:
     ids=["deep", "wide", "long list", "long list of values", "long key", "long path", "insert", "batch", "deep batch"],
 )
 def test_a_huge_command_is_bounded_in_length_and_time(command: dict[str, Any]) -> None:
-    assert len(mongo.statement(command)) <= mongo.MAX_STATEMENT
-    assert least_cpu_s(lambda: mongo.statement(command)) < 0.2
+    assert len(mongo.to_statement(command)) <= mongo.MAX_STATEMENT
+    assert least_cpu_s(lambda: mongo.to_statement(command)) < 0.2
 
 
 def test_what_an_app_does_in_its_own_dictionaries_does_not_happen() -> None:
@@ -150,11 +150,11 @@ def test_what_an_app_does_in_its_own_dictionaries_does_not_happen() -> None:
         def __getitem__(self, key: str) -> object:
             raise AssertionError
 
-    assert mongo.statement(Strange(find="o", filter=Strange(a=Strange(b=1)))) == "find o filter:{a:{b:?}}"
+    assert mongo.to_statement(Strange(find="o", filter=Strange(a=Strange(b=1)))) == "find o filter:{a:{b:?}}"
 
 
 def test_what_is_remembered_of_keys_is_bounded() -> None:
     for number in range(3 * mongo.MAX_REMEMBERED):
         letters = "".join(chr(97 + int(digit)) for digit in str(number))
-        mongo.statement({"find": "o", "filter": {letters: 1}})
+        mongo.to_statement({"find": "o", "filter": {letters: 1}})
     assert len(mongo._keys) <= mongo.MAX_REMEMBERED

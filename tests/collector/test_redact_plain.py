@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from backwatch.collector.redaction import amqp, http, messaging, mongo, redis, search
-from backwatch.collector.redaction.plain import plain, without_rows
+from backwatch.collector.redaction.plain import hide_literals, strip_rows
 from backwatch.collector.statements.sanitize import sanitize
 
 SECRET = "hunter2secret"
@@ -62,7 +62,7 @@ def test_what_only_this_system_takes_for_a_value_is_hidden(system: str, text: st
     ],
 )
 def test_usual_sql_is_left_as_it_is(system: str, text: str) -> None:
-    assert plain(text, system) == text
+    assert hide_literals(text, system) == text
 
 
 def test_a_batch_that_turns_quoted_names_on_again_tells_them() -> None:
@@ -82,7 +82,7 @@ def test_what_stands_among_rows_is_not_told_but_its_signs_are() -> None:
     st.sampled_from(["clickhouse", "x", "cassandra", "hive", "spark", "bigquery", "snowflake", "redshift", "mssql"]),
 )
 def test_no_text_changes_its_length(text: str, system: str) -> None:
-    assert len(plain(text, system)) == len(text)
+    assert len(hide_literals(text, system)) == len(text)
 
 
 FORMS = {
@@ -134,19 +134,19 @@ def test_no_word_within_a_string_of_these_systems_is_told(
 
 def _told(system: str, text: str) -> str:
     if system in ("esql", "ppl"):
-        return search.statement("POST", "/_query" if system == "esql" else "/_plugins/_ppl", [], {"query": text})
+        return search.to_statement("POST", "/_query" if system == "esql" else "/_plugins/_ppl", [], {"query": text})
     return sanitize(text, system)[0]
 
 
 def test_a_comment_of_a_piped_query_is_not_told() -> None:
-    told = search.statement("POST", "/_query", [], {"query": f'FROM t // {SECRET}\n| WHERE a == "//"'})
+    told = search.to_statement("POST", "/_query", [], {"query": f'FROM t // {SECRET}\n| WHERE a == "//"'})
     assert told == "POST /_query FROM t | WHERE a == ?"
 
 
 @given(st.text(max_size=200))
 def test_rows_are_cut_out_of_any_text_without_an_error(text: str) -> None:
     for shown in (text, f"copy t from stdin;{text}", f"from stdin{text}"):
-        assert len(without_rows(shown)) <= len(shown)
+        assert len(strip_rows(shown)) <= len(shown)
 
 
 @pytest.mark.parametrize("system", ["clickhouse", "nobodyknows", "spark", "bigquery", "snowflake"])
@@ -156,8 +156,8 @@ def test_a_hostile_statement_costs_little(system: str, unit: str) -> None:
     spent: list[float] = []
     for _ in range(5):
         began = time.process_time()
-        plain(text, system)
-        without_rows(text)
+        hide_literals(text, system)
+        strip_rows(text)
         spent.append(time.process_time() - began)
     assert min(spent) < 0.05  # on a busy machine; half of it on an idle one
 
@@ -168,39 +168,39 @@ def test_a_hostile_script_costs_little(unit: str) -> None:
     spent: list[float] = []
     for _ in range(5):
         began = time.process_time()
-        without_rows(text)
+        strip_rows(text)
         spent.append(time.process_time() - began)
     assert min(spent) < 0.03
 
 
 def test_an_address_in_a_name_hides_the_name() -> None:
     address = "user.ann.smith@mail.example"
-    assert [amqp.name(address), messaging.destination(address)] == ["?", "?"]
-    assert search.statement("PUT", "/u/_doc/1", [], {address: 1}) == "PUT /u/_doc/? {?:?}"
-    assert amqp.name("celery@host") == "celery@host"
+    assert [amqp.redact_name(address), messaging.redact_destination(address)] == ["?", "?"]
+    assert search.to_statement("PUT", "/u/_doc/1", [], {address: 1}) == "PUT /u/_doc/? {?:?}"
+    assert amqp.redact_name("celery@host") == "celery@host"
 
 
 def test_a_password_that_tears_a_url_apart_takes_the_path_with_it() -> None:
-    assert http.statement("GET", "http://u:abc/defghi@h/x") == "GET ?/?"
-    assert http.statement("GET", "http://u:123/hunter2@host") == "GET ?/?"
-    assert http.statement("GET", "http://u:123?hunter2@host") == "GET ?/?"
+    assert http.to_statement("GET", "http://u:abc/defghi@h/x") == "GET ?/?"
+    assert http.to_statement("GET", "http://u:123/hunter2@host") == "GET ?/?"
+    assert http.to_statement("GET", "http://u:123?hunter2@host") == "GET ?/?"
     assert http.redact_url("http://u:123#hunter2@host/x") == "http://?/?"
-    assert http.statement("GET", "http://h:80/users/ann@example.com") == "GET ?/?"
-    assert http.statement("GET", "http://h:81/users?q=ann@example.com") == "GET h:81/users"
-    assert http.statement("GET", "http://[::1]:81/users/ann@example.com") == "GET [::1]:81/users/?"
-    assert http.statement("GET", "http://h/@ann/x") == "GET h/?/x"
+    assert http.to_statement("GET", "http://h:80/users/ann@example.com") == "GET ?/?"
+    assert http.to_statement("GET", "http://h:81/users?q=ann@example.com") == "GET h:81/users"
+    assert http.to_statement("GET", "http://[::1]:81/users/ann@example.com") == "GET [::1]:81/users/?"
+    assert http.to_statement("GET", "http://h/@ann/x") == "GET h/?/x"
 
 
 def test_tokens_of_letters_alone_are_no_names() -> None:
-    assert mongo.statement({"find": "t", "filter": {"tTFSAqErpkwPozICjfMDIn": 1}}) == "find t filter:{?:?}"
-    assert mongo.statement({"find": "t", "filter": {"deliveryAddressLine": 1}}) == (
+    assert mongo.to_statement({"find": "t", "filter": {"tTFSAqErpkwPozICjfMDIn": 1}}) == "find t filter:{?:?}"
+    assert mongo.to_statement({"find": "t", "filter": {"deliveryAddressLine": 1}}) == (
         "find t filter:{deliveryAddressLine:?}"
     )
-    assert search.template("/users,wtzn7it42af9kzn1-*/_count") == "/?-*,users/_count"
-    assert search.template("/logs-2026.11.25/_search") == "/logs-?.?.?/_search"
+    assert search.to_path_template("/users,wtzn7it42af9kzn1-*/_count") == "/?-*,users/_count"
+    assert search.to_path_template("/logs-2026.11.25/_search") == "/logs-?.?.?/_search"
 
 
 def test_a_word_that_is_no_command_of_redis_is_no_operation() -> None:
-    assert [redis.is_name(one) for one in ("SET", "ACL SETUSER", "JSON.GET", "HUNTER2", "ACL HUNTER2", "")] == [
+    assert [redis.is_command_name(one) for one in ("SET", "ACL SETUSER", "JSON.GET", "HUNTER2", "ACL HUNTER2", "")] == [
         True, True, True, False, False, False,
     ]  # fmt: skip

@@ -55,7 +55,7 @@ def test_a_reader_goes_on_behind_what_was_committed_and_where_it_is_told(setting
     publish(settings, b"0", b"1", b"2", b"3")
     with closing(open_consumer(settings, "calls", "detector")) as consumer:
         consumer.poll(1)
-        consumer.committed(0, 2)
+        consumer.commit(0, 2)
     with closing(open_consumer(settings, "calls", "detector")) as consumer:
         assert frozenset({0}) == consumer.assignment()
         assert [record.offset for record in consumer.poll(1)] == [2, 3]
@@ -69,10 +69,10 @@ def test_records_are_pruned_below_the_slowest_group_and_offsets_never_come_again
         closing(open_consumer(settings, "calls", "fast")) as fast,
         closing(open_consumer(settings, "calls", "slow")) as slow,
     ):
-        slow.committed(0, 1)
-        fast.committed(0, 3)
+        slow.commit(0, 1)
+        fast.commit(0, 3)
         assert fast.bounds(0) == (1, 3)
-        slow.committed(0, 3)
+        slow.commit(0, 3)
         assert fast.bounds(0) == (3, 3)
         publish(settings, b"3")
         fast.seek(0, 0)

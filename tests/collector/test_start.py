@@ -30,7 +30,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     (tmp_path / "drivr" / "inner.py").write_text("value = 1\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     yield "drivr"
-    import_hooks.forget()
+    import_hooks.clear()
     for name in ("drivr", "drivr.inner"):
         sys.modules.pop(name, None)
 
@@ -84,7 +84,7 @@ def test_after_forget_the_import_system_is_as_it_was(package: str) -> None:
     before = list(sys.meta_path)
     import_hooks.on_import(package, lambda _: pytest.fail("told after all"))
     assert before != sys.meta_path
-    import_hooks.forget()
+    import_hooks.clear()
     assert before == sys.meta_path
     importlib.import_module(package)
 
@@ -98,14 +98,14 @@ def test_starting_twice_is_starting_once_and_stopping_leaves_the_drivers_as_they
     before = dict(vars(sqlite3))
     start.start()
     once = dict(vars(sqlite3))
-    pipeline = start.current_pipeline()
+    pipeline = start.get_pipeline()
     start.start()
-    assert "sqlite3" in start.active_probes()
+    assert "sqlite3" in start.get_active_probes()
     assert once == vars(sqlite3) != before
-    assert pipeline is start.current_pipeline() is not None
+    assert pipeline is start.get_pipeline() is not None
     start.stop()
     assert before == vars(sqlite3)
-    assert (None, frozenset()) == (start.current_pipeline(), start.active_probes())
+    assert (None, frozenset()) == (start.get_pipeline(), start.get_active_probes())
 
 
 def test_a_probe_that_is_switched_off_by_name_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,11 +127,11 @@ def test_a_driver_too_old_or_too_new_is_left_alone_and_told(
     with caplog.at_level(logging.WARNING):
         start._installer(probe)(sys)
     assert "psycopg>=999" in caplog.text
-    assert "psycopg-future" not in start.active_probes()
+    assert "psycopg-future" not in start.get_active_probes()
 
 
 def test_every_probes_file_bears_the_name_of_its_package() -> None:
-    assert start.probe_files() == sorted({one.__module__.rpartition(".")[2] for one in discover()})
+    assert start.list_probe_packages() == sorted({one.__module__.rpartition(".")[2] for one in discover()})
     for one in discover():
         assert one.__module__.rpartition(".")[2] == one.module.partition(".")[0]
 
@@ -152,7 +152,7 @@ for thread in threads:
 for thread in threads:
     thread.join()
 from backwatch.collector.runtime import pipeline
-print([one is start.current_pipeline() for one in pipeline._living], sorted(start.active_probes()))
+print([one is start.get_pipeline() for one in pipeline._open_pipelines], sorted(start.get_active_probes()))
 """
 
 
@@ -173,18 +173,18 @@ def test_a_pipeline_that_is_begun_while_another_is_made_is_the_only_one(
             super().__init__(*args)
             if not inner:
                 inner.append(None)
-                inner[0] = start.begin_pipeline()  # a destructor's driver call, an import hook's import
+                inner[0] = start.start_pipeline()  # a destructor's driver call, an import hook's import
 
     start.stop()
-    before = set(pipeline._living)
+    before = set(pipeline._open_pipelines)
     monkeypatch.setattr(pipeline, "Pipeline", Slow)
-    assert start.begin_pipeline() is inner[0] is start.current_pipeline() is not None
-    assert {inner[0]} == set(pipeline._living) - before
+    assert start.start_pipeline() is inner[0] is start.get_pipeline() is not None
+    assert {inner[0]} == set(pipeline._open_pipelines) - before
 
 
 def test_what_probes_kept_back_is_delivered_when_all_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[int] = []
-    monkeypatch.setattr(shutdown, "_last_words", [lambda: said.append(len(start.active_probes()))])
+    monkeypatch.setattr(shutdown, "_hooks", [lambda: said.append(len(start.get_active_probes()))])
     monkeypatch.setattr(start, "_active", {"of a driver": SimpleNamespace(uninstrument=lambda: None)})
     start.stop()
     assert said == [1]

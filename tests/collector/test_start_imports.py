@@ -26,7 +26,7 @@ start.start()
 at_start = set(sys.modules) - before
 import sqlite3
 sqlite3.connect(":memory:").execute("SELECT 1")
-delivered = start.begin_pipeline().flush(30)
+delivered = start.start_pipeline().flush(30)
 from backwatch.collector.statements import tokens
 dialects = tokens.pattern_of.cache_info().currsize
 print(json.dumps([delivered, dialects, sorted(at_start), sorted(set(sys.modules) - before)]))

@@ -92,7 +92,7 @@ def test_the_size_of_stacks_is_the_apps_own_again() -> None:
 def test_importing_the_driver_leaves_the_filters_of_warnings_as_they_were() -> None:
     program = (
         "import warnings\nfrom backwatch.collector.settings import StreamSettings\n"
-        "from backwatch.collector.stream import publisher_of\n"
+        "from backwatch.collector.stream import prepare_publisher\n"
         "import opentelemetry.proto.collector.trace.v1.trace_service_pb2\n"
         "before = list(warnings.filters)\npublisher_of(StreamSettings(url='kafka://127.0.0.1:1'))\n"
         "print(warnings.filters == before)\n"

@@ -69,7 +69,7 @@ def test_a_flush_does_not_wait_for_calls_to_gather() -> None:
 
 def test_a_flush_does_not_wait_for_a_try_that_comes_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("backwatch.collector.runtime.worker.FIRST_PAUSE_S", 1000.0)
-    monkeypatch.setattr("backwatch.collector.runtime.worker.LONGEST_PAUSE_S", 1000.0)
+    monkeypatch.setattr("backwatch.collector.runtime.worker.MAX_PAUSE_S", 1000.0)
     monkeypatch.setattr("backwatch.collector.runtime.worker.LAST_TRY_S", 20.0)
     log, queue = Log(), BoundedQueue(10, 10_000)
     log.failing = StreamUnavailable("away")

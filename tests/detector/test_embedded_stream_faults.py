@@ -119,7 +119,7 @@ def eventually(true: Callable[[], object]) -> None:
 
 @pytest.fixture
 def chain(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
-    monkeypatch.setattr(worker, "LONGEST_PAUSE_S", 0.5)
+    monkeypatch.setattr(worker, "MAX_PAUSE_S", 0.5)
     monkeypatch.setattr(service, "OBSERVE_EVERY_S", 0.1)
     monkeypatch.setattr(log_history, "SHRUNK_S", 0.5)
     monkeypatch.setattr(service, "RETRY_S", 0.05)
@@ -325,7 +325,7 @@ def test_progress_in_a_deleted_file_drops_nothing_of_the_new_one(tmp_path: Path)
             assert len(consumer.poll(1)) == 5
             delete(tmp_path / "stream.db")
             publisher.publish("calls", [Message(b"new")] * 3, 5)
-            consumer.committed(0, 5)
+            consumer.commit(0, 5)
             assert (consumer.topic_id() != before, consumer.poll(0.1)) == (True, [])
             consumer.seek(0, 0)
             assert [one.value for one in consumer.poll(1)] == [b"new"] * 3

@@ -45,7 +45,7 @@ class WrongSetting(click.ClickException):
 
 
 def _missing(name: str, reason: str) -> click.Command:
-    """Stands for a sub-command that cannot be loaded, so that the others and ``--help`` go on."""
+    """Stand for a sub-command that cannot be loaded, so that the others and ``--help`` go on."""
 
     @click.pass_context
     def told(ctx: click.Context) -> None:
@@ -91,7 +91,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("backwatch-collector"), prog_name="backwatch")
 def main() -> None:
-    """Watches the backing services that your app attaches.
+    """Watch the backing services that your app attaches.
 
     \b
     Examples:
@@ -117,7 +117,7 @@ def _configure_logs(command: str) -> None:
 @main.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(command: Sequence[str]) -> None:
-    """Runs COMMAND under watch: backwatch run -- python app.py.
+    """Run COMMAND under watch: backwatch run -- python app.py.
 
     Nothing in the app is changed. It works beside the app's own OpenTelemetry SDK or without one.
     """
@@ -130,7 +130,7 @@ def run(command: Sequence[str]) -> None:
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON array of all.")
 def probes(name: str | None, *, as_json: bool) -> None:
-    """Lists the client libraries that are watched; with the NAME of one, the facts that it gives.
+    """List the client libraries that are watched; with the NAME of one, the facts that it gives.
 
     \b
     Examples:
@@ -142,8 +142,8 @@ def probes(name: str | None, *, as_json: bool) -> None:
 
     found = list(discover())
     if as_json:
-        click.echo(probe_list.as_json(found))
+        click.echo(probe_list.format_json(found))
     elif name:
-        click.echo(probe_list.facts(found, name))
+        click.echo(probe_list.format_facts(found, name))
     else:
-        click.echo(probe_list.overview(found))
+        click.echo(probe_list.format_overview(found))

@@ -44,11 +44,11 @@ class BackwatchSpanExporter(SpanExporter):
     def __init__(self, pipeline: Pipeline | None = None, active: Callable[[], frozenset[str]] | None = None) -> None:
         from backwatch.collector.bootstrap import start
 
-        self._pipeline = pipeline or start.begin_pipeline()
-        self._active = active or start.active_probes
+        self._pipeline = pipeline or start.start_pipeline()
+        self._active = active or start.get_active_probes
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Queues those of the spans that are calls; the queue counts what it cannot take."""
+        """Queue those of the spans that are calls; the queue counts what it cannot take."""
         if self._pipeline is not None:
             active = self._active()
             for span in spans:
@@ -58,17 +58,17 @@ class BackwatchSpanExporter(SpanExporter):
         return SpanExportResult.SUCCESS
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Waits until all has been delivered."""
+        """Wait until all has been delivered."""
         return self._pipeline is None or self._pipeline.flush(timeout_millis / 1000)
 
     def shutdown(self) -> None:
-        """Delivers what it can within the exit timeout, which an exit shares; the queue serves our probes on."""
+        """Deliver what it can within the exit timeout, which an exit shares; the queue serves our probes on."""
         if self._pipeline is not None:
             self._pipeline.deliver()
 
 
 def _covered(scope: str, system: str, active: frozenset[str]) -> bool:
-    """Whether a probe of ours has recorded this very call already."""
+    """Return whether a probe of ours has recorded this very call already."""
     if not scope.startswith(_SCOPES):
         return False
     library = scope.removeprefix(_SCOPES).partition(".")[0]
@@ -179,11 +179,11 @@ def _asked(
         url = str(attributes.get(names.URL_FULL) or attributes.get("http.url") or "")
         if http.carries_secret(url):
             facts.append((names.URL_SECRET, True))
-        return http.statement(method, url), "", method, tuple(facts)
+        return http.to_statement(method, url), "", method, tuple(facts)
     operation = _first_word(_text(attributes, names.OPERATION, "db.operation", "rpc.method") or span_name)
     if system in ("redis", "valkey"):
         command = str(attributes.get(names.QUERY_TEXT) or attributes.get("db.statement") or operation)
-        text = redis.statement(command[:8192].split()[:100])
+        text = redis.to_statement(command[:8192].split()[:100])
         return text, "", text.partition(" ")[0], ()
     if names.MESSAGING_SYSTEM in attributes:
         operation = _sending(attributes, span_name)
@@ -193,13 +193,13 @@ def _asked(
 
 def _destination(system: str, name: str) -> str:
     """Where messages go, without what looks like a value."""
-    return messaging.destination_of(system, name)
+    return messaging.redact_span_destination(system, name)
 
 
 def _sending(attributes: Mapping[str, Any], span_name: str) -> str:
     """What is done with messages: the span's name tells where they go as well."""
     told = _text(attributes, "messaging.operation.name", "messaging.operation.type", "messaging.operation")
-    return messaging.operation(f"{told} {span_name}")
+    return messaging.to_operation(f"{told} {span_name}")
 
 
 def _first_word(text: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from backwatch.collector.console.setting_values import instance_name, one_of, value_of
+from backwatch.collector.console.setting_values import parse_instance_name, parse_one_of, parse_value
 from backwatch.collector.payload import canaries
 from backwatch.collector.runtime import environment as runtime_environment
 
@@ -64,7 +64,7 @@ def state_directory(environment: Mapping[str, str]) -> Path:
 
 
 def make_private(folder: Path) -> None:
-    """Makes the folder and those that are missing on its way, for this user alone; what is there keeps its mode.
+    """Make the folder and those that are missing on its way, for this user alone; what is there keeps its mode.
 
     Raises:
         OSError: One of them cannot be made.
@@ -99,7 +99,7 @@ def without_secrets(url: str) -> str:
 
 
 def load(kind: type[T], *, flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> T:
-    """Reads one part's settings.
+    """Read one part's settings.
 
     Args:
         kind: A frozen dataclass whose fields were made by :func:`setting`.
@@ -125,7 +125,7 @@ def load(kind: type[T], *, flags: Mapping[str, Any] | None = None, environment: 
         else:
             continue
         try:
-            values[one.name] = value_of(one, raw if isinstance(raw, str) else _as_text(raw))
+            values[one.name] = parse_value(one, raw if isinstance(raw, str) else _as_text(raw))
         except ValueError as error:
             shown = (
                 "(secret)" if one.metadata["secret"] else repr(without_secrets(str(raw)) if "://" in str(raw) else raw)
@@ -161,7 +161,7 @@ def _file(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def unknown_names(known: set[str], environment: Mapping[str, str] | None = None) -> list[str]:
-    """Names under ``BACKWATCH_`` (and keys of the file) that no part knows: misspelt, they would be silently void."""
+    """Name under ``BACKWATCH_`` (and keys of the file) that no part knows: misspelt, they would be silently void."""
     environment = os.environ if environment is None else environment
     mine = [name for name in environment if name.startswith(PREFIX) and not name.startswith(FOREIGN_PREFIXES)]
     mine += [PREFIX + key.upper() for key in _file(environment)]
@@ -263,7 +263,7 @@ class DetectorSettings:
     clear_after_s: float = setting("BACKWATCH_DETECTOR_CLEAR_AFTER_S", default=86_400.0)
     """Event time without a firing after which an alert clears, if a call was seen on which its rule did not fire or the
     alert is about one statement."""
-    loopback: str = setting("BACKWATCH_DETECTOR_LOOPBACK", default="exempt", parse=one_of("exempt", "judge"))
+    loopback: str = setting("BACKWATCH_DETECTOR_LOOPBACK", default="exempt", parse=parse_one_of("exempt", "judge"))
     """``exempt``: at a loopback address some things are no alert: plaintext and unverified sessions, unless TLS or the
     check of the server's name was asked for in vain, or the resource was encrypted before; passwords in clear,
     superusers and default accounts, secrets in URLs. ``judge``: judged as any other. Unix sockets and what stays inside
@@ -272,7 +272,7 @@ class DetectorSettings:
     """A folder of Sigma rules beside the shipped ones."""
     group: str = setting("BACKWATCH_DETECTOR_GROUP", default="backwatch-detector")
     """The consumer group in which detectors share the partitions."""
-    instance: str = setting("BACKWATCH_DETECTOR_INSTANCE", default="", parse=instance_name)
+    instance: str = setting("BACKWATCH_DETECTOR_INSTANCE", default="", parse=parse_instance_name)
     """A name of this detector that outlives its restart and that no other detector has, ``detector-0`` say; letters,
     digits, ``.``, ``_``, ``-``. Set, a restart within 20 s moves no partition to another detector and back. Empty:
     none; a detector that leaves hands its partitions over at once."""
@@ -327,7 +327,7 @@ class DashboardSettings:
     trusted_proxies: tuple[str, ...] = setting("BACKWATCH_DASHBOARD_TRUSTED_PROXIES", default=())
     """Addresses or networks of your proxy, between commas, instead of the secret or besides it."""
     open_to_everybody: str = setting(
-        "BACKWATCH_DASHBOARD_OPEN_TO_EVERYBODY", default="no", parse=one_of("no", "yes-i-know")
+        "BACKWATCH_DASHBOARD_OPEN_TO_EVERYBODY", default="no", parse=parse_one_of("no", "yes-i-know")
     )
     """``yes-i-know``: serve an address that is not loopback without any login; who reaches it reads all alerts and
     takes decisions."""
@@ -348,9 +348,9 @@ class MonitoringSettings:
 class LogSettings:
     """How ``detect``, ``notify``, ``dashboard`` and ``up`` log, on standard error."""
 
-    format: str = setting("BACKWATCH_LOG_FORMAT", default="text", parse=one_of("text", "json"))
+    format: str = setting("BACKWATCH_LOG_FORMAT", default="text", parse=parse_one_of("text", "json"))
     """``json``: one event is one line of ASCII JSON with ``time``, ``level``, ``logger`` and ``message``."""
-    level: str = setting("BACKWATCH_LOG_LEVEL", default="info", parse=one_of("debug", "info", "warning", "error"))
+    level: str = setting("BACKWATCH_LOG_LEVEL", default="info", parse=parse_one_of("debug", "info", "warning", "error"))
     """Events below this level are not logged."""
 
 

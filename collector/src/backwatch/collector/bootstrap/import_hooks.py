@@ -10,7 +10,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-Told = Callable[[ModuleType], object]
+ImportCallback = Callable[[ModuleType], object]
 
 
 class _Loader:
@@ -19,7 +19,7 @@ class _Loader:
     Neither this class nor the finder is derived from those of ``importlib.abc``, which costs 6 ms of CPU to import.
     """
 
-    def __init__(self, loader: Any, told: Told) -> None:
+    def __init__(self, loader: Any, told: ImportCallback) -> None:
         self._loader = loader
         self._told = told
 
@@ -46,7 +46,7 @@ class _Finder:
     """First on ``sys.meta_path``: finds what the others find, and puts our loader before theirs."""
 
     def __init__(self) -> None:
-        self.waiting: dict[str, list[Told]] = {}
+        self.waiting: dict[str, list[ImportCallback]] = {}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -70,8 +70,8 @@ class _Finder:
 _finder = _Finder()
 
 
-def on_import(name: str, told: Told) -> None:
-    """Calls ``told`` with the module once it has been executed: now, if it is there already.
+def on_import(name: str, told: ImportCallback) -> None:
+    """Call ``told`` with the module once it has been executed: now, if it is there already.
 
     Args:
         name: Full name of the module: ``psycopg``.
@@ -86,8 +86,8 @@ def on_import(name: str, told: Told) -> None:
         sys.meta_path.insert(0, _finder)
 
 
-def forget() -> None:
-    """Waits for nothing any more, and leaves ``sys.meta_path`` as it was."""
+def clear() -> None:
+    """Wait for nothing any more, and leaves ``sys.meta_path`` as it was."""
     _finder.waiting.clear()
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)

@@ -25,9 +25,9 @@ def on_audit_event(event: str, _arguments: tuple[object, ...]) -> None:
 
 @never_breaks_the_host
 def _put_bootstrap_first() -> None:
-    from backwatch.collector.bootstrap.start import environment_for
+    from backwatch.collector.bootstrap.start import extend_environment
 
-    os.environ.update(environment_for(dict(os.environ)))
+    os.environ.update(extend_environment(dict(os.environ)))
 
 
 # Only that command's process: others may load these entry points to list them.

@@ -52,7 +52,7 @@ _inbound: list["Patches"] = []
 
 @never_breaks_the_host
 def start() -> None:
-    """Begins to watch this process. Does nothing where that is begun already, or ``BACKWATCH_ENABLED`` says false.
+    """Begin to watch this process. Does nothing where that is begun already, or ``BACKWATCH_ENABLED`` says false.
 
     Light: a probe, and all that records for it, is loaded when the app imports its driver. Until then nothing of
     OpenTelemetry is imported either, whose helpers bring ``ssl``, which must not be there before ``gevent`` patches it.
@@ -64,7 +64,7 @@ def start() -> None:
     if _settings is not None:
         runtime_environment.remember_environment()
         processes.prepare_shared_page()  # before any fork, so that children see each other
-        files = probe_files()
+        files = list_probe_packages()
         for name in set(_settings.disabled_probes).difference(files):
             guard.log("backwatch: BACKWATCH_DISABLED_PROBES=%r: no such probe, ignored", name[:100])
         for file in files:
@@ -92,7 +92,7 @@ def _load_settings() -> settings.CollectorSettings | None:
     return mine
 
 
-def begin_pipeline() -> "Pipeline | None":
+def start_pipeline() -> "Pipeline | None":
     """This process's pipeline, made where there is none; ``None`` where the settings forbid it. Wraps no driver."""
     pipeline = _pipelines.get(_ONE)
     if pipeline is None:
@@ -110,14 +110,14 @@ def begin_pipeline() -> "Pipeline | None":
 
 def _publisher() -> "Publisher":
     with hold_forks():
-        from backwatch.collector.stream import publisher_of
+        from backwatch.collector.stream import prepare_publisher
 
-        opens = publisher_of(settings.load(settings.StreamSettings))
+        opens = prepare_publisher(settings.load(settings.StreamSettings))
     return opens()
 
 
-def probe_files() -> list[str]:
-    """Names of the probes' files, which are the names of the modules to wait for; nothing is imported."""
+def list_probe_packages() -> list[str]:
+    """Name of the probes' files, which are the names of the modules to wait for; nothing is imported."""
     found = {path.stem for path in PROBES.iterdir() if path.suffix in ("", ".py") and not path.stem.startswith("_")}
     return sorted(found - NO_PROBES)
 
@@ -137,7 +137,7 @@ def _loader(file: str) -> Callable[[ModuleType], object]:
 
 def _installer(probe: "type[Probe]") -> Callable[[ModuleType], object]:
     def install(_module: ModuleType) -> None:
-        pipeline = begin_pipeline()
+        pipeline = start_pipeline()
         if pipeline is None or probe.name in _active:
             return
         if not is_supported(probe.distributions):
@@ -169,23 +169,23 @@ def _framework(file: str) -> Callable[[ModuleType], object]:
     return never_breaks_the_host(install)
 
 
-def active_probes() -> frozenset[str]:
-    """Names of the probes that are installed in this process."""
+def get_active_probes() -> frozenset[str]:
+    """Name of the probes that are installed in this process."""
     return frozenset(_active)
 
 
-def current_pipeline() -> "Pipeline | None":
+def get_pipeline() -> "Pipeline | None":
     """What this process records into; ``None`` before the first driver was imported and after :func:`stop`."""
     return _pipelines.get(_ONE)
 
 
 @never_breaks_the_host
 def stop() -> None:
-    """Leaves the process as it was: every driver unwrapped, the last calls delivered."""
+    """Leave the process as it was: every driver unwrapped, the last calls delivered."""
     global _settings
     pipeline, _settings = _pipelines.pop(_ONE, None), None
     runtime_environment.forget_environment()
-    import_hooks.forget()
+    import_hooks.clear()
     shutdown.run_hooks()  # while the probes still have whom to tell
     while _active:
         _, probe = _active.popitem()
@@ -196,7 +196,7 @@ def stop() -> None:
         pipeline.close()
 
 
-def environment_for(environment: dict[str, str]) -> dict[str, str]:
+def extend_environment(environment: dict[str, str]) -> dict[str, str]:
     """The environment in which every Python below starts watched: our folder in front of ``PYTHONPATH``, nothing else.
 
     An empty entry of ``PYTHONPATH`` would mean the working directory, whose modules would then hide installed ones.
@@ -210,13 +210,13 @@ def environment_for(environment: dict[str, str]) -> dict[str, str]:
 
 
 def run_command(argv: Sequence[str]) -> None:
-    """Becomes the command, watched. Returns only by :class:`SystemExit`, where the command cannot be started."""
+    """Become the command, watched. Returns only by :class:`SystemExit`, where the command cannot be started."""
     try:
         watched = settings.load(settings.CollectorSettings).enabled
     except settings.SettingError as error:
         sys.stderr.write(f"backwatch: {error}; the application runs unwatched\n")
         watched = False
-    environment = environment_for(dict(os.environ)) if watched else dict(os.environ)
+    environment = extend_environment(dict(os.environ)) if watched else dict(os.environ)
     sys.stdout.flush()
     sys.stderr.flush()
     try:

@@ -25,17 +25,17 @@ _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e
 """Control characters, line ends of Unicode, what is drawn as nothing, and what reorders the text around it."""
 
 
-def escaped(text: str, limit: int = MAX_EVENT_CHARACTERS) -> str:
+def escape(text: str, limit: int = MAX_EVENT_CHARACTERS) -> str:
     r"""Return the text on one line, with control and bidirectional characters as escapes, cut to ``limit``.
 
-    >>> escaped("a\nb\x1b[2Jc")
+    >>> escape("a\nb\x1b[2Jc")
     'a\\nb\\x1b[2Jc'
     """
     cut = text if len(text) <= limit else f"{text[:limit]}…"
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode("ascii"), cut)
 
 
-def json_line(level: str, logger: str, message: str, **more: Any) -> str:
+def format_json(level: str, logger: str, message: str, **more: Any) -> str:
     """Return one event as a line of ASCII JSON."""
     moment = datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     cut = message if len(message) <= MAX_EVENT_CHARACTERS else f"{message[:MAX_EVENT_CHARACTERS]}…"
@@ -46,14 +46,14 @@ class _TextFormatter(logging.Formatter):
     """The message on one line, and the last frame of a fault in place of a traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return escaped(f"{record.getMessage()}{_fault(record)}")
+        return escape(f"{record.getMessage()}{_fault(record)}")
 
 
 class _JsonFormatter(logging.Formatter):
     """The event as a line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return json_line(record.levelname.lower(), record.name, f"{record.getMessage()}{_fault(record)}")
+        return format_json(record.levelname.lower(), record.name, f"{record.getMessage()}{_fault(record)}")
 
 
 def _fault(record: logging.LogRecord) -> str:
@@ -93,7 +93,7 @@ class _JsonStream(io.TextIOBase):
             for line in lines:
                 if line.strip():
                     level = "error" if line.startswith("Error: ") else self._level
-                    self._to.write(json_line(level, "output", line.rstrip("\r")) + "\n")
+                    self._to.write(format_json(level, "output", line.rstrip("\r")) + "\n")
             if lines:
                 self._to.flush()
         return len(text)
@@ -125,12 +125,12 @@ def configure(settings: LogSettings, command: str) -> None:
 
     def on_fault(kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
         if not issubclass(kind, KeyboardInterrupt):
-            out.write(json_line("critical", "backwatch", f"backwatch: ended by a fault: {_where(error)}") + "\n")
+            out.write(format_json("critical", "backwatch", f"backwatch: ended by a fault: {_where(error)}") + "\n")
             out.flush()
 
     def on_thread_fault(told: threading.ExceptHookArgs) -> None:
         if told.exc_value is not None and told.exc_type is not SystemExit:
-            out.write(json_line("error", "backwatch", f"backwatch: a thread ended: {_where(told.exc_value)}") + "\n")
+            out.write(format_json("error", "backwatch", f"backwatch: a thread ended: {_where(told.exc_value)}") + "\n")
             out.flush()
 
     sys.excepthook = on_fault

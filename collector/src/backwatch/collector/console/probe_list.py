@@ -10,14 +10,14 @@ from packaging.requirements import Requirement
 
 from backwatch.collector import names
 from backwatch.collector.bootstrap.installed_drivers import is_supported
-from backwatch.collector.console.table import aligned
+from backwatch.collector.console.table import align
 from backwatch.collector.probes import Probe
 
 STANDARD: Final = "Python's own"
 _HEAD: Final[tuple[str, ...]] = ("probe", "installed here", "watched", "facts")
 
 
-def as_json(found: Sequence[type[Probe]]) -> str:
+def format_json(found: Sequence[type[Probe]]) -> str:
     """One array, an object per probe."""
     rows = [
         {
@@ -29,7 +29,7 @@ def as_json(found: Sequence[type[Probe]]) -> str:
     return json.dumps(rows, indent=2)
 
 
-def overview(found: Sequence[type[Probe]]) -> str:
+def format_overview(found: Sequence[type[Probe]]) -> str:
     """A line per probe."""
     rows: list[tuple[str, ...]] = [_HEAD]
     for one in found:
@@ -37,10 +37,10 @@ def overview(found: Sequence[type[Probe]]) -> str:
         wanted = " or ".join(one.distributions) or "always"
         fits = not here or is_supported(one.distributions)
         rows.append((one.name, here or "-", wanted if fits else f"not this one: {wanted}", str(len(one.facts))))
-    return "\n".join(aligned(rows))
+    return "\n".join(align(rows))
 
 
-def facts(found: Sequence[type[Probe]], name: str) -> str:
+def format_facts(found: Sequence[type[Probe]], name: str) -> str:
     """The facts of one probe, and those that others give and it does not.
 
     Raises:

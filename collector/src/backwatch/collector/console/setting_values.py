@@ -35,7 +35,7 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def one_of(*words: str) -> Callable[[str], str]:
+def parse_one_of(*words: str) -> Callable[[str], str]:
     """A parser of one word out of a few."""
 
     def parsed(text: str) -> str:
@@ -46,7 +46,7 @@ def one_of(*words: str) -> Callable[[str], str]:
     return parsed
 
 
-def instance_name(text: str) -> str:
+def parse_instance_name(text: str) -> str:
     """Parse the name of a member of a consumer group, as Kafka takes it."""
     if text and (not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", text) or text in (".", "..")):
         raise ValueError("must be at most 200 letters, digits, '.', '_' and '-'")
@@ -73,7 +73,7 @@ def _parser(one: Field[Any]) -> Callable[[str], Any]:
     raise TypeError(f"no parser for setting {one.name} of type {kind!r}")
 
 
-def value_of(one: Field[Any], text: str) -> Any:
+def parse_value(one: Field[Any], text: str) -> Any:
     """The value that this text gives the setting.
 
     Raises:

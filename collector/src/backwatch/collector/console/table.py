@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def align(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """A line for each row; all rows have as many cells.
 
-    >>> list(aligned([("name", "facts"), ("psycopg", "31")]))
+    >>> list(align([("name", "facts"), ("psycopg", "31")]))
     ['name     facts', 'psycopg  31']
     """
     wide = [max(map(len, column)) for column in zip(*rows, strict=True)]

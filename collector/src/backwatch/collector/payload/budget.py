@@ -36,7 +36,7 @@ class SharedBudget:
         self._left = Budget(one.opcodes * _VALUES, one.lines * _VALUES, one.searched * _VALUES, one.read * _VALUES)
 
     def allocate(self, among: int) -> Budget:
-        """Takes out what one of so many values may cost.
+        """Take out what one of so many values may cost.
 
         >>> SharedBudget().allocate(9).opcodes
         1000
@@ -52,7 +52,7 @@ class SharedBudget:
         return given
 
     def return_unused(self, rest: Budget) -> None:
-        """Puts back what a value did not need."""
+        """Put back what a value did not need."""
         self._add(rest, 1)
 
     def _add(self, budget: Budget, sign: int) -> None:

@@ -45,12 +45,12 @@ def set_canaries(words: Sequence[str]) -> None:
 
 
 def has_canaries() -> bool:
-    """Whether there is any."""
+    """Return whether there is any."""
     return bool(_words)
 
 
 def contains_canary(reply: object) -> bool:
-    """Whether a canary stands in a reply: a text, bytes, or lists, sets and mappings of them, down to a bound."""
+    """Return whether a canary stands in a reply: a text, bytes, or lists, sets and mappings of them, down to a bound."""
     level: deque[Any] = deque((reply,))
     left = MAX_CHARACTERS
     for _ in range(MAX_VALUES):

@@ -39,7 +39,7 @@ FUNCTIONS: Final = frozenset((
 
 
 def is_hostile(name: str) -> bool:
-    """Whether the rule fires on a value that imports this.
+    """Return whether the rule fires on a value that imports this.
 
     >>> is_hostile("posix.system"), is_hostile("logging.os.system"), is_hostile("shop.models.Basket")
     (True, True, False)

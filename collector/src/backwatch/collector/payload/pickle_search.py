@@ -79,7 +79,7 @@ def find_likely_globals(window: bytes, memo: Callable[[int], str]) -> dict[str, 
 
 
 def _holds(module: str, name: str, *, otherwise: bool) -> bool:
-    """Whether a module has such a name: looked up where it is loaded, never loaded for it."""
+    """Return whether a module has such a name: looked up where it is loaded, never loaded for it."""
     loaded = sys.modules.get(module)
     return name.partition(".")[0] in vars(loaded) if isinstance(loaded, ModuleType) else otherwise
 

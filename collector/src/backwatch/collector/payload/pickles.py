@@ -112,7 +112,7 @@ class PickleWalk:
 
     @property
     def is_program(self) -> bool:
-        """Whether what goes on beyond the budget is a program, and not letters that happen to be opcodes."""
+        """Return whether what goes on beyond the budget is a program, and not letters that happen to be opcodes."""
         return self.unfinished and (len(self._met) >= _MANY or not self._met <= _ONLY_PUSHES)
 
     def _follow(self, cut: bool) -> int:
@@ -224,7 +224,7 @@ class PickleWalk:
             self._stack[-1] = _ANYTHING
 
     def _use(self, count: int, depth: int, *, calls: bool = False) -> None:
-        """Notes a call of what lies so deep; plain data cannot be called."""
+        """Note a call of what lies so deep; plain data cannot be called."""
         if depth < count:
             self.broken = True
         elif self._stack[-count] is _ANYTHING:

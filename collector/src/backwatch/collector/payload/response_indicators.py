@@ -128,7 +128,7 @@ def _of_xml(head: bytes) -> list[str]:
 
 
 def _orders(lowered: bytes) -> bool:
-    """Whether a text speaks to the language model that it may be handed to, and not to people."""
+    """Return whether a text speaks to the language model that it may be handed to, and not to people."""
     if any(mark in lowered for mark in _CHAT_MARKS):
         return True
     for word in _ORDERED:

@@ -36,7 +36,7 @@ class Recorder(Protocol):
         kind: int = CLIENT,
         caller: Caller | None = None,
     ) -> None:
-        """Records one call that ends now.
+        """Record one call that ends now.
 
         Args:
             session: Its facts.
@@ -87,11 +87,11 @@ class Probe(ABC):
 
     @abstractmethod
     def install(self, recorder: Recorder) -> None:
-        """Wraps the driver. The driver is imported by then."""
+        """Wrap the driver. The driver is imported by then."""
 
     @abstractmethod
     def remove(self) -> None:
-        """Restores every attribute that ``install`` replaced, the very same objects."""
+        """Restore every attribute that ``install`` replaced, the very same objects."""
 
     def instrument(self, *, recorder: Recorder, skip_dep_check: bool = True) -> None:  # noqa: ARG002
         """Install the probe, unless it is installed already.
@@ -121,7 +121,7 @@ def _root(module: str) -> str:
 
 
 def is_instrumented(module: str) -> bool:
-    """Whether a probe of ours is installed in the library of this module: then the layers above it tell nothing."""
+    """Return whether a probe of ours is installed in the library of this module: then the layers above it tell nothing."""
     return _root(module) in _watched
 
 

@@ -28,10 +28,10 @@ _marked: dict[int | bytes, str] = {}
 MAX_REMEMBERED: Final = 2_048
 
 
-def name(text: object) -> str:
+def redact_name(text: object) -> str:
     """The name of a queue, exchange or routing key without what looks like a value.
 
-    >>> name("orders.eu.created"), name("reply.3f2c1a9e-0000-4000-8000-000000000000"), name("amq.gen-JzTY20BRgKO")
+    >>> redact_name("orders.eu.created"), redact_name("reply.3f2c1a9e-0000-4000-8000-000000000000"), redact_name("amq.gen-JzTY20BRgKO")
     ('orders.eu.created', 'reply.?', 'amq.gen-?')
     """
     if type(text) is not str:
@@ -55,22 +55,22 @@ def _learnt(text: str) -> str:
     return remember(_marked, keyed_hash(text), shown, MAX_REMEMBERED)
 
 
-def statement(operation: str, *names: object) -> str:
+def to_statement(operation: str, *names: object) -> str:
     """What makes two operations the same.
 
-    >>> statement("QUEUE.BIND", "mails", "events", "user.42.created")
+    >>> to_statement("QUEUE.BIND", "mails", "events", "user.42.created")
     'QUEUE.BIND mails events user.?.created'
     """
-    return " ".join([operation, *(shown for shown in map(name, names) if shown)])
+    return " ".join([operation, *(shown for shown in map(redact_name, names) if shown)])
 
 
-def route(exchange: object, routing_key: object) -> str:
+def redact_route(exchange: object, routing_key: object) -> str:
     """Where a message is sent: the exchange, and the key by which it is routed; of the default exchange the queue.
 
-    >>> route("events", "order.created"), route("", "mails"), route("logs", "")
+    >>> redact_route("events", "order.created"), redact_route("", "mails"), redact_route("logs", "")
     ('events/order.created', '/mails', 'logs/')
     """
-    return f"{name(exchange)}/{name(routing_key)}"
+    return f"{redact_name(exchange)}/{redact_name(routing_key)}"
 
 
 def _name(text: str) -> str:
@@ -92,7 +92,7 @@ def _separator(piece: str) -> str:
 
 
 def _plain(part: str) -> bool:
-    """Whether it is a word of the app's rather than a value."""
+    """Return whether it is a word of the app's rather than a value."""
     if not part:
         return True
     if len(part) > 40 or not _WORD.fullmatch(part) or _HEX.fullmatch(part):

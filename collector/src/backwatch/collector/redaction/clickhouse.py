@@ -33,18 +33,18 @@ _NO_FORMAT: Final = split_words(
 )
 
 
-def without_data(sql: object) -> object:
+def strip_data(sql: object) -> object:
     r"""An ``INSERT … FORMAT …`` without the rows behind it: they are no SQL, so no scanner would know their values.
 
     Everything else comes back as it was.
 
-    >>> without_data("INSERT INTO t (a, b) FORMAT CSV\nAnn,secret")
+    >>> strip_data("INSERT INTO t (a, b) FORMAT CSV\nAnn,secret")
     'INSERT INTO t (a, b) FORMAT CSV'
-    >>> without_data(b"/* app */ insert into `a b`.t format TSV secret")
+    >>> strip_data(b"/* app */ insert into `a b`.t format TSV secret")
     '/* app */ insert into `a b`.t format TSV'
-    >>> without_data("INSERT INTO FUNCTION file('x.csv') SETTINGS a = 1, b='c' FORMAT CSV secret")
+    >>> strip_data("INSERT INTO FUNCTION file('x.csv') SETTINGS a = 1, b='c' FORMAT CSV secret")
     "INSERT INTO FUNCTION file('x.csv') SETTINGS a = 1, b='c' FORMAT CSV"
-    >>> without_data("INSERT INTO t VALUES ('in format CSV')")
+    >>> strip_data("INSERT INTO t VALUES ('in format CSV')")
     "INSERT INTO t VALUES ('in format CSV')"
     """
     if not isinstance(sql, (str, bytes, bytearray)):
@@ -87,7 +87,7 @@ def _blank(token: re.Match[str]) -> str:
 
 
 def _operand_ends(bare: str, at: int) -> bool:
-    """Whether an operand ends before ``at``, so that no name is due there."""
+    """Return whether an operand ends before ``at``, so that no name is due there."""
     at = _behind_last(bare, at)
     if bare[at - 1 : at] == "*":  # of ``SELECT *`` if no operand stands before it
         at = _behind_last(bare, at - 1)

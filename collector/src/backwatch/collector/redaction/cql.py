@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from backwatch.collector.redaction.sql import statement
+from backwatch.collector.redaction.sql import to_statement
 from backwatch.collector.runtime.keyed_cache import HASH_IS_KEYED
 from backwatch.collector.statements.scan import CACHE_ENTRIES
 
@@ -48,12 +48,12 @@ def _replaced(token: re.Match[str]) -> str:
     return "0" * len(text) if kind == "literal" else text
 
 
-def plain(text: str) -> str:
+def hide_literals(text: str) -> str:
     """The statement as SQL of the same length, its quirks replaced; everything else stands as it did.
 
-    >>> plain("SELECT a FROM t WHERE id = 5b6962dd-3f90-4c93-8f61-eabfa4a803e2 // mine")
+    >>> hide_literals("SELECT a FROM t WHERE id = 5b6962dd-3f90-4c93-8f61-eabfa4a803e2 // mine")
     'SELECT a FROM t WHERE id = 000000000000000000000000000000000000 -- mine'
-    >>> plain("INSERT INTO t (a, b) VALUES ($$it's$$, 1h30m)")
+    >>> hide_literals("INSERT INTO t (a, b) VALUES ($$it's$$, 1h30m)")
     "INSERT INTO t (a, b) VALUES ('......', 00000)"
     """
     # Python's own hash is keyed, so a text that was seen need not be kept to be known again.
@@ -70,16 +70,16 @@ def plain(text: str) -> str:
     return text
 
 
-def batch(texts: Iterable[str]) -> str:
+def to_batch_statement(texts: Iterable[str]) -> str:
     """The statement that asks for the same as a batch of these, each shape once, whatever number of rows it writes.
 
-    >>> batch(["INSERT INTO t (a) VALUES (1);", "INSERT INTO t (a) VALUES (2)", "DELETE FROM u WHERE b = ?"])
+    >>> to_batch_statement(["INSERT INTO t (a) VALUES (1);", "INSERT INTO t (a) VALUES (2)", "DELETE FROM u WHERE b = ?"])
     'BEGIN BATCH INSERT INTO t (a) VALUES (1) DELETE FROM u WHERE b = ? APPLY BATCH'
     """
     shapes: dict[str, str] = {}
     for number, text in enumerate(texts):
         if number >= MAX_STATEMENTS:
             break
-        one = plain(text.rstrip().rstrip(";"))
-        shapes.setdefault(statement(one, "cassandra"), one)
+        one = hide_literals(text.rstrip().rstrip(";"))
+        shapes.setdefault(to_statement(one, "cassandra"), one)
     return f"BEGIN BATCH {' '.join(shapes.values())} APPLY BATCH"

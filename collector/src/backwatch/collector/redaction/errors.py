@@ -20,10 +20,10 @@ _REPLIES: Final = split_words(
 _MAX_CLASS: Final = 64
 
 
-def error_type(error: BaseException) -> str:
+def get_error_type(error: BaseException) -> str:
     """The error's class, with its module where that is not the language's own.
 
-    >>> error_type(ValueError("secret"))
+    >>> get_error_type(ValueError("secret"))
     'ValueError'
     """
     kind = type(error)
@@ -31,10 +31,10 @@ def error_type(error: BaseException) -> str:
     return name[-_MAX_CLASS:]
 
 
-def error_code(error: BaseException) -> str:
+def get_error_code(error: BaseException) -> str:
     """SQLSTATE, the driver's number or the like; ``""`` where the error carries none.
 
-    >>> error_code(Exception(1064, "You have an error near 'secret'"))
+    >>> get_error_code(Exception(1064, "You have an error near 'secret'"))
     '1064'
     """
     for attribute in ("sqlstate", "pgcode"):

@@ -33,10 +33,10 @@ _KINDS: Final = tuple(map(re.compile, ("[0-9]", "[a-z]", "[A-Z]")))
 _DEFAULT_PORT: Final = {"http": 80, "https": 443}
 
 
-def statement(method: str, url: str) -> str:
+def to_statement(method: str, url: str) -> str:
     """What makes two requests the same: method, host (and port, where it is not the usual one) and path template.
 
-    >>> statement("get", "https://ann:secret@api.example.com/v1/users/42/orders?token=x")
+    >>> to_statement("get", "https://ann:secret@api.example.com/v1/users/42/orders?token=x")
     'GET api.example.com/v1/users/?/orders'
     """
     verb = method.upper() if _METHOD.fullmatch(method) else "?"
@@ -55,7 +55,7 @@ def redact_url(url: str) -> str:
 
 
 def carries_secret(target: str) -> bool:
-    """Whether the query of a request's target holds a key, a token or a password, by its name and its looks.
+    """Return whether the query of a request's target holds a key, a token or a password, by its name and its looks.
 
     Signatures are not judged: most are good for one request, and for a time. At most ``MAX_PARAMETERS`` are looked at.
 
@@ -91,10 +91,10 @@ def _is_random(run: str, name: str) -> bool:
     return digits and (small or capital) and name != "key" and _HEXADECIMAL.fullmatch(run) is not None
 
 
-def template(path: str) -> str:
+def to_path_template(path: str) -> str:
     """The path with what looks like a value replaced by ``?``.
 
-    >>> template("/users/3f2c1a9e-0000-4000-8000-000000000000/avatar.png")
+    >>> to_path_template("/users/3f2c1a9e-0000-4000-8000-000000000000/avatar.png")
     '/users/?/avatar.png'
     """
     return _path(path.partition("?")[0].partition("#")[0])
@@ -133,13 +133,13 @@ def _host(parts: SplitResult) -> str:
 
 def _path(path: str) -> str:
     segments = path.split("/")
-    shown = [segment(one) for one in segments[: MAX_SEGMENTS + 1]]
+    shown = [redact_segment(one) for one in segments[: MAX_SEGMENTS + 1]]
     if len(segments) > MAX_SEGMENTS + 1:
         shown.append("…")
     return "/".join(shown) or "/"
 
 
-def segment(segment: str) -> str:
+def redact_segment(segment: str) -> str:
     """The segment if it is a word of the interface; ``?`` if it looks like a value."""
     segment = segment.partition(";")[0]
     if not segment:

@@ -24,32 +24,32 @@ _ITEM: Final = re.compile(
 )
 
 
-def name(text: object) -> str:
+def redact_name(text: object) -> str:
     """The name of an attribute, by RFC 4512 or as a number; ``?`` for what cannot be one.
 
-    >>> [name(one) for one in ("uid", "1.2.840.113556.1.4.2", "jpegPhoto;binary", "*", "ann@example.net")]
+    >>> [redact_name(one) for one in ("uid", "1.2.840.113556.1.4.2", "jpegPhoto;binary", "*", "ann@example.net")]
     ['uid', '1.2.840.113556.1.4.2', 'jpegPhoto;binary', '*', '?']
     """
     told = text[:120] if isinstance(text, str) else ""
     return told if told in ("*", "+") or _NAME.fullmatch(told) else "?"
 
 
-def names(texts: Iterable[object]) -> str:
-    """Names of attributes in alphabetical order, each once.
+def redact_names(texts: Iterable[object]) -> str:
+    """Name of attributes in alphabetical order, each once.
 
-    >>> names(["mail", "cn", "cn"]), names([])
+    >>> redact_names(["mail", "cn", "cn"]), redact_names([])
     ('cn,mail', '')
     """
-    told = sorted({name(one) for one in texts})
+    told = sorted({redact_name(one) for one in texts})
     return ",".join(told[:MAX_NAMES] + (["…"] if len(told) > MAX_NAMES else []))
 
 
-def dn(text: str) -> str:
+def redact_dn(text: str) -> str:
     r"""The shape of a distinguished name: which attributes it is made of.
 
-    >>> dn("uid=ann,ou=people,dc=shop,dc=example"), dn("cn=Ann\, Lee+uid=7, o=x"), dn("")
+    >>> redact_dn("uid=ann,ou=people,dc=shop,dc=example"), redact_dn("cn=Ann\, Lee+uid=7, o=x"), redact_dn("")
     ('uid=?,ou=?,dc=?,dc=?', 'cn=?+uid=?,o=?', '""')
-    >>> dn("ann@example.net"), dn("<GUID=b4ac1f>"), dn('cn="a,b=c",dc=x')
+    >>> redact_dn("ann@example.net"), redact_dn("<GUID=b4ac1f>"), redact_dn('cn="a,b=c",dc=x')
     ('?', '?', 'cn=?,dc=?')
     """
     if not text.strip():
@@ -61,25 +61,25 @@ def dn(text: str) -> str:
             told.append("+" if part == "+" else ",")
             continue
         kind, sign, _ = part.partition("=")
-        kind = name(kind.strip())
+        kind = redact_name(kind.strip())
         told.append(f"{kind}=?" if sign and kind != "?" else "?")
         if len(told) >= 2 * MAX_PARTS:
             break
     return "".join(told) + ("…" if len(told) >= 2 * MAX_PARTS or len(text) > MAX_TEXT else "")
 
 
-def filter_shape(text: str) -> str:
+def to_filter_shape(text: str) -> str:
     r"""The shape of a filter (RFC 4515): attributes, comparisons and how they are combined; alike ones once.
 
     What is not well-formed keeps the shape that it has: that is how a value which was not escaped shows itself.
 
-    >>> filter_shape("(&(objectClass=person)(uid=ann))"), filter_shape("(cn=An*n*)"), filter_shape("(mail=*)")
+    >>> to_filter_shape("(&(objectClass=person)(uid=ann))"), to_filter_shape("(cn=An*n*)"), to_filter_shape("(mail=*)")
     ('(&(objectClass=?)(uid=?))', '(cn=?*?*)', '(mail=*)')
-    >>> filter_shape("(&(uid=*)(uid=*))(|(uid=*)(userPassword=x))")
+    >>> to_filter_shape("(&(uid=*)(uid=*))(|(uid=*)(userPassword=x))")
     '(&(uid=*)…)(|(uid=*)(userPassword=?))'
-    >>> filter_shape(r"(cn=\28secret\29)"), filter_shape("(|(uid=a)(uid=b)(uid=c))"), filter_shape("(!(a>=3)")
+    >>> to_filter_shape(r"(cn=\28secret\29)"), to_filter_shape("(|(uid=a)(uid=b)(uid=c))"), to_filter_shape("(!(a>=3)")
     ('(cn=?)', '(|(uid=?)…)', '(!(a>=?)')
-    >>> filter_shape("(userAccountControl:1.2.840.113556.1.4.803:=2)"), filter_shape("hunter2")
+    >>> to_filter_shape("(userAccountControl:1.2.840.113556.1.4.803:=2)"), to_filter_shape("hunter2")
     ('(userAccountControl:1.2.840.113556.1.4.803:=?)', '?')
     """
     told: list[str] = []
@@ -108,7 +108,7 @@ def filter_shape(text: str) -> str:
 
 
 def _once(told: list[str], whole: str) -> None:
-    """Adds a part, unless it is like the one before it."""
+    """Add a part, unless it is like the one before it."""
     if told and told[-1] == whole:
         told.append("…")
     elif len(told) < 2 or told[-1] != "…" or told[-2] != whole:
@@ -120,9 +120,9 @@ def _item(text: str) -> str:
     if found is None:
         return "?"
     kind, by_dn, rule, sign, value = found.groups()
-    left = (name(kind) if kind else "") + (by_dn or "")
+    left = (redact_name(kind) if kind else "") + (by_dn or "")
     if rule:
-        left += ":" + (rule if _OID.fullmatch(rule) else name(rule))
+        left += ":" + (rule if _OID.fullmatch(rule) else redact_name(rule))
     return left + sign + (_value(value.strip()) if sign == "=" else "?")
 
 
@@ -136,10 +136,10 @@ def _value(value: str) -> str:
     return ("?" if first else "") + "*" + ("?*" if any(between) else "") + ("?" if last else "")
 
 
-def extended(oid: object) -> str:
+def redact_extended_operation(oid: object) -> str:
     """The name of an extended operation, a number.
 
-    >>> extended("1.3.6.1.4.1.4203.1.11.3"), extended("hunter2")
+    >>> redact_extended_operation("1.3.6.1.4.1.4203.1.11.3"), redact_extended_operation("hunter2")
     ('1.3.6.1.4.1.4203.1.11.3', '?')
     """
     return oid if isinstance(oid, str) and _OID.fullmatch(oid) else "?"
@@ -149,12 +149,12 @@ _REFERRAL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,20}+)://([^/?#\s]{1,25
 _PORTS: Final = {"ldap": ":389", "ldaps": ":636"}
 
 
-def referral(uri: object) -> str:
+def redact_referral(uri: object) -> str:
     """Where a referral leads: host and port, with the scheme where it is another than a directory's.
 
-    >>> referral("ldap://ann:secret@other.example/ou=people,dc=x??sub?(uid=ann)"), referral("ldaps://[::1]:6360")
+    >>> redact_referral("ldap://ann:secret@other.example/ou=people,dc=x??sub?(uid=ann)"), redact_referral("ldaps://[::1]:6360")
     ('other.example:389', '[::1]:6360')
-    >>> referral("http://169.254.169.254/latest"), referral("ldap:///dc=x"), referral(None)
+    >>> redact_referral("http://169.254.169.254/latest"), redact_referral("ldap:///dc=x"), redact_referral(None)
     ('http://169.254.169.254', '', '')
     """
     found = _REFERRAL.match(uri[:MAX_TEXT]) if isinstance(uri, str) else None

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from backwatch.collector.redaction.messaging import destination
+from backwatch.collector.redaction.messaging import redact_destination
 from backwatch.collector.statements.spec import split_words
 
 MAX_TEXT: Final = 1_000
@@ -52,10 +52,10 @@ _TOKEN: Final = re.compile(r'"[^"]*+"?+|[()\[\]]|[^\s()\[\]"]++')
 _FLAG: Final = re.compile(r"\\(?:Seen|Answered|Flagged|Deleted|Draft|Recent|\*)", re.IGNORECASE)
 
 
-def pop3(line: str) -> tuple[str, str]:
+def redact_pop3(line: str) -> tuple[str, str]:
     """Verb and statement of a line of POP3.
 
-    >>> pop3("PASS hunter2"), pop3("retr 17"), pop3("TOP 3 0"), pop3("hunter2")
+    >>> redact_pop3("PASS hunter2"), redact_pop3("retr 17"), redact_pop3("TOP 3 0"), redact_pop3("hunter2")
     (('PASS', 'PASS ?'), ('RETR', 'RETR ?'), ('TOP', 'TOP ? ?'), ('?', '?'))
     """
     verb, _, rest = line[:MAX_TEXT].partition(" ")
@@ -67,10 +67,10 @@ def pop3(line: str) -> tuple[str, str]:
     return verb, " ".join([verb, *("?" for _ in rest.split()[:4])])
 
 
-def ftp(line: str) -> tuple[str, str]:
+def redact_ftp(line: str) -> tuple[str, str]:
     """Verb and statement of a line of FTP; of a path what does not look like a value.
 
-    >>> ftp("PASS hunter2"), ftp("RETR export/day-20260131.csv"), ftp("type I"), ftp("hunter2 x")
+    >>> redact_ftp("PASS hunter2"), redact_ftp("RETR export/day-20260131.csv"), redact_ftp("type I"), redact_ftp("hunter2 x")
     (('PASS', 'PASS ?'), ('RETR', 'RETR export/day-?.csv'), ('TYPE', 'TYPE I'), ('?', '?'))
     """
     verb, _, rest = line[:MAX_TEXT].partition(" ")
@@ -81,7 +81,7 @@ def ftp(line: str) -> tuple[str, str]:
     if not rest:
         return verb, verb
     if verb in _PATHS:
-        return verb, f"{verb} {mailbox(rest)}"
+        return verb, f"{verb} {redact_mailbox(rest)}"
     if verb in ("TYPE", "PROT", "AUTH", "MODE", "STRU") and rest.upper() in (
         "A",
         "I",
@@ -96,27 +96,27 @@ def ftp(line: str) -> tuple[str, str]:
     return verb, f"{verb} ?"
 
 
-def mailbox(name: str) -> str:
+def redact_mailbox(name: str) -> str:
     """A mailbox or a path without what looks like a value, or like somebody's address.
 
-    >>> mailbox("INBOX"), mailbox('"Archive/2026"'), mailbox("user/ann@example.net"), mailbox("")
+    >>> redact_mailbox("INBOX"), redact_mailbox('"Archive/2026"'), redact_mailbox("user/ann@example.net"), redact_mailbox("")
     ('INBOX', 'Archive/?', 'user/?', '?')
     """
     name = name[:MAX_TEXT].strip().strip('"')
     parts = ["?" if "@" in part else part for part in name.split("/")]
-    return destination("/".join(parts)) if name else "?"
+    return redact_destination("/".join(parts)) if name else "?"
 
 
-def imap(name: str, arguments: Iterable[object]) -> tuple[str, str]:
+def redact_imap(name: str, arguments: Iterable[object]) -> tuple[str, str]:
     """Operation and statement of a command of IMAP: words that the protocol knows, and mailboxes.
 
-    >>> imap("LOGIN", ["ann", "hunter2"])
+    >>> redact_imap("LOGIN", ["ann", "hunter2"])
     ('LOGIN', 'LOGIN ?')
-    >>> imap("SEARCH", [None, '(FROM "TO hunter2" SINCE 1-Feb-2026)'])
+    >>> redact_imap("SEARCH", [None, '(FROM "TO hunter2" SINCE 1-Feb-2026)'])
     ('SEARCH', 'SEARCH ( FROM ? SINCE ? )')
-    >>> imap("uid", ["FETCH", "1:20", "(BODY.PEEK[] FLAGS)"])
+    >>> redact_imap("uid", ["FETCH", "1:20", "(BODY.PEEK[] FLAGS)"])
     ('UID FETCH', 'UID FETCH ? ( BODY.PEEK [ ] FLAGS )')
-    >>> imap("STORE", ["3", "+FLAGS", "(\\\\Deleted hunter2)"]), imap("SELECT", ["Archive/2026"])
+    >>> redact_imap("STORE", ["3", "+FLAGS", "(\\\\Deleted hunter2)"]), redact_imap("SELECT", ["Archive/2026"])
     (('STORE', 'STORE ? +FLAGS ( \\\\Deleted ? )'), ('SELECT', 'SELECT Archive/?'))
     """
     verb = name.upper()
@@ -129,7 +129,7 @@ def imap(name: str, arguments: Iterable[object]) -> tuple[str, str]:
         verb = f"UID {texts.pop(0).upper()}"
     told: list[str] = []
     if verb in _MAILBOX_FIRST and texts:
-        told.append(mailbox(texts.pop(0)))
+        told.append(redact_mailbox(texts.pop(0)))
     for found in _TOKEN.finditer(" ".join(texts)[:MAX_TEXT]):
         one = _word(found[0])
         if one != "?" or not told or told[-1] != "?":

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Final
 
-from backwatch.collector.redaction.redis import key_class as plain_key_class
+from backwatch.collector.redaction.redis import classify_key as plain_key_class
 
 MAX_KEYS: Final = 1_000
 """Keys that are looked at; the rest is of the same kind, or says ``…``."""
@@ -39,10 +39,10 @@ _SUBCOMMANDS: Final = {
 _VERSIONED: Final = re.compile(r":\d{1,6}:")
 
 
-def key_class(key: object) -> str:
+def classify_key(key: object) -> str:
     """A key's prefix, if it has one that reads like a word; else ``?``. Django puts a version in front of its keys.
 
-    >>> [key_class(key) for key in (b"session:8f2c", ":1:session:8f2c", "8f2c", ":1:8f2c")]
+    >>> [classify_key(key) for key in (b"session:8f2c", ":1:session:8f2c", "8f2c", ":1:8f2c")]
     ['session:?', ':?:session:?', '?', ':?:?']
     """
     if isinstance(key, (bytes, bytearray)):
@@ -53,31 +53,31 @@ def key_class(key: object) -> str:
     return f":?:{plain_key_class(key[found.end() : found.end() + 64])}" if found else plain_key_class(key)
 
 
-def statement(command: str, keys: Iterable[object]) -> str:
+def to_statement(command: str, keys: Iterable[object]) -> str:
     """One of memcached's own commands on these keys.
 
-    >>> statement("get", ["session:1", "session:2", "user:1"])
+    >>> to_statement("get", ["session:1", "session:2", "user:1"])
     'get session:? user:?'
-    >>> statement("set", ["session:1"])
+    >>> to_statement("set", ["session:1"])
     'set session:? ?'
     """
     looked_at = list(islice(keys, MAX_KEYS + 1))
-    classes = sorted({key_class(key) for key in looked_at[:MAX_KEYS]})
+    classes = sorted({classify_key(key) for key in looked_at[:MAX_KEYS]})
     more = ["…"] if len(looked_at) > MAX_KEYS or len(classes) > MAX_CLASSES else []
     return " ".join([command, *classes[:MAX_CLASSES], *more, *(["?"] if command in _VALUED else [])])
 
 
-def line(command: bytes, prefix: bytes = b"") -> tuple[str, str]:
+def redact_line(command: bytes, prefix: bytes = b"") -> tuple[str, str]:
     """Operation and statement of what is sent as it is: one line, or several.
 
     Args:
         prefix: What the client puts before every key.
 
-    >>> line(b"delete app:session:8f2c noreply\\r\\n", b"app:")
+    >>> redact_line(b"delete app:session:8f2c noreply\\r\\n", b"app:")
     ('delete', 'delete session:?')
-    >>> line(b"stats cachedump 1 0\\r\\n"), line(b"hunter2 x\\r\\n")
+    >>> redact_line(b"stats cachedump 1 0\\r\\n"), redact_line(b"hunter2 x\\r\\n")
     (('stats cachedump', 'stats cachedump ?'), ('?', '?'))
-    >>> line(b"get a\\r\\nflush_all\\r\\n")
+    >>> redact_line(b"get a\\r\\nflush_all\\r\\n")
     ('get', 'get ?; …')
     """
     first, _, more = command[:MAX_LINE].partition(b"\r\n")
@@ -89,7 +89,7 @@ def line(command: bytes, prefix: bytes = b"") -> tuple[str, str]:
     if name in _VALUED or name in _KEYED or name in _TIMED:
         rest = rest[1:] if name in _TIMED else rest
         keys = rest if name in _LISTS or name in _TIMED else rest[:1]
-        shown = statement(name, [word.removeprefix(begun) for word in keys])
+        shown = to_statement(name, [word.removeprefix(begun) for word in keys])
     elif name in _PLAIN:
         shown = f"{name} ?" if rest else name
     elif name in _SUBCOMMANDS:

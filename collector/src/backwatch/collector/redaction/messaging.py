@@ -28,12 +28,12 @@ _SWITCH: Final = re.compile(r"[a-z][A-Z]")
 _REPEATED: Final = re.compile(r"\?(?:[.\-_/:]\?)+")
 
 
-def destination(name: str) -> str:
+def redact_destination(name: str) -> str:
     """The name without what looks like a value: numbers, dates, identifiers, reply boxes.
 
-    >>> [destination(name) for name in ("orders.v2", "user-12345-events", "audit-2026-01-31", "_INBOX.x7Kq.9")]
+    >>> [redact_destination(name) for name in ("orders.v2", "user-12345-events", "audit-2026-01-31", "_INBOX.x7Kq.9")]
     ['orders.v2', 'user-?-events', 'audit-?', '_INBOX.?']
-    >>> destination("session.3f2b8c1e-9d4a-4a63-9a1c-1f2e3d4c5b6a")
+    >>> redact_destination("session.3f2b8c1e-9d4a-4a63-9a1c-1f2e3d4c5b6a")
     'session.?'
     """
     name = name[:MAX_NAME]
@@ -46,19 +46,19 @@ def destination(name: str) -> str:
     return _REPEATED.sub("?", _PART.sub(_part, name))
 
 
-def destination_of(system: str, name: str) -> str:
+def redact_span_destination(system: str, name: str) -> str:
     """The same of somebody else's span, whose system says what its names are like.
 
-    >>> destination_of("rabbitmq", "amq.gen-JzTY20BRgKO"), destination_of("kafka", "orders.v2")
+    >>> redact_span_destination("rabbitmq", "amq.gen-JzTY20BRgKO"), redact_span_destination("kafka", "orders.v2")
     ('amq.gen-?', 'orders.v2')
     """
-    return amqp.name(name) if system == "rabbitmq" else destination(name)
+    return amqp.redact_name(name) if system == "rabbitmq" else redact_destination(name)
 
 
-def operation(told: str) -> str:
+def to_operation(told: str) -> str:
     """The first word for what is done, of what somebody else's span tells; the rest of its name is where it goes.
 
-    >>> operation("reply.3f2c1a9e publish"), operation("ann@example.com")
+    >>> to_operation("reply.3f2c1a9e publish"), to_operation("ann@example.com")
     ('publish', '')
     """
     return next((word for word in told[:MAX_OPERATION].lower().split() if word in OPERATIONS), "")
@@ -77,12 +77,12 @@ def _part(found: "re.Match[str]") -> str:
     return "?" if len(part) >= 16 and len(_SWITCH.findall(part)) > 3 else part
 
 
-def statement(operation: str, names: "tuple[str, ...] | list[str]" = ()) -> str:
+def to_statement(operation: str, names: "tuple[str, ...] | list[str]" = ()) -> str:
     """``send orders``; several destinations in alphabetical order, each once.
 
-    >>> statement("delete_topics", ["b", "a", "b"])
+    >>> to_statement("delete_topics", ["b", "a", "b"])
     'delete_topics a,b'
     """
-    told = sorted({destination(name) for name in names})
+    told = sorted({redact_destination(name) for name in names})
     shown = told[:MAX_NAMES] + (["…"] if len(told) > MAX_NAMES else [])
     return f"{operation} {','.join(shown)}" if shown else operation

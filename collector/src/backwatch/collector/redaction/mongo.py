@@ -88,7 +88,7 @@ _marked: dict[int | bytes, str] = {}
 """What else was a key, by its mark: raw it may be anything."""
 
 
-def name_of(command: object) -> str:
+def get_command_name(command: object) -> str:
     """The command's name, if it is one that we know; else ``?``."""
     if isinstance(command, dict):
         for key in dict.keys(command):
@@ -96,16 +96,16 @@ def name_of(command: object) -> str:
     return "?"
 
 
-def statement(command: object) -> str:
+def to_statement(command: object) -> str:
     """The canonical text of one command document.
 
-    >>> statement({"find": "users", "filter": {"name": "ann", "age": {"$gt": 30}}, "lsid": {"id": b"1"}})
+    >>> to_statement({"find": "users", "filter": {"name": "ann", "age": {"$gt": 30}}, "lsid": {"id": b"1"}})
     'find users filter:{name:?,age:{$gt:?}}'
-    >>> statement({"insert": "users", "documents": [{"name": "ann"}]})
+    >>> to_statement({"insert": "users", "documents": [{"name": "ann"}]})
     'insert users documents:?'
-    >>> statement({"update": "users", "updates": [{"q": {"_id": 1}, "u": {"$set": {"name": "ann"}}, "multi": False}]})
+    >>> to_statement({"update": "users", "updates": [{"q": {"_id": 1}, "u": {"$set": {"name": "ann"}}, "multi": False}]})
     'update users updates:[{q:{_id:?},u:{$set:{name:?}},multi:?}]'
-    >>> statement({"saslStart": 1, "mechanism": "PLAIN", "payload": b"secret"})
+    >>> to_statement({"saslStart": 1, "mechanism": "PLAIN", "payload": b"secret"})
     'saslStart ?'
     """
     text = _statement(command, _Budget(), 0)
@@ -122,7 +122,7 @@ class _Budget:
 
 
 def _statement(command: object, budget: _Budget, depth: int) -> str:
-    name = name_of(command)
+    name = get_command_name(command)
     if name == "?" or not isinstance(command, dict):
         return "?"
     if name in _HIDDEN:

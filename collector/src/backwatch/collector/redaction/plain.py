@@ -61,14 +61,14 @@ MAX_OPTIONS: Final = 500
 """Characters in which the end of a ``COPY`` is looked for."""
 
 
-def plain(text: str, system: str) -> str:
+def hide_literals(text: str, system: str) -> str:
     """The statement as SQL, of the same length but for rows that no scanner could read.
 
-    >>> plain("SELECT $$it's$$, $h$a$h$ --x", "clickhouse")
+    >>> hide_literals("SELECT $$it's$$, $h$a$h$ --x", "clickhouse")
     "SELECT '......', '.....' -- "
-    >>> plain("SELECT a // mine\\nFROM t # no", "snowflake")
+    >>> hide_literals("SELECT a // mine\\nFROM t # no", "snowflake")
     'SELECT a -- mine\\nFROM t --no'
-    >>> plain("SELECT '//', $1 FROM t", "snowflake"), plain("SELECT $$a$$", "postgresql")
+    >>> hide_literals("SELECT '//', $1 FROM t", "snowflake"), hide_literals("SELECT $$a$$", "postgresql")
     ("SELECT '//', $1 FROM t", 'SELECT $$a$$')
     """
     change = _OF_SYSTEM.get(system.lower())
@@ -77,12 +77,12 @@ def plain(text: str, system: str) -> str:
     return text if change is None else change(text)
 
 
-def without_rows(text: str) -> str:
+def strip_rows(text: str) -> str:
     r"""A script of ``psql`` without the rows that stand behind ``COPY … FROM stdin;``: no server takes them so.
 
-    >>> without_rows("COPY t FROM stdin;\n1\tsecret\n\\.\nSELECT 1")
+    >>> strip_rows("COPY t FROM stdin;\n1\tsecret\n\\.\nSELECT 1")
     'COPY t FROM stdin;\n\\.\nSELECT 1'
-    >>> without_rows("copy t from STDIN csv;\nann,secret")
+    >>> strip_rows("copy t from STDIN csv;\nann,secret")
     'copy t from STDIN csv;'
     """
     if "stdin" not in text and "STDIN" not in text:
@@ -99,7 +99,7 @@ def without_rows(text: str) -> str:
     return "".join([*kept, text[at:]]) if kept else text
 
 
-def hidden(text: str) -> str:
+def mask(text: str) -> str:
     """A string of the same length that says nothing."""
     return ("'" + "." * (len(text) - 2) + "'")[: len(text)]
 
@@ -110,8 +110,8 @@ def _as_dashed(token: re.Match[str]) -> str:
         return text if text[2:3].isspace() else "--" + " " * (len(text) - 2)
     if kind == "quoted":
         quoted = token[kind]
-        return text[: -len(quoted)] + hidden(quoted)
-    return hidden(text) if kind == "dollars" else text
+        return text[: -len(quoted)] + mask(quoted)
+    return mask(text) if kind == "dollars" else text
 
 
 def _by(forms: re.Pattern[str], odd: re.Pattern[str]) -> Callable[[str], str]:
@@ -133,11 +133,11 @@ _triple: Final = _by(_TRIPLE, _TRIPLE_ODD)
 
 
 def _clickhouse(text: str) -> str:
-    return _dashed(str(clickhouse.without_data(text)))
+    return _dashed(str(clickhouse.strip_data(text)))
 
 
 def _without_backslash(token: re.Match[str]) -> str:
-    return hidden(token[0]) if token["quoted"] and "\\" in token[0] else token[0]
+    return mask(token[0]) if token["quoted"] and "\\" in token[0] else token[0]
 
 
 def _backslashes(text: str) -> str:
@@ -166,7 +166,7 @@ def _tsql(text: str) -> str:
         elif kind == spec.OP and head[start] == ";":
             named = False
         elif kind == spec.QUOTED and strings and head[start] == '"':
-            told += (head[at:start], hidden(head[start:end]))
+            told += (head[at:start], mask(head[start:end]))
             at = end
     return "".join((*told, text[at:])) if told else text
 
@@ -174,7 +174,7 @@ def _tsql(text: str) -> str:
 def _as_unknown(token: re.Match[str]) -> str:
     text = token[0]
     if token.group("dollars") or token.group("quoted"):
-        return hidden(text)
+        return mask(text)
     if token.group("comment"):
         return "--" + text[2:] if len(text) > 1 else " "
     return "0" * len(text) if token.group("literal") else text
@@ -189,7 +189,7 @@ _OF_SYSTEM: Final[Mapping[str, Callable[[str], str]]] = {
     "postgresql": str, "mysql": str, "sqlite": str, "mariadb": str, "microsoft.sql_server": _tsql, "mssql": _tsql,
     "azure.sql": _tsql, "sybase": _tsql, "tsql": _tsql,
     "snowflake": _snowflake, "redshift": _backslashes, "aws.redshift": _backslashes,
-    "cassandra": cql.plain, "scylladb": cql.plain,
+    "cassandra": cql.hide_literals, "scylladb": cql.hide_literals,
     "clickhouse": _clickhouse, "spark": _raw, "databricks": _raw, "bigquery": _triple, "hive": _dashed,
     "doris": _dashed,
 }  # fmt: skip

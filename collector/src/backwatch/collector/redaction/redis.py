@@ -137,17 +137,17 @@ _USUAL: Final = {
 """Commands whose short forms are read in one go."""
 
 
-def statement(command: Sequence[object]) -> str:
+def to_statement(command: Sequence[object]) -> str:
     """The canonical text of one command.
 
     Args:
         command: Its name and arguments, as the client was given them: text, bytes or numbers.
 
-    >>> statement(["SET", "session:8f2c", "secret", "EX", 60])
+    >>> to_statement(["SET", "session:8f2c", "secret", "EX", 60])
     'SET session:? ? EX ?'
-    >>> statement(["AUTH", "ann", "secret"])
+    >>> to_statement(["AUTH", "ann", "secret"])
     'AUTH ?'
-    >>> statement(["CONFIG", "SET", "requirepass", "secret"])
+    >>> to_statement(["CONFIG", "SET", "requirepass", "secret"])
     'CONFIG SET requirepass ?'
     """
     if len(command) < _FEW and command:
@@ -158,10 +158,10 @@ def statement(command: Sequence[object]) -> str:
     return _any(command)
 
 
-def is_name(text: str) -> bool:
-    """Whether it is a command, or one of a container's, in capitals: what is none may be anything.
+def is_command_name(text: str) -> bool:
+    """Return whether it is a command, or one of a container's, in capitals: what is none may be anything.
 
-    >>> is_name("GET"), is_name("CONFIG SET"), is_name("CONFIG HUNTER2"), is_name("HUNTER2")
+    >>> is_command_name("GET"), is_command_name("CONFIG SET"), is_command_name("CONFIG HUNTER2"), is_command_name("HUNTER2")
     (True, True, False, False)
     """
     if text in _KIND:
@@ -179,11 +179,11 @@ def _usual(name: str, after: int, command: Sequence[object]) -> str:
     if count == 1:
         return name
     if count == 2 and after:
-        return f"{name} {key_class(command[1])}"
+        return f"{name} {classify_key(command[1])}"
     if after <= _OF_ALL:
         return _any(command)
     if count <= after:
-        return f"{name} {key_class(command[1])} ?"
+        return f"{name} {classify_key(command[1])} ?"
     last, words = "", list[str]()
     for at in range(2, count):
         argument = command[at]
@@ -196,7 +196,7 @@ def _usual(name: str, after: int, command: Sequence[object]) -> str:
         if word != last:
             words.append(word)
             last = word
-    return " ".join((name, key_class(command[1]), *(_folded(words) if len(words) > 3 else words)))
+    return " ".join((name, classify_key(command[1]), *(_folded(words) if len(words) > 3 else words)))
 
 
 def _any(command: Sequence[object]) -> str:
@@ -208,7 +208,7 @@ def _any(command: Sequence[object]) -> str:
     if name in _SUBCOMMANDS:
         shown = [name, *_container(name, rest)]
     elif _MODULE.fullmatch(name):
-        shown = [name, key_class(rest[0]) if rest else "", "?" if len(rest) > 1 else ""]
+        shown = [name, classify_key(rest[0]) if rest else "", "?" if len(rest) > 1 else ""]
     elif name not in _KIND:
         shown = ["?"]
     elif _KIND[name] == "hidden":
@@ -219,12 +219,12 @@ def _any(command: Sequence[object]) -> str:
     return " ".join([word for word in shown if word] + more)[:MAX_STATEMENT]
 
 
-def key_class(key: object) -> str:
+def classify_key(key: object) -> str:
     """A key's prefix, if it has one that reads like a word; else ``?``.
 
-    >>> key_class(b"session:8f2c")
+    >>> classify_key(b"session:8f2c")
     'session:?'
-    >>> key_class("8f2c")
+    >>> classify_key("8f2c")
     '?'
     """
     plain = key.__class__ is str and len(key) <= 64  # pyright: ignore[reportArgumentType]  a str, as just seen
@@ -261,7 +261,7 @@ def _container(name: str, rest: Sequence[object]) -> list[str]:
                 shown.append("?")
         return shown
     if name in ("OBJECT", "XGROUP", "XINFO") and len(rest) > 1:
-        return [*shown, key_class(rest[1]), "?" if len(rest) > 2 else ""]
+        return [*shown, classify_key(rest[1]), "?" if len(rest) > 2 else ""]
     return [*shown, "?" if len(rest) > 1 else ""]
 
 
@@ -269,7 +269,7 @@ def _arguments(name: str, kind: str, rest: Sequence[object]) -> list[str]:
     keys = 0 if kind == "" else len(rest) if kind in ("all", "odd") else 2 if name in _TWO_KEYS else 1
     if name in _BLOCKING:
         keys -= 1  # the last one is a time-out
-    named = ["?" if kind == "odd" and at % 2 else key_class(key) for at, key in enumerate(rest[:keys])]
+    named = ["?" if kind == "odd" and at % 2 else classify_key(key) for at, key in enumerate(rest[:keys])]
     options = keys + 1 if name == "SET" else len(rest) if name in _VALUES_ONLY else keys
     after = (_text(argument).upper() if at >= options else "" for at, argument in enumerate(rest) if at >= keys)
     return [*_folded(named), *_folded([word if word in _OPTIONS else "?" for word in after])]

@@ -32,15 +32,15 @@ _SCRIPT: Final = re.compile(
 _DIGITS: Final = re.compile(r"[0-9]{3,}")
 
 
-def lucene(text: str, *, simple: bool = False) -> str:
+def redact_lucene(text: str, *, simple: bool = False) -> str:
     """A query string: operators, wildcards and how many fields; words and names of fields are ``?``.
 
     Args:
         simple: ``simple_query_string``, where a colon names no field.
 
-    >>> lucene('status:open AND name:"Ann Lee"'), lucene("red shoes"), lucene("very red shoes")
+    >>> redact_lucene('status:open AND name:"Ann Lee"'), redact_lucene("red shoes"), redact_lucene("very red shoes")
     ('?:? AND ?:?', '?', '?')
-    >>> lucene("ann OR *:*"), lucene("sho*s~2"), lucene("10:30 ann", simple=True)
+    >>> redact_lucene("ann OR *:*"), redact_lucene("sho*s~2"), redact_lucene("10:30 ann", simple=True)
     ('? OR *:*', '?*~?', '?')
     """
     shown: list[str] = []
@@ -75,12 +75,12 @@ def _joined(shown: list[str]) -> str:
     return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
 
 
-def script(source: str) -> str:
+def redact_script(source: str) -> str:
     """A script's source: names and operators; strings, numbers and comments go.
 
-    >>> script("ctx._source.total += 17 // by Ann")
+    >>> redact_script("ctx._source.total += 17 // by Ann")
     'ctx._source.total+=?'
-    >>> script("return doc['price'].value > params.limit")
+    >>> redact_script("return doc['price'].value > params.limit")
     'return doc[?].value>params.limit'
     """
     shown: list[str] = []

@@ -4,14 +4,14 @@ from backwatch.collector.statements.dialects import dialect_of
 from backwatch.collector.statements.scan import scan
 
 
-def statement(text: str, system: str) -> str:
+def to_statement(text: str, system: str) -> str:
     """The statement as it may be sent.
 
     Args:
         text: The statement as the driver got it.
         system: ``db.system.name``.
 
-    >>> statement("SELECT * FROM users WHERE name = 'ann' -- me", "postgresql")
+    >>> to_statement("SELECT * FROM users WHERE name = 'ann' -- me", "postgresql")
     'SELECT * FROM users WHERE name = ?'
     """
     return scan(text, dialect_of(system)).redacted

@@ -56,12 +56,12 @@ class RequestInput:
         self._values: dict[str, None] = {}
 
     def add(self, read: object) -> None:
-        """Adds a form or a JSON value that the app has just read."""
+        """Add a form or a JSON value that the app has just read."""
         if len(self._unread) < MOST_VALUES:
             self._unread.append(read)
 
     def clear(self) -> None:
-        """Lets go of everything: the request is served."""
+        """Let go of everything: the request is served."""
         self._query = ""
         self._unread.clear()
         self._kept = 0
@@ -204,7 +204,7 @@ def _binary(sql: object) -> bool:
 
 
 def _is_code(text: str, values: Iterable[str], system: str) -> bool:
-    """Whether any of these values stands in ``text`` beyond one token."""
+    """Return whether any of these values stands in ``text`` beyond one token."""
     dialect = dialect_of(system)
     shown, found, _ = scan_thinned(text, dialect)
     return any(_beyond_one(shown, value, found) for value in values)

@@ -1,9 +1,9 @@
-"""Which app this is: what OpenTelemetry says, else ``BACKWATCH_APP``, else the script's name.
+"""The app's identity: from OpenTelemetry, otherwise ``BACKWATCH_APP``, otherwise the script's name.
 
-The resource of the app's own tracer provider comes first, for an app may name itself in code. ``OTEL_SERVICE_NAME``
-and ``OTEL_RESOURCE_ATTRIBUTES`` come next, parsed here: the SDK's detection takes locks in a pool of threads, and a
-process that forks meanwhile leaves its children with locks that are held for ever (docs/adr/0025). Nothing is set:
-reading the provider through its public getter could load and install one.
+The resource of the app's own tracer provider comes first, because an app may name itself in code. Next come
+``OTEL_SERVICE_NAME`` and ``OTEL_RESOURCE_ATTRIBUTES``, parsed here: the SDK's detection takes locks in a thread pool,
+and a process that forks meanwhile leaves its children with locks that are held for ever (docs/adr/0025). The provider
+is not read through its public getter, which could load and install one.
 """
 
 import os
@@ -24,10 +24,10 @@ _OLDER_ENVIRONMENT: Final = "deployment.environment"
 
 
 class App(NamedTuple):
-    """Who makes the calls.
+    """The app that makes the calls.
 
     Attributes:
-        attributes: OTLP resource attributes, service.name among them, in a fixed order.
+        attributes: OTLP resource attributes, including service.name, in a fixed order.
     """
 
     name: str
@@ -37,18 +37,18 @@ class App(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The app's key text: ``namespace/name/environment``, empty parts dropped."""
+        """The app's key text: ``namespace/name/environment`` without empty parts."""
         return "/".join(part for part in (self.namespace, self.name, self.environment) if part)
 
 
 def get_tracer_provider() -> object | None:
-    """The app's own tracer provider, or ``None``; only looked at."""
+    """Return the app's own tracer provider without creating one, or ``None``."""
     api = sys.modules.get("opentelemetry.trace")
     return getattr(api, "_TRACER_PROVIDER", None)
 
 
 def get_script_name() -> str:
-    """The program's name as a person would say it: ``app`` for ``python app.py``, ``pkg`` for ``python -m pkg``."""
+    """Return the program's name: ``app`` for ``python app.py``, ``pkg`` for ``python -m pkg``."""
     path = PurePath((getattr(sys, "argv", None) or [""])[0])
     if path.name in ("__main__.py", "__init__.py"):
         path = path.parent
@@ -57,29 +57,29 @@ def get_script_name() -> str:
 
 
 def identify(fallback: str = "") -> App:
-    """Finds out which app this is. Reads the environment and the app's provider; not for the app's own path.
+    """Identify the app from the environment and its tracer provider. Not for the threads of the app.
 
     Args:
-        fallback: The name where OpenTelemetry tells none (``BACKWATCH_APP``).
+        fallback: The name if OpenTelemetry has none (``BACKWATCH_APP``).
     """
-    told: dict[str, Any] = {
+    found: dict[str, Any] = {
         **parse_environment_attributes(runtime_environment.environment()),
         **_attributes_of(get_tracer_provider()),
     }
-    name = _text(told.get(names.SERVICE_NAME))
+    name = _text(found.get(names.SERVICE_NAME))
     if not name or name.startswith(UNKNOWN):
         name = _text(fallback) or _text(get_script_name())
-    told[names.ENVIRONMENT] = told.get(names.ENVIRONMENT) or told.get(_OLDER_ENVIRONMENT)
+    found[names.ENVIRONMENT] = found.get(names.ENVIRONMENT) or found.get(_OLDER_ENVIRONMENT)
     attributes: list[tuple[str, str | int]] = [(names.SERVICE_NAME, name)]
-    attributes += [(key, _text(told[key])) for key in _KEPT if _text(told.get(key))]
+    attributes += [(key, _text(found[key])) for key in _KEPT if _text(found.get(key))]
     attributes += [("host.name", _text(socket.gethostname())), ("process.pid", os.getpid())]
-    return App(name, _text(told.get(names.SERVICE_NAMESPACE)), _text(told.get(names.ENVIRONMENT)), tuple(attributes))
+    return App(name, _text(found.get(names.SERVICE_NAMESPACE)), _text(found.get(names.ENVIRONMENT)), tuple(attributes))
 
 
 def parse_environment_attributes(environment: Mapping[str, str]) -> dict[str, str]:
     """Parse ``OTEL_RESOURCE_ATTRIBUTES`` and ``OTEL_SERVICE_NAME`` as the SDK does.
 
-    Values are percent-decoded. Pairs without ``=`` are left out. The service's name of its own variable wins.
+    Values are percent-decoded. Pairs without ``=`` are skipped. ``OTEL_SERVICE_NAME`` takes precedence.
     """
     found: dict[str, str] = {}
     for pair in environment.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","):

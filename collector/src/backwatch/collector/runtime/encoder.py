@@ -1,7 +1,7 @@
-"""Calls to OTLP: ``ExportTraceServiceRequest`` bytes, written by hand: a tenth of what the generated classes cost.
+"""Encoding of calls as OTLP ``ExportTraceServiceRequest``, by hand: a tenth of the cost of the generated classes.
 
 One ResourceSpans for the app, one ScopeSpans for each session (the connection is the scope), one span for each call.
-What repeats is encoded once: a session's scope beside the session, short attributes in a bounded table.
+Repeated parts are encoded once: a session's scope is kept in the session, short attributes in a bounded table.
 """
 
 import struct
@@ -15,13 +15,13 @@ from backwatch.collector.runtime.app_identity import App
 from backwatch.collector.runtime.record import AttributeValue, Call, CallSite, Session
 
 MAX_REMEMBERED: Final = 4096
-"""Attributes whose bytes are remembered; at most ``MAX_REMEMBERED_TEXT`` characters each, 1 MB in all."""
+"""Cached encoded attributes of at most ``MAX_REMEMBERED_TEXT`` characters each, 1 MB in all."""
 MAX_REMEMBERED_TEXT: Final = 200
-MAX_PLACES: Final = 2048
-"""Places whose bytes are remembered, with statements of at most ``MAX_PLACE_TEXT`` characters: 4 MB in all."""
-MAX_PLACE_TEXT: Final = 500
+MAX_CALL_SITES: Final = 2048
+"""Cached encoded call sites with statements of at most ``MAX_CALL_SITE_TEXT`` characters: 4 MB in all."""
+MAX_CALL_SITE_TEXT: Final = 500
 MAX_FACT: Final = 8192
-"""Characters of any text that is told; statements are cut before, to the same length."""
+"""Characters of any reported text; statements are cut earlier, to the same length."""
 
 _MESSAGING: Final = frozenset({"kafka", "rabbitmq", "pulsar", "activemq", "aws_sqs", "jms", "nats", "mqtt", "celery"})
 _RPC: Final = frozenset({"grpc", "aws-api"})
@@ -53,7 +53,7 @@ def _field(tag: bytes, body: bytes) -> bytes:
 
 
 def _value(value: AttributeValue) -> bytes:
-    """One ``AnyValue``."""
+    """Encode one ``AnyValue``."""
     if isinstance(value, str):
         return _field(b"\x0a", value[:MAX_FACT].encode("utf-8", "replace"))
     if isinstance(value, bool):
@@ -65,7 +65,7 @@ def _value(value: AttributeValue) -> bytes:
 
 
 def _key_value(key: str, value: AttributeValue) -> bytes:
-    """One ``KeyValue``, without the tag of what holds it."""
+    """Encode one ``KeyValue``, without the tag of the field that contains it."""
     return _field(b"\x0a", key.encode("utf-8", "replace")) + _field(b"\x12", _value(value))
 
 
@@ -73,7 +73,7 @@ _remembered: dict[tuple[str, str], bytes] = {}
 
 
 def _text(key: str, value: str) -> bytes:
-    """One text attribute of a span; texts that repeat are remembered."""
+    """Encode one text attribute of a span, through the cache."""
     if len(value) > MAX_REMEMBERED_TEXT:
         return _field(b"\x4a", _key_value(key, value))
     known = _remembered.get((key, value))
@@ -86,7 +86,7 @@ def _text(key: str, value: str) -> bytes:
 
 
 class _Counts(dict[int, bytes]):
-    """A whole-number attribute of a span by its value; those below ``MAX_REMEMBERED`` are remembered."""
+    """Encoded integer attributes of a span by value; those below ``MAX_REMEMBERED`` are cached."""
 
     def __init__(self, key: str) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ _FAILED: Final = _field(b"\x7a", b"\x18\x02")  # status: error
 
 
 def system_attribute(system: str) -> str:
-    """The attribute that names this kind of service."""
+    """Return the attribute that names this kind of service."""
     if system in _OTHER:
         return names.SYSTEM
     if system in _MESSAGING:
@@ -120,13 +120,13 @@ def system_attribute(system: str) -> str:
 
 
 def is_database(system: str) -> bool:
-    """Whether this kind of service is named by ``db.system.name``."""
+    """Return whether ``db.system.name`` names this kind of service."""
     return system_attribute(system) == names.DB_SYSTEM
 
 
 def session_attributes(session: Session) -> dict[str, AttributeValue]:
-    """A session's facts by their contract names; what the driver does not say is absent."""
-    told: dict[str, AttributeValue | None] = {
+    """Return a session's facts by contract name, without those that the driver does not report."""
+    all_facts: dict[str, AttributeValue | None] = {
         names.BACKWATCH_CONTRACT: names.CONTRACT,
         system_attribute(session.system): session.system,
         names.SERVER_ADDRESS: session.address,
@@ -151,13 +151,13 @@ def session_attributes(session: Session) -> dict[str, AttributeValue]:
         names.SERVER_ID: session.server_id,
         names.AUTH_METHOD: session.auth_method,
     }
-    facts = {key: value for key, value in told.items() if value is not None and value != ""}
+    facts = {key: value for key, value in all_facts.items() if value is not None and value != ""}
     facts.update(session.extra)
     return facts
 
 
 def _scope(session: Session) -> bytes:
-    """The session as the first field of a ScopeSpans; made once and kept beside the session."""
+    """Encode the session as the first field of a ScopeSpans, once; the session keeps the result."""
     if session.encoded:
         return session.encoded[0]
     body = _scope_bytes(names.SCOPE_CALLS, session_attributes(session))
@@ -174,16 +174,16 @@ def _scope_bytes(name: str, attributes: Mapping[str, AttributeValue]) -> bytes:
 _VERSION: Final = RELEASE.encode()
 
 
-_Place = tuple[str, str, bool, str, int, CallSite | None, str]
-"""``operation`` to ``route`` of a call: what the calls of one place have in common."""
-_places: dict[_Place, tuple[bytes, bytes]] = {}
+_Shared = tuple[str, str, bool, str, int, CallSite | None, str]
+"""``operation`` to ``route`` of a call: the fields that the calls of one call site share."""
+_encoded_shared: dict[_Shared, tuple[bytes, bytes]] = {}
 
 
-def _place(place: _Place) -> tuple[bytes, bytes]:
-    """What the calls of one place have in common: name and kind, and the attributes."""
-    operation, text, sql, signs, kind, site, route = place
+def _encode_shared(shared: _Shared) -> tuple[bytes, bytes]:
+    """Encode the fields that the calls of one call site share: name and kind, and the attributes."""
+    operation, text, sql, signs, kind, site, route = shared
     parts: list[bytes] = []
-    if operation:  # of every system: rules ask for FLUSHALL or PutBucketAcl by this name
+    if operation:  # for every system: rules match FLUSHALL or PutBucketAcl by this name
         parts.append(_text(names.OPERATION, operation))
     if text:
         parts.append(_text(names.QUERY_TEXT if sql else names.STATEMENT, text))
@@ -195,17 +195,17 @@ def _place(place: _Place) -> tuple[bytes, bytes]:
     if route:
         parts.append(_text(names.HTTP_ROUTE, route))
     made = _field(b"\x2a", operation.encode("utf-8", "replace")) + b"\x30" + _SHORT[kind], b"".join(parts)
-    if len(text) <= MAX_PLACE_TEXT:
-        if len(_places) >= MAX_PLACES:
-            _places.clear()
-        _places[place] = made
+    if len(text) <= MAX_CALL_SITE_TEXT:
+        if len(_encoded_shared) >= MAX_CALL_SITES:
+            _encoded_shared.clear()
+        _encoded_shared[shared] = made
     return made
 
 
 def _span(call: Call) -> bytes:
-    """One call as one field of a ScopeSpans."""
-    place: Any = call[1:8]
-    name, attributes = _places.get(place) or _place(place)
+    """Encode one call as one field of a ScopeSpans."""
+    shared: Any = call[1:8]
+    name, attributes = _encoded_shared.get(shared) or _encode_shared(shared)
     (start_ns, end_ns, trace_id, span_id, parent_id, sent, received, estimated, returned, affected, error, facts) = (
         call[8:]
     )
@@ -222,7 +222,7 @@ def _span(call: Call) -> bytes:
 
 
 def _rest(estimated: bool, facts: tuple[tuple[str, AttributeValue], ...], error: str) -> bytes:
-    """What most calls do not have."""
+    """Encode the parts that most calls do not have."""
     parts = [_TRUE_ESTIMATED] if estimated else []
     for key, value in facts:
         parts.append(_text(key, value) if isinstance(value, str) else _field(b"\x4a", _key_value(key, value)))
@@ -241,9 +241,9 @@ def _request(app: App, scopes: Iterable[bytes]) -> bytes:
 
 
 def encode_calls(app: App, calls: Sequence[Call]) -> bytes:
-    """These calls as one ``ExportTraceServiceRequest``; sessions with the same facts become one scope."""
+    """Encode calls as one ``ExportTraceServiceRequest``; sessions with the same facts become one scope."""
     scopes: dict[bytes, list[bytes]] = {}
-    session: object = scopes  # none yet
+    session: object = scopes  # no session yet
     spans: list[bytes] = []
     for call in calls:
         if call[0] is not session:
@@ -256,10 +256,12 @@ def encode_calls(app: App, calls: Sequence[Call]) -> bytes:
 def encode_heartbeat(
     app: App, dropped: Mapping[str, int], process: Mapping[str, AttributeValue] = MappingProxyType({})
 ) -> bytes:
-    """Encode a record without spans: this collector lives, and dropped so many records of each kind since the last one.
+    """Encode a heartbeat: a record without spans.
 
     Args:
-        process: What it reports of its process, by contract name.
+        app: The app.
+        dropped: Records dropped since the last delivered heartbeat, by kind.
+        process: Facts of the process, by contract name.
     """
     counts = {names.DROPPED_PREFIX + kind: count for kind, count in dropped.items()}
     attributes = {names.BACKWATCH_CONTRACT: names.CONTRACT, **process, **counts}

@@ -1,4 +1,4 @@
-"""Bounds of what the collector keeps in an app's process and in the embedded stream. Read by documents alone."""
+"""Bounds of the collector's structures in an app's process and in the embedded stream, for the generated docs."""
 
 from typing import Final
 
@@ -24,7 +24,7 @@ BOUNDS: Final = (
     Bound(
         "encoded attributes remembered, per process", encoder.MAX_REMEMBERED, "attributes", "the cache is begun anew"
     ),
-    Bound("encoded call sites remembered, per process", encoder.MAX_PLACES, "call sites", "the cache is begun anew"),
+    Bound("encoded call sites remembered, per process", encoder.MAX_CALL_SITES, "call sites", "the cache is begun anew"),
     Bound("certificates remembered, per process", tls.MAX_REMEMBERED, "certificates", "the cache is begun anew"),
     Bound("kinds of internal faults kept, per process", guard.MAX_SWALLOWED, "kinds", "counted, not kept"),
     Bound("one message to the stream", worker.MAX_VALUE_BYTES, "bytes", "calls go into several messages"),

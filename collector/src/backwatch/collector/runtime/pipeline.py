@@ -1,7 +1,8 @@
-"""What probes record into: from a driver's call to one compact, redacted record in a bounded queue.
+"""The recorder of an app: it turns a driver's call into one compact, redacted record in a bounded queue.
 
-Runs on the app's threads, so it never blocks, never raises and does no input or output. The queue, its worker and its
-random numbers belong to one process: a fork, seen by its process id even where no hook runs (uWSGI), begins anew.
+It runs on the app's threads, so it never blocks, never raises and does no I/O. Queue, worker and random numbers belong
+to one process: a child starts with new ones. Forks are detected by the process id, because some hosts run no fork hook
+(uWSGI).
 """
 
 import atexit
@@ -35,16 +36,16 @@ MAX_ERROR: Final = 100
 MAX_OPERATION: Final = 60
 MAX_TEXT: Final = 8192
 RECORD_BYTES: Final = 700
-"""What a queued call takes in memory beside its texts, measured."""
+"""Memory of a queued call without its texts, measured."""
 FACT_BYTES: Final = 100
 SESSION_BYTES: Final = 1200
-WIDEST: Final = 4
-"""Bytes that a character may take in memory: one that is not ASCII may make a whole text so wide."""
+MAX_CHARACTER_BYTES: Final = 4
+"""Memory of a character at most: one that is not ASCII can make the whole text this wide."""
 MAX_SESSIONS: Final = 10_000
 EXIT_GRACE_S: Final = 0.5
-"""Beyond the exit timeout, for a machine that is busy."""
-LAST_TURN_S: Final = 0.25
-"""What came in the last exit handlers has so long at least, whoever has waited before."""
+"""Extra time beyond the exit timeout, for a busy machine."""
+MIN_FINAL_FLUSH_S: Final = 0.25
+"""Minimum time to deliver calls of the last exit handlers, however long the exit has waited before."""
 
 _get_request = request_input.current
 _get_context = context.get_current
@@ -54,45 +55,45 @@ _now_ns = time.time_ns
 _getpid = os.getpid
 
 
-LOOK_NS: Final = 10 * 10**9
-"""How often a thread of the app that records a call looks whether the worker turns."""
+CHECK_INTERVAL_NS: Final = 10 * 10**9
+"""Interval in which a thread of the app that records a call checks that the worker runs."""
 FIRST_START_PAUSE_NS: Final = 10**9 // 2
-"""After which a thread that could not be started is tried again; the pause doubles, up to ``LOOK_NS``."""
-MAX_REVIVALS: Final = 5
-REVIVAL_NS: Final = 60 * 10**9
+"""Pause before a thread that could not be started is tried again; it doubles up to ``CHECK_INTERVAL_NS``."""
+MAX_REPLACEMENTS: Final = 5
+MIN_REPLACEMENT_INTERVAL_NS: Final = 60 * 10**9
 
 
-class _OfOneProcess:
+class _ProcessState:
     """Queue, worker and random numbers of one process."""
 
     __slots__ = (
-        "_look_ns", "_make", "_revived_ns", "_reviving", "_sessions", "_start_pause_ns", "_suspect_s", "queue",
-        "random_bits", "revivals", "worker",
+        "_make_worker", "_next_check_ns", "_replaced_ns", "_replacing", "_sessions", "_start_pause_ns", "_suspect_s",
+        "queue", "random_bits", "replacements", "worker",
     )  # fmt: skip
 
     def __init__(self, settings: CollectorSettings, open_publisher: Callable[[], Publisher]) -> None:
         self.queue = BoundedQueue(settings.queue_records, settings.queue_bytes)
-        self._make = lambda: Worker(settings, self.queue, open_publisher)
-        self.worker = self._make()
-        self._look_ns = self._revived_ns = self.revivals = 0
+        self._make_worker = lambda: Worker(settings, self.queue, open_publisher)
+        self.worker = self._make_worker()
+        self._next_check_ns = self._replaced_ns = self.replacements = 0
         self._start_pause_ns = 0
         self._suspect_s = -1.0
-        self._reviving = threading.Lock()
-        """Held by the one thread that starts another worker; others go on without it."""
+        self._replacing = threading.Lock()
+        """Held by the one thread that starts or replaces the worker; other threads do not wait for it."""
         self.random_bits = random.Random().getrandbits  # noqa: S311  ids, not secrets; seeded by the system
         self._sessions: set[int] = set()
-        """Those that queued calls keep alive, since the queue was last empty."""
+        """Ids of sessions that queued calls keep alive, since the queue was last empty."""
 
     def put(self, call: Call) -> None:
-        """Queues a call with what it will take in memory, or drops and counts it."""
+        """Queue a call with its size in memory, or drop and count it."""
         session, text = id(call.session), call.text
-        if call.end_ns > self._look_ns:
-            self._look(call.end_ns)
-        size = RECORD_BYTES + (len(text) if text.isascii() else WIDEST * len(text))
+        if call.end_ns > self._next_check_ns:
+            self._check_worker(call.end_ns)
+        size = RECORD_BYTES + (len(text) if text.isascii() else MAX_CHARACTER_BYTES * len(text))
         for _, value in call.facts:
             size += FACT_BYTES
             if value.__class__ is str:
-                size += len(value) if value.isascii() else WIDEST * len(value)  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
+                size += len(value) if value.isascii() else MAX_CHARACTER_BYTES * len(value)  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
         if session not in self._sessions:
             if not len(self.queue) or len(self._sessions) >= MAX_SESSIONS:
                 self._sessions.clear()
@@ -102,13 +103,13 @@ class _OfOneProcess:
             self._sessions.discard(session)
 
     def start(self, now_ns: int) -> bool:
-        """Start the worker; where no thread can be started, a later call tries again, after a growing pause."""
-        if not self._reviving.acquire(blocking=False):
+        """Start the worker. If no thread can be started, a later call tries again after a growing pause."""
+        if not self._replacing.acquire(blocking=False):
             return False
         before_ns, self._start_pause_ns = self._start_pause_ns, FIRST_START_PAUSE_NS
         if before_ns:
-            self._start_pause_ns = min(2 * before_ns, LOOK_NS)
-        self._look_ns = now_ns + self._start_pause_ns
+            self._start_pause_ns = min(2 * before_ns, CHECK_INTERVAL_NS)
+        self._next_check_ns = now_ns + self._start_pause_ns
         try:
             self.worker.start()
             self._start_pause_ns = 0
@@ -117,15 +118,15 @@ class _OfOneProcess:
                 guard.log("backwatch: %s; calls are kept, and the collector's thread is started later", error)
             return False
         finally:
-            self._reviving.release()
+            self._replacing.release()
         return True
 
-    def _look(self, now_ns: int) -> None:
-        """Start another worker where this one is stuck; twice seen at the same turn, since a process may be stopped.
+    def _check_worker(self, now_ns: int) -> None:
+        """Replace the worker if it is stuck: seen twice in the same turn, because a process may be stopped.
 
-        Once a minute at most: whatever holds the one may hold the next.
+        At most once a minute: what blocks this worker may block the next one.
         """
-        self._look_ns = now_ns + LOOK_NS
+        self._next_check_ns = now_ns + CHECK_INTERVAL_NS
         worker = self.worker
         if self._start_pause_ns:
             self.start(now_ns)
@@ -135,19 +136,19 @@ class _OfOneProcess:
             self._suspect_s = -1.0
         elif self._suspect_s != turned_s:
             self._suspect_s = turned_s
-        elif self.revivals < MAX_REVIVALS and now_ns - self._revived_ns >= REVIVAL_NS:
-            if not self._reviving.acquire(blocking=False):
+        elif self.replacements < MAX_REPLACEMENTS and now_ns - self._replaced_ns >= MIN_REPLACEMENT_INTERVAL_NS:
+            if not self._replacing.acquire(blocking=False):
                 return
             try:
                 if self.worker is worker:
-                    self.revivals += 1
-                    self._revived_ns, fresh = now_ns, self._make()
-                    worker.replaced_by(fresh)
+                    self.replacements += 1
+                    self._replaced_ns, fresh = now_ns, self._make_worker()
+                    worker.hand_over_to(fresh)
                     self.worker = fresh
             finally:
-                self._reviving.release()
+                self._replacing.release()
             if self.worker is not worker and self.start(now_ns):
-                guard.log("backwatch: the collector's thread made no turn for long and was replaced by a new one")
+                guard.log("backwatch: the collector's thread was stuck and was replaced by a new one")
 
 
 class Pipeline:
@@ -155,7 +156,7 @@ class Pipeline:
 
     Args:
         settings: Bounds and intervals.
-        open_publisher: Makes the stream's publisher; called on the worker's thread only, once in each process.
+        open_publisher: Opens the stream's publisher; called on the worker's thread only, once in each process.
     """
 
     def __init__(self, settings: CollectorSettings, open_publisher: Callable[[], Publisher]) -> None:
@@ -163,10 +164,10 @@ class Pipeline:
         canaries.set_canaries(settings.canaries)
         processes.prepare_shared_page()  # before any fork, so that children see each other
         self._open_publisher = open_publisher
-        self._processes: dict[int, _OfOneProcess] = {}
+        self._processes: dict[int, _ProcessState] = {}
         self._closed = False
         self._waited_s, self._waited_till = 0.0, -math.inf
-        _living.add(self)
+        _open_pipelines.add(self)
         shutdown.run_before_fatal_signal(self.close, settings.exit_timeout_s + EXIT_GRACE_S)
 
     def record_call(
@@ -186,8 +187,8 @@ class Pipeline:
         kind: int = CLIENT,
         caller: Caller | None = None,
     ) -> None:
-        """Records one call that ends now (see :class:`~backwatch.collector.probes.Recorder`)."""
-        # Guarded here and not by the decorator, and made without NamedTuple's own ``__new__``: both cost a microsecond.
+        """Record one call that ends now (see :class:`~backwatch.collector.probes.Recorder`)."""
+        # Guarded here and not by the decorator, and built without NamedTuple's ``__new__``: each would cost 1 µs.
         try:
             end_ns = _now_ns()
             sent, received = estimated if wire is None else wire.read_delta()
@@ -218,32 +219,32 @@ class Pipeline:
                 facts,
             ))  # fmt: skip
             process.put(made)
-        except Exception as fault:  # noqa: BLE001  our fault must not become the app's
+        except Exception as fault:  # noqa: BLE001  a fault of the collector must not become the app's
             try:
                 guard.swallow("Pipeline.record_call", fault)
             except (RecursionError, MemoryError) as another:
-                if another is fault:  # the host's own
+                if another is fault:  # raised by the host
                     raise
-                guard.faults += 1  # and no more: there is no room to call anything
+                guard.faults += 1  # nothing more: the stack has no room for another call
 
     @never_breaks_the_host
     def capture_caller(self) -> Caller:
-        """Who calls now (see :class:`~backwatch.collector.probes.Recorder`)."""
+        """Return the present caller (see :class:`~backwatch.collector.probes.Recorder`)."""
         return _caller_in(_get_context())
 
     @never_breaks_the_host
     def add_call(self, call: Call) -> None:
-        """Queues a call that was made elsewhere (the exporter's); redacted already."""
+        """Queue a call that the exporter has made and redacted."""
         process = self._processes.get(_getpid()) or self._begin()
         if process is not None:
             process.put(call)
 
-    def _begin(self) -> _OfOneProcess | None:
-        """The first call in this process: its own queue and worker. ``None`` once closed."""
+    def _begin(self) -> _ProcessState | None:
+        """Return this process's state, created by its first call; ``None`` after :meth:`close`."""
         if self._closed:
             return None
-        mine = _OfOneProcess(self.settings, self._open_publisher)
-        # Several threads may come here at once; a dictionary has one winner without a lock of ours.
+        mine = _ProcessState(self.settings, self._open_publisher)
+        # Several threads may come here at once; ``setdefault`` lets one of them win without a lock.
         process = self._processes.setdefault(_getpid(), mine)
         if process is mine:
             process.worker.heartbeats.slot = processes.Slot()
@@ -252,63 +253,63 @@ class Pipeline:
         return process
 
     def flush(self, timeout_s: float) -> bool:
-        """Waits until this process's calls have been delivered; false after ``timeout_s``."""
+        """Wait until this process's calls are delivered; return false after ``timeout_s``."""
         process = self._processes.get(_getpid())
         return process is None or process.worker.flush(timeout_s)
 
     def deliver(self) -> None:
-        """Waits for the stream as long as an exit may; an exit that follows at once waits only for what is left."""
-        began, patience_s = time.monotonic(), self._patience_s()
-        self.flush(patience_s)
+        """Wait for delivery as long as an exit may. An exit that follows at once waits only for the remaining time."""
+        began, timeout_s = time.monotonic(), self._remaining_exit_s()
+        self.flush(timeout_s)
         self._waited_till = time.monotonic()
-        self._waited_s = self.settings.exit_timeout_s - patience_s + self._waited_till - began
+        self._waited_s = self.settings.exit_timeout_s - timeout_s + self._waited_till - began
 
-    def _patience_s(self) -> float:
-        """How long an exit may wait now: whoever shut the app's provider down just before has waited already."""
+    def _remaining_exit_s(self) -> float:
+        """Return the seconds that an exit may still wait: a shutdown of the app's provider may have waited before."""
         timeout_s = self.settings.exit_timeout_s
         if time.monotonic() - self._waited_till >= timeout_s:
             return timeout_s
         return max(0.0, timeout_s - self._waited_s)
 
     def dropped(self) -> int:
-        """How many calls found no place in this process's queue."""
+        """Return the number of calls that this process's queue has dropped."""
         process = self._processes.get(_getpid())
         return 0 if process is None else process.queue.dropped
 
     def close(self) -> None:
-        """Delivers what it can within the exit timeout, with what probes kept back, and ends this process's worker."""
+        """Run the shutdown hooks, deliver within the exit timeout, and stop this process's worker."""
         shutdown.run_hooks()
         self._closed = True
-        _living.discard(self)
+        _open_pipelines.discard(self)
         shutdown.cancel_before_fatal_signal(self.close)
         process = self._processes.pop(_getpid(), None)
         if process is not None:
-            process.worker.stop(max(LAST_TURN_S, self._patience_s()))
+            process.worker.stop(max(MIN_FINAL_FLUSH_S, self._remaining_exit_s()))
 
     def after_fork(self) -> None:
-        """In a child: lets go of the parent's queue and worker, which the parent still serves."""
-        # The parent's client must not be closed from here, not even by the garbage collector.
+        """Drop the parent's queue and worker in a child; the parent still serves them."""
+        # A child must not close the parent's client, not even by garbage collection.
         _abandoned.extend(process.worker.publisher for process in self._processes.values())
         self._processes = {}
 
 
-_living: set[Pipeline] = set()
-"""Those that nobody has closed; kept from the garbage collector, for they may have calls to deliver."""
+_open_pipelines: set[Pipeline] = set()
+"""Pipelines that are not closed; kept from garbage collection, because they may have calls to deliver."""
 _abandoned: list[object] = []
 
 
-# Once for all pipelines, and when this module comes in: handlers run in reverse, and a tracer provider's, which hands
-# its last spans to a pipeline, is registered when the provider is made, between this import and the first pipeline.
+# Registered once for all pipelines, at import. Exit handlers run in reverse order, and a tracer provider, which hands
+# its last spans to a pipeline, registers its handler between this import and the first pipeline.
 @atexit.register
 def _close_all() -> None:
-    for pipeline in list(_living):
+    for pipeline in list(_open_pipelines):
         guard.never_breaks_the_host(pipeline.close)()
 
 
 def _after_fork_in_child() -> None:
-    guard.faults = 0  # the parent tells its own
+    guard.faults = 0  # the parent reports its own
     guard.collector_threads.clear()
-    for pipeline in list(_living):
+    for pipeline in list(_open_pipelines):
         pipeline.after_fork()
 
 
@@ -317,7 +318,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _flush_at_the_end_of_a_multiprocessing_child(pipeline: Pipeline) -> None:
-    """Children of ``multiprocessing`` leave by ``os._exit``: only its own finalizers run there."""
+    """Register a finalizer: children of ``multiprocessing`` exit by ``os._exit``, which runs no other handlers."""
     util = sys.modules.get("multiprocessing.util")
     process = sys.modules.get("multiprocessing.process")
     if util is not None and process is not None and process.parent_process() is not None:
@@ -331,12 +332,12 @@ def _error_type(error: BaseException | str) -> str:
 
 def _caller_in(current: context.Context) -> Caller:
     span = _get_span(current)
-    of_span = span.get_span_context()
-    return Caller(of_span.trace_id, of_span.span_id, find_call_site(2), _route(span))
+    span_context = span.get_span_context()
+    return Caller(span_context.trace_id, span_context.span_id, find_call_site(2), _route(span))
 
 
 def _route(span: Any) -> str:
-    """``http.route`` of the app's own span, where the app runs an SDK that can be read."""
+    """Return ``http.route`` of the app's own span, if its SDK makes the attributes readable."""
     attributes = getattr(span, "attributes", None)
     if not attributes:
         return ""

@@ -1,4 +1,4 @@
-"""The bounded queue between the app's threads and the worker: takes, never waits, counts what it cannot take."""
+"""The bounded queue between the app's threads and the worker. It never blocks; it counts what it drops."""
 
 import threading
 from collections import deque
@@ -10,10 +10,10 @@ FULL_BATCH: Final = 512
 
 
 class Wakeup:
-    """Rings once for whoever waits, or for the next one who will.
+    """A re-entrant event that wakes one waiting thread.
 
-    Not an ``Event``: whose lock is not re-entrant, and the garbage collector or a signal handler may run a driver's
-    code, and so ring, in the midst of a wait or of another ring.
+    Not ``threading.Event``, whose lock is not re-entrant: the garbage collector or a signal handler may run a driver's
+    code, and so call ``set``, in the middle of ``wait`` or of another ``set``.
     """
 
     __slots__ = ("_silent",)
@@ -23,30 +23,30 @@ class Wakeup:
         self._silent.acquire()
 
     def set(self) -> None:
-        """Wakes one who waits."""
+        """Wake the waiting thread, or the next one that waits."""
         try:
             self._silent.release()
-        except RecursionError:  # one of the next kind
+        except RecursionError:  # a subclass of RuntimeError
             raise
-        except RuntimeError:  # it rings already; ``suppress`` takes frames that there may not be
+        except RuntimeError:  # already set; ``contextlib.suppress`` needs stack frames that there may not be
             pass
 
     def wait(self, timeout_s: float) -> None:
-        """Until it rings, and it is silent again; or so long."""
+        """Wait until it is set, at most ``timeout_s``, and clear it."""
         self._silent.acquire(timeout=max(0.0, min(timeout_s, threading.TIMEOUT_MAX)))
 
     def clear(self) -> None:
-        """Silent again."""
+        """Clear it without waiting."""
         self._silent.acquire(blocking=False)
 
 
 class BoundedQueue:
-    """First in, first out, bounded in records and in bytes of memory; the newest is dropped and counted.
+    """A FIFO queue of calls, bounded in records and in bytes; it drops the newest call and counts it.
 
-    Any number of threads put, one takes. There is no lock: a signal handler or the garbage collector may run anything
-    while one is held, such as the app's wait for its other threads, which would stand before that lock for ever. What a
-    lock would guard is a step of a deque's and one of a number's, each whole by itself; where threads come in between,
-    a bound is passed by a call for each of them.
+    Any number of threads put, one takes. There is no lock: while one is held, a signal handler or the garbage collector
+    may run anything, such as the app waiting for its other threads, which would block on that lock for ever. Each
+    operation on the deque and on the counters is atomic by itself. Concurrent threads can exceed a bound by one call
+    each.
     """
 
     __slots__ = ("_bytes", "_calls", "_max_bytes", "_max_records", "dropped", "idle", "wakeup")
@@ -57,22 +57,22 @@ class BoundedQueue:
         self._max_bytes = max_bytes
         self._bytes = 0
         self.dropped = 0
-        """How many records found no place, ever."""
+        """Records dropped since the queue was made."""
         self.wakeup = Wakeup()
-        """Rings for the worker when there is something to do."""
+        """Set when the worker has something to do."""
         self.idle = True
-        """The worker sleeps until ``arrived``; only then is ringing worth its cost."""
+        """True while the worker sleeps until ``wakeup``; only then is setting it worth its cost."""
 
     def __len__(self) -> int:
         return len(self._calls)
 
     @property
     def bytes(self) -> int:
-        """Bytes of memory that are held, as they were told."""
+        """Bytes of memory in use, by the sizes given to :meth:`put`."""
         return self._bytes
 
     def put(self, call: Call, size: int) -> bool:
-        """Takes one call, or drops and counts it. Never waits for the worker; about a third of a microsecond."""
+        """Append one call, or drop and count it. Never waits for the worker; takes about 0.3 µs."""
         held = len(self._calls)
         if held >= self._max_records or self._bytes + size > self._max_bytes:
             self.dropped += 1
@@ -84,12 +84,12 @@ class BoundedQueue:
             try:
                 self.wakeup.set()
             except BaseException:
-                self.idle = True  # so that the next call rings, or the worker would sleep on
+                self.idle = True  # so that the next call sets it, or the worker would sleep on
                 raise
         return True
 
     def take(self, max_records: int, max_bytes: int) -> list[Call]:
-        """The oldest calls, no more than so many records and, from the second on, bytes. For one thread alone."""
+        """Remove and return the oldest calls, within both bounds but at least one call. For the worker's thread only."""
         calls: list[Call] = []
         total = 0
         while self._calls and len(calls) < max_records:
@@ -101,5 +101,5 @@ class BoundedQueue:
             total += size
             calls.append(call)
         if not self._calls:
-            self._bytes = 0  # a handler's exception may have come between a call and its size
+            self._bytes = 0  # a signal handler's exception may have left a call counted that was not appended
         return calls

@@ -1,7 +1,7 @@
-"""The one daemon thread that talks to the stream: takes from the queue, encodes, publishes, retries, sends heartbeats.
+"""The daemon thread that writes to the stream: it drains the queue, encodes, publishes, retries and sends heartbeats.
 
-Nothing here runs on a thread of the app. What it publishes with is made here, after any fork, and owned by this thread.
-With gevent the thread is a greenlet, which a fork copies: a copy leaves at once, and leaves all it sees to the parent.
+Nothing here runs on a thread of the app. The thread opens its own publisher, after any fork. With gevent the thread is
+a greenlet, which a fork copies: the copy exits at once and leaves queue and client to the parent.
 """
 
 import logging
@@ -24,25 +24,25 @@ from backwatch.collector.settings import CollectorSettings, SettingError
 from backwatch.collector.stream import Message, MessageRefused, Publisher, StreamUnavailable
 
 MAX_VALUE_BYTES: Final = 900_000
-"""Of one record on the stream: below the one megabyte that brokers take, with room for key and headers."""
+"""Maximum size of one record on the stream: below the megabyte that brokers accept, with room for key and headers."""
 PUBLISH_TIMEOUT_S: Final = 10.0
 FIRST_PAUSE_S: Final = 0.5
-LONGEST_PAUSE_S: Final = 15.0
+MAX_PAUSE_S: Final = 15.0
 LAST_TRY_S: Final = 1.0
-"""How long an exit waits for a stream that was away when it was last tried."""
+"""Seconds that an exit waits for a stream that was unavailable at the last try."""
 STUCK_S: Final = 30.0
-"""Seconds without a turn after which a worker that has calls to deliver is taken for stuck: twice what a turn may take,
-and longer than a relative waits before it reports it."""
-RETIRED_CLOSE_S: Final = 1.0
-"""How long a worker that was replaced may take to close its client, once it goes on."""
-SAY_AGAIN_S: Final = 60.0
-"""A stream that comes and goes is not logged more often than this; drops are counted all the same."""
+"""Seconds without a turn after which a worker with calls to deliver counts as stuck: twice the longest turn, and longer
+than a relative waits before it reports the worker."""
+REPLACED_CLOSE_S: Final = 1.0
+"""Seconds that a replaced worker may take to close its client, once it runs again."""
+LOG_INTERVAL_S: Final = 60.0
+"""Minimum interval between two log lines about an unstable stream; drops are counted all the same."""
 
 _ENCODING_FAULTS: Final = (TypeError, ValueError, AttributeError, OverflowError, struct.error)
 
 
 class Worker:
-    """Empties one queue into the stream until it is stopped."""
+    """Publishes the calls of one queue until it is stopped."""
 
     def __init__(
         self, settings: CollectorSettings, queue: BoundedQueue, open_publisher: Callable[[], Publisher]
@@ -54,40 +54,40 @@ class Worker:
         self._pending: list[tuple[Message, int]] = []
         self._stopping = False
         self._hurry = False
-        """Whether somebody waits for what is queued: it is not left to gather."""
+        """True while :meth:`flush` waits: calls are then published without delay."""
         self._busy = False
         self._deadline = 0.0
         self._pause_s = 0.0
         self._next_try = 0.0
         self._refused = False
-        self._said = self._said_refused = -SAY_AGAIN_S
-        self._said_away = False
+        self._logged_unavailable_s = self._logged_refused_s = -LOG_INTERVAL_S
+        self._logged_unavailable = False
         self._counted = {"encode": 0, "publish": 0}
         self.heartbeats = Heartbeats(settings.heartbeat_s, queue, self._counted)
         self._turned_s = time.monotonic()
-        self._retired = False
+        self._replaced = False
         self._app: App | None = None
         self._announced: App | None = None
-        """As which app the last heartbeat was delivered."""
+        """The app identity of the last delivered heartbeat."""
         self._provider: object | None = None
         self._starter = self._process = 0
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Starts the thread.
+        """Start the thread.
 
         Raises:
             RuntimeError: No thread can be started.
         """
-        if self._is_alive():  # what raised then was a hook of the app, after the start
+        if self._is_alive():  # a hook of the app raised after the start
             return
         self._starter, self._process = threading.get_native_id(), os.getpid()
         self._thread = internal_threads.make_daemon(self._run, "backwatch")
         internal_threads.start(self._thread)
 
     def is_stuck(self) -> bool:
-        """Return whether the thread has ended, or has made no turn for long; never waits."""
-        if self._stopping or self._retired:
+        """Return whether the thread has ended, or has made no turn for too long. Never waits."""
+        if self._stopping or self._replaced:
             return False
         late_s = max(STUCK_S, 2 * self._settings.heartbeat_s)
         return not self._is_alive() or time.monotonic() - self._turned_s > late_s
@@ -97,15 +97,15 @@ class Worker:
 
     @property
     def turned_s(self) -> float:
-        """When the loop last turned, by the monotonic clock."""
+        """Time of the loop's last turn, by the monotonic clock."""
         return self._turned_s
 
-    def replaced_by(self, fresh: "Worker") -> None:
-        """Hand the queue and the counts over; where this thread ever goes on, it leaves at its next step.
+    def hand_over_to(self, fresh: "Worker") -> None:
+        """Hand the queue and the counts to a new worker. If this thread ever runs again, it exits at its next step.
 
-        It closes its own client then, which no other thread may do.
+        It then closes its own client, which no other thread may do.
         """
-        self._retired = True
+        self._replaced = True
         fresh.heartbeats.take_over(self.heartbeats)
         before = self.heartbeats
         fresh._counted.update(self._counted)
@@ -113,7 +113,7 @@ class Worker:
         fresh._counted["publish"] += max(0, in_flight)
 
     def stop(self, timeout_s: float) -> None:
-        """Delivers what is queued if it can, and ends; comes back after ``timeout_s`` whatever happens."""
+        """Deliver the queue if possible and end the thread; return after ``timeout_s`` at the latest."""
         timeout_s = min(timeout_s, LAST_TRY_S) if self._pause_s else timeout_s
         self._deadline = time.monotonic() + timeout_s
         self._stopping = True
@@ -123,13 +123,13 @@ class Worker:
             thread.join(timeout_s)
 
     def flush(self, timeout_s: float) -> bool:
-        """Waits until all that is queued now has been delivered; false after ``timeout_s``, or once that is certain."""
+        """Wait until all queued calls are delivered; return false after ``timeout_s``, or as soon as that is certain."""
         deadline = time.monotonic() + timeout_s
-        # In this order: who takes from the queue is busy before, and no longer pending only when it has arrived. Asked
-        # the other way round, a turn that began between two of the questions would have been overlooked.
+        # In this order: the worker sets ``_busy`` before it takes calls, and clears ``_pending`` after delivery. In
+        # another order, a turn that begins between two of the checks would be missed.
         while len(self._queue) or self._busy or self._pending:
-            in_vain = self._pause_s and self._next_try > deadline  # nothing is tried before
-            if in_vain or time.monotonic() >= deadline or not self._is_alive():
+            is_hopeless = self._pause_s and self._next_try > deadline
+            if is_hopeless or time.monotonic() >= deadline or not self._is_alive():
                 return False
             self._hurry = True
             self._queue.wakeup.set()
@@ -147,23 +147,23 @@ class Worker:
             guard.run_isolated(self._round)
         self._turn()
         if os.getpid() != self._process:
-            threading.current_thread()  # enters this thread where its end looks for it: the fork has forgotten it
+            threading.current_thread()  # registers this thread, which the fork removed, so that its end finds it
             return
         try:
-            self._let_go()
-        finally:  # the next thread of the app may get this one's identifier
+            self._release()
+        finally:  # a later thread of the app may get this one's identifier
             gc_passes.leave_thread()
 
     def _round(self) -> None:
         self._rest()
         if self._turn() is None:
-            self._after_a_fault()
+            self._on_fault()
 
-    def _let_go(self) -> None:
-        """Give back what this process has. A worker that was replaced gives back its client: the slot is its heir's."""
-        if self._retired:
+    def _release(self) -> None:
+        """Close the client and free the process's slot. A replaced worker leaves the slot to its successor."""
+        if self._replaced:
             if self.publisher is not None:
-                guard.never_breaks_the_host(self.publisher.close)(RETIRED_CLOSE_S)
+                guard.never_breaks_the_host(self.publisher.close)(REPLACED_CLOSE_S)
             return
         if self.heartbeats.slot is not None:
             self.heartbeats.slot.release()
@@ -175,25 +175,25 @@ class Worker:
         time.sleep(seconds)
 
     def _is_a_copy(self) -> bool:
-        """Whether a fork has copied this greenlet: queue and client are the parent's, to be neither used nor closed.
+        """Return whether a fork has copied this greenlet, or another worker has replaced this one.
 
-        So it is where another worker has taken over.
+        Queue and client then belong to the parent or the successor, and must be neither used nor closed.
         """
-        return self._retired or os.getpid() != self._process
+        return self._replaced or os.getpid() != self._process
 
     def _mark(self, *, delivered: bool = False) -> None:
-        """Note, for the app's threads and for related processes, that the loop turns."""
+        """Record for the app's threads and for related processes that the loop runs."""
         self._turned_s = time.monotonic()
         if self.heartbeats.slot is not None and not self._is_a_copy():
             self.heartbeats.slot.mark(delivered=delivered)
 
     def _rest(self) -> None:
-        """Sleeps until there is something to do: calls, a heartbeat, the next try, the end."""
+        """Sleep until there is something to do: calls, a heartbeat, the next try, the stop."""
         queue = self._queue
         self._mark()
         if not self._pending and not len(queue):
             queue.idle = True
-            # A call may have come between the two lines above and found the worker not idle.
+            # A call may have been queued between the two lines above and found the worker not idle.
             if not len(queue):
                 queue.wakeup.wait(self.heartbeats.wait_s())
         queue.idle = False
@@ -207,10 +207,11 @@ class Worker:
 
     @guard.never_breaks_the_host
     def _turn(self) -> bool:
-        """Delivers all that is there now, or as much as the stream takes; at the end, all there is."""
+        """Deliver the calls that are queued now, as far as the stream accepts them; all calls when stopping."""
         self._busy, self._hurry = True, False
         self._mark()
-        # What comes meanwhile waits for its own turn: else a busy app's calls would go out by twos and threes.
+        # Calls queued meanwhile wait for the next turn: otherwise a busy app's calls would be published in twos and
+        # threes.
         left = len(self._queue)
         try:
             while not self._is_a_copy():
@@ -218,8 +219,9 @@ class Worker:
                     self._pending = self._next_batch()
                     left -= FULL_BATCH
                 last = self._stopping and not len(self._queue)
-                carried = sum(count for _, count in self._pending)
-                heartbeat = self.heartbeats.next_due(last=last, stopping=self._stopping, carried=carried)
+                heartbeat = self.heartbeats.next_due(
+                    last=last, stopping=self._stopping, batch_calls=self._pending_calls()
+                )
                 if not self._pending and heartbeat is None:
                     return True
                 if not self._publish(heartbeat):
@@ -228,11 +230,14 @@ class Worker:
         finally:
             self._busy = False
 
-    def _after_a_fault(self) -> None:
+    def _pending_calls(self) -> int:
+        return sum(count for _, count in self._pending)
+
+    def _on_fault(self) -> None:
         if self._is_a_copy():
             return
-        # What failed in an unforeseen way would fail so for ever: let go of it, and of the client.
-        self._counted["publish"] += sum(count for _, count in self._pending)
+        # A batch that failed in an unforeseen way would fail for ever: drop it, and the client with it.
+        self._counted["publish"] += self._pending_calls()
         self._pending = []
         if self.publisher is not None:
             guard.never_breaks_the_host(self.publisher.close)(1.0)
@@ -248,7 +253,7 @@ class Worker:
         try:
             return self._encode(calls)
         except BaseException:
-            # They are in no queue any more: after a fault that is not foreseen, all of them are lost.
+            # The calls have left the queue: after an unforeseen fault all of them are lost.
             self._counted["encode"] = before + len(calls)
             raise
 
@@ -283,34 +288,34 @@ class Worker:
         try:
             publisher.publish(names.TOPIC_CALLS, messages, self._time_left())
         except MessageRefused as error:
-            if time.monotonic() - self._said_refused >= SAY_AGAIN_S:
-                self._said_refused = time.monotonic()
+            if time.monotonic() - self._logged_refused_s >= LOG_INTERVAL_S:
+                self._logged_refused_s = time.monotonic()
                 guard.log("backwatch: %s; these calls are dropped and counted", error)
-            self._counted["publish"] += sum(count for _, count in self._pending)
-            if not self._pending:  # a heartbeat alone: it would be due again at once, for ever
+            self._counted["publish"] += self._pending_calls()
+            if not self._pending:  # only a heartbeat: it would be due again at once, for ever
                 self.heartbeats.postpone()
                 return False
         except StreamUnavailable as error:
-            self._unreachable(error)
+            self._on_unavailable(error)
             return False
         else:
-            self._delivered(sum(count for _, count in self._pending), heartbeat)
+            self._on_delivered(self._pending_calls(), heartbeat)
         self._pending = []
         return True
 
     def _heartbeat_messages(self, app: App, heartbeat: Heartbeat) -> list[Message]:
-        """Encode a heartbeat; before it a farewell to the name that the app had before it named itself."""
+        """Encode a heartbeat, preceded by a final one under the app's former name if it has changed."""
         messages = [Message(encode_heartbeat(app, heartbeat.dropped, heartbeat.process), app.key.encode())]
         former = self._announced
         if former is not None and former.key != app.key:
-            farewell = {**heartbeat.process, names.PROCESS_EVENT: "end"}
-            messages.insert(0, Message(encode_heartbeat(former, {}, farewell), former.key.encode()))
+            final = {**heartbeat.process, names.PROCESS_EVENT: "end"}
+            messages.insert(0, Message(encode_heartbeat(former, {}, final), former.key.encode()))
         return messages
 
-    def _delivered(self, calls: int, heartbeat: Heartbeat | None) -> None:
-        if self._said_away:
+    def _on_delivered(self, calls: int, heartbeat: Heartbeat | None) -> None:
+        if self._logged_unavailable:
             guard.log("backwatch: the stream is back")
-            self._said_away = False
+            self._logged_unavailable = False
         self._pause_s = 0.0
         self.heartbeats.delivered += calls
         self._mark(delivered=calls > 0)
@@ -326,7 +331,7 @@ class Worker:
             try:
                 self.publisher = self._open_publisher()
             except StreamUnavailable as error:
-                self._unreachable(error)
+                self._on_unavailable(error)
             except SettingError as error:
                 self._refused = True
                 guard.log("backwatch: %s; calls are not recorded, the application goes on", error)
@@ -334,9 +339,9 @@ class Worker:
             self._fall_back()
         return self.publisher
 
-    def _unreachable(self, error: StreamUnavailable) -> None:
-        if not self._pause_s and time.monotonic() - self._said >= SAY_AGAIN_S:
-            self._said, self._said_away = time.monotonic(), True
+    def _on_unavailable(self, error: StreamUnavailable) -> None:
+        if not self._pause_s and time.monotonic() - self._logged_unavailable_s >= LOG_INTERVAL_S:
+            self._logged_unavailable_s, self._logged_unavailable = time.monotonic(), True
             guard.log(
                 "backwatch: %s; up to %d calls are kept, the rest is dropped and counted; the application goes on",
                 error, self._settings.queue_records,
@@ -344,12 +349,12 @@ class Worker:
         self._fall_back()
 
     def _fall_back(self) -> None:
-        self._pause_s = min(max(FIRST_PAUSE_S, 2 * self._pause_s), LONGEST_PAUSE_S)
+        self._pause_s = min(max(FIRST_PAUSE_S, 2 * self._pause_s), MAX_PAUSE_S)
         self._next_try = time.monotonic() + self._pause_s
 
 
 def _suppress_instrumentation() -> None:
-    """Tells OpenTelemetry's own instrumentations that what this thread does is not to be traced."""
+    """Keep OpenTelemetry's own instrumentations from tracing this thread."""
     from opentelemetry import context
     from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 

@@ -58,7 +58,7 @@ class SocketCounters:
         return ctypes.c_int(fd), _IPPROTO_TCP, _TCP_INFO, ctypes.c_void_p(buffer), ctypes.c_void_p(length)
 
     def rebind(self, fd: int) -> None:
-        """Goes on with another descriptor, a connection that has just been made: its counters start at zero."""
+        """Go on with another descriptor, a connection that has just been made: its counters start at zero."""
         self._fd = fd
         self._arguments = self._of(fd)
         self._sent = 0

@@ -90,7 +90,7 @@ class _Reader:
 
 
 def parse_certificate(der: bytes) -> Certificate:
-    """Reads one certificate.
+    """Read one certificate.
 
     Raises:
         DerError: The bytes are not a certificate.

@@ -18,7 +18,7 @@ NOT_SQL: Final = frozenset((
 
 
 def is_document(text: str) -> bool:
-    """Whether it begins as JSON does, and as no SQL: what it holds is not told.
+    """Return whether it begins as JSON does, and as no SQL: what it holds is not told.
 
     >>> is_document('{"find": "users"}'), is_document("{call reset(?)}"), is_document("SELECT 1")
     (True, False, False)

@@ -64,7 +64,7 @@ class _Walk:
         self._inside: set[int] = set()  # depths at which FROM belongs to a function
 
     def over(self, pieces: list[str]) -> None:
-        """Walks through the pieces of a canonical text."""
+        """Walk through the pieces of a canonical text."""
         leading, at, before = "", 0, ""  # the piece that a table's name is due after
         while at < len(pieces):
             piece = pieces[at]
@@ -93,7 +93,7 @@ class _Walk:
             self._listing.discard(self._depth)
 
     def _leads(self, piece: str, before: str) -> bool:
-        """Whether a table's name may follow ``piece``."""
+        """Return whether a table's name may follow ``piece``."""
         if piece == ",":
             return self._depth in self._listing
         if piece not in _BEFORE_TABLE or (piece == "UPDATE" and before in _NO_UPDATE_OF):
@@ -105,7 +105,7 @@ class _Walk:
         return True
 
     def _name(self, pieces: list[str], at: int, leading: str) -> int:
-        """Takes the name at ``at``; where it goes on."""
+        """Take the name at ``at``; where it goes on."""
         start = at
         at += 1
         while at + 1 < len(pieces) and pieces[at] == ".":

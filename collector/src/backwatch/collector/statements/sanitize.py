@@ -3,7 +3,7 @@
 from typing import Final
 
 from backwatch.collector import names
-from backwatch.collector.redaction.plain import plain, without_rows
+from backwatch.collector.redaction.plain import hide_literals, strip_rows
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.keyed_cache import HASH_IS_KEYED, remember
 from backwatch.collector.statements.dialects import dialect_of
@@ -51,13 +51,13 @@ def sanitize(sql: object, system: str) -> SanitizedStatement:
 
 def _prepared(sql: object, system: str) -> SanitizedStatement:
     dialect = dialect_of(system)
-    text = plain(_as_text(sql), system)
+    text = hide_literals(_as_text(sql), system)
     scanned = _scan(text, dialect)
     if scanned is None:
         return "", "", ""
     told, redacted = scanned.signs, scanned.redacted
     # What looks like rows may be statements all the same: they are not told, but what they show is.
-    if dialect == "postgresql" and (cut := without_rows(text)) is not text:
+    if dialect == "postgresql" and (cut := strip_rows(text)) is not text:
         shown = _scan(cut[:_SCRIPT], dialect)
         redacted = "" if shown is None else shown.redacted
     if not told:

@@ -18,7 +18,7 @@ _ODD_BLANK: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u00a0\u3000]")
 
 
 def comment_signs(shape: Shape, found: set[str]) -> None:
-    """Adds what the comments of ``shape`` show."""
+    """Add what the comments of ``shape`` show."""
     lopsided = shape.words.count("(") != shape.words.count(")")
     for number, (before, (_, start, end)) in enumerate(shape.comments):
         text = shape.text[start : min(end, start + _BODY)]
@@ -51,7 +51,7 @@ def _block(shape: Shape, before: int, start: int, end: int, found: set[str]) -> 
 
 
 def odd_blanks(shape: Shape) -> bool:
-    """Whether control characters or the wide blanks of other scripts stand between tokens."""
+    """Return whether control characters or the wide blanks of other scripts stand between tokens."""
     if not _ODD_BLANK.search(shape.text):
         return False
     ends = 0

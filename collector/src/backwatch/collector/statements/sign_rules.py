@@ -37,7 +37,7 @@ _DEPTH: Final = 12
 
 
 def tautology(shape: Shape, at: int) -> bool:
-    """Whether the condition after the connective at ``at`` compares what is known: ``OR 1=1``, ``OR a=a``."""
+    """Return whether the condition after the connective at ``at`` compares what is known: ``OR 1=1``, ``OR a=a``."""
     words, connective = shape.words, shape.words[at]
     start = at + 1
     left = shape.literal(start)
@@ -86,7 +86,7 @@ def chained(shape: Shape, at: int) -> bool:
 
 
 def union(shape: Shape, at: int) -> bool:
-    """Whether the SELECT after the UNION at ``at`` was made to fit somebody else's columns."""
+    """Return whether the SELECT after the UNION at ``at`` was made to fit somebody else's columns."""
     words = shape.words
     start = at + 1
     while words[start] in UNION_FILLERS:
@@ -104,7 +104,7 @@ def union(shape: Shape, at: int) -> bool:
 
 
 def _asks_itself(words: list[str], at: int) -> bool:
-    """Whether what stands before the UNION at ``at``, and before any condition, reads the catalogue by itself."""
+    """Return whether what stands before the UNION at ``at``, and before any condition, reads the catalogue by itself."""
     until = words.index("WHERE") if "WHERE" in words[:at] else at
     return any(_looks_inside(word) for word in words[:until])
 
@@ -133,7 +133,7 @@ def _columns(words: list[str], start: int) -> tuple[int, int, bool, int]:
 
 
 def stacked(shape: Shape, at: int) -> bool:
-    """Whether another statement than the first one's kind begins after the semicolon at ``at``."""
+    """Return whether another statement than the first one's kind begins after the semicolon at ``at``."""
     words = shape.words
     while words[at] == ";":
         at += 1
@@ -159,7 +159,7 @@ def run_on(shape: Shape, at: int) -> bool:
 
 
 def constant(shape: Shape, at: int) -> bool:
-    """Whether what follows WHEN or ``IF(`` is decided beforehand."""
+    """Return whether what follows WHEN or ``IF(`` is decided beforehand."""
     left = shape.literal(at + 1)
     operator = shape.comparing(left) if left else 0
     return bool(operator and shape.literal(operator))
@@ -225,7 +225,7 @@ def encoded_number(shape: Shape, at: int) -> bool:
 
 
 def printable(digits: str) -> bool:
-    """Whether hexadecimal digits spell readable ASCII."""
+    """Return whether hexadecimal digits spell readable ASCII."""
     try:
         return bool(digits) and all(32 <= code < 127 for code in bytes.fromhex(digits[:4096]))
     except ValueError:
@@ -244,7 +244,7 @@ def encoded_call(shape: Shape, at: int) -> bool:
 
 
 def mangled(shape: Shape, at: int) -> bool:
-    """Whether the literal at ``at`` goes straight on: a quote that was meant to end it, or one that came in with it."""
+    """Return whether the literal at ``at`` goes straight on: a quote that was meant to end it, or one that came in with it."""
     if at + 1 >= len(shape.tokens) or shape.words[at + 1] in AFTER_STRING:
         return False
     kind, start, _ = shape.tokens[at + 1]

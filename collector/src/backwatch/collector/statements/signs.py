@@ -174,7 +174,7 @@ def _call(shape: Shape, at: int, found: set[str]) -> None:
 
 
 def _meant(shape: Shape, at: int, sign: str) -> bool:
-    """Whether a function is called the way an attack calls it; many have honest uses."""
+    """Return whether a function is called the way an attack calls it; many have honest uses."""
     words = shape.words
     word, first = words[at], words[at + 2]
     if word == "RANDOMBLOB":

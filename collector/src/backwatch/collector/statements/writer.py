@@ -48,7 +48,7 @@ def to_upper(word: str) -> str:
 
 
 def _unwritable(token: str) -> bool:
-    """Whether a name is hidden whatever it says."""
+    """Return whether a name is hidden whatever it says."""
     long = len(token) > spec.TOKEN_BYTES // 4 and len(token.encode()) > spec.TOKEN_BYTES
     return long or _CONTROL.search(token) is not None
 
@@ -78,7 +78,7 @@ class Writer:
         self._cut_depth = 0  # open brackets in what is cut, or names before it
 
     def write(self, found: list[Token]) -> None:
-        """Writes all of ``found``, tokens of this writer's text."""
+        """Write all of ``found``, tokens of this writer's text."""
         text, out, classes, aux = self._text, self.out, self.classes, self.aux
         for kind, start, end in found:
             if kind == spec.COMMENT:
@@ -171,7 +171,7 @@ class Writer:
         return None
 
     def _still_cut(self, kind: int, word: str, end: int) -> bool:
-        """Whether this token belongs to what is cut; the first such leaves a ``?``."""
+        """Return whether this token belongs to what is cut; the first such leaves a ``?``."""
         if self._cut > spec.CUT_WHOLE:
             if self._cut in _VALUE_STATES:
                 return self._given(kind, word, end)
@@ -193,7 +193,7 @@ class Writer:
         return True
 
     def _wait(self, kind: int, token: str) -> None:
-        """Whether this token still leads to a setting's value or to the arguments of what is executed."""
+        """Return whether this token still leads to a setting's value or to the arguments of what is executed."""
         cut = self._cut
         if kind == spec.WORD and spec.KEYWORDS.get(to_upper(token), 0) & (spec.RESET | spec.VERB):
             self._cut = 0
@@ -219,7 +219,7 @@ class Writer:
             self._cut = 0
 
     def _given(self, kind: int, token: str, end: int) -> bool:
-        """Whether this token was written as what is given: words and names hidden, but for those of functions."""
+        """Return whether this token was written as what is given: words and names hidden, but for those of functions."""
         if kind == spec.OP:
             if token == ";":  # noqa: S105
                 self._cut = 0
@@ -247,7 +247,7 @@ class Writer:
         return True
 
     def _names_something(self, word: str, end: int) -> bool:
-        """Whether a word among values is a function or the next setting."""
+        """Return whether a word among values is a function or the next setting."""
         if _unwritable(word):
             return False
         if _CALLED[self._dialect].match(self._text, end):
@@ -350,7 +350,7 @@ class Writer:
         return None
 
     def _same(self, first: int, last: int, start: int) -> bool:
-        """Whether the list just written from ``start`` on repeats the one at ``first`` to ``last``."""
+        """Return whether the list just written from ``start`` on repeats the one at ``first`` to ``last``."""
         if last - first != len(self.out) - 1 - start:
             return False
         return all(

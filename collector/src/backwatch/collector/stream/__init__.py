@@ -75,7 +75,7 @@ class Publisher(ABC):
 
     @abstractmethod
     def publish(self, topic: str, messages: Sequence[Message], timeout_s: float) -> None:
-        """Appends all and waits until they are durable.
+        """Append all and waits until they are durable.
 
         Raises:
             StreamUnavailable: Not all were acknowledged within ``timeout_s``; any of them may yet be in the log.
@@ -84,7 +84,7 @@ class Publisher(ABC):
 
     @abstractmethod
     def close(self, timeout_s: float) -> None:
-        """Lets go of sockets and files, in at most ``timeout_s``. Never raises."""
+        """Let go of sockets and files, in at most ``timeout_s``. Never raises."""
 
 
 class Consumer(ABC):
@@ -104,7 +104,7 @@ class Consumer(ABC):
 
     @abstractmethod
     def seek(self, partition: int, offset: int) -> None:
-        """Goes on from ``offset``; records of that partition fetched before are not delivered after."""
+        """Go on from ``offset``; records of that partition fetched before are not delivered after."""
 
     def resume(self, partition: int, offset: int, leader_epoch: int, topic_id: str) -> None:  # noqa: ARG002  not every log has epochs
         """Go on from ``offset``, behind a record of ``leader_epoch`` (-1: not known).
@@ -160,12 +160,12 @@ class Consumer(ABC):
         """Up to which offset all has been read, the log's own markers included; 0: not known."""
 
     @abstractmethod
-    def committed(self, partition: int, offset: int) -> None:
-        """Tells the log how far this group has come: for lag displays and pruning only, truth is in the store."""
+    def commit(self, partition: int, offset: int) -> None:
+        """Tell the log how far this group has come: for lag displays and pruning only, truth is in the store."""
 
     @abstractmethod
     def close(self) -> None:
-        """Leaves the group."""
+        """Leave the group."""
 
 
 class Relay(ABC):
@@ -177,7 +177,7 @@ class Relay(ABC):
 
     @abstractmethod
     def forward(self, consumed: Sequence[Record], outputs: Sequence[Message]) -> None:
-        """Appends ``outputs`` and moves past ``consumed`` in one transaction."""
+        """Append ``outputs`` and moves past ``consumed`` in one transaction."""
 
     @abstractmethod
     def positions(self) -> dict[int, tuple[int, int]]:
@@ -201,10 +201,10 @@ class Relay(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Leaves the group."""
+        """Leave the group."""
 
 
-def missing(first: Record, upcoming: int, log_start: int) -> list[Record]:
+def find_missing(first: Record, upcoming: int, log_start: int) -> list[Record]:
     """Return what stands for records that the log no longer has, in front of the first one that was read.
 
     Args:
@@ -245,7 +245,7 @@ def _driver_may_warn() -> Generator[None]:
                 cast("list[object]", warnings.filters).remove(one)
 
 
-def publisher_of(settings: StreamSettings) -> Callable[[], Publisher]:
+def prepare_publisher(settings: StreamSettings) -> Callable[[], Publisher]:
     """What opens a publisher for the stream that the settings name; all that it needs is imported by then.
 
     Raises:
@@ -274,7 +274,7 @@ def open_publisher(settings: StreamSettings) -> Publisher:
         SettingError: The URL names no stream that we know.
         StreamUnavailable: It does not answer.
     """
-    return publisher_of(settings)()
+    return prepare_publisher(settings)()
 
 
 def open_consumer(settings: StreamSettings, topic: str, group: str, instance: str = "") -> Consumer:
@@ -309,13 +309,13 @@ def open_relay(settings: StreamSettings, source: str, target: str, group: str, i
 
 
 def ensure_topics(settings: StreamSettings, topics: Sequence[str]) -> None:
-    """Creates the topics where they are missing: ``settings.partitions`` partitions, ``LogAppendTime``."""
+    """Create the topics where they are missing: ``settings.partitions`` partitions, ``LogAppendTime``."""
     scheme, url = _scheme(settings)
     if scheme == "kafka":
         from backwatch.collector.stream.kafka import create_topics
 
         create_topics(url, settings, topics)
     else:
-        from backwatch.collector.stream.sqlite import create
+        from backwatch.collector.stream.sqlite import create_file
 
-        create(url)
+        create_file(url)

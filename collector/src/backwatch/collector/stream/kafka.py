@@ -21,10 +21,10 @@ from backwatch.collector.stream import (
     Record,
     Relay,
     StreamUnavailable,
-    missing,
+    find_missing,
 )
 from backwatch.collector.stream import kafka_clients as clients
-from backwatch.collector.stream.kafka_bounds import OpenTransactions, bounds
+from backwatch.collector.stream.kafka_bounds import OpenTransactions, fetch_bounds
 
 SLICE_S: Final = 0.2
 TRANSACTION_TIMEOUT_MS: Final = 15_000
@@ -38,16 +38,16 @@ class KafkaPublisher(Publisher):
     def __init__(self, url: str, settings: StreamSettings) -> None:
         self._url = url
         self._settings = settings
-        clients.quiet()
-        self._producer: Any = clients.producer(url, settings)
+        clients.silence_client_logs()
+        self._producer: Any = clients.open_producer(url, settings)
 
     def publish(self, topic: str, messages: Sequence[Message], timeout_s: float) -> None:
-        """Appends all and waits for every acknowledgement; see :class:`~backwatch.collector.stream.Publisher`."""
+        """Append all and waits for every acknowledgement; see :class:`~backwatch.collector.stream.Publisher`."""
         deadline = time.monotonic() + timeout_s
         if self._producer is None:
-            self._producer = clients.producer(self._url, self._settings)
+            self._producer = clients.open_producer(self._url, self._settings)
         try:
-            with clients.errors(self._url):
+            with clients.translate_errors(self._url):
                 for future in [clients.send(self._producer, topic, message) for message in messages]:
                     future.get(timeout=max(0.01, deadline - time.monotonic()))
         except StreamUnavailable:
@@ -56,10 +56,10 @@ class KafkaPublisher(Publisher):
             raise
 
     def close(self, timeout_s: float) -> None:
-        """Lets go of the client."""
+        """Let go of the client."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            clients.throw_away(producer, timeout_s)
+            clients.discard_producer(producer, timeout_s)
 
 
 class KafkaGroupConsumer(Consumer):
@@ -68,7 +68,7 @@ class KafkaGroupConsumer(Consumer):
     def __init__(self, url: str, settings: StreamSettings, topic: str, group: str, instance: str = "") -> None:
         self._url = url
         self._topic = topic
-        self._consumer, self._listener = clients.consumer(url, settings, topic, group, instance)
+        self._consumer, self._listener = clients.open_consumer(url, settings, topic, group, instance)
         self._transactions = OpenTransactions(url, self._consumer, topic)
         self._sought: dict[int, tuple[int, Any]] = {}
 
@@ -78,14 +78,14 @@ class KafkaGroupConsumer(Consumer):
         changes = self._listener.changes
         while True:
             left = deadline - time.monotonic()
-            with clients.errors(self._url):
+            with clients.translate_errors(self._url):
                 fetched = self._consumer.poll(timeout_ms=int(1000 * max(0.0, min(left, SLICE_S))))
                 if not fetched and self.is_rebalancing():
-                    fetched = clients.fetch_kept(self._consumer)
+                    fetched = clients.fetch_while_rebalancing(self._consumer)
             clients.check_membership(self._url, self._consumer)
             waiting = self.unpositioned()
             records = [
-                clients.record(raw) for batch in fetched.values() for raw in batch if raw.partition not in waiting
+                clients.to_record(raw) for batch in fetched.values() for raw in batch if raw.partition not in waiting
             ]
             if records or waiting or changes != self._listener.changes or left <= 0:
                 return records
@@ -107,7 +107,7 @@ class KafkaGroupConsumer(Consumer):
         return self._listener.generations[partition], id(state)
 
     def seek(self, partition: int, offset: int) -> None:
-        """Goes on from ``offset``; only then are this partition's records delivered."""
+        """Go on from ``offset``; only then are this partition's records delivered."""
         self.resume(partition, offset, -1, "")
 
     def resume(self, partition: int, offset: int, leader_epoch: int, topic_id: str) -> None:  # noqa: ARG002  the service compares it
@@ -117,7 +117,7 @@ class KafkaGroupConsumer(Consumer):
         with contextlib.suppress(ValueError, KeyError):  # taken away meanwhile: the next poll tells
             self._consumer.seek(place, offset)
             if leader_epoch >= 0:  # the client's own method takes offsets alone
-                self._consumer._subscription.seek(place, clients.position(offset, leader_epoch))
+                self._consumer._subscription.seek(place, clients.to_position(offset, leader_epoch))
             self._sought[partition] = occupancy
 
     def bounds(self, partition: int) -> tuple[int, int]:
@@ -126,7 +126,7 @@ class KafkaGroupConsumer(Consumer):
 
     def all_bounds(self, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
         """Bounds of several partitions in two requests."""
-        return bounds(self._url, self._consumer, self._topic, partitions)
+        return fetch_bounds(self._url, self._consumer, self._topic, partitions)
 
     def held_back(self) -> dict[int, str]:
         """Partitions at whose next record a transaction is open."""
@@ -134,11 +134,11 @@ class KafkaGroupConsumer(Consumer):
 
     def partitions(self) -> frozenset[int]:
         """All partitions of the topic."""
-        with clients.errors(self._url):
+        with clients.translate_errors(self._url):
             return frozenset(self._consumer.partitions_for_topic(self._topic) or ())
 
     def is_rebalancing(self) -> bool:
-        """Whether this member waits for its group."""
+        """Return whether this member waits for its group."""
         return not self._consumer._coordinator.stable()
 
     def topic_id(self) -> str:
@@ -148,18 +148,18 @@ class KafkaGroupConsumer(Consumer):
     def read_to(self, partition: int) -> int:
         """Where the next read begins: past the marker that ends each of the router's transactions."""
         if partition in self.assignment() - self.unpositioned():
-            return clients.position_of(self._consumer, TopicPartition(self._topic, partition))
+            return clients.get_position(self._consumer, TopicPartition(self._topic, partition))
         return 0
 
-    def committed(self, partition: int, offset: int) -> None:
-        """Tells the group's progress, for lag displays; a failure is of no consequence."""
+    def commit(self, partition: int, offset: int) -> None:
+        """Tell the group's progress, for lag displays; a failure is of no consequence."""
         try:
-            self._consumer.commit_async({TopicPartition(self._topic, partition): clients.position(offset)})
+            self._consumer.commit_async({TopicPartition(self._topic, partition): clients.to_position(offset)})
         except kafka_errors.KafkaError as error:
             logger.debug("backwatch: progress not told (%s)", type(error).__name__)
 
     def close(self) -> None:
-        """Leaves the group."""
+        """Leave the group."""
         clients.close_consumer(self._consumer)
 
 
@@ -187,7 +187,7 @@ class KafkaRelay(Relay):
         self._settings = settings
         self._source = source
         self._target = target
-        self._consumer, self._listener = clients.consumer(url, settings, source, group, instance)
+        self._consumer, self._listener = clients.open_consumer(url, settings, source, group, instance)
         self._transactions = OpenTransactions(url, self._consumer, source)
         self._producer: Any = None
         self._membership: Any = None
@@ -198,7 +198,7 @@ class KafkaRelay(Relay):
         """The next records of the source topic, from the group's progress on."""
         if self._lost:
             raise StreamUnavailable("the relay does not know the group's progress, and must be opened again")
-        with clients.errors(self._url):
+        with clients.translate_errors(self._url):
             fetched = self._consumer.poll(timeout_ms=int(1000 * timeout_s))
         clients.check_membership(self._url, self._consumer)
         self._membership = self._consumer.group_metadata()
@@ -206,7 +206,7 @@ class KafkaRelay(Relay):
         records: list[Record] = []
         for place, batch in fetched.items():
             if place not in begun:  # else it is read again, from a position that the broker has compared
-                records += self._unmoved(place, [clients.record(raw) for raw in batch])
+                records += self._unmoved(place, [clients.to_record(raw) for raw in batch])
         return records
 
     def _begin(self, place: Any) -> bool:
@@ -219,11 +219,11 @@ class KafkaRelay(Relay):
         known = self._moved.get(place.partition)
         if known is not None and known.generation == generation:
             return False
-        with clients.errors(self._url):
+        with clients.translate_errors(self._url):
             found = self._consumer.committed(place, metadata=True, timeout_ms=clients.BOUNDS_TIMEOUT_MS)
         offset, epoch = (-1, -1) if found is None else (found.offset, found.leader_epoch)
         if epoch >= 0:
-            self._consumer._subscription.seek(place, clients.position(offset, epoch))
+            self._consumer._subscription.seek(place, clients.to_position(offset, epoch))
         self._moved[place.partition] = _Moved(generation, offset, epoch, self._topic_id())
         return epoch >= 0
 
@@ -240,14 +240,14 @@ class KafkaRelay(Relay):
                 return []
         lost: list[Record] = []
         if moved.offset >= 0 and found[0].offset != moved.offset:
-            start = bounds(self._url, self._consumer, self._source, [place.partition])[place.partition][0]
-            lost = missing(found[0], moved.offset, start)
+            start = fetch_bounds(self._url, self._consumer, self._source, [place.partition])[place.partition][0]
+            lost = find_missing(found[0], moved.offset, start)
         last = found[-1]
         self._moved[place.partition] = _Moved(moved.generation, last.next_offset, last.leader_epoch, self._topic_id())
         return [*lost, *found]
 
     def forward(self, consumed: Sequence[Record], outputs: Sequence[Message]) -> None:
-        """Appends ``outputs`` and moves past ``consumed``; if anything fails, neither has happened."""
+        """Append ``outputs`` and moves past ``consumed``; if anything fails, neither has happened."""
         if not consumed:
             return
         past: dict[int, Record] = {}
@@ -255,11 +255,11 @@ class KafkaRelay(Relay):
             if one.partition not in past or one.next_offset > past[one.partition].next_offset:
                 past[one.partition] = one
         offsets = {
-            TopicPartition(self._source, at): clients.position(last.next_offset, last.leader_epoch)
+            TopicPartition(self._source, at): clients.to_position(last.next_offset, last.leader_epoch)
             for at, last in past.items()
         }
         try:
-            with clients.errors(self._url):
+            with clients.translate_errors(self._url):
                 self._transact(offsets, outputs)
         except (StreamUnavailable, MessageRefused):
             self._start_over()
@@ -268,9 +268,10 @@ class KafkaRelay(Relay):
     def positions(self) -> dict[int, tuple[int, int]]:
         """Where the next read begins and where the log ends, by partition of this member."""
         owned = [one.partition for one in self._consumer.assignment()]
-        ends = bounds(self._url, self._consumer, self._source, owned)
+        ends = fetch_bounds(self._url, self._consumer, self._source, owned)
         return {
-            one: (clients.position_of(self._consumer, TopicPartition(self._source, one)), ends[one][1]) for one in owned
+            one: (clients.get_position(self._consumer, TopicPartition(self._source, one)), ends[one][1])
+            for one in owned
         }
 
     def held_back(self) -> dict[int, str]:
@@ -279,16 +280,16 @@ class KafkaRelay(Relay):
 
     def ends(self) -> dict[int, int]:
         """Where the log of each partition of the source topic ends."""
-        with clients.errors(self._url):
+        with clients.translate_errors(self._url):
             found = self._consumer.partitions_for_topic(self._source) or ()
-        return {one: end for one, (_, end) in bounds(self._url, self._consumer, self._source, found).items()}
+        return {one: end for one, (_, end) in fetch_bounds(self._url, self._consumer, self._source, found).items()}
 
     def _transact(self, offsets: dict[Any, Any], outputs: Sequence[Message]) -> None:
         if self._membership is None or self._membership.generation_id < 0:
             raise kafka_errors.UnknownMemberIdError("the relay is not a member of its group")
         if self._producer is None:
             # Members are told apart by the group's own fencing (KIP-447), so this name need not outlive the client.
-            self._producer = clients.producer(
+            self._producer = clients.open_producer(
                 self._url, self._settings, transactional_id=f"backwatch-{uuid.uuid4()}",
                 transaction_timeout_ms=TRANSACTION_TIMEOUT_MS, max_block_ms=20_000, enable_idempotence=True,
             )  # fmt: skip
@@ -308,7 +309,7 @@ class KafkaRelay(Relay):
         if producer is not None:
             with contextlib.suppress(kafka_errors.KafkaError, OSError):
                 producer.abort_transaction()
-            clients.throw_away(producer, 1.0)
+            clients.discard_producer(producer, 1.0)
         self._lost = True
         self._moved.clear()
         with contextlib.suppress(kafka_errors.KafkaError, OSError, ValueError, KeyError):
@@ -317,19 +318,19 @@ class KafkaRelay(Relay):
             self._lost = False
 
     def close(self) -> None:
-        """Leaves the group and lets go of both clients."""
+        """Leave the group and lets go of both clients."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            clients.throw_away(producer, 2.0)
+            clients.discard_producer(producer, 2.0)
         clients.close_consumer(self._consumer)
 
 
 def create_topics(url: str, settings: StreamSettings, topics: Sequence[str]) -> None:
-    """Creates the topics that are missing, with time stamps given by the broker."""
+    """Create the topics that are missing, with time stamps given by the broker."""
     from kafka.admin import NewTopic
 
-    with clients.errors(url):
-        admin = KafkaAdminClient(**clients.options(KafkaAdminClient, url, settings))
+    with clients.translate_errors(url):
+        admin = KafkaAdminClient(**clients.build_options(KafkaAdminClient, url, settings))
         try:
             for topic in sorted(set(topics) - set(admin.list_topics())):
                 wanted = NewTopic(

@@ -15,7 +15,7 @@ DEFAULT_PORT: Final = 9092
 _HOST: Final = re.compile(r"[^\s/?#\[\]]+|\[[0-9A-Fa-f:.%]+\]")
 
 
-def addresses(url: str) -> list[tuple[str, int]]:
+def parse_addresses(url: str) -> list[tuple[str, int]]:
     """Hosts and ports of ``kafka://host:9092,other:9092``.
 
     Raises:
@@ -41,7 +41,7 @@ def addresses(url: str) -> list[tuple[str, int]]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether what is said to this host stays on the machine."""
+    """Return whether what is said to this host stays on the machine."""
     if host == "localhost":
         return True
     try:
@@ -56,7 +56,7 @@ def client_options(url: str, settings: StreamSettings) -> dict[str, Any]:
     Raises:
         SettingError: The settings contradict each other, or would send calls over a network unencrypted and unasked.
     """
-    brokers = addresses(url)
+    brokers = parse_addresses(url)
     protocol = settings.security_protocol.upper() or _implied(settings)
     if protocol not in ("", *PROTOCOLS):
         given = settings.security_protocol

@@ -2,7 +2,7 @@
 
 In kafka-python a batch that cannot be decoded raises at every poll, at the same offset, for ever: a codec that is not
 installed stalled its partition until the group's offset was moved by hand. Here such a batch becomes one
-:class:`~backwatch.collector.stream.kafka_clients.Skipped`, which stands for its records; of a batch that is corrupt
+:class:`~backwatch.collector.stream.kafka_clients.SkippedRecords`, which stands for its records; of a batch that is corrupt
 inside, the records around the damage are kept. What one poll unpacks is bounded too.
 """
 
@@ -16,7 +16,7 @@ from kafka.errors import CorruptRecordError
 from kafka.protocol.consumer import IsolationLevel
 from kafka.record.util import decode_varint
 
-from backwatch.collector.stream.kafka_clients import Skipped
+from backwatch.collector.stream.kafka_clients import SkippedRecords
 from backwatch.collector.stream.kafka_codecs import UndecodableBatch, decompress
 
 MAX_POLL_BYTES: Final = 64 * 1024 * 1024
@@ -38,7 +38,7 @@ class _Budget:
         self.left_bytes = MAX_POLL_BYTES
 
 
-def bound(consumer: Any) -> None:
+def limit_batches(consumer: Any) -> None:
     """Make this one consumer decode as this module does; other consumers of the process are left as they are."""
     fetcher = consumer._fetcher
     budget = _Budget()
@@ -106,7 +106,7 @@ class BoundedRecords(_PartitionRecords):
         self.drain()
 
     def _is_passed_over(self, batch: Any) -> bool:
-        """Whether the batch belongs to an aborted transaction, or is a marker of the log's own."""
+        """Return whether the batch belongs to an aborted transaction, or is a marker of the log's own."""
         if self.isolation_level == IsolationLevel.READ_COMMITTED and batch.has_producer_id():
             self._consume_aborted_transactions_up_to(batch.last_offset)
             if self._contains_abort_marker(batch):
@@ -193,9 +193,9 @@ class BoundedRecords(_PartitionRecords):
                 record.timestamp_type, record.key, record.value, [], None, -1, -1, -1,
             )  # fmt: skip
 
-    def _skipped(self, tp: Any, first: int, after: int, timestamp: int, reason: str, value: bytes) -> Skipped:
+    def _skipped(self, tp: Any, first: int, after: int, timestamp: int, reason: str, value: bytes) -> SkippedRecords:
         self.next_fetch_offset = max(self.next_fetch_offset, after)
-        return Skipped(tp.partition, first, after, max(0, timestamp), reason, value)
+        return SkippedRecords(tp.partition, first, after, max(0, timestamp), reason, value)
 
 
 def _bytes(buffer: bytearray, at: int, end: int) -> tuple[bytes | None, int]:

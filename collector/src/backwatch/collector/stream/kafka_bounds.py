@@ -12,13 +12,13 @@ from typing import Any, Final
 
 from kafka.structs import TopicPartition
 
-from backwatch.collector.stream.kafka_clients import BOUNDS_TIMEOUT_MS, errors, position_of
+from backwatch.collector.stream.kafka_clients import BOUNDS_TIMEOUT_MS, get_position, translate_errors
 
 HELD_S: Final = 12.0
 """A transaction that holds readers for so long is reported: one of the router's takes well below a second."""
 
 
-def bounds(url: str, consumer: Any, topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
+def fetch_bounds(url: str, consumer: Any, topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
     """Return the first offset and the end of these partitions, records of open transactions counted in."""
     wanted = [TopicPartition(topic, one) for one in partitions]
     if not wanted:
@@ -28,7 +28,7 @@ def bounds(url: str, consumer: Any, topic: str, partitions: Iterable[int]) -> di
     # The client asks as it reads. A copy of its fetcher that asks otherwise leaves what is being fetched alone.
     fetcher = copy.copy(consumer._fetcher)
     fetcher._isolation_level = IsolationLevel.READ_UNCOMMITTED
-    with errors(url):
+    with translate_errors(url):
         first = consumer.beginning_offsets(wanted, timeout_ms=BOUNDS_TIMEOUT_MS)
         end = fetcher.end_offsets(wanted, timeout_ms=BOUNDS_TIMEOUT_MS)
     return {one.partition: (first[one], end[one]) for one in wanted}
@@ -50,7 +50,7 @@ class OpenTransactions:
     def held_back(self) -> dict[int, str]:
         """Return the reason by assigned partition, for those that have been held at one offset for a while."""
         owned = [one.partition for one in self._consumer.assignment()]
-        held = self._held(bounds(self._url, self._consumer, self._topic, owned))
+        held = self._held(fetch_bounds(self._url, self._consumer, self._topic, owned))
         now_s = self._monotonic_s()
         self._since = {
             one: kept if (kept := self._since.get(one, (-1, 0.0)))[0] == at else (at, now_s)
@@ -67,14 +67,14 @@ class OpenTransactions:
         wanted = [
             place
             for one, (_, end) in ends.items()
-            if position_of(self._consumer, place := TopicPartition(self._topic, one)) < end
+            if get_position(self._consumer, place := TopicPartition(self._topic, one)) < end
         ]
         if not wanted:
             return {}
-        with errors(self._url):
+        with translate_errors(self._url):
             stable = self._consumer.end_offsets(wanted, timeout_ms=BOUNDS_TIMEOUT_MS)
         return {
             one.partition: at
             for one, at in stable.items()
-            if position_of(self._consumer, one) >= at and at < ends[one.partition][1]
+            if get_position(self._consumer, one) >= at and at < ends[one.partition][1]
         }

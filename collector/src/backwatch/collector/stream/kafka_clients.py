@@ -28,7 +28,7 @@ from backwatch.collector.runtime.thread_stack import ample_stack
 from backwatch.collector.settings import StreamSettings, without_secrets
 from backwatch.collector.stream import Message, MessageRefused, Record, StreamUnavailable
 from backwatch.collector.stream.kafka_address import client_options
-from backwatch.collector.stream.kafka_net import client_with_bounds, direct_url
+from backwatch.collector.stream.kafka_net import get_direct_url, make_client_factory
 
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 """A longer value is cut to this length; it then cannot be read, and is kept aside as such."""
@@ -59,14 +59,14 @@ class _Quiet(logging.Filter):
 _quiet = _Quiet()
 
 
-def quiet() -> None:
-    """Keeps the driver from logging each of our tries, several a second, among the lines of the app that we are in."""
+def silence_client_logs() -> None:
+    """Keep the driver from logging each of our tries, several a second, among the lines of the app that we are in."""
     for name in list(logging.root.manager.loggerDict):
         if name == "kafka" or name.startswith("kafka."):
             logging.getLogger(name).addFilter(_quiet)
 
 
-def options(kind: Any, url: str, settings: StreamSettings, **wanted: Any) -> dict[str, Any]:
+def build_options(kind: Any, url: str, settings: StreamSettings, **wanted: Any) -> dict[str, Any]:
     """What this version of the client knows of what we want."""
     known: dict[str, Any] = kind.DEFAULT_CONFIG
     short: dict[str, Any] = {
@@ -75,9 +75,9 @@ def options(kind: Any, url: str, settings: StreamSettings, **wanted: Any) -> dic
         "bootstrap_timeout_ms": 3000, "api_version_auto_timeout_ms": 3000, "reconnect_backoff_max_ms": 1000,
         "request_timeout_ms": 10_000, "max_block_ms": 5000, "metrics_enabled": False,
     }  # fmt: skip
-    if (client := client_with_bounds()) is not None:
+    if (client := make_client_factory()) is not None:
         short["kafka_client"] = client
-    if direct := direct_url():
+    if direct := get_direct_url():
         short["proxy_url"] = direct
     kept = {key: value for key, value in {**short, **wanted}.items() if key in known}
     # By this name a probe of Kafka knows the client and each of its parts as ours, whatever thread they run on.
@@ -85,8 +85,8 @@ def options(kind: Any, url: str, settings: StreamSettings, **wanted: Any) -> dic
 
 
 @contextlib.contextmanager
-def errors(url: str) -> Generator[None]:
-    """Turns the client's errors into one clear line."""
+def translate_errors(url: str) -> Generator[None]:
+    """Turn the client's errors into one clear line."""
     try:
         yield
     except _REFUSED as error:
@@ -108,15 +108,15 @@ class _Producer(KafkaProducer):
         """Nothing. The client's own closes it, and for that takes the logger of its module away, the app's as well."""
 
 
-def producer(url: str, settings: StreamSettings, **wanted: Any) -> Any:
+def open_producer(url: str, settings: StreamSettings, **wanted: Any) -> Any:
     """A producer of ours, connected.
 
     Raises:
         StreamUnavailable: No broker answers.
     """
     compression = "zstd" if kafka.codec.has_zstd() else "lz4" if kafka.codec.has_lz4() else "gzip"
-    with errors(url), ample_stack(), internal_threads.without_hooks(_is_own_thread) as wait_for:
-        producer = _Producer(**options(
+    with translate_errors(url), ample_stack(), internal_threads.without_hooks(_is_own_thread) as wait_for:
+        producer = _Producer(**build_options(
             _Producer, url, settings, acks="all", compression_type=compression, linger_ms=0,
             delivery_timeout_ms=12_000, **wanted,
         ))  # fmt: skip
@@ -139,7 +139,7 @@ def _innermost(function: Any) -> Callable[..., Any]:
 
 
 def send(producer: Any, topic: str, message: Message) -> Any:
-    """Hands one message to the producer; gives its future."""
+    """Hand one message to the producer; gives its future."""
     headers: list[tuple[str, bytes]] = []
     if message.appended_ns:
         headers.append((names.HEADER_APPENDED, str(message.appended_ns).encode()))
@@ -148,8 +148,8 @@ def send(producer: Any, topic: str, message: Message) -> Any:
     return _innermost(KafkaProducer.__dict__["send"])(producer, topic, message.value, message.key, headers)
 
 
-def throw_away(producer: Any, timeout_s: float) -> None:
-    """Closes it if it lets itself be closed in time, and stops its thread in any case."""
+def discard_producer(producer: Any, timeout_s: float) -> None:
+    """Close it if it lets itself be closed in time, and stops its thread in any case."""
     guard.collector_threads.discard(getattr(getattr(producer, "_sender", None), "ident", None) or 0)
     try:
         producer.close(timeout=timeout_s)
@@ -159,7 +159,7 @@ def throw_away(producer: Any, timeout_s: float) -> None:
             sender.force_close()
 
 
-class Listener:
+class RebalanceListener:
     """Counts rebalances by partition; called on the client's I/O thread, where nothing else may happen."""
 
     def __init__(self) -> None:
@@ -181,7 +181,7 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
+class SkippedRecords:
     """Records that could not be decoded; takes the place of a fetched record.
 
     Attributes:
@@ -200,10 +200,10 @@ class Skipped:
 
 
 def _listener() -> Any:
-    return type("_Registered", (Listener, ConsumerRebalanceListener), {})()
+    return type("_Registered", (RebalanceListener, ConsumerRebalanceListener), {})()
 
 
-def consumer(url: str, settings: StreamSettings, topic: str, group: str, instance: str = "") -> tuple[Any, Any]:
+def open_consumer(url: str, settings: StreamSettings, topic: str, group: str, instance: str = "") -> tuple[Any, Any]:
     """A member of the group, subscribed, and the listener that notes its rebalances.
 
     Members share partitions by the cooperative sticky protocol: in a rebalance only those stop that move.
@@ -214,8 +214,8 @@ def consumer(url: str, settings: StreamSettings, topic: str, group: str, instanc
 
     # A static member leaves its partitions unread for as long as its session lasts, so that it finds them again.
     member = {"group_instance_id": instance, "session_timeout_ms": 20_000} if instance else {"session_timeout_ms": 6000}
-    with errors(url):
-        consumer = KafkaConsumer(**options(
+    with translate_errors(url):
+        consumer = KafkaConsumer(**build_options(
             KafkaConsumer, url, settings, group_id=group, enable_auto_commit=False, auto_offset_reset="earliest",
             isolation_level="read_committed", max_poll_records=POLL_RECORDS, fetch_max_bytes=32 * 1024 * 1024,
             max_partition_fetch_bytes=4 * 1024 * 1024, receive_message_max_bytes=100_000_000, fetch_max_wait_ms=200,
@@ -224,7 +224,7 @@ def consumer(url: str, settings: StreamSettings, topic: str, group: str, instanc
             max_poll_interval_ms=60_000,
             partition_assignment_strategy=(CooperativeStickyAssignor,), **member,
         ))  # fmt: skip
-        kafka_batches.bound(consumer)
+        kafka_batches.limit_batches(consumer)
         listener = _listener()
         consumer.subscribe([topic], listener=listener)
     return consumer, listener
@@ -243,9 +243,9 @@ def _warn_of_create_time(topic: str) -> None:
         )  # fmt: skip
 
 
-def record(raw: Any) -> Record:
+def to_record(raw: Any) -> Record:
     """What was read, with its first append time; of records that could not be decoded, where they stood."""
-    if isinstance(raw, Skipped):
+    if isinstance(raw, SkippedRecords):
         at_ns = raw.timestamp * 1_000_000
         skipped = raw.next_offset - raw.offset
         return Record(raw.partition, raw.offset, at_ns, raw.value, skipped=skipped, reason=raw.reason)
@@ -265,19 +265,19 @@ def record(raw: Any) -> Record:
     return Record(raw.partition, raw.offset, appended_ns, value, raw.key, backfill, leader_epoch=raw.leader_epoch)
 
 
-def position(offset: int, leader_epoch: int = -1) -> Any:
+def to_position(offset: int, leader_epoch: int = -1) -> Any:
     """An offset as the client commits it."""
     return OffsetAndMetadata(offset, "", leader_epoch)
 
 
-def position_of(consumer: Any, partition: Any) -> int:
+def get_position(consumer: Any, partition: Any) -> int:
     """Where the client reads next, as it knows without asking; 0: it does not know."""
     state = consumer._subscription.assignment.get(partition)
     found = state.position if state is not None and state.has_valid_position else None
     return int(found.offset) if found is not None else 0
 
 
-def fetch_kept(consumer: Any) -> dict[Any, list[Any]]:
+def fetch_while_rebalancing(consumer: Any) -> dict[Any, list[Any]]:
     """Read the partitions that a member keeps while its group rebalances.
 
     That is what the cooperative protocol is for, but the client's own poll returns before it fetches. Where a partition
@@ -305,6 +305,6 @@ def check_membership(url: str, consumer: Any) -> None:
 
 
 def close_consumer(consumer: Any) -> None:
-    """Leaves the group, within seconds; never raises."""
+    """Leave the group, within seconds; never raises."""
     with contextlib.suppress(kafka_errors.KafkaError, OSError, ValueError, RuntimeError, AssertionError):
         consumer.close(autocommit=False, timeout_ms=CLOSE_TIMEOUT_MS)

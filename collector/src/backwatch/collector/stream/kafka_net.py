@@ -17,7 +17,7 @@ HANDSHAKE_S: Final = 3.0
 """For each answer within a handshake: as long as a connection may take in all."""
 
 
-def client_with_bounds() -> Any:
+def make_client_factory() -> Any:
     """What kafka-python's option ``kafka_client`` takes; ``None`` where its own client is as good."""
     try:
         from kafka.net.compat import KafkaNetClient
@@ -43,7 +43,7 @@ _SCHEME: Final = "backwatch-direct"
 
 
 @cache
-def direct_url() -> str:
+def get_direct_url() -> str:
     """Return the ``proxy_url`` for connections without a proxy whose look-ups hold up forks; empty in older clients.
 
     A class of its own for a scheme is the one way in which the client lets a caller replace its look-up.

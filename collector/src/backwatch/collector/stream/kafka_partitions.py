@@ -11,10 +11,10 @@ from backwatch.collector.stream import StreamUnavailable
 from backwatch.collector.stream import kafka_clients as clients
 
 
-def partition_of(app: str, count: int) -> int:
+def choose_partition(app: str, count: int) -> int:
     """Return the partition, of ``count``, that producers choose for the records of an app.
 
-    >>> partition_of("shop", 8), partition_of("shop", 16)
+    >>> choose_partition("shop", 8), choose_partition("shop", 16)
     (4, 4)
     """
     return (murmur2(app.encode()) & 0x7FFFFFFF) % count
@@ -26,8 +26,8 @@ def count_partitions(settings: StreamSettings, topics: Sequence[str]) -> dict[st
     Raises:
         StreamUnavailable: No broker answers, or a topic is missing.
     """
-    with clients.errors(settings.url):
-        admin = KafkaAdminClient(**clients.options(KafkaAdminClient, settings.url, settings))
+    with clients.translate_errors(settings.url):
+        admin = KafkaAdminClient(**clients.build_options(KafkaAdminClient, settings.url, settings))
         try:
             described = admin.describe_topics(list(topics))
         finally:
@@ -50,8 +50,8 @@ def add_partitions(settings: StreamSettings, counts: Mapping[str, int]) -> None:
     Raises:
         StreamUnavailable: No broker answers, or it refuses.
     """
-    with clients.errors(settings.url):
-        admin: Any = KafkaAdminClient(**clients.options(KafkaAdminClient, settings.url, settings))
+    with clients.translate_errors(settings.url):
+        admin: Any = KafkaAdminClient(**clients.build_options(KafkaAdminClient, settings.url, settings))
         try:
             admin.create_partitions(dict(counts))
         finally:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Final, TypeVar
 
 from backwatch.collector.runtime.forks import hold_forks, release_before_forks
-from backwatch.collector.stream import Consumer, Message, Publisher, Record, Relay, StreamUnavailable, missing
+from backwatch.collector.stream import Consumer, Message, Publisher, Record, Relay, StreamUnavailable, find_missing
 from backwatch.collector.stream.sqlite_file import BUSY_TIMEOUT_S, StreamBusy, StreamFile
 
 RETENTION_BYTES: Final = 2_000_000_000
@@ -24,8 +24,8 @@ PARTITION: Final = 0
 Done = TypeVar("Done")
 
 
-def create(url: str) -> None:
-    """Makes the file and its tables where they are missing."""
+def create_file(url: str) -> None:
+    """Make the file and its tables where they are missing."""
     StreamFile(url).close()
 
 
@@ -82,7 +82,7 @@ def _read(connection: sqlite3.Connection, topic: str, offset: int) -> list[Recor
 
 
 def _bounds(file: StreamFile, topic: str) -> tuple[int, int]:
-    with file.errors():
+    with file.translate_errors():
         row = (
             file.connection()
             .execute(
@@ -100,7 +100,7 @@ def _bounds(file: StreamFile, topic: str) -> tuple[int, int]:
 def _poll(file: StreamFile, topic: str, offset: int, timeout_s: float) -> list[Record]:
     deadline = time.monotonic() + timeout_s
     while True:
-        with file.errors():
+        with file.translate_errors():
             records = _read(file.connection(), topic, offset)
         left = deadline - time.monotonic()
         if records or left <= 0:
@@ -115,7 +115,7 @@ class SqlitePublisher(Publisher):
         self._file = _never_cut(lambda: release_before_forks(StreamFile(url, busy_timeout_s=0)), BUSY_TIMEOUT_S)
 
     def publish(self, topic: str, messages: Sequence[Message], timeout_s: float) -> None:
-        """Appends all in one transaction; see :class:`~backwatch.collector.stream.Publisher`."""
+        """Append all in one transaction; see :class:`~backwatch.collector.stream.Publisher`."""
 
         def append() -> None:
             with self._file.transaction() as connection:
@@ -124,13 +124,13 @@ class SqlitePublisher(Publisher):
         _never_cut(append, min(timeout_s, BUSY_TIMEOUT_S))
 
     def close(self, timeout_s: float) -> None:  # noqa: ARG002  closing a file does not wait
-        """Closes the file."""
+        """Close the file."""
         with hold_forks():
             self._file.close()
 
 
 def _never_cut(do: Callable[[], Done], timeout_s: float) -> Done:
-    """Does it while forks wait; who waits for another writer, forks do not wait for."""
+    """Do it while forks wait; who waits for another writer, forks do not wait for."""
     deadline = time.monotonic() + timeout_s
     while True:
         try:
@@ -149,7 +149,7 @@ class SqliteConsumer(Consumer):
         self._file = StreamFile(url)
         self._topic = topic
         self._group = group
-        with self._file.errors():
+        with self._file.translate_errors():
             self._next = _progress(self._file.connection(), topic, group)
             self._stream_id = self._file.stream_id()
 
@@ -170,7 +170,7 @@ class SqliteConsumer(Consumer):
         return frozenset({PARTITION})
 
     def seek(self, partition: int, offset: int) -> None:  # noqa: ARG002  there is one
-        """Goes on from ``offset``. One behind the end is of the file that was there before."""
+        """Go on from ``offset``. One behind the end is of the file that was there before."""
         self._next = offset
         with suppress(StreamUnavailable):
             if not self._is_same() and offset <= _bounds(self._file, self._topic)[1]:
@@ -187,12 +187,12 @@ class SqliteConsumer(Consumer):
                 self._stream_id = self._file.opened_id
 
     def topic_id(self) -> str:
-        """Tells a file from one that was made anew under its name."""
-        with self._file.errors():
+        """Tell a file from one that was made anew under its name."""
+        with self._file.translate_errors():
             return str(self._file.stream_id())
 
     def _is_same(self) -> bool:
-        with self._file.errors():
+        with self._file.translate_errors():
             return self._file.stream_id() == self._stream_id
 
     def bounds(self, partition: int) -> tuple[int, int]:  # noqa: ARG002  there is one
@@ -203,8 +203,8 @@ class SqliteConsumer(Consumer):
         """Where the next read begins."""
         return self._next
 
-    def committed(self, partition: int, offset: int) -> None:  # noqa: ARG002  there is one
-        """Notes the progress and drops what every group is past; not in a file made anew, of which nothing was read."""
+    def commit(self, partition: int, offset: int) -> None:  # noqa: ARG002  there is one
+        """Note the progress and drops what every group is past; not in a file made anew, of which nothing was read."""
         with self._file.transaction() as connection:
             if self._file.opened_id != self._stream_id:
                 return
@@ -213,7 +213,7 @@ class SqliteConsumer(Consumer):
             _drop_below(connection, self._topic, lowest[0])
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._file.close()
 
 
@@ -225,7 +225,7 @@ class SqliteRelay(Relay):
         self._source = source
         self._target = target
         self._group = group
-        with self._file.errors():
+        with self._file.translate_errors():
             self._committed = self._next = _progress(self._file.connection(), source, group)
             self._stream_id = self._file.stream_id()
         self._is_cut = False
@@ -235,16 +235,16 @@ class SqliteRelay(Relay):
 
     def poll(self, timeout_s: float) -> list[Record]:
         """The next records of the source topic."""
-        with self._file.errors():
+        with self._file.translate_errors():
             if self._file.stream_id() != self._stream_id:
                 self._go_to_progress()
         records = _poll(self._file, self._source, self._next, timeout_s)
         if self._file.opened_id != self._stream_id:
             return []  # the next call goes to where it begins
         if records:
-            lost = [] if records[0].offset == self._next else missing(records[0], self._next, records[0].offset)
+            lost = [] if records[0].offset == self._next else find_missing(records[0], self._next, records[0].offset)
             if self._is_cut:
-                lost = missing(records[0], records[0].offset + 1, records[0].offset)
+                lost = find_missing(records[0], records[0].offset + 1, records[0].offset)
                 self._is_cut, self._is_cut_unmoved = False, True
             self._next = records[-1].offset + 1
             return lost + records
@@ -259,7 +259,7 @@ class SqliteRelay(Relay):
         return {PARTITION: _bounds(self._file, self._source)[1]}
 
     def forward(self, consumed: Sequence[Record], outputs: Sequence[Message]) -> None:
-        """Appends ``outputs`` and moves past ``consumed``.
+        """Append ``outputs`` and moves past ``consumed``.
 
         Raises:
             StreamUnavailable: Nothing was done: the file cannot be written, or another relay of this group moved on.
@@ -286,7 +286,7 @@ class SqliteRelay(Relay):
         self._committed, self._is_cut_unmoved = past, False
 
     def _rewind(self) -> None:
-        with suppress(StreamUnavailable), self._file.errors():
+        with suppress(StreamUnavailable), self._file.translate_errors():
             self._go_to_progress()
 
     def _go_to_progress(self) -> None:
@@ -297,5 +297,5 @@ class SqliteRelay(Relay):
         self._stream_id = self._file.opened_id
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._file.close()

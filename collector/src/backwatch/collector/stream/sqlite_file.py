@@ -42,7 +42,7 @@ _DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _FULL: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
-def path_of(url: str) -> Path:
+def parse_path(url: str) -> Path:
     """The file that ``sqlite:///path`` names; absolute with four slashes.
 
     Raises:
@@ -85,7 +85,7 @@ class StreamFile:
     """
 
     def __init__(self, url: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
-        self.path = path_of(url)
+        self.path = parse_path(url)
         self._busy_timeout_s = busy_timeout_s
         self._pid = 0
         self._connection: sqlite3.Connection | None = None
@@ -96,7 +96,7 @@ class StreamFile:
         self._was_open = False
         self.opened_id = 0
         """The number of the stream that is open."""
-        with self.errors():
+        with self.translate_errors():
             self.connection()
 
     def connection(self) -> sqlite3.Connection:
@@ -198,7 +198,7 @@ class StreamFile:
     @contextmanager
     def transaction(self) -> Generator[sqlite3.Connection]:
         """A write transaction; undone if anything inside fails."""
-        with self.errors():
+        with self.translate_errors():
             connection = self.connection()
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -210,8 +210,8 @@ class StreamFile:
                 raise
 
     @contextmanager
-    def errors(self) -> Generator[None]:
-        """Turns SQLite's and the system's errors into one clear line."""
+    def translate_errors(self) -> Generator[None]:
+        """Turn SQLite's and the system's errors into one clear line."""
         try:
             yield
         except sqlite3.Error as error:
@@ -232,12 +232,12 @@ class StreamFile:
             raise StreamUnavailable(f"BACKWATCH_STREAM_URL='sqlite:///{self.path}': {error.strerror}") from None
 
     def release_before_fork(self) -> None:
-        """Closes the connection, if nothing is under way on it, until it is next wanted."""
+        """Close the connection, if nothing is under way on it, until it is next wanted."""
         if self._connection is not None and not self._connection.in_transaction:
             self.close()
 
     def close(self) -> None:
-        """Closes this process's connection."""
+        """Close this process's connection."""
         if self._connection is not None and self._pid == os.getpid():
             with suppress(sqlite3.Error):
                 self._connection.close()

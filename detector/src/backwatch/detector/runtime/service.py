@@ -374,7 +374,7 @@ class Service:
             return
         try:
             if owner.commit(self._clock_ns()) and consumer is not None:
-                consumer.committed(partition, owner.next_offset)
+                consumer.commit(partition, owner.next_offset)
         except Fenced:
             logger.warning("backwatch: shard %d has another owner; dropped here", partition)
             del self._owned[partition]

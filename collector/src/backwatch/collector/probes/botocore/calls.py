@@ -85,7 +85,7 @@ class Watch:
         if parameter is not None and parameters.get(parameter) is not None:
             attempt.sql, attempt.operation = parameters[parameter], ""
         else:
-            attempt.statement = aws.statement(service, operation, parameters)
+            attempt.statement = aws.to_statement(service, operation, parameters)
         self._attempts[id(request)] = attempt
         return attempt
 
@@ -162,7 +162,7 @@ class Watch:
 def _session(request: Any, service: str, namespace: str) -> dict[str, Any]:
     """What AWS calls the session that this request goes over."""
     url = words(request.url, 8192)
-    account, method = aws.login(request.headers, url)
+    account, method = aws.read_login(request.headers, url)
     host = words(urlsplit(url).hostname, 255)
     # A bucket's own host name is the endpoint and the bucket: told as both, like a bucket in the path.
     address = host.removeprefix(f"{namespace}.") if service == "s3" and namespace else host

@@ -22,9 +22,9 @@ _WRITTEN: Final = frozenset({"PutItem", "UpdateItem", "PutObject", "CopyObject",
 def namespace(service: str, parameters: Mapping[str, Any], region: str) -> str:
     """What of the endpoint this call is about: the bucket, the queue's owner, the region of the tables."""
     if service == "s3":
-        return aws.resource(parameters.get("Bucket"))
+        return aws.redact_resource(parameters.get("Bucket"))
     if service == "sqs":
-        return aws.queue(parameters)[0]
+        return aws.parse_queue(parameters)[0]
     return region if service == "dynamodb" else service
 
 
@@ -37,7 +37,7 @@ def kind(service: str, operation: str) -> int:
 
 def destination(service: str, parameters: Mapping[str, Any]) -> Facts:
     """The queue."""
-    name = aws.queue(parameters)[1] if service == "sqs" else ""
+    name = aws.parse_queue(parameters)[1] if service == "sqs" else ""
     return ((names.MESSAGING_DESTINATION, name),) if name else ()
 
 
@@ -102,4 +102,4 @@ def redirected(answer: Mapping[str, Any], carried: str) -> str:
         return carried
     error = answer.get("Error")
     endpoint = error.get("Endpoint") if isinstance(error, Mapping) else None
-    return aws.resource(endpoint) if isinstance(endpoint, str) else ""
+    return aws.redact_resource(endpoint) if isinstance(endpoint, str) else ""

@@ -17,7 +17,7 @@ from backwatch.collector import names
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.clickhouse_connect.requests import MAX_TEXT, Question, Request, facts_of, login_of
 from backwatch.collector.probes.toolkit.sockets import root_error, words
-from backwatch.collector.redaction.clickhouse import without_data
+from backwatch.collector.redaction.clickhouse import strip_data
 from backwatch.collector.runtime.context_variables import reset_variable
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
@@ -82,7 +82,7 @@ class ConnectWatch:
         def entered(client: Any, given: dict[str, Any]) -> Question | None:
             if not self.active:
                 return None
-            question = Question(client, without_data(sql_of(client, given)), reads=reads)
+            question = Question(client, strip_data(sql_of(client, given)), reads=reads)
             if reads:
                 given["context"].__dict__[KEY] = question
             question.token = self._question.set(question)
@@ -229,7 +229,7 @@ def _text(given: dict[str, Any]) -> object:
     """The statement of a request that no method of ours is known for."""
     params, data = given.get("params") or {}, given.get("data")
     said = params.get("query") or (data if isinstance(data, (str, bytes)) else None)
-    return without_data(said)
+    return strip_data(said)
 
 
 def _is_insert(sql: object) -> bool:

@@ -246,7 +246,7 @@ class ConfluentWatch:
         facts = code_of(error) if error is not None else client.learnt(result)
         if error is None and operation != "commit":  # that may be on its way still
             client.answered()
-        statement = messaging.statement(operation, found)
+        statement = messaging.to_statement(operation, found)
         self._tell(client.session, operation, start_ns, statement=statement, error=error, facts=facts)
 
     @never_breaks_the_host
@@ -259,7 +259,7 @@ class ConfluentWatch:
         if not all(hasattr(one, "add_done_callback") for one in futures) or not futures:
             self.done(owner, start_ns, operation, argument, result, None)
             return
-        promise = Promise(self, client, operation, messaging.statement(operation, found), start_ns, len(futures))
+        promise = Promise(self, client, operation, messaging.to_statement(operation, found), start_ns, len(futures))
         promise.caller = recorder.capture_caller()
         for one in futures:
             one.add_done_callback(promise)

@@ -71,7 +71,7 @@ class _Command:
 
     @never_breaks_the_host
     def _operation(self, cmd: Any) -> str:
-        return redact.ftp(cmd)[0]
+        return redact.redact_ftp(cmd)[0]
 
     @never_breaks_the_host
     def _refused(self, client: Any, cmd: Any, error: BaseException) -> None:
@@ -92,7 +92,7 @@ class _Command:
 
     @never_breaks_the_host
     def _ended(self, client: Any, begun: Begun, cmd: Any, error: BaseException | None) -> None:
-        verb, statement = redact.ftp(cmd)
+        verb, statement = redact.redact_ftp(cmd)
         target, facts = begun.link.target, ()
         if verb == "PASV" and target:
             facts, begun.link.target = ((names.REDIRECT_TARGET, target),), ""
@@ -133,7 +133,7 @@ def _opening(watch: LineWatch, *, of_tls: bool) -> Make:
 
     @never_breaks_the_host
     def ended(client: Any, begun: Begun, cmd: Any, error: BaseException | None) -> None:
-        watch.ended(client, begun, error, redact.ftp(cmd)[1], facts=target_facts(watch, client))
+        watch.ended(client, begun, error, redact.redact_ftp(cmd)[1], facts=target_facts(watch, client))
 
     def make(original: Function) -> Function:
         def opening(client: Any, cmd: Any, *args: Any, **options: Any) -> Any:
@@ -157,7 +157,7 @@ def _opening(watch: LineWatch, *, of_tls: bool) -> Make:
 
 @never_breaks_the_host
 def _verb(cmd: Any) -> str:
-    return redact.ftp(cmd)[0]
+    return redact.redact_ftp(cmd)[0]
 
 
 def target_facts(watch: LineWatch, client: Any) -> Facts:

@@ -54,7 +54,7 @@ def transferring(
         rows = moved.lines if by_line and error is None and begun.link.busy != "RETR" else -1
         size = (moved.bytes, 0) if stores else (0, moved.bytes)
         facts = target_facts(watch, client)
-        watch.ended(client, begun, error, redact.ftp(cmd)[1], rows=rows, moved=size, facts=facts)
+        watch.ended(client, begun, error, redact.redact_ftp(cmd)[1], rows=rows, moved=size, facts=facts)
 
     def make(original: Function) -> Function:
         def transferred(client: Any, cmd: Any, *args: Any, **options: Any) -> Any:
@@ -77,7 +77,7 @@ def transferring(
 
 @never_breaks_the_host
 def _verb(cmd: Any) -> str:
-    return redact.ftp(cmd)[0]
+    return redact.redact_ftp(cmd)[0]
 
 
 def _with_callback(

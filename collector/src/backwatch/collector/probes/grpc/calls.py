@@ -90,7 +90,9 @@ class Watch:
         link = vars(callable_).get(KEY)
         if not isinstance(link, Link):  # a channel older than this probe
             link = vars(callable_)[KEY] = Link(callable_._channel.target(), UNKNOWN, None)
-        pending = Pending(link, rpc.method(callable_._method), streams=streams, caller=self.recorder.capture_caller())
+        pending = Pending(
+            link, rpc.redact_method(callable_._method), streams=streams, caller=self.recorder.capture_caller()
+        )
         given = dict(zip(("request", "timeout", "metadata", "credentials"), args, strict=False)) | options
         pending.certified = given.get("credentials") is not None
         pending.authorization = _authorization(given.get("metadata"))

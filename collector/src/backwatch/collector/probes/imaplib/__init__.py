@@ -83,14 +83,14 @@ class _Command:
 
     @never_breaks_the_host
     def _operation(self, name: Any, args: tuple[Any, ...]) -> str:
-        operation = redact.imap(name, args)[0]
+        operation = redact.redact_imap(name, args)[0]
         return "login" if operation in _LOGINS else operation
 
     @never_breaks_the_host
     def _ended(
         self, client: Any, begun: Begun, name: str, args: tuple[Any, ...], answer: Any, error: BaseException | None
     ) -> None:
-        operation, statement = redact.imap(name, args)
+        operation, statement = redact.redact_imap(name, args)
         failure: BaseException | str | None = error
         if answer is not None and answer[0] in ("NO", "BAD"):
             said = answer[1][-1] if answer[1] else None

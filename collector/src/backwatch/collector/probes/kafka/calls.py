@@ -102,6 +102,6 @@ class KafkaWatch(shared.KafkaWatch):
         if self.recorder is None:
             return
         sending = Sending(self, operation, self.owner(client), start_ns, self.recorder.capture_caller())
-        sending.asked = sending.asked._replace(statement=messaging.statement(operation, names_in(argument)))
+        sending.asked = sending.asked._replace(statement=messaging.to_statement(operation, names_in(argument)))
         future.add_callback(sending.succeeded)
         future.add_errback(sending.failed)

@@ -93,7 +93,7 @@ def _method(watch: Watch, name: str) -> _Make:
 @never_breaks_the_host
 def _statement(message: Any, given: dict[str, Any]) -> str:
     headers = getattr(message, "properties", {}).get("application_headers")
-    return with_task(f"PUBLISH {redact.route(given.get('exchange', ''), given.get('routing_key', ''))}", headers)
+    return with_task(f"PUBLISH {redact.redact_route(given.get('exchange', ''), given.get('routing_key', ''))}", headers)
 
 
 def _publish(watch: Watch) -> _Make:

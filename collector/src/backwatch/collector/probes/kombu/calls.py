@@ -40,8 +40,8 @@ class Watch(PyamqpWatch):
         claim, start_ns = begun
         exchange, key = given.get("exchange", ""), given.get("routing_key", "")
         headers = message.get("headers") if isinstance(message, dict) else None
-        statement = with_task(f"PUBLISH {redact.route(exchange, key)}", headers)
-        destination = redact.name(exchange) or redact.name(key)
+        statement = with_task(f"PUBLISH {redact.redact_route(exchange, key)}", headers)
+        destination = redact.redact_name(exchange) or redact.redact_name(key)
         facts: Facts = ((names.MESSAGING_DESTINATION, destination),) if destination else ()
         told = claim.carried
         if told is None and error is None and is_instrumented("redis"):
@@ -94,7 +94,7 @@ class Watch(PyamqpWatch):
             one = _delivery(queue or "?", queue, headers)
             self.tell(link, one, rows=1, facts=facts, kind=CONSUMER, estimated=(0, size))
         elif hasattr(channel, "_brpop_read"):
-            self._arrived_by_redis(channel, redact.name(delivery.get("routing_key")), headers, facts)
+            self._arrived_by_redis(channel, redact.redact_name(delivery.get("routing_key")), headers, facts)
 
     def _arrived_by_redis(self, channel: Any, queue: str, headers: object, facts: Facts) -> None:
         claim = current_claim()
@@ -146,7 +146,7 @@ def _delivery(shown: str, queue: str, headers: object) -> Request:
 def with_task(statement: str, headers: object) -> str:
     """A message's statement with the task that it asks for, where it is one of Celery's."""
     task = headers.get("task") if isinstance(headers, dict) else None
-    return f"{statement} {redact.name(task)}" if isinstance(task, str) and task else statement
+    return f"{statement} {redact.redact_name(task)}" if isinstance(task, str) and task else statement
 
 
 def payload_facts(body: object, content_type: object) -> Facts:

@@ -64,12 +64,12 @@ class _Command:
 
     @never_breaks_the_host
     def _operation(self, line: Any) -> str:
-        verb = redact.pop3(line)[0]
+        verb = redact.redact_pop3(line)[0]
         return "login" if verb in _LOGINS or verb == "USER" else verb
 
     @never_breaks_the_host
     def _ended(self, client: Any, begun: Begun, line: str, reply: Any, error: BaseException | None) -> None:
-        link, (verb, statement) = begun.link, redact.pop3(line)
+        link, (verb, statement) = begun.link, redact.redact_pop3(line)
         if verb == "USER":
             link.account = words(line[5:]).strip()
             if error is None:

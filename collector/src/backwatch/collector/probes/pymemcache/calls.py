@@ -40,17 +40,17 @@ _known: dict[int | bytes, str] = {}
 def _statement(name: str, keys: Any) -> str:
     """Of one key or many. Those of a single short key are remembered."""
     if not isinstance(keys, (list, tuple, dict, set, frozenset)):
-        return redact.statement(name, ("",))  # from an iterator that is not ours to read
+        return redact.to_statement(name, ("",))  # from an iterator that is not ours to read
     if len(keys) != 1:
-        return redact.statement(name, keys)
+        return redact.to_statement(name, keys)
     key = next(iter(keys))
     kind = type(key)
     if (kind is not str and kind is not bytes) or len(key) > MAX_KEY:
-        return redact.statement(name, (key,))
+        return redact.to_statement(name, (key,))
     marked = keyed_hash((name, kind, key))
     known = _known.get(marked)
     if known is None:
-        known = remember(_known, marked, redact.statement(name, (key,)), MAX_REMEMBERED)
+        known = remember(_known, marked, redact.to_statement(name, (key,)), MAX_REMEMBERED)
     return known
 
 
@@ -144,7 +144,7 @@ class Watch:
         if name in (b"get", b"gets"):
             operation = name.decode()
             return Exchange(operation, _statement(operation, keys), sent)
-        return Exchange(*redact.line(b" ".join([name, *(_word(one) for one in listed)])), sent)
+        return Exchange(*redact.redact_line(b" ".join([name, *(_word(one) for one in listed)])), sent)
 
     @never_breaks_the_host
     def storing(self, client: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Exchange | None:
@@ -166,10 +166,10 @@ class Watch:
             return None
         self._state(client)
         prefix, sent = client.key_prefix, sum(size_of(one) for one in commands)
-        operation, statement = redact.line(commands[0], prefix)
+        operation, statement = redact.redact_line(commands[0], prefix)
         if len(commands) > 1 and isinstance(name, bytes):
             keys = [one.split(b" ", 2)[1].strip().removeprefix(prefix) for one in commands[: redact.MAX_KEYS + 1]]
-            statement = redact.statement(operation, keys)
+            statement = redact.to_statement(operation, keys)
         return Exchange(operation, statement, sent)
 
     # --- and its reply ---

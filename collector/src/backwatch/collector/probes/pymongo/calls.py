@@ -266,13 +266,13 @@ class Watch:
             # What it sent: kept by the operation, made by nobody but the driver.
             made = getattr(exchange.operation, "_as_command", None)
             command = made[0] if made else {exchange.operation.name: exchange.operation.coll}
-        operation = redact.name_of(command)
+        operation = redact.get_command_name(command)
         returned = affected = -1
         if isinstance(reply, Mapping):
             returned, affected = rows_returned(reply), rows_affected(operation, reply)
             error = error or error_of(reply) or None
         self._tell(
-            connection, state, exchange, operation, statement=redact.statement(command), rows_returned=returned,
+            connection, state, exchange, operation, statement=redact.to_statement(command), rows_returned=returned,
             rows_affected=affected, error=error, facts=(*status(error), *_sizes(exchange)),
         )  # fmt: skip
         if operation in ("buildInfo", "buildinfo") and isinstance(reply, Mapping) and error is None:

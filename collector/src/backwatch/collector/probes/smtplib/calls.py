@@ -90,7 +90,7 @@ def send_text(recipients: object) -> tuple[str, int]:
         listed = list(recipients)
     else:
         return "", -1  # an iterator that we must not use up
-    return redact.statement([words(one, 320) for one in _first(listed)]), len(listed)
+    return redact.to_statement([words(one, 320) for one in _first(listed)]), len(listed)
 
 
 def _first(listed: list[object]) -> Iterable[object]:

@@ -66,7 +66,7 @@ def asked(operation: str, name: object) -> Asked:
 
 
 def _learnt(operation: str, name: str) -> Asked:
-    told = messaging.destination(name)
+    told = messaging.redact_destination(name)
     known = Asked(f"{operation} {told}", ((names.MESSAGING_DESTINATION, told),) if told else ())
     if told == name:
         return remember(_known, (operation, told), known, MAX_REMEMBERED)

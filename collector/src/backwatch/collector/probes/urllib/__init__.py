@@ -39,7 +39,7 @@ class Watch:
         if self.recorder is not None:
             path = words(getattr(request, "selector", ""), MAX_PATH)
             self.recorder.record_call(
-                MACHINE, "GET", statement=redact.statement("GET", f"file://{path}"), start_ns=start_ns,
+                MACHINE, "GET", statement=redact.to_statement("GET", f"file://{path}"), start_ns=start_ns,
                 error=None if error is None else root_error(error),
             )  # fmt: skip
 

@@ -199,8 +199,8 @@ class Core:
         link.notices += 1
         error, facts = reason(getattr(fields, "reply_code", 0), getattr(fields, "reply_text", ""))
         exchange, key = getattr(fields, "exchange", ""), getattr(fields, "routing_key", "")
-        statement = f"RETURN {redact.route(exchange, key)}"
-        one = Request("RETURN", statement, redact.name(exchange) or redact.name(key), time.time_ns(), 0)
+        statement = f"RETURN {redact.redact_route(exchange, key)}"
+        one = Request("RETURN", statement, redact.redact_name(exchange) or redact.redact_name(key), time.time_ns(), 0)
         self.tell(link, one, link.lane(channel), error=error, facts=facts)
 
 

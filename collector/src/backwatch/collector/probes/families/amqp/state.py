@@ -113,13 +113,13 @@ def request(method: str, fields: Any, start_ns: int, sent: int) -> Request:
     """A method as a call; ``fields`` has the AMQP names as attributes."""
     operation, wanted = _FIELDS[method]
     values = [getattr(fields, one, None) for one in wanted]
-    destination = redact.name(values[0]) if values else ""
+    destination = redact.redact_name(values[0]) if values else ""
     if method == "Exchange.Declare":
         values.append(getattr(fields, "exchange_type", None) or getattr(fields, "type", None))
     tag = getattr(fields, "consumer_tag", None) if method == "Basic.Consume" else None
     return Request(
         operation,
-        redact.statement(operation, *values),
+        redact.to_statement(operation, *values),
         destination,
         start_ns,
         sent,
@@ -129,8 +129,8 @@ def request(method: str, fields: Any, start_ns: int, sent: int) -> Request:
 
 def publication(exchange: object, routing_key: object, start_ns: int, sent: int) -> Request:
     """A message that is sent."""
-    route = redact.route(exchange, routing_key)
-    destination = redact.name(exchange) or redact.name(routing_key)
+    route = redact.redact_route(exchange, routing_key)
+    destination = redact.redact_name(exchange) or redact.redact_name(routing_key)
     return Request("PUBLISH", f"PUBLISH {route}", destination, start_ns, sent)
 
 

@@ -105,7 +105,7 @@ class Teller:
             host = f"[{session.address}]" if ":" in session.address else session.address
             exchange.url = f"{'https' if tls else 'http'}://{host}:{session.port}{exchange.path}"
         if exchange.claim is None:
-            exchange.statement = redact.statement(exchange.method, exchange.url)
+            exchange.statement = redact.to_statement(exchange.method, exchange.url)
         exchange.session = self._session(exchange.link, session, exchange)
 
     def heed(self, exchange: Exchange, status: int, header: Callable[[str], object]) -> bool:

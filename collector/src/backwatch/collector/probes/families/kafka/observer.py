@@ -279,7 +279,7 @@ class KafkaWatch:
         found = names_in(argument)
         if found and OURS.issuperset(found):
             return
-        statement = messaging.statement(operation, found)
+        statement = messaging.to_statement(operation, found)
         session = self.session(self.owner(client))
         self.recorder.record_call(
             session, operation, statement=statement, start_ns=start_ns, error=error, facts=status(error),

@@ -40,7 +40,7 @@ def operation(name: str, command: Sequence[object]) -> str:
     """``GET``, ``CONFIG SET``."""
     if name in _CONTAINERS and len(command) > 1:
         name = f"{name} {name_of(command[1:2])}"
-    return name if redact.is_name(name) else "?"
+    return name if redact.is_command_name(name) else "?"
 
 
 def single(name: str, command: Sequence[object]) -> tuple[str, str]:
@@ -51,10 +51,10 @@ def single(name: str, command: Sequence[object]) -> tuple[str, str]:
             marked = keyed_hash((name, key))
             known = _known.get(marked)
             if known is None:
-                told = (operation(name, command), redact.statement(command))
+                told = (operation(name, command), redact.to_statement(command))
                 known = remember(_known, marked, told, MAX_REMEMBERED)
             return known
-    return operation(name, command), redact.statement(command)
+    return operation(name, command), redact.to_statement(command)
 
 
 def pipeline(commands: Commands) -> tuple[str, str]:
@@ -68,7 +68,7 @@ def pipeline(commands: Commands) -> tuple[str, str]:
     operations = {name for name, _ in kinds}
     transaction = "MULTI" in operations
     statements = sorted(
-        {redact.statement(command) for (name, _), command in kinds.items() if name not in ("MULTI", "EXEC")}
+        {redact.to_statement(command) for (name, _), command in kinds.items() if name not in ("MULTI", "EXEC")}
     )
     # What is rare is what an attacker adds: where there are too many kinds, say so rather than pick.
     shown = statements[:MAX_DISTINCT] + (["…"] if len(statements) > MAX_DISTINCT else [])

@@ -51,14 +51,14 @@ class Operation:
         self.asked = words(asked[0] if isinstance(asked, list) else asked, MAX_TARGET)
         self.body = body
         self.endpoint = endpoint
-        self.name = endpoint or search.operation(method, self.path)
+        self.name = endpoint or search.to_operation(method, self.path)
         self.text = ""
         self.last: Attempt | None = None
         self.token: Token[Operation | None] | None = None
 
     def statement(self) -> str:
         """Its canonical text, made once."""
-        self.text = self.text or search.statement(
+        self.text = self.text or search.to_statement(
             self.method, self.path, self.parameters, self.body, self.asked
         )  # fmt: skip
         return self.text
@@ -66,7 +66,7 @@ class Operation:
     def sql(self) -> object:
         """The body's query, where it is SQL."""
         query = self.body.get("query") if isinstance(self.body, Mapping) else None
-        return query if isinstance(query, str) and search.kind(self.path) == "sql" else None
+        return query if isinstance(query, str) and search.classify_path(self.path) == "sql" else None
 
 
 class Watch:
@@ -158,7 +158,7 @@ class Watch:
             operation.last.finish()  # the attempt before this one
             operation.last = None
         session: dict[str, Any] = {"system": self.system}
-        account = search.key_id(authorization)
+        account = search.read_key_id(authorization)
         if account:
             session.update(account=account, auth_method="apikey")
         attempt = Attempt(self.recorder, _owns(verb, path), operation.name, session)
