@@ -1,7 +1,7 @@
-"""Tells when the app imports a module, without importing it: how a driver is wrapped the moment it comes in.
+"""Import hooks: a callback runs when the app imports a module, so that a driver is wrapped at its import.
 
-Our own few lines and not ``wrapt``'s: that library brings ``asyncio`` and ``ssl`` into the app, and ``ssl`` must not be
-there before ``gevent`` patches it.
+Not ``wrapt``'s hooks: that library imports ``asyncio`` and ``ssl`` into the app, and ``ssl`` must not be imported
+before ``gevent`` patches it.
 """
 
 import sys
@@ -14,14 +14,14 @@ ImportCallback = Callable[[ModuleType], object]
 
 
 class _Loader:
-    """Stands before a module's loader until the module has been executed.
+    """A wrapper of a module's loader, until the module has been executed.
 
-    Neither this class nor the finder is derived from those of ``importlib.abc``, which costs 6 ms of CPU to import.
+    Neither this class nor the finder derives from ``importlib.abc``, whose import takes 6 ms of CPU.
     """
 
-    def __init__(self, loader: Any, told: ImportCallback) -> None:
+    def __init__(self, loader: Any, callback: ImportCallback) -> None:
         self._loader = loader
-        self._told = told
+        self._callback = callback
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
@@ -34,16 +34,16 @@ class _Loader:
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        # The module itself, and who looks at it later, sees the loader that it would have had without us.
+        # The module itself, and all later code, sees the loader that it would have without the collector.
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
         self._loader.exec_module(module)
-        self._told(module)
+        self._callback(module)
 
 
 class _Finder:
-    """First on ``sys.meta_path``: finds what the others find, and puts our loader before theirs."""
+    """The first finder on ``sys.meta_path``: it finds what the others find, and wraps their loader."""
 
     def __init__(self) -> None:
         self.waiting: dict[str, list[ImportCallback]] = {}
@@ -58,36 +58,36 @@ class _Finder:
             spec = find(fullname, path, target) if find is not None else None
             if spec is not None:
                 if spec.loader is not None and hasattr(spec.loader, "exec_module"):
-                    spec.loader = _Loader(spec.loader, self._tell)
+                    spec.loader = _Loader(spec.loader, self._run_callbacks)
                 return spec
         return None
 
-    def _tell(self, module: ModuleType) -> None:
-        for told in self.waiting.pop(module.__name__, ()):
-            told(module)
+    def _run_callbacks(self, module: ModuleType) -> None:
+        for callback in self.waiting.pop(module.__name__, ()):
+            callback(module)
 
 
 _finder = _Finder()
 
 
-def on_import(name: str, told: ImportCallback) -> None:
-    """Call ``told`` with the module once it has been executed: now, if it is there already.
+def on_import(name: str, callback: ImportCallback) -> None:
+    """Call ``callback`` with the module once it has been executed; at once, if it is imported already.
 
     Args:
         name: Full name of the module: ``psycopg``.
-        told: Must not raise: it runs inside the app's ``import``.
+        callback: Must not raise: it runs inside the app's ``import``.
     """
     module = sys.modules.get(name)
     if module is not None:
-        told(module)
+        callback(module)
         return
-    _finder.waiting.setdefault(name, []).append(told)
+    _finder.waiting.setdefault(name, []).append(callback)
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
 
 
 def clear() -> None:
-    """Wait for nothing any more, and leaves ``sys.meta_path`` as it was."""
+    """Remove all callbacks and restore ``sys.meta_path``."""
     _finder.waiting.clear()
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)

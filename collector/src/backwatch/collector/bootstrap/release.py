@@ -1,6 +1,6 @@
-"""The release of the collector, without a search through the metadata of everything that is installed."""
+"""The release of the collector, without a search in the metadata of all installed packages."""
 
 from typing import Final
 
 RELEASE: Final = "0.1.0"
-"""The version of ``pyproject.toml``; a test holds the two against each other."""
+"""The version in ``pyproject.toml``; a test compares them."""

@@ -1,4 +1,4 @@
-"""From a setting's text to its value: whole numbers, numbers, flags, words, each within its bounds."""
+"""Parsers of settings: integers, numbers, flags and words, each within its bounds."""
 
 import math
 import re
@@ -36,14 +36,14 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def parse_one_of(*words: str) -> Callable[[str], str]:
-    """A parser of one word out of a few."""
+    """Return a parser of one of these words."""
 
-    def parsed(text: str) -> str:
+    def parse(text: str) -> str:
         if text.strip().lower() not in words:
             raise ValueError(f"must be one of {', '.join(words)}")
         return text.strip().lower()
 
-    return parsed
+    return parse
 
 
 def parse_instance_name(text: str) -> str:
@@ -63,25 +63,25 @@ _PARSERS: dict[Any, Callable[[str], Any]] = {
 }
 
 
-def _parser(one: Field[Any]) -> Callable[[str], Any]:
-    if one.metadata["parse"] is not None:
-        return one.metadata["parse"]
-    kind = one.type
+def _parser(field: Field[Any]) -> Callable[[str], Any]:
+    if field.metadata["parse"] is not None:
+        return field.metadata["parse"]
+    kind = field.type
     for candidate in (kind, *getattr(kind, "__args__", ())):
         if candidate in _PARSERS:
             return _PARSERS[candidate]
-    raise TypeError(f"no parser for setting {one.name} of type {kind!r}")
+    raise TypeError(f"no parser for setting {field.name} of type {kind!r}")
 
 
-def parse_value(one: Field[Any], text: str) -> Any:
-    """The value that this text gives the setting.
+def parse_value(field: Field[Any], text: str) -> Any:
+    """Parse the value of a setting.
 
     Raises:
-        ValueError: It gives none; the message goes on after name and value.
+        ValueError: The text is invalid; the message is to follow the setting's name and value.
     """
-    value = _parser(one)(text)
+    value = _parser(field)(text)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        least, most = one.metadata["least"], one.metadata["most"]
+        least, most = field.metadata["least"], field.metadata["most"]
         if math.isnan(value) or not least <= value <= most:
             raise ValueError(f"must be from {least:g} to {most:g}")
     return value

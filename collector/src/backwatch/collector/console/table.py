@@ -1,10 +1,10 @@
-"""Rows of words as lines of a terminal, each column as wide as its widest cell."""
+"""Tables on a terminal, each column as wide as its widest cell."""
 
 from collections.abc import Iterator, Sequence
 
 
 def align(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """A line for each row; all rows have as many cells.
+    """Yield a line for each row; all rows have the same number of cells.
 
     >>> list(align([("name", "facts"), ("psycopg", "31")]))
     ['name     facts', 'psycopg  31']

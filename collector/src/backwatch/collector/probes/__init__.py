@@ -1,10 +1,10 @@
 """One package per client library. A new probe is one new package here and nothing else: this folder is walked.
 
-A package bears the name of the package whose import brings the driver: that import is what loads it. What drivers of
-one protocol share is in ``families/``, what all probes are built of in ``toolkit/``.
+A package has the name of the package whose import loads the driver: that import also loads the probe. Code that drivers
+of one protocol share is in ``families/``, the building blocks of all probes are in ``toolkit/``.
 
-A probe wraps its driver, learns a session's facts at connect, and records one compact record per call. The driver's own
-call is never guarded: its values, types and exceptions reach the app unchanged. Our bookkeeping always is.
+A probe wraps its driver, reads a session's facts at connect, and records one compact record per call. The driver's own
+call is never guarded: its values, types and exceptions reach the app unchanged. The probe's bookkeeping always is.
 """
 
 import importlib
@@ -17,7 +17,7 @@ from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
 
 
 class Recorder(Protocol):
-    """Where a probe leaves what it saw. Never raises, never blocks; redacts before anything is queued."""
+    """Records the calls that a probe sees. Never raises, never blocks; redacts before it queues."""
 
     def record_call(
         self,
@@ -39,36 +39,37 @@ class Recorder(Protocol):
         """Record one call that ends now.
 
         Args:
-            session: Its facts.
-            operation: ``SELECT``; empty with ``sql``: its first word, upper-cased.
+            session: The connection's facts.
+            operation: For example ``SELECT``; empty with ``sql``: its first word in upper case.
             start_ns: ``time.time_ns()`` before the driver was called.
             sql: The statement as the app passed it (str, bytes, text of a ``Composable``); scanned and redacted here.
-            statement: Canonical text of what is not SQL, already free of values (see ``redaction/``).
+            statement: Canonical text of a call that is not SQL, already free of values (see ``redaction/``).
             wire: The connection's byte counters; the difference since the last reading is this call's volume.
-            estimated: Bytes sent and received, where they are not the kernel's count but the sum of what was passed:
-                on a unix socket, or on a connection that several calls share. Told as an estimate; not with ``wire``.
+            estimated: Bytes sent and received, if they are not the kernel's count but the sum of the passed data: on a
+                unix socket, or on a connection that several calls share. Reported as an estimate; not with ``wire``.
             error: The exception that the driver raised, or the service's error code.
             facts: Further facts by their contract name.
-            caller: Of a call that began elsewhere: what :meth:`caller` gave then. ``None``: who is on the stack now.
+            caller: For a call that began on another thread: the result of :meth:`capture_caller` there. ``None``: the
+            current stack.
         """
         ...
 
     def capture_caller(self) -> Caller | None:
-        """Who calls now, for a call whose end another thread will tell; ``None`` where that cannot be said."""
+        """Return the present caller, for a call that another thread will report; ``None``: it is unknown."""
         ...
 
 
 class Probe(ABC):
-    """One client library under watch.
+    """The probe of one client library.
 
-    One instance per class, with the methods of OpenTelemetry's ``BaseInstrumentor``. Not derived from it: its module
-    imports ``asyncio``, ``ssl`` and ``wrapt``, 36 ms of CPU at the start of every app.
+    One instance per class, with the methods of OpenTelemetry's ``BaseInstrumentor``. It does not derive from it: that
+    module imports ``asyncio``, ``ssl`` and ``wrapt``, which takes 36 ms of CPU at the start of every app.
 
     Attributes:
-        name: File name and the word for ``BACKWATCH_DISABLED_PROBES``.
-        module: The module whose import brings the driver.
-        distributions: What provides it, as requirement strings; the probe starts if any one is met.
-        facts: Contract names that this driver can give.
+        name: Name of the package, and the word for ``BACKWATCH_DISABLED_PROBES``.
+        module: The module whose import loads the driver.
+        distributions: Requirement strings of the driver; the probe starts if any one is met.
+        facts: Contract names that the probe can report.
     """
 
     name: ClassVar[str]
@@ -80,18 +81,18 @@ class Probe(ABC):
     _is_installed = False
 
     def __new__(cls) -> Self:
-        """Return the instance of this class, made at the first call."""
+        """Return the instance of this class, created at the first call."""
         if cls._instance is None:
             cls._instance = object.__new__(cls)
         return cls._instance
 
     @abstractmethod
     def install(self, recorder: Recorder) -> None:
-        """Wrap the driver. The driver is imported by then."""
+        """Wrap the driver, which is imported."""
 
     @abstractmethod
     def remove(self) -> None:
-        """Restore every attribute that ``install`` replaced, the very same objects."""
+        """Restore every attribute that ``install`` replaced, with the same objects."""
 
     def instrument(self, *, recorder: Recorder, skip_dep_check: bool = True) -> None:  # noqa: ARG002
         """Install the probe, unless it is installed already.
@@ -121,20 +122,20 @@ def _root(module: str) -> str:
 
 
 def is_instrumented(module: str) -> bool:
-    """Return whether a probe of ours is installed in the library of this module: then the layers above it tell nothing."""
+    """Return whether a probe is installed in the library of this module: layers above it then record nothing."""
     return _root(module) in _watched
 
 
 def load_probes(file: str) -> list[type[Probe]]:
-    """The probes of one file."""
+    """Import a probe's package and return its probes."""
     module = importlib.import_module(f"{__name__}.{file}")
     found = (value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Probe))
     return [value for value in found if value.__module__ == module.__name__]
 
 
 def discover() -> Iterator[type[Probe]]:
-    """Every probe of this folder, in the order of their file names."""
-    import pkgutil  # not in an app, which loads the probes of what it imports
+    """Yield every probe of this folder, in the order of their names."""
+    import pkgutil  # not inside an app, which loads only the probes of the modules that it imports
 
     for found in pkgutil.iter_modules(__path__):
         if found.name not in ("families", "toolkit"):

@@ -1,4 +1,4 @@
-"""AWS: an API call as operation, resource and names of its parameters; expressions without their values; who signed."""
+"""AWS: an API call as operation, resource and parameter names; expressions without values; the signing key's id."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -37,7 +37,7 @@ _SCHEME: Final = re.compile(r"AWS4-[A-Z0-9-]{1,40}|Bearer|Basic|Negotiate", re.I
 
 
 def to_statement(service: str, operation: str, parameters: Mapping[str, Any]) -> str:
-    """What makes two API calls the same: the operation, what it is about, and the names of its parameters.
+    """Return the statement of an API call: operation, resource, and names of parameters.
 
     >>> to_statement("s3", "GetObject", {"Bucket": "photos", "Key": "ann/secret.jpg", "Range": "bytes=0-9"})
     'GetObject photos (Key,Range)'
@@ -56,7 +56,7 @@ def to_statement(service: str, operation: str, parameters: Mapping[str, Any]) ->
 
 
 def redact_resource(value: object) -> str:
-    """The name of a bucket, a table or an access point, if it is one; ``?`` if not, ``""`` if there is none.
+    """Return the name of a bucket, table or access point; ``?`` if it is no such name, ``""`` if there is none.
 
     >>> redact_resource("photos"), redact_resource("drop table; --"), redact_resource(None)
     ('photos', '?', '')
@@ -67,7 +67,7 @@ def redact_resource(value: object) -> str:
 
 
 def parse_queue(parameters: Mapping[str, Any]) -> tuple[str, str]:
-    """Account and name of an SQS queue, from its URL.
+    """Return account and name of an SQS queue from its URL.
 
     >>> parse_queue({"QueueUrl": "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"})
     ('123456789012', 'orders')
@@ -84,7 +84,7 @@ def parse_queue(parameters: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def list_tables(parameters: Mapping[str, Any]) -> str:
-    """The DynamoDB tables that a call names, sorted; a bound number of them.
+    """Return the DynamoDB tables of a call, sorted and bounded in number.
 
     >>> list_tables({"RequestItems": {"users": {"Keys": []}, "orders": {"Keys": []}}})
     'orders,users'
@@ -107,9 +107,9 @@ def _items(value: object) -> Iterable[Mapping[str, Any]]:
 
 
 def _names(parameters: Mapping[str, Any], without: set[str]) -> list[str]:
-    """Name of parameters, sorted; one that is none of an API's is ``?``."""
-    told = (name for name in list(parameters)[:MAX_NAMES] if name not in without)
-    return sorted({str(name) if _WORD.fullmatch(str(name)) else "?" for name in told})
+    """Return the names of parameters, sorted; a name that no API has is ``?``."""
+    found = (name for name in list(parameters)[:MAX_NAMES] if name not in without)
+    return sorted({str(name) if _WORD.fullmatch(str(name)) else "?" for name in found})
 
 
 def _with_expressions(parameters: Mapping[str, Any]) -> list[str]:
@@ -131,7 +131,7 @@ def _expressions(parameters: Mapping[str, Any]) -> list[str]:
 
 
 def redact_expression(text: str, named: Mapping[str, Any]) -> str:
-    """A DynamoDB expression with its values and whatever looks like one replaced by ``?``.
+    """Return a DynamoDB expression with its values, and parts that look like values, replaced by ``?``.
 
     >>> redact_expression("pk = :who AND #s IN (:a, :b)", {"#s": "status"})
     'pk = ? AND status IN(?)'
@@ -141,12 +141,12 @@ def redact_expression(text: str, named: Mapping[str, Any]) -> str:
         name = named.get(found[0])
         return redact_segment(name) if isinstance(name, str) else "?"
 
-    # Literals have no place in an expression: where somebody put one in, it goes the way of SQL's.
+    # An expression has no literals: one that an app has put in is redacted like a literal of SQL.
     return scan_cached(_NAME.sub(shown, text[:MAX_EXPRESSION]), "other").redacted
 
 
 def read_login(headers: Mapping[str, Any], url: str) -> tuple[str, str]:
-    """Access key id and signature method of a request as it went out: never the signature.
+    """Return the access key id and the signature method of a sent request, never the signature.
 
     >>> read_login({"Authorization": "AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/20260101/eu-west-1/s3/aws4_request"}, "")
     ('AKIAEXAMPLE', 'aws4-hmac-sha256')
@@ -168,15 +168,15 @@ def read_login(headers: Mapping[str, Any], url: str) -> tuple[str, str]:
 
 
 def _login_of_query(url: str) -> tuple[str, str]:
-    """Where the signature stands in the query."""
+    """Return the key id and the method of a signature in the query."""
     if "X-Amz-Credential=" not in url and "AWSAccessKeyId=" not in url:
         return "", "anonymous"
     try:
-        told = parse_qs(urlsplit(url[:8192]).query, max_num_fields=100)
+        query = parse_qs(urlsplit(url[:8192]).query, max_num_fields=100)
     except ValueError:
         return "", ""
-    if "X-Amz-Credential" in told:
-        key_id, method = told["X-Amz-Credential"][0].partition("/")[0], told.get("X-Amz-Algorithm", [""])[0].lower()
+    if "X-Amz-Credential" in query:
+        key_id, method = query["X-Amz-Credential"][0].partition("/")[0], query.get("X-Amz-Algorithm", [""])[0].lower()
     else:
-        key_id, method = told.get("AWSAccessKeyId", [""])[0], "aws2-hmac-sha1"
+        key_id, method = query.get("AWSAccessKeyId", [""])[0], "aws2-hmac-sha1"
     return (key_id if _KEY_ID.fullmatch(key_id) else ""), (method if _METHOD.fullmatch(method) else "")

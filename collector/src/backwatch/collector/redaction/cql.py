@@ -1,7 +1,7 @@
-"""CQL: what it has beyond SQL, brought into a form that the SQL scanner reads rightly. Length for length.
+"""CQL: its extensions rewritten so that the SQL scanner reads them correctly, at the same length.
 
 Strings in ``$$``, comments after ``//``, UUIDs and durations without quotes, backslashes that escape nothing. Read as
-SQL, a ``$$`` string would be told as code, and the half of a UUID as a column.
+SQL, a ``$$`` string would be reported as code, and half of a UUID as a column.
 """
 
 import re
@@ -13,11 +13,11 @@ from backwatch.collector.runtime.keyed_cache import HASH_IS_KEYED
 from backwatch.collector.statements.scan import CACHE_ENTRIES
 
 MAX_SCANNED: Final = 262_144
-"""More than the scanner looks at: what comes after is dropped, and the statement is told as cut."""
+"""Characters, more than the scanner reads: the rest is dropped, and the statement is reported as cut."""
 MAX_STATEMENTS: Final = 256
 _ODD: Final = re.compile(r"\$\$|//|\\|[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-|[0-9][a-zA-Zµ]|[pP][0-9T-]")
 _usual: set[tuple[int, int]] = set()
-"""Statements in which nothing is to be replaced."""
+"""Cached statements that need no replacement."""
 _HEX: Final = "[0-9a-fA-F]"
 _TOKEN: Final = re.compile(
     rf"""
@@ -49,14 +49,14 @@ def _replaced(token: re.Match[str]) -> str:
 
 
 def hide_literals(text: str) -> str:
-    """The statement as SQL of the same length, its quirks replaced; everything else stands as it did.
+    """Return the statement as SQL of the same length, with CQL's own literals replaced.
 
     >>> hide_literals("SELECT a FROM t WHERE id = 5b6962dd-3f90-4c93-8f61-eabfa4a803e2 // mine")
     'SELECT a FROM t WHERE id = 000000000000000000000000000000000000 -- mine'
     >>> hide_literals("INSERT INTO t (a, b) VALUES ($$it's$$, 1h30m)")
     "INSERT INTO t (a, b) VALUES ('......', 00000)"
     """
-    # Python's own hash is keyed, so a text that was seen need not be kept to be known again.
+    # Python's own hash is keyed, so a cached text itself need not be kept.
     mark = (hash(text), len(text))
     if mark in _usual:
         return text
@@ -71,9 +71,10 @@ def hide_literals(text: str) -> str:
 
 
 def to_batch_statement(texts: Iterable[str]) -> str:
-    """The statement that asks for the same as a batch of these, each shape once, whatever number of rows it writes.
+    """Return one statement for a batch of these, each shape once, for any number of rows.
 
-    >>> to_batch_statement(["INSERT INTO t (a) VALUES (1);", "INSERT INTO t (a) VALUES (2)", "DELETE FROM u WHERE b = ?"])
+    >>> texts = ["INSERT INTO t (a) VALUES (1);", "INSERT INTO t (a) VALUES (2)", "DELETE FROM u WHERE b = ?"]
+    >>> to_batch_statement(texts)
     'BEGIN BATCH INSERT INTO t (a) VALUES (1) DELETE FROM u WHERE b = ? APPLY BATCH'
     """
     shapes: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Errors of drivers: their class and the code in them. Their text echoes values, so none of it is kept."""
+"""Errors of drivers: class and code. Their text echoes values, so none of it is kept."""
 
 import re
 from typing import Final
@@ -21,7 +21,7 @@ _MAX_CLASS: Final = 64
 
 
 def get_error_type(error: BaseException) -> str:
-    """The error's class, with its module where that is not the language's own.
+    """Return the error's class, with its module unless it is a builtin.
 
     >>> get_error_type(ValueError("secret"))
     'ValueError'
@@ -32,7 +32,7 @@ def get_error_type(error: BaseException) -> str:
 
 
 def get_error_code(error: BaseException) -> str:
-    """SQLSTATE, the driver's number or the like; ``""`` where the error carries none.
+    """Return SQLSTATE, the driver's number or a similar code; ``""`` if the error has none.
 
     >>> get_error_code(Exception(1064, "You have an error near 'secret'"))
     '1064'
@@ -51,7 +51,7 @@ def get_error_code(error: BaseException) -> str:
 
 
 def redact_error(text: str) -> str:
-    """The code in an error's text, and nothing else of it.
+    """Return the code in an error's text, and nothing else.
 
     >>> redact_error('ERROR: duplicate key "secret" (SQLSTATE 23505)')
     '23505'

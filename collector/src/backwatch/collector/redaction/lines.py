@@ -1,4 +1,4 @@
-"""Commands of IMAP, POP3 and FTP: the verb and the shape of what follows it, never a name, a number or a secret.
+"""Commands of IMAP, POP3 and FTP: the verb and the shape of its arguments, never a name, a number or a secret.
 
 Pure functions, linear in the length of the text, which is bounded first.
 """
@@ -53,7 +53,7 @@ _FLAG: Final = re.compile(r"\\(?:Seen|Answered|Flagged|Deleted|Draft|Recent|\*)"
 
 
 def redact_pop3(line: str) -> tuple[str, str]:
-    """Verb and statement of a line of POP3.
+    """Return verb and statement of a line of POP3.
 
     >>> redact_pop3("PASS hunter2"), redact_pop3("retr 17"), redact_pop3("TOP 3 0"), redact_pop3("hunter2")
     (('PASS', 'PASS ?'), ('RETR', 'RETR ?'), ('TOP', 'TOP ? ?'), ('?', '?'))
@@ -68,10 +68,10 @@ def redact_pop3(line: str) -> tuple[str, str]:
 
 
 def redact_ftp(line: str) -> tuple[str, str]:
-    """Verb and statement of a line of FTP; of a path what does not look like a value.
+    """Return verb and statement of a line of FTP, with the parts of a path that do not look like values.
 
-    >>> redact_ftp("PASS hunter2"), redact_ftp("RETR export/day-20260131.csv"), redact_ftp("type I"), redact_ftp("hunter2 x")
-    (('PASS', 'PASS ?'), ('RETR', 'RETR export/day-?.csv'), ('TYPE', 'TYPE I'), ('?', '?'))
+    >>> [redact_ftp(line) for line in ("PASS hunter2", "RETR export/day-20260131.csv", "type I", "hunter2 x")]
+    [('PASS', 'PASS ?'), ('RETR', 'RETR export/day-?.csv'), ('TYPE', 'TYPE I'), ('?', '?')]
     """
     verb, _, rest = line[:MAX_TEXT].partition(" ")
     verb = verb.upper()
@@ -97,10 +97,10 @@ def redact_ftp(line: str) -> tuple[str, str]:
 
 
 def redact_mailbox(name: str) -> str:
-    """A mailbox or a path without what looks like a value, or like somebody's address.
+    """Return a mailbox or a path without parts that look like values or mail addresses.
 
-    >>> redact_mailbox("INBOX"), redact_mailbox('"Archive/2026"'), redact_mailbox("user/ann@example.net"), redact_mailbox("")
-    ('INBOX', 'Archive/?', 'user/?', '?')
+    >>> [redact_mailbox(name) for name in ("INBOX", '"Archive/2026"', "user/ann@example.net", "")]
+    ['INBOX', 'Archive/?', 'user/?', '?']
     """
     name = name[:MAX_TEXT].strip().strip('"')
     parts = ["?" if "@" in part else part for part in name.split("/")]
@@ -108,7 +108,7 @@ def redact_mailbox(name: str) -> str:
 
 
 def redact_imap(name: str, arguments: Iterable[object]) -> tuple[str, str]:
-    """Operation and statement of a command of IMAP: words that the protocol knows, and mailboxes.
+    """Return operation and statement of an IMAP command: words of the protocol, and mailboxes.
 
     >>> redact_imap("LOGIN", ["ann", "hunter2"])
     ('LOGIN', 'LOGIN ?')
@@ -127,16 +127,16 @@ def redact_imap(name: str, arguments: Iterable[object]) -> tuple[str, str]:
         return verb, f"{verb} ?"
     if verb == "UID" and texts and texts[0].upper() in _IMAP_NAMES:
         verb = f"UID {texts.pop(0).upper()}"
-    told: list[str] = []
+    words: list[str] = []
     if verb in _MAILBOX_FIRST and texts:
-        told.append(redact_mailbox(texts.pop(0)))
+        words.append(redact_mailbox(texts.pop(0)))
     for found in _TOKEN.finditer(" ".join(texts)[:MAX_TEXT]):
         one = _word(found[0])
-        if one != "?" or not told or told[-1] != "?":
-            told.append(one)
-        if len(told) >= MAX_WORDS:
+        if one != "?" or not words or words[-1] != "?":
+            words.append(one)
+        if len(words) >= MAX_WORDS:
             break
-    return verb, " ".join([verb, *told])
+    return verb, " ".join([verb, *words])
 
 
 def _word(token: str) -> str:

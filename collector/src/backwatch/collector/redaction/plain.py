@@ -1,4 +1,4 @@
-"""Statements of systems that quote and comment in ways of their own, in a form that the SQL scanner reads rightly.
+"""Statements of systems with quotes and comments of their own, rewritten for the SQL scanner.
 
 Length for length, and on what the scanner knows already nothing is changed. A system that nobody knows may have any of
 these ways: what reads like a secret in one of them is hidden, at the price of some text that was none.
@@ -27,15 +27,15 @@ _HEX: Final = "[0-9a-fA-F]"
 _REST: Final = rf"{ESCAPED}|{COMMENT}|\#[^\n]*+|(?P<dollars>{_DOLLARS})|(?P<dashes>--[^\n]*+)|{_WORD}"
 _DASHED: Final = re.compile(_REST, re.DOTALL)
 _DASHED_ODD: Final = re.compile(r"\$\w*+\$|--(?!\s)")
-# After ``r`` no backslash means anything: the next quote ends the string.
+# After ``r`` a backslash has no meaning: the next quote ends the string.
 _RAW: Final = re.compile(rf"(?<![\w$])[rR](?P<quoted>'[^']*+'?|\"[^\"]*+\"?)|{_REST}", re.DOTALL)
 _RAW_ODD: Final = re.compile(rf"{_DASHED_ODD.pattern}|(?<![\w$])[rR]['\"]")
-# What three quotes open only three close. A quote behind a backslash ends no string, whether it is raw or not.
+# Three quotes close what three quotes open. A quote after a backslash never ends a string, raw or not.
 _TRIPLE: Final = re.compile(
     rf"(?P<quoted>(?P<mark>'''|\"\"\")(?:[^'\"\\]++|\\.|(?!(?P=mark))['\"])*+(?:(?P=mark)|\\)?+)|{_REST}", re.DOTALL
 )
 _TRIPLE_ODD: Final = re.compile(rf"{_DASHED_ODD.pattern}|'''|\"\"\"")
-# Standard SQL but for the quote behind a backslash, which ends no string.
+# Standard SQL, except that a quote after a backslash does not end a string.
 _BACKSLASHES: Final = re.compile(
     rf"(?P<quoted>'(?:[^'\\]++|\\.|'')*+'?)|\"(?:[^\"]++|\"\")*+\"?|(?:--|//)[^\n\r]*+|{COMMENT}|{_DOLLARS}", re.DOTALL
 )
@@ -55,14 +55,14 @@ _UNKNOWN: Final = re.compile(
 )
 _UNKNOWN_ODD: Final = re.compile(rf"\$\w*+\$|\"\"\"|[rRbB]\"|//|\#|{_HEX}{{4}}-{_HEX}{{4}}-")
 MAX_BATCH: Final = 16_384
-"""Characters of a batch in which what it sets is heeded."""
+"""Characters of a batch that are searched for its settings."""
 _STDIN: Final = re.compile(r"\bfrom\s++stdin\b", re.IGNORECASE)
 MAX_OPTIONS: Final = 500
-"""Characters in which the end of a ``COPY`` is looked for."""
+"""Characters that are searched for the end of a ``COPY``."""
 
 
 def hide_literals(text: str, system: str) -> str:
-    """The statement as SQL, of the same length but for rows that no scanner could read.
+    """Return the statement as SQL of the same length, without rows that no scanner could read.
 
     >>> hide_literals("SELECT $$it's$$, $h$a$h$ --x", "clickhouse")
     "SELECT '......', '.....' -- "
@@ -78,7 +78,7 @@ def hide_literals(text: str, system: str) -> str:
 
 
 def strip_rows(text: str) -> str:
-    r"""A script of ``psql`` without the rows that stand behind ``COPY … FROM stdin;``: no server takes them so.
+    r"""Strip the rows behind ``COPY … FROM stdin;`` in a script of ``psql``; no server accepts them in this form.
 
     >>> strip_rows("COPY t FROM stdin;\n1\tsecret\n\\.\nSELECT 1")
     'COPY t FROM stdin;\n\\.\nSELECT 1'
@@ -92,7 +92,7 @@ def strip_rows(text: str) -> str:
     for found in _STDIN.finditer(text):
         begin = text.find(";", found.end(), found.end() + MAX_OPTIONS) + 1
         if not begin or found.start() < at:
-            continue  # no end, or itself among rows
+            continue  # without an end, or itself among rows
         end = text.find("\n\\.", begin)
         kept.append(text[at:begin])
         at = len(text) if end < 0 else end
@@ -100,7 +100,7 @@ def strip_rows(text: str) -> str:
 
 
 def mask(text: str) -> str:
-    """A string of the same length that says nothing."""
+    """Return a string of the same length without content."""
     return ("'" + "." * (len(text) - 2) + "'")[: len(text)]
 
 
@@ -115,9 +115,9 @@ def _as_dashed(token: re.Match[str]) -> str:
 
 
 def _by(forms: re.Pattern[str], odd: re.Pattern[str]) -> Callable[[str], str]:
-    """For systems that are read as MySQL: a text with anything odd is read by these forms.
+    """The literals of a system that is read as MySQL, for texts with characters that MySQL reads differently.
 
-    In all of them ``--`` begins a comment whatever follows.
+    In all of these systems ``--`` always begins a comment.
     """
 
     def change(text: str) -> str:
@@ -150,11 +150,11 @@ def _snowflake(text: str) -> str:
 
 
 def _tsql(text: str) -> str:
-    """Of a batch that makes double quotes those of strings: its strings behind that in single ones."""
+    """Return a batch that turns double quotes into string quotes, with single quotes from there on."""
     head = text[:MAX_BATCH]
     if "_IDENTIFIER" not in head.upper():
         return text
-    told: list[str] = []
+    parts: list[str] = []
     at = 0
     named = strings = False
     for kind, start, end in tokenize(head, "mssql"):
@@ -166,9 +166,9 @@ def _tsql(text: str) -> str:
         elif kind == spec.OP and head[start] == ";":
             named = False
         elif kind == spec.QUOTED and strings and head[start] == '"':
-            told += (head[at:start], mask(head[start:end]))
+            parts += (head[at:start], mask(head[start:end]))
             at = end
-    return "".join((*told, text[at:])) if told else text
+    return "".join((*parts, text[at:])) if parts else text
 
 
 def _as_unknown(token: re.Match[str]) -> str:

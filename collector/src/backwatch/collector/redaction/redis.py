@@ -12,7 +12,7 @@ from typing import Final
 from backwatch.collector.statements.spec import split_words
 
 MAX_ARGUMENTS: Final = 256
-"""Arguments that are looked at; the rest is of the same kind, or says ``…``."""
+"""Arguments that are read; the rest has the same classes, or is shown as ``…``."""
 MAX_STATEMENT: Final = 1_024
 
 _KEYS_FIRST: Final = """
@@ -40,7 +40,7 @@ SCAN SELECT SHUTDOWN SINTERCARD SWAPDB SYNC TIME UNWATCH WAIT WAITAOF XREAD XREA
 ZINTERCARD ZINTERSTORE ZMPOP ZUNION ZUNIONSTORE
 """
 _HIDDEN: Final = "AUTH HELLO MIGRATE EVAL EVAL_RO EVALSHA EVALSHA_RO FCALL FCALL_RO SLAVEOF REPLICAOF"
-"""Their arguments are passwords, code or somebody else's address: all of them become one ``?``."""
+"""Commands whose arguments are passwords, code or addresses: all of them become one ``?``."""
 _CONTAINERS: Final = {
     "ACL": "CAT DELUSER DRYRUN GENPASS GETUSER LIST LOAD LOG SAVE SETUSER USERS WHOAMI HELP",
     "CLIENT": "CACHING GETNAME GETREDIR ID INFO KILL LIST NO-EVICT NO-TOUCH PAUSE REPLY SETINFO SETNAME "
@@ -72,7 +72,7 @@ _SETTINGS: Final = split_words(
     enable-protected-configs
     """
 )
-"""Names of settings that ``CONFIG`` may show; their values never."""
+"""Names of settings that are reported for ``CONFIG``; their values never are."""
 _OPTIONS: Final = split_words(
     """
     EX PX EXAT PXAT NX XX GT LT KEEPTTL GET MATCH COUNT TYPE WITHSCORES WITHSCORE WITHVALUES LIMIT BY ASC DESC
@@ -88,7 +88,7 @@ _VALUES_ONLY: Final = split_words(
     SADD SETNX SISMEMBER SPUBLISH SREM XADD ZREM
     """
 )
-"""Commands without options: what follows their keys is values, even where it reads like an option."""
+"""Commands without options: the arguments after their keys are values, even if they read like options."""
 _KIND: Final = {
     name: kind
     for kind, listed in {
@@ -123,7 +123,7 @@ _OF_NONE, _OF_ALL = 0, 1
 
 
 def _from_argument(name: str, kind: str) -> int:
-    """Where options may begin behind one key; ``_OF_ALL`` and ``_OF_NONE`` where only the shortest form is usual."""
+    """Return where options may begin after one key; ``_OF_ALL`` and ``_OF_NONE``: only the shortest form is usual."""
     if kind != "first":
         return _OF_ALL if kind == "all" else _OF_NONE
     return 3 if name == "SET" else _FEW if name in _VALUES_ONLY else 2
@@ -134,14 +134,14 @@ _USUAL: Final = {
     for name, kind in _KIND.items()
     if kind in ("first", "all", "") and name not in _TWO_KEYS and name not in _BLOCKING
 }
-"""Commands whose short forms are read in one go."""
+"""Commands whose short forms have a fast path."""
 
 
 def to_statement(command: Sequence[object]) -> str:
-    """The canonical text of one command.
+    """Return the canonical text of one command.
 
     Args:
-        command: Its name and arguments, as the client was given them: text, bytes or numbers.
+        command: Name and arguments as the app passed them: text, bytes or numbers.
 
     >>> to_statement(["SET", "session:8f2c", "secret", "EX", 60])
     'SET session:? ? EX ?'
@@ -159,10 +159,10 @@ def to_statement(command: Sequence[object]) -> str:
 
 
 def is_command_name(text: str) -> bool:
-    """Return whether it is a command, or one of a container's, in capitals: what is none may be anything.
+    """Return whether the text is a command or a subcommand in capitals. Other text may be anything.
 
-    >>> is_command_name("GET"), is_command_name("CONFIG SET"), is_command_name("CONFIG HUNTER2"), is_command_name("HUNTER2")
-    (True, True, False, False)
+    >>> [is_command_name(text) for text in ("GET", "CONFIG SET", "CONFIG HUNTER2", "HUNTER2")]
+    [True, True, False, False]
     """
     if text in _KIND:
         return True
@@ -174,7 +174,7 @@ def is_command_name(text: str) -> bool:
 
 
 def _usual(name: str, after: int, command: Sequence[object]) -> str:
-    """The statement of a short command with one key; from the argument ``after`` on there may be options."""
+    """Return the statement of a short command with one key; options may begin at the argument ``after``."""
     count = len(command)
     if count == 1:
         return name
@@ -200,7 +200,7 @@ def _usual(name: str, after: int, command: Sequence[object]) -> str:
 
 
 def _any(command: Sequence[object]) -> str:
-    """The statement of any command."""
+    """Return the statement of any command."""
     named = _name(command)
     if not named:
         return "?"
@@ -220,7 +220,7 @@ def _any(command: Sequence[object]) -> str:
 
 
 def classify_key(key: object) -> str:
-    """A key's prefix, if it has one that reads like a word; else ``?``.
+    """Return a key's prefix, if it reads like a word; otherwise ``?``.
 
     >>> classify_key(b"session:8f2c")
     'session:?'
@@ -233,7 +233,7 @@ def classify_key(key: object) -> str:
 
 
 def _text(argument: object) -> str:
-    """The beginning of an argument as text; never more than 64 characters, never an error."""
+    """Return the first 64 characters of an argument as text. Never raises."""
     if isinstance(argument, str):
         return argument[:64]
     if isinstance(argument, (bytes, bytearray, memoryview)):
@@ -242,7 +242,7 @@ def _text(argument: object) -> str:
 
 
 def _name(command: Sequence[object]) -> list[str]:
-    """The first argument as upper-case words: clients write ``CONFIG SET`` in one or in two."""
+    """Return the first argument as upper-case words: clients pass ``CONFIG SET`` as one argument or as two."""
     return _text(command[0]).upper().split(" ")[:3] if command else []
 
 
@@ -276,7 +276,7 @@ def _arguments(name: str, kind: str, rest: Sequence[object]) -> list[str]:
 
 
 def _folded(shown: list[str]) -> list[str]:
-    """Each run of equal words once; a run of pairs likewise (``MSET a:? ? a:? ?``)."""
+    """Return each run of equal words once, and each run of equal pairs once (``MSET a:? ? a:? ?``)."""
     out: list[str] = []
     for word in shown:
         if out and out[-1] == word:

@@ -7,7 +7,7 @@ _METHOD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,199}/[A-Za-z_][A-Za-z0-9_
 
 
 def redact_method(name: object) -> str:
-    """A method's full name.
+    """Return a method's full name; ``?`` if it is none.
 
     >>> redact_method(b"/shop.v1.Orders/GetOrder"), redact_method("/x y"), redact_method(None)
     ('shop.v1.Orders/GetOrder', '?', '?')

@@ -19,7 +19,7 @@ MAX_DEPTH: Final = 16
 MAX_SHAPE: Final = 4_000
 MAX_KEY: Final = 80
 MAX_PIPED: Final = 262_144
-"""Characters of a statement; more than the scanner looks at, which says that it was cut."""
+"""Characters of a statement, more than the scanner reads, so that it reports the cut."""
 
 _BEFORE_ID: Final = frozenset((
     "_doc", "_create", "_update", "_source", "_explain", "_termvectors", "_mlt", "_percolate", "scroll", "_tasks",
@@ -28,7 +28,7 @@ _BEFORE_ID: Final = frozenset((
 _INDEX: Final = re.compile(r"[A-Za-z0-9_.,*:<>{}/|+-]{1,250}")
 _NUMBERS: Final = re.compile(r"[0-9]{2,}")
 _MINGLED: Final = re.compile(r"(?<![A-Za-z0-9])(?:[A-Za-z]*+[0-9]++){2}[A-Za-z0-9]*+")
-"""A part of a name with digits here and there: a tenant's or a session's identifier."""
+"""A part of a name with scattered digits: an identifier of a tenant or a session."""
 _KEY: Final = re.compile(r"[A-Za-z_@.][A-Za-z0-9_@.*^-]{0,79}")
 _LONG_NUMBER: Final = re.compile(r"[0-9]{4,}")
 _KEY_ID: Final = re.compile(r"[A-Za-z0-9_.-]{4,64}")
@@ -37,7 +37,7 @@ _SEARCHES: Final = frozenset((
     "_search", "_count", "_explain", "_update", "_update_by_query", "_delete_by_query", "_reindex", "_scripts",
     "_async_search", "_validate", "_msearch", "_graph", "_knn_search", "_transform", "_rollup_search",
 ))  # fmt: skip
-"""Whose bodies are queries, and no documents."""
+"""Endpoints whose bodies are queries and not documents."""
 _DATA: Final = frozenset(("doc", "upsert", "params", "document", "documents"))
 _QUERY_STRINGS: Final = ("query_string", "simple_query_string")
 _SCRIPT: Final = "(script)"
@@ -51,7 +51,7 @@ _INDICES: Final = {"GET": "indices.get", "HEAD": "indices.exists", "PUT": "indic
 
 
 def to_path_template(path: str) -> str:
-    """The path with ids replaced: indices and words of the interface stay.
+    """Return the path with ids replaced; indices and words of the interface stay.
 
     >>> to_path_template("/orders,logs-2026.11.25/_doc/ann@example.com")
     '/logs-?.?.?,orders/_doc/?'
@@ -80,10 +80,10 @@ def _indices(text: str) -> str:
 
 
 def to_operation(method: str, path: str) -> str:
-    """What is done, in the words of the client's own methods where the path says it.
+    """Return the operation, named like the client's own method if the path determines it.
 
-    >>> to_operation("POST", "/orders/_search"), to_operation("GET", "/orders/_doc/1"), to_operation("GET", "/_cluster/health")
-    ('search', 'get', 'cluster.health')
+    >>> [to_operation("GET", path) for path in ("/orders/_search", "/orders/_doc/1", "/_cluster/health")]
+    ['search', 'get', 'cluster.health']
     """
     parts = [part for part in path.partition("?")[0].split("/") if part]
     verb = method.upper()
@@ -100,13 +100,13 @@ def to_operation(method: str, path: str) -> str:
 
 
 def classify_path(path: str) -> str:
-    """``sql`` or ``piped`` where the body's ``query`` is a statement, else nothing."""
+    """Return ``sql`` or ``piped`` if the body's ``query`` is a statement, otherwise an empty text."""
     parts = path.partition("?")[0].strip("/").split("/")
     return _STATEMENTS.get("/".join(parts[-2:])) or _STATEMENTS.get(parts[-1], "")
 
 
 def to_statement(method: str, path: str, parameters: Iterable[str], body: object, asked: str = "") -> str:
-    """What makes two requests the same.
+    """Return the statement of a request.
 
     Args:
         parameters: Their names.
@@ -128,7 +128,7 @@ def to_statement(method: str, path: str, parameters: Iterable[str], body: object
 
 
 def _piped(text: str, *, esql: bool) -> str:
-    """ES|QL and PPL quote strings as MySQL does, but for what three quotes of ES|QL hold; ``//`` begins a comment.
+    """Rewrite ES|QL or PPL for the scanner: strings are MySQL's, except ES|QL's triple quotes; ``//`` is a comment.
 
     >>> _piped('FROM t | WHERE a == \"\"\"x " y\"\"\" // mine', esql=True)
     "FROM t | WHERE a == '.........' -- mine"
@@ -147,10 +147,10 @@ def _as_mysql(token: re.Match[str]) -> str:
 
 
 def to_shape(body: object, *, searches: bool = False) -> str:
-    """The keys of a body, in their order, and ``?`` for each value; alike elements of a list once.
+    """Return the keys of a body in order, with ``?`` for each value and equal elements of a list once.
 
     Args:
-        searches: It is a query and not a document: its query strings and scripts are shown as what they do.
+        searches: The body is a query and not a document: query strings and scripts keep their operators.
 
     >>> to_shape({"query": {"bool": {"filter": [{"term": {"a": 1}}, {"term": {"a": 2}}, {"range": {"b": {"gt": 3}}}]}}})
     '{query:{bool:{filter:[{term:{a:?}},{range:{b:{gt:?}}}]}}}'
@@ -167,7 +167,7 @@ def to_shape(body: object, *, searches: bool = False) -> str:
 
 
 class _Walk:
-    """Goes through a body, and no further than the bounds."""
+    """A walk through a body, up to the bounds."""
 
     def __init__(self, *, searches: bool) -> None:
         self.left = MAX_KEYS
@@ -214,12 +214,12 @@ class _Walk:
 
 
 def _is_script(key: str, value: Mapping[Any, Any]) -> bool:
-    """Return whether it is one, and not a condition on a field of that name."""
+    """Return whether the value is a script or query string, and not a condition on a field of that name."""
     return (key == "script" or key.endswith("_script")) and value.keys() <= _SCRIPT_KEYS
 
 
 def _name(name: object) -> str:
-    """A key: the name of a field or a word of the query language; what looks like a value is ``?``."""
+    """Return a key: a field's name or a word of the query language; ``?`` if it looks like a value."""
     text = str(name)
     if len(text) > MAX_KEY or not _KEY.fullmatch(text) or _LONG_NUMBER.search(text):
         return "?"
@@ -230,7 +230,7 @@ def _name(name: object) -> str:
 
 
 def read_key_id(authorization: object) -> str:
-    """The id of an API key, which is its name: the secret comes after it.
+    """Return the id of an API key without its secret.
 
     >>> read_key_id("ApiKey " + base64.b64encode(b"VuaCfGcBCdbkQm:secret").decode())
     'VuaCfGcBCdbkQm'

@@ -1,4 +1,4 @@
-"""Two languages inside a search: Lucene's query strings and scripts. Their operators and calls stay, their values go.
+"""Languages inside a search: Lucene's query strings, and scripts. Operators and calls stay, values are removed.
 
 What a user types into a search box ends in a query string. Words alone change nothing of its text here; an operator, a
 field or a wildcard does, and these are what an injection needs.
@@ -33,7 +33,7 @@ _DIGITS: Final = re.compile(r"[0-9]{3,}")
 
 
 def redact_lucene(text: str, *, simple: bool = False) -> str:
-    """A query string: operators, wildcards and how many fields; words and names of fields are ``?``.
+    """Return the operators and wildcards of a query string; words and names of fields become ``?``.
 
     Args:
         simple: ``simple_query_string``, where a colon names no field.
@@ -76,7 +76,7 @@ def _joined(shown: list[str]) -> str:
 
 
 def redact_script(source: str) -> str:
-    """A script's source: names and operators; strings, numbers and comments go.
+    """Return the names and operators of a script; strings, numbers and comments are removed.
 
     >>> redact_script("ctx._source.total += 17 // by Ann")
     'ctx._source.total+=?'

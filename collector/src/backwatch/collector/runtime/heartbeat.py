@@ -17,7 +17,7 @@ from backwatch.collector.runtime.record import AttributeValue
 MIN_LOSS_REPORT_INTERVAL_S: Final = 1.0
 """Drops are reported at once, but not more often than this."""
 STUCK_MARGIN_S: Final = 10.0
-"""Seconds beyond the interval after which a relative whose worker did not run is reported: a publish may take so long."""
+"""Seconds beyond the interval after which a relative's worker is reported as silent: a publish may take so long."""
 MIN_STUCK_S: Final = 20.0
 
 

@@ -24,7 +24,9 @@ BOUNDS: Final = (
     Bound(
         "encoded attributes remembered, per process", encoder.MAX_REMEMBERED, "attributes", "the cache is begun anew"
     ),
-    Bound("encoded call sites remembered, per process", encoder.MAX_CALL_SITES, "call sites", "the cache is begun anew"),
+    Bound(
+        "encoded call sites remembered, per process", encoder.MAX_CALL_SITES, "call sites", "the cache is begun anew"
+    ),
     Bound("certificates remembered, per process", tls.MAX_REMEMBERED, "certificates", "the cache is begun anew"),
     Bound("kinds of internal faults kept, per process", guard.MAX_SWALLOWED, "kinds", "counted, not kept"),
     Bound("one message to the stream", worker.MAX_VALUE_BYTES, "bytes", "calls go into several messages"),

@@ -89,7 +89,7 @@ class BoundedQueue:
         return True
 
     def take(self, max_records: int, max_bytes: int) -> list[Call]:
-        """Remove and return the oldest calls, within both bounds but at least one call. For the worker's thread only."""
+        """Remove and return the oldest calls within both bounds, but at least one. For the worker's thread only."""
         calls: list[Call] = []
         total = 0
         while self._calls and len(calls) < max_records:

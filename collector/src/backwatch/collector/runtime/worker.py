@@ -123,7 +123,7 @@ class Worker:
             thread.join(timeout_s)
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until all queued calls are delivered; return false after ``timeout_s``, or as soon as that is certain."""
+        """Wait until all queued calls are delivered; return false after ``timeout_s``, or once that is certain."""
         deadline = time.monotonic() + timeout_s
         # In this order: the worker sets ``_busy`` before it takes calls, and clears ``_pending`` after delivery. In
         # another order, a turn that begins between two of the checks would be missed.

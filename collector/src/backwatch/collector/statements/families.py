@@ -1,4 +1,4 @@
-"""The family of a statement: its verb and the tables it names. Where no call site is told it takes the site's place."""
+"""The family of a statement: its verb and its tables. It replaces the call site if none is reported."""
 
 import re
 from typing import Final
@@ -31,9 +31,9 @@ _LIST_ENDS: Final = split_words(
 
 
 def derive_family(canonical: str) -> str:
-    """What a canonical text is about: its verb and the tables it names, in lower case and alphabetical order.
+    """Return the family of a canonical text: its verb and its tables, in lower case and alphabetical order.
 
-    What is no SQL keeps its first two words. At most ``MAX_FAMILY`` characters.
+    For other languages than SQL: the first two words. At most ``MAX_FAMILY`` characters.
 
     >>> derive_family("SELECT A.B FROM ORDERS AS A JOIN USERS ON A.ID = USERS.ID")
     'SELECT orders,users'
@@ -53,7 +53,7 @@ def derive_family(canonical: str) -> str:
 
 
 class _Walk:
-    """Finds tables by where names stand."""
+    """A walk over a text's pieces that finds tables by the position of names."""
 
     def __init__(self, temporary: frozenset[str]) -> None:
         self.tables: set[str] = set()

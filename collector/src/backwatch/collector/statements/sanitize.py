@@ -1,4 +1,4 @@
-"""A statement as the app passed it, made fit to be queued: redacted, signed, cut. Its raw text goes no further."""
+"""Sanitizing of statements: redacted, searched for injection signs, and cut. The raw text goes no further."""
 
 from typing import Final
 
@@ -10,12 +10,12 @@ from backwatch.collector.statements.dialects import dialect_of
 from backwatch.collector.statements.scan import CACHE_ENTRIES, scan_cached, scan_new
 
 _HEAD_BYTES: Final = 4 * 64 * 1024
-# A text on which the scanner failed is not told, but its call is: failing it must not be a way to hide.
+# If the scanner fails on a text, the text is not reported but its call is: a failure must not hide the call.
 _scan = never_breaks_the_host(
     scan_new if HASH_IS_KEYED else scan_cached
 )  # with HASH_IS_KEYED the text is remembered here
 _SCRIPT: Final = 16_384
-"""Characters that are told of a script with rows in it: it is scanned twice."""
+"""Reported characters of a script that contains rows: it is scanned twice."""
 _joined: dict[tuple[str, ...], str] = {}
 
 SanitizedStatement = tuple[str, str, str]
@@ -26,22 +26,22 @@ def _as_text(sql: object) -> str:
     if isinstance(sql, str):
         return sql
     if isinstance(sql, bytes | bytearray | memoryview):
-        # The scanner looks at 64 KiB; one more character says that there are more.
+        # The scanner reads 64 KiB; one more character shows that the text was cut.
         return bytes(memoryview(sql)[: _HEAD_BYTES + 4]).decode("utf-8", "replace")
     return ""
 
 
 def sanitize(sql: object, system: str) -> SanitizedStatement:
-    """Redacted text, signs joined by commas in the order of ``names.SIGNS``, and the operation: ``SELECT``.
+    """Return the redacted text, the signs joined by commas in the order of ``names.SIGNS``, and the operation.
 
     Args:
-        sql: ``str`` or bytes; anything else gives no text.
-        system: ``db.system.name``, which tells the dialect.
+        sql: ``str`` or bytes; anything else returns empty texts.
+        system: ``db.system.name``, which determines the dialect.
     """
     known = _known.get(sql.__class__) if HASH_IS_KEYED else None
     if known is None:
         return _prepared(sql, system)
-    # Python's own hash is keyed (SipHash): no raw statement is kept, and no two texts can be made to meet.
+    # Python's own hash is keyed (SipHash): no raw statement is kept, and an attacker cannot construct collisions.
     mark = (hash(sql), len(sql), system)  # pyright: ignore[reportArgumentType]  a str or bytes, as just seen
     prepared = known.get(mark)
     if prepared is None:
@@ -55,14 +55,14 @@ def _prepared(sql: object, system: str) -> SanitizedStatement:
     scanned = _scan(text, dialect)
     if scanned is None:
         return "", "", ""
-    told, redacted = scanned.signs, scanned.redacted
-    # What looks like rows may be statements all the same: they are not told, but what they show is.
+    found, redacted = scanned.signs, scanned.redacted
+    # Text that looks like rows may still be statements: it is not reported, but its signs are.
     if dialect == "postgresql" and (cut := strip_rows(text)) is not text:
         shown = _scan(cut[:_SCRIPT], dialect)
         redacted = "" if shown is None else shown.redacted
-    if not told:
+    if not found:
         return redacted, "", scanned.operation
-    signs = _joined.get(told)
+    signs = _joined.get(found)
     if signs is None:
-        signs = _joined[told] = ",".join(sign for sign in names.SIGNS if sign in told)
+        signs = _joined[found] = ",".join(sign for sign in names.SIGNS if sign in found)
     return redacted, signs, scanned.operation

@@ -1,9 +1,9 @@
-"""The clients of ``kafka-python`` as this project uses them: options, one-line errors, records.
+"""``kafka-python`` clients: their options, one-line errors and records.
 
-What is known of the client and worked around here: its producer has no memory bound and may block for a minute, so
-each has one owner, short timeouts, and is thrown away when a batch fails; it dies in a fork; its rebalance
-listeners run on its I/O thread, so ours only notes what happened; its limits on fetched bytes count compressed ones,
-and it unpacks batches without a cap, so consumers decode batches with :mod:`~backwatch.collector.stream.kafka_batches`.
+Workarounds for properties of the client: its producer has no memory bound and may block for a minute, so each has one
+owner, short timeouts, and is discarded when a batch fails. It does not survive a fork. Its rebalance listeners run on
+its I/O thread, so the listener here only counts events. Its limits on fetched bytes count compressed bytes, and it
+unpacks batches without a bound, so consumers decode batches with :mod:`~backwatch.collector.stream.kafka_batches`.
 """
 
 import atexit
@@ -31,7 +31,7 @@ from backwatch.collector.stream.kafka_address import client_options
 from backwatch.collector.stream.kafka_net import get_direct_url, make_client_factory
 
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
-"""A longer value is cut to this length; it then cannot be read, and is kept aside as such."""
+"""A longer value is cut to this length. It then cannot be decoded, and is quarantined."""
 POLL_RECORDS: Final = 5000
 BOUNDS_TIMEOUT_MS: Final = 5000
 CLOSE_TIMEOUT_MS: Final = 5000
@@ -39,7 +39,7 @@ CREATE_TIME: Final = 0
 HEARTBEAT_SILENT_S: Final = 15.0
 _REFUSED: Final = (kafka_errors.MessageSizeTooLargeError, getattr(kafka_errors, "RecordListTooLargeError", ValueError))
 _OWN_THREADS: Final = frozenset((str(internal_clients.CLIENT_ID), f"{internal_clients.CLIENT_ID}-network-thread"))
-"""The collector's worker, and the threads of the producers that it makes."""
+"""The collector's worker thread, and the threads of its producers."""
 
 
 logger = logging.getLogger("backwatch")
@@ -50,7 +50,7 @@ def _is_own_thread(name: str) -> bool:
 
 
 class _Quiet(logging.Filter):
-    """Drops what the driver logs on threads of ours: a dead broker is the app's news once, in our own words."""
+    """Drops the driver's log records on the collector's threads: the worker logs an unavailable broker itself, once."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return record.threadName not in _OWN_THREADS
@@ -60,17 +60,17 @@ _quiet = _Quiet()
 
 
 def silence_client_logs() -> None:
-    """Keep the driver from logging each of our tries, several a second, among the lines of the app that we are in."""
+    """Keep the driver from logging each of the collector's tries, several a second, in the app's log."""
     for name in list(logging.root.manager.loggerDict):
         if name == "kafka" or name.startswith("kafka."):
             logging.getLogger(name).addFilter(_quiet)
 
 
 def build_options(kind: Any, url: str, settings: StreamSettings, **wanted: Any) -> dict[str, Any]:
-    """What this version of the client knows of what we want."""
+    """Return the options that this version of the client knows."""
     known: dict[str, Any] = kind.DEFAULT_CONFIG
     short: dict[str, Any] = {
-        # As it is now: where gevent came after kafka-python, the class that it had kept would stop every greenlet.
+        # The current class: if gevent patched after the import of kafka-python, the old one would block all greenlets.
         "selector": selectors.DefaultSelector,
         "bootstrap_timeout_ms": 3000, "api_version_auto_timeout_ms": 3000, "reconnect_backoff_max_ms": 1000,
         "request_timeout_ms": 10_000, "max_block_ms": 5000, "metrics_enabled": False,
@@ -80,13 +80,13 @@ def build_options(kind: Any, url: str, settings: StreamSettings, **wanted: Any) 
     if direct := get_direct_url():
         short["proxy_url"] = direct
     kept = {key: value for key, value in {**short, **wanted}.items() if key in known}
-    # By this name a probe of Kafka knows the client and each of its parts as ours, whatever thread they run on.
+    # A Kafka probe recognises the client and each of its parts by this name, on any thread.
     return kept | client_options(url, settings) | {"client_id": internal_clients.CLIENT_ID}
 
 
 @contextlib.contextmanager
 def translate_errors(url: str) -> Generator[None]:
-    """Turn the client's errors into one clear line."""
+    """Translate the client's errors into a one-line :class:`StreamUnavailable` or :class:`MessageRefused`."""
     try:
         yield
     except _REFUSED as error:
@@ -102,14 +102,14 @@ def _unavailable(url: str, error: BaseException) -> StreamUnavailable:
 
 
 class _Producer(KafkaProducer):
-    """One of ours: closed by us, and by nobody else."""
+    """A producer that only the collector closes."""
 
     def __del__(self) -> None:
-        """Nothing. The client's own closes it, and for that takes the logger of its module away, the app's as well."""
+        """Do nothing. The base class would close it, and remove its module's logger, which the app uses, too."""
 
 
 def open_producer(url: str, settings: StreamSettings, **wanted: Any) -> Any:
-    """A producer of ours, connected.
+    """Open a connected producer.
 
     Raises:
         StreamUnavailable: No broker answers.
@@ -122,7 +122,7 @@ def open_producer(url: str, settings: StreamSettings, **wanted: Any) -> Any:
         ))  # fmt: skip
         if (sender := getattr(producer, "_sender", None)) is not None:
             wait_for(sender)
-    # Its own exit handler would run before ours, and close it under our last batch.
+    # Its own exit handler would run before the collector's, and close it before the last batch.
     cleanup = getattr(producer, "_cleanup", None)
     if cleanup is not None:
         atexit.unregister(cleanup)
@@ -132,14 +132,14 @@ def open_producer(url: str, settings: StreamSettings, **wanted: Any) -> Any:
 
 
 def _innermost(function: Any) -> Callable[..., Any]:
-    """The client's own ``send``: instrumentations that wrap it do not ask whether they are suppressed."""
+    """Return the client's own ``send``: instrumentations that wrap it ignore the suppression."""
     while (inner := getattr(function, "__wrapped__", None)) is not None:
         function = inner
     return function
 
 
 def send(producer: Any, topic: str, message: Message) -> Any:
-    """Hand one message to the producer; gives its future."""
+    """Send one message and return its future."""
     headers: list[tuple[str, bytes]] = []
     if message.appended_ns:
         headers.append((names.HEADER_APPENDED, str(message.appended_ns).encode()))
@@ -149,7 +149,7 @@ def send(producer: Any, topic: str, message: Message) -> Any:
 
 
 def discard_producer(producer: Any, timeout_s: float) -> None:
-    """Close it if it lets itself be closed in time, and stops its thread in any case."""
+    """Close the producer, and stop its thread even if it does not close in time."""
     guard.collector_threads.discard(getattr(getattr(producer, "_sender", None), "ident", None) or 0)
     try:
         producer.close(timeout=timeout_s)
@@ -160,35 +160,35 @@ def discard_producer(producer: Any, timeout_s: float) -> None:
 
 
 class RebalanceListener:
-    """Counts rebalances by partition; called on the client's I/O thread, where nothing else may happen."""
+    """Counts rebalances by partition; called on the client's I/O thread, where it must not do anything else."""
 
     def __init__(self) -> None:
         self.changes = 0
         self.generations: Counter[int] = Counter()
-        """By partition, how often it came or went: what was sought in another generation must be sought again."""
+        """Assignments and revocations by partition: a seek is valid for one generation only."""
 
     def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
-        """Partitions that are newly here."""
+        """Count newly assigned partitions."""
         self._note(assigned)
 
     def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
-        """Partitions that go elsewhere, or come back within the same rebalance."""
+        """Count revoked partitions, also if they come back within the same rebalance."""
         self._note(revoked)
 
     def _note(self, partitions: Iterable[Any]) -> None:
-        self.generations.update(one.partition for one in partitions)
+        self.generations.update(place.partition for place in partitions)
         self.changes += 1
 
 
 @dataclass(frozen=True, slots=True)
 class SkippedRecords:
-    """Records that could not be decoded; takes the place of a fetched record.
+    """Records that could not be decoded; stands in place of a fetched record.
 
     Attributes:
         offset: The first of them.
-        next_offset: The offset behind the last of them.
-        timestamp: Milliseconds: the batch's largest.
-        value: The beginning of the bytes.
+        next_offset: The next offset after the last of them.
+        timestamp: The batch's largest timestamp, milliseconds.
+        value: The beginning of their bytes.
     """
 
     partition: int
@@ -204,15 +204,15 @@ def _listener() -> Any:
 
 
 def open_consumer(url: str, settings: StreamSettings, topic: str, group: str, instance: str = "") -> tuple[Any, Any]:
-    """A member of the group, subscribed, and the listener that notes its rebalances.
+    """Open a subscribed member of the group, and the listener that counts its rebalances.
 
-    Members share partitions by the cooperative sticky protocol: in a rebalance only those stop that move.
+    Members share partitions by the cooperative sticky protocol: a rebalance only stops partitions that move.
     """
     from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 
     from backwatch.collector.stream import kafka_batches
 
-    # A static member leaves its partitions unread for as long as its session lasts, so that it finds them again.
+    # The partitions of a stopped static member stay unread while its session lasts, so that it gets them back.
     member = {"group_instance_id": instance, "session_timeout_ms": 20_000} if instance else {"session_timeout_ms": 6000}
     with translate_errors(url):
         consumer = KafkaConsumer(**build_options(
@@ -220,7 +220,7 @@ def open_consumer(url: str, settings: StreamSettings, topic: str, group: str, in
             isolation_level="read_committed", max_poll_records=POLL_RECORDS, fetch_max_bytes=32 * 1024 * 1024,
             max_partition_fetch_bytes=4 * 1024 * 1024, receive_message_max_bytes=100_000_000, fetch_max_wait_ms=200,
             heartbeat_interval_ms=2000, request_timeout_ms=30_000,
-            # A rebalance waits for every member's next poll, at most for so long: meanwhile none of them reads.
+            # A rebalance waits for every member's next poll, but no longer than this: meanwhile no member reads.
             max_poll_interval_ms=60_000,
             partition_assignment_strategy=(CooperativeStickyAssignor,), **member,
         ))  # fmt: skip
@@ -231,7 +231,7 @@ def open_consumer(url: str, settings: StreamSettings, topic: str, group: str, in
 
 
 _create_time_topics: set[str] = set()
-"""Topics whose producers' timestamps were warned of, in this process."""
+"""Topics for which this process has logged the warning."""
 
 
 def _warn_of_create_time(topic: str) -> None:
@@ -244,14 +244,14 @@ def _warn_of_create_time(topic: str) -> None:
 
 
 def to_record(raw: Any) -> Record:
-    """What was read, with its first append time; of records that could not be decoded, where they stood."""
+    """Convert a fetched record with its first append time, or a :class:`SkippedRecords`."""
     if isinstance(raw, SkippedRecords):
         at_ns = raw.timestamp * 1_000_000
         skipped = raw.next_offset - raw.offset
         return Record(raw.partition, raw.offset, at_ns, raw.value, skipped=skipped, reason=raw.reason)
     appended_ns = raw.timestamp * 1_000_000
     if raw.timestamp_type == CREATE_TIME:
-        # The topic keeps what its producers wrote. A time in the future would make all later calls late.
+        # The topic keeps its producers' timestamps. A time in the future would make all later calls late.
         _warn_of_create_time(raw.topic)
         appended_ns = min(appended_ns, time.time_ns())
     backfill = False
@@ -259,39 +259,39 @@ def to_record(raw: Any) -> Record:
         if name == names.HEADER_BACKFILL:
             backfill = value == b"1"
         elif name == names.HEADER_APPENDED and value is not None and value.isdigit() and len(value) <= 19:
-            # Nothing was appended first later than it was appended here.
+            # The first append cannot be later than this one.
             appended_ns = min(appended_ns, int(value))
     value = (raw.value or b"")[:MAX_RECORD_BYTES]
     return Record(raw.partition, raw.offset, appended_ns, value, raw.key, backfill, leader_epoch=raw.leader_epoch)
 
 
 def to_position(offset: int, leader_epoch: int = -1) -> Any:
-    """An offset as the client commits it."""
+    """Return an offset in the form that the client commits."""
     return OffsetAndMetadata(offset, "", leader_epoch)
 
 
 def get_position(consumer: Any, partition: Any) -> int:
-    """Where the client reads next, as it knows without asking; 0: it does not know."""
+    """Return the client's next offset without a request; 0: unknown."""
     state = consumer._subscription.assignment.get(partition)
     found = state.position if state is not None and state.has_valid_position else None
     return int(found.offset) if found is not None else 0
 
 
 def fetch_while_rebalancing(consumer: Any) -> dict[Any, list[Any]]:
-    """Read the partitions that a member keeps while its group rebalances.
+    """Fetch from the partitions that a member keeps while its group rebalances.
 
-    That is what the cooperative protocol is for, but the client's own poll returns before it fetches. Where a partition
-    has gone to another member meanwhile, the store's fence refuses what is judged of it here.
+    The cooperative protocol allows this, but the client's own poll returns before it fetches. If another member has
+    received a partition meanwhile, the store's fence refuses the results of this one.
     """
     records, _ = consumer._fetcher.fetch_records(POLL_RECORDS, timeout_ms=50)
     return records
 
 
 def check_membership(url: str, consumer: Any) -> None:
-    """Notice a member that its group no longer knows; the client then goes on reading what it held, and says nothing.
+    """Detect a member that its group has dropped; the client itself continues to read and reports nothing.
 
     Raises:
-        StreamUnavailable: No heartbeat was answered for long.
+        StreamUnavailable: The broker has answered no heartbeat for long.
     """
     heartbeat = consumer._coordinator.heartbeat
     silent_s = time.monotonic() - max(heartbeat.last_receive, heartbeat.last_reset)
