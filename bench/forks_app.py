@@ -86,7 +86,7 @@ def reconnect_often(publisher: Any, parent: int) -> None:
 
 def slow_down_everything(parent: int) -> None:
     """Put the delays in, before the collector starts."""
-    from backwatch.collector.bootstrap import import_hooks
+    from backwatch.collector.runtime import import_hooks
 
     sys.meta_path.insert(0, SlowFinder())  # pyright: ignore[reportArgumentType]
     socket.getaddrinfo = slowed(socket.getaddrinfo, "resolver")

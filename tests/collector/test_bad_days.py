@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 
 from backwatch.collector import names
-from backwatch.collector.runtime.pipeline import Pipeline
+from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings, StreamSettings
-from backwatch.collector.stream import Publisher, StreamUnavailable, ensure_topics, open_publisher
+from backwatch.collector.stream import Publisher, StreamUnavailable
+from backwatch.collector.stream.factory import ensure_topics, open_publisher
 from tests.services.disk import small_disk
 from tests.services.gate import gate
 from tests.services.ledger import Ledger

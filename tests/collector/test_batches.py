@@ -5,10 +5,10 @@ from contextlib import closing
 from pathlib import Path
 
 from backwatch.collector import names
-from backwatch.collector.runtime.pipeline import Pipeline
+from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings, StreamSettings
-from backwatch.collector.stream import open_consumer, open_publisher
+from backwatch.collector.stream.factory import open_consumer, open_publisher
 
 SESSION = Session(system="postgresql", address="db", port=5432, namespace="shop")
 

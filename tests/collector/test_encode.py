@@ -11,8 +11,8 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from backwatch.collector import names
-from backwatch.collector.runtime.app_identity import App
-from backwatch.collector.runtime.encoder import encode_calls, encode_heartbeat, session_attributes
+from backwatch.collector.pipeline.app_identity import App
+from backwatch.collector.pipeline.encoder import encode_calls, encode_heartbeat, session_attributes
 from backwatch.collector.runtime.record import Call, CallSite, Session
 
 APP = App("shop", "", "", (("service.name", "shop"), ("process.pid", 7)))

@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import pytest
 
+from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.runtime import shutdown
-from backwatch.collector.runtime.pipeline import Pipeline
 from backwatch.collector.settings import CollectorSettings
 from tests.collector.test_pipeline import QUICK, Log, call
 
@@ -123,7 +123,7 @@ def test_an_end_with_nothing_to_tell_begins_nothing(no_hooks: None) -> None:
 LAST = """
 import signal, sys, time
 from backwatch.collector.runtime import shutdown as ending
-from backwatch.collector.runtime.pipeline import Pipeline
+from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings
 from backwatch.collector.stream import Publisher

@@ -14,7 +14,8 @@ import pytest
 
 from backwatch.collector.runtime import forks
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Message, open_consumer, open_publisher, sqlite
+from backwatch.collector.stream import Message, sqlite
+from backwatch.collector.stream.factory import open_consumer, open_publisher
 from tests.services.authority import Authority
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")

@@ -7,7 +7,7 @@ import pytest
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import ensure_topics
+from backwatch.collector.stream.factory import ensure_topics
 from bench.forks import run_app
 from tests.services.server import Server
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.runtime import guard
-from backwatch.collector.runtime.pipeline import Pipeline
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings
 from backwatch.collector.stream import Message, Publisher, StreamUnavailable
@@ -122,7 +122,7 @@ def test_the_apps_time_limit_is_not_swallowed_where_a_call_is_recorded(monkeypat
             yield from ()
 
     pipeline = Pipeline(CollectorSettings(app_name="shop"), lambda: pytest.fail("nothing is delivered"))
-    monkeypatch.setattr("backwatch.collector.runtime.pipeline._now_ns", lambda: next(iter(Signals()), 0))
+    monkeypatch.setattr("backwatch.collector.pipeline.pipeline._now_ns", lambda: next(iter(Signals()), 0))
     before = signal.signal(signal.SIGUSR1, _limit)
     try:
         with pytest.raises(SoftTimeLimitError):

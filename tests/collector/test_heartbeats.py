@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from backwatch.collector import names
+from backwatch.collector.pipeline.app_identity import App, identify
+from backwatch.collector.pipeline.encoder import encode_heartbeat
+from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.runtime import guard, processes
-from backwatch.collector.runtime.app_identity import App, identify
-from backwatch.collector.runtime.encoder import encode_heartbeat
-from backwatch.collector.runtime.pipeline import Pipeline
 from backwatch.collector.settings import CollectorSettings
 from tests.collector.test_pipeline import Log, call
 
@@ -31,8 +31,8 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A page of the test's own, and relatives that are reported soon."""
     monkeypatch.setattr(processes._state, "page", None)
     monkeypatch.setattr(guard, "faults", 0)
-    monkeypatch.setattr("backwatch.collector.runtime.heartbeat.MIN_STUCK_S", 0.5)
-    monkeypatch.setattr("backwatch.collector.runtime.heartbeat.STUCK_MARGIN_S", 0.3)
+    monkeypatch.setattr("backwatch.collector.pipeline.heartbeat.MIN_STUCK_S", 0.5)
+    monkeypatch.setattr("backwatch.collector.pipeline.heartbeat.STUCK_MARGIN_S", 0.3)
     yield
     processes._state.page = None
 
@@ -143,7 +143,7 @@ def test_relative_whose_collector_is_stuck_is_reported(
     until(lambda: heartbeats(log))
 
     def run() -> None:
-        monkeypatch.setattr("backwatch.collector.runtime.worker.encode_calls", lambda *_: threading.Event().wait())
+        monkeypatch.setattr("backwatch.collector.pipeline.worker.encode_calls", lambda *_: threading.Event().wait())
         call(pipeline)
         threading.Event().wait()
 
@@ -210,8 +210,8 @@ def test_relative_that_works_or_said_farewell_is_not_reported(make: Callable[...
 def test_stuck_worker_is_replaced_and_no_call_is_lost_unsaid(
     make: Callable[..., Pipeline], log: Log, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("backwatch.collector.runtime.worker.STUCK_S", 0.5)
-    monkeypatch.setattr("backwatch.collector.runtime.pipeline.CHECK_INTERVAL_NS", 10**8)
+    monkeypatch.setattr("backwatch.collector.pipeline.worker.STUCK_S", 0.5)
+    monkeypatch.setattr("backwatch.collector.pipeline.pipeline.CHECK_INTERVAL_NS", 10**8)
     held, asked = threading.Event(), list[int]()
 
     def stuck_once(fallback: str) -> App:
@@ -220,7 +220,7 @@ def test_stuck_worker_is_replaced_and_no_call_is_lost_unsaid(
             held.wait()
         return identify(fallback)
 
-    monkeypatch.setattr("backwatch.collector.runtime.worker.identify", stuck_once)
+    monkeypatch.setattr("backwatch.collector.pipeline.worker.identify", stuck_once)
     pipeline = make()
     calls = 0
     end = time.monotonic() + MANY_S
@@ -251,8 +251,8 @@ def test_replaced_worker_that_goes_on_leaves_nothing_behind(
     make: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its identifier may be that of the app's next thread, and its client holds a connection."""
-    monkeypatch.setattr("backwatch.collector.runtime.worker.STUCK_S", 0.5)
-    monkeypatch.setattr("backwatch.collector.runtime.pipeline.CHECK_INTERVAL_NS", 10**8)
+    monkeypatch.setattr("backwatch.collector.pipeline.worker.STUCK_S", 0.5)
+    monkeypatch.setattr("backwatch.collector.pipeline.pipeline.CHECK_INTERVAL_NS", 10**8)
     held, stuck, closed, opened = threading.Event(), list[int](), list[int](), list[ClosedBy]()
 
     def stuck_once(fallback: str) -> App:
@@ -265,7 +265,7 @@ def test_replaced_worker_that_goes_on_leaves_nothing_behind(
         opened.append(ClosedBy(closed))
         return opened[-1]
 
-    monkeypatch.setattr("backwatch.collector.runtime.worker.identify", stuck_once)
+    monkeypatch.setattr("backwatch.collector.pipeline.worker.identify", stuck_once)
     pipeline = make()
     monkeypatch.setattr(pipeline, "_open_publisher", open_publisher)
     call(pipeline)
@@ -294,7 +294,7 @@ def test_replaced_worker_that_goes_on_leaves_nothing_behind(
 
 def test_stopped_process_replaces_no_worker(make: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that was stopped and goes on sees a worker that made no turn for long, once."""
-    monkeypatch.setattr("backwatch.collector.runtime.pipeline.CHECK_INTERVAL_NS", 0)
+    monkeypatch.setattr("backwatch.collector.pipeline.pipeline.CHECK_INTERVAL_NS", 0)
     pipeline = make()
     call(pipeline)
     assert pipeline.flush(MANY_S)
@@ -313,8 +313,8 @@ def test_app_that_names_itself_late_says_farewell_to_its_former_name(
     call(pipeline)
     until(lambda: heartbeats(log))
     named = identify("named")
-    monkeypatch.setattr("backwatch.collector.runtime.worker.get_tracer_provider", lambda: named)
-    monkeypatch.setattr("backwatch.collector.runtime.worker.identify", lambda _: named)
+    monkeypatch.setattr("backwatch.collector.pipeline.worker.get_tracer_provider", lambda: named)
+    monkeypatch.setattr("backwatch.collector.pipeline.worker.identify", lambda _: named)
     until(lambda: any(one.key == b"named" for one in log.messages))
     pipeline.close()
     beats = [one.key for one in log.messages if names.SCOPE_HEARTBEAT.encode() in one.value]

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from opentelemetry.sdk.resources import OTELResourceDetector
 
-from backwatch.collector.runtime.app_identity import parse_environment_attributes
+from backwatch.collector.pipeline.app_identity import parse_environment_attributes
 
 PARTS = st.text(st.sampled_from("ab.=, %2C%zz\u00fc%C3%BC\t"), max_size=8)
 

@@ -24,7 +24,6 @@ from kafka.structs import TopicPartition
 
 from backwatch.collector.stream import kafka_batches
 from backwatch.collector.stream.kafka_batches import BoundedRecords
-from backwatch.collector.stream.kafka_clients import SkippedRecords
 from backwatch.collector.stream.kafka_codecs import (
     GZIP,
     LZ4,
@@ -34,6 +33,7 @@ from backwatch.collector.stream.kafka_codecs import (
     UndecodableBatch,
     decompress,
 )
+from backwatch.collector.stream.kafka_records import SkippedRecords
 
 ZEROS = b"\x00" * (300 << 20)
 HEADER_BYTES = 61

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from backwatch.collector.settings import DetectorSettings, SettingError, StreamSettings, load
-from backwatch.collector.stream import StreamUnavailable, open_consumer
+from backwatch.collector.stream import StreamUnavailable
+from backwatch.collector.stream.factory import open_consumer
 from backwatch.collector.stream.kafka import KafkaGroupConsumer
 from tests.services.server import Server
 

@@ -12,17 +12,8 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from backwatch.collector.runtime.internal_clients import is_internal
 from backwatch.collector.settings import SettingError, StreamSettings
-from backwatch.collector.stream import (
-    Consumer,
-    Message,
-    MessageRefused,
-    Record,
-    StreamUnavailable,
-    ensure_topics,
-    open_consumer,
-    open_publisher,
-    open_relay,
-)
+from backwatch.collector.stream import Consumer, Message, MessageRefused, Record, StreamUnavailable
+from backwatch.collector.stream.factory import ensure_topics, open_consumer, open_publisher, open_relay
 from tests.services.process import free_port
 from tests.services.server import Server
 

@@ -10,7 +10,8 @@ from confluent_kafka import Producer
 from kafka.structs import TopicPartition
 
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Message, Record, StreamUnavailable, open_consumer, open_relay
+from backwatch.collector.stream import Message, Record, StreamUnavailable
+from backwatch.collector.stream.factory import open_consumer, open_relay
 from backwatch.collector.stream.kafka import KafkaGroupConsumer, KafkaRelay
 from tests.services.server import Server
 

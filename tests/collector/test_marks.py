@@ -17,8 +17,8 @@ from backwatch.collector.probes.nats import session
 from backwatch.collector.probes.pymemcache import calls
 from backwatch.collector.probes.toolkit import messages
 from backwatch.collector.redaction import amqp, mongo
+from backwatch.collector.redaction.sanitize import sanitize
 from backwatch.collector.runtime.keyed_cache import keyed_hash, remember
-from backwatch.collector.statements.sanitize import sanitize
 
 _statement = calls._statement  # pyright: ignore[reportPrivateUsage]
 

@@ -19,8 +19,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from backwatch.collector import names
 from backwatch.collector.probes.kafka import KafkaProbe
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Message, StreamUnavailable, ensure_topics, open_consumer, open_publisher
+from backwatch.collector.stream import Message, StreamUnavailable
 from backwatch.collector.stream import kafka_clients as clients
+from backwatch.collector.stream.factory import ensure_topics, open_consumer, open_publisher
 from tests.collector.probes.recording import watching
 from tests.services.overlays import overlay
 from tests.services.process import free_port

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from backwatch.collector import names
+from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.runtime import guard, internal_threads
-from backwatch.collector.runtime.pipeline import Pipeline
 from backwatch.collector.settings import CollectorSettings, StreamSettings
-from backwatch.collector.stream import Message, ensure_topics, open_publisher
+from backwatch.collector.stream import Message
+from backwatch.collector.stream.factory import ensure_topics, open_publisher
 from tests.collector.test_pipeline import Log, call
 from tests.services.server import Server
 
@@ -136,7 +137,7 @@ WITHOUT_THREADS = """
 import resource, threading, time
 from backwatch.collector import names
 from tests.collector.test_pipeline import Log, call
-from backwatch.collector.runtime.pipeline import Pipeline
+from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.settings import CollectorSettings
 
 log = Log()

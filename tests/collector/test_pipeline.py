@@ -21,23 +21,17 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 
 from backwatch.collector import names
+from backwatch.collector.pipeline.pipeline import Pipeline
+from backwatch.collector.pipeline.queue import BoundedQueue
 from backwatch.collector.probes.sqlite3 import SQLiteProbe
 from backwatch.collector.runtime import guard
-from backwatch.collector.runtime.pipeline import Pipeline
-from backwatch.collector.runtime.queue import BoundedQueue
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings, SettingError, StreamSettings
-from backwatch.collector.stream import (
-    Message,
-    MessageRefused,
-    Publisher,
-    StreamUnavailable,
-    open_consumer,
-    open_publisher,
-)
+from backwatch.collector.stream import Message, MessageRefused, Publisher, StreamUnavailable
+from backwatch.collector.stream.factory import open_consumer, open_publisher
 
 if TYPE_CHECKING:
-    from backwatch.collector.runtime.worker import Worker
+    from backwatch.collector.pipeline.worker import Worker
 
 BY_ITSELF = "BACKWATCH_TEST_BY_ITSELF"
 SESSION = Session(system="postgresql", address="db", port=5432, namespace="shop")
@@ -230,8 +224,8 @@ def test_the_bounds_hold_whatever_the_number_of_threads() -> None:
 def test_with_the_stream_away_calls_go_on_and_every_drop_is_told_once_it_is_back(
     make: Callable[..., Pipeline], log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backwatch.collector.runtime.worker.FIRST_PAUSE_S", 0.05)
-    monkeypatch.setattr("backwatch.collector.runtime.worker.MAX_PAUSE_S", 0.05)
+    monkeypatch.setattr("backwatch.collector.pipeline.worker.FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr("backwatch.collector.pipeline.worker.MAX_PAUSE_S", 0.05)
     log.failing = StreamUnavailable("away")
     pipeline = make(queue_records=600)
     slowest = 0.0

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any
 
-from backwatch.collector.runtime.queue import BoundedQueue, Wakeup
+from backwatch.collector.pipeline.queue import BoundedQueue, Wakeup
 
 
 def test_a_bell_wakes_once_whenever_it_was_rung_even_by_who_interrupts_a_wait() -> None:
@@ -38,7 +38,7 @@ def test_a_bell_wakes_once_whenever_it_was_rung_even_by_who_interrupts_a_wait() 
 
 AT_ANY_DEPTH = """
 import sys
-from backwatch.collector.runtime.queue import BoundedQueue
+from backwatch.collector.pipeline.queue import BoundedQueue
 
 def down(depth, queue):
     return down(depth - 1, queue) if depth else queue.put("call", 1)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backwatch.collector.redaction.clickhouse import strip_data
-from backwatch.collector.statements.sanitize import sanitize
+from backwatch.collector.redaction.sanitize import sanitize
 
 HEADS = [
     "INSERT INTO t",

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backwatch.collector.redaction import cql
-from backwatch.collector.statements.sanitize import sanitize
+from backwatch.collector.redaction.sanitize import sanitize
 
 SECRET = "qX7canary9Zk"
 UUID = "abcdefab-3f90-4c93-8f61-eabfa4a803e2"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from backwatch.collector.redaction import amqp, http, messaging, mongo, redis, search
 from backwatch.collector.redaction.plain import hide_literals, strip_rows
-from backwatch.collector.statements.sanitize import sanitize
+from backwatch.collector.redaction.sanitize import sanitize
 
 SECRET = "hunter2secret"
 

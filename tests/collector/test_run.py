@@ -11,15 +11,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Record, ensure_topics, open_consumer
+from backwatch.collector.stream.factory import ensure_topics, open_consumer
 from tests.services.process import free_port
 from tests.services.server import Server
+
+if TYPE_CHECKING:
+    from backwatch.collector.stream import Record
 
 BIN = Path(sys.executable).parent
 APP = """

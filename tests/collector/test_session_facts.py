@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from backwatch.collector.runtime.app_identity import get_script_name, identify
-from backwatch.collector.runtime.call_site import clear_cache, find_call_site
+from backwatch.collector.pipeline.app_identity import get_script_name, identify
+from backwatch.collector.pipeline.call_site import clear_cache, find_call_site
 from backwatch.collector.session.socket_counters import SocketCounters
 from backwatch.collector.session.tls import format_tls_version, read_tls_facts
 from tests.services.authority import Authority
@@ -195,7 +195,7 @@ def test_frames_of_the_standard_library_are_passed_over() -> None:
 
 
 def test_generated_code_does_not_fill_the_memory() -> None:
-    from backwatch.collector.runtime import call_site as runtime_call_site
+    from backwatch.collector.pipeline import call_site as runtime_call_site
 
     for at in range(runtime_call_site.MAX_REMEMBERED + 100):
         exec(f"def f{at}(): return call_site()\nf{at}()", {"call_site": find_call_site, "__name__": "__main__"})  # noqa: S102

@@ -10,7 +10,8 @@ import pytest
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Message, open_consumer, open_publisher
+from backwatch.collector.stream import Message
+from backwatch.collector.stream.factory import open_consumer, open_publisher
 from backwatch.store import entries
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
@@ -18,7 +19,8 @@ from backwatch.store.transactions import reading
 PUBLISH = """
 import sys
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Message, open_publisher
+from backwatch.collector.stream import Message
+from backwatch.collector.stream.factory import open_publisher
 publisher = open_publisher(StreamSettings(url=sys.argv[1]))
 publisher.publish("backwatch_calls", [Message(b"value")], 10)
 publisher.close(5)
@@ -38,7 +40,8 @@ store.dispose()
 FORKED = """
 import os, sys
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Message, open_publisher
+from backwatch.collector.stream import Message
+from backwatch.collector.stream.factory import open_publisher
 settings = StreamSettings(url=sys.argv[1])
 mine = open_publisher(settings)
 mine.publish("backwatch_calls", [Message(b"parent")], 10)

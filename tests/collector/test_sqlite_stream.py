@@ -9,16 +9,8 @@ from pathlib import Path
 import pytest
 
 from backwatch.collector.settings import SettingError, StreamSettings
-from backwatch.collector.stream import (
-    Message,
-    Record,
-    StreamUnavailable,
-    ensure_topics,
-    open_consumer,
-    open_publisher,
-    open_relay,
-    sqlite,
-)
+from backwatch.collector.stream import Message, Record, StreamUnavailable, sqlite
+from backwatch.collector.stream.factory import ensure_topics, open_consumer, open_publisher, open_relay
 
 
 @pytest.fixture

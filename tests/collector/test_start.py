@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backwatch.collector.bootstrap import import_hooks, start
+from backwatch.collector.bootstrap import start
 from backwatch.collector.probes import discover
-from backwatch.collector.runtime import shutdown
+from backwatch.collector.runtime import import_hooks, shutdown
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -151,7 +151,7 @@ for thread in threads:
     thread.start()
 for thread in threads:
     thread.join()
-from backwatch.collector.runtime import pipeline
+from backwatch.collector.pipeline import pipeline
 print([one is start.get_pipeline() for one in pipeline._open_pipelines], sorted(start.get_active_probes()))
 """
 
@@ -164,7 +164,7 @@ def test_threads_that_import_the_first_drivers_at_once_make_one_pipeline() -> No
 def test_a_pipeline_that_is_begun_while_another_is_made_is_the_only_one(
     monkeypatch: pytest.MonkeyPatch, started: None
 ) -> None:
-    from backwatch.collector.runtime import pipeline
+    from backwatch.collector.pipeline import pipeline
 
     inner: list[pipeline.Pipeline | None] = []
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from backwatch.collector.bootstrap import installed_drivers
-from backwatch.collector.bootstrap.release import RELEASE
+from backwatch.collector.runtime.release import RELEASE
 
 HEAVY = {
     "asyncio", "click", "concurrent.futures", "email", "importlib.metadata", "importlib.resources", "multiprocessing",

@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import ensure_topics, open_consumer
+from backwatch.collector.stream.factory import ensure_topics, open_consumer
 from tests.services.server import Server
 from tests.services.whole_topic import whole_topic
 
@@ -92,7 +92,7 @@ def test_the_size_of_stacks_is_the_apps_own_again() -> None:
 def test_importing_the_driver_leaves_the_filters_of_warnings_as_they_were() -> None:
     program = (
         "import warnings\nfrom backwatch.collector.settings import StreamSettings\n"
-        "from backwatch.collector.stream import prepare_publisher\n"
+        "from backwatch.collector.stream.factory import prepare_publisher\n"
         "import opentelemetry.proto.collector.trace.v1.trace_service_pb2\n"
         "before = list(warnings.filters)\npublisher_of(StreamSettings(url='kafka://127.0.0.1:1'))\n"
         "print(warnings.filters == before)\n"

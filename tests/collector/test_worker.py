@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from backwatch.collector.runtime.app_identity import App, identify
-from backwatch.collector.runtime.queue import BoundedQueue
+from backwatch.collector.pipeline.app_identity import App, identify
+from backwatch.collector.pipeline.queue import BoundedQueue
+from backwatch.collector.pipeline.worker import Worker
 from backwatch.collector.runtime.record import Call, Session
-from backwatch.collector.runtime.worker import Worker
 from backwatch.collector.settings import CollectorSettings
 from backwatch.collector.stream import Message, Publisher, StreamUnavailable
 from tests.collector.test_pipeline import QUICK, Log
@@ -68,9 +68,9 @@ def test_a_flush_does_not_wait_for_calls_to_gather() -> None:
 
 
 def test_a_flush_does_not_wait_for_a_try_that_comes_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backwatch.collector.runtime.worker.FIRST_PAUSE_S", 1000.0)
-    monkeypatch.setattr("backwatch.collector.runtime.worker.MAX_PAUSE_S", 1000.0)
-    monkeypatch.setattr("backwatch.collector.runtime.worker.LAST_TRY_S", 20.0)
+    monkeypatch.setattr("backwatch.collector.pipeline.worker.FIRST_PAUSE_S", 1000.0)
+    monkeypatch.setattr("backwatch.collector.pipeline.worker.MAX_PAUSE_S", 1000.0)
+    monkeypatch.setattr("backwatch.collector.pipeline.worker.LAST_TRY_S", 20.0)
     log, queue = Log(), BoundedQueue(10, 10_000)
     log.failing = StreamUnavailable("away")
     worker = Worker(CollectorSettings(**QUICK), queue, lambda: log)
@@ -95,7 +95,7 @@ def test_calls_that_a_fault_lost_before_they_were_encoded_are_told_each_of_them(
             raise LookupError("a resource detector of the app's")
         return identify(fallback)
 
-    monkeypatch.setattr("backwatch.collector.runtime.worker.identify", fails_once)
+    monkeypatch.setattr("backwatch.collector.pipeline.worker.identify", fails_once)
     worker = Worker(CollectorSettings(**QUICK), queue, lambda: log)
     for _ in range(100):
         queue.put(CALL, 100)
@@ -117,7 +117,7 @@ def test_a_fault_in_the_midst_of_encoding_counts_no_call_twice(
             raise ValueError
         raise MemoryError
 
-    monkeypatch.setattr("backwatch.collector.runtime.worker.encode_calls", encode)
+    monkeypatch.setattr("backwatch.collector.pipeline.worker.encode_calls", encode)
     worker = Worker(CollectorSettings(**QUICK), queue, lambda: log)
     for _ in range(4):
         queue.put(CALL, 100)
@@ -131,7 +131,7 @@ GREEN = """
 import gevent.monkey
 gevent.monkey.patch_all()
 import os, sys, time
-from backwatch.collector.runtime.pipeline import Pipeline
+from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings
 from backwatch.collector.stream import Publisher

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.servers import LARGEST, LOOPBACK, HostileServer, discover
+from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.probes import load_probes
-from backwatch.collector.runtime.pipeline import Pipeline
 from backwatch.collector.settings import CollectorSettings
 from backwatch.collector.stream import Message, Publisher
 from backwatch.detector.engine.step import EngineConfig

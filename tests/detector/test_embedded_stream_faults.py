@@ -15,19 +15,13 @@ import pytest
 import sqlalchemy as sa
 
 from backwatch.collector import names
-from backwatch.collector.runtime import guard, worker
-from backwatch.collector.runtime.pipeline import Pipeline
+from backwatch.collector.pipeline import worker
+from backwatch.collector.pipeline.pipeline import Pipeline
+from backwatch.collector.runtime import guard
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings, DetectorSettings, StreamSettings
-from backwatch.collector.stream import (
-    Message,
-    Record,
-    StreamUnavailable,
-    open_consumer,
-    open_publisher,
-    open_relay,
-    sqlite,
-)
+from backwatch.collector.stream import Message, Record, StreamUnavailable, sqlite
+from backwatch.collector.stream.factory import open_consumer, open_publisher, open_relay
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.rules.rulebook import make_engine
 from backwatch.detector.runtime import log_history, service

@@ -13,9 +13,10 @@ import sqlalchemy as sa
 
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
-from backwatch.collector.stream import Consumer, Message, Record, Relay, StreamUnavailable, open_publisher
-from backwatch.collector.stream import open_consumer as really_open_consumer
-from backwatch.collector.stream import open_relay as really_open_relay
+from backwatch.collector.stream import Consumer, Message, Record, Relay, StreamUnavailable
+from backwatch.collector.stream.factory import open_consumer as really_open_consumer
+from backwatch.collector.stream.factory import open_publisher
+from backwatch.collector.stream.factory import open_relay as really_open_relay
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.ingest import router
 from backwatch.detector.ingest.router import Router

@@ -13,7 +13,7 @@ import pytest
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import ensure_topics
+from backwatch.collector.stream.factory import ensure_topics
 from tests.hosts.hosting import Host, host, labels, twice, visited
 from tests.services.process import free_port
 from tests.services.server import Server, accepts

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from backwatch.collector import names
+from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.probes.botocore.services import destination, kind, namespace
 from backwatch.collector.probes.families.amqp.state import publication, request
 from backwatch.collector.probes.families.http.session import redirect_target
@@ -15,7 +16,6 @@ from backwatch.collector.probes.families.search.calls import Operation
 from backwatch.collector.probes.kombu.calls import with_task
 from backwatch.collector.probes.toolkit.sockets import root_error
 from backwatch.collector.redaction import aws, clickhouse, cql, dsn, errors, http, ldap, lines, memcached, mongo, smtp
-from backwatch.collector.runtime.pipeline import Pipeline
 from backwatch.collector.runtime.record import AttributeValue, Session
 from tests.leaks.corpus import MARK, Planted, document
 

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
-from backwatch.collector.stream import Message, ensure_topics, kafka_bounds, open_publisher
+from backwatch.collector.stream import Message, kafka_bounds
+from backwatch.collector.stream.factory import ensure_topics, open_publisher
 from backwatch.detector.ingest.router import Router
 from backwatch.detector.runtime.progress import ProgressBoard
 from backwatch.detector.runtime.service import Service

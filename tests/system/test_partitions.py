@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
-from backwatch.collector.stream import Message, ensure_topics, open_publisher
+from backwatch.collector.stream import Message
+from backwatch.collector.stream.factory import ensure_topics, open_publisher
 from backwatch.collector.stream.kafka_partitions import choose_partition, count_partitions
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime.progress import ProgressBoard

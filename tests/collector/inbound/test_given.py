@@ -68,8 +68,8 @@ def test_what_is_kept_is_bounded_and_let_go_of() -> None:
     request.add(deep)
     request.add([f"x {n:07}" + "y" * 10_000 for n in range(100_000)])
     values = list(request.values())
-    assert 0 < len(values) <= request_input.MOST_VALUES
-    assert max(map(len, values)) <= request_input.LONGEST
+    assert 0 < len(values) <= request_input.MAX_VALUES
+    assert max(map(len, values)) <= request_input.MAX_LENGTH
     request.clear()
     assert not list(request.values())
 

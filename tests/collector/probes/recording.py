@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backwatch.collector import names
+from backwatch.collector.pipeline.call_site import _is_app_code  # pyright: ignore[reportPrivateUsage]
+from backwatch.collector.pipeline.encoder import session_attributes
 from backwatch.collector.probes import Probe
-from backwatch.collector.runtime.call_site import _is_app_code  # pyright: ignore[reportPrivateUsage]
-from backwatch.collector.runtime.encoder import session_attributes
 from backwatch.collector.runtime.record import CLIENT, AttributeValue, Caller, CallSite, Session
 from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
 

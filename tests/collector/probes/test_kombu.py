@@ -26,7 +26,7 @@ from backwatch.collector import names
 from backwatch.collector.probes.kombu import KombuProbe
 from backwatch.collector.probes.redis import RedisProbe
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import open_consumer
+from backwatch.collector.stream.factory import open_consumer
 from tests.collector.probes.recording import Recording, Told, watching
 from tests.contract.exercises.kombu import amqp_url, application, connected, tls
 from tests.contract.exercises.pika import Bomb

@@ -24,7 +24,7 @@ from backwatch.attack.scenes import discover as discover_scenes
 from backwatch.attack.stage import Child, Stage, own_environment
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import open_consumer
+from backwatch.collector.stream.factory import open_consumer
 from tests.contract.golden.streams import Block, calls_of
 
 AT_ONCE = 8

@@ -25,7 +25,7 @@ from backwatch.attack.servers import HostileServer
 from backwatch.attack.stage import Child, NotInTime, Stage, StageError, judging, own_environment
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import open_consumer
+from backwatch.collector.stream.factory import open_consumer
 from backwatch.store.connect import open_store
 from backwatch.store.migrate import upgrade
 from backwatch.store.queries import AlertFilter, AlertRow, list_alerts, shard_rows

@@ -11,9 +11,8 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from backwatch.collector.console.setting_values import parse_instance_name, parse_one_of, parse_value
-from backwatch.collector.payload import canaries
-from backwatch.collector.runtime import environment as runtime_environment
+from backwatch.collector.configuration import environment as runtime_environment
+from backwatch.collector.configuration.values import parse_canaries, parse_instance_name, parse_one_of, parse_value
 
 PREFIX = "BACKWATCH_"
 HOUSEKEEPING = ("BACKWATCH_CONFIG",)
@@ -213,7 +212,7 @@ class CollectorSettings:
     """How long the app's exit may wait for the last batch."""
     disabled_probes: tuple[str, ...] = setting("BACKWATCH_DISABLED_PROBES", default=())
     """Probes to leave out, by the name that ``backwatch probes`` lists first, between commas: ``redis,MySQLdb``."""
-    canaries: tuple[str, ...] = setting("BACKWATCH_CANARIES", default=(), secret=True, parse=canaries.parse_canaries)
+    canaries: tuple[str, ...] = setting("BACKWATCH_CANARIES", default=(), secret=True, parse=parse_canaries)
     """Words that you have planted in the data (an invented customer, an unused key), between commas, at most 64, of 8
     to 200 characters each: a response that contains one is reported."""
     app_name: str = setting("BACKWATCH_APP", default="")

@@ -54,7 +54,8 @@ READY = "backwatch: ready; detecting; stop with Ctrl-C"
 
 def _look_for_stream(stream: StreamSettings) -> None:
     """What is wrong with the stream's settings or its file is reported at once; a broker that is away is waited for."""
-    from backwatch.collector.stream import StreamUnavailable, ensure_topics
+    from backwatch.collector.stream import StreamUnavailable
+    from backwatch.collector.stream.factory import ensure_topics
 
     try:
         ensure_topics(stream, (names.TOPIC_SPANS, names.TOPIC_CALLS))

@@ -14,17 +14,16 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
 from backwatch.collector import settings
-from backwatch.collector.bootstrap import import_hooks
 from backwatch.collector.bootstrap.installed_drivers import is_supported
-from backwatch.collector.runtime import environment as runtime_environment
-from backwatch.collector.runtime import guard, processes, shutdown
+from backwatch.collector.configuration import environment as runtime_environment
+from backwatch.collector.runtime import guard, import_hooks, processes, shutdown
 from backwatch.collector.runtime.forks import hold_forks
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
 if TYPE_CHECKING:
+    from backwatch.collector.pipeline.pipeline import Pipeline
     from backwatch.collector.probes import Probe
     from backwatch.collector.probes.toolkit.patches import Patches
-    from backwatch.collector.runtime.pipeline import Pipeline
     from backwatch.collector.stream import Publisher
 
 LATER: Final = {"http": "http.client", "urllib": "urllib.request"}
@@ -100,7 +99,7 @@ def start_pipeline() -> "Pipeline | None":
         mine = _settings or _load_settings()
         if mine is None:
             return None
-        from backwatch.collector.runtime.pipeline import Pipeline
+        from backwatch.collector.pipeline.pipeline import Pipeline
 
         made = Pipeline(mine, _publisher)
         pipeline = _pipelines.setdefault(_ONE, made)
@@ -111,7 +110,7 @@ def start_pipeline() -> "Pipeline | None":
 
 def _publisher() -> "Publisher":
     with hold_forks():
-        from backwatch.collector.stream import prepare_publisher
+        from backwatch.collector.stream.factory import prepare_publisher
 
         opens = prepare_publisher(settings.load(settings.StreamSettings))
     return opens()

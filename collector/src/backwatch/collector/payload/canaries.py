@@ -9,9 +9,8 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, Final
 
-MAX_WORDS: Final = 64
-MIN_LENGTH: Final = 8
-MAX_LENGTH: Final = 200
+from backwatch.collector.configuration.values import MIN_CANARY_LENGTH
+
 MAX_VALUES: Final = 10_000
 """Values of one response that are searched."""
 MAX_CHARACTERS: Final = 1 << 20
@@ -19,23 +18,6 @@ MAX_CHARACTERS: Final = 1 << 20
 MAX_VALUE: Final = 65_536
 
 _words: tuple[tuple[str, bytes], ...] = ()
-
-
-def parse_canaries(text: str) -> tuple[str, ...]:
-    """Parse the setting: words between commas.
-
-    Raises:
-        ValueError: There are too many words, or one has a length out of bounds. A short word may occur by chance.
-
-    >>> parse_canaries("canary.7f3a@example.com, 4929-0000-1111-2222")
-    ('canary.7f3a@example.com', '4929-0000-1111-2222')
-    """
-    found = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
-    if len(found) > MAX_WORDS:
-        raise ValueError(f"at most {MAX_WORDS} canaries")
-    if any(not MIN_LENGTH <= len(word) <= MAX_LENGTH for word in found):
-        raise ValueError(f"a canary has {MIN_LENGTH} to {MAX_LENGTH} characters")
-    return found
 
 
 def set_canaries(words: Sequence[str]) -> None:
@@ -83,7 +65,7 @@ def cells_contain_canary(cell: Callable[[int, int], object], rows: int, columns:
 
 
 def _stands_in(value: "str | bytes") -> bool:
-    if len(value) < MIN_LENGTH:
+    if len(value) < MIN_CANARY_LENGTH:
         return False
     if isinstance(value, str):
         text = str.__getitem__(value, _HEAD)

@@ -25,6 +25,7 @@ from backwatch.collector.stream import (
 )
 from backwatch.collector.stream import kafka_clients as clients
 from backwatch.collector.stream.kafka_bounds import OpenTransactions, fetch_bounds
+from backwatch.collector.stream.kafka_records import to_record
 
 SLICE_S: Final = 0.2
 TRANSACTION_TIMEOUT_MS: Final = 15_000
@@ -84,9 +85,7 @@ class KafkaGroupConsumer(Consumer):
                     fetched = clients.fetch_while_rebalancing(self._consumer)
             clients.check_membership(self._url, self._consumer)
             waiting = self.unpositioned()
-            records = [
-                clients.to_record(raw) for batch in fetched.values() for raw in batch if raw.partition not in waiting
-            ]
+            records = [to_record(raw) for batch in fetched.values() for raw in batch if raw.partition not in waiting]
             if records or waiting or changes != self._listener.changes or left <= 0:
                 return records
 
@@ -209,7 +208,7 @@ class KafkaRelay(Relay):
         records: list[Record] = []
         for place, batch in fetched.items():
             if place not in started:  # otherwise it is read again, from a position that the broker has checked
-                records += self._unmoved(place, [clients.to_record(raw) for raw in batch])
+                records += self._unmoved(place, [to_record(raw) for raw in batch])
         return records
 
     def _begin(self, place: Any) -> bool:

@@ -16,8 +16,8 @@ from kafka.errors import CorruptRecordError
 from kafka.protocol.consumer import IsolationLevel
 from kafka.record.util import decode_varint
 
-from backwatch.collector.stream.kafka_clients import SkippedRecords
 from backwatch.collector.stream.kafka_codecs import UndecodableBatch, decompress
+from backwatch.collector.stream.kafka_records import SkippedRecords
 
 MAX_POLL_BYTES: Final = 64 * 1024 * 1024
 """Unpacked values of one poll, beyond which it ends early; one batch more may be in memory."""

@@ -14,7 +14,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import kafka.codec
@@ -26,16 +25,13 @@ from backwatch.collector import names
 from backwatch.collector.runtime import guard, internal_clients, internal_threads
 from backwatch.collector.runtime.thread_stack import ample_stack
 from backwatch.collector.settings import StreamSettings, without_secrets
-from backwatch.collector.stream import Message, MessageRefused, Record, StreamUnavailable
+from backwatch.collector.stream import Message, MessageRefused, StreamUnavailable
 from backwatch.collector.stream.kafka_address import client_options
 from backwatch.collector.stream.kafka_net import get_direct_url, make_client_factory
 
-MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
-"""A longer value is cut to this length. It then cannot be decoded, and is quarantined."""
 POLL_RECORDS: Final = 5000
 BOUNDS_TIMEOUT_MS: Final = 5000
 CLOSE_TIMEOUT_MS: Final = 5000
-CREATE_TIME: Final = 0
 HEARTBEAT_SILENT_S: Final = 15.0
 _REFUSED: Final = (kafka_errors.MessageSizeTooLargeError, getattr(kafka_errors, "RecordListTooLargeError", ValueError))
 _OWN_THREADS: Final = frozenset((str(internal_clients.CLIENT_ID), f"{internal_clients.CLIENT_ID}-network-thread"))
@@ -180,25 +176,6 @@ class RebalanceListener:
         self.changes += 1
 
 
-@dataclass(frozen=True, slots=True)
-class SkippedRecords:
-    """Records that could not be decoded; stands in place of a fetched record.
-
-    Attributes:
-        offset: The first of them.
-        next_offset: The next offset after the last of them.
-        timestamp: The batch's largest timestamp, milliseconds.
-        value: The beginning of their bytes.
-    """
-
-    partition: int
-    offset: int
-    next_offset: int
-    timestamp: int
-    reason: str
-    value: bytes
-
-
 def _listener() -> Any:
     return type("_Registered", (RebalanceListener, ConsumerRebalanceListener), {})()
 
@@ -228,41 +205,6 @@ def open_consumer(url: str, settings: StreamSettings, topic: str, group: str, in
         listener = _listener()
         consumer.subscribe([topic], listener=listener)
     return consumer, listener
-
-
-_create_time_topics: set[str] = set()
-"""Topics for which this process has logged the warning."""
-
-
-def _warn_of_create_time(topic: str) -> None:
-    if topic not in _create_time_topics:
-        _create_time_topics.add(topic)
-        logger.warning(
-            "backwatch: topic %s has message.timestamp.type=CreateTime: its times are what producers write, and a"
-            " wrong one makes calls late; set it to LogAppendTime", topic,
-        )  # fmt: skip
-
-
-def to_record(raw: Any) -> Record:
-    """Convert a fetched record with its first append time, or a :class:`SkippedRecords`."""
-    if isinstance(raw, SkippedRecords):
-        at_ns = raw.timestamp * 1_000_000
-        skipped = raw.next_offset - raw.offset
-        return Record(raw.partition, raw.offset, at_ns, raw.value, skipped=skipped, reason=raw.reason)
-    appended_ns = raw.timestamp * 1_000_000
-    if raw.timestamp_type == CREATE_TIME:
-        # The topic keeps its producers' timestamps. A time in the future would make all later calls late.
-        _warn_of_create_time(raw.topic)
-        appended_ns = min(appended_ns, time.time_ns())
-    backfill = False
-    for name, value in raw.headers:
-        if name == names.HEADER_BACKFILL:
-            backfill = value == b"1"
-        elif name == names.HEADER_APPENDED and value is not None and value.isdigit() and len(value) <= 19:
-            # The first append cannot be later than this one.
-            appended_ns = min(appended_ns, int(value))
-    value = (raw.value or b"")[:MAX_RECORD_BYTES]
-    return Record(raw.partition, raw.offset, appended_ns, value, raw.key, backfill, leader_epoch=raw.leader_epoch)
 
 
 def to_position(offset: int, leader_epoch: int = -1) -> Any:

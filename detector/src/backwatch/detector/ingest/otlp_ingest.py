@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 from backwatch.collector import names
 from backwatch.collector.redaction import http, messaging, redis
+from backwatch.collector.redaction.sanitize import sanitize
 from backwatch.collector.runtime.record import CLIENT, CONSUMER
 from backwatch.collector.statements.dialects import NOT_SQL, is_document
-from backwatch.collector.statements.sanitize import sanitize
 from backwatch.detector.decoding import schema
 
 Value = str | int | bool | float

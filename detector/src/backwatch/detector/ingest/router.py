@@ -17,15 +17,8 @@ from google.protobuf.message import DecodeError
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import (
-    Message,
-    MessageRefused,
-    Record,
-    Relay,
-    StreamUnavailable,
-    ensure_topics,
-    open_relay,
-)
+from backwatch.collector.stream import Message, MessageRefused, Record, Relay, StreamUnavailable
+from backwatch.collector.stream.factory import ensure_topics, open_relay
 from backwatch.detector.decoding.app import OLDER_ENVIRONMENT, app_text
 from backwatch.detector.decoding.outline import items_of, spans_of
 from backwatch.detector.decoding.schema import MAX_ATTRIBUTES, MAX_SMALL_SPANS

@@ -13,7 +13,8 @@ from sqlalchemy.exc import DBAPIError
 
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, SettingError, StreamSettings
-from backwatch.collector.stream import Consumer, Record, StreamUnavailable, ensure_topics, open_consumer
+from backwatch.collector.stream import Consumer, Record, StreamUnavailable
+from backwatch.collector.stream.factory import ensure_topics, open_consumer
 from backwatch.detector.engine.clock import WINDOW_NS
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.engine.windows import RING

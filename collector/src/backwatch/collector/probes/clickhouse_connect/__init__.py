@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import Any
 
 from backwatch.collector import names
-from backwatch.collector.bootstrap import import_hooks
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.clickhouse_connect.http_calls import ConnectWatch
 from backwatch.collector.probes.families.http.claims import claiming
@@ -18,6 +17,7 @@ from backwatch.collector.probes.families.search.wraps import Below
 from backwatch.collector.probes.toolkit.dbapi import Make
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
+from backwatch.collector.runtime import import_hooks
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
 _Function = Callable[..., Any]

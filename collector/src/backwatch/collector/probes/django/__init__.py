@@ -12,12 +12,12 @@ from types import ModuleType
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.bootstrap import import_hooks
 from backwatch.collector.probes import Probe, Recorder
 from backwatch.collector.probes.django.cache import MARK, CacheWatch
 from backwatch.collector.probes.django.calls import DjangoWatch
 from backwatch.collector.probes.toolkit.dbapi import Make
 from backwatch.collector.probes.toolkit.patches import Patches
+from backwatch.collector.runtime import import_hooks
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
 _MEMCACHED: Final = "django.core.cache.backends.memcached"

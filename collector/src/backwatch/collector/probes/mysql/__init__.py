@@ -12,13 +12,13 @@ from types import ModuleType
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.bootstrap import import_hooks
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.mysql.calls import ConnectorWatch
 from backwatch.collector.probes.toolkit.between import Enter, Leave, before, between, between_async
 from backwatch.collector.probes.toolkit.dbapi import Make
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
+from backwatch.collector.runtime import import_hooks
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
 _AIO: Final = "mysql.connector.aio.connection"

@@ -10,9 +10,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.bootstrap.release import RELEASE
-from backwatch.collector.runtime.app_identity import App
+from backwatch.collector.pipeline.app_identity import App
 from backwatch.collector.runtime.record import AttributeValue, Call, CallSite, Session
+from backwatch.collector.runtime.release import RELEASE
 
 MAX_REMEMBERED: Final = 4096
 """Cached encoded attributes of at most ``MAX_REMEMBERED_TEXT`` characters each, 1 MB in all."""

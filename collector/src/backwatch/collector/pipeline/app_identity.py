@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
 from backwatch.collector import names
-from backwatch.collector.runtime import environment as runtime_environment
+from backwatch.collector.configuration import environment as runtime_environment
 
 MAX_TEXT: Final = 200
 UNKNOWN: Final = "unknown_service"

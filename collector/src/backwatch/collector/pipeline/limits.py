@@ -2,11 +2,12 @@
 
 from typing import Final
 
-from backwatch.collector.runtime import call_site, encoder, guard, pipeline, worker
+from backwatch.collector.pipeline import call_site, encoder, pipeline, worker
+from backwatch.collector.runtime import guard
 from backwatch.collector.runtime.bounds import Bound
 from backwatch.collector.session import tls
 from backwatch.collector.settings import CollectorSettings
-from backwatch.collector.stream import kafka_batches, kafka_clients, kafka_codecs, sqlite
+from backwatch.collector.stream import kafka_batches, kafka_codecs, kafka_records, sqlite
 
 _DEFAULT: Final = CollectorSettings()
 
@@ -30,7 +31,7 @@ BOUNDS: Final = (
     Bound("certificates remembered, per process", tls.MAX_REMEMBERED, "certificates", "the cache is begun anew"),
     Bound("kinds of internal faults kept, per process", guard.MAX_SWALLOWED, "kinds", "counted, not kept"),
     Bound("one message to the stream", worker.MAX_VALUE_BYTES, "bytes", "calls go into several messages"),
-    Bound("one record read from Kafka", kafka_clients.MAX_RECORD_BYTES, "bytes", "it is refused by the client"),
+    Bound("one record read from Kafka", kafka_records.MAX_RECORD_BYTES, "bytes", "it is refused by the client"),
     Bound(
         "one batch read from Kafka, unpacked", kafka_codecs.MAX_BATCH_BYTES, "bytes",
         "it is passed over, and its first bytes are kept", "loss `quarantine`; alert `telemetry-loss`",

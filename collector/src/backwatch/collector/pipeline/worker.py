@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from backwatch.collector import names
+from backwatch.collector.pipeline.app_identity import App, get_tracer_provider, identify
+from backwatch.collector.pipeline.encoder import encode_calls, encode_heartbeat
+from backwatch.collector.pipeline.heartbeat import Heartbeat, Heartbeats
+from backwatch.collector.pipeline.queue import FULL_BATCH, BoundedQueue
 from backwatch.collector.runtime import gc_passes, guard, internal_threads, shutdown
-from backwatch.collector.runtime.app_identity import App, get_tracer_provider, identify
-from backwatch.collector.runtime.encoder import encode_calls, encode_heartbeat
 from backwatch.collector.runtime.forks import wait_for_uwsgi
-from backwatch.collector.runtime.heartbeat import Heartbeat, Heartbeats
-from backwatch.collector.runtime.queue import FULL_BATCH, BoundedQueue
 from backwatch.collector.runtime.record import Call
 from backwatch.collector.settings import CollectorSettings, SettingError
 from backwatch.collector.stream import Message, MessageRefused, Publisher, StreamUnavailable

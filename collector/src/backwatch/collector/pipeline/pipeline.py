@@ -19,17 +19,17 @@ from opentelemetry import context, trace
 
 from backwatch.collector.payload import canaries
 from backwatch.collector.payload.response_indicators import add_error_indicators
+from backwatch.collector.pipeline.call_site import find_call_site
+from backwatch.collector.pipeline.queue import BoundedQueue
+from backwatch.collector.pipeline.worker import Worker
+from backwatch.collector.redaction.sanitize import sanitize
 from backwatch.collector.request import request_input
 from backwatch.collector.request.request_input import add_input_sign
 from backwatch.collector.runtime import guard, processes, shutdown
-from backwatch.collector.runtime.call_site import find_call_site
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.runtime.queue import BoundedQueue
 from backwatch.collector.runtime.record import CLIENT, AttributeValue, Call, Caller, Session
-from backwatch.collector.runtime.worker import Worker
 from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
 from backwatch.collector.settings import CollectorSettings
-from backwatch.collector.statements.sanitize import sanitize
 from backwatch.collector.stream import Publisher
 
 MAX_ERROR: Final = 100

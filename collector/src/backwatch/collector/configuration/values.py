@@ -5,7 +5,11 @@ import re
 from collections.abc import Callable
 from dataclasses import Field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+MAX_CANARIES: Final = 64
+MIN_CANARY_LENGTH: Final = 8
+MAX_CANARY_LENGTH: Final = 200
 
 
 def _whole(text: str) -> int:
@@ -51,6 +55,23 @@ def parse_instance_name(text: str) -> str:
     if text and (not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", text) or text in (".", "..")):
         raise ValueError("must be at most 200 letters, digits, '.', '_' and '-'")
     return text
+
+
+def parse_canaries(text: str) -> tuple[str, ...]:
+    """Parse the setting: words between commas.
+
+    Raises:
+        ValueError: There are too many words, or one has a length out of bounds. A short word may occur by chance.
+
+    >>> parse_canaries("canary.7f3a@example.com, 4929-0000-1111-2222")
+    ('canary.7f3a@example.com', '4929-0000-1111-2222')
+    """
+    found = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    if len(found) > MAX_CANARIES:
+        raise ValueError(f"at most {MAX_CANARIES} canaries")
+    if any(not MIN_CANARY_LENGTH <= len(word) <= MAX_CANARY_LENGTH for word in found):
+        raise ValueError(f"a canary has {MIN_CANARY_LENGTH} to {MAX_CANARY_LENGTH} characters")
+    return found
 
 
 _PARSERS: dict[Any, Callable[[str], Any]] = {

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from backwatch.collector import names
+from backwatch.collector.pipeline.queue import BoundedQueue
 from backwatch.collector.runtime import guard, processes
-from backwatch.collector.runtime.queue import BoundedQueue
 from backwatch.collector.runtime.record import AttributeValue
 
 MIN_LOSS_REPORT_INTERVAL_S: Final = 1.0
