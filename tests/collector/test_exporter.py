@@ -21,7 +21,7 @@ from backwatch.collector.runtime.record import Call
 from backwatch.collector.settings import CollectorSettings, StreamSettings
 from backwatch.collector.stream import StreamUnavailable
 from backwatch.collector.stream.factory import open_consumer
-from tests.collector.test_pipeline import QUICK, Log
+from tests.collector.pipeline.test_pipeline import QUICK, Log
 
 CONTRIB = "opentelemetry.instrumentation.psycopg"
 
@@ -249,9 +249,7 @@ def test_with_the_stream_away_an_app_with_an_sdk_ends_within_two_seconds_all_the
 def test_an_exit_waits_only_for_what_a_providers_end_has_left_and_one_much_later_as_long_as_any(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "backwatch.collector.pipeline.worker.FIRST_PAUSE_S", 1000.0
-    )  # one try only
+    monkeypatch.setattr("backwatch.collector.pipeline.worker.FIRST_PAUSE_S", 1000.0)  # one try only
     monkeypatch.setattr("backwatch.collector.pipeline.worker.MAX_PAUSE_S", 1000.0)
     monkeypatch.setattr("backwatch.collector.pipeline.worker.LAST_TRY_S", 20.0)
     pipeline = Pipeline(CollectorSettings(app_name="shop", flush_interval_s=0.01, exit_timeout_s=100), lambda: log)

@@ -205,7 +205,7 @@ def test_older_versions_are_watched_alike(version: tuple[str, ...], elasticsearc
 APP = """
 import importlib, json, sys, warnings
 warnings.simplefilter("ignore")
-from backwatch.collector.probes import probes_in
+from backwatch.collector.probes import load_probes
 from tests.collector.probes.recording import watching
 from tests.collector.probes.web import shared
 from tests.services.authority import Authority
@@ -215,7 +215,7 @@ server = Server(**json.loads(sys.argv[4]))
 exercise = importlib.import_module(f"tests.contract.exercises.{name}")
 driver = importlib.import_module(name)
 assert driver.__versionstr__ == wanted, driver.__versionstr__
-[kind] = probes_in(name)
+[kind] = load_probes(name)
 services = {fixture: server, "ca": Authority.__new__(Authority)}
 exercise.searching.shared = lambda _ca: Server(kind="web", port=1, url="http://127.0.0.1:1")
 bare = exercise.calls(services)

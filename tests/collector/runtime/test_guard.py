@@ -33,7 +33,7 @@ class Strict(logging.Handler):
 @pytest.fixture(autouse=True)
 def _said_before(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
     monkeypatch.setattr(guard, "faults", 0)
-    monkeypatch.setattr(guard, "_told", set())
+    monkeypatch.setattr(guard, "_logged_names", set())
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
 from backwatch.collector.request import request_input
-from tests.collector.inbound.requested import ATTACKS, HONEST, WAYS, ask, assert_nothing_of, serving, signed
+from tests.collector.request.requested import ATTACKS, HONEST, WAYS, ask, assert_nothing_of, serving, signed
 
 
 async def view_async(request: Request) -> PlainTextResponse:

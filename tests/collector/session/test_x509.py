@@ -84,9 +84,9 @@ def test_more_than_a_certificate_ever_has_is_refused_unread() -> None:
 
 IMPORTS = """
 import sys
-from backwatch.collector.session.x509 import certificate
+from backwatch.collector.session.x509 import parse_certificate
 data, before = bytes.fromhex(sys.argv[1]), set(sys.modules)
-print(certificate(data).subject, sorted(set(sys.modules) - before))
+print(parse_certificate(data).subject, sorted(set(sys.modules) - before))
 """
 
 

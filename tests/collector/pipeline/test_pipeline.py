@@ -186,7 +186,7 @@ def test_nothing_of_ours_runs_before_the_first_call(make: Callable[..., Pipeline
 
 
 def test_a_queue_takes_no_more_than_its_bounds_and_counts_the_rest() -> None:
-    from tests.collector.test_encode import make_call
+    from tests.collector.pipeline.test_encoder import make_call
 
     one = make_call(SESSION)
     by_records, by_bytes = BoundedQueue(10, 10**9), BoundedQueue(10**9, 1000)
@@ -200,7 +200,7 @@ def test_a_queue_takes_no_more_than_its_bounds_and_counts_the_rest() -> None:
 
 
 def test_the_bounds_hold_whatever_the_number_of_threads() -> None:
-    from tests.collector.test_encode import make_call
+    from tests.collector.pipeline.test_encoder import make_call
 
     queue, one = BoundedQueue(1000, 10**9), make_call(SESSION)
     taken: list[int] = []

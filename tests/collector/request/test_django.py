@@ -12,7 +12,7 @@ from django.test import AsyncRequestFactory, RequestFactory, override_settings
 from django.urls import path
 
 from backwatch.collector.request import request_input
-from tests.collector.inbound.requested import ATTACKS, HONEST, WAYS, ask, assert_nothing_of, serving, signed
+from tests.collector.request.requested import ATTACKS, HONEST, WAYS, ask, assert_nothing_of, serving, signed
 
 
 def _ask(request: HttpRequest, way: str, how: str) -> HttpResponse:

@@ -167,7 +167,7 @@ def test_the_call_site_is_the_apps_own_frame_relative_to_its_folder() -> None:
     assert here is not None
     assert here.function == "test_the_call_site_is_the_apps_own_frame_relative_to_its_folder"
     assert not Path(here.file).is_absolute()
-    assert here.file.endswith("tests/collector/test_session_facts.py")
+    assert here.file.endswith("tests/collector/session/test_session_facts.py")
 
 
 def test_an_app_whose_event_loop_may_not_be_asked_for_its_folder_has_call_sites(
@@ -180,7 +180,7 @@ def test_an_app_whose_event_loop_may_not_be_asked_for_its_folder_has_call_sites(
     monkeypatch.setattr("os.getcwd", blocking)
     here = find_call_site()
     assert here is not None
-    assert here.file == "tests/collector/test_session_facts.py"
+    assert here.file == "tests/collector/session/test_session_facts.py"
     clear_cache()
 
 
@@ -217,8 +217,8 @@ def test_the_app_is_named_by_opentelemetry_then_by_setting_then_by_its_script(
 ) -> None:
     script = tmp_path / "who.py"
     script.write_text(
-        "import os\nfrom backwatch.collector import identity\n"
-        "print(identity.identify(os.environ.get('BACKWATCH_APP', '')).key)\n"
+        "import os\nfrom backwatch.collector.pipeline.app_identity import identify\n"
+        "print(identify(os.environ.get('BACKWATCH_APP', '')).key)\n"
     )
     ran = subprocess.run(
         [sys.executable, str(script)], env={**os.environ, **environment}, capture_output=True, text=True, check=True

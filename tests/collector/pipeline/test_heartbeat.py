@@ -16,7 +16,7 @@ from backwatch.collector.pipeline.encoder import encode_heartbeat
 from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.runtime import guard, processes
 from backwatch.collector.settings import CollectorSettings
-from tests.collector.test_pipeline import Log, call
+from tests.collector.pipeline.test_pipeline import Log, call
 
 MANY_S = 20.0
 

@@ -15,7 +15,7 @@ from backwatch.collector.pipeline.worker import Worker
 from backwatch.collector.runtime.record import Call, Session
 from backwatch.collector.settings import CollectorSettings
 from backwatch.collector.stream import Message, Publisher, StreamUnavailable
-from tests.collector.test_pipeline import QUICK, Log
+from tests.collector.pipeline.test_pipeline import QUICK, Log
 
 CALL = Call(
     session=Session(system="postgresql"), operation="SELECT", text="SELECT 1", sql=True, signs="", kind=3, site=None,

@@ -15,7 +15,7 @@ from backwatch.collector.runtime import guard, internal_threads
 from backwatch.collector.settings import CollectorSettings, StreamSettings
 from backwatch.collector.stream import Message
 from backwatch.collector.stream.factory import ensure_topics, open_publisher
-from tests.collector.test_pipeline import Log, call
+from tests.collector.pipeline.test_pipeline import Log, call
 from tests.services.server import Server
 
 THREADS = {"kafka": 2, "sqlite": 1}
@@ -136,7 +136,7 @@ def test_collector_adds_the_daemon_threads_that_operations_names(
 WITHOUT_THREADS = """
 import resource, threading, time
 from backwatch.collector import names
-from tests.collector.test_pipeline import Log, call
+from tests.collector.pipeline.test_pipeline import Log, call
 from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.settings import CollectorSettings
 

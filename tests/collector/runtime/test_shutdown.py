@@ -14,7 +14,7 @@ import pytest
 from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.runtime import shutdown
 from backwatch.collector.settings import CollectorSettings
-from tests.collector.test_pipeline import QUICK, Log, call
+from tests.collector.pipeline.test_pipeline import QUICK, Log, call
 
 ORIGINAL = signal.raise_signal
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.collector.test_run import APP, BIN, statements
+from tests.collector.bootstrap.test_run import APP, BIN, statements
 from tests.system.commands import environment
 
 DISTRO = """

@@ -4,7 +4,7 @@ import pytest
 from flask import Flask, request
 
 from backwatch.collector.request import request_input
-from tests.collector.inbound.requested import ATTACKS, HONEST, WAYS, ask, assert_nothing_of, serving, signed
+from tests.collector.request.requested import ATTACKS, HONEST, WAYS, ask, assert_nothing_of, serving, signed
 
 app = Flask(__name__)
 
