@@ -112,11 +112,11 @@ def load(kind: type[T], *, flags: Mapping[str, Any] | None = None, environment: 
     flags = flags or {}
     from_file = _file(environment)
     values: dict[str, Any] = {}
-    for one in fields(kind):
-        env: str = one.metadata["env"]
+    for spec in fields(kind):
+        env: str = spec.metadata["env"]
         key = _key(env)
-        if flags.get(one.name) is not None:
-            raw, origin = flags[one.name], "--" + one.name.replace("_", "-")
+        if flags.get(spec.name) is not None:
+            raw, origin = flags[spec.name], "--" + spec.name.replace("_", "-")
         elif env in environment:
             raw, origin = environment[env], env
         elif key in from_file:
@@ -124,16 +124,16 @@ def load(kind: type[T], *, flags: Mapping[str, Any] | None = None, environment: 
         else:
             continue
         try:
-            values[one.name] = parse_value(one, raw if isinstance(raw, str) else _as_text(raw))
+            values[spec.name] = parse_value(spec, raw if isinstance(raw, str) else _as_text(raw))
         except ValueError as error:
             shown = (
-                "(secret)" if one.metadata["secret"] else repr(without_secrets(str(raw)) if "://" in str(raw) else raw)
+                "(secret)" if spec.metadata["secret"] else repr(without_secrets(str(raw)) if "://" in str(raw) else raw)
             )
             raise SettingError(f"{origin}={shown}: {error}") from None
     try:
         return kind(**values)
     except TypeError:
-        missing = [one.metadata["env"] for one in fields(kind) if one.default is MISSING and one.name not in values]
+        missing = [spec.metadata["env"] for spec in fields(kind) if spec.default is MISSING and spec.name not in values]
         raise SettingError(f"{', '.join(missing)} must be set") from None
 
 
@@ -169,7 +169,7 @@ def unknown_names(known: set[str], environment: Mapping[str, str] | None = None)
 
 def names_of(*kinds: type[_Dataclass]) -> set[str]:
     """Return the environment variables of these parts' settings."""
-    return {one.metadata["env"] for kind in kinds for one in fields(kind)}
+    return {spec.metadata["env"] for kind in kinds for spec in fields(kind)}
 
 
 def unknown_told(name: str, environment: Mapping[str, str] | None = None) -> str:
@@ -177,12 +177,12 @@ def unknown_told(name: str, environment: Mapping[str, str] | None = None) -> str
     import difflib  # never inside an app
 
     environment = os.environ if environment is None else environment
-    secret = {one.metadata["env"]: one.metadata["secret"] for kind in ALL for one in fields(kind)}
+    secret = {spec.metadata["env"]: spec.metadata["secret"] for kind in ALL for spec in fields(kind)}
     short = [known.removeprefix(PREFIX) for known in secret]
-    near = [PREFIX + one for one in difflib.get_close_matches(name.removeprefix(PREFIX), short, cutoff=0.7)]
+    near = [PREFIX + match for match in difflib.get_close_matches(name.removeprefix(PREFIX), short, cutoff=0.7)]
     here = name in environment
-    called, meant = (name, near[:1]) if here else (_key(name), [_key(one) for one in near[:1]])
-    if not near or any(secret[one] for one in near):
+    called, meant = (name, near[:1]) if here else (_key(name), [_key(match) for match in near[:1]])
+    if not near or any(secret[match] for match in near):
         shown = called[:100]
     else:
         value = environment[name] if here else _as_text(_file(environment).get(_key(name), ""))

@@ -32,9 +32,8 @@ class SharedBudget:
     __slots__ = ("_left",)
 
     def __init__(self) -> None:
-        one = Budget()
-        factor = _TOTAL_FACTOR
-        self._left = Budget(one.opcodes * factor, one.lines * factor, one.searched * factor, one.read * factor)
+        value, factor = Budget(), _TOTAL_FACTOR
+        self._left = Budget(value.opcodes * factor, value.lines * factor, value.searched * factor, value.read * factor)
 
     def allocate(self, values: int) -> Budget:
         """Take out the budget of one value when ``values`` are left.

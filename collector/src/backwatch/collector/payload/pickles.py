@@ -261,7 +261,7 @@ class PickleWalk:
             stack.append(_DATA)
 
     def _key(self, code: int, first: int, last: int) -> int:
-        """A memo key; -1 where Python reads none, as well."""
+        """Return a memo key; -1 if Python reads none either."""
         if code == 0x94:
             return len(self._memo)
         if code not in b"pg":

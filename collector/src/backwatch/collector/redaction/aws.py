@@ -90,9 +90,9 @@ def list_tables(parameters: Mapping[str, Any]) -> str:
     'orders,users'
     """
     found: set[str] = set()
-    one = parameters.get("TableName")
-    if one is not None:
-        found.add(redact_resource(one))
+    name = parameters.get("TableName")
+    if name is not None:
+        found.add(redact_resource(name))
     batch = parameters.get("RequestItems")
     if isinstance(batch, Mapping):
         found.update(redact_resource(name) for name in list(batch)[:100])
@@ -103,7 +103,7 @@ def list_tables(parameters: Mapping[str, Any]) -> str:
 
 
 def _items(value: object) -> Iterable[Mapping[str, Any]]:
-    return [one for one in value[:100] if isinstance(one, Mapping)] if isinstance(value, list) else []
+    return [item for item in value[:100] if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 
 def _names(parameters: Mapping[str, Any], without: set[str]) -> list[str]:

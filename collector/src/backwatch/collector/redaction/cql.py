@@ -81,6 +81,6 @@ def to_batch_statement(texts: Iterable[str]) -> str:
     for number, text in enumerate(texts):
         if number >= MAX_STATEMENTS:
             break
-        one = hide_literals(text.rstrip().rstrip(";"))
-        shapes.setdefault(to_statement(one, "cassandra"), one)
+        statement = hide_literals(text.rstrip().rstrip(";"))
+        shapes.setdefault(to_statement(statement, "cassandra"), statement)
     return f"BEGIN BATCH {' '.join(shapes.values())} APPLY BATCH"

@@ -60,7 +60,7 @@ def redact_error(text: str) -> str:
     """
     for found in _IN_TEXT.finditer(text[:4096]):
         *codes, reply = found.groups()
-        code = next((one for one in codes if one), "")
+        code = next((code for code in codes if code), "")
         if code and any(letter.isdigit() for letter in code):
             return code
         if reply in _REPLIES:

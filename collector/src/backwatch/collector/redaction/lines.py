@@ -122,7 +122,7 @@ def redact_imap(name: str, arguments: Iterable[object]) -> tuple[str, str]:
     verb = name.upper()
     if verb not in _IMAP_NAMES:
         return "?", "?"
-    texts = [_text(one) for one in arguments if one is not None]
+    texts = [_text(argument) for argument in arguments if argument is not None]
     if verb in ("LOGIN", "AUTHENTICATE", "PROXYAUTH", "ID"):
         return verb, f"{verb} ?"
     if verb == "UID" and texts and texts[0].upper() in _IMAP_NAMES:
@@ -131,9 +131,9 @@ def redact_imap(name: str, arguments: Iterable[object]) -> tuple[str, str]:
     if verb in _MAILBOX_FIRST and texts:
         words.append(redact_mailbox(texts.pop(0)))
     for found in _TOKEN.finditer(" ".join(texts)[:MAX_TEXT]):
-        one = _word(found[0])
-        if one != "?" or not words or words[-1] != "?":
-            words.append(one)
+        word = _word(found[0])
+        if word != "?" or not words or words[-1] != "?":
+            words.append(word)
         if len(words) >= MAX_WORDS:
             break
     return verb, " ".join([verb, *words])

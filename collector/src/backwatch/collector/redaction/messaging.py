@@ -42,7 +42,7 @@ def redact_destination(name: str) -> str:
     if "@" in name:
         return "?"  # an address: no part of "ann.smith@example.com" may be reported
     if not name.isprintable():
-        name = "".join(one if one.isprintable() else "?" for one in name)
+        name = "".join(char if char.isprintable() else "?" for char in name)
     return _REPEATED.sub("?", _PART.sub(_part, name))
 
 

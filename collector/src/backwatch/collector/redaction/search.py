@@ -76,7 +76,7 @@ def _indices(text: str) -> str:
     text = text.replace("%2C", ",").replace("%2A", "*").replace("%3C", "<").replace("%3E", ">")
     if not _INDEX.fullmatch(text):
         return "?"
-    return ",".join(sorted({_NUMBERS.sub("?", _MINGLED.sub("?", one))[:MAX_INDEX] for one in text.split(",")[:20]}))
+    return ",".join(sorted({_NUMBERS.sub("?", _MINGLED.sub("?", name))[:MAX_INDEX] for name in text.split(",")[:20]}))
 
 
 def to_operation(method: str, path: str) -> str:
@@ -117,7 +117,7 @@ def to_statement(method: str, path: str, parameters: Iterable[str], body: object
     >>> to_statement("GET", "/orders/_search", ["q"], None, "user:ann OR *")
     'GET /orders/_search?q (?:? OR *)'
     """
-    names = ",".join(sorted({redact_segment(one) for one in islice(parameters, 30)}))
+    names = ",".join(sorted({redact_segment(name) for name in islice(parameters, 30)}))
     head = f"{method if method.isalpha() else '?'} {to_path_template(path)}{'?' if names else ''}{names}"
     if asked:
         head += f" ({redact_lucene(asked)})"

@@ -48,9 +48,9 @@ def redact_lucene(text: str, *, simple: bool = False) -> str:
         if len(shown) >= MAX_TOKENS:
             shown.append("…")
             break
-        one = _query_token(found, simple=simple)
-        if one and not (one == "?" and shown and shown[-1] == "?"):
-            shown.append(one)
+        word = _query_token(found, simple=simple)
+        if word and not (word == "?" and shown and shown[-1] == "?"):
+            shown.append(word)
     return _joined(shown)
 
 
@@ -86,13 +86,13 @@ def redact_script(source: str) -> str:
     shown: list[str] = []
     blank = False
     for found in _SCRIPT.finditer(source[:MAX_TEXT]):
-        one = _script_part(found)
-        if not one:
+        part = _script_part(found)
+        if not part:
             blank = True
             continue
-        if blank and shown and shown[-1][-1].isalnum() and one[0].isalnum():
+        if blank and shown and shown[-1][-1].isalnum() and part[0].isalnum():
             shown.append(" ")
-        shown.append(one)
+        shown.append(part)
         blank = False
         if len(shown) >= 2 * MAX_TOKENS:
             shown.append("…")

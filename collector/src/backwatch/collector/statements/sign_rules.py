@@ -1,6 +1,6 @@
 """What the signs ask of a statement's shape, one question per function. Each is linear over all its calls.
 
-"Literal" is an operand made of literals only; parameters are none, for nobody can inject one.
+"Literal" is an operand made of literals only; parameters do not count, because they cannot be injected.
 """
 
 from typing import Final

@@ -30,8 +30,8 @@ _OF_RUN, _OF_ROWS = 1, 2
 """Groups of the pattern that precede those of the tokens."""
 
 
-def _repeated(one: str, blank: str, count: str) -> str:
-    return f"(?:{one}{blank},{blank}){{{count}}}+"
+def _repeated(item: str, blank: str, count: str) -> str:
+    return f"(?:{item}{blank},{blank}){{{count}}}+"
 
 
 @cache
@@ -140,13 +140,13 @@ def _cut(kept: list[str], text: str, start: int, end: int, dialect: str, *, tail
 
 def _tail(text: str, position: int, dialect: str) -> int:
     """Return the start of the first token within the last ``TAIL`` characters; ``position`` is a token's end."""
-    many, one = _passing(dialect)
+    many_tokens, one_token = _passing(dialect)
     search, kind_of, close = _patterns(dialect)[0].match, tokens.KIND_OF, tokens.find_token_end
     aim = len(text) - TAIL
     for _ in range(_MOST_STEPS):
         if position >= aim:
             return position
-        passed = many.match(text, position)
+        passed = many_tokens.match(text, position)
         end = passed.end() if passed else position
         if end == position:  # a token whose end no pattern finds
             found = search(text, position)
@@ -155,7 +155,7 @@ def _tail(text: str, position: int, dialect: str) -> int:
                 break
             position = close(text, *found.span(group + _OF_ROWS))[1]
             continue
-        if end >= aim and (passed := one.match(text, position)):
+        if end >= aim and (passed := one_token.match(text, position)):
             end = passed.end()
         position = end
     return len(text)

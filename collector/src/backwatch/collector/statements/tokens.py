@@ -52,7 +52,7 @@ def _doubled(quote: str) -> str:
 
 
 def _any(*alternatives: str | None) -> str:
-    return "|".join(one for one in alternatives if one) or _NEVER
+    return "|".join(alternative for alternative in alternatives if alternative) or _NEVER
 
 
 def _strings(d: Dialect) -> str:

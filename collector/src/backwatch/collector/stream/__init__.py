@@ -83,7 +83,7 @@ class Consumer(ABC):
 
     @abstractmethod
     def poll(self, timeout_s: float) -> list[Record]:
-        """The next records, in offset order within each partition; empty after ``timeout_s``.
+        """Return the next records, in offset order within each partition; empty after ``timeout_s``.
 
         Raises:
             StreamUnavailable: Nothing can be read at present; try again.
@@ -164,7 +164,7 @@ class Relay(ABC):
 
     @abstractmethod
     def poll(self, timeout_s: float) -> list[Record]:
-        """The next records of the source topic."""
+        """Return the next records of the source topic."""
 
     @abstractmethod
     def forward(self, consumed: Sequence[Record], outputs: Sequence[Message]) -> None:

@@ -41,7 +41,7 @@ def prepare_publisher(settings: StreamSettings) -> Callable[[], Publisher]:
     """Return a function that opens a publisher for the configured stream, after importing all that it needs.
 
     Raises:
-        SettingError: The URL names no stream that we know.
+        SettingError: The URL names no known stream.
     """
     scheme, url = _scheme(settings)
     if scheme == "kafka":
@@ -63,7 +63,7 @@ def open_publisher(settings: StreamSettings) -> Publisher:
     """Open a publisher for the configured stream.
 
     Raises:
-        SettingError: The URL names no stream that we know.
+        SettingError: The URL names no known stream.
         StreamUnavailable: It does not respond.
     """
     return prepare_publisher(settings)()

@@ -274,8 +274,7 @@ class KafkaRelay(Relay):
         owned = [place.partition for place in self._consumer.assignment()]
         ends = fetch_bounds(self._url, self._consumer, self._source, owned)
         return {
-            one: (clients.get_position(self._consumer, TopicPartition(self._source, one)), ends[one][1])
-            for one in owned
+            at: (clients.get_position(self._consumer, TopicPartition(self._source, at)), ends[at][1]) for at in owned
         }
 
     def held_back(self) -> dict[int, str]:
