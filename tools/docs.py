@@ -8,12 +8,14 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from backwatch.collector import names, settings
+import click
+
+from backwatch.collector import cli, names, settings
 from backwatch.collector.probes import Probe, discover
 from backwatch.collector.runtime.bounds import Bound
 from backwatch.detector import detectors
@@ -253,11 +255,27 @@ def _limit(limit: float | str | Sequence[float]) -> str:
     return ", ".join(f"{one:,}" for one in limit)
 
 
+def commands() -> str:
+    """Return the help page of every command and sub-command."""
+    pages = [f"## {path}\n\n```text\n{text}\n```\n" for path, text in _help_pages(cli.main, "backwatch")]
+    return "\n" + "\n".join(pages) + "\n"
+
+
+def _help_pages(command: click.Command, path: str) -> Iterator[tuple[str, str]]:
+    context = click.Context(command, info_name=path, terminal_width=100, max_content_width=100)
+    yield path, "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None  # noqa: S101  it was listed
+            yield from _help_pages(below, f"{path} {name}")
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "rules": rules, "blind-spots": blind_spots, "kinds": kinds, "drivers": drivers, "facts": facts,
     "settings": settings_table, "signs": signs, "answer-words": answer_words, "form-words": form_words,
     "rule-fields": rule_fields,
-    "limits": limits,
+    "limits": limits, "commands": commands,
 }  # fmt: skip
 
 

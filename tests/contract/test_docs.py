@@ -191,7 +191,7 @@ def test_decisions_are_short_and_say_why() -> None:
 
 
 def test_the_verification_of_webhooks_takes_ours_and_nothing_else() -> None:
-    (text,) = code("docs/webhooks.md", "python")
+    (text,) = code("docs/guides/webhooks.md", "python")
     place: dict[str, Any] = {}
     exec(text, place)  # noqa: S102  the document's own example
     secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
@@ -207,7 +207,7 @@ def test_the_verification_of_webhooks_takes_ours_and_nothing_else() -> None:
 
 
 def test_the_example_of_a_rule_is_read_and_fires(tmp_path: Path) -> None:
-    text, *_ = code("docs/rules.md", "yaml")
+    text, *_ = code("docs/guides/rules.md", "yaml")
     (tmp_path / "reporting-account-writes.yml").write_text(text)
     engine = rulebook.make_engine(EngineConfig(), str(tmp_path))
     writes = {**streams.statement("UPDATE totals SET day = ?"), names.OPERATION: "UPDATE"}
@@ -221,7 +221,7 @@ def test_the_example_of_a_rule_is_read_and_fires(tmp_path: Path) -> None:
 
 
 def test_the_examples_of_filters_and_correlations_do_as_they_say(tmp_path: Path) -> None:
-    for at, text in enumerate(code("docs/rules.md", "yaml")):
+    for at, text in enumerate(code("docs/guides/rules.md", "yaml")):
         (tmp_path / f"{at}.yml").write_text(text)
     loaded = rulebook.read(str(tmp_path))
     assert loaded.faults == ()

@@ -85,7 +85,7 @@ def test_each_bound_says_what_happens_at_it(bounds: list[tuple[str, Bound]]) -> 
 
 
 def test_each_bound_has_its_line_in_the_page(bounds: list[tuple[str, Bound]]) -> None:
-    page = (ROOT / "docs" / "limits.md").read_text()
+    page = (ROOT / "docs" / "reference" / "limits.md").read_text()
     assert [one.name for member, one in bounds if f"| {member} | {one.name} |" not in page] == []
 
 

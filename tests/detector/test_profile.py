@@ -256,7 +256,7 @@ def test_a_detector_takes_what_was_announced_out_of_the_store(
 
 
 def test_the_document_in_the_documentation_is_a_profile_and_its_table_names_all_that_can_be_announced() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "profile.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "guides" / "tuning.md").read_text()
     found = parse(text.partition("```yaml\n")[2].partition("```")[0])
     assert (found.app, len(found.announced)) == ("shop", 1)
     assert [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")] == list(KINDS)
