@@ -53,7 +53,7 @@ def test_what_a_command_cannot_reach_is_one_line_and_an_exit_code(
     assert len(failed.output.splitlines()) == 1
 
 
-def test_a_setting_that_nobody_knows_is_refused_by_name(runner: CliRunner) -> None:
+def test_an_unknown_setting_is_refused_by_name(runner: CliRunner) -> None:
     failed = runner.invoke(cli.main, ["probes"], env={"BACKWATCH_STRAEM_URL": "kafka://x"})
     assert failed.exit_code == cli.EXIT_SETTING
     assert "BACKWATCH_STRAEM_URL='kafka://x'" in failed.output

@@ -61,9 +61,7 @@ def test_an_app_that_clears_its_environment_keeps_its_stream_and_name(tmp_path: 
         ),
     ],
 )  # fmt: skip
-def test_an_app_is_watched_and_goes_on_whatever_it_sets_for_its_process(
-    kafka: Server, tmp_path: Path, hindrance: str
-) -> None:
+def test_an_app_with_any_process_settings_is_watched_and_goes_on(kafka: Server, tmp_path: Path, hindrance: str) -> None:
     stream = StreamSettings(url=kafka.url)
     ensure_topics(stream, [names.TOPIC_CALLS])
     app = f"shop-{uuid.uuid4().hex}"

@@ -100,7 +100,7 @@ def test_python_children_are_watched_too(
 
 
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
-def test_who_ends_by_raising_its_own_signal_delivers_its_last_call_and_ends_by_it(
+def test_a_process_that_raises_its_own_signal_delivers_its_last_call(
     shell: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, number: str
 ) -> None:
     (tmp_path / "leaving.py").write_text(APP + f"import signal\nsignal.raise_signal(signal.{number})\n")
@@ -144,7 +144,7 @@ def test_the_exit_code_is_the_apps(shell: Callable[..., subprocess.CompletedProc
     assert code == shell("backwatch", "run", "--", "python", "-c", f"raise SystemExit({code})").returncode
 
 
-def test_a_command_that_is_not_there_is_told_in_one_line(
+def test_a_missing_command_is_reported_in_one_line(
     shell: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     (tmp_path / "plain").write_text("x")
@@ -168,21 +168,21 @@ def test_the_users_own_sitecustomize_still_runs(
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "own sitecustomize\n1\n", "")
 
 
-def test_nothing_of_the_apps_environment_is_changed_but_our_folder_in_front_of_the_path(
+def test_only_pythonpath_changes_in_the_apps_environment(
     shell: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     look = "import json, os; print(json.dumps(dict(os.environ)))"
     bare = json.loads(shell("python", "-c", look, PYTHONPATH="/somewhere").stdout)
     watched = json.loads(shell("backwatch", "run", "--", "python", "-c", look, PYTHONPATH="/somewhere").stdout)
-    ours, theirs = watched.pop("PYTHONPATH").split(os.pathsep)
-    assert (bare.pop("PYTHONPATH"), "bootstrap") == (theirs, Path(ours).name)
+    collectors, theirs = watched.pop("PYTHONPATH").split(os.pathsep)
+    assert (bare.pop("PYTHONPATH"), "on_path") == (theirs, Path(collectors).name)
     watched.pop("_BACKWATCH_RUN")
     assert bare == watched
     empty = json.loads(shell("backwatch", "run", "--", "python", "-c", look, PYTHONPATH="").stdout)
-    assert empty["PYTHONPATH"] == ours
+    assert empty["PYTHONPATH"] == collectors
 
 
-def test_a_module_beside_the_app_hides_nothing_of_ours(
+def test_a_module_beside_the_app_hides_no_module_of_the_collector(
     shell: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     for name in ("wrapt", "click", "zstandard", "backwatch"):
@@ -204,7 +204,7 @@ def test_switched_off_it_leaves_all_as_it_was(
     assert not (tmp_path / "stream.db").exists()
 
 
-def test_neither_a_provider_nor_a_driver_nor_ssl_is_brought_into_the_app(
+def test_no_provider_driver_or_ssl_is_imported_into_the_app(
     shell: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     look = (
@@ -234,7 +234,7 @@ def test_an_apps_own_sdk_works_beside_us_and_samples_nothing_away(
     assert statements(tmp_path) == ["SELECT ?", "SELECT ?"]
 
 
-def test_a_misspelt_setting_is_told_once_and_the_app_goes_on_watched(
+def test_a_misspelt_setting_is_reported_once_and_the_app_stays_watched(
     shell: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     ran = shell("backwatch", "run", "--", "python", "app.py", BACKWATCH_STRAEM_URL="x")
@@ -252,7 +252,7 @@ def test_a_wrong_setting_leaves_the_app_unwatched_but_running(
     assert "BACKWATCH_COLLECTOR_QUEUE_RECORDS='many'" in line
 
 
-def test_an_apps_calls_reach_the_real_broker_even_if_it_ends_at_once(
+def test_calls_reach_the_real_broker_even_if_the_app_ends_at_once(
     shell: Callable[..., subprocess.CompletedProcess[str]], kafka_without_topics: Server
 ) -> None:
     settings = StreamSettings(url=kafka_without_topics.url, partitions=1)
@@ -316,7 +316,7 @@ print(round(time.monotonic() - began, 2), grown, flush=True)
 
 @pytest.mark.parametrize("broker", ["dead", "stalled", "black_hole"])
 @pytest.mark.parametrize("protocol", ["PLAINTEXT", "SSL"])
-def test_with_the_broker_away_calls_go_on_memory_stays_bounded_and_exit_takes_two_seconds_at_most(
+def test_without_a_broker_calls_continue_and_exit_takes_at_most_two_seconds(
     shell: Callable[..., subprocess.CompletedProcess[str]],
     tmp_path: Path,
     broker: str,

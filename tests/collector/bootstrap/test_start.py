@@ -43,7 +43,7 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     start.stop()
 
 
-def test_an_import_is_told_once_when_the_module_is_whole(package: str) -> None:
+def test_an_import_callback_runs_once_after_the_module_is_executed(package: str) -> None:
     told: list[ModuleType] = []
     import_hooks.on_import(package, told.append)
     import_hooks.on_import(f"{package}.inner", told.append)
@@ -63,7 +63,7 @@ def test_a_module_sees_the_loader_it_would_have_had_without_us(package: str) -> 
     assert module.loader is module.__spec__.loader is module.__loader__
 
 
-def test_who_asks_for_a_module_before_its_import_sees_the_loader_it_would_have_had_without_us(package: str) -> None:
+def test_an_imported_module_shows_its_original_loader(package: str) -> None:
     import_hooks.on_import(package, lambda _: None)
     spec = importlib.util.find_spec(package)
     assert spec is not None
@@ -89,7 +89,7 @@ def test_after_forget_the_import_system_is_as_it_was(package: str) -> None:
     importlib.import_module(package)
 
 
-def test_starting_twice_is_starting_once_and_stopping_leaves_the_drivers_as_they_were(
+def test_starting_twice_is_idempotent_and_stopping_restores_the_drivers(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     import sqlite3
@@ -118,7 +118,7 @@ def test_a_probe_that_is_switched_off_by_name_is_left_out(monkeypatch: pytest.Mo
     start.stop()
 
 
-def test_a_driver_too_old_or_too_new_is_left_alone_and_told(
+def test_an_unsupported_driver_version_is_reported_and_not_wrapped(
     started: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (probe,) = [one for one in discover() if one.name == "psycopg"]
@@ -161,9 +161,7 @@ def test_threads_that_import_the_first_drivers_at_once_make_one_pipeline() -> No
     assert (done.stdout, done.stderr) == ("[True] ['http', 'sqlite3']\n", "")
 
 
-def test_a_pipeline_that_is_begun_while_another_is_made_is_the_only_one(
-    monkeypatch: pytest.MonkeyPatch, started: None
-) -> None:
+def test_concurrent_pipeline_starts_leave_one_pipeline(monkeypatch: pytest.MonkeyPatch, started: None) -> None:
     from backwatch.collector.pipeline import pipeline
 
     inner: list[pipeline.Pipeline | None] = []

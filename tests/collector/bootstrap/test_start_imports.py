@@ -69,7 +69,7 @@ def test_release_is_the_one_of_the_distribution() -> None:
         ("another_driver-2.1.dist-info", "some-driver>=2", False),
     ],
 )
-def test_driver_is_supported_as_packaging_says(
+def test_a_driver_is_supported_exactly_if_packaging_agrees(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, requirement: str, expected: bool
 ) -> None:
     (tmp_path / folder).mkdir()

@@ -38,14 +38,14 @@ def planted() -> Iterator[None]:
         "der grünspecht-42", "der grünspecht-42".encode(), [b""] * 9_000 + [WORD.encode()],
     ],
 )  # fmt: skip
-def test_a_planted_word_is_found_in_whatever_comes_back(reply: object) -> None:
+def test_a_canary_is_found_in_any_response(reply: object) -> None:
     assert TOLD in detect_formats(reply)
     canaries.set_canaries(())
     assert TOLD not in detect_formats(reply)
 
 
 @pytest.mark.parametrize("reply", [None, 7, WORD[:-1], WORD.upper(), {WORD: "a key is what was asked for"}, [[]], b""])
-def test_what_holds_none_is_not_told(reply: object) -> None:
+def test_a_response_without_a_canary_is_not_reported(reply: object) -> None:
     assert TOLD not in detect_formats(reply)
 
 
@@ -94,7 +94,7 @@ def test_a_setting_names_what_is_wrong_and_shows_no_canary() -> None:
 
 
 @pytest.mark.services
-def test_a_row_of_postgresqls_is_told(postgresql: Server) -> None:
+def test_a_row_of_postgresql_is_reported(postgresql: Server) -> None:
     with watching(PsycopgProbe) as told, psycopg.connect(postgresql.tls_url) as connection:
         connection.execute("SELECT %s::text, 1", (WORD,)).fetchall()
         connection.execute("SELECT 'somebody', 2").fetchall()
@@ -103,7 +103,7 @@ def test_a_row_of_postgresqls_is_told(postgresql: Server) -> None:
 
 
 @pytest.mark.services
-def test_a_row_of_mariadbs_is_told(mariadb: Server) -> None:
+def test_a_row_of_mariadb_is_reported(mariadb: Server) -> None:
     with (
         watching(PyMySQLProbe) as told,
         pymysql.connect(host=mariadb.host, port=mariadb.port, user=mariadb.user, password=mariadb.password) as made,
@@ -118,7 +118,7 @@ def test_a_row_of_mariadbs_is_told(mariadb: Server) -> None:
 
 
 @pytest.mark.services
-def test_a_value_of_redis_is_told(redis_server: Server, redis_prefix: str) -> None:
+def test_a_value_of_redis_is_reported(redis_server: Server, redis_prefix: str) -> None:
     with watching(RedisProbe) as told, redis.Redis.from_url(redis_server.tls_url) as client:
         client.set(f"{redis_prefix}a", WORD, ex=60)
         client.set(f"{redis_prefix}b", "somebody", ex=60)

@@ -95,8 +95,8 @@ def test_a_pickle_of_plain_data_names_nothing(protocol: int) -> None:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_class_of_the_app_is_told_since_loading_it_runs_its_code(protocol: int) -> None:
-    assert globals_of(pickle.dumps(OfTheApp(), protocol)).endswith("test_payload.OfTheApp")
+def test_a_class_of_the_app_is_reported(protocol: int) -> None:
+    assert globals_of(pickle.dumps(OfTheApp(), protocol)).endswith("test_formats.OfTheApp")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_hand_written_pickles_are_named(hostile: bytes) -> None:
     assert globals_of(hostile) == "os.system"
 
 
-def test_a_name_that_the_program_computes_is_told_as_unknown() -> None:
+def test_a_name_that_the_program_computes_is_reported_as_unknown() -> None:
     assert globals_of(b"\x80\x04cbuiltins\nstr\n\x8c\x02os\x85R\x8c\x06system\x93\x8c\x02id\x85R.") == "?.system"
 
 

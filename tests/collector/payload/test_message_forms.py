@@ -43,7 +43,7 @@ def words(*messages: Any) -> str:
         ((7,), "object"), (7, "object"), (None, ""), (b"", ""), ("", ""),
     ],
 )  # fmt: skip
-def test_a_value_is_told_by_what_it_begins_as(value: object, expected: str) -> None:
+def test_a_value_is_reported_by_its_beginning(value: object, expected: str) -> None:
     assert words(message(value)) == expected
 
 
@@ -57,11 +57,11 @@ def test_a_value_is_told_by_what_it_begins_as(value: object, expected: str) -> N
         (None, [("b2", b"")], "json+headers"),
     ],
 )  # fmt: skip
-def test_what_came_with_it_is_told_in_the_order_of_the_list(key: bytes | None, headers: Any, expected: str) -> None:
+def test_parts_of_a_form_are_reported_in_the_order_of_the_list(key: bytes | None, headers: Any, expected: str) -> None:
     assert words(message(b"{}", key, headers)) == expected
 
 
-def test_each_form_of_a_call_is_told_once_and_none_is_left_out() -> None:
+def test_each_form_of_a_call_is_reported_exactly_once() -> None:
     plain, keyed = message(b"{}"), message(b"[1]", b"7")
     assert words(keyed, plain, keyed, plain, message(None, b"7", TRACED)) == "json,json+key"
     every = str(dict(to_facts(FORMS - 1))[names.MESSAGE_FORMS])
@@ -72,7 +72,7 @@ def test_each_form_of_a_call_is_told_once_and_none_is_left_out() -> None:
 @given(
     st.binary() | st.text() | st.none() | st.integers() | st.lists(st.binary()), st.binary() | st.none(), some_headers
 )
-def test_whatever_a_message_holds_it_has_at_most_one_form_of_the_lists(value: Any, key: Any, headers: Any) -> None:
+def test_any_message_has_at_most_one_form(value: Any, key: Any, headers: Any) -> None:
     form = detect_form(message(value, key, headers))
     assert form is not None
     assert form.bit_count() == (value not in (None, b"", ""))
@@ -84,12 +84,12 @@ def test_whatever_a_message_holds_it_has_at_most_one_form_of_the_lists(value: An
 
 
 @given(st.integers(min_value=0, max_value=FORMS - 1))
-def test_the_detector_reads_what_the_collector_tells(forms: int) -> None:
+def test_the_detector_reads_what_the_collector_reports(forms: int) -> None:
     assert message_forms(str(dict(to_facts(forms)).get(names.MESSAGE_FORMS, ""))) == forms
 
 
 @given(st.text())
-def test_a_text_that_is_no_list_of_forms_has_bits_of_none_or_of_known_ones(text: str) -> None:
+def test_any_text_has_only_bits_of_known_forms(text: str) -> None:
     assert 0 <= message_forms(text) < FORMS
 
 

@@ -142,7 +142,7 @@ DATA = st.recursive(
 
 @settings(max_examples=1_000)
 @given(st.lists(st.sampled_from(TEXTS) | st.sampled_from(OPERATIONS), max_size=30), st.booleans())
-def test_whatever_the_unpickler_imports_is_named(program: list[bytes], pushes: bool) -> None:
+def test_every_import_of_the_unpickler_is_named(program: list[bytes], pushes: bool) -> None:
     data = (b"NN" * pushes) + b"".join(program)
     walk = PickleWalk(data, marked=True)
     for name in imported_by(data):
@@ -160,7 +160,7 @@ def test_two_texts_that_make_a_global_are_put_together(module: bytes, name: byte
 
 @settings(max_examples=300)
 @given(DATA, st.integers(0, 5), st.lists(st.sampled_from(HARMLESS_PADDING), max_size=8), st.booleans())
-def test_a_global_put_before_any_pickle_is_told(data: object, protocol: int, padding: list[bytes], marks: bool) -> None:
+def test_a_global_before_any_pickle_is_reported(data: object, protocol: int, padding: list[bytes], marks: bool) -> None:
     ordinary = pickle.dumps(data, protocol)
     call = CALL[:-1] + b"0"
     hostile = ordinary[:2] + call + ordinary[2:] if protocol > 1 else call + ordinary
@@ -203,7 +203,7 @@ def test_a_pickle_of_data_names_nothing(data: object, protocol: int) -> None:
     ],
     ids=lambda program: repr(program[:16]),
 )
-def test_a_call_is_told_however_the_program_is_written(hostile: bytes) -> None:
+def test_a_call_in_any_pickle_program_is_reported(hostile: bytes) -> None:
     assert pickle.loads(hostile) == os.getpid()
     assert "os.getpid" in told(hostile)
 
@@ -217,11 +217,11 @@ def test_a_call_is_told_however_the_program_is_written(hostile: bytes) -> None:
         (b"\x80\x04\x8c\x08builtins\x8c\x01XVx\n\x86R\x93.", ""),
     ],
 )
-def test_a_name_reached_by_another_is_told(hostile: bytes, name: str) -> None:
+def test_a_name_reached_through_another_is_reported(hostile: bytes, name: str) -> None:
     assert name in told(hostile)
 
 
-def test_a_computed_name_is_told_as_unknown_whatever_the_module() -> None:
+def test_a_computed_name_of_any_module_is_reported_as_unknown() -> None:
     assert "?.?" in told(b"\x80\x04\x8c\x08builtinscbuiltins\nstr\n\x8c\x04eval\x85R\x93(tR.")
 
 
@@ -239,11 +239,11 @@ def test_a_computed_name_is_told_as_unknown_whatever_the_module() -> None:
     ],
     ids=lambda program: repr(program[:8]),
 )
-def test_a_program_too_long_to_follow_is_told_as_one(program: bytes | str) -> None:
+def test_a_program_too_long_to_follow_is_reported(program: bytes | str) -> None:
     assert (told_format(program), told(program)) == ("pickle", [UNSEEN])
 
 
-def test_what_is_found_in_a_long_program_is_told_without_the_word_for_the_rest() -> None:
+def test_globals_found_in_a_long_program_are_reported() -> None:
     assert told(b"\x80\x02" + PADDING + CALL) == ["os.getpid"]
 
 
@@ -327,13 +327,13 @@ def test_a_reply_of_hostile_values_costs_as_much_as_a_few() -> None:
      b"\x93\n", b"subproces", b"\n" + b"subprocess."[::-1] * 11],
     ids=repr,
 )  # fmt: skip
-def test_what_a_search_costs_grows_as_its_text_and_not_as_its_square(piece: bytes) -> None:
+def test_the_cost_of_a_search_is_linear(piece: bytes) -> None:
     once = (piece * WINDOW_BYTES)[:WINDOW_BYTES]
     # Sixteen times as much, were it the square: a busy machine does not come near.
     assert seconds(lambda: find_likely_globals(once * 4, str)) < 8 * seconds(lambda: find_likely_globals(once, str))
 
 
-def test_the_values_of_a_reply_share_one_sum_and_none_is_left_without() -> None:
+def test_the_values_of_a_response_share_one_budget() -> None:
     purse, given_out = SharedBudget(), list[int]()
     for left in range(32, 0, -1):
         budget = purse.allocate(left)

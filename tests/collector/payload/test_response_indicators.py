@@ -38,13 +38,13 @@ def signs(error: BaseException) -> str:
         (b"\xff\xfe bytes of no encoding", ""),
     ],
 )
-def test_an_errors_text_shows_what_steers_whoever_reads_it(text: str | bytes, expected: str) -> None:
+def test_terminal_control_in_an_error_text_is_an_indicator(text: str | bytes, expected: str) -> None:
     assert signs(RuntimeError(text)) == expected
     assert signs(RuntimeError(1064, text)) == expected
 
 
 @given(st.lists(st.one_of(st.text(), st.binary(), st.integers(), st.none(), st.lists(st.text())), max_size=6))
-def test_whatever_an_error_holds_only_words_of_the_list_come_of_it(parts: list[Any]) -> None:
+def test_any_error_gives_only_words_of_the_list(parts: list[Any]) -> None:
     told = add_error_indicators((("backwatch.notices", 1),), RuntimeError(*parts))
     assert told[0] == ("backwatch.notices", 1)
     for name, value in told[1:]:
@@ -60,7 +60,7 @@ class Strange(RuntimeError):
         raise LookupError
 
 
-def test_an_error_whose_class_hides_its_arguments_is_looked_at_all_the_same() -> None:
+def test_an_error_whose_class_hides_its_arguments_is_inspected() -> None:
     assert signs(Strange("\x1b[2J")) == "terminal-escape"
 
 
@@ -74,7 +74,7 @@ class OwnText(str):
         raise LookupError
 
 
-def test_texts_of_a_class_of_their_own_are_looked_at_all_the_same() -> None:
+def test_texts_of_a_subclass_are_inspected() -> None:
     assert signs(RuntimeError(OwnText("\x1b[2J"))) == "terminal-escape"
 
 
@@ -137,7 +137,7 @@ def test_a_document_that_harms_its_reader_is_known_by_its_beginning(
 
 
 @given(st.sampled_from(("xml", "json")), st.one_of(st.binary(), st.binary().map(lambda it: b"<!ENTITY a '" + it)))
-def test_whatever_a_body_is_only_words_of_the_list_come_of_it(kind: str, head: bytes) -> None:
+def test_any_body_gives_only_words_of_the_list(kind: str, head: bytes) -> None:
     assert set(find_document_indicators(kind, head)) <= set(names.ANSWER_WORDS)
 
 

@@ -13,7 +13,7 @@ from backwatch.collector.stream.factory import open_consumer, open_publisher
 SESSION = Session(system="postgresql", address="db", port=5432, namespace="shop")
 
 
-def test_calls_that_come_while_a_batch_is_on_its_way_wait_for_the_next_one(tmp_path: Path) -> None:
+def test_calls_queued_during_a_publish_wait_for_the_next_batch(tmp_path: Path) -> None:
     stream = StreamSettings(url=f"sqlite:///{tmp_path}/stream.db")
     pipeline = Pipeline(CollectorSettings(app_name="shop"), lambda: open_publisher(stream))
     begun = time.monotonic()

@@ -79,7 +79,7 @@ NAMES = [f"fact.{number}" for number in range(6)]
     ("text", "facts", "connections"),
     [("SELECT {}", 0, 1), ("SELECT {}", 6, 11_000), (LONG, 6, 11_000), (LONG + "\N{GRINNING FACE}", 0, 1)],
 )
-def test_whatever_calls_wait_for_a_stream_that_is_away_they_take_no_more_memory_than_their_bound(
+def test_calls_waiting_for_the_stream_stay_within_their_memory_bound(
     pipeline: Pipeline, text: str, facts: int, connections: int
 ) -> None:
     shared = session(0)
@@ -97,7 +97,7 @@ def test_whatever_calls_wait_for_a_stream_that_is_away_they_take_no_more_memory_
     assert held < MEMORY_BYTES
 
 
-def test_an_exit_waits_a_second_at_most_for_a_stream_that_was_away_when_it_was_last_tried() -> None:
+def test_an_exit_waits_at_most_one_second_for_an_unavailable_stream() -> None:
     tries: list[float] = []
     leave = threading.Event()
 
@@ -166,7 +166,7 @@ class Day:
 
 
 @pytest.mark.slow
-def test_on_a_bad_day_memory_is_bounded_and_each_call_is_delivered_or_told_as_dropped_once_it_is_over(
+def test_during_broker_outages_memory_is_bounded_and_every_call_is_accounted_for(
     kafka_without_topics: Server, tmp_path: Path
 ) -> None:
     broker = kafka_without_topics

@@ -125,14 +125,14 @@ def test_what_a_driver_does_not_say_is_absent_rather_than_false() -> None:
     assert False is session_attributes(Session(system="mysql", encrypted=False))[names.TLS_ESTABLISHED]
 
 
-def test_true_and_one_are_told_apart_whatever_came_first() -> None:
+def test_true_and_one_are_distinguished_in_any_order() -> None:
     call = make_call(Session(system="redis"), facts=(("a", 1), ("a", True), ("a", 1.0), ("a", "1")))
     (span,) = ExportTraceServiceRequest.FromString(encode_calls(APP, [call])).resource_spans[0].scope_spans[0].spans
     kinds = [one.value.WhichOneof("value") for one in span.attributes if one.key == "a"]
     assert kinds == ["int_value", "bool_value", "double_value", "string_value"]
 
 
-def test_text_that_is_no_unicode_and_numbers_that_are_too_large_are_encoded_all_the_same() -> None:
+def test_invalid_unicode_and_too_large_numbers_are_encoded() -> None:
     call = make_call(
         Session(system="redis"),
         text="\udcff",

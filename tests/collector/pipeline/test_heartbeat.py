@@ -113,9 +113,7 @@ def test_farewell_waits_for_the_last_calls(make: Callable[..., Pipeline], log: L
     assert [one[names.PROCESS_EVENT] for one in heartbeats(log)].count("end") == 1
 
 
-def test_child_of_a_fork_is_a_process_of_its_own_with_its_parents_instance(
-    make: Callable[..., Pipeline], log: Log
-) -> None:
+def test_a_forked_child_has_its_own_instance_and_its_parents(make: Callable[..., Pipeline], log: Log) -> None:
     pipeline = make()
     call(pipeline)
     until(lambda: heartbeats(log))
@@ -182,7 +180,7 @@ def test_relative_that_ends_without_farewell_is_reported_once(
         os.waitpid(child, 0)
 
 
-def test_relative_that_works_or_said_farewell_is_not_reported(make: Callable[..., Pipeline], log: Log) -> None:
+def test_a_working_or_cleanly_ended_relative_is_not_reported(make: Callable[..., Pipeline], log: Log) -> None:
     pipeline = make()
     call(pipeline)
     read, write = os.pipe()
@@ -207,7 +205,7 @@ def test_relative_that_works_or_said_farewell_is_not_reported(make: Callable[...
     assert reported(log, names.SILENT_RELATIVES) + reported(log, names.ENDED_RELATIVES) == []
 
 
-def test_stuck_worker_is_replaced_and_no_call_is_lost_unsaid(
+def test_a_stuck_worker_is_replaced_and_every_call_is_accounted_for(
     make: Callable[..., Pipeline], log: Log, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("backwatch.collector.pipeline.worker.STUCK_S", 0.5)
@@ -306,7 +304,7 @@ def test_stopped_process_replaces_no_worker(make: Callable[..., Pipeline], monke
     assert process.replacements == 0
 
 
-def test_app_that_names_itself_late_says_farewell_to_its_former_name(
+def test_an_app_renamed_late_sends_a_final_heartbeat_under_its_old_name(
     make: Callable[..., Pipeline], log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = make()
@@ -351,7 +349,7 @@ def test_slot_that_another_process_took_is_claimed_again(monkeypatch: pytest.Mon
     assert len(instances) == 2
 
 
-def test_page_that_a_relative_has_overwritten_harms_nobody(make: Callable[..., Pipeline], log: Log) -> None:
+def test_a_page_overwritten_by_a_relative_is_harmless(make: Callable[..., Pipeline], log: Log) -> None:
     pipeline, source = make(), random.Random(3)
     call(pipeline)
     until(lambda: heartbeats(log))

@@ -136,7 +136,7 @@ def test_a_call_arrives_redacted_with_its_facts_and_its_caller(make: Callable[..
     assert 0 < span.end_time_unix_nano - span.start_time_unix_nano < 10**9
 
 
-def test_what_an_errors_text_showed_is_told_and_nothing_of_the_text(make: Callable[..., Pipeline], log: Log) -> None:
+def test_indicators_of_an_error_text_are_reported_without_the_text(make: Callable[..., Pipeline], log: Log) -> None:
     pipeline = make()
     error = RuntimeError("hunter2 is no password\x1b[2K\rOK")
     pipeline.record_call(SESSION, "SELECT", start_ns=time.time_ns(), sql="SELECT 1", error=error)
@@ -164,7 +164,7 @@ def test_a_call_belongs_to_the_apps_trace_even_where_nothing_is_sampled(
     assert inside.span_id != outside.span_id
 
 
-def test_the_route_of_the_apps_own_span_is_told(make: Callable[..., Pipeline], log: Log) -> None:
+def test_the_route_of_the_apps_own_span_is_reported(make: Callable[..., Pipeline], log: Log) -> None:
     from opentelemetry.sdk.trace import TracerProvider
 
     pipeline = make()
@@ -174,7 +174,7 @@ def test_the_route_of_the_apps_own_span_is_told(make: Callable[..., Pipeline], l
     assert told(log.spans()[0])[names.HTTP_ROUTE] == "/orders/{id}"
 
 
-def test_nothing_of_ours_runs_before_the_first_call(make: Callable[..., Pipeline]) -> None:
+def test_no_thread_runs_before_the_first_call(make: Callable[..., Pipeline]) -> None:
     def ours() -> int:
         return sum(thread.name == "backwatch" for thread in threading.enumerate())
 
@@ -199,7 +199,7 @@ def test_a_queue_takes_no_more_than_its_bounds_and_counts_the_rest() -> None:
     assert by_bytes.bytes == 400
 
 
-def test_the_bounds_hold_whatever_the_number_of_threads() -> None:
+def test_the_bounds_hold_with_any_number_of_threads() -> None:
     from tests.collector.pipeline.test_encoder import make_call
 
     queue, one = BoundedQueue(1000, 10**9), make_call(SESSION)
@@ -221,7 +221,7 @@ def test_the_bounds_hold_whatever_the_number_of_threads() -> None:
     assert queue.bytes == 0
 
 
-def test_with_the_stream_away_calls_go_on_and_every_drop_is_told_once_it_is_back(
+def test_without_a_stream_calls_continue_and_every_drop_is_reported_later(
     make: Callable[..., Pipeline], log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("backwatch.collector.pipeline.worker.FIRST_PAUSE_S", 0.05)
@@ -254,14 +254,14 @@ def test_a_drop_count_that_was_not_delivered_is_sent_again(make: Callable[..., P
     assert log.dropped() == {"queue": 49}
 
 
-def test_a_silent_collector_still_says_that_it_lives(make: Callable[..., Pipeline], log: Log) -> None:
+def test_an_idle_collector_still_sends_heartbeats(make: Callable[..., Pipeline], log: Log) -> None:
     pipeline = make(heartbeat_s=0.1)
     call(pipeline)
     wait_for(lambda: len(log.scopes(names.SCOPE_HEARTBEAT)) >= 3)
     assert log.dropped() == {}
 
 
-def test_our_own_faults_are_counted_and_told(
+def test_the_collectors_faults_are_counted_and_reported(
     make: Callable[..., Pipeline], log: Log, swallowed_faults: list[tuple[str, BaseException]]
 ) -> None:
     pipeline = make()
@@ -300,7 +300,7 @@ def test_a_stream_that_refuses_even_heartbeats_is_not_asked_in_a_circle(
     assert len([one for one in caplog.messages if "too large" in one]) == 1
 
 
-def test_a_client_that_fails_in_an_unforeseen_way_does_not_stop_the_worker(
+def test_an_unforeseen_client_failure_does_not_stop_the_worker(
     make: Callable[..., Pipeline], log: Log, swallowed_faults: list[tuple[str, BaseException]]
 ) -> None:
     log.failing = KeyError("a bug in the client")
@@ -314,7 +314,7 @@ def test_a_client_that_fails_in_an_unforeseen_way_does_not_stop_the_worker(
     assert log.dropped()["publish"] == 1
 
 
-def test_a_stream_that_the_settings_forbid_is_told_once_and_costs_nothing(
+def test_a_forbidden_stream_is_reported_once_and_costs_nothing(
     make: Callable[..., Pipeline], caplog: pytest.LogCaptureFixture
 ) -> None:
     def refused() -> Publisher:
@@ -336,7 +336,7 @@ def test_values_stay_below_what_a_broker_takes(make: Callable[..., Pipeline], lo
     assert max(len(message.value) for message in log.messages) <= 900_000
 
 
-def test_a_call_of_the_apps_on_our_thread_is_told(make: Callable[..., Pipeline], log: Log) -> None:
+def test_a_call_of_the_app_on_the_collectors_thread_is_recorded(make: Callable[..., Pipeline], log: Log) -> None:
     pipeline = make()
     publish, handled = log.publish, list[str]()
 
@@ -391,7 +391,7 @@ def test_who_calls_is_taken_when_a_call_begins_that_ends_elsewhere(make: Callabl
     assert told(span)["code.function.name"] == "test_who_calls_is_taken_when_a_call_begins_that_ends_elsewhere"
 
 
-def test_a_call_made_by_the_garbage_collector_inside_a_call_does_not_lock_up(make: Callable[..., Pipeline]) -> None:
+def test_a_call_by_the_garbage_collector_inside_a_call_does_not_deadlock(make: Callable[..., Pipeline]) -> None:
     pipeline = make()
 
     class Closing:
@@ -412,7 +412,7 @@ def test_a_call_made_by_the_garbage_collector_inside_a_call_does_not_lock_up(mak
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="there is nothing to hold off")
-def test_a_signal_that_the_app_holds_off_does_not_find_its_way_by_our_thread(make: Callable[..., Pipeline]) -> None:
+def test_a_signal_that_the_app_blocks_is_not_delivered_to_the_worker(make: Callable[..., Pipeline]) -> None:
     held_off, before = set[int](), signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
     class Telling(Log):
@@ -472,7 +472,7 @@ def exit_code(child: int, timeout_s: float = 10) -> int:
 
 
 @pytest.mark.timeout(600)  # fifteen seconds on an idle machine; each child has ten, and that is the claim
-def test_of_five_hundred_forks_under_load_none_hangs_and_each_child_delivers_its_own_calls(
+def test_five_hundred_forks_under_load_all_deliver_their_own_calls(
     make: Callable[..., Pipeline], request: pytest.FixtureRequest
 ) -> None:
     if BY_ITSELF not in os.environ:
@@ -571,9 +571,7 @@ def test_what_is_thrown_away_is_freed() -> None:
     wait_for(freed)  # the frame of a thread that has just ended may hold one
 
 
-def test_faults_before_the_first_call_are_told_and_a_child_does_not_tell_its_parents(
-    make: Callable[..., Pipeline], log: Log
-) -> None:
+def test_early_faults_are_reported_and_not_repeated_by_a_child(make: Callable[..., Pipeline], log: Log) -> None:
     guard.faults = 5
     pipeline = make()
 

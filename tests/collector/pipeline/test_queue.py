@@ -10,7 +10,7 @@ from typing import Any
 from backwatch.collector.pipeline.queue import BoundedQueue, Wakeup
 
 
-def test_a_bell_wakes_once_whenever_it_was_rung_even_by_who_interrupts_a_wait() -> None:
+def test_a_wakeup_wakes_once_even_if_set_during_a_wait() -> None:
     bell = Wakeup()
     bell.set()
     bell.set()
@@ -62,7 +62,7 @@ def test_no_call_is_queued_without_waking_the_worker_wherever_the_stack_ends() -
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
-def test_a_call_waits_for_no_other_thread_that_is_stopped_in_the_midst_of_its_own() -> None:
+def test_a_call_does_not_wait_for_a_thread_stopped_inside_its_call() -> None:
     began, let = threading.Event(), threading.Event()
 
     class Size(int):
@@ -89,7 +89,7 @@ def test_a_call_waits_for_no_other_thread_that_is_stopped_in_the_midst_of_its_ow
     assert (len(queue), queue.bytes, queue.dropped) == (4, 4, 0)
 
 
-def test_what_is_taken_is_given_back_to_the_bound_and_what_finds_no_place_is_counted() -> None:
+def test_taken_calls_free_the_bound_and_dropped_calls_are_counted() -> None:
     queue, call = BoundedQueue(100, 10), object()
     put: Any = queue.put
     assert [put(call, 4) for _ in range(3)] == [True, True, False]

@@ -84,7 +84,7 @@ def test_a_flush_does_not_wait_for_a_try_that_comes_too_late(monkeypatch: pytest
     assert len(log.spans()) == 1
 
 
-def test_calls_that_a_fault_lost_before_they_were_encoded_are_told_each_of_them(
+def test_calls_lost_by_a_fault_before_encoding_are_all_counted(
     monkeypatch: pytest.MonkeyPatch, swallowed_faults: list[tuple[str, BaseException]]
 ) -> None:
     log, queue, asked = Log(), BoundedQueue(1000, 10**6), list[str]()
@@ -176,7 +176,7 @@ pipeline.close()
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
 @pytest.mark.parametrize("calls", [True, False])
-def test_a_copy_of_the_worker_in_a_greenlets_child_delivers_nothing_and_closes_nothing(calls: bool) -> None:
+def test_a_copied_worker_in_a_greenlet_child_delivers_and_closes_nothing(calls: bool) -> None:
     command = [sys.executable, "-c", GREEN, "calls" if calls else ""]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
     told = done.stdout.splitlines()

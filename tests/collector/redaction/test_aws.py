@@ -21,14 +21,14 @@ values = st.recursive(
     st.sampled_from(["s3", "sqs", "dynamodb", "sns", "secretsmanager"]),
     st.dictionaries(names | st.sampled_from(["RequestItems", "TransactItems", "QueueUrl"]), values, max_size=6),
 )
-def test_no_value_of_a_parameter_is_told(service: str, parameters: dict[str, Any]) -> None:
+def test_no_value_of_a_parameter_is_reported(service: str, parameters: dict[str, Any]) -> None:
     parameters.pop("QueueUrl", None) if parameters.get("QueueUrl") == SECRET else None
     told = aws.to_statement(service, "Operation", {k: v for k, v in parameters.items() if k != "RequestItems"})
     assert SECRET not in told
 
 
 @given(st.text(max_size=60), st.sampled_from(["'{}'", "x = '{}'", ":a AND b = '{}'", "SET a = '{}' -- x"]))
-def test_a_literal_in_an_expression_is_not_told(noise: str, shape: str) -> None:
+def test_a_literal_in_an_expression_is_not_reported(noise: str, shape: str) -> None:
     told = aws.redact_expression(shape.format(SECRET) + noise.replace("'", ""), {})
     assert SECRET not in told
 
@@ -59,7 +59,7 @@ def test_any_parameters_are_taken(parameters: dict[str, Any], operation: str) ->
         ("", ("", "anonymous")),
     ],
 )  # fmt: skip
-def test_who_signed_is_told_and_no_signature(header: str, told: tuple[str, str]) -> None:
+def test_the_signing_key_is_reported_without_the_signature(header: str, told: tuple[str, str]) -> None:
     assert aws.read_login({"Authorization": header.encode()}, "https://x/") == told
     assert aws.read_login({"Authorization": header}, "https://x/") == told
 
@@ -81,7 +81,7 @@ def test_a_hostile_expression_costs_little(text: str) -> None:
     assert least_cpu_s(lambda: aws.redact_expression(text, {"#": "x"})) < 0.03
 
 
-def test_a_queue_of_somebody_else_is_told_by_its_account() -> None:
+def test_a_queue_of_another_account_is_reported_with_the_account() -> None:
     url = "https://sqs.eu-west-1.amazonaws.com/999999999999/orders.fifo"
     assert aws.parse_queue({"QueueUrl": url}) == ("999999999999", "orders.fifo")
     assert aws.parse_queue({"QueueUrl": "http://[broken"}) == ("", "?")

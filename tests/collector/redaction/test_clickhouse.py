@@ -47,7 +47,7 @@ FORMATS = ("FORMAT CSV\n", "format\tTabSeparated ", "FORMAT /* x */ JSONEachRow\
 
 
 @pytest.mark.parametrize("head", HEADS, ids=[head[:40] for head in HEADS])
-def test_no_row_is_told(head: str) -> None:
+def test_no_row_is_reported(head: str) -> None:
     for form in FORMATS:
         told = sanitize(f"{head} {form}Ann,hunter,Smith", "clickhouse")[0]
         assert "hunter" not in told
@@ -60,7 +60,7 @@ def test_no_row_is_told(head: str) -> None:
     st.sampled_from(FORMATS),
     st.lists(st.sampled_from(["hunter", "'", '"', ",", "(", ")", "FORMAT x", "\n", ";", "7", "/*", "$$", "`"])),
 )
-def test_no_row_is_told_whatever_it_holds(head: str, form: str, rows: list[str]) -> None:
+def test_no_row_with_any_content_is_reported(head: str, form: str, rows: list[str]) -> None:
     assert "hunter" not in sanitize(f"{head} {form}{' '.join(rows)} hunter", "clickhouse")[0]
 
 

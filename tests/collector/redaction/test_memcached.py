@@ -33,11 +33,11 @@ from tests.services.cpu_time import least_cpu_s
         (b"get", "get"),
     ],
 )
-def test_a_line_is_told_by_its_shape(line: bytes, told: str) -> None:
+def test_a_line_is_reported_by_its_shape(line: bytes, told: str) -> None:
     assert memcached.redact_line(line)[1] == told
 
 
-def test_many_keys_are_told_by_their_classes() -> None:
+def test_many_keys_are_reported_by_their_classes() -> None:
     many = [f"kind{chr(97 + number % 26)}{chr(97 + number // 26)}:secret" for number in range(100)]
     told = memcached.to_statement("get", many)
     assert told.endswith(" …")

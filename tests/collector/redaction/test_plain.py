@@ -65,13 +65,13 @@ def test_usual_sql_is_left_as_it_is(system: str, text: str) -> None:
     assert hide_literals(text, system) == text
 
 
-def test_a_batch_that_turns_quoted_names_on_again_tells_them() -> None:
+def test_a_batch_that_enables_quoted_names_reports_them() -> None:
     text = 'SET QUOTED_IDENTIFIER OFF SELECT "a"; SET QUOTED_IDENTIFIER ON SELECT "b"'
     told = sanitize(text, "mssql")[0]
     assert told == 'SET QUOTED_IDENTIFIER OFF SELECT ?; SET QUOTED_IDENTIFIER ON SELECT "b"'
 
 
-def test_what_stands_among_rows_is_not_told_but_its_signs_are() -> None:
+def test_text_among_rows_is_not_reported_but_its_signs_are() -> None:
     told, signs, _ = sanitize("COPY t FROM stdin;\nSELECT pg_sleep(5) FROM pg_shadow", "postgresql")
     assert "pg_shadow" not in told
     assert "time-delay" in signs.split(",")
@@ -120,7 +120,7 @@ def _within(form: str, noise: str) -> bool:
     st.lists(st.sampled_from(NOISE), max_size=6).map("".join),
     st.integers(0, 2),
 )
-def test_no_word_within_a_string_of_these_systems_is_told(
+def test_no_word_within_a_string_of_these_systems_is_reported(
     one: tuple[str, str], before: str, after: str, others: int
 ) -> None:
     system, form = one
@@ -138,7 +138,7 @@ def _told(system: str, text: str) -> str:
     return sanitize(text, system)[0]
 
 
-def test_a_comment_of_a_piped_query_is_not_told() -> None:
+def test_a_comment_of_a_piped_query_is_not_reported() -> None:
     told = search.to_statement("POST", "/_query", [], {"query": f'FROM t // {SECRET}\n| WHERE a == "//"'})
     assert told == "POST /_query FROM t | WHERE a == ?"
 

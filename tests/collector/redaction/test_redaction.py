@@ -100,7 +100,7 @@ def test_no_url_makes_it_raise(method: str, url: str) -> None:
         "key=short&token=x&key=9f86D081884c7d65",
     ],
 )  # fmt: skip
-def test_a_secret_in_a_query_is_seen_by_its_name_and_its_looks(query: str) -> None:
+def test_a_secret_in_a_query_is_found_by_name_and_appearance(query: str) -> None:
     assert http.carries_secret(f"/v1/rates?{query}")
     assert http.carries_secret(f"https://h/v1/rates?a=b&{query}#x")
     assert not http.carries_secret(f"/v1/rates#{query}")
@@ -129,7 +129,7 @@ words = st.sampled_from(["key", "token", "api_key", "[", "]", "%", "%2", "=", "&
 
 
 @given(st.lists(st.one_of(words, st.text(max_size=5))).map("".join), st.integers(0, 9_000))
-def test_any_query_is_read_to_its_end_and_what_follows_a_secret_does_not_hide_it(query: str, more: int) -> None:
+def test_text_after_a_secret_in_a_query_does_not_hide_it(query: str, more: int) -> None:
     http.carries_secret(f"/?{query}{'&' * more}")
     assert http.carries_secret(f"/?api_key=hunter2&{query}{'&' * more}")
 

@@ -42,7 +42,7 @@ def send(kind: str, way: str, how: str, value: str) -> None:
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
 @pytest.mark.parametrize("way", WAYS)
-def test_input_that_became_code_is_told(way: str, kind: str) -> None:
+def test_input_that_became_code_is_reported(way: str, kind: str) -> None:
     with serving("flask") as stream:
         for value in ATTACKS:
             send(kind, way, "joined", value)

@@ -60,7 +60,7 @@ def test_the_sign_joins_the_others_in_their_order() -> None:
     )
 
 
-def test_what_is_kept_is_bounded_and_let_go_of() -> None:
+def test_the_kept_input_is_bounded_and_released() -> None:
     request = RequestInput("&".join(f"a{n}=v+{n:06}" for n in range(100_000)))
     deep: Any = "end of it"
     for _ in range(100_000):
@@ -106,7 +106,7 @@ def test_frameworks_are_as_they_were_once_watching_stops(monkeypatch: pytest.Mon
     assert set(start.INBOUND) <= set(sys.modules)
 
 
-def test_what_one_thread_of_a_request_is_still_reading_no_other_takes_for_nothing(
+def test_input_being_read_by_one_thread_is_not_missed_by_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     request, sql = RequestInput("q=1%20OR%201%3D1"), S.format("1 OR 1=1")
@@ -131,7 +131,7 @@ def test_what_one_thread_of_a_request_is_still_reading_no_other_takes_for_nothin
     assert signs == ["request-input", "request-input"]
 
 
-def test_a_form_that_was_read_after_a_look_is_looked_into_as_well() -> None:
+def test_a_form_read_after_the_first_check_is_checked_too() -> None:
     request = RequestInput("")
     request.add({"name": "one or two"})
     assert list(request.values()) == ["one or two"]

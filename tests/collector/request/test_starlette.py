@@ -56,7 +56,7 @@ CASES = [("sync", "query"), *(("async", way) for way in WAYS)]
 
 
 @pytest.mark.parametrize(("kind", "way"), CASES)
-def test_input_that_became_code_is_told(kind: str, way: str) -> None:
+def test_input_that_became_code_is_reported(kind: str, way: str) -> None:
     with serving("starlette") as stream:
         for value in ATTACKS:
             send(kind, way, "joined", value)

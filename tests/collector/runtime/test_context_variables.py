@@ -91,7 +91,7 @@ def test_a_request_of_httpx_that_is_left_pending_ends_as_without_us() -> None:
         ]
 
 
-def test_a_claim_that_is_left_pending_ends_as_without_us_and_stands_nowhere_else() -> None:
+def test_a_pending_claim_ends_as_without_the_collector() -> None:
     class Every(Claim):
         def covers(self, owner: Any, method: str, target: str) -> bool:
             return True
@@ -130,7 +130,7 @@ def test_a_call_that_is_left_pending_ends_as_without_us(make: Make) -> None:
     assert raised_when_left_pending(make(Client.ask)(Client(), "orders")) == [GeneratorExit]
 
 
-def test_a_connection_that_is_left_pending_is_told_and_is_no_fault_of_ours() -> None:
+def test_a_pending_connection_is_recorded_and_is_no_fault() -> None:
     elsewhere, error = contextvars.copy_context(), GeneratorExit()
     told = Recording()
     amqp: Any = aiormq_calls.Watch(told)
@@ -147,7 +147,7 @@ def test_a_connection_that_is_left_pending_is_told_and_is_no_fault_of_ours() -> 
     assert guard.swallowed == []
 
 
-def test_a_search_that_is_left_pending_is_no_fault_of_ours() -> None:
+def test_a_pending_search_is_no_fault() -> None:
     watch: Any = SearchWatch(Recording(), "elasticsearch", lambda: None)
     elsewhere = contextvars.copy_context()
     watch.named(elsewhere.run(watch.naming, "search"))

@@ -79,7 +79,7 @@ os._exit(0)
 """An app that forks while a thread of ours connects to brokers again and again; each child begins a handshake."""
 
 
-def test_no_child_waits_for_a_lock_that_our_handshake_held_when_its_parent_forked(tmp_path: Path) -> None:
+def test_no_child_waits_for_a_lock_of_a_handshake_at_the_fork(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     one = authority.issue("localhost")
     command = [sys.executable, "-c", FORKS, str(authority.ca_file), str(one.certificate_file), str(one.key_file), "100"]
@@ -176,7 +176,7 @@ time.sleep(2.5)
 """
 
 
-def test_neither_a_handler_that_raises_nor_the_end_of_the_stack_leaves_forks_waiting() -> None:
+def test_raising_handlers_and_full_stacks_leave_no_fork_waiting() -> None:
     done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False, timeout=60)
     assert done.stdout == "True\n", done.stderr
 
@@ -237,9 +237,7 @@ def fork() -> None:
     os.waitpid(child, 0)
 
 
-def test_a_fork_waits_until_what_we_write_to_the_embedded_stream_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fork_waits_for_a_write_to_the_embedded_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, over = threading.Event(), threading.Event()
     append = sqlite._append
 
@@ -433,7 +431,7 @@ print(status if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
 """
 
 
-def test_module_that_a_function_imports_at_its_first_use_is_imported_anew_in_the_child(tmp_path: Path) -> None:
+def test_a_module_import_interrupted_by_a_fork_is_repeated_in_the_child(tmp_path: Path) -> None:
     (tmp_path / "slow_signal.py").write_text(
         "import os, threading\nimporting, go_on = threading.Event(), threading.Event()\nPARENT = os.getpid()\n"
     )

@@ -77,7 +77,7 @@ def test_a_log_that_raises_does_not_end_our_thread() -> None:
 
 
 @pytest.mark.usefixtures("swallowed_faults")
-def test_a_publisher_that_cannot_be_made_in_an_unforeseen_way_does_not_end_our_thread() -> None:
+def test_an_unforeseen_publisher_failure_does_not_end_the_worker() -> None:
     tried = threading.Semaphore(0)
 
     def broken() -> Publisher:
@@ -100,7 +100,7 @@ class _Limits:
 
 
 @pytest.mark.parametrize("handler", [_limit, _Limits().limit, partial(_limit)])
-def test_the_apps_time_limit_is_not_swallowed_where_it_comes_in_the_midst_of_our_code(handler: Any) -> None:
+def test_a_time_limit_of_the_app_is_not_swallowed_by_the_guard(handler: Any) -> None:
     @guard.never_breaks_the_host
     def ours() -> None:
         for _ in range(3):

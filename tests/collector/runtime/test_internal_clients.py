@@ -106,7 +106,7 @@ def spans(settings: StreamSettings) -> Counter[str]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_an_app_on_the_streams_own_broker_has_one_record_for_each_message(
+def test_an_app_on_the_streams_broker_has_one_record_per_message(
     stream: StreamSettings, run: Run, kafka: Server, kafka_topic: MakeTopic, tmp_path: Path, version: str
 ) -> None:
     topic = kafka_topic()
@@ -131,7 +131,7 @@ def test_an_app_that_imports_the_driver_after_we_did_is_watched(
     assert spans(stream)["send"] == 1
 
 
-def test_the_apps_own_client_is_told_even_on_our_thread(kafka: Server, kafka_topic: MakeTopic) -> None:
+def test_the_apps_own_client_is_recorded_even_on_the_collectors_thread(kafka: Server, kafka_topic: MakeTopic) -> None:
     topic = kafka_topic()
     with watching(KafkaProbe) as recording:
         theirs = KafkaProducer(bootstrap_servers=kafka.bootstrap)
@@ -149,7 +149,7 @@ def test_the_apps_own_client_is_told_even_on_our_thread(kafka: Server, kafka_top
     assert [(one.operation, one.sent) for one in told] == [("send", len(b"theirs"))]
 
 
-def test_connects_and_metadata_of_ours_are_never_told(kafka: Server, kafka_topic: MakeTopic) -> None:
+def test_connects_of_the_collectors_clients_are_never_recorded(kafka: Server, kafka_topic: MakeTopic) -> None:
     topic = kafka_topic()
     with watching(KafkaProbe) as recording:
         recording.calls.clear()
@@ -186,7 +186,7 @@ def test_the_apps_own_clients_log_as_before(caplog: pytest.LogCaptureFixture) ->
     assert caplog.messages == ["of the app's"]
 
 
-def test_a_producer_of_ours_that_no_broker_answered_leaves_the_apps_logger_alone(
+def test_a_failed_producer_leaves_the_apps_logger_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     driver, logger = importlib.import_module("kafka.producer.kafka"), logging.getLogger("kafka.producer.kafka")

@@ -96,7 +96,7 @@ def test_kafka_stream_delivers_although_a_hook_of_the_app_raises(
 
 
 @pytest.mark.parametrize("install", [threading.settrace, threading.setprofile])
-def test_threads_of_the_app_keep_their_hook_while_a_driver_starts_its_own(
+def test_threads_of_the_app_keep_their_hooks(
     install: Callable[[Any], None], thread_faults: list[threading.ExceptHookArgs]
 ) -> None:
     seen: list[str] = []

@@ -143,7 +143,7 @@ class _Sly(str):
         return True
 
 
-def test_a_key_with_a_hash_of_its_own_is_not_taken_for_another() -> None:
+def test_a_key_with_its_own_hash_is_not_confused_with_another() -> None:
     told = [redis_text.single("GET", ("GET", _Sly(one)))[1] for one in ("session:1", "user:1")]
     assert told == ["GET session:?", "GET user:?"]
     assert [_statement("get", [_Sly(one)]) for one in ("session:1", "user:1")] == ["get session:?", "get user:?"]

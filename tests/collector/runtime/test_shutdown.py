@@ -30,7 +30,7 @@ def ended_by(run: Callable[[], None]) -> int:
     return os.WTERMSIG(os.waitpid(child, 0)[1])
 
 
-def test_a_handler_that_came_between_the_lines_of_our_lock_still_ends_the_process_in_time() -> None:
+def test_a_signal_inside_the_queue_lock_still_ends_the_process_in_time() -> None:
     def run() -> None:
         lock = threading.Lock()
         shutdown.run_before_fatal_signal(lock.acquire, 0.3)
@@ -56,7 +56,7 @@ def test_every_last_word_is_had_even_where_one_fails() -> None:
     os.close(read)
 
 
-def test_the_function_can_be_pickled_and_is_put_back_with_the_last_one() -> None:
+def test_the_function_can_be_pickled_and_is_restored_after_the_last_callback() -> None:
     def tell() -> None:
         pass
 
@@ -67,7 +67,7 @@ def test_the_function_can_be_pickled_and_is_put_back_with_the_last_one() -> None
     assert signal.raise_signal is before
 
 
-def test_who_wraps_ours_is_called_once_and_not_in_a_circle() -> None:
+def test_a_wrapper_of_raise_signal_is_called_once() -> None:
     def tell() -> None:
         pass
 
@@ -93,7 +93,7 @@ print("alive")
 """
 
 
-def test_a_greenlet_that_has_the_last_word_leaves_the_signal_to_end_the_process() -> None:
+def test_a_greenlet_at_shutdown_lets_the_signal_end_the_process() -> None:
     done = subprocess.run([sys.executable, "-c", GREEN], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (-signal.SIGTERM, "told\n"), done.stderr
 
@@ -103,7 +103,7 @@ def no_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutdown, "_hooks", [])
 
 
-def test_what_was_kept_back_is_delivered_be_it_the_first_call_of_all(no_hooks: None) -> None:
+def test_calls_held_back_by_a_probe_are_delivered(no_hooks: None) -> None:
     log, kept = Log(), ["SELECT kept"]
     pipeline = Pipeline(CollectorSettings(app_name="shop", exit_timeout_s=20), lambda: log)
     shutdown.add_hook(lambda: kept and call(pipeline, kept.pop()))

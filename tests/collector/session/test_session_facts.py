@@ -110,7 +110,7 @@ def server_side(ca: Authority) -> ssl.SSLContext:
 @pytest.mark.parametrize(
     ("check", "verify", "verified"), [(True, True, "full"), (False, True, "chain"), (False, False, "none")]
 )
-def test_what_was_verified_and_which_certificate_is_told_even_where_nothing_was_verified(
+def test_certificate_and_verification_are_reported_even_without_verification(
     server_side: ssl.SSLContext, ca: Authority, check: bool, verify: bool, verified: str
 ) -> None:
     context = ssl.create_default_context(cafile=str(ca.ca_file))
@@ -124,11 +124,11 @@ def test_what_was_verified_and_which_certificate_is_told_even_where_nothing_was_
     assert facts.get("issuer")
 
 
-def test_no_tls_is_told_as_such() -> None:
+def test_missing_tls_is_reported() -> None:
     assert read_tls_facts(None) == {"encrypted": False}
 
 
-def test_a_session_that_broke_is_not_told_as_plaintext(server_side: ssl.SSLContext, ca: Authority) -> None:
+def test_a_broken_session_is_not_reported_as_plaintext(server_side: ssl.SSLContext, ca: Authority) -> None:
     one, other = socket.socketpair()
     ends: list[ssl.SSLSocket] = []
     server = threading.Thread(target=lambda: ends.append(server_side.wrap_socket(other, server_side=True)))
@@ -143,7 +143,7 @@ def test_a_session_that_broke_is_not_told_as_plaintext(server_side: ssl.SSLConte
     ends[0].close()
 
 
-def test_a_server_that_hung_up_before_tls_began_is_not_told_as_plaintext(
+def test_a_server_that_closes_before_tls_is_not_reported_as_plaintext(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
     client, server = pair
@@ -170,7 +170,7 @@ def test_the_call_site_is_the_apps_own_frame_relative_to_its_folder() -> None:
     assert here.file.endswith("tests/collector/session/test_session_facts.py")
 
 
-def test_an_app_whose_event_loop_may_not_be_asked_for_its_folder_has_call_sites(
+def test_an_app_whose_event_loop_forbids_getcwd_has_call_sites(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def blocking() -> str:
@@ -212,7 +212,7 @@ def test_generated_code_does_not_fill_the_memory() -> None:
         ({"OTEL_RESOURCE_ATTRIBUTES": "service.namespace=eu,deployment.environment=prod"}, "eu/who/prod"),
     ],
 )
-def test_the_app_is_named_by_opentelemetry_then_by_setting_then_by_its_script(
+def test_the_app_name_comes_from_opentelemetry_then_setting_then_script(
     tmp_path: Path, environment: dict[str, str], expected: str
 ) -> None:
     script = tmp_path / "who.py"
@@ -226,7 +226,7 @@ def test_the_app_is_named_by_opentelemetry_then_by_setting_then_by_its_script(
     assert expected == ran.stdout.strip()
 
 
-def test_the_provider_that_the_app_made_is_asked_first_and_none_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_apps_provider_is_read_first_and_none_is_created(monkeypatch: pytest.MonkeyPatch) -> None:
     import opentelemetry.trace
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider

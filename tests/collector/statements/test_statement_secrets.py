@@ -209,7 +209,7 @@ def test_no_secret_leaves_in_an_error(error: Exception) -> None:
     assert CANARY not in errors.get_error_code(error) + errors.get_error_type(error) + errors.redact_error(str(error))
 
 
-def test_who_gets_mail_is_not_told() -> None:
+def test_recipients_of_mail_are_not_reported() -> None:
     assert smtp.to_statement([f"{CANARY}@x.org", f"<{CANARY}@X.org>", f"{CANARY}", f"a@{CANARY} b"]) == "SEND ?,x.org"
 
 

@@ -189,7 +189,7 @@ def test_large_records_end_a_poll_early_and_none_is_passed_over() -> None:
 
 
 @given(st.data())
-def test_whatever_is_damaged_every_offset_is_read_or_skipped_once(data: st.DataObject) -> None:
+def test_with_any_damage_every_offset_is_read_or_skipped_once(data: st.DataObject) -> None:
     codec = data.draw(st.sampled_from([0, GZIP, SNAPPY, LZ4, ZSTD]))
     built = bytearray(batch([b"value%d" % at for at in range(5)], codec=codec))
     for _ in range(data.draw(st.integers(1, 4))):

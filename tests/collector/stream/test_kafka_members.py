@@ -57,9 +57,7 @@ def test_a_static_member_that_restarts_finds_its_partitions_and_moves_no_other(
     other.close()
 
 
-def test_a_name_that_two_members_bear_is_reported_by_the_one_that_loses_it(
-    settings: StreamSettings, kafka_topic: MakeTopic
-) -> None:
+def test_a_member_whose_name_is_taken_over_reports_it(settings: StreamSettings, kafka_topic: MakeTopic) -> None:
     topic = kafka_topic("calls", partitions=2)
     one = opened(settings, topic, "detector-0")
     polled(lambda: len(one.assignment()) == 2, one)

@@ -182,7 +182,7 @@ def test_two_members_share_the_partitions_and_lose_no_record(
     assert sorted(b"%d" % at for at in range(40)) == sorted(one.value for member in members for one in member.records)
 
 
-def test_a_relay_moves_records_once_and_the_next_one_goes_on_behind_them(
+def test_a_relay_moves_records_once_and_its_successor_continues(
     settings: StreamSettings, kafka_topic: MakeTopic, publish: Callable[..., None]
 ) -> None:
     source, target = kafka_topic("in", partitions=2), kafka_topic("out", partitions=1)
@@ -239,7 +239,7 @@ def test_topics_are_created_once_with_the_brokers_time(
         topics.delete(kafka, [topic])
 
 
-def test_a_value_too_large_for_the_broker_is_refused_and_not_tried_again(
+def test_a_value_too_large_for_the_broker_is_refused_without_retry(
     settings: StreamSettings, kafka_topic: MakeTopic
 ) -> None:
     publisher = open_publisher(settings)
@@ -264,7 +264,7 @@ def test_a_value_longer_than_any_record_may_be_is_cut(
     assert len(gzip.compress(b"x" * 20_000_000)) < 100_000
 
 
-def test_a_dead_broker_is_told_in_one_line_that_names_the_setting() -> None:
+def test_an_unavailable_broker_is_reported_in_one_line_with_the_setting() -> None:
     url = f"kafka://127.0.0.1:{free_port()}"
     with pytest.raises(StreamUnavailable, match=f"BACKWATCH_STREAM_URL='{url}'"):
         open_publisher(StreamSettings(url=url))
@@ -300,12 +300,12 @@ def test_tls_and_a_login_are_spoken_where_the_settings_say_so(kafka: Server, kaf
         publisher.close(1)
 
 
-def test_a_broker_whose_certificate_nobody_vouches_for_is_refused(kafka: Server) -> None:
+def test_a_broker_with_an_untrusted_certificate_is_refused(kafka: Server) -> None:
     with pytest.raises(StreamUnavailable):
         open_publisher(StreamSettings(url=f"kafka://localhost:{kafka.tls_port}", security_protocol="SSL"))
 
 
-def test_our_clients_are_marked_as_ours(settings: StreamSettings, kafka: Server, kafka_topic: MakeTopic) -> None:
+def test_the_collectors_clients_are_marked(settings: StreamSettings, kafka: Server, kafka_topic: MakeTopic) -> None:
     from backwatch.collector.stream import kafka_clients
 
     topic = kafka_topic("calls", partitions=1)

@@ -92,7 +92,7 @@ def test_a_bomb_on_the_broker_is_passed_over(
     assert len(bomb.value) <= 1 << 16
 
 
-def test_a_partition_that_came_and_went_within_one_poll_waits_for_its_seek(
+def test_a_partition_reassigned_within_one_poll_waits_for_its_seek(
     settings: StreamSettings, kafka: Server, kafka_topic: MakeTopic
 ) -> None:
     topic = kafka_topic("calls")

@@ -74,7 +74,7 @@ def another_process(program: str, url: str) -> None:
     subprocess.run([sys.executable, "-c", program, url], check=True, timeout=60)
 
 
-def test_a_second_reader_in_the_process_leaves_the_first_ones_lock_on_the_stream(tmp_path: Path) -> None:
+def test_a_second_reader_keeps_the_first_ones_lock_on_the_stream(tmp_path: Path) -> None:
     settings = StreamSettings(url=f"sqlite:///{tmp_path}/stream.db")
     with closing(open_consumer(settings, names.TOPIC_CALLS, "first")) as first:
         open_consumer(settings, names.TOPIC_CALLS, "second").close()

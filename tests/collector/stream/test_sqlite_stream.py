@@ -24,7 +24,7 @@ def publish(settings: StreamSettings, *values: bytes, topic: str = "calls") -> N
     publisher.close(1)
 
 
-def test_what_is_published_is_read_in_order_with_key_backfill_and_append_time(settings: StreamSettings) -> None:
+def test_published_records_are_read_in_order_with_their_metadata(settings: StreamSettings) -> None:
     publisher = open_publisher(settings)
     publisher.publish("calls", [Message(b"one", b"app"), Message(b"two", appended_ns=42, backfill=True)], 5)
     with closing(open_consumer(settings, "calls", "detector")) as consumer:
@@ -43,7 +43,7 @@ def test_each_group_reads_all_and_a_topic_is_read_alone(settings: StreamSettings
             assert [record.value for record in consumer.poll(1)] == [b"a"]
 
 
-def test_a_reader_goes_on_behind_what_was_committed_and_where_it_is_told(settings: StreamSettings) -> None:
+def test_a_reader_continues_after_the_commit_or_the_seek(settings: StreamSettings) -> None:
     publish(settings, b"0", b"1", b"2", b"3")
     with closing(open_consumer(settings, "calls", "detector")) as consumer:
         consumer.poll(1)
@@ -71,7 +71,7 @@ def test_records_are_pruned_below_the_slowest_group_and_offsets_never_come_again
         assert [record.offset for record in fast.poll(1)] == [3]
 
 
-def test_a_stream_that_nobody_reads_does_not_grow_for_ever(
+def test_a_stream_without_readers_does_not_grow_for_ever(
     settings: StreamSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "RETENTION_BYTES", 100_000)
@@ -84,7 +84,7 @@ def test_a_stream_that_nobody_reads_does_not_grow_for_ever(
         assert first == consumer.poll(1)[0].offset
 
 
-def test_a_relay_moves_records_once_and_the_next_one_goes_on_behind_them(settings: StreamSettings) -> None:
+def test_a_relay_moves_records_once_and_its_successor_continues(settings: StreamSettings) -> None:
     publish(settings, b"a", b"b", topic="spans")
     for expected in ([b"a", b"b"], []):
         with closing(open_relay(settings, "spans", "calls", "router")) as relay:
@@ -95,7 +95,7 @@ def test_a_relay_moves_records_once_and_the_next_one_goes_on_behind_them(setting
         assert [record.value for record in consumer.poll(1)] == [b"a", b"b"]
 
 
-def test_of_two_relays_with_the_same_records_one_is_fenced_and_nothing_is_doubled(settings: StreamSettings) -> None:
+def test_one_of_two_relays_with_the_same_records_is_fenced(settings: StreamSettings) -> None:
     publish(settings, b"a", topic="spans")
     with (
         closing(open_relay(settings, "spans", "calls", "router")) as one,
@@ -131,7 +131,7 @@ def test_only_the_owner_may_read_the_file(settings: StreamSettings, tmp_path: Pa
     publisher.close(1)
 
 
-def test_a_full_disk_is_told_in_one_line_that_names_the_setting_and_leaves_the_stream_whole(
+def test_a_full_disk_is_reported_in_one_line_and_leaves_the_stream_intact(
     settings: StreamSettings,
 ) -> None:
     publisher = open_publisher(settings)
@@ -149,13 +149,13 @@ def test_a_full_disk_is_told_in_one_line_that_names_the_setting_and_leaves_the_s
         assert [record.value for record in consumer.poll(1)] == [b"x", b"z"]
 
 
-def test_a_folder_that_cannot_be_made_is_told_with_the_setting(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_reported_with_the_setting(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StreamUnavailable, match="BACKWATCH_STREAM_URL"):
         open_publisher(StreamSettings(url=f"sqlite:///{tmp_path}/file/stream.db"))
 
 
-def test_a_file_that_is_no_database_is_told_with_the_setting(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_reported_with_the_setting(tmp_path: Path) -> None:
     (tmp_path / "stream.db").write_bytes(b"not a database at all, and longer than a header" * 50)
     with pytest.raises(StreamUnavailable, match="BACKWATCH_STREAM_URL"):
         open_publisher(StreamSettings(url=f"sqlite:///{tmp_path}/stream.db"))
