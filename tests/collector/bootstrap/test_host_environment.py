@@ -92,7 +92,7 @@ def test_importing_the_driver_leaves_the_filters_of_warnings_as_they_were() -> N
         "import warnings\nfrom backwatch.collector.settings import StreamSettings\n"
         "from backwatch.collector.stream.factory import prepare_publisher\n"
         "import opentelemetry.proto.collector.trace.v1.trace_service_pb2\n"
-        "before = list(warnings.filters)\npublisher_of(StreamSettings(url='kafka://127.0.0.1:1'))\n"
+        "before = list(warnings.filters)\nprepare_publisher(StreamSettings(url='kafka://127.0.0.1:1'))\n"
         "print(warnings.filters == before)\n"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
