@@ -1,4 +1,4 @@
-"""Spans of an app's own OpenTelemetry SDK: which of them become calls, and what of them is told."""
+"""Spans of an app's own OpenTelemetry SDK: which of them become calls, and which facts are reported."""
 
 import os
 import socket

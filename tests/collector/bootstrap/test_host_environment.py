@@ -29,9 +29,9 @@ print("done")
 def watch(folder: Path, program: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     """Run a program under ``backwatch run``, as the app ``shop``."""
     (folder / "app.py").write_text(program)
-    told = {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "HOME": str(folder), "OTEL_SERVICE_NAME": "shop"}
+    variables = {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "HOME": str(folder), "OTEL_SERVICE_NAME": "shop"}
     return subprocess.run(
-        ["backwatch", "run", "--", "python", "app.py"], cwd=folder, env=told | environment, capture_output=True,
+        ["backwatch", "run", "--", "python", "app.py"], cwd=folder, env=variables | environment, capture_output=True,
         text=True, timeout=120,
     )  # fmt: skip
 

@@ -40,13 +40,13 @@ def shell(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     (tmp_path / "app.py").write_text(APP)
 
     def shell(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        told = {
+        variables = {
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(tmp_path),
             "BACKWATCH_STREAM_URL": f"sqlite:///{tmp_path}/stream.db",
             **environment,
         }
-        return subprocess.run(command, cwd=tmp_path, env=told, capture_output=True, text=True, timeout=60)
+        return subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=60)
 
     return shell
 

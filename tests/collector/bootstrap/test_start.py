@@ -44,15 +44,15 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 
 def test_an_import_callback_runs_once_after_the_module_is_executed(package: str) -> None:
-    told: list[ModuleType] = []
-    import_hooks.on_import(package, told.append)
-    import_hooks.on_import(f"{package}.inner", told.append)
-    assert not told
+    imported: list[ModuleType] = []
+    import_hooks.on_import(package, imported.append)
+    import_hooks.on_import(f"{package}.inner", imported.append)
+    assert not imported
     module = importlib.import_module(package)
-    assert told == [sys.modules[f"{package}.inner"], module]
+    assert imported == [sys.modules[f"{package}.inner"], module]
     assert module.value == 1
-    import_hooks.on_import(package, told.append)
-    assert told[2:] == [module]
+    import_hooks.on_import(package, imported.append)
+    assert imported[2:] == [module]
 
 
 def test_a_module_sees_the_loader_it_would_have_had_without_us(package: str) -> None:
@@ -72,9 +72,9 @@ def test_an_imported_module_shows_its_original_loader(package: str) -> None:
 
 
 def test_an_import_that_fails_fails_as_it_would_without_us(package: str, tmp_path: Path) -> None:
-    (tmp_path / "drivr" / "__init__.py").write_text("raise ImportError('the driver says so')\n")
-    import_hooks.on_import(package, lambda _: pytest.fail("told of a module that is not there"))
-    with pytest.raises(ImportError, match="the driver says so"):
+    (tmp_path / "drivr" / "__init__.py").write_text("raise ImportError('the driver refuses')\n")
+    import_hooks.on_import(package, lambda _: pytest.fail("called for a missing module"))
+    with pytest.raises(ImportError, match="the driver refuses"):
         importlib.import_module(package)
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module("no_such_driver")
@@ -82,7 +82,7 @@ def test_an_import_that_fails_fails_as_it_would_without_us(package: str, tmp_pat
 
 def test_after_forget_the_import_system_is_as_it_was(package: str) -> None:
     before = list(sys.meta_path)
-    import_hooks.on_import(package, lambda _: pytest.fail("told after all"))
+    import_hooks.on_import(package, lambda _: pytest.fail("called after all"))
     assert before != sys.meta_path
     import_hooks.clear()
     assert before == sys.meta_path
@@ -181,8 +181,8 @@ def test_concurrent_pipeline_starts_leave_one_pipeline(monkeypatch: pytest.Monke
 
 
 def test_what_probes_kept_back_is_delivered_when_all_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[int] = []
-    monkeypatch.setattr(shutdown, "_hooks", [lambda: said.append(len(start.get_active_probes()))])
+    hook_calls: list[int] = []
+    monkeypatch.setattr(shutdown, "_hooks", [lambda: hook_calls.append(len(start.get_active_probes()))])
     monkeypatch.setattr(start, "_active", {"of a driver": SimpleNamespace(uninstrument=lambda: None)})
     start.stop()
-    assert said == [1]
+    assert hook_calls == [1]

@@ -52,12 +52,12 @@ def run_instrumented(
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command under ``opentelemetry-instrument`` in the folder, which holds an ``app.py``."""
     (folder / "app.py").write_text(APP)
-    told = environment({
+    variables = environment({
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(packages), "HOME": str(folder),
         "BACKWATCH_STREAM_URL": f"sqlite:///{folder}/stream.db", **settings,
     })  # fmt: skip
     return subprocess.run(
-        ["opentelemetry-instrument", *command], cwd=folder, env=told, capture_output=True, text=True, timeout=60
+        ["opentelemetry-instrument", *command], cwd=folder, env=variables, capture_output=True, text=True, timeout=60
     )
 
 

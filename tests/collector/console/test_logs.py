@@ -1,4 +1,4 @@
-"""Logs of the commands that keep running: one event is one line, whatever text is in it."""
+"""Logs of the commands that keep running: one event is one line, with any text in it."""
 
 import json
 import os

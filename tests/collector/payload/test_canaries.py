@@ -1,4 +1,4 @@
-"""Planted words: found in what comes back, whatever its shape, within bounds; nothing is looked at without them."""
+"""Canaries: found in responses of any shape, within bounds; without canaries nothing is searched."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,7 +21,7 @@ from tests.services.cpu_time import least_cpu_s
 from tests.services.server import Server
 
 WORD = "nobody.7f3a@shop.example"
-TOLD = (names.RESPONSE_INDICATORS, "canary")
+INDICATOR = (names.RESPONSE_INDICATORS, "canary")
 
 
 @pytest.fixture(autouse=True)
@@ -39,14 +39,14 @@ def planted() -> Iterator[None]:
     ],
 )  # fmt: skip
 def test_a_canary_is_found_in_any_response(reply: object) -> None:
-    assert TOLD in detect_formats(reply)
+    assert INDICATOR in detect_formats(reply)
     canaries.set_canaries(())
-    assert TOLD not in detect_formats(reply)
+    assert INDICATOR not in detect_formats(reply)
 
 
 @pytest.mark.parametrize("reply", [None, 7, WORD[:-1], WORD.upper(), {WORD: "a key is what was asked for"}, [[]], b""])
 def test_a_response_without_a_canary_is_not_reported(reply: object) -> None:
-    assert TOLD not in detect_formats(reply)
+    assert INDICATOR not in detect_formats(reply)
 
 
 anything = st.recursive(
@@ -95,36 +95,40 @@ def test_a_setting_names_what_is_wrong_and_shows_no_canary() -> None:
 
 @pytest.mark.services
 def test_a_row_of_postgresql_is_reported(postgresql: Server) -> None:
-    with watching(PsycopgProbe) as told, psycopg.connect(postgresql.tls_url) as connection:
+    with watching(PsycopgProbe) as recording, psycopg.connect(postgresql.tls_url) as connection:
         connection.execute("SELECT %s::text, 1", (WORD,)).fetchall()
         connection.execute("SELECT 'somebody', 2").fetchall()
         connection.cursor(binary=True).execute("SELECT generate_series(1, 3), %s::text", (WORD,))
-    assert [one.facts.get(names.RESPONSE_INDICATORS) for one in told.saying("SELECT")] == ["canary", None, "canary"]
+    assert [one.facts.get(names.RESPONSE_INDICATORS) for one in recording.saying("SELECT")] == [
+        "canary",
+        None,
+        "canary",
+    ]
 
 
 @pytest.mark.services
 def test_a_row_of_mariadb_is_reported(mariadb: Server) -> None:
     with (
-        watching(PyMySQLProbe) as told,
+        watching(PyMySQLProbe) as recording,
         pymysql.connect(host=mariadb.host, port=mariadb.port, user=mariadb.user, password=mariadb.password) as made,
         made.cursor() as cursor,
     ):
         cursor.execute("SELECT %s, 1", (WORD,))
         made.ping()
         cursor.execute("SELECT 'somebody', 2")
-    signs = [one.facts.get(names.RESPONSE_INDICATORS) for one in told.calls if one.operation != "connect"]
+    signs = [one.facts.get(names.RESPONSE_INDICATORS) for one in recording.calls if one.operation != "connect"]
     assert [one for one in signs if one] == ["canary"]
     assert signs[0] == "canary"
 
 
 @pytest.mark.services
 def test_a_value_of_redis_is_reported(redis_server: Server, redis_prefix: str) -> None:
-    with watching(RedisProbe) as told, redis.Redis.from_url(redis_server.tls_url) as client:
+    with watching(RedisProbe) as recording, redis.Redis.from_url(redis_server.tls_url) as client:
         client.set(f"{redis_prefix}a", WORD, ex=60)
         client.set(f"{redis_prefix}b", "somebody", ex=60)
         client.mget(f"{redis_prefix}a", f"{redis_prefix}b")
         client.get(f"{redis_prefix}b")
-    assert [one.facts.get(names.RESPONSE_INDICATORS) for one in told.calls if "GET" in one.operation] == [
+    assert [one.facts.get(names.RESPONSE_INDICATORS) for one in recording.calls if "GET" in one.operation] == [
         "canary",
         None,
     ]

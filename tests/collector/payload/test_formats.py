@@ -163,17 +163,17 @@ def test_a_text_that_begins_so_is_none(text: bytes) -> None:
 
 def test_a_crowd_of_harmless_names_does_not_push_out_the_dangerous_one() -> None:
     crowd = b"".join(b"cmodule%d\nname\n0" % number for number in range(500))
-    told = globals_of(b"\x80\x02" + crowd + b"cos\nsystem\n(S'id'\ntR.")
-    assert told.startswith("os.system,")
-    assert told.count(",") < MAX_GLOBALS
-    assert len(told) <= MAX_GLOBALS_CHARACTERS
+    reported = globals_of(b"\x80\x02" + crowd + b"cos\nsystem\n(S'id'\ntR.")
+    assert reported.startswith("os.system,")
+    assert reported.count(",") < MAX_GLOBALS
+    assert len(reported) <= MAX_GLOBALS_CHARACTERS
 
 
 @pytest.mark.parametrize("hostile", [b"cos\nsystem\n", b"cnumpy.testing._private.utils\nrunstring\n", b"cuuid\n_run\n"])
 def test_nor_does_a_crowd_of_harmless_names_out_of_notorious_modules(hostile: bytes) -> None:
     crowd = b"".join(b"cbuiltins\n%b\n0" % name.encode() for name in dir(builtins) if name.endswith("Error"))
-    told = globals_of(b"\x80\x02" + crowd + hostile + b"(S'id'\ntR.")
-    assert told.startswith(hostile.decode()[1:].strip().replace("\n", ".") + ",")
+    reported = globals_of(b"\x80\x02" + crowd + hostile + b"(S'id'\ntR.")
+    assert reported.startswith(hostile.decode()[1:].strip().replace("\n", ".") + ",")
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_a_driver_that_decodes_hides_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "format_", "told"),
+    ("reply", "format_", "expected"),
     [
         (b"a: !!python/object/apply:os.system ['id']", "yaml", "os.system"),
         (b"- !<tag:yaml.org,2002:python/name:subprocess.Popen> ''", "yaml", "subprocess.Popen"),
@@ -220,8 +220,8 @@ def test_a_driver_that_decodes_hides_nothing() -> None:
         (b"\x7fELF\x02\x01\x01", "elf", ""),
     ],
 )
-def test_other_formats_are_recognised(reply: bytes, format_: str, told: str) -> None:
-    assert (format_of(reply), globals_of(reply)) == (format_, told)
+def test_other_formats_are_recognised(reply: bytes, format_: str, expected: str) -> None:
+    assert (format_of(reply), globals_of(reply)) == (format_, expected)
 
 
 @pytest.mark.parametrize(
@@ -304,8 +304,8 @@ def test_mutated_pickles_never_make_it_raise(data: bytes, changes: list[tuple[in
     mutated = bytearray(data)
     for position, value in changes:
         mutated[position % len(mutated)] = value
-    told = dict(detect_formats(bytes(mutated[: max(3, cut % (len(mutated) + 1))])))
-    text = str(told.get(names.PAYLOAD_GLOBALS, ""))
+    reported = dict(detect_formats(bytes(mutated[: max(3, cut % (len(mutated) + 1))])))
+    text = str(reported.get(names.PAYLOAD_GLOBALS, ""))
     assert len(text) <= MAX_GLOBALS_CHARACTERS
     assert text.isprintable()
 

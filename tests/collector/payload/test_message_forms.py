@@ -1,4 +1,4 @@
-"""A message's form: words of fixed lists, whatever it holds, and nothing of what it holds."""
+"""Message forms: words of fixed lists for any message, and nothing of its content."""
 
 import time
 from types import SimpleNamespace

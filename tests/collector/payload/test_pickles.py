@@ -63,11 +63,11 @@ class Recorder(pickle.Unpickler):
         return Inert
 
 
-def told(reply: object) -> list[str]:
+def reported_globals(reply: object) -> list[str]:
     return str(dict(detect_formats(reply)).get(names.PAYLOAD_GLOBALS, "")).split(",")
 
 
-def told_format(reply: object) -> str:
+def reported_format(reply: object) -> str:
     return str(dict(detect_formats(reply)).get(names.PAYLOAD_FORMAT, ""))
 
 
@@ -165,10 +165,10 @@ def test_a_global_before_any_pickle_is_reported(data: object, protocol: int, pad
     call = CALL[:-1] + b"0"
     hostile = ordinary[:2] + call + ordinary[2:] if protocol > 1 else call + ordinary
     assert imported_by(hostile)[0] == "os.getpid"
-    assert told(hostile) == ["os.getpid"]
+    assert reported_globals(hostile) == ["os.getpid"]
     hidden = (b"\x80%c" % protocol) * marks + b"".join(padding) + call + ordinary
     assert imported_by(hidden)[0] == "os.getpid"
-    assert told(hidden) == ["os.getpid"]
+    assert reported_globals(hidden) == ["os.getpid"]
 
 
 @given(DATA, st.integers(2, 5))
@@ -205,7 +205,7 @@ def test_a_pickle_of_data_names_nothing(data: object, protocol: int) -> None:
 )
 def test_a_call_in_any_pickle_program_is_reported(hostile: bytes) -> None:
     assert pickle.loads(hostile) == os.getpid()
-    assert "os.getpid" in told(hostile)
+    assert "os.getpid" in reported_globals(hostile)
 
 
 @pytest.mark.parametrize(
@@ -218,11 +218,11 @@ def test_a_call_in_any_pickle_program_is_reported(hostile: bytes) -> None:
     ],
 )
 def test_a_name_reached_through_another_is_reported(hostile: bytes, name: str) -> None:
-    assert name in told(hostile)
+    assert name in reported_globals(hostile)
 
 
 def test_a_computed_name_of_any_module_is_reported_as_unknown() -> None:
-    assert "?.?" in told(b"\x80\x04\x8c\x08builtinscbuiltins\nstr\n\x8c\x04eval\x85R\x93(tR.")
+    assert "?.?" in reported_globals(b"\x80\x04\x8c\x08builtinscbuiltins\nstr\n\x8c\x04eval\x85R\x93(tR.")
 
 
 @pytest.mark.parametrize(
@@ -240,21 +240,21 @@ def test_a_computed_name_of_any_module_is_reported_as_unknown() -> None:
     ids=lambda program: repr(program[:8]),
 )
 def test_a_program_too_long_to_follow_is_reported(program: bytes | str) -> None:
-    assert (told_format(program), told(program)) == ("pickle", [UNSEEN])
+    assert (reported_format(program), reported_globals(program)) == ("pickle", [UNSEEN])
 
 
 def test_globals_found_in_a_long_program_are_reported() -> None:
-    assert told(b"\x80\x02" + PADDING + CALL) == ["os.getpid"]
+    assert reported_globals(b"\x80\x02" + PADDING + CALL) == ["os.getpid"]
 
 
 @pytest.mark.parametrize("lines", [b"tacos\npizza\n", b"point\nlevel\n", b"unicode\nplane\n", b"Electronic\nmusic\n"])
 def test_lines_of_text_in_a_long_pickle_are_no_globals(lines: bytes) -> None:
-    assert told(pickle.dumps([*range(2 * MAX_OPCODES), (lines * 50).decode()])) == [UNSEEN]
+    assert reported_globals(pickle.dumps([*range(2 * MAX_OPCODES), (lines * 50).decode()])) == [UNSEEN]
 
 
 def test_a_long_pickle_of_objects_names_no_half_of_a_class() -> None:
     objects = b"".join(b"h\x09\x8c\x06Basket\x94\x93)\x81" for _ in range(MAX_OPCODES))
-    assert told(b"\x80\x04]\x94(" + b"K\x01" * MAX_OPCODES + objects + b"e.") == [UNSEEN]
+    assert reported_globals(b"\x80\x04]\x94(" + b"K\x01" * MAX_OPCODES + objects + b"e.") == [UNSEEN]
 
 
 @settings(max_examples=300)
@@ -273,7 +273,7 @@ def test_a_long_pickle_of_objects_names_no_half_of_a_class() -> None:
     )
 )
 def test_ordinary_values_are_no_pickles(value: bytes | str) -> None:
-    assert told_format(value) != "pickle"
+    assert reported_format(value) != "pickle"
 
 
 def test_hardly_any_random_bytes_are_taken_for_a_pickle() -> None:
@@ -284,9 +284,9 @@ def test_hardly_any_random_bytes_are_taken_for_a_pickle() -> None:
         lambda: bytes((chance.choice(b"(]})cCNKIVS\x8a\x8c\x96"),)),
     ]
     for start in starts:
-        taken = sum(told_format(start() + chance.randbytes(200)) == "pickle" for _ in range(5_000))
+        taken = sum(reported_format(start() + chance.randbytes(200)) == "pickle" for _ in range(5_000))
         assert taken <= 5
-    assert not any(told_format(uuid.UUID(int=chance.getrandbits(128)).bytes) for _ in range(5_000))
+    assert not any(reported_format(uuid.UUID(int=chance.getrandbits(128)).bytes) for _ in range(5_000))
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ def test_the_values_of_a_response_share_one_budget() -> None:
 
 def test_a_hostile_value_does_not_use_up_what_the_others_need() -> None:
     values = [b"\x80\x02" + PADDING * 10] * 15
-    assert "os.getpid" in told([*values, b"\x80\x02" + b"N0" * 50 + CALL])
+    assert "os.getpid" in reported_globals([*values, b"\x80\x02" + b"N0" * 50 + CALL])
 
 
 def test_a_walk_takes_off_what_it_used() -> None:

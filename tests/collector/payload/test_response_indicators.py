@@ -1,4 +1,4 @@
-"""An answer's signs: words of a fixed list, whatever the service wrote, and nothing of what it wrote."""
+"""Response indicators: words of a fixed list for any response, and nothing of its content."""
 
 from typing import Any
 
@@ -45,9 +45,9 @@ def test_terminal_control_in_an_error_text_is_an_indicator(text: str | bytes, ex
 
 @given(st.lists(st.one_of(st.text(), st.binary(), st.integers(), st.none(), st.lists(st.text())), max_size=6))
 def test_any_error_gives_only_words_of_the_list(parts: list[Any]) -> None:
-    told = add_error_indicators((("backwatch.notices", 1),), RuntimeError(*parts))
-    assert told[0] == ("backwatch.notices", 1)
-    for name, value in told[1:]:
+    facts = add_error_indicators((("backwatch.notices", 1),), RuntimeError(*parts))
+    assert facts[0] == ("backwatch.notices", 1)
+    for name, value in facts[1:]:
         assert name == names.RESPONSE_INDICATORS
         assert set(str(value).split(",")) <= set(names.ANSWER_WORDS)
 
@@ -65,7 +65,7 @@ def test_an_error_whose_class_hides_its_arguments_is_inspected() -> None:
 
 
 class OwnText(str):
-    """Of a driver that makes something of its own of what a service says."""
+    """An error of a driver that reformats the message of a service."""
 
     def __getitem__(self, at: Any) -> Any:
         raise LookupError
@@ -85,8 +85,8 @@ def test_a_long_text_is_looked_at_to_a_bound() -> None:
 
 @given(st.lists(st.sampled_from(names.ANSWER_WORDS)), st.lists(st.sampled_from(names.ANSWER_WORDS), min_size=1))
 def test_signs_come_together_in_the_order_of_the_list(one: list[str], other: list[str]) -> None:
-    told = add_indicators(add_indicators((), one) if one else (), other)
-    assert told == ((names.RESPONSE_INDICATORS, ",".join(w for w in names.ANSWER_WORDS if w in {*one, *other})),)
+    facts = add_indicators(add_indicators((), one) if one else (), other)
+    assert facts == ((names.RESPONSE_INDICATORS, ",".join(w for w in names.ANSWER_WORDS if w in {*one, *other})),)
 
 
 ENTITY = b'<?xml version="1.0"?><!DOCTYPE r [%s]><r>1</r>'

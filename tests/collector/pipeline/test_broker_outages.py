@@ -138,12 +138,12 @@ class App:
 
     def exit_s(self) -> float:
         """Ends it; how long that takes from its last line on."""
-        said, _ = self.process.communicate(timeout=60)
-        return time.time() - float(said)
+        output, _ = self.process.communicate(timeout=60)
+        return time.time() - float(output)
 
 
 class Day:
-    """A bad day, as an app's environment says it, and how it ends."""
+    """A broker outage: the app's settings, and how the outage ends."""
 
     def __init__(self, kind: str, broker: Server, folder: Path, stack: ExitStack) -> None:
         if kind == "disk_full":

@@ -62,27 +62,27 @@ def key_value(key: str, given_value: Any) -> KeyValue:
 
 
 def expected_span(call: Call) -> Span:
-    told: list[tuple[str, Any]] = []
+    attributes: list[tuple[str, Any]] = []
     if call.operation:
-        told.append((names.OPERATION, call.operation))
-    told += [(names.QUERY_TEXT if call.sql else names.STATEMENT, call.text)] if call.text else []
-    told += [(names.QUERY_SIGNS, call.signs)] if call.signs else []
+        attributes.append((names.OPERATION, call.operation))
+    attributes += [(names.QUERY_TEXT if call.sql else names.STATEMENT, call.text)] if call.text else []
+    attributes += [(names.QUERY_SIGNS, call.signs)] if call.signs else []
     if call.site is not None:
         keys = (names.CODE_FUNCTION, names.CODE_FILE, names.CODE_LINE)
-        told += list(zip(keys, call.site, strict=True))
-    told += [(names.HTTP_ROUTE, call.route)] if call.route else []
-    told += [(names.BYTES_SENT, call.bytes_sent)] if call.bytes_sent >= 0 else []
-    told += [(names.BYTES_RECEIVED, call.bytes_received)] if call.bytes_received >= 0 else []
-    told += [(names.ROWS_RETURNED, call.rows_returned)] if call.rows_returned >= 0 else []
-    told += [(names.ROWS_AFFECTED, call.rows_affected)] if call.rows_affected >= 0 else []
-    told += [(names.BYTES_ESTIMATED, True)] if call.bytes_estimated else []
-    told += call.facts
-    told += [(names.ERROR_TYPE, call.error)] if call.error else []
+        attributes += list(zip(keys, call.site, strict=True))
+    attributes += [(names.HTTP_ROUTE, call.route)] if call.route else []
+    attributes += [(names.BYTES_SENT, call.bytes_sent)] if call.bytes_sent >= 0 else []
+    attributes += [(names.BYTES_RECEIVED, call.bytes_received)] if call.bytes_received >= 0 else []
+    attributes += [(names.ROWS_RETURNED, call.rows_returned)] if call.rows_returned >= 0 else []
+    attributes += [(names.ROWS_AFFECTED, call.rows_affected)] if call.rows_affected >= 0 else []
+    attributes += [(names.BYTES_ESTIMATED, True)] if call.bytes_estimated else []
+    attributes += call.facts
+    attributes += [(names.ERROR_TYPE, call.error)] if call.error else []
     span = Span(
         trace_id=call.trace_id.to_bytes(16, "big"), span_id=call.span_id.to_bytes(8, "big"),
         parent_span_id=call.parent_id.to_bytes(8, "big") if call.parent_id else b"", name=call.operation,
         kind=call.kind, start_time_unix_nano=call.start_ns, end_time_unix_nano=call.end_ns,  # pyright: ignore[reportArgumentType]
-        attributes=[key_value(*one) for one in told],
+        attributes=[key_value(*one) for one in attributes],
     )  # fmt: skip
     if call.error:
         span.status.code = 2  # pyright: ignore[reportAttributeAccessIssue]
@@ -119,9 +119,11 @@ def test_sessions_with_the_same_facts_share_one_scope() -> None:
 
 
 def test_what_a_driver_does_not_say_is_absent_rather_than_false() -> None:
-    told = session_attributes(Session(system="mysql", address="db", port=3306))
-    assert names.TLS_ESTABLISHED not in told
-    assert {"backwatch.contract", "db.system.name", "server.address", "server.port", "network.transport"} == set(told)
+    attributes = session_attributes(Session(system="mysql", address="db", port=3306))
+    assert names.TLS_ESTABLISHED not in attributes
+    assert {"backwatch.contract", "db.system.name", "server.address", "server.port", "network.transport"} == set(
+        attributes
+    )
     assert False is session_attributes(Session(system="mysql", encrypted=False))[names.TLS_ESTABLISHED]
 
 
@@ -140,15 +142,15 @@ def test_invalid_unicode_and_too_large_numbers_are_encoded() -> None:
         facts=(("n", 2**70), ("f", math.inf), ("t", "x" * 20_000)),
     )
     (span,) = ExportTraceServiceRequest.FromString(encode_calls(APP, [call])).resource_spans[0].scope_spans[0].spans
-    told = {one.key: one.value for one in span.attributes}
-    assert 2**63 - 1 == told["n"].int_value == told[names.ROWS_RETURNED].int_value
-    assert math.isinf(told["f"].double_value)
-    assert len(told["t"].string_value) == 8192
+    attributes = {one.key: one.value for one in span.attributes}
+    assert 2**63 - 1 == attributes["n"].int_value == attributes[names.ROWS_RETURNED].int_value
+    assert math.isinf(attributes["f"].double_value)
+    assert len(attributes["t"].string_value) == 8192
 
 
 def test_a_heartbeat_has_no_spans_and_carries_the_drop_counts() -> None:
     request = ExportTraceServiceRequest.FromString(encode_heartbeat(APP, {"queue": 300, "probe": 1}))
     (scope,) = request.resource_spans[0].scope_spans
     assert (scope.scope.name, len(scope.spans)) == (names.SCOPE_HEARTBEAT, 0)
-    told = {one.key: one.value.int_value for one in scope.scope.attributes}
-    assert told == {"backwatch.contract": 1, "backwatch.dropped.queue": 300, "backwatch.dropped.probe": 1}
+    attributes = {one.key: one.value.int_value for one in scope.scope.attributes}
+    assert attributes == {"backwatch.contract": 1, "backwatch.dropped.queue": 300, "backwatch.dropped.probe": 1}

@@ -39,7 +39,7 @@ QUICK: dict[str, Any] = {"flush_interval_s": 0.01, "heartbeat_s": 3600.0, "exit_
 
 
 class Log(Publisher):
-    """A stream in memory that can be told to fail."""
+    """A stream in memory that can be made to fail."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
@@ -65,7 +65,7 @@ class Log(Publisher):
         return [span for scope in self.scopes(names.SCOPE_CALLS) for span in scope.spans]
 
     def dropped(self) -> dict[str, int]:
-        """Sum of what all heartbeats told."""
+        """Sum of the drops in all heartbeats."""
         total: dict[str, int] = {}
         for scope in self.scopes(names.SCOPE_HEARTBEAT):
             for one in scope.scope.attributes:
@@ -102,7 +102,7 @@ def call(pipeline: Pipeline, sql: object = "SELECT 1", **more: Any) -> None:
     pipeline.record_call(SESSION, "", start_ns=time.time_ns() - 1000, sql=sql, **more)
 
 
-def told(span: Span) -> dict[str, Any]:
+def read_facts(span: Span) -> dict[str, Any]:
     return {one.key: getattr(one.value, one.value.WhichOneof("value") or "") for one in span.attributes}
 
 
@@ -121,7 +121,7 @@ def test_a_call_arrives_redacted_with_its_facts_and_its_caller(make: Callable[..
     )  # fmt: skip
     assert pipeline.flush(5)
     (span,) = log.spans()
-    facts = told(span)
+    facts = read_facts(span)
     assert "secret" not in str(span)
     assert (
         span.name,
@@ -142,9 +142,9 @@ def test_indicators_of_an_error_text_are_reported_without_the_text(make: Callabl
     pipeline.record_call(SESSION, "SELECT", start_ns=time.time_ns(), sql="SELECT 1", error=error)
     assert pipeline.flush(5)
     (span,) = log.spans()
-    told = {one.key: one.value.string_value for one in span.attributes}
-    assert told[names.RESPONSE_INDICATORS] == "terminal-escape,control-character"
-    assert told[names.ERROR_TYPE] == "RuntimeError"
+    attributes = {one.key: one.value.string_value for one in span.attributes}
+    assert attributes[names.RESPONSE_INDICATORS] == "terminal-escape,control-character"
+    assert attributes[names.ERROR_TYPE] == "RuntimeError"
     assert b"hunter2" not in b"".join(message.value for message in log.messages)
 
 
@@ -171,7 +171,7 @@ def test_the_route_of_the_apps_own_span_is_reported(make: Callable[..., Pipeline
     with TracerProvider().get_tracer("app").start_as_current_span("GET", attributes={"http.route": "/orders/{id}"}):
         call(pipeline)
     assert pipeline.flush(5)
-    assert told(log.spans()[0])[names.HTTP_ROUTE] == "/orders/{id}"
+    assert read_facts(log.spans()[0])[names.HTTP_ROUTE] == "/orders/{id}"
 
 
 def test_no_thread_runs_before_the_first_call(make: Callable[..., Pipeline]) -> None:
@@ -388,7 +388,7 @@ def test_who_calls_is_taken_when_a_call_begins_that_ends_elsewhere(make: Callabl
     ending.join()
     assert pipeline.flush(10)
     (span,) = log.spans()
-    assert told(span)["code.function.name"] == "test_who_calls_is_taken_when_a_call_begins_that_ends_elsewhere"
+    assert read_facts(span)["code.function.name"] == "test_who_calls_is_taken_when_a_call_begins_that_ends_elsewhere"
 
 
 def test_a_call_by_the_garbage_collector_inside_a_call_does_not_deadlock(make: Callable[..., Pipeline]) -> None:
@@ -522,8 +522,11 @@ def test_five_hundred_forks_under_load_all_deliver_their_own_calls(
             thread.join()
     os.close(writer)
     with os.fdopen(reader) as pipe:
-        told = Counter(int(line) for line in pipe)
-    assert (Counter(children) - told, told - Counter(children)) == (Counter(), Counter())  # missing, and too much
+        reported = Counter(int(line) for line in pipe)
+    assert (Counter(children) - reported, reported - Counter(children)) == (
+        Counter(),
+        Counter(),
+    )  # missing, and too much
 
 
 def test_a_fork_that_runs_no_hooks_begins_anew_as_well(make: Callable[..., Pipeline], log: Log) -> None:

@@ -1,4 +1,4 @@
-"""What wakes the worker does so wherever it is rung from, and whatever interrupts it."""
+"""The queue wakes the worker from any stack depth, and during any interruption."""
 
 import signal
 import subprocess

@@ -147,7 +147,7 @@ class Telling(Publisher):
         for message in messages:
             for word in (b"before_the_fork", b"at_the_fork", b"after_the_fork"):
                 if word in message.value:
-                    tell(f"tells {word.decode()}")
+                    tell(f"sends {word.decode()}")
 
     def close(self, timeout_s):
         tell(f"closes {'its own' if self.made == os.getpid() else 'the wrong one'}")
@@ -179,11 +179,11 @@ pipeline.close()
 def test_a_copied_worker_in_a_greenlet_child_delivers_and_closes_nothing(calls: bool) -> None:
     command = [sys.executable, "-c", GREEN, "calls" if calls else ""]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
-    told = done.stdout.splitlines()
+    lines = done.stdout.splitlines()
     assert (done.returncode, done.stderr) == (0, "")
-    assert [line for line in told if line.startswith("child")] == (
-        ["child tells after_the_fork", "child closes its own"] if calls else []
+    assert [line for line in lines if line.startswith("child")] == (
+        ["child sends after_the_fork", "child closes its own"] if calls else []
     )
-    assert [line for line in told if line.startswith("parent")] == [
-        "parent tells before_the_fork", "parent tells at_the_fork", "parent closes its own",
+    assert [line for line in lines if line.startswith("parent")] == [
+        "parent sends before_the_fork", "parent sends at_the_fork", "parent closes its own",
     ]  # fmt: skip

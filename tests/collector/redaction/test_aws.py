@@ -23,14 +23,14 @@ values = st.recursive(
 )
 def test_no_value_of_a_parameter_is_reported(service: str, parameters: dict[str, Any]) -> None:
     parameters.pop("QueueUrl", None) if parameters.get("QueueUrl") == SECRET else None
-    told = aws.to_statement(service, "Operation", {k: v for k, v in parameters.items() if k != "RequestItems"})
-    assert SECRET not in told
+    redacted = aws.to_statement(service, "Operation", {k: v for k, v in parameters.items() if k != "RequestItems"})
+    assert SECRET not in redacted
 
 
 @given(st.text(max_size=60), st.sampled_from(["'{}'", "x = '{}'", ":a AND b = '{}'", "SET a = '{}' -- x"]))
 def test_a_literal_in_an_expression_is_not_reported(noise: str, shape: str) -> None:
-    told = aws.redact_expression(shape.format(SECRET) + noise.replace("'", ""), {})
-    assert SECRET not in told
+    redacted = aws.redact_expression(shape.format(SECRET) + noise.replace("'", ""), {})
+    assert SECRET not in redacted
 
 
 @given(st.text(max_size=2_000))
@@ -45,7 +45,7 @@ def test_any_parameters_are_taken(parameters: dict[str, Any], operation: str) ->
 
 
 @pytest.mark.parametrize(
-    ("header", "told"),
+    ("header", "expected"),
     [
         (
             f"AWS4-HMAC-SHA256 Credential=AKIAX/20260101/eu-west-1/s3/aws4_request, Signature={SECRET}",
@@ -59,21 +59,21 @@ def test_any_parameters_are_taken(parameters: dict[str, Any], operation: str) ->
         ("", ("", "anonymous")),
     ],
 )  # fmt: skip
-def test_the_signing_key_is_reported_without_the_signature(header: str, told: tuple[str, str]) -> None:
-    assert aws.read_login({"Authorization": header.encode()}, "https://x/") == told
-    assert aws.read_login({"Authorization": header}, "https://x/") == told
+def test_the_signing_key_is_reported_without_the_signature(header: str, expected: tuple[str, str]) -> None:
+    assert aws.read_login({"Authorization": header.encode()}, "https://x/") == expected
+    assert aws.read_login({"Authorization": header}, "https://x/") == expected
 
 
 @pytest.mark.parametrize(
-    ("query", "told"),
+    ("query", "expected"),
     [
         (f"X-Amz-Algorithm=AWS4-HMAC&X-Amz-Credential=AKIAX%2F1&X-Amz-Signature={SECRET}", ("AKIAX", "aws4-hmac")),
         (f"AWSAccessKeyId=AKIAX&Signature={SECRET}&Expires=1", ("AKIAX", "aws2-hmac-sha1")),
         (f"prefix={SECRET}", ("", "anonymous")),
     ],
 )  # fmt: skip
-def test_a_signature_in_the_query_counts(query: str, told: tuple[str, str]) -> None:
-    assert aws.read_login({}, f"https://photos.s3.amazonaws.com/x?{query}") == told
+def test_a_signature_in_the_query_counts(query: str, expected: tuple[str, str]) -> None:
+    assert aws.read_login({}, f"https://photos.s3.amazonaws.com/x?{query}") == expected
 
 
 @pytest.mark.parametrize("text", ["#" * 65_536, ":" * 65_536, "a AND " * 11_000, "'" * 65_536, "(" * 65_536])

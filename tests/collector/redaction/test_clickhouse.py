@@ -1,4 +1,4 @@
-"""Rows behind a ClickHouse statement are not told, whatever its head; nothing else is cut."""
+"""Rows behind a ClickHouse statement of any form are not reported; nothing else is cut."""
 
 import time
 
@@ -49,9 +49,9 @@ FORMATS = ("FORMAT CSV\n", "format\tTabSeparated ", "FORMAT /* x */ JSONEachRow\
 @pytest.mark.parametrize("head", HEADS, ids=[head[:40] for head in HEADS])
 def test_no_row_is_reported(head: str) -> None:
     for form in FORMATS:
-        told = sanitize(f"{head} {form}Ann,hunter,Smith", "clickhouse")[0]
-        assert "hunter" not in told
-        assert "INSERT" in told.upper()
+        redacted = sanitize(f"{head} {form}Ann,hunter,Smith", "clickhouse")[0]
+        assert "hunter" not in redacted
+        assert "INSERT" in redacted.upper()
 
 
 @settings(deadline=None)

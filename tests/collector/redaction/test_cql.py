@@ -14,7 +14,7 @@ UUID = "abcdefab-3f90-4c93-8f61-eabfa4a803e2"
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         (f"SELECT a FROM t WHERE id = {UUID}", "SELECT a FROM t WHERE id = ?"),
         (f"SELECT a FROM t WHERE id IN ({UUID}, {UUID})", "SELECT a FROM t WHERE id IN(?)"),
@@ -32,9 +32,9 @@ UUID = "abcdefab-3f90-4c93-8f61-eabfa4a803e2"
         ('SELECT "a//b" FROM t WHERE c = 1', 'SELECT "?" FROM t WHERE c = ?'),
     ],
 )  # fmt: skip
-def test_values_are_cut_and_names_stay(text: str, told: str) -> None:
+def test_values_are_cut_and_names_stay(text: str, expected: str) -> None:
     redacted = sanitize(cql.hide_literals(text), "cassandra")[0]
-    assert redacted == told
+    assert redacted == expected
     assert SECRET not in redacted
 
 
@@ -52,8 +52,8 @@ def test_any_text_is_taken(text: str) -> None:
 @given(st.text("$'\"a -/\n;", max_size=40))
 def test_a_value_in_dollars_never_comes_through(noise: str) -> None:
     noise = noise.replace("$", "")
-    told = sanitize(cql.hide_literals(f"INSERT INTO t (a) VALUES ($${noise}{SECRET}{noise}$$)"), "cassandra")[0]
-    assert SECRET not in told
+    redacted = sanitize(cql.hide_literals(f"INSERT INTO t (a) VALUES ($${noise}{SECRET}{noise}$$)"), "cassandra")[0]
+    assert SECRET not in redacted
 
 
 def test_a_batch_of_any_size_is_one_statement() -> None:

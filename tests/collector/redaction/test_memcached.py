@@ -9,7 +9,7 @@ from tests.services.cpu_time import least_cpu_s
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "expected"),
     [
         (b"get session:8f2c\r\n", "get session:?"),
         (b"get b:1 a:2 b:3 4\r\n", "get ? a:? b:?"),
@@ -33,16 +33,16 @@ from tests.services.cpu_time import least_cpu_s
         (b"get", "get"),
     ],
 )
-def test_a_line_is_reported_by_its_shape(line: bytes, told: str) -> None:
-    assert memcached.redact_line(line)[1] == told
+def test_a_line_is_reported_by_its_shape(line: bytes, expected: str) -> None:
+    assert memcached.redact_line(line)[1] == expected
 
 
 def test_many_keys_are_reported_by_their_classes() -> None:
     many = [f"kind{chr(97 + number % 26)}{chr(97 + number // 26)}:secret" for number in range(100)]
-    told = memcached.to_statement("get", many)
-    assert told.endswith(" …")
-    assert "secret" not in told
-    assert told.count(":?") == memcached.MAX_CLASSES
+    redacted = memcached.to_statement("get", many)
+    assert redacted.endswith(" …")
+    assert "secret" not in redacted
+    assert redacted.count(":?") == memcached.MAX_CLASSES
     assert memcached.to_statement("get", ["a:1"] * 2_000) == "get a:? …"
 
 

@@ -97,13 +97,13 @@ def test_a_command_keeps_its_collection_and_its_shape(command: object, expected:
 
 @given(commands)
 def test_no_value_of_a_command_is_left(command: dict[Any, Any]) -> None:
-    said = mongo.to_statement(command)
+    redacted = mongo.to_statement(command)
     target = next(iter(command.values()))
     if target == SECRET or command.get("collection") == SECRET:
         return  # a collection's name is kept
-    assert SECRET not in said
-    assert "8675309" not in said
-    assert len(said) <= mongo.MAX_STATEMENT
+    assert SECRET not in redacted
+    assert "8675309" not in redacted
+    assert len(redacted) <= mongo.MAX_STATEMENT
 
 
 @given(documents)

@@ -46,10 +46,10 @@ SECRET = "hunter2secret"
     ],
 )
 def test_what_only_this_system_takes_for_a_value_is_hidden(system: str, text: str) -> None:
-    told = sanitize(text, system)[0]
-    assert SECRET not in told
-    assert "eabfa4a803e2" not in told
-    assert told
+    redacted = sanitize(text, system)[0]
+    assert SECRET not in redacted
+    assert "eabfa4a803e2" not in redacted
+    assert redacted
 
 
 @pytest.mark.parametrize("system", ["clickhouse", "nobodyknows", "cassandra", "postgresql", "mysql", "sqlite", "mssql"])
@@ -67,13 +67,13 @@ def test_usual_sql_is_left_as_it_is(system: str, text: str) -> None:
 
 def test_a_batch_that_enables_quoted_names_reports_them() -> None:
     text = 'SET QUOTED_IDENTIFIER OFF SELECT "a"; SET QUOTED_IDENTIFIER ON SELECT "b"'
-    told = sanitize(text, "mssql")[0]
-    assert told == 'SET QUOTED_IDENTIFIER OFF SELECT ?; SET QUOTED_IDENTIFIER ON SELECT "b"'
+    redacted = sanitize(text, "mssql")[0]
+    assert redacted == 'SET QUOTED_IDENTIFIER OFF SELECT ?; SET QUOTED_IDENTIFIER ON SELECT "b"'
 
 
 def test_text_among_rows_is_not_reported_but_its_signs_are() -> None:
-    told, signs, _ = sanitize("COPY t FROM stdin;\nSELECT pg_sleep(5) FROM pg_shadow", "postgresql")
-    assert "pg_shadow" not in told
+    redacted, signs, _ = sanitize("COPY t FROM stdin;\nSELECT pg_sleep(5) FROM pg_shadow", "postgresql")
+    assert "pg_shadow" not in redacted
     assert "time-delay" in signs.split(",")
 
 
@@ -127,20 +127,20 @@ def test_no_word_within_a_string_of_these_systems_is_reported(
     value = f"{before} {SECRET} {after}"
     assume(_within(form, value))
     literal = form.replace("{}", value)
-    told = _told(system, f"FROM t | WHERE p = {literal}" + f" AND q == {literal}" * others + " AND known == 1")
-    assert SECRET not in told
-    assert "known" in told
+    redacted = _redact(system, f"FROM t | WHERE p = {literal}" + f" AND q == {literal}" * others + " AND known == 1")
+    assert SECRET not in redacted
+    assert "known" in redacted
 
 
-def _told(system: str, text: str) -> str:
+def _redact(system: str, text: str) -> str:
     if system in ("esql", "ppl"):
         return search.to_statement("POST", "/_query" if system == "esql" else "/_plugins/_ppl", [], {"query": text})
     return sanitize(text, system)[0]
 
 
 def test_a_comment_of_a_piped_query_is_not_reported() -> None:
-    told = search.to_statement("POST", "/_query", [], {"query": f'FROM t // {SECRET}\n| WHERE a == "//"'})
-    assert told == "POST /_query FROM t | WHERE a == ?"
+    redacted = search.to_statement("POST", "/_query", [], {"query": f'FROM t // {SECRET}\n| WHERE a == "//"'})
+    assert redacted == "POST /_query FROM t | WHERE a == ?"
 
 
 @given(st.text(max_size=200))

@@ -1,4 +1,4 @@
-"""Django's two handlers, views sync and async: what came in with the request and became code of a statement is told."""
+"""Django's two handlers, sync and async views: request input that became code of a statement is reported."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Flask, views sync and async: what came in with the request and became code of a statement is told, nothing else."""
+"""Flask, sync and async views: request input that became code of a statement is reported, nothing else."""
 
 import pytest
 from flask import Flask, request

@@ -132,15 +132,15 @@ def test_a_call_that_is_left_pending_ends_as_without_us(make: Make) -> None:
 
 def test_a_pending_connection_is_recorded_and_is_no_fault() -> None:
     elsewhere, error = contextvars.copy_context(), GeneratorExit()
-    told = Recording()
-    amqp: Any = aiormq_calls.Watch(told)
+    recording = Recording()
+    amqp: Any = aiormq_calls.Watch(recording)
     with closing(asyncio.new_event_loop()) as loop:
         connection = aiormq.Connection("amqp://app@localhost:1/", loop=loop)
         amqp.connected(connection, elsewhere.run(amqp.connecting), error)
-    mongo: Any = pymongo_calls.Watch(told)
+    mongo: Any = pymongo_calls.Watch(recording)
     pool = Pool(("localhost", 1), PoolOptions())
     mongo.connect_failed(pool, elsewhere.run(mongo.connecting, pool, (), {}), error)
-    assert [(one.operation, one.session.system, one.error) for one in told.calls] == [
+    assert [(one.operation, one.session.system, one.error) for one in recording.calls] == [
         ("connect", "rabbitmq", error),
         ("connect", "mongodb", error),
     ]

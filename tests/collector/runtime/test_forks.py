@@ -1,4 +1,4 @@
-"""A fork leaves a child that has everything whole, whatever our threads are at."""
+"""After a fork the child has everything intact, at any point of the collector's threads."""
 
 import os
 import sqlite3
@@ -76,7 +76,7 @@ finally:
 print(hung, connected[0] > 10, flush=True)
 os._exit(0)
 """
-"""An app that forks while a thread of ours connects to brokers again and again; each child begins a handshake."""
+"""An app that forks while a thread of the collector connects to brokers repeatedly; each child starts a handshake."""
 
 
 def test_no_child_waits_for_a_lock_of_a_handshake_at_the_fork(tmp_path: Path) -> None:
@@ -103,15 +103,15 @@ def respawn():
         fork()
 
 os.register_at_fork(before=respawn)  # the later ones run first: ours waits already
-from backwatch.collector.runtime import forks as forking
+from backwatch.collector.runtime import forks
 
 begin = time.monotonic()
 fork()
 fork()
-print(time.monotonic() - begin < forking.MAX_WAIT_S)
+print(time.monotonic() - begin < forks.MAX_WAIT_S)
 
 def work():
-    with forking.hold_forks():
+    with forks.hold_forks():
         print("free")
 
 worker = threading.Thread(target=work, daemon=True)
@@ -128,7 +128,7 @@ def test_a_fork_in_the_midst_of_a_fork_waits_for_nothing() -> None:
 
 INTERRUPTED = """
 import os, signal, sys, threading, time
-from backwatch.collector.runtime import forks as forking
+from backwatch.collector.runtime import forks
 
 ballast = bytearray(100_000_000)  # a fork takes a millisecond, in which signals come
 armed = False
@@ -171,7 +171,7 @@ try:
 except RecursionError:
     pass
 sys.setrecursionlimit(1000)
-threading.Thread(target=lambda: print(forking._fork_lock.acquire(timeout=2)), daemon=True).start()
+threading.Thread(target=lambda: print(forks._fork_lock.acquire(timeout=2)), daemon=True).start()
 time.sleep(2.5)
 """
 
@@ -183,13 +183,13 @@ def test_raising_handlers_and_full_stacks_leave_no_fork_waiting() -> None:
 
 IMPORTS = """
 import os, sys, threading, time
-from backwatch.collector.runtime import forks as forking
+from backwatch.collector.runtime import forks
 from backwatch.collector.bootstrap import start
 
 class Finder:
     def find_spec(self, name, path=None, target=None):
         if threading.current_thread() is not threading.main_thread():
-            found.append((name, forking._fork_lock._is_owned()))
+            found.append((name, forks._fork_lock._is_owned()))
 
 found = []
 sys.meta_path.insert(0, Finder())
@@ -275,7 +275,7 @@ def test_no_fork_waits_while_we_wait_for_another_writer(tmp_path: Path, monkeypa
 
 IN_VAIN = """
 import os, signal, sys, threading, time
-from backwatch.collector.runtime import forks as forking, guard
+from backwatch.collector.runtime import forks, guard
 
 class Slow:
     def find_spec(self, name, path=None, target=None):
@@ -288,7 +288,7 @@ sys.meta_path.insert(0, Slow())
 
 def load():
     guard.collector_threads.add(threading.get_ident())
-    with forking.hold_forks():
+    with forks.hold_forks():
         import sqlite3
 
 thread = threading.Thread(target=load)
@@ -301,7 +301,7 @@ if child == 0:
     import sqlite3
     os._exit(sqlite3.connect(":memory:").execute("SELECT 7").fetchone()[0])
 waited_s = time.monotonic() - begin
-print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), waited_s >= forking.MAX_WAIT_S)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), waited_s >= forks.MAX_WAIT_S)
 thread.join()
 """
 
@@ -313,7 +313,7 @@ def test_child_of_a_fork_that_waited_in_vain_imports_anew() -> None:
 
 COLLECTING = """
 import gc, os, sys, threading, time
-from backwatch.collector.runtime import forks as forking, gc_passes
+from backwatch.collector.runtime import forks, gc_passes
 
 lock = threading.Lock()  # a library's, which no fork puts right
 begun = threading.Event()
@@ -355,7 +355,7 @@ def test_fork_waits_for_the_garbage_collector_on_a_collectors_thread(thread: str
 
 STEP = """
 import logging, os, socket, sys, threading, time
-from backwatch.collector.runtime import forks as forking, gc_passes, guard
+from backwatch.collector.runtime import forks, gc_passes, guard
 from backwatch.collector.stream.kafka_net import get_direct_url
 from kafka.net.inet import KafkaNetSocket
 
@@ -409,7 +409,7 @@ def test_fork_waits_for_a_step_of_the_collectors_thread(step: str, duration_s: f
 
 FIRST_USE = """
 import os, signal, sys, threading
-from backwatch.collector.runtime import forks as forking, gc_passes
+from backwatch.collector.runtime import forks, gc_passes
 
 def use():
     gc_passes.enter_thread()

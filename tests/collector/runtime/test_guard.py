@@ -1,4 +1,4 @@
-"""Where our own faults end, and what is none of ours goes on: an app's strict log, its time limits."""
+"""The guard ends the collector's faults, and passes on what is the app's: its strict log, its time limits."""
 
 import logging
 import signal
@@ -24,7 +24,7 @@ class SoftTimeLimitError(Exception):
 
 
 class Strict(logging.Handler):
-    """An app's own: whatever is said at all is an error."""
+    """A log handler of an app that turns every line into an error."""
 
     def handle(self, record: logging.LogRecord) -> bool:
         raise RuntimeError(record.getMessage())

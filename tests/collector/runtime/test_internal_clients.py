@@ -1,4 +1,4 @@
-"""Our own Kafka clients in an app that uses Kafka itself: never told, on no thread, by no version of the driver."""
+"""The collector's Kafka clients in an app that uses Kafka: never recorded, on any thread, with any driver version."""
 
 import gc
 import importlib
@@ -82,7 +82,7 @@ def run(tmp_path: Path, kafka: Server) -> Run:
     def run(code: str, *arguments: str, version: str = "", **environment: str) -> "subprocess.CompletedProcess[str]":
         (tmp_path / "app.py").write_text(code)
         path = [str(overlay(version))] if version else []
-        told = {
+        variables = {
             "PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(path),
             "BACKWATCH_STREAM_URL": kafka.url, "BACKWATCH_COLLECTOR_FLUSH_INTERVAL_S": "0.1",
             "BACKWATCH_COLLECTOR_EXIT_TIMEOUT_S": "20",  # for a busy machine
@@ -90,7 +90,7 @@ def run(tmp_path: Path, kafka: Server) -> Run:
         }  # fmt: skip
         return subprocess.run(
             [sys.executable, "-m", "backwatch.collector", "run", "--", sys.executable, "app.py", *arguments],
-            cwd=tmp_path, env=told, capture_output=True, text=True, timeout=120,
+            cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=120,
         )  # fmt: skip
 
     return run
@@ -145,8 +145,8 @@ def test_the_apps_own_client_is_recorded_even_on_the_collectors_thread(kafka: Se
         theirs.flush()
         ours.close()
         theirs.close()
-    told = [one for one in recording.calls[before:] if one.operation != "metadata"]
-    assert [(one.operation, one.sent) for one in told] == [("send", len(b"theirs"))]
+    sends = [one for one in recording.calls[before:] if one.operation != "metadata"]
+    assert [(one.operation, one.sent) for one in sends] == [("send", len(b"theirs"))]
 
 
 def test_connects_of_the_collectors_clients_are_never_recorded(kafka: Server, kafka_topic: MakeTopic) -> None:

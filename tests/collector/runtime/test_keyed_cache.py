@@ -115,15 +115,15 @@ def test_marks_are_of_one_process_even_where_its_hashes_are_not(seed: str) -> No
         "from backwatch.collector.runtime.keyed_cache import keyed_hash; "
         "print(keyed_hash('a'), keyed_hash(('GET', str, 'a')), keyed_hash('a') == keyed_hash('a'))"
     )
-    told = [
+    hashes = [
         subprocess.run(
             [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True,
             check=True,
         ).stdout.split()
         for _ in range(2)
     ]  # fmt: skip
-    assert set(told[0]).isdisjoint(told[1]) is False  # "True", and nothing else
-    assert set(told[0]) & set(told[1]) == {"True"}
+    assert set(hashes[0]).isdisjoint(hashes[1]) is False  # "True", and nothing else
+    assert set(hashes[0]) & set(hashes[1]) == {"True"}
 
 
 def test_a_full_cache_is_emptied() -> None:
@@ -144,8 +144,8 @@ class _Sly(str):
 
 
 def test_a_key_with_its_own_hash_is_not_confused_with_another() -> None:
-    told = [redis_text.single("GET", ("GET", _Sly(one)))[1] for one in ("session:1", "user:1")]
-    assert told == ["GET session:?", "GET user:?"]
+    statements = [redis_text.single("GET", ("GET", _Sly(one)))[1] for one in ("session:1", "user:1")]
+    assert statements == ["GET session:?", "GET user:?"]
     assert [_statement("get", [_Sly(one)]) for one in ("session:1", "user:1")] == ["get session:?", "get user:?"]
     assert [amqp.redact_name(_Sly(one)) for one in ("orders.new", "mails.new")] == ["orders.new", "mails.new"]
     assert [messages.asked("send", _Sly(one)).statement for one in ("orders", "mails")] == [

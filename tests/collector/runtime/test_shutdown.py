@@ -47,12 +47,12 @@ def test_every_last_word_is_had_even_where_one_fails() -> None:
 
     def run() -> None:
         shutdown.run_before_fatal_signal(lambda: 1 // 0, 1.0)
-        shutdown.run_before_fatal_signal(lambda: os.write(write, b"told"), 5.0)
+        shutdown.run_before_fatal_signal(lambda: os.write(write, b"called"), 5.0)
         signal.raise_signal(signal.SIGTERM)
 
     assert ended_by(run) == signal.SIGTERM
     os.close(write)
-    assert os.read(read, 100) == b"told"
+    assert os.read(read, 100) == b"called"
     os.close(read)
 
 
@@ -86,8 +86,8 @@ GREEN = """
 import gevent.monkey
 gevent.monkey.patch_all()
 import signal
-from backwatch.collector.runtime import shutdown as ending
-ending.run_before_fatal_signal(lambda: print("told", flush=True), 5)
+from backwatch.collector.runtime import shutdown
+shutdown.run_before_fatal_signal(lambda: print("called", flush=True), 5)
 signal.raise_signal(signal.SIGTERM)
 print("alive")
 """
@@ -95,7 +95,7 @@ print("alive")
 
 def test_a_greenlet_at_shutdown_lets_the_signal_end_the_process() -> None:
     done = subprocess.run([sys.executable, "-c", GREEN], capture_output=True, text=True, check=False, timeout=60)
-    assert (done.returncode, done.stdout) == (-signal.SIGTERM, "told\n"), done.stderr
+    assert (done.returncode, done.stdout) == (-signal.SIGTERM, "called\n"), done.stderr
 
 
 @pytest.fixture
@@ -113,16 +113,16 @@ def test_calls_held_back_by_a_probe_are_delivered(no_hooks: None) -> None:
 
 
 def test_an_end_with_nothing_to_tell_begins_nothing(no_hooks: None) -> None:
-    opened, said = list[Log](), list[bool]()
+    opened, hook_calls = list[Log](), list[bool]()
     pipeline = Pipeline(CollectorSettings(**QUICK), lambda: opened.append(Log()) or opened[-1])
-    shutdown.add_hook(lambda: said.append(True))
+    shutdown.add_hook(lambda: hook_calls.append(True))
     pipeline.close()
-    assert (bool(said), opened) == (True, [])
+    assert (bool(hook_calls), opened) == (True, [])
 
 
 LAST = """
 import signal, sys, time
-from backwatch.collector.runtime import shutdown as ending
+from backwatch.collector.runtime import shutdown
 from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings
@@ -131,14 +131,14 @@ from backwatch.collector.stream import Publisher
 class Telling(Publisher):
     def publish(self, topic, messages, timeout_s):
         calls = [one.value for one in messages if b"backwatch.heartbeat" not in one.value]
-        print("told", [b"kept" in one for one in calls], flush=True)
+        print("called", [b"kept" in one for one in calls], flush=True)
 
     def close(self, timeout_s):
         pass
 
 pipeline = Pipeline(CollectorSettings(app_name="shop", exit_timeout_s=20), Telling)
 kept = [True]
-ending.add_hook(
+shutdown.add_hook(
     lambda: kept and kept.pop() and pipeline.record_call(Session(system="mysql"), "", start_ns=1, sql="SELECT kept")
 )
 if "signal" in sys.argv:
@@ -149,4 +149,4 @@ if "signal" in sys.argv:
 @pytest.mark.parametrize(("way", "code"), [("exit", 0), ("signal", -signal.SIGTERM)])
 def test_what_was_kept_back_is_delivered_however_the_process_ends(way: str, code: int) -> None:
     done = subprocess.run([sys.executable, "-c", LAST, way], capture_output=True, text=True, check=False, timeout=100)
-    assert (done.returncode, done.stdout, done.stderr) == (code, "told [True]\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (code, "called [True]\n", "")

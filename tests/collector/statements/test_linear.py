@@ -1,4 +1,4 @@
-"""No statement, however it was made, holds up the app: its length alone tells how long it is looked at."""
+"""No statement of any shape holds up the app: the scan time depends only on its length."""
 
 import gc
 import time
@@ -14,7 +14,7 @@ from tests.collector.statements.texts import HOSTILE
 MOST_S = 0.030
 MOST_RATIO = 5
 """To an ordinary statement that is as long, which takes 6 ms where the worst shape takes 17: on a machine that is slow
-just now 30 ms tell of the machine, and this ratio still tells of the shape."""
+just now 30 ms depend on the machine, and this ratio still shows the shape."""
 TIMES = 6
 """Tries: the machine may be busy with something else."""
 ORDINARY = ("SELECT a, b FROM t WHERE " + "a.b <> 'it' AND f(c) > 17 OR " * 2_600)[: spec.SCAN_BYTES]

@@ -125,9 +125,9 @@ def test_a_catalogue_union_is_a_sign_only_behind_a_condition() -> None:
 
 
 def test_every_sign_of_the_vocabulary_is_shown_by_something() -> None:
-    told = set[str]().union(*(signs for _, _, signs in SHOWN))
+    found = set[str]().union(*(signs for _, _, signs in SHOWN))
     # Of the last one the text alone shows nothing: see request/.
-    assert told | {"cut", "request-input"} == set(SIGNS)
+    assert found | {"cut", "request-input"} == set(SIGNS)
 
 
 def test_the_mask_follows_the_order_of_the_vocabulary() -> None:

@@ -118,20 +118,20 @@ def test_no_literal_of_a_long_statement_survives(
         inside = (values[number % len(values)] + " ") * (1 + number * 37 % (longest // 8))
         text += ", " + parts[number % len(parts)].format(form.replace("{}", inside), number)
         number += 1
-    told = scan(text, dialect)
-    assert "3cret" not in told.redacted
-    assert "words" not in told.redacted
-    assert "unbalanced-quote" not in told.signs
-    assert scan(told.redacted, dialect).redacted == told.redacted
+    scanned = scan(text, dialect)
+    assert "3cret" not in scanned.redacted
+    assert "words" not in scanned.redacted
+    assert "unbalanced-quote" not in scanned.signs
+    assert scan(scanned.redacted, dialect).redacted == scanned.redacted
 
 
 @pytest.mark.parametrize(
     "opening", ["$$a$$ <> f(a) AND ", "/* /* b */ */ ", "f(a) <> g(b) AND ", "E'b' = 'it''s' AND "]
 )
 def test_the_tail_of_a_long_statement_begins_with_a_token(opening: str) -> None:
-    told = scan("SELECT a FROM t WHERE " + opening * (50_000 // len(opening)) + "'x' OR 1=1 -- ", "postgresql")
-    assert told.cut
-    assert "comment-tail" in told.signs
+    scanned = scan("SELECT a FROM t WHERE " + opening * (50_000 // len(opening)) + "'x' OR 1=1 -- ", "postgresql")
+    assert scanned.cut
+    assert "comment-tail" in scanned.signs
 
 
 VALUES = (
@@ -153,9 +153,9 @@ VALUES = (
     st.sampled_from(("", " ", "\t", "/* x */")),
 )
 def test_no_word_survives_that_is_given_to_a_setting_or_a_plan(dialect: str, frame: str, word: str, gap: str) -> None:
-    told = redact(frame.replace("{}", gap + word + gap), dialect)
-    assert "3cret" not in told
-    assert told.startswith(frame[:3])
+    scanned = redact(frame.replace("{}", gap + word + gap), dialect)
+    assert "3cret" not in scanned
+    assert scanned.startswith(frame[:3])
 
 
 @settings(deadline=None, max_examples=100)

@@ -45,19 +45,19 @@ from backwatch.collector.stream.factory import open_publisher
 settings = StreamSettings(url=sys.argv[1])
 mine = open_publisher(settings)
 mine.publish("backwatch_calls", [Message(b"parent")], 10)
-(reader, writer), (hears, tells) = os.pipe(), os.pipe()
+(reader, writer), (receiver, sender) = os.pipe(), os.pipe()
 child = os.fork()
 if child == 0:
     its = open_publisher(settings)
     its.publish("backwatch_calls", [Message(b"child")], 10)
     os.write(writer, b"x")
-    os.read(hears, 1)
+    os.read(receiver, 1)
     its.publish("backwatch_calls", [Message(b"child, alone")], 10)
     its.close(5)
     os._exit(0)
 os.read(reader, 1)
 mine.close(5)
-os.write(tells, b"x")
+os.write(sender, b"x")
 assert os.waitpid(child, 0)[1] == 0
 """
 
