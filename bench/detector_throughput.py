@@ -19,9 +19,9 @@ from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import Consumer, Message, Record
 from backwatch.collector.stream.factory import ensure_topics, open_consumer, open_publisher
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.log_entries import Records
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.rules.rulebook import make_engine
 from bench import naive, rounds, spans
 
 BATCHES = 48
@@ -132,7 +132,7 @@ def main() -> None:
     }
     if not options.no_kafka:
         from tests.services.authority import Authority
-        from tests.services.kafka_broker import serve
+        from tests.services.brokers.kafka_broker import serve
 
         with tempfile.TemporaryDirectory() as folder, serve(Authority(Path(folder))) as broker:
             stream = StreamSettings(url=broker.url, partitions=1)

@@ -60,14 +60,15 @@ def fuzz(stage: str, count: int, seed: int) -> dict[str, Any]:
 
 
 def _engine() -> Any:
+    from backwatch.detector.engine.factory import make_engine
     from backwatch.detector.engine.step import EngineConfig
-    from backwatch.detector.rules.rulebook import make_engine
 
     return make_engine(EngineConfig(key=bytes(16)))
 
 
 def distinct_values() -> list[dict[str, Any]]:
     """Step ever more distinct values of every attribute; time is to grow as their number does."""
+    from backwatch.collector import names
     from backwatch.detector.decoding import schema
     from tests.detector.floods import flood
 
@@ -75,7 +76,7 @@ def distinct_values() -> list[dict[str, Any]]:
     flood(engine, schema.TEXTS[0], 1_001)
     found: list[dict[str, Any]] = []
     for name in (*schema.TEXTS, *schema.NUMBERS):
-        if name == schema.SPAN_NAME:
+        if name == names.SPAN_NAME:
             continue
         before, spent = rss_bytes(), [flood(engine, name, count) for count in DISTINCT]
         each_us = [one / count * 1e6 for one, count in zip(spent, DISTINCT, strict=True)]
@@ -91,7 +92,7 @@ def bombs() -> list[dict[str, Any]]:
     """Route, decode and step each bomb, and say what it cost."""
     from backwatch.detector.decoding.decoder import decode
     from backwatch.detector.engine.log_entries import Records
-    from backwatch.detector.ingest.router import route
+    from backwatch.detector.ingest.routing import route
     from tests.detector.floods import bombs as made
 
     engine = _engine()

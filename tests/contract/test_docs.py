@@ -22,19 +22,20 @@ from backwatch.attack.authority import Authority
 from backwatch.collector import cli, names, settings
 from backwatch.collector.pipeline import encoder
 from backwatch.collector.probes import discover
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.rules import rulebook
 from backwatch.detector.rules import trials as rules_trials
 from backwatch.detector.rules.compiled_rules import RuleSet
 from backwatch.detector.rules.fields import Vocabulary
-from backwatch.detector.rules.sigma import parse
+from backwatch.detector.rules.sigma import parse_rule
 from backwatch.notify.outputs import Delivery, Kind
 from backwatch.notify.outputs.standard_webhook import StandardWebhook
 from backwatch.store.deliveries import EventRow
 from tests.collector.probes.recording import watching
 from tests.detector import streams
-from tests.services import receiver as temper
-from tests.services.receiver import receiver
+from tests.services.http import receiver as temper
+from tests.services.http.receiver import receiver
 
 if TYPE_CHECKING:
     from backwatch.detector import detectors
@@ -209,7 +210,7 @@ def test_the_verification_of_webhooks_takes_ours_and_nothing_else() -> None:
 def test_the_example_of_a_rule_is_read_and_fires(tmp_path: Path) -> None:
     text, *_ = code("docs/guides/rules.md", "yaml")
     (tmp_path / "reporting-account-writes.yml").write_text(text)
-    engine = rulebook.make_engine(EngineConfig(), str(tmp_path))
+    engine = make_engine(EngineConfig(), str(tmp_path))
     writes = {**streams.statement("UPDATE totals SET day = ?"), names.OPERATION: "UPDATE"}
     reads = {**streams.statement("SELECT day FROM totals"), names.OPERATION: "SELECT"}
     session = {**streams.SAFE, names.ACCOUNT: "reporting"}
@@ -227,7 +228,7 @@ def test_the_examples_of_filters_and_correlations_do_as_they_say(tmp_path: Path)
     assert loaded.faults == ()
     assert [one.rules for one in loaded.filters] == [("plaintext-session", "unverified-session")]
     own = [one for one in loaded.rules.rules if one.name in loaded.own]
-    found = list(rules_trials.trials(loaded.rules, rulebook.vocabulary(), own))
+    found = list(rules_trials.run_examples(loaded.rules, rulebook.build_vocabulary(), own))
     assert {one.rule.name for one in found} == {"reporting-account-writes", "account-refused-everywhere"}
     assert all(one.right for one in found)
 
@@ -235,7 +236,8 @@ def test_the_examples_of_filters_and_correlations_do_as_they_say(tmp_path: Path)
 def test_the_example_of_a_detector_detects(tmp_path: Path) -> None:
     kind: type[detectors.Detector] = example(tmp_path, "error_streak").ErrorStreak
     vocabulary = Vocabulary.of([kind])
-    engine = Engine(EngineConfig(), [kind()], RuleSet([parse(kind.rule, kind.id, vocabulary)], vocabulary))
+    rule = next(text for text in code("CONTRIBUTING.md", "yaml") if "name: error-streak" in text)
+    engine = Engine(EngineConfig(), [kind()], RuleSet([parse_rule(rule, kind.id, vocabulary)], vocabulary))
     failing = {**streams.statement("SELECT ?"), names.ERROR_TYPE: "OperationalError"}
     calls = [streams.Call(streams.START_NS + i, streams.SAFE, failing) for i in range(52)]
     found = list(engine.step(engine.new_shard(), streams.entry(streams.records(calls, 7))).raised())

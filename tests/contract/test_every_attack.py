@@ -25,6 +25,7 @@ from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.probes import load_probes
 from backwatch.collector.settings import CollectorSettings
 from backwatch.collector.stream import Message, Publisher
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import EngineConfig
 from backwatch.detector.rules import rulebook
 from backwatch.detector.runtime.replay import Replay
@@ -137,7 +138,7 @@ def watched(probe: str) -> Generator[Callable[[], list[Message]]]:
 
 def said_of(messages: Sequence[Message]) -> set[str]:
     """The rules that fire on these, told from the first call on."""
-    judging = Replay(rulebook.make_engine(EngineConfig()))
+    judging = Replay(make_engine(EngineConfig()))
     found = {one.rule.name for one in judging.judge([one.value for one in messages])}
     assert judging.counts.calls
     assert not judging.counts.unreadable

@@ -9,13 +9,15 @@ import pytest
 import sqlalchemy as sa
 
 from backwatch.collector import names
+from backwatch.collector.facts import IDENTITY
 from backwatch.collector.settings import DetectorSettings
 from backwatch.collector.stream import Record
-from backwatch.detector.engine.findings import alert_id, resource_key
+from backwatch.detector.columns.key_texts import alert_id, resource_key
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.log_entries import Decision
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.rules import rulebook
-from backwatch.detector.runtime.shard_worker import OwnedShard
+from backwatch.detector.runtime.shard_worker import ShardWorker
 from backwatch.store import decisions, queries, rules_meta, tables
 from backwatch.store.connect import open_store
 from backwatch.store.state import state_at
@@ -35,8 +37,8 @@ class Watching:
     def __init__(self, engine: Engine, store: sa.Engine) -> None:
         self.engine, self.store, self.offset = engine, store, 0
 
-    def _owner(self) -> OwnedShard:
-        return OwnedShard(0, self.engine, self.store, DetectorSettings())
+    def _owner(self) -> ShardWorker:
+        return ShardWorker(0, self.engine, self.store, DetectorSettings())
 
     def sees(self, found: Sequence[Call]) -> None:
         owner = self._owner()
@@ -77,13 +79,13 @@ def _alert(rule: str) -> str:
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return rulebook.make_engine(CONFIG)
+    return make_engine(CONFIG)
 
 
 @pytest.fixture
 def watching(engine: Engine, tmp_path: Path) -> Iterator[Watching]:
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
-    rules_meta.write_rules(store, [rulebook.metadata(rule) for rule in engine.rules.rules])
+    rules_meta.write_rules(store, [rulebook.rule_metadata(rule) for rule in engine.rules.rules])
     one = Watching(engine, store)
     one.sees(past())
     yield one
@@ -263,7 +265,7 @@ def test_an_acceptance_of_a_whole_rule_ends_what_was_found_while_it_was_on_its_w
 def test_accepting_gives_the_same_whatever_the_batch_and_after_a_restart(
     engine: Engine, size: int, restart: str, until_ns: int
 ) -> None:
-    values = {name: str(THEIRS[name]) for name in decisions.IDENTITY if name in THEIRS}
+    values = {name: str(THEIRS[name]) for name in IDENTITY if name in THEIRS}
     about = CERTIFICATE, resource_key(PARTS).resource_id
     accept = Decision(1, "accept", _alert(CERTIFICATE), until_ns, *about, values=values)
     revoke = Decision(2, "revoke", _alert(CERTIFICATE))

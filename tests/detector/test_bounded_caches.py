@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backwatch.collector import names
+from backwatch.detector.columns import prepared as columns_module
+from backwatch.detector.columns.prepared import Columns, dialect_of, sign_mask
 from backwatch.detector.decoding import schema
 from backwatch.detector.decoding.decoder import decode
 from backwatch.detector.derived import numbers, text_columns
-from backwatch.detector.engine import columns as columns_module
-from backwatch.detector.engine.columns import Columns, dialect_of, sign_mask
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.ingest import otlp_writer
 from backwatch.detector.kernels.bounded_cache import BoundedCache
-from backwatch.detector.rules.rulebook import make_engine
 from tests.detector.streams import SAFE, START_NS, Call, Facts, encoded, entry, records, statement
 
 KEY = bytes(range(16))
@@ -108,7 +108,7 @@ def test_more_distinct_values_than_a_cache_holds_end_no_detector(name: str, dist
     assert (distinct, []) == (findings.calls, findings.unreadable)
 
 
-ATTRIBUTES = [name for name in (*schema.TEXTS, *schema.NUMBERS) if name != schema.SPAN_NAME]
+ATTRIBUTES = [name for name in (*schema.TEXTS, *schema.NUMBERS) if name != names.SPAN_NAME]
 """What may be an attribute: the name of a span is a field."""
 
 

@@ -13,9 +13,9 @@ import sqlalchemy as sa
 
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Record
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.step import Engine
-from backwatch.detector.rules.rulebook import make_engine
 from backwatch.detector.runtime import service
 from backwatch.detector.runtime.lag import CALM_NS, CLOCK_STOPPED, RULE
 from backwatch.detector.runtime.progress import ProgressBoard

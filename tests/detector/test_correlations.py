@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backwatch.collector import names
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Clear, Finding, Findings
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.step import Engine, EngineConfig
@@ -29,7 +30,7 @@ def engine(folder: Path, *documents: dict[str, Any]) -> Engine:
     (folder / "own.yml").write_text(text(*documents))
     loaded = rulebook.read(str(folder))
     assert [str(one) for one in loaded.faults] == []
-    return rulebook.make_engine(CONFIG, str(folder))
+    return make_engine(CONFIG, str(folder))
 
 
 def call(at_s: float, session: Any = REPORTING, **facts: Any) -> Call:
@@ -179,7 +180,7 @@ def test_groups_that_a_flood_of_others_pushes_out_before_their_time_are_a_loss_t
     read = {names.OPERATION: "SELECT"}
     for half in range(4):
         others = [call(half * 1_800 + n / 1_000, {**SAFE, names.ACCOUNT: f"{half}-{n}"}, app="noisy", **read)
-                  for n in range(correlation_state.MOST - 500)]  # fmt: skip
+                  for n in range(correlation_state.MAX_GROUPS - 500)]  # fmt: skip
         made = streams.records([*others, call(half * 1_800 + 100, **read)], 100)
         found = one.step(shard, streams.entry(made))
         told |= {each.evidence["backwatch.loss.kind"] for each in found.raised() if each.rule.name == "telemetry-loss"}
@@ -189,20 +190,20 @@ def test_groups_that_a_flood_of_others_pushes_out_before_their_time_are_a_loss_t
 def test_a_flood_of_groups_takes_no_more_memory_and_is_counted(tmp_path: Path) -> None:
     one = engine(tmp_path, rule("own-rule", {"s": {names.OPERATION: "SELECT"}, "condition": "s"}), correlation())
     shard = one.new_shard()
-    (table,) = one._verdicts.correlating.tables
+    (table,) = one._call_verdicts.correlating.tables
     assert table.keys.capacity * table.dtype.itemsize <= correlation_state.BYTES
     losses, told = 0, list[Finding]()
     for minute in range(3):
         calls = [
             call(minute * 600 + n / 1_000, {**SAFE, names.ACCOUNT: f"{minute}-{n}"}, **{names.OPERATION: "SELECT"})
-            for n in range(correlation_state.MOST + 500)
+            for n in range(correlation_state.MAX_GROUPS + 500)
         ]
         made = one.step(shard, streams.entry(streams.records([*calls, call(minute * 600 + 60)], 100)))
         losses += made.losses.get(correlation_state.LOST, 0)
         told += [each for each in made.raised() if each.rule.name == "telemetry-loss"]
     space = shard.spaces[table.keys.name]
     assert space.tables[table.name].nbytes <= correlation_state.BYTES
-    assert space.used <= correlation_state.MOST
+    assert space.used <= correlation_state.MAX_GROUPS
     assert losses >= 500
     assert sum(each.evidence["backwatch.loss.count"] for each in told) == losses
     regular = [call(9_000 + at, **{names.OPERATION: "SELECT"}) for at in range(3)]

@@ -22,8 +22,8 @@ from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings, DetectorSettings, StreamSettings
 from backwatch.collector.stream import Message, Record, StreamUnavailable, sqlite
 from backwatch.collector.stream.factory import open_consumer, open_publisher, open_relay
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
-from backwatch.detector.rules.rulebook import make_engine
 from backwatch.detector.runtime import log_history, service
 from backwatch.detector.runtime.service import Service
 from backwatch.store import shards, tables

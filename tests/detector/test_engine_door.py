@@ -8,7 +8,8 @@ from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import Message, MessageRefused, Record, Relay, StreamUnavailable
 from backwatch.detector.decoding.decoder import decode
-from backwatch.detector.ingest.router import KEPT_BYTES, UNREADABLE, Router, route
+from backwatch.detector.ingest.routing import KEPT_BYTES, UNREADABLE, route
+from backwatch.detector.runtime.router import Router
 from tests.detector import otlp_mutator, streams
 from tests.detector.streams import SAFE, START_NS, Call, statement
 

@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backwatch.collector import names
+from backwatch.detector.columns.key_texts import MAX_PART_CHARACTERS, part
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Fired, as_evidence
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.rules import rulebook
-from backwatch.detector.runtime.replay import SHARDS, Replay, as_json
+from backwatch.detector.runtime.replay import MAX_SHARDS, Replay, as_json
 from backwatch.detector.state import keys
 from backwatch.detector.state.key_space import Space
-from backwatch.detector.state.key_texts import PART, part
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, START_NS, Call, statement
 from tests.detector.test_engine_streams import run
@@ -29,7 +29,7 @@ SMALL = {"resource": (6, 0), "site": (12, 6), "statement": (24, 8), "site_statem
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return rulebook.make_engine(CONFIG)
+    return make_engine(CONFIG)
 
 
 @pytest.fixture
@@ -131,10 +131,10 @@ def test_what_a_resource_is_called_stays_bounded_in_state_and_evidence(engine: E
     findings = engine.step(
         shard, streams.entry(streams.records([Call(START_NS, session, statement(long, f"{long}:{long}"), app=long)]))
     )
-    assert max(len(text) for parts in shard.resources.values() for text in parts) <= PART + 50
+    assert max(len(text) for parts in shard.resources.values() for text in parts) <= MAX_PART_CHARACTERS + 50
     for one in findings.raised():
         assert len(json.dumps(as_json(one))) < 32_768
-        assert len(one.key.text) < 8 * PART
+        assert len(one.key.text) < 8 * MAX_PART_CHARACTERS
 
 
 def test_a_rule_reads_what_stands_behind_a_long_harmless_beginning(engine: Engine) -> None:
@@ -169,7 +169,7 @@ def test_replay_of_thousands_of_apps_makes_no_more_shards_than_it_has_room_for(e
         replayed = Replay(engine)
         list(replayed.judge([streams.encoded([one]) for one in calls]))
     assert replayed.counts.calls == 200
-    assert len(made) == SHARDS
+    assert len(made) == MAX_SHARDS
 
 
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -11,18 +11,19 @@ import pytest
 import sqlalchemy as sa
 
 from backwatch.collector import names
+from backwatch.collector.facts.loss import LOSS_COUNT, LOSS_KIND
 from backwatch.collector.settings import DetectorSettings, SettingError
 from backwatch.collector.stream import Record
 from backwatch.detector.detectors import Array, Calls, Detector
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Clear, Findings, Fired
 from backwatch.detector.engine.log_entries import Decision, Loss, ModelVersion, Tick
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.rules import rulebook
 from backwatch.detector.rules.compiled_rules import RuleSet
-from backwatch.detector.rules.fields import LOSS_COUNT, LOSS_KIND, Vocabulary
+from backwatch.detector.rules.fields import Vocabulary
 from backwatch.detector.runtime.service import engine_for
-from backwatch.detector.runtime.shard_worker import OwnedShard
+from backwatch.detector.runtime.shard_worker import ShardWorker
 from backwatch.detector.state import snapshot as state_snapshot
 from backwatch.detector.state.keys import RESOURCE, SITE
 from backwatch.detector.state.tables import Table
@@ -113,7 +114,7 @@ class Short(Counting):
 def made(*kinds: type[Detector]) -> Engine:
     """An engine of these detectors without any rule; of none: the shipped one."""
     if not kinds:
-        return rulebook.make_engine(CONFIG)
+        return make_engine(CONFIG)
     return Engine(CONFIG, [kind() for kind in kinds], RuleSet([], Vocabulary.of(kinds)))
 
 
@@ -252,8 +253,8 @@ def store(tmp_path: Path) -> Iterator[sa.Engine]:
     engine.dispose()
 
 
-def owned(engine: Engine, store: sa.Engine) -> OwnedShard:
-    return OwnedShard(0, engine, store, DetectorSettings())
+def owned(engine: Engine, store: sa.Engine) -> ShardWorker:
+    return ShardWorker(0, engine, store, DetectorSettings())
 
 
 def records(session: Mapping[str, Any], at_s: int, offset: int, count: int = 1) -> list[Record]:

@@ -8,11 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backwatch.collector import names
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Clear, Findings
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.rules import rulebook
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, START_NS, Call, statement
 
@@ -25,7 +25,7 @@ Told = tuple[str, ...]
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return rulebook.make_engine(CONFIG)
+    return make_engine(CONFIG)
 
 
 def told(findings: Findings) -> Iterator[Told]:

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Message
 from backwatch.collector.stream.factory import ensure_topics, open_consumer, open_publisher, open_relay
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import EngineConfig
-from backwatch.detector.rules import rulebook
 from backwatch.detector.runtime.service import Service
 from backwatch.store import tables
 from backwatch.store.connect import open_store
@@ -57,7 +57,7 @@ def test_a_shard_whose_last_records_came_by_the_router_ticks(
     ahead = 3_600 * SECOND
     service = Service(
         settings, store, DetectorSettings(commit_interval_s=0), lambda: time.time_ns() + ahead,
-        rulebook.make_engine(EngineConfig()),
+        make_engine(EngineConfig()),
     )  # fmt: skip
 
     def closed_windows() -> int:
@@ -76,7 +76,7 @@ def test_quiet_partition_ticks_while_another_one_is_busy(
     settings, topic = StreamSettings(url=kafka.url, partitions=2), kafka_topic("calls", partitions=2)
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}", check=False)
     upgrade(store)
-    ahead_ns, engine = [0], rulebook.make_engine(EngineConfig())
+    ahead_ns, engine = [0], make_engine(EngineConfig())
     service = Service(
         settings, store, DetectorSettings(commit_interval_s=0), lambda: time.time_ns() + ahead_ns[0], engine
     )

@@ -2,8 +2,8 @@
 
 import pytest
 
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
-from backwatch.detector.rules import rulebook
 from tests.detector.test_presence import CONFIG, Beat, Process, Watch
 
 OLD, NEW, OTHER = "a" * 16, "b" * 16, "c" * 16
@@ -11,7 +11,7 @@ OLD, NEW, OTHER = "a" * 16, "b" * 16, "c" * 16
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return rulebook.make_engine(CONFIG)
+    return make_engine(CONFIG)
 
 
 @pytest.fixture

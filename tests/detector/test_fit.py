@@ -9,7 +9,7 @@ from sklearn.ensemble import IsolationForest
 
 from backwatch.detector.baselines.forest import ARRAYS, UnusableModel, checked, isolation
 from backwatch.detector.detectors.multivariate_anomaly import FEATURES
-from backwatch.detector.models.fit import SAMPLE, TREES, TooLittleHistory, features, fit
+from backwatch.detector.models.fit import MINUTES_PER_TREE, TREE_COUNT, TooLittleHistory, features, fit
 from tests.detector.small_engine import START_NS, SmallEngine
 
 MINUTE_NS = 60 * 10**9
@@ -57,7 +57,9 @@ def model() -> dict[str, Any]:
 
 def test_the_arrays_score_as_scikit_learn_does(model: dict[str, Any]) -> None:
     found = features(history())
-    forest: Any = IsolationForest(n_estimators=TREES, max_samples=cast(Any, SAMPLE), random_state=0).fit(found)
+    forest: Any = IsolationForest(n_estimators=TREE_COUNT, max_samples=cast(Any, MINUTES_PER_TREE), random_state=0).fit(
+        found
+    )
     expected = -forest.score_samples(found[:50])
     told = [isolation(row, *(model[name] for name in ARRAYS[:-1])) for row in found[:50]]
     np.testing.assert_allclose(told, expected, atol=1e-6)

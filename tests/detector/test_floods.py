@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from backwatch.collector import names
 from backwatch.detector.engine import folding, open_findings
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Clear, Findings, Fired
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.open_findings import OpenFindings
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.rules import rulebook
 from backwatch.detector.state import keys
 from backwatch.detector.state import snapshot as state_snapshot
 from backwatch.detector.state.key_space import Space
@@ -31,7 +31,7 @@ PLACELESS = (names.CODE_FILE, names.CODE_FUNCTION, names.CODE_LINE)
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return rulebook.make_engine(EngineConfig(key=b"a key of 16 byte"))
+    return make_engine(EngineConfig(key=b"a key of 16 byte"))
 
 
 def bare(text: str, **more: str) -> dict[str, Any]:
@@ -236,8 +236,8 @@ def cleared(findings: Findings) -> list[str]:
 @pytest.fixture
 def few_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """A table of open findings that a short flood fills, as it does where nothing folds."""
-    monkeypatch.setattr(open_findings, "CAPACITY", 64)
-    monkeypatch.setattr(open_findings, "CROWDED", 2)
+    monkeypatch.setattr(open_findings, "MAX_OPEN_FINDINGS", 64)
+    monkeypatch.setattr(open_findings, "CROWDED_SHARE", 2)
     monkeypatch.setattr(folding, "MAX_OPEN", (1_000,) * 4)
     monkeypatch.setattr(folding, "MAX_OPEN_CRITICAL", (1_000,) * 4)
 

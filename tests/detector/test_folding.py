@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from backwatch.collector import names
 from backwatch.detector.engine import folding, open_findings
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Clear, Findings, Fired
 from backwatch.detector.engine.log_entries import Decision, Loss, Tick
 from backwatch.detector.engine.open_findings import OpenFindings
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.rules import rulebook
-from backwatch.detector.rules.fields import DOMAINS, TOLD
+from backwatch.detector.rules.fields import CALL_FIELDS, DOMAINS
 from backwatch.detector.state import keys as spaces
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, START_NS, Call, statement
@@ -29,7 +29,7 @@ RULE = "statement-runs-program"
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return rulebook.make_engine(EngineConfig(key=b"a key of 16 byte"))
+    return make_engine(EngineConfig(key=b"a key of 16 byte"))
 
 
 def programs(
@@ -67,7 +67,7 @@ def ids(findings: Findings, rule: str = RULE) -> set[str]:
 
 
 def folds(findings: Findings, rule: str = RULE) -> list[Fired]:
-    return [event for event in fired(findings, rule) if folding.FOLD_SCOPE in event.told]
+    return [event for event in fired(findings, rule) if folding.FOLD_SCOPE in event.evidence]
 
 
 def cleared(findings: Findings) -> set[str]:
@@ -100,7 +100,7 @@ def test_a_flood_of_statements_at_one_call_site_is_one_more_alert(engine: Engine
 def test_a_flood_of_call_sites_folds_at_its_resource(engine: Engine) -> None:
     found = step(engine, engine.new_shard(), programs(3_000, site=lambda i: f"v{i}.py:f"))
     assert len(ids(found)) == RESOURCE + 1
-    assert {event.told[folding.FOLD_SCOPE] for event in folds(found)} == {"resource"}
+    assert {event.evidence[folding.FOLD_SCOPE] for event in folds(found)} == {"resource"}
 
 
 def test_statements_whose_call_site_is_unknown_fold_at_their_resource(engine: Engine) -> None:
@@ -169,7 +169,7 @@ def test_while_a_fold_is_open_new_statements_join_it(engine: Engine, tick: Calla
     gone = cleared(tick(shard, START_NS + DAY + HOUR))
     found = step(engine, shard, programs(3, START_NS + DAY + HOUR, first=500))
     assert len(gone) >= SITE
-    assert [event.told[folding.FOLD_SCOPE] for event in folds(found)] == ["call site"]
+    assert [event.evidence[folding.FOLD_SCOPE] for event in folds(found)] == ["call site"]
     assert len(ids(found)) == 1
 
 
@@ -188,7 +188,7 @@ def test_an_accepted_fold_is_silent_until_its_acceptance_ends(engine: Engine) ->
 def test_an_accepted_statement_stays_silent_while_its_site_folds(engine: Engine) -> None:
     shard = engine.new_shard()
     found = step(engine, shard, programs(100))
-    single = next(event for event in fired(found) if folding.FOLD_SCOPE not in event.told)
+    single = next(event for event in fired(found) if folding.FOLD_SCOPE not in event.evidence)
     accept(engine, shard, single.alert_id)
     text = single.key.label.split()[1].lower().removeprefix("t")
     assert ids(step(engine, shard, programs(1, START_NS + 10 * SECOND, first=int(text)))) == set()
@@ -234,7 +234,7 @@ def test_losses_of_invented_apps_fold_into_one_alert(engine: Engine) -> None:
 
 @pytest.fixture
 def small_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(open_findings, "CAPACITY", 64)
+    monkeypatch.setattr(open_findings, "MAX_OPEN_FINDINGS", 64)
 
 
 @pytest.mark.usefixtures("small_table")
@@ -245,7 +245,7 @@ def test_a_crowded_table_folds_every_new_key(engine: Engine) -> None:
     again = engine.new_shard()
     again.apply([shard.snapshot()])
     found = step(engine, again, programs(40, START_NS + 400 * SECOND, host="h2", first=500))
-    assert {event.told.get(folding.FOLD_SCOPE) for event in fired(found)} == {"all apps"}
+    assert {event.evidence.get(folding.FOLD_SCOPE) for event in fired(found)} == {"all apps"}
 
 
 @given(st.integers(0, 3_000))
@@ -270,5 +270,5 @@ def test_a_resource_without_a_slot_is_not_in_the_inventory(engine: Engine) -> No
 def test_rules_read_only_the_facts_of_their_domain(engine: Engine) -> None:
     """A flood of new statements is read once, for the fields that rules ask of a statement."""
     for domain in DOMAINS:
-        asked = set(engine.rules._entry[domain]._asked)
-        assert {TOLD[name].domain for name in asked} <= {domain}
+        asked = set(engine.rules._entry[domain]._field_tests)
+        assert {CALL_FIELDS[name].domain for name in asked} <= {domain}

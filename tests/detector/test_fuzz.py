@@ -9,9 +9,9 @@ import pytest
 
 from backwatch.detector.decoding import schema
 from backwatch.detector.decoding.decoder import decode
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.ingest.router import MAX_GROWTH, MAX_MESSAGE_BYTES, route
-from backwatch.detector.rules.rulebook import make_engine
+from backwatch.detector.ingest.routing import MAX_GROWTH, MAX_MESSAGE_BYTES, route
 from tests.detector import floods, otlp_mutator
 from tests.detector.fuzzing import Report, fuzz_router, fuzz_step
 

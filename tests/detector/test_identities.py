@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from backwatch.collector import names
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Fired
-from backwatch.detector.engine.log_entries import Entry, ProfileVersion
+from backwatch.detector.engine.log_entries import LogEntry, ProfileVersion
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.rules import rulebook
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, START_NS, Call, Facts, statement
 
@@ -34,7 +34,7 @@ NOTHING = ProfileVersion("shop", "0")
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return rulebook.make_engine(CONFIG)
+    return make_engine(CONFIG)
 
 
 def announced(
@@ -55,9 +55,9 @@ def past(session: Facts = OURS, count: int = 100) -> list[Call]:
             for i, one in enumerate(found)]  # fmt: skip
 
 
-def story(*parts: Sequence[Call] | Entry, size: int = 100_000) -> list[Entry]:
+def story(*parts: Sequence[Call] | LogEntry, size: int = 100_000) -> list[LogEntry]:
     """Calls in entries of so many records, and what was said between them."""
-    found: list[Entry] = []
+    found: list[LogEntry] = []
     for part in parts:
         if isinstance(part, Sequence):
             made = streams.records(part)
@@ -67,7 +67,7 @@ def story(*parts: Sequence[Call] | Entry, size: int = 100_000) -> list[Entry]:
     return found
 
 
-def raised(engine: Engine, entries: Sequence[Entry], *, restart: str = "") -> list[tuple[str, Any]]:
+def raised(engine: Engine, entries: Sequence[LogEntry], *, restart: str = "") -> list[tuple[str, Any]]:
     """Rule and certificate of each firing; the shard handed on as a snapshot or as deltas after each entry."""
     shard, deltas, found = engine.new_shard(), list[bytes](), list[tuple[str, Any]]()
     for one in entries:
@@ -88,7 +88,7 @@ def again(engine: Engine, shard: Shard, deltas: list[bytes], how: str) -> Shard:
     return fresh
 
 
-def rules(engine: Engine, entries: Sequence[Entry]) -> set[str]:
+def rules(engine: Engine, entries: Sequence[LogEntry]) -> set[str]:
     return {rule for rule, _ in raised(engine, entries)}
 
 

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Record
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
-from backwatch.detector.rules.rulebook import make_engine
 from backwatch.detector.runtime import log_history, service
 from backwatch.detector.runtime.service import Service
 from backwatch.store import tables

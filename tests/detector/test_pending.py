@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from backwatch.detector.engine.findings import Findings, Fired, Key, alert_id
+from backwatch.detector.columns.key_texts import Key, alert_id
+from backwatch.detector.engine.findings import Findings, Fired
 from backwatch.detector.runtime.pending import Pending
 from tests.detector.small_engine import RULES
 

@@ -14,11 +14,11 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Record, StreamUnavailable
+from backwatch.detector.columns.prepared import Columns
 from backwatch.detector.engine import intake, step
-from backwatch.detector.engine.columns import Columns
+from backwatch.detector.engine.call_verdicts import CallVerdicts, RunVerdict
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
-from backwatch.detector.engine.verdicts import RunVerdict, Verdicts
-from backwatch.detector.rules.rulebook import make_engine
 from backwatch.detector.runtime import isolation
 from backwatch.detector.runtime.pending import Pending
 from backwatch.detector.runtime.service import Service
@@ -145,7 +145,7 @@ class Broken:
 
     @staticmethod
     def rules(patch: pytest.MonkeyPatch, error: BaseException) -> None:
-        _before(patch, Verdicts, "begin", 1, error)
+        _before(patch, CallVerdicts, "begin", 1, error)
 
     @staticmethod
     def verdicts(patch: pytest.MonkeyPatch, error: BaseException) -> None:
@@ -299,7 +299,7 @@ def test_a_stream_of_nothing_but_poison_ends_and_is_called_our_fault(
     log = Recorded([poison(START_NS + i * 10**9) for i in range(30)])
     drain(service(store, engine), log, store)
     assert 30 == len(quarantine(store)) == losses(store)["quarantine"]
-    assert any(f"the last {isolation.IN_A_ROW} records" in one.getMessage() for one in caplog.records)
+    assert any(f"the last {isolation.MAX_SET_ASIDE_IN_A_ROW} records" in one.getMessage() for one in caplog.records)
 
 
 def test_an_entry_that_cannot_be_applied_is_skipped_with_a_loss(

@@ -11,12 +11,12 @@ import pytest
 from backwatch.collector import names
 from backwatch.collector.pipeline.app_identity import App
 from backwatch.collector.pipeline.encoder import encode_heartbeat
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Clear, Findings
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.presence import processes
-from backwatch.detector.rules import rulebook
 from tests.detector import streams
 from tests.detector.streams import SECOND, START_NS
 
@@ -66,7 +66,7 @@ class Process:
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return rulebook.make_engine(CONFIG)
+    return make_engine(CONFIG)
 
 
 def told(findings: Findings) -> list[Told]:

@@ -7,12 +7,12 @@ import pytest
 
 from backwatch.collector import names
 from backwatch.detector.engine import verdicts
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Clear, Fired
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.presence import processes
-from backwatch.detector.rules import rulebook
 from tests.detector import streams
 from tests.detector.streams import SECOND
 from tests.detector.test_presence import (
@@ -35,7 +35,7 @@ RELATIVES = 16
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return rulebook.make_engine(CONFIG)
+    return make_engine(CONFIG)
 
 
 @pytest.fixture
@@ -218,8 +218,8 @@ def losses(engine: Engine, beats: Sequence[Beat], size: int, kind: str) -> list[
     shard, again, found = engine.new_shard(), by_restart(engine, kind), list[Loss]()
     for at in range(0, len(beats), size):
         for event in engine.step(shard, streams.entry(beats[at : at + size], at)).events:
-            if isinstance(event, Fired) and event.told.get("backwatch.loss.kind") == "evicted.process":
-                found.append((str(event.told["backwatch.loss.count"]), int(event.times[0])))
+            if isinstance(event, Fired) and event.evidence.get("backwatch.loss.kind") == "evicted.process":
+                found.append((str(event.evidence["backwatch.loss.count"]), int(event.times[0])))
         shard = again(shard)
     return found
 

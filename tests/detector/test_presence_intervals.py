@@ -8,14 +8,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from backwatch.collector import names
-from backwatch.detector.decoding.heartbeats import LEAST_INTERVAL_NS, MOST_INTERVAL_NS
+from backwatch.detector.decoding.heartbeats import MAX_INTERVAL_NS, MIN_INTERVAL_NS
+from backwatch.detector.engine import presence
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
-from backwatch.detector.presence import presence, processes
-from backwatch.detector.rules import rulebook
+from backwatch.detector.presence import processes
 from tests.detector.streams import SECOND
 from tests.detector.test_presence import CONFIG, Beat, Process, Watch, by_restart, run
 
-LIMIT_S = presence.MISSED * MOST_INTERVAL_NS // SECOND + 30
+LIMIT_S = presence.MAX_MISSED_HEARTBEATS * MAX_INTERVAL_NS // SECOND + 30
 """At which every process that was heard for two intervals is missed, whatever it promised."""
 PROMISES: st.SearchStrategy[Any] = st.one_of(
     st.integers(-(1 << 63), (1 << 63) - 1), st.floats(), st.booleans(), st.text(max_size=20),
@@ -25,7 +26,7 @@ PROMISES: st.SearchStrategy[Any] = st.one_of(
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return rulebook.make_engine(CONFIG)
+    return make_engine(CONFIG)
 
 
 def promising(process: Process, at_s: float, promise: object) -> Beat:
@@ -45,7 +46,7 @@ def test_no_promise_switches_the_watch_off_or_floods_it(engine: Engine, promise:
     found = watch.read([promising(process, 15 * i, promise) for i in range(1, 121)], 1_800)
     assert len([rule for rule, _, _ in found if rule == "clear"]) <= processes.MAX_CLEARED + 1
     row = watch.shard.processes.rows[process.instance]
-    assert LEAST_INTERVAL_NS <= row.interval_ns <= MOST_INTERVAL_NS
+    assert MIN_INTERVAL_NS <= row.interval_ns <= MAX_INTERVAL_NS
     assert "watch-lost" in {rule for rule, _, _ in [*found, *watch.read([], 1_800 + LIMIT_S)]}
     assert row.state == processes.SILENT
 

@@ -19,7 +19,7 @@ from backwatch.collector.stream import Record
 from backwatch.detector.profile import document
 from backwatch.detector.profile.document import KINDS, NotAProfile, parse
 from backwatch.detector.runtime.service import engine_for
-from backwatch.detector.runtime.shard_worker import OwnedShard
+from backwatch.detector.runtime.shard_worker import ShardWorker
 from backwatch.store import entries, profiles, queries
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
@@ -201,7 +201,7 @@ def test_announce_enters_a_profile_once_and_show_tells_it(store: sa.Engine, stor
 
 
 def test_what_an_app_calls_its_resources_steers_no_terminal(store: sa.Engine, store_url: str) -> None:
-    owner = OwnedShard(0, engine_for(store, DetectorSettings()), store, DetectorSettings())
+    owner = ShardWorker(0, engine_for(store, DetectorSettings()), store, DetectorSettings())
     owner.take(kept(calls({**OURS, names.SERVER_ADDRESS: "\x1b]0;mine\x07db"})), 0)
     assert owner.commit(1)
     told = said("announce", "-", "--store-url", store_url, given=GOOD)
@@ -239,7 +239,7 @@ def test_a_detector_takes_what_was_announced_out_of_the_store(
     store: sa.Engine, store_url: str, announcing: bool
 ) -> None:
     settings = DetectorSettings()
-    owner = OwnedShard(0, engine_for(store, settings), store, settings)
+    owner = ShardWorker(0, engine_for(store, settings), store, settings)
     before = past()
     owner.take(kept(before), 0)
     assert owner.commit(1)
@@ -247,7 +247,7 @@ def test_a_detector_takes_what_was_announced_out_of_the_store(
         assert said("announce", "-", "--store-url", store_url, given=GOOD).stderr == ""
         owner.take_entries()
         assert owner.commit(2)
-        owner = OwnedShard(0, engine_for(store, settings), store, settings)
+        owner = ShardWorker(0, engine_for(store, settings), store, settings)
     owner.take(kept([*swap(), *calls(swap()[0].session, 3, 2.2)], len(before)), 0)
     assert owner.commit(3)
     with reading(store) as connection:

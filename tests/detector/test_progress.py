@@ -17,14 +17,14 @@ from backwatch.collector.stream import Consumer, Message, Record, Relay, StreamU
 from backwatch.collector.stream.factory import open_consumer as really_open_consumer
 from backwatch.collector.stream.factory import open_publisher
 from backwatch.collector.stream.factory import open_relay as really_open_relay
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
-from backwatch.detector.ingest import router
-from backwatch.detector.ingest.router import Router
-from backwatch.detector.rules.rulebook import make_engine
+from backwatch.detector.ingest import routing
 from backwatch.detector.runtime import log_history, repeated_errors, service
 from backwatch.detector.runtime import progress as progress_module
-from backwatch.detector.runtime.lag import CALM_NS, RULE, STANDS_NS
+from backwatch.detector.runtime.lag import CALM_NS, RULE, STALL_NS
 from backwatch.detector.runtime.progress import GroupProgress, ProgressBoard
+from backwatch.detector.runtime.router import Router
 from backwatch.detector.runtime.service import Service
 from backwatch.store import shards, tables
 from backwatch.store.connect import open_store
@@ -115,7 +115,7 @@ def test_a_lagging_partition_raises_one_alert_and_clears_it_once_it_advances(
 
     turns(group, clock, 1, {0: (5, 9), 1: (7, 7)})
     writes()
-    turns(group, clock, STANDS_NS // S - 2, {0: (5, 9), 1: (7, 7)})
+    turns(group, clock, STALL_NS // S - 2, {0: (5, 9), 1: (7, 7)})
     writes()
     assert alerts(store, RULE) == []
     turns(group, clock, 3, {0: (5, 9), 1: (7, 7)}, p0="the store is full")
@@ -142,7 +142,7 @@ def test_a_partition_that_no_member_holds_raises_the_alert(
     )  # fmt: skip
     write_progress(store, [gone])
     one = board(store, group, engine, clock)
-    for _ in range(STANDS_NS // S + 2):
+    for _ in range(STALL_NS // S + 2):
         turns(group, clock, 1, {0: (5, 5)})
         group.observe({0: (5, 5)}, {}, {0: 5, 1: 8})
         one.write()
@@ -197,7 +197,7 @@ def test_a_store_that_was_away_makes_no_partition_seem_unheld(
     write_progress(store, [held_elsewhere])
     one = board(store, group, engine, clock)
     one.write()
-    for _ in range(2 * STANDS_NS // S):  # nothing can be written meanwhile, by this member or by the other one
+    for _ in range(2 * STALL_NS // S):  # nothing can be written meanwhile, by this member or by the other one
         turns(group, clock, 1, {0: (5, 5)})
         group.observe({0: (5, 5)}, {}, {0: 5, 1: 8})
     one.write()
@@ -211,7 +211,7 @@ def test_a_broker_that_is_away_raises_the_alert_though_no_lag_is_known(
     turns(group, clock, 1, {0: (5, 5)})
     one.write()
     group.fail("the broker does not answer")
-    for _ in range(STANDS_NS // S + 2):
+    for _ in range(STALL_NS // S + 2):
         clock.passes(S)
         group.turn("waiting")
         one.write()
@@ -229,11 +229,11 @@ def test_member_that_has_not_watched_clears_no_alert_of_another(
     group.observe({}, {}, {0: 5, 1: 8})  # its client was closed: it holds no partition any more
     late = GroupProgress(GROUP, TOPIC, clock.wall_ns, clock.monotonic_s)
     another: ProgressBoard | None = None
-    for second in range(3 * STANDS_NS // S):
+    for second in range(3 * STALL_NS // S):
         clock.passes(S)
         group.turn("waiting")
         watching.write()
-        if second == STANDS_NS // S + 5:
+        if second == STALL_NS // S + 5:
             another = board(store, late, engine, clock)
             late.observe({}, {}, ends)
         if another is not None:
@@ -507,14 +507,14 @@ def test_no_error_ends_the_router(
             raise failures.pop()
         return found
 
-    monkeypatch.setattr(router, "open_relay", lambda *given: WrappedRelay(really_open_relay(*given), failing))
-    monkeypatch.setattr(router, "RETRY_S", 0.05)
+    monkeypatch.setattr(routing, "open_relay", lambda *given: WrappedRelay(really_open_relay(*given), failing))
+    monkeypatch.setattr(routing, "RETRY_S", 0.05)
     monkeypatch.setattr(repeated_errors, "MAX_PAUSE_S", 0.05)
     publish(stream, names.TOPIC_SPANS, 0, 1)
     one = Router(stream)
     running(one.run)
     consumer = really_open_consumer(stream, TOPIC, "test")
-    expected = sum(len(router.route(encoded(number))) for number in (0, 1))
+    expected = sum(len(routing.route(encoded(number))) for number in (0, 1))
     eventually(lambda: consumer.bounds(0)[1] == expected)
     consumer.close()
     assert failures == []
@@ -523,14 +523,14 @@ def test_no_error_ends_the_router(
 def test_a_record_that_fails_the_router_goes_on_as_unreadable_and_the_next_one_whole(
     stream: StreamSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    route = router.route
+    route = routing.route
 
     def failing(value: bytes) -> list[Message]:
         if value == b"poison":
             raise RecursionError
         return route(value)
 
-    monkeypatch.setattr(router, "route", failing)
+    monkeypatch.setattr(routing, "route", failing)
     publisher = open_publisher(stream)
     publisher.publish(names.TOPIC_SPANS, [Message(b"poison"), Message(encoded(1))], 10)
     publisher.close(1)
@@ -540,7 +540,7 @@ def test_a_record_that_fails_the_router_goes_on_as_unreadable_and_the_next_one_w
     consumer = really_open_consumer(stream, TOPIC, "test")
     poison, *whole = consumer.poll(1)
     consumer.close()
-    assert poison.value.startswith(router.UNREADABLE)
+    assert poison.value.startswith(routing.UNREADABLE)
     assert b"RecursionError" in poison.value
     assert [one.value for one in whole] == [one.value for one in route(encoded(1))]
 

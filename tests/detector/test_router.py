@@ -18,7 +18,8 @@ from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import Message, Record
 from backwatch.collector.stream.factory import ensure_topics, open_consumer, open_publisher, open_relay
 from backwatch.detector.decoding.decoder import decode
-from backwatch.detector.ingest.router import MAX_MESSAGE_BYTES, UNREADABLE, Router, outputs, route
+from backwatch.detector.ingest.routing import MAX_MESSAGE_BYTES, UNREADABLE, outputs, route
+from backwatch.detector.runtime.router import Router
 from tests.detector.streams import SAFE, START_NS, Call, encoded, statement
 
 Facts = Mapping[str, str | int | bool]

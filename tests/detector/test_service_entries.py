@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Consumer, Record
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
-from backwatch.detector.rules import rulebook
 from backwatch.detector.runtime import service
 from backwatch.detector.runtime.service import Service
-from backwatch.detector.runtime.shard_worker import ENTRIES
+from backwatch.detector.runtime.shard_worker import ENTRIES_PER_READ
 from backwatch.store import entries, profiles, tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading, writing
@@ -62,7 +62,7 @@ class Log(Consumer):
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return rulebook.make_engine(CONFIG)
+    return make_engine(CONFIG)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def rules(store: sa.Engine) -> list[str]:
         return list(connection.scalars(sa.select(tables.alert.c.rule)))
 
 
-@pytest.mark.parametrize("waiting", [0, 2 * ENTRIES])
+@pytest.mark.parametrize("waiting", [0, 2 * ENTRIES_PER_READ])
 def test_what_was_announced_while_no_detector_ran_holds_for_the_first_calls(
     store: sa.Engine, engine: Engine, log: Log, waiting: int
 ) -> None:

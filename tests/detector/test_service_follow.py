@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Consumer, Record, StreamUnavailable
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.log_entries import Loss
-from backwatch.detector.rules.rulebook import make_engine
 from backwatch.detector.runtime import service as service_module
 from backwatch.detector.runtime import shard_worker
 from backwatch.detector.runtime.service import Service
@@ -169,7 +169,7 @@ def let_go(_service: Service, _consumer: Consumer | None) -> None:
 def test_each_record_is_judged_once_in_any_order_of_rebalances_and_errors(plan: list[tuple[str, int]]) -> None:
     world = World()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(service_module, "OwnedShard", shard_of(world))
+        patch.setattr(service_module, "ShardWorker", shard_of(world))
         patch.setattr(service_module, "ensure_topics", lambda *_: None)
         patch.setattr(service_module, "open_consumer", lambda *_: Member(world))
         patch.setattr(service_module, "RETRY_S", 0.0)
@@ -198,12 +198,12 @@ def test_a_shard_that_cannot_be_loaded_is_one_line_an_outage(
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
     reasons = ["the server is starting up", "connection refused", "connection refused"]
 
-    def load(*given: Any) -> shard_worker.OwnedShard:
+    def load(*given: Any) -> shard_worker.ShardWorker:
         if reasons:
             raise StoreUnavailable(reasons.pop())
-        return shard_worker.OwnedShard(*given)
+        return shard_worker.ShardWorker(*given)
 
-    monkeypatch.setattr(service_module, "OwnedShard", load)
+    monkeypatch.setattr(service_module, "ShardWorker", load)
     monkeypatch.setattr(service_module, "RETRY_S", 0.0)
     running = Service(StreamSettings(), store, DetectorSettings(), lambda: 1, ENGINE)
     for _ in range(5):
@@ -218,7 +218,7 @@ def test_what_is_found_while_a_commit_waits_for_the_store_is_in_the_next_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
-    owner = shard_worker.OwnedShard(0, ENGINE, store, DetectorSettings(commit_interval_s=0))
+    owner = shard_worker.ShardWorker(0, ENGINE, store, DetectorSettings(commit_interval_s=0))
     real, away = shards.commit, [True]
 
     def commit(*arguments: Any, **more: Any) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from backwatch.collector.statements.canonical import canonicalize
 from backwatch.detector.statements.fingerprint import DIALECTS
-from backwatch.detector.statements.skeleton import CLASSES, LONGEST, skeleton
+from backwatch.detector.statements.skeleton import CLASSES, MAX_PLAIN_BYTES, skeleton
 
 PIECES = st.sampled_from([
     "SELECT ", "a", "t1", " FROM ", "orders", " WHERE ", "x", "=", " = ", "1", "42",
@@ -22,7 +22,7 @@ PIECES = st.sampled_from([
 
 def shortened(text: str) -> str | None:
     buffer = np.frombuffer(text.encode() or b" ", np.uint8)
-    out = np.zeros(LONGEST + 8, np.uint8)
+    out = np.zeros(MAX_PLAIN_BYTES + 8, np.uint8)
     size = skeleton(buffer, 0, len(text.encode()), CLASSES, out)
     return None if size < 0 else out[:size].tobytes().decode()
 

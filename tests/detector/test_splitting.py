@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from backwatch.detector.columns.key_texts import is_verbatim
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Findings, Fired
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.splitting import keep_apps, release_apps
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.partitions_command import _Report  # pyright: ignore[reportPrivateUsage]
-from backwatch.detector.rules import rulebook
 from backwatch.detector.runtime.repartition import Unread
-from backwatch.detector.state.key_texts import is_verbatim
 from backwatch.detector.state.keys import RESOURCE, SPACES
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, Call, statement
@@ -28,7 +28,7 @@ CONFIG = EngineConfig(key=b"a key of 16 byte", clear_after_ns=HOUR_NS)
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return rulebook.make_engine(CONFIG)
+    return make_engine(CONFIG)
 
 
 class Judged:
@@ -224,4 +224,4 @@ def test_losses_that_wait_at_a_split_stay_with_the_parent_alone(engine: Engine) 
     whole.scalars.uncounted, whole.processes.evicted = 7, 3
     whole.lose("evicted.site", 2)
     keep_apps(whole, lambda app: app in MOVED, [])
-    assert (whole.scalars.uncounted, whole.scalars.untold, whole.processes.evicted) == (0, {}, 0)
+    assert (whole.scalars.uncounted, whole.scalars.unreported, whole.processes.evicted) == (0, {}, 0)

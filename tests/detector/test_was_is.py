@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backwatch.collector import names
-from backwatch.detector.engine.findings import FIRSTS, Fired
-from backwatch.detector.engine.log_entries import Entry
+from backwatch.detector.derived.identity_facts import LIMITS, WAS
+from backwatch.detector.engine.factory import make_engine
+from backwatch.detector.engine.findings import MAX_FIRSTS, Fired
+from backwatch.detector.engine.log_entries import LogEntry
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.identity import identity_snapshot
-from backwatch.detector.identity.identity_snapshot import LIMITS, WAS, cut
-from backwatch.detector.rules import rulebook
+from backwatch.detector.identity.identity_snapshot import cut
 from backwatch.store.ring import SHOWN
 from tests.detector.streams import Call
 from tests.detector.test_identities import CONFIG, DAY, MOVED, NODES, OURS, THEIRS, again, calls, past, story
@@ -23,10 +24,10 @@ KNOWN = {**OURS, names.AUTH_METHOD: "scram-sha-256"}
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return rulebook.make_engine(CONFIG)
+    return make_engine(CONFIG)
 
 
-def found(engine: Engine, entries: Sequence[Entry], *, restart: str = "") -> list[tuple[str, dict[str, Any]]]:
+def found(engine: Engine, entries: Sequence[LogEntry], *, restart: str = "") -> list[tuple[str, dict[str, Any]]]:
     """Rule, and what was and is, of each firing in order."""
     shard, deltas, told = engine.new_shard(), list[bytes](), list[tuple[str, dict[str, Any]]]()
     for one in entries:
@@ -144,4 +145,4 @@ def test_days_of_one_quiet_service_change_no_text(engine: Engine) -> None:
 
 
 def test_a_step_tells_the_firsts_of_as_many_things_as_a_store_keeps_of_an_episode() -> None:
-    assert FIRSTS == SHOWN
+    assert MAX_FIRSTS == SHOWN

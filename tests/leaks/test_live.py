@@ -24,9 +24,9 @@ from backwatch.collector.statements.spec import split_words
 from tests.leaks.corpus import Canary, Planted, of, planted
 from tests.leaks.finder import Finder, shown
 from tests.leaks.ways import words_of
-from tests.services.receiver import Receiver, receiver
+from tests.services.http.receiver import Receiver, receiver
+from tests.services.internet.smtp import MailServer
 from tests.services.server import Server
-from tests.services.smtp import MailServer
 from tests.system.commands import BACKWATCH, environment, running
 
 _SYSTEM_NAMES = (names.DB_SYSTEM, names.MESSAGING_SYSTEM, names.SYSTEM)

@@ -20,8 +20,8 @@ from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings, StreamSettings
 from backwatch.collector.stream import Publisher, StreamUnavailable
 from backwatch.collector.stream.factory import ensure_topics, open_publisher
-from tests.services.disk import small_disk
-from tests.services.gate import gate
+from tests.services.faults.disk import small_disk
+from tests.services.faults.gate import gate
 from tests.services.ledger import Ledger
 from tests.services.server import Server
 

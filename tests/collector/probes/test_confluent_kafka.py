@@ -23,9 +23,9 @@ from backwatch.collector.runtime.record import CONSUMER, PRODUCER
 from tests.collector.probes.recording import Recording, watching
 from tests.contract.exercises.confluent_kafka import login
 from tests.contract.exercises.kafka import Bomb
+from tests.services.brokers.topics import create
 from tests.services.overlays import overlay
 from tests.services.server import Server
-from tests.services.topics import create
 
 MakeTopic = Callable[..., str]
 ROOT = Path(__file__).parents[3]
@@ -338,17 +338,18 @@ def test_no_value_is_told(recording: Recording, kafka: Server, kafka_topic: Make
 
 
 def test_the_streams_topics_and_a_client_of_ours_are_never_told(
-    recording: Recording, kafka_without_topics: Server, kafka_topic: MakeTopic
+    recording: Recording, kafka_without_topics: Server, kafka_prefix: str
 ) -> None:
-    server = kafka_without_topics
+    server, topic = kafka_without_topics, f"{kafka_prefix}own"
     create(server, names.TOPIC_CALLS, 1)
+    create(server, topic, 1)
     producer, consumer = producing(server), reading(server, names.TOPIC_CALLS)
     producer.produce(names.TOPIC_CALLS, b"x")
     producer.flush(20)
     assert consumer.poll(20) is not None
     consumer.close()
     ours = producing(server, **{"client.id": CLIENT_ID})
-    ours.produce(kafka_topic(), b"x")
+    ours.produce(topic, b"x")
     ours.flush(20)
     assert recording.calls == []
 

@@ -23,10 +23,10 @@ from backwatch.collector.stream import Message, StreamUnavailable
 from backwatch.collector.stream import kafka_clients as clients
 from backwatch.collector.stream.factory import ensure_topics, open_consumer, open_publisher
 from tests.collector.probes.recording import watching
+from tests.services.brokers.whole_topic import whole_topic
 from tests.services.overlays import overlay
 from tests.services.process import free_port
 from tests.services.server import Server
-from tests.services.whole_topic import whole_topic
 
 MakeTopic = Callable[..., str]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -66,6 +66,11 @@ for _ in range(40):
     connection.execute("SELECT 1").fetchall()
     time.sleep(0.1)
 """
+
+
+@pytest.fixture
+def kafka(kafka_alone: Server) -> Server:
+    return kafka_alone
 
 
 @pytest.fixture

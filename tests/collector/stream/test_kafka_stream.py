@@ -225,7 +225,7 @@ def test_outputs_of_a_failed_transaction_are_never_read_and_come_again(
 def test_topics_are_created_once_with_the_brokers_time(
     settings: StreamSettings, kafka: Server, kafka_prefix: str
 ) -> None:
-    from tests.services import topics
+    from tests.services.brokers import topics
 
     topic = f"{kafka_prefix}made"
     try:

@@ -16,7 +16,7 @@ from backwatch.attack.scenes import Place, Process, Spell
 from backwatch.attack.stage import Child, Stage, StageError
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.detector.engine.findings import resource_key
+from backwatch.detector.columns.key_texts import resource_key
 
 AT_ONCE = 4
 """Apps that are at work side by side."""

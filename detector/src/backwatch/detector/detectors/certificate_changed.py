@@ -95,83 +95,10 @@ class CertificateChanged(Detector):
     provides = ("backwatch.certificate.new", "backwatch.certificate.renewal")
     knows = ((names.CERT_SHA256, "certificate_changed"), (names.CERT_ISSUER, "certificate_changed"))
     accepts = (names.CERT_SHA256,)
-    news = ("backwatch.certificate.new",)
+    identity_changes = ("backwatch.certificate.new",)
     tables = (
         Table("certificate_changed", RESOURCE, 1, FAMILIAR), Table("certificate_changed_papers", RESOURCE, 2, PAPERS),
     )  # fmt: skip
-    rule = """
-title: A Resource Shows a Certificate It Never Showed Before
-id: 0b0a5d5e-7b7f-4e55-9a86-3e1c7a3f8e03
-name: certificate-changed
-status: experimental
-description: >-
-  Detects a server certificate that is new for its resource, unless it was fully verified and renews a known one of
-  the same authority that is near its end.
-references:
-  - https://attack.mitre.org/techniques/T1557/
-  - https://github.com/prometheus/blackbox_exporter/issues/570
-tags: [attack.credential-access, attack.collection, attack.t1557, attack.t1649]
-logsource: {product: opentelemetry, category: backing_service_call}
-detection:
-  selection:
-    backwatch.certificate.new: true
-  filter_main_renewal:
-    backwatch.certificate.renewal: true
-    backwatch.tls.verified: full
-  condition: selection and not filter_main_renewal
-fields:
-  - tls.server.hash.sha256
-  - tls.server.hash.sha256.was
-  - tls.server.issuer
-  - tls.server.issuer.was
-  - tls.server.subject
-  - tls.server.not_before
-  - tls.server.not_after
-  - backwatch.tls.verified
-  - network.peer.address
-  - network.peer.address.was
-  - network.peer.port
-  - backwatch.server.version
-  - backwatch.server.version.was
-falsepositives:
-  - A certificate replaced early, by another authority, or after the server was moved; accept the alert.
-  - A new replica behind the same name that has a certificate of its own.
-level: high
-backwatch:
-  key: resource
-  instead_of: [unverified-session, peer-changed, server-changed, tls-lowered, certificate-expired,
-    certificate-not-yet-valid]
-  how:
-    - >-
-      Someone on the way (a hijacked router or DNS name, a proxy that was slipped in) ends the app's TLS with a
-      certificate of their own and passes everything on to the real service, reading and changing it.
-    - >-
-      A name that nobody renewed, or a bucket or host that was given up, is taken over by somebody who gets an honest
-      certificate for it.
-  blind_spots: >-
-    A certificate that the same authority gave to an attacker in the weeks in which a renewal is due (the last 62 days
-    of a certificate, or half of its life where that is shorter). Resources that show more than eight certificates
-    within a week. Drivers that do not tell the certificate.
-  remediation: >-
-    Compare the SHA-256 fingerprint with the one that the owner of the service publishes or installed. If it is
-    theirs, accept the alert. If it is not, cut the connection: someone stands between the app and the service, and
-    the account's password must be changed. Verify in full (sslmode=verify-full, ssl_verify_identity, check_hostname),
-    so that such a session fails by itself.
-  parameters: [verified-tls]
-  tests:
-    - name: another authority's
-      fires: true
-      facts:
-        backwatch.certificate.new: 1
-        backwatch.certificate.renewal: 0
-        backwatch.tls.verified: 'full'
-    - name: a renewal, verified in full
-      fires: false
-      facts:
-        backwatch.certificate.new: 1
-        backwatch.certificate.renewal: 1
-        backwatch.tls.verified: 'full'
-"""
 
     def facts(
         self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]

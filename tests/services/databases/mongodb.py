@@ -1,0 +1,35 @@
+"""MongoDB's protocol: FerretDB, in the clear and with TLS, without accounts (they are ``mongo_set``'s)."""
+
+import contextlib
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+from tests.services.authority import Authority
+from tests.services.process import free_port, private_folder, running
+from tests.services.server import HOST, Fixture, MissingServerError, Server, accepts
+
+PROGRAM = Path(__file__).parents[3] / ".tools" / "bin" / "ferretdb"
+
+FIXTURE = Fixture("mongodb", kind="mongodb", port=27017)
+
+
+@contextlib.contextmanager
+def serve(ca: Authority) -> Generator[Server]:
+    """A server of one's own; the fixture ``mongodb`` is the one that the whole run shares."""
+    if not os.access(PROGRAM, os.X_OK):
+        raise MissingServerError("mongodb: .tools/bin/ferretdb is not built (`make test` builds it where there is Go), "
+                                 "and BACKWATCH_TEST_MONGODB_URL is not set")  # fmt: skip
+    port, tls_port, certificate = free_port(), free_port(), ca.issue()
+    with private_folder("mongodb") as folder:
+        (folder / "data").mkdir()
+        command = [
+            str(PROGRAM), f"{HOST}:{port}", f"{HOST}:{tls_port}",
+            str(certificate.certificate_file), str(certificate.key_file), str(folder / "data"),
+        ]  # fmt: skip
+        with running(command, folder=folder, ready=accepts(tls_port)):
+            yield Server(
+                kind="mongodb", port=port, tls_port=tls_port, ca_file=str(ca.ca_file),
+                url=f"mongodb://{HOST}:{port}/shop",
+                tls_url=f"mongodb://{HOST}:{tls_port}/shop?tls=true&tlsCAFile={ca.ca_file}",
+            )  # fmt: skip

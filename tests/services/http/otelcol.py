@@ -1,0 +1,61 @@
+"""The OpenTelemetry Collector, built by its own builder (``tools/servers.sh``), with a pipeline that the test names."""
+
+import contextlib
+import json
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.services.process import private_folder, running, write
+from tests.services.server import MissingServerError, accepts
+
+TOOLS = Path(__file__).parents[3] / ".tools"
+JARS = TOOLS / "java"
+"""The OpenTelemetry Java agent, and the drivers of the Java app of the tests."""
+
+
+def program() -> str:
+    """Where the Collector is.
+
+    Raises:
+        MissingServerError: It was not built.
+    """
+    found = TOOLS / "bin" / "otelcol"
+    if not found.exists():
+        raise MissingServerError("otelcol: no .tools/bin/otelcol (`make test` builds it with Go)")
+    return str(found)
+
+
+def java_agent() -> str:
+    """Where the Java agent is; :data:`JARS` is the class path of what runs under it.
+
+    Raises:
+        MissingServerError: It was not fetched.
+    """
+    for found in JARS.glob("opentelemetry-javaagent-*.jar"):
+        return str(found)
+    raise MissingServerError("java: no jars in .tools/java (`make test` fetches them with Maven)")
+
+
+@contextlib.contextmanager
+def collecting(program: str, receiver: Mapping[str, Any], exporter: Mapping[str, Any], port: int) -> Generator[None]:
+    """A Collector that takes traces in and passes them on, until the end of the block.
+
+    Args:
+        program: Where it is.
+        receiver: One receiver by its name and its configuration.
+        exporter: One exporter likewise.
+        port: Of its own metrics; it answers once the pipelines have been started.
+    """
+    reader = {"pull": {"exporter": {"prometheus": {"host": "127.0.0.1", "port": port}}}}
+    configuration = {
+        "receivers": receiver, "exporters": exporter,
+        "service": {
+            "pipelines": {"traces": {"receivers": list(receiver), "exporters": list(exporter)}},
+            "telemetry": {"metrics": {"readers": [reader]}},
+        },
+    }  # fmt: skip
+    with private_folder("otelcol") as folder:
+        file = write(folder / "config.json", json.dumps(configuration))  # JSON is YAML
+        with running([program, "--config", str(file)], folder=folder, ready=accepts(port)):
+            yield

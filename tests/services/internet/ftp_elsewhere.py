@@ -1,0 +1,18 @@
+"""vsftpd that sends its clients to another host for their data, as a hostile server does (CVE-2021-4189)."""
+
+import contextlib
+from collections.abc import Generator
+
+from tests.services.authority import Authority
+from tests.services.internet.ftp import serving
+from tests.services.server import Fixture, Server
+
+ELSEWHERE = "10.0.0.7"
+FIXTURE = Fixture("ftp_elsewhere", kind="ftp_elsewhere", port=21)
+
+
+@contextlib.contextmanager
+def serve(ca: Authority) -> Generator[Server]:
+    """A server of one's own; the fixture ``ftp_elsewhere`` is the one that the whole run shares."""
+    with serving(ca, more=f"pasv_address={ELSEWHERE}") as server:
+        yield server

@@ -1,0 +1,17 @@
+"""Dovecot's POP3: STARTTLS on the one port, TLS from the first byte on the other."""
+
+import contextlib
+from collections.abc import Generator
+
+from tests.services.authority import Authority
+from tests.services.internet._dovecot import serving
+from tests.services.server import Fixture, Server
+
+FIXTURE = Fixture("pop3_server", kind="pop3", port=110)
+
+
+@contextlib.contextmanager
+def serve(ca: Authority) -> Generator[Server]:
+    """A server of one's own; the fixture ``pop3_server`` is the one that the whole run shares."""
+    with serving(ca, "pop3") as server:
+        yield server
