@@ -37,7 +37,8 @@ def rss_bytes() -> int:
 
 def fuzz(stage: str, count: int, seed: int) -> dict[str, Any]:
     """Run one stage in portions, each on its own mutants."""
-    from tests.detector import fuzzing, otlp_mutator
+    from tests.detector import fuzzing
+    from tests.detector.ingest import otlp_mutator
 
     run: dict[str, Callable[..., Any]] = {
         "decoder": fuzzing.fuzz_decoder, "router": fuzzing.fuzz_router, "step": fuzzing.fuzz_step,

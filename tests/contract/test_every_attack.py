@@ -20,7 +20,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.servers import LARGEST, LOOPBACK, HostileServer, discover
+from backwatch.attack.demo.services import discover
+from backwatch.attack.protocols.server import LARGEST, LOOPBACK, HostileServer
 from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.probes import load_probes
 from backwatch.collector.settings import CollectorSettings
@@ -283,7 +284,7 @@ def test_one_that_never_started_stops(kind: type[HostileServer], authority: Auth
 def test_more_clients_than_it_has_room_for_are_turned_away(
     server: HostileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backwatch.attack.servers.MOST_SESSIONS", 1)
+    monkeypatch.setattr("backwatch.attack.protocols.server.MOST_SESSIONS", 1)
     with socket.create_connection((LOOPBACK, server.port), timeout=5):
         until(lambda: len(server._open) == 1)
         assert conversation(server, b"") == b""

@@ -20,7 +20,7 @@ from backwatch.detector.engine.log_entries import Records
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.ingest.routing import MAX_GROWTH, MAX_MESSAGE_BYTES, UNREADABLE, route
 from backwatch.detector.kernels.compiled import kernel
-from tests.detector.otlp_mutator import mutate_bytes
+from tests.detector.ingest.otlp_mutator import mutate_bytes
 from tests.detector.streams import START_NS
 
 ROWS = 1 << 14

@@ -8,12 +8,12 @@ from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.pipeline.pipeline import Pipeline
-from backwatch.collector.probes.botocore.services import destination, kind, namespace
-from backwatch.collector.probes.families.amqp.state import publication, request
+from backwatch.collector.probes.botocore.services import destination, namespace_of, span_kind
+from backwatch.collector.probes.families.amqp.requests import to_publication, to_request
 from backwatch.collector.probes.families.http.session import redirect_target
-from backwatch.collector.probes.families.redis import text as redis_text
-from backwatch.collector.probes.families.search.calls import Operation
-from backwatch.collector.probes.kombu.calls import with_task
+from backwatch.collector.probes.families.redis import statements as redis_statements
+from backwatch.collector.probes.families.search.observer import Operation
+from backwatch.collector.probes.kombu.messages import with_task
 from backwatch.collector.probes.toolkit.sockets import root_error
 from backwatch.collector.redaction import aws, clickhouse, cql, dsn, errors, http, ldap, lines, memcached, mongo, smtp
 from backwatch.collector.runtime.record import AttributeValue, Session
@@ -77,13 +77,15 @@ def words_of(planted: Planted) -> list[str]:
 def _redis(teller: Teller, planted: Planted) -> None:
     command = words_of(planted)
     raw = [word.encode() for word in command]
-    name = redis_text.name_of(command)
-    operation, statement = redis_text.single(name, command)
+    name = redis_statements.name_of(command)
+    operation, statement = redis_statements.describe_command(name, command)
     teller.record_call("redis", operation, statement=statement)
     teller.record_call(
-        "redis", redis_text.operation(redis_text.name_of(raw), raw), statement=redis_text.single(name, raw)[1]
+        "redis",
+        redis_statements.operation_of(redis_statements.name_of(raw), raw),
+        statement=redis_statements.describe_command(name, raw)[1],
     )
-    operation, statement = redis_text.pipeline((command, raw, ["GET", "a"]))
+    operation, statement = redis_statements.describe_pipeline((command, raw, ["GET", "a"]))
     teller.record_call("redis", operation, statement=statement)
 
 
@@ -127,8 +129,8 @@ def _aws(teller: Teller, planted: Planted) -> None:
     parameters: Any = document(rest)
     assert isinstance(parameters, Mapping), planted.text
     sql = aws.SQL.get((service, operation))
-    where, facts = namespace(service, parameters, "eu-west-1"), destination(service, parameters)
-    assert kind(service, operation)
+    where, facts = namespace_of(service, parameters, "eu-west-1"), destination(service, parameters)
+    assert span_kind(service, operation)
     if sql is not None:
         teller.record_call("aws-api", sql=parameters.get(sql), facts=facts, namespace=where)
     teller.record_call(
@@ -174,8 +176,8 @@ def _amqp(teller: Teller, planted: Planted) -> None:
     message: Any = document(rest)
     exchange = exchange.strip('"')
     headers = message.get("headers")
-    asked = [publication(exchange, key, 1, 0), request("Queue.Declare", _Fields(queue=key), 1, 0),
-             request("Queue.Bind", _Fields(queue=key, exchange=exchange, routing_key=key), 1, 0)]  # fmt: skip
+    asked = [to_publication(exchange, key, 1, 0), to_request("Queue.Declare", _Fields(queue=key), 1, 0),
+             to_request("Queue.Bind", _Fields(queue=key, exchange=exchange, routing_key=key), 1, 0)]  # fmt: skip
     for one in asked:
         facts: Facts = ((names.MESSAGING_DESTINATION, one.destination),) if one.destination else ()
         teller.record_call("rabbitmq", one.operation, statement=with_task(one.statement, headers), facts=facts)

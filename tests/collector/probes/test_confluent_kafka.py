@@ -358,7 +358,7 @@ def test_nothing_is_kept_of_a_client_that_is_gone(kafka: Server) -> None:
     probe = ConfluentKafkaProbe()
     probe.instrument(recorder=Recording(), skip_dep_check=True)
     try:
-        clients = probe._watch.clients  # pyright: ignore[reportPrivateUsage,reportOptionalMemberAccess]
+        clients = probe._observer.clients  # pyright: ignore[reportPrivateUsage,reportOptionalMemberAccess]
         producer = producing(kafka, error_cb=print)
         assert len(clients) == 1
         assert not hasattr(producer, "__dict__")

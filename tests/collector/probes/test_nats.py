@@ -17,10 +17,10 @@ from nats.aio.transport import TcpTransport
 from nats.errors import MaxPayloadError, NoRespondersError, NoServersError
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
-from backwatch.attack.entries.nats_other_subject import OTHER, Straying
+from backwatch.attack.scenarios.nats.other_subject import OTHER, Straying
 from backwatch.collector import names
 from backwatch.collector.probes.nats import NatsProbe
-from backwatch.collector.probes.nats.session import _stream, belongs  # pyright: ignore[reportPrivateUsage]
+from backwatch.collector.probes.nats.session import matches_subject, stream_info
 from backwatch.collector.runtime.record import CLIENT, CONSUMER, PRODUCER
 from tests.collector.probes.recording import Recording, watching
 from tests.contract.exercises.kafka import Bomb
@@ -278,10 +278,10 @@ def test_a_connection_that_was_lost_while_tls_began_has_no_facts(nats: Server) -
         transport._io_reader, transport._io_writer = await asyncio.open_connection("localhost", nats.port)
         writer: Any = transport._io_writer
         stood = writer.transport
-        assert _stream(transport, "socket") is not None
+        assert stream_info(transport, "socket") is not None
         writer._transport = None  # what start_tls gives then, and nats-py keeps
-        assert _stream(transport, "socket") is None
-        assert _stream(transport, "ssl_object") is None
+        assert stream_info(transport, "socket") is None
+        assert stream_info(transport, "ssl_object") is None
         writer._transport = stood
         writer.close()
 
@@ -369,4 +369,4 @@ def test_messages_for_a_pattern_and_of_a_stream_are_what_was_asked_for(recording
     ],
 )  # fmt: skip
 def test_a_subject_belongs_to_what_was_subscribed_to(subject: str, wanted: str, expected: bool) -> None:
-    assert belongs(subject, wanted) is expected
+    assert matches_subject(subject, wanted) is expected

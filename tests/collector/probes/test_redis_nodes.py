@@ -109,7 +109,7 @@ def test_asyncio_tells_the_same(redis_sentinel: Server, recording: Recording) ->
 
 
 def told(name: str, command: list[object], reply: object) -> dict[str, object]:
-    return dict(nodes.facts_of(name, command, reply, ASKED))
+    return dict(nodes.node_facts(name, command, reply, ASKED))
 
 
 def test_a_node_without_an_address_is_the_one_that_was_asked() -> None:
@@ -122,7 +122,7 @@ def test_of_several_masters_none_is_where_the_client_is_sent() -> None:
     assert told("SENTINEL MASTERS", ["SENTINEL MASTERS"], masters) == {names.TOPOLOGY: "10.0.0.2:1,10.0.0.3:1"}
 
 
-@pytest.mark.parametrize("name", sorted(nodes.ANNOUNCING))
+@pytest.mark.parametrize("name", sorted(nodes.ANNOUNCING_COMMANDS))
 def test_a_hostile_answer_is_no_fault_of_ours(name: str) -> None:
     deep: list[object] = []
     deep.append(deep)

@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 from collections.abc import Coroutine, Generator
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import aiormq
@@ -13,18 +14,16 @@ import pytest
 from pymongo.pool_options import PoolOptions
 from pymongo.synchronous.pool import Pool
 
-from backwatch.collector.probes import aiokafka, nats
-from backwatch.collector.probes.aiokafka import wraps
-from backwatch.collector.probes.aiokafka.calls import AiokafkaWatch
-from backwatch.collector.probes.aiormq import calls as aiormq_calls
-from backwatch.collector.probes.families.http.claims import Claim, claim_of, claiming
-from backwatch.collector.probes.families.httpcore import hooks
-from backwatch.collector.probes.families.httpcore.calls import Watch
-from backwatch.collector.probes.families.search.calls import Watch as SearchWatch
+from backwatch.collector.probes.aiokafka.observer import AiokafkaCallObserver, current_poll, current_send
+from backwatch.collector.probes.aiormq.observer import AiormqCallObserver
+from backwatch.collector.probes.families.http.claims import CURRENT_CLAIM, Claim, take_claim
+from backwatch.collector.probes.families.httpcore.observer import HttpcoreCallObserver
+from backwatch.collector.probes.families.search.observer import SearchCallObserver
 from backwatch.collector.probes.httpx import HttpxProbe
-from backwatch.collector.probes.nats.calls import NatsWatch
-from backwatch.collector.probes.pymongo import calls as pymongo_calls
-from backwatch.collector.probes.toolkit.dbapi import Make
+from backwatch.collector.probes.nats.observer import NatsCallObserver
+from backwatch.collector.probes.nats.state import current_call
+from backwatch.collector.probes.pymongo.observer import MongoCallObserver
+from backwatch.collector.probes.toolkit.hooks import Decorator, async_call_hook
 from backwatch.collector.runtime import guard
 from backwatch.collector.runtime.context_variables import reset_variable
 from tests.collector.probes.recording import Recording, watching
@@ -96,60 +95,51 @@ def test_a_pending_claim_ends_as_without_the_collector() -> None:
         def covers(self, owner: Any, method: str, target: str) -> bool:
             return True
 
-    async def asking() -> None:
-        with claiming(Every()):
-            await Never()
-
-    assert raised_when_left_pending(asking()) == [GeneratorExit]
-    assert claim_of(None, "GET", "/") is None
+    hook = async_call_hook(lambda *_: Every(), scope=CURRENT_CLAIM)
+    assert raised_when_left_pending(hook(Client.ask)(Client())) == [GeneratorExit]
+    assert take_claim(None, "GET", "/") is None
 
 
-def aiokafka_watch() -> AiokafkaWatch:
-    return AiokafkaWatch(Recording())
+aiokafka = AiokafkaCallObserver(Recording())
+nats = NatsCallObserver(Recording())
 
-
-def nats_watch() -> NatsWatch:
-    return NatsWatch(Recording())
-
-
-WRAPPERS: dict[str, Make] = {
-    "httpcore's tunnel": hooks._through_a_proxy(Watch(Recording()), waits=True),
-    "aiokafka's send": aiokafka._sending(aiokafka_watch()),
-    "aiokafka's getone": aiokafka._polling(aiokafka_watch(), many=False),
-    "aiokafka's commit": aiokafka._asking(aiokafka_watch(), "commit"),
-    "aiokafka's connections": wraps._opening(aiokafka_watch()),
-    "nats's servers": nats._selecting(nats_watch()),
-    "nats's publish": nats._publishing(nats_watch(), lambda it: it, 3),
-    "nats's request": nats._requesting(nats_watch()),
-    "nats's subscribe": nats._subscribing(nats_watch()),
+httpcore_observer = HttpcoreCallObserver(Recording())
+search = SearchCallObserver(Recording(), "elasticsearch", lambda: None, lambda result: result)
+WRAPPERS: dict[str, Decorator] = {
+    "httpcore's tunnel": async_call_hook(
+        httpcore_observer.on_tunnel, httpcore_observer.on_tunnel_end, scope=httpcore_observer.tunnel
+    ),
+    "elasticsearch's endpoint": async_call_hook(lambda *_: "search", scope=search.endpoint),
+    "elasticsearch's transport": async_call_hook(
+        partial(search.on_call, ["method"]), search.on_call_end, scope=search.operation
+    ),
+    "aiokafka's send": async_call_hook(aiokafka.on_send, aiokafka.on_send_end, scope=current_send),
+    "aiokafka's getone": async_call_hook(aiokafka.polls.on_poll, aiokafka.on_getone_end, scope=current_poll),
+    "nats's publish": async_call_hook(partial(nats.on_publish, 3), nats.on_publish_end, scope=current_call),
+    "nats's request": async_call_hook(partial(nats.on_publish, 4), nats.on_request_end, scope=current_call),
+    "nats's subscribe": async_call_hook(nats.on_subscribe, nats.on_subscribe_end, scope=current_call),
 }
 
 
 @pytest.mark.parametrize("make", WRAPPERS.values(), ids=WRAPPERS)
-def test_a_call_that_is_left_pending_ends_as_without_us(make: Make) -> None:
+def test_a_call_that_is_left_pending_ends_as_without_us(make: Decorator) -> None:
     assert raised_when_left_pending(make(Client.ask)(Client(), "orders")) == [GeneratorExit]
 
 
 def test_a_pending_connection_is_recorded_and_is_no_fault() -> None:
     elsewhere, error = contextvars.copy_context(), GeneratorExit()
-    recording = Recording()
-    amqp: Any = aiormq_calls.Watch(recording)
+    told = Recording()
+    amqp = AiormqCallObserver(told)
     with closing(asyncio.new_event_loop()) as loop:
         connection = aiormq.Connection("amqp://app@localhost:1/", loop=loop)
-        amqp.connected(connection, elsewhere.run(amqp.connecting), error)
-    mongo: Any = pymongo_calls.Watch(recording)
+        attempt: Any = elsewhere.run(amqp.on_connect, connection, (), {})
+        amqp.on_connect_end(connection, attempt, None, error)
+    mongo = MongoCallObserver(told)
     pool = Pool(("localhost", 1), PoolOptions())
-    mongo.connect_failed(pool, elsewhere.run(mongo.connecting, pool, (), {}), error)
-    assert [(one.operation, one.session.system, one.error) for one in recording.calls] == [
+    attempt = elsewhere.run(mongo.on_connect, pool, (), {})
+    mongo.on_connect_end(pool, attempt, None, error)
+    assert [(one.operation, one.session.system, one.error) for one in told.calls] == [
         ("connect", "rabbitmq", error),
         ("connect", "mongodb", error),
     ]
-    assert guard.swallowed == []
-
-
-def test_a_pending_search_is_no_fault() -> None:
-    watch: Any = SearchWatch(Recording(), "elasticsearch", lambda: None)
-    elsewhere = contextvars.copy_context()
-    watch.named(elsewhere.run(watch.naming, "search"))
-    watch.done(elsewhere.run(watch.begin, Client(), "GET", "/", None, None), None)
     assert guard.swallowed == []

@@ -12,26 +12,24 @@ from typing import Any
 
 import pytest
 
-from backwatch.collector.probes.families.redis import text as redis_text
+from backwatch.collector.probes.families.redis import statements as redis_statements
 from backwatch.collector.probes.nats import session
-from backwatch.collector.probes.pymemcache import calls
+from backwatch.collector.probes.pymemcache.statements import describe_command
 from backwatch.collector.probes.toolkit import messages
 from backwatch.collector.redaction import amqp, mongo
 from backwatch.collector.redaction.sanitize import sanitize
 from backwatch.collector.runtime.keyed_cache import keyed_hash, remember
 
-_statement = calls._statement  # pyright: ignore[reportPrivateUsage]
-
 CALLS: dict[str, Callable[[str], object]] = {
-    "a key of redis": lambda text: redis_text.single("GET", ("GET", text)),
-    "a word that is no command of redis": lambda text: redis_text.single(text.upper(), (text, "key")),
-    "a key of memcached": lambda text: _statement("get", [text]),
-    "a key of memcached in bytes": lambda text: _statement("get", [text.encode()]),
+    "a key of redis": lambda text: redis_statements.describe_command("GET", ("GET", text)),
+    "a word that is no command of redis": lambda text: redis_statements.describe_command(text.upper(), (text, "key")),
+    "a key of memcached": lambda text: describe_command("get", [text]),
+    "a key of memcached in bytes": lambda text: describe_command("get", [text.encode()]),
     "a routing key": lambda text: amqp.redact_name(f"reply.{text}"),
     "a routing key in bytes": lambda text: amqp.redact_name(f"reply.{text}".encode()),
     "a field's name": lambda text: mongo.to_statement({"find": "users", "filter": {f"by.{text}": 1}}),
-    "a subject": lambda text: messages.asked("publish", f"orders.{text}"),
-    "a subject that was subscribed to": lambda text: session.belongs(f"orders.{text}", "orders.*"),
+    "a subject": lambda text: messages.operation_text("publish", f"orders.{text}"),
+    "a subject that was subscribed to": lambda text: session.matches_subject(f"orders.{text}", "orders.*"),
     "a statement": lambda text: sanitize(f"select '{text}'", "postgresql"),
 }
 
@@ -143,12 +141,12 @@ class _Sly(str):
         return True
 
 
-def test_a_key_with_its_own_hash_is_not_confused_with_another() -> None:
-    statements = [redis_text.single("GET", ("GET", _Sly(one)))[1] for one in ("session:1", "user:1")]
-    assert statements == ["GET session:?", "GET user:?"]
-    assert [_statement("get", [_Sly(one)]) for one in ("session:1", "user:1")] == ["get session:?", "get user:?"]
+def test_a_key_with_a_hash_of_its_own_is_not_taken_for_another() -> None:
+    told = [redis_statements.describe_command("GET", ("GET", _Sly(one)))[1] for one in ("session:1", "user:1")]
+    assert told == ["GET session:?", "GET user:?"]
+    assert [describe_command("get", [_Sly(one)]) for one in ("session:1", "user:1")] == ["get session:?", "get user:?"]
     assert [amqp.redact_name(_Sly(one)) for one in ("orders.new", "mails.new")] == ["orders.new", "mails.new"]
-    assert [messages.asked("send", _Sly(one)).statement for one in ("orders", "mails")] == [
+    assert [messages.operation_text("send", _Sly(one)).statement for one in ("orders", "mails")] == [
         "send orders",
         "send mails",
     ]

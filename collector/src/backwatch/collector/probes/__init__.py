@@ -1,10 +1,10 @@
 """One package per client library. A new probe is one new package here and nothing else: this folder is walked.
 
-A package has the name of the package whose import loads the driver: that import also loads the probe. Code that drivers
-of one protocol share is in ``families/``, the building blocks of all probes are in ``toolkit/``.
+A probe's package has the name of the package whose import brings the driver: that import loads the probe. The common
+parts of one protocol's drivers are in ``families/``, those of all probes in ``toolkit/``.
 
-A probe wraps its driver, reads a session's facts at connect, and records one compact record per call. The driver's own
-call is never guarded: its values, types and exceptions reach the app unchanged. The probe's bookkeeping always is.
+A probe wraps its driver, learns a session's facts at connect, and records one compact record per call. The driver's own
+call is never guarded: its values, types and exceptions reach the app unchanged. The probe's own code always is.
 """
 
 import importlib
@@ -17,7 +17,7 @@ from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
 
 
 class Recorder(Protocol):
-    """Records the calls that a probe sees. Never raises, never blocks; redacts before it queues."""
+    """Receives a probe's calls. Never raises, never blocks; redacts before anything is queued."""
 
     def record_call(
         self,
@@ -45,17 +45,16 @@ class Recorder(Protocol):
             sql: The statement as the app passed it (str, bytes, text of a ``Composable``); scanned and redacted here.
             statement: Canonical text of a call that is not SQL, already free of values (see ``redaction/``).
             wire: The connection's byte counters; the difference since the last reading is this call's volume.
-            estimated: Bytes sent and received, if they are not the kernel's count but the sum of the passed data: on a
-                unix socket, or on a connection that several calls share. Reported as an estimate; not with ``wire``.
+            estimated: Bytes sent and received, where they are not the kernel's count but the sum of what was passed:
+                on a unix socket, or on a connection that several calls share. Reported as estimated; not with ``wire``.
             error: The exception that the driver raised, or the service's error code.
             facts: Further facts by their contract name.
-            caller: For a call that began on another thread: the result of :meth:`capture_caller` there. ``None``: the
-            current stack.
+            caller: The result of :meth:`capture_caller` where the call began. ``None``: the present stack.
         """
         ...
 
     def capture_caller(self) -> Caller | None:
-        """Return the present caller, for a call that another thread will report; ``None``: it is unknown."""
+        """Return the present caller, for a call whose end another thread will record; ``None`` where it is unknown."""
         ...
 
 
@@ -66,10 +65,10 @@ class Probe(ABC):
     module imports ``asyncio``, ``ssl`` and ``wrapt``, which takes 36 ms of CPU at the start of every app.
 
     Attributes:
-        name: Name of the package, and the word for ``BACKWATCH_DISABLED_PROBES``.
-        module: The module whose import loads the driver.
-        distributions: Requirement strings of the driver; the probe starts if any one is met.
-        facts: Contract names that the probe can report.
+        name: Package name, and the name in ``BACKWATCH_DISABLED_PROBES``.
+        module: The module whose import brings the driver.
+        distributions: Requirement strings of the distributions that provide it; the probe starts if one is met.
+        facts: Contract names that this probe can report.
     """
 
     name: ClassVar[str]
@@ -88,11 +87,11 @@ class Probe(ABC):
 
     @abstractmethod
     def install(self, recorder: Recorder) -> None:
-        """Wrap the driver, which is imported."""
+        """Wrap the driver, which is imported by then."""
 
     @abstractmethod
     def remove(self) -> None:
-        """Restore every attribute that ``install`` replaced, with the same objects."""
+        """Restore every attribute that ``install`` replaced, by the very same objects."""
 
     def instrument(self, *, recorder: Recorder, skip_dep_check: bool = True) -> None:  # noqa: ARG002
         """Install the probe, unless it is installed already.
@@ -103,18 +102,18 @@ class Probe(ABC):
         """
         if not self._is_installed:
             self.install(recorder)
-            _watched.add(_root(self.module))
+            _instrumented.add(_root(self.module))
             self._is_installed = True
 
     def uninstrument(self) -> None:
         """Remove the probe, if it is installed."""
         if self._is_installed:
-            _watched.discard(_root(self.module))
+            _instrumented.discard(_root(self.module))
             self.remove()
             self._is_installed = False
 
 
-_watched: set[str] = set()
+_instrumented: set[str] = set()
 
 
 def _root(module: str) -> str:
@@ -122,20 +121,20 @@ def _root(module: str) -> str:
 
 
 def is_instrumented(module: str) -> bool:
-    """Return whether a probe is installed in the library of this module: layers above it then record nothing."""
-    return _root(module) in _watched
+    """Return whether a probe is installed in the library of this module: then the layers above it record nothing."""
+    return _root(module) in _instrumented
 
 
-def load_probes(file: str) -> list[type[Probe]]:
-    """Import a probe's package and return its probes."""
-    module = importlib.import_module(f"{__name__}.{file}")
+def load_probes(package: str) -> list[type[Probe]]:
+    """Return the probes of one package."""
+    module = importlib.import_module(f"{__name__}.{package}")
     found = (value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Probe))
     return [value for value in found if value.__module__ == module.__name__]
 
 
 def discover() -> Iterator[type[Probe]]:
-    """Yield every probe of this folder, in the order of their names."""
-    import pkgutil  # not inside an app, which loads only the probes of the modules that it imports
+    """Yield every probe of this folder, in the order of their package names."""
+    import pkgutil  # not in an app, which loads the probes of what it imports
 
     for found in pkgutil.iter_modules(__path__):
         if found.name not in ("families", "toolkit"):

@@ -1,138 +1,36 @@
 """aiokafka 0.10 and up: producers, consumers, administration, connections to brokers.
 
-A message is told when it is acknowledged, one record for each, or for each batch that the app made itself. Messages
-that are taken one by one are told together. The brokers' version is unknown: the driver negotiates each request alone.
+Each message, or batch that the app made itself, has one record, made when it is acknowledged. Messages received one by
+one are recorded together. The brokers' version is unknown: the driver negotiates each kind of request separately.
 """
 
 import importlib
-from collections.abc import Callable
+from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any, ClassVar, Final
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.aiokafka.calls import AiokafkaWatch
-from backwatch.collector.probes.aiokafka.wraps import wrap_connections, wrap_unpacking
-from backwatch.collector.probes.toolkit.dbapi import argument
+from backwatch.collector.probes.aiokafka.driver_hooks import wrap_connections, wrap_messages
+from backwatch.collector.probes.aiokafka.observer import (
+    AiokafkaCallObserver,
+    current_operation,
+    current_poll,
+    current_send,
+)
+from backwatch.collector.probes.toolkit.hooks import async_call_hook as hook
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
-from backwatch.collector.runtime.context_variables import reset_variable
 
-_Make = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-_TRANSACTIONS: Final = ("commit_transaction", "abort_transaction", "send_offsets_to_transaction")
-_QUESTIONS: Final = ("commit", "committed", "topics", "offsets_for_times", "beginning_offsets", "end_offsets")
-"""What a consumer asks the brokers; the first argument may name topics."""
+_PRODUCER_OPERATIONS: Final = ("commit_transaction", "abort_transaction", "send_offsets_to_transaction")
+_CONSUMER_OPERATIONS: Final = (
+    "commit", "committed", "topics", "offsets_for_times", "beginning_offsets", "end_offsets",
+)  # fmt: skip
+"""Methods that wait for the broker; the first argument may name topics."""
 _NO_CALLS: Final = frozenset(("close", "start"))
 
 
-def _sending(watch: AiokafkaWatch) -> _Make:
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        async def send(self: Any, *args: Any, **kwargs: Any) -> Any:
-            start_ns = watch.began(self)
-            if not start_ns:
-                return await original(self, *args, **kwargs)
-            topic, headers = argument(args, kwargs, 0, "topic"), argument(args, kwargs, 5, "headers")
-            before = watch.size.set(-1)
-            try:
-                future = await original(self, *args, **kwargs)
-            except BaseException as error:
-                watch.sent(self, start_ns, topic, headers, None, error)
-                raise
-            else:
-                watch.sent(self, start_ns, topic, headers, future, None)
-                return future
-            finally:
-                reset_variable(watch.size, before)
-
-        return send
-
-    return make
-
-
-def _sending_batch(watch: AiokafkaWatch) -> _Make:
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        async def send_batch(self: Any, *args: Any, **kwargs: Any) -> Any:
-            start_ns = watch.began(self)
-            batch, topic = argument(args, kwargs, 0, "batch"), argument(args, kwargs, 1, "topic")
-            try:
-                future = await original(self, *args, **kwargs)
-            except BaseException as error:
-                if start_ns:
-                    watch.sent_batch(self, start_ns, topic, batch, None, error)
-                raise
-            if start_ns:
-                watch.sent_batch(self, start_ns, topic, batch, future, None)
-            return future
-
-        return send_batch
-
-    return make
-
-
-def _polling(watch: AiokafkaWatch, *, many: bool) -> _Make:
-    tell = watch.polled if many else watch.took
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        async def poll(self: Any, *args: Any, **kwargs: Any) -> Any:
-            turn = watch.polling(self)
-            if turn is None:
-                return await original(self, *args, **kwargs)
-            before = watch.turn.set(turn)
-            try:
-                found = await original(self, *args, **kwargs)
-            except BaseException as error:
-                tell(self, turn, None, error)
-                raise
-            else:
-                tell(self, turn, found, None)
-                return found
-            finally:
-                reset_variable(watch.turn, before)
-
-        return poll
-
-    return make
-
-
-def _asking(watch: AiokafkaWatch, operation: str) -> _Make:
-    """Wraps a method that waits for its answer; its first argument may name topics or groups."""
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        async def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            start_ns = watch.began(self)
-            if not start_ns:
-                return await original(self, *args, **kwargs)
-            first = args[0] if args else next(iter(kwargs.values()), None)
-            before = watch.inside.set(True)
-            try:
-                result = await original(self, *args, **kwargs)
-            except BaseException as error:
-                watch.done(self, start_ns, operation, first, error)
-                raise
-            else:
-                watch.done(self, start_ns, operation, first, None)
-                return result
-            finally:
-                reset_variable(watch.inside, before)
-
-        return wrapper
-
-    return make
-
-
-def _stopping(watch: AiokafkaWatch) -> _Make:
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        async def stop(self: Any, *args: Any, **kwargs: Any) -> Any:
-            watch.flush(self)
-            return await original(self, *args, **kwargs)
-
-        return stop
-
-    return make
-
-
-class AiokafkaProbe(PatchingProbe[AiokafkaWatch]):
+class AiokafkaProbe(PatchingProbe[AiokafkaCallObserver]):
     """aiokafka: producers, consumers, administrators and their connections."""
 
     name: ClassVar[str] = "aiokafka"
@@ -147,22 +45,29 @@ class AiokafkaProbe(PatchingProbe[AiokafkaWatch]):
     }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
-        """Wraps the driver's classes."""
+        """Wrap the driver's classes."""
         aiokafka: Any = importlib.import_module("aiokafka")
-        self._watch, self._patches = watch, patches = AiokafkaWatch(recorder), Patches()
-        patches.wrap(aiokafka.AIOKafkaProducer, "send", _sending(watch))
-        patches.wrap(aiokafka.AIOKafkaProducer, "send_batch", _sending_batch(watch))
-        for method in _TRANSACTIONS:
-            patches.wrap(aiokafka.AIOKafkaProducer, method, _asking(watch, method))
-        consumer: Any = aiokafka.AIOKafkaConsumer
-        patches.wrap(consumer, "getone", _polling(watch, many=False))
-        patches.wrap(consumer, "getmany", _polling(watch, many=True))
-        patches.wrap(consumer, "stop", _stopping(watch))
-        for method in _QUESTIONS:
-            patches.wrap(consumer, method, _asking(watch, method))
+        self._observer, self._patches = observer, patches = AiokafkaCallObserver(recorder), Patches()
+        producer, consumer = aiokafka.AIOKafkaProducer, aiokafka.AIOKafkaConsumer
         admin: Any = importlib.import_module("aiokafka.admin").AIOKafkaAdminClient
-        for method in dir(admin):
-            if not method.startswith("_") and method not in _NO_CALLS and iscoroutinefunction(getattr(admin, method)):
-                patches.wrap(admin, method, _asking(watch, method))
-        wrap_connections(watch, patches)
-        wrap_unpacking(watch, patches)
+        patches.wrap(producer, "send", hook(observer.on_send, observer.on_send_end, scope=current_send))
+        patches.wrap(producer, "send_batch", hook(observer.on_send_batch, observer.on_send_batch_end))
+        on_poll = observer.polls.on_poll
+        patches.wrap(consumer, "getone", hook(on_poll, observer.on_getone_end, scope=current_poll))
+        patches.wrap(consumer, "getmany", hook(on_poll, observer.on_getmany_end, scope=current_poll))
+        patches.wrap(consumer, "stop", hook(observer.on_stop))
+        for owner, methods in (
+            (producer, _PRODUCER_OPERATIONS),
+            (consumer, _CONSUMER_OPERATIONS),
+            (admin, [method for method in dir(admin) if _is_operation(admin, method)]),
+        ):
+            for method in methods:
+                on_operation = partial(observer.operations.on_operation, method, None)
+                wrapper = hook(on_operation, observer.operations.on_operation_end, scope=current_operation)
+                patches.wrap(owner, method, wrapper)
+        wrap_connections(observer.connections, patches)
+        wrap_messages(observer, patches)
+
+
+def _is_operation(admin: Any, method: str) -> bool:
+    return not method.startswith("_") and method not in _NO_CALLS and iscoroutinefunction(getattr(admin, method))

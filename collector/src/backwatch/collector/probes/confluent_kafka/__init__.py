@@ -1,58 +1,27 @@
-"""confluent-kafka 2: producers, consumers, administrators; asyncio's and the (de)serialising ones ride on these.
+"""confluent-kafka 2: producers, consumers, administrators; asyncio's and the (de)serialising ones are built on these.
 
-A message is told when the broker's word on it reaches the app (in ``poll`` or ``flush``); what is taken one by one is
-told together. The classes are C: subclasses stand in for them (``_confluent_classes``).
+A message is recorded when the broker's response reaches the app (in ``poll`` or ``flush``). Messages received one by
+one are recorded together. The classes are C: subclasses take their place (see ``classes.py``).
 """
 
 import importlib
 import sys
-from collections.abc import Callable
+from functools import partial
 from types import FunctionType
 from typing import Any, ClassVar, Final
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
-from backwatch.collector.probes.confluent_kafka.calls import ConfluentWatch
-from backwatch.collector.probes.confluent_kafka.classes import consumer, producer
+from backwatch.collector.probes import Recorder
+from backwatch.collector.probes.confluent_kafka.classes import new_consumer_class, new_producer_class
+from backwatch.collector.probes.confluent_kafka.observer import ConfluentCallObserver
+from backwatch.collector.probes.toolkit.hooks import call_hook
 from backwatch.collector.probes.toolkit.patches import Patches
+from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 
-_Make = Callable[[Callable[..., Any]], Callable[..., Any]]
 _NO_CALLS: Final = frozenset(("poll", "close", "set_sasl_credentials"))
 
 
-def _administering(watch: ConfluentWatch, operation: str) -> _Make:
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            start_ns = watch.began(self)
-            if not start_ns:
-                return original(self, *args, **kwargs)
-            first = args[0] if args else next(iter(kwargs.values()), None)
-            try:
-                result = original(self, *args, **kwargs)
-            except BaseException as error:
-                watch.done(self, start_ns, operation, first, None, error)
-                raise
-            watch.promised(self, start_ns, operation, first, result)
-            return result
-
-        return wrapper
-
-    return make
-
-
-def _configuring(watch: ConfluentWatch) -> _Make:
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
-            given = args[0] if args else kwargs.get("conf")
-            watch.made_administrator(self, given if isinstance(given, dict) else kwargs)
-            original(self, *args, **kwargs)
-
-        return __init__
-
-    return make
-
-
-class ConfluentKafkaProbe(Probe):
+class ConfluentKafkaProbe(PatchingProbe[ConfluentCallObserver]):
     """confluent-kafka: librdkafka's producers, consumers and administrators."""
 
     name: ClassVar[str] = "confluent_kafka"
@@ -65,64 +34,62 @@ class ConfluentKafkaProbe(Probe):
         names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE,
         names.TOPOLOGY, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,
     })  # fmt: skip
-    _watch: ConfluentWatch | None = None
-    _patches: Patches | None = None
     _replaced: "list[tuple[Any, str, object, object]]"
-    _based: "list[tuple[Any, tuple[type, ...], tuple[type, ...]]]"
+    """Module, attribute, the driver's class and the subclass in its place."""
+    _rebased: "list[tuple[Any, tuple[type, ...], tuple[type, ...]]]"
+    """Class, its bases before and after."""
 
     def install(self, recorder: Recorder) -> None:
-        """Puts our classes in the place of the driver's, and wraps the administrator's methods."""
+        """Put subclasses in the place of the driver's classes, and wrap the administrator's methods."""
         driver: Any = importlib.import_module("confluent_kafka")
         core: Any = importlib.import_module("confluent_kafka.cimpl")
-        self._watch = watch = ConfluentWatch(recorder, names_by_default=driver.libversion()[1] >= 0x02000000)
-        self._replaced, self._based, self._patches = [], [], Patches()
-        for original, make in ((core.Producer, producer), (core.Consumer, consumer)):
-            ours = make(watch, original)
-            self._rebase(original, ours)
-            self._replace(original, ours)
-        self._wrap_administration(watch, self._patches)
+        self._observer = observer = ConfluentCallObserver(recorder, checks_names=driver.libversion()[1] >= 0x02000000)
+        self._replaced, self._rebased, self._patches = [], [], Patches()
+        for original, new_class in ((core.Producer, new_producer_class), (core.Consumer, new_consumer_class)):
+            subclass = new_class(observer, original)
+            self._rebase(original, subclass)
+            self._replace(original, subclass)
+        _wrap_admin(observer, self._patches)
 
-    def _rebase(self, original: Any, ours: type) -> None:
-        """Puts ours below the classes that are made from the driver's already."""
+    def _rebase(self, original: Any, subclass: type) -> None:
+        """Put the subclass below the classes that are derived from the driver's already."""
         for child in original.__subclasses__():
-            if child is ours:
+            if child is subclass:
                 continue
             before = child.__bases__
-            after = tuple(ours if base is original else base for base in before)
+            after = tuple(subclass if base is original else base for base in before)
             try:
                 child.__bases__ = after
-            except TypeError:  # of a layout that has no room for ours: its calls are not seen
+            except TypeError:  # its layout has no room for the subclass: its calls are not observed
                 continue
-            self._based.append((child, before, after))
+            self._rebased.append((child, before, after))
 
-    def _replace(self, original: Any, ours: type) -> None:
-        """In every module of the driver that knows the class by name."""
+    def _replace(self, original: Any, subclass: type) -> None:
+        """Replace the driver's class in every module of the driver that has it."""
         for name, module in list(sys.modules.items()):
             if name.partition(".")[0] == self.module:
                 for attribute, value in list(vars(module).items()):
                     if value is original:
-                        setattr(module, attribute, ours)
-                        self._replaced.append((module, attribute, value, ours))
-
-    def _wrap_administration(self, watch: ConfluentWatch, patches: Patches) -> None:
-        admin: Any = importlib.import_module("confluent_kafka.admin").AdminClient
-        patches.wrap(admin, "__init__", _configuring(watch))
-        for method in dir(admin):
-            if not method.startswith("_") and method not in _NO_CALLS:
-                known = getattr(admin, method)
-                if isinstance(known, FunctionType):
-                    patches.wrap(admin, method, _administering(watch, method))
+                        setattr(module, attribute, subclass)
+                        self._replaced.append((module, attribute, value, subclass))
 
     def remove(self) -> None:
-        """Puts the driver's own back. Objects that the app has already are mere passages from now on."""
-        if self._watch is not None:
-            self._watch.recorder = None
+        """Put the driver's classes back. Objects that the app has already only pass calls through from now on."""
+        super().remove()
         if self._patches is not None:
-            self._patches.restore()
-            for module, attribute, value, ours in self._replaced:
-                if vars(module).get(attribute) is ours:
+            for module, attribute, value, subclass in self._replaced:
+                if vars(module).get(attribute) is subclass:
                     setattr(module, attribute, value)
-            for child, before, after in self._based:
+            for child, before, after in self._rebased:
                 if child.__bases__ == after:
                     child.__bases__ = before
-            self._replaced, self._based = [], []
+            self._replaced, self._rebased = [], []
+
+
+def _wrap_admin(observer: ConfluentCallObserver, patches: Patches) -> None:
+    admin: Any = importlib.import_module("confluent_kafka.admin").AdminClient
+    patches.wrap(admin, "__init__", call_hook(observer.on_configure_admin))
+    for method in dir(admin):
+        is_public = not method.startswith("_") and method not in _NO_CALLS
+        if is_public and isinstance(getattr(admin, method), FunctionType):
+            patches.wrap(admin, method, call_hook(partial(observer.on_operation, method), observer.on_admin_end))

@@ -1,158 +1,107 @@
-"""Classes that stand in for confluent-kafka's own, which are C and cannot be wrapped.
+"""Subclasses that take the place of confluent-kafka's own classes, which are C and cannot be wrapped.
 
-Subclasses without a dictionary: they have the originals' layout, so they can also be put below classes that exist
-already (``SerializingProducer``, the app's own), and all that were instances of the driver's class still are.
+They have no dictionary, and so the layout of the originals. So they can also be put below classes that exist already
+(``SerializingProducer``, the app's own), and all instances are still instances of the driver's class.
 """
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from backwatch.collector.probes.confluent_kafka.calls import ConfluentWatch, Delivery
+from backwatch.collector.probes.confluent_kafka.observer import ConfluentCallObserver, Delivery
+from backwatch.collector.probes.toolkit.hooks import Decorator, Function, call_hook
+
+_PRODUCER_OPERATIONS = (
+    "init_transactions", "commit_transaction", "abort_transaction", "send_offsets_to_transaction", "list_topics",
+)  # fmt: skip
+_CONSUMER_OPERATIONS = ("commit", "committed", "offsets_for_times", "get_watermark_offsets", "list_topics")
 
 
-def _stand_in(watch: ConfluentWatch, original: Any, methods: dict[str, Any]) -> type:
+def _new_subclass(observer: ConfluentCallObserver, original: Any, methods: dict[str, Any]) -> type:
+    """Return the subclass, with those methods that this version of the driver has."""
+
     def __del__(self: Any) -> None:  # noqa: N807
-        watch.flush(self)
-        watch.clients.pop(id(self), None)
+        observer.flush(self)
+        observer.clients.pop(id(self), None)
 
-    methods = {name: one for name, one in methods.items() if hasattr(original, name)}
-    methods |= {"__init__": _configuring(watch, original.__init__), "__del__": __del__, "__slots__": ()}
-    same = {"__doc__": original.__doc__, "__module__": original.__module__}
-    return type(original.__name__, (original,), {**same, **methods})
+    namespace: dict[str, Any] = {"__doc__": original.__doc__, "__module__": original.__module__, "__slots__": ()}
+    for name, wrap in methods.items():
+        driver_method = getattr(original, name, None)
+        if driver_method is not None:
+            namespace[name] = method = wrap(driver_method)
+            method.__name__, method.__doc__ = name, driver_method.__doc__
+    namespace |= {"__init__": _wrap_init(observer, original.__init__), "__del__": __del__}
+    return type(original.__name__, (original,), namespace)
 
 
-def _configuring(watch: ConfluentWatch, original: Callable[..., Any]) -> Any:
+def _operation_hooks(observer: ConfluentCallObserver, operations: tuple[str, ...]) -> dict[str, Decorator]:
+    """Return the hooks of methods that wait for the broker; their first argument may name topics."""
+    return {name: call_hook(partial(observer.on_operation, name), observer.on_operation_end) for name in operations}
+
+
+def _wrap_init(observer: ConfluentCallObserver, original: Function) -> Any:
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         given = args[0] if args and isinstance(args[0], dict) else {}
-        watch.made(self, {**given, **kwargs})
-        listening = kwargs.get("error_cb") or given.get("error_cb")
-        if callable(listening):
+        observer.on_configure(self, {**given, **kwargs})
+        listener = kwargs.get("error_cb") or given.get("error_cb")
+        if callable(listener):
             # Without a listener of the app's librdkafka writes errors to its log: none is ever added.
-            kwargs["error_cb"] = _listening(watch, id(self), listening)
+            kwargs["error_cb"] = _wrap_error_listener(observer, id(self), listener)
         original(self, *args, **kwargs)
 
     return __init__
 
 
-def _listening(watch: ConfluentWatch, key: int, original: Callable[..., Any]) -> Callable[..., Any]:
+def _wrap_error_listener(observer: ConfluentCallObserver, client_id: int, original: Function) -> Function:
     def error_cb(error: Any, *args: Any) -> Any:
-        watch.troubled(key, error)
+        observer.on_client_error(client_id, error)
         return original(error, *args)
 
     return error_cb
 
 
-def _asking(watch: ConfluentWatch, original: Callable[..., Any], operation: str) -> Any:
-    """A method that waits for its answer; its first argument may name topics."""
+def new_producer_class(observer: ConfluentCallObserver, original: Any) -> type:
+    """Return a producer class that records each message when it is acknowledged."""
 
-    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-        start_ns = watch.began(self)
-        if not start_ns:
-            return original(self, *args, **kwargs)
-        first = args[0] if args else next(iter(kwargs.values()), None)
-        try:
-            result = original(self, *args, **kwargs)
-        except BaseException as error:
-            watch.done(self, start_ns, operation, first, None, error)
-            raise
-        watch.done(self, start_ns, operation, first, result, None)
-        return result
+    def wrap_produce(driver_produce: Function) -> Function:
+        def produce(self: Any, *args: Any, **kwargs: Any) -> Any:
+            delivery = observer.on_produce(self, args, kwargs)
+            if delivery is None:
+                return driver_produce(self, *args, **kwargs)
+            args, kwargs = _with_callback(delivery, args, kwargs)
+            try:
+                result = driver_produce(self, *args, **kwargs)
+            except BaseException as error:
+                observer.on_produce_end(delivery, error)
+                raise
+            observer.on_produce_end(delivery, None)
+            return result
 
-    wrapper.__name__ = operation
-    wrapper.__doc__ = original.__doc__
-    return wrapper
+        return produce
 
-
-def _methods(watch: ConfluentWatch, original: Any, asked: tuple[str, ...]) -> dict[str, Any]:
-    return {name: _asking(watch, getattr(original, name), name) for name in asked if hasattr(original, name)}
-
-
-def producer(watch: ConfluentWatch, original: Any) -> type:
-    """A producer: each message is told when it is acknowledged."""
-
-    def produce(self: Any, *args: Any, **kwargs: Any) -> Any:
-        def part(at: int, name: str) -> Any:
-            return args[at] if len(args) > at else kwargs.get(name)
-
-        app = part(4, "callback") or part(5, "on_delivery")
-        parts = part(0, "topic"), part(1, "value"), part(2, "key"), part(7, "headers")
-        delivery = watch.sending(self, app, parts)
-        if delivery is None:
-            return original.produce(self, *args, **kwargs)
-        args, kwargs = _with(delivery, args, kwargs)
-        try:
-            result = original.produce(self, *args, **kwargs)
-        except BaseException as error:
-            watch.handed_over(delivery, error)
-            raise
-        watch.handed_over(delivery, None)
-        return result
-
-    def produce_batch(self: Any, *args: Any, **kwargs: Any) -> Any:
-        start_ns = watch.began(self)
-        topic = args[0] if args else kwargs.get("topic")
-        messages = args[1] if len(args) > 1 else kwargs.get("messages")
-        try:
-            count = original.produce_batch(self, *args, **kwargs)
-        except BaseException as error:
-            if start_ns:
-                watch.sent_batch(self, start_ns, topic, messages, None, error)
-            raise
-        if start_ns:
-            watch.sent_batch(self, start_ns, topic, messages, count, None)
-        return count
-
-    asked = (
-        "init_transactions", "commit_transaction", "abort_transaction", "send_offsets_to_transaction", "list_topics",
-    )  # fmt: skip
-    methods = {"produce": produce, "produce_batch": produce_batch, **_methods(watch, original, asked)}
-    return _stand_in(watch, original, methods)
+    return _new_subclass(observer, original, {
+        "produce": wrap_produce,
+        "produce_batch": call_hook(observer.on_produce_batch, observer.on_produce_batch_end),
+        **_operation_hooks(observer, _PRODUCER_OPERATIONS),
+    })  # fmt: skip
 
 
-def _with(delivery: Delivery, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The same arguments, our callback in the place of the app's."""
-    if delivery.client.only_errors:
+def _with_callback(
+    delivery: Delivery, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the same arguments, with the delivery in place of the app's callback."""
+    if delivery.client.reports_only_errors:
         return args, kwargs
     if len(args) > 4:
         return (*args[:4], delivery, *((None,) if len(args) > 5 else ()), *args[6:]), kwargs
-    return args, {**{name: one for name, one in kwargs.items() if name != "callback"}, "on_delivery": delivery}
+    return args, {**{name: value for name, value in kwargs.items() if name != "callback"}, "on_delivery": delivery}
 
 
-def consumer(watch: ConfluentWatch, original: Any) -> type:
-    """A consumer: what it takes one by one is told together."""
-
-    def poll(self: Any, *args: Any, **kwargs: Any) -> Any:
-        start_ns = watch.began(self)
-        if not start_ns:
-            return original.poll(self, *args, **kwargs)
-        try:
-            message = original.poll(self, *args, **kwargs)
-        except BaseException as error:
-            watch.took(self, start_ns, None, error)
-            raise
-        watch.took(self, start_ns, message, None)
-        return message
-
-    def consume(self: Any, *args: Any, **kwargs: Any) -> Any:
-        start_ns = watch.began(self)
-        if not start_ns:
-            return original.consume(self, *args, **kwargs)
-        try:
-            messages = original.consume(self, *args, **kwargs)
-        except BaseException as error:
-            watch.took_many(self, start_ns, None, error)
-            raise
-        watch.took_many(self, start_ns, messages, None)
-        return messages
-
-    def close(self: Any) -> Any:
-        watch.flush(self)
-        return original.close(self)
-
-    def __exit__(self: Any, *args: Any) -> Any:  # noqa: N807
-        watch.flush(self)
-        return original.__exit__(self, *args)
-
-    asked = ("commit", "committed", "offsets_for_times", "get_watermark_offsets", "list_topics")
-    methods = {"poll": poll, "consume": consume, "close": close, "__exit__": __exit__}
-    return _stand_in(watch, original, {**methods, **_methods(watch, original, asked)})
+def new_consumer_class(observer: ConfluentCallObserver, original: Any) -> type:
+    """Return a consumer class that records together what is received one by one."""
+    return _new_subclass(observer, original, {
+        "poll": call_hook(observer.on_poll, observer.on_poll_end),
+        "consume": call_hook(observer.on_poll, observer.on_consume_end),
+        "close": call_hook(observer.on_close),
+        "__exit__": call_hook(observer.on_close),
+        **_operation_hooks(observer, _CONSUMER_OPERATIONS),
+    })  # fmt: skip

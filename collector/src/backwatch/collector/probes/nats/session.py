@@ -1,16 +1,16 @@
-"""The facts of NATS sessions: what the server says of itself in INFO, what the app asked for, and what came of it."""
+"""The facts of NATS sessions: the server's INFO, the app's options, and the connection itself."""
 
 from collections.abc import Iterable
 from typing import Any, Final
 
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, words
-from backwatch.collector.probes.toolkit.tls_contexts import asked_by
+from backwatch.collector.probes.toolkit.tls_contexts import requested_mode
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.tls import read_tls_facts
 
 PORT: Final = 4222
-SECURE: Final = ("tls", "wss")
-REFUSALS: Final = {
+TLS_SCHEMES: Final = ("tls", "wss")
+ERROR_NAMES: Final = {
     "authorization violation": "AuthorizationViolation",
     "authentication timeout": "AuthenticationTimeout",
     "authentication expired": "AuthenticationExpired",
@@ -23,33 +23,38 @@ REFUSALS: Final = {
     "stale connection": "StaleConnection",
     "unknown protocol operation": "UnknownProtocolOperation",
 }
-"""What the server says before it closes a connection, and our word for it: the rest may name subjects."""
+"""Names of the server's errors by how their text begins: the rest may name subjects."""
 
 
-def refusal(text: object) -> str:
-    """Our word for what the server said, ``""`` where it is none of those.
+def error_name(text: object) -> str:
+    """Return the name of a server's error; ``""`` if it is unknown.
 
-    >>> refusal("nats: 'Authorization Violation'"), refusal("'Permissions Violation for Publish to \\"a.b\\"'")
+    >>> error_name("nats: 'Authorization Violation'"), error_name("'Permissions Violation for Publish to \\"a.b\\"'")
     ('AuthorizationViolation', 'PermissionsViolation')
     """
-    said = words(text, 200).lower().removeprefix("nats:").strip().strip("'")
-    return next((word for start, word in REFUSALS.items() if said.startswith(start)), "")
+    message = words(text, 200).lower().removeprefix("nats:").strip().strip("'")
+    return next((name for start, name in ERROR_NAMES.items() if message.startswith(start)), "")
 
 
-def asked_for(client: Any, scheme: str) -> dict[str, Any]:
-    """TLS as the app asked for it; without a word of it the driver does as the server demands."""
+def requested_facts(client: Any, uri: Any) -> dict[str, Any]:
+    """Return address and TLS as the app asked for them. By default the driver does as the server demands."""
+    facts: dict[str, Any] = {"address": words(uri.hostname, 255), "port": uri.port or PORT}
     context = client.options.get("tls")
     if context is not None:
-        return {"requested": asked_by(context), "requested_explicit": True}
-    if scheme in SECURE:
-        return {"requested": "verify-full", "requested_explicit": True}
-    return {"requested": "prefer", "requested_explicit": False}
+        return {**facts, "requested": requested_mode(context), "requested_explicit": True}
+    if uri.scheme in TLS_SCHEMES:
+        return {**facts, "requested": "verify-full", "requested_explicit": True}
+    return {**facts, "requested": "prefer", "requested_explicit": False}
 
 
-def login(client: Any, uri: Any) -> dict[str, str]:
-    """Account and method as the driver chooses them; no secret is looked at. A name given by a function is unknown."""
+def _login_facts(client: Any, uri: Any) -> dict[str, str]:
+    """Return account and method as the driver chooses them, never the secret.
+
+    The account is unknown if a function of the app gives it.
+    """
     options = client.options
-    if not getattr(client, "_auth_configured", client._server_info.get("auth_required")):  # older ones ask the server
+    # Older versions log in only if the server asks for it.
+    if not getattr(client, "_auth_configured", client._server_info.get("auth_required")):
         return {"auth_method": "none"}
     if client._signature_cb is not None and "nonce" in client._server_info:
         if client._user_jwt_cb is not None:
@@ -63,60 +68,62 @@ def login(client: Any, uri: Any) -> dict[str, str]:
     if getattr(uri, "username", None) is None:
         return {"auth_method": "none"}
     if uri.password is None:
-        return {"auth_method": "token"}  # which stands in the place of the name
+        return {"auth_method": "token"}  # in the place of the user name
     return {"auth_method": "clear-password", "account": words(uri.username)}
 
 
-def _stream(transport: Any, name: str) -> Any:
+def stream_info(transport: Any, name: str) -> Any:
+    """Return extra information about the stream below a transport; ``None`` if there is none."""
     below = getattr(transport, "_io_writer", None) or getattr(transport, "_ws", None)
-    if below is None or getattr(below, "transport", below) is None:  # a writer's is gone where TLS did not come about
+    if below is None or getattr(below, "transport", below) is None:  # a writer loses it when TLS fails
         return None
     return below.get_extra_info(name)
 
 
-def of(client: Any, uri: Any, *, stands: bool) -> tuple[Session, int]:
-    """The session of a connection, and the descriptor to count its bytes.
+def session_of(client: Any, uri: Any, *, is_open: bool) -> tuple[Session, int]:
+    """Return the session of a connection, and the descriptor to count its bytes.
 
     Args:
-        stands: Whether the login is over; else only what is sure by now is told.
+        is_open: Whether the login is over; otherwise unencrypted is not certain yet.
     """
-    scheme = getattr(uri, "scheme", "") or ""
-    facts: dict[str, Any] = {"address": words(uri.hostname, 255), "port": uri.port or PORT, **asked_for(client, scheme)}
+    facts = requested_facts(client, uri)
     transport, info = client._transport, client._server_info
-    socket = _stream(transport, "socket") if transport is not None else None
+    socket = stream_info(transport, "socket") if transport is not None else None
     facts.update(peer(socket))
-    secure = _stream(transport, "ssl_object") if transport is not None else None
-    if secure is not None:
-        told = read_tls_facts(secure)
-        if told.get("encrypted"):
-            facts.update(told)
-    elif stands:
+    tls = stream_info(transport, "ssl_object") if transport is not None else None
+    if tls is not None:
+        established = read_tls_facts(tls)
+        if established.get("encrypted"):
+            facts.update(established)
+    elif is_open:
         facts["encrypted"] = False
     if info:
-        facts.update(login(client, uri))
+        facts.update(_login_facts(client, uri))
         facts["server_version"] = words(info.get("version"), 40)
         facts["server_id"] = words(info.get("server_id"), 64)
     return Session(system="nats", **facts), descriptor(socket)
 
 
-def belongs(subject: str, wanted: str) -> bool:
-    """Whether a message with this subject is one that was subscribed to.
+def matches_subject(subject: str, pattern: str) -> bool:
+    """Return whether a subscription with this pattern receives this subject.
 
-    >>> belongs("orders.new.7", "orders.*.7"), belongs("orders.new.7", "orders.>"), belongs("orders", "orders.>")
-    (True, True, False)
+    >>> [matches_subject("orders.new.7", pattern) for pattern in ("orders.*.7", "orders.>")]
+    [True, True]
+    >>> matches_subject("orders", "orders.>")
+    False
     """
-    parts, patterns = subject.split("."), wanted.split(".")
+    parts, patterns = subject.split("."), pattern.split(".")
     if patterns[-1] == ">":
         patterns.pop()
         if len(parts) <= len(patterns):
             return False
     elif len(parts) != len(patterns):
         return False
-    # Not remembered: no two messages may have the same subject.
-    return all(pattern in ("*", part) for pattern, part in zip(patterns, parts, strict=False))
+    # Not cached: no two messages may have the same subject.
+    return all(wanted in ("*", part) for wanted, part in zip(patterns, parts, strict=False))
 
 
-def addresses(info: Any) -> list[str]:
-    """The servers that this one advertises."""
+def advertised_servers(info: Any) -> list[str]:
+    """Return the servers that an INFO advertises."""
     urls = info.get("connect_urls") if isinstance(info, dict) else None
-    return [one for one in urls if isinstance(one, str)] if isinstance(urls, Iterable) else []
+    return [url for url in urls if isinstance(url, str)] if isinstance(urls, Iterable) else []

@@ -1,111 +1,23 @@
-"""pymemcache: ``Client``, and what is made of it: ``PooledClient``, ``HashClient``, ``RetryingClient``.
+"""pymemcache: ``Client``, and what is built on it: ``PooledClient``, ``HashClient``, ``RetryingClient``.
 
-All commands go through three methods of ``Client``, so there is one call per round trip to one server, whoever made it.
-Values are looked at as they come over the wire: the pickle serializer has loaded them by the time the app has them.
+All commands go through three methods of ``Client``, so there is one call per round trip to one server, whichever client
+made it. Values are inspected as they are received: the pickle serializer has loaded them by the time the app has them.
 
-memcached has no accounts here, and tells its version only to who asks: both are unknown, unless the app itself asked.
+There are no accounts, and memcached sends its version only on request: both are unknown, unless the app requests it.
 """
 
-from collections.abc import Callable
-from time import time_ns
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.pymemcache.calls import Begin, Ended, Watch
-from backwatch.collector.probes.pymemcache.session import current
+from backwatch.collector.probes.pymemcache.observer import PymemcacheCallObserver
+from backwatch.collector.probes.pymemcache.state import current_command
+from backwatch.collector.probes.toolkit.hooks import call_hook, function_hook
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 
-_Function = Callable[..., Any]
-_Make = Callable[[_Function], _Function]
 
-
-def _calling(watch: Watch, begin: Begin, ended: Ended) -> _Make:
-    def make(original: _Function) -> _Function:
-        def calling(client: Any, *args: Any, **options: Any) -> Any:
-            exchange = begin(client, args, options)
-            if exchange is None:
-                return original(client, *args, **options)
-            token = current.set(exchange)
-            try:
-                result = original(client, *args, **options)
-            except BaseException as error:
-                watch.failed(client, exchange, error)
-                raise
-            else:
-                ended(client, exchange, result)
-                return result
-            finally:
-                current.reset(token)
-                exchange.let_go()
-
-        return calling
-
-    return make
-
-
-def _connecting(watch: Watch) -> _Make:
-    def make(original: _Function) -> _Function:
-        def connecting(client: Any, *args: Any, **options: Any) -> Any:
-            start_ns = time_ns()
-            try:
-                result = original(client, *args, **options)
-            except BaseException as error:
-                watch.connect_failed(client, start_ns, error)
-                raise
-            watch.connected(client, start_ns)
-            return result
-
-        return connecting
-
-    return make
-
-
-def _closing(watch: Watch) -> _Make:
-    def make(original: _Function) -> _Function:
-        def closing(client: Any, *args: Any, **options: Any) -> Any:
-            watch.closing()
-            return original(client, *args, **options)
-
-        return closing
-
-    return make
-
-
-def _wrap_reading(watch: Watch, patches: Patches, module: Any) -> None:
-    def read_value(original: _Function) -> _Function:
-        def reading(*args: Any, **options: Any) -> Any:
-            found = original(*args, **options)
-            watch.value_read(found[1])
-            return found
-
-        return reading
-
-    def receive(original: _Function) -> _Function:
-        def receiving(*args: Any, **options: Any) -> Any:
-            piece = original(*args, **options)
-            watch.piece_read(piece)
-            return piece
-
-        return receiving
-
-    patches.wrap(module, "_readvalue", read_value)
-    patches.wrap(module, "_recv", receive)
-
-
-def _unpacking(watch: Watch) -> _Make:
-    def make(original: _Function) -> _Function:
-        def deserialize(serde: Any, key: Any, value: Any, flags: Any) -> Any:
-            watch.unpacked(value, flags)
-            return original(serde, key, value, flags)
-
-        return deserialize
-
-    return make
-
-
-class PymemcacheProbe(PatchingProbe[Watch]):
+class PymemcacheProbe(PatchingProbe[PymemcacheCallObserver]):
     """pymemcache 3.4 to 4."""
 
     name: ClassVar[str] = "pymemcache"
@@ -119,17 +31,20 @@ class PymemcacheProbe(PatchingProbe[Watch]):
     }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
-        """Wraps the client's few inner methods, and what reads and unpacks values."""
+        """Wrap the client's inner methods, and the functions that read and unpack values."""
         import pymemcache.client.base as base
         import pymemcache.serde as serde
 
         self._patches = patches = Patches()
-        self._watch = watch = Watch(recorder)
-        client = base.Client
-        patches.wrap(client, "_connect", _connecting(watch))
-        patches.wrap(client, "close", _closing(watch))
-        patches.wrap(client, "_fetch_cmd", _calling(watch, watch.fetching, watch.fetched))
-        patches.wrap(client, "_store_cmd", _calling(watch, watch.storing, watch.stored))
-        patches.wrap(client, "_misc_cmd", _calling(watch, watch.saying, watch.said))
-        _wrap_reading(watch, patches, base)
-        patches.wrap(serde.PickleSerde, "deserialize", _unpacking(watch))
+        self._observer = observer = PymemcacheCallObserver(recorder)
+        for method, on_call, on_end in (
+            ("_fetch_cmd", observer.on_fetch, observer.on_fetch_end),
+            ("_store_cmd", observer.on_store, observer.on_store_end),
+            ("_misc_cmd", observer.on_line, observer.on_line_end),
+        ):
+            patches.wrap(base.Client, method, call_hook(on_call, on_end, scope=current_command))
+        patches.wrap(base.Client, "_connect", call_hook(None, observer.on_connect_end))
+        patches.wrap(base.Client, "close", call_hook(observer.on_close))
+        patches.wrap(base, "_readvalue", function_hook(None, observer.on_value_end))
+        patches.wrap(base, "_recv", function_hook(None, observer.on_receive_end))
+        patches.wrap(serde.PickleSerde, "deserialize", call_hook(observer.on_deserialize))

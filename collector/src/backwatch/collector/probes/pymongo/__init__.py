@@ -1,81 +1,67 @@
 """pymongo, sync and asyncio, and Motor, which uses it in threads: commands, cursors, bulk writes, connections.
 
-Four places see everything, and they have stood in every 4.x release, if under changing names: a pool makes a
-connection, a connection runs a command, a cursor fetches a batch, a bulk write sends one. No listener is put into
-anybody's client. Heartbeats of the driver's own monitors are not told (see ``calls.py``).
+Four places see every call, and exist in every 4.x release, if under changing names: a pool makes a connection, a
+connection runs a command, a cursor fetches a batch, a bulk write sends one. No listener is added to the app's clients.
+Heartbeats of the driver's own monitors are not recorded (see ``observer.py``).
 """
 
 import sys
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from backwatch.collector import names
 from backwatch.collector.probes import Probe, Recorder
-from backwatch.collector.probes.pymongo.calls import Watch
-from backwatch.collector.probes.pymongo.seeds import Seeds
-from backwatch.collector.probes.toolkit.between import around
+from backwatch.collector.probes.pymongo.observer import MongoCallObserver
+from backwatch.collector.probes.pymongo.seeds import SeedObserver
+from backwatch.collector.probes.pymongo.state import current_attempt
+from backwatch.collector.probes.toolkit.hooks import Decorator, async_call_hook, call_hook, function_hook
 from backwatch.collector.probes.toolkit.patches import Patches
 
 
-def _wrap_unpacking(watch: Watch, patches: Patches) -> None:
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def decompress(data: Any, *args: Any, **options: Any) -> Any:
-            result = original(data, *args, **options)
-            watch.unpacked(len(data), len(result))
-            return result
+class _Flavor:
+    """The sync or the asyncio half of the driver.
 
-        return decompress
+    Args:
+        prefix: Of its modules: ``synchronous.``, ``asynchronous.``, or ``""`` in versions without that division.
+    """
 
-    for name in ("network_layer", "network", "synchronous.network", "asynchronous.network"):  # moved twice
-        module = sys.modules.get(f"pymongo.{name}")
-        if module is not None:
-            patches.wrap(module, "decompress", make)
+    def __init__(self, patches: Patches, prefix: str, *, asynchronous: bool) -> None:
+        self._patches = patches
+        self._prefix = prefix
+        self._hook = async_call_hook if asynchronous else call_hook
 
-
-class _World:
-    """One of the driver's two worlds, at whatever places this version has."""
-
-    def __init__(self, watch: Watch, seeds: Seeds, patches: Patches, place: str, *, asynchronous: bool) -> None:
-        self.watch = watch
-        self.seeds = seeds
-        self.patches = patches
-        self.place = place
-        self.asynchronous = asynchronous
-
-    def wrap(self, module: str, owner: str, name: str, begin: Any, ended: Any, failed: Any) -> bool:
-        """Wraps one method, if this version has it."""
-        place = f"pymongo.{self.place}{module}"
-        found = getattr(sys.modules.get(place), owner, None)
-        if found is None or found.__module__ != place:  # another place's, under an old name
+    def _wrap(self, module: str, owner: str, name: str, hook: Decorator) -> bool:
+        """Wrap one method; return whether this version has it."""
+        path = f"pymongo.{self._prefix}{module}"
+        found = getattr(sys.modules.get(path), owner, None)
+        if found is None or found.__module__ != path:  # defined elsewhere, and imported here under an old name
             return False
-        return self.patches.wrap(found, name, around(begin, ended, failed, asynchronous=self.asynchronous))
+        return self._patches.wrap(found, name, hook)
 
-    def install(self) -> None:
-        """Wraps them all."""
-        watch, broken = self.watch, self.watch.of_exchange_failed
-        self.wrap("pool", "Pool", "connect", watch.connecting, watch.connected, watch.connect_failed)
+    def wrap_calls(self, observer: MongoCallObserver) -> None:
+        """Wrap pools, connections, cursors and bulk writes."""
+        connect = self._hook(observer.on_connect, observer.on_connect_end, scope=current_attempt)
+        self._wrap("pool", "Pool", "connect", connect)
         for owner in ("AsyncConnection", "Connection", "SocketInfo"):  # asyncio's, sync, sync until 4.3
-            if self.wrap("pool", owner, "command", watch.commanding, watch.answered, watch.failed):
-                self.wrap("pool", owner, "_next_reply", watch.awaiting, watch.answered, watch.failed)
+            if self._wrap("pool", owner, "command", self._hook(observer.on_command, observer.on_command_end)):
+                self._wrap("pool", owner, "_next_reply", self._hook(observer.on_wait, observer.on_command_end))
                 break
-        fetch = (watch.fetching, watch.fetched, broken)
-        if not any(
-            self.wrap("cursor_base", one, "_run_with_conn", *fetch) for one in ("_CursorBase", "_AsyncCursorBase")
-        ):
-            self.wrap("server", "Server", "run_operation", *fetch)  # until 4.17
+        fetch = self._hook(observer.on_fetch, observer.on_fetch_end)
+        cursors = ("_CursorBase", "_AsyncCursorBase")
+        if not any(self._wrap("cursor_base", owner, "_run_with_conn", fetch) for owner in cursors):
+            self._wrap("server", "Server", "run_operation", fetch)  # until 4.17
+        write = self._hook(observer.on_write, observer.on_write_end)
         for name in ("write_command", "unack_write"):
-            self.wrap("bulk", "_AsyncBulk", name, watch.writing, watch.written, broken)
-            self.wrap("client_bulk", "_AsyncClientBulk", name, watch.writing, watch.written, broken)
-            self.wrap("client_bulk", "_ClientBulk", name, watch.writing, watch.written, broken)
-            if not self.wrap("bulk", "_Bulk", name, watch.writing, watch.written, broken):  # in the context until 4.8
-                self.wrap("message", "_BulkWriteContext", name, watch.writing_in_context, watch.written, broken)
-        self.install_names()
+            self._wrap("bulk", "_AsyncBulk", name, write)
+            self._wrap("client_bulk", "_AsyncClientBulk", name, write)
+            self._wrap("client_bulk", "_ClientBulk", name, write)
+            if not self._wrap("bulk", "_Bulk", name, write):  # in the context until 4.8
+                context_write = self._hook(observer.on_context_write, observer.on_write_end)
+                self._wrap("message", "_BulkWriteContext", name, context_write)
 
-    def install_names(self) -> None:
-        """Wraps what asks DNS."""
-        seeds = self.seeds
-        resolving = (seeds.resolving, seeds.resolved, seeds.resolve_failed)
-        self.wrap("srv_resolver", "_SrvResolver", "_get_srv_response_and_hosts", *resolving)
+    def wrap_lookups(self, seeds: SeedObserver) -> None:
+        """Wrap the method that queries DNS."""
+        hook = self._hook(seeds.on_resolve, seeds.on_resolve_end)
+        self._wrap("srv_resolver", "_SrvResolver", "_get_srv_response_and_hosts", hook)
 
 
 class PyMongoProbe(Probe):
@@ -92,25 +78,32 @@ class PyMongoProbe(Probe):
     }  # fmt: skip
 
     _patches: Patches | None = None
-    _watch: Watch | None = None
-    _seeds: Seeds | None = None
+    _observer: MongoCallObserver | None = None
+    _seeds: SeedObserver | None = None
 
     def install(self, recorder: Recorder) -> None:
-        """Wraps pools, connections, cursors and bulk writes of both worlds."""
+        """Wrap pools, connections, cursors and bulk writes, sync and asyncio."""
         self._patches = patches = Patches()
-        self._watch = watch = Watch(recorder)
-        self._seeds = seeds = Seeds(recorder)
-        split = "pymongo.synchronous.pool" in sys.modules  # since 4.9
-        _World(watch, seeds, patches, "synchronous." if split else "", asynchronous=False).install()
-        if split:
-            _World(watch, seeds, patches, "", asynchronous=False).install_names()  # in common until 4.11
-            _World(watch, seeds, patches, "asynchronous.", asynchronous=True).install()
-        _wrap_unpacking(watch, patches)
+        self._observer = observer = MongoCallObserver(recorder)
+        self._seeds = seeds = SeedObserver(recorder)
+        is_divided = "pymongo.synchronous.pool" in sys.modules  # since 4.9
+        sync = _Flavor(patches, "synchronous." if is_divided else "", asynchronous=False)
+        sync.wrap_calls(observer)
+        sync.wrap_lookups(seeds)
+        if is_divided:
+            _Flavor(patches, "", asynchronous=False).wrap_lookups(seeds)  # in common until 4.11
+            asyncio = _Flavor(patches, "asynchronous.", asynchronous=True)
+            asyncio.wrap_calls(observer)
+            asyncio.wrap_lookups(seeds)
+        for name in ("network_layer", "network", "synchronous.network", "asynchronous.network"):  # moved twice
+            module = sys.modules.get(f"pymongo.{name}")
+            if module is not None:
+                patches.wrap(module, "decompress", function_hook(None, observer.on_decompress_end))
 
     def remove(self) -> None:
-        """Restores them."""
-        for one in (self._watch, self._seeds):
-            if one is not None:
-                one.active = False
+        """Restore the driver's methods."""
+        for observer in (self._observer, self._seeds):
+            if observer is not None:
+                observer.active = False
         if self._patches is not None:
             self._patches.restore()

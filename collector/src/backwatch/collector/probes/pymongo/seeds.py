@@ -1,4 +1,4 @@
-"""What DNS gives for ``mongodb+srv://``: asked again and again, told where it has changed."""
+"""Look-ups of ``mongodb+srv://`` in DNS: they repeat, and are recorded when their result changes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from backwatch.collector.payload.formats import Facts
     from backwatch.collector.probes import Recorder
 
-MAX_SEEDS: Final = 256
+MAX_NAMES: Final = 256
 
 
-class Seeds:
-    """The names that were looked up in this process, and what they gave."""
+class SeedObserver:
+    """The observer of look-ups: the names of this process, and the servers that DNS returned for them."""
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
@@ -26,24 +26,21 @@ class Seeds:
         self.seeds: dict[str, Facts] = {}
 
     @never_breaks_the_host
-    def resolving(self, _resolver: Any, _args: Any, _options: Any) -> int | None:
-        """DNS is about to be asked."""
+    def on_resolve(self, _resolver: Any, _args: Any, _kwargs: Any) -> int | None:
+        """Return the start of a look-up; ``None`` if it is not recorded."""
         return time.time_ns() if self.active else None
 
     @never_breaks_the_host
-    def resolved(self, resolver: Any, start_ns: int, result: Any) -> None:
-        """The seeds that DNS gives for ``mongodb+srv://``; asked again and again, told where they have changed."""
+    def on_resolve_end(self, resolver: Any, start_ns: int, result: Any, error: BaseException | None) -> None:
+        """Record a look-up that failed, was refused by the driver, or returned other servers than before."""
         name = words(getattr(resolver, "_SrvResolver__fqdn", ""), 255)
-        facts = announced(f"{host}:{port}" for host, port in result[1])
-        if self.seeds.get(name) == facts:
-            return
-        if len(self.seeds) >= MAX_SEEDS:
-            self.seeds.clear()
-        self.seeds[name] = facts
-        self.recorder.record_call(Session(system="mongodb", address=name), "resolve", start_ns=start_ns, facts=facts)
-
-    @never_breaks_the_host
-    def resolve_failed(self, resolver: Any, start_ns: int, error: BaseException) -> None:
-        """There are none, or some that the driver refuses."""
-        name = words(getattr(resolver, "_SrvResolver__fqdn", ""), 255)
-        self.recorder.record_call(Session(system="mongodb", address=name), "resolve", start_ns=start_ns, error=error)
+        facts: Facts = ()
+        if error is None:
+            facts = announced(f"{host}:{port}" for host, port in result[1])
+            if self.seeds.get(name) == facts:
+                return
+            if len(self.seeds) >= MAX_NAMES:
+                self.seeds.clear()
+            self.seeds[name] = facts
+        session = Session(system="mongodb", address=name)
+        self.recorder.record_call(session, "resolve", start_ns=start_ns, error=error, facts=facts)

@@ -1,4 +1,4 @@
-"""The facts of a MongoDB session, from pymongo's connection object and from what goes by while it is made."""
+"""The facts of a MongoDB session, from pymongo's connection object and the commands of its connect."""
 
 import sys
 from collections.abc import Mapping
@@ -13,13 +13,17 @@ from backwatch.collector.session.tls import TlsFacts, format_tls_version, read_c
 
 HELLO: Final = frozenset(("hello", "ismaster", "isMaster"))
 DEFAULT_PORT: Final = 27017
-_METHODS: Final = {"PLAIN": "clear-password", "MONGODB-X509": "x509"}
-_LISTS: Final = ("hosts", "passives", "arbiters")
-_SINGLE: Final = ("primary", "me")
+_AUTH_METHODS: Final = {"PLAIN": "clear-password", "MONGODB-X509": "x509"}
+_NODE_LISTS: Final = ("hosts", "passives", "arbiters")
+_NODE_FIELDS: Final = ("primary", "me")
 
 
-class Login:
-    """What was sent as a login: the name and the mechanism, never the secret."""
+class MongoLogin:
+    """The login of a connection: account and mechanism, never the secret.
+
+    Attributes:
+        offered: Mechanism and account that HELLO contains, for a server that accepts them at once.
+    """
 
     __slots__ = ("account", "method", "offered")
 
@@ -27,38 +31,37 @@ class Login:
         self.account = ""
         self.method = ""
         self.offered: tuple[str, str] = ("", "")
-        """Mechanism and account that HELLO carries along, in the hope that the server takes them at once."""
 
-    def sent(self, command: Any) -> None:
-        """A command of the connection's start."""
-        name = _first(command)
+    def add_command(self, command: Any) -> None:
+        """Read a command of the connect."""
+        name = _name_of(command)
         if name in HELLO:
-            along = command.get("speculativeAuthenticate")
-            if isinstance(along, Mapping):
-                self.offered = _credentials(along)
+            offered = command.get("speculativeAuthenticate")
+            if isinstance(offered, Mapping):
+                self.offered = _credentials(offered)
         elif name in ("saslStart", "authenticate"):
             self.method, self.account = _credentials(command)
 
-    def answered(self, command: Any, reply: Any) -> None:
-        """Its reply."""
-        if _first(command) in HELLO and isinstance(reply, Mapping) and reply.get("speculativeAuthenticate"):
+    def add_reply(self, command: Any, reply: Any) -> None:
+        """Read the reply to a command of the connect."""
+        if _name_of(command) in HELLO and isinstance(reply, Mapping) and reply.get("speculativeAuthenticate"):
             self.method, self.account = self.offered
 
-    def of(self, options: Any) -> dict[str, Any]:
-        """As keyword arguments of ``Session``; the driver's own options name the account best."""
+    def facts(self, options: Any) -> dict[str, Any]:
+        """Return the login as keyword arguments of ``Session``; the driver's options take precedence."""
         credentials = getattr(options, "_credentials", None)
         account = words(getattr(credentials, "username", None)) or self.account
         method = self.method or ("" if credentials is not None else "none")
         return {"account": account if method != "none" else "", "auth_method": method}
 
 
-def _first(command: Any) -> str:
+def _name_of(command: Any) -> str:
     name = next(iter(command), "") if isinstance(command, Mapping) else ""
     return name if isinstance(name, str) else ""
 
 
 def _credentials(command: Mapping[str, Any]) -> tuple[str, str]:
-    """Mechanism and account of a ``saslStart`` or ``authenticate``."""
+    """Return mechanism and account of a ``saslStart`` or ``authenticate``."""
     mechanism = words(command.get("mechanism"), 40)
     account = words(command.get("user"))
     payload = command.get("payload")
@@ -68,11 +71,11 @@ def _credentials(command: Mapping[str, Any]) -> tuple[str, str]:
             account = words(found[2:].replace(b"=2C", b",").replace(b"=3D", b"="))
         elif mechanism == "PLAIN":
             account = words([*payload.split(b"\0"), b""][1])
-    return _METHODS.get(mechanism, mechanism.lower()), account
+    return _AUTH_METHODS.get(mechanism, mechanism.lower()), account
 
 
 def transport_of(connection: Any) -> tuple[Any, Any]:
-    """The socket, and the object that knows of TLS (``None``: there is none); both ``None`` where it is closed."""
+    """Return the socket and the TLS object (``None``: no TLS); both ``None`` if the connection is closed."""
     carrier = getattr(connection, "conn", None) or getattr(connection, "sock", None)
     carrier = getattr(carrier, "get_conn", carrier)
     transport = getattr(carrier, "transport", None)
@@ -81,15 +84,14 @@ def transport_of(connection: Any) -> tuple[Any, Any]:
     return carrier, carrier if hasattr(carrier, "get_cipher_name") or hasattr(carrier, "cipher") else None
 
 
-def asked(address: Any, options: Any) -> dict[str, Any]:
-    """What is known before the first byte."""
+def requested_facts(address: Any, options: Any) -> dict[str, Any]:
+    """Return what is known before the first byte, as keyword arguments of ``Session``."""
     host, port = (address[0], address[1]) if isinstance(address, tuple) else (address, None)
     context = getattr(options, "_ssl_context", None)
     requested = "disable"
     if context is not None:
-        hostname = getattr(context, "check_hostname", False) and not getattr(
-            options, "tls_allow_invalid_hostnames", False
-        )
+        lax = getattr(options, "tls_allow_invalid_hostnames", False)
+        hostname = getattr(context, "check_hostname", False) and not lax
         requested = "require" if not context.verify_mode else "verify-full" if hostname else "verify-ca"
     facts: dict[str, Any] = {
         "address": words(host, 255), "port": port if isinstance(port, int) else 0,
@@ -100,22 +102,22 @@ def asked(address: Any, options: Any) -> dict[str, Any]:
     return facts
 
 
-def facts_of_connection(connection: Any) -> dict[str, Any]:
-    """What is true of the connection that the driver holds at this moment."""
+def established_facts(connection: Any) -> dict[str, Any]:
+    """Return what is true of the connection now."""
     socket, tls = transport_of(connection)
     if descriptor(socket) < 0:
         return {}
-    return {**_tls(tls, connection.opts), **peer(socket)}
+    return {**_tls_facts(tls, connection.opts), **peer(socket)}
 
 
-def _tls(connection: Any, options: Any) -> TlsFacts:
+def _tls_facts(connection: Any, options: Any) -> TlsFacts:
     if not hasattr(connection, "get_cipher_name"):
         return read_tls_facts(connection)
-    return _of_pyopenssl(connection, options)
+    return _pyopenssl_facts(connection, options)
 
 
-def _of_pyopenssl(connection: Any, options: Any) -> TlsFacts:
-    """Pymongo prefers pyOpenSSL where that is installed; host names are then checked by the driver itself."""
+def _pyopenssl_facts(connection: Any, options: Any) -> TlsFacts:
+    """Return the facts of a pyOpenSSL connection, which pymongo prefers; the driver then checks host names itself."""
     certificate, crypto = connection.get_peer_certificate(), sys.modules.get("OpenSSL.crypto")
     context = getattr(options, "_ssl_context", None)
     der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) if certificate is not None and crypto else None
@@ -129,28 +131,28 @@ def _of_pyopenssl(connection: Any, options: Any) -> TlsFacts:
     )  # fmt: skip
 
 
-def session_of(connection: Any, login: Login, namespace: str, version: str, server_id: str) -> Session:
-    """Everything that the connection knows at present."""
+def session_of(connection: Any, login: MongoLogin, namespace: str, version: str, server_id: str) -> Session:
+    """Return the session with everything that the connection knows now."""
     options = getattr(connection, "opts", None)
-    facts = {**asked(connection.address, options), **facts_of_connection(connection), **login.of(options)}
+    facts = {**requested_facts(connection.address, options), **established_facts(connection), **login.facts(options)}
     return Session(system="mongodb", namespace=namespace, server_version=version, server_id=server_id, **facts)
 
 
 def server_id_of(hello: Mapping[str, Any]) -> str:
-    """What tells one process of the server from another: it changes with each start."""
+    """Return the identifier of the server's process, which changes with each start."""
     version = hello.get("topologyVersion")
     return words(version.get("processId"), 40) if isinstance(version, Mapping) else ""
 
 
 def hello_facts(hello: Mapping[str, Any], address: Any) -> Facts:
-    """The nodes that the server names, and the primary to which it refers the client where that is another one."""
+    """Return the nodes that the server announces, and the primary to which it refers the client, if another."""
     nodes: list[str] = []
-    for key in _LISTS:
+    for key in _NODE_LISTS:
         listed = hello.get(key)
         if isinstance(listed, (list, tuple)):
-            nodes += [one for one in listed[:512] if isinstance(one, str)]
-    nodes += [one for one in (hello.get(key) for key in _SINGLE) if isinstance(one, str)]
-    facts = announced(_with_port(one) for one in nodes)
+            nodes += [node for node in listed[:512] if isinstance(node, str)]
+    nodes += [node for node in map(hello.get, _NODE_FIELDS) if isinstance(node, str)]
+    facts = announced(map(_with_port, nodes))
     primary = hello.get("primary")
     if isinstance(primary, str) and primary and not (hello.get("isWritablePrimary") or hello.get("ismaster")):
         host, port = (address[0], address[1]) if isinstance(address, tuple) else (address, None)

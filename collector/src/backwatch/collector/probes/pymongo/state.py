@@ -1,12 +1,13 @@
-"""What is kept of pymongo's connections, and of what goes by on them, between the moments at which they are seen."""
+"""The state of pymongo's connections, of a connect in progress, and of a command on its way."""
 
 from __future__ import annotations
 
-import contextvars
 import time
+from contextvars import ContextVar
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from backwatch.collector.probes.pymongo.session import Login
+from backwatch.collector.probes.pymongo.session import MongoLogin
 
 if TYPE_CHECKING:
     from backwatch.collector.payload.formats import Facts
@@ -14,53 +15,73 @@ if TYPE_CHECKING:
     from backwatch.collector.session.socket_counters import SocketCounters
 
 
-class Connecting:
-    """A connection that is being made."""
+class MongoConnectAttempt:
+    """A connect in progress.
 
-    __slots__ = ("connection", "greeted", "pool", "reset", "start_ns")
+    Attributes:
+        has_hello: The reply to a HELLO has been read.
+    """
+
+    __slots__ = ("connection", "has_hello", "pool", "start_ns")
 
     def __init__(self, pool: Any) -> None:
         self.pool = pool
         self.start_ns = time.time_ns()
         self.connection: Any = None
-        self.greeted = False
-        self.reset: Any = None
+        self.has_hello = False
 
 
-class Exchange:
-    """One command and its reply."""
+class Purpose(Enum):
+    """The purpose of a command: the app's own, part of a connect, or a monitor's heartbeat."""
 
-    __slots__ = ("command", "connection", "database", "kind", "operation", "start_ns", "unpacked")
+    CALL = "call"
+    HANDSHAKE = "handshake"
+    HEARTBEAT = "heartbeat"
 
-    def __init__(self, connection: Any, database: object, command: Any, kind: str = "") -> None:
+
+class InFlightMongoCommand:
+    """One command on its way.
+
+    Attributes:
+        operation: Of a cursor, which knows its command once it has been sent; else ``None``.
+        unpacked: Sizes of compressed replies, as received and unpacked.
+    """
+
+    __slots__ = ("command", "connection", "database", "operation", "purpose", "start_ns", "unpacked")
+
+    def __init__(self, connection: Any, database: object, command: Any, purpose: Purpose = Purpose.CALL) -> None:
         self.connection = connection
         self.database = database
         self.command = command
-        self.kind = kind
+        self.purpose = purpose
         self.operation: Any = None
-        """A cursor's: it knows its command once it has been sent."""
         self.unpacked: list[tuple[int, int]] = []
-        """Sizes of compressed answers, on the wire and unpacked."""
         self.start_ns = time.time_ns()
 
 
-CONNECTING: Final[contextvars.ContextVar[Connecting | None]] = contextvars.ContextVar("backwatch_mongo", default=None)
-UNPACKING: Final[contextvars.ContextVar[list[tuple[int, int]] | None]] = contextvars.ContextVar(
-    "backwatch_sizes", default=None
-)
+current_attempt: Final[ContextVar[MongoConnectAttempt | None]] = ContextVar("backwatch_mongo", default=None)
+unpacked_sizes: Final[ContextVar[list[tuple[int, int]] | None]] = ContextVar("backwatch_sizes", default=None)
+"""Sizes of the compressed replies to the latest command."""
 
 
-class State:
-    """What is known of one connection."""
+class MongoConnectionState:
+    """The state of one connection.
 
-    __slots__ = ("announced", "connecting", "login", "server_id", "sessions", "unmade_ns", "version", "watch", "wire")
+    Attributes:
+        monitor_start_ns: Start of a monitor's connect that has had no reply to its HELLO; 0: none.
+        sessions: By database.
+        announced: Nodes of the latest HELLO.
+    """
 
-    def __init__(self, watch: object) -> None:
-        self.watch = watch
-        self.connecting: Connecting | None = None
-        self.unmade_ns = 0
-        """A watcher's connection that stands and has not yet said HELLO: since when."""
-        self.login = Login()
+    __slots__ = (
+        "announced", "attempt", "login", "monitor_start_ns", "observer", "server_id", "sessions", "version", "wire",
+    )  # fmt: skip
+
+    def __init__(self, observer: object) -> None:
+        self.observer = observer
+        self.attempt: MongoConnectAttempt | None = None
+        self.monitor_start_ns = 0
+        self.login = MongoLogin()
         self.sessions: dict[str, Session] = {}
         self.version = ""
         self.server_id = ""

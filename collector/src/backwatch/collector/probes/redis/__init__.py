@@ -1,186 +1,65 @@
 """redis-py, sync and asyncio: standalone, cluster and Sentinel clients, pipelines, transactions, pub/sub.
 
-Everything goes through one class per world, ``AbstractConnection``: commands are seen where they are written, replies
-where they are read, so there is one call per round trip whatever client made it, and one ``connect`` per handshake,
-which takes in TLS, HELLO and AUTH.
+Every command goes through ``AbstractConnection``, of which there is a sync and an asyncio class. Commands are seen
+where they are written, replies where they are read. So there is one call per round trip for every kind of client, and
+one ``connect`` per handshake, which includes TLS, HELLO and AUTH.
 """
 
 import importlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.families.redis.calls import KEY, Watch
-from backwatch.collector.probes.families.redis.state import Exchange
+from backwatch.collector.probes.families.redis.observer import STATE_ATTRIBUTE, RedisCallObserver
+from backwatch.collector.probes.toolkit.hooks import Function, async_call_hook, call_hook
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 
-_Function = Callable[..., Any]
-_Make = Callable[[_Function], _Function]
-_Begin = Callable[[Any, tuple[Any, ...]], Exchange | None]
-_Sends = Callable[[Watch, _Begin], _Make]
 
-
-def _noting(commands: Iterable[Any], kept: list[Any]) -> Iterator[Any]:
-    """The same commands in the same order, as the driver asks for them: they may come from a generator."""
+def _copy_while_read(commands: Iterable[Any], copy: list[Any]) -> Iterator[Any]:
+    """Yield the same commands as the driver asks for them: they may come from a generator."""
     for command in commands:
-        kept.append(command)
+        copy.append(command)
         yield command
 
 
-def _wrap_packing(watch: Watch, patches: Patches, owner: type) -> None:
-    def pack_command(original: Callable[..., Any]) -> Callable[..., Any]:
-        def packing(connection: Any, *command: Any, **options: Any) -> Any:
-            state = getattr(connection, KEY, None)
-            if state is None or not state.single:  # ``send_command`` has seen what it packs
-                watch.packed(connection, (command,))
+def _wrap_packing(observer: RedisCallObserver, patches: Patches, owner: type) -> None:
+    def wrap_pack_command(original: Function) -> Function:
+        def pack_command(connection: Any, *command: Any, **options: Any) -> Any:
+            state = getattr(connection, STATE_ATTRIBUTE, None)
+            if state is None or not state.single:  # ``send_command`` has seen the command that it packs
+                observer.on_pack(connection, (command,))
             return original(connection, *command, **options)
 
-        return packing
+        return pack_command
 
-    def pack_commands(original: Callable[..., Any]) -> Callable[..., Any]:
-        def packing(connection: Any, commands: Any, *rest: Any, **options: Any) -> Any:
-            kept: list[Any] = []
-            result = original(connection, _noting(commands, kept), *rest, **options)
-            watch.packed(connection, kept)  # after: asyncio's packs each one by ``pack_command``
+    def wrap_pack_commands(original: Function) -> Function:
+        def pack_commands(connection: Any, commands: Any, *rest: Any, **options: Any) -> Any:
+            copy: list[Any] = []
+            result = original(connection, _copy_while_read(commands, copy), *rest, **options)
+            observer.on_pack(connection, copy)  # afterwards: asyncio's packs each command by ``pack_command``
             return result
 
-        return packing
+        return pack_commands
 
-    patches.wrap(owner, "pack_command", pack_command)
-    patches.wrap(owner, "pack_commands", pack_commands)
-
-
-def _packed(watch: Watch) -> _Begin:
-    """Bytes about to be written; those of a single command ``send_command`` has seen already."""
-
-    def begin(connection: Any, args: tuple[Any, ...]) -> Exchange | None:  # noqa: ARG001  the bytes tell nothing
-        state = getattr(connection, KEY, None)
-        return None if state is None or state.packed is None else watch.sending(connection)
-
-    return begin
+    patches.wrap(owner, "pack_command", wrap_pack_command)
+    patches.wrap(owner, "pack_commands", wrap_pack_commands)
 
 
-def _connect(watch: Watch) -> _Make:
-    def make(original: _Function) -> _Function:
-        def connecting(connection: Any, *args: Any, **options: Any) -> Any:
-            state = watch.connecting(connection)
-            if state is None:
-                return original(connection, *args, **options)
-            try:
-                result = original(connection, *args, **options)
-            except BaseException as error:
-                watch.connect_failed(connection, state, error)
-                raise
-            watch.connected(connection, state)
-            return result
-
-        return connecting
-
-    return make
-
-
-def _send(watch: Watch, begin: _Begin) -> _Make:
-    def make(original: _Function) -> _Function:
-        def sending(connection: Any, *args: Any, **options: Any) -> Any:
-            exchange = begin(connection, args)
-            if exchange is None:
-                return original(connection, *args, **options)
-            try:
-                result = original(connection, *args, **options)
-            except BaseException as error:
-                watch.send_failed(connection, exchange, error)
-                raise
-            watch.sent(connection, exchange)
-            return result
-
-        return sending
-
-    return make
-
-
-def _read(watch: Watch) -> _Make:
-    def make(original: _Function) -> _Function:
-        def reading(connection: Any, *args: Any, **options: Any) -> Any:
-            try:
-                reply = original(connection, *args, **options)
-            except BaseException as error:
-                watch.receive_failed(connection, error)
-                raise
-            watch.received(connection, reply)
-            return reply
-
-        return reading
-
-    return make
-
-
-def _connect_asyncio(watch: Watch) -> _Make:
-    def make(original: _Function) -> _Function:
-        async def connecting(connection: Any, *args: Any, **options: Any) -> Any:
-            state = watch.connecting(connection)
-            if state is None:
-                return await original(connection, *args, **options)
-            try:
-                result = await original(connection, *args, **options)
-            except BaseException as error:
-                watch.connect_failed(connection, state, error)
-                raise
-            watch.connected(connection, state)
-            return result
-
-        return connecting
-
-    return make
-
-
-def _send_asyncio(watch: Watch, begin: _Begin) -> _Make:
-    def make(original: _Function) -> _Function:
-        async def sending(connection: Any, *args: Any, **options: Any) -> Any:
-            exchange = begin(connection, args)
-            if exchange is None:
-                return await original(connection, *args, **options)
-            try:
-                result = await original(connection, *args, **options)
-            except BaseException as error:
-                watch.send_failed(connection, exchange, error)
-                raise
-            watch.sent(connection, exchange)
-            return result
-
-        return sending
-
-    return make
-
-
-def _read_asyncio(watch: Watch) -> _Make:
-    def make(original: _Function) -> _Function:
-        async def reading(connection: Any, *args: Any, **options: Any) -> Any:
-            try:
-                reply = await original(connection, *args, **options)
-            except BaseException as error:
-                watch.receive_failed(connection, error)
-                raise
-            watch.received(connection, reply)
-            return reply
-
-        return reading
-
-    return make
-
-
-def _wrap(watch: Watch, patches: Patches, owner: type, *, connect: _Make, send: _Sends, read: _Make) -> None:
+def _wrap_connection(observer: RedisCallObserver, patches: Patches, owner: type, *, asynchronous: bool) -> None:
+    hook = async_call_hook if asynchronous else call_hook
+    connect = hook(observer.on_connect, observer.on_connect_end)
     # From redis-py 6 on, every attempt of ``connect`` is one ``connect_check_health``.
     if not patches.wrap(owner, "connect_check_health", connect):
         patches.wrap(owner, "connect", connect)
-    patches.wrap(owner, "send_command", send(watch, watch.commanding))
-    patches.wrap(owner, "send_packed_command", send(watch, _packed(watch)))
-    patches.wrap(owner, "read_response", read)
-    _wrap_packing(watch, patches, owner)
+    patches.wrap(owner, "send_command", hook(observer.on_command, observer.on_send_end))
+    patches.wrap(owner, "send_packed_command", hook(observer.on_packed_command, observer.on_send_end))
+    patches.wrap(owner, "read_response", hook(None, observer.on_read_end))
+    _wrap_packing(observer, patches, owner)
 
 
-class RedisProbe(PatchingProbe[Watch]):
+class RedisProbe(PatchingProbe[RedisCallObserver]):
     """redis-py 5 to 8."""
 
     name: ClassVar[str] = "redis"
@@ -194,17 +73,12 @@ class RedisProbe(PatchingProbe[Watch]):
     }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
-        """Wraps the connection classes of both worlds."""
+        """Wrap the sync and the asyncio connection class."""
         # By name: valkey-py, a fork, has the same modules.
-        sync_connection = importlib.import_module(f"{self.module}.connection")
-        asyncio_connection = importlib.import_module(f"{self.module}.asyncio.connection")
-        tls = (sync_connection.SSLConnection, asyncio_connection.SSLConnection)
+        connections = importlib.import_module(f"{self.module}.connection")
+        asyncio_connections = importlib.import_module(f"{self.module}.asyncio.connection")
+        tls_classes = (connections.SSLConnection, asyncio_connections.SSLConnection)
         self._patches = patches = Patches()
-        self._watch = watch = Watch(recorder, tls, self.module)
-        _wrap(
-            watch, patches, sync_connection.AbstractConnection, connect=_connect(watch), send=_send, read=_read(watch),
-        )  # fmt: skip
-        _wrap(
-            watch, patches, asyncio_connection.AbstractConnection,
-            connect=_connect_asyncio(watch), send=_send_asyncio, read=_read_asyncio(watch),
-        )  # fmt: skip
+        self._observer = observer = RedisCallObserver(recorder, tls_classes, self.module)
+        _wrap_connection(observer, patches, connections.AbstractConnection, asynchronous=False)
+        _wrap_connection(observer, patches, asyncio_connections.AbstractConnection, asynchronous=True)

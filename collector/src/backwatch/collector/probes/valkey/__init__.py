@@ -1,4 +1,4 @@
-"""valkey-py, sync and asyncio: a fork of redis-py 5, which is watched by the very same means."""
+"""valkey-py, sync and asyncio: a fork of redis-py 5, observed by the same hooks."""
 
 from typing import Any, ClassVar
 
@@ -12,4 +12,4 @@ class ValkeyProbe(RedisProbe):
     module: ClassVar[str] = "valkey"
     distributions: ClassVar[tuple[str, ...]] = ("valkey>=6",)
 
-    _instance: ClassVar[Any] = None  # one of its own: instrumentors are singletons, and look for theirs above, too
+    _instance: ClassVar[Any] = None  # its own: ``Probe.__new__`` would find that of the base class

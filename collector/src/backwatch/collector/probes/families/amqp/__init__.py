@@ -1,1 +1,1 @@
-"""AMQP 0.9.1: requests, responses and state of a connection."""
+"""AMQP 0-9-1: requests, responses, messages, connections and channels."""

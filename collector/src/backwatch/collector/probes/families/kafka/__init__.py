@@ -1,1 +1,1 @@
-"""Kafka: what the probes of kafka-python and aiokafka share."""
+"""Kafka: clients, connections, calls and polls, as the probes of three drivers need them."""

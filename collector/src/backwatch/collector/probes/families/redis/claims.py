@@ -1,11 +1,9 @@
-"""One command, one record: a layer above Redis (kombu) claims the command that carries its message.
+"""Claims on Redis commands: a layer above Redis (kombu) records the command that carries its message.
 
-Redis' probe then tells nothing of it, but hands over what only it can know: session, bytes, times and errors. Whatever
-else goes to Redis meanwhile is told by Redis' probe as ever.
+The Redis probe then records nothing for that command. It passes on what only it can know: session, bytes, times and
+errors. It records every other command as usual, so each command has exactly one record.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple
 
@@ -14,12 +12,12 @@ from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.socket_counters import SocketCounters
 
 
-class Carried(NamedTuple):
-    """What Redis' probe would have told.
+class ClaimedCommand(NamedTuple):
+    """The record that the Redis probe would have made.
 
     Attributes:
         wire: Its next reading gives this command's bytes.
-        rows: Members of the reply; -1 where it is no collection.
+        rows: Members of the reply; -1: not a collection.
     """
 
     session: Session
@@ -33,30 +31,21 @@ class Carried(NamedTuple):
 
 
 class Claim:
-    """Commands of which the first one is told by the layer above.
+    """A claim on the first of some commands.
 
     Attributes:
-        carried: That command, once it has been answered.
+        command: The claimed command, once its reply has been read.
     """
 
-    def __init__(self, *commands: str) -> None:
-        self._commands = commands
-        self.carried: Carried | None = None
+    def __init__(self, *operations: str) -> None:
+        self._operations = operations
+        self.command: ClaimedCommand | None = None
 
-    def takes(self, operation: str) -> bool:
-        """Whether this command is the claimed one: then :attr:`carried` must be set."""
-        return self.carried is None and operation in self._commands
-
-
-_claim: ContextVar[Claim | None] = ContextVar("backwatch_redis_claim", default=None)
-current = _claim.get
+    def matches(self, operation: str) -> bool:
+        """Return whether the claim covers this command; the caller must then set :attr:`command`."""
+        return self.command is None and operation in self._operations
 
 
-@contextmanager
-def claiming(claim: Claim) -> Generator[None]:
-    """Inside the block the claim stands."""
-    token = _claim.set(claim)
-    try:
-        yield
-    finally:
-        _claim.reset(token)
+claim_scope: ContextVar[Claim | None] = ContextVar("backwatch_redis_claim", default=None)
+"""The claim in force, while a call runs inside the layer above."""
+current_claim = claim_scope.get

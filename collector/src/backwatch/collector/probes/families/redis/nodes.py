@@ -1,4 +1,4 @@
-"""The nodes that Redis names to its clients: those of a cluster, and the master that a Sentinel says is one."""
+"""Nodes that Redis announces to its clients: those of a cluster, and the master that a Sentinel names."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -6,84 +6,82 @@ from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.payload.formats import Facts
-from backwatch.collector.probes.families.redis.text import name_of
+from backwatch.collector.probes.families.redis.statements import name_of
 from backwatch.collector.probes.toolkit.nodes import MAX_NODES, address, announced
 from backwatch.collector.runtime.record import Session
 
-_CLUSTER: Final = ("SLOTS", "SHARDS", "NODES", "REPLICAS", "SLAVES")
-_MASTERS: Final = ("GET-MASTER-ADDR-BY-NAME", "MASTER", "MASTERS")
-_OTHERS: Final = ("REPLICAS", "SLAVES", "SENTINELS")
-ANNOUNCING: Final = frozenset(
-    ["CLUSTER", "SENTINEL"] + [f"CLUSTER {one}" for one in _CLUSTER] + [f"SENTINEL {one}" for one in _MASTERS + _OTHERS]
-)
-"""First words, as clients write them: in one or in two."""
-MAX_TEXT: Final = 1 << 16
+_MASTER_QUERIES: Final = ("GET-MASTER-ADDR-BY-NAME", "MASTER", "MASTERS")
+_SENTINEL_QUERIES: Final = (*_MASTER_QUERIES, "REPLICAS", "SLAVES", "SENTINELS")
+MAX_NODES_TEXT_CHARACTERS: Final = 1 << 16
+
+Nodes = Iterator[tuple[Any, Any]]
+"""Hosts and ports, as the server sent them."""
 
 
-def facts_of(name: str, command: Sequence[object], reply: object, session: Session) -> Facts:
-    """What the reply announces: the topology, and where it sends the client to.
+def node_facts(name: str, command: Sequence[object], reply: object, session: Session) -> Facts:
+    """Return what a reply announces: the topology, and the redirect target.
 
     Args:
-        name: The command's first word, one of ``ANNOUNCING``.
+        name: The command's first word, one of ``ANNOUNCING_COMMANDS``.
     """
     first, _, second = name.partition(" ")
     second = second or name_of(command[1:2])
     if first == "CLUSTER":
-        found = _READERS[second](reply) if second in _CLUSTER else ()
-        # A node that does not know its own address gives none: it is the one that was asked.
+        found = _READERS[second](reply) if second in _READERS else ()
+        # A node that does not know its own address sends none: it is the one that was queried.
         return announced(_address(host or session.address, port) for host, port in islice(found, 2 * MAX_NODES))
-    if second not in _MASTERS and second not in _OTHERS:
+    if second not in _SENTINEL_QUERIES:
         return ()
-    nodes = announced(_address(host, port) for host, port in islice(_told(reply), 2 * MAX_NODES))
-    # Of several masters it is not known which one the client wants.
-    single = second in _MASTERS and nodes and "," not in str(nodes[0][1])
+    nodes = announced(_address(host, port) for host, port in islice(_read_sentinel(reply), 2 * MAX_NODES))
+    # Of several masters it is unknown which one the client wants.
+    single = second in _MASTER_QUERIES and nodes and "," not in str(nodes[0][1])
     return ((names.REDIRECT_TARGET, nodes[0][1]), *nodes) if single else nodes
 
 
-def _mapping(value: object) -> Mapping[Any, Any]:
-    """A mapping, whose keys and values RESP2 gives in turn."""
+def _to_mapping(value: object) -> Mapping[Any, Any]:
+    """Return a mapping; RESP2 sends its keys and values alternately."""
     if isinstance(value, Mapping):
         return value
     pairs = zip(value[::2], value[1::2], strict=False) if isinstance(value, (list, tuple)) else ()
-    return {key: one for key, one in pairs if isinstance(key, (bytes, str))}
+    return {key: item for key, item in pairs if isinstance(key, (bytes, str))}
 
 
-def _of(mapping: Mapping[Any, Any], key: str) -> Any:
+def _get(mapping: Mapping[Any, Any], key: str) -> Any:
     return mapping.get(key.encode(), mapping.get(key))
 
 
 def _address(host: object, port: object) -> str:
-    """Nothing but a word and a number: who answers may nest whatever it likes."""
+    """Return ``host:port``. The server may nest anything, so only text and numbers are read."""
     return address(host, port) if isinstance(host, (bytes, str)) and isinstance(port, (bytes, str, int)) else ""
 
 
-def _slots(reply: object) -> Iterator[tuple[Any, Any]]:
-    for part in _listed(reply):
-        for node in _listed(part)[2:]:
+def _read_slots(reply: object) -> Nodes:
+    for part in _to_sequence(reply):
+        for node in _to_sequence(part)[2:]:
             if isinstance(node, (list, tuple)) and len(node) >= 2:
                 yield node[0], node[1]
 
 
-def _shards(reply: object) -> Iterator[tuple[Any, Any]]:
-    for shard in _listed(reply):
-        for one in _listed(_of(_mapping(shard), "nodes")):
-            node = _mapping(one)
-            port = _of(node, "tls-port") if _of(node, "port") is None else _of(node, "port")
-            yield _of(node, "endpoint") or _of(node, "ip"), port
+def _read_shards(reply: object) -> Nodes:
+    for shard in _to_sequence(reply):
+        for member in _to_sequence(_get(_to_mapping(shard), "nodes")):
+            node = _to_mapping(member)
+            port = _get(node, "tls-port") if _get(node, "port") is None else _get(node, "port")
+            yield _get(node, "endpoint") or _get(node, "ip"), port
 
 
-def _lines(reply: object) -> Iterator[tuple[Any, Any]]:
-    """``id host:port@bus-port[,host-name] flags …``, one line a node."""
+def _read_lines(reply: object) -> Nodes:
+    """Read ``id host:port@bus-port[,host-name] flags …``, one line per node."""
     texts = reply[:MAX_NODES] if isinstance(reply, (list, tuple)) else [reply]
-    for line in "\n".join(_text(one) for one in texts).splitlines():
+    for line in "\n".join(_text(text) for text in texts).splitlines():
         words = line.split(" ", 2)
         if len(words) == 3:
             host, _, port = words[1].partition(",")[0].partition("@")[0].rpartition(":")
             yield host, port
 
 
-def _told(reply: object) -> Iterator[tuple[Any, Any]]:
-    """Masters, replicas or Sentinels: one state, or a list of them, or just an address."""
+def _read_sentinel(reply: object) -> Nodes:
+    """Read masters, replicas or Sentinels: one state, a list of states, or just an address."""
     if isinstance(reply, (list, tuple)):
         if len(reply) == 2 and not isinstance(reply[0], (list, tuple, Mapping)):
             yield reply[0], reply[1]
@@ -91,19 +89,25 @@ def _told(reply: object) -> Iterator[tuple[Any, Any]]:
         states: Iterable[object] = [reply] if reply and not isinstance(reply[0], (list, tuple, Mapping)) else reply
     else:
         states = [reply]
-    for one in states:
-        state = _mapping(one)
-        yield _of(state, "ip"), _of(state, "port")
+    for state in map(_to_mapping, states):
+        yield _get(state, "ip"), _get(state, "port")
 
 
-def _listed(value: object) -> Any:
+def _to_sequence(value: object) -> Any:
     return value if isinstance(value, (list, tuple)) else ()
 
 
 def _text(value: object) -> str:
     if isinstance(value, bytes):
-        return value[:MAX_TEXT].decode("utf-8", "replace")
-    return value[:MAX_TEXT] if isinstance(value, str) else ""
+        return value[:MAX_NODES_TEXT_CHARACTERS].decode("utf-8", "replace")
+    return value[:MAX_NODES_TEXT_CHARACTERS] if isinstance(value, str) else ""
 
 
-_READERS: Final = {"SLOTS": _slots, "SHARDS": _shards, "NODES": _lines, "REPLICAS": _lines, "SLAVES": _lines}
+_READERS: Final = {
+    "SLOTS": _read_slots, "SHARDS": _read_shards, "NODES": _read_lines, "REPLICAS": _read_lines, "SLAVES": _read_lines,
+}  # fmt: skip
+ANNOUNCING_COMMANDS: Final = frozenset((
+    "CLUSTER", "SENTINEL", *(f"CLUSTER {query}" for query in _READERS),
+    *(f"SENTINEL {query}" for query in _SENTINEL_QUERIES),
+))  # fmt: skip
+"""First words, as clients write them: in one argument or in two."""
