@@ -36,7 +36,7 @@ from backwatch.collector.probes.toolkit.messages import PendingMessages
 from backwatch.collector.runtime.record import Session
 
 def record(one, error):
-    start.current_pipeline().record_call(
+    start.get_pipeline().record_call(
         Session(system="kafka"), "poll", statement="poll", start_ns=one.start_ns, rows_returned=one.count
     )
 

@@ -102,7 +102,7 @@ def _wrap_client(
 
 
 def _wrap(patches: Patches, owner: Any, method: str, on_call: Callable[..., Any], on_end: Exit, scope: Scope) -> None:
-    """Wrap a method whose parameters' order differs from version to version, and goes to the ``enter`` hook."""
+    """Wrap a method. Its ``enter`` hook gets the order of its parameters, which differs between versions."""
     original = getattr(owner, method, None)
     if original is not None:
         hook = async_call_hook if iscoroutinefunction(original) else call_hook

@@ -135,7 +135,7 @@ class FtpCallObserver(LineCallObserver):
         self.end_call(client, call, error, statement, rows=rows, moved=moved, facts=facts)
 
     def redirect_facts(self, client: Any) -> Facts:
-        """Return the host from which the server wanted data to be fetched, where that is another one."""
+        """Return the other host from which the server wanted data to be fetched, if any."""
         state = self.state(client)
         target, state.redirect_target = state.redirect_target, ""
         return ((names.REDIRECT_TARGET, target),) if target else ()

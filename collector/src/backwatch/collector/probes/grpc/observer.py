@@ -1,7 +1,7 @@
 """One call per RPC, recorded when it has ended: its status, the messages each way, and their bytes.
 
-An RPC is made through a twin of the app's own callable, whose serialisers count. So messages are counted on whatever
-thread gRPC handles them, in every shape of RPC, and no object of gRPC is replaced while the RPC runs.
+An RPC is made through a twin of the app's own callable, whose serialisers count. So messages are counted on any
+thread of gRPC, in every shape of RPC, and no object of gRPC is replaced while the RPC runs.
 """
 
 import sys

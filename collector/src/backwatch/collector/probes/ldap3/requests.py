@@ -1,4 +1,4 @@
-"""The operation of a request that ldap3 is about to send, and its statement without values."""
+"""Operation and statement of a request that ldap3 is about to send, without values."""
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -136,7 +136,7 @@ _STATEMENTS: Final = {
 
 
 def describe_call(operation: str, args: tuple[Any, ...], options: Mapping[str, Any]) -> str:
-    """Return the statement of a call that ldap3 refused to send, as far as it is readable."""
+    """Return the statement of a call that ldap3 refused to send, where readable."""
     entry = _text(args, options, 0, "search_base" if operation == "search" else "dn")
     if operation != "search":
         return f"{operation} {redact.redact_dn(entry)}"

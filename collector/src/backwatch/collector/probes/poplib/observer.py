@@ -37,7 +37,7 @@ class Pop3CallObserver(LineCallObserver):
 
     @never_breaks_the_host
     def on_command(self, client: Any, args: Args, _kwargs: Kwargs) -> tuple[InFlightCall | None, str] | None:
-        """Note a command, and the reply to CAPA even where the library itself sends it (``stls``)."""
+        """Note a command. CAPA is noted even where the library itself sends it (``stls``)."""
         verb = redact.redact_pop3(args[0])[0]
         call = self.begin_call(client, "login" if verb in _LOGIN_COMMANDS or verb == "USER" else verb)
         return None if call is None and verb != "CAPA" else (call, args[0])

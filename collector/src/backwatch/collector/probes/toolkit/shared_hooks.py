@@ -47,7 +47,7 @@ class SharedHooks(Generic[ObserverT]):
         self._users.append(user)
 
     def detach(self, user: object, *, recording: bool = False) -> None:
-        """Undo :meth:`attach`, and record what still waits for its body as far as it has come."""
+        """Undo :meth:`attach`, and record calls whose bodies have not ended."""
         observer = self._observer
         if observer is None or user not in self._users:
             return

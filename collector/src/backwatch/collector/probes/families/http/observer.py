@@ -170,7 +170,7 @@ class HttpCallObserver(HttpCallRecorder):
 
     @never_breaks_the_host
     def on_decode(self, _response: Any, args: Args, kwargs: Kwargs) -> tuple[Any, Any] | None:
-        """Note a piece of a body, and whether urllib3's decoder is to unpack it or the app takes it as it came."""
+        """Note a piece of a body, and whether urllib3's decoder is to unpack it."""
         return argument(args, kwargs, 0, "data"), argument(args, kwargs, 1, "decode_content")
 
     @never_breaks_the_host

@@ -8,7 +8,7 @@ from backwatch.collector import names
 from backwatch.collector.payload.response_indicators import add_indicators
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.http.claims import Claim, FinishedRequest, take_claim
-from backwatch.collector.probes.families.http.session import endpoint_of, forwarded, redirect_target, scheme_of
+from backwatch.collector.probes.families.http.session import endpoint_of, forward_session, redirect_target, scheme_of
 from backwatch.collector.probes.families.http.state import ConnectionState, Exchange
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.redaction import http as redact
@@ -139,7 +139,7 @@ class HttpCallRecorder:
             if len(state.sessions) >= MAX_SESSIONS:
                 state.sessions.clear()
             if scheme:
-                session = forwarded(session, scheme, address, port)
+                session = forward_session(session, scheme, address, port)
             known = state.sessions[key] = replace(session, encoded=[], account=account, auth_method=method)
         return known
 

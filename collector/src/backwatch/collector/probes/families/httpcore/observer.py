@@ -204,7 +204,7 @@ class HttpcoreCallObserver(HttpCallRecorder):
 
 
 def _request_size(request: Any, headers: dict[bytes, bytes]) -> int:
-    """Return the bytes of a request, where its body's length is known before it is sent; else -1."""
+    """Return the bytes of a request, where its body's length is known; else -1."""
     body = headers.get(b"content-length", b"")
     if b"transfer-encoding" in headers or not body.isdigit():
         return -1 if b"transfer-encoding" in headers else _head_size(request)

@@ -47,7 +47,7 @@ class HttpcoreProbe(Probe):
         import_hooks.on_import(self.core, never_breaks_the_host(wrap_connections))
 
     def remove(self) -> None:
-        """Restore the originals, and record what still waits for the end of its body as far as it has come."""
+        """Restore the originals, and record calls whose bodies have not ended."""
         patches, self._patches = self._patches, None
         if patches is not None:
             patches.restore()

@@ -109,7 +109,7 @@ class SearchCallObserver:
 
     @never_breaks_the_host
     def on_call(self, order: Sequence[str], transport: Any, args: Args, kwargs: Kwargs) -> Operation | None:
-        """Note a request that a transport is about to send, to one node or to several in turn.
+        """Note a request that a transport is about to send, to one or several nodes.
 
         Args:
             order: Names of the method's parameters.

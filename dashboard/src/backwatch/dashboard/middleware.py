@@ -1,7 +1,7 @@
-"""Who may come in, and what goes with every answer: ASGI middleware around Streamlit.
+"""ASGI middleware around Streamlit: host check, security headers, unknown paths.
 
-Streamlit checks names on its web socket only, and lets a page from any other port of this machine open one. Here a name
-must be ours on every path, and a web socket must come from our own page.
+Streamlit checks names on its web socket only, and lets a page from any other port of this machine open one. Here every
+path requires an allowed host, and a web socket must come from a page of the dashboard.
 """
 
 import ipaddress
@@ -34,44 +34,44 @@ HEADERS: Final = (
     (b"cross-origin-opener-policy", b"same-origin"),
 )
 PROBES: Final = ("/readyz", "/healthz", "/_stcore/health")
-"""Answered under any name: they tell nothing, and who looks after a container calls it by its address."""
+"""Served under any name: they contain no data, and health checks of containers use an address."""
 _NAME: Final = re.compile(r"[0-9a-z_.:-]+")
-"""What a browser writes for a host: letters of other scripts it writes as ASCII, and there are no patterns."""
+"""A host as browsers send it: other scripts are encoded as ASCII, and there are no patterns."""
 
 
 class SecurityHeaders:
-    """Puts the headers on every answer."""
+    """Add the security headers to every response."""
 
     def __init__(self, app: Application) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
+        """Handle one ASGI connection."""
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                ours = {name for name, _ in HEADERS}
-                theirs = [pair for pair in message.get("headers", []) if pair[0].lower() not in ours]
-                message["headers"] = [*theirs, *HEADERS]
+                own = {name for name, _ in HEADERS}
+                others = [pair for pair in message.get("headers", []) if pair[0].lower() not in own]
+                message["headers"] = [*others, *HEADERS]
             await send(message)
 
         await self._app(scope, receive, guarded)
 
 
 class UnknownPaths:
-    """Answers 404 where Streamlit would answer any path with its page.
+    """Return 404 where Streamlit would serve its page for any path.
 
-    Else ``/metrics``, ``/healthz`` or a misspelt page would look well to a monitor.
+    Otherwise ``/metrics``, ``/healthz`` or a misspelt page would look healthy to a monitor.
 
     Args:
-        app: What is behind it.
+        app: The application behind it.
     """
 
     def __init__(self, app: Application) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
+        """Handle one ASGI connection."""
         if scope["type"] != "http" or scope["path"].removesuffix("/").removeprefix("/") in ("", *index.PAGES):
             await self._app(scope, receive, send)
             return
@@ -91,35 +91,35 @@ class UnknownPaths:
                 message = {"type": "http.response.body", "body": body, "more_body": not is_last}
             await send(message)
 
-        # Without a path to send itself, the server would pass over what it is told here.
+        # With this extension, the server would send the file itself and ignore the messages of this middleware.
         extensions = {k: v for k, v in (scope.get("extensions") or {}).items() if k != "http.response.pathsend"}
         await self._app({**scope, "extensions": extensions}, receive, refuse)
 
 
-class Door:
-    """Refuses names that are not ours (DNS rebinding) and web sockets that another page opens.
+class HostCheckMiddleware:
+    """Refuse unknown host names (DNS rebinding) and web sockets that foreign pages open.
 
     Args:
-        app: What is behind it.
-        hosts: Names under which it answers.
-        proxies: Further names, under which a proxy may show it to a browser.
+        app: The application behind it.
+        hosts: Names under which the dashboard is served.
+        proxies: Further names, under which a proxy serves it to browsers.
     """
 
     def __init__(self, app: Application, hosts: Collection[str], proxies: Collection[str] = ()) -> None:
         self._app = app
         self._hosts = {name_of(host) for host in (*hosts, *proxies)} - {""}
-        # Loopback is no proxy's name: each port of it is another program, whose pages are not ours.
+        # Loopback is no proxy's name: each port of it belongs to a different program with pages of its own.
         self._proxies = {name for host in proxies if (name := name_of(host)) and not _is_loopback(name)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
+        """Handle one ASGI connection."""
         if scope["type"] == "lifespan" or scope["path"] in PROBES or self._may_enter(scope):
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:
-            told = [(b"content-type", b"text/plain; charset=utf-8")]
-            await send({"type": "http.response.start", "status": 403, "headers": told})
+            headers = [(b"content-type", b"text/plain; charset=utf-8")]
+            await send({"type": "http.response.start", "status": 403, "headers": headers})
             await send(
                 {"type": "http.response.body", "body": b"This name is not in BACKWATCH_DASHBOARD_ALLOWED_HOSTS\n"}
             )
@@ -131,12 +131,12 @@ class Door:
             return False
         if scope["type"] != "websocket" or origin is None:
             return True
-        # A proxy may hand on another name than the browser knows: then that name was allowed in so many words.
+        # A proxy may pass a different name than the browser uses: that name must be allowed explicitly.
         return origin.partition("://")[2] == host or _name(origin) in self._proxies
 
 
 def name_of(host: str) -> str:
-    """The name in what may have a port, as a browser's address has it; empty where there is none.
+    """Return the name in a host with an optional port; empty if there is none.
 
     >>> name_of("Dash.example:8443"), name_of("[::1]:80"), name_of("::1"), name_of("https://dash.example")
     ('dash.example', '::1', '::1', '')
