@@ -11,9 +11,15 @@ from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.toolkit.patches import Patches
 
 
-class _Observer(Protocol):
+class _Calls(Protocol):
     recorder: Recorder | None
+
+
+class _Observer(Protocol):
     active: bool
+
+    @property
+    def calls(self) -> _Calls: ...
 
     def flush(self) -> None: ...
 
@@ -43,7 +49,7 @@ class SharedHooks(Generic[ObserverT]):
         if self._observer is None:
             self._observer = self._wrap(self._patches)
         if recorder is not None:
-            self._observer.recorder = recorder
+            self._observer.calls.recorder = recorder
         self._users.append(user)
 
     def detach(self, user: object, *, recording: bool = False) -> None:
@@ -54,7 +60,7 @@ class SharedHooks(Generic[ObserverT]):
         self._users.remove(user)
         observer.flush()
         if recording:
-            observer.recorder = None
+            observer.calls.recorder = None
         if not self._users:
             self._patches.restore()
             observer.active = False

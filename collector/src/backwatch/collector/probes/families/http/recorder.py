@@ -29,7 +29,6 @@ class HttpCallRecorder:
 
     def __init__(self, recorder: Recorder | None) -> None:
         self.recorder = recorder
-        self.active = True
 
     def begin_exchange(
         self, state: ConnectionState, method: object, path: object, login: tuple[str, str], owner: Any
