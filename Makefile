@@ -1,8 +1,8 @@
 # Each target sets up what it needs: Python >= 3.11, make and git are all that must be there beforehand.
 # ARGS="…" is handed on: make demo ARGS=--once, make test ARGS="tests/store -x", make bench NAME=detector_throughput.
-# Tests run in WORKERS processes, each with servers of its own; ARGS="-n 0 --pdb" for one.
+# Tests run in WORKERS processes that share one server of each kind; ARGS="-n 0 --pdb" for one process.
 .POSIX:
-.PHONY: help demo up test quick check fmt bench named soak lock environment servers kernels clean
+.PHONY: help demo up test test-all quick check fmt bench named soak lock environment servers kernels clean
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -10,10 +10,11 @@ READY := .tools/environment.stamp
 WARM := .tools/warm.stamp
 ROUNDS ?= 20
 WORKERS ?= 2
+SEEDS ?= 200
 MUTATIONS ?= 10000
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 demo: $(WARM) ## watch real attacks on loopback being caught
 	@$(BIN)/backwatch demo $(ARGS)
@@ -21,11 +22,14 @@ demo: $(WARM) ## watch real attacks on loopback being caught
 up: $(WARM) ## stream, detector, notify and dashboard on this machine, waiting for your app
 	@$(BIN)/backwatch up $(ARGS)
 
-test: $(READY) servers kernels ## every test, against real servers
-	@$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
+test: $(READY) servers kernels ## the tests of a change, against real servers: minutes
+	@$(BIN)/pytest -m "not slow" -n $(WORKERS) $(ARGS)
 
-quick: $(READY) ## the tests that take seconds, with the servers that are there
-	@$(BIN)/pytest -m "not slow" $(ARGS)
+test-all: $(READY) servers kernels ## every test, as CI runs them
+	@BACKWATCH_TEST_MUTATIONS=$(SEEDS) $(BIN)/pytest -n $(WORKERS) $(ARGS)
+
+quick: $(READY) ## the tests that take seconds, with the servers that are installed
+	@$(BIN)/pytest -m "not slow and not heavy" $(ARGS)
 
 check: $(READY) ## format, lint, types, import rules, dependencies
 	$(BIN)/ruff format --check .
@@ -45,9 +49,9 @@ named:
 	@test -f "bench/$(NAME).py" || { echo "make bench NAME=…, one of:"; grep -l '^def main' bench/*.py | grep -v -e _app -e _receiver | sed 's|bench/||; s|\.py$$||'; exit 2; }
 
 soak: $(READY) servers ## mutated answers, MUTATIONS of each service; the slow tests, ROUNDS times or until one fails
-	@BACKWATCH_TEST_MUTATIONS=$(MUTATIONS) $(BIN)/pytest -v -n $(WORKERS) --maxschedchunk=1 \
+	@BACKWATCH_TEST_MUTATIONS=$(MUTATIONS) $(BIN)/pytest -v -n $(WORKERS) \
 		tests/contract/test_mutated_answers.py $(ARGS)
-	@for round in $$(seq $(ROUNDS)); do echo "round $$round of $(ROUNDS)"; $(BIN)/pytest -q -m slow -x $(ARGS) || exit 1; done
+	@for round in $$(seq $(ROUNDS)); do echo "round $$round of $(ROUNDS)"; $(BIN)/pytest -q -m "slow or heavy" -x $(ARGS) || exit 1; done
 
 lock: $(READY) ## the newest versions allowed, into requirements.lock
 	@tools/lock.sh

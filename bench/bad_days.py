@@ -27,10 +27,11 @@ from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import ensure_topics
 from bench import rounds
-from tests.services import kafka_broker, mariadb
 from tests.services.authority import Authority
-from tests.services.disk import small_disk
-from tests.services.gate import BadDay, Gate, gate
+from tests.services.brokers import kafka_broker
+from tests.services.databases import mariadb
+from tests.services.faults.disk import small_disk
+from tests.services.faults.gate import BadDay, Gate, gate
 from tests.services.ledger import Ledger
 from tests.services.server import MissingServerError, Server
 

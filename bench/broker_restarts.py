@@ -31,8 +31,9 @@ from backwatch.store.connect import open_store
 from backwatch.store.health import health
 from backwatch.store.migrate import upgrade
 from backwatch.store.transactions import reading
-from tests.services import databases, kafka_broker, postgresql
 from tests.services.authority import Authority
+from tests.services.brokers import kafka_broker
+from tests.services.databases import fresh_database, postgresql
 from tests.system.commands import BACKWATCH, Running, environment, running
 
 ROOT: Final = Path(__file__).parents[1]
@@ -119,7 +120,7 @@ def run(restarts: int, seed: int, folder: Path) -> dict[str, Any]:
         kafka_broker.install(ca) as broker,
         contextlib.ExitStack() as on,
         postgresql.serve(ca) as server,
-        databases.postgresql(server) as store_url,
+        fresh_database.postgresql(server) as store_url,
     ):
         stream = broker.server.url
         on.enter_context(broker.running())

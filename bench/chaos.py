@@ -30,8 +30,9 @@ from backwatch.store.connect import open_store
 from backwatch.store.migrate import upgrade
 from backwatch.store.transactions import reading
 from tests.detector import streams
-from tests.services import databases, kafka_broker, postgresql
 from tests.services.authority import Authority
+from tests.services.brokers import kafka_broker
+from tests.services.databases import fresh_database, postgresql
 from tests.system.members import Members, members
 
 PARTITIONS: Final = 6
@@ -238,7 +239,7 @@ def main() -> None:
         with (
             kafka_broker.serve(ca) as broker,
             postgresql.serve(ca) as server,
-            databases.postgresql(server) as store_url,
+            fresh_database.postgresql(server) as store_url,
         ):
             figures = run(
                 broker.url, store_url, Path(folder), seconds=seconds, every_s=given.every, calls=calls, seed=given.seed

@@ -30,8 +30,9 @@ from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import ensure_topics, open_consumer
 from bench import rounds
 from bench.otlp_receiver import counted
-from tests.services import kafka_broker, mariadb, postgresql, redis
 from tests.services.authority import Authority
+from tests.services.brokers import kafka_broker
+from tests.services.databases import mariadb, postgresql, redis
 
 ROOT = Path(__file__).parents[1]
 DRIVERS = {"psycopg": postgresql.serve, "pymysql": mariadb.serve, "redis": redis.serve}

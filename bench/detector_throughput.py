@@ -131,7 +131,7 @@ def main() -> None:
     }
     if not options.no_kafka:
         from tests.services.authority import Authority
-        from tests.services.kafka_broker import serve
+        from tests.services.brokers.kafka_broker import serve
 
         with tempfile.TemporaryDirectory() as folder, serve(Authority(Path(folder))) as broker:
             stream = StreamSettings(url=broker.url, partitions=1)

@@ -32,7 +32,7 @@ from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
 from bench import rounds
 from tests.detector.streams import SAFE, Call, encoded, statement
-from tests.services.receiver import Receiver, receiver
+from tests.services.http.receiver import Receiver, receiver
 from tests.system.commands import BACKWATCH, environment
 
 PER_RECORD = 500

@@ -22,8 +22,8 @@ from typing import Any
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import ensure_topics
-from tests.services import kafka_broker
 from tests.services.authority import Authority
+from tests.services.brokers import kafka_broker
 from tests.system.commands import environment
 
 FORKS_PER_APP = 20

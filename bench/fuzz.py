@@ -68,6 +68,7 @@ def _engine() -> Any:
 
 def distinct_values() -> list[dict[str, Any]]:
     """Step ever more distinct values of every attribute; time is to grow as their number does."""
+    from backwatch.collector import names
     from backwatch.detector.decoding import schema
     from tests.detector.floods import flood
 
@@ -75,7 +76,7 @@ def distinct_values() -> list[dict[str, Any]]:
     flood(engine, schema.TEXTS[0], 1_001)
     found: list[dict[str, Any]] = []
     for name in (*schema.TEXTS, *schema.NUMBERS):
-        if name == schema.SPAN_NAME:
+        if name == names.SPAN_NAME:
             continue
         before, spent = rss_bytes(), [flood(engine, name, count) for count in DISTINCT]
         each_us = [one / count * 1e6 for one, count in zip(spent, DISTINCT, strict=True)]

@@ -18,8 +18,8 @@ from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import ensure_topics
 from tests.hosts.starting import HOSTS, busy_machine, start_host
-from tests.services import kafka_broker
 from tests.services.authority import Authority
+from tests.services.brokers import kafka_broker
 
 WORKERS = 4
 BURNERS = 2

@@ -114,7 +114,7 @@ def stream_url(folder: Path, *, kafka: bool) -> Generator[str]:
         yield f"sqlite:///{folder}/stream.db"
         return
     from tests.services.authority import Authority
-    from tests.services.kafka_broker import serve
+    from tests.services.brokers.kafka_broker import serve
 
     (folder / "authority").mkdir()
     with serve(Authority(folder / "authority")) as broker:

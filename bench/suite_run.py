@@ -22,8 +22,8 @@ from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import open_consumer
 from bench.otlp_receiver import counted
 from bench.suite_setup import ROOT, SUITES, Suite
-from tests.services import databases
 from tests.services.authority import Authority
+from tests.services.databases import fresh_database
 from tests.services.server import Server
 
 BARE, BACKWATCH, CONTRIB = "bare", "backwatch", "contrib"
@@ -126,7 +126,7 @@ def _server(suite: Suite, folder: Path) -> Generator[Server | None]:
         return
     certificates = folder / "certificates"
     certificates.mkdir()
-    with importlib.import_module(f"tests.services.{suite.server}").serve(Authority(certificates)) as server:
+    with importlib.import_module(f"tests.services.databases.{suite.server}").serve(Authority(certificates)) as server:
         for statement in suite.sql:
             _prepare(server, statement)
         yield server
@@ -135,11 +135,11 @@ def _server(suite: Suite, folder: Path) -> Generator[Server | None]:
 def _prepare(server: Server, statement: str) -> None:
     """One statement, ``DATABASE: …`` before it where it is not the account's own."""
     if server.kind == "mariadb":
-        databases.mariadb_sql(server, statement)
+        fresh_database.mariadb_sql(server, statement)
         return
     database, colon, rest = statement.partition(": ")
     url = server.url.removesuffix("postgres") + database if colon else server.url
-    databases.postgresql_sql(url, rest if colon else statement)
+    fresh_database.postgresql_sql(url, rest if colon else statement)
 
 
 def _process(command: list[str], suite: Suite, environment: dict[str, str], log: Path) -> int | None:

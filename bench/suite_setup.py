@@ -37,7 +37,7 @@ class Suite:
         built: Those of the requirements that have no wheel.
         contrib: OpenTelemetry's instrumentations of the driver; none where there is none.
         drop: Paths in the sources that the installed driver stands in for.
-        server: A file of ``tests/services``; empty where the suite brings its own.
+        server: A file of ``tests/services/databases``; empty where the suite brings its own.
         sql: Statements that make the databases that the suite expects.
         command: What its Python runs, in the sources' folder; words in braces are the server's (``{port}``).
         short: Run instead of the command for the short set; empty: the command itself.

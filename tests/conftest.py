@@ -1,7 +1,7 @@
-"""What a test can ask for (real servers, a database or topic of its own, outside data), and what none may leave behind.
+"""Fixtures of all tests: real servers, databases and topics of a test's own, outside data; and checks after each test.
 
-One server per kind and run (``tests/services``). Where one cannot be had its tests are skipped and the run's last line
-says so; under ``CI=true`` that is a failure.
+Each kind of server (``tests/services``) runs once per run. Tests of a server that is not installed are skipped, and
+the last line of the run counts them; under ``CI=true`` they fail.
 """
 
 import contextlib
@@ -9,42 +9,52 @@ import importlib
 import os
 import secrets
 import shutil
+import signal
 import sys
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Never
 
 import pytest
 from hypothesis import settings
 
 from backwatch.collector import names
 from backwatch.collector.runtime import guard
-from tests.services import databases, smtp, topics
-from tests.services import otelcol as otelcollector
 from tests.services.authority import Authority
-from tests.services.process import binary
+from tests.services.brokers import kafka_broker, topics
+from tests.services.databases import fresh_database
+from tests.services.http import otelcol as otelcollector
+from tests.services.internet import smtp
+from tests.services.internet.smtp import MailServer
+from tests.services.process import binary, use_ports
 from tests.services.server import PREFIX, Fixture, MissingServerError, Server, from_environment
-from tests.services.smtp import MailServer
+from tests.services.sharing import ServerHost, request_authority, request_server
 
 ROOT = Path(__file__).parents[1]
 BUILT = ROOT / ".tools" / "drivers"
-"""Drivers that come without a wheel, as ``tools/servers.sh`` built them."""
+"""Drivers without a wheel, built by ``tools/servers.sh``."""
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 DATA = "BACKWATCH_TEST_DATA"
+IGNORED_SIGNALS = [
+    int(number)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+    if signal.getsignal(number) is signal.SIG_IGN
+]
 SKIPPED = pytest.StashKey[Counter[str]]()
+HOST = pytest.StashKey[ServerHost]()
 
 
 # --- the run ---
 
-# cassandra-driver brings eventlet into the process where that is installed, and with it httpcore2 no longer knows its
-# own TLS sockets. Tests under eventlet have processes of their own.
+# cassandra-driver imports eventlet if it is installed, and then httpcore2 no longer recognizes its own TLS sockets.
+# Tests under eventlet have processes of their own.
 sys.modules.setdefault("eventlet", None)  # pyright: ignore[reportArgumentType]  the import then fails
 
 
-# How long an example takes is the machine's affair; under CI hypothesis thinks so too.
+# How long an example takes depends on the machine; hypothesis has no deadline under CI either.
 settings.register_profile("here", deadline=None)
 settings.load_profile("here")
 
@@ -53,30 +63,83 @@ if BUILT.is_dir():
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The shell's own settings must not decide a test, nor may a test write into its user's state."""
+    """Keep the shell's settings and the user's state folder out of the tests."""
     for name in list(os.environ):
         if name.startswith(("BACKWATCH_", "OTEL_")) and not name.startswith("BACKWATCH_TEST_"):
             del os.environ[name]
-    state = ROOT / ".tools" / "state"  # kept from run to run for the sake of compiled kernels; all else in it goes
+    _restore_signals(getattr(config, "workerinput", {}).get("ignored_signals", ()))
+    state = ROOT / ".tools" / "state"  # keeps compiled kernels from run to run; everything else in it is deleted
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.environ["XDG_STATE_HOME"] = str(state)
-    if not hasattr(config, "workerinput") and "PYTEST_XDIST_WORKER" not in os.environ:  # nor a run within a run
-        for left in state.glob("backwatch/*.db*"):
-            left.unlink(missing_ok=True)
+    worker = getattr(config, "workerinput", None)
+    if worker is not None:
+        use_ports(int(worker["workerid"].removeprefix("gw")) % worker["workercount"] + 1, worker["workercount"] + 1)
+    elif "PYTEST_XDIST_WORKER" not in os.environ:  # nor a run within a run
+        for leftover in state.glob("backwatch/*.db*"):
+            leftover.unlink(missing_ok=True)
 
 
+def _restore_signals(ignored: Iterable[int]) -> None:
+    """Let the apps of tests start with default signals, even if this run was started by ``nohup`` or with ``&``.
+
+    A program inherits that a signal is ignored, but not that it has a handler.
+    """
+    for number in (*IGNORED_SIGNALS, *ignored):
+        signal.signal(number, lambda *_: None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Give each xdist worker the address at which it requests servers, in the controlling process."""
+    config: pytest.Config = node.config
+    if HOST not in config.stash:
+        use_ports(0, node.workerinput["workercount"] + 1)
+        folder = Path(tempfile.mkdtemp(prefix="backwatch-tests-"))
+        config.stash[HOST] = ServerHost(folder, {name: module.serve for name, module in SERVICES.items()})
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        config.add_cleanup(config.stash[HOST].close)
+    node.workerinput["servers"] = config.stash[HOST].address
+    node.workerinput["ignored_signals"] = IGNORED_SIGNALS
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Deal units of tests to idle workers."""
+    from tests.services.scheduling import UnitScheduling
+
+    return UnitScheduling(config, log, Path(config.stash[HOST].address).with_name("units.json"))
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests on outside data are not of this run where nobody said where the data are."""
-    if os.environ.get(DATA):
-        return
-    without_data = [item for item in items if item.get_closest_marker("data")]
-    if without_data:
-        config.hook.pytest_deselected(items=without_data)
-        items[:] = [item for item in items if not item.get_closest_marker("data")]
+    """Deselect tests on outside data unless ``BACKWATCH_TEST_DATA`` is set; sort the tests of a worker."""
+    if not os.environ.get(DATA):
+        without_data = [item for item in items if item.get_closest_marker("data")]
+        if without_data:
+            config.hook.pytest_deselected(items=without_data)
+            items[:] = [item for item in items if not item.get_closest_marker("data")]
+    if _server_address(config):
+        from tests.services.scheduling import sort_slowest_first
+
+        sort_slowest_first(items)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Write the units of tests where the controlling process reads them."""
+    address = _server_address(session.config)
+    if address and os.environ.get("PYTEST_XDIST_WORKER") == "gw0":
+        from tests.services.scheduling import write_units
+
+        write_units(session.items, Path(address).with_name("units.json"))
+
+
+def _server_address(config: pytest.Config) -> str:
+    return getattr(config, "workerinput", {}).get("servers", "")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Remembers which servers were missing; told last of all, below pytest's own closing line."""
+    """Count the tests of missing servers; the count is written below pytest's own closing line."""
     missing: Counter[str] = Counter()
     for report in terminalreporter.stats.get("skipped", []):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
@@ -86,32 +149,32 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """The last line of a run that could not test everything says how much and why."""
+    """Write how many tests were skipped, and why, as the last line of the run."""
     missing = config.stash.get(SKIPPED, None)
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if missing and isinstance(reporter, pytest.TerminalReporter):
         why = "; ".join(f"{count} because of {reason}" for reason, count in sorted(missing.items()))
-        reporter.write_line(f"skipped for want of a real server: {missing.total()}: {why}", yellow=True)
+        reporter.write_line(f"skipped because a real server is missing: {missing.total()}: {why}", yellow=True)
 
 
-# --- our own faults ---
+# --- checks after each test ---
 
 
 @pytest.fixture
 def swallowed_faults() -> list[tuple[str, BaseException]]:
-    """For a test that expects the guard to swallow something: what it swallowed since the test began."""
+    """Errors of Backwatch that the guard has swallowed since the test began, for a test that expects some."""
     return guard.swallowed
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_swallowed_unasked(request: pytest.FixtureRequest) -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+def _no_unexpected_swallowed_faults(request: pytest.FixtureRequest) -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
     guard.swallowed.clear()
     yield
     left = list(guard.swallowed)
     guard.swallowed.clear()
     if left and "swallowed_faults" not in request.fixturenames:
-        first = left[0]
-        pytest.fail(f"the guard swallowed {len(left)} of our own faults, first in {first[0]}: {first[1]!r}")
+        name, error = left[0]
+        pytest.fail(f"the guard swallowed {len(left)} errors of Backwatch, first in {name}: {error!r}")
 
 
 @pytest.fixture(autouse=True)
@@ -124,150 +187,162 @@ def _marked_services(request: pytest.FixtureRequest) -> None:  # pyright: ignore
 # --- servers ---
 
 
-def _refuse(reason: str) -> None:
+def _skip(reason: str) -> Never:
     if IN_CI:
         pytest.fail(f"CI=true and {reason}", pytrace=False)
     pytest.skip(PREFIX + reason)
 
 
-@contextlib.contextmanager
-def _shared(
-    kind: str, port: int, serve: Callable[[Authority], AbstractContextManager[Server]], ca: Authority
-) -> Generator[Server]:
-    named = from_environment(kind, port)
-    if named:
-        yield named
-        return
-    with contextlib.ExitStack() as stack:
-        try:
-            server = stack.enter_context(serve(ca))
-        except MissingServerError as missing:
-            _refuse(str(missing))
-            raise
-        yield server
+@pytest.fixture(scope="session")
+def ca(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Authority:
+    """The run's certificate authority; it signed every server's certificate and issues more on demand."""
+    folder = tmp_path_factory.mktemp("ca")
+    address = _server_address(request.config)
+    return request_authority(address, folder) if address else Authority(folder)
+
+
+def _server_fixture(module: ModuleType) -> Any:
+    """Define the fixture of one file of ``tests/services``."""
+    description: Fixture = module.FIXTURE
+
+    def server(ca: Authority, request: pytest.FixtureRequest) -> Iterator[Server]:
+        named = from_environment(description.kind, description.port)
+        address = _server_address(request.config)
+        with contextlib.ExitStack() as stack:
+            try:
+                if named:
+                    found = named
+                elif address:
+                    found = request_server(address, description.name)
+                else:
+                    found = stack.enter_context(module.serve(ca))
+            except MissingServerError as missing:
+                _skip(str(missing))
+            yield found
+
+    server.__doc__ = module.__doc__
+    return pytest.fixture(scope="session", name=description.name)(server)
+
+
+SERVICES: dict[str, ModuleType] = {}
+"""Files of ``tests/services`` that offer a server, by the name of its fixture."""
+for _file in sorted((Path(__file__).parent / "services").glob("*/[!_]*.py")):
+    # Only these are imported: the others need libraries that an old driver's process may have in another version.
+    if "\nFIXTURE = " in _file.read_text():
+        _module = importlib.import_module(f"tests.services.{_file.parent.name}.{_file.stem}")
+        SERVICES[_module.FIXTURE.name] = _module
+        globals()[f"_{_file.stem}"] = _server_fixture(_module)
 
 
 @pytest.fixture(scope="session")
-def ca(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """The run's own certificate authority; it signed every server's certificate and issues more on demand."""
-    return Authority(tmp_path_factory.mktemp("ca"))
-
-
-def _fixture(module: ModuleType) -> Any:
-    """The run's server of one file of ``tests/services``."""
-    offered: Fixture = module.FIXTURE
-
-    def one(ca: Authority) -> Iterator[Server]:
-        with _shared(offered.kind, offered.port, module.serve, ca) as server:
-            yield server
-
-    one.__doc__ = module.__doc__
-    return pytest.fixture(scope="session", name=offered.name)(one)
-
-
-for _file in (Path(__file__).parent / "services").glob("[!_]*.py"):
-    # Only those are imported: the others need libraries that an old driver's process may have in another version.
-    if not _file.stem.startswith("test_") and "\nFIXTURE = " in _file.read_text():
-        globals()[f"_{_file.stem}"] = _fixture(importlib.import_module(f"tests.services.{_file.stem}"))
+def kafka_alone(ca: Authority, request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A broker that no other worker uses, for tests that need topics under fixed names."""
+    if not _server_address(request.config) or from_environment("kafka", 9092):
+        yield request.getfixturevalue("kafka")
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            broker = stack.enter_context(kafka_broker.serve(ca))
+        except MissingServerError as missing:
+            _skip(str(missing))
+        yield broker
 
 
 @pytest.fixture(scope="session")
 def smtp_server(ca: Authority) -> Iterator[MailServer]:
-    """Mail in a thread of the tests: STARTTLS, TLS at once, and no TLS."""
+    """Mail servers in threads of the tests: STARTTLS, TLS from the first byte, and no TLS."""
     with smtp.serve(ca) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def mysqlclient() -> Any:
-    """The module ``MySQLdb``: a C extension that has no wheel and must have been built here."""
+    """The module ``MySQLdb``: a C extension without a wheel, built by ``tools/servers.sh``."""
     try:
         return importlib.import_module("MySQLdb")
     except ImportError as error:
-        _refuse(f"mysqlclient is not built (tools/servers.sh builds it): {error}")
-        raise
+        _skip(f"mysqlclient is not built (tools/servers.sh builds it): {error}")
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """Where Debian's Chromium is, for Playwright's ``executable_path``."""
-    return _found(lambda: binary("chromium", "chromium"))
+    """Path of Debian's Chromium, for Playwright's ``executable_path``."""
+    return _find(lambda: binary("chromium", "chromium"))
 
 
 @pytest.fixture(scope="session")
 def uwsgi() -> str:
-    """Where uWSGI is."""
-    return _found(lambda: binary("uwsgi", "uwsgi", str(BUILT / "bin")))
+    """Path of uWSGI."""
+    return _find(lambda: binary("uwsgi", "uwsgi", str(BUILT / "bin")))
 
 
 @pytest.fixture(scope="session")
 def otelcol() -> str:
-    """Where the OpenTelemetry Collector is."""
-    return _found(otelcollector.program)
+    """Path of the OpenTelemetry Collector."""
+    return _find(otelcollector.program)
 
 
 @pytest.fixture(scope="session")
 def java_agent() -> str:
-    """Where the OpenTelemetry Java agent is, beside what the Java app of the tests needs."""
-    return _found(otelcollector.java_agent)
+    """Path of the OpenTelemetry Java agent, beside the libraries of the tests' Java app."""
+    return _find(otelcollector.java_agent)
 
 
-def _found(look: Callable[[], str]) -> str:
+def _find(find: Callable[[], str]) -> str:
     try:
-        return look()
+        return find()
     except MissingServerError as missing:
-        _refuse(str(missing))
-        raise
+        _skip(str(missing))
 
 
-# --- a place of one's own in them ---
+# --- databases and topics of a test's own ---
 
 
 @pytest.fixture
 def postgresql_database(postgresql: Server) -> Iterator[str]:
     """The URL of an empty database that is dropped after the test."""
-    with databases.postgresql(postgresql) as url:
+    with fresh_database.postgresql(postgresql) as url:
         yield url
 
 
 @pytest.fixture
 def mariadb_database(mariadb: Server) -> Iterator[str]:
     """The URL of an empty database that is dropped after the test."""
-    with databases.mariadb(mariadb) as url:
+    with fresh_database.mariadb(mariadb) as url:
         yield url
 
 
 @pytest.fixture
 def redis_prefix(redis_server: Server) -> str:
-    """What this test's keys begin with."""
+    """The prefix of this test's keys."""
     return f"t{secrets.token_hex(6)}:"
 
 
 @pytest.fixture
 def kafka_prefix(kafka: Server) -> str:
-    """What this test's topics and groups begin with."""
-    return f"t0{secrets.token_hex(6)}-"  # with the digit it never looks like a word, which would be told as it is
+    """The prefix of this test's topics and groups."""
+    return f"t0{secrets.token_hex(6)}-"  # the digit keeps it from looking like a word, which the collector keeps
 
 
 @pytest.fixture
 def kafka_topic(kafka: Server, kafka_prefix: str) -> Iterator[Callable[..., str]]:
-    """Makes topics of this test's own: ``kafka_topic("calls", partitions=2)`` gives the name. Deleted after it."""
-    with topics.made_on_demand(kafka, kafka_prefix) as make:
-        yield make
+    """Create topics of this test's own, deleted after it: ``kafka_topic("calls", partitions=2)`` returns the name."""
+    with topics.created_on_demand(kafka, kafka_prefix) as create:
+        yield create
 
 
 @pytest.fixture
-def kafka_without_topics(kafka: Server) -> Iterator[Server]:
-    """The broker without ``otlp_spans`` and ``backwatch_calls``: for tests of whole services, which use those names."""
+def kafka_without_topics(kafka_alone: Server) -> Iterator[Server]:
+    """A broker without ``otlp_spans`` and ``backwatch_calls``, for tests of whole services, which use these names."""
     fixed = (names.TOPIC_SPANS, names.TOPIC_CALLS)
-    topics.delete(kafka, fixed)
-    yield kafka
-    topics.delete(kafka, fixed)
+    topics.delete(kafka_alone, fixed)
+    yield kafka_alone
+    topics.delete(kafka_alone, fixed)
 
 
 @pytest.fixture
 def data_folder() -> Path:
-    """Outside data (``BACKWATCH_TEST_DATA``); mark the test ``data``."""
+    """The folder of outside data (``BACKWATCH_TEST_DATA``); mark the test ``data``."""
     if not os.environ.get(DATA):
         pytest.fail(f"a test that uses data_folder must be marked `data`: {DATA} is not set", pytrace=False)
     return Path(os.environ[DATA]).resolve(strict=True)
@@ -275,7 +350,7 @@ def data_folder() -> Path:
 
 @pytest.fixture
 def no_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A state folder of this test's own, for what keeps its stream and store at their default places."""
+    """An empty state folder, for commands that keep their stream and store at the default places."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     shutil.rmtree(tmp_path / "state", ignore_errors=True)
     return tmp_path / "state" / "backwatch"

@@ -1,6 +1,6 @@
-"""Writes the tables of the documents that say what the code says: ``.venv/bin/python tools/docs.py`` (``--check``).
+"""Generate the tables of the documents from the code: ``.venv/bin/python tools/docs.py`` (``--check``).
 
-A table stands between ``<!-- table: NAME -->`` and ``<!-- /table -->``; what is between them is made here.
+A table stands between ``<!-- table: NAME -->`` and ``<!-- /table -->``. This script replaces the text between the two.
 """
 
 import ast
@@ -16,15 +16,16 @@ from typing import Any
 import click
 
 from backwatch.collector import cli, names, settings
+from backwatch.collector import facts as registry
 from backwatch.collector.probes import Probe, discover
 from backwatch.collector.runtime.bounds import Bound
 from backwatch.detector import detectors
 from backwatch.detector.rules import rulebook
-from backwatch.detector.rules.field_meanings import meanings
+from backwatch.detector.rules.field_meanings import list_fields
 
 ROOT = Path(__file__).parents[1]
 MEMBERS = ("collector", "store", "detector", "notify", "dashboard")
-PLACE = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
+TABLE = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
 KINDS = {
     "SQL databases": {
         "psycopg": "psycopg 3", "psycopg2": "psycopg2", "asyncpg": "asyncpg", "pymysql": "PyMySQL",
@@ -49,43 +50,17 @@ KINDS = {
         "urllib": "urllib's file: URLs",
     },
 }  # fmt: skip
-"""Probes by what they speak to, and what people call their drivers."""
-GROUPS = {
-    "address": (
-        names.DB_SYSTEM, names.SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT,
-        names.MESSAGING_SYSTEM, names.MESSAGING_DESTINATION, names.RPC_SYSTEM, names.TRANSPORT,
-    ),
-    "TLS": (names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER),
-    "asked for": (names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT, names.STARTTLS_OFFERED),
-    "verified": (names.TLS_VERIFIED,),
-    "certificate": (
-        names.CERT_SHA256, names.CERT_ISSUER, names.CERT_SUBJECT, names.CERT_NOT_BEFORE, names.CERT_NOT_AFTER,
-    ),
-    "peer": (names.PEER_ADDRESS, names.PEER_PORT),
-    "account": (names.ACCOUNT, names.ACCOUNT_SUPERUSER),
-    "login": (names.AUTH_METHOD,),
-    "version": (names.SERVER_VERSION,),
-    "identity": (names.SERVER_ID,),
-    "statement": (
-        names.QUERY_TEXT, names.STATEMENT, names.OPERATION, names.HTTP_METHOD, names.QUERY_SIGNS, names.URL_SECRET,
-    ),
-    "bytes": (names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED),
-    "rows": (names.ROWS_RETURNED, names.ROWS_AFFECTED),
-    "errors": (names.ERROR_TYPE, names.STATUS_CODE, names.HTTP_STATUS),
-    "leads to": (names.REDIRECT_TARGET, names.TOPOLOGY),
-    "content": (
-        names.LOCAL_INFILE, names.LOCAL_INFILE_FILE, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS, names.PAYLOAD_WIRE,
-        names.PAYLOAD_SIZE, names.REDELIVERED, names.MESSAGE_FORMS, names.RESPONSE_INDICATORS,
-    ),
-    "notices": (names.NOTICES,),
-}  # fmt: skip
-"""Columns of the drivers' table, each with the facts that a dot in it may stand for."""
+"""Probes by kind of service, each with the display name of its driver."""
+GROUPS = {kind: frozenset(fact.name for fact in registry.REPORTED if fact.kind == kind) for kind in registry.KINDS}
+"""Columns of the drivers' table, each with the facts that a dot in it may represent."""
 CANARIES_IN_ROWS = {"psycopg", "pymysql"}
-"""Probes that look for canaries in rows; whatever tells a payload's format looks for them there."""
+"""Probes that look for canaries in rows. Probes that report a payload's format look for them in payloads."""
 OTHER_KEYS = {"pymemcache", "nats"}
-"""Probes that hold an answer's key against the one that was asked for."""
+"""Probes that compare a response's key with the requested one."""
+ALWAYS = {fact.name for fact in registry.REPORTED if fact.kind in ("app", "caller")}
+"""Facts that the collector adds to calls of every driver."""
 DOCUMENTS = {"urllib3"}
-"""Probes that look into XML and JSON."""
+"""Probes that inspect XML and JSON."""
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -98,39 +73,42 @@ def _probes() -> list[type[Probe]]:
 
 
 def rules() -> str:
-    """Every rule: its name, level and title."""
+    """Return the table of rules: name, level, title."""
     order = ("critical", "high", "medium", "low", "informational")
-    found = sorted(rulebook.load().rules, key=lambda one: (order.index(one.level), one.name))
-    return _table(("rule", "level", "what it says"), [(f"`{one.name}`", one.level, one.title) for one in found])
+    found = sorted(rulebook.load().rules, key=lambda rule: (order.index(rule.level), rule.name))
+    return _table(("rule", "level", "title"), [(f"`{rule.name}`", rule.level, rule.title) for rule in found])
 
 
 def blind_spots() -> str:
-    """What each rule cannot see, in its own words."""
-    found = [(f"`{one.name}`", " ".join(one.blind_spots.split())) for one in rulebook.load().rules]
-    return _table(("rule", "what it cannot see"), found)
+    """Return the table of blind spots by rule."""
+    found = [(f"`{rule.name}`", " ".join(rule.blind_spots.split())) for rule in rulebook.load().rules]
+    return _table(("rule", "blind spots"), found)
 
 
 def kinds() -> str:
-    """Every driver that is watched, by what it speaks to."""
-    here = {one.name for one in _probes()}
+    """Return the table of watched drivers by kind of service."""
+    found = {probe.name for probe in _probes()}
     return _table(
         ("", "watched"),
-        [(kind, " · ".join(title for name, title in told.items() if name in here)) for kind, told in KINDS.items()],
+        [
+            (kind, " · ".join(title for name, title in titles.items() if name in found))
+            for kind, titles in KINDS.items()
+        ],
     )
 
 
 def _titles() -> dict[str, str]:
-    return {name: title for told in KINDS.values() for name, title in told.items()}
+    return {name: title for titles in KINDS.values() for name, title in titles.items()}
 
 
 def _facts(probe: type[Probe]) -> frozenset[str]:
-    """What comes with the calls of this driver: its probe's facts, and the signs that the collector adds to them.
+    """Return the facts of this driver's calls: the probe's own, and the signs that the collector adds.
 
-    Signs of an error's text may come with every driver, and so are not among them.
+    Indicators in an error's text may come with every driver, and so are not among them.
     """
     looks_in = _looks_for_canaries(probe) or probe.name in OTHER_KEYS | DOCUMENTS
     added = {names.RESPONSE_INDICATORS: looks_in, names.QUERY_SIGNS: names.QUERY_TEXT in probe.facts}
-    return probe.facts | {fact for fact, told in added.items() if told}
+    return probe.facts | {fact for fact, is_added in added.items() if is_added}
 
 
 def _looks_for_canaries(probe: type[Probe]) -> bool:
@@ -138,74 +116,80 @@ def _looks_for_canaries(probe: type[Probe]) -> bool:
 
 
 def drivers() -> str:
-    """Every driver: the versions that are watched, and which groups of facts it tells."""
-    probes, rows = {one.name: one for one in _probes()}, list[tuple[str, ...]]()
+    """Return the table of drivers: groups of facts that each reports, and its watched versions."""
+    probes, rows = {probe.name: probe for probe in _probes()}, list[tuple[str, ...]]()
     for name, title in _titles().items():
         if name in probes:
-            versions = ", ".join(f"`{one}`" for one in probes[name].distributions) or "the standard library's"
-            dots = ("●" if _facts(probes[name]) & set(group) else "" for group in GROUPS.values())
+            versions = ", ".join(f"`{version}`" for version in probes[name].distributions) or "the standard library's"
+            dots = ("●" if _facts(probes[name]) & group else "" for group in GROUPS.values())
             rows.append((f"**{title}**", *dots, versions))
     return _table(("", *GROUPS, "versions"), rows)
 
 
 def facts() -> str:
-    """Every fact, and who tells it."""
-    found, titles = {one.name: _facts(one) for one in _probes()}, _titles()
-    rows: list[tuple[str, str]] = []
-    for fact in sorted({fact for facts in found.values() for fact in facts}):
-        told = [titles[name] for name, facts in found.items() if fact in facts]
-        silent = [titles[name] for name, facts in found.items() if fact not in facts]
-        short = "all" if not silent else f"all but {', '.join(silent)}" if len(silent) < len(told) else ", ".join(told)
-        rows.append((f"`{fact}`", _answer_signs() if fact == names.RESPONSE_INDICATORS else short))
-    return _table(("fact", "told by"), rows)
+    """Return the table of facts: label, type, where each is reported, and by which drivers."""
+    found, titles = {probe.name: _facts(probe) for probe in _probes()}, _titles()
+    rows: list[tuple[str, ...]] = []
+    for fact in sorted(registry.REPORTED, key=lambda fact: fact.name):
+        reporting = [titles[name] for name, facts in found.items() if fact.name in facts]
+        missing = [titles[name] for name, facts in found.items() if fact.name not in facts]
+        by = ", ".join(reporting)
+        if fact.name == names.RESPONSE_INDICATORS:
+            by = _indicators()
+        elif not reporting:
+            by = "the collector, with every call" if fact.name in ALWAYS else "third-party instrumentations"
+        elif len(missing) < len(reporting):
+            by = f"all but {', '.join(missing)}" if missing else "all"
+        rows.append((f"`{fact.name}`", fact.label, fact.type, fact.scope, by))
+    return _table(("fact", "label", "type", "reported per", "reported by"), rows)
 
 
-def _answer_signs() -> str:
-    """Who tells which signs of an answer."""
-    canaries = {one.name for one in _probes() if _looks_for_canaries(one)}
+def _indicators() -> str:
+    """Return which probes report which response indicators."""
+    canaries = {probe.name for probe in _probes() if _looks_for_canaries(probe)}
     groups = {"canaries": canaries, "other keys": OTHER_KEYS, "documents": DOCUMENTS}
-    listed = [f"{what}: {', '.join(_titles()[one] for one in sorted(found))}" for what, found in groups.items()]
-    return f"of an error's text: all, where the driver raises it; {'; '.join(listed)}"
+    listed = [f"{group}: {', '.join(_titles()[name] for name in sorted(found))}" for group, found in groups.items()]
+    return f"error texts: all, where the driver raises them; {'; '.join(listed)}"
 
 
 def setting_docs(kind: type[Any]) -> dict[str, str]:
-    """Field to the docstring under it."""
+    """Return each field's docstring, which stands under it."""
     body = ast.parse(inspect.getsource(kind)).body[0]
     assert isinstance(body, ast.ClassDef)  # noqa: S101  what getsource gives for a class
     found: dict[str, str] = {}
-    for one, below in zip(body.body, [*body.body[1:], None], strict=True):
-        if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name):
-            told = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
-            found[one.target.id] = " ".join(str(below.value.value).split()) if told else ""  # type: ignore[union-attr]
+    for statement, below in zip(body.body, [*body.body[1:], None], strict=True):
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            documented = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
+            found[statement.target.id] = " ".join(str(below.value.value).split()) if documented else ""  # type: ignore[union-attr]
     return found
 
 
 def settings_table() -> str:
-    """Every setting, its default, and its docstring; one that two parts read stands once."""
+    """Return the table of settings: default and docstring. A setting that two members read stands once."""
     rows: dict[str, tuple[str, str, str]] = {}
     for kind in settings.ALL:
-        told = setting_docs(kind)
-        for one in fields(kind):
-            env, default = one.metadata["env"], one.default
+        docs = setting_docs(kind)
+        for field in fields(kind):
+            env, default = field.metadata["env"], field.default
             shown = ",".join(default) if isinstance(default, tuple) else str(default).removesuffix(".0")
-            text = told[one.name].replace("``", "`")
+            text = docs[field.name].replace("``", "`")
             if env not in rows or not rows[env][2]:
                 rows[env] = (f"`{env}`", f"`{shown}`" if shown else "", text)
     return _table(("setting", "default", "meaning"), list(rows.values()))
 
 
 def signs() -> str:
-    """The closed list of a statement's signs, with the comment that stands beside each in ``names.py``."""
-    return _table(("sign", "what the raw form showed"), _words_of("SIGNS"))
+    """Return the table of injection signs, with their comments in ``names.py``."""
+    return _table(("sign", "in the raw statement"), _words_of("SIGNS"))
 
 
 def answer_words() -> str:
-    """The closed list of an answer's signs, likewise."""
-    return _table(("sign", "what the answer showed"), _words_of("ANSWER_WORDS"))
+    """Return the table of response indicators, with their comments in ``names.py``."""
+    return _table(("indicator", "in the response"), _words_of("ANSWER_WORDS"))
 
 
 def form_words() -> str:
-    """Of what a message's form is made, from the comments beside them."""
+    """Return the table of the words that make up a message's form, with their comments."""
     return _table(("word", "the message"), [*_words_of("FORM_VALUES"), *_words_of("FORM_PARTS")])
 
 
@@ -217,26 +201,32 @@ def _words_of(name: str) -> list[tuple[str, str]]:
 
 
 def rule_fields() -> str:
-    """What a rule may read, by what it is over."""
+    """Return the table of fields, by what rules over them are over."""
     rows = [
-        (f"`{one.field}`", one.over, one.kind, f"`{one.detector}`" if one.detector else "told", one.meaning)
-        for one in meanings(detectors.discover())
+        (
+            f"`{field.field}`",
+            field.over,
+            field.kind,
+            f"`{field.detector}`" if field.detector else "reported",
+            field.meaning,
+        )
+        for field in list_fields(detectors.discover())
     ]
-    return _table(("field", "over", "kind", "comes from", "meaning"), rows)
+    return _table(("field", "over", "type", "comes from", "meaning"), rows)
 
 
 def limits() -> str:
-    """Every declared bound, by member."""
+    """Return the table of declared bounds, by member."""
     rows = [
-        [member, one.name, f"{_limit(one.limit)} {one.unit}", one.at_limit, one.counted_as]
+        [member, bound.name, f"{_limit(bound.limit)} {bound.unit}", bound.at_limit, bound.counted_as]
         for member, bounds in declared_bounds()
-        for one in bounds
+        for bound in bounds
     ]
     return _table(["member", "structure", "bound", "at the bound", "shown by"], rows)
 
 
 def declared_bounds() -> list[tuple[str, Sequence[Bound]]]:
-    """Member and ``BOUNDS`` of each module that declares some, in the order of their files."""
+    """Return member and ``BOUNDS`` of each module that declares some, in the order of their files."""
     found: list[tuple[str, Sequence[Bound]]] = []
     for member in MEMBERS:
         source = ROOT / member / "src"
@@ -252,7 +242,7 @@ def _limit(limit: float | str | Sequence[float]) -> str:
         return limit
     if isinstance(limit, (int, float)):
         return f"{limit:,}"
-    return ", ".join(f"{one:,}" for one in limit)
+    return ", ".join(f"{value:,}" for value in limit)
 
 
 def commands() -> str:
@@ -280,17 +270,17 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def documents() -> list[Path]:
-    """Every document of the project."""
+    """Return the paths of all documents."""
     return sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
 def written(text: str) -> str:
-    """The document with its tables as the code has them now."""
-    return PLACE.sub(lambda found: found[1] + TABLES[found["name"]]() + found[3], text)
+    """Return the document with its tables regenerated."""
+    return TABLE.sub(lambda found: found[1] + TABLES[found["name"]]() + found[3], text)
 
 
 def main() -> int:
-    """Writes what has changed; with ``--check`` only tells."""
+    """Write what has changed; with ``--check`` only list it."""
     stale = [path for path in documents() if written(path.read_text()) != path.read_text()]
     for path in stale:
         print(path.relative_to(ROOT))

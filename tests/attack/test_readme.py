@@ -26,7 +26,7 @@ def test_the_readme_shows_an_alert_of_each_of_the_seven_things() -> None:
     assert len(SHOWN) == 7
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_what_the_readme_shows_is_what_is_raised() -> None:
     kinds = {name: load(name.replace("-", "_")) for name in SHOWN}
     with opened(list(kinds.values()), lambda _: None) as pack:

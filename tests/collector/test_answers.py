@@ -7,12 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backwatch.collector import names
-from backwatch.collector.payload.response_indicators import MAX_TEXT, document_of, of_document, with_error, with_signs
+from backwatch.collector.payload.response_indicators import (
+    MAX_TEXT,
+    add_error_indicators,
+    add_indicators,
+    document_kind,
+    find_document_indicators,
+)
 from tests.services.cpu_time import least_cpu_s
 
 
 def signs(error: BaseException) -> str:
-    return str(dict(with_error((), error)).get(names.RESPONSE_INDICATORS, ""))
+    return str(dict(add_error_indicators((), error)).get(names.RESPONSE_INDICATORS, ""))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +45,7 @@ def test_an_errors_text_shows_what_steers_whoever_reads_it(text: str | bytes, ex
 
 @given(st.lists(st.one_of(st.text(), st.binary(), st.integers(), st.none(), st.lists(st.text())), max_size=6))
 def test_whatever_an_error_holds_only_words_of_the_list_come_of_it(parts: list[Any]) -> None:
-    told = with_error((("backwatch.notices", 1),), RuntimeError(*parts))
+    told = add_error_indicators((("backwatch.notices", 1),), RuntimeError(*parts))
     assert told[0] == ("backwatch.notices", 1)
     for name, value in told[1:]:
         assert name == names.RESPONSE_INDICATORS
@@ -79,7 +85,7 @@ def test_a_long_text_is_looked_at_to_a_bound() -> None:
 
 @given(st.lists(st.sampled_from(names.ANSWER_WORDS)), st.lists(st.sampled_from(names.ANSWER_WORDS), min_size=1))
 def test_signs_come_together_in_the_order_of_the_list(one: list[str], other: list[str]) -> None:
-    told = with_signs(with_signs((), one) if one else (), other)
+    told = add_indicators(add_indicators((), one) if one else (), other)
     assert told == ((names.RESPONSE_INDICATORS, ",".join(w for w in names.ANSWER_WORDS if w in {*one, *other})),)
 
 
@@ -127,12 +133,12 @@ ENTITY = b'<?xml version="1.0"?><!DOCTYPE r [%s]><r>1</r>'
 def test_a_document_that_harms_its_reader_is_known_by_its_beginning(
     kind: str, head: bytes, expected: list[str]
 ) -> None:
-    assert of_document(kind, head) == expected
+    assert find_document_indicators(kind, head) == expected
 
 
 @given(st.sampled_from(("xml", "json")), st.one_of(st.binary(), st.binary().map(lambda it: b"<!ENTITY a '" + it)))
 def test_whatever_a_body_is_only_words_of_the_list_come_of_it(kind: str, head: bytes) -> None:
-    assert set(of_document(kind, head)) <= set(names.ANSWER_WORDS)
+    assert set(find_document_indicators(kind, head)) <= set(names.ANSWER_WORDS)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +153,7 @@ def test_whatever_a_body_is_only_words_of_the_list_come_of_it(kind: str, head: b
 )  # fmt: skip
 @pytest.mark.parametrize("kind", ["xml", "json"])
 def test_the_work_on_a_document_is_bounded(kind: str, head: bytes) -> None:
-    assert least_cpu_s(lambda: of_document(kind, head)) < 0.05
+    assert least_cpu_s(lambda: find_document_indicators(kind, head)) < 0.05
 
 
 @pytest.mark.parametrize(
@@ -159,10 +165,10 @@ def test_the_work_on_a_document_is_bounded(kind: str, head: bytes) -> None:
     ],
 )  # fmt: skip
 def test_a_document_is_known_by_its_content_type(content_type: object, expected: str) -> None:
-    assert document_of(content_type) == expected
+    assert document_kind(content_type) == expected
 
 
 def test_json_that_is_too_short_for_an_order_is_not_looked_at() -> None:
-    kinds = [document_of("text/json", length) for length in ("39", "40", "4990", "", None, "x", "\u0664")]
+    kinds = [document_kind("text/json", length) for length in ("39", "40", "4990", "", None, "x", "\u0664")]
     assert kinds == ["", *["json"] * 6]
-    assert document_of("text/xml", "100") == "xml"
+    assert document_kind("text/xml", "100") == "xml"

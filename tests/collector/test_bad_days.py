@@ -19,8 +19,8 @@ from backwatch.collector.runtime.pipeline import Pipeline
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings, StreamSettings
 from backwatch.collector.stream import Publisher, StreamUnavailable, ensure_topics, open_publisher
-from tests.services.disk import small_disk
-from tests.services.gate import gate
+from tests.services.faults.disk import small_disk
+from tests.services.faults.gate import gate
 from tests.services.ledger import Ledger
 from tests.services.server import Server
 
@@ -85,7 +85,7 @@ def test_whatever_calls_wait_for_a_stream_that_is_away_they_take_no_more_memory_
     tracemalloc.start()
     try:
         for at in range(11_000):
-            pipeline.call(
+            pipeline.record_call(
                 shared if connections == 1 else session(at), "SELECT", start_ns=10**18 + at,
                 statement=text.format(at), facts=tuple((name, f"value of {name}: {at}") for name in NAMES[:facts]),
             )  # fmt: skip
@@ -107,7 +107,7 @@ def test_an_exit_waits_a_second_at_most_for_a_stream_that_was_away_when_it_was_l
         raise StreamUnavailable("away")
 
     pipeline = Pipeline(CollectorSettings(exit_timeout_s=15.0, flush_interval_s=0.01), slow_once_away)
-    pipeline.call(session(0), "SELECT", start_ns=10**18)
+    pipeline.record_call(session(0), "SELECT", start_ns=10**18)
     while len(tries) < 2:
         time.sleep(0.01)
     began = time.monotonic()

@@ -18,7 +18,7 @@ def test_calls_that_come_while_a_batch_is_on_its_way_wait_for_the_next_one(tmp_p
     pipeline = Pipeline(CollectorSettings(app_name="shop"), lambda: open_publisher(stream))
     begun = time.monotonic()
     for number in range(1_000):
-        pipeline.call(SESSION, "", sql=f"SELECT {number}", start_ns=time.time_ns())
+        pipeline.record_call(SESSION, "", sql=f"SELECT {number}", start_ns=time.time_ns())
         time.sleep(0.0005)  # the file takes about as long to take a message
     assert pipeline.flush(10)
     took_s = time.monotonic() - begun

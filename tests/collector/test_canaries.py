@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from backwatch.collector import names, settings
 from backwatch.collector.payload import canaries
-from backwatch.collector.payload.formats import recognise
+from backwatch.collector.payload.formats import detect_formats
 from backwatch.collector.probes.psycopg import PsycopgProbe
 from backwatch.collector.probes.pymysql import PyMySQLProbe
 from backwatch.collector.probes.redis import RedisProbe
@@ -26,9 +26,9 @@ TOLD = (names.RESPONSE_INDICATORS, "canary")
 
 @pytest.fixture(autouse=True)
 def planted() -> Iterator[None]:
-    canaries.plant([WORD, "grünspecht-42"])
+    canaries.set_canaries([WORD, "grünspecht-42"])
     yield
-    canaries.plant(())
+    canaries.set_canaries(())
 
 
 @pytest.mark.parametrize(
@@ -39,14 +39,14 @@ def planted() -> Iterator[None]:
     ],
 )  # fmt: skip
 def test_a_planted_word_is_found_in_whatever_comes_back(reply: object) -> None:
-    assert TOLD in recognise(reply)
-    canaries.plant(())
-    assert TOLD not in recognise(reply)
+    assert TOLD in detect_formats(reply)
+    canaries.set_canaries(())
+    assert TOLD not in detect_formats(reply)
 
 
 @pytest.mark.parametrize("reply", [None, 7, WORD[:-1], WORD.upper(), {WORD: "a key is what was asked for"}, [[]], b""])
 def test_what_holds_none_is_not_told(reply: object) -> None:
-    assert TOLD not in recognise(reply)
+    assert TOLD not in detect_formats(reply)
 
 
 anything = st.recursive(
@@ -62,8 +62,8 @@ def test_no_reply_makes_the_search_raise_and_it_finds_what_is_there(reply: Any) 
             return any(map(holds, value.values()))
         return any(map(holds, value)) if isinstance(value, (list, tuple)) else value == WORD
 
-    canaries.plant([WORD])
-    assert canaries.among(reply) is holds(reply)
+    canaries.set_canaries([WORD])
+    assert canaries.contains_canary(reply) is holds(reply)
 
 
 def test_the_work_is_bounded() -> None:
@@ -73,10 +73,10 @@ def test_the_work_is_bounded() -> None:
     wide = [range(9)] * 1_000_000
 
     def look() -> None:
-        assert not canaries.among(huge)
-        assert not canaries.among(loop)
-        assert not canaries.among(wide)
-        assert not canaries.among_cells(lambda *_: b"x" * 100_000, 1_000_000, 1_000)
+        assert not canaries.contains_canary(huge)
+        assert not canaries.contains_canary(loop)
+        assert not canaries.contains_canary(wide)
+        assert not canaries.cells_contain_canary(lambda *_: b"x" * 100_000, 1_000_000, 1_000)
 
     assert least_cpu_s(look) < 0.5
 

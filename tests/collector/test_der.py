@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backwatch.collector.session.x509 import MAX_NAME, DerError, certificate
+from backwatch.collector.session.x509 import MAX_NAME, DerError, parse_certificate
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 OIDS = [NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME, NameOID.LOCALITY_NAME, NameOID.DOMAIN_COMPONENT]
@@ -39,7 +39,7 @@ SAMPLE = made(
 @given(names_of_it)
 def test_names_are_written_as_rfc_4514_has_them(parts: list[tuple[x509.ObjectIdentifier, str]]) -> None:
     name = x509.Name([x509.NameAttribute(oid, text) for oid, text in parts])
-    read = certificate(made(name, dt.datetime(2020, 1, 1), dt.datetime(2030, 1, 1)))  # noqa: DTZ001
+    read = parse_certificate(made(name, dt.datetime(2020, 1, 1), dt.datetime(2030, 1, 1)))  # noqa: DTZ001
     assert read.subject == read.issuer
     bare = read.subject.replace("\\", "")
     assert name.rfc4514_string().replace("\\", "") == bare or len(read.subject) == MAX_NAME
@@ -49,20 +49,20 @@ def test_names_are_written_as_rfc_4514_has_them(parts: list[tuple[x509.ObjectIde
 def test_both_forms_of_time_are_read(moment: dt.datetime) -> None:
     moment = moment.replace(microsecond=0)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "x")])
-    read = certificate(made(name, moment, moment + dt.timedelta(days=365)))
+    read = parse_certificate(made(name, moment, moment + dt.timedelta(days=365)))
     assert moment.isoformat() + "Z" == read.not_before
 
 
 @given(st.binary(max_size=400))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     with contextlib.suppress(DerError):
-        certificate(data)
+        parse_certificate(data)
 
 
 @given(st.integers(0, len(SAMPLE) - 1), st.binary(max_size=6), st.integers(0, 6))
 def test_a_damaged_certificate_is_read_or_refused_with_bounded_printable_names(at: int, put: bytes, gone: int) -> None:
     try:
-        read = certificate(SAMPLE[:at] + put + SAMPLE[at + gone :])
+        read = parse_certificate(SAMPLE[:at] + put + SAMPLE[at + gone :])
     except DerError:
         return
     assert all(len(text) <= MAX_NAME and text.isprintable() for text in read)
@@ -74,12 +74,12 @@ def test_a_damaged_certificate_is_read_or_refused_with_bounded_printable_names(a
 )
 def test_lengths_that_lie_are_refused(data: bytes) -> None:
     with pytest.raises(DerError):
-        certificate(data)
+        parse_certificate(data)
 
 
 def test_more_than_a_certificate_ever_has_is_refused_unread() -> None:
     with pytest.raises(DerError, match="65536"):
-        certificate(b"\x30" * 70_000)
+        parse_certificate(b"\x30" * 70_000)
 
 
 IMPORTS = """

@@ -33,7 +33,7 @@ def ended_by(run: Callable[[], None]) -> int:
 def test_a_handler_that_came_between_the_lines_of_our_lock_still_ends_the_process_in_time() -> None:
     def run() -> None:
         lock = threading.Lock()
-        shutdown.tell_before(lock.acquire, 0.3)
+        shutdown.run_before_fatal_signal(lock.acquire, 0.3)
         with lock:
             signal.raise_signal(signal.SIGTERM)
 
@@ -46,8 +46,8 @@ def test_every_last_word_is_had_even_where_one_fails() -> None:
     read, write = os.pipe()
 
     def run() -> None:
-        shutdown.tell_before(lambda: 1 // 0, 1.0)
-        shutdown.tell_before(lambda: os.write(write, b"told"), 5.0)
+        shutdown.run_before_fatal_signal(lambda: 1 // 0, 1.0)
+        shutdown.run_before_fatal_signal(lambda: os.write(write, b"told"), 5.0)
         signal.raise_signal(signal.SIGTERM)
 
     assert ended_by(run) == signal.SIGTERM
@@ -61,9 +61,9 @@ def test_the_function_can_be_pickled_and_is_put_back_with_the_last_one() -> None
         pass
 
     before = signal.raise_signal
-    shutdown.tell_before(tell, 1.0)
+    shutdown.run_before_fatal_signal(tell, 1.0)
     assert pickle.loads(pickle.dumps(signal.raise_signal)) is signal.raise_signal
-    shutdown.forget(tell)
+    shutdown.cancel_before_fatal_signal(tell)
     assert signal.raise_signal is before
 
 
@@ -72,11 +72,11 @@ def test_who_wraps_ours_is_called_once_and_not_in_a_circle() -> None:
         pass
 
     def run() -> None:
-        shutdown.tell_before(tell, 1.0)
+        shutdown.run_before_fatal_signal(tell, 1.0)
         ours = signal.raise_signal
         signal.raise_signal = lambda number, /: ours(number)
-        shutdown.forget(tell)
-        shutdown.tell_before(tell, 1.0)
+        shutdown.cancel_before_fatal_signal(tell)
+        shutdown.run_before_fatal_signal(tell, 1.0)
         signal.raise_signal(signal.SIGTERM)
 
     assert ended_by(run) == signal.SIGTERM
@@ -87,7 +87,7 @@ import gevent.monkey
 gevent.monkey.patch_all()
 import signal
 from backwatch.collector.runtime import shutdown as ending
-ending.tell_before(lambda: print("told", flush=True), 5)
+ending.run_before_fatal_signal(lambda: print("told", flush=True), 5)
 signal.raise_signal(signal.SIGTERM)
 print("alive")
 """
@@ -106,7 +106,7 @@ def no_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_was_kept_back_is_delivered_be_it_the_first_call_of_all(no_last_words: None) -> None:
     log, kept = Log(), ["SELECT kept"]
     pipeline = Pipeline(CollectorSettings(app_name="shop", exit_timeout_s=20), lambda: log)
-    shutdown.before_closing(lambda: kept and call(pipeline, kept.pop()))
+    shutdown.add_hook(lambda: kept and call(pipeline, kept.pop()))
     pipeline.close()
     pipeline.close()
     assert [span.name for span in log.spans()] == ["SELECT"]
@@ -115,7 +115,7 @@ def test_what_was_kept_back_is_delivered_be_it_the_first_call_of_all(no_last_wor
 def test_an_end_with_nothing_to_tell_begins_nothing(no_last_words: None) -> None:
     opened, said = list[Log](), list[bool]()
     pipeline = Pipeline(CollectorSettings(**QUICK), lambda: opened.append(Log()) or opened[-1])
-    shutdown.before_closing(lambda: said.append(True))
+    shutdown.add_hook(lambda: said.append(True))
     pipeline.close()
     assert (bool(said), opened) == (True, [])
 
@@ -138,8 +138,8 @@ class Telling(Publisher):
 
 pipeline = Pipeline(CollectorSettings(app_name="shop", exit_timeout_s=20), Telling)
 kept = [True]
-ending.before_closing(
-    lambda: kept and kept.pop() and pipeline.call(Session(system="mysql"), "", start_ns=1, sql="SELECT kept")
+ending.add_hook(
+    lambda: kept and kept.pop() and pipeline.record_call(Session(system="mysql"), "", start_ns=1, sql="SELECT kept")
 )
 if "signal" in sys.argv:
     signal.raise_signal(signal.SIGTERM)

@@ -110,7 +110,7 @@ fork()
 print(time.monotonic() - begin < forking.LONGEST_WAIT_S)
 
 def work():
-    with forking.forks_wait():
+    with forking.hold_forks():
         print("free")
 
 worker = threading.Thread(target=work, daemon=True)
@@ -196,7 +196,7 @@ start.start()
 import sqlite3
 sqlite3.connect(":memory:").execute("SELECT 1")
 delivered = start.begin_pipeline().flush(float(sys.argv[1]))
-print(delivered, len(found) > 1, [name for name, forks_wait in found if not forks_wait])
+print(delivered, len(found) > 1, [name for name, hold_forks in found if not hold_forks])
 """
 
 
@@ -288,8 +288,8 @@ cut = threading.Event()
 sys.meta_path.insert(0, Slow())
 
 def load():
-    guard.own_threads.add(threading.get_ident())
-    with forking.forks_wait():
+    guard.collector_threads.add(threading.get_ident())
+    with forking.hold_forks():
         import sqlite3
 
 thread = threading.Thread(target=load)
@@ -381,7 +381,7 @@ def work():
     if step == "look-up":
         KafkaNetSocket(direct_url()).dns_lookup("broker", 9092)
     else:
-        guard.say("a line")
+        guard.log("a line")
 
 threading.Thread(target=work, daemon=True).start()
 begun.wait()

@@ -71,7 +71,7 @@ def test_a_log_that_raises_does_not_end_our_thread() -> None:
         return Back()
 
     pipeline = Pipeline(CollectorSettings(app_name="shop", flush_interval_s=0.01), opened)
-    pipeline.call(SESSION, "SELECT", start_ns=1)
+    pipeline.record_call(SESSION, "SELECT", start_ns=1)
     assert delivered.wait(10)
     pipeline.close()
 
@@ -85,7 +85,7 @@ def test_a_publisher_that_cannot_be_made_in_an_unforeseen_way_does_not_end_our_t
         raise LookupError
 
     pipeline = Pipeline(CollectorSettings(app_name="shop", flush_interval_s=0.01), broken)
-    pipeline.call(SESSION, "SELECT", start_ns=1)
+    pipeline.record_call(SESSION, "SELECT", start_ns=1)
     assert all(tried.acquire(timeout=10) for _ in range(3))
     pipeline.close()
 
@@ -126,7 +126,7 @@ def test_the_apps_time_limit_is_not_swallowed_where_a_call_is_recorded(monkeypat
     before = signal.signal(signal.SIGUSR1, _limit)
     try:
         with pytest.raises(SoftTimeLimitError):
-            pipeline.call(SESSION, "SELECT", start_ns=1)
+            pipeline.record_call(SESSION, "SELECT", start_ns=1)
     finally:
         signal.signal(signal.SIGUSR1, before)
         pipeline.close()

@@ -119,7 +119,7 @@ def test_child_of_a_fork_is_a_process_of_its_own_with_its_parents_instance(
     pipeline = make()
     call(pipeline)
     until(lambda: heartbeats(log))
-    mine = processes.current()
+    mine = processes.current_identity()
     read, write = os.pipe()
 
     def run() -> None:
@@ -277,13 +277,13 @@ def test_replaced_worker_that_goes_on_leaves_nothing_behind(
         return process.worker is not first
 
     until(is_replaced)
-    assert stuck[0] in guard.own_threads
-    until(lambda: getattr(process.worker._thread, "ident", None) in guard.own_threads and len(opened) == 2)
+    assert stuck[0] in guard.collector_threads
+    until(lambda: getattr(process.worker._thread, "ident", None) in guard.collector_threads and len(opened) == 2)
     held.set()
     first._thread.join(MANY_S)
-    assert stuck[0] not in guard.own_threads
+    assert stuck[0] not in guard.collector_threads
     assert closed == stuck
-    assert getattr(process.worker._thread, "ident", None) in guard.own_threads
+    assert getattr(process.worker._thread, "ident", None) in guard.collector_threads
     slot = process.worker.heartbeats.slot
     assert slot is not None
     assert slot._at >= 0
@@ -313,7 +313,7 @@ def test_app_that_names_itself_late_says_farewell_to_its_former_name(
     call(pipeline)
     until(lambda: heartbeats(log))
     named = identify("named")
-    monkeypatch.setattr("backwatch.collector.runtime.worker.provider_in_use", lambda: named)
+    monkeypatch.setattr("backwatch.collector.runtime.worker.get_tracer_provider", lambda: named)
     monkeypatch.setattr("backwatch.collector.runtime.worker.identify", lambda _: named)
     until(lambda: any(one.key == b"named" for one in log.messages))
     pipeline.close()
@@ -324,7 +324,7 @@ def test_app_that_names_itself_late_says_farewell_to_its_former_name(
 
 
 def test_more_processes_than_slots_are_delivered_and_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
-    processes.prepare()
+    processes.prepare_shared_page()
     for pid in range(10**6, 10**6 + processes.SLOTS):
         monkeypatch.setattr(processes._state, "identity", processes.ProcessIdentity(pid, f"{pid:016x}", ""))
         monkeypatch.setattr(os, "getpid", lambda pid=pid: pid)
@@ -334,20 +334,20 @@ def test_more_processes_than_slots_are_delivered_and_unseen(monkeypatch: pytest.
     one = processes.Slot()
     assert one._at == -1
     one.mark(delivered=True)
-    processes.clear(f"{10**6:016x}")
+    processes.free_slot(f"{10**6:016x}")
     one.mark()
     assert one._at >= 0
 
 
 def test_slot_that_another_process_took_is_claimed_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    processes.prepare()
+    processes.prepare_shared_page()
     one = processes.Slot()
     page = processes._state.page
     assert page is not None
     processes._SLOT.pack_into(page, one._at, 5, b"another1", 1, 1, 1, 1)
     one.mark()
     instances = [instance for _, instance, *_ in processes._slots()]
-    assert instances.count(processes.current().instance) == 1
+    assert instances.count(processes.current_identity().instance) == 1
     assert len(instances) == 2
 
 

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from opentelemetry.sdk.resources import OTELResourceDetector
 
-from backwatch.collector.runtime.app_identity import environment_attributes
+from backwatch.collector.runtime.app_identity import parse_environment_attributes
 
 PARTS = st.text(st.sampled_from("ab.=, %2C%zz\u00fc%C3%BC\t"), max_size=8)
 
@@ -31,7 +31,7 @@ def test_environment_attributes_equal_those_the_sdk_detects(pairs: list[str], se
         for name, value in environment.items():
             patch.setenv(name, value)
         detected = dict(OTELResourceDetector().detect().attributes)
-    parsed = {key: value for key, value in environment_attributes(environment).items() if key}
+    parsed = {key: value for key, value in parse_environment_attributes(environment).items() if key}
     assert detected == parsed
 
 

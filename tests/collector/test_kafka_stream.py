@@ -10,7 +10,7 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from backwatch.collector.runtime.internal_clients import is_own
+from backwatch.collector.runtime.internal_clients import is_internal
 from backwatch.collector.settings import SettingError, StreamSettings
 from backwatch.collector.stream import (
     Consumer,
@@ -234,7 +234,7 @@ def test_outputs_of_a_failed_transaction_are_never_read_and_come_again(
 def test_topics_are_created_once_with_the_brokers_time(
     settings: StreamSettings, kafka: Server, kafka_prefix: str
 ) -> None:
-    from tests.services import topics
+    from tests.services.brokers import topics
 
     topic = f"{kafka_prefix}made"
     try:
@@ -325,6 +325,6 @@ def test_our_clients_are_marked_as_ours(settings: StreamSettings, kafka: Server,
         closing(producer),
         closing(KafkaConsumer(bootstrap_servers=kafka.bootstrap, client_id="backwatch")) as theirs,
     ):
-        assert is_own(consumer.config["client_id"])
-        assert is_own(producer.config["client_id"])
-        assert not is_own(theirs.config["client_id"])
+        assert is_internal(consumer.config["client_id"])
+        assert is_internal(producer.config["client_id"])
+        assert not is_internal(theirs.config["client_id"])

@@ -17,8 +17,8 @@ from backwatch.collector.probes.nats import session
 from backwatch.collector.probes.pymemcache.statements import describe_command
 from backwatch.collector.probes.toolkit import messages
 from backwatch.collector.redaction import amqp, mongo
-from backwatch.collector.runtime.keyed_cache import keep, mark
-from backwatch.collector.statements.sanitize import prepare
+from backwatch.collector.runtime.keyed_cache import keyed_hash, remember
+from backwatch.collector.statements.sanitize import sanitize
 
 CALLS: dict[str, Callable[[str], object]] = {
     "a key of redis": lambda text: redis_statements.describe_command("GET", ("GET", text)),
@@ -30,7 +30,7 @@ CALLS: dict[str, Callable[[str], object]] = {
     "a field's name": lambda text: mongo.statement({"find": "users", "filter": {f"by.{text}": 1}}),
     "a subject": lambda text: messages.asked("publish", f"orders.{text}"),
     "a subject that was subscribed to": lambda text: session.matches_subject(f"orders.{text}", "orders.*"),
-    "a statement": lambda text: prepare(f"select '{text}'", "postgresql"),
+    "a statement": lambda text: sanitize(f"select '{text}'", "postgresql"),
 }
 
 
@@ -89,8 +89,8 @@ def test_names_that_leave_as_they_are_are_remembered() -> None:
 
 
 def test_marks_of_the_same_are_the_same_and_of_others_are_not() -> None:
-    assert mark("a" + str(1)) == mark("a1")
-    assert mark(("GET", "a1")) == mark(("GET", "a" + str(1)))
+    assert keyed_hash("a" + str(1)) == keyed_hash("a1")
+    assert keyed_hash(("GET", "a1")) == keyed_hash(("GET", "a" + str(1)))
     raws = (
         "a1",
         "a2",
@@ -101,14 +101,14 @@ def test_marks_of_the_same_are_the_same_and_of_others_are_not() -> None:
         ("GET", bytes, b"a1"),
         "\ud800",
     )
-    assert len({mark(raw) for raw in raws}) == len(raws)
+    assert len({keyed_hash(raw) for raw in raws}) == len(raws)
 
 
 @pytest.mark.parametrize("seed", ["0", "7", "random"])
 def test_marks_are_of_one_process_even_where_its_hashes_are_not(seed: str) -> None:
     code = (
-        "from backwatch.collector.runtime.keyed_cache import mark; "
-        "print(mark('a'), mark(('GET', str, 'a')), mark('a') == mark('a'))"
+        "from backwatch.collector.runtime.keyed_cache import keyed_hash; "
+        "print(keyed_hash('a'), keyed_hash(('GET', str, 'a')), keyed_hash('a') == keyed_hash('a'))"
     )
     told = [
         subprocess.run(
@@ -124,7 +124,7 @@ def test_marks_are_of_one_process_even_where_its_hashes_are_not(seed: str) -> No
 def test_a_full_cache_is_emptied() -> None:
     cache: dict[str, int] = {}
     for number in range(7):
-        assert keep(cache, str(number), number, 3) == number
+        assert remember(cache, str(number), number, 3) == number
     assert cache == {"6": 6}
 
 

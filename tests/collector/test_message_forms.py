@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backwatch.collector import names
-from backwatch.collector.payload.message_forms import MAX_HEADERS, form_of, told
+from backwatch.collector.payload.message_forms import MAX_HEADERS, detect_form, to_facts
 from backwatch.detector.derived.numbers import message_forms
 
 FORMS = 1 << len(names.FORM_VALUES) * 2 ** len(names.FORM_PARTS)
@@ -26,8 +26,8 @@ def message(value: object, key: bytes | None = None, headers: Any = ()) -> Any:
 def words(*messages: Any) -> str:
     forms = 0
     for one in messages:
-        forms |= form_of(one) or 0
-    return str(dict(told(forms)).get(names.MESSAGE_FORMS, ""))
+        forms |= detect_form(one) or 0
+    return str(dict(to_facts(forms)).get(names.MESSAGE_FORMS, ""))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_what_came_with_it_is_told_in_the_order_of_the_list(key: bytes | None, h
 def test_each_form_of_a_call_is_told_once_and_none_is_left_out() -> None:
     plain, keyed = message(b"{}"), message(b"[1]", b"7")
     assert words(keyed, plain, keyed, plain, message(None, b"7", TRACED)) == "json,json+key"
-    every = str(dict(told(FORMS - 1))[names.MESSAGE_FORMS])
+    every = str(dict(to_facts(FORMS - 1))[names.MESSAGE_FORMS])
     assert len(every.split(",")) == FORMS.bit_length() - 1
     assert len(every) < 1_000
 
@@ -73,7 +73,7 @@ def test_each_form_of_a_call_is_told_once_and_none_is_left_out() -> None:
     st.binary() | st.text() | st.none() | st.integers() | st.lists(st.binary()), st.binary() | st.none(), some_headers
 )
 def test_whatever_a_message_holds_it_has_at_most_one_form_of_the_lists(value: Any, key: Any, headers: Any) -> None:
-    form = form_of(message(value, key, headers))
+    form = detect_form(message(value, key, headers))
     assert form is not None
     assert form.bit_count() == (value not in (None, b"", ""))
     assert form < FORMS
@@ -85,7 +85,7 @@ def test_whatever_a_message_holds_it_has_at_most_one_form_of_the_lists(value: An
 
 @given(st.integers(min_value=0, max_value=FORMS - 1))
 def test_the_detector_reads_what_the_collector_tells(forms: int) -> None:
-    assert message_forms(str(dict(told(forms)).get(names.MESSAGE_FORMS, ""))) == forms
+    assert message_forms(str(dict(to_facts(forms)).get(names.MESSAGE_FORMS, ""))) == forms
 
 
 @given(st.text())
@@ -103,7 +103,7 @@ def test_a_headers_name_costs_the_same_however_long_it_is() -> None:
     for _ in range(20):
         for at, one in enumerate((short, long)):
             start = time.perf_counter()
-            form_of(one)
+            detect_form(one)
             spent[at] = min(spent.get(at, 1.0), time.perf_counter() - start)
     assert spent[1] < 20 * spent[0]
 
@@ -121,5 +121,5 @@ def test_a_texts_subclass_is_not_read() -> None:
 def test_headers_of_another_shape_cost_the_form_and_nothing_else(
     swallowed_faults: list[tuple[str, BaseException]],
 ) -> None:
-    assert form_of(message(b"{}", None, [("a", b"", 1)])) is None
-    assert [name for name, _ in swallowed_faults] == ["form_of"]
+    assert detect_form(message(b"{}", None, [("a", b"", 1)])) is None
+    assert [name for name, _ in swallowed_faults] == ["detect_form"]

@@ -22,10 +22,10 @@ from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import Message, StreamUnavailable, ensure_topics, open_consumer, open_publisher
 from backwatch.collector.stream import kafka_clients as clients
 from tests.collector.probes.recording import watching
+from tests.services.brokers.whole_topic import whole_topic
 from tests.services.overlays import overlay
 from tests.services.process import free_port
 from tests.services.server import Server
-from tests.services.whole_topic import whole_topic
 
 MakeTopic = Callable[..., str]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -65,6 +65,11 @@ for _ in range(40):
     connection.execute("SELECT 1").fetchall()
     time.sleep(0.1)
 """
+
+
+@pytest.fixture
+def kafka(kafka_alone: Server) -> Server:
+    return kafka_alone
 
 
 @pytest.fixture

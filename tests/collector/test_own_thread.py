@@ -73,7 +73,7 @@ def test_hook_set_on_the_running_thread_ends_one_round_of_it(
     finally:
         made.close()
     assert thread_faults == []
-    assert {name for name, _ in guard.swallowed} <= {"outlive_the_host", "Worker._turn"}
+    assert {name for name, _ in guard.swallowed} <= {"run_isolated", "Worker._turn"}
     guard.swallowed.clear()
 
 

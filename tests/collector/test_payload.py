@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from backwatch.collector import names
 from backwatch.collector.payload.budget import MAX_OPCODES
-from backwatch.collector.payload.formats import MAX_GLOBALS, MAX_GLOBALS_CHARACTERS, recognise
-from backwatch.collector.payload.pickles import Walk
+from backwatch.collector.payload.formats import MAX_GLOBALS, MAX_GLOBALS_CHARACTERS, detect_formats
+from backwatch.collector.payload.pickles import PickleWalk
 from tests.services.cpu_time import least_cpu_s
 
 PROTOCOLS = range(6)
@@ -66,11 +66,11 @@ BOMB = pickle.dumps(Calls(SYSTEM, "id"))
 
 
 def globals_of(reply: object) -> str:
-    return str(dict(recognise(reply)).get(names.PAYLOAD_GLOBALS, ""))
+    return str(dict(detect_formats(reply)).get(names.PAYLOAD_GLOBALS, ""))
 
 
 def format_of(reply: object) -> str:
-    return str(dict(recognise(reply)).get(names.PAYLOAD_FORMAT, ""))
+    return str(dict(detect_formats(reply)).get(names.PAYLOAD_FORMAT, ""))
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -91,7 +91,7 @@ def test_a_pickle_that_calls_something_is_named(function: Any, name: str, protoc
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_pickle_of_plain_data_names_nothing(protocol: int) -> None:
-    assert recognise(pickle.dumps(DATA, protocol)) == ((names.PAYLOAD_FORMAT, "pickle"),)
+    assert detect_formats(pickle.dumps(DATA, protocol)) == ((names.PAYLOAD_FORMAT, "pickle"),)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -188,7 +188,7 @@ def test_nor_does_a_crowd_of_harmless_names_out_of_notorious_modules(hostile: by
 )
 def test_a_pickle_inside_compression_or_base64_is_named(wrap: Any) -> None:
     if wrap(BOMB)[:1] == b"e":  # base64 of zlib begins like any text
-        assert recognise(wrap(BOMB)) == ()
+        assert detect_formats(wrap(BOMB)) == ()
     else:
         assert globals_of(wrap(BOMB)) == "posix.system"
 
@@ -265,7 +265,7 @@ def test_other_formats_are_recognised(reply: bytes, format_: str, told: str) -> 
     ],
 )
 def test_ordinary_values_are_none_of_them(reply: object) -> None:
-    assert recognise(reply) == ()
+    assert detect_formats(reply) == ()
 
 
 def test_the_values_of_lists_and_mappings_are_looked_at() -> None:
@@ -284,12 +284,12 @@ def test_a_pickle_behind_many_harmless_values_is_found() -> None:
     st.sampled_from([b"", b"\x80\x04", b"\x80\x02", b"(", b"c", b"\x1f\x8b\x08", b"x\x9c", b"gASV", b"O:"]),
 )
 def test_no_bytes_make_it_raise(data: bytes, start: bytes) -> None:
-    recognise(start + data)
+    detect_formats(start + data)
 
 
 @given(st.text(max_size=200))
 def test_no_text_makes_it_raise(text: str) -> None:
-    recognise(text)
+    detect_formats(text)
 
 
 @settings(max_examples=300)
@@ -304,7 +304,7 @@ def test_mutated_pickles_never_make_it_raise(data: bytes, changes: list[tuple[in
     mutated = bytearray(data)
     for position, value in changes:
         mutated[position % len(mutated)] = value
-    told = dict(recognise(bytes(mutated[: max(3, cut % (len(mutated) + 1))])))
+    told = dict(detect_formats(bytes(mutated[: max(3, cut % (len(mutated) + 1))])))
     text = str(told.get(names.PAYLOAD_GLOBALS, ""))
     assert len(text) <= MAX_GLOBALS_CHARACTERS
     assert text.isprintable()
@@ -312,7 +312,7 @@ def test_mutated_pickles_never_make_it_raise(data: bytes, changes: list[tuple[in
 
 @given(st.lists(st.sampled_from([bytes([code]) for code in range(256)]), max_size=200))
 def test_any_sequence_of_opcodes_is_walked_without_raising(program: list[bytes]) -> None:
-    Walk(b"".join(program))
+    PickleWalk(b"".join(program))
 
 
 @pytest.mark.parametrize(
@@ -339,9 +339,9 @@ def test_any_sequence_of_opcodes_is_walked_without_raising(program: list[bytes])
     ids=lambda bomb: repr(bomb[:12]),
 )
 def test_no_value_takes_long(bomb: bytes) -> None:
-    assert least_cpu_s(lambda: recognise(bomb)) < 0.03
+    assert least_cpu_s(lambda: detect_formats(bomb)) < 0.03
 
 
 def test_a_reply_of_many_values_costs_no_more_than_a_few() -> None:
     many = [BOMB] * 100_000
-    assert least_cpu_s(lambda: recognise(many)) < 0.05
+    assert least_cpu_s(lambda: detect_formats(many)) < 0.05

@@ -19,10 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backwatch.collector import names
-from backwatch.collector.payload.budget import MAX_OPCODES, WINDOW_BYTES, Budget, Purse
-from backwatch.collector.payload.formats import recognise
-from backwatch.collector.payload.pickle_search import NOTORIOUS, likely_globals
-from backwatch.collector.payload.pickles import UNSEEN, Walk
+from backwatch.collector.payload.budget import MAX_OPCODES, WINDOW_BYTES, Budget, SharedBudget
+from backwatch.collector.payload.formats import detect_formats
+from backwatch.collector.payload.pickle_search import NOTORIOUS, find_likely_globals
+from backwatch.collector.payload.pickles import UNSEEN, PickleWalk
 
 CALL = b"cos\ngetpid\n(tR."
 PADDING = b"N0" * (MAX_OPCODES // 2 + 100)
@@ -64,11 +64,11 @@ class Recorder(pickle.Unpickler):
 
 
 def told(reply: object) -> list[str]:
-    return str(dict(recognise(reply)).get(names.PAYLOAD_GLOBALS, "")).split(",")
+    return str(dict(detect_formats(reply)).get(names.PAYLOAD_GLOBALS, "")).split(",")
 
 
 def told_format(reply: object) -> str:
-    return str(dict(recognise(reply)).get(names.PAYLOAD_FORMAT, ""))
+    return str(dict(detect_formats(reply)).get(names.PAYLOAD_FORMAT, ""))
 
 
 def imported_by(program: bytes) -> list[str]:
@@ -144,7 +144,7 @@ DATA = st.recursive(
 @given(st.lists(st.sampled_from(TEXTS) | st.sampled_from(OPERATIONS), max_size=30), st.booleans())
 def test_whatever_the_unpickler_imports_is_named(program: list[bytes], pushes: bool) -> None:
     data = (b"NN" * pushes) + b"".join(program)
-    walk = Walk(data, marked=True)
+    walk = PickleWalk(data, marked=True)
     for name in imported_by(data):
         assert name in walk.names or any(UNSEEN in one for one in walk.names)
 
@@ -154,8 +154,8 @@ def test_whatever_the_unpickler_imports_is_named(program: list[bytes], pushes: b
 def test_two_texts_that_make_a_global_are_put_together(module: bytes, name: bytes, between: list[bytes]) -> None:
     data = module + b"".join(between) + name + b"".join(between) + b"\x93)R."
     assert imported_by(data)
-    assert set(imported_by(data)) <= set(Walk(data).names)
-    assert Walk(data).runs
+    assert set(imported_by(data)) <= set(PickleWalk(data).names)
+    assert PickleWalk(data).runs
 
 
 @settings(max_examples=300)
@@ -173,7 +173,7 @@ def test_a_global_put_before_any_pickle_is_told(data: object, protocol: int, pad
 
 @given(DATA, st.integers(2, 5))
 def test_a_pickle_of_data_names_nothing(data: object, protocol: int) -> None:
-    assert recognise(pickle.dumps(data, protocol)) == ((names.PAYLOAD_FORMAT, "pickle"),)
+    assert detect_formats(pickle.dumps(data, protocol)) == ((names.PAYLOAD_FORMAT, "pickle"),)
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_hardly_any_random_bytes_are_taken_for_a_pickle() -> None:
     ids=lambda text: repr(text[:8]),
 )  # fmt: skip
 def test_text_of_any_length_is_no_program(text: bytes | str) -> None:
-    assert recognise(text) == ()
+    assert detect_formats(text) == ()
 
 
 def seconds(action: Callable[[], object]) -> float:
@@ -314,11 +314,11 @@ def seconds(action: Callable[[], object]) -> float:
 
 def test_a_hostile_value_costs_no_more_than_a_program_as_long() -> None:
     plain = b"\x80\x02" + b"N0" * (MAX_OPCODES // 2 + 1) + b"." * WINDOW_BYTES
-    assert seconds(lambda: recognise(HOSTILE)) < 10 * seconds(lambda: recognise(plain))
+    assert seconds(lambda: detect_formats(HOSTILE)) < 10 * seconds(lambda: detect_formats(plain))
 
 
 def test_a_reply_of_hostile_values_costs_as_much_as_a_few() -> None:
-    assert seconds(lambda: recognise([HOSTILE] * 32)) < 8 * seconds(lambda: recognise(HOSTILE))
+    assert seconds(lambda: detect_formats([HOSTILE] * 32)) < 8 * seconds(lambda: detect_formats(HOSTILE))
 
 
 @pytest.mark.parametrize(
@@ -330,18 +330,18 @@ def test_a_reply_of_hostile_values_costs_as_much_as_a_few() -> None:
 def test_what_a_search_costs_grows_as_its_text_and_not_as_its_square(piece: bytes) -> None:
     once = (piece * WINDOW_BYTES)[:WINDOW_BYTES]
     # Sixteen times as much, were it the square: a busy machine does not come near.
-    assert seconds(lambda: likely_globals(once * 4, str)) < 8 * seconds(lambda: likely_globals(once, str))
+    assert seconds(lambda: find_likely_globals(once * 4, str)) < 8 * seconds(lambda: find_likely_globals(once, str))
 
 
 def test_the_values_of_a_reply_share_one_sum_and_none_is_left_without() -> None:
-    purse, given_out = Purse(), list[int]()
+    purse, given_out = SharedBudget(), list[int]()
     for left in range(32, 0, -1):
-        budget = purse.share(left)
+        budget = purse.allocate(left)
         given_out.append(budget.opcodes)
         assert min(budget.read, budget.lines, budget.searched) > 0
         budget.opcodes = 0 if left % 2 else budget.opcodes
         if left % 2 == 0:
-            purse.give_back(budget)
+            purse.return_unused(budget)
     assert min(given_out) >= 3 * MAX_OPCODES // 32
     assert max(given_out) <= MAX_OPCODES
 
@@ -353,11 +353,13 @@ def test_a_hostile_value_does_not_use_up_what_the_others_need() -> None:
 
 def test_a_walk_takes_off_what_it_used() -> None:
     budget = Budget()
-    Walk(b"\x80\x02Vtext\n0N.", budget)
+    PickleWalk(b"\x80\x02Vtext\n0N.", budget)
     assert budget.opcodes == MAX_OPCODES - 5
     assert budget.lines == Budget().lines - len(b"text")
 
 
 @pytest.mark.parametrize("module", sorted(NOTORIOUS))
 def test_each_module_known_from_exploits_is_found_in_a_long_program(module: str) -> None:
-    assert f"{module}.name" in likely_globals(b"\x8c%c%b\x94\x8c\x04name\x94\x93" % (len(module), module.encode()), str)
+    assert f"{module}.name" in find_likely_globals(
+        b"\x8c%c%b\x94\x8c\x04name\x94\x93" % (len(module), module.encode()), str
+    )

@@ -24,7 +24,7 @@ from backwatch.collector import names
 from backwatch.collector.probes.sqlite3 import SQLiteProbe
 from backwatch.collector.runtime import guard
 from backwatch.collector.runtime.pipeline import Pipeline
-from backwatch.collector.runtime.queue import Bounded
+from backwatch.collector.runtime.queue import BoundedQueue
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings, SettingError, StreamSettings
 from backwatch.collector.stream import (
@@ -105,7 +105,7 @@ def make(log: Log) -> Iterator[Callable[..., Pipeline]]:
 
 
 def call(pipeline: Pipeline, sql: object = "SELECT 1", **more: Any) -> None:
-    pipeline.call(SESSION, "", start_ns=time.time_ns() - 1000, sql=sql, **more)
+    pipeline.record_call(SESSION, "", start_ns=time.time_ns() - 1000, sql=sql, **more)
 
 
 def told(span: Span) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def test_a_call_arrives_redacted_with_its_facts_and_its_caller(make: Callable[..
 def test_what_an_errors_text_showed_is_told_and_nothing_of_the_text(make: Callable[..., Pipeline], log: Log) -> None:
     pipeline = make()
     error = RuntimeError("hunter2 is no password\x1b[2K\rOK")
-    pipeline.call(SESSION, "SELECT", start_ns=time.time_ns(), sql="SELECT 1", error=error)
+    pipeline.record_call(SESSION, "SELECT", start_ns=time.time_ns(), sql="SELECT 1", error=error)
     assert pipeline.flush(5)
     (span,) = log.spans()
     told = {one.key: one.value.string_value for one in span.attributes}
@@ -195,7 +195,7 @@ def test_a_queue_takes_no_more_than_its_bounds_and_counts_the_rest() -> None:
     from tests.collector.test_encode import make_call
 
     one = make_call(SESSION)
-    by_records, by_bytes = Bounded(10, 10**9), Bounded(10**9, 1000)
+    by_records, by_bytes = BoundedQueue(10, 10**9), BoundedQueue(10**9, 1000)
     for _ in range(100):
         by_records.put(one, 8)
         by_bytes.put(one, 100)
@@ -208,7 +208,7 @@ def test_a_queue_takes_no_more_than_its_bounds_and_counts_the_rest() -> None:
 def test_the_bounds_hold_whatever_the_number_of_threads() -> None:
     from tests.collector.test_encode import make_call
 
-    queue, one = Bounded(1000, 10**9), make_call(SESSION)
+    queue, one = BoundedQueue(1000, 10**9), make_call(SESSION)
     taken: list[int] = []
 
     def put() -> None:
@@ -272,8 +272,8 @@ def test_our_own_faults_are_counted_and_told(
 ) -> None:
     pipeline = make()
     call(pipeline)
-    pipeline.call(None, "x", start_ns=1)  # pyright: ignore[reportArgumentType]  a probe's bug
-    pipeline.call(SESSION, None, start_ns=1)  # pyright: ignore[reportArgumentType]
+    pipeline.record_call(None, "x", start_ns=1)  # pyright: ignore[reportArgumentType]  a probe's bug
+    pipeline.record_call(SESSION, None, start_ns=1)  # pyright: ignore[reportArgumentType]
     assert len(swallowed_faults) == 1
     call(pipeline, "SELECT 2")
     pipeline.close()
@@ -383,10 +383,12 @@ def test_the_streams_own_connection_is_no_call_of_the_apps(make: Callable[..., P
 
 def test_who_calls_is_taken_when_a_call_begins_that_ends_elsewhere(make: Callable[..., Pipeline], log: Log) -> None:
     pipeline = make()
-    caller = pipeline.caller()
+    caller = pipeline.capture_caller()
     session = Session(system="kafka", address="broker", port=9092)
     ending = threading.Thread(
-        target=lambda: pipeline.call(session, "send", statement="send orders", start_ns=time.time_ns(), caller=caller)
+        target=lambda: pipeline.record_call(
+            session, "send", statement="send orders", start_ns=time.time_ns(), caller=caller
+        )
     )
     ending.start()
     ending.join()

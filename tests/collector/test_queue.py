@@ -7,30 +7,30 @@ import threading
 import time
 from typing import Any
 
-from backwatch.collector.runtime.queue import Bell, Bounded
+from backwatch.collector.runtime.queue import BoundedQueue, Wakeup
 
 
 def test_a_bell_wakes_once_whenever_it_was_rung_even_by_who_interrupts_a_wait() -> None:
-    bell = Bell()
-    bell.ring()
-    bell.ring()
+    bell = Wakeup()
+    bell.set()
+    bell.set()
     begin = time.monotonic()
     bell.wait(20)
     assert time.monotonic() - begin < 10
     bell.wait(-1)
     bell.wait(0.01)  # it is silent: both come back by themselves
-    before = signal.signal(signal.SIGALRM, lambda *_: bell.ring())
+    before = signal.signal(signal.SIGALRM, lambda *_: bell.set())
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.05, 0.001)
         for _ in range(100):
             bell.wait(20)
-            bell.ring()
+            bell.set()
         assert time.monotonic() - begin < 10
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    bell.ring()
-    bell.hush()
+    bell.set()
+    bell.clear()
     begin = time.monotonic()
     bell.wait(0.05)
     assert time.monotonic() - begin > 0.04
@@ -38,7 +38,7 @@ def test_a_bell_wakes_once_whenever_it_was_rung_even_by_who_interrupts_a_wait() 
 
 AT_ANY_DEPTH = """
 import sys
-from backwatch.collector.runtime.queue import Bounded
+from backwatch.collector.runtime.queue import BoundedQueue
 
 def down(depth, queue):
     return down(depth - 1, queue) if depth else queue.put("call", 1)
@@ -46,12 +46,12 @@ def down(depth, queue):
 sys.setrecursionlimit(200)
 asleep = []
 for depth in range(150, 200):
-    queue = Bounded(100, 100)
+    queue = BoundedQueue(100, 100)
     try:
         down(depth, queue)
     except RecursionError:
         pass
-    if len(queue) and not queue.idle and queue.arrived._silent.locked():
+    if len(queue) and not queue.idle and queue.wakeup._silent.locked():
         asleep.append(depth)
 print(asleep)
 """
@@ -73,7 +73,7 @@ def test_a_call_waits_for_no_other_thread_that_is_stopped_in_the_midst_of_its_ow
             assert let.wait(20)
             return held + int(self)
 
-    queue, call = Bounded(10, 1_000), object()
+    queue, call = BoundedQueue(10, 1_000), object()
     put: Any = queue.put
     first = threading.Thread(target=put, args=(call, Size(1)))
     first.start()
@@ -90,7 +90,7 @@ def test_a_call_waits_for_no_other_thread_that_is_stopped_in_the_midst_of_its_ow
 
 
 def test_what_is_taken_is_given_back_to_the_bound_and_what_finds_no_place_is_counted() -> None:
-    queue, call = Bounded(100, 10), object()
+    queue, call = BoundedQueue(100, 10), object()
     put: Any = queue.put
     assert [put(call, 4) for _ in range(3)] == [True, True, False]
     assert (len(queue), queue.bytes, queue.dropped) == (2, 8, 1)

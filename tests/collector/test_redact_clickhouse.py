@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backwatch.collector.redaction.clickhouse import without_data
-from backwatch.collector.statements.sanitize import prepare
+from backwatch.collector.statements.sanitize import sanitize
 
 HEADS = [
     "INSERT INTO t",
@@ -49,7 +49,7 @@ FORMATS = ("FORMAT CSV\n", "format\tTabSeparated ", "FORMAT /* x */ JSONEachRow\
 @pytest.mark.parametrize("head", HEADS, ids=[head[:40] for head in HEADS])
 def test_no_row_is_told(head: str) -> None:
     for form in FORMATS:
-        told = prepare(f"{head} {form}Ann,hunter,Smith", "clickhouse")[0]
+        told = sanitize(f"{head} {form}Ann,hunter,Smith", "clickhouse")[0]
         assert "hunter" not in told
         assert "INSERT" in told.upper()
 
@@ -61,7 +61,7 @@ def test_no_row_is_told(head: str) -> None:
     st.lists(st.sampled_from(["hunter", "'", '"', ",", "(", ")", "FORMAT x", "\n", ";", "7", "/*", "$$", "`"])),
 )
 def test_no_row_is_told_whatever_it_holds(head: str, form: str, rows: list[str]) -> None:
-    assert "hunter" not in prepare(f"{head} {form}{' '.join(rows)} hunter", "clickhouse")[0]
+    assert "hunter" not in sanitize(f"{head} {form}{' '.join(rows)} hunter", "clickhouse")[0]
 
 
 @pytest.mark.parametrize("text", QUERIES)

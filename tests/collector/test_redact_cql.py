@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backwatch.collector.redaction import cql
-from backwatch.collector.statements.sanitize import prepare
+from backwatch.collector.statements.sanitize import sanitize
 
 SECRET = "qX7canary9Zk"
 UUID = "abcdefab-3f90-4c93-8f61-eabfa4a803e2"
@@ -33,7 +33,7 @@ UUID = "abcdefab-3f90-4c93-8f61-eabfa4a803e2"
     ],
 )  # fmt: skip
 def test_values_are_cut_and_names_stay(text: str, told: str) -> None:
-    redacted = prepare(cql.plain(text), "cassandra")[0]
+    redacted = sanitize(cql.plain(text), "cassandra")[0]
     assert redacted == told
     assert SECRET not in redacted
 
@@ -52,14 +52,14 @@ def test_any_text_is_taken(text: str) -> None:
 @given(st.text("$'\"a -/\n;", max_size=40))
 def test_a_value_in_dollars_never_comes_through(noise: str) -> None:
     noise = noise.replace("$", "")
-    told = prepare(cql.plain(f"INSERT INTO t (a) VALUES ($${noise}{SECRET}{noise}$$)"), "cassandra")[0]
+    told = sanitize(cql.plain(f"INSERT INTO t (a) VALUES ($${noise}{SECRET}{noise}$$)"), "cassandra")[0]
     assert SECRET not in told
 
 
 def test_a_batch_of_any_size_is_one_statement() -> None:
     texts = [f"INSERT INTO t (a, b) VALUES ({number}, '{number}')" for number in range(1000)]
-    assert prepare(cql.batch(texts[:1]), "cassandra") == prepare(cql.batch(texts), "cassandra")
-    assert prepare(cql.batch(texts), "cassandra")[1] == ""
+    assert sanitize(cql.batch(texts[:1]), "cassandra") == sanitize(cql.batch(texts), "cassandra")
+    assert sanitize(cql.batch(texts), "cassandra")[1] == ""
 
 
 @pytest.mark.parametrize("unit", ["$$", "'", "//", "/*", "abcdef01-", "1h", "P1", "$", "\\", "00000000-0000-"])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from backwatch.collector.redaction import amqp, http, messaging, mongo, redis, search
 from backwatch.collector.redaction.plain import plain, without_rows
-from backwatch.collector.statements.sanitize import prepare
+from backwatch.collector.statements.sanitize import sanitize
 
 SECRET = "hunter2secret"
 
@@ -46,7 +46,7 @@ SECRET = "hunter2secret"
     ],
 )
 def test_what_only_this_system_takes_for_a_value_is_hidden(system: str, text: str) -> None:
-    told = prepare(text, system)[0]
+    told = sanitize(text, system)[0]
     assert SECRET not in told
     assert "eabfa4a803e2" not in told
     assert told
@@ -67,12 +67,12 @@ def test_usual_sql_is_left_as_it_is(system: str, text: str) -> None:
 
 def test_a_batch_that_turns_quoted_names_on_again_tells_them() -> None:
     text = 'SET QUOTED_IDENTIFIER OFF SELECT "a"; SET QUOTED_IDENTIFIER ON SELECT "b"'
-    told = prepare(text, "mssql")[0]
+    told = sanitize(text, "mssql")[0]
     assert told == 'SET QUOTED_IDENTIFIER OFF SELECT ?; SET QUOTED_IDENTIFIER ON SELECT "b"'
 
 
 def test_what_stands_among_rows_is_not_told_but_its_signs_are() -> None:
-    told, signs, _ = prepare("COPY t FROM stdin;\nSELECT pg_sleep(5) FROM pg_shadow", "postgresql")
+    told, signs, _ = sanitize("COPY t FROM stdin;\nSELECT pg_sleep(5) FROM pg_shadow", "postgresql")
     assert "pg_shadow" not in told
     assert "time-delay" in signs.split(",")
 
@@ -135,7 +135,7 @@ def test_no_word_within_a_string_of_these_systems_is_told(
 def _told(system: str, text: str) -> str:
     if system in ("esql", "ppl"):
         return search.statement("POST", "/_query" if system == "esql" else "/_plugins/_ppl", [], {"query": text})
-    return prepare(text, system)[0]
+    return sanitize(text, system)[0]
 
 
 def test_a_comment_of_a_piped_query_is_not_told() -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from backwatch.collector.runtime.app_identity import identify, script_name
-from backwatch.collector.runtime.call_site import call_site, forget
-from backwatch.collector.session.socket_counters import Wire
-from backwatch.collector.session.tls import facts_of, version_text
+from backwatch.collector.runtime.app_identity import get_script_name, identify
+from backwatch.collector.runtime.call_site import clear_cache, find_call_site
+from backwatch.collector.session.socket_counters import SocketCounters
+from backwatch.collector.session.tls import format_tls_version, read_tls_facts
 from tests.services.authority import Authority
 
 
@@ -45,38 +45,38 @@ def is_connected(one: socket.socket) -> bool:
 
 
 def test_each_reading_gives_the_bytes_since_the_last(pair: tuple[socket.socket, socket.socket]) -> None:
-    wire = Wire(pair[0].fileno())
-    assert wire.since_last() == (0, 0)
+    wire = SocketCounters(pair[0].fileno())
+    assert wire.read_delta() == (0, 0)
     exchange(*pair, 100, 70_000)
-    assert wire.since_last() == (100, 70_000)
-    assert wire.since_last() == (0, 0)
+    assert wire.read_delta() == (100, 70_000)
+    assert wire.read_delta() == (0, 0)
 
 
 def test_a_rebound_wire_begins_at_zero(pair: tuple[socket.socket, socket.socket]) -> None:
-    wire = Wire(pair[0].fileno())
+    wire = SocketCounters(pair[0].fileno())
     exchange(*pair, 10, 20)
     wire.rebind(pair[1].fileno())
-    assert wire.since_last() == (20, 10)
+    assert wire.read_delta() == (20, 10)
 
 
 def test_a_descriptor_that_came_to_name_another_connection_is_not_believed(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
     exchange(*pair, 1000, 1000)
-    wire = Wire(pair[0].fileno())
-    wire.since_last()
+    wire = SocketCounters(pair[0].fileno())
+    wire.read_delta()
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as other:
         os.dup2(other.fileno(), pair[0].fileno())
-        assert wire.since_last() == (-1, -1)
+        assert wire.read_delta() == (-1, -1)
 
 
 def test_unix_sockets_and_closed_descriptors_have_no_figure() -> None:
     one, other = socket.socketpair()
-    wire = Wire(one.fileno())
-    assert wire.since_last() == (-1, -1)
+    wire = SocketCounters(one.fileno())
+    assert wire.read_delta() == (-1, -1)
     one.close()
     other.close()
-    assert (-1, -1) == wire.since_last() == Wire(-1).since_last()
+    assert (-1, -1) == wire.read_delta() == SocketCounters(-1).read_delta()
 
 
 def handshake(
@@ -117,7 +117,7 @@ def test_what_was_verified_and_which_certificate_is_told_even_where_nothing_was_
     context.check_hostname = check
     context.verify_mode = ssl.CERT_REQUIRED if verify else ssl.CERT_NONE
     client, der = handshake(server_side, context, "localhost")
-    facts = facts_of(client)
+    facts = read_tls_facts(client)
     assert (True, "1.3", verified) == (facts.get("encrypted"), facts.get("tls_version"), facts.get("verified"))
     assert facts.get("certificate_sha256") == sha256(der).hexdigest().upper()
     assert str(facts.get("not_after", "")).endswith("Z")
@@ -125,7 +125,7 @@ def test_what_was_verified_and_which_certificate_is_told_even_where_nothing_was_
 
 
 def test_no_tls_is_told_as_such() -> None:
-    assert facts_of(None) == {"encrypted": False}
+    assert read_tls_facts(None) == {"encrypted": False}
 
 
 def test_a_session_that_broke_is_not_told_as_plaintext(server_side: ssl.SSLContext, ca: Authority) -> None:
@@ -135,11 +135,11 @@ def test_a_session_that_broke_is_not_told_as_plaintext(server_side: ssl.SSLConte
     server.start()
     with ssl.create_default_context(cafile=str(ca.ca_file)).wrap_socket(one, server_hostname="localhost") as client:
         server.join()
-        assert facts_of(client).get("encrypted") is True
+        assert read_tls_facts(client).get("encrypted") is True
         os.write(ends[0].fileno(), b"this is no record of TLS")
         with pytest.raises(ssl.SSLError):
             client.recv(1)
-        assert facts_of(client) == {}
+        assert read_tls_facts(client) == {}
     ends[0].close()
 
 
@@ -154,16 +154,16 @@ def test_a_server_that_hung_up_before_tls_began_is_not_told_as_plaintext(
         assert time.monotonic() < deadline
     with ssl.create_default_context().wrap_socket(client, server_hostname="localhost") as secured:
         assert secured.version() is None
-        assert facts_of(secured) == {}
+        assert read_tls_facts(secured) == {}
 
 
 def test_versions_are_written_as_the_contract_has_them() -> None:
-    assert [version_text(name) for name in ("TLSv1.2", "TLSv1", "TLSv1.1", None)] == ["1.2", "1.0", "1.1", ""]
+    assert [format_tls_version(name) for name in ("TLSv1.2", "TLSv1", "TLSv1.1", None)] == ["1.2", "1.0", "1.1", ""]
 
 
 def test_the_call_site_is_the_apps_own_frame_relative_to_its_folder() -> None:
-    forget()
-    here = call_site()
+    clear_cache()
+    here = find_call_site()
     assert here is not None
     assert here.function == "test_the_call_site_is_the_apps_own_frame_relative_to_its_folder"
     assert not Path(here.file).is_absolute()
@@ -176,17 +176,17 @@ def test_an_app_whose_event_loop_may_not_be_asked_for_its_folder_has_call_sites(
     def blocking() -> str:
         raise RuntimeError("Blocking call to os.getcwd")
 
-    forget()
+    clear_cache()
     monkeypatch.setattr("os.getcwd", blocking)
-    here = call_site()
+    here = find_call_site()
     assert here is not None
     assert here.file == "tests/collector/test_session_facts.py"
-    forget()
+    clear_cache()
 
 
 def test_frames_of_the_standard_library_are_passed_over() -> None:
     sites: list[object] = []
-    thread = threading.Thread(target=lambda: sites.append(call_site()))
+    thread = threading.Thread(target=lambda: sites.append(find_call_site()))
     thread.start()
     thread.join()
     (site,) = sites
@@ -198,7 +198,7 @@ def test_generated_code_does_not_fill_the_memory() -> None:
     from backwatch.collector.runtime import call_site as runtime_call_site
 
     for at in range(runtime_call_site.MAX_REMEMBERED + 100):
-        exec(f"def f{at}(): return call_site()\nf{at}()", {"call_site": call_site, "__name__": "__main__"})  # noqa: S102
+        exec(f"def f{at}(): return call_site()\nf{at}()", {"call_site": find_call_site, "__name__": "__main__"})  # noqa: S102
     assert len(runtime_call_site._known) <= runtime_call_site.MAX_REMEMBERED
 
 
@@ -241,4 +241,4 @@ def test_the_provider_that_the_app_made_is_asked_first_and_none_is_made(monkeypa
 
 def test_a_module_run_with_dash_m_is_named_by_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["/srv/shop/__main__.py"])
-    assert script_name() == "shop"
+    assert get_script_name() == "shop"

@@ -13,8 +13,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import ensure_topics, open_consumer
+from tests.services.brokers.whole_topic import whole_topic
 from tests.services.server import Server
-from tests.services.whole_topic import whole_topic
 
 BIN = Path(sys.executable).parent
 CALLS = """

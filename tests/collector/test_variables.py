@@ -26,7 +26,7 @@ from backwatch.collector.probes.nats.state import current_call
 from backwatch.collector.probes.pymongo.observer import MongoCallObserver
 from backwatch.collector.probes.toolkit.hooks import Decorator, async_call_hook
 from backwatch.collector.runtime import guard
-from backwatch.collector.runtime.context_variables import put_back
+from backwatch.collector.runtime.context_variables import reset_variable
 from tests.collector.probes.recording import Recording, watching
 
 number: contextvars.ContextVar[int] = contextvars.ContextVar("number", default=0)
@@ -72,10 +72,10 @@ def raised_when_left_pending(asking: Coroutine[Any, Any, Any]) -> list[type[Base
 
 def test_a_variable_is_put_back_and_in_another_context_left_alone() -> None:
     token = number.set(1)
-    put_back(number, token)
+    reset_variable(number, token)
     assert number.get() == 0
     elsewhere = contextvars.copy_context().run(number.set, 1)
-    put_back(number, elsewhere)
+    reset_variable(number, elsewhere)
     assert number.get() == 0
 
 

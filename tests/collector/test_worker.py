@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pytest
 
 from backwatch.collector.runtime.app_identity import App, identify
-from backwatch.collector.runtime.queue import Bounded
+from backwatch.collector.runtime.queue import BoundedQueue
 from backwatch.collector.runtime.record import Call, Session
 from backwatch.collector.runtime.worker import Worker
 from backwatch.collector.settings import CollectorSettings
@@ -39,18 +39,18 @@ class Held(Publisher):
 
 
 def test_a_flush_does_not_overlook_a_turn_that_begins_while_it_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    publisher, queue, length = Held(), Bounded(10, 10_000), Bounded.__len__
+    publisher, queue, length = Held(), BoundedQueue(10, 10_000), BoundedQueue.__len__
     worker = Worker(CollectorSettings(app_name="shop", flush_interval_s=0.5), queue, lambda: publisher)
     waiter = threading.get_ident()
 
-    def slow(self: Bounded) -> int:
+    def slow(self: BoundedQueue) -> int:
         if threading.get_ident() == waiter:
             assert publisher.came.wait(20)  # the worker takes all there is while the waiter asks how much there is
         return length(self)
 
     worker.start()
     queue.put(CALL, 100)
-    monkeypatch.setattr(Bounded, "__len__", slow)
+    monkeypatch.setattr(BoundedQueue, "__len__", slow)
     assert not worker.flush(0.1)
     publisher.let.set()
     assert worker.flush(20)
@@ -58,7 +58,7 @@ def test_a_flush_does_not_overlook_a_turn_that_begins_while_it_looks(monkeypatch
 
 
 def test_a_flush_does_not_wait_for_calls_to_gather() -> None:
-    log, queue = Log(), Bounded(10, 10_000)
+    log, queue = Log(), BoundedQueue(10, 10_000)
     worker = Worker(CollectorSettings(app_name="shop", flush_interval_s=1000.0), queue, lambda: log)
     worker.start()
     queue.put(CALL, 100)
@@ -71,7 +71,7 @@ def test_a_flush_does_not_wait_for_a_try_that_comes_too_late(monkeypatch: pytest
     monkeypatch.setattr("backwatch.collector.runtime.worker.FIRST_PAUSE_S", 1000.0)
     monkeypatch.setattr("backwatch.collector.runtime.worker.LONGEST_PAUSE_S", 1000.0)
     monkeypatch.setattr("backwatch.collector.runtime.worker.LAST_TRY_S", 20.0)
-    log, queue = Log(), Bounded(10, 10_000)
+    log, queue = Log(), BoundedQueue(10, 10_000)
     log.failing = StreamUnavailable("away")
     worker = Worker(CollectorSettings(**QUICK), queue, lambda: log)
     worker.start()
@@ -87,7 +87,7 @@ def test_a_flush_does_not_wait_for_a_try_that_comes_too_late(monkeypatch: pytest
 def test_calls_that_a_fault_lost_before_they_were_encoded_are_told_each_of_them(
     monkeypatch: pytest.MonkeyPatch, swallowed_faults: list[tuple[str, BaseException]]
 ) -> None:
-    log, queue, asked = Log(), Bounded(1000, 10**6), list[str]()
+    log, queue, asked = Log(), BoundedQueue(1000, 10**6), list[str]()
 
     def fails_once(fallback: str) -> App:
         asked.append(fallback)
@@ -110,7 +110,7 @@ def test_calls_that_a_fault_lost_before_they_were_encoded_are_told_each_of_them(
 def test_a_fault_in_the_midst_of_encoding_counts_no_call_twice(
     alone: int, monkeypatch: pytest.MonkeyPatch, swallowed_faults: list[tuple[str, BaseException]]
 ) -> None:
-    log, queue = Log(), Bounded(1000, 10**6)
+    log, queue = Log(), BoundedQueue(1000, 10**6)
 
     def encode(_: App, calls: Sequence[Call]) -> bytes:
         if len(calls) > 1 or not alone:
@@ -153,7 +153,7 @@ class Telling(Publisher):
         tell(f"closes {'its own' if self.made == os.getpid() else 'the wrong one'}")
 
 def call(text):
-    pipeline.call(Session(system="postgresql"), "", start_ns=1, sql=f"SELECT {text}")
+    pipeline.record_call(Session(system="postgresql"), "", start_ns=1, sql=f"SELECT {text}")
 
 parent = os.getpid()
 pipeline = Pipeline(CollectorSettings(flush_interval_s=0.3, app_name="shop"), Telling)

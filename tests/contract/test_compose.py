@@ -27,7 +27,7 @@ from backwatch.store.connect import open_store
 from backwatch.store.migrate import upgrade
 from backwatch.store.progress import PartitionProgress, write_progress
 from backwatch.store.transactions import writing
-from tests.services.kafka_broker import JARS
+from tests.services.brokers.kafka_broker import JARS
 from tests.services.process import free_port
 from tests.services.server import Server
 

@@ -27,14 +27,14 @@ from backwatch.detector.rules import rulebook
 from backwatch.detector.rules import trials as rules_trials
 from backwatch.detector.rules.compiled_rules import RuleSet
 from backwatch.detector.rules.fields import Vocabulary
-from backwatch.detector.rules.sigma import parse
+from backwatch.detector.rules.sigma import parse_rule
 from backwatch.notify.outputs import Delivery, Kind
 from backwatch.notify.outputs.standard_webhook import StandardWebhook
 from backwatch.store.deliveries import EventRow
 from tests.collector.probes.recording import watching
 from tests.detector import streams
-from tests.services import receiver as temper
-from tests.services.receiver import receiver
+from tests.services.http import receiver as temper
+from tests.services.http.receiver import receiver
 
 if TYPE_CHECKING:
     from backwatch.detector import detectors
@@ -227,7 +227,7 @@ def test_the_examples_of_filters_and_correlations_do_as_they_say(tmp_path: Path)
     assert loaded.faults == ()
     assert [one.rules for one in loaded.filters] == [("plaintext-session", "unverified-session")]
     own = [one for one in loaded.rules.rules if one.name in loaded.own]
-    found = list(rules_trials.trials(loaded.rules, rulebook.vocabulary(), own))
+    found = list(rules_trials.run_examples(loaded.rules, rulebook.build_vocabulary(), own))
     assert {one.rule.name for one in found} == {"reporting-account-writes", "account-refused-everywhere"}
     assert all(one.right for one in found)
 
@@ -235,7 +235,8 @@ def test_the_examples_of_filters_and_correlations_do_as_they_say(tmp_path: Path)
 def test_the_example_of_a_detector_detects(tmp_path: Path) -> None:
     kind: type[detectors.Detector] = example(tmp_path, "error_streak").ErrorStreak
     vocabulary = Vocabulary.of([kind])
-    engine = Engine(EngineConfig(), [kind()], RuleSet([parse(kind.rule, kind.id, vocabulary)], vocabulary))
+    rule = next(text for text in code("CONTRIBUTING.md", "yaml") if "name: error-streak" in text)
+    engine = Engine(EngineConfig(), [kind()], RuleSet([parse_rule(rule, kind.id, vocabulary)], vocabulary))
     failing = {**streams.statement("SELECT ?"), names.ERROR_TYPE: "OperationalError"}
     calls = [streams.Call(streams.START_NS + i, streams.SAFE, failing) for i in range(52)]
     found = list(engine.step(engine.new_shard(), streams.entry(streams.records(calls, 7))).raised())

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.servers import LARGEST, LOOPBACK, HostileServer, discover
-from backwatch.collector.probes import probes_in
+from backwatch.collector.probes import load_probes
 from backwatch.collector.runtime.pipeline import Pipeline
 from backwatch.collector.settings import CollectorSettings
 from backwatch.collector.stream import Message, Publisher
@@ -128,7 +128,7 @@ def watched(probe: str) -> Generator[Callable[[], list[Message]]]:
 
     try:
         with contextlib.ExitStack() as stack:
-            for one in probes_in(probe):
+            for one in load_probes(probe):
                 stack.enter_context(watching(one, pipeline))  # type: ignore[arg-type]
             yield told
     finally:

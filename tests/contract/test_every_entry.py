@@ -62,7 +62,7 @@ def first_on_each_driver() -> dict[str, dict[str, Any]]:
     return {one["entry"]: one for one in printed}
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.timeout(900)
 def test_the_first_attack_on_each_driver_is_caught_under_its_declared_name_and_nothing_else_is_said(
     first_on_each_driver: dict[str, dict[str, Any]],
@@ -70,7 +70,7 @@ def test_the_first_attack_on_each_driver_is_caught_under_its_declared_name_and_n
     assert [one for one in first_on_each_driver.values() if not one["caught"]] == []
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.timeout(900)
 def test_attacks_raise_the_golden_alerts_with_the_golden_evidence(
     first_on_each_driver: dict[str, dict[str, Any]],

@@ -12,8 +12,8 @@ import pytest
 from backwatch.collector.settings import NotifySettings, SettingError
 from backwatch.notify.outputs import Delivery, Kind, Outcome, Output, discover
 from backwatch.store.deliveries import EventRow
-from tests.services import receiver as temper
-from tests.services.receiver import Receiver, receiver
+from tests.services.http import receiver as temper
+from tests.services.http.receiver import Receiver, receiver
 
 SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
 every_output = pytest.mark.parametrize("kind", [*discover()], ids=lambda one: one.name)

@@ -28,7 +28,7 @@ OF_SERVERS_AND_TOOLS = {"statement_timeout", "max_execution_time", "client_min_m
 
 @every_rule
 def test_a_page_has_all_parts_and_says_its_version_of_attack_once(rule: Rule) -> None:
-    text = explanation.page(explanation.explanation(rule))
+    text = explanation.render_page(explanation.explain_rule(rule))
     for title in PARTS:
         assert f"\n{title}\n  " in text, title
     assert text.count(techniques.VERSION) == 1
@@ -47,7 +47,7 @@ def test_how_it_is_done_is_told_in_sentences(rule: Rule) -> None:
 
 @every_rule
 def test_whatever_is_to_be_looked_at_has_a_meaning(rule: Rule) -> None:
-    told = explanation.explanation(rule)["evidence"]
+    told = explanation.explain_rule(rule)["evidence"]
     assert len(told) >= 2
     assert [one["field"] for one in told if not one["meaning"]] == []
     assert len(told) == len({one["field"] for one in told})
@@ -64,7 +64,7 @@ def test_a_technique_is_one_of_the_version_that_the_page_names(rule: Rule) -> No
 def test_what_a_driver_mends_is_told_driver_by_driver(rule: Rule) -> None:
     assert set(rule.parameters) <= set(parameters.discover())
     if rule.name in MENDED_BY_A_DRIVER:
-        assert explanation.explanation(rule)["parameters"]
+        assert explanation.explain_rule(rule)["parameters"]
 
 
 @every_rule
@@ -86,4 +86,4 @@ def test_what_a_later_version_calls_a_technique_is_shown_beside_it_and_not_again
     [told] = techniques.techniques(["attack.t1562.010", "attack.t1689"])
     assert (told["id"], told["later"]) == ("T1562.010", "T1689")
     [rule] = [one for one in RULES if one.name == "tls-stripped"]
-    assert "(v19 calls it T1689)" in explanation.page(explanation.explanation(rule)).replace("\n    ", " ")
+    assert "(v19 calls it T1689)" in explanation.render_page(explanation.explain_rule(rule)).replace("\n    ", " ")

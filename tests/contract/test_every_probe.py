@@ -27,6 +27,7 @@ from backwatch.collector.probes import Probe, discover
 from backwatch.collector.probes.toolkit.patches import Patches
 from tests.collector.probes.recording import Raising, Recording, watching
 
+pytestmark = pytest.mark.xdist_group("exercises")  # which use fixed names on servers
 PROBES = list(discover())
 EXERCISES = Path(__file__).with_name("exercises")
 Raised = tuple[type[BaseException], str]

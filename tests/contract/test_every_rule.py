@@ -39,8 +39,10 @@ def test_no_two_rules_share_an_id() -> None:
 
 
 def test_a_rule_without_code_is_called_as_its_file_is() -> None:
-    found = {path.name for path in SHIPPED.rglob("*.yml")}
-    assert found == {f"{rule.name}.yml" for rule in RULES if rule.source.endswith(".yml")}
+    without_code = {path.name for path in SHIPPED.rglob("*.yml")}
+    with_code = {f"{kind.id.replace('-', '_')}.yml" for kind in detectors.discover()}
+    assert {rule.source for rule in RULES} == without_code | with_code
+    assert {rule.name for rule in RULES} == {source[:-4].replace("_", "-") for source in without_code | with_code}
 
 
 @every_rule
@@ -52,7 +54,9 @@ def test_a_rule_has_an_example_that_fires_and_one_that_does_not(rule: Rule) -> N
 @every_rule
 def test_the_examples_of_a_rule_come_as_they_say(rule: Rule) -> None:
     wrong = [
-        (one.example.name, one.instead) for one in rules_trials.trials(RULE_SET, VOCABULARY, [rule]) if not one.right
+        (one.example.name, one.instead)
+        for one in rules_trials.run_examples(RULE_SET, VOCABULARY, [rule])
+        if not one.right
     ]
     assert wrong == []
 

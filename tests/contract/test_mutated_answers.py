@@ -1,9 +1,11 @@
-"""Whatever bytes a service answers with, the app sees the same with Backwatch and without, and the detector lives.
+"""Whatever bytes a service replies with, the app sees the same with Backwatch and without, and the detector lives.
 
-Every hostile server of the pack, on every client library that the pack shows it on: of the entries with the same class
-of service and the same driver, the first one. It answers honestly at even seeds and as the enemy at odd ones; one thing
-that it sends is mutated by the seed, and after that answer it half-closes. ``BACKWATCH_TEST_MUTATIONS`` says how many
-seeds (200), ``BACKWATCH_TEST_SEED`` which one alone; ``BACKWATCH_TEST_DRIVERS=first`` leaves one driver to each class.
+These tests run every hostile server of the attack pack, on every client library that the pack has for it: of the
+scenarios with the same class of service and the same driver, the first one. The server is honest at even seeds and
+hostile at odd ones. The seed mutates one thing that the server sends; after that reply the server half-closes.
+
+``BACKWATCH_TEST_MUTATIONS`` is the number of seeds (10; 200 in ``make test-all``), ``BACKWATCH_TEST_SEED`` a single
+seed; ``BACKWATCH_TEST_DRIVERS=first`` keeps one driver for each class of service.
 """
 
 import os
@@ -23,12 +25,14 @@ from backwatch.detector.runtime.replay import Replay
 from tests.contract.mutations.playing import Part, Rates, Seen
 from tests.contract.mutations.stage import LANES, PORTS_EACH, Stage
 
-COUNT = int(os.environ.get("BACKWATCH_TEST_MUTATIONS", "200"))
+COUNT = int(os.environ.get("BACKWATCH_TEST_MUTATIONS", "10"))
 ALONE = os.environ.get("BACKWATCH_TEST_SEED")
 ONE_DRIVER = os.environ.get("BACKWATCH_TEST_DRIVERS") == "first"
 SEEDS = [int(ALONE)] if ALONE else list(range(COUNT))
 AT_ONCE = 1_000
 """Seeds between which processes are new."""
+MAX_UNSTEADY = 3
+"""Seeds of a small run whose outcome may differ at first: a busy machine alone makes clients time out."""
 SIDE_BY_SIDE = 2
 WAITING = {"ftplib": 6, "kafka": 4, "kombu": 4, "nats": 8, "pymongo": 6}
 """Clients that wait rather than compute, by their own clocks: so many of them go side by side."""
@@ -187,7 +191,8 @@ def again(seed: int, kind: type[Entry]) -> str:
     return f"BACKWATCH_TEST_SEED={seed} .venv/bin/pytest tests/contract/test_mutated_answers.py -k '[{name}]'"
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
+@pytest.mark.spread
 @pytest.mark.timeout(120 + 2 * len(SEEDS))
 @pytest.mark.parametrize("kind", _entries().values(), ids=_entries())
 def test_mutated_answers_look_the_same_with_and_without(
@@ -207,7 +212,7 @@ def test_mutated_answers_look_the_same_with_and_without(
         print(f"{kind.name()}: {len(differ)} of {len(seeds)} differ at first: {differ}")
         unlike = never_seen_bare(play, having, without)
         assert unlike == {}, again(next(iter(unlike)), kind)
-        assert kind.driver in WAITING or len(differ) <= len(seeds) / 100 + 1
+        assert kind.driver in WAITING or len(differ) <= max(MAX_UNSTEADY, len(seeds) / 100 + 1)
 
         told = [value for one in watched for value in one.told]
         assert [value for value in told if SECRET.encode() in value] == []

@@ -19,6 +19,7 @@ from backwatch.collector.probes import Probe, discover
 from tests.services.overlays import ROOT, overlay
 from tests.services.server import Server, to_environment
 
+pytestmark = pytest.mark.xdist_group("exercises")  # which use fixed names on servers
 OLDEST = "BACKWATCH_TEST_OLDEST"
 """Set in such a process: the line it is about."""
 NOT_OF_VERSIONS = "even_if or removed_probe or again"

@@ -18,11 +18,11 @@ from backwatch.store.transactions import reading
 from tests.dashboard.screens import Dashboard, Held, Window
 from tests.dashboard.scripts import forget, opened, press, rows, store, texts
 from tests.services.commits import Owner, alert_id, cleared, raised
-from tests.services.disk import small_disk
+from tests.services.faults.disk import small_disk
 
 __all__ = ("store",)
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 ID = alert_id("unusual-query", "k")
 GOOD, EVIL, OLD = (hashlib.sha256(text).hexdigest() for text in (b"good", b"evil", b"old"))

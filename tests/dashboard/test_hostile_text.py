@@ -10,9 +10,9 @@ from playwright.sync_api import Dialog, Page
 from backwatch.store import tables
 from tests.dashboard import hostile
 from tests.dashboard.screens import Dashboard, Window
-from tests.services.receiver import Receiver, receiver
+from tests.services.http.receiver import Receiver, receiver
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 FOREIGN = """() => [...document.querySelectorAll('[href],[src],[action],[data],[srcset],[poster]')]
   .flatMap(one => ['href', 'src', 'action', 'data', 'srcset', 'poster'].map(name => one.getAttribute(name)))

@@ -12,7 +12,7 @@ from backwatch.store.commit import Raised, Rollup, Round, Seen
 from tests.dashboard.screens import Dashboard, Held, Window, serving
 from tests.services.commits import alert_id, raised
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 S = 10**9
 RESOURCE = hashlib.sha256(b"r").hexdigest()

@@ -16,7 +16,7 @@ from backwatch.store.commit import Occurrence, Raised, Round, Seen
 from tests.dashboard.screens import Dashboard, Window, serving
 from tests.services.commits import alert_id, raised
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 S = 10**9
 OLD, NEW, THIRD = (hashlib.sha256(text).hexdigest() for text in (b"old", b"new", b"third"))
@@ -40,7 +40,7 @@ def fired(rule: str, key: str, evidence: dict[str, Any], **more: Any) -> Raised:
 @pytest.fixture(scope="module")
 def filled(dashboard: Dashboard) -> Dashboard:
     """All shipped rules as the detector tells them, alerts of two, and one of a rule that is gone."""
-    rules_meta.write_rules(dashboard.store, [rulebook.metadata(one) for one in rulebook.load().rules])
+    rules_meta.write_rules(dashboard.store, [rulebook.rule_metadata(one) for one in rulebook.load().rules])
     two = fired("certificate-changed", "two", CERTIFICATE)
     first = replace(two.occurrences[0], evidence={**CERTIFICATE, "tls.server.hash.sha256": THIRD})
     two = replace(two, count=2, occurrences=[first, *two.occurrences])
@@ -202,7 +202,7 @@ def test_where_nothing_changed_acceptance_has_its_end(window: Window, filled: Da
 
 
 def test_the_page_knows_on_which_alerts_it_is_the_value_that_is_accepted(window: Window, filled: Dashboard) -> None:
-    of_values = {one.name for one in rulebook.load().rules if rulebook.metadata(one)["accepts"]}
+    of_values = {one.name for one in rulebook.load().rules if rulebook.rule_metadata(one)["accepts"]}
     assert of_values == {one.id for one in detectors.discover() if one.accepts}
     words = "Accept: exactly what is shown here is as it should be"
     forms = {"messaging.system": "kafka", "backwatch.message.forms": "json"}

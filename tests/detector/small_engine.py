@@ -10,18 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
+from backwatch.collector.facts import WINDOW
+from backwatch.detector import detectors
 from backwatch.detector.derived.numbers import NOT_BEFORE, Readings, at_event_time
 from backwatch.detector.derived.text_columns import NOT_AFTER, Derived
 from backwatch.detector.detectors import Calls, Closed, discover
 from backwatch.detector.engine.ordering import in_order
 from backwatch.detector.rules import rulebook
 from backwatch.detector.rules.compiled_rules import RuleSet, matches
-from backwatch.detector.rules.fields import DOMAINS, TOLD, WINDOW, Vocabulary
-from backwatch.detector.rules.sigma import parse
+from backwatch.detector.rules.fields import CALL_FIELDS, DOMAINS, Vocabulary
+from backwatch.detector.rules.sigma import parse_rule
 from backwatch.detector.state.keys import FIRST, KNOWN, SECOND, SPACES
 
 Facts = Mapping[str, Any]
+WINDOW_SUMS = [fact.name for fact in WINDOW]
 SHIPPED = Path(rulebook.__file__).parent / "shipped"
+DETECTORS = Path(detectors.__file__).parent
 START_NS = 1_790_000_000_000_000_000
 SECOND_NS = 1_000_000_000
 DAY_NS = 86_400 * SECOND_NS
@@ -29,17 +33,16 @@ SLOTS = 512
 TEXTS = [
     names.CERT_NOT_BEFORE,
     names.CERT_NOT_AFTER,
-    *(name for name, one in TOLD.items() if one.kind in ("text", "words")),
+    *(name for name, one in CALL_FIELDS.items() if one.kind in ("text", "words")),
 ]
 
 
 def _rules() -> RuleSet:
     """The shipped rules, read without the engine that they will run in."""
-    kinds = list(discover())
-    vocabulary = Vocabulary.of(kinds)
-    found = [(path.name, path.read_text()) for path in sorted(SHIPPED.rglob("*.yml"))]
-    found += [(kind.id, kind.rule) for kind in kinds]
-    return RuleSet([parse(text, source, vocabulary) for source, text in found], vocabulary)
+    vocabulary = Vocabulary.of(discover())
+    paths = sorted((*SHIPPED.rglob("*.yml"), *DETECTORS.glob("*.yml")))
+    found = [(path.name, path.read_text()) for path in paths]
+    return RuleSet([parse_rule(text, source, vocabulary) for source, text in found], vocabulary)
 
 
 RULES = _rules()
@@ -47,17 +50,17 @@ _bits: dict[tuple[Any, ...], NDArray[np.uint64]] = {}
 
 
 def _entry_bits(domain: str, facts: Facts) -> NDArray[np.uint64]:
-    mine = {name: value for name, value in facts.items() if name in TOLD and TOLD[name].domain == domain}
+    mine = {name: value for name, value in facts.items() if name in CALL_FIELDS and CALL_FIELDS[name].domain == domain}
     known = domain, *sorted(mine.items())
     if known not in _bits:
-        _bits[known] = RULES.entry_bits(domain, mine)
+        _bits[known] = RULES.evaluate_entry(domain, mine)
     return _bits[known]
 
 
 def _raised(fired: set[str]) -> set[str]:
     """Without the rules whose place another one takes."""
     rule = np.array([i for i, one in enumerate(RULES.rules) if one.name in fired], np.int32)
-    silenced = RULES.silenced(np.zeros_like(rule), rule)
+    silenced = RULES.find_superseded(np.zeros_like(rule), rule)
     return {RULES.rules[i].name for i in rule[~silenced].tolist()}
 
 
@@ -103,9 +106,9 @@ class SmallEngine:
         """The rules that one resource's minute fires, and what detectors say of it."""
         closed = Closed(
             slot=np.ones(1, np.int32), end_ns=np.array([START_NS + minute * 60 * SECOND_NS]),
-            columns={name: np.array([sums.get(name, 0)], np.int64) for name in WINDOW}, models=models or {},
+            columns={name: np.array([sums.get(name, 0)], np.int64) for name in WINDOW_SUMS}, models=models or {},
         )  # fmt: skip
-        facts: dict[str, float] = {name: float(closed[name][0]) for name in WINDOW}
+        facts: dict[str, float] = {name: float(closed[name][0]) for name in WINDOW_SUMS}
         for one in self.detectors:
             if one.window_provides:
                 facts |= {name: float(values[0]) for name, values in one.window(closed, self.tables).items()}
@@ -133,7 +136,7 @@ class SmallEngine:
             name: np.array([hashed(text(name, i).encode()) if text(name, i) else 0 for i in rows], np.uint64)
             for name in TEXTS
         }
-        for name, one in TOLD.items():
+        for name, one in CALL_FIELDS.items():
             if one.kind in ("number", "flag"):
                 dtype = np.int64 if one.kind == "number" else np.int8
                 columns[name] = np.array([calls[i].get(name, -1) for i in rows], dtype)

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from backwatch.collector import names
+from backwatch.collector.facts import IDENTITY
 from backwatch.collector.settings import DetectorSettings
 from backwatch.collector.stream import Record
 from backwatch.detector.engine.findings import alert_id, resource_key
@@ -83,7 +84,7 @@ def engine() -> Engine:
 @pytest.fixture
 def watching(engine: Engine, tmp_path: Path) -> Iterator[Watching]:
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
-    rules_meta.write_rules(store, [rulebook.metadata(rule) for rule in engine.rules.rules])
+    rules_meta.write_rules(store, [rulebook.rule_metadata(rule) for rule in engine.rules.rules])
     one = Watching(engine, store)
     one.sees(past())
     yield one
@@ -263,7 +264,7 @@ def test_an_acceptance_of_a_whole_rule_ends_what_was_found_while_it_was_on_its_w
 def test_accepting_gives_the_same_whatever_the_batch_and_after_a_restart(
     engine: Engine, size: int, restart: str, until_ns: int
 ) -> None:
-    values = {name: str(THEIRS[name]) for name in decisions.IDENTITY if name in THEIRS}
+    values = {name: str(THEIRS[name]) for name in IDENTITY if name in THEIRS}
     about = CERTIFICATE, resource_key(PARTS).resource_id
     accept = Decision(1, "accept", _alert(CERTIFICATE), until_ns, *about, values=values)
     revoke = Decision(2, "revoke", _alert(CERTIFICATE))

@@ -108,7 +108,7 @@ def test_more_distinct_values_than_a_cache_holds_end_no_detector(name: str, dist
     assert (distinct, []) == (findings.calls, findings.unreadable)
 
 
-ATTRIBUTES = [name for name in (*schema.TEXTS, *schema.NUMBERS) if name != schema.SPAN_NAME]
+ATTRIBUTES = [name for name in (*schema.TEXTS, *schema.NUMBERS) if name != names.SPAN_NAME]
 """What may be an attribute: the name of a span is a field."""
 
 

@@ -179,7 +179,7 @@ def test_groups_that_a_flood_of_others_pushes_out_before_their_time_are_a_loss_t
     read = {names.OPERATION: "SELECT"}
     for half in range(4):
         others = [call(half * 1_800 + n / 1_000, {**SAFE, names.ACCOUNT: f"{half}-{n}"}, app="noisy", **read)
-                  for n in range(correlation_state.MOST - 500)]  # fmt: skip
+                  for n in range(correlation_state.MAX_GROUPS - 500)]  # fmt: skip
         made = streams.records([*others, call(half * 1_800 + 100, **read)], 100)
         found = one.step(shard, streams.entry(made))
         told |= {each.evidence["backwatch.loss.kind"] for each in found.raised() if each.rule.name == "telemetry-loss"}
@@ -195,14 +195,14 @@ def test_a_flood_of_groups_takes_no_more_memory_and_is_counted(tmp_path: Path) -
     for minute in range(3):
         calls = [
             call(minute * 600 + n / 1_000, {**SAFE, names.ACCOUNT: f"{minute}-{n}"}, **{names.OPERATION: "SELECT"})
-            for n in range(correlation_state.MOST + 500)
+            for n in range(correlation_state.MAX_GROUPS + 500)
         ]
         made = one.step(shard, streams.entry(streams.records([*calls, call(minute * 600 + 60)], 100)))
         losses += made.losses.get(correlation_state.LOST, 0)
         told += [each for each in made.raised() if each.rule.name == "telemetry-loss"]
     space = shard.spaces[table.keys.name]
     assert space.tables[table.name].nbytes <= correlation_state.BYTES
-    assert space.used <= correlation_state.MOST
+    assert space.used <= correlation_state.MAX_GROUPS
     assert losses >= 500
     assert sum(each.evidence["backwatch.loss.count"] for each in told) == losses
     regular = [call(9_000 + at, **{names.OPERATION: "SELECT"}) for at in range(3)]

@@ -75,7 +75,7 @@ class Chain:
     def _call(self) -> None:
         while not self._quiet.wait(0.01):
             began_s = time.thread_time()
-            self.pipeline.call(SESSION, "", start_ns=time.time_ns() - 1000, sql="SELECT 1")
+            self.pipeline.record_call(SESSION, "", start_ns=time.time_ns() - 1000, sql="SELECT 1")
             self.longest_s = max(self.longest_s, time.thread_time() - began_s)
             self.calls += 1
 

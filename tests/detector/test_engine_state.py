@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from backwatch.collector import names
+from backwatch.collector.facts.loss import LOSS_COUNT, LOSS_KIND
 from backwatch.collector.settings import DetectorSettings, SettingError
 from backwatch.collector.stream import Record
 from backwatch.detector.detectors import Array, Calls, Detector
@@ -20,7 +21,7 @@ from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.rules import rulebook
 from backwatch.detector.rules.compiled_rules import RuleSet
-from backwatch.detector.rules.fields import LOSS_COUNT, LOSS_KIND, Vocabulary
+from backwatch.detector.rules.fields import Vocabulary
 from backwatch.detector.runtime.service import engine_for
 from backwatch.detector.runtime.shard_worker import OwnedShard
 from backwatch.detector.state import snapshot as state_snapshot

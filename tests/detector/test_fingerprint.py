@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from backwatch.collector.statements import spec
-from backwatch.collector.statements.canonical import canonical
+from backwatch.collector.statements.canonical import canonicalize
 from backwatch.detector.statements import fingerprint, letters
 from backwatch.detector.statements.fingerprint import (
     DIALECTS,
@@ -47,13 +47,13 @@ def sent(text: str) -> bytes:
 @example('="".5', "postgresql")
 @example("/*!5000001 union", "mysql")
 def test_both_readers_of_the_spec_write_the_same_bytes(text: str, dialect: str) -> None:
-    assert written(sent(text), dialect) == canonical(text, dialect).encode()
+    assert written(sent(text), dialect) == canonicalize(text, dialect).encode()
 
 
 @settings(deadline=None, max_examples=40)
 @given(long_texts, dialects)
 def test_both_readers_cut_long_texts_at_the_same_places(text: str, dialect: str) -> None:
-    assert written(sent(text), dialect) == canonical(text, dialect).encode()
+    assert written(sent(text), dialect) == canonicalize(text, dialect).encode()
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -62,7 +62,7 @@ def test_both_readers_agree_on_hostile_texts_and_the_kernel_takes_no_time(name: 
         written(b"x", dialect)
         text = HOSTILE[name].encode()
         assert least_cpu_s(partial(written, text, dialect)) < 0.05
-        assert written(text, dialect) == canonical(HOSTILE[name], dialect).encode()
+        assert written(text, dialect) == canonicalize(HOSTILE[name], dialect).encode()
 
 
 @settings(deadline=None, max_examples=300)

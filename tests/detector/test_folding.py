@@ -16,7 +16,7 @@ from backwatch.detector.engine.open_findings import OpenFindings
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.rules import rulebook
-from backwatch.detector.rules.fields import DOMAINS, TOLD
+from backwatch.detector.rules.fields import CALL_FIELDS, DOMAINS
 from backwatch.detector.state import keys as spaces
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, START_NS, Call, statement
@@ -270,5 +270,5 @@ def test_a_resource_without_a_slot_is_not_in_the_inventory(engine: Engine) -> No
 def test_rules_read_only_the_facts_of_their_domain(engine: Engine) -> None:
     """A flood of new statements is read once, for the fields that rules ask of a statement."""
     for domain in DOMAINS:
-        asked = set(engine.rules._entry[domain]._asked)
-        assert {TOLD[name].domain for name in asked} <= {domain}
+        asked = set(engine.rules._entry[domain]._field_tests)
+        assert {CALL_FIELDS[name].domain for name in asked} <= {domain}

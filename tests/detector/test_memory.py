@@ -239,7 +239,7 @@ def test_cold_start_compiles_in_another_process_that_a_stop_ends(tmp_path: Path,
             os.kill(compiler, 0)
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_idle_detector_with_one_small_app_keeps_to_250_megabytes() -> None:
     assert memory.idle(20).rss_bytes <= 250 * MEBIBYTE
 
@@ -251,7 +251,7 @@ print(json.dumps(scale(2_000, 100, 200_000, 30_000, repeats=3)))
 """
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_flood_of_resources_statements_and_keys_keeps_to_a_bound_and_changes_no_detection() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCALE], capture_output=True, text=True, timeout=300, check=True,

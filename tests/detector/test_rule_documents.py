@@ -40,10 +40,10 @@ def said(folder: Path, *arguments: str) -> Result:
         (correlation(kind="value_count"), "type:", "correlation.type: 'value_count' is not supported; event_count, v"),
         (correlation(kind="temporal_ordered"), "type:", "correlation.type: 'temporal_ordered' is not supported"),
         (correlation(kind="often"), "type:", "correlation.type: 'often' is not supported"),
-        (correlation(condition={"lt": 3}), "condition:", "correlation.condition: lt is known only when the timespan i"),
-        (correlation(condition={"eq": 3}), "condition:", "correlation.condition: eq is known only when the timespan i"),
-        (correlation(condition={"gte": 0}), "condition:", "correlation.condition: must ask for 1 to 1000, got 0"),
-        (correlation(condition={"gte": 1001}), "condition:", "correlation.condition: must ask for 1 to 1000, got 1001"),
+        (correlation(condition={"lt": 3}), "condition:", "correlation.condition: lt is known only at the end of the t"),
+        (correlation(condition={"eq": 3}), "condition:", "correlation.condition: eq is known only at the end of the t"),
+        (correlation(condition={"gte": 0}), "condition:", "correlation.condition: must be 1 to 1000, got 0"),
+        (correlation(condition={"gte": 1001}), "condition:", "correlation.condition: must be 1 to 1000, got 1001"),
         (correlation(condition={"gte": True}), "condition:", "correlation.condition: must compare with a number"),
         (correlation(condition={"gte": "many"}), "condition:", "correlation.condition: 'many' is no valid"),
         (correlation(condition={"gte": 3, "lt": 9}), "condition:", "correlation.condition: "),
@@ -52,7 +52,7 @@ def said(folder: Path, *arguments: str) -> Result:
         (correlation(kind="value_sum", condition={"gte": 3, "field": "x.y"}), "field:", "correlation.condition.field:"),
         (correlation(kind="value_sum", condition={"gte": 3, "field": names.ACCOUNT}), "field:", "correlation.conditio"),
         (correlation(kind="value_sum", condition={"gte": 0, "field": names.NOTICES}), "condition:", "correlation.cond"),
-        (correlation(kind="temporal", condition={"gte": 2}), "condition:", "correlation.condition: must ask for 1 to "),
+        (correlation(kind="temporal", condition={"gte": 2}), "condition:", "correlation.condition: must be 1 to "),
         (correlation(kind="temporal", condition="a and b"), "condition:", "correlation"),
         (correlation(timespan="soon"), "timespan:", "correlation.timespan: Timespan 'soon' is invalid"),
         (correlation(timespan="1y"), "timespan:", "correlation.timespan: must be at most 31 days"),
@@ -64,7 +64,7 @@ def said(folder: Path, *arguments: str) -> Result:
         (correlation(("of-windows",)), "rules:", "correlation.rules: 'of-windows' is over window; only rules over cal"),
         (correlation(("other",)), "rules:", "correlation.rules: 'other' is a correlation itself"),
         (correlation(("together",)), "rules:", "correlation.rules: 'together' is a correlation itself"),
-        (correlation(aliases={"who": {"writes": names.ACCOUNT}}), "aliases:", "correlation.aliases: 'who' must say"),
+        (correlation(aliases={"who": {"writes": names.ACCOUNT}}), "aliases:", "correlation.aliases: 'who' must have a"),
         (correlation(aliases={"who": {"own-rule": "x.y"}}), "aliases:", "correlation.aliases: 'x.y' is no field"),
         (correlation(aliases={names.NOTICES: {"own-rule": names.ACCOUNT}}), "aliases:", "correlation.aliases: "),
         (correlation(backwatch={"key": "resource", "suspect": True}), "suspect:", "backwatch.suspect: is unknown"),
@@ -73,7 +73,7 @@ def said(folder: Path, *arguments: str) -> Result:
          "tests:", "backwatch.tests[0]: must have name, fires and calls"),
         (correlation(backwatch={"key": "resource", "tests": [{"name": "a", "fires": True, "calls": [{"at": 0}]}]}),
          "tests:", "backwatch.tests[0]: a call must have at and facts"),
-        ({**correlation(), "name": "weak-tls"}, "name:", "name: 'weak-tls' is weak-tls.yml's already"),
+        ({**correlation(), "name": "weak-tls"}, "name:", "name: 'weak-tls' is used by weak-tls.yml already"),
         ({**correlation(), "level": "loud"}, "level:", "level: "),
         ({**correlation(), "correlation": 7}, "correlation:", "correlation: "),
     ],
@@ -95,7 +95,7 @@ def test_a_bad_correlation_is_one_line_with_file_and_line_and_stops_nothing_else
 
 
 def test_there_is_an_end_to_correlations(tmp_path: Path) -> None:
-    many = [{**correlation(), "name": f"together-{at}"} for at in range(rulebook.MOST + 1)]
+    many = [{**correlation(), "name": f"together-{at}"} for at in range(rulebook.MAX_CORRELATIONS + 1)]
     (tmp_path / "own.yml").write_text(text(rule(), *many))
     loaded = rulebook.read(str(tmp_path))
     assert [one.reason for one in loaded.faults] == ["correlation: is one too many: there may be 32"]
@@ -263,7 +263,7 @@ def test_what_takes_parsers_down_is_told_as_any_other_fault(folder: Path, file: 
 
 @given(st.text(alphabet="a:-# \n\r\x85\u2028.|'\"", max_size=60))
 def test_dividing_a_file_loses_nothing_and_knows_its_lines(content: str) -> None:
-    found = documents.split(content)
+    found = documents.split_documents(content)
     lines = content.splitlines(keepends=True)
     for one in found:
         count = len(one.text.splitlines())
@@ -276,14 +276,14 @@ def test_dividing_a_file_loses_nothing_and_knows_its_lines(content: str) -> None
 
 def test_a_document_that_is_too_deep_or_too_large_is_refused() -> None:
     deep = "a: " + "[" * 40 + "]" * 40
-    large = "a: [" + "1," * (documents.LARGEST + 1) + "]"
+    large = "a: [" + "1," * (documents.MAX_VALUES + 1) + "]"
     for content, reason in ((deep, "levels deep"), (large, "values")):
         with pytest.raises(RuleError, match=reason):
-            documents.load(content, "a.yml")
+            documents.load_document(content, "a.yml")
 
 
 def test_a_services_filter_does_not_reach_rules_of_all_services(tmp_path: Path) -> None:
     of_mysql = sigma_filter(logsource={**LOGSOURCE, "service": "mysql"})
     (tmp_path / "own.yml").write_text(text(rule(), of_mysql))
     (fault,) = rulebook.read(str(tmp_path)).faults
-    assert fault.reason == "logsource.service: is 'mysql', and own-rule is not held to that service"
+    assert fault.reason == "logsource.service: is 'mysql', but own-rule is not for that service"

@@ -16,8 +16,8 @@ from backwatch.collector.cli import EXIT_SETTING, EXIT_USAGE, main
 from backwatch.collector.settings import SettingError
 from backwatch.detector import detectors
 from backwatch.detector.rules import rulebook
-from backwatch.detector.rules.field_meanings import meanings
-from backwatch.detector.rules.rule_files import line_of
+from backwatch.detector.rules.field_meanings import list_fields
+from backwatch.detector.rules.rule_files import find_line
 from backwatch.store.text import LEVELS
 
 GOOD: dict[str, Any] = {
@@ -55,7 +55,7 @@ def test_a_bad_rule_is_one_line_with_file_line_and_reason(folder: Path) -> None:
     assert [line.split(": ")[0].rpartition(":")[0] for line in lines] == [str(folder / f"{it}.yml") for it in "abc"]
     line = next(at for at, one in enumerate((folder / "b.yml").read_text().splitlines(), 1) if "x.y" in one)
     assert lines[1] == f"{folder / 'b.yml'}:{line}: x.y: is no field that such a rule can read"
-    assert lines[2] == f"{folder / 'c.yml'}:3: name: 'weak-tls' is weak-tls.yml's already"
+    assert lines[2] == f"{folder / 'c.yml'}:3: name: 'weak-tls' is used by weak-tls.yml already"
     assert "1 good, 3 bad" in result.stderr
 
 
@@ -135,7 +135,7 @@ def test_rules_alone_lists_as_list_does() -> None:
 
 
 def test_every_field_says_what_it_means() -> None:
-    assert [one.field for one in meanings(detectors.discover()) if not one.meaning] == []
+    assert [one.field for one in list_fields(detectors.discover()) if not one.meaning] == []
     first = json.loads(said("fields", "--json").stdout.splitlines()[0])
     assert set(first) == {"field", "over", "kind", "detector", "meaning"}
 
@@ -159,7 +159,7 @@ def test_what_a_page_is_made_of_is_checked(tmp_path: Path, own: dict[str, Any], 
 
 
 def test_a_verdict_is_explained_as_text_and_as_json() -> None:
-    assert said("explain", "tls-stripped").stdout.startswith("tls-stripped · high\nEncryption Was Expected")
+    assert said("explain", "tls-stripped").stdout.startswith("tls-stripped · high\nExpected Encryption Is Missing")
     assert json.loads(said("explain", "tls-stripped", "--json").stdout)["instead_of"] == ["plaintext-session"]
 
 
@@ -171,4 +171,4 @@ def test_a_name_that_no_rule_bears_is_wrong_usage() -> None:
 
 @given(st.text(), st.text(max_size=40))
 def test_a_line_is_found_in_whatever_text(text: str, where: str) -> None:
-    assert 1 <= line_of(text, where) <= max(1, len(text.splitlines()))
+    assert 1 <= find_line(text, where) <= max(1, len(text.splitlines()))

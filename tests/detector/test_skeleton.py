@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backwatch.collector.statements.canonical import canonical
+from backwatch.collector.statements.canonical import canonicalize
 from backwatch.detector.statements.fingerprint import DIALECTS
 from backwatch.detector.statements.skeleton import CLASSES, LONGEST, skeleton
 
@@ -32,7 +32,7 @@ def shortened(text: str) -> str | None:
 def test_a_skeleton_has_the_canonical_text_of_its_statement(text: str, dialect: str) -> None:
     short = shortened(text)
     if short is not None:
-        assert canonical(text, dialect) == canonical(short, dialect)
+        assert canonicalize(text, dialect) == canonicalize(short, dialect)
 
 
 @settings(deadline=None)
@@ -40,7 +40,7 @@ def test_a_skeleton_has_the_canonical_text_of_its_statement(text: str, dialect: 
 def test_no_mixture_of_plain_characters_leads_the_short_cut_astray(text: str, dialect: str) -> None:
     short = shortened(text)
     if short is not None:
-        assert canonical(text, dialect) == canonical(short, dialect)
+        assert canonicalize(text, dialect) == canonicalize(short, dialect)
 
 
 def test_literals_are_emptied_and_names_are_kept() -> None:

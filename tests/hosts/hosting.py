@@ -17,8 +17,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
+from tests.services.brokers.whole_topic import whole_topic
 from tests.services.server import Server
-from tests.services.whole_topic import whole_topic
 from tests.system.commands import BACKWATCH, environment
 
 APPS = Path(__file__).with_name("apps")

@@ -17,9 +17,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
 from tests.hosts.hosting import APPS, BIN
+from tests.services.brokers.whole_topic import whole_topic
 from tests.services.process import free_port
 from tests.services.server import accepts
-from tests.services.whole_topic import whole_topic
 from tests.system.commands import BACKWATCH, environment, eventually
 
 HOSTS = ("gunicorn", "uvicorn")

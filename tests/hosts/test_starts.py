@@ -6,7 +6,7 @@ import pytest
 
 from tests.hosts.starting import HOSTS, start_host
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.spread]
 
 
 @pytest.mark.parametrize("host", HOSTS)

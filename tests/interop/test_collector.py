@@ -11,10 +11,10 @@ from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import ensure_topics
 from tests.interop.receiving import Told, receiving, told
-from tests.services.otelcol import collecting
+from tests.services.brokers.whole_topic import whole_topic
+from tests.services.http.otelcol import collecting
 from tests.services.process import free_port
 from tests.services.server import Server
-from tests.services.whole_topic import whole_topic
 from tests.system.commands import BACKWATCH, environment, eventually
 
 APP = """
@@ -46,7 +46,7 @@ def in_the_topic(kafka: Server) -> list[Told]:
     return sorted(one for record in records for one in told(ExportTraceServiceRequest.FromString(record.value)))
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_a_collector_passes_on_every_span_of_our_topic_with_every_attribute(
     otelcol: str, tmp_path: Path, kafka_without_topics: Server, postgresql: Server, redis_server: Server
 ) -> None:

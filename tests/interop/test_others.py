@@ -20,7 +20,7 @@ from backwatch.collector import names
 from backwatch.store import tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
-from tests.services.otelcol import JARS, collecting
+from tests.services.http.otelcol import JARS, collecting
 from tests.services.process import binary, free_port
 from tests.services.server import Server
 from tests.system.commands import Running, environment, eventually, running

@@ -20,13 +20,13 @@ import zstandard
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from backwatch.collector import names
-from backwatch.collector.statements.spec import words
+from backwatch.collector.statements.spec import split_words
 from tests.leaks.corpus import Canary, Planted, of, planted
 from tests.leaks.finder import Finder, shown
 from tests.leaks.ways import words_of
-from tests.services.receiver import Receiver, receiver
+from tests.services.http.receiver import Receiver, receiver
+from tests.services.internet.smtp import MailServer
 from tests.services.server import Server
-from tests.services.smtp import MailServer
 from tests.system.commands import BACKWATCH, environment, running
 
 _SYSTEM_NAMES = (names.DB_SYSTEM, names.MESSAGING_SYSTEM, names.SYSTEM)
@@ -37,7 +37,7 @@ LASTING = (
     "PREPARE TRANS",
 )  # fmt: skip
 """What would change a server that other tests share, or take long."""
-OTHERS = words(
+OTHERS = split_words(
     """
     CONFIG ACL REPLICAOF SLAVEOF FAILOVER MIGRATE SUBSCRIBE PSUBSCRIBE DEBUG MODULE SENTINEL SCRIPT FUNCTION XREADGROUP
     """

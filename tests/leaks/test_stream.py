@@ -68,8 +68,8 @@ def test_a_canary_that_is_told_is_found_in_the_stream(stream: Stream) -> None:
     secret = one.canaries[0].text
     each: list[dict[str, Any]] = [{"statement": secret}, {"facts": (("x", secret),)}, {"error": secret}]
     for told in each:
-        stream.pipeline.call(Session(system="redis"), "GET", start_ns=time.time_ns(), **told)
-    stream.pipeline.call(Session(system="redis", account=secret), "GET", start_ns=time.time_ns())
+        stream.pipeline.record_call(Session(system="redis"), "GET", start_ns=time.time_ns(), **told)
+    stream.pipeline.record_call(Session(system="redis", account=secret), "GET", start_ns=time.time_ns())
     finder = Finder(one.canaries)
     values = stream.written()
     assert leaks(finder, values[:1])

@@ -29,10 +29,19 @@ class Teller:
         self._pipeline = pipeline
         self.calls = 0
 
-    def call(self, system: str, operation: str = "", *, sql: object = None, statement: str = "", facts: Facts = (),
-             error: BaseException | None = None, namespace: str = "") -> None:  # fmt: skip
+    def record_call(
+        self,
+        system: str,
+        operation: str = "",
+        *,
+        sql: object = None,
+        statement: str = "",
+        facts: Facts = (),
+        error: BaseException | None = None,
+        namespace: str = "",
+    ) -> None:
         """One call on a session of its own."""
-        self._pipeline.call(
+        self._pipeline.record_call(
             Session(system=system, address="db", namespace=namespace), operation, start_ns=time.time_ns(), sql=sql,
             statement=statement, facts=facts, error=error,
         )  # fmt: skip
@@ -47,14 +56,14 @@ class Teller:
 def _sql(teller: Teller, planted: Planted) -> None:
     text, system = planted.text, planted.entry.system
     if system == "cassandra":
-        teller.call(system, sql=cql.plain(text))
-        teller.call(system, sql=cql.plain(cql.batch([text, text])))
+        teller.record_call(system, sql=cql.plain(text))
+        teller.record_call(system, sql=cql.plain(cql.batch([text, text])))
     elif system == "clickhouse":
-        teller.call(system, sql=clickhouse.without_data(text))
-        teller.call(system, sql=clickhouse.without_data(text.encode()))
+        teller.record_call(system, sql=clickhouse.without_data(text))
+        teller.record_call(system, sql=clickhouse.without_data(text.encode()))
     else:
-        teller.call("microsoft.sql_server" if system == "mssql" else system, sql=text)
-        teller.call("other_sql" if system == "other" else system, sql=text.encode())
+        teller.record_call("microsoft.sql_server" if system == "mssql" else system, sql=text)
+        teller.record_call("other_sql" if system == "other" else system, sql=text.encode())
 
 
 def words_of(planted: Planted) -> list[str]:
@@ -70,26 +79,26 @@ def _redis(teller: Teller, planted: Planted) -> None:
     raw = [word.encode() for word in command]
     name = redis_statements.name_of(command)
     operation, statement = redis_statements.describe_command(name, command)
-    teller.call("redis", operation, statement=statement)
-    teller.call(
+    teller.record_call("redis", operation, statement=statement)
+    teller.record_call(
         "redis",
         redis_statements.operation_of(redis_statements.name_of(raw), raw),
         statement=redis_statements.describe_command(name, raw)[1],
     )
     operation, statement = redis_statements.describe_pipeline((command, raw, ["GET", "a"]))
-    teller.call("redis", operation, statement=statement)
+    teller.record_call("redis", operation, statement=statement)
 
 
 def _memcached(teller: Teller, planted: Planted) -> None:
     operation, statement = memcached.line(planted.text.encode())
-    teller.call("memcached", operation, statement=statement)
+    teller.record_call("memcached", operation, statement=statement)
     name, *rest = planted.text.split(" ")
-    teller.call("memcached", name, statement=memcached.statement(name, rest[:1]))
+    teller.record_call("memcached", name, statement=memcached.statement(name, rest[:1]))
 
 
 def _mongo(teller: Teller, planted: Planted) -> None:
     command = document(planted.text)
-    teller.call("mongodb", mongo.name_of(command), statement=mongo.statement(command))
+    teller.record_call("mongodb", mongo.name_of(command), statement=mongo.statement(command))
 
 
 def _search(teller: Teller, planted: Planted) -> None:
@@ -101,15 +110,15 @@ def _search(teller: Teller, planted: Planted) -> None:
         bodies = [body, json.dumps(body).encode() if rest else None]
     for one in bodies:
         asked = Operation(None, method, target, None, one, "")
-        teller.call("elasticsearch", asked.name, statement=asked.statement(), sql=asked.sql())
+        teller.record_call("elasticsearch", asked.name, statement=asked.statement(), sql=asked.sql())
 
 
 def _url(teller: Teller, planted: Planted) -> None:
-    teller.call("http", "GET", statement=http.statement("GET", planted.text))
+    teller.record_call("http", "GET", statement=http.statement("GET", planted.text))
     facts: Facts = ((names.URL_FULL, http.redact_url(planted.text)), (names.HTTP_ROUTE, http.template(planted.text)))
-    teller.call("http", "GET", facts=facts)
+    teller.record_call("http", "GET", facts=facts)
     target = redirect_target("http://a/b", planted.text)
-    teller.call("http", "GET", facts=((names.REDIRECT_TARGET, target),))
+    teller.record_call("http", "GET", facts=((names.REDIRECT_TARGET, target),))
 
 
 def _aws(teller: Teller, planted: Planted) -> None:
@@ -120,20 +129,20 @@ def _aws(teller: Teller, planted: Planted) -> None:
     where, facts = namespace(service, parameters, "eu-west-1"), destination(service, parameters)
     assert kind(service, operation)
     if sql is not None:
-        teller.call("aws-api", sql=parameters.get(sql), facts=facts, namespace=where)
-    teller.call("aws-api", operation, statement=aws.statement(service, operation, parameters), namespace=where)
+        teller.record_call("aws-api", sql=parameters.get(sql), facts=facts, namespace=where)
+    teller.record_call("aws-api", operation, statement=aws.statement(service, operation, parameters), namespace=where)
 
 
 def _smtp(teller: Teller, planted: Planted) -> None:
     """Only whom mail goes to and comes from is told; what else a client says is not looked at."""
     address = planted.text.partition(":<")[2].partition(">")[0]
-    teller.call("smtp", "SEND", statement=smtp.statement([address, f"Ann <{address}>"]))
+    teller.record_call("smtp", "SEND", statement=smtp.statement([address, f"Ann <{address}>"]))
 
 
 def _lines(read: Callable[[str], tuple[str, str]]) -> Callable[[Teller, Planted], None]:
     def tell(teller: Teller, planted: Planted) -> None:
         operation, statement = read(planted.text)
-        teller.call(planted.entry.system, operation, statement=statement)
+        teller.record_call(planted.entry.system, operation, statement=statement)
 
     return tell
 
@@ -141,15 +150,15 @@ def _lines(read: Callable[[str], tuple[str, str]]) -> Callable[[Teller, Planted]
 def _imap(teller: Teller, planted: Planted) -> None:
     name, *rest = planted.text.split(" ", 2)
     operation, statement = lines.imap(name, rest)
-    teller.call("imap", operation, statement=statement)
+    teller.record_call("imap", operation, statement=statement)
 
 
 def _ldap_filter(teller: Teller, planted: Planted) -> None:
-    teller.call("ldap", "search", statement=ldap.filter_shape(planted.text))
+    teller.record_call("ldap", "search", statement=ldap.filter_shape(planted.text))
 
 
 def _ldap_dn(teller: Teller, planted: Planted) -> None:
-    teller.call("ldap", "bind", statement=ldap.dn(planted.text))
+    teller.record_call("ldap", "bind", statement=ldap.dn(planted.text))
 
 
 class _Fields:
@@ -166,7 +175,7 @@ def _amqp(teller: Teller, planted: Planted) -> None:
              to_request("Queue.Bind", _Fields(queue=key, exchange=exchange, routing_key=key), 1, 0)]  # fmt: skip
     for one in asked:
         facts: Facts = ((names.MESSAGING_DESTINATION, one.destination),) if one.destination else ()
-        teller.call("rabbitmq", one.operation, statement=with_task(one.statement, headers), facts=facts)
+        teller.record_call("rabbitmq", one.operation, statement=with_task(one.statement, headers), facts=facts)
 
 
 def _error(teller: Teller, planted: Planted) -> None:
@@ -179,11 +188,11 @@ def _error(teller: Teller, planted: Planted) -> None:
     for error in (plain, caused, made(argument), made(1062, text), type(kind, (OSError,), {})(text, 5)):
         facts = (("x.type", errors.error_type(error)), ("x.code", errors.error_code(error)),
                  ("x.text", errors.redact_error(str(error))))  # fmt: skip
-        teller.call(planted.entry.system, "SELECT", error=root_error(error), facts=facts)
+        teller.record_call(planted.entry.system, "SELECT", error=root_error(error), facts=facts)
 
 
 def _dsn(teller: Teller, planted: Planted) -> None:
-    teller.call("postgresql", "connect", facts=((names.REDIRECT_TARGET, dsn.redact_dsn(planted.text)),))
+    teller.record_call("postgresql", "connect", facts=((names.REDIRECT_TARGET, dsn.redact_dsn(planted.text)),))
 
 
 _WAYS: Final[Mapping[str, Callable[[Teller, Planted], None]]] = {

@@ -11,7 +11,7 @@ from backwatch.collector.settings import NotifySettings
 from backwatch.notify.outputs.standard_webhook import StandardWebhook
 from backwatch.notify.service import Service
 from backwatch.store.connect import open_store
-from tests.services.receiver import Receiver
+from tests.services.http.receiver import Receiver
 
 SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
 START_NS = 1_700_000_000_000_000_000

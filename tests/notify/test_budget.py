@@ -17,9 +17,9 @@ from backwatch.store.decisions import decide
 from backwatch.store.events import BODY_LIMIT
 from backwatch.store.transactions import reading
 from tests.notify.conftest import START_NS, Clock
-from tests.services import receiver as temper
 from tests.services.commits import Owner, alert_id, cleared, raised
-from tests.services.receiver import Receiver, receiver
+from tests.services.http import receiver as temper
+from tests.services.http.receiver import Receiver, receiver
 
 Serving = Callable[..., Service]
 PER_HOUR = 60

@@ -19,9 +19,9 @@ from backwatch.store import deliveries, tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
 from tests.notify.conftest import SECRET, settings_of
-from tests.services import receiver as temper
 from tests.services.commits import Owner, raised
-from tests.services.receiver import Receiver, receiver
+from tests.services.http import receiver as temper
+from tests.services.http.receiver import Receiver, receiver
 
 COMMAND = [sys.executable, "-c", "from backwatch.collector.cli import main; main()", "notify"]
 

@@ -17,9 +17,9 @@ from backwatch.store.decisions import decide
 from backwatch.store.events import event_id
 from backwatch.store.transactions import reading, writing
 from tests.notify.conftest import SECRET, START_NS, Clock
-from tests.services import receiver as temper
 from tests.services.commits import Owner, alert_id, cleared, raised
-from tests.services.receiver import receiver
+from tests.services.http import receiver as temper
+from tests.services.http.receiver import receiver
 
 Serving = Callable[..., Service]
 ID = alert_id("unusual-query", "k")

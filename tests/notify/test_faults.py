@@ -21,9 +21,9 @@ from backwatch.store.budget import DIGEST
 from backwatch.store.deliveries import EventRow
 from backwatch.store.transactions import reading, writing
 from tests.notify.conftest import SECRET, START_NS, Clock, settings_of
-from tests.services import receiver as temper
 from tests.services.commits import Owner, raised
-from tests.services.receiver import Receiver, receiver
+from tests.services.http import receiver as temper
+from tests.services.http.receiver import Receiver, receiver
 
 Serving = Callable[..., Service]
 UNSERVED = "No delivery worker has served the endpoint standard_webhook 127.0.0.1"

@@ -16,10 +16,10 @@ from backwatch.store.events import event_id
 from backwatch.store.monitoring.incidents import CRITICAL_UNSENT, find_delivery_incidents
 from backwatch.store.transactions import reading
 from tests.notify.conftest import SECRET, Clock
-from tests.services import receiver as temper
 from tests.services.commits import Owner, alert_id, raised
+from tests.services.http import receiver as temper
+from tests.services.http.receiver import Receiver, receiver
 from tests.services.in_thread import running, wait_until
-from tests.services.receiver import Receiver, receiver
 
 Serving = Callable[..., Service]
 URGENT_S = 5.0

@@ -14,9 +14,9 @@ from backwatch.store.events import event_id
 from backwatch.store.prune import DAY_NS, prune
 from backwatch.store.transactions import reading
 from tests.notify.conftest import START_NS, Clock
-from tests.services import receiver as temper
 from tests.services.commits import Owner, alert_id, raised
-from tests.services.receiver import receiver
+from tests.services.http import receiver as temper
+from tests.services.http.receiver import receiver
 
 Serving = Callable[..., Service]
 HOUR_S = 3_600

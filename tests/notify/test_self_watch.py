@@ -18,9 +18,9 @@ from backwatch.store import deliveries, tables
 from backwatch.store.progress import PartitionProgress, read_progress, write_progress
 from backwatch.store.transactions import reading
 from tests.notify.conftest import SECRET, START_NS, Clock
-from tests.services import receiver as temper
 from tests.services.commits import Owner, raised
-from tests.services.receiver import Receiver, receiver
+from tests.services.http import receiver as temper
+from tests.services.http.receiver import Receiver, receiver
 
 Serving = Callable[..., Service]
 EVERY, URL = "BACKWATCH_NOTIFY_HEARTBEAT_S", "BACKWATCH_WEBHOOK_HEARTBEAT_URL"

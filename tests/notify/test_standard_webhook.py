@@ -18,9 +18,9 @@ from backwatch.collector.settings import SettingError
 from backwatch.notify.outputs import Delivery, Kind, Outcome, _http
 from backwatch.notify.outputs.standard_webhook import StandardWebhook
 from tests.notify.conftest import SECRET
-from tests.services import receiver as temper
 from tests.services.authority import Authority
-from tests.services.receiver import Receiver, receiver
+from tests.services.http import receiver as temper
+from tests.services.http.receiver import Receiver, receiver
 
 OTHER_SECRET = "whsec_" + base64.b64encode(b"t" * 24).decode()
 LOOPBACK = ["127.0.0.1"]

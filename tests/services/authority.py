@@ -1,15 +1,17 @@
-"""A throw-away certificate authority, made anew by every run."""
+"""A throw-away certificate authority, created anew by every run."""
 
 import datetime as dt
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+NAME = "Backwatch test authority"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -27,6 +29,13 @@ class Certificate:
         return self.both_file.read_text()
 
 
+class AuthorityKey(NamedTuple):
+    """A private key of an authority (P-256), and its certificate."""
+
+    secret: int
+    ca_file: Path
+
+
 class Authority:
     """Signs certificates for the servers of the tests.
 
@@ -35,23 +44,33 @@ class Authority:
 
     """
 
-    def __init__(self, folder: Path, name: str = "Backwatch test authority") -> None:
+    def __init__(self, folder: Path, name: str = NAME, key: "AuthorityKey | None" = None) -> None:
         self._folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._count = 0
-        now = dt.datetime.now(dt.UTC)
-        certificate = (
-            _builder(
-                self._name, self._name, self._key.public_key(), now - dt.timedelta(days=1), now + dt.timedelta(days=30)
-            )
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        if key is None:
+            self.ca_file = folder / "ca.pem"
+            self.ca_file.write_bytes(self._sign_own_certificate())
+        else:
+            self._key = ec.derive_private_key(key.secret, self._key.curve)
+            self.ca_file = key.ca_file
+
+    @property
+    def key(self) -> "AuthorityKey":
+        """What another process needs to sign for this authority."""
+        return AuthorityKey(self._key.private_numbers().private_value, self.ca_file)
+
+    def _sign_own_certificate(self) -> bytes:
+        now, public = dt.datetime.now(dt.UTC), self._key.public_key()
+        return (
+            _builder(self._name, self._name, public, now - dt.timedelta(days=1), now + dt.timedelta(days=30))
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_usage(signs=True), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
             .sign(self._key, hashes.SHA256())
+            .public_bytes(serialization.Encoding.PEM)
         )
-        self.ca_file = folder / "ca.pem"
-        self.ca_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
     def issue(
         self, *names: str, not_before: dt.datetime | None = None, not_after: dt.datetime | None = None
@@ -60,7 +79,7 @@ class Authority:
 
         Args:
             names: The first one is also the common name.
-            not_before: 30 days ago where absent: before any past that a test tells.
+            not_before: 30 days ago where absent: before any past time that a test uses.
             not_after: In 20 days where absent; a past time makes an expired certificate.
 
         """
@@ -83,23 +102,23 @@ class Authority:
         key_text = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        return self._written(key_text, certificate.public_bytes(serialization.Encoding.PEM))
+        return self._write(key_text, certificate.public_bytes(serialization.Encoding.PEM))
 
-    def _written(self, key: bytes, certificate: bytes) -> Certificate:
+    def _write(self, key: bytes, certificate: bytes) -> Certificate:
         self._count += 1
-        made = Certificate(
+        issued = Certificate(
             key_file=self._folder / f"{self._count}.key.pem",
             certificate_file=self._folder / f"{self._count}.pem",
             both_file=self._folder / f"{self._count}.both.pem",
         )
         for path, content in (
-            (made.key_file, key),
-            (made.certificate_file, certificate),
-            (made.both_file, key + certificate),
+            (issued.key_file, key),
+            (issued.certificate_file, certificate),
+            (issued.both_file, key + certificate),
         ):
             path.touch(mode=0o600)
             path.write_bytes(content)
-        return made
+        return issued
 
 
 def _builder(

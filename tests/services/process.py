@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from tests.services.server import HOST, MissingServerError
 
@@ -28,28 +29,36 @@ def password() -> str:
     return secrets.token_hex(12)
 
 
-def free_port() -> int:
-    """A port on loopback that nobody listens on, below those that the kernel hands to outgoing connections.
+class _Ports:
+    """The part of the ports that this process hands out: each process of a run has a part of its own."""
 
-    Whoever asks binds it a moment later, so it is given once, and to one of the run's workers only.
+    part, parts = 0, 1
+    given: ClassVar[set[int]] = set()
+
+
+def use_ports(part: int, parts: int) -> None:
+    """Hand out only every ``parts``-th port, so that no other process of the run hands out the same one."""
+    _Ports.part, _Ports.parts = part % parts, parts
+
+
+def free_port() -> int:
+    """Return an unused port on loopback, below those that the kernel gives to outgoing connections.
+
+    The caller binds it a moment later, so each port is given once, and by one process of the run only.
     """
-    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % workers
     for _ in range(1000):
-        port = random.SystemRandom().randrange(15_000 // workers, 32_000 // workers) * workers + worker
-        if port in _given:
+        step = random.SystemRandom().randrange(15_000 // _Ports.parts, 32_000 // _Ports.parts)
+        port = step * _Ports.parts + _Ports.part
+        if port in _Ports.given:
             continue
         with socket.socket() as probe:
             try:
                 probe.bind((HOST, port))
             except OSError:
                 continue
-        _given.add(port)
+        _Ports.given.add(port)
         return port
     raise StartError("no free port on loopback")
-
-
-_given: set[int] = set()
 
 
 def binary(kind: str, name: str, *folders: str) -> str:

@@ -20,9 +20,9 @@ import redis
 from kafka import KafkaConsumer, KafkaProducer
 
 from tests.services.authority import Authority
-from tests.services.postgresql import CLEARTEXT_USER
+from tests.services.databases.postgresql import CLEARTEXT_USER
+from tests.services.internet.smtp import MailServer
 from tests.services.server import Server, accepts, from_environment, to_environment
-from tests.services.smtp import MailServer
 
 ROOT = Path(__file__).parents[2]
 
@@ -147,7 +147,7 @@ def test_a_certificate_of_another_authority_is_refused(redis_server: Server, tmp
 def test_a_server_ends_and_leaves_no_folder_when_the_tests_are_killed(tmp_path: Path) -> None:
     script = textwrap.dedent(f"""
         import pathlib, time
-        from tests.services import redis
+        from tests.services.databases import redis
         from tests.services.authority import Authority
         with redis.serve(Authority(pathlib.Path({str(tmp_path)!r}))) as server:
             print(server.port, pathlib.Path(server.socket).parent, flush=True)

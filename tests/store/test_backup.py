@@ -17,7 +17,7 @@ from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.health import health
 from backwatch.store.transactions import reading
 from tests.services.commits import Owner, cleared, raised
-from tests.services.disk import Disk, small_disk
+from tests.services.faults.disk import Disk, small_disk
 from tests.services.server import PREFIX, MissingServerError
 from tests.store.test_shared_database import load_legacy
 from tests.system.commands import ran

@@ -18,10 +18,10 @@ from backwatch.store import migrate, postgresql, shards, tables
 from backwatch.store.commit import Fenced
 from backwatch.store.connect import StoreFull, StoreUnavailable, open_store
 from backwatch.store.transactions import reading, writing
-from tests.services import databases
 from tests.services.commits import Owner, commit, raised
-from tests.services.disk import Disk, small_disk
-from tests.services.postgresql_pair import Pair, serve_pair
+from tests.services.databases import fresh_database
+from tests.services.databases.postgresql_pair import Pair, serve_pair
+from tests.services.faults.disk import Disk, small_disk
 from tests.services.process import account, give, private_folder
 from tests.services.server import PREFIX, MissingServerError, Server
 
@@ -133,7 +133,7 @@ def test_transaction_of_a_stopped_client_ends_and_frees_its_shard(
      ("42501", StoreUnavailable), ("57014", StoreUnavailable), ("25006", StoreUnavailable)],
 )  # fmt: skip
 def test_failure_that_passes_is_raised_as_one_clear_line(store: sa.Engine, sqlstate: str, error: type[OSError]) -> None:
-    databases.postgresql_sql(
+    fresh_database.postgresql_sql(
         store.url.render_as_string(hide_password=False).replace("+psycopg", ""),
         "create function fail() returns trigger language plpgsql as $$ begin "
         f"raise exception 'the server gives up' using errcode = '{sqlstate}'; end $$; "
@@ -275,11 +275,11 @@ def small_tablespace(postgresql: Server) -> Iterator[tuple[str, Disk]]:
             with small_disk(folder / "disk", 32_000_000) as disk:
                 give(disk.folder, user)
                 name = f"t_{secrets.token_hex(6)}"
-                databases.postgresql_sql(postgresql.url, f"create tablespace {name} location '{disk.folder}'")
-                databases.postgresql_sql(postgresql.url, f"create database {name} tablespace {name}")
+                fresh_database.postgresql_sql(postgresql.url, f"create tablespace {name} location '{disk.folder}'")
+                fresh_database.postgresql_sql(postgresql.url, f"create database {name} tablespace {name}")
                 yield urlsplit(postgresql.url)._replace(path=f"/{name}").geturl(), disk
-                databases.postgresql_sql(postgresql.url, f"drop database {name} with (force)")
-                databases.postgresql_sql(postgresql.url, f"drop tablespace {name}")
+                fresh_database.postgresql_sql(postgresql.url, f"drop database {name} with (force)")
+                fresh_database.postgresql_sql(postgresql.url, f"drop tablespace {name}")
         except MissingServerError as missing:
             pytest.skip(PREFIX + str(missing))
 

@@ -16,7 +16,7 @@ from backwatch.collector.settings import SettingError
 from backwatch.store import migrate, tables
 from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.transactions import reading
-from tests.services import databases, postgresql
+from tests.services.databases import fresh_database, postgresql
 from tests.services.process import binary
 from tests.store.app_migrations import AppMigrations
 from tests.system.commands import ran
@@ -61,7 +61,7 @@ def load_legacy(url: str) -> None:
         connection.executescript((LEGACY / "sqlite.sql").read_text())
         connection.close()
     else:
-        databases.postgresql_sql(url, (LEGACY / "postgresql.sql").read_text())
+        fresh_database.postgresql_sql(url, (LEGACY / "postgresql.sql").read_text())
 
 
 def rows(engine: sa.Engine, prefix: str = "") -> dict[str, list[Any]]:

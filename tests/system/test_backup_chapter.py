@@ -23,9 +23,9 @@ from backwatch.store.transactions import reading
 from backwatch.store.views import AlertFilter
 from tests.detector import streams
 from tests.notify.conftest import settings_of
-from tests.services import postgresql
 from tests.services.commits import Owner, raised
-from tests.services.receiver import receiver
+from tests.services.databases import postgresql
+from tests.services.http.receiver import receiver
 from tests.services.server import Server
 from tests.system.commands import BACKWATCH, environment, ran, running
 

@@ -125,7 +125,7 @@ def without_network() -> list[str]:
     return command if subprocess.run([*command, "/bin/true"], capture_output=True).returncode == 0 else []
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_it_catches_its_whole_cast_without_a_network_and_leaves_nothing_behind(tmp_path: Path) -> None:
     begun = time.monotonic()
     with marked(tmp_path, *without_network(), BACKWATCH, "demo", "--once") as demo:

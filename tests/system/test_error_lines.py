@@ -13,8 +13,8 @@ from backwatch.store.commit import Commit
 from backwatch.store.connect import open_store
 from backwatch.store.shards import commit, load
 from backwatch.store.transactions import writing
+from tests.services.brokers.topics import created_on_demand
 from tests.services.server import Server
-from tests.services.topics import made_on_demand
 from tests.system.commands import ran
 
 
@@ -36,7 +36,7 @@ def test_count_that_cannot_be_and_topic_that_is_not_there_are_named(
     kafka: Server, kafka_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = StreamSettings(url=kafka.url)
-    with made_on_demand(kafka, kafka_prefix) as make:
+    with created_on_demand(kafka, kafka_prefix) as make:
         topic = make("calls", 8)
         monkeypatch.setattr(names, "TOPIC_CALLS", topic)
         monkeypatch.setattr(repartition, "TOPICS", (topic,))

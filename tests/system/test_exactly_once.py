@@ -56,7 +56,7 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_killing_the_detector_at_each_statement_of_its_transaction_loses_and_doubles_nothing(
     stream: str, reference: Found, store_url: str
 ) -> None:

@@ -27,8 +27,8 @@ from backwatch.store import tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
 from tests.detector import streams
-from tests.services.disk import Disk, small_disk
-from tests.services.gate import Gate
+from tests.services.faults.disk import Disk, small_disk
+from tests.services.faults.gate import Gate
 from tests.services.process import free_port
 from tests.services.server import PREFIX, MissingServerError, Server
 from tests.system.commands import BACKWATCH, Ran, environment, eventually, ran, running

@@ -18,8 +18,8 @@ from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
 from tests.detector import streams
 from tests.services.authority import Authority
+from tests.services.brokers.kafka_broker import Broker, install
 from tests.services.in_thread import running
-from tests.services.kafka_broker import Broker, install
 from tests.system.commands import eventually
 
 CALLS = 5

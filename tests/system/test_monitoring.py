@@ -15,8 +15,8 @@ from backwatch.store.connect import open_store
 from backwatch.store.migrate import upgrade
 from backwatch.store.progress import PartitionProgress, write_progress
 from tests.notify.conftest import SECRET
+from tests.services.http.receiver import Receiver, receiver
 from tests.services.process import free_port
-from tests.services.receiver import Receiver, receiver
 from tests.system.commands import Running, running
 
 

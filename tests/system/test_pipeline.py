@@ -25,8 +25,8 @@ from backwatch.collector import names
 from backwatch.store import tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
+from tests.services.http.receiver import Receiver, receiver
 from tests.services.process import free_port
-from tests.services.receiver import Receiver, receiver
 from tests.services.server import Server
 from tests.system.commands import BACKWATCH, Running, environment, eventually, running
 

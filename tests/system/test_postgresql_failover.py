@@ -17,7 +17,7 @@ from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.health import health
 from backwatch.store.transactions import reading
 from tests.detector import streams
-from tests.services.postgresql_pair import Node, serve_pair
+from tests.services.databases.postgresql_pair import Node, serve_pair
 from tests.system.commands import Running, running
 
 

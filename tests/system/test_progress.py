@@ -19,7 +19,7 @@ from backwatch.store.connect import open_store
 from backwatch.store.migrate import upgrade
 from backwatch.store.transactions import reading
 from tests.detector import streams
-from tests.services import topics
+from tests.services.brokers import topics
 from tests.services.server import Server
 from tests.system.commands import eventually
 from tests.system.members import members

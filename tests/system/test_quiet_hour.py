@@ -17,7 +17,7 @@ from backwatch.attack import quiet_hour
 from backwatch.attack.quiet_hour import HOUR_NS, played
 from backwatch.attack.quiet_parts import parts_of
 from backwatch.attack.scenes import Scene
-from tests.services import databases
+from tests.services.databases import fresh_database
 from tests.services.server import Server
 from tests.system import quiet_scenes
 from tests.system.quiet_scenes.real import SERVERS, RealScene
@@ -51,13 +51,13 @@ def scenes() -> list[type[Scene]]:
 def ordinary(server: Server) -> Generator[dict[str, object]]:
     """A PostgreSQL database with an account that owns it and may do nothing else."""
     name = f"t_{secrets.token_hex(6)}"
-    databases.postgresql_sql(server.url, f"create role {name} login password '{server.password}'")
-    databases.postgresql_sql(server.url, f"create database {name} owner {name}")
+    fresh_database.postgresql_sql(server.url, f"create role {name} login password '{server.password}'")
+    fresh_database.postgresql_sql(server.url, f"create database {name} owner {name}")
     try:
         yield told(server, server.tls_port, name, user=name)
     finally:
-        databases.postgresql_sql(server.url, f"drop database {name} with (force)")
-        databases.postgresql_sql(server.url, f"drop role {name}")
+        fresh_database.postgresql_sql(server.url, f"drop database {name} with (force)")
+        fresh_database.postgresql_sql(server.url, f"drop role {name}")
 
 
 def told(server: Server, port: int, database: str, user: str = "") -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Other people's suites do not notice that they are watched: the short set; ``make bench`` has all of them."""
+"""Test suites of drivers pass under Backwatch as they pass without: the short set; ``make bench`` has all of them."""
 
 import pytest
 
@@ -7,6 +7,7 @@ from bench.suite_run import BACKWATCH
 
 
 @pytest.mark.slow
+@pytest.mark.spread
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", transparency.SHORT)
 @pytest.mark.services("memcached", "redis_server")

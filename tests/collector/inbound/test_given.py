@@ -9,15 +9,15 @@ import pytest
 
 from backwatch.collector.bootstrap import start
 from backwatch.collector.request import request_input
-from backwatch.collector.request.request_input import Given, with_input
+from backwatch.collector.request.request_input import RequestInput, add_input_sign
 
 S = "SELECT a FROM t WHERE b = {}"
 
 
 def with_value(value: str, sql: object, signs: str = "") -> str | None:
-    request = Given("")
+    request = RequestInput("")
     request.add({"name": value})
-    return with_input(request, sql, "postgresql", signs)
+    return add_input_sign(request, sql, "postgresql", signs)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_the_sign_joins_the_others_in_their_order() -> None:
 
 
 def test_what_is_kept_is_bounded_and_let_go_of() -> None:
-    request = Given("&".join(f"a{n}=v+{n:06}" for n in range(100_000)))
+    request = RequestInput("&".join(f"a{n}=v+{n:06}" for n in range(100_000)))
     deep: Any = "end of it"
     for _ in range(100_000):
         deep = [deep]
@@ -70,7 +70,7 @@ def test_what_is_kept_is_bounded_and_let_go_of() -> None:
     values = list(request.values())
     assert 0 < len(values) <= request_input.MOST_VALUES
     assert max(map(len, values)) <= request_input.LONGEST
-    request.forget()
+    request.clear()
     assert not list(request.values())
 
 
@@ -109,7 +109,7 @@ def test_frameworks_are_as_they_were_once_watching_stops(monkeypatch: pytest.Mon
 def test_what_one_thread_of_a_request_is_still_reading_no_other_takes_for_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    request, sql = Given("q=1%20OR%201%3D1"), S.format("1 OR 1=1")
+    request, sql = RequestInput("q=1%20OR%201%3D1"), S.format("1 OR 1=1")
     inside, go, signs = threading.Event(), threading.Event(), list[str | None]()
 
     def slow(*args: Any, **options: Any) -> Any:
@@ -119,7 +119,7 @@ def test_what_one_thread_of_a_request_is_still_reading_no_other_takes_for_nothin
         return parse_qsl(*args, **options)
 
     def look() -> None:
-        signs.append(with_input(request, sql, "postgresql", ""))
+        signs.append(add_input_sign(request, sql, "postgresql", ""))
 
     monkeypatch.setattr(request_input, "parse_qsl", slow)
     first = threading.Thread(target=look)
@@ -132,12 +132,12 @@ def test_what_one_thread_of_a_request_is_still_reading_no_other_takes_for_nothin
 
 
 def test_a_form_that_was_read_after_a_look_is_looked_into_as_well() -> None:
-    request = Given("")
+    request = RequestInput("")
     request.add({"name": "one or two"})
     assert list(request.values()) == ["one or two"]
     request.add({"name": "three or four"})
     assert list(request.values()) == ["one or two", "three or four"]
-    request.forget()
+    request.clear()
     assert list(request.values()) == []
     request.add({"name": "five or six"})
     assert list(request.values()) == ["five or six"]

@@ -11,7 +11,7 @@ from backwatch.collector.probes import Probe
 from backwatch.collector.runtime.call_site import _is_the_apps  # pyright: ignore[reportPrivateUsage]
 from backwatch.collector.runtime.encoder import session_attributes
 from backwatch.collector.runtime.record import CLIENT, AttributeValue, Caller, CallSite, Session
-from backwatch.collector.session.socket_counters import UNKNOWN, Wire
+from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,15 +61,15 @@ class Recording:
 
     calls: list[Told] = field(default_factory=list[Told])
 
-    def call(
+    def record_call(
         self, session: Session, operation: str, *, start_ns: int, sql: object = None, statement: str = "",
-        wire: Wire | None = None, estimated: tuple[int, int] = UNKNOWN, rows_returned: int = -1,
+        wire: SocketCounters | None = None, estimated: tuple[int, int] = UNKNOWN, rows_returned: int = -1,
         rows_affected: int = -1, error: BaseException | str | None = None,
         facts: tuple[tuple[str, AttributeValue], ...] = (), kind: int = CLIENT, caller: Caller | None = None,
     ) -> None:  # fmt: skip
         assert start_ns > 0
         assert wire is None or estimated is UNKNOWN
-        sent, received = estimated if wire is None else wire.since_last()
+        sent, received = estimated if wire is None else wire.read_delta()
         told = Told(
             session=session, operation=operation, sql=sql, statement=statement, sent=sent, received=received,
             estimated=estimated is not UNKNOWN, rows_returned=rows_returned, rows_affected=rows_affected,
@@ -77,7 +77,7 @@ class Recording:
         )  # fmt: skip
         self.calls.append(told)
 
-    def caller(self) -> Caller | None:
+    def capture_caller(self) -> Caller | None:
         """A stand-in that names the app's frame."""
         frame = sys._getframe(1)
         while frame.f_back is not None and not _is_the_apps(frame.f_code.co_filename, frame):
@@ -100,10 +100,10 @@ def _readable(sql: object) -> str:
 class Raising:
     """A recorder with a fault of its own."""
 
-    def caller(self) -> Caller | None:
+    def capture_caller(self) -> Caller | None:
         raise LookupError("a fault of ours")
 
-    def call(self, *args: object, **kwargs: object) -> None:
+    def record_call(self, *args: object, **kwargs: object) -> None:
         raise LookupError("a fault of ours")
 
 

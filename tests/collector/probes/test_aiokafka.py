@@ -26,9 +26,9 @@ from backwatch.collector.runtime.record import CONSUMER, PRODUCER
 from tests.collector.probes.recording import Recording, watching
 from tests.contract.exercises.aiokafka import login
 from tests.contract.exercises.kafka import Bomb
+from tests.services.brokers.topics import create
 from tests.services.overlays import overlay
 from tests.services.server import Server
-from tests.services.topics import create
 
 MakeTopic = Callable[..., str]
 ROOT = Path(__file__).parents[3]

@@ -1,4 +1,4 @@
-"""clickhouse-connect against a real ClickHouse behind a front of ours (see ``tests/services/clickhouse_http.py``)."""
+"""clickhouse-connect against a real ClickHouse behind `tests/services/databases/clickhouse_http.py`."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from backwatch.collector.probes.aiohttp import AiohttpProbe
 from backwatch.collector.probes.clickhouse_connect import ClickHouseConnectProbe
 from backwatch.collector.probes.urllib3 import Urllib3Probe
 from tests.collector.probes.recording import Recording, watching
-from tests.services.clickhouse_http import MOVED
+from tests.services.databases.clickhouse_http import MOVED
 from tests.services.overlays import ROOT, overlay
 from tests.services.process import free_port
 from tests.services.server import Server

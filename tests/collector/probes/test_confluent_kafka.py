@@ -23,9 +23,9 @@ from backwatch.collector.runtime.record import CONSUMER, PRODUCER
 from tests.collector.probes.recording import Recording, watching
 from tests.contract.exercises.confluent_kafka import login
 from tests.contract.exercises.kafka import Bomb
+from tests.services.brokers.topics import create
 from tests.services.overlays import overlay
 from tests.services.server import Server
-from tests.services.topics import create
 
 MakeTopic = Callable[..., str]
 ROOT = Path(__file__).parents[3]
@@ -347,9 +347,10 @@ def test_no_value_is_recorded(recording: Recording, kafka: Server, kafka_topic: 
 
 
 def test_the_streams_own_topics_and_clients_are_never_recorded(
-    recording: Recording, kafka_without_topics: Server, kafka_topic: MakeTopic
+    recording: Recording, kafka_without_topics: Server, kafka_prefix: str
 ) -> None:
-    server = kafka_without_topics
+    server, topic = kafka_without_topics, f"{kafka_prefix}own"
+    create(server, topic, 1)
     create(server, names.TOPIC_CALLS, 1)
     producer, consumer = new_producer(server), new_consumer(server, names.TOPIC_CALLS)
     producer.produce(names.TOPIC_CALLS, b"x")
@@ -357,7 +358,7 @@ def test_the_streams_own_topics_and_clients_are_never_recorded(
     assert consumer.poll(20) is not None
     consumer.close()
     internal = new_producer(server, **{"client.id": CLIENT_ID})
-    internal.produce(kafka_topic(), b"x")
+    internal.produce(topic, b"x")
     internal.flush(20)
     assert recording.calls == []
 

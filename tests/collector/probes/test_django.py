@@ -21,7 +21,7 @@ from django.db.models.sql import Query
 
 from backwatch.collector import names
 from backwatch.collector.probes import Probe
-from backwatch.collector.probes import watched as has_probe
+from backwatch.collector.probes import is_instrumented as has_probe
 from backwatch.collector.probes.django import DjangoProbe
 from backwatch.collector.probes.django.cache import MARK
 from backwatch.collector.probes.MySQLdb import MySQLdbProbe

@@ -13,7 +13,7 @@ from backwatch.collector.probes.ftplib import FtplibProbe
 from tests.collector.probes.recording import Recording, watching
 from tests.contract.exercises.ftplib import verifying
 from tests.services.authority import Authority
-from tests.services.ftp import CONTENT, serving
+from tests.services.internet.ftp import CONTENT, serving
 from tests.services.server import Server
 
 

@@ -11,8 +11,8 @@ from backwatch.collector import names
 from backwatch.collector.probes.imaplib import ImaplibProbe
 from tests.collector.probes.recording import Recording, watching
 from tests.contract.exercises.imaplib import verifying
-from tests.services._dovecot import MESSAGES, serving
 from tests.services.authority import Authority
+from tests.services.internet._dovecot import MESSAGES, serving
 from tests.services.server import Server
 
 

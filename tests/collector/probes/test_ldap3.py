@@ -24,7 +24,7 @@ from backwatch.collector.redaction import ldap as redact
 from tests.collector.probes.recording import Recording, Told, watching
 from tests.contract.exercises.ldap3 import NEW, plain, secured
 from tests.services.authority import Authority
-from tests.services.ldap import BASE, COUNT, ELSEWHERE, PEOPLE, VERSION, serving
+from tests.services.internet.ldap import BASE, COUNT, ELSEWHERE, PEOPLE, VERSION, serving
 from tests.services.overlays import overlay
 from tests.services.server import Server
 

@@ -36,7 +36,7 @@ from backwatch.collector.probes.toolkit.messages import Gathered
 from backwatch.collector.runtime.record import Session
 
 def tell(one, error):
-    start.current_pipeline().call(
+    start.current_pipeline().record_call(
         Session(system="kafka"), "poll", statement="poll", start_ns=one.start_ns, rows_returned=one.count
     )
 
@@ -106,7 +106,7 @@ def test_a_child_tells_nothing_of_what_its_parent_took(told_by: Callable[[str, s
 def test_what_waits_is_told_before_a_pipeline_closes() -> None:
     stream = Delivered()
     pipeline = Pipeline(CollectorSettings(heartbeat_s=3600.0), lambda: stream)
-    gathered = Gathered("orders", lambda one, _error: pipeline.call(
+    gathered = Gathered("orders", lambda one, _error: pipeline.record_call(
         Session(system="nats"), "deliver", statement="deliver", start_ns=1, rows_returned=one.count
     ))  # fmt: skip
     for _ in range(5):

@@ -25,8 +25,8 @@ from backwatch.collector.runtime.record import CLIENT, CONSUMER, PRODUCER
 from tests.collector.probes.recording import Recording, watching
 from tests.contract.exercises.kafka import Bomb
 from tests.contract.exercises.nats import connect, nothing
-from tests.services.hostile import hostile
-from tests.services.nats import LIMITED
+from tests.services.brokers.nats import LIMITED
+from tests.services.faults.hostile import hostile
 from tests.services.overlays import overlay
 from tests.services.server import Server
 

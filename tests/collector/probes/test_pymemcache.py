@@ -22,7 +22,7 @@ from backwatch.collector import names
 from backwatch.collector.probes.pymemcache import PymemcacheProbe
 from tests.collector.probes.recording import Recording, watching
 from tests.contract.exercises.pymemcache import COMPRESSED, Bomb, context_of
-from tests.services.hostile import hostile
+from tests.services.faults.hostile import hostile
 from tests.services.overlays import ROOT, overlay
 from tests.services.server import HOST, Server
 

@@ -1,6 +1,6 @@
 """pymongo with a replica set: logins, topology and its changes, compression, asyncio.
 
-The set is played by ``tests/services/mongo_set.py``: FerretDB has neither members nor SCRAM.
+The set is played by ``tests/services/databases/mongo_set.py``: FerretDB has neither members nor SCRAM.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from backwatch.collector import names
 from backwatch.collector.probes.pymongo import PyMongoProbe
 from tests.collector.probes.recording import Recording, Told, watching
-from tests.services import mongo_set as played
+from tests.services.databases import mongo_set as played
 from tests.services.server import HOST, Server
 
 ASYNCHRONOUS: Any = getattr(pymongo, "AsyncMongoClient", None)

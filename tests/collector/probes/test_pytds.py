@@ -1,4 +1,4 @@
-"""pytds against a small server of ours (see ``tests/services/sqlserver.py``): no SQL Server can be had here."""
+"""pytds against the small TDS server of `tests/services/databases/sqlserver.py`: no SQL Server can be installed."""
 
 import os
 import subprocess
@@ -13,10 +13,10 @@ from backwatch.collector import names
 from backwatch.collector.probes.pytds import PytdsProbe
 from tests.collector.probes.recording import Recording, watching
 from tests.services.authority import Authority
+from tests.services.databases.sqlserver import ELSEWHERE
 from tests.services.overlays import ROOT, overlay
 from tests.services.process import free_port
 from tests.services.server import HOST, Server
-from tests.services.sqlserver import ELSEWHERE
 
 HERE = "tests/collector/probes/test_pytds.py"
 OVERLAID = "BACKWATCH_TEST_OVERLAID"

@@ -16,7 +16,7 @@ from backwatch.collector.probes.families.redis import nodes
 from backwatch.collector.probes.redis import RedisProbe
 from backwatch.collector.runtime.record import Session
 from tests.collector.probes.recording import Recording, watching
-from tests.services.redis_sentinel import MASTER
+from tests.services.databases.redis_sentinel import MASTER
 from tests.services.server import Server
 
 QUERIED = Session(system="redis", address="10.0.0.1", port=6379)

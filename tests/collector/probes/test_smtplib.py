@@ -10,7 +10,7 @@ import pytest
 from backwatch.collector import names
 from backwatch.collector.probes.smtplib import SmtplibProbe
 from tests.collector.probes.recording import Recording, watching
-from tests.services.smtp import MailServer
+from tests.services.internet.smtp import MailServer
 
 SENDER = "shop@shop.example"
 LONG = "\r\n".join(["x" * 98] * 100)

@@ -20,7 +20,7 @@ import urllib3
 
 from backwatch.collector import names
 from backwatch.collector.probes.urllib3 import Urllib3Probe
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.tls import read_tls_facts
 from tests.collector.probes.recording import Recording, watching
 from tests.collector.probes.web import BODY, METADATA, Web, shared
 from tests.services.authority import Authority
@@ -523,4 +523,4 @@ assert guard.swallowed == [], guard.swallowed
 
 
 def test_a_mock_in_the_place_of_a_socket_says_nothing() -> None:
-    assert facts_of(MagicMock()) == {}
+    assert read_tls_facts(MagicMock()) == {}

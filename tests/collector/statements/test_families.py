@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given, settings
 
-from backwatch.collector.statements.canonical import canonical
-from backwatch.collector.statements.families import MAX_FAMILY, family
+from backwatch.collector.statements.canonical import canonicalize
+from backwatch.collector.statements.families import MAX_FAMILY, derive_family
 from tests.collector.statements.texts import dialects, texts
 
 
@@ -26,7 +26,7 @@ from tests.collector.statements.texts import dialects, texts
     ],
 )
 def test_a_family_names_verb_and_tables(text: str, expected: str) -> None:
-    assert family(canonical(text, "postgresql")) == expected
+    assert derive_family(canonicalize(text, "postgresql")) == expected
 
 
 @pytest.mark.parametrize(
@@ -38,17 +38,17 @@ def test_a_family_names_verb_and_tables(text: str, expected: str) -> None:
     ],
 )
 def test_what_is_no_sql_keeps_its_first_two_words(text: str, expected: str) -> None:
-    assert family(text) == expected
+    assert derive_family(text) == expected
 
 
 def test_many_tables_are_cut_and_say_so() -> None:
-    many = canonical("SELECT 1 FROM " + ", ".join(f"table_{i}" for i in range(500)), "mysql")
-    assert family(many).endswith(",…")
-    assert len(family(many)) <= MAX_FAMILY
+    many = canonicalize("SELECT 1 FROM " + ", ".join(f"table_{i}" for i in range(500)), "mysql")
+    assert derive_family(many).endswith(",…")
+    assert len(derive_family(many)) <= MAX_FAMILY
 
 
 @settings(deadline=None, max_examples=200)
 @given(texts, dialects)
 def test_every_text_has_a_bounded_family(text: str, dialect: str) -> None:
-    assert len(family(canonical(text, dialect))) <= MAX_FAMILY
-    assert len(family(text)) <= MAX_FAMILY
+    assert len(derive_family(canonicalize(text, dialect))) <= MAX_FAMILY
+    assert len(derive_family(text)) <= MAX_FAMILY

@@ -7,7 +7,7 @@ import pytest
 
 from backwatch.collector.statements import spec
 from backwatch.collector.statements.scan import scan, scan_new
-from backwatch.collector.statements.thinning import HEAD_TOKENS, looked_at
+from backwatch.collector.statements.thinning import HEAD_TOKENS, scan_thinned
 from tests.collector.statements.hostile import shapes
 from tests.collector.statements.texts import HOSTILE
 
@@ -53,7 +53,7 @@ def test_64_kib_of_any_hostile_shape_take_30_ms_at_most(dialect: str) -> None:
 @pytest.mark.parametrize("dialect", spec.DIALECTS)
 def test_what_is_scanned_of_a_long_text_has_few_tokens(dialect: str) -> None:
     for text in shapes(dialect).values():
-        assert len(looked_at(text, dialect)[1]) <= HEAD_TOKENS + 2_048
+        assert len(scan_thinned(text, dialect)[1]) <= HEAD_TOKENS + 2_048
 
 
 @pytest.mark.parametrize("dialect", spec.DIALECTS)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from backwatch.collector.statements import scan as module
 from backwatch.collector.statements import spec
 from backwatch.collector.statements.scan import scan, scan_cached, scan_new
-from backwatch.collector.statements.skeleton import pieces, representative
+from backwatch.collector.statements.skeleton import join_pieces, split_pieces
 from tests.collector.statements.texts import PIECES, dialects, texts
 
 MORE = (
@@ -44,8 +44,8 @@ def test_a_statement_known_by_its_skeleton_is_told_as_if_it_were_scanned(text: s
 @settings(deadline=None, max_examples=600)
 @given(mixed, dialects)
 def test_what_stands_for_a_skeleton_has_that_skeleton(text: str, dialect: str) -> None:
-    found = pieces(text, dialect)
-    assert pieces(representative(found, dialect), dialect) == found
+    found = split_pieces(text, dialect)
+    assert split_pieces(join_pieces(found, dialect), dialect) == found
 
 
 @pytest.mark.data
@@ -66,7 +66,7 @@ def test_texts_that_differ_in_plain_literals_share_one_scan() -> None:
 @pytest.mark.parametrize("injected", ["1 or 7=7", "1 -- x", "1/**/", "(1)", "'a' 'b'", "1; drop table t", "0x31", "-1"])
 def test_an_injection_has_a_skeleton_of_its_own(injected: str) -> None:
     frame = "SELECT a FROM t WHERE b = {} LIMIT 5"
-    assert pieces(frame.format(injected), "mysql") != pieces(frame.format("12"), "mysql")
+    assert split_pieces(frame.format(injected), "mysql") != split_pieces(frame.format("12"), "mysql")
 
 
 def test_the_caches_stay_bounded() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from backwatch.collector.statements.canonical import canonical
+from backwatch.collector.statements.canonical import canonicalize
 
 P, M, S, T, O = "postgresql", "mysql", "sqlite", "mssql", "other"  # noqa: E741
 ALL = (P, M, S, T, O)
@@ -126,12 +126,12 @@ DIFFERENT = [
 
 @pytest.mark.parametrize(("dialect", "one", "other"), SAME)
 def test_what_differs_in_values_and_spelling_only_is_the_same_statement(dialect: str, one: str, other: str) -> None:
-    assert canonical(one, dialect) == canonical(other, dialect)
+    assert canonicalize(one, dialect) == canonicalize(other, dialect)
 
 
 @pytest.mark.parametrize(("dialect", "one", "other"), DIFFERENT)
 def test_what_asks_something_else_is_another_statement(dialect: str, one: str, other: str) -> None:
-    assert canonical(one, dialect) != canonical(other, dialect)
+    assert canonicalize(one, dialect) != canonicalize(other, dialect)
 
 
 def test_there_are_as_many_pairs_as_were_promised() -> None:

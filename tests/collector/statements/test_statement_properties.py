@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from backwatch.collector.names import SIGNS
 from backwatch.collector.statements import spec
-from backwatch.collector.statements.canonical import canonical, redacted
+from backwatch.collector.statements.canonical import canonicalize, redact
 from backwatch.collector.statements.scan import scan
-from backwatch.collector.statements.tokens import tokens
+from backwatch.collector.statements.tokens import tokenize
 from tests.collector.statements.texts import dialects, long_texts, texts
 
 many = settings(deadline=None, max_examples=300)
@@ -48,7 +48,7 @@ FRAMES = (
 @many
 @given(texts, dialects)
 def test_the_redacted_text_has_the_same_canonical_text(text: str, dialect: str) -> None:
-    assert canonical(text, dialect) == canonical(redacted(text, dialect), dialect)
+    assert canonicalize(text, dialect) == canonicalize(redact(text, dialect), dialect)
 
 
 @many
@@ -57,24 +57,24 @@ def test_the_redacted_text_has_the_same_canonical_text(text: str, dialect: str) 
 @example('="".5', "postgresql")
 @example("[] ]", "mssql")
 def test_what_is_canonical_or_redacted_stays_as_it_is(text: str, dialect: str) -> None:
-    assert canonical(canonical(text, dialect), dialect) == canonical(text, dialect)
-    assert redacted(redacted(text, dialect), dialect) == redacted(text, dialect)
+    assert canonicalize(canonicalize(text, dialect), dialect) == canonicalize(text, dialect)
+    assert redact(redact(text, dialect), dialect) == redact(text, dialect)
 
 
 @few
 @given(long_texts, dialects)
 def test_a_cut_text_is_bounded_and_not_cut_again(text: str, dialect: str) -> None:
-    short = redacted(text, dialect)
+    short = redact(text, dialect)
     assert len(short.encode()) <= spec.SENT_BYTES
-    assert redacted(short, dialect) == short
-    assert canonical(text, dialect) == canonical(short, dialect)
+    assert redact(short, dialect) == short
+    assert canonicalize(text, dialect) == canonicalize(short, dialect)
 
 
 @many
 @given(texts, dialects)
 def test_tokens_follow_one_another_inside_the_text(text: str, dialect: str) -> None:
     last = 0
-    for kind, start, end in tokens(text, dialect):
+    for kind, start, end in tokenize(text, dialect):
         assert 0 < kind < spec.END
         assert last <= start < end <= len(text)
         last = end
@@ -98,7 +98,7 @@ def test_no_text_makes_the_scanner_raise_and_what_it_says_can_be_sent(text: str,
 def test_no_literal_survives(literal: tuple[str, str], frame: str, value: str) -> None:
     dialect, form = literal
     text = frame.replace("{}", form.replace("{}", value))
-    assert "3cret" not in redacted(text, dialect)
+    assert "3cret" not in redact(text, dialect)
 
 
 @settings(deadline=None, max_examples=150)
@@ -153,7 +153,7 @@ VALUES = (
     st.sampled_from(("", " ", "\t", "/* x */")),
 )
 def test_no_word_survives_that_is_given_to_a_setting_or_a_plan(dialect: str, frame: str, word: str, gap: str) -> None:
-    told = redacted(frame.replace("{}", gap + word + gap), dialect)
+    told = redact(frame.replace("{}", gap + word + gap), dialect)
     assert "3cret" not in told
     assert told.startswith(frame[:3])
 
@@ -165,7 +165,7 @@ def test_no_word_survives_that_is_given_to_a_setting_or_a_plan(dialect: str, fra
     st.from_regex(r"[a-z]{0,3}3cret [a-z0-9]{0,3}", fullmatch=True),
 )
 def test_no_sentence_in_double_quotes_survives_where_no_name_is_due(dialect: str, frame: str, text: str) -> None:
-    assert "3cret" not in redacted(frame.replace("{}", f'"{text}"'), dialect)
+    assert "3cret" not in redact(frame.replace("{}", f'"{text}"'), dialect)
 
 
 @pytest.mark.parametrize("dialect", sorted(spec.DIALECTS))
@@ -190,12 +190,12 @@ def test_no_sentence_in_double_quotes_survives_where_no_name_is_due(dialect: str
     ],
 )
 def test_what_sets_and_runs_is_told(dialect: str, text: str) -> None:
-    assert redacted(text, dialect) == text
+    assert redact(text, dialect) == text
 
 
 @pytest.mark.parametrize("number", ["4711", "47.11", "4711e4711", "0x4711", "-4711", "$4711", "4_711_4711"])
 def test_no_number_survives(number: str) -> None:
-    assert "4711" not in redacted(f"SELECT a FROM t WHERE x = {number}", "mssql")
+    assert "4711" not in redact(f"SELECT a FROM t WHERE x = {number}", "mssql")
 
 
 def test_a_statement_longer_than_what_is_scanned_or_sent_says_so() -> None:

@@ -10,7 +10,7 @@ import clickhouse_connect
 from clickhouse_connect.driver.exceptions import DatabaseError
 from clickhouse_connect.driver.httpclient import HttpClient
 
-from tests.services.clickhouse_http import MOVED
+from tests.services.databases.clickhouse_http import MOVED
 
 SERVICES = ("clickhouse_http",)
 

@@ -7,7 +7,7 @@ from typing import Any
 import ldap3
 from ldap3.core.exceptions import LDAPSocketOpenError
 
-from tests.services.ldap import ELSEWHERE, PEOPLE
+from tests.services.internet.ldap import ELSEWHERE, PEOPLE
 
 SERVICES = ("ldap_server",)
 NEW = f"uid=new,{PEOPLE}"

@@ -11,7 +11,7 @@ from nats.errors import MaxPayloadError, NoRespondersError
 
 from backwatch.attack.entries.nats_other_subject import Straying
 from tests.contract.exercises.kafka import Bomb
-from tests.services.hostile import hostile
+from tests.services.faults.hostile import hostile
 from tests.services.server import Server
 
 SERVICES = ("nats",)

@@ -13,7 +13,7 @@ from pymemcache.exceptions import MemcacheError
 
 from backwatch.attack.entries.memcached_other_key import Straying
 from backwatch.collector import names
-from tests.services.hostile import hostile
+from tests.services.faults.hostile import hostile
 
 SERVICES = ("memcached",)
 COMPRESSED: Any = getattr(pymemcache.serde, "CompressedSerde", None)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytds
 
+from tests.services.databases.sqlserver import ELSEWHERE
 from tests.services.server import HOST
-from tests.services.sqlserver import ELSEWHERE
 
 SERVICES = ("sqlserver",)
 driver: Any = pytds

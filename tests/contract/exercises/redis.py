@@ -9,7 +9,7 @@ from typing import Any
 
 import redis
 
-from tests.services.redis_sentinel import MASTER
+from tests.services.databases.redis_sentinel import MASTER
 
 SERVICES = ("redis_server", "redis_cluster", "redis_sentinel")
 MOVED = "return redis.error_reply('MOVED 3999 10.0.0.7:6381')"

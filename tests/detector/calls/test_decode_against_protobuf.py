@@ -168,7 +168,7 @@ def call_of(span: Any, session: Facts, *, own: bool) -> list[Facts]:
     ranks = found["ranks"]
     if ranks.get(names.BYTES_SENT) or ranks.get(names.BYTES_RECEIVED):
         facts[names.BYTES_ESTIMATED] = 1
-    facts[schema.SPAN_NAME] = span.name
+    facts[names.SPAN_NAME] = span.name
     facts["times"] = span.start_time_unix_nano, span.end_time_unix_nano
     facts["error"] = span.status.code == 2
     facts["ids"] = (

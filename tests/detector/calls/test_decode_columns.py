@@ -61,7 +61,7 @@ def test_what_our_collector_encodes_comes_out_as_it_was_told() -> None:
         names.SERVER_VERSION: "17.1", names.QUERY_TEXT: "SELECT * FROM orders WHERE id = ?",
         names.OPERATION: "SELECT", names.QUERY_SIGNS: "tautology", names.BYTES_SENT: 120, names.BYTES_RECEIVED: 4_096,
         names.ROWS_RETURNED: 3, names.CODE_FUNCTION: "views.orders", names.CODE_FILE: "shop/views.py",
-        names.CODE_LINE: 7, names.HTTP_ROUTE: "/orders", schema.DB_COLLECTION: "orders", schema.SPAN_NAME: "SELECT",
+        names.CODE_LINE: 7, names.HTTP_ROUTE: "/orders", names.DB_COLLECTION: "orders", names.SPAN_NAME: "SELECT",
     }  # fmt: skip
     assert expected == found.evidence(0)
     assert (f"{0xABC:032x}", f"{0xDEF:016x}", 5, 9) == (

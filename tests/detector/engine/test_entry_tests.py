@@ -21,19 +21,21 @@ patterns = st.sampled_from([
     r"\z",
 ])  # fmt: skip
 passes = st.one_of(
-    st.builds(lambda one, cased: p.is_text(one, cased=cased), wild, st.booleans()),
-    st.builds(lambda one, flags: p.is_pattern(one, flags=flags), patterns, st.sampled_from(["", "i", "m", "s", "ims"])),
-    st.builds(lambda one, cased: p.any_word(p.is_text(one, cased=cased)), wild, st.booleans()),
+    st.builds(lambda one, cased: p.text_test(one, cased=cased), wild, st.booleans()),
+    st.builds(
+        lambda one, flags: p.pattern_test(one, flags=flags), patterns, st.sampled_from(["", "i", "m", "s", "ims"])
+    ),
+    st.builds(lambda one, cased: p.any_word_test(p.text_test(one, cased=cased)), wild, st.booleans()),
     st.just(p.is_present),
-    st.builds(p.is_number, st.sampled_from(p.OPERATORS), st.sampled_from([0, 1, 10])),
-    st.just(p.in_network("10.0.0.0/8")),
+    st.builds(p.number_test, st.sampled_from(p.OPERATORS), st.sampled_from([0, 1, 10])),
+    st.just(p.network_test("10.0.0.0/8")),
 )
 terms = st.recursive(
-    st.builds(p.Is, st.sampled_from(FIELDS), passes),
+    st.builds(p.FieldTest, st.sampled_from(FIELDS), passes),
     lambda inner: st.one_of(
         inner.map(p.Not),
-        st.lists(inner, min_size=1, max_size=3).map(lambda found: p.Every(tuple(found))),
-        st.lists(inner, min_size=1, max_size=3).map(lambda found: p.Some(tuple(found))),
+        st.lists(inner, min_size=1, max_size=3).map(lambda found: p.AllOf(tuple(found))),
+        st.lists(inner, min_size=1, max_size=3).map(lambda found: p.AnyOf(tuple(found))),
     ),
     max_leaves=6,
 )
@@ -49,28 +51,30 @@ def test_what_is_answered_at_once_is_what_each_term_says(
 ) -> None:
     tests = EntryTests(found)
     for one in told:
-        assert tests.passing(one).tolist() == [term is None or p.holds(term, one) for term in found]
+        assert tests.evaluate_facts(one).tolist() == [term is None or p.is_satisfied(term, one) for term in found]
 
 
 def test_the_same_word_cased_and_not_are_two_tests() -> None:
-    found: list[p.Term] = [p.Is("a", p.is_text("x", cased=cased)) for cased in (False, True, False)]
-    assert EntryTests(found).passing({"a": "X"}).tolist() == [True, False, True]
+    found: list[p.Term] = [p.FieldTest("a", p.text_test("x", cased=cased)) for cased in (False, True, False)]
+    assert EntryTests(found).evaluate_facts({"a": "X"}).tolist() == [True, False, True]
 
 
-WORDS: list[p.Term] = [p.Is("a", p.is_pattern(rf"\bword{at}\b")) for at in range(3 * entry_tests.TOGETHER)]
+WORDS: list[p.Term] = [
+    p.FieldTest("a", p.pattern_test(rf"\bword{at}\b")) for at in range(3 * entry_tests.MAX_PATTERNS_PER_SET)
+]
 
 
-@pytest.mark.parametrize("memory", [entry_tests.MEMORY, 1_000])
+@pytest.mark.parametrize("memory", [entry_tests.MAX_SET_BYTES, 1_000])
 def test_patterns_that_do_not_fit_into_one_set_are_found_all_the_same(
     monkeypatch: pytest.MonkeyPatch, memory: int
 ) -> None:
-    monkeypatch.setattr(entry_tests, "MEMORY", memory)
+    monkeypatch.setattr(entry_tests, "MAX_SET_BYTES", memory)
     tests = EntryTests(WORDS)
     last = len(WORDS) - 1
-    assert tests.passing({"a": f"word0 and word{last}, not word1x"}).nonzero()[0].tolist() == [0, last]
-    assert not tests.passing({}).any()
+    assert tests.evaluate_facts({"a": f"word0 and word{last}, not word1x"}).nonzero()[0].tolist() == [0, last]
+    assert not tests.evaluate_facts({}).any()
 
 
 def test_text_that_is_no_unicode_is_no_error() -> None:
-    tests = EntryTests([p.Is("a", p.is_text("*x*", cased=False)), p.Is("a", p.is_pattern("^y"))])
-    assert tests.passing({"a": "\ud800x"}).tolist() == [True, False]
+    tests = EntryTests([p.FieldTest("a", p.text_test("*x*", cased=False)), p.FieldTest("a", p.pattern_test("^y"))])
+    assert tests.evaluate_facts({"a": "\ud800x"}).tolist() == [True, False]

@@ -22,7 +22,7 @@ def bits_of(_: str, facts: Mapping[str, Any]) -> NDArray[np.uint64]:
 @example([[1, 2, 3, 4], [5, 6, 1, 2], [1, 2, 3]], 3)
 def test_each_call_gets_its_entrys_bits_also_after_the_index_was_emptied(runs: list[list[int]], full: int) -> None:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(rule_index, "FULL", full)
+        patched.setattr(rule_index, "MAX_ENTRIES", full)
         index = EntryIndex("statement", 2)
         for entries in runs:
             address = np.array(entries, np.uint64) << np.uint64(40)  # all of one cell: probing is exercised

@@ -14,7 +14,7 @@ from backwatch.detector.rules import predicates as p
 from backwatch.detector.rules.compiled_rules import RuleSet, matches
 from backwatch.detector.rules.conditions import RuleError
 from backwatch.detector.rules.fields import DOMAINS
-from backwatch.detector.rules.rule_kernels import ROOM
+from backwatch.detector.rules.rule_kernels import BUFFER_FIRINGS
 from tests.detector.engine.test_rules import GOOD, LEARNT, VOCABULARY, rule
 
 BASE = rule(GOOD)
@@ -30,19 +30,19 @@ wholes = st.one_of(st.integers(0, 3), st.sampled_from(HUGE))
 fractions = st.one_of(limits, st.floats())
 
 
-def compared(field: str, how: p.Operator, limit: float) -> p.Is:
-    passes = p.is_present if how == "exists" else p.is_number(how, float(limit))
-    return p.Is(field, passes, how, float(limit))
+def compared(field: str, how: p.Operator, limit: float) -> p.FieldTest:
+    passes = p.is_present if how == "exists" else p.number_test(how, float(limit))
+    return p.FieldTest(field, passes, how, float(limit))
 
 
 comparisons = st.builds(compared, st.sampled_from([*WHOLE, *LEARNT]), st.sampled_from(p.OPERATORS), limits)
-words = st.sampled_from(WORDS).map(lambda one: p.Is(names.OPERATION, p.is_text(one, cased=False)))
+words = st.sampled_from(WORDS).map(lambda one: p.FieldTest(names.OPERATION, p.text_test(one, cased=False)))
 terms = st.recursive(
     st.one_of(comparisons, comparisons, words),
     lambda inner: st.one_of(
         inner.map(p.Not),
-        st.lists(inner, min_size=1, max_size=3).map(lambda found: p.Every(tuple(found))),
-        st.lists(inner, min_size=1, max_size=3).map(lambda found: p.Some(tuple(found))),
+        st.lists(inner, min_size=1, max_size=3).map(lambda found: p.AllOf(tuple(found))),
+        st.lists(inner, min_size=1, max_size=3).map(lambda found: p.AnyOf(tuple(found))),
     ),
     max_leaves=8,
 )
@@ -61,7 +61,7 @@ def rule_set(conditions: list[p.Term]) -> RuleSet:
 
 def fired(rules: RuleSet, found: list[dict[str, Any]]) -> list[tuple[int, int]]:
     """Row and rule, of both stages."""
-    bits = {domain: np.stack([rules.entry_bits(domain, one) for one in found]) for domain in DOMAINS}
+    bits = {domain: np.stack([rules.evaluate_entry(domain, one) for one in found]) for domain in DOMAINS}
     entry = {str(domain): np.arange(len(found), dtype=np.int32) for domain in DOMAINS}
     columns: dict[str, Any] = {name: np.array([one.get(name, -1) for one in found], np.int64) for name in WHOLE}
     columns |= {name: np.array([one.get(name, np.nan) for one in found], np.float64) for name in LEARNT}
@@ -128,9 +128,9 @@ def test_the_tables_grow_with_the_tests_and_no_faster() -> None:
 
 def test_more_firings_than_a_buffer_has_room_for_are_all_told() -> None:
     rules = rule_set([compared(WHOLE[0], "gte", at) for at in range(3)])
-    found = [{WHOLE[0]: row % 4} for row in range(2 * ROOM)]
-    expected = [(row, at) for row in range(2 * ROOM) for at in range(3) if row % 4 >= at]
-    assert len(expected) > 4 * ROOM
+    found = [{WHOLE[0]: row % 4} for row in range(2 * BUFFER_FIRINGS)]
+    expected = [(row, at) for row in range(2 * BUFFER_FIRINGS) for at in range(3) if row % 4 >= at]
+    assert len(expected) > 4 * BUFFER_FIRINGS
     assert fired(rules, found) == expected
 
 
@@ -139,6 +139,6 @@ def test_more_firings_than_a_buffer_has_room_for_are_all_told() -> None:
 def test_a_column_may_be_of_any_kind_of_number(dtype: Any, how: p.Operator, rows: list[int]) -> None:
     rules = rule_set([compared("error", how, 1.0)])
     entry = {str(domain): np.zeros(2, np.int32) for domain in DOMAINS}
-    bits = {domain: rules.entry_bits(domain, {})[np.newaxis] for domain in DOMAINS}
+    bits = {domain: rules.evaluate_entry(domain, {})[np.newaxis] for domain in DOMAINS}
     row, _ = rules.evaluate(bits, entry, {"error": np.array([0, 1], dtype)}, 1)
     assert row.tolist() == rows

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from backwatch.collector import names
 from backwatch.detector.rules.compiled_rules import RuleSet, matches
-from backwatch.detector.rules.conjuncts import MOST_CONJUNCTS
-from backwatch.detector.rules.fields import DOMAINS, TOLD, Field, Vocabulary
-from backwatch.detector.rules.sigma import Rule, RuleError, parse
+from backwatch.detector.rules.conjuncts import MAX_CONJUNCTS
+from backwatch.detector.rules.fields import CALL_FIELDS, DOMAINS, Field, Vocabulary
+from backwatch.detector.rules.sigma import Rule, RuleError, parse_rule
 
 LEARNT = ("backwatch.test.score", "backwatch.test.novel")
 VOCABULARY = Vocabulary({
-    "call": {**TOLD, **{name: Field("number", "number", learnt=True) for name in LEARNT}},
+    "call": {**CALL_FIELDS, **{name: Field("number", "number", derived=True) for name in LEARNT}},
     "window": {}, "due": {}, "loss": {},
 })  # fmt: skip
 
@@ -32,7 +32,7 @@ def document(detection: dict[str, Any], **own: Any) -> str:
 
 
 def rule(detection: dict[str, Any], **own: Any) -> Rule:
-    return parse(document(detection, **own), "a-test.yml", VOCABULARY)
+    return parse_rule(document(detection, **own), "a-test.yml", VOCABULARY)
 
 
 TEXT = {
@@ -89,7 +89,7 @@ facts = st.fixed_dictionaries(
 
 def evaluated(rules: RuleSet, calls: list[dict[str, Any]]) -> set[tuple[int, int]]:
     """What both stages find, each firing once."""
-    bits = {domain: np.stack([rules.entry_bits(domain, one) for one in calls]) for domain in DOMAINS}
+    bits = {domain: np.stack([rules.evaluate_entry(domain, one) for one in calls]) for domain in DOMAINS}
     entry = {str(one): np.arange(len(calls), dtype=np.int32) for one in DOMAINS}
     columns = {
         name: np.array([one.get(name, -1) for one in calls], np.int64)
@@ -172,7 +172,7 @@ GOOD: dict[str, Any] = {"s": {names.TLS_ESTABLISHED: False}, "condition": "s"}
     [
         (document({"s": {"tls.etsablished": False}, "condition": "s"}), "a-test.yml: tls.etsablished: is no field"),
         (document({"s": {"tls.cipher|base64": "x"}, "condition": "s"}), "tls.cipher: the modifier 'base64'"),
-        (document({"s": {"tls.cipher|re": "(?=a)"}, "condition": "s"}), "tls.cipher: google-re2 does not take"),
+        (document({"s": {"tls.cipher|re": "(?=a)"}, "condition": "s"}), "tls.cipher: google-re2 rejects"),
         (document({"s": {"backwatch.query.signs": "stakced"}, "condition": "s"}), "'stakced' is not a sign"),
         (document({"s": {"backwatch.test.score": "high"}, "condition": "s"}), "backwatch.test.score: is a number"),
         (document({"s": {"network.peer.address|cidr": "10.0.0.300/8"}, "condition": "s"}), "a-test.yml: "),
@@ -189,7 +189,7 @@ GOOD: dict[str, Any] = {"s": {names.TLS_ESTABLISHED: False}, "condition": "s"}
         (document(GOOD, tests=[{"name": "x", "fires": True, "facts": {"tls.x": 1}}]), "'tls.x' is no field"),
         (document(GOOD, tests=[{"name": "x", "fires": True, "facts": {"server.port": "a"}}]), "is a number; got 'a'"),
         (document(GOOD, name="A Test"), "a-test.yml: name: must be lower-case"),
-        (document(GOOD, logsource={"product": "windows"}), "a-test.yml: logsource: must say"),
+        (document(GOOD, logsource={"product": "windows"}), "a-test.yml: logsource: must be"),
         (document(GOOD).replace("level: low", "level: loud"), "a-test.yml: level: "),
         (document(GOOD).replace("level: low\n", ""), "a-test.yml: level: is missing"),
         ("title: [", "a-test.yml: document: is not one YAML document"),
@@ -200,7 +200,7 @@ GOOD: dict[str, Any] = {"s": {names.TLS_ESTABLISHED: False}, "condition": "s"}
 )  # fmt: skip
 def test_a_refusal_is_one_line_that_names_the_document_and_the_field(text: str, said: str) -> None:
     with pytest.raises(RuleError) as refused:
-        parse(text, "a-test.yml", VOCABULARY)
+        parse_rule(text, "a-test.yml", VOCABULARY)
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
     assert str(refused.value).startswith("a-test.yml: ")
@@ -213,7 +213,7 @@ def test_a_rule_cannot_make_calls_suspect_by_what_was_learnt() -> None:
 
 
 def test_a_condition_with_too_many_alternatives_is_refused() -> None:
-    wide = {f"s{i}": [{names.ROWS_RETURNED: i}, {names.TLS_ESTABLISHED: True}] for i in range(MOST_CONJUNCTS)}
+    wide = {f"s{i}": [{names.ROWS_RETURNED: i}, {names.TLS_ESTABLISHED: True}] for i in range(MAX_CONJUNCTS)}
     with pytest.raises(RuleError, match="alternatives"):
         RuleSet([rule({**wide, "condition": "all of s*"})], VOCABULARY)
 
@@ -228,7 +228,7 @@ def test_a_rule_takes_the_place_of_another_on_the_same_call_only() -> None:
     weak = rule({"s": {names.TLS_ESTABLISHED: False}, "condition": "s"}, name="weak")
     rules = RuleSet([weak, strong], VOCABULARY)  # by name: strong, weak
     row, fired = np.array([0, 0, 1, 2], np.int32), np.array([0, 1, 1, 0], np.int32)
-    assert rules.silenced(row, fired).tolist() == [False, True, False, False]
+    assert rules.find_superseded(row, fired).tolist() == [False, True, False, False]
 
 
 def test_rules_that_take_each_others_place_are_refused() -> None:

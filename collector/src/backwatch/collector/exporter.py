@@ -21,7 +21,7 @@ from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.pipeline import Pipeline
 from backwatch.collector.runtime.record import CLIENT, CONSUMER, PRODUCER, AttributeValue, Call, CallSite, Session
 from backwatch.collector.statements.dialects import NOT_SQL, is_document
-from backwatch.collector.statements.sanitize import prepare
+from backwatch.collector.statements.sanitize import sanitize
 
 MAX_TEXT: Final = 200
 _KINDS: Final = {SpanKind.CLIENT: CLIENT, SpanKind.PRODUCER: PRODUCER, SpanKind.CONSUMER: CONSUMER}
@@ -54,7 +54,7 @@ class BackwatchSpanExporter(SpanExporter):
             for span in spans:
                 call = call_of(span, active)
                 if call is not None:
-                    self._pipeline.add(call)
+                    self._pipeline.add_call(call)
         return SpanExportResult.SUCCESS
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
@@ -167,7 +167,7 @@ def _asked(
     if _is_sql(system):
         statement = attributes.get(names.QUERY_TEXT) or attributes.get("db.statement") or ""
         statement = "" if is_document(str(statement)[:100]) else statement
-        text, signs, first_word = prepare(statement, system)
+        text, signs, first_word = sanitize(statement, system)
         return text, signs, first_word or _first_word(_text(attributes, names.OPERATION, "db.operation")), ()
     if system == "http":
         method = _text(attributes, names.HTTP_METHOD, "http.method").upper()

@@ -89,6 +89,14 @@ URL_FULL: Final = "url.full"
 URL_SECRET: Final = "backwatch.url.secret"  # noqa: S105  a name
 """True where the query of a request holds a key, a token or a password; never false: names and looks prove nothing."""
 
+# Names that third-party instrumentations use, and no probe.
+SPAN_NAME: Final = "span.name"
+"""The span's own name, which is a field of the span and no attribute."""
+DB_COLLECTION: Final = "db.collection.name"
+MESSAGING_OPERATION: Final = "messaging.operation.name"
+RPC_SERVICE: Final = "rpc.service"
+RPC_METHOD: Final = "rpc.method"
+
 # Who called.
 CODE_FUNCTION: Final = "code.function.name"
 CODE_FILE: Final = "code.file.path"

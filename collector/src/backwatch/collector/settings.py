@@ -213,7 +213,7 @@ class CollectorSettings:
     """How long the app's exit may wait for the last batch."""
     disabled_probes: tuple[str, ...] = setting("BACKWATCH_DISABLED_PROBES", default=())
     """Probes to leave out, by the name that ``backwatch probes`` lists first, between commas: ``redis,MySQLdb``."""
-    canaries: tuple[str, ...] = setting("BACKWATCH_CANARIES", default=(), secret=True, parse=canaries.parsed)
+    canaries: tuple[str, ...] = setting("BACKWATCH_CANARIES", default=(), secret=True, parse=canaries.parse_canaries)
     """Words that you planted among the data (a customer nobody is, a key nobody uses), between commas, at most 64, of 8
     to 200 characters each: an answer that holds one is told."""
     app_name: str = setting("BACKWATCH_APP", default="")

@@ -14,9 +14,8 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
-from backwatch.collector import names
+from backwatch.collector.facts import IDENTIFIERS, in_reading_order
 from backwatch.dashboard import palette
-from backwatch.dashboard.facts import in_reading_order
 
 LONGEST: Final = 8_192
 """Characters of one text that are shown."""
@@ -34,8 +33,6 @@ _UNSEEN: Final = re.compile(
 ignorable: the empty cell of Braille, the blanks of hieroglyphs, the filler of Khitan, the null head of a note."""
 _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9 ,'-]*")
 """No character of it means anything to Markdown, to Streamlit's directives or to what finds links in text."""
-_NAMES: Final = frozenset({names.SERVER_PORT, names.PEER_PORT, names.CODE_LINE})
-"""Numbers that name something and count nothing: nobody writes port 5,432."""
 _ID: Final = re.compile(r"[0-9a-f]{64}")
 _RULE: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 """Words joined by single hyphens: no dash, no list, no line, whatever renders it."""
@@ -149,7 +146,7 @@ def fact(name: str, value: Any) -> str:
     >>> fact("server.port", 5432), fact("backwatch.bytes.sent", 5432)
     ('5432', '5,432')
     """
-    return str(value) if name in _NAMES else plain(value)
+    return str(value) if name in IDENTIFIERS else plain(value)
 
 
 def plain(value: Any) -> str:

@@ -97,9 +97,9 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
     wait_for_store(store, lambda: upgrade(store), stop, monitoring.extend_start)
     _leave_if_asked(stop)
     from backwatch.detector import warm  # brings the compiler, which is not needed to refuse a setting
-    from backwatch.detector.rules.rule_files import own_files
+    from backwatch.detector.rules.rule_files import list_user_files
 
-    own_files(settings.rules_directory, "BACKWATCH_RULES_DIR")  # refused before a minute of compiling, not after it
+    list_user_files(settings.rules_directory, "BACKWATCH_RULES_DIR")  # fails before a minute of compiling
     if not warm.is_cached():
         click.echo("backwatch: compiling the detector's kernels, once; this takes about a minute", err=True)
         warm.fill_cache(stop)

@@ -72,11 +72,11 @@ BOUNDS: Final = (
         "the rule's alert of `many processes`",
     ),
     Bound(
-        "groups of a correlation, per shard", f"{correlation_state.FEWEST:,} to {correlation_state.MOST:,}, within"
-        f" {correlation_state.BYTES >> 20} MiB", "groups", "the one seen least recently makes room",
+        "groups of a correlation, per shard", f"{correlation_state.MIN_GROUPS:,} to {correlation_state.MAX_GROUPS:,},"
+        f" within {correlation_state.BYTES >> 20} MiB", "groups", "the one seen least recently makes room",
         f"loss `{correlation_state.LOST}`; alert `telemetry-loss`",
     ),
-    Bound("correlations", rulebook.MOST, "rules", "a further one is refused with an error"),
+    Bound("correlations", rulebook.MAX_CORRELATIONS, "rules", "a further one is refused with an error"),
     Bound("open windows of a resource", windows.RING, "minutes", "later calls are late", "loss `late`; counter `late`"),
     Bound("releases of an app that are told apart", releases.REMEMBERED, "releases", "the oldest is forgotten"),
     Bound("firings shown besides the newest", findings.FIRSTS, "firings", "further ones are counted", "`count`"),
@@ -92,7 +92,7 @@ BOUNDS: Final = (
     Bound("derived facts remembered, of each kind", text_columns.CACHED, "texts", "the oldest makes room"),
     Bound("readings of texts remembered, of each kind", numbers.CELLS, "texts", "a newer one takes the place"),
     Bound("topologies of clusters remembered", numbers.MOST_TOPOLOGIES, "texts", "the oldest makes room"),
-    Bound("distinct entries of a rules' domain", rule_index.FULL, "entries", "the cache is begun anew"),
+    Bound("distinct entries of a rules' domain", rule_index.MAX_ENTRIES, "entries", "the cache is begun anew"),
     Bound("rows of bits of entries, remembered", compiled_rules.MAX_REMEMBERED, "rows", "the cache is begun anew"),
     Bound("a shard's state, unpacked", snapshot.LIMIT, "bytes", "it is refused as damaged", "the detector's log"),
     Bound("spans of one record", schema.MAX_SPANS, "spans", "the record is quarantined", "loss `quarantine`"),

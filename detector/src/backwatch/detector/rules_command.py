@@ -56,7 +56,7 @@ def list_rules(*, as_json: bool) -> None:
 
 
 def _list(*, as_json: bool) -> None:
-    from backwatch.detector.rules.rulebook import metadata
+    from backwatch.detector.rules.rulebook import rule_metadata
     from backwatch.store.text import LEVELS
 
     loaded = _read()
@@ -66,7 +66,7 @@ def _list(*, as_json: bool) -> None:
     width = max(len(rule.name) for rule in found)
     for rule in sorted(found, key=lambda one: (-LEVELS.index(one.level), one.name)):
         if as_json:
-            click.echo(json.dumps({**metadata(rule), "over": rule.over, "silent": rule.silent}))
+            click.echo(json.dumps({**rule_metadata(rule), "over": rule.over, "silent": rule.silent}))
         else:
             aside = " (raises nothing: a correlation counts it)" if rule.silent else ""
             click.echo(f"{rule.level:13} {rule.name:{width}} {rule.title}{aside}")
@@ -122,8 +122,8 @@ def test(which: str | None) -> None:
       backwatch rules test tls-stripped
       backwatch rules test my-rules/
     """
-    from backwatch.detector.rules.rulebook import vocabulary
-    from backwatch.detector.rules.trials import trials
+    from backwatch.detector.rules.rulebook import build_vocabulary
+    from backwatch.detector.rules.trials import run_examples
 
     folder = which if which is not None and Path(which).is_dir() else None
     loaded = _read(folder)
@@ -133,7 +133,7 @@ def test(which: str | None) -> None:
     if which is not None and folder is None:
         chosen = [_named(loaded, which)]
     count = wrong = 0
-    for trial in trials(loaded.rules, vocabulary(), chosen):
+    for trial in run_examples(loaded.rules, build_vocabulary(), chosen):
         count += 1
         if not trial.right:
             wrong += 1
@@ -162,9 +162,9 @@ def fields(*, as_json: bool) -> None:
       backwatch rules fields --json | jq -r 'select(.over == "window") | .field'
     """
     from backwatch.detector import detectors
-    from backwatch.detector.rules.field_meanings import meanings
+    from backwatch.detector.rules.field_meanings import list_fields
 
-    found = list(meanings(detectors.discover()))
+    found = list(list_fields(detectors.discover()))
     if as_json:
         for one in found:
             click.echo(json.dumps(asdict(one)))
@@ -188,13 +188,13 @@ def explain(name: str, *, as_json: bool) -> None:
       backwatch rules explain tls-stripped
       backwatch rules explain query-attack --json | jq -r .remediation
     """
-    from backwatch.detector.rules.explanation import explanation, page
+    from backwatch.detector.rules.explanation import explain_rule, render_page
 
     rule, today = _named(_read(), name), datetime.now(UTC).date()
-    told = explanation(rule)
+    told = explain_rule(rule)
     if rule.narrowings:
         told["narrowed_by"] = [_told(one.filter, today) for one in rule.narrowings]
-    click.echo(json.dumps(told) if as_json else page(told), nl=as_json)
+    click.echo(json.dumps(told) if as_json else render_page(told), nl=as_json)
     if rule.narrowings and not as_json:
         lines = [f"  - {one['filter']} ({one['until']}): {one['reason']}\n" for one in told["narrowed_by"]]
         click.echo("\nNarrowed here\n" + "".join(lines), nl=False)

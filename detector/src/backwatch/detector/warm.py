@@ -26,7 +26,7 @@ from backwatch.detector.engine.log_entries import ModelVersion, ProfileVersion, 
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.kernels.compiled import CACHE_FOLDER, CACHED
 from backwatch.detector.rules.correlation import Correlation, Kind
-from backwatch.detector.rules.correlation_state import Counter, fold
+from backwatch.detector.rules.correlation_state import CorrelationCounter, fold_column
 from backwatch.detector.rules.rulebook import make_engine
 from backwatch.detector.runtime.resident import release_start_up_memory
 from backwatch.detector.state.key_space import Space
@@ -100,9 +100,9 @@ def _count_firing(kind: Kind) -> None:
         kind=kind, rules=("a",), group_by=(), aliases={}, timespan_ns=WINDOW_NS, least=1, beyond=False, field="",
         generate=False,
     )  # fmt: skip
-    counter = Counter("warm", correlation)
+    counter = CorrelationCounter("warm", correlation)
     group, one = np.ones(1, np.uint64), np.ones(1)
-    fold(group, one)
+    fold_column(group, one)
     counter.add(Space(counter.table.keys, [counter.table]), group, np.array([START_NS], np.int64), group, one)
 
 

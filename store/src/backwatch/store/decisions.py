@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from backwatch.collector import names
+from backwatch.collector import facts
 from backwatch.store import acceptances, entries, rules_meta, tables
 from backwatch.store.text import clean, from_json
 from backwatch.store.transactions import writing
@@ -14,12 +14,6 @@ KINDS: Final = ("acknowledge", "close", "reopen", "mute", "unmute", "accept", "r
 WITH_END: Final = ("mute", "accept")
 BY_LIMIT: Final = 200
 WHY_LIMIT: Final = 2_000
-IDENTITY: Final = (
-    names.CERT_SHA256, names.PEER_ADDRESS, names.SERVER_VERSION, names.SERVER_ID, names.TOPOLOGY,
-    names.REDIRECT_TARGET, names.AUTH_METHOD, names.TLS_VERIFIED,
-)  # fmt: skip
-"""What an alert's evidence tells of who answered: an acceptance carries it to the engine, beside what the alert's rule
-accepts, and the engine knows what the rule looks at."""
 
 
 class UnknownAlert(LookupError):
@@ -89,7 +83,7 @@ def decide(
                     "this alert folds many resources, and what is accepted are one resource's values: accept the"
                     " alert of the resource, or mute this one"
                 )
-            values = {name: told[name] for name in (*IDENTITY, *accepts) if isinstance(told.get(name), str)}
+            values = {name: told[name] for name in (*facts.IDENTITY, *accepts) if isinstance(told.get(name), str)}
             body |= {"rule": found.rule, "resource_id": found.resource_id, "values": values}
             closes = acceptances.cover(connection, alert_id, found.episode, accepts, values, now_ns)
             body["closes"] = closes

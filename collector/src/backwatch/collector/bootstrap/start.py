@@ -17,7 +17,7 @@ from backwatch.collector.bootstrap import import_hooks
 from backwatch.collector.bootstrap.installed_drivers import is_supported
 from backwatch.collector.runtime import environment as runtime_environment
 from backwatch.collector.runtime import guard, processes, shutdown
-from backwatch.collector.runtime.forks import forks_wait
+from backwatch.collector.runtime.forks import hold_forks
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
 if TYPE_CHECKING:
@@ -63,10 +63,10 @@ def start() -> None:
     _settings = _load_settings()
     if _settings is not None:
         runtime_environment.remember_environment()
-        processes.prepare()  # before any fork, so that children see each other
+        processes.prepare_shared_page()  # before any fork, so that children see each other
         files = probe_files()
         for name in set(_settings.disabled_probes).difference(files):
-            guard.say("backwatch: BACKWATCH_DISABLED_PROBES=%r: no such probe, ignored", name[:100])
+            guard.log("backwatch: BACKWATCH_DISABLED_PROBES=%r: no such probe, ignored", name[:100])
         for file in files:
             if file not in _settings.disabled_probes:
                 import_hooks.on_import(LATER.get(file, file), _loader(file))
@@ -82,13 +82,13 @@ def _load_settings() -> settings.CollectorSettings | None:
     except settings.SettingError as error:
         if str(error) != _refusal:  # both hooks of opentelemetry-instrument come here
             _refusal = str(error)
-            guard.say("backwatch: %s; the application runs unwatched", error)
+            guard.log("backwatch: %s; the application runs unwatched", error)
         return None
     if not mine.enabled:
         return None
     unknown = settings.unknown_names(settings.names_of(*settings.ALL))
     if unknown:
-        guard.say("backwatch: no such setting, ignored: %s", ", ".join(unknown[:10]))
+        guard.log("backwatch: no such setting, ignored: %s", ", ".join(unknown[:10]))
     return mine
 
 
@@ -109,7 +109,7 @@ def begin_pipeline() -> "Pipeline | None":
 
 
 def _publisher() -> "Publisher":
-    with forks_wait():
+    with hold_forks():
         from backwatch.collector.stream import publisher_of
 
         opens = publisher_of(settings.load(settings.StreamSettings))
@@ -126,9 +126,9 @@ def _loader(file: str) -> Callable[[ModuleType], object]:
     """What happens when the driver comes in: its probes are loaded, and installed or wait for their own module."""
 
     def load(_module: ModuleType) -> None:
-        from backwatch.collector.probes import probes_in
+        from backwatch.collector.probes import load_probes
 
-        for probe in probes_in(file):
+        for probe in load_probes(file):
             import_hooks.on_import(probe.module, _installer(probe))
 
     load.__qualname__ = f"the probe of {file}"
@@ -141,7 +141,7 @@ def _installer(probe: "type[Probe]") -> Callable[[ModuleType], object]:
         if pipeline is None or probe.name in _active:
             return
         if not is_supported(probe.distributions):
-            guard.say("backwatch: %s is not watched: it is none of %s", probe.name, ", ".join(probe.distributions))
+            guard.log("backwatch: %s is not watched: it is none of %s", probe.name, ", ".join(probe.distributions))
             return
         one = probe()
         try:
@@ -186,7 +186,7 @@ def stop() -> None:
     pipeline, _settings = _pipelines.pop(_ONE, None), None
     runtime_environment.forget_environment()
     import_hooks.forget()
-    shutdown.say_last_words()  # while the probes still have whom to tell
+    shutdown.run_hooks()  # while the probes still have whom to tell
     while _active:
         _, probe = _active.popitem()
         never_breaks_the_host(probe.uninstrument)()

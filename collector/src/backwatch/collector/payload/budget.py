@@ -26,7 +26,7 @@ class Budget:
     read: int = 2 * WINDOW_BYTES
 
 
-class Purse:
+class SharedBudget:
     """The sum for a reply. What a value leaves goes to those after it, so that the small ones should come first."""
 
     __slots__ = ("_left",)
@@ -35,10 +35,10 @@ class Purse:
         one = Budget()
         self._left = Budget(one.opcodes * _VALUES, one.lines * _VALUES, one.searched * _VALUES, one.read * _VALUES)
 
-    def share(self, among: int) -> Budget:
+    def allocate(self, among: int) -> Budget:
         """Takes out what one of so many values may cost.
 
-        >>> Purse().share(9).opcodes
+        >>> SharedBudget().allocate(9).opcodes
         1000
         """
         left, most = self._left, Budget()
@@ -51,7 +51,7 @@ class Purse:
         self._add(given, -1)
         return given
 
-    def give_back(self, rest: Budget) -> None:
+    def return_unused(self, rest: Budget) -> None:
         """Puts back what a value did not need."""
         self._add(rest, 1)
 

@@ -21,13 +21,13 @@ MAX_VALUE: Final = 65_536
 _words: tuple[tuple[str, bytes], ...] = ()
 
 
-def parsed(text: str) -> tuple[str, ...]:
+def parse_canaries(text: str) -> tuple[str, ...]:
     """Canaries as the setting has them: words between commas.
 
     Raises:
         ValueError: Too many, or one that is too short to be nobody's by chance.
 
-    >>> parsed("canary.7f3a@example.com, 4929-0000-1111-2222")
+    >>> parse_canaries("canary.7f3a@example.com, 4929-0000-1111-2222")
     ('canary.7f3a@example.com', '4929-0000-1111-2222')
     """
     found = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
@@ -38,18 +38,18 @@ def parsed(text: str) -> tuple[str, ...]:
     return found
 
 
-def plant(words: Sequence[str]) -> None:
+def set_canaries(words: Sequence[str]) -> None:
     """What is looked for from now on in this process."""
     global _words
     _words = tuple((word, word.encode()) for word in words)
 
 
-def planted() -> bool:
+def has_canaries() -> bool:
     """Whether there is any."""
     return bool(_words)
 
 
-def among(reply: object) -> bool:
+def contains_canary(reply: object) -> bool:
     """Whether a canary stands in a reply: a text, bytes, or lists, sets and mappings of them, down to a bound."""
     level: deque[Any] = deque((reply,))
     left = MAX_CHARACTERS
@@ -67,7 +67,7 @@ def among(reply: object) -> bool:
     return False
 
 
-def among_cells(cell: Callable[[int, int], object], rows: int, columns: int) -> bool:
+def cells_contain_canary(cell: Callable[[int, int], object], rows: int, columns: int) -> bool:
     """Likewise for a result that is asked for cell by cell."""
     left = MAX_CHARACTERS
     for row in range(min(rows, MAX_VALUES // max(columns, 1))):

@@ -14,11 +14,11 @@ from typing import Final
 
 from backwatch.collector import names
 from backwatch.collector.payload import canaries
-from backwatch.collector.payload.budget import WINDOW_BYTES, Budget, Purse
+from backwatch.collector.payload.budget import WINDOW_BYTES, Budget, SharedBudget
 from backwatch.collector.payload.hostile_globals import is_hostile
 from backwatch.collector.payload.pickle_search import NOTORIOUS
-from backwatch.collector.payload.pickles import UNSEEN, Walk
-from backwatch.collector.payload.response_indicators import with_signs
+from backwatch.collector.payload.pickles import UNSEEN, PickleWalk
+from backwatch.collector.payload.response_indicators import add_indicators
 from backwatch.collector.runtime.record import AttributeValue
 
 Facts = tuple[tuple[str, AttributeValue], ...]
@@ -101,17 +101,17 @@ _FIRST: Final = frozenset(b"(]})cNIJKLMFGSVTUXBCP\x80\x82\x83\x84\x88\x89\x8a\x8
 _CLEAN: Final = re.compile(r"[^\w.?-]")
 
 
-def recognise(reply: object) -> Facts:
+def detect_formats(reply: object) -> Facts:
     """The facts of what a service returned: empty where it is none of the formats that we know.
 
     Args:
         reply: A value as the driver returned it; of a list, tuple or mapping the first few values are looked at.
 
-    >>> recognise(b"cos\\nsystem\\n(S'id'\\ntR.")
+    >>> detect_formats(b"cos\\nsystem\\n(S'id'\\ntR.")
     (('backwatch.payload.format', 'pickle'), ('backwatch.payload.globals', 'os.system'))
     """
     facts = _recognised(reply)
-    return with_signs(facts, ["canary"]) if canaries.planted() and canaries.among(reply) else facts
+    return add_indicators(facts, ["canary"]) if canaries.has_canaries() and canaries.contains_canary(reply) else facts
 
 
 def _recognised(reply: object) -> Facts:
@@ -123,11 +123,11 @@ def _recognised(reply: object) -> Facts:
     if not isinstance(reply, (list, tuple, dict)):
         return ()
     format_, found = "", dict[str, None]()
-    purse, values = Purse(), sorted(_some(reply), key=len)
+    purse, values = SharedBudget(), sorted(_some(reply), key=len)
     for looked, value in enumerate(values):
-        budget = purse.share(len(values) - looked)
+        budget = purse.allocate(len(values) - looked)
         one, its_globals = _look(value, budget)
-        purse.give_back(budget)
+        purse.return_unused(budget)
         if one and (not format_ or its_globals):
             format_ = one
         found.update(dict.fromkeys(its_globals))
@@ -199,7 +199,7 @@ def _look(value: bytes | str, budget: Budget, depth: int = 0, *, cut: bool = Fal
     if data[0] == 0x80 and data[1] > 1:
         if data[1] > 5:
             return "", []
-        walk = Walk(data, budget, marked=True, cut=cut)
+        walk = PickleWalk(data, budget, marked=True, cut=cut)
         return ("pickle", list(walk.names)) if walk.stopped > 0 or walk.names or not walk.broken else ("", [])
     if data[0] in _NOTABLE:
         inner = _inner(data, budget, depth) if depth < 2 else None
@@ -289,7 +289,7 @@ def _old_pickle(data: bytes, budget: Budget, *, cut: bool) -> tuple[str, list[st
     """Protocols 0 and 1 bear no mark: told only if something would be imported and called, or the whole fits."""
     if data[0] not in _FIRST:
         return "", []
-    walk = Walk(data, budget, cut=cut)
+    walk = PickleWalk(data, budget, cut=cut)
     if (walk.names and walk.runs) or walk.is_program:
         return "pickle", list(walk.names)
     whole = walk.stopped == len(data) and data[:1] in (b"(", b"]", b"}") and len(data) >= 5

@@ -40,7 +40,7 @@ _MARK: Final = 5
 
 
 @never_breaks_the_host
-def form_of(message: Any) -> int:
+def detect_form(message: Any) -> int:
     """One message's form, as a number with one bit; 0: it has no value.
 
     Args:
@@ -61,10 +61,10 @@ def form_of(message: Any) -> int:
     return 1 << at
 
 
-def told(forms: int) -> "Facts":
+def to_facts(forms: int) -> "Facts":
     """The fact of a call whose messages had these forms, each once, in a fixed order.
 
-    >>> told(0b1011)
+    >>> to_facts(0b1011)
     (('backwatch.message.forms', 'json,json+key,json+key+trace'),)
     """
     found = [form for at, form in enumerate(FORMS) if forms >> at & 1]

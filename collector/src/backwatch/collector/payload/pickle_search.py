@@ -53,14 +53,14 @@ def _patterns() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
     )
 
 
-def likely_globals(window: bytes, memo: Callable[[int], str]) -> dict[str, None]:
+def find_likely_globals(window: bytes, memo: Callable[[int], str]) -> dict[str, None]:
     """``module.name`` of the globals that the bytes seem to import, in no order.
 
     Args:
         window: A part of a pickle.
         memo: Gives the text that the program has kept under a number, or an empty one.
 
-    >>> list(likely_globals(b"N0N0cos\\nsystem\\n(S'id'\\ntR.", str))
+    >>> list(find_likely_globals(b"N0N0cos\\nsystem\\n(S'id'\\ntR.", str))
     ['os.system']
     """
     backwards = window[::-1]

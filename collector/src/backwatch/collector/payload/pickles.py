@@ -6,7 +6,7 @@ that it does not know, where the stack holds too little, where something is call
 the rest would be hidden; a broken program counts up to there, since all of that has run by then.
 
 Bounds: those of the ``Budget``, however long the data; the arguments are skipped, not read. A program that goes on is
-searched by ``likely_globals``, and ``UNSEEN`` is noted.
+searched by ``find_likely_globals``, and ``UNSEEN`` is noted.
 """
 
 import codecs
@@ -14,7 +14,7 @@ import re
 from typing import Final
 
 from backwatch.collector.payload.budget import Budget
-from backwatch.collector.payload.pickle_search import NOTORIOUS, likely_globals
+from backwatch.collector.payload.pickle_search import NOTORIOUS, find_likely_globals
 
 UNSEEN: Final = "?"
 """Stands for the globals that a program may have beyond where it was followed."""
@@ -71,7 +71,7 @@ _NAME: Final = re.compile(r"[^\W\d][\w.-]*\r?\Z")
 _ESCAPE: Final = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|([0-3]?[0-7]{1,2})|(.))", re.DOTALL)
 
 
-class Walk:
+class PickleWalk:
     """What was seen on one walk.
 
     Args:
@@ -340,7 +340,7 @@ class Walk:
         found: dict[str, None] = {}
         for window in (data[begin:middle], data[max(middle, len(data) - half) :]):
             self._budget.searched -= len(window)
-            found |= likely_globals(window, lambda key: self.text_of(self._memo.get(key, _DATA)))
+            found |= find_likely_globals(window, lambda key: self.text_of(self._memo.get(key, _DATA)))
         if found:
             self.runs = True
         self.names |= found

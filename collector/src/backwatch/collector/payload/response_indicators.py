@@ -18,7 +18,7 @@ MAX_TEXT: Final = 4_096
 XML_BYTES: Final = 65_536
 """Of a document's beginning, where its definitions stand."""
 JSON_BYTES: Final = 8_192
-LOOKED_AT: Final = {"xml": XML_BYTES, "json": JSON_BYTES}
+MAX_INSPECTED_BYTES: Final = {"xml": XML_BYTES, "json": JSON_BYTES}
 """Bytes that are looked at, by the kind of document."""
 DEEP: Final = 500
 """Open brackets that no document of people's has, and half of what Python's parsers bear."""
@@ -51,10 +51,10 @@ _IN_TEXT: Final = (
 """A lone carriage return goes back to the line's beginning, and what follows stands in its place."""
 
 
-def with_error(facts: Facts, error: BaseException) -> Facts:
+def add_error_indicators(facts: Facts, error: BaseException) -> Facts:
     """A call's facts, and what the text of its error showed: a driver puts into it what the service said.
 
-    >>> with_error((), ConnectionError("OK\\x1b[2K"))
+    >>> add_error_indicators((), ConnectionError("OK\\x1b[2K"))
     (('backwatch.response.indicators', 'terminal-escape'),)
     """
     found: list[str] = []
@@ -68,17 +68,17 @@ def with_error(facts: Facts, error: BaseException) -> Facts:
             continue
         if not text.isprintable():
             found += (word for word, pattern in _IN_TEXT if pattern.search(text))
-    return with_signs(facts, found) if found else facts
+    return add_indicators(facts, found) if found else facts
 
 
-def document_of(content_type: object, length: object = "") -> str:
+def document_kind(content_type: object, length: object = "") -> str:
     """What kind of document a body is: ``xml``, ``json``, or empty, where it is another or too short for harm.
 
     Args:
         content_type: Its ``Content-Type``.
         length: Its ``Content-Length``, where that is what the app will read.
 
-    >>> document_of("application/problem+json; charset=utf-8"), document_of("text/xml"), document_of("text/html")
+    >>> document_kind("application/problem+json; charset=utf-8"), document_kind("text/xml"), document_kind("text/html")
     ('json', 'xml', '')
     """
     if not isinstance(content_type, str):
@@ -90,10 +90,10 @@ def document_of(content_type: object, length: object = "") -> str:
     return "xml" if kind.endswith(("/xml", "+xml")) else ""
 
 
-def of_document(kind: str, head: bytes) -> list[str]:
+def find_document_indicators(kind: str, head: bytes) -> list[str]:
     """The signs of a document, by its first bytes as they came, unpacked.
 
-    >>> of_document("json", b"[" * 1_000)
+    >>> find_document_indicators("json", b"[" * 1_000)
     ['deep']
     """
     return _of_json(head[:JSON_BYTES]) if kind == "json" else _of_xml(head[:XML_BYTES])
@@ -146,7 +146,7 @@ _HEAD: Final = slice(MAX_TEXT)
 _arguments: Final = BaseException.__dict__["args"].__get__
 
 
-def with_signs(facts: Facts, found: "list[str]") -> Facts:
+def add_indicators(facts: Facts, found: "list[str]") -> Facts:
     """A call's facts, and these signs together with those that are there."""
     rest = tuple(fact for fact in facts if fact[0] != names.RESPONSE_INDICATORS)
     known = {word for name, value in facts if name == names.RESPONSE_INDICATORS for word in str(value).split(",")}

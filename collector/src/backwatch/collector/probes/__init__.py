@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, Protocol, Self
 
 from backwatch.collector.runtime.record import CLIENT, AttributeValue, Caller, Session
-from backwatch.collector.session.socket_counters import UNKNOWN, Wire
+from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
 
 
 class Recorder(Protocol):
     """Where a probe leaves what it saw. Never raises, never blocks; redacts before anything is queued."""
 
-    def call(
+    def record_call(
         self,
         session: Session,
         operation: str,
@@ -27,7 +27,7 @@ class Recorder(Protocol):
         start_ns: int,
         sql: object = None,
         statement: str = "",
-        wire: Wire | None = None,
+        wire: SocketCounters | None = None,
         estimated: tuple[int, int] = UNKNOWN,
         rows_returned: int = -1,
         rows_affected: int = -1,
@@ -53,7 +53,7 @@ class Recorder(Protocol):
         """
         ...
 
-    def caller(self) -> Caller | None:
+    def capture_caller(self) -> Caller | None:
         """Who calls now, for a call whose end another thread will tell; ``None`` where that cannot be said."""
         ...
 
@@ -120,12 +120,12 @@ def _root(module: str) -> str:
     return module.partition(".")[0]
 
 
-def watched(module: str) -> bool:
+def is_instrumented(module: str) -> bool:
     """Whether a probe of ours is installed in the library of this module: then the layers above it tell nothing."""
     return _root(module) in _watched
 
 
-def probes_in(file: str) -> list[type[Probe]]:
+def load_probes(file: str) -> list[type[Probe]]:
     """The probes of one file."""
     module = importlib.import_module(f"{__name__}.{file}")
     found = (value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Probe))
@@ -138,4 +138,4 @@ def discover() -> Iterator[type[Probe]]:
 
     for found in pkgutil.iter_modules(__path__):
         if found.name not in ("families", "toolkit"):
-            yield from probes_in(found.name)
+            yield from load_probes(found.name)

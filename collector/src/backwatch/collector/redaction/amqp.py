@@ -7,7 +7,7 @@ Names of exchanges, queues and routing keys are the app's own words, joined by d
 import re
 from typing import Final
 
-from backwatch.collector.runtime.keyed_cache import keep, mark
+from backwatch.collector.runtime.keyed_cache import keyed_hash, remember
 
 MAX_NAME: Final = 255
 MAX_PARTS: Final = 12
@@ -42,7 +42,7 @@ def name(text: object) -> str:
     text = text[:MAX_NAME]
     known = _known.get(text)
     if known is None:
-        known = _marked.get(mark(text))
+        known = _marked.get(keyed_hash(text))
         if known is None:
             known = _learnt(text)
     return known
@@ -51,8 +51,8 @@ def name(text: object) -> str:
 def _learnt(text: str) -> str:
     shown = _name(text)
     if shown == text:
-        return keep(_known, shown, shown, MAX_REMEMBERED)
-    return keep(_marked, mark(text), shown, MAX_REMEMBERED)
+        return remember(_known, shown, shown, MAX_REMEMBERED)
+    return remember(_marked, keyed_hash(text), shown, MAX_REMEMBERED)
 
 
 def statement(operation: str, *names: object) -> str:

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from backwatch.collector.statements.spec import words
+from backwatch.collector.statements.spec import split_words
 
 MAX_HEAD: Final = 65_536
 """Characters in which the end of the statement is looked for."""
@@ -21,14 +21,16 @@ _STEP: Final = re.compile(r"(?P<bracket>[()\[\]{};])|\bformat\b(?=\s++(?P<name>\
 _LAST_WORD: Final = re.compile(r"\w++\Z")
 _LONGEST: Final = 12
 """Characters; no word of the tables below is as long."""
-_OPERAND_DUE: Final = words(
+_OPERAND_DUE: Final = split_words(
     """
     INTO TABLE FUNCTION FROM JOIN AS SELECT DISTINCT WHERE PREWHERE HAVING QUALIFY AND OR NOT XOR BY ON USING IN LIKE
     ILIKE BETWEEN IS CASE WHEN THEN ELSE WITH SET SETTINGS INTERVAL DIV MOD LIMIT OFFSET TOP
     """
 )
 """Behind these ``format`` is a name."""
-_NO_FORMAT: Final = words("VALUES FROM AS WHERE PREWHERE GROUP ORDER HAVING LIMIT UNION JOIN AND OR IN IS LIKE NOT")
+_NO_FORMAT: Final = split_words(
+    "VALUES FROM AS WHERE PREWHERE GROUP ORDER HAVING LIMIT UNION JOIN AND OR IN IS LIKE NOT"
+)
 
 
 def without_data(sql: object) -> object:

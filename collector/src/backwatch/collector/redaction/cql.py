@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from backwatch.collector.redaction.sql import statement
-from backwatch.collector.runtime.keyed_cache import KEYED
+from backwatch.collector.runtime.keyed_cache import HASH_IS_KEYED
 from backwatch.collector.statements.scan import CACHE_ENTRIES
 
 MAX_SCANNED: Final = 262_144
@@ -63,7 +63,7 @@ def plain(text: str) -> str:
     text = text[:MAX_SCANNED]
     if _ODD.search(text) is not None:
         return _TOKEN.sub(_replaced, text)
-    if KEYED and len(text) == mark[1]:
+    if HASH_IS_KEYED and len(text) == mark[1]:
         if len(_usual) >= CACHE_ENTRIES:
             _usual.clear()
         _usual.add(mark)

@@ -4,9 +4,9 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
-from backwatch.collector.statements.spec import words
+from backwatch.collector.statements.spec import split_words
 
-_KEPT: Final = words(
+_KEPT: Final = split_words(
     """
     host hostaddr port dbname database sslmode server data_source initial_catalog driver unix_socket encrypt
     """

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from backwatch.collector.statements.spec import words
+from backwatch.collector.statements.spec import split_words
 
 _SQLSTATE: Final = re.compile(r"[0-9A-Z]{5}")
 _NAMED: Final = re.compile(r"SQLITE_[A-Z_]{1,40}")
@@ -11,7 +11,7 @@ _IN_TEXT: Final = re.compile(
     r"SQLSTATE\W{1,3}([0-9A-Z]{5})\b|\[([0-9A-Z]{5})\]|\b(ORA-[0-9]{5})\b|^\(?([0-9]{3,5}), |^Msg ([0-9]{1,6})\b"
     r"|^([A-Z]{4,24})(?: |$)"
 )
-_REPLIES: Final = words(
+_REPLIES: Final = split_words(
     """
     WRONGTYPE NOAUTH NOPERM WRONGPASS MOVED LOADING BUSY READONLY NOSCRIPT OOM EXECABORT CLUSTERDOWN CROSSSLOT
     TRYAGAIN MASTERDOWN NOREPLICAS UNKILLABLE BUSYGROUP NOGROUP BUSYKEY MISCONF NOTBUSY NOPROTO DENIED

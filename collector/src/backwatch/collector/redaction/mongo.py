@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
-from backwatch.collector.runtime.keyed_cache import keep, mark
-from backwatch.collector.statements.spec import words
+from backwatch.collector.runtime.keyed_cache import keyed_hash, remember
+from backwatch.collector.statements.spec import split_words
 
 MAX_STATEMENT: Final = 2_048
 MAX_DEPTH: Final = 10
@@ -25,7 +25,7 @@ MAX_WRITTEN_KEYS: Final = 20_000
 MAX_REMEMBERED: Final = 4_096
 MAX_KEY: Final = 100
 
-_ON_COLLECTION: Final = words(
+_ON_COLLECTION: Final = split_words(
     """
     aggregate collMod collStats compact convertToCapped count create createIndexes createSearchIndexes delete
     deleteIndexes distinct drop dropIndexes dropSearchIndex find findAndModify findandmodify insert killCursors
@@ -34,7 +34,7 @@ _ON_COLLECTION: Final = words(
     """
 )
 """Commands whose first value is the name of a collection."""
-_HIDDEN: Final = words(
+_HIDDEN: Final = split_words(
     """
     authenticate clone copydb copydbgetnonce copydbsaslstart createUser getnonce saslContinue saslStart updateUser
     """
@@ -43,7 +43,7 @@ _HIDDEN: Final = words(
 COMMANDS: Final = (
     _ON_COLLECTION
     | _HIDDEN
-    | words(
+    | split_words(
         """
         abortTransaction addShard appendOplogNote applyOps balancerStart balancerStop buildInfo buildinfo bulkWrite
         cloneCollectionAsCapped collectionless commitTransaction configureFailPoint connPoolStats connectionStatus
@@ -62,7 +62,7 @@ COMMANDS: Final = (
         """
     )
 )
-_PLUMBING: Final = words(
+_PLUMBING: Final = split_words(
     """
     $clusterTime $configServerState $db $readPreference $audit apiDeprecationErrors apiStrict apiVersion autocommit
     backpressure batchSize client comment compression cursor lsid maxTimeMS ordered readConcern singleBatch
@@ -174,7 +174,7 @@ def _key(key: object) -> str:
         return "?"
     known = _keys.get(key)  # pyright: ignore[reportArgumentType, reportCallIssue]  a str, as just seen
     if known is None:
-        known = _marked.get(mark(key))  # pyright: ignore[reportArgumentType]  likewise
+        known = _marked.get(keyed_hash(key))  # pyright: ignore[reportArgumentType]  likewise
         if known is None:
             known = _learnt(str(key))
     return known
@@ -190,8 +190,8 @@ def _learnt(key: str) -> str:
         # A part that is neither a name nor a position makes the whole a value: an address has dots, too.
         shown = "?" if "" in parts else ".".join(parts[:8]) + (".…" if len(parts) > 8 else "")
     if shown == key:
-        return keep(_keys, shown, shown, MAX_REMEMBERED)
-    return keep(_marked, mark(key), shown, MAX_REMEMBERED)
+        return remember(_keys, shown, shown, MAX_REMEMBERED)
+    return remember(_marked, keyed_hash(key), shown, MAX_REMEMBERED)
 
 
 def _part(part: str) -> str:

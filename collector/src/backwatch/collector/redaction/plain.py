@@ -11,7 +11,7 @@ from typing import Final
 from backwatch.collector.redaction import clickhouse, cql
 from backwatch.collector.statements import spec
 from backwatch.collector.statements.dialects import dialect_of
-from backwatch.collector.statements.tokens import tokens
+from backwatch.collector.statements.tokens import tokenize
 
 MAX_SCANNED: Final = cql.MAX_SCANNED
 _DOLLARS: Final = (
@@ -157,7 +157,7 @@ def _tsql(text: str) -> str:
     told: list[str] = []
     at = 0
     named = strings = False
-    for kind, start, end in tokens(head, "mssql"):
+    for kind, start, end in tokenize(head, "mssql"):
         if kind == spec.WORD:
             word = head[start:end].upper()
             if named and word in ("ON", "OFF"):

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from backwatch.collector.statements.spec import words
+from backwatch.collector.statements.spec import split_words
 
 MAX_ARGUMENTS: Final = 256
 """Arguments that are looked at; the rest is of the same kind, or says ``…``."""
@@ -63,7 +63,7 @@ _CONTAINERS: Final = {
     "XGROUP": "CREATE CREATECONSUMER DELCONSUMER DESTROY SETID",
     "XINFO": "CONSUMERS GROUPS STREAM",
 }
-_SETTINGS: Final = words(
+_SETTINGS: Final = split_words(
     """
     dir dbfilename appendonly appendfilename requirepass masterauth masteruser save slaveof replicaof loglevel
     logfile maxmemory maxmemory-policy protected-mode bind port timeout rename-command enable-debug-command
@@ -73,7 +73,7 @@ _SETTINGS: Final = words(
     """
 )
 """Names of settings that ``CONFIG`` may show; their values never."""
-_OPTIONS: Final = words(
+_OPTIONS: Final = split_words(
     """
     EX PX EXAT PXAT NX XX GT LT KEEPTTL GET MATCH COUNT TYPE WITHSCORES WITHSCORE WITHVALUES LIMIT BY ASC DESC
     ALPHA STORE STOREDIST BEFORE AFTER STREAMS BLOCK GROUP MAXLEN MINID NOACK REV BYSCORE BYLEX CH INCR REPLACE
@@ -82,7 +82,7 @@ _OPTIONS: Final = words(
     WITHMATCHLEN FIELDS PERSIST RANK FNX FXX
     """
 )
-_VALUES_ONLY: Final = words(
+_VALUES_ONLY: Final = split_words(
     """
     APPEND ECHO GETSET HDEL HGET HMGET HMSET HSET HSETNX KEYS LPUSH LPUSHX LSET PFADD PING PUBLISH RPUSH RPUSHX
     SADD SETNX SISMEMBER SPUBLISH SREM XADD ZREM

@@ -14,11 +14,11 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from backwatch.collector import names
-from backwatch.collector.runtime.context_variables import put_back
+from backwatch.collector.runtime.context_variables import reset_variable
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.statements import spec
 from backwatch.collector.statements.dialects import dialect_of
-from backwatch.collector.statements.thinning import looked_at
+from backwatch.collector.statements.thinning import scan_thinned
 
 SIGN: Final = "request-input"
 SHORTEST: Final = 6
@@ -39,7 +39,7 @@ _SIGNS: Final = ("-", "+")
 _START: Final = itemgetter(1)
 
 
-class Given:
+class RequestInput:
     """What came in with one request, as far as the app has read it.
 
     Args:
@@ -60,7 +60,7 @@ class Given:
         if len(self._unread) < MOST_VALUES:
             self._unread.append(read)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Lets go of everything: the request is served."""
         self._query = ""
         self._unread.clear()
@@ -113,26 +113,28 @@ def _inside(one: Any) -> Iterable[object]:
     return found[:_MOST_SEEN]
 
 
-_current: ContextVar[Given | None] = ContextVar("backwatch_given", default=None)
+_current: ContextVar[RequestInput | None] = ContextVar("backwatch_given", default=None)
 current: Final = _current.get
 """The input of the request that is being served; ``None`` where there is none."""
 
 
 @never_breaks_the_host
-def begin(query_of: Callable[[Any], str | bytes], request: Any) -> tuple[Given, Token[Given | None]] | None:
+def begin(
+    query_of: Callable[[Any], str | bytes], request: Any
+) -> tuple[RequestInput, Token[RequestInput | None]] | None:
     """A request begins here; ``None`` where it is inside of one that has begun already."""
     if _current.get() is not None:
         return None
-    given = Given(query_of(request))
+    given = RequestInput(query_of(request))
     return given, _current.set(given)
 
 
 @never_breaks_the_host
-def end(begun: tuple[Given, Token[Given | None]] | None) -> None:
+def end(begun: tuple[RequestInput, Token[RequestInput | None]] | None) -> None:
     """It ends."""
     if begun is not None:
-        begun[0].forget()
-        put_back(_current, begun[1])
+        begun[0].clear()
+        reset_variable(_current, begun[1])
 
 
 @never_breaks_the_host
@@ -178,7 +180,7 @@ class _Json:
 
 
 @never_breaks_the_host
-def with_input(given: Given, sql: object, system: str, signs: str) -> str:
+def add_input_sign(given: RequestInput, sql: object, system: str, signs: str) -> str:
     """``signs``, and ``request-input`` where the request's input became part of the statement's code."""
     values = given.values()
     if not values:
@@ -204,7 +206,7 @@ def _binary(sql: object) -> bool:
 def _is_code(text: str, values: Iterable[str], system: str) -> bool:
     """Whether any of these values stands in ``text`` beyond one token."""
     dialect = dialect_of(system)
-    shown, found, _ = looked_at(text, dialect)
+    shown, found, _ = scan_thinned(text, dialect)
     return any(_beyond_one(shown, value, found) for value in values)
 
 

@@ -41,13 +41,13 @@ class App(NamedTuple):
         return "/".join(part for part in (self.namespace, self.name, self.environment) if part)
 
 
-def provider_in_use() -> object | None:
+def get_tracer_provider() -> object | None:
     """The app's own tracer provider, or ``None``; only looked at."""
     api = sys.modules.get("opentelemetry.trace")
     return getattr(api, "_TRACER_PROVIDER", None)
 
 
-def script_name() -> str:
+def get_script_name() -> str:
     """The program's name as a person would say it: ``app`` for ``python app.py``, ``pkg`` for ``python -m pkg``."""
     path = PurePath((getattr(sys, "argv", None) or [""])[0])
     if path.name in ("__main__.py", "__init__.py"):
@@ -63,12 +63,12 @@ def identify(fallback: str = "") -> App:
         fallback: The name where OpenTelemetry tells none (``BACKWATCH_APP``).
     """
     told: dict[str, Any] = {
-        **environment_attributes(runtime_environment.environment()),
-        **_attributes_of(provider_in_use()),
+        **parse_environment_attributes(runtime_environment.environment()),
+        **_attributes_of(get_tracer_provider()),
     }
     name = _text(told.get(names.SERVICE_NAME))
     if not name or name.startswith(UNKNOWN):
-        name = _text(fallback) or _text(script_name())
+        name = _text(fallback) or _text(get_script_name())
     told[names.ENVIRONMENT] = told.get(names.ENVIRONMENT) or told.get(_OLDER_ENVIRONMENT)
     attributes: list[tuple[str, str | int]] = [(names.SERVICE_NAME, name)]
     attributes += [(key, _text(told[key])) for key in _KEPT if _text(told.get(key))]
@@ -76,7 +76,7 @@ def identify(fallback: str = "") -> App:
     return App(name, _text(told.get(names.SERVICE_NAMESPACE)), _text(told.get(names.ENVIRONMENT)), tuple(attributes))
 
 
-def environment_attributes(environment: Mapping[str, str]) -> dict[str, str]:
+def parse_environment_attributes(environment: Mapping[str, str]) -> dict[str, str]:
     """Parse ``OTEL_RESOURCE_ATTRIBUTES`` and ``OTEL_SERVICE_NAME`` as the SDK does.
 
     Values are percent-decoded. Pairs without ``=`` are left out. The service's name of its own variable wins.

@@ -103,13 +103,13 @@ def _learn(frame: FrameType) -> _Place:
     else:
         place = _Place(code, "", "")
     if _remembered >= MAX_REMEMBERED:
-        forget()
+        clear_cache()
     _known[id(code)] = place
     _remembered += 1
     return place
 
 
-def forget() -> None:
+def clear_cache() -> None:
     """Forgets all code objects and the folders that names are relative to."""
     global _remembered, _roots
     _known.clear()
@@ -127,7 +127,7 @@ def _awaiting() -> FrameType | None:
     return current.parent.gr_frame if type(current).__name__ == "_AsyncIoGreenlet" else None
 
 
-def call_site(skip: int = 1) -> CallSite | None:
+def find_call_site(skip: int = 1) -> CallSite | None:
     """The app's own frame that led here; ``None`` where none of the app's code is on the stack.
 
     About half a microsecond for a stack that has been seen before.

@@ -4,7 +4,7 @@ from contextvars import ContextVar, Token
 from typing import Any
 
 
-def put_back(variable: ContextVar[Any], token: Token[Any]) -> None:
+def reset_variable(variable: ContextVar[Any], token: Token[Any]) -> None:
     """As it was before; left alone where this is another context than the one that it was set in.
 
     A coroutine that its loop left pending is closed by the garbage collector, wherever that runs. An error of ours

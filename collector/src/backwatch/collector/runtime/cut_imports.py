@@ -12,7 +12,7 @@ from collections.abc import Collection
 from typing import Any
 
 
-def forget_cut_imports(threads: Collection[int]) -> list[str]:
+def forget_interrupted_imports(threads: Collection[int]) -> list[str]:
     """Forget each module that one of these threads was importing when its process was forked; call it in the child.
 
     Args:

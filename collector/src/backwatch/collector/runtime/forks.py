@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from backwatch.collector.runtime import gc_passes, guard
-from backwatch.collector.runtime.cut_imports import forget_cut_imports
+from backwatch.collector.runtime.cut_imports import forget_interrupted_imports
 
 LONGEST_WAIT_S: Final = 5.0
 """No fork is kept waiting longer, whatever happens."""
@@ -34,7 +34,7 @@ while it is at what must be whole."""
 
 
 @contextlib.contextmanager
-def forks_wait() -> Generator[None]:
+def hold_forks() -> Generator[None]:
     """What a thread of ours does inside the block is never cut in two by a fork, which waits for its end."""
     with _whole:
         yield
@@ -44,7 +44,7 @@ _looking_up: Final[Any] = RLock()
 
 
 @contextlib.contextmanager
-def forks_wait_for_lookup() -> Generator[None]:
+def hold_forks_for_lookup() -> Generator[None]:
     """Hold up forks while a thread of the collector looks up a host's name, for ``MAX_LOOKUP_WAIT_S`` at most.
 
     The C library's resolver has locks that a child does not get back: of 1,800 children forked beside look-ups, two
@@ -66,28 +66,28 @@ def _end_wait_for_lookup() -> None:
         _looking_up.release()
 
 
-guard.while_logging.append(forks_wait)
+guard.logging_contexts.append(hold_forks)
 
 
-class LetsGo(Protocol):
+class ForkSensitive(Protocol):
     """What a child must not inherit."""
 
-    def let_go(self) -> None:
+    def release_before_fork(self) -> None:
         """Gives up what would be inherited; it is had again when it is next wanted."""
         ...
 
 
-Held = TypeVar("Held", bound=LetsGo)
-_held: "weakref.WeakSet[LetsGo]" = weakref.WeakSet()
+Held = TypeVar("Held", bound=ForkSensitive)
+_held: "weakref.WeakSet[ForkSensitive]" = weakref.WeakSet()
 
 
-def let_go_before_forks(one: Held) -> Held:
-    """Has this called before each fork of this process, while nothing inside of :func:`forks_wait` runs.
+def release_before_forks(one: Held) -> Held:
+    """Has this called before each fork of this process, while nothing inside of :func:`hold_forks` runs.
 
     Returns:
         The same.
     """
-    with forks_wait():  # a fork goes through them
+    with hold_forks():  # a fork goes through them
         _held.add(one)
     return one
 
@@ -95,13 +95,13 @@ def let_go_before_forks(one: Held) -> Held:
 def _let_go() -> None:
     if _whole._is_owned():  # or a thread of ours is in the midst of it, and the fork has waited in vain
         for one in list(_held):
-            guard.never_breaks_the_host(one.let_go)()
+            guard.never_breaks_the_host(one.release_before_fork)()
 
 
 def _mend() -> None:
     # Also where the fork has not waited in vain: a function of the standard library may import a module at its first
     # use, an encoding for example, where no import is expected and none is held up.
-    forget_cut_imports(guard.own_threads)
+    forget_interrupted_imports(guard.collector_threads)
 
 
 if hasattr(os, "register_at_fork"):
@@ -132,7 +132,7 @@ def wait_for_uwsgi(stopping: Callable[[], bool], wait: Callable[[float], object]
     if uwsgi is None or not hasattr(uwsgi, "worker_id"):
         return
     if not any(name in uwsgi.opt for name in ("enable-threads", "threads", b"enable-threads", b"threads")):
-        guard.say("backwatch: uWSGI gives threads no time without --enable-threads: calls would not be delivered")
+        guard.log("backwatch: uWSGI gives threads no time without --enable-threads: calls would not be delivered")
     while not stopping() and uwsgi.worker_id() == 0 and uwsgi.masterpid() and not _has_forked(uwsgi):
         wait(LOOK_AGAIN_S)
 

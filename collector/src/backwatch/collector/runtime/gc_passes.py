@@ -23,21 +23,21 @@ _collecting = 0
 
 def _note(phase: str, _info: object) -> None:
     global _collecting
-    if get_ident() in guard.own_threads:
+    if get_ident() in guard.collector_threads:
         _collecting = get_ident() if phase == "start" else 0
 
 
 def enter_thread() -> None:
     """Declare the current thread one of the collector's."""
-    guard.own_threads.add(get_ident())
+    guard.collector_threads.add(get_ident())
     if _note not in gc.callbacks:
         gc.callbacks.append(_note)
 
 
 def leave_thread() -> None:
     """Undo :func:`enter_thread`."""
-    guard.own_threads.discard(get_ident())
-    if not guard.own_threads and _note in gc.callbacks:
+    guard.collector_threads.discard(get_ident())
+    if not guard.collector_threads and _note in gc.callbacks:
         gc.callbacks.remove(_note)
 
 

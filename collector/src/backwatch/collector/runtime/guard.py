@@ -23,18 +23,18 @@ faults = 0
 """How many faults of ours there were; travels with the heartbeat as drops of kind ``probe``."""
 
 
-own_threads: set[int] = set()
+collector_threads: set[int] = set()
 """Identifiers of the collector's threads. A fork waits while one of them logs: a child that inherits the lock of a
 stream in use waits for ever at its own first line. A thread of the app does not hold forks up: it may hold a lock for
 which the collector's thread waits while it holds forks up itself."""
-while_logging: list[Callable[[], AbstractContextManager[None]]] = [nullcontext]
+logging_contexts: list[Callable[[], AbstractContextManager[None]]] = [nullcontext]
 """Its last is entered on those threads around a line of the log; ``forking`` adds its own."""
 
 
-def say(message: str, *args: object, level: int = logging.WARNING) -> None:
+def log(message: str, *args: object, level: int = logging.WARNING) -> None:
     """A word to the app's own log, whose handlers and filters are the app's: what they raise ends here."""
     try:
-        with while_logging[-1 if get_ident() in own_threads else 0]():
+        with logging_contexts[-1 if get_ident() in collector_threads else 0]():
             logger.log(level, message, *args)
     except Exception as error:
         if _is_the_hosts(error):
@@ -81,10 +81,10 @@ def swallow(name: str, error: BaseException) -> None:
         swallowed.append((name, error))
     if name not in _told and len(_told) < 100:
         _told.add(name)
-        say("backwatch: %s failed (%s); the application goes on, this call is not recorded", name, type(error).__name__)
+        log("backwatch: %s failed (%s); the application goes on, this call is not recorded", name, type(error).__name__)
 
 
-def outlive_the_host(step: Callable[[], object]) -> None:
+def run_isolated(step: Callable[[], object]) -> None:
     """Make a step of the collector's own thread: what a hook of the app raises there ends no more than this step.
 
     Python removes a trace or profile function that raises. It may be set on threads that run already.
@@ -93,7 +93,7 @@ def outlive_the_host(step: Callable[[], object]) -> None:
         step()
     except Exception as error:  # noqa: BLE001  there is nobody to raise it to
         if len(swallowed) < MAX_SWALLOWED:
-            swallowed.append(("outlive_the_host", error))
+            swallowed.append(("run_isolated", error))
 
 
 def never_breaks_the_host(function: Callable[P, T]) -> Callable[P, T | None]:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from backwatch.collector import names
 from backwatch.collector.runtime import guard, processes
-from backwatch.collector.runtime.queue import Bounded
+from backwatch.collector.runtime.queue import BoundedQueue
 from backwatch.collector.runtime.record import AttributeValue
 
 LOSS_REPORT_S: Final = 1.0
@@ -44,7 +44,7 @@ class Heartbeats:
         counted: Records that the worker itself dropped, by kind; read only.
     """
 
-    def __init__(self, interval_s: float, queue: Bounded, counted: Mapping[str, int]) -> None:
+    def __init__(self, interval_s: float, queue: BoundedQueue, counted: Mapping[str, int]) -> None:
         self.interval_s = interval_s
         self._queue = queue
         self._counted = counted
@@ -66,7 +66,7 @@ class Heartbeats:
         interval_s = LOSS_REPORT_S if self.drops() else self.interval_s
         return self._last_s + interval_s - time.monotonic()
 
-    def if_due(self, *, last: bool, stopping: bool, carried: int = 0) -> Heartbeat | None:
+    def next_due(self, *, last: bool, stopping: bool, carried: int = 0) -> Heartbeat | None:
         """Return the heartbeat that is due now.
 
         Args:
@@ -80,7 +80,7 @@ class Heartbeats:
         loss = bool(dropped) and (waited_s >= LOSS_REPORT_S or stopping)
         if not (farewell or loss or waited_s >= self.interval_s):
             return None
-        relatives = processes.silent_relatives(max(LEAST_STUCK_S, self.interval_s + STUCK_MARGIN_S))
+        relatives = processes.find_silent_relatives(max(LEAST_STUCK_S, self.interval_s + STUCK_MARGIN_S))
         process = self._process("end" if farewell else self._event, carried)
         silent = ",".join(one.as_text() for one in relatives if one.running)
         ended = ",".join(one.as_text() for one in relatives if not one.running)
@@ -92,14 +92,14 @@ class Heartbeats:
         """Wait a whole interval again: the stream refused this heartbeat."""
         self._last_s = time.monotonic()
 
-    def delivered_one(self, heartbeat: Heartbeat) -> None:
+    def on_delivered(self, heartbeat: Heartbeat) -> None:
         """Note that the stream has this heartbeat."""
         self._last_s = time.monotonic()
         for kind, count in heartbeat.dropped.items():
             self._reported[kind] += count
         self._event = "end" if heartbeat.process[names.PROCESS_EVENT] == "end" else "beat"
         for instance in heartbeat.ended:
-            processes.clear(instance)
+            processes.free_slot(instance)
 
     def take_over(self, before: "Heartbeats") -> None:
         """Go on counting where another worker of this process stopped."""
@@ -112,7 +112,7 @@ class Heartbeats:
                 "probe": guard.faults}  # fmt: skip
 
     def _process(self, event: str, carried: int) -> dict[str, AttributeValue]:
-        identity = processes.current()
+        identity = processes.current_identity()
         parent: dict[str, AttributeValue] = {names.PROCESS_PARENT: identity.parent} if identity.parent else {}
         return {
             names.PROCESS_INSTANCE: identity.instance, **parent, names.PROCESS_EVENT: event,

@@ -7,18 +7,18 @@ from our thread (by a logging handler, say). So a probe asks the client at hand.
 from typing import Final
 
 
-class OwnName(str):
+class InternalClientName(str):
     """A client's name that no app can give: drivers keep and copy their options, so every part of a client holds it."""
 
     __slots__ = ()
 
 
-CLIENT_ID: Final = OwnName("backwatch")
+CLIENT_ID: Final = InternalClientName("backwatch")
 """``client_id`` of the stream's Kafka clients: known by its type, whatever the app calls its own."""
-MARK: Final = "_backwatch_own"
+INTERNAL_ATTRIBUTE: Final = "_backwatch_internal"
 """Attribute that is true of the classes of our own SQLite connections."""
 
 
-def is_own(name: object) -> bool:
+def is_internal(name: object) -> bool:
     """Whether a client of this name is ours."""
-    return name.__class__ is OwnName
+    return name.__class__ is InternalClientName

@@ -46,11 +46,11 @@ def start(thread: threading.Thread) -> None:
 
 
 @contextlib.contextmanager
-def without_hooks(is_own: Callable[[str], bool]) -> Generator[Callable[[threading.Thread], None]]:
+def without_hooks(is_internal: Callable[[str], bool]) -> Generator[Callable[[threading.Thread], None]]:
     """Keep the app's hooks off threads that a driver starts for the collector; the app's own threads keep theirs.
 
     Args:
-        is_own: Whether a thread of this name is started for the collector.
+        is_internal: Whether a thread of this name is started for the collector.
 
     Yields:
         A function that waits until a thread, started within, has begun.
@@ -60,7 +60,7 @@ def without_hooks(is_own: Callable[[str], bool]) -> Generator[Callable[[threadin
     def begins(hook: Callable[..., Any], install: Callable[[Any], None]) -> Callable[..., Any]:
         def choose(*event: Any) -> Any:
             name = threading.current_thread().name
-            if is_own(name):
+            if is_internal(name):
                 begun.add(name)
                 return install(None)
             install(hook)

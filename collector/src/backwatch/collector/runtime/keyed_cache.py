@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 K = TypeVar("K")
 V = TypeVar("V")
 
-KEYED: Final = bool(sys.flags.hash_randomization) and os.environ.get("PYTHONHASHSEED", "") in ("", "random")
+HASH_IS_KEYED: Final = bool(sys.flags.hash_randomization) and os.environ.get("PYTHONHASHSEED", "") in ("", "random")
 """Whether Python's own hash is keyed by a secret; ``PYTHONHASHSEED`` may have fixed it."""
 _KEY: Final = secrets.token_bytes(32)
 
@@ -23,14 +23,14 @@ def _hashed(raw: Raw) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=_KEY, digest_size=32).digest()
 
 
-mark: Final[Callable[[Raw], int | bytes]] = hash if KEYED else _hashed
+keyed_hash: Final[Callable[[Raw], int | bytes]] = hash if HASH_IS_KEYED else _hashed
 """Python's own hash where it is keyed (SipHash), for it costs next to nothing: no two texts can be made to meet.
 
 Text and bytes of the same letters have one mark; what must tell them apart adds their class.
 """
 
 
-def keep(cache: dict[K, V], key: K, value: V, most: int) -> V:
+def remember(cache: dict[K, V], key: K, value: V, most: int) -> V:
     """Remembers it; a full cache is emptied, which is cheaper than keeping an order, and no thread finds half done."""
     if len(cache) >= most:
         cache.clear()

@@ -17,18 +17,18 @@ from typing import Any, Final
 from opentelemetry import context, trace
 
 from backwatch.collector.payload import canaries
-from backwatch.collector.payload.response_indicators import with_error
+from backwatch.collector.payload.response_indicators import add_error_indicators
 from backwatch.collector.request import request_input
-from backwatch.collector.request.request_input import with_input
+from backwatch.collector.request.request_input import add_input_sign
 from backwatch.collector.runtime import guard, processes, shutdown
-from backwatch.collector.runtime.call_site import call_site
+from backwatch.collector.runtime.call_site import find_call_site
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.runtime.queue import Bounded
+from backwatch.collector.runtime.queue import BoundedQueue
 from backwatch.collector.runtime.record import CLIENT, AttributeValue, Call, Caller, Session
 from backwatch.collector.runtime.worker import Worker
-from backwatch.collector.session.socket_counters import UNKNOWN, Wire
+from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
 from backwatch.collector.settings import CollectorSettings
-from backwatch.collector.statements.sanitize import prepare
+from backwatch.collector.statements.sanitize import sanitize
 from backwatch.collector.stream import Publisher
 
 MAX_ERROR: Final = 100
@@ -71,7 +71,7 @@ class _OfOneProcess:
     )  # fmt: skip
 
     def __init__(self, settings: CollectorSettings, open_publisher: Callable[[], Publisher]) -> None:
-        self.queue = Bounded(settings.queue_records, settings.queue_bytes)
+        self.queue = BoundedQueue(settings.queue_records, settings.queue_bytes)
         self._make = lambda: Worker(settings, self.queue, open_publisher)
         self.worker = self._make()
         self._look_ns = self._revived_ns = self.revivals = 0
@@ -114,7 +114,7 @@ class _OfOneProcess:
             self._start_pause_ns = 0
         except RuntimeError as error:
             if not before_ns:
-                guard.say("backwatch: %s; calls are kept, and the collector's thread is started later", error)
+                guard.log("backwatch: %s; calls are kept, and the collector's thread is started later", error)
             return False
         finally:
             self._reviving.release()
@@ -147,7 +147,7 @@ class _OfOneProcess:
             finally:
                 self._reviving.release()
             if self.worker is not worker and self.start(now_ns):
-                guard.say("backwatch: the collector's thread made no turn for long and was replaced by a new one")
+                guard.log("backwatch: the collector's thread made no turn for long and was replaced by a new one")
 
 
 class Pipeline:
@@ -160,16 +160,16 @@ class Pipeline:
 
     def __init__(self, settings: CollectorSettings, open_publisher: Callable[[], Publisher]) -> None:
         self.settings = settings
-        canaries.plant(settings.canaries)
-        processes.prepare()  # before any fork, so that children see each other
+        canaries.set_canaries(settings.canaries)
+        processes.prepare_shared_page()  # before any fork, so that children see each other
         self._open_publisher = open_publisher
         self._processes: dict[int, _OfOneProcess] = {}
         self._closed = False
         self._waited_s, self._waited_till = 0.0, -math.inf
         _living.add(self)
-        shutdown.tell_before(self.close, settings.exit_timeout_s + EXIT_GRACE_S)
+        shutdown.run_before_fatal_signal(self.close, settings.exit_timeout_s + EXIT_GRACE_S)
 
-    def call(
+    def record_call(
         self,
         session: Session,
         operation: str,
@@ -177,7 +177,7 @@ class Pipeline:
         start_ns: int,
         sql: object = None,
         statement: str = "",
-        wire: Wire | None = None,
+        wire: SocketCounters | None = None,
         estimated: tuple[int, int] = UNKNOWN,
         rows_returned: int = -1,
         rows_affected: int = -1,
@@ -190,12 +190,12 @@ class Pipeline:
         # Guarded here and not by the decorator, and made without NamedTuple's own ``__new__``: both cost a microsecond.
         try:
             end_ns = _now_ns()
-            sent, received = estimated if wire is None else wire.since_last()
+            sent, received = estimated if wire is None else wire.read_delta()
             signs = ""
             if sql is not None:
-                statement, signs, first_word = prepare(sql, session.system)
+                statement, signs, first_word = sanitize(sql, session.system)
                 if (request := _get_request()) is not None:
-                    signs = with_input(request, sql, session.system, signs) or signs
+                    signs = add_input_sign(request, sql, session.system, signs) or signs
                 operation = operation or first_word
             elif len(statement) > MAX_TEXT:
                 statement = statement[:MAX_TEXT]
@@ -207,9 +207,9 @@ class Pipeline:
             elif current := _get_context():
                 trace_id, parent_id, site, route = _caller_in(current)
             else:
-                trace_id, parent_id, site, route = 0, 0, call_site(2), ""
+                trace_id, parent_id, site, route = 0, 0, find_call_site(2), ""
             if error is not None and not isinstance(error, str):
-                facts = with_error(facts, error)
+                facts = add_error_indicators(facts, error)
             random_bits = process.random_bits
             made = _new(Call, (
                 session, operation[:MAX_OPERATION], statement, sql is not None, signs, kind, site, route, start_ns,
@@ -220,19 +220,19 @@ class Pipeline:
             process.put(made)
         except Exception as fault:  # noqa: BLE001  our fault must not become the app's
             try:
-                guard.swallow("Pipeline.call", fault)
+                guard.swallow("Pipeline.record_call", fault)
             except (RecursionError, MemoryError) as another:
                 if another is fault:  # the host's own
                     raise
                 guard.faults += 1  # and no more: there is no room to call anything
 
     @never_breaks_the_host
-    def caller(self) -> Caller:
+    def capture_caller(self) -> Caller:
         """Who calls now (see :class:`~backwatch.collector.probes.Recorder`)."""
         return _caller_in(_get_context())
 
     @never_breaks_the_host
-    def add(self, call: Call) -> None:
+    def add_call(self, call: Call) -> None:
         """Queues a call that was made elsewhere (the exporter's); redacted already."""
         process = self._processes.get(_getpid()) or self._begin()
         if process is not None:
@@ -277,10 +277,10 @@ class Pipeline:
 
     def close(self) -> None:
         """Delivers what it can within the exit timeout, with what probes kept back, and ends this process's worker."""
-        shutdown.say_last_words()
+        shutdown.run_hooks()
         self._closed = True
         _living.discard(self)
-        shutdown.forget(self.close)
+        shutdown.cancel_before_fatal_signal(self.close)
         process = self._processes.pop(_getpid(), None)
         if process is not None:
             process.worker.stop(max(LAST_TURN_S, self._patience_s()))
@@ -307,7 +307,7 @@ def _close_all() -> None:
 
 def _after_fork_in_child() -> None:
     guard.faults = 0  # the parent tells its own
-    guard.own_threads.clear()
+    guard.collector_threads.clear()
     for pipeline in list(_living):
         pipeline.after_fork()
 
@@ -332,7 +332,7 @@ def _error_type(error: BaseException | str) -> str:
 def _caller_in(current: context.Context) -> Caller:
     span = _get_span(current)
     of_span = span.get_span_context()
-    return Caller(of_span.trace_id, of_span.span_id, call_site(2), _route(span))
+    return Caller(of_span.trace_id, of_span.span_id, find_call_site(2), _route(span))
 
 
 def _route(span: Any) -> str:

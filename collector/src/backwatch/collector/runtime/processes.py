@@ -73,9 +73,9 @@ class _State:
 _state: Final = _State()
 
 
-def prepare() -> None:
+def prepare_shared_page() -> None:
     """Make this process's identity and the shared page where there is none yet; about 20 µs, once."""
-    current()
+    current_identity()
     if _state.page is None and hasattr(os, "fork"):
         try:
             _state.page = mmap.mmap(-1, SLOTS * SLOT_BYTES)  # anonymous and shared: every child has the same
@@ -83,7 +83,7 @@ def prepare() -> None:
             _state.page = None
 
 
-def current() -> ProcessIdentity:
+def current_identity() -> ProcessIdentity:
     """Return the identity of this process; a child of a fork gets its own at its first call."""
     identity, pid = _state.identity, os.getpid()
     if identity is None or identity.pid != pid:
@@ -100,7 +100,7 @@ class Slot:
     """
 
     def __init__(self) -> None:
-        self._identity = current()
+        self._identity = current_identity()
         self._page = _state.page
         self._first_call_ns, self._claimed_ns = time.time_ns(), _since_boot_ns()
         self._turned_ns, self._delivered_ns = time.monotonic_ns(), 0
@@ -143,11 +143,11 @@ class Slot:
     def release(self) -> None:
         """Give the slot back: this process ends in good order, or its collector is closed."""
         if self._at >= 0 and self._identity.pid == os.getpid():
-            clear(self._identity.instance)
+            free_slot(self._identity.instance)
         self._at, self._page = -1, None
 
 
-def silent_relatives(silent_after_s: float) -> list[Relative]:
+def find_silent_relatives(silent_after_s: float) -> list[Relative]:
     """Return related processes whose collector has made no turn for so long, or which have ended without a farewell.
 
     Reads ``/proc`` where there is one; for the worker's thread only.
@@ -164,7 +164,7 @@ def silent_relatives(silent_after_s: float) -> list[Relative]:
     return found
 
 
-def clear(instance: str) -> None:
+def free_slot(instance: str) -> None:
     """Free the slot of this instance: it was released, or its end has been reported."""
     page = _state.page
     if page is not None:

@@ -9,7 +9,7 @@ from backwatch.collector.runtime.record import Call
 FULL_BATCH: Final = 512
 
 
-class Bell:
+class Wakeup:
     """Rings once for whoever waits, or for the next one who will.
 
     Not an ``Event``: whose lock is not re-entrant, and the garbage collector or a signal handler may run a driver's
@@ -22,7 +22,7 @@ class Bell:
         self._silent = threading.Lock()
         self._silent.acquire()
 
-    def ring(self) -> None:
+    def set(self) -> None:
         """Wakes one who waits."""
         try:
             self._silent.release()
@@ -35,12 +35,12 @@ class Bell:
         """Until it rings, and it is silent again; or so long."""
         self._silent.acquire(timeout=max(0.0, min(timeout_s, threading.TIMEOUT_MAX)))
 
-    def hush(self) -> None:
+    def clear(self) -> None:
         """Silent again."""
         self._silent.acquire(blocking=False)
 
 
-class Bounded:
+class BoundedQueue:
     """First in, first out, bounded in records and in bytes of memory; the newest is dropped and counted.
 
     Any number of threads put, one takes. There is no lock: a signal handler or the garbage collector may run anything
@@ -49,7 +49,7 @@ class Bounded:
     a bound is passed by a call for each of them.
     """
 
-    __slots__ = ("_bytes", "_calls", "_max_bytes", "_max_records", "arrived", "dropped", "idle")
+    __slots__ = ("_bytes", "_calls", "_max_bytes", "_max_records", "dropped", "idle", "wakeup")
 
     def __init__(self, max_records: int, max_bytes: int) -> None:
         self._calls: deque[tuple[int, Call]] = deque()
@@ -58,7 +58,7 @@ class Bounded:
         self._bytes = 0
         self.dropped = 0
         """How many records found no place, ever."""
-        self.arrived = Bell()
+        self.wakeup = Wakeup()
         """Rings for the worker when there is something to do."""
         self.idle = True
         """The worker sleeps until ``arrived``; only then is ringing worth its cost."""
@@ -82,7 +82,7 @@ class Bounded:
         if self.idle or held == FULL_BATCH:
             self.idle = False
             try:
-                self.arrived.ring()
+                self.wakeup.set()
             except BaseException:
                 self.idle = True  # so that the next call rings, or the worker would sleep on
                 raise

@@ -43,7 +43,7 @@ def _raise_signal(signalnum: int, /) -> None:
 _raise_signal.__module__ = "signal"  # where pickles find it, which cannot name it by ``_signal`` any more
 
 
-def leave_signals_to_others(starter: int) -> None:
+def block_signals(starter: int) -> None:
     """This thread, and those that it starts, take no signal: one that the app holds off would find its way by us.
 
     Args:
@@ -65,23 +65,23 @@ def _before(signalnum: int) -> None:
 
 
 def _tell(tells: list[Callable[[], object]], starter: int) -> None:
-    leave_signals_to_others(starter)
+    block_signals(starter)
     for tell in tells:
         never_breaks_the_host(tell)()
 
 
-def before_closing(say: Callable[[], object]) -> None:
+def add_hook(say: Callable[[], object]) -> None:
     """Has this called, for good, before a pipeline closes, however the process ends."""
     _last_words.append(say)
 
 
-def say_last_words() -> None:
+def run_hooks() -> None:
     """Calls them all; the fault of one is not another's."""
     for say in _last_words:
         never_breaks_the_host(say)()
 
 
-def tell_before(tell: Callable[[], object], within_s: float) -> None:
+def run_before_fatal_signal(tell: Callable[[], object], within_s: float) -> None:
     """Has this called before the process ends itself by a signal (``signal.raise_signal``), which waits so long."""
     global _stands
     _tells[tell] = within_s
@@ -89,7 +89,7 @@ def tell_before(tell: Callable[[], object], within_s: float) -> None:
         _stands, signal.raise_signal = True, _raise_signal
 
 
-def forget(tell: Callable[[], object]) -> None:
+def cancel_before_fatal_signal(tell: Callable[[], object]) -> None:
     """No longer; after the last one, ``signal.raise_signal`` is what it was, unless somebody has wrapped ours."""
     global _stands
     _tells.pop(tell, None)

@@ -14,11 +14,11 @@ from typing import Final
 
 from backwatch.collector import names
 from backwatch.collector.runtime import gc_passes, guard, internal_threads, shutdown
-from backwatch.collector.runtime.app_identity import App, identify, provider_in_use
+from backwatch.collector.runtime.app_identity import App, get_tracer_provider, identify
 from backwatch.collector.runtime.encoder import encode_calls, encode_heartbeat
 from backwatch.collector.runtime.forks import wait_for_uwsgi
 from backwatch.collector.runtime.heartbeat import Heartbeat, Heartbeats
-from backwatch.collector.runtime.queue import FULL_BATCH, Bounded
+from backwatch.collector.runtime.queue import FULL_BATCH, BoundedQueue
 from backwatch.collector.runtime.record import Call
 from backwatch.collector.settings import CollectorSettings, SettingError
 from backwatch.collector.stream import Message, MessageRefused, Publisher, StreamUnavailable
@@ -44,7 +44,9 @@ _ENCODING_FAULTS: Final = (TypeError, ValueError, AttributeError, OverflowError,
 class Worker:
     """Empties one queue into the stream until it is stopped."""
 
-    def __init__(self, settings: CollectorSettings, queue: Bounded, open_publisher: Callable[[], Publisher]) -> None:
+    def __init__(
+        self, settings: CollectorSettings, queue: BoundedQueue, open_publisher: Callable[[], Publisher]
+    ) -> None:
         self._settings = settings
         self._queue = queue
         self._open_publisher = open_publisher
@@ -115,7 +117,7 @@ class Worker:
         timeout_s = min(timeout_s, LAST_TRY_S) if self._pause_s else timeout_s
         self._deadline = time.monotonic() + timeout_s
         self._stopping = True
-        self._queue.arrived.ring()
+        self._queue.wakeup.set()
         thread = self._thread
         if thread is not None and thread.is_alive() and thread is not threading.current_thread():
             thread.join(timeout_s)
@@ -130,19 +132,19 @@ class Worker:
             if in_vain or time.monotonic() >= deadline or not self._is_alive():
                 return False
             self._hurry = True
-            self._queue.arrived.ring()
+            self._queue.wakeup.set()
             time.sleep(0.01)
         return True
 
     def _run(self) -> None:
-        shutdown.leave_signals_to_others(self._starter)
+        shutdown.block_signals(self._starter)
         gc_passes.enter_thread()
         _suppress_instrumentation()
         wait_for_uwsgi(lambda: self._stopping or self._is_a_copy(), self._wait)
         if not self._is_a_copy():
             guard.never_breaks_the_host(self._connect)()
         while not self._stopping and not self._is_a_copy():
-            guard.outlive_the_host(self._round)
+            guard.run_isolated(self._round)
         self._turn()
         if os.getpid() != self._process:
             threading.current_thread()  # enters this thread where its end looks for it: the fork has forgotten it
@@ -193,15 +195,15 @@ class Worker:
             queue.idle = True
             # A call may have come between the two lines above and found the worker not idle.
             if not len(queue):
-                queue.arrived.wait(self.heartbeats.wait_s())
+                queue.wakeup.wait(self.heartbeats.wait_s())
         queue.idle = False
-        queue.arrived.hush()
+        queue.wakeup.clear()
         wait_s = self._next_try - time.monotonic() if self._pause_s else self._settings.flush_interval_s
         until = time.monotonic() + wait_s
         while not self._stopping and (left := until - time.monotonic()) > 0:
             if not self._pause_s and (self._hurry or len(queue) >= FULL_BATCH):
                 return
-            queue.arrived.wait(left)
+            queue.wakeup.wait(left)
 
     @guard.never_breaks_the_host
     def _turn(self) -> bool:
@@ -217,7 +219,7 @@ class Worker:
                     left -= FULL_BATCH
                 last = self._stopping and not len(self._queue)
                 carried = sum(count for _, count in self._pending)
-                heartbeat = self.heartbeats.if_due(last=last, stopping=self._stopping, carried=carried)
+                heartbeat = self.heartbeats.next_due(last=last, stopping=self._stopping, carried=carried)
                 if not self._pending and heartbeat is None:
                     return True
                 if not self._publish(heartbeat):
@@ -257,7 +259,7 @@ class Worker:
         except _ENCODING_FAULTS as error:
             if len(calls) == 1:
                 self._counted["encode"] += 1
-                guard.say("backwatch: a call could not be encoded (%s)", type(error).__name__, level=logging.DEBUG)
+                guard.log("backwatch: a call could not be encoded (%s)", type(error).__name__, level=logging.DEBUG)
                 return []
             value = b""
         if value and (len(value) <= MAX_VALUE_BYTES or len(calls) == 1):
@@ -266,7 +268,7 @@ class Worker:
         return self._encode(calls[:half]) + self._encode(calls[half:])
 
     def _identity(self) -> App:
-        provider = provider_in_use()
+        provider = get_tracer_provider()
         if self._app is None or provider is not self._provider:
             self._app, self._provider = identify(self._settings.app_name), provider
         return self._app
@@ -283,7 +285,7 @@ class Worker:
         except MessageRefused as error:
             if time.monotonic() - self._said_refused >= SAY_AGAIN_S:
                 self._said_refused = time.monotonic()
-                guard.say("backwatch: %s; these calls are dropped and counted", error)
+                guard.log("backwatch: %s; these calls are dropped and counted", error)
             self._counted["publish"] += sum(count for _, count in self._pending)
             if not self._pending:  # a heartbeat alone: it would be due again at once, for ever
                 self.heartbeats.postpone()
@@ -307,14 +309,14 @@ class Worker:
 
     def _delivered(self, calls: int, heartbeat: Heartbeat | None) -> None:
         if self._said_away:
-            guard.say("backwatch: the stream is back")
+            guard.log("backwatch: the stream is back")
             self._said_away = False
         self._pause_s = 0.0
         self.heartbeats.delivered += calls
         self._mark(delivered=calls > 0)
         if heartbeat is not None:
             self._announced = self._app
-            self.heartbeats.delivered_one(heartbeat)
+            self.heartbeats.on_delivered(heartbeat)
 
     def _time_left(self) -> float:
         return max(0.05, self._deadline - time.monotonic()) if self._stopping else PUBLISH_TIMEOUT_S
@@ -327,7 +329,7 @@ class Worker:
                 self._unreachable(error)
             except SettingError as error:
                 self._refused = True
-                guard.say("backwatch: %s; calls are not recorded, the application goes on", error)
+                guard.log("backwatch: %s; calls are not recorded, the application goes on", error)
         if self._refused:
             self._fall_back()
         return self.publisher
@@ -335,7 +337,7 @@ class Worker:
     def _unreachable(self, error: StreamUnavailable) -> None:
         if not self._pause_s and time.monotonic() - self._said >= SAY_AGAIN_S:
             self._said, self._said_away = time.monotonic(), True
-            guard.say(
+            guard.log(
                 "backwatch: %s; up to %d calls are kept, the rest is dropped and counted; the application goes on",
                 error, self._settings.queue_records,
             )  # fmt: skip

@@ -35,7 +35,7 @@ def _kernel_call() -> Any:
 _getsockopt = _kernel_call()
 
 
-class Wire:
+class SocketCounters:
     """The byte counters of one connection; each reading gives what went by since the last one.
 
     The first reading counts from the connection's start: a handshake belongs to the call that reads first, ``connect``.
@@ -65,7 +65,7 @@ class Wire:
         self._received = 0
         self._length.value = _SIZE
 
-    def since_last(self) -> tuple[int, int]:
+    def read_delta(self) -> tuple[int, int]:
         """Bytes sent and received since the last reading; (-1, -1) where the kernel does not say."""
         if self._fd < 0 or _getsockopt is None:
             return UNKNOWN

@@ -7,7 +7,7 @@ dictionary is empty where nothing was verified, so the certificate's own bytes a
 import hashlib
 from typing import Any, Final, TypedDict
 
-from backwatch.collector.session.x509 import DerError, certificate
+from backwatch.collector.session.x509 import DerError, parse_certificate
 
 MAX_REMEMBERED: Final = 128
 _VERSIONS: Final = {"SSLv2": "ssl2", "SSLv3": "ssl3", "TLSv1": "1.0"}
@@ -33,16 +33,16 @@ class TlsFacts(CertificateFacts, total=False):
     verified: str
 
 
-def version_text(name: str | None) -> str:
+def format_tls_version(name: str | None) -> str:
     """The protocol's version as the span contract writes it.
 
-    >>> [version_text(name) for name in ("TLSv1.3", "TLSv1", "SSLv3", None)]
+    >>> [format_tls_version(name) for name in ("TLSv1.3", "TLSv1", "SSLv3", None)]
     ['1.3', '1.0', 'ssl3', '']
     """
     return _VERSIONS.get(name or "", (name or "").removeprefix("TLSv"))[:16]
 
 
-def certificate_facts(der: bytes | None) -> CertificateFacts:
+def read_certificate_facts(der: bytes | None) -> CertificateFacts:
     """What a certificate says, from its DER bytes; for drivers that hand out the bytes and nothing else.
 
     The hash is upper-case hexadecimal, as OpenTelemetry's ``tls.server.hash.sha256`` is. A certificate that cannot be
@@ -54,7 +54,7 @@ def certificate_facts(der: bytes | None) -> CertificateFacts:
     if known is None:
         known = CertificateFacts(certificate_sha256=hashlib.sha256(der).hexdigest().upper())
         try:
-            read = certificate(der)
+            read = parse_certificate(der)
         except DerError:
             pass  # hostile or exotic: the hash alone still tells one certificate from another
         else:
@@ -66,7 +66,7 @@ def certificate_facts(der: bytes | None) -> CertificateFacts:
     return known.copy()
 
 
-def facts_of(connection: Any, *, verified: str | None = None) -> TlsFacts:
+def read_tls_facts(connection: Any, *, verified: str | None = None) -> TlsFacts:
     """What is true of this TLS connection, as keyword arguments of ``Session``.
 
     Args:
@@ -90,8 +90,8 @@ def facts_of(connection: Any, *, verified: str | None = None) -> TlsFacts:
         verified = "none" if context.verify_mode == 0 else "full" if context.check_hostname else "chain"
     return TlsFacts(
         encrypted=True,
-        tls_version=version_text(version),
+        tls_version=format_tls_version(version),
         cipher=str(cipher[0])[:80] if cipher else "",
         verified=verified,
-        **certificate_facts(connection.getpeercert(binary_form=True)),
+        **read_certificate_facts(connection.getpeercert(binary_form=True)),
     )

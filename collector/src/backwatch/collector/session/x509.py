@@ -89,7 +89,7 @@ class _Reader:
         return _Reader(self.data, start, end)
 
 
-def certificate(der: bytes) -> Certificate:
+def parse_certificate(der: bytes) -> Certificate:
     """Reads one certificate.
 
     Raises:

@@ -4,26 +4,26 @@ The redacted text is the same tokens in their own letter case: ``canonical(x) ==
 its own canonical or redacted text.
 """
 
-from backwatch.collector.statements.tokens import bounded, tokens
+from backwatch.collector.statements.tokens import limit_bytes, tokenize
 from backwatch.collector.statements.writer import Writer
 
 
-def redacted(text: str, dialect: str) -> str:
+def redact(text: str, dialect: str) -> str:
     """The statement as it may be sent: canonical but for the letter case of its words."""
     return _written(text, dialect, folded=False)
 
 
-def canonical(text: str, dialect: str) -> str:
+def canonicalize(text: str, dialect: str) -> str:
     """The canonical text of ``text``, at most ``spec.SENT_BYTES`` long.
 
-    >>> canonical("select a from t where id in (1, 2) -- mine", "postgresql")
+    >>> canonicalize("select a from t where id in (1, 2) -- mine", "postgresql")
     'SELECT A FROM T WHERE ID IN(?)'
     """
     return _written(text, dialect, folded=True)
 
 
 def _written(text: str, dialect: str, *, folded: bool) -> str:
-    shown, _ = bounded(text)
+    shown, _ = limit_bytes(text)
     writer = Writer(shown, dialect)
-    writer.write(tokens(shown, dialect))
+    writer.write(tokenize(shown, dialect))
     return writer.text(folded=folded)[0]

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from backwatch.collector.statements.spec import words
+from backwatch.collector.statements.spec import split_words
 
 MAX_TABLES: Final = 8
 MAX_NAME: Final = 64
@@ -11,7 +11,7 @@ MAX_FAMILY: Final = 255
 
 _PIECE: Final = re.compile(r'"[^"]*+"|`[^`]*+`|\[[^\]]*+\]|[(),;.]|[^\s(),;."`\[]++|.')
 _CTE: Final = re.compile(r"(?:\bWITH|\bRECURSIVE|,) ([^\s(),.]++)(?:\([^()]*+\))?+ AS(?: NOT)?+(?: MATERIALIZED)?+\(")
-_VERBS: Final = words(
+_VERBS: Final = split_words(
     """
     SELECT INSERT UPDATE DELETE REPLACE MERGE WITH CREATE ALTER DROP TRUNCATE COPY LOCK ANALYZE VACUUM EXPLAIN
     VALUES TABLE LOAD DECLARE
@@ -23,21 +23,21 @@ _FILLERS: Final = frozenset({"ONLY", "LATERAL", "IF", "NOT", "EXISTS", "TABLE", 
 _NO_TABLES: Final = frozenset({"STDIN", "STDOUT", "DUAL"})
 _NO_UPDATE_OF: Final = frozenset({"FOR", "KEY", "DO", "ON", "THEN"})
 _FROM_INSIDE: Final = frozenset({"EXTRACT", "SUBSTRING", "TRIM", "OVERLAY", "POSITION"})
-_LIST_ENDS: Final = words(
+_LIST_ENDS: Final = split_words(
     """
     WHERE GROUP ORDER HAVING LIMIT UNION SET RETURNING WINDOW FOR SELECT ;
     """
 )
 
 
-def family(canonical: str) -> str:
+def derive_family(canonical: str) -> str:
     """What a canonical text is about: its verb and the tables it names, in lower case and alphabetical order.
 
     What is no SQL keeps its first two words. At most ``MAX_FAMILY`` characters.
 
-    >>> family("SELECT A.B FROM ORDERS AS A JOIN USERS ON A.ID = USERS.ID")
+    >>> derive_family("SELECT A.B FROM ORDERS AS A JOIN USERS ON A.ID = USERS.ID")
     'SELECT orders,users'
-    >>> family("GET session:?")
+    >>> derive_family("GET session:?")
     'GET session:?'
     """
     pieces = _PIECE.findall(canonical)

@@ -3,19 +3,19 @@
 from dataclasses import dataclass
 from typing import Final
 
-from backwatch.collector.runtime.keyed_cache import keep, mark
+from backwatch.collector.runtime.keyed_cache import keyed_hash, remember
 from backwatch.collector.statements import spec
 from backwatch.collector.statements.signs import signs_of
-from backwatch.collector.statements.skeleton import LONGEST, pieces, representative
-from backwatch.collector.statements.thinning import looked_at
-from backwatch.collector.statements.writer import Writer, upper
+from backwatch.collector.statements.skeleton import LONGEST, join_pieces, split_pieces
+from backwatch.collector.statements.thinning import scan_thinned
+from backwatch.collector.statements.writer import Writer, to_upper
 
 CACHE_ENTRIES: Final = 2_048
 """Statements remembered by text, and skeletons: at most 32 MB of redacted text, and usually 0.5."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scanned:
+class ScanResult:
     """What may be said of a statement.
 
     Attributes:
@@ -31,7 +31,7 @@ class Scanned:
     operation: str
 
 
-def scan(text: str, dialect: str) -> Scanned:
+def scan(text: str, dialect: str) -> ScanResult:
     """Redacts one statement and names its signs, in one pass and linear time; raises on no text.
 
     Args:
@@ -39,48 +39,48 @@ def scan(text: str, dialect: str) -> Scanned:
         dialect: One of ``spec.DIALECTS``; anything else is read as ``other``.
     """
     dialect = dialect if dialect in spec.DIALECTS else "other"
-    shown, found, cut = looked_at(text, dialect)
+    shown, found, cut = scan_thinned(text, dialect)
     writer = Writer(shown, dialect)
     writer.write(found)
     redacted, shortened = writer.text(folded=False)
     cut = cut or shortened
-    return Scanned(redacted, signs_of(shown, dialect, found, cut=cut), cut, _operation(writer))
+    return ScanResult(redacted, signs_of(shown, dialect, found, cut=cut), cut, _operation(writer))
 
 
 def _operation(writer: Writer) -> str:
     if spec.C_WORD not in writer.classes:
         return ""
-    return upper(writer.out[writer.classes.index(spec.C_WORD)].lstrip(" "))[:32]
+    return to_upper(writer.out[writer.classes.index(spec.C_WORD)].lstrip(" "))[:32]
 
 
-_Cache = dict[tuple[int | bytes, int, str], Scanned]
+_Cache = dict[tuple[int | bytes, int, str], ScanResult]
 _texts: _Cache = {}
 _skeletons: _Cache = {}
 
 
-def scan_cached(text: str, dialect: str) -> Scanned:
+def scan_cached(text: str, dialect: str) -> ScanResult:
     """:func:`scan`, remembered by the text, and by its skeleton for the next one that has other literals.
 
     Both are remembered by a keyed hash (Python's own is SipHash), so that no raw statement is kept, and nobody can make
     two texts meet.
     """
-    key = (mark(text), len(text), dialect)
+    key = (keyed_hash(text), len(text), dialect)
     known = _texts.get(key)
     if known is None:
-        known = keep(_texts, key, scan_new(text, dialect), CACHE_ENTRIES)
+        known = remember(_texts, key, scan_new(text, dialect), CACHE_ENTRIES)
     return known
 
 
-def scan_new(text: str, dialect: str) -> Scanned:
+def scan_new(text: str, dialect: str) -> ScanResult:
     """:func:`scan`, remembered by the skeleton only: for a text that the caller knows to be new."""
     if len(text) > LONGEST or dialect not in spec.DIALECTS:
         return scan(text, dialect)
-    found = pieces(text, dialect)
-    key = (mark("\0".join(found)), len(found), dialect)
+    found = split_pieces(text, dialect)
+    key = (keyed_hash("\0".join(found)), len(found), dialect)
     known = _skeletons.get(key)
     if known is None:
-        shown = representative(found, dialect)
+        shown = join_pieces(found, dialect)
         if "RANDOMBLOB" in shown.upper():
             return scan(text, dialect)  # whose argument tells a delay from a default value
-        known = keep(_skeletons, key, scan(shown, dialect), CACHE_ENTRIES)
+        known = remember(_skeletons, key, scan(shown, dialect), CACHE_ENTRIES)
     return known

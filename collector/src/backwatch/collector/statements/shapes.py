@@ -5,7 +5,7 @@ from typing import Final
 
 from backwatch.collector.statements import spec
 from backwatch.collector.statements.tokens import Token
-from backwatch.collector.statements.writer import upper
+from backwatch.collector.statements.writer import to_upper
 
 LITERAL_WORDS: Final = frozenset({"NULL", "TRUE", "FALSE"})
 _PREFIX: Final = frozenset("(-+~!") | {"NOT", "BINARY"}
@@ -49,7 +49,7 @@ class Shape:
         for token in tokens:
             kind, start, end = token
             if kind == spec.WORD:
-                words.append(upper(text[start:end]))
+                words.append(to_upper(text[start:end]))
             elif kind == spec.COMMENT:
                 self.comments.append((len(words), token))
                 continue

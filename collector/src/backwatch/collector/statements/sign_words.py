@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from backwatch.collector.statements.spec import words
+from backwatch.collector.statements.spec import split_words
 
 
 def _by_word(table: dict[str, str]) -> dict[str, str]:
@@ -51,7 +51,7 @@ RUN_ON: Final = frozenset({
     "DECLARE",
 })  # fmt: skip
 """What begins a statement, where no semicolon went before."""
-LAST_ID: Final = words("""
+LAST_ID: Final = split_words("""
     SCOPE_IDENTITY LAST_INSERT_ID LAST_INSERT_ROWID @@ROWCOUNT @@IDENTITY LASTVAL CHANGES FOUND_ROWS ROW_COUNT CURRVAL
     """)  # fmt: skip
 """What drivers ask right after an INSERT, in the same text."""
@@ -67,11 +67,11 @@ FAILING: Final = frozenset({
     "FLOOR", "EXP", "CONVERT", "CAST", "POLYGON", "MULTIPOINT", "LINESTRING", "GEOMETRYCOLLECTION", "MULTIPOLYGON",
     "MULTILINESTRING", "ROW",
 })  # fmt: skip
-NUMBER_TYPES: Final = words("INT INTEGER NUMERIC DECIMAL SIGNED UNSIGNED BIGINT FLOAT DOUBLE")
+NUMBER_TYPES: Final = split_words("INT INTEGER NUMERIC DECIMAL SIGNED UNSIGNED BIGINT FLOAT DOUBLE")
 
-KEYWORDS: Final = words("SELECT UNION FROM WHERE AND INSERT UPDATE DELETE ORDER GROUP LIMIT NULL OR SLEEP CONCAT")
+KEYWORDS: Final = split_words("SELECT UNION FROM WHERE AND INSERT UPDATE DELETE ORDER GROUP LIMIT NULL OR SLEEP CONCAT")
 """Whose letter case tells who wrote them."""
-AFTER_STRING: Final = words("""
+AFTER_STRING: Final = split_words("""
     AND OR AS FROM THEN ELSE END WHEN IN IS LIKE NOT BETWEEN ORDER GROUP LIMIT UNION COLLATE ESCAPE DESC ASC ON WHERE
     HAVING RETURNING INTO USING FOR WITH VALUES SELECT SEPARATOR DIV MOD XOR ILIKE RLIKE REGEXP EXCEPT INTERSECT
     """)  # fmt: skip

@@ -4,7 +4,7 @@ An app that writes values into its statements makes a new text with each call, b
 is a literal in the dialect, and of which no sign asks more than that it is one, is left out: plain strings and plain
 decimal numbers. Whatever else a text holds belongs to its skeleton as it stands, and from the first character that
 could open something else (a comment, ``$tag$``, a backslash …) all the rest does. So in doubt two texts have two
-skeletons, never one; ``scan(representative(pieces(text)))`` is ``scan(text)``.
+skeletons, never one; ``scan(join_pieces(split_pieces(text)))`` is ``scan(text)``.
 """
 
 import re
@@ -58,19 +58,19 @@ def _pattern(dialect: str) -> re.Pattern[str]:
     return re.compile(f"((?:{kept})*+(?:{opened}|(?={_NUMBER})|.*+))(?:{closed}|{_DIGITS}|)", re.DOTALL)
 
 
-def pieces(text: str, dialect: str) -> list[str]:
+def split_pieces(text: str, dialect: str) -> list[str]:
     """What stands before, between and after the literals that are left out. Linear.
 
-    >>> pieces("SELECT a FROM t WHERE b = 'ann' LIMIT 70", "sqlite")
+    >>> split_pieces("SELECT a FROM t WHERE b = 'ann' LIMIT 70", "sqlite")
     ["SELECT a FROM t WHERE b = '", ' LIMIT ', '\\x00', '']
     """
     return _pattern(dialect).findall(text + _END)
 
 
-def representative(found: list[str], dialect: str) -> str:
+def join_pieces(found: list[str], dialect: str) -> str:
     """A statement with these pieces; it has none of the literals of the one that they were found in.
 
-    >>> representative(["SELECT a FROM t WHERE b = '", ' LIMIT ', '\\x00', ''], "sqlite")
+    >>> join_pieces(["SELECT a FROM t WHERE b = '", ' LIMIT ', '\\x00', ''], "sqlite")
     "SELECT a FROM t WHERE b = '' LIMIT 9"
     """
     strings = ("'", '"') if dialect == "mysql" else ("'",)

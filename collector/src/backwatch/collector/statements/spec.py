@@ -204,7 +204,7 @@ DOUBTFUL: Final = frozenset({"sqlite", "mssql", "other"})
 """Dialects whose systems may take a double-quoted text for a string: with a blank in it it is hidden in most places."""
 
 
-def words(text: str) -> frozenset[str]:
+def split_words(text: str) -> frozenset[str]:
     """The words of a table that is written as text."""
     return frozenset(text.split())
 

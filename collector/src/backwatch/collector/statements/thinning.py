@@ -60,21 +60,21 @@ def _passing(dialect: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     return re.compile(f"{token}{{0,{_STRIDE}}}+", re.DOTALL), re.compile(f"{token}?+", re.DOTALL)
 
 
-def looked_at(text: str, dialect: str) -> tuple[str, list[tokens.Token], bool]:
+def scan_thinned(text: str, dialect: str) -> tuple[str, list[tokens.Token], bool]:
     """The text that is scanned, its tokens, and whether more than values was left out. Linear.
 
     Args:
         text: Any.
         dialect: One of ``spec.DIALECTS``.
     """
-    head, cut = tokens.headed(text)
-    shown, thin = thinned(head, dialect, tail=not cut)
-    found = tokens.tokens(shown, dialect)
-    if cut and not thin:
+    head, cut = tokens.cut_head(text)
+    shown, thinned = thin(head, dialect, tail=not cut)
+    found = tokens.tokenize(shown, dialect)
+    if cut and not thinned:
         found = _ended(shown, found, escapes=spec.DIALECTS[dialect].dollar_quoted)
         found.append((spec.WORD, len(shown) + 1, len(shown) + 1 + len(spec.MARK)))
         shown = f"{shown} {spec.MARK}"
-    return shown, found, cut or thin
+    return shown, found, cut or thinned
 
 
 def _ended(text: str, found: list[tokens.Token], *, escapes: bool) -> list[tokens.Token]:
@@ -94,7 +94,7 @@ def _ended(text: str, found: list[tokens.Token], *, escapes: bool) -> list[token
     return found
 
 
-def thinned(text: str, dialect: str, *, tail: bool = True) -> tuple[str, bool]:
+def thin(text: str, dialect: str, *, tail: bool = True) -> tuple[str, bool]:
     """The text as it is scanned, and whether more than values was left out. Linear.
 
     Args:
@@ -126,7 +126,7 @@ def thinned(text: str, dialect: str, *, tail: bool = True) -> tuple[str, bool]:
             break
         if kind in (spec.END, spec.UNENDED):
             break
-        position = tokens.close(text, *match.span(group))[1]
+        position = tokens.find_token_end(text, *match.span(group))[1]
         count += 1
         if count >= HEAD_TOKENS and len(text) - position > TAIL:
             return _cut(kept, text, start, position, dialect, tail=tail)
@@ -141,7 +141,7 @@ def _cut(kept: list[str], text: str, start: int, end: int, dialect: str, *, tail
 def _tail(text: str, position: int, dialect: str) -> int:
     """Where the first token begins that is wholly within the last ``TAIL`` characters, from a token's end on."""
     many, one = _passing(dialect)
-    search, kind_of, close = _patterns(dialect)[0].match, tokens.KIND_OF, tokens.close
+    search, kind_of, close = _patterns(dialect)[0].match, tokens.KIND_OF, tokens.find_token_end
     aim = len(text) - TAIL
     for _ in range(_MOST_STEPS):
         if position >= aim:

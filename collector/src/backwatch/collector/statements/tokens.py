@@ -152,7 +152,7 @@ _NESTED: Final = re.compile(rf"(?:/\*[^*/]*+\*/{_INSIDE})++|((?:/\*(?![^*/]*+\*/
 _CLOSES: Final = {"[": "]", "(": ")", "{": "}", "<": ">"}
 
 
-def close(text: str, start: int, opened: int) -> tuple[int, int]:
+def find_token_end(text: str, start: int, opened: int) -> tuple[int, int]:
     """Kind and end of what opens at ``text[start:opened]`` and can only be closed by searching."""
     opening = text[start:opened]
     if opening == "/*":
@@ -179,7 +179,7 @@ def _close_comment(text: str, opened: int) -> int:
     return len(text)
 
 
-def tokens(text: str, dialect: str) -> list[Token]:
+def tokenize(text: str, dialect: str) -> list[Token]:
     """The tokens of ``text``, blanks left out. Linear; the ends are positions in ``text``."""
     found: list[Token] = []
     add = found.append
@@ -200,7 +200,7 @@ def tokens(text: str, dialect: str) -> list[Token]:
         if kind == UNENDED:
             add((kind, begin, len(text)))
             return found
-        kind, position = close(text, begin, end)
+        kind, position = find_token_end(text, begin, end)
         add((kind, begin, position))
 
 
@@ -213,7 +213,7 @@ def _encoded(text: str) -> tuple[str, bytes]:
         return text, text.encode()
 
 
-def headed(text: str) -> tuple[str, bool]:
+def cut_head(text: str) -> tuple[str, bool]:
     """The beginning of a text, as much as is scanned, in valid Unicode; and whether that is not all of it.
 
     What stands behind cannot be told from a literal's inside without reading all that is before.
@@ -227,7 +227,7 @@ def headed(text: str) -> tuple[str, bool]:
     return raw[:end].decode(), True
 
 
-def bounded(text: str) -> tuple[str, bool]:
+def limit_bytes(text: str) -> tuple[str, bool]:
     """The text as it is scanned: valid Unicode, its head and tail where it is too long; and whether it was cut."""
     if len(text) <= SCAN_BYTES and text.isascii():
         return text, False

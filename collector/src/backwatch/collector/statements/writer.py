@@ -42,7 +42,7 @@ _ODD: Final = re.compile("[" + "".join(re.escape(chr(code)) for code in sorted(s
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def upper(word: str) -> str:
+def to_upper(word: str) -> str:
     """ASCII letters only: what a database folds, and what keeps the number of bytes."""
     return word.upper() if word.isascii() else word.translate(_UPPER)
 
@@ -87,7 +87,7 @@ class Writer:
             if self._cut:
                 if not self._still_cut(kind, token, end):
                     self._write(kind, token, end)
-            elif kind == spec.WORD and end - start < 64 and upper(token) not in spec.KEYWORDS:
+            elif kind == spec.WORD and end - start < 64 and to_upper(token) not in spec.KEYWORDS:
                 out.append(" " + token if _SPACED_WORD[classes[-1] if classes else C_LEFT] else token)
                 classes.append(C_WORD)
                 aux.append(0)
@@ -146,7 +146,7 @@ class Writer:
     def _word(self, word: str) -> None:
         if len(word) > spec.TOKEN_BYTES // 4 and len(word.encode()) > spec.TOKEN_BYTES:
             return self._value()
-        flags = spec.KEYWORDS.get(upper(word), 0)
+        flags = spec.KEYWORDS.get(to_upper(word), 0)
         first, self._first = self._first, False
         self._add(word, C_WORD, flags)
         if not flags:
@@ -184,7 +184,7 @@ class Writer:
                 return False
             self._cut_depth += (word == "(") - (word == ")")
         elif kind == spec.WORD and len(word) < 16:
-            flags = spec.KEYWORDS.get(upper(word), 0)
+            flags = spec.KEYWORDS.get(to_upper(word), 0)
             if flags & spec.RESET or (bounded and not self._cut_depth and flags & spec.BOUNDARY):
                 self._cut = 0
                 return False
@@ -195,13 +195,13 @@ class Writer:
     def _wait(self, kind: int, token: str) -> None:
         """Whether this token still leads to a setting's value or to the arguments of what is executed."""
         cut = self._cut
-        if kind == spec.WORD and spec.KEYWORDS.get(upper(token), 0) & (spec.RESET | spec.VERB):
+        if kind == spec.WORD and spec.KEYWORDS.get(to_upper(token), 0) & (spec.RESET | spec.VERB):
             self._cut = 0
         elif cut == spec.ALTERED:
             if kind == spec.OP and token == ";":  # noqa: S105
                 self._cut = 0
         elif kind in (spec.WORD, spec.QUOTED):
-            assigned = kind == spec.WORD and spec.KEYWORDS.get(upper(token), 0) & spec.ASSIGNS
+            assigned = kind == spec.WORD and spec.KEYWORDS.get(to_upper(token), 0) & spec.ASSIGNS
             if cut == spec.SET_NAME and assigned and self._cut_depth:
                 self._cut = spec.SET_VALUE
                 return
@@ -236,7 +236,7 @@ class Writer:
             return True
         if kind != spec.WORD:
             return False
-        flags = spec.KEYWORDS.get(upper(token), 0)
+        flags = spec.KEYWORDS.get(to_upper(token), 0)
         if flags & (spec.RESET | spec.VERB):
             self._cut = 0
             return False
@@ -360,7 +360,7 @@ class Writer:
         )
 
     def _folded(self, at: int) -> str:
-        return upper(self.out[at]) if self.classes[at] == C_WORD else self.out[at]
+        return to_upper(self.out[at]) if self.classes[at] == C_WORD else self.out[at]
 
     def text(self, *, folded: bool) -> tuple[str, bool]:
         """What was written, in upper case where ``folded``; and whether its middle was cut out to send it."""

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from backwatch.collector.runtime.forks import forks_wait
+from backwatch.collector.runtime.forks import hold_forks
 from backwatch.collector.settings import SettingError, StreamSettings, without_secrets
 
 PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -100,7 +100,7 @@ def _trusting(ca_file: str, changed_ns: int) -> Any:  # noqa: ARG001  a file tha
     # Kept: the system's authorities are a megabyte and 60 ms of CPU, which each try of a dead broker would cost.
     import ssl
 
-    with forks_wait():
+    with hold_forks():
         context = ssl.create_default_context(cafile=ca_file or None)
     context.sslsocket_class = _never_cut(context.sslsocket_class)
     return context
@@ -111,7 +111,7 @@ def _never_cut(kind: Any) -> Any:
 
     class Whole(kind):
         def do_handshake(self, *args: Any, **kwargs: Any) -> None:
-            with forks_wait():
+            with hold_forks():
                 super().do_handshake(*args, **kwargs)
 
     return Whole

@@ -126,8 +126,8 @@ def producer(url: str, settings: StreamSettings, **wanted: Any) -> Any:
     cleanup = getattr(producer, "_cleanup", None)
     if cleanup is not None:
         atexit.unregister(cleanup)
-    if sender is not None and sender.ident is not None and threading.get_ident() in guard.own_threads:
-        guard.own_threads.add(sender.ident)
+    if sender is not None and sender.ident is not None and threading.get_ident() in guard.collector_threads:
+        guard.collector_threads.add(sender.ident)
     return producer
 
 
@@ -150,7 +150,7 @@ def send(producer: Any, topic: str, message: Message) -> Any:
 
 def throw_away(producer: Any, timeout_s: float) -> None:
     """Closes it if it lets itself be closed in time, and stops its thread in any case."""
-    guard.own_threads.discard(getattr(getattr(producer, "_sender", None), "ident", None) or 0)
+    guard.collector_threads.discard(getattr(getattr(producer, "_sender", None), "ident", None) or 0)
     try:
         producer.close(timeout=timeout_s)
     except (kafka_errors.KafkaError, OSError, ValueError, RuntimeError):

@@ -11,7 +11,7 @@ import time
 from functools import cache
 from typing import Any, Final
 
-from backwatch.collector.runtime.forks import forks_wait_for_lookup
+from backwatch.collector.runtime.forks import hold_forks_for_lookup
 
 HANDSHAKE_S: Final = 3.0
 """For each answer within a handshake: as long as a connection may take in all."""
@@ -61,7 +61,7 @@ def direct_url() -> str:
         SCHEMES = (_SCHEME,)
 
         def dns_lookup(self, host: str, port: int, raise_error: bool = False) -> Any:
-            with forks_wait_for_lookup():
+            with hold_forks_for_lookup():
                 return super().dns_lookup(host, port, raise_error)
 
     return f"{DirectSocket.SCHEMES[0]}://"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, TypeVar
 
-from backwatch.collector.runtime.forks import forks_wait, let_go_before_forks
+from backwatch.collector.runtime.forks import hold_forks, release_before_forks
 from backwatch.collector.stream import Consumer, Message, Publisher, Record, Relay, StreamUnavailable, missing
 from backwatch.collector.stream.sqlite_file import BUSY_TIMEOUT_S, StreamBusy, StreamFile
 
@@ -112,7 +112,7 @@ class SqlitePublisher(Publisher):
     """Appends to the file, inside an app that may fork: a child would find SQLite's locks held for ever."""
 
     def __init__(self, url: str) -> None:
-        self._file = _never_cut(lambda: let_go_before_forks(StreamFile(url, busy_timeout_s=0)), BUSY_TIMEOUT_S)
+        self._file = _never_cut(lambda: release_before_forks(StreamFile(url, busy_timeout_s=0)), BUSY_TIMEOUT_S)
 
     def publish(self, topic: str, messages: Sequence[Message], timeout_s: float) -> None:
         """Appends all in one transaction; see :class:`~backwatch.collector.stream.Publisher`."""
@@ -125,7 +125,7 @@ class SqlitePublisher(Publisher):
 
     def close(self, timeout_s: float) -> None:  # noqa: ARG002  closing a file does not wait
         """Closes the file."""
-        with forks_wait():
+        with hold_forks():
             self._file.close()
 
 
@@ -134,7 +134,7 @@ def _never_cut(do: Callable[[], Done], timeout_s: float) -> Done:
     deadline = time.monotonic() + timeout_s
     while True:
         try:
-            with forks_wait():
+            with hold_forks():
                 return do()
         except StreamBusy:
             if time.monotonic() >= deadline:

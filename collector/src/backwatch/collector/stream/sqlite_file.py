@@ -62,14 +62,15 @@ class _Connection(sqlite3.Connection):
     """A connection of ours, which the probe of sqlite3 leaves alone."""
 
 
-setattr(_Connection, internal_clients.MARK, True)
+setattr(_Connection, internal_clients.INTERNAL_ATTRIBUTE, True)
 
 
 class StreamFile:
     """One process's connection to the stream's file. It does not survive a fork: the child opens its own.
 
-    And the parent's must be closed by then (:meth:`let_go`): with it a child would inherit what SQLite notes of its
-    locks, take none of its own, and write into a log that others may delete meanwhile.
+    The parent closes its connection before the fork (:meth:`release_before_fork`). A child that inherited it would
+    inherit SQLite's notes about its locks, would take no locks of its own, and would write into a log that others may
+    delete meanwhile.
 
     A file that is deleted, replaced or damaged while it is in use is opened or made anew: else the connection goes on
     with what no other process sees, or fails for ever. What it held is lost: :meth:`stream_id` changes.
@@ -168,7 +169,7 @@ class StreamFile:
                     with suppress(FileNotFoundError):
                         Path(f"{self.path}{ending}").unlink()
                 self.path.replace(f"{self.path}{SET_ASIDE}")
-                guard.say(
+                guard.log(
                     "backwatch: the embedded stream was damaged; it is kept as %s and made anew; what it held is lost",
                     f"{self.path.name}{SET_ASIDE}", level=logging.ERROR,
                 )  # fmt: skip
@@ -230,7 +231,7 @@ class StreamFile:
                 raise
             raise StreamUnavailable(f"BACKWATCH_STREAM_URL='sqlite:///{self.path}': {error.strerror}") from None
 
-    def let_go(self) -> None:
+    def release_before_fork(self) -> None:
         """Closes the connection, if nothing is under way on it, until it is next wanted."""
         if self._connection is not None and not self._connection.in_transaction:
             self.close()

@@ -8,8 +8,8 @@ from typing import Any, Final
 import streamlit as st
 
 from backwatch.collector import names
+from backwatch.collector.facts import in_reading_order
 from backwatch.dashboard import safe, words
-from backwatch.dashboard.facts import in_reading_order
 from backwatch.store.views import AlertDetail
 
 WAS: Final = ".was"

@@ -12,11 +12,12 @@ from typing import Final
 import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
 
+from backwatch.collector.facts import IDENTITY
 from backwatch.dashboard import reads, safe
 from backwatch.dashboard.access import USER_HEADER
 from backwatch.dashboard.pages import changed
 from backwatch.store.connect import StoreFull, StoreUnavailable
-from backwatch.store.decisions import IDENTITY, WITH_END, UnknownAlert
+from backwatch.store.decisions import WITH_END, UnknownAlert
 from backwatch.store.views import AlertDetail
 
 SPANS_S: Final = {"1 hour": 3_600, "1 day": 86_400, "1 week": 604_800, "30 days": 2_592_000, "for good": 0}

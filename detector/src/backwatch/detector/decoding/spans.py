@@ -3,7 +3,6 @@
 from typing import Final
 
 from backwatch.collector import names
-from backwatch.detector.decoding import schema
 from backwatch.detector.decoding.attributes import OWN_BIT, attribute, attributes_of
 from backwatch.detector.decoding.derive import complete
 from backwatch.detector.decoding.protobuf import BAD, TRUNCATED, delimited, skip, varint
@@ -30,7 +29,7 @@ from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.kernels.memory import load64, store64
 
 KNOWN_CONTRACT: Final = names.CONTRACT
-_SPAN_NAME = text_cell(schema.SPAN_NAME)
+_SPAN_NAME = text_cell(names.SPAN_NAME)
 
 
 @kernel

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
+from backwatch.collector.facts.fact import Fact, Type
 from backwatch.collector.payload.message_forms import FORMS
 from backwatch.detector.derived import faults
 from backwatch.detector.derived.text_columns import FACTORS, instant_ns
@@ -45,9 +46,46 @@ AGE_DAYS: Final = "backwatch.certificate.age_days"
 LIFE_DAYS: Final = "backwatch.certificate.life_days"
 """Days from the certificate's start to its end; NaN: not told."""
 
-NUMBERS: Final = (VERSION_NUMBER, AUTH_STRENGTH, RATIO, DAYS_LEFT, AGE_DAYS, LIFE_DAYS)
-FLAGS: Final = (PROVEN, LOGIN_FAILED, SERVICE_FAULT)
-"""What rules may read of these."""
+
+def _fact(name: str, type_: Type, kind: str, label: str, meaning: str, unit: str = "") -> Fact:
+    return Fact(
+        name=name, type=type_, scope="derived", kind=kind, domain="number", label=label, meaning=meaning, unit=unit
+    )
+
+
+FACTS: Final = (
+    _fact(
+        VERSION_NUMBER, "number", "version", "Server version number",
+        "The version as a number that orders as versions do: 8.0.17 is 8000017.",
+    ),
+    _fact(
+        AUTH_STRENGTH, "number", "login", "Login strength",
+        "How well the login keeps the secret: 0 none, 1 the password itself, 2 a weak hash, 3 SCRAM-SHA-1, 4 better.",
+    ),
+    _fact(
+        RATIO, "number", "content", "Compression ratio", "Bytes of a compressed body for each byte on the wire.",
+        "bytes per byte",
+    ),
+    _fact(
+        DAYS_LEFT, "number", "certificate", "Certificate days left",
+        "Days until the certificate ends; below 0: it has ended.", "days",
+    ),
+    _fact(
+        AGE_DAYS, "number", "certificate", "Certificate age",
+        "Days since the certificate became valid; below 0: not yet.", "days",
+    ),
+    _fact(
+        LIFE_DAYS, "number", "certificate", "Certificate lifetime", "Days from the certificate's start to its end.",
+        "days",
+    ),
+    _fact(
+        PROVEN, "flag", "verified", "Server proven",
+        "The session is encrypted, and the server is verified in full (chain and name).",
+    ),
+    _fact(LOGIN_FAILED, "flag", "login", "Login failed", "The service refused the login."),
+    _fact(SERVICE_FAULT, "flag", "errors", "Service fault", "The call failed by the service or on the way to it."),
+)  # fmt: skip
+"""The columns of this module that rules may read."""
 
 CELLS: Final = 1 << 12
 MOST_NODES: Final = 256

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
+from backwatch.collector.facts.fact import Fact
 from backwatch.detector.derived.numeric_address import address_in
 from backwatch.detector.kernels.bounded_cache import BoundedCache
 
@@ -30,6 +31,14 @@ REDIRECT_PORT: Final = "backwatch.redirect.port"
 """Port in ``backwatch.redirect.target``; -1: not told."""
 PEER_LOCAL: Final = "backwatch.peer.local"
 """1: the session stays on the machine, so that nobody stands on its way; 0: it leaves it, or must be judged as if."""
+
+FACTS: Final = (
+    Fact(
+        name=PEER_LOCAL, type="flag", scope="derived", kind="peer", domain="number", label="Local peer",
+        meaning="The session stays on the machine (a unix socket, in the process, loopback unless that is judged).",
+    ),
+)  # fmt: skip
+"""The columns of this module that rules may read."""
 
 GOES_ON: Final = "backwatch.goes_on"
 """True where a call goes on reading what an earlier one asked for: it is no new asking."""

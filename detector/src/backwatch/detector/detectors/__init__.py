@@ -1,7 +1,7 @@
-"""One file per detector. A new one is one new file here and nothing else: this folder is walked.
+"""One detector per file, with its rule beside it. A new one is two new files and nothing else: this folder is walked.
 
-A detector's code computes facts; the verdict stands in its rule. No level and no text in code, no grouping, no keys,
-no I/O, no wall clock, no randomness.
+A detector's code computes facts; the verdict stands in its rule, the YAML file of the same stem. No level and no text
+in code, no grouping, no keys, no I/O, no wall clock, no randomness.
 """
 
 import importlib
@@ -78,7 +78,6 @@ class Detector(ABC):
 
     Attributes:
         id: The rule's name, the file's name with hyphens; decisions and alert ids refer to it.
-        rule: The Sigma document that turns facts into a verdict.
         reads: Columns that ``facts`` needs which another detector provides.
         provides: Columns that ``facts`` gives.
         window_provides: Columns that ``window`` gives.
@@ -93,7 +92,6 @@ class Detector(ABC):
     """
 
     id: ClassVar[str]
-    rule: ClassVar[str]
     reads: ClassVar[tuple[str, ...]] = ()
     provides: ClassVar[tuple[str, ...]] = ()
     window_provides: ClassVar[tuple[str, ...]] = ()

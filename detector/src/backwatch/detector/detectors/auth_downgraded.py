@@ -95,61 +95,6 @@ class AuthDowngraded(Detector):
     tables = (
         Table("auth_downgraded", RESOURCE, 1, ACCEPTED), Table("auth_downgraded_statement", STATEMENT, 1, WEAKEST),
     )  # fmt: skip
-    rule = """
-title: A Service Asks for a Weaker Login Than It Used To
-id: 2f6df222-2913-495c-a642-9411882b721f
-name: auth-downgraded
-status: experimental
-description: >-
-  Detects a login by a weaker method than a resource always used: the password itself where it was a proof of it, an
-  old hash where it was a modern one, or none at all. That is how a false server gets the password, or takes any.
-references:
-  - https://attack.mitre.org/techniques/T1187/
-  - https://www.postgresql.org/docs/current/auth-password.html
-  - https://dev.mysql.com/doc/refman/8.4/en/cleartext-pluggable-authentication.html
-tags: [attack.credential-access, attack.t1187, attack.t1557, attack.t1562.010, attack.t1689]
-logsource: {product: opentelemetry, category: backing_service_call}
-detection:
-  selection:
-    backwatch.auth.downgrade|gte: 1
-  condition: selection
-fields:
-  - backwatch.auth.method
-  - backwatch.auth.method.was
-  - backwatch.account
-  - network.peer.address
-  - network.peer.address.was
-  - network.peer.port
-  - tls.established
-  - backwatch.tls.verified
-  - backwatch.server.version
-falsepositives:
-  - An account that was moved to another method, such as a directory's or a token; accept the alert.
-level: high
-backwatch:
-  key: resource
-  instead_of: [password-in-clear]
-  how:
-    - >-
-      A false server, reached by a hijacked name or a redirect, asks for the password itself
-      (AuthenticationCleartextPassword in PostgreSQL, mysql_clear_password in MySQL, PLAIN in SASL), and the driver
-      sends it.
-    - >-
-      It asks for an old hash instead (md5, mysql_old_password), which is guessed within hours.
-    - >-
-      It asks for nothing at all and lets every password in: what the app writes from then on goes to the attacker.
-  blind_spots: >-
-    Drivers that do not tell how they logged in, and methods whose strength is not known. Statements that were sent
-    fewer than 30 times. A resource that asked for the weak method from its first day: password-in-clear names that.
-  remediation: >-
-    Treat the account's password as known to whoever answered, and change it. Have the client refuse weaker methods,
-    as the lines for each driver show; where a driver cannot, verify the server's certificate in full, so that no
-    other server gets to ask.
-  parameters: [strong-login, verified-tls]
-  tests:
-    - {name: the password itself instead of SCRAM, fires: true, facts: {backwatch.auth.downgrade: 3}}
-    - {name: the usual method, fires: false, facts: {backwatch.auth.downgrade: 0}}
-"""
 
     def facts(
         self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]

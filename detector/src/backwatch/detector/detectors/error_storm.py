@@ -70,65 +70,6 @@ class ErrorStorm(Detector):
     id = "error-storm"
     provides = ("backwatch.errors.streak", "backwatch.errors.share", "backwatch.errors.usual")
     tables = (Table("error_storm", RESOURCE, 1, SERVED),)
-    rule = """
-title: A Service That Used to Answer Fails Every Call
-id: 7c84eb7b-4c1c-436e-ac6c-cf8da5f8ce71
-name: error-storm
-status: experimental
-description: >-
-  Detects eight calls in a row that a resource refused, reset, left without an answer or answered with a fault of its
-  own, where such calls were rare.
-references:
-  - https://attack.mitre.org/techniques/T1499/003/
-  - https://sre.google/sre-book/handling-overload/
-tags: [attack.impact, attack.t1499, attack.t1499.003, attack.t1489]
-logsource: {product: opentelemetry, category: backing_service_call}
-detection:
-  selection:
-    backwatch.errors.streak|gte: 8
-    backwatch.errors.usual|lte: 0.1
-  condition: selection
-fields:
-  - error.type
-  - db.response.status_code
-  - http.response.status_code
-  - server.address
-  - network.peer.address
-  - network.peer.port
-  - code.function.name
-falsepositives:
-  - A service that is being restarted or moved.
-level: medium
-backwatch:
-  key: resource
-  clear_after_s: 3600
-  instead_of: [slow-response]
-  how:
-    - >-
-      The service is under attack or was taken off the net, and the app's retries make its load worse.
-    - >-
-      Someone on the way resets each connection after the login: enough to stop the app, and to learn its account.
-    - >-
-      Who took the service over refuses, to force a fallback: to another replica, to a session without TLS, to a
-      cached answer.
-  blind_spots: >-
-    A service that fails some calls and answers others between them. One that was never known to answer. Errors whose
-    name says nothing of whose fault they are.
-  remediation: >-
-    Look at the service and at the way to it; the evidence has the error and the peer. Let the app fail fast and back
-    off, so that it does not add to the load: connect_timeout and statement_timeout (PostgreSQL), connect_timeout and
-    read_timeout (MySQL), socket_timeout with Retry and ExponentialBackoff (redis), timeout=(3, 10) (requests), a
-    circuit breaker around the rest.
-  parameters: [time-limits]
-  tests:
-    - name: nothing but errors where they were rare
-      fires: true
-      facts: {backwatch.errors.streak: 8, backwatch.errors.share: 0.6, backwatch.errors.usual: 0.01}
-    - name: a service that often fails
-      fires: false
-      facts: {backwatch.errors.streak: 9, backwatch.errors.share: 0.6, backwatch.errors.usual: 0.3}
-    - {name: a resource that is not known yet, fires: false, facts: {backwatch.errors.streak: 20}}
-"""
 
     def facts(
         self,

@@ -52,64 +52,6 @@ class LoginFailures(Detector):
     id = "login-failures"
     provides = ("backwatch.login.failures", "backwatch.login.excess")
     tables = (Table("login_failures", RESOURCE, 1, REFUSED),)
-    rule = """
-title: A Service Refuses One Login After the Other
-id: 12c99ee0-3053-433a-a897-f6d988dd03d6
-name: login-failures
-status: experimental
-description: >-
-  Detects eight or more logins within minutes that a resource refused, many more than on an ordinary day: passwords
-  that are tried out through the app, or an account that was locked or changed.
-references:
-  - https://attack.mitre.org/techniques/T1110/
-  - https://owasp.org/www-community/attacks/Credential_stuffing
-tags: [attack.credential-access, attack.t1110, attack.t1110.004, attack.impact, attack.t1531]
-logsource: {product: opentelemetry, category: backing_service_call}
-detection:
-  selection:
-    backwatch.login.failures|gte: 7.5
-    backwatch.login.excess|gte: 4
-  condition: selection
-fields:
-  - backwatch.account
-  - db.response.status_code
-  - error.type
-  - server.address
-  - code.function.name
-  - code.file.path
-  - code.line.number
-  - http.route
-falsepositives:
-  - A password that was changed and not yet given to the app, which goes on trying the old one.
-level: medium
-backwatch:
-  key: resource
-  how:
-    - >-
-      Lists of leaked names and passwords are tried at the app's login form, which passes them on to a directory, a
-      mail or a file server.
-    - >-
-      The app's own account was locked or its password changed by somebody, and its pool goes on trying.
-  blind_spots: >-
-    Guesses that come hours apart. Services whose refusal of a login looks like any other error. What tries the
-    service past the app.
-  remediation: >-
-    See in the evidence which account was refused and from where in the app. If a user's own passwords are passed
-    through (LDAP, IMAP, FTP), limit tries by user and by address at the app's own door. If it is the app's account,
-    find out who changed or locked it, and give it the new password; a pool that tries again without pause locks
-    accounts. If a login succeeded afterwards, change that password.
-  parameters: [paced-logins]
-  tests:
-    - name: a storm
-      fires: true
-      facts: {backwatch.login.failures: 30, backwatch.login.excess: 29}
-    - name: as on any day
-      fires: false
-      facts: {backwatch.login.failures: 30, backwatch.login.excess: -10}
-    - name: somebody mistyped
-      fires: false
-      facts: {backwatch.login.failures: 3, backwatch.login.excess: 3}
-"""
 
     def facts(
         self,

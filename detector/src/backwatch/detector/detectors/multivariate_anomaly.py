@@ -133,58 +133,6 @@ class MultivariateAnomaly(Detector):
     id = "multivariate-anomaly"
     window_provides = ("backwatch.odd.score", "backwatch.odd.excess", *(f"backwatch.odd.{name}" for name in FEATURES))
     tables = tuple(Table(f"odd_window_{name}", RESOURCE, 1, LEVEL) for name in FEATURES)
-    rule = """
-title: A Minute Is Unlike the Resource's Others
-id: 7d5b1a44-1f0c-4b57-8a7c-5a0e9c3d6f09
-name: multivariate-anomaly
-status: experimental
-description: >-
-  Detects a minute whose numbers, taken together, are unlike those that the model was fitted on; the evidence names
-  the features that made it odd.
-references:
-  - https://scikit-learn.org/stable/modules/generated/sklearn.ensemble.IsolationForest.html
-tags: [attack.collection, attack.t1213.006, attack.exfiltration, attack.t1048]
-logsource: {product: opentelemetry, category: backing_service_call}
-detection:
-  selection:
-    backwatch.odd.excess|gt: 0
-    calls|gte: 10
-  condition: selection
-fields:
-  - backwatch.odd.excess
-  - calls
-  - errors
-  - bytes_received
-  - rows_returned
-  - new_statements
-falsepositives:
-  - Deployments, batch jobs and outages that the model was not fitted on; fit again afterwards. One minute in ten
-    thousand is odd by the making of the model, and so it is a hint beside other alerts and none by itself.
-level: informational
-backwatch:
-  key: resource
-  over: window
-  how:
-    - >-
-      No single number is far off, but together they are: somewhat more rows from fewer statements at an unusual hour
-      is what a careful theft or a script with the app's password looks like.
-  blind_spots: >-
-    Everything until a model was fitted (backwatch fit), and whatever the history it was fitted on holds often.
-  remediation: >-
-    Read which features the evidence names and look at that minute's calls. If it was a job of yours, fit the model
-    again with it in the history.
-  tests:
-    - name: unlike all others
-      fires: true
-      facts:
-        backwatch.odd.excess: 0.2
-        calls: 40
-    - name: too few calls to tell
-      fires: false
-      facts:
-        backwatch.odd.excess: 0.2
-        calls: 4
-"""
 
     def window(self, closed: Closed, tables: Mapping[str, Rows]) -> dict[str, Array]:
         """As the class says."""

@@ -76,66 +76,6 @@ class TlsLowered(Detector):
     provides = ("backwatch.tls.lowered",)
     news = ("backwatch.tls.lowered",)
     tables = (Table("tls_lowered", RESOURCE, 1, LEAST),)
-    rule = r"""
-title: A Resource Speaks an Older TLS Than It Did
-id: 5d0c2c53-3a0e-4a57-9d0b-0d2f1e7c6b41
-name: tls-lowered
-status: experimental
-description: >-
-  Detects a session in a version of TLS that is older than any its resource spoke in the last week: someone on the way
-  may have talked the two down.
-references:
-  - https://datatracker.ietf.org/doc/html/rfc8446#section-4.1.3
-  - https://attack.mitre.org/techniques/T1689/
-  - https://attack.mitre.org/techniques/T1600/
-tags: [attack.credential-access, attack.t1557, attack.t1600, attack.t1562.010, attack.t1689]
-logsource: {product: opentelemetry, category: backing_service_call}
-detection:
-  selection:
-    backwatch.tls.lowered: true
-  filter_main_outdated:  # weak-tls says so, or people said that they know
-    tls.protocol.version|re|i: '^(?:ssl\s*v?[23](?:\.0)?|(?:tls\s*v?)?1(?:\.[01])?)$'
-  condition: selection and not filter_main_outdated
-fields:
-  - tls.protocol.version
-  - tls.cipher
-  - backwatch.tls.requested
-  - backwatch.tls.verified
-  - tls.server.hash.sha256
-  - server.address
-  - network.peer.address
-  - network.peer.port
-  - backwatch.server.version
-falsepositives:
-  - A server that was moved behind an older balancer, or a client whose own library was set back; accept the alert.
-level: medium
-backwatch:
-  key: resource
-  how:
-    - >-
-      Someone on the way answers in the server's place and offers no newer version, because the older one has faults
-      that they know how to use (in TLS 1.2 a key exchange without forward secrecy, in 1.1 signatures with SHA-1).
-    - >-
-      Another machine answers in the service's place, whose software is older.
-  blind_spots: >-
-    A version that the resource speaks on some of its nodes. Drivers that do not tell the version. A service of fewer
-    than 30 calls, or in its first hour. What goes on for a week, with its alert open, is the usual.
-  remediation: >-
-    Find out who answers at this address, and what ends TLS there. Set the client's least version to the one that the
-    service is known to speak (SSLContext.minimum_version, ssl_min_protocol_version=TLSv1.3), so that nobody can talk
-    the two down.
-  parameters: [least-tls]
-  tests:
-    - name: 1.2 where it was 1.3
-      fires: true
-      facts: {tls.protocol.version: '1.2', backwatch.tls.lowered: 1}
-    - name: 1.1, which is outdated everywhere
-      fires: false
-      facts: {tls.protocol.version: '1.1', backwatch.tls.lowered: 1}
-    - name: the usual version
-      fires: false
-      facts: {tls.protocol.version: '1.3', backwatch.tls.lowered: 0}
-"""
 
     def facts(
         self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]

@@ -47,55 +47,6 @@ class TopologyChanged(Detector):
     accepts = (names.TOPOLOGY,)
     news = ("backwatch.topology.new",)
     tables = (Table("topology_changed", RESOURCE, 1, familiar(MEMBERS)),)
-    rule = """
-title: A Service Sends Its Clients to a Node It Never Named
-id: d392ac30-794b-485c-a70b-e3b65249a942
-name: topology-changed
-status: experimental
-description: >-
-  Detects a cluster, replica set, broker or sentinel that tells the client of a node which it never told it of, and to
-  which the client will connect by itself, with the same account.
-references:
-  - https://attack.mitre.org/techniques/T1557/
-  - https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
-  - https://kafka.apache.org/documentation/#brokerconfigs_advertised.listeners
-tags: [attack.credential-access, attack.t1557, attack.command-and-control, attack.t1090]
-logsource: {product: opentelemetry, category: backing_service_call}
-detection:
-  selection:
-    backwatch.topology.new|gte: 1
-  condition: selection
-fields:
-  - backwatch.topology
-  - backwatch.topology.was
-  - server.address
-  - network.peer.address
-  - network.peer.port
-  - backwatch.server.id
-falsepositives:
-  - A cluster that was made larger, or a node that was replaced; accept the alert.
-level: medium
-backwatch:
-  key: resource
-  how:
-    - >-
-      One node that was taken over, or an answer changed on the way, names a machine of the attacker's as another
-      broker, replica or master; the client connects there by itself and logs in with the same account.
-    - >-
-      A Kafka broker that names a foreign leader is sent the messages; a MongoDB member that names a foreign primary
-      gets the writes.
-  blind_spots: >-
-    Clusters of more than 32 nodes, and those whose nodes change every week, are never settled. Nodes beyond the first
-    256, or beyond 4 096 characters. A known name whose address changed: peer-changed sees it.
-  remediation: >-
-    Ask whoever runs the cluster whether the node is theirs; the evidence counts its place in the list. Do not let
-    the client find nodes by itself where you know them. Verify each node's certificate against its name, so that a
-    node without one is refused.
-  parameters: [known-nodes, verified-tls]
-  tests:
-    - {name: a node that nobody knows, fires: true, facts: {backwatch.topology.new: 1, backwatch.topology.first: 3}}
-    - {name: the nodes as always, fires: false, facts: {backwatch.topology.new: 0, backwatch.topology.first: 0}}
-"""
 
     def facts(
         self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]

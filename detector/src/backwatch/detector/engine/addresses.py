@@ -9,7 +9,7 @@ from backwatch.collector import names
 from backwatch.detector.decoding import schema
 from backwatch.detector.engine.open_findings import mix
 from backwatch.detector.kernels.compiled import kernel
-from backwatch.detector.rules.fields import TOLD
+from backwatch.detector.rules.fields import CALL_FIELDS
 
 Array = NDArray[Any]
 
@@ -19,7 +19,9 @@ destination is none of its parts, and a name stands for some of them."""
 
 
 def _of(kind: tuple[str, ...], domain: str) -> NDArray[np.int64]:
-    return np.array([at for at, name in enumerate(kind) if name in TOLD and TOLD[name].domain == domain], np.int64)
+    return np.array(
+        [at for at, name in enumerate(kind) if name in CALL_FIELDS and CALL_FIELDS[name].domain == domain], np.int64
+    )
 
 
 def _texts(*columns: str) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.collector.statements.families import family
+from backwatch.collector.statements.families import derive_family
 from backwatch.detector.decoding import schema
 from backwatch.detector.decoding.decoder import Decoded
 from backwatch.detector.derived.numbers import Readings
@@ -30,7 +30,7 @@ from backwatch.detector.engine.addresses import (
 from backwatch.detector.engine.open_findings import mix
 from backwatch.detector.kernels.bounded_cache import BoundedCache
 from backwatch.detector.kernels.compiled import kernel
-from backwatch.detector.rules.fields import DOMAINS, TOLD
+from backwatch.detector.rules.fields import CALL_FIELDS, DOMAINS
 from backwatch.detector.statements.call_statement import NONE, SQL, canonical, choose
 from backwatch.detector.statements.fingerprint import dialect_number, hash_key, new_scratch, siphash
 from backwatch.detector.statements.skeleton import CLASSES, skeleton
@@ -44,7 +44,7 @@ MAX_SIGN_TEXTS = 10_000
 """Systems and sign texts whose meaning is kept."""
 _QUERY = schema.TEXT_INDEX[names.QUERY_TEXT]
 _COLUMNS_OF = {
-    domain: tuple(one for one in schema.COLUMNS if one.name in TOLD and TOLD[one.name].domain == domain)
+    domain: tuple(one for one in schema.COLUMNS if one.name in CALL_FIELDS and CALL_FIELDS[one.name].domain == domain)
     for domain in DOMAINS
 }
 """A flood of new statements costs a reading of each: of what rules ask for there, and no more."""
@@ -271,7 +271,7 @@ class Columns:
         for row in missing[:count].tolist():
             one = int(fingerprint[row])
             if one not in found:
-                found[one] = self.hash(family(prepared.canonical(row).decode("utf-8", "replace")).encode())
+                found[one] = self.hash(derive_family(prepared.canonical(row).decode("utf-8", "replace")).encode())
                 cell = one & (CACHED - 1)
                 keys[cell], values[cell] = one, found[one]
             out[row] = found[one]

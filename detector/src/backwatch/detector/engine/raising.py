@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backwatch.detector.derived.numbers import FLAGS, NUMBERS
+from backwatch.detector.derived import numbers
 from backwatch.detector.detectors import Array
 from backwatch.detector.engine.columns import Prepared
 from backwatch.detector.engine.findings import FIRSTS, Findings, Fired, Key, alert_id, resource_key
@@ -149,7 +149,7 @@ class Raising:
 
     def _event(self, firing: Firing, one: str, key: Key, mine: NDArray[np.int32]) -> Fired:
         columns, facts = firing.columns, firing.facts
-        computed = {**{name: columns[name] for name in (*NUMBERS, *FLAGS)}, **facts}
+        computed = {**{fact.name: columns[fact.name] for fact in numbers.FACTS}, **facts}
         return Fired(
             rule=self._all.rules.rules[firing.number],
             alert_id=one,

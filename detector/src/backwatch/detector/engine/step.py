@@ -154,7 +154,7 @@ class Engine:
 
     def _run(self, shard: Shard, prepared: Prepared, start: int, end: int, findings: Findings) -> None:
         if shard.scalars.relieved_ns != shard.scalars.boundary_ns:
-            shard.scalars.uncounted += self._verdicts.correlating.forgotten(shard.spaces, shard.scalars.boundary_ns)
+            shard.scalars.uncounted += self._verdicts.correlating.count_evicted(shard.spaces, shard.scalars.boundary_ns)
             shard.relieve()
             shard.scalars.relieved_ns = shard.scalars.boundary_ns
         columns: dict[str, Array] = {name: values[start:end] for name, values in prepared.columns.items()}

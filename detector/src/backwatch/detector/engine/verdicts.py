@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
+from backwatch.collector.facts.loss import LOSS_COUNT, LOSS_KIND
+from backwatch.collector.facts.process import WATCH_LOST
 from backwatch.detector.detectors import Array, Closed
 from backwatch.detector.engine.columns import Prepared
 from backwatch.detector.engine.findings import Findings, Fired, Key, alert_id, as_evidence, resource_key
@@ -28,8 +30,8 @@ from backwatch.detector.identity.identity_snapshot import Showing
 from backwatch.detector.kernels.bounded_cache import BoundedCache
 from backwatch.detector.rules.compiled_rules import RuleSet, Stage, matches
 from backwatch.detector.rules.correlation import GROUP_BY, REACHED, TIMESPAN
-from backwatch.detector.rules.correlation_state import Correlated, Correlating
-from backwatch.detector.rules.fields import DOMAINS, LOSS_COUNT, LOSS_KIND, WATCH_LOST
+from backwatch.detector.rules.correlation_state import CorrelationFirings, Correlator
+from backwatch.detector.rules.fields import DOMAINS
 from backwatch.detector.rules.filters import TIME
 from backwatch.detector.rules.predicates import fields_of
 from backwatch.detector.rules.rule_index import EntryIndex
@@ -63,7 +65,7 @@ class Verdicts:
         self._of_processes = [number for number, one in enumerate(over) if one == "process"]
         self.suspects = np.array([rule.suspect for rule in rules.rules], np.bool_)
         self.silent = np.array([rule.silent for rule in rules.rules], np.bool_)
-        self.correlating = Correlating(rules.rules)
+        self.correlating = Correlator(rules.rules)
         self.facts_of = [[*sorted(fields_of(rule.condition)), *_EVIDENCE] for rule in rules.rules]
         self._keys = BoundedCache[tuple[int, int], tuple[str, Key]](KEYS)
 
@@ -241,7 +243,7 @@ class RunVerdict:
         self._rows = {
             domain: verdicts.index[domain].rows(
                 prepared.entry[domain][start:end],
-                verdicts.rules.entry_bits,
+                verdicts.rules.evaluate_entry,
                 partial(_facts_of, prepared, domain, start),
             )
             for domain in DOMAINS
@@ -271,9 +273,9 @@ class RunVerdict:
         both = np.concatenate([_pairs(*self._told), _pairs(rows[~quiet], rules[~quiet])])
         both = np.unique(both)  # a rule that fires by what was told and by what was learnt is one finding
         rows, rules = (both >> 16).astype(np.int32), (both & 0xFFFF).astype(np.int32)
-        counted: list[Correlated] = []
+        counted: list[CorrelationFirings] = []
         if self._all.correlating.tables:
-            counted, lost = self._all.correlating.judge(shard.spaces, rows, rules, {**columns, **facts})
+            counted, lost = self._all.correlating.evaluate(shard.spaces, rows, rules, {**columns, **facts})
             shard.scalars.uncounted += lost
         raised = ~self._silenced(shard, rows, rules, columns) & ~self._all.silent[rules]
         for number in np.unique(rules[raised]).tolist():
@@ -292,13 +294,13 @@ class RunVerdict:
         """Which firings another rule takes the place of; one that a person accepted is not raised, and takes none."""
         takes = np.ones(rows.shape[0], np.bool_)
         if shard.scalars.accepted or shard.expected.silent:
-            for number in self._all.rules.taking_places & set(np.unique(rules).tolist()):
+            for number in self._all.rules.superseding & set(np.unique(rules).tolist()):
                 mine = np.sort(rows[rules == number])
                 left = [
                     not_accepted(shard, one, group, columns) for one, _, group in self._raising.by_key(number, mine)
                 ]
                 takes[rules == number] = np.isin(rows[rules == number], np.concatenate(left))
-        return self._all.rules.silenced(rows, rules, takes)
+        return self._all.rules.find_superseded(rows, rules, takes)
 
     def _evaluate(self, columns: Mapping[str, Array], stage: Stage) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         bits = {domain: self._all.index[domain].bits for domain in DOMAINS}

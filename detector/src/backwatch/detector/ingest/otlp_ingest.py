@@ -12,7 +12,7 @@ from backwatch.collector import names
 from backwatch.collector.redaction import http, messaging, redis
 from backwatch.collector.runtime.record import CLIENT, CONSUMER
 from backwatch.collector.statements.dialects import NOT_SQL, is_document
-from backwatch.collector.statements.sanitize import prepare
+from backwatch.collector.statements.sanitize import sanitize
 from backwatch.detector.decoding import schema
 
 Value = str | int | bool | float
@@ -61,7 +61,7 @@ def redacted(facts: Facts, name: str) -> tuple[str, Facts]:
     text, url = str(facts.pop(names.QUERY_TEXT, "")), str(facts.pop(names.URL_FULL, ""))
     operation = _word(_text(facts, names.OPERATION)) or _word(name)
     if names.DB_SYSTEM in facts and system not in NOT_SQL:
-        statement, signs, first_word = prepare("" if is_document(text) else text, system)
+        statement, signs, first_word = sanitize("" if is_document(text) else text, system)
         operation = first_word or operation
         more = {names.QUERY_TEXT: statement, names.QUERY_SIGNS: signs}
     elif system in _COMMANDS:
@@ -70,7 +70,7 @@ def redacted(facts: Facts, name: str) -> tuple[str, Facts]:
         more = {names.STATEMENT: command}
     elif names.DB_SYSTEM in facts:
         # Nothing is known of this language's values, so its text goes no further.
-        collection = messaging.destination(_text(facts, schema.DB_COLLECTION))
+        collection = messaging.destination(_text(facts, names.DB_COLLECTION))
         more = {names.STATEMENT: f"{operation} {collection}".strip()}
     elif not system or system == "http":
         operation = _word(_text(facts, names.HTTP_METHOD)).upper() or "HTTP"
@@ -98,7 +98,7 @@ def _sent_to(facts: Facts) -> Facts:
 
 def _sending(facts: Facts, name: str) -> str:
     """What is done: the span's name tells where to as well."""
-    return messaging.operation(f"{_text(facts, schema.MESSAGING_OPERATION)} {name}")
+    return messaging.operation(f"{_text(facts, names.MESSAGING_OPERATION)} {name}")
 
 
 def _system(facts: Facts) -> str:

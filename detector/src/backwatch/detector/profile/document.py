@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 import yaml
 
-from backwatch.collector import names
+from backwatch.collector import facts, names
 
 FORMAT: Final = "1"
 LARGEST: Final = 64 * 1024
@@ -127,14 +127,11 @@ def host(text: str) -> str:
     return text.lower()
 
 
+_FORMS: Final[Mapping[str, Callable[[str], str]]] = {
+    names.CERT_SHA256: certificate, names.PEER_ADDRESS: peer, names.TOPOLOGY: node, names.REDIRECT_TARGET: host,
+}  # fmt: skip
 KINDS: Final[Mapping[str, tuple[str, Callable[[str], str]]]] = {
-    "certificates": (names.CERT_SHA256, certificate),
-    "issuers": (names.CERT_ISSUER, str),
-    "peers": (names.PEER_ADDRESS, peer),
-    "server_versions": (names.SERVER_VERSION, str),
-    "server_ids": (names.SERVER_ID, str),
-    "nodes": (names.TOPOLOGY, node),
-    "redirects": (names.REDIRECT_TARGET, host),
+    key: (name, _FORMS.get(name, str)) for key, name in facts.PROFILED.items()
 }
 """The document's word for what can be announced: the fact that shows it, and the form in which it does."""
 

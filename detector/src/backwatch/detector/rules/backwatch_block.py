@@ -1,4 +1,4 @@
-"""Reads the ``backwatch`` block, in which a document says what Sigma has no word for; each refusal names the field."""
+"""Parse the ``backwatch`` block of a document, which holds what Sigma has no field for. Errors name the field."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,22 +9,22 @@ from sigma.rule import SigmaRuleBase
 from backwatch.detector.rules.conditions import RuleError
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-"""What a rule may be called."""
+"""Pattern of a rule's name."""
 
 
-def own_block(sigma: SigmaRuleBase, known: Sequence[str], source: str, says: str) -> Mapping[str, Any]:
-    """The block.
+def parse_block(sigma: SigmaRuleBase, known: Sequence[str], source: str, required: str) -> Mapping[str, Any]:
+    """Return the block.
 
     Args:
         known: Names that it may hold.
-        says: What it must at least say.
+        required: Its required content, for the error message.
 
     Raises:
-        RuleError: It is missing, or holds a name that is not known.
+        RuleError: The block is missing, or holds an unknown name.
     """
     own: Any = (sigma.custom_attributes or {}).get("backwatch")
     if not isinstance(own, dict):
-        raise RuleError(source, "backwatch", f"is missing: it says at least {says}")
+        raise RuleError(source, "backwatch", f"is missing: it must have at least {required}")
     found = cast("dict[str, Any]", own)
     for name in found:
         if name not in known:
@@ -32,38 +32,38 @@ def own_block(sigma: SigmaRuleBase, known: Sequence[str], source: str, says: str
     return found
 
 
-def choice(own: Mapping[str, Any], name: str, among: Sequence[str], default: str | None, source: str) -> str:
-    """One word of a list."""
+def parse_choice(own: Mapping[str, Any], name: str, among: Sequence[str], default: str | None, source: str) -> str:
+    """Return one word of a closed list."""
     value = own.get(name, default)
     if not isinstance(value, str) or value not in among:
         raise RuleError(source, f"backwatch.{name}", f"must be one of {', '.join(among)}; got {value!r}")
     return value
 
 
-def flag(own: Mapping[str, Any], name: str, source: str) -> bool:
-    """True or false, which is the default."""
+def parse_flag(own: Mapping[str, Any], name: str, source: str) -> bool:
+    """Return true or false; the default is false."""
     value = own.get(name, False)
     if not isinstance(value, bool):
         raise RuleError(source, f"backwatch.{name}", f"must be true or false, got {value!r}")
     return value
 
 
-def other_rules(own: Mapping[str, Any], name: str, over: str, source: str) -> tuple[str, ...]:
-    """The rules under ``instead_of``."""
+def parse_rule_names(own: Mapping[str, Any], name: str, over: str, source: str) -> tuple[str, ...]:
+    """Return the rule names under ``instead_of``."""
     value = own.get("instead_of", [])
     if not isinstance(value, list):
         raise RuleError(source, "backwatch.instead_of", f"must be a list of rules' names, got {value!r}")
     found = cast("list[Any]", value)
-    for one in found:
-        if not isinstance(one, str) or not NAME.fullmatch(one) or one == name:
-            raise RuleError(source, "backwatch.instead_of", f"must be names of other rules, got {one!r}")
+    for other in found:
+        if not isinstance(other, str) or not NAME.fullmatch(other) or other == name:
+            raise RuleError(source, "backwatch.instead_of", f"must be names of other rules, got {other!r}")
     if found and over != "call":
         raise RuleError(source, "backwatch.instead_of", "is for rules over calls")
     return tuple(found)
 
 
-def seconds(own: Mapping[str, Any], name: str, source: str) -> int | None:
-    """Whole seconds, at least 10; ``None`` where it is not said."""
+def parse_seconds(own: Mapping[str, Any], name: str, source: str) -> int | None:
+    """Return whole seconds, at least 10; ``None`` where the field is absent."""
     value = own.get(name)
     if value is None:
         return None
@@ -72,14 +72,16 @@ def seconds(own: Mapping[str, Any], name: str, source: str) -> int | None:
     return value
 
 
-def text(own: Mapping[str, Any], name: str) -> str:
-    """A text, or whatever else stands there as one."""
+def parse_text(own: Mapping[str, Any], name: str) -> str:
+    """Return a value as text; empty where the field is absent."""
     return str(own.get(name, "")).strip()
 
 
-def texts(own: Mapping[str, Any], name: str, source: str) -> tuple[str, ...]:
-    """A list of texts."""
+def parse_texts(own: Mapping[str, Any], name: str, source: str) -> tuple[str, ...]:
+    """Return a list of texts."""
     value = own.get(name, [])
-    if not isinstance(value, list) or not all(isinstance(one, str) and one.strip() for one in cast("list[Any]", value)):
+    if not isinstance(value, list) or not all(
+        isinstance(item, str) and item.strip() for item in cast("list[Any]", value)
+    ):
         raise RuleError(source, f"backwatch.{name}", f"must be a list of texts, got {value!r}")
-    return tuple(" ".join(one.split()) for one in cast("list[str]", value))
+    return tuple(" ".join(item.split()) for item in cast("list[str]", value))

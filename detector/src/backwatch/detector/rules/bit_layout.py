@@ -1,8 +1,8 @@
-"""Where each conjunct sits in the rows of bits: those that read the same sit together.
+"""The position of each conjunct in a row of bits. Conjuncts that read the same facts are adjacent.
 
-A row is one bit per conjunct in words of 64, after summary words that say, bit by bit, which of those words are not
-zero. Where conjuncts that hang on statements alone share words, a statement that none of them is about has zeros
-there, and its calls never look at them.
+A row starts with summary words, one bit for each nonzero word that follows; then comes one bit per conjunct, in words
+of 64. Conjuncts that depend on statements alone share words, so that most statements have zeros there and their calls
+skip them.
 """
 
 from collections.abc import Sequence
@@ -13,22 +13,22 @@ from numpy.typing import NDArray
 from backwatch.detector.rules.conjuncts import Conjunct
 
 
-class Seats:
-    """The seats of these conjuncts.
+class BitLayout:
+    """Positions of conjuncts in a row of bits.
 
     Attributes:
-        conjunct_of: int32 per bit: whose seat it is.
-        bit_of: int64 per conjunct: its seat.
-        words: Words of 64 seats.
-        width: Words of a row of bits, with its summaries.
+        conjunct_of: int32 per bit: the conjunct at this position.
+        bit_of: int64 per conjunct: its position.
+        words: Words of 64 bits, without the summaries.
+        width: Words of a row, with its summaries.
     """
 
     def __init__(self, conjuncts: Sequence[Conjunct], learning: NDArray[np.bool_]) -> None:
-        def reads(at: int) -> tuple[bool, list[str], list[str], int]:
-            one = conjuncts[at]
-            return not learning[at], sorted(one.terms), sorted({test.column for test in one.tests}), at
+        def facts_read(at: int) -> tuple[bool, list[str], list[str], int]:
+            conjunct = conjuncts[at]
+            return not learning[at], sorted(conjunct.terms), sorted({test.column for test in conjunct.tests}), at
 
-        order = sorted(range(len(conjuncts)), key=reads)
+        order = sorted(range(len(conjuncts)), key=facts_read)
         self.words = max(1, -(-len(order) // 64))
         self._summaries = -(-self.words // 64)
         self.width = self._summaries + self.words
@@ -36,10 +36,10 @@ class Seats:
         self.bit_of = np.argsort(self.conjunct_of)
 
     def row(self, chosen: NDArray[np.bool_]) -> NDArray[np.uint64]:
-        """The row of bits in which these conjuncts' are set.
+        """Return the row in which the bits of chosen conjuncts are set.
 
         Args:
-            chosen: One per conjunct.
+            chosen: One flag per conjunct.
         """
         words = _packed(chosen[self.conjunct_of], self.words)
         return np.concatenate([_packed(words != 0, self._summaries), words])

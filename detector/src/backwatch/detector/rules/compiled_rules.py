@@ -1,8 +1,8 @@
-"""Rules compiled for many calls: a bitset per dictionary entry, an AND per row, numbers only where bits are left.
+"""Rules compiled for many calls: a bitset per dictionary entry, an AND per row, then numbers where bits remain.
 
-A rule becomes conjuncts. Whatever part of it reads one dictionary alone (session, statement, resource, content) is
-answered once per distinct entry, however it is nested; numbers are looked up call by call. What a thousand rules more
-cost is measured by ``bench/rules.py``.
+A rule becomes conjuncts. Each part that reads one dictionary alone (session, statement, resource, content) is evaluated
+once per distinct entry, at any depth of nesting; numbers are compared call by call. ``bench/rules.py`` measures the
+cost of a thousand more rules.
 """
 
 import itertools
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.detector.rules import predicates as p
-from backwatch.detector.rules.bit_layout import Seats
+from backwatch.detector.rules.bit_layout import BitLayout
 from backwatch.detector.rules.conditions import RuleError
 from backwatch.detector.rules.conjuncts import Compiler
 from backwatch.detector.rules.entry_tests import EntryTests
@@ -24,56 +24,56 @@ from backwatch.detector.rules.sigma import Rule
 
 Stage = Literal[1, 3]
 MAX_REMEMBERED: Final = 4_096
-"""Rows of bits that are remembered: most texts of a flood say the same to the rules."""
+"""Cached rows of bits: in a flood, most texts give the same row."""
 
 
 class RuleSet:
-    """Rules over calls, ready for many calls; rules over windows, deadlines and losses are few and read plainly.
+    """Compiled rules over calls. Rules over windows and losses are few, and are evaluated term by term.
 
     Attributes:
-        rules: Every rule, in order of name; a finding names its rule by its place here.
+        rules: Every rule, sorted by name; a finding refers to its rule by its index here.
         words: 64-bit words of an entry's bits.
         numeric_columns: Columns whose numbers are compared call by call.
-        taking_places: Those that take another one's place, by their place here.
+        superseding: Indices of the rules that supersede others.
     """
 
     def __init__(self, rules: Iterable[Rule], vocabulary: Vocabulary) -> None:
-        self.rules: tuple[Rule, ...] = tuple(sorted(rules, key=lambda one: one.name))
+        self.rules: tuple[Rule, ...] = tuple(sorted(rules, key=lambda rule: rule.name))
         for first, second in itertools.pairwise(self.rules):
             if first.name == second.name:
                 raise RuleError(second.source, "name", f"{second.name!r} is taken by {first.source}")
-        self._silences = _silences(self.rules)
-        self.taking_places = frozenset(self._silences)
+        self._superseded_by = _superseded_by(self.rules)
+        self.superseding = frozenset(self._superseded_by)
         compiler = Compiler(vocabulary.by_over["call"])
-        found = [one for at, rule in enumerate(self.rules) for one in compiler.conjuncts(at, rule)]
-        self._rule_of = np.array([one.rule for one in found], np.int32)
-        told = np.array([one.told for one in found], np.bool_)
-        # Stage 3 looks at what was learnt, and at the told conjuncts of the same rules, so that none fires twice.
-        learning = np.isin(self._rule_of, self._rule_of[~told])
-        self._seats = Seats(found, learning)
-        self.words = self._seats.width
-        self._stage = {1: self._seats.row(told), 3: self._seats.row(learning)}
-        self._mute = {1: np.zeros_like(told), 3: told}
-        self._numbers = NumberTests.of([found[at].tests for at in self._seats.conjunct_of], self._seats.words)
+        found = [conjunct for at, rule in enumerate(self.rules) for conjunct in compiler.conjuncts(at, rule)]
+        self._rule_of = np.array([conjunct.rule for conjunct in found], np.int32)
+        reported = np.array([conjunct.reported for conjunct in found], np.bool_)
+        # Stage 3 includes the conjuncts on reported facts of the rules on derived facts: none fires twice.
+        derived = np.isin(self._rule_of, self._rule_of[~reported])
+        self._layout = BitLayout(found, derived)
+        self.words = self._layout.width
+        self._stage = {1: self._layout.row(reported), 3: self._layout.row(derived)}
+        self._mute = {1: np.zeros_like(reported), 3: reported}
+        self._numbers = NumberTests.of([found[at].tests for at in self._layout.conjunct_of], self._layout.words)
         self.numeric_columns = self._numbers.columns
         self._reads = {
             stage: sorted({
                 self.numeric_columns.index(test.column) for at in np.flatnonzero(chosen) for test in found[at].tests
             })
-            for stage, chosen in ((1, told), (3, learning))
+            for stage, chosen in ((1, reported), (3, derived))
         }  # fmt: skip
         self._rows: dict[tuple[str, frozenset[int]], NDArray[np.uint64]] = {}
-        self._entry = {domain: EntryTests([one.terms.get(domain) for one in found]) for domain in DOMAINS}
+        self._entry = {domain: EntryTests([conjunct.terms.get(domain) for conjunct in found]) for domain in DOMAINS}
 
-    def entry_bits(self, domain: str, facts: Mapping[str, p.Value]) -> NDArray[np.uint64]:
-        """Which conjuncts' predicates on this domain hold for one of its entries: ``words`` words of 64 bits."""
+    def evaluate_entry(self, domain: str, facts: Mapping[str, p.Value]) -> NDArray[np.uint64]:
+        """Return the conjuncts whose predicates on this domain hold for an entry, as ``words`` words of 64 bits."""
         tests = self._entry[domain]
-        telling = tests.telling(facts)
-        row = self._rows.get((domain, telling))
+        deciding = tests.find_deciding(facts)
+        row = self._rows.get((domain, deciding))
         if row is None:
             if len(self._rows) >= MAX_REMEMBERED:
                 self._rows.clear()
-            row = self._rows[domain, telling] = self._seats.row(tests.holding(telling))
+            row = self._rows[domain, deciding] = self._layout.row(tests.evaluate(deciding))
         return row
 
     def evaluate(
@@ -83,13 +83,13 @@ class RuleSet:
         numbers: Mapping[str, NDArray[Any]],
         stage: Stage,
     ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """The rules that fire, call by call; none fires in both stages on one call.
+        """Return the rules that fire, call by call; none fires in both stages on one call.
 
         Args:
-            bits: Domain to (entries, words): each entry's :meth:`entry_bits`.
+            bits: Domain to (entries, words): the result of :meth:`evaluate_entry` for each entry.
             entry: Domain to each call's entry.
             numbers: Every numeric column; NaN, or below zero in a column of whole numbers, is absent.
-            stage: 1: by what the collector told alone; 3: whatever more follows from what detectors learnt.
+            stage: 1: by reported facts alone; 3: the additional firings by derived facts.
 
         Returns:
             Row and rule of each firing, by row, then rule.
@@ -102,68 +102,68 @@ class RuleSet:
             found.put(at, numbers[self.numeric_columns[at]])
         return evaluate(
             [bits[domain] for domain in DOMAINS], [entry[domain] for domain in DOMAINS],
-            found, self._stage[stage], self._seats.conjunct_of, self._rule_of,
+            found, self._stage[stage], self._layout.conjunct_of, self._rule_of,
             self._mute[stage], self._numbers,
         )  # fmt: skip
 
-    def silenced(
+    def find_superseded(
         self, row: NDArray[np.int32], rule: NDArray[np.int32], takes: NDArray[np.bool_] | None = None
     ) -> NDArray[np.bool_]:
-        """Which of these firings another rule, that fires on the same call, takes the place of.
+        """Return which of these firings are superseded by another rule that fires on the same call.
 
         Args:
             row, rule: All firings of a run of calls, of both stages, in any order.
-            takes: Those of them that may take a place; ``None``: all.
+            takes: The firings that may supersede others; ``None``: all.
         """
         may = np.ones(row.shape[0], np.bool_) if takes is None else takes
         out = np.zeros(row.shape[0], np.bool_)
         for number in np.unique(rule).tolist():
-            weaker = self._silences.get(number)
+            weaker = self._superseded_by.get(number)
             if weaker is not None:
                 out |= np.isin(rule, weaker) & np.isin(row, row[(rule == number) & may])
         return out
 
 
-def circular(rules: Iterable[Rule]) -> list[Rule]:
-    """The rules that take each other's place, in a circle of two or more."""
+def find_circular(rules: Iterable[Rule]) -> list[Rule]:
+    """The rules that take each other's place, in a circular_error of two or more."""
     rules = tuple(rules)
     below = _below(rules)
     found: list[Rule] = []
-    for one in rules:
-        waiting, seen = list(below[one.name]), set[str]()
+    for rule in rules:
+        waiting, seen = list(below[rule.name]), set[str]()
         while waiting:
             name = waiting.pop()
             if name not in seen:
                 seen.add(name)
                 waiting += below[name]
-        if one.name in seen:
-            found.append(one)
+        if rule.name in seen:
+            found.append(rule)
     return found
 
 
-def circle(rule: Rule) -> RuleError:
-    """What is wrong with one of :func:`circular`."""
+def circular_error(rule: Rule) -> RuleError:
+    """Return the error of a rule that :func:`find_circular` found."""
     return RuleError(rule.source, "backwatch.instead_of", "comes back to itself: neither would be raised")
 
 
 def _below(rules: Sequence[Rule]) -> dict[str, list[str]]:
-    known = {one.name for one in rules}
-    return {one.name: [name for name in one.instead_of if name in known and not one.silent] for one in rules}
+    known = {rule.name for rule in rules}
+    return {rule.name: [name for name in rule.instead_of if name in known and not rule.silent] for rule in rules}
 
 
-def _silences(rules: Sequence[Rule]) -> dict[int, NDArray[np.int32]]:
-    """Rule to the rules whose place it takes; names that there are not are another installation's rules."""
-    for one in circular(rules):
-        raise circle(one)
-    at = {one.name: number for number, one in enumerate(rules)}
+def _superseded_by(rules: Sequence[Rule]) -> dict[int, NDArray[np.int32]]:
+    """Return rule to superseded rules. Unknown names are rules of another installation."""
+    for rule in find_circular(rules):
+        raise circular_error(rule)
+    at = {rule.name: number for number, rule in enumerate(rules)}
     below = _below(rules)
-    return {at[name]: np.array([at[one] for one in found], np.int32) for name, found in below.items() if found}
+    return {at[name]: np.array([at[weaker] for weaker in found], np.int32) for name, found in below.items() if found}
 
 
 def matches(rule: Rule, facts: Mapping[str, p.Value]) -> bool:
-    """Whether the rule fires for these facts, read plainly: for windows and losses, and as the fast path's proof.
+    """Return whether the rule fires for these facts, term by term: for windows and losses, and to test the fast path.
 
     Args:
-        facts: With the event time as ``filters.TIME``; without it no filter has ended.
+        facts: With the event time as ``filters.TIME``; without it no filter has expired.
     """
-    return p.holds(rule.narrowed, facts)
+    return p.is_satisfied(rule.active_condition, facts)

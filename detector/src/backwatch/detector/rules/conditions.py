@@ -1,4 +1,4 @@
-"""What pySigma parsed of a rule's detection and condition, as terms that we can hold facts against."""
+"""Build terms from the detection and the condition of a rule, as pySigma parsed them."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -31,11 +31,11 @@ _COMPARISONS: Final[Mapping[CompareOperators, p.Operator]] = {
 
 
 class RuleError(ValueError):
-    """A rule that cannot be used: one line, with the document and the field.
+    """A document that cannot be used. The message is one line with the document and the field.
 
     Attributes:
-        where: The field, or what else of the document it is about.
-        problem: What is wrong, on one line.
+        where: The field, or another part of the document.
+        problem: Description of the fault, on one line.
     """
 
     def __init__(self, source: str, where: str, problem: str) -> None:
@@ -43,24 +43,26 @@ class RuleError(ValueError):
         super().__init__(f"{source}: {where}: {self.problem}")
 
 
-def condition_of(sigma: SigmaRule, source: str, fields: Mapping[str, Field]) -> p.Term:
-    """What must hold for the rule to fire.
+def build_condition(sigma: SigmaRule, source: str, fields: Mapping[str, Field]) -> p.Term:
+    """Build the term that must hold for the rule to fire.
 
     Raises:
-        RuleError: It names a field that there is not, or compares one as it cannot be compared.
+        RuleError: The rule names an unknown field, or compares one in an unsupported way.
     """
-    term = term_of(sigma.detection, source, fields)
+    term = build_term(sigma.detection, source, fields)
     service = sigma.logsource.service
     if service:
-        term = p.Every((p.Some(tuple(p.Is(name, p.is_text(service, cased=False)) for name in names.SYSTEMS)), term))
+        term = p.AllOf(
+            (p.AnyOf(tuple(p.FieldTest(name, p.text_test(service, cased=False)) for name in names.SYSTEMS)), term)
+        )
     return term
 
 
-def term_of(detections: SigmaDetections, source: str, fields: Mapping[str, Field]) -> p.Term:
-    """What selections and their condition say.
+def build_term(detections: SigmaDetections, source: str, fields: Mapping[str, Field]) -> p.Term:
+    """Build the term of selections and their condition.
 
     Raises:
-        RuleError: As :func:`condition_of`.
+        RuleError: As :func:`build_condition`.
     """
     terms: list[p.Term] = []
     for condition in detections.parsed_condition:
@@ -74,15 +76,15 @@ def term_of(detections: SigmaDetections, source: str, fields: Mapping[str, Field
             # pySigma assumes the shapes that its schema promises, and checks only some of them.
             raise RuleError(source, "condition", f"is none: {error}") from None
         terms.append(_term(parsed, source, fields))
-    return terms[0] if len(terms) == 1 else p.Some(tuple(terms))
+    return terms[0] if len(terms) == 1 else p.AnyOf(tuple(terms))
 
 
 def _term(parsed: object, source: str, fields: Mapping[str, Field]) -> p.Term:
     match parsed:
         case ConditionAND():
-            return p.Every(tuple(_term(one, source, fields) for one in parsed.args))
+            return p.AllOf(tuple(_term(part, source, fields) for part in parsed.args))
         case ConditionOR():
-            return p.Some(tuple(_term(one, source, fields) for one in parsed.args))
+            return p.AnyOf(tuple(_term(part, source, fields) for part in parsed.args))
         case ConditionNOT():
             return p.Not(_term(parsed.args[0], source, fields))
         case ConditionFieldEqualsValueExpression():
@@ -102,19 +104,19 @@ def _comparison(name: str, value: object, source: str, fields: Mapping[str, Fiel
             return _present(name) if value.exists else p.Not(_present(name))
         if field.kind in ("number", "flag") and field.domain == "number":
             return _numeric(name, value)
-        passes = _passes(value)
+        passes = _test_of(value)
         if field.kind == "words":
-            passes = p.any_word(_sign(value) if name == names.QUERY_SIGNS else passes)
-        return p.Is(name, passes)
+            passes = p.any_word_test(_sign_test(value) if name == names.QUERY_SIGNS else passes)
+        return p.FieldTest(name, passes)
     except ValueError as error:
         raise RuleError(source, name, str(error)) from None
 
 
-def _present(name: str) -> p.Is:
-    return p.Is(name, p.is_present, "exists")
+def _present(name: str) -> p.FieldTest:
+    return p.FieldTest(name, p.is_present, "exists")
 
 
-def _numeric(name: str, value: object) -> p.Is:
+def _numeric(name: str, value: object) -> p.FieldTest:
     operator: p.Operator = "eq"
     if isinstance(value, SigmaCompareExpression):
         operator, number = _operator(value), float(value.number.number)
@@ -124,7 +126,7 @@ def _numeric(name: str, value: object) -> p.Is:
         number = float(value.number)
     else:
         raise ValueError(f"is a number and cannot be compared with {str(value)!r}")  # noqa: TRY004  of the rule's text
-    return p.Is(name, p.is_number(operator, number), operator, number)
+    return p.FieldTest(name, p.number_test(operator, number), operator, number)
 
 
 def _operator(value: SigmaCompareExpression) -> p.Operator:
@@ -133,32 +135,34 @@ def _operator(value: SigmaCompareExpression) -> p.Operator:
     return _COMPARISONS[value.op]
 
 
-def _passes(value: object) -> Callable[[p.Value], bool]:
+def _test_of(value: object) -> Callable[[p.Value], bool]:
     match value:
         case SigmaCasedString():
-            return p.is_text(_wildcards(value), cased=True)
+            return p.text_test(_wildcards(value), cased=True)
         case SigmaString():
-            return p.is_text(_wildcards(value), cased=False)
+            return p.text_test(_wildcards(value), cased=False)
         case SigmaBool():
-            return p.is_number("eq", float(value.boolean))
+            return p.number_test("eq", float(value.boolean))
         case SigmaNumber():
-            return p.is_number("eq", float(value.number))
+            return p.number_test("eq", float(value.number))
         case SigmaRegularExpression():
-            return p.is_pattern(str(value.regexp), flags="".join(sorted(flag.name[0].lower() for flag in value.flags)))
+            return p.pattern_test(
+                str(value.regexp), flags="".join(sorted(flag.name[0].lower() for flag in value.flags))
+            )
         case SigmaCIDRExpression():
-            return p.in_network(value.cidr)
+            return p.network_test(value.cidr)
         case SigmaCompareExpression():
-            return p.is_number(_operator(value), float(value.number.number))
+            return p.number_test(_operator(value), float(value.number.number))
         case _:
             raise ValueError(f"cannot be compared with {type(value).__name__}")
 
 
-def _sign(value: object) -> Callable[[p.Value], bool]:
-    """A whole word of the closed vocabulary, with ``contains`` or without: ``cut`` is not in ``executable-comment``."""
+def _sign_test(value: object) -> Callable[[p.Value], bool]:
+    """Match a whole word of the closed vocabulary, even with ``contains``: ``cut`` is not in ``executable-comment``."""
     word = str(value).strip("*") if isinstance(value, SigmaString) else ""
     if word not in names.SIGNS:
         raise ValueError(f"{str(value)!r} is not a sign; known are {', '.join(names.SIGNS)}")
-    return p.is_text(word, cased=False)
+    return p.text_test(word, cased=False)
 
 
 def _wildcards(value: SigmaString) -> str:

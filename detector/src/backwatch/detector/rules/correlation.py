@@ -1,7 +1,7 @@
-"""What a Sigma correlation document says: which rules, counted how, apart by what, within which time.
+"""A parsed Sigma correlation: referenced rules, count type, group-by fields, time span.
 
-Only what can be answered while calls come is taken: that a number was reached. Whether it stayed below, or was met
-exactly, is known only when the time is over, and is refused.
+Only conditions that can be decided while calls arrive are supported: a number was reached. A condition that a number
+stays below a limit, or equals it, can be decided only at the end of the time span, and is refused.
 """
 
 import math
@@ -18,7 +18,7 @@ from sigma.correlations import (
 
 from backwatch.detector.rules.conditions import RuleError
 from backwatch.detector.rules.fields import Field
-from backwatch.detector.rules.pysigma import parsed
+from backwatch.detector.rules.pysigma import parse_document
 
 Kind = Literal["event_count", "value_sum", "temporal"]
 
@@ -28,20 +28,20 @@ RULES: Final = "backwatch.correlation.rules"
 TIMESPAN: Final = "backwatch.correlation.timespan_s"
 GROUP_BY: Final = "backwatch.correlation.group_by"
 REACHED: Final[Mapping[Kind, str]] = {"event_count": COUNT, "value_sum": SUM, "temporal": RULES}
-"""Where an alert's evidence says how far it came."""
+"""The fact in an alert's evidence that holds the count or the sum."""
 MEANINGS: Final[Mapping[str, str]] = {
-    COUNT: "Calls that were counted within the timespan, at least.",
+    COUNT: "Minimum number of calls counted within the timespan.",
     SUM: "The sum over the timespan.",
-    RULES: "How many of the rules fired within the timespan.",
-    TIMESPAN: "Seconds within which they were counted.",
-    GROUP_BY: "The facts by which they were counted apart; their values stand under their own names.",
+    RULES: "Number of the rules that fired within the timespan.",
+    TIMESPAN: "Length of the timespan, in seconds.",
+    GROUP_BY: "Facts that separate the counts; their values are in the evidence under their own names.",
 }
 
-MOST_CALLS: Final = 1_000
-"""What ``event_count`` can wait for: that many times are kept of each group."""
-MOST_RULES: Final = 32
-MOST_FIELDS: Final = 8
-LONGEST_S: Final = 31 * 86_400
+MAX_CALLS: Final = 1_000
+"""Maximum of ``event_count``: as many times are kept for each group."""
+MAX_RULES: Final = 32
+MAX_FIELDS: Final = 8
+MAX_TIMESPAN_S: Final = 31 * 86_400
 _KEYS: Final = ("type", "rules", "group-by", "timespan", "condition", "aliases", "generate")
 _KINDS: Final[Mapping[SigmaCorrelationType, Kind]] = {
     SigmaCorrelationType.EVENT_COUNT: "event_count",
@@ -52,17 +52,19 @@ _KINDS: Final[Mapping[SigmaCorrelationType, Kind]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correlation:
-    """Firings of rules that mean something together.
+    """A combination of firings that raises an alert.
+
+    The name of its table depends on ``repr``: renaming a field would lose the counts of running installations.
 
     Attributes:
-        rules: The rules it refers to, by name once they were looked up.
-        group_by: Fields, or aliases, by whose values firings are counted apart; always by app.
-        aliases: Alias to rule to the field that it stands for.
+        rules: The referenced rules, by name once resolved.
+        group_by: Fields or aliases whose values separate the counts; the app always does.
+        aliases: Alias to rule to field.
         timespan_ns: Firings further apart do not count together.
-        least: What must be reached: calls, the sum, or how many of the rules.
-        beyond: The sum must be more than that.
-        field: What is summed; empty where nothing is.
-        generate: The rules it refers to raise alerts of their own too.
+        least: Threshold: calls, the sum, or number of rules.
+        beyond: The sum must exceed the threshold.
+        field: The summed field; empty where none is.
+        generate: The referenced rules raise their own alerts, too.
     """
 
     kind: Kind
@@ -76,17 +78,17 @@ class Correlation:
     generate: bool
 
     def columns(self, rule: str) -> tuple[str, ...]:
-        """The fields by whose values this rule's firings are counted apart."""
+        """Return the fields that separate the counts of this rule's firings."""
         return tuple(self.aliases[name][rule] if name in self.aliases else name for name in self.group_by)
 
 
-def said_of(one: Correlation) -> tuple[str, ...]:
-    """What an alert's evidence says of it besides the last call's facts."""
-    return (REACHED[one.kind], TIMESPAN, *((GROUP_BY,) if one.group_by else ()))
+def evidence_fields(correlation: Correlation) -> tuple[str, ...]:
+    """Return the names of a correlation's own facts in the evidence of its alerts."""
+    return (REACHED[correlation.kind], TIMESPAN, *((GROUP_BY,) if correlation.group_by else ()))
 
 
-def in_words(one: Correlation) -> str:
-    """What it waits for."""
+def describe_correlation(one: Correlation) -> str:
+    """Describe in one sentence when a correlation fires."""
     rules = f"{', '.join(one.rules[:-1])} {{}} {one.rules[-1]}" if one.rules[1:] else one.rules[0]
     least = f"{one.least:g}"
     if one.kind == "event_count":
@@ -101,16 +103,16 @@ def in_words(one: Correlation) -> str:
     return f"{what}, within {one.timespan_ns // 10**9} s, counted apart by {', '.join(('app', *one.group_by))}."
 
 
-def sigma_of(loaded: Mapping[str, Any], source: str) -> SigmaCorrelationRule:
-    """A correlation document as pySigma reads it.
+def parse_sigma_correlation(loaded: Mapping[str, Any], source: str) -> SigmaCorrelationRule:
+    """Parse a correlation document with pySigma.
 
     Raises:
-        RuleError: It is none.
+        RuleError: It is not a valid correlation.
     """
     block = loaded.get("correlation")
     if isinstance(block, dict):
         _check(cast("dict[str, Any]", block), source)
-    return parsed(
+    return parse_document(
         SigmaCorrelationRule.from_dict, loaded, source, what="correlation", block="correlation",
         otherwise="correlation",
         within={
@@ -122,28 +124,30 @@ def sigma_of(loaded: Mapping[str, Any], source: str) -> SigmaCorrelationRule:
 
 
 def _check(block: Mapping[str, Any], source: str) -> None:
-    """What pySigma would pass over, or say less clearly."""
+    """Check what pySigma ignores or reports less clearly."""
     for key in block:
         if key not in _KEYS:
             raise RuleError(source, f"correlation.{key}", f"is unknown; known are {', '.join(_KEYS)}")
     kind, condition = block.get("type"), block.get("condition")
     if kind not in _KINDS.values():
         raise RuleError(source, "correlation.type", f"{kind!r} is not supported; {', '.join(_KINDS.values())} are")
-    if isinstance(condition, dict) and any(isinstance(one, bool) for one in cast("dict[str, Any]", condition).values()):
+    if isinstance(condition, dict) and any(
+        isinstance(value, bool) for value in cast("dict[str, Any]", condition).values()
+    ):
         raise RuleError(source, "correlation.condition", "must compare with a number")
 
 
-def correlation_of(sigma: SigmaCorrelationRule, source: str, fields: Mapping[str, Field]) -> Correlation:
-    """What it asks for; its rules are as they are written, not looked up yet.
+def build_correlation(sigma: SigmaCorrelationRule, source: str, fields: Mapping[str, Field]) -> Correlation:
+    """Build the correlation. Its rules are references as written, not resolved yet.
 
     Args:
-        fields: What rules over calls can read.
+        fields: The fields that rules over calls can read.
 
     Raises:
-        RuleError: It is not one that we can hold against a stream.
+        RuleError: It cannot be evaluated over a stream.
     """
     kind = _KINDS[sigma.type]
-    rules = _references([one.reference for one in sigma.rules or ()], source)
+    rules = _references([rule.reference for rule in sigma.rules or ()], source)
     aliases = _aliases(sigma, rules, source, fields)
     least, beyond, field = _reached(sigma, kind, len(rules), source, fields)
     return Correlation(
@@ -160,17 +164,17 @@ def correlation_of(sigma: SigmaCorrelationRule, source: str, fields: Mapping[str
 
 
 def _references(found: Sequence[Any], source: str) -> tuple[str, ...]:
-    for one in found:
-        if not isinstance(one, str) or not one:
-            raise RuleError(source, "correlation.rules", f"must be names of rules, got {one!r}")
-    if not found or len(found) > MOST_RULES or len(set(found)) != len(found):
-        raise RuleError(source, "correlation.rules", f"must be 1 to {MOST_RULES} rules, each named once")
+    for reference in found:
+        if not isinstance(reference, str) or not reference:
+            raise RuleError(source, "correlation.rules", f"must be names of rules, got {reference!r}")
+    if not found or len(found) > MAX_RULES or len(set(found)) != len(found):
+        raise RuleError(source, "correlation.rules", f"must be 1 to {MAX_RULES} rules, each named once")
     return tuple(found)
 
 
 def _timespan_ns(sigma: SigmaCorrelationRule, source: str) -> int:
-    if sigma.timespan.seconds > LONGEST_S:
-        raise RuleError(source, "correlation.timespan", f"must be at most {LONGEST_S // 86_400} days")
+    if sigma.timespan.seconds > MAX_TIMESPAN_S:
+        raise RuleError(source, "correlation.timespan", f"must be at most {MAX_TIMESPAN_S // 86_400} days")
     return sigma.timespan.seconds * 10**9
 
 
@@ -179,11 +183,11 @@ def _reached(
 ) -> tuple[float, bool, str]:
     condition, where = sigma.condition, "correlation.condition"
     if not isinstance(condition, SigmaCorrelationCondition):
-        raise RuleError(source, where, "as text is not supported; gte: says how many of the rules must fire")
+        raise RuleError(source, where, "as text is not supported; use gte: with the number of rules that must fire")
     operator, number = condition.op, condition.count
     if operator not in (SigmaCorrelationConditionOperator.GTE, SigmaCorrelationConditionOperator.GT):
         raise RuleError(
-            source, where, f"{operator.name.lower()} is known only when the timespan is over; gte and gt can be told of"
+            source, where, f"{operator.name.lower()} is known only at the end of the timespan; use gte or gt"
         )
     beyond = operator is SigmaCorrelationConditionOperator.GT
     if kind == "value_sum":
@@ -193,25 +197,25 @@ def _reached(
         if fields[field].kind != "number":
             raise RuleError(source, f"{where}.field", f"{field!r} is no number, and cannot be summed")
         if number <= 0:
-            raise RuleError(source, where, f"must ask for more than 0, got {number}")
+            raise RuleError(source, where, f"must be more than 0, got {number}")
         return float(number), beyond, field
     if condition.fieldref is not None:
         raise RuleError(source, f"{where}.field", f"is for value_sum; {kind} reads none")
     least = math.floor(number) + 1 if beyond else math.ceil(number)
-    most = MOST_CALLS if kind == "event_count" else rules
+    most = MAX_CALLS if kind == "event_count" else rules
     if not 1 <= least <= most:
-        raise RuleError(source, where, f"must ask for 1 to {most}, got {least}")
+        raise RuleError(source, where, f"must be 1 to {most}, got {least}")
     return float(least), False, ""
 
 
 def _group_by(
     found: Sequence[str], aliases: Mapping[str, Any], source: str, fields: Mapping[str, Field]
 ) -> tuple[str, ...]:
-    for one in found:
-        if one not in aliases and one not in fields:
-            raise RuleError(source, "correlation.group-by", f"{one!r} is no field that a rule over calls can read")
-    if len(found) > MOST_FIELDS or len(set(found)) != len(found):
-        raise RuleError(source, "correlation.group-by", f"must be at most {MOST_FIELDS} fields, each named once")
+    for name in found:
+        if name not in aliases and name not in fields:
+            raise RuleError(source, "correlation.group-by", f"{name!r} is no field that a rule over calls can read")
+    if len(found) > MAX_FIELDS or len(set(found)) != len(found):
+        raise RuleError(source, "correlation.group-by", f"must be at most {MAX_FIELDS} fields, each named once")
     return tuple(found)
 
 
@@ -219,14 +223,14 @@ def _aliases(
     sigma: SigmaCorrelationRule, rules: Sequence[str], source: str, fields: Mapping[str, Field]
 ) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
-    for one in sigma.aliases:
-        mapping = {reference.reference: field for reference, field in one.mapping.items()}
+    for alias in sigma.aliases:
+        mapping = {reference.reference: field for reference, field in alias.mapping.items()}
         if set(mapping) != set(rules):
-            raise RuleError(source, "correlation.aliases", f"{one.alias!r} must say a field for each of the rules")
+            raise RuleError(source, "correlation.aliases", f"{alias.alias!r} must have a field for each of the rules")
         for field in mapping.values():
-            if not isinstance(field, str) or field not in fields:  # pyright: ignore[reportUnnecessaryIsInstance]  pySigma takes whatever stands there
+            if not isinstance(field, str) or field not in fields:  # pyright: ignore[reportUnnecessaryIsInstance]  pySigma accepts any value
                 raise RuleError(source, "correlation.aliases", f"{field!r} is no field that a rule over calls can read")
-        if one.alias in fields:
-            raise RuleError(source, "correlation.aliases", f"{one.alias!r} is a field already")
-        found[one.alias] = mapping
+        if alias.alias in fields:
+            raise RuleError(source, "correlation.aliases", f"{alias.alias!r} is a field already")
+        found[alias.alias] = mapping
     return found

@@ -1,8 +1,8 @@
-"""How firings add up, call by call, in rows of fixed size: no result depends on how calls were cut into batches.
+"""Count firings call by call, in rows of fixed size. No result depends on how calls were cut into batches.
 
-A group's row holds no more than what its condition asks for: the newest times of firings, sums in sixty parts of the
-timespan, or the newest time of each rule. A firing that comes out of its order counts in its place, and one that is
-older than the timespan counts for nothing. Slot 0 is everything over the quota, and is not counted.
+A group's row holds what its condition needs: the newest times of firings, sums in sixty parts of the timespan, or the
+newest time of each rule. A firing out of order counts at its own time; one older than the timespan does not count.
+Slot 0 is everything over the quota, and is not counted.
 """
 
 from typing import Any, Final
@@ -15,16 +15,16 @@ from backwatch.detector.kernels.compiled import kernel
 Array = NDArray[Any]
 
 PARTS: Final = 60
-"""Parts of a timespan in which sums are kept: what is older than 59 of them may be left out already."""
+"""Parts of a timespan in which sums are kept: values older than 59 of them may be dropped already."""
 
 
 @kernel
-def counted(slot: Array, time_ns: Array, span_ns: int, times: Array, out: Array) -> None:
-    """Counts calls: the newest times of each group, newest first; a 0 is none.
+def count_calls(slot: Array, time_ns: Array, span_ns: int, times: Array, out: Array) -> None:
+    """Count calls by the newest times of each group, newest first; 0 is an empty cell.
 
     Args:
-        times: int64 [slots, n]: as many as must come together.
-        out: float64 per firing: how many are within the timespan, where it is n; NaN: fewer.
+        times: int64 [slots, n]: n is the threshold.
+        out: float64 per firing: n where n calls are within the timespan; NaN: fewer.
     """
     n = times.shape[1]
     for i in range(slot.shape[0]):
@@ -46,7 +46,7 @@ def counted(slot: Array, time_ns: Array, span_ns: int, times: Array, out: Array)
 
 
 @kernel
-def summed(
+def sum_values(
     slot: Array,
     time_ns: Array,
     value: Array,
@@ -57,13 +57,13 @@ def summed(
     sums: Array,
     out: Array,
 ) -> None:
-    """Adds values up in parts of the timespan.
+    """Sum values in parts of the timespan.
 
     Args:
-        value: float64 per firing; what is no finite number adds nothing.
-        newest: int64 per slot: the newest part that was added to, from 1; 0: none.
+        value: float64 per firing; values that are not finite add nothing.
+        newest: int64 per slot: the newest part with a value, from 1; 0: none.
         sums: float64 [slots, PARTS].
-        out: float64 per firing: the sum, where it is enough; NaN: it is not.
+        out: float64 per firing: the sum, where it reaches the threshold; NaN: below.
     """
     width = (span_ns + PARTS - 1) // PARTS
     for i in range(slot.shape[0]):
@@ -75,27 +75,27 @@ def summed(
         head = newest[k]
         if part > head:
             first = max(head + 1, part - PARTS + 1)
-            for one in range(first, part + 1):
-                sums[k, one % PARTS] = 0.0
+            for cleared in range(first, part + 1):
+                sums[k, cleared % PARTS] = 0.0
             newest[k] = head = part
         if part <= head - PARTS:
             continue
         sums[k, part % PARTS] += value[i]
         total = 0.0
-        for one in range(PARTS):
-            total += sums[k, one]
+        for cell in range(PARTS):
+            total += sums[k, cell]
         if total > least or (total == least and not beyond):
             out[i] = total
 
 
 @kernel
-def together(slot: Array, time_ns: Array, fired: Array, span_ns: int, least: int, times: Array, out: Array) -> None:
-    """Counts rules that fire near each other: the newest time of each.
+def count_rules(slot: Array, time_ns: Array, fired: Array, span_ns: int, least: int, times: Array, out: Array) -> None:
+    """Count rules that fire near each other, by the newest time of each.
 
     Args:
         fired: uint64 per firing: bit r: the group's r-th rule fired.
         times: int64 [slots, rules]; 0: never.
-        out: float64 per firing: how many rules fired within the timespan, where they are enough; NaN: they are not.
+        out: float64 per firing: number of rules that fired within the timespan, from the threshold on; NaN: fewer.
     """
     rules = times.shape[1]
     one = np.uint64(1)

@@ -1,7 +1,7 @@
-"""Correlations held against the firings of a run of calls, with what they remember in the shard.
+"""Evaluate correlations on the firings of a run of calls. Their state is in the shard.
 
-Counted are the calls on which a rule fires, whether or not another rule spoke in its place or a person accepted its
-alert; late calls are not. One call counts once in a group, however many of the rules fire on it.
+Counted are the calls on which a rule fires, even where another rule supersedes it or an operator accepted its alert;
+late calls are not. A call counts once in a group, even if several of the rules fire on it.
 """
 
 import hashlib
@@ -25,24 +25,24 @@ from backwatch.detector.state.tables import Table
 Array = NDArray[Any]
 
 BYTES: Final = 1 << 20
-FEWEST: Final = 256
-MOST: Final = 4_096
-"""Groups that one correlation remembers at once: as many as fit into ``BYTES``, within these bounds."""
+MIN_GROUPS: Final = 256
+MAX_GROUPS: Final = 4_096
+"""Bounds of the groups that one correlation keeps: as many as fit into ``BYTES``."""
 LOST: Final = "correlation.groups"
-"""The loss under which firings are counted for whose group there was no room, and groups that made room too early."""
+"""The kind of loss for firings whose group had no room, and for groups evicted too early."""
 APP: Final = (names.SERVICE_NAMESPACE, names.SERVICE_NAME, names.ENVIRONMENT)
 _STATEMENTS: Final = (names.QUERY_TEXT, names.STATEMENT)
 _NONE: Final = np.empty(0, np.int32)
 
 
 @dataclass(frozen=True, slots=True)
-class Correlated:
-    """One correlation's firings in a run.
+class CorrelationFirings:
+    """The firings of one correlation in a run.
 
     Attributes:
-        number: The correlation's place among the rules.
+        number: The correlation's index among the rules.
         rows: int32, ascending: the run's calls on which it fired.
-        facts: What its evidence says besides, one value per call of the run.
+        facts: Additional facts of its evidence, one value per call of the run.
     """
 
     number: int
@@ -50,65 +50,68 @@ class Correlated:
     facts: Mapping[str, Array]
 
 
-class Counter:
-    """One correlation, ready for many firings.
+class CorrelationCounter:
+    """Counts the firings of one correlation.
 
-    Attributes:
-        table: What it remembers, a row per group. Its name says all that the rows depend on, so that a correlation
-            that was changed begins anew.
+    Attributes: table: Its state, one row per group. Its name includes a hash of the correlation, so that a changed one
+    starts empty.
     """
 
-    def __init__(self, name: str, one: Correlation) -> None:
-        self.one = one
-        kind = one.kind
+    def __init__(self, name: str, correlation: Correlation) -> None:
+        self.correlation = correlation
+        kind = correlation.kind
         dtype = np.dtype(
-            [("times", "<i8", (int(one.least),))] if kind == "event_count"
+            [("times", "<i8", (int(correlation.least),))] if kind == "event_count"
             else [("newest", "<i8"), ("sums", "<f8", (kernels.PARTS,))] if kind == "value_sum"
-            else [("times", "<i8", (len(one.rules),))]
+            else [("times", "<i8", (len(correlation.rules),))]
         )  # fmt: skip
-        said = hashlib.blake2b(repr(one).encode(), digest_size=8).hexdigest()
-        capacity = max(FEWEST, min(MOST, BYTES // dtype.itemsize))
-        keys = KeySpace(name=f"correlation/{name}/{said}", columns=(), capacity=capacity, lasting=False)
+        digest = hashlib.blake2b(repr(correlation).encode(), digest_size=8).hexdigest()
+        capacity = max(MIN_GROUPS, min(MAX_GROUPS, BYTES // dtype.itemsize))
+        keys = KeySpace(name=f"correlation/{name}/{digest}", columns=(), capacity=capacity, lasting=False)
         self.table = Table(keys.name, keys, 1, dtype)
 
     def add(
         self, space: Space, group: NDArray[np.uint64], time_ns: NDArray[np.int64], fired: Array, value: Array
     ) -> tuple[NDArray[np.float64], int]:
-        """Takes firings in, in their order.
+        """Add firings in order.
 
         Args:
             group: Address of each firing's group.
             fired: uint64: bit r: the correlation's r-th rule fired.
-            value: float64: what is summed.
+            value: float64: the summed values.
 
         Returns:
-            How far each firing brought its group where that is enough, else NaN; and how many had no room.
+            Count or sum of the group after each firing, where it reaches the threshold, else NaN; number of firings
+            without room.
         """
         slot, _, _ = space.intern(group, _NONE, time_ns)
-        rows, one = space.tables[self.table.name], self.one
+        rows, correlation = space.tables[self.table.name], self.correlation
         out = np.empty(slot.shape[0], np.float64)
-        if one.kind == "event_count":
-            kernels.counted(slot, time_ns, one.timespan_ns, rows["times"], out)
-        elif one.kind == "value_sum":
-            kernels.summed(
-                slot, time_ns, value, one.timespan_ns, one.least, one.beyond, rows["newest"], rows["sums"], out
-            )
+        if correlation.kind == "event_count":
+            kernels.count_calls(slot, time_ns, correlation.timespan_ns, rows["times"], out)
+        elif correlation.kind == "value_sum":
+            kernels.sum_values(
+                slot, time_ns, value, correlation.timespan_ns, correlation.least, correlation.beyond, rows["newest"],
+                rows["sums"], out,
+            )  # fmt: skip
         else:
-            kernels.together(slot, time_ns, fired, one.timespan_ns, int(one.least), rows["times"], out)
+            kernels.count_rules(
+                slot, time_ns, fired, correlation.timespan_ns, int(correlation.least), rows["times"], out
+            )
         return out, int((slot == 0).sum())
 
 
-class Correlating:
-    """All correlations of an engine.
+class Correlator:
+    """Evaluates all correlations of an engine.
 
     Attributes:
-        tables: What they remember in a shard.
+        tables: Their state in a shard.
     """
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         at = {rule.name: number for number, rule in enumerate(rules)}
-        self._counters: list[tuple[int, Counter, list[int]]] = [
-            (number, Counter(rule.name, rule.correlation), [at[name] for name in rule.correlation.rules])
+        self._counters: list[tuple[int, CorrelationCounter, list[int]]] = [
+            (number, CorrelationCounter(rule.name, rule.correlation), [at[name] for name in rule.correlation.rules])
             for number, rule in enumerate(rules)
             if rule.correlation is not None and set(rule.correlation.rules) <= set(at)
         ]
@@ -117,76 +120,80 @@ class Correlating:
             self._counted[bases] = True
         self.tables = [counter.table for _, counter, _ in self._counters]
 
-    def judge(
+    def evaluate(
         self,
         spaces: Mapping[str, Space],
         rows: NDArray[np.int32],
         rules: NDArray[np.int32],
         columns: Mapping[str, Array],
-    ) -> tuple[list[Correlated], int]:
-        """The correlations that fire in a run of calls, and how many firings had no room.
+    ) -> tuple[list[CorrelationFirings], int]:
+        """Return the correlations that fire in a run of calls, and the number of firings without room.
 
         Args:
             rows, rules: All firings of the run.
-            columns: Of the run's calls, facts among them.
+            columns: Columns and facts of the run's calls.
         """
         counted = self._counted[rules] & ~columns["late"][rows]
         if not counted.any():
             return [], 0
         rows, rules = rows[counted], rules[counted]
-        found: list[Correlated] = []
+        found: list[CorrelationFirings] = []
         lost = 0
         for number, counter, bases in self._counters:
-            one, without = self._one(number, counter, bases, spaces, rows, rules, columns)
+            firings, without = self._evaluate_one(number, counter, bases, spaces, rows, rules, columns)
             lost += without
-            if one is not None:
-                found.append(one)
+            if firings is not None:
+                found.append(firings)
         return found, lost
 
-    def forgotten(self, spaces: Mapping[str, Space], now_ns: int) -> int:
-        """How many groups will make room for others now, though what they remember is not over yet."""
+    def count_evicted(self, spaces: Mapping[str, Space], now_ns: int) -> int:
+        """Return the number of groups that are evicted now, though their timespan has not ended."""
         return sum(
-            int((space.last_seen[space.stale(now_ns)] > now_ns - counter.one.timespan_ns).sum())
+            int((space.last_seen[space.stale(now_ns)] > now_ns - counter.correlation.timespan_ns).sum())
             for _, counter, _ in self._counters
             for space in (spaces[counter.table.name],)
         )
 
-    def _one(
+    def _evaluate_one(
         self,
         number: int,
-        counter: Counter,
+        counter: CorrelationCounter,
         bases: Sequence[int],
         spaces: Mapping[str, Space],
         rows: NDArray[np.int32],
         rules: NDArray[np.int32],
         columns: Mapping[str, Array],
-    ) -> tuple[Correlated | None, int]:
-        one = counter.one
+    ) -> tuple[CorrelationFirings | None, int]:
+        correlation = counter.correlation
         mine = [rows[rules == base] for base in bases]
         if not any(part.shape[0] for part in mine):
             return None, 0
-        groups = [_groups(one.columns(name), part, columns) for name, part in zip(one.rules, mine, strict=True)]
+        groups = [
+            _groups(correlation.columns(name), part, columns)
+            for name, part in zip(correlation.rules, mine, strict=True)
+        ]
         bits = [np.full(part.shape[0], 1 << r, np.uint64) for r, part in enumerate(mine)]
-        row, group, fired = _once(np.concatenate(mine), np.concatenate(groups), np.concatenate(bits))
-        value = _value(columns[one.field][row]) if one.field else np.empty(0, np.float64)
+        row, group, fired = _merge_calls(np.concatenate(mine), np.concatenate(groups), np.concatenate(bits))
+        field = correlation.field
+        value = _value(columns[field][row]) if field else np.empty(0, np.float64)
         space = spaces[counter.table.name]
         reached, lost = counter.add(space, group, columns["time_ns"][row], fired, value)
         enough = ~np.isnan(reached)
         if not enough.any():
             return None, lost
         on, first = np.unique(row[enough], return_index=True)
-        said = np.full(columns["late"].shape[0], np.nan)
-        said[on] = np.maximum.reduceat(reached[enough], first)  # by aliases a call may be in several groups
-        return Correlated(number, on.astype(np.int32), self._facts(one, said)), lost
+        highest = np.full(columns["late"].shape[0], np.nan)
+        highest[on] = np.maximum.reduceat(reached[enough], first)  # by aliases a call may be in several groups
+        return CorrelationFirings(number, on.astype(np.int32), self._facts(correlation, highest)), lost
 
     @staticmethod
-    def _facts(one: Correlation, said: NDArray[np.float64]) -> dict[str, Array]:
+    def _facts(correlation: Correlation, reached: NDArray[np.float64]) -> dict[str, Array]:
         facts: dict[str, Array] = {
-            REACHED[one.kind]: said,
-            TIMESPAN: np.broadcast_to(np.int64(one.timespan_ns // 10**9), said.shape),
+            REACHED[correlation.kind]: reached,
+            TIMESPAN: np.broadcast_to(np.int64(correlation.timespan_ns // 10**9), reached.shape),
         }
-        if one.group_by:
-            facts[GROUP_BY] = np.broadcast_to(np.array(", ".join(one.group_by)), said.shape)
+        if correlation.group_by:
+            facts[GROUP_BY] = np.broadcast_to(np.array(", ".join(correlation.group_by)), reached.shape)
         return facts
 
 
@@ -196,8 +203,8 @@ def _fold(group: Array, values: Array) -> None:
         group[i] = mix(group[i], values[i])
 
 
-def fold(group: NDArray[np.uint64], values: NDArray[Any]) -> None:
-    """Makes a column's values part of groups' addresses, in place; what is absent is a value like any other."""
+def fold_column(group: NDArray[np.uint64], values: NDArray[Any]) -> None:
+    """Mix a column's values into groups' addresses, in place. Absent counts as a value."""
     if values.dtype.kind == "f":
         values = np.where(np.isnan(values), np.nan, values.astype(np.float64) + 0.0).view(np.uint64)
     elif values.dtype.kind != "u":
@@ -209,16 +216,16 @@ def _groups(fields: Sequence[str], rows: NDArray[np.int32], columns: Mapping[str
     group = np.zeros(rows.shape[0], np.uint64)
     for name in (*APP, *fields):
         values = columns[name][rows]
-        if name in _STATEMENTS:  # told, but not hashed: the canonical text's hash is the fingerprint
+        if name in _STATEMENTS:  # present, but not hashed: the canonical text's hash is the fingerprint
             values = np.where(values != 0, columns["fingerprint"][rows], np.uint64(0))
-        fold(group, values)
+        fold_column(group, values)
     return group
 
 
-def _once(
+def _merge_calls(
     row: NDArray[np.int32], group: NDArray[np.uint64], fired: NDArray[np.uint64]
 ) -> tuple[NDArray[np.int32], NDArray[np.uint64], NDArray[np.uint64]]:
-    """Each call once per group, in order of calls, with all the rules that fired on it."""
+    """Return each call once per group, in order of calls, with all rules that fired on it."""
     order = np.lexsort((group, row))
     row, group, fired = row[order], group[order], fired[order]
     first = np.ones(row.shape[0], np.bool_)
@@ -228,7 +235,7 @@ def _once(
 
 
 def _value(values: Array) -> NDArray[np.float64]:
-    """As what is summed: below zero in a column of whole numbers is absent."""
+    """Return values as floats. Below zero in a column of whole numbers is absent."""
     out = values.astype(np.float64)
     if values.dtype.kind == "i":
         out[values < 0] = np.nan

@@ -1,4 +1,4 @@
-"""YAML documents of rules, filters and correlations: one file may hold several, and none can do harm by its shape."""
+"""Read YAML documents of rules, filters and correlations. A file may hold several; depth and size are bounded."""
 
 import itertools
 import re
@@ -10,10 +10,10 @@ import yaml
 
 from backwatch.detector.rules.conditions import RuleError
 
-DEEPEST: Final = 24
-"""Levels of a document."""
-LARGEST: Final = 20_000
-"""Values of a document, those that are written once and named again counted each time."""
+MAX_DEPTH: Final = 24
+"""Levels of nesting in a document."""
+MAX_VALUES: Final = 20_000
+"""Values in a document; an alias counts each time it is used."""
 
 _DIVIDER: Final = re.compile(r"---(?=\s|$)")
 _IDLE: Final = re.compile(r"\s*(?:#.*)?|---\s*(?:#.*)?|\.\.\.\s*")
@@ -24,19 +24,20 @@ class Document:
     """One document of a file.
 
     Attributes:
-        line: The file's line, from 1, that ``text`` begins on.
+        line: The file's line, from 1, on which ``text`` starts.
     """
 
     text: str
     line: int
 
 
-def split(text: str) -> list[Document]:
-    r"""The documents of a file; one that holds nothing but comments is none, unless there is no other.
+def split_documents(text: str) -> list[Document]:
+    r"""Split a file into its documents. One with comments alone is skipped, unless there is no other.
 
-    They are divided before they are parsed, so that a broken one leaves its neighbours alone.
+    The file is split before it is parsed, so that a broken document does not affect its neighbours.
 
-    >>> [(one.text, one.line) for one in split("a: 1\n---\n# nothing\n---\nb: 2\n")]
+
+    >>> [(document.text, document.line) for document in split_documents("a: 1\n---\n# nothing\n---\nb: 2\n")]
     [('a: 1\n', 1), ('---\nb: 2\n', 4)]
     """
     lines = text.splitlines(keepends=True)
@@ -50,44 +51,44 @@ def _is_idle(line: str) -> bool:
     return _IDLE.fullmatch(line.rstrip("\r\n")) is not None
 
 
-def load(text: str, source: str) -> dict[str, Any]:
-    """One document's fields.
+def load_document(text: str, source: str) -> dict[str, Any]:
+    """Parse one document.
 
     Args:
-        source: What to call the document in an error.
+        source: Name of the document in errors.
 
     Raises:
-        RuleError: It is no YAML, not a mapping, or too deep or too large to be read.
+        RuleError: The document is not valid YAML, not a mapping, too deep or too large.
     """
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        told = str(error).replace('in "<unicode string>", ', "at ")  # the file is named by whoever tells it
-        raise RuleError(source, "document", f"is not one YAML document: {told}") from None
+        problem = str(error).replace('in "<unicode string>", ', "at ")  # the error names the file already
+        raise RuleError(source, "document", f"is not one YAML document: {problem}") from None
     except RecursionError:
-        raise RuleError(source, "document", f"is more than {DEEPEST} levels deep") from None
+        raise RuleError(source, "document", f"is more than {MAX_DEPTH} levels deep") from None
     except (ValueError, OverflowError, TypeError, AttributeError, KeyError, IndexError) as error:
-        # PyYAML makes dates and numbers of texts that only look like them.
+        # PyYAML converts texts that only look like dates and numbers.
         raise RuleError(source, "document", f"is not one YAML document: {error}") from None
     if not isinstance(document, dict):
         raise RuleError(source, "document", "is not a mapping of fields")
     for count, (value, depth) in enumerate(_values(document)):
-        if depth > DEEPEST:
-            raise RuleError(source, "document", f"is more than {DEEPEST} levels deep")
-        if count > LARGEST:
-            raise RuleError(source, "document", f"has more than {LARGEST} values")
+        if depth > MAX_DEPTH:
+            raise RuleError(source, "document", f"is more than {MAX_DEPTH} levels deep")
+        if count > MAX_VALUES:
+            raise RuleError(source, "document", f"has more than {MAX_VALUES} values")
         if isinstance(value, dict) and not all(isinstance(key, str) for key in cast("dict[Any, Any]", value)):
-            raise RuleError(source, "document", "has a field whose name is no text; put it into quotes")
+            raise RuleError(source, "document", "has a field whose name is not a text; quote it")
     return cast("dict[str, Any]", document)
 
 
 def _values(document: Any) -> Iterator[tuple[Any, int]]:
-    """Every value and its depth, without recursion: an alias may stand for what holds it."""
+    """Yield every value with its depth, without recursion: an alias may refer to its own container."""
     waiting: list[tuple[Any, int]] = [(document, 0)]
     while waiting:
         value, depth = waiting.pop()
         yield value, depth
         if isinstance(value, dict):
-            waiting += [(one, depth + 1) for one in cast("dict[Any, Any]", value).values()]
+            waiting += [(item, depth + 1) for item in cast("dict[Any, Any]", value).values()]
         elif isinstance(value, (list, tuple, set, frozenset)):
-            waiting += [(one, depth + 1) for one in cast("list[Any]", value)]
+            waiting += [(item, depth + 1) for item in cast("list[Any]", value)]

@@ -1,7 +1,7 @@
-"""The predicates that read one domain, answered for one of its entries at once.
+"""The predicates that read one domain, evaluated together for each of its entries.
 
-A flood of statements that are all new must not cost a walk over all rules for each of them. So all patterns on one
-text are looked for in one pass, by google-re2's sets, and only the conjuncts that hang on what was found are read.
+A flood of new statements must not cost a walk over all rules for each of them. So one pass of a google-re2 set searches
+all patterns on a text, and only the conjuncts that depend on the matches are evaluated.
 """
 
 from collections import Counter
@@ -14,60 +14,60 @@ from numpy.typing import NDArray
 
 from backwatch.detector.rules import predicates as p
 
-TOGETHER: Final = 256
-"""Patterns that are looked for in one pass."""
-MEMORY: Final = 4 << 20
-"""Bytes that one pass's automaton may take; hostile text can fill it, and no more."""
+MAX_PATTERNS_PER_SET: Final = 256
+"""Patterns that one pass searches."""
+MAX_SET_BYTES: Final = 4 << 20
+"""Memory of one set's automaton; hostile text can fill it, but not exceed it."""
 
 
 _Term = int | tuple[str, tuple["_Term", ...]]
-"""A comparison's number, or ``not``, ``every`` or ``some`` of terms."""
+"""The number of a comparison, or ``not``, ``every`` or ``some`` of terms."""
 _Passed = set[int] | frozenset[int]
 
 
 class EntryTests:
-    """What conjuncts ask of one domain.
+    """The tests of all conjuncts on one domain.
 
     Args:
-        terms: One per conjunct; ``None``: it asks nothing.
+        terms: One per conjunct; ``None``: it does not read the domain.
     """
 
     def __init__(self, terms: Sequence[p.Term | None]) -> None:
-        numbered = _Numbered()
-        asking: dict[_Term, list[int]] = {}
+        numbering = _Numbering()
+        by_term: dict[_Term, list[int]] = {}
         for at, term in enumerate(terms):
             if term is not None:
-                asking.setdefault(numbered.term(term), []).append(at)
-        self._asked = {field: _Asked(found) for field, found in numbered.fields.items()}
-        self._absent = frozenset[int]().union(*(one.absent for one in self._asked.values()))
-        self._terms = [(term, np.array(conjuncts, np.int32)) for term, conjuncts in asking.items()]
+                by_term.setdefault(numbering.number_term(term), []).append(at)
+        self._field_tests = {field: _FieldTests(found) for field, found in numbering.fields.items()}
+        self._absent = frozenset[int]().union(*(tests.absent for tests in self._field_tests.values()))
+        self._terms = [(term, np.array(conjuncts, np.int32)) for term, conjuncts in by_term.items()]
         self._base = np.ones(len(terms), np.bool_)
         for term, conjuncts in self._terms:
             self._base[conjuncts] = _holds(term, self._absent)
-        self._watching = self._watched()
+        self._affected = self._find_affected()
 
-    def passing(self, facts: Mapping[str, p.Value]) -> NDArray[np.bool_]:
-        """Whose terms hold for these facts, as ``predicates.holds`` says it; one per conjunct."""
-        return self.holding(self.telling(facts))
+    def evaluate_facts(self, facts: Mapping[str, p.Value]) -> NDArray[np.bool_]:
+        """Return whether each conjunct's term holds for these facts, as ``predicates.is_satisfied`` does."""
+        return self.evaluate(self.find_deciding(facts))
 
-    def telling(self, facts: Mapping[str, p.Value]) -> frozenset[int]:
-        """The comparisons that say something else of these facts than of none: whose terms hold follows from them."""
+    def find_deciding(self, facts: Mapping[str, p.Value]) -> frozenset[int]:
+        """Return the comparisons whose result for these facts differs from their result for absent ones."""
         passed: set[int] = set()
-        for field, asked in self._asked.items():
+        for field, tests in self._field_tests.items():
             value = facts.get(field)
-            passed |= asked.absent if value is None else asked.passing(value)
+            passed |= tests.absent if value is None else tests.find_passing(value)
         return frozenset(passed ^ self._absent)
 
-    def holding(self, telling: frozenset[int]) -> NDArray[np.bool_]:
-        """Whose terms hold where these comparisons tell; one per conjunct."""
-        passed, out = telling ^ self._absent, self._base.copy()
-        for at in {one for number in telling for one in self._watching.get(number, ())}:
+    def evaluate(self, deciding: frozenset[int]) -> NDArray[np.bool_]:
+        """Return whether each conjunct's term holds where these comparisons differ."""
+        passed, out = deciding ^ self._absent, self._base.copy()
+        for at in {term for number in deciding for term in self._affected.get(number, ())}:
             term, conjuncts = self._terms[at]
             out[conjuncts] = _holds(term, passed)
         return out
 
-    def _watched(self) -> dict[int, list[int]]:
-        """Comparison to the terms that must be read where it says something else than of an absent field."""
+    def _find_affected(self) -> dict[int, list[int]]:
+        """Map each comparison to the terms that depend on it where it differs from an absent field."""
         used = Counter(number for term, _ in self._terms for number in _numbers(term))
         found: dict[int, list[int]] = {}
         for at, (term, _) in enumerate(self._terms):
@@ -76,105 +76,107 @@ class EntryTests:
         return found
 
     def _hinge(self, term: _Term, used: Mapping[int, int]) -> set[int]:
-        """Comparisons without one of which a term that fails where all is absent goes on failing; the rarest ones."""
+        """Return the rarest comparisons of which one must differ for a term to hold that fails where all is absent."""
         match term:
             case ("every", terms):
-                failing = (self._hinge(one, used) for one in terms if not _holds(one, self._absent))
+                failing = (self._hinge(part, used) for part in terms if not _holds(part, self._absent))
                 return min(failing, key=lambda found: sum(used[number] for number in found))
             case ("some", terms):
-                return set[int]().union(*(self._hinge(one, used) for one in terms))
+                return set[int]().union(*(self._hinge(part, used) for part in terms))
             case _:
                 return _numbers(term)
 
 
-class _Numbered:
-    """Comparisons and their numbers; equal ones on patterns have the same.
+class _Numbering:
+    """Numbers for comparisons; equal comparisons with patterns share one.
 
     Attributes:
         fields: Field to its comparisons.
     """
 
     def __init__(self) -> None:
-        self.fields: dict[str, list[tuple[int, p.Is]]] = {}
+        self.fields: dict[str, list[tuple[int, p.FieldTest]]] = {}
         self._known: dict[object, int] = {}
 
-    def term(self, term: p.Term) -> _Term:
-        """The term with numbers for comparisons."""
+    def number_term(self, term: p.Term) -> _Term:
+        """Return the term with numbers in place of comparisons."""
         match term:
-            case p.Is(field, passes):
+            case p.FieldTest(field, passes):
                 same = (field, passes.regex, passes.lowered) if isinstance(passes, p.Pattern) else (field, passes)
                 if same not in self._known:
                     self._known[same] = len(self._known)
                     self.fields.setdefault(field, []).append((self._known[same], term))
                 return self._known[same]
             case p.Not(inner):
-                return "not", (self.term(inner),)
-            case p.Every(terms):
-                return "every", tuple(self.term(one) for one in terms)
-            case p.Some(terms):
-                return "some", tuple(self.term(one) for one in terms)
+                return "not", (self.number_term(inner),)
+            case p.AllOf(terms):
+                return "every", tuple(self.number_term(part) for part in terms)
+            case p.AnyOf(terms):
+                return "some", tuple(self.number_term(part) for part in terms)
 
 
-class _Asked:
+class _FieldTests:
     """The comparisons of one field.
 
     Attributes:
-        absent: Those that pass where the field is absent.
+        absent: The comparisons that pass where the field is absent.
     """
 
-    def __init__(self, asked: Iterable[tuple[int, p.Is]]) -> None:
-        self.absent = frozenset(number for number, one in asked if one.holds(None))
-        self._plain: list[tuple[int, p.Is]] = []
-        kinds: dict[bool, list[tuple[int, p.Is, str]]] = {False: [], True: []}
-        for number, one in asked:
-            if isinstance(one.holds, p.Pattern):
-                kinds[one.holds.lowered].append((number, one, one.holds.regex))
+    def __init__(self, tests: Iterable[tuple[int, p.FieldTest]]) -> None:
+        self.absent = frozenset(number for number, test in tests if test.passes(None))
+        self._plain: list[tuple[int, p.FieldTest]] = []
+        kinds: dict[bool, list[tuple[int, p.FieldTest, str]]] = {False: [], True: []}
+        for number, test in tests:
+            if isinstance(test.passes, p.Pattern):
+                kinds[test.passes.lowered].append((number, test, test.passes.regex))
             else:
-                self._plain.append((number, one))
-        self._passes = {
-            lowered: [_Pass(found[at : at + TOGETHER]) for at in range(0, len(found), TOGETHER)]
+                self._plain.append((number, test))
+        self._pattern_sets = {
+            lowered: [
+                _PatternSet(found[at : at + MAX_PATTERNS_PER_SET]) for at in range(0, len(found), MAX_PATTERNS_PER_SET)
+            ]
             for lowered, found in kinds.items()
             if found
         }
 
-    def passing(self, value: p.Value) -> set[int]:
-        """The numbers of those that pass."""
-        found = {number for number, one in self._plain if one.holds(value)}
-        for lowered, passes in self._passes.items():
+    def find_passing(self, value: p.Value) -> set[int]:
+        """Return the numbers of the comparisons that pass."""
+        found = {number for number, test in self._plain if test.passes(value)}
+        for lowered, sets in self._pattern_sets.items():
             text = (str(value).lower() if lowered else str(value)).encode(errors="replace")
-            for one in passes:
-                found.update(one.passing(value, text))
+            for patterns in sets:
+                found.update(patterns.find_passing(value, text))
         return found
 
 
-class _Pass:
-    """Patterns that are looked for together.
+class _PatternSet:
+    """Patterns that one pass searches together.
 
-    A set that runs out of memory finds nothing and does not say so. A pattern that is in every text tells: where it
-    is not found, the patterns are asked one by one.
+    A set that runs out of memory finds nothing and reports no error. A pattern that matches every text reveals this:
+    where it is not found, the patterns are tested one by one.
     """
 
-    def __init__(self, asked: Sequence[tuple[int, p.Is, str]]) -> None:
-        self._asked = asked
+    def __init__(self, tests: Sequence[tuple[int, p.FieldTest, str]]) -> None:
+        self._tests = tests
         options = re2.Options()
         options.log_errors = False
-        options.max_mem = MEMORY
+        options.max_mem = MAX_SET_BYTES
         self._set = re2.Set.SearchSet(options)
         try:
-            for _, _, regex in asked:
+            for _, _, regex in tests:
                 self._set.Add(regex)
             self._everywhere: int = self._set.Add("")
             self._set.Compile()
         except (re2.error, UnicodeEncodeError):
             self._set = None
 
-    def passing(self, value: p.Value, text: bytes) -> Iterator[int]:
-        """The numbers of those that pass."""
+    def find_passing(self, value: p.Value, text: bytes) -> Iterator[int]:
+        """Yield the numbers of the comparisons that pass."""
         found: Sequence[int] = (self._set.Match(text) or ()) if self._set is not None else ()
         if self._set is None or self._everywhere not in found:
-            yield from (number for number, one, _ in self._asked if one.holds(value))
+            yield from (number for number, test, _ in self._tests if test.passes(value))
         else:
-            yield from (self._asked[at][0] for at in found if at != self._everywhere)
+            yield from (self._tests[at][0] for at in found if at != self._everywhere)
 
 
 def _holds(term: _Term, passed: _Passed) -> bool:
@@ -182,9 +184,9 @@ def _holds(term: _Term, passed: _Passed) -> bool:
         case ("not", terms):
             return not _holds(terms[0], passed)
         case ("every", terms):
-            return all(_holds(one, passed) for one in terms)
+            return all(_holds(part, passed) for part in terms)
         case ("some", terms):
-            return any(_holds(one, passed) for one in terms)
+            return any(_holds(part, passed) for part in terms)
         case _:
             return term in passed
 
@@ -192,4 +194,4 @@ def _holds(term: _Term, passed: _Passed) -> bool:
 def _numbers(term: _Term) -> set[int]:
     if isinstance(term, int):
         return {term}
-    return set[int]().union(*(_numbers(one) for one in term[1]))
+    return set[int]().union(*(_numbers(part) for part in term[1]))

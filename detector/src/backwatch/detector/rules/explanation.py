@@ -1,63 +1,58 @@
-"""The page of a verdict, made from its rule: for a terminal, as JSON, and for whoever links it."""
+"""The page that explains an alert, built from its rule: for a terminal, as JSON, and for links."""
 
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, Final
 
-from backwatch.collector import names
+from backwatch.collector import facts
 from backwatch.detector import detectors, parameters
 from backwatch.detector.identity.identity_snapshot import LIMITS, WAS
-from backwatch.detector.rules.correlation import MEANINGS, in_words, said_of
-from backwatch.detector.rules.field_meanings import TOLD, meanings
+from backwatch.detector.rules.correlation import MEANINGS, describe_correlation, evidence_fields
+from backwatch.detector.rules.field_meanings import list_fields
 from backwatch.detector.rules.sigma import Rule
 from backwatch.detector.rules.techniques import LATER, VERSION, techniques
 
 WIDTH: Final = 100
 CODE: Final = "    "
-"""Before a line of code, which is not broken: it is there to be copied."""
-_BESIDE: Final[Mapping[str, str]] = {
-    names.CODE_FUNCTION: "Function of the app that made the call.",
-    names.CODE_FILE: "The file it stands in.",
-    names.CODE_LINE: "The line of the call.",
-    names.HTTP_ROUTE: "Route of the request that the app was answering.",
-    names.CERT_NOT_BEFORE: "First moment of the certificate's life.",
-    names.CERT_NOT_AFTER: "Last moment of the certificate's life.",
-}
-"""Meanings of what stands in an alert's evidence and is no field of a rule."""
+"""Indentation of a line of code. Such a line is not wrapped, so that it can be copied."""
 
 
 @cache
 def _known() -> Mapping[tuple[str, str], str]:
-    return {(one.over, one.field): one.meaning for one in meanings(detectors.discover())}
+    return {(field.over, field.field): field.meaning for field in list_fields(detectors.discover())}
 
 
 def meaning(name: str, over: str) -> str:
-    """What a name in an alert's evidence means; empty: nobody says."""
+    """Return the meaning of a name in an alert's evidence; empty where it is unknown."""
     before = name.removesuffix(WAS)
     if before != name and before in LIMITS:
-        return f"What {before} was before; told where it was another one."
-    told = next((_known()[one, name] for one in (over, "call", "window") if _known().get((one, name))), "")
-    return told or _BESIDE.get(name) or MEANINGS.get(name) or TOLD.get(name, "")
+        return f"The previous value of {before}, where it was different."
+    known = (_known().get((kind, name)) for kind in (over, "call", "window", "loss", "process"))
+    return (
+        next(filter(None, known), "")
+        or MEANINGS.get(name)
+        or (facts.BY_NAME[name].meaning if name in facts.BY_NAME else "")
+    )
 
 
-def explanation(rule: Rule) -> dict[str, Any]:
-    """What a person should know of a verdict, as plain data."""
+def explain_rule(rule: Rule) -> dict[str, Any]:
+    """Return the explanation of a rule as plain data."""
     counts = rule.correlation
-    look = dict.fromkeys((*rule.looks_at, *(said_of(counts) if counts else ()), *sorted(rule.fields)))
+    names = dict.fromkeys((*rule.looks_at, *(evidence_fields(counts) if counts else ()), *sorted(rule.fields)))
     return {
         "name": rule.name,
         "title": rule.title,
         "level": rule.level,
         "means": rule.description,
-        "counts": in_words(counts) if counts else "",
+        "counts": describe_correlation(counts) if counts else "",
         "how": list(rule.how),
-        "fires_on": [one.name for one in rule.tests if one.fires],
-        "evidence": [{"field": one, "meaning": meaning(one, rule.over)} for one in look],
+        "fires_on": [example.name for example in rule.tests if example.fires],
+        "evidence": [{"field": name, "meaning": meaning(name, rule.over)} for name in names],
         "remediation": rule.remediation,
-        "parameters": [_lines(parameters.discover()[one]) for one in rule.parameters],
+        "parameters": [_lines(parameters.discover()[name]) for name in rule.parameters],
         "falsepositives": list(rule.falsepositives),
-        "not": [one.name for one in rule.tests if not one.fires],
+        "not": [example.name for example in rule.tests if not example.fires],
         "blind_spots": rule.blind_spots,
         "attack": VERSION,
         "techniques": techniques(rule.tags),
@@ -67,58 +62,60 @@ def explanation(rule: Rule) -> dict[str, Any]:
     }
 
 
-def explained(rule: Rule) -> dict[str, Any]:
-    """What of its page stands in no field of a rule as it is written, but is made here."""
-    told = explanation(rule)
-    return {name: told[name] for name in ("how", "fires_on", "evidence", "parameters", "not", "attack", "techniques",
-                                          "instead_of")}  # fmt: skip
+def rule_page_data(rule: Rule) -> dict[str, Any]:
+    """Return the parts of the page that are no fields of the rule document."""
+    page = explain_rule(rule)
+    return {
+        name: page[name]
+        for name in ("how", "fires_on", "evidence", "parameters", "not", "attack", "techniques", "instead_of")
+    }  # fmt: skip
 
 
-def _lines(one: parameters.Parameters) -> dict[str, Any]:
-    lines = [{"systems": list(line.systems), "driver": line.driver, "code": line.code} for line in one.lines]
-    return {"title": one.title, "note": one.note, "lines": lines}
+def _lines(found: parameters.Parameters) -> dict[str, Any]:
+    lines = [{"systems": list(line.systems), "driver": line.driver, "code": line.code} for line in found.lines]
+    return {"title": found.title, "note": found.note, "lines": lines}
 
 
-def page(told: Mapping[str, Any]) -> str:
-    """An explanation as plain text."""
-    how = told["how"] or told["fires_on"]
+def render_page(page: Mapping[str, Any]) -> str:
+    """Render an explanation as plain text."""
+    how = page["how"] or page["fires_on"]
     sections: list[tuple[str, Iterable[str]]] = [
-        ("What it means", [told["means"]]),
-        ("What it counts", [told["counts"]]),
-        ("How it is done to you", (f"- {one}" for one in how)),
-        ("Evidence to look at", (_evidence(one) for one in told["evidence"])),
-        ("What to do", [told["remediation"]]),
-        *((f"Driver by driver: {one['title']}", _drivers(one)) for one in told["parameters"]),
-        ("False positives", (f"- {one}" for one in told["falsepositives"])),
-        ("It fires on", (f"- {one}" for one in told["fires_on"])),
-        ("It stays silent on", (f"- {one}" for one in told["not"])),
-        ("Blind spots", [told["blind_spots"]]),
-        (f"ATT&CK {told['attack']}", (_technique(one) for one in told["techniques"])),
-        ("CVE", (f"- CVE-{one}" for one in told["cves"])),
-        ("Raised instead of", [", ".join(told["instead_of"])] if told["instead_of"] else []),
-        ("Read more", (f"- {one}" for one in told["references"])),
+        ("What it means", [page["means"]]),
+        ("What it counts", [page["counts"]]),
+        ("How it is done to you", (f"- {item}" for item in how)),
+        ("Evidence to look at", (_evidence(item) for item in page["evidence"])),
+        ("What to do", [page["remediation"]]),
+        *((f"Driver by driver: {item['title']}", _drivers(item)) for item in page["parameters"]),
+        ("False positives", (f"- {item}" for item in page["falsepositives"])),
+        ("It fires on", (f"- {item}" for item in page["fires_on"])),
+        ("It stays silent on", (f"- {item}" for item in page["not"])),
+        ("Blind spots", [page["blind_spots"]]),
+        (f"ATT&CK {page['attack']}", (_technique(item) for item in page["techniques"])),
+        ("CVE", (f"- CVE-{item}" for item in page["cves"])),
+        ("Raised instead of", [", ".join(page["instead_of"])] if page["instead_of"] else []),
+        ("Read more", (f"- {item}" for item in page["references"])),
     ]
-    text = f"{told['name']} · {told['level']}\n{told['title']}\n"
+    text = f"{page['name']} · {page['level']}\n{page['title']}\n"
     for title, lines in sections:
         body = "".join(_wrapped(line) for line in lines if line)
         text += f"\n{title}\n{body}" if body else ""
     return text
 
 
-def _evidence(one: Mapping[str, str]) -> str:
-    return f"- {one['field']}: {one['meaning']}" if one["meaning"] else f"- {one['field']}"
+def _evidence(fact: Mapping[str, str]) -> str:
+    return f"- {fact['field']}: {fact['meaning']}" if fact["meaning"] else f"- {fact['field']}"
 
 
-def _drivers(one: Mapping[str, Any]) -> Iterator[str]:
-    yield one["note"]
-    for line in one["lines"]:
+def _drivers(found: Mapping[str, Any]) -> Iterator[str]:
+    yield found["note"]
+    for line in found["lines"]:
         yield f"{line['driver']} ({', '.join(line['systems'])})"
         yield f"{CODE}{line['code']}"
 
 
-def _technique(one: Mapping[str, str]) -> str:
-    later = f" ({LATER} calls it {one['later']})" if one["later"] else ""
-    return f"- {one['id']} {one['name']}{later}: {one['url']}"
+def _technique(found: Mapping[str, str]) -> str:
+    later = f" ({LATER} calls it {found['later']})" if found["later"] else ""
+    return f"- {found['id']} {found['name']}{later}: {found['url']}"
 
 
 def _wrapped(line: str) -> str:

@@ -1,7 +1,8 @@
-"""Sigma filters: what a rule is not to be held against in this installation, why, and until when.
+"""Sigma filters: exceptions to rules in one installation, with a reason and an expiry date.
 
-A filter's condition is joined to the rule's by *and*, as Sigma says: ``condition: not selection`` leaves out what is
-selected. Ours must say a reason and a day on which it ends; event time counts, so a replay narrows as the day did.
+A filter's condition is joined to the rule's by *and*, as Sigma defines it: ``condition: not selection`` excludes the
+selection. A filter needs a reason and an expiry date. Event time counts, so that a replay filters as the original run
+did.
 """
 
 import re
@@ -13,30 +14,30 @@ from typing import Any, Final
 from sigma.filters import SigmaFilter, SigmaGlobalFilter
 
 from backwatch.detector.rules import predicates as p
-from backwatch.detector.rules.backwatch_block import own_block
+from backwatch.detector.rules.backwatch_block import parse_block
 from backwatch.detector.rules.conditions import RuleError
 from backwatch.detector.rules.modifiers import check_modifiers
-from backwatch.detector.rules.pysigma import check_logsource, parsed
+from backwatch.detector.rules.pysigma import check_logsource, parse_document
 
 TIME: Final = "time_ns"
-"""Event time, nanoseconds since the epoch: what a filter's end is held against."""
-LONGEST_REASON: Final = 500
+"""Event time, nanoseconds since the epoch: compared with a filter's end."""
+MAX_REASON_CHARACTERS: Final = 500
 _OWN: Final = ("reason", "expires")
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _LAST_YEAR: Final = 2200
-"""Nanoseconds of later years would not fit."""
+"""Nanoseconds of later years do not fit into 64 bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """What narrows rules for a while.
+    """A parsed Sigma filter.
 
     Attributes:
-        expires: The last day, UTC, on which it narrows.
-        rules: Names or ids of the rules it narrows; ``None``: any over calls.
-        service: It narrows only rules whose log source names this service; empty: whichever.
+        expires: The last day, UTC, on which it applies.
+        rules: Names or ids of the rules that it applies to; ``None``: all over calls.
+        service: It applies only to rules whose log source names this service; empty: to all.
         detection: Its selections and condition, as pySigma parsed them.
-        source: Document it came from, for error messages.
+        source: Name of its document, for error messages.
     """
 
     title: str
@@ -49,38 +50,38 @@ class Filter:
 
     @property
     def end_ns(self) -> int:
-        """The first nanosecond at which it does not narrow any more."""
+        """Return the first nanosecond after its expiry."""
         after = datetime(self.expires.year, self.expires.month, self.expires.day, tzinfo=UTC) + timedelta(days=1)
         return int(after.timestamp()) * 10**9
 
 
 @dataclass(frozen=True, slots=True)
 class Narrowing:
-    """A filter on one rule: what must hold besides."""
+    """A filter on one rule: an additional term that must hold."""
 
     filter: Filter
     term: p.Term
 
 
-def filter_of(loaded: Mapping[str, Any], source: str) -> Filter:
-    """A Sigma filter document.
+def build_filter(loaded: Mapping[str, Any], source: str) -> Filter:
+    """Build a filter from a Sigma filter document.
 
     Raises:
-        RuleError: It is not one that we can narrow by.
+        RuleError: The document is not a supported filter.
     """
     check_modifiers(loaded.get("filter"), source)
-    sigma = parsed(
+    sigma = parse_document(
         SigmaFilter.from_dict, loaded, source, what="filter", block="filter", otherwise="filter",
         within={"filtercondition": "filter.condition", "filterrulereference": "filter.rules"},
         known=("title", "identifier", "logsource", "description", "detection"),
     )  # fmt: skip
     check_logsource(sigma.logsource, source)
-    own = own_block(sigma, _OWN, source, "the reason and when it expires")
+    own = parse_block(sigma, _OWN, source, "the reason and when it expires")
     named = sigma.filter.rules
-    rules = None if isinstance(named, str) else tuple(one.reference for one in named)
-    for one in rules or ():
-        if not isinstance(one, str):  # pyright: ignore[reportUnnecessaryIsInstance]  pySigma takes whatever stands there
-            raise RuleError(source, "filter.rules", f"must be names of rules, got {one!r}")
+    rules = None if isinstance(named, str) else tuple(rule.reference for rule in named)
+    for reference in rules or ():
+        if not isinstance(reference, str):  # pyright: ignore[reportUnnecessaryIsInstance]  pySigma accepts any value
+            raise RuleError(source, "filter.rules", f"must be names of rules, got {reference!r}")
     return Filter(
         title=" ".join(sigma.title.split()),
         reason=_reason(own, source),
@@ -92,26 +93,27 @@ def filter_of(loaded: Mapping[str, Any], source: str) -> Filter:
     )
 
 
-def narrowed(condition: p.Term, narrowings: Sequence[Narrowing]) -> p.Term:
-    """The rule's condition, and each filter's until that filter's end.
+def narrow_condition(condition: p.Term, narrowings: Sequence[Narrowing]) -> p.Term:
+    """Return the rule's condition, joined with each filter's until that filter expires.
 
-    Written as one alternative per end, so that many filters multiply no alternatives.
+    There is one alternative per expiry, so that many filters do not multiply alternatives.
     """
     if not narrowings:
         return condition
-    ordered = sorted(narrowings, key=lambda one: one.filter.end_ns)
-    found: list[p.Term] = [p.Every((condition, *(one.term for one in ordered)))]
-    for at, one in enumerate(ordered, 1):
-        ended = p.Is(TIME, p.is_number("gte", one.filter.end_ns), "gte", one.filter.end_ns)
-        found.append(p.Every((condition, ended, *(later.term for later in ordered[at:]))))
-    return p.Some(tuple(found))
+    ordered = sorted(narrowings, key=lambda narrowing: narrowing.filter.end_ns)
+    found: list[p.Term] = [p.AllOf((condition, *(narrowing.term for narrowing in ordered)))]
+    for at, narrowing in enumerate(ordered, 1):
+        end_ns = narrowing.filter.end_ns
+        ended = p.FieldTest(TIME, p.number_test("gte", end_ns), "gte", end_ns)
+        found.append(p.AllOf((condition, ended, *(later.term for later in ordered[at:]))))
+    return p.AnyOf(tuple(found))
 
 
 def _reason(own: Mapping[str, Any], source: str) -> str:
     value = own.get("reason")
-    if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_REASON:
+    if not isinstance(value, str) or not value.strip() or len(value) > MAX_REASON_CHARACTERS:
         raise RuleError(
-            source, "backwatch.reason", f"must say why, in 1 to {LONGEST_REASON} characters; got {_shown(value)}"
+            source, "backwatch.reason", f"must have 1 to {MAX_REASON_CHARACTERS} characters; got {_format(value)}"
         )
     return " ".join(value.split())
 
@@ -127,10 +129,10 @@ def _expires(own: Mapping[str, Any], source: str) -> date:
         raise RuleError(
             source,
             "backwatch.expires",
-            f"must be the last day, as 2027-01-31, before {_LAST_YEAR}; got {_shown(value)}",
+            f"must be the last day, as 2027-01-31, before {_LAST_YEAR}; got {_format(value)}",
         )
     return value
 
 
-def _shown(value: Any) -> str:
+def _format(value: Any) -> str:
     return "nothing" if value is None else repr(value)[:80]

@@ -1,4 +1,4 @@
-"""The modifiers that we know, looked for in a document before pySigma reads it."""
+"""Check a document for supported Sigma modifiers, before pySigma parses it."""
 
 from typing import Any, Final, cast
 
@@ -12,10 +12,10 @@ _MODIFIERS: Final = frozenset({
 
 
 def check_modifiers(detection: Any, source: str) -> None:
-    """Refuses modifiers that are not supported, and patterns that google-re2 does not take, anywhere in selections.
+    """Refuse unsupported modifiers and patterns that google-re2 rejects, anywhere in selections.
 
     Raises:
-        RuleError: There is one.
+        RuleError: The document has one.
     """
     if isinstance(detection, dict):
         for key, value in cast("dict[object, Any]", detection).items():
@@ -32,9 +32,9 @@ def check_modifiers(detection: Any, source: str) -> None:
 
 
 def _check_patterns(field: str, value: Any, source: str) -> None:
-    """Before pySigma compiles them: its errors name no field, and the library prints lines of its own."""
+    """Check patterns before pySigma compiles them: its errors name no field, and the library prints its own lines."""
     for pattern in cast("list[Any]", value) if isinstance(value, list) else [value]:
         try:
-            p.is_pattern(str(pattern))
+            p.pattern_test(str(pattern))
         except ValueError as error:
             raise RuleError(source, field, str(error)) from None

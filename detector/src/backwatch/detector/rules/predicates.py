@@ -1,7 +1,7 @@
-"""One comparison of a rule with one value, and how comparisons are joined.
+"""Tests of a field's value, and terms that join tests.
 
-Text is compared without regard to case unless ``cased`` is asked for, as Sigma says; patterns run on google-re2,
-which is linear whatever the text, never on ``re``.
+Text is compared case-insensitively unless ``cased`` is set, as Sigma defines. Patterns run on google-re2, whose time is
+linear in any text, never on ``re``.
 """
 
 import ipaddress
@@ -19,28 +19,28 @@ OPERATORS: Final[tuple[Operator, ...]] = ("lt", "lte", "gt", "gte", "eq", "exist
 
 
 @dataclass(frozen=True, slots=True)
-class Is:
-    """Whether a field's value passes; an absent field is ``None``.
+class FieldTest:
+    """A test of one field's value; an absent field is ``None``.
 
     Attributes:
-        holds: Answers for any value.
+        passes: Returns whether a value passes.
         operator, number: The same comparison as data, where the field is a number.
     """
 
     field: str
-    holds: Callable[[Value], bool]
+    passes: Callable[[Value], bool]
     operator: Operator | None = None
     number: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A test of text that google-re2 can answer together with others.
+    """A test of text that google-re2 can evaluate together with others.
 
     Attributes:
         passes: The test by itself.
-        regex: It is found in exactly the texts that pass.
-        lowered: In their lower case, that is.
+        regex: A pattern that is found in exactly the texts that pass.
+        lowered: The pattern applies to lower-cased text.
     """
 
     passes: Callable[[Value], bool]
@@ -48,65 +48,65 @@ class Pattern:
     lowered: bool
 
     def __call__(self, value: Value) -> bool:
-        """Whether the value passes."""
+        """Return whether the value passes."""
         return self.passes(value)
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """The term does not hold; an absent field passes."""
+    """Holds where the term does not; an absent field passes."""
 
     term: "Term"
 
 
 @dataclass(frozen=True, slots=True)
-class Every:
-    """All terms hold."""
+class AllOf:
+    """Holds where all terms hold."""
 
     terms: "tuple[Term, ...]"
 
 
 @dataclass(frozen=True, slots=True)
-class Some:
-    """At least one term holds."""
+class AnyOf:
+    """Holds where at least one term holds."""
 
     terms: "tuple[Term, ...]"
 
 
-Term = Is | Not | Every | Some
+Term = FieldTest | Not | AllOf | AnyOf
 
 
-def holds(term: Term, facts: Mapping[str, Value]) -> bool:
-    """Whether the term holds for these facts: the plain reading, against which the fast path is tested.
+def is_satisfied(term: Term, facts: Mapping[str, Value]) -> bool:
+    """Return whether the term holds for these facts, term by term. Tests compare the fast path with it.
 
-    >>> loud = Is("level", is_text("hi*", cased=False))
-    >>> holds(Not(loud), {"level": "HIGH"}), holds(Not(loud), {})
+    >>> loud = FieldTest("level", text_test("hi*", cased=False))
+    >>> is_satisfied(Not(loud), {"level": "HIGH"}), is_satisfied(Not(loud), {})
     (False, True)
     """
     match term:
-        case Is(field, passes):
+        case FieldTest(field, passes):
             return passes(facts.get(field))
         case Not(inner):
-            return not holds(inner, facts)
-        case Every(terms):
-            return all(holds(one, facts) for one in terms)
-        case Some(terms):
-            return any(holds(one, facts) for one in terms)
+            return not is_satisfied(inner, facts)
+        case AllOf(terms):
+            return all(is_satisfied(part, facts) for part in terms)
+        case AnyOf(terms):
+            return any(is_satisfied(part, facts) for part in terms)
 
 
 def fields_of(term: Term) -> frozenset[str]:
-    """Every field the term names."""
+    """Return every field that the term names."""
     match term:
-        case Is(field):
+        case FieldTest(field):
             return frozenset((field,))
         case Not(inner):
             return fields_of(inner)
-        case Every(terms) | Some(terms):
-            return frozenset[str]().union(*(fields_of(one) for one in terms))
+        case AllOf(terms) | AnyOf(terms):
+            return frozenset[str]().union(*(fields_of(part) for part in terms))
 
 
 def compare(operator: Operator, left: float | None, right: float) -> bool:
-    """One numeric comparison; an absent value passes none.
+    """Compare two numbers; an absent value passes no comparison.
 
     >>> compare("gte", 3, 3), compare("lt", None, 3), compare("exists", 0, 0)
     (True, False, True)
@@ -137,25 +137,27 @@ def _number(value: Value) -> float | None:
     return None if value is None else float(value)
 
 
-def is_number(operator: Operator, number: float) -> Callable[[Value], bool]:
-    """Passes numbers, and text that is one, that compare so."""
+def number_test(operator: Operator, number: float) -> Callable[[Value], bool]:
+    """Return a test of numbers, and of text that is a number."""
     return lambda value: compare(operator, _number(value), number)
 
 
 def is_present(value: Value) -> bool:
-    """Passes whatever is there."""
+    """Return whether the value is present."""
     return value is not None and value == value
 
 
-def is_text(pattern: str, *, cased: bool) -> Pattern:
-    r"""Passes text like the pattern: ``*`` is any run of characters, ``?`` any one, ``\`` makes the next one plain.
+def text_test(pattern: str, *, cased: bool) -> Pattern:
+    r"""Return a test of text with wildcards: ``*`` is any run of characters, ``?`` any one, ``\`` escapes the next.
 
-    >>> is_text("10.*", cased=False)("10.0.0.1"), is_text(r"a\*", cased=False)("A*"), is_text("a?", cased=True)("Ab")
-    (True, True, False)
+    >>> text_test("10.*", cased=False)("10.0.0.1"), text_test(r"a\*", cased=False)("A*")
+    (True, True)
+    >>> text_test("a?", cased=True)("Ab")
+    False
     """
     parts = _parts(pattern if cased else pattern.lower())
     if parts is None:
-        return is_pattern(_as_regex(pattern), flags="s" if cased else "is", whole=True)
+        return pattern_test(_as_regex(pattern), flags="s" if cased else "is", whole=True)
     before, plain, after = parts
 
     def passes(value: Value) -> bool:
@@ -172,11 +174,11 @@ def is_text(pattern: str, *, cased: bool) -> Pattern:
     return Pattern(passes, regex, lowered=not cased)
 
 
-def is_pattern(pattern: str, *, flags: str = "", whole: bool = False) -> Pattern:
-    """Passes text in which the pattern is found (``whole``: which it matches from end to end).
+def pattern_test(pattern: str, *, flags: str = "", whole: bool = False) -> Pattern:
+    """Return a test for text in which the pattern is found (``whole``: which it matches from end to end).
 
     Raises:
-        ValueError: google-re2 does not take the pattern.
+        ValueError: google-re2 rejects the pattern.
     """
     options = re2.Options()
     options.log_errors = False
@@ -185,7 +187,7 @@ def is_pattern(pattern: str, *, flags: str = "", whole: bool = False) -> Pattern
         compiled = re2.compile(regex, options)
     except re2.error as error:
         why = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
-        raise ValueError(f"google-re2 does not take the pattern {pattern!r}: {why}") from None
+        raise ValueError(f"google-re2 rejects the pattern {pattern!r}: {why}") from None
     find = compiled.fullmatch if whole else compiled.search
     return Pattern(
         lambda value: value is not None and find(str(value)) is not None,
@@ -194,10 +196,10 @@ def is_pattern(pattern: str, *, flags: str = "", whole: bool = False) -> Pattern
     )
 
 
-def in_network(network: str) -> Callable[[Value], bool]:
-    """Passes numeric addresses in the network; an IPv4 address written as IPv6 counts as the IPv4 one.
+def network_test(network: str) -> Callable[[Value], bool]:
+    """Return a test for numeric addresses in a network; an IPv4-mapped IPv6 address counts as IPv4.
 
-    >>> local = in_network("127.0.0.0/8")
+    >>> local = network_test("127.0.0.0/8")
     >>> local("127.0.0.1"), local("::ffff:127.0.0.1"), local("localhost"), local(None)
     (True, True, False, False)
     """
@@ -210,13 +212,13 @@ def in_network(network: str) -> Callable[[Value], bool]:
     return passes
 
 
-def any_word(passes: Callable[[Value], bool]) -> Callable[[Value], bool]:
-    """Passes a comma-separated list of which one word passes."""
+def any_word_test(passes: Callable[[Value], bool]) -> Callable[[Value], bool]:
+    """Return a test for comma-separated lists in which one word passes."""
     return lambda value: isinstance(value, str) and any(passes(word.strip()) for word in value.split(","))
 
 
 def _parts(pattern: str) -> tuple[bool, str, bool] | None:
-    """Wildcard before, plain text, wildcard after; nothing where wildcards stand elsewhere."""
+    """Return wildcard before, plain text, wildcard after; ``None`` where there are other wildcards."""
     tokens = list(_tokens(pattern))
     before = bool(tokens) and tokens[0] == ("*", True)
     if before:

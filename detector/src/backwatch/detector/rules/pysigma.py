@@ -1,4 +1,4 @@
-"""Documents through pySigma: whatever it makes of a broken one is one line that names the document and the field."""
+"""Parse documents with pySigma. Each of its errors becomes one line that names the document and the field."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -8,11 +8,11 @@ from sigma.rule import SigmaLogSource
 
 from backwatch.detector.rules.conditions import RuleError
 
-Made = TypeVar("Made")
+Parsed = TypeVar("Parsed")
 
 
-def parsed(
-    make: Callable[[dict[str, Any]], Made],
+def parse_document(
+    make: Callable[[dict[str, Any]], Parsed],
     loaded: Mapping[str, Any],
     source: str,
     *,
@@ -21,25 +21,25 @@ def parsed(
     otherwise: str,
     within: Mapping[str, str],
     known: Sequence[str],
-) -> Made:
-    """What pySigma makes of a document.
+) -> Parsed:
+    """Parse a document with pySigma.
 
     Args:
-        make: Its class's ``from_dict``.
-        what: What the document is to be, for the error.
-        block: Its own block, which may be nested too deeply.
-        otherwise: What an error is about whose class names nothing.
-        within: Beginning of an error's class to the field that it is about.
-        known: Fields by which errors' classes begin: ``SigmaLevelError`` is about ``level``.
+        make: ``from_dict`` of pySigma's class.
+        what: Kind of document, for the error.
+        block: The document's own block, which may be nested too deeply.
+        otherwise: Field of errors whose class names none.
+        within: Start of an error's class name to its field.
+        known: Fields with which errors' class names start: ``SigmaLevelError`` is about ``level``.
 
     Raises:
-        RuleError: It is no such document.
+        RuleError: The document is invalid.
     """
     try:
         return make(dict(loaded))
     except SigmaError as error:
         word = type(error).__name__.removeprefix("Sigma").removesuffix("Error").lower()
-        where = within.get(word) or next((one for one in known if word.startswith(one)), block)
+        where = within.get(word) or next((field for field in known if word.startswith(field)), block)
         raise RuleError(source, where, str(error)) from None
     except RecursionError:
         raise RuleError(source, block, "is nested too deeply") from None
@@ -49,10 +49,10 @@ def parsed(
 
 
 def check_logsource(found: SigmaLogSource, source: str) -> None:
-    """Only calls on backing services are judged here.
+    """Check that a document is about calls on backing services.
 
     Raises:
-        RuleError: The document is about something else.
+        RuleError: It is about something else.
     """
     if (found.product, found.category) != ("opentelemetry", "backing_service_call"):
-        raise RuleError(source, "logsource", "must say product: opentelemetry, category: backing_service_call")
+        raise RuleError(source, "logsource", "must be product: opentelemetry, category: backing_service_call")

@@ -1,71 +1,70 @@
-"""Filters and correlations name rules; here the names are looked up, and what follows for the rules named."""
+"""Resolve the rule names in filters and correlations, and apply them to the rules."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from backwatch.detector.rules import predicates as p
 from backwatch.detector.rules.compiled_rules import RuleSet
-from backwatch.detector.rules.conditions import RuleError, term_of
+from backwatch.detector.rules.conditions import RuleError, build_term
 from backwatch.detector.rules.correlation import Correlation
 from backwatch.detector.rules.fields import Vocabulary
 from backwatch.detector.rules.filters import Filter, Narrowing
 from backwatch.detector.rules.sigma import Rule
 
 
-def named(reference: str, rules: Mapping[str, Rule]) -> Rule | None:
-    """The rule of this name, or of this id."""
-    return rules.get(reference) or next((one for one in rules.values() if one.id == reference.lower()), None)
+def find_rule(reference: str, rules: Mapping[str, Rule]) -> Rule | None:
+    """Return the rule with this name or id."""
+    return rules.get(reference) or next((rule for rule in rules.values() if rule.id == reference.lower()), None)
 
 
-def narrow(one: Filter, rules: Mapping[str, Rule], vocabulary: Vocabulary) -> dict[str, Rule]:
-    """The rules that this filter narrows, narrowed.
+def apply_filter(found: Filter, rules: Mapping[str, Rule], vocabulary: Vocabulary) -> dict[str, Rule]:
+    """Return the rules that a filter applies to, with the filter.
 
     Raises:
-        RuleError: It names a rule that there is not, one that it does not cover, or a field that one cannot read.
+        RuleError: It names an unknown rule, one that it does not cover, or a field that such a rule cannot read.
     """
-    found: dict[str, Rule] = {}
-    for rule in _meant(one, rules):
+    filtered: dict[str, Rule] = {}
+    for rule in _rules_of(found, rules):
         if rule.correlation is not None:
             problem = f"{rule.name!r} is a correlation; narrow the rules that it refers to"
-            raise RuleError(one.source, "filter.rules", problem)
+            raise RuleError(found.source, "filter.rules", problem)
         try:
-            term = term_of(one.detection, one.source, vocabulary.by_over[rule.over])
-            made = replace(rule, narrowings=(*rule.narrowings, Narrowing(one, term)))
-            RuleSet([made], vocabulary)  # more alternatives than a rule may have
+            term = build_term(found.detection, found.source, vocabulary.by_over[rule.over])
+            made = replace(rule, narrowings=(*rule.narrowings, Narrowing(found, term)))
+            RuleSet([made], vocabulary)  # fails with more alternatives than a rule may have
         except RuleError as error:
-            raise RuleError(one.source, error.where, f"{error.problem} ({rule.name})") from None
-        found[rule.name] = made
-    return found
+            raise RuleError(found.source, error.where, f"{error.problem} ({rule.name})") from None
+        filtered[rule.name] = made
+    return filtered
 
 
-def _meant(one: Filter, rules: Mapping[str, Rule]) -> list[Rule]:
-    if one.rules is None:
-        return [rule for rule in rules.values() if rule.over == "call" and one.service in ("", rule.service)]
-    found: list[Rule] = []
-    for reference in one.rules:
-        rule = named(reference, rules)
+def _rules_of(found: Filter, rules: Mapping[str, Rule]) -> list[Rule]:
+    if found.rules is None:
+        return [rule for rule in rules.values() if rule.over == "call" and found.service in ("", rule.service)]
+    named: list[Rule] = []
+    for reference in found.rules:
+        rule = find_rule(reference, rules)
         if rule is None:
-            raise RuleError(one.source, "filter.rules", f"no rule is called {reference!r}")
-        if one.service not in ("", rule.service):
-            raise RuleError(
-                one.source, "logsource.service", f"is {one.service!r}, and {rule.name} is not held to that service"
-            )
-        found.append(rule)
-    return found
+            raise RuleError(found.source, "filter.rules", f"no rule is called {reference!r}")
+        if found.service not in ("", rule.service):
+            problem = f"is {found.service!r}, but {rule.name} is not for that service"
+            raise RuleError(found.source, "logsource.service", problem)
+        named.append(rule)
+    return named
 
 
-def correlated(rule: Rule, rules: Mapping[str, Rule]) -> Rule:
-    """A correlation whose rules are known by name, and what a call must be to be counted.
+def resolve_correlation(rule: Rule, rules: Mapping[str, Rule]) -> Rule:
+    """Return a correlation rule with resolved rule names, and with the condition of a counted call.
 
     Raises:
-        RuleError: It names a rule that there is not, or one that is not over calls.
+        RuleError: It names an unknown rule, or one that is not over calls.
     """
-    one = rule.correlation
-    if one is None:
-        raise TypeError("a correlation has one")
+    correlation = rule.correlation
+    if correlation is None:
+        raise TypeError("the rule has no correlation")
     found: dict[str, Rule] = {}
-    for reference in one.rules:
-        base = named(reference, rules)
+    for reference in correlation.rules:
+        base = find_rule(reference, rules)
         if base is None:
             raise RuleError(rule.source, "correlation.rules", f"no rule is called {reference!r}")
         if base.over != "call":
@@ -76,15 +75,15 @@ def correlated(rule: Rule, rules: Mapping[str, Rule]) -> Rule:
         found[reference] = base
     aliases = {
         alias: {found[reference].name: field for reference, field in mapping.items()}
-        for alias, mapping in one.aliases.items()
+        for alias, mapping in correlation.aliases.items()
     }
-    looked_up = replace(one, rules=tuple(base.name for base in found.values()), aliases=aliases)
-    return replace(rule, correlation=looked_up, condition=p.Some(tuple(base.condition for base in found.values())))
+    resolved = replace(correlation, rules=tuple(base.name for base in found.values()), aliases=aliases)
+    return replace(rule, correlation=resolved, condition=p.AnyOf(tuple(base.condition for base in found.values())))
 
 
-def silent(correlations: Iterable[Correlation], candidates: Iterable[str]) -> set[str]:
-    """Those of the candidates that raise no alert of their own: they are counted, and no correlation generates them."""
+def find_silent(correlations: Iterable[Correlation], candidates: Iterable[str]) -> set[str]:
+    """Return the candidates that raise no own alert: correlations count them, and none has ``generate`` set."""
     counted, generated = set[str](), set[str]()
-    for one in correlations:
-        (generated if one.generate else counted).update(one.rules)
+    for correlation in correlations:
+        (generated if correlation.generate else counted).update(correlation.rules)
     return (counted - generated) & set(candidates)

@@ -1,4 +1,4 @@
-"""The files that rules stand in, and where in one of them a fault is."""
+"""Files of rules, and the lines of their faults."""
 
 import re
 from collections.abc import Iterator
@@ -7,19 +7,19 @@ from pathlib import Path
 
 from backwatch.collector.settings import SettingError
 from backwatch.detector.rules.conditions import RuleError
-from backwatch.detector.rules.documents import Document, split
+from backwatch.detector.rules.documents import Document, split_documents
 
-LARGEST = 64 * 1024
-"""Bytes of a rule file that are read."""
+MAX_FILE_BYTES = 64 * 1024
+"""Maximum size of a rule file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """A document that is nothing we can judge by.
+    """A document that is not a valid rule, filter or correlation.
 
     Attributes:
-        file: Its path, or what else it is called.
-        line: From 1, as near as can be told.
+        file: Its path or name.
+        line: From 1, as close as possible.
     """
 
     file: str
@@ -31,12 +31,12 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A document, and the file it stands in.
+class SourceDocument:
+    """A document with its file.
 
     Attributes:
-        file: The file's path, or what else it is called.
-        source: What an error calls it.
+        file: The file's path or name.
+        source: Its name in errors.
     """
 
     file: str
@@ -44,43 +44,43 @@ class Place:
     document: Document
 
     def line(self, where: str, problem: str = "") -> int:
-        """The file's line that this field stands on, as near as can be told."""
-        return self.document.line - 1 + line_of(self.document.text, where, problem)
+        """Return the file's line of this field, as close as possible."""
+        return self.document.line - 1 + find_line(self.document.text, where, problem)
 
     def fault(self, error: RuleError) -> Fault:
-        """What to tell of this document's error."""
+        """Return the fault for this document's error."""
         line = self.line(error.where, error.problem)
         return Fault(file=self.file, line=line, reason=f"{error.where}: {error.problem}")
 
 
-def places(file: str, source: str, text: str) -> list[Place]:
-    """The documents of one file's text."""
-    return [Place(file, source, one) for one in split(text)]
+def read_documents(file: str, source: str, text: str) -> list[SourceDocument]:
+    """Return the documents of one file's text."""
+    return [SourceDocument(file, source, document) for document in split_documents(text)]
 
 
-def own_files(rules_directory: str, setting: str) -> list[Path]:
-    """The rule files of a folder, by name; none where no folder is named.
+def list_user_files(rules_directory: str, setting: str) -> list[Path]:
+    """Return the rule files of a folder, sorted by name; none where no folder is set.
 
     Raises:
-        SettingError: There is no such folder.
+        SettingError: The folder does not exist.
     """
     if not rules_directory:
         return []
     folder = Path(rules_directory)
     if not folder.is_dir():
         raise SettingError(f"{setting}={rules_directory!r}: is not a folder")
-    return sorted(one for one in folder.iterdir() if one.suffix in (".yml", ".yaml"))
+    return sorted(path for path in folder.iterdir() if path.suffix in (".yml", ".yaml"))
 
 
-def own_places(rules_directory: str, setting: str) -> Iterator[Place | Fault]:
-    """Every document of a folder, and the files that cannot be read.
+def read_user_documents(rules_directory: str, setting: str) -> Iterator[SourceDocument | Fault]:
+    """Yield every document of a folder, and a fault for each file that cannot be read.
 
     Raises:
-        SettingError: There is no such folder.
+        SettingError: The folder does not exist.
     """
-    for path in own_files(rules_directory, setting):
+    for path in list_user_files(rules_directory, setting):
         try:
-            yield from places(str(path), path.name, _text(path))
+            yield from read_documents(str(path), path.name, _text(path))
         except RuleError as error:
             yield Fault(file=str(path), line=1, reason=f"{error.where}: {error.problem}")
 
@@ -88,21 +88,21 @@ def own_places(rules_directory: str, setting: str) -> Iterator[Place | Fault]:
 def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
+            content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise RuleError(path.name, "document", f"cannot be read: {error.strerror}") from None
-    if len(content) > LARGEST:
-        raise RuleError(path.name, "document", f"is larger than {LARGEST} bytes")
+    if len(content) > MAX_FILE_BYTES:
+        raise RuleError(path.name, "document", f"is larger than {MAX_FILE_BYTES} bytes")
     try:
         return content.decode()
     except UnicodeDecodeError:
         raise RuleError(path.name, "document", "is not UTF-8 text") from None
 
 
-def line_of(text: str, where: str, problem: str = "") -> int:
-    """The line, from 1, that a fault of this field stands on; where YAML itself could not be read, the one it names.
+def find_line(text: str, where: str, problem: str = "") -> int:
+    """Return the line, from 1, of this field; for errors of YAML, the line that the error names.
 
-    >>> line_of("title: T\\nbackwatch:\\n  key: host\\n", "backwatch.key")
+    >>> find_line("title: T\\nbackwatch:\\n  key: host\\n", "backwatch.key")
     3
     """
     named = re.search(r"line (\d+)", problem) if where == "document" else None

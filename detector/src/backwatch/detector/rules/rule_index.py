@@ -1,7 +1,7 @@
-"""Which conjuncts of which rules can hold for a session, statement, resource or content: bits per distinct one.
+"""A cache of rule bits per distinct session, statement, resource or content.
 
-A cache: pure functions of the facts, dropped when it is full. So a flood of new statements costs time and changes
-nothing. Most entries have the same bits as another, and share its row: the rows that calls read stay few and near.
+The bits are pure functions of the facts, and the cache is cleared when it is full: a flood of new statements costs time
+and changes no result. Most entries share their row of bits with others, so that calls read few rows, close together.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from backwatch.detector.state.tables import zero_pages
 Array = NDArray[Any]
 
 CAPACITY = 1 << 17
-FULL = 1 << 15
+MAX_ENTRIES = 1 << 15
 
 
 @kernel
@@ -48,7 +48,7 @@ def _insert(address: Array, row: Array, keys: Array, values: Array) -> None:
 
 
 class EntryIndex:
-    """The bits of one domain's distinct entries."""
+    """Cached bits of one domain's distinct entries."""
 
     def __init__(self, domain: str, words: int) -> None:
         self.domain = domain
@@ -64,8 +64,8 @@ class EntryIndex:
         bits_of: Callable[[str, Mapping[str, Any]], NDArray[np.uint64]],
         facts_of: Callable[[int], Mapping[str, Any]],
     ) -> NDArray[np.int32]:
-        """The row in ``bits`` of each call, 65 536 at most; new entries are evaluated on their first call's facts."""
-        if self._count > FULL:
+        """Return each call's row in ``bits``, for at most 65 536 calls; evaluate new entries on their first call."""
+        if self._count > MAX_ENTRIES:
             self._keys[:] = 0
             self._count = 0
             self._row_of.clear()
@@ -82,7 +82,7 @@ class EntryIndex:
         return out
 
     def _row(self, bits: NDArray[np.uint64]) -> int:
-        """The row that holds these bits."""
+        """Return the row with these bits."""
         row = self._row_of.setdefault(bits.tobytes(), len(self._row_of))
         if row == self.bits.shape[0]:
             self.bits = np.concatenate([self.bits, np.zeros_like(self.bits)])

@@ -1,4 +1,4 @@
-"""The inner loop of the rules: an AND of four bitsets per call, and of one more for each column that is compared."""
+"""The inner loop of rule evaluation: an AND of four bitsets per call, and of one more per compared column."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,8 +10,8 @@ from backwatch.detector.detectors import Array
 from backwatch.detector.kernels.compiled import inline, kernel
 from backwatch.detector.rules.number_tests import NumberTests
 
-ROOM = 4_096
-"""Firings that a buffer has room for, beside one of every rule."""
+BUFFER_FIRINGS = 4_096
+"""Firings in a buffer, in addition to one per rule."""
 
 _DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
 _PLACES = np.array([
@@ -19,14 +19,14 @@ _PLACES = np.array([
     12, 5, 63, 47, 56, 27, 60, 41, 37, 16, 54, 35, 52, 21, 44, 32, 23, 11, 46, 26, 40, 15, 34, 20, 31, 10, 25, 14, 19,
     9, 13, 8, 7, 6,
 ], np.int64)  # fmt: skip
-"""Place of a word's only bit, by its product with a de Bruijn sequence: Numba has no count of trailing zeros."""
+"""Position of a word's only bit, by its product with a de Bruijn sequence: Numba has no count of trailing zeros."""
 
-_MOST = np.int64(np.iinfo(np.int64).max)
+_MAX_INT64 = np.int64(np.iinfo(np.int64).max)
 
 
 @inline
 def _place(value: float, limits: Array, first: int, last: int) -> int:
-    """Where a value stands among ascending limits: 2i below limit i, 2i + 1 at it; absent comes last."""
+    """Return the interval of a value among ascending limits: 2i below limit i, 2i + 1 at it; absent comes last."""
     if value != value:
         return 2 * (last - first) + 1
     low, high = first, last
@@ -53,7 +53,7 @@ def _evaluate(
     stage: Array,
     summaries: int,
     conjunct_of: Array,
-    rule_of: Array,
+    build_rule: Array,
     mute: Array,
     first_group: Array,
     column: Array,
@@ -87,7 +87,7 @@ def _evaluate(
                 if left == 0:
                     continue
                 for g in range(first_group[word], first_group[word + 1]):
-                    if left & tested[g]:  # else the stage need not know this column
+                    if left & tested[g]:  # otherwise the stage does not need this column
                         at = _place(numbers[column[g], i], limits, first_limit[g], first_limit[g + 1])
                         left &= passing[2 * (first_limit[g] + g) + at]
                         if left == 0:
@@ -106,7 +106,7 @@ def _evaluate(
                 low = left & (~left + one)
                 left ^= low
                 conjunct = h * 64 + places[(low * sequence) >> np.uint64(58)]
-                rule = rule_of[conjunct]
+                rule = build_rule[conjunct]
                 if rule != last:
                     last = rule
                     if not mute[conjunct]:
@@ -131,7 +131,7 @@ def _within(
     passing: Array,
     out: Array,
 ) -> bool:
-    """What of the stage can fire on any of the rows, by the range of each column; false: nothing."""
+    """Set the bits of the stage that can fire on any row, by the range of each column. Return whether there are any."""
     some = False
     for word in range(first_group.shape[0] - 1):
         left = stage[summaries + word]
@@ -154,7 +154,7 @@ def _within(
 
 @kernel
 def _whole(values: Array, out: Array) -> tuple[float, float, bool]:
-    low, high = _MOST, np.int64(-1)
+    low, high = _MAX_INT64, np.int64(-1)
     for i in range(values.shape[0]):
         value = np.int64(values[i])
         out[i] = np.nan if value < 0 else float(value)
@@ -175,10 +175,10 @@ def _plain(values: Array, out: Array) -> tuple[float, float, bool]:
 
 
 class Numbers:
-    """Columns as floats: [columns, rows], NaN where absent, with the range of each.
+    """Columns as floats, [columns, rows], NaN where absent, with the range of each.
 
     Args:
-        columns: How many columns there are room for; those that are not put are not set.
+        columns: Number of columns; those without ``put`` stay undefined.
     """
 
     def __init__(self, columns: int, rows: int) -> None:
@@ -187,7 +187,7 @@ class Numbers:
         self.absent = np.empty(columns, np.bool_)
 
     def put(self, column: int, values: NDArray[Any]) -> None:
-        """Sets one column: NaN, or below zero in a column of whole numbers, is absent."""
+        """Set one column. NaN, or below zero in a column of whole numbers, is absent."""
         whole = values.view(np.int8) if values.dtype.kind == "b" else values
         found = (_whole if whole.dtype.kind == "i" else _plain)(whole, self.values[column])
         self.low[column], self.high[column], self.absent[column] = found
@@ -199,16 +199,16 @@ def evaluate(
     numbers: Numbers,
     stage: NDArray[np.uint64],
     conjunct_of: NDArray[np.int32],
-    rule_of: NDArray[np.int32],
+    build_rule: NDArray[np.int32],
     mute: NDArray[np.bool_],
     tests: NumberTests,
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Row and rule of each firing, by row, then rule.
+    """Return row and rule of each firing, by row, then rule.
 
     Args:
-        bits, entry: Per domain: the row of bits of each entry (see ``seats.Seats``), and the entry of each row.
+        bits, entry: Per domain: the row of bits of each entry (see ``bit_layout``), and the entry of each row.
         numbers: At least the columns that conjuncts of the stage read.
-        stage: The conjuncts that are looked at, as a row of bits.
+        stage: The evaluated conjuncts, as a row of bits.
         conjunct_of: The conjunct of each bit.
         rule_of: The rule of each conjunct, ascending.
         mute: Conjuncts that silence the rest of their rule on a row instead of firing.
@@ -219,8 +219,8 @@ def evaluate(
     within = np.zeros_like(stage)
     if not _within(stage, summaries, numbers.low, numbers.high, numbers.absent, *compared, within):
         return np.empty(0, np.int32), np.empty(0, np.int32)
-    most = int(rule_of[-1]) + 1
-    row, rule = np.empty(most + ROOM, np.int32), np.empty(most + ROOM, np.int32)
+    most = int(build_rule[-1]) + 1
+    row, rule = np.empty(most + BUFFER_FIRINGS, np.int32), np.empty(most + BUFFER_FIRINGS, np.int32)
     holding = np.zeros(words, np.uint64)
     rows: list[NDArray[np.int32]] = []
     rules: list[NDArray[np.int32]] = []
@@ -228,7 +228,7 @@ def evaluate(
     while begin < count:
         found, begin = _evaluate(
             bits[0], bits[1], bits[2], bits[3], entry[0], entry[1], entry[2], entry[3], numbers.values, within,
-            summaries, conjunct_of, rule_of, mute, *compared, _PLACES, _DE_BRUIJN, begin, most, holding, row, rule,
+            summaries, conjunct_of, build_rule, mute, *compared, _PLACES, _DE_BRUIJN, begin, most, holding, row, rule,
         )  # fmt: skip
         rows.append(row[:found].copy())
         rules.append(rule[:found].copy())

@@ -1,7 +1,7 @@
-"""Sigma 2.1 documents as rules.
+"""Build rules from Sigma 2.1 documents.
 
-pySigma parses; nothing here validates over the network. What a rule may say of its own stands in its ``backwatch``
-block. Every refusal is one line that names the document and the field.
+pySigma parses; nothing validates over the network. Fields that Sigma does not have are in the ``backwatch`` block.
+Every error is one line that names the document and the field.
 """
 
 from collections.abc import Mapping
@@ -11,18 +11,27 @@ from typing import Any, Final, Literal, cast
 from sigma.rule import SigmaRule, SigmaRuleBase
 
 from backwatch.detector.rules import predicates as p
-from backwatch.detector.rules.backwatch_block import NAME, choice, flag, other_rules, own_block, seconds, text, texts
-from backwatch.detector.rules.conditions import RuleError, condition_of
-from backwatch.detector.rules.correlation import Correlation, correlation_of, sigma_of
-from backwatch.detector.rules.documents import load
-from backwatch.detector.rules.examples import Example, examples
+from backwatch.detector.rules.backwatch_block import (
+    NAME,
+    parse_block,
+    parse_choice,
+    parse_flag,
+    parse_rule_names,
+    parse_seconds,
+    parse_text,
+    parse_texts,
+)
+from backwatch.detector.rules.conditions import RuleError, build_condition
+from backwatch.detector.rules.correlation import Correlation, build_correlation, parse_sigma_correlation
+from backwatch.detector.rules.documents import load_document
+from backwatch.detector.rules.examples import Example, parse_examples
 from backwatch.detector.rules.fields import Vocabulary
-from backwatch.detector.rules.filters import Narrowing, narrowed
+from backwatch.detector.rules.filters import Narrowing, narrow_condition
 from backwatch.detector.rules.modifiers import check_modifiers
-from backwatch.detector.rules.pysigma import check_logsource, parsed
+from backwatch.detector.rules.pysigma import check_logsource, parse_document
 from backwatch.detector.state.keys import SPACES
 
-__all__ = ["Level", "Over", "Rule", "RuleError", "correlation_rule_of", "parse", "rule_of"]
+__all__ = ["Level", "Over", "Rule", "RuleError", "build_correlation_rule", "build_rule", "parse_rule"]
 
 Level = Literal["informational", "low", "medium", "high", "critical"]
 Over = Literal["call", "window", "due", "loss", "process", "correlation"]
@@ -38,29 +47,29 @@ _CORRELATION_OWN: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A verdict: what must be true, how bad it is, and what a person should know and do.
+    """A rule: its condition, its level, and what an operator should know and do.
 
     Attributes:
         name: Its identity: the file's name, or its detector's id.
         level: informational, low, medium, high or critical.
-        key: Key space that tells one alert of this rule from the next.
-        suspect: Nothing learns from a call on which it fires by what the collector told.
-        over: What it is held against: a call, a closed window, a deadline (``due``), a loss, a missed process, or other
-            rules' firings.
+        key: Key space that separates the alerts of this rule.
+        suspect: Detectors do not learn from a call on which it fires by reported facts.
+        over: Its input: a call, a closed window, a deadline (``due``), a loss, a missing process, or other rules'
+            firings.
         clear_after_s: Event time after which it clears; ``None``: the engine's default.
         instead_of: Rules that raise nothing on a call on which this one fires: one cause, one alert.
-        how: How it is done to an app, one way after the other.
-        looks_at: Fields of an alert to look at first: what Sigma calls ``fields``.
-        blind_spots: What it cannot see.
-        remediation: What a developer can do.
-        parameters: Names of lists of drivers' parameters that go with it.
-        condition: What must hold; of a correlation, for a call to be counted.
-        tests: Examples that stand in the document.
-        source: Document it came from, for error messages.
-        service: What its log source holds it to; empty: whichever.
-        narrowings: Filters that narrow it in this installation.
-        correlation: What it counts, where it is over other rules' firings.
-        silent: It raises no alert of its own: a correlation counts its firings.
+        how: Ways of the attack, one sentence or more each.
+        looks_at: Fields of an alert to look at first, ``fields`` in Sigma.
+        blind_spots: Attacks that it does not detect.
+        remediation: Advice for developers and operators.
+        parameters: Names of lists of drivers' parameters that belong to it.
+        condition: Term that must hold; for a correlation, the term of a counted call.
+        tests: Examples in the document.
+        source: Name of its document, for error messages.
+        service: Service of its log source; empty: any.
+        narrowings: Filters of this installation.
+        correlation: The correlation, where it is over other rules' firings.
+        silent: It raises no own alert: a correlation counts its firings.
     """
 
     name: str
@@ -91,70 +100,70 @@ class Rule:
 
     @property
     def fields(self) -> frozenset[str]:
-        """Every field it reads, filters apart."""
+        """Return every field that it reads, without those of filters."""
         return p.fields_of(self.condition)
 
     @property
-    def narrowed(self) -> p.Term:
-        """What must hold for it to fire here: its condition, and its filters' until they end."""
-        return narrowed(self.condition, self.narrowings)
+    def active_condition(self) -> p.Term:
+        """Return the term that must hold for it to fire here: its condition, and its filters' until they expire."""
+        return narrow_condition(self.condition, self.narrowings)
 
 
-def parse(document: str, source: str, vocabulary: Vocabulary) -> Rule:
-    """One Sigma document as a rule.
+def parse_rule(document: str, source: str, vocabulary: Vocabulary) -> Rule:
+    """Parse one Sigma document as a rule.
 
     Args:
-        source: What to call the document in an error: its file's name, or its detector's.
+        source: Name of the document in errors.
 
     Raises:
-        RuleError: The document is not one we can judge by.
+        RuleError: The document is not a valid rule.
     """
-    return rule_of(load(document, source), source, vocabulary)
+    return build_rule(load_document(document, source), source, vocabulary)
 
 
-def rule_of(loaded: Mapping[str, Any], source: str, vocabulary: Vocabulary) -> Rule:
-    """One Sigma document, read, as a rule.
+def build_rule(loaded: Mapping[str, Any], source: str, vocabulary: Vocabulary) -> Rule:
+    """Build a rule from one parsed YAML document.
 
     Raises:
-        RuleError: The document is not one we can judge by.
+        RuleError: The document is not a valid rule.
     """
     sigma = _sigma(dict(loaded), source)
-    own = own_block(sigma, _OWN, source, "the key")
-    over = choice(own, "over", _OVER, "call", source)
+    own = parse_block(sigma, _OWN, source, "the key")
+    over = parse_choice(own, "over", _OVER, "call", source)
     fields = vocabulary.by_over[over]
     return replace(
         _rule(sigma, own, source, None if over not in ("loss", "process") else "resource"),
-        suspect=flag(own, "suspect", source),
+        suspect=parse_flag(own, "suspect", source),
         over=cast("Over", over),
-        instead_of=other_rules(own, sigma.name or "", over, source),
-        condition=condition_of(sigma, source, fields),
-        tests=examples(own.get("tests"), fields, source),
+        instead_of=parse_rule_names(own, sigma.name or "", over, source),
+        condition=build_condition(sigma, source, fields),
+        tests=parse_examples(own.get("tests"), fields, source),
         service=str(sigma.logsource.service or ""),
     )
 
 
-def correlation_rule_of(loaded: Mapping[str, Any], source: str, vocabulary: Vocabulary) -> Rule:
-    """One Sigma correlation document, read, as a rule; the rules it refers to are not looked up yet.
+def build_correlation_rule(loaded: Mapping[str, Any], source: str, vocabulary: Vocabulary) -> Rule:
+    """Build a rule from one parsed Sigma correlation; its references are not resolved yet.
 
     Raises:
-        RuleError: The document is not one we can judge by.
+        RuleError: The document is not a valid correlation.
     """
-    sigma = sigma_of(loaded, source)
-    own = own_block(sigma, _CORRELATION_OWN, source, "the key")
+    sigma = parse_sigma_correlation(loaded, source)
+    own = parse_block(sigma, _CORRELATION_OWN, source, "the key")
     fields = vocabulary.by_over["call"]
     return replace(
         _rule(sigma, own, source),
         over="correlation",
-        tests=examples(own.get("tests"), fields, source, of_calls=True),
-        correlation=correlation_of(sigma, source, fields),
+        tests=parse_examples(own.get("tests"), fields, source, of_calls=True),
+        correlation=build_correlation(sigma, source, fields),
     )
 
 
 def _rule(sigma: SigmaRuleBase, own: Mapping[str, Any], source: str, key: str | None = None) -> Rule:
-    """What rules of all kinds say of themselves.
+    """Build the part that rules of all kinds share.
 
     Args:
-        key: Its key where it says none.
+        key: The key of a rule without one.
     """
     name = sigma.name or ""
     if not NAME.fullmatch(name):
@@ -170,25 +179,25 @@ def _rule(sigma: SigmaRuleBase, own: Mapping[str, Any], source: str, key: str | 
         description=sigma.description or "",
         falsepositives=tuple(map(str, sigma.falsepositives)),
         references=tuple(map(str, sigma.references)),
-        key=choice(own, "key", [space.name for space in SPACES], key, source),
+        key=parse_choice(own, "key", [space.name for space in SPACES], key, source),
         suspect=False,
         over="call",
-        clear_after_s=seconds(own, "clear_after_s", source),
+        clear_after_s=parse_seconds(own, "clear_after_s", source),
         instead_of=(),
-        blind_spots=text(own, "blind_spots"),
-        remediation=text(own, "remediation"),
-        condition=p.Some(()),
+        blind_spots=parse_text(own, "blind_spots"),
+        remediation=parse_text(own, "remediation"),
+        condition=p.AnyOf(()),
         tests=(),
         source=source,
-        how=texts(own, "how", source),
+        how=parse_texts(own, "how", source),
         looks_at=tuple(map(str, sigma.fields)),
-        parameters=texts(own, "parameters", source),
+        parameters=parse_texts(own, "parameters", source),
     )
 
 
 def _sigma(loaded: dict[str, Any], source: str) -> SigmaRule:
     check_modifiers(loaded.get("detection"), source)
-    sigma = parsed(
+    sigma = parse_document(
         SigmaRule.from_dict, loaded, source, what="rule", block="detection", otherwise="document", within={},
         known=("level", "status", "identifier", "title", "logsource", "detection", "condition", "tags", "name"),
     )  # fmt: skip

@@ -1,6 +1,6 @@
-"""ATT&CK techniques that the shipped rules name: one version of their names, and what a later one calls them.
+"""ATT&CK techniques of the shipped rules: their names in one version, and their ids in a later one.
 
-A rule tags techniques as Sigma does (``attack.t1557``). The version is said here and nowhere else.
+A rule tags techniques as Sigma does (``attack.t1557``). Only this module states the version.
 """
 
 import re
@@ -73,28 +73,28 @@ NAMES: Final[Mapping[str, str]] = {
     "T1649": "Steal or Forge Authentication Certificates",
     "T1659": "Content Injection",
 }
-"""Names as of ``VERSION``; a sub-technique's behind its technique's."""
+"""Names as of ``VERSION``; the name of a sub-technique follows that of its technique."""
 RENAMED: Final[Mapping[str, str]] = {
     "T1562": "T1685", "T1562.001": "T1685", "T1562.008": "T1685.002", "T1562.010": "T1689",
 }  # fmt: skip
-"""What ``LATER`` took back, and what stands there instead. A rule may tag both: they are one technique."""
+"""Techniques that ``LATER`` revoked, and their replacements. A rule may tag both: they are one technique."""
 
 _TAG: Final = re.compile(r"attack\.(t\d{4})(?:\.(\d{3}))?")
 
 
 def techniques(tags: Iterable[str]) -> list[dict[str, str]]:
-    """The techniques among a rule's tags: ``id``, ``name`` (empty: not in our table), ``later`` id, ``url``.
+    """Return the techniques among a rule's tags: ``id``, ``name`` (empty: not in ``NAMES``), ``later`` id, ``url``.
 
     >>> techniques(["attack.credential-access", "attack.t1562.010", "attack.t1689"])[0]["later"]
     'T1689'
     """
     named = (_TAG.fullmatch(tag) for tag in tags)
-    ids = [told[1].upper() + (f".{told[2]}" if told[2] else "") for told in named if told]
-    later = {RENAMED[one] for one in ids if one in RENAMED}
+    ids = [tag[1].upper() + (f".{tag[2]}" if tag[2] else "") for tag in named if tag]
+    later = {RENAMED[id_] for id_ in ids if id_ in RENAMED}
     return [
-        {"id": one, "name": NAMES.get(one, ""), "later": RENAMED.get(one, ""), "url": _url(one)}
-        for one in ids
-        if one not in later
+        {"id": id_, "name": NAMES.get(id_, ""), "later": RENAMED.get(id_, ""), "url": _url(id_)}
+        for id_ in ids
+        if id_ not in later
     ]
 
 

@@ -12,8 +12,8 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from backwatch.collector.facts.loss import LOSS_COUNT, LOSS_KIND
 from backwatch.detector.engine.findings import alert_id
-from backwatch.detector.rules.fields import LOSS_COUNT, LOSS_KIND
 from backwatch.detector.rules.sigma import Rule
 from backwatch.store import alerts, tables
 from backwatch.store.commit import Cleared, Occurrence, Raised, Round

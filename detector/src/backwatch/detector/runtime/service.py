@@ -17,7 +17,7 @@ from backwatch.collector.stream import Consumer, Record, StreamUnavailable, ensu
 from backwatch.detector.engine.clock import WINDOW_NS
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.engine.windows import RING
-from backwatch.detector.rules.rulebook import make_engine, metadata
+from backwatch.detector.rules.rulebook import make_engine, rule_metadata
 from backwatch.detector.runtime.isolation import Isolation, Undone
 from backwatch.detector.runtime.lag import CLOCK_STOPPED
 from backwatch.detector.runtime.log_history import LogHistory, NewStart
@@ -58,7 +58,7 @@ def engine_for(store: StoreEngine, settings: DetectorSettings) -> Engine:
         clear_after_ns=int(settings.clear_after_s * 1e9), judge_loopback=settings.loopback == "judge",
     )  # fmt: skip
     engine = make_engine(config, settings.rules_directory)
-    rules_meta.write_rules(store, [metadata(rule) for rule in engine.rules.rules])
+    rules_meta.write_rules(store, [rule_metadata(rule) for rule in engine.rules.rules])
     return engine
 
 

@@ -5,7 +5,7 @@ import re
 from typing import Final
 
 from backwatch.collector import names
-from backwatch.collector.statements.families import family
+from backwatch.collector.statements.families import derive_family
 from backwatch.detector.engine.columns import Prepared
 from backwatch.detector.engine.findings import Key, resource_key
 from backwatch.detector.statements.fingerprint import fingerprint_id
@@ -63,7 +63,7 @@ def place(prepared: Prepared, row: int) -> str:
     file, function = decoded.text(names.CODE_FILE, row), decoded.text(names.CODE_FUNCTION, row)
     if file or function:
         return f"{part(file)}:{part(function)}"
-    return "family:" + part(family(prepared.canonical(row).decode("utf-8", "replace")))
+    return "family:" + part(derive_family(prepared.canonical(row).decode("utf-8", "replace")))
 
 
 def key_of(space: str, prepared: Prepared, row: int) -> Key:

@@ -12,7 +12,7 @@ from backwatch.collector.probes.toolkit.dbapi import KEY, UNKNOWN, Facts, Link
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 _OPTIONS: Final = "_backwatch_options"
 """Where a connection keeps what the app said of it, without the secret."""
@@ -27,7 +27,7 @@ class MySQLLink(Link):
 
     __slots__ = ("doubtful",)
 
-    def __init__(self, session: Session, wire: Wire | None) -> None:
+    def __init__(self, session: Session, wire: SocketCounters | None) -> None:
         super().__init__(session, wire)
         self.doubtful = False
 
@@ -53,7 +53,7 @@ class MySQLdbWatch(MySQLWatch):
         link = self._linked(connection, {name: value for name, value in options.items() if value})
         link.session = dataclasses.replace(link.session, requested="", requested_explicit=None)
         if link.wire is not None:
-            link.wire.since_last()
+            link.wire.read_delta()
         return link
 
     def streams(self, cursor: Any) -> bool:
@@ -73,7 +73,7 @@ class MySQLdbWatch(MySQLWatch):
 
     def _linked(self, connection: Any, options: dict[str, Any]) -> MySQLLink:
         descriptor = connection.fileno()
-        link = MySQLLink(told(connection, options, descriptor, self._extension), Wire(descriptor))
+        link = MySQLLink(told(connection, options, descriptor, self._extension), SocketCounters(descriptor))
         connection.__dict__[KEY] = link
         return link
 

@@ -8,7 +8,7 @@ from backwatch.collector.probes.MySQLdb.native import UNKNOWN, library
 from backwatch.collector.probes.toolkit.peers import peer_of
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import version_text
+from backwatch.collector.session.tls import format_tls_version
 
 DEFAULT_PORT: Final = 3306
 _POSITIONS: Final[tuple[str, ...]] = ("host", "user", "password", "database", "port", "unix_socket")
@@ -76,6 +76,6 @@ def told(connection: Any, options: dict[str, Any], descriptor: int, extension: s
         changed.update(address=words(options.get("host"), MAX_TEXT), port=int(connection.port))
     if native.known:
         changed.update(encrypted=bool(native.cipher), cipher=words(native.cipher, 80))
-        changed.update(tls_version=version_text(words(native.version)) if native.cipher else "")
+        changed.update(tls_version=format_tls_version(words(native.version)) if native.cipher else "")
         changed.update(account=session.account or words(native.user, MAX_TEXT))
     return dataclasses.replace(session, **changed)

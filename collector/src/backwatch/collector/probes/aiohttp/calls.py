@@ -18,8 +18,8 @@ from backwatch.collector.probes.families.httpcore.session import requested
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, root_error, weakly, words
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.socket_counters import Wire
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.socket_counters import SocketCounters
+from backwatch.collector.session.tls import read_tls_facts
 
 _LET_GO: Final = "ClientConnectionError"
 """What a body's stream says once the app has closed it early, which is no error of the call."""
@@ -50,7 +50,7 @@ def session_of(request: Any, connector: Any, transport: Any) -> Session:
     if transport is not None:
         # Behind a proxy that forwards, the transport's TLS ends at the proxy.
         secured = transport.get_extra_info("ssl_object") if tls else None
-        facts.update(facts_of(secured, verified="full" if pinned else None))
+        facts.update(read_tls_facts(secured, verified="full" if pinned else None))
         facts.update(peer(transport.get_extra_info("socket")))
         if facts.get("transport") == "unix":
             address, port = facts["peer_address"], 0
@@ -185,5 +185,5 @@ class Watch(Teller):
             link.session = session_of(request, connector, transport)
             if socket is not None:
                 link.socket, link.number = weakly(socket), descriptor(socket)
-                link.wire = Wire(link.number)
+                link.wire = SocketCounters(link.number)
         return link

@@ -195,7 +195,7 @@ class _PendingMessages:
         """Keep a message."""
         if poll.unpacked:
             self.unpacked += tuple(poll.unpacked.values())
-        self.forms |= message_forms.form_of(message) or 0
+        self.forms |= message_forms.detect_form(message) or 0
         values = poll.samples.get(message.topic) or (message.value,)
         self.gathered.took(record_size(message), values[-1], poll.start_ns)
 
@@ -205,7 +205,7 @@ class _PendingMessages:
         recorder = self.clients.recorder
         if recorder is None:
             return
-        facts = status_facts(error) + unpacked_facts(self.unpacked) + message_forms.told(self.forms)
+        facts = status_facts(error) + unpacked_facts(self.unpacked) + message_forms.to_facts(self.forms)
         self.unpacked, self.forms = (), 0
         record_poll(
             recorder, self.clients.session_of(self.owner), gathered.name, gathered.start_ns, values=gathered.samples,

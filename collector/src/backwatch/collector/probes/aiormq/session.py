@@ -7,7 +7,7 @@ from backwatch.collector.probes.families.amqp.session import server_facts, trans
 from backwatch.collector.probes.families.amqp.state import AmqpConnectionState
 from backwatch.collector.probes.toolkit.sockets import descriptor, words
 from backwatch.collector.probes.toolkit.tls_contexts import asked_by
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 _PORTS: Final = {"amqp": 5672, "amqps": 5671}
 
@@ -30,7 +30,7 @@ def read_connection(
         socket = writer.get_extra_info("socket")
         number = descriptor(socket)
         facts.update(transport_facts(socket, writer.get_extra_info("ssl_object")))
-    state = AmqpConnectionState(facts, Wire(number) if number >= 0 else None, start_ns or time.time_ns())
+    state = AmqpConnectionState(facts, SocketCounters(number) if number >= 0 else None, start_ns or time.time_ns())
     if is_open:
         state.update_session(server_facts(getattr(connection, "server_properties", None)))
     return state

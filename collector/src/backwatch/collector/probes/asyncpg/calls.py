@@ -12,7 +12,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary, ref
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import recognise
+from backwatch.collector.payload.formats import detect_formats
 from backwatch.collector.probes.asyncpg.login import LoginReader
 from backwatch.collector.probes.asyncpg.session import Attempt, PostgresLink, learnt, session_of
 from backwatch.collector.probes.toolkit.dbapi import KEY, UNKNOWN, Facts, Watch, argument
@@ -166,7 +166,7 @@ class AsyncpgWatch(Watch):
         if self.recorder is not None and not isinstance(protocol.__dict__.get(KEY), PostgresLink):
             link = self._linked(connection, Attempt(None, None, None))
             if link.wire is not None:
-                link.wire.since_last()  # what went by before we came belongs to no call of ours
+                link.wire.read_delta()  # what went by before we came belongs to no call of ours
 
     # --- calls ---
 
@@ -287,8 +287,8 @@ class AsyncpgWatch(Watch):
         """A message of a channel that this connection listens to."""
         link = connection._protocol.__dict__.get(KEY)
         if self.recorder is not None and isinstance(link, PostgresLink):
-            self.recorder.call(
-                link.session, "NOTIFY", start_ns=time_ns(), wire=link.wire, facts=recognise(payload), kind=CONSUMER
+            self.recorder.record_call(
+                link.session, "NOTIFY", start_ns=time_ns(), wire=link.wire, facts=detect_formats(payload), kind=CONSUMER
             )
 
     @never_breaks_the_host

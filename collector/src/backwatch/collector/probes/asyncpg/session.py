@@ -8,8 +8,8 @@ from backwatch.collector.probes.families.postgresql.libpq import superuser
 from backwatch.collector.probes.toolkit.dbapi import Link
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, words
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.socket_counters import Wire
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.socket_counters import SocketCounters
+from backwatch.collector.session.tls import read_tls_facts
 
 MAX_TEXT: Final = 200
 _MODES: Final = {"verify_ca": "verify-ca", "verify_full": "verify-full"}
@@ -61,7 +61,7 @@ class Attempt:
 
 def learnt(transport: Any) -> dict[str, Any]:
     """Peer and encryption of a transport that stands, as keyword arguments of ``Session``."""
-    return {**peer(transport.get_extra_info("socket")), **facts_of(transport.get_extra_info("ssl_object"))}
+    return {**peer(transport.get_extra_info("socket")), **read_tls_facts(transport.get_extra_info("ssl_object"))}
 
 
 def session_of(address: Any, params: Any, attempt: Attempt, facts: Mapping[str, Any], settings: Any = None) -> Session:
@@ -101,7 +101,7 @@ class PostgresLink(Link):
 
     __slots__ = ("notices", "prepared")
 
-    def __init__(self, session: Session, wire: Wire | None) -> None:
+    def __init__(self, session: Session, wire: SocketCounters | None) -> None:
         super().__init__(session, wire)
         self.notices = 0
         self.prepared: tuple[Any, int] | None = None
@@ -112,4 +112,4 @@ class PostgresLink(Link):
         transport = connection._transport
         settings = connection._protocol.get_settings()
         session = session_of(connection._addr, connection._params, attempt, learnt(transport), settings)
-        return cls(session, Wire(descriptor(transport.get_extra_info("socket"))))
+        return cls(session, SocketCounters(descriptor(transport.get_extra_info("socket"))))

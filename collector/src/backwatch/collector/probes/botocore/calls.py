@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import recognise
+from backwatch.collector.payload.formats import detect_formats
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.botocore import services
 from backwatch.collector.probes.families.http.attempt import Attempt
@@ -151,7 +151,7 @@ class Watch:
         """Some of it was read: what format it is in shows at its beginning."""
         head = attempt.head + data if isinstance(data, bytes) else attempt.head
         if not data or len(head) >= MIN_HEAD or attempt.carried_by is not None:
-            attempt.facts += recognise(head)
+            attempt.facts += detect_formats(head)
             attempt.head = b""
         else:
             attempt.head = head

@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import recognise
+from backwatch.collector.payload.formats import detect_formats
 from backwatch.collector.redaction import aws
 from backwatch.collector.runtime.record import CLIENT, CONSUMER, PRODUCER, AttributeValue
 
@@ -78,10 +78,12 @@ def payload(service: str, answer: Mapping[str, Any]) -> Facts:
     """The format of what came back: messages' bodies, items' binary values."""
     if service == "sqs":
         messages = answer.get("Messages")
-        return recognise([one.get("Body") for one in messages[:MAX_LOOKED_AT]]) if isinstance(messages, list) else ()
+        return (
+            detect_formats([one.get("Body") for one in messages[:MAX_LOOKED_AT]]) if isinstance(messages, list) else ()
+        )
     if service == "dynamodb":
         items = answer.get("Items") or [answer.get("Item")]
-        return recognise(_binaries(items)) if isinstance(items, list) else ()
+        return detect_formats(_binaries(items)) if isinstance(items, list) else ()
     return ()
 
 

@@ -16,7 +16,7 @@ from backwatch.collector.probes.toolkit.sockets import descriptor, root_error
 from backwatch.collector.redaction import cql
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import CONSUMER, Caller, Session
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 Error = BaseException | None
 
@@ -101,7 +101,7 @@ class CassandraWatch(Watch):
         """The socket stands, with TLS where TLS is spoken; the login comes next."""
         if self.recorder is not None:
             session = session_of(connection, ready=False)
-            vars(connection)[KEY] = NodeLink(session, Wire(descriptor(connection._socket)))
+            vars(connection)[KEY] = NodeLink(session, SocketCounters(descriptor(connection._socket)))
 
     @never_breaks_the_host
     def connecting(self) -> None:
@@ -120,9 +120,9 @@ class CassandraWatch(Watch):
             session = with_login(found, link.session) if link is not None else session_of(found, ready=False)
             if found.is_unsupported_proto_version:
                 # The driver asks for versions that a node refuses, one after the other, whenever it starts.
-                self.recorder.call(session, "negotiate", start_ns=start_ns, facts=_VERSION_REFUSED)
+                self.recorder.record_call(session, "negotiate", start_ns=start_ns, facts=_VERSION_REFUSED)
             else:
-                self.recorder.call(session, "connect", start_ns=start_ns, error=root_error(below or error))
+                self.recorder.record_call(session, "connect", start_ns=start_ns, error=root_error(below or error))
             return
         session = session_of(found, ready=True)
         if link is None:  # Twisted, which connects by itself
@@ -152,7 +152,7 @@ class CassandraWatch(Watch):
             return
         operation, sql = asked(future)
         operation = operation if future._paging_state is None else "FETCH"
-        vars(future)[KEY] = Pending(operation, sql, self.recorder.caller())
+        vars(future)[KEY] = Pending(operation, sql, self.recorder.capture_caller())
 
     @never_breaks_the_host
     def answered(self, future: Any, connection: Any, response: Any) -> None:
@@ -178,7 +178,7 @@ class CassandraWatch(Watch):
         sent = future.request_encoded_size
         known = pending.received and isinstance(sent, int)
         more: dict[str, Any] = {"estimated": (sent, pending.received)} if known else {}
-        self.recorder.call(
+        self.recorder.record_call(
             self._session(future, pending), pending.operation, start_ns=pending.start_ns, sql=pending.sql,
             rows_returned=pending.rows if error is None else UNKNOWN, error=error, facts=pending.facts(),
             caller=pending.caller, **more,
@@ -209,7 +209,7 @@ class CassandraWatch(Watch):
                 nodes.append(address(host.endpoint.address, host.endpoint.port))
         session = link.session_on(local, connection.keyspace)
         facts = announced(nodes)
-        self.recorder.call(session, "metadata", statement="metadata", start_ns=time_ns(), facts=facts)
+        self.recorder.record_call(session, "metadata", statement="metadata", start_ns=time_ns(), facts=facts)
 
     @never_breaks_the_host
     def pushed(self, connection: Any, response: Any) -> None:
@@ -218,4 +218,4 @@ class CassandraWatch(Watch):
         if self.recorder is not None and kind in _PUSHES:
             session = self._link(connection).session
             facts = ((names.NOTICES, 1),)
-            self.recorder.call(session, kind, statement=kind, start_ns=time_ns(), facts=facts, kind=CONSUMER)
+            self.recorder.record_call(session, kind, statement=kind, start_ns=time_ns(), facts=facts, kind=CONSUMER)

@@ -6,8 +6,8 @@ from typing import Any, Final
 from backwatch.collector.probes.toolkit.dbapi import Link
 from backwatch.collector.probes.toolkit.sockets import peer, tls_of, words
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.socket_counters import Wire
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.socket_counters import SocketCounters
+from backwatch.collector.session.tls import read_tls_facts
 
 MAX_TEXT: Final = 255
 _METHODS: Final = {"PLAIN": "clear-password"}
@@ -22,7 +22,7 @@ class NodeLink(Link):
 
     __slots__ = ("received",)
 
-    def __init__(self, session: Session, wire: Wire | None) -> None:
+    def __init__(self, session: Session, wire: SocketCounters | None) -> None:
         super().__init__(session, wire)
         self.received = 0
 
@@ -61,7 +61,7 @@ def _tls(connection: Any, socket: Any, requested: str) -> dict[str, Any]:
         return {}  # closed by now
     # The driver compared the host's name itself before 3.28.
     full = connection._check_hostname and tls.context.verify_mode
-    return dict(facts_of(tls, verified="full" if full else None))
+    return dict(read_tls_facts(tls, verified="full" if full else None))
 
 
 def _login(connection: Any, *, ready: bool) -> dict[str, Any]:

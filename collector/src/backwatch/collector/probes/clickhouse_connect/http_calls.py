@@ -18,7 +18,7 @@ from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.clickhouse_connect.requests import MAX_TEXT, Question, Request, facts_of, login_of
 from backwatch.collector.probes.toolkit.sockets import root_error, words
 from backwatch.collector.redaction.clickhouse import without_data
-from backwatch.collector.runtime.context_variables import put_back
+from backwatch.collector.runtime.context_variables import reset_variable
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
 KEY: Final = "_backwatch_question"
@@ -96,7 +96,7 @@ class ConnectWatch:
         if question is None:
             return
         if question.token is not None:
-            put_back(self._question, question.token)
+            reset_variable(self._question, question.token)
         if question.reads and not question.parsed and question.request is not None:
             self._release(question.request)
 

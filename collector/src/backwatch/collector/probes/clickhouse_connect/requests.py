@@ -11,7 +11,7 @@ from backwatch.collector.probes.families.http.attempt import Attempt
 from backwatch.collector.probes.families.http.claims import Carried, Claim
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -45,7 +45,7 @@ class _Asked(Attempt):
     __slots__ = ()
 
     def finish(self, *, body_follows: bool = False) -> None:
-        self._caller = self._recorder.caller()
+        self._caller = self._recorder.capture_caller()
         super().finish(body_follows=body_follows)
 
 
@@ -100,7 +100,9 @@ class Request(Claim):
             return False
         return (target.partition("?")[0].rstrip("/") or "/") == (self._path.rstrip("/") or "/")
 
-    def connected(self, session: Session, start_ns: int, wire: Wire | None, error: BaseException | None) -> None:
+    def connected(
+        self, session: Session, start_ns: int, wire: SocketCounters | None, error: BaseException | None
+    ) -> None:
         """Record the connection that the call makes."""
         if self.attempt is None or self.attempt.told:  # made before its request
             _Asked(self.recorder, self.covers, "", self.names).connected(session, start_ns, wire, error)

@@ -10,8 +10,8 @@ from backwatch.collector.probes.toolkit.dbapi import KEY, UNKNOWN, Facts, Link, 
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, root_error, tls_of, words
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.socket_counters import Wire
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.socket_counters import SocketCounters
+from backwatch.collector.session.tls import read_tls_facts
 
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
@@ -76,7 +76,7 @@ def told(connection: Any, host: object, port: object, *, failed: bool = False) -
         server_version=words(version),
         auth_method=method,  # the protocol has no other: the password goes as it is
         **peer(socket),
-        **facts_of(tls_of(socket)),
+        **read_tls_facts(tls_of(socket)),
     )
 
 
@@ -114,7 +114,7 @@ class ClickHouseWatch(Watch):
 
     def _linked(self, connection: Any, host: object, port: object, *, failed: bool = False) -> Link:
         number = descriptor(connection.socket)
-        return Link(told(connection, host, port, failed=failed), Wire(number) if number >= 0 else None)
+        return Link(told(connection, host, port, failed=failed), SocketCounters(number) if number >= 0 else None)
 
     def _link_of(self, connection: Any) -> Link:
         link = connection.__dict__.get(KEY)
@@ -143,7 +143,7 @@ class ClickHouseWatch(Watch):
         if connection.connected and KEY not in connection.__dict__:  # opened before we were there
             wire = self._link_of(connection).wire
             if wire is not None:
-                wire.since_last()
+                wire.read_delta()
         reading = client.__dict__[READING] = Reading(argument(args, kwargs, 0, "query"))
         return reading
 

@@ -78,7 +78,7 @@ class ConfluentCallObserver:
 
     def _record(self, client: ConfluentClientState, operation: str, start_ns: int, **more: Any) -> None:
         if self.recorder is not None:
-            self.recorder.call(client.session, operation, start_ns=start_ns, **more)
+            self.recorder.record_call(client.session, operation, start_ns=start_ns, **more)
 
     def _record_call(self, call: PendingCall, client: ConfluentClientState, error: Error, facts: Facts) -> None:
         if self.recorder is not None:
@@ -98,7 +98,7 @@ class ConfluentCallObserver:
         app_callback = argument(args, kwargs, 4, "callback") or argument(args, kwargs, 5, "on_delivery")
         delivery = ConfluentDelivery(self.on_delivery, client, app_callback or client.default_delivery, topic, size)
         if not client.reports_only_errors:
-            delivery.caller = recorder.caller()
+            delivery.caller = recorder.capture_caller()
         return delivery
 
     @never_breaks_the_host
@@ -273,7 +273,7 @@ class ConfluentCallObserver:
         request = AdminRequest(
             self.on_admin_response, client, operation.operation, statement, operation.start_ns, len(futures)
         )  # fmt: skip
-        request.caller = recorder.caller()
+        request.caller = recorder.capture_caller()
         for future in futures:
             future.add_done_callback(request)
 

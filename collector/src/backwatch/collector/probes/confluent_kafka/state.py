@@ -9,7 +9,7 @@ from backwatch.collector.probes.confluent_kafka.session import VERIFIED, is_on, 
 from backwatch.collector.probes.toolkit.messages import NEVER, Gathered
 from backwatch.collector.probes.toolkit.nodes import address, announced
 from backwatch.collector.probes.toolkit.sockets import words
-from backwatch.collector.runtime.internal_clients import is_own
+from backwatch.collector.runtime.internal_clients import is_internal
 from backwatch.collector.runtime.record import Session
 
 
@@ -29,7 +29,7 @@ class ConfluentClientState:
     )  # fmt: skip
 
     def __init__(self, config: Mapping[Any, Any], *, checks_names: bool) -> None:
-        self.is_internal = is_own(config.get("client.id"))
+        self.is_internal = is_internal(config.get("client.id"))
         self.session = Session(system="kafka", **requested_facts(config, checks_names=checks_names))
         self.reports_only_errors = is_on(config.get("delivery.report.only.error"))
         self.default_delivery: Any = config.get("on_delivery") or config.get("dr_cb")

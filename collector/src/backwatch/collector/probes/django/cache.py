@@ -76,4 +76,4 @@ class CacheWatch:
         if self.recorder is None or seen_below(library):
             return
         rows = len(result) if name == "get_many" and isinstance(result, dict) else UNKNOWN
-        self.recorder.call(session, name, statement=name, start_ns=start_ns, rows_returned=rows, error=error)
+        self.recorder.record_call(session, name, statement=name, start_ns=start_ns, rows_returned=rows, error=error)

@@ -15,7 +15,7 @@ from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 from backwatch.collector.probes.toolkit.sockets import peer, tls_of, words
 from backwatch.collector.redaction import lines as redact
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.tls import read_tls_facts
 
 _PLACE: Final = re.compile(r"(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3})")
 
@@ -129,7 +129,7 @@ def _opening(watch: LineWatch, *, of_tls: bool) -> Make:
     @never_breaks_the_host
     def opened(client: Any, result: Any) -> None:
         # ``FTP_TLS`` calls ``FTP`` for a plain one, and then perhaps speaks TLS over it: the outer one has it right.
-        watch.link(client).data = dict(facts_of(tls_of(result[0])))
+        watch.link(client).data = dict(read_tls_facts(tls_of(result[0])))
 
     @never_breaks_the_host
     def ended(client: Any, begun: Begun, cmd: Any, error: BaseException | None) -> None:

@@ -90,7 +90,7 @@ class Watch:
         link = vars(callable_).get(KEY)
         if not isinstance(link, Link):  # a channel older than this probe
             link = vars(callable_)[KEY] = Link(callable_._channel.target(), UNKNOWN, None)
-        pending = Pending(link, rpc.method(callable_._method), streams=streams, caller=self.recorder.caller())
+        pending = Pending(link, rpc.method(callable_._method), streams=streams, caller=self.recorder.capture_caller())
         given = dict(zip(("request", "timeout", "metadata", "credentials"), args, strict=False)) | options
         pending.certified = given.get("credentials") is not None
         pending.authorization = _authorization(given.get("metadata"))
@@ -119,7 +119,7 @@ class Watch:
         failed = status not in ("", "OK")
         answered = pending.received > 0 or (status not in _UNANSWERED and (error is None or status != ""))
         session = pending.link.session(pending.authorization, certified=pending.certified, answered=answered)
-        self.recorder.call(
+        self.recorder.record_call(
             session, pending.method, start_ns=pending.start_ns, statement=pending.method,
             estimated=(pending.bytes_sent, pending.bytes_received), rows_returned=pending.received,
             rows_affected=pending.sent if pending.streams else -1, error=status if failed else error,

@@ -96,7 +96,7 @@ class KafkaCallObserver:
         recorder, statement = self.clients.recorder, describe_operation(commit.operation, commit.argument)
         if recorder is not None and statement is not None:
             call = PartitionCall(self.clients, consumer, commit.operation, statement, commit.start_ns)
-            call.caller = recorder.caller()
+            call.caller = recorder.capture_caller()
             _end_with(future, call)
 
     # --- inside a poll ---

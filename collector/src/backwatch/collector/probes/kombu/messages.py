@@ -4,7 +4,7 @@ import time
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import Facts, recognise
+from backwatch.collector.payload.formats import Facts, detect_formats
 from backwatch.collector.probes.families.amqp.requests import AmqpRequest
 from backwatch.collector.redaction import amqp as redact
 
@@ -33,7 +33,7 @@ def to_delivery(label: str, queue: str, headers: object) -> AmqpRequest:
 
 def payload_facts(body: object, content_type: object) -> Facts:
     """Return the format of a message: by its bytes, else by its content type, for a pickle is loaded."""
-    found = recognise(body)
+    found = detect_formats(body)
     if not any(name == names.PAYLOAD_FORMAT for name, _ in found) and content_type in _PICKLES:
         return ((names.PAYLOAD_FORMAT, "pickle"), *found)
     return found

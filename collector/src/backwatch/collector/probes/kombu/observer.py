@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.payload.formats import Facts
-from backwatch.collector.probes import Recorder, watched
+from backwatch.collector.probes import Recorder, is_instrumented
 from backwatch.collector.probes.families.amqp.requests import AmqpRequest, estimate_message_bytes
 from backwatch.collector.probes.families.redis.claims import ClaimedCommand, RedisClaim, current_claim
 from backwatch.collector.probes.kombu.messages import describe_publish, destination_facts, payload_facts, to_delivery
@@ -66,12 +66,12 @@ class KombuCallObserver:
         destination = redact.name(fields.get("exchange", "")) or redact.name(fields.get("routing_key", ""))
         facts = destination_facts(destination)
         if command is not None:
-            self.recorder.call(
+            self.recorder.record_call(
                 command.session, "PUBLISH", statement=statement, start_ns=command.start_ns, wire=command.wire,
                 error=error or command.error, facts=(*command.facts, *facts), kind=PRODUCER,
             )  # fmt: skip
-        elif error is not None or not watched("redis"):  # else no command was sent: a topic without a queue
-            self.recorder.call(
+        elif error is not None or not is_instrumented("redis"):  # else no command was sent: a topic without a queue
+            self.recorder.record_call(
                 self._requested_session(channel), "PUBLISH", statement=statement, start_ns=claim.start_ns, error=error,
                 facts=facts, kind=PRODUCER,
             )  # fmt: skip
@@ -86,7 +86,7 @@ class KombuCallObserver:
         """Record the command as what it is, if its reply held no message."""
         command, claim.command = claim.command, None
         if command is not None and command.operation:
-            self.recorder.call(
+            self.recorder.record_call(
                 command.session, command.operation, statement=command.statement, start_ns=command.start_ns,
                 wire=command.wire, rows_returned=command.rows, error=command.error, facts=command.facts, kind=CLIENT,
             )  # fmt: skip
@@ -134,9 +134,9 @@ class KombuCallObserver:
             others = tuple(fact for fact in command.facts if fact[0] not in _PAYLOAD_FACTS)
             facts = (*others, *(facts or command.facts[: len(command.facts) - len(others)]))
             session, start_ns, wire = command.session, command.start_ns, command.wire
-        elif watched("redis"):
+        elif is_instrumented("redis"):
             return
-        self.recorder.call(
+        self.recorder.record_call(
             session or self._requested_session(channel), request.operation, statement=request.statement,
             start_ns=start_ns, wire=wire, rows_returned=1, facts=(*facts, *destination_facts(request.destination)),
             kind=CONSUMER,

@@ -6,7 +6,7 @@ from typing import Any, Final
 from backwatch.collector.probes.families.amqp.session import server_facts, transport_facts
 from backwatch.collector.probes.families.amqp.state import AmqpConnectionState
 from backwatch.collector.probes.toolkit.sockets import descriptor, tls_of, words
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 PORT: Final = 5672
 TLS_PORT: Final = 5671
@@ -32,7 +32,7 @@ def read_transport(state: AmqpConnectionState, connection: Any) -> None:
     if number >= 0:
         facts.update(transport_facts(socket, tls_of(socket)))
         if state.wire is None:
-            state.wire = Wire(number)
+            state.wire = SocketCounters(number)
     state.update_session(facts)
 
 

@@ -45,7 +45,7 @@ class LdapWatch:
             link.change(**session.now(connection, self.checked))
             link.count(connection)
             if link.wire is not None:
-                link.wire.since_last()  # what went by before we came belongs to no call of ours
+                link.wire.read_delta()  # what went by before we came belongs to no call of ours
             if getattr(connection, "bound", False):
                 link.change(**session.who(connection))
         return link
@@ -171,7 +171,7 @@ class LdapWatch:
     def queueing(self, _strategy: Any, args: tuple[Any, ...], _options: dict[str, Any]) -> None:
         """Another thread will send this request: who made it goes with it."""
         if self.active and len(args) > 1:
-            vars(args[1])[CALLER] = self.recorder.caller()
+            vars(args[1])[CALLER] = self.recorder.capture_caller()
 
     @never_breaks_the_host
     def sending(self, strategy: Any, args: tuple[Any, ...], _options: dict[str, Any]) -> Request | Step | None:
@@ -190,7 +190,7 @@ class LdapWatch:
         operation, statement = of_message(message)
         caller: Caller | None = vars(message["protocolOp"].getComponent()).get(CALLER)
         if caller is None and not strategy.sync:
-            caller = self.recorder.caller()
+            caller = self.recorder.capture_caller()
         request = Request(operation, statement, caller)
         link.sent += 1
         if operation not in UNANSWERED:
@@ -290,8 +290,8 @@ class LdapWatch:
         wire = link.wire if link.number == descriptor(getattr(connection, "socket", None)) else None
         estimated = UNKNOWN
         if wire is not None and not connection.strategy.sync:
-            wire, estimated = None, wire.since_last()  # other calls may be on their way on the same connection
-        self.recorder.call(
+            wire, estimated = None, wire.read_delta()  # other calls may be on their way on the same connection
+        self.recorder.record_call(
             told, operation, statement=statement, start_ns=start_ns, wire=wire, estimated=estimated,
             rows_returned=rows[0], rows_affected=rows[1], error=failure, facts=facts,
             caller=caller,

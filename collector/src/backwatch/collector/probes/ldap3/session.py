@@ -9,8 +9,8 @@ from weakref import WeakKeyDictionary
 from backwatch.collector import names
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, tls_of, words
 from backwatch.collector.runtime.record import Caller, Session
-from backwatch.collector.session.socket_counters import Wire
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.socket_counters import SocketCounters
+from backwatch.collector.session.tls import read_tls_facts
 
 MAX_WAITING: Final = 1_024
 """Requests of one connection whose answers are awaited; then the oldest is forgotten."""
@@ -57,7 +57,7 @@ class Link:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.number = -1
-        self.wire: Wire | None = None
+        self.wire: SocketCounters | None = None
         self.steps: list[Step] = []
         self.sent = 0
         self.failed = 0
@@ -70,7 +70,7 @@ class Link:
     def count(self, connection: Any) -> None:
         """Bytes are counted on the socket that it has now."""
         self.number = descriptor(getattr(connection, "socket", None))
-        self.wire = Wire(self.number) if self.number >= 0 else None
+        self.wire = SocketCounters(self.number) if self.number >= 0 else None
 
     def mine(self) -> Step | None:
         """The step in progress on this thread, the innermost."""
@@ -153,7 +153,7 @@ def now(connection: Any, checked: Checked) -> dict[str, Any]:
     if descriptor(socket) < 0:
         return {}
     secured = tls_of(socket)
-    return {**facts_of(secured, verified=None if secured is None else checked.of(socket)), **peer(socket)}
+    return {**read_tls_facts(secured, verified=None if secured is None else checked.of(socket)), **peer(socket)}
 
 
 def who(connection: Any) -> dict[str, str]:

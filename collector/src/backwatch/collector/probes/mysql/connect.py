@@ -9,7 +9,7 @@ from backwatch.collector.probes.mysql.session import ConnectorLink, asked, metho
 from backwatch.collector.probes.toolkit.dbapi import KEY, Facts, Link, argument
 from backwatch.collector.probes.toolkit.sockets import descriptor, words
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
@@ -30,7 +30,7 @@ class ConnectorConnections(MySQLWatch):
         """The link of a connection that was opened before we were there."""
         link = self._linked(connection, "")
         if link.wire is not None:
-            link.wire.since_last()
+            link.wire.read_delta()
         connection.__dict__[KEY] = link
         return link
 
@@ -44,7 +44,7 @@ class ConnectorConnections(MySQLWatch):
     def _linked(self, connection: Any, switched: str) -> ConnectorLink:
         link = ConnectorLink(told(connection, switched))
         number = descriptor(socket_of(connection))
-        link.wire, link.known = Wire(number) if number >= 0 else None, True
+        link.wire, link.known = SocketCounters(number) if number >= 0 else None, True
         return link
 
     # --- connect and login ---

@@ -10,7 +10,7 @@ from backwatch.collector.probes.families.mysql.observer import MAX_TEXT
 from backwatch.collector.probes.toolkit.dbapi import Link
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, words
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import TlsFacts, facts_of
+from backwatch.collector.session.tls import TlsFacts, read_tls_facts
 
 _PLUGINS: Final = {"mysql_clear_password": "clear-password"}
 _CLIENT_SSL: Final = 0x800
@@ -133,7 +133,7 @@ def told(connection: Any, switched: str = "", *, failed: bool = False) -> Sessio
             cipher = words(below.get_ssl_cipher(), 80)
             tls = {"encrypted": bool(cipher), "cipher": cipher}
     elif descriptor(socket) >= 0 and (not failed or _is_settled(connection, said)):
-        tls = facts_of(_tls_of(connection))
+        tls = read_tls_facts(_tls_of(connection))
     return dataclasses.replace(
         asked(connection),
         server_version=words(said.get("server_version_original")),

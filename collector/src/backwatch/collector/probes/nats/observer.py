@@ -9,7 +9,7 @@ from time import time_ns
 from typing import Any, Final
 from weakref import ReferenceType, ref
 
-from backwatch.collector.payload.formats import recognise
+from backwatch.collector.payload.formats import detect_formats
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.nats.session import (
     advertised_servers,
@@ -33,7 +33,7 @@ from backwatch.collector.probes.toolkit.redelivery import returned_by_nats
 from backwatch.collector.probes.toolkit.sockets import root_error
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import CLIENT, CONSUMER, PRODUCER, Session
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 DRIVER_SUBJECTS: Final = ("$JS.ACK.", "$JS.FC.", "$JS.API.CONSUMER.MSG.NEXT.")
 """Prefixes of subjects to which the driver publishes on its own."""
@@ -70,7 +70,7 @@ class NatsCallObserver:
 
     def _record(self, session: Session, operation: str, start_ns: int, **more: Any) -> None:
         if self.recorder is not None:
-            self.recorder.call(session, operation, start_ns=start_ns, **more)
+            self.recorder.record_call(session, operation, start_ns=start_ns, **more)
 
     # --- connects ---
 
@@ -115,7 +115,7 @@ class NatsCallObserver:
         state.session, number = session_of(client, server.uri, is_open=True)
         urls = advertised_servers(client._server_info)
         state.nodes = tuple(sorted(urls))
-        self._record(state.session, "connect", start_ns, wire=Wire(number), facts=announced(urls))
+        self._record(state.session, "connect", start_ns, wire=SocketCounters(number), facts=announced(urls))
 
     @never_breaks_the_host
     def on_info(self, client: Any, args: Any, kwargs: Any) -> None:
@@ -179,7 +179,7 @@ class NatsCallObserver:
         received, rows = -1, -1
         if reply is not None:
             received, rows = _message_size(reply.data, reply.headers), 1
-            facts += recognise(reply.data)
+            facts += detect_formats(reply.data)
         self._record(
             self._session(client), "request", message.start_ns, statement=statement, facts=facts, error=error,
             estimated=(_message_size(message.payload, message.headers), received), rows_returned=rows, kind=CLIENT,

@@ -6,7 +6,7 @@ from typing import Any, Final
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, words
 from backwatch.collector.probes.toolkit.tls_contexts import asked_by
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.tls import read_tls_facts
 
 PORT: Final = 4222
 TLS_SCHEMES: Final = ("tls", "wss")
@@ -92,7 +92,7 @@ def session_of(client: Any, uri: Any, *, is_open: bool) -> tuple[Session, int]:
     facts.update(peer(socket))
     tls = stream_info(transport, "ssl_object") if transport is not None else None
     if tls is not None:
-        established = facts_of(tls)
+        established = read_tls_facts(tls)
         if established.get("encrypted"):
             facts.update(established)
     elif is_open:

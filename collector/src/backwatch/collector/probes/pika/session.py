@@ -7,7 +7,7 @@ from backwatch.collector.probes.families.amqp.session import server_facts, trans
 from backwatch.collector.probes.families.amqp.state import AmqpConnectionState
 from backwatch.collector.probes.toolkit.sockets import descriptor, root_error, tls_of, words
 from backwatch.collector.probes.toolkit.tls_contexts import asked_by
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 
 def read_connection(connection: Any, start_ns: int = 0) -> AmqpConnectionState:
@@ -21,7 +21,7 @@ def read_connection(connection: Any, start_ns: int = 0) -> AmqpConnectionState:
     number = descriptor(socket)
     if number >= 0:
         facts.update(transport_facts(socket, tls_of(socket)))
-    state = AmqpConnectionState(facts, Wire(number) if number >= 0 else None, start_ns or time.time_ns())
+    state = AmqpConnectionState(facts, SocketCounters(number) if number >= 0 else None, start_ns or time.time_ns())
     state.read_bytes = getattr(connection, "bytes_received", 0)
     properties = getattr(connection, "server_properties", None)
     if properties:

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from backwatch.collector import names
 from backwatch.collector.payload import canaries
-from backwatch.collector.payload.response_indicators import with_signs
+from backwatch.collector.payload.response_indicators import add_indicators
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.postgresql.libpq import (
     Libpq,
@@ -22,7 +22,7 @@ from backwatch.collector.probes.families.postgresql.libpq import (
 from backwatch.collector.probes.toolkit.dbapi import KEY, Facts, Link, Watch, argument
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 from backwatch.collector.session.tls import TlsFacts
 
 _PLAIN: Final = frozenset((str, bytes))
@@ -86,8 +86,10 @@ def _rows(cursor: Any) -> tuple[int, int]:
 def _signs(results: Any) -> Facts:
     """What the rows of these results hold that was planted."""
     for result in results:
-        if result.status == _TUPLES_OK and canaries.among_cells(result.get_value, result.ntuples, result.nfields):
-            return with_signs((), ["canary"])
+        if result.status == _TUPLES_OK and canaries.cells_contain_canary(
+            result.get_value, result.ntuples, result.nfields
+        ):
+            return add_indicators((), ["canary"])
     return ()
 
 
@@ -105,7 +107,7 @@ class NoticedLink(Link):
 
     __slots__ = ("notices",)
 
-    def __init__(self, session: Session, wire: Wire | None, pgconn: Any) -> None:
+    def __init__(self, session: Session, wire: SocketCounters | None, pgconn: Any) -> None:
         super().__init__(session, wire)
         self.notices = 0
         _count_notices(self, pgconn)
@@ -155,8 +157,8 @@ class PsycopgWatch(Watch):
         link: NoticedLink | None = connection.__dict__.get(KEY)
         if link is None and connection.pgconn.status == _OK:
             # Opened before we were there.
-            wire = Wire(connection.pgconn.socket)
-            wire.since_last()
+            wire = SocketCounters(connection.pgconn.socket)
+            wire.read_delta()
             link = NoticedLink(_session(connection.pgconn, None), wire, connection.pgconn)
             connection.__dict__[KEY] = link
         return link
@@ -209,7 +211,7 @@ class PsycopgWatch(Watch):
         }
         if error is None:
             link = NoticedLink(
-                _session(connection.pgconn, explicit), Wire(connection.pgconn.socket), connection.pgconn
+                _session(connection.pgconn, explicit), SocketCounters(connection.pgconn.socket), connection.pgconn
             )  # fmt: skip
             connection.__dict__[KEY] = link
             self.tell(link, "connect", start_ns)
@@ -236,10 +238,10 @@ class PsycopgWatch(Watch):
             link: NoticedLink | None = connection.__dict__.get(KEY)
             if link is not None and connection._pipeline is None and result.status == _TUPLES_OK:
                 changed = result.command_tuples if (result.command_status or b"").startswith(_CHANGES) else None
-                recorder.call(
+                recorder.record_call(
                     link.session, "", start_ns=start_ns, sql=args[0], wire=link.wire, rows_returned=result.ntuples,
                     rows_affected=-1 if changed is None else changed,
-                    facts=(_signs(results) if canaries.planted() else ()) + link.noticed(),
+                    facts=(_signs(results) if canaries.has_canaries() else ()) + link.noticed(),
                 )  # fmt: skip
                 return
         text = self._text(cursor, argument(args, kwargs, 0, "query"))
@@ -251,7 +253,7 @@ class PsycopgWatch(Watch):
         rows, facts = (-1, -1), ()
         if error is None:
             rows = _rows(cursor) if cursor._results else (-1, cursor._rowcount)
-            facts = _signs(cursor._results) if canaries.planted() else ()
+            facts = _signs(cursor._results) if canaries.has_canaries() else ()
         self._tell(cursor._conn, "", start_ns, error, text, rows, facts=facts)
 
     @never_breaks_the_host

@@ -10,7 +10,7 @@ from backwatch.collector.probes.families.postgresql.libpq import asked, is_expli
 from backwatch.collector.probes.toolkit.dbapi import KEY, UNKNOWN, Facts, Link, Watch
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 from backwatch.collector.session.tls import TlsFacts
 
 _READY: Final = 1
@@ -72,7 +72,7 @@ class Psycopg2Watch(Watch):
         waits = connection is not None and connection.async_
         # A class of the app's may swallow a failed login: then there is a connection that was never open.
         if connection is not None and not waits and connection.pgconn_ptr:
-            link = Link(self._session(connection, explicit), Wire(connection.fileno()))
+            link = Link(self._session(connection, explicit), SocketCounters(connection.fileno()))
             if hasattr(connection, "__dict__"):
                 connection.__dict__[KEY] = link
         else:
@@ -87,7 +87,7 @@ class Psycopg2Watch(Watch):
         link = connection.__dict__.get(KEY)
         if link is None and not connection.closed and _ASKED in connection.__dict__:
             # Driven by poll(): it stands by now.
-            link = Link(self._session(connection, connection.__dict__[_ASKED]), Wire(connection.fileno()))
+            link = Link(self._session(connection, connection.__dict__[_ASKED]), SocketCounters(connection.fileno()))
             connection.__dict__[KEY] = link
         return link
 

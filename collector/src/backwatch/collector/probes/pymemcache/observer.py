@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.payload.formats import Facts
-from backwatch.collector.payload.response_indicators import with_signs
+from backwatch.collector.payload.response_indicators import add_indicators
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.pymemcache.session import session_of
 from backwatch.collector.probes.pymemcache.state import (
@@ -20,7 +20,7 @@ from backwatch.collector.probes.toolkit.messages import size_of
 from backwatch.collector.probes.toolkit.sockets import descriptor, root_error, weakly, words
 from backwatch.collector.redaction import memcached as redact
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.session.socket_counters import UNKNOWN, Wire
+from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
 
 STATE_ATTRIBUTE: Final = "_backwatch_state"
 """Attribute of a client that holds its :class:`MemcachedConnectionState`."""
@@ -56,12 +56,12 @@ class PymemcacheCallObserver:
             return None
         if state is None or state.observer is not self or state.socket() is not client.sock:
             state = self._new_state(client)
-            state.wire.since_last()  # bytes from before the probe belong to no recorded call
+            state.wire.read_delta()  # bytes from before the probe belong to no recorded call
         return state
 
     def _new_state(self, client: Any) -> MemcachedConnectionState:
         state = MemcachedConnectionState(
-            self, session_of(client), weakly(client.sock), Wire(descriptor(client.sock))
+            self, session_of(client), weakly(client.sock), SocketCounters(descriptor(client.sock))
         )  # fmt: skip
         client.__dict__[STATE_ATTRIBUTE] = state
         return state
@@ -76,10 +76,10 @@ class PymemcacheCallObserver:
         if self.recorder is None:
             return
         if error is not None:
-            self.recorder.call(session_of(client), "connect", start_ns=start_ns, error=root_error(error))
+            self.recorder.record_call(session_of(client), "connect", start_ns=start_ns, error=root_error(error))
             return
         state = self._new_state(client)
-        self.recorder.call(state.session, "connect", start_ns=start_ns, wire=state.wire)
+        self.recorder.record_call(state.session, "connect", start_ns=start_ns, wire=state.wire)
 
     @never_breaks_the_host
     def on_close(self, _client: Any, _args: Any, _kwargs: Any) -> None:
@@ -196,7 +196,7 @@ class PymemcacheCallObserver:
             state = self._state(client)
             session = state.session if state is not None else session_of(client)
             is_unix = session.transport == "unix"
-            self.recorder.call(
+            self.recorder.record_call(
                 session, command.operation, statement=command.statement, start_ns=command.start_ns,
                 wire=state.wire if state is not None and not is_unix else None,
                 estimated=(command.sent_bytes, command.received_bytes) if is_unix else UNKNOWN,
@@ -218,7 +218,7 @@ def _response_facts(command: InFlightMemcachedCommand, error: Error) -> Facts:
     code = _STATUS_CODES.get(type(error).__name__)
     facts: Facts = (*command.facts, (names.STATUS_CODE, code)) if code else command.facts
     if _is_unrequested_key(error):
-        facts = with_signs(facts, ["other-key"])
+        facts = add_indicators(facts, ["other-key"])
     if command.packed_bytes:
         facts += ((names.PAYLOAD_WIRE, command.packed_bytes), (names.PAYLOAD_SIZE, command.unpacked_bytes))
     return facts

@@ -5,7 +5,7 @@ from typing import Any
 from backwatch.collector.probes.toolkit.sockets import peer, tls_of, words
 from backwatch.collector.probes.toolkit.tls_contexts import asked_by
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.tls import read_tls_facts
 
 
 def session_of(client: Any) -> Session:
@@ -21,6 +21,6 @@ def session_of(client: Any) -> Session:
         facts["requested_explicit"] = False
     socket = client.sock
     if socket is not None:
-        facts.update(facts_of(tls_of(socket)))
+        facts.update(read_tls_facts(tls_of(socket)))
         facts.update(peer(socket))
     return Session(system="memcached", **facts)

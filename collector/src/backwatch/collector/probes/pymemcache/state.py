@@ -7,7 +7,7 @@ import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
-from backwatch.collector.payload.formats import recognise
+from backwatch.collector.payload.formats import detect_formats
 from backwatch.collector.probes.families.redis.responses import merge_facts
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from backwatch.collector.payload.formats import Facts
     from backwatch.collector.runtime.record import Session
-    from backwatch.collector.session.socket_counters import Wire
+    from backwatch.collector.session.socket_counters import SocketCounters
 
 MAX_INSPECTED_VALUES: Final = 16
 """Values of one reply that are inspected, and as many more that begin like a pickle."""
@@ -31,7 +31,7 @@ class MemcachedConnectionState:
 
     __slots__ = ("observer", "session", "socket", "wire")
 
-    def __init__(self, observer: object, session: Session, socket: Callable[[], Any], wire: Wire) -> None:
+    def __init__(self, observer: object, session: Session, socket: Callable[[], Any], wire: SocketCounters) -> None:
         self.observer = observer
         self.session = session
         self.socket = socket
@@ -76,7 +76,7 @@ class InFlightMemcachedCommand:
         is_pickle = value[:1] == b"\x80"
         if self.inspected < MAX_INSPECTED_VALUES or (is_pickle and self.inspected < 2 * MAX_INSPECTED_VALUES):
             self.inspected += 1
-            found = recognise(value)
+            found = detect_formats(value)
             if found:
                 self.facts = merge_facts(self.facts, found)
 

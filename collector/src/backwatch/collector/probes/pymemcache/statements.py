@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from backwatch.collector.probes.toolkit.messages import size_of
 from backwatch.collector.redaction import memcached as redact
-from backwatch.collector.runtime.keyed_cache import keep, mark
+from backwatch.collector.runtime.keyed_cache import keyed_hash, remember
 
 MAX_CACHED_KEY_CHARACTERS: Final = 64
 MAX_CACHED_STATEMENTS: Final = 2_048
@@ -25,10 +25,10 @@ def describe_command(name: str, keys: Any) -> str:
     kind = type(key)
     if (kind is not str and kind is not bytes) or len(key) > MAX_CACHED_KEY_CHARACTERS:
         return redact.statement(name, (key,))
-    marked = mark((name, kind, key))
+    marked = keyed_hash((name, kind, key))
     statement = _cached.get(marked)
     if statement is None:
-        statement = keep(_cached, marked, redact.statement(name, (key,)), MAX_CACHED_STATEMENTS)
+        statement = remember(_cached, marked, redact.statement(name, (key,)), MAX_CACHED_STATEMENTS)
     return statement
 
 

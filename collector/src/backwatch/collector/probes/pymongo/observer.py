@@ -34,7 +34,7 @@ from backwatch.collector.probes.toolkit.sockets import descriptor, root_error, w
 from backwatch.collector.redaction import mongo as redact
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 STATE_ATTRIBUTE: Final = "_backwatch_state"
 """Attribute of a connection object that holds its :class:`MongoConnectionState`."""
@@ -56,11 +56,11 @@ class MongoCallObserver:
         if state is None or state.observer is not self:
             state = connection.__dict__[STATE_ATTRIBUTE] = MongoConnectionState(self)
             attempt = current_attempt.get()
-            state.wire = Wire(descriptor(transport_of(connection)[0]))
+            state.wire = SocketCounters(descriptor(transport_of(connection)[0]))
             if attempt is not None and connection.pool_ref() is attempt.pool:
                 state.attempt, attempt.connection = attempt, connection
             else:
-                state.wire.since_last()  # bytes from before the probe belong to no recorded call
+                state.wire.read_delta()  # bytes from before the probe belong to no recorded call
         return state
 
     def _session(self, connection: Any, state: MongoConnectionState, database: object) -> Session:
@@ -96,13 +96,13 @@ class MongoCallObserver:
             self._record_connect(connection, state, attempt.start_ns)
         else:
             state.monitor_start_ns = attempt.start_ns
-            state.wire = Wire(descriptor(transport_of(connection)[0]))
+            state.wire = SocketCounters(descriptor(transport_of(connection)[0]))
 
     def _record_connect(self, connection: Any, state: MongoConnectionState, start_ns: int) -> None:
         state.sessions.clear()  # the login has changed them
         if self.active:
             session = self._session(connection, state, "")
-            self.recorder.call(session, "connect", start_ns=start_ns, wire=state.wire, facts=state.announced)
+            self.recorder.record_call(session, "connect", start_ns=start_ns, wire=state.wire, facts=state.announced)
 
     def _record_failed_connect(self, pool: Any, attempt: MongoConnectAttempt, error: BaseException) -> None:
         """Record a failed connect, TLS handshake or login, with the facts that were known by then."""
@@ -117,7 +117,7 @@ class MongoCallObserver:
             session = replace(session, encoded=[], **state.login.facts(pool.opts))
         if self.active:
             start_ns, facts = attempt.start_ns, status_facts(error)
-            self.recorder.call(session, "connect", start_ns=start_ns, error=root_error(error), facts=facts)
+            self.recorder.record_call(session, "connect", start_ns=start_ns, error=root_error(error), facts=facts)
 
     # --- commands ---
 
@@ -269,7 +269,7 @@ class MongoCallObserver:
             return  # the driver's own threads continue
         connection = command.connection
         state = self._state(connection)
-        self.recorder.call(
+        self.recorder.record_call(
             self._session(connection, state, command.database), operation, start_ns=command.start_ns,
             # A closed connection's descriptor may be reused.
             wire=None if connection.closed else state.wire, **more,

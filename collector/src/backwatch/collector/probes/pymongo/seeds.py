@@ -43,4 +43,4 @@ class SeedObserver:
                 self.seeds.clear()
             self.seeds[name] = facts
         session = Session(system="mongodb", address=name)
-        self.recorder.call(session, "resolve", start_ns=start_ns, error=error, facts=facts)
+        self.recorder.record_call(session, "resolve", start_ns=start_ns, error=error, facts=facts)

@@ -9,7 +9,7 @@ from backwatch.collector.payload.formats import Facts
 from backwatch.collector.probes.toolkit.nodes import announced
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, words
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import TlsFacts, certificate_facts, facts_of, version_text
+from backwatch.collector.session.tls import TlsFacts, format_tls_version, read_certificate_facts, read_tls_facts
 
 HELLO: Final = frozenset(("hello", "ismaster", "isMaster"))
 DEFAULT_PORT: Final = 27017
@@ -112,7 +112,7 @@ def established_facts(connection: Any) -> dict[str, Any]:
 
 def _tls_facts(connection: Any, options: Any) -> TlsFacts:
     if not hasattr(connection, "get_cipher_name"):
-        return facts_of(connection)
+        return read_tls_facts(connection)
     return _pyopenssl_facts(connection, options)
 
 
@@ -126,8 +126,8 @@ def _pyopenssl_facts(connection: Any, options: Any) -> TlsFacts:
         lax = getattr(options, "tls_allow_invalid_hostnames", False)
         verified = "none" if not context.verify_mode else "chain" if lax else "full"
     return TlsFacts(
-        encrypted=True, tls_version=version_text(connection.get_protocol_version_name()),
-        cipher=words(connection.get_cipher_name(), 80), verified=verified, **certificate_facts(der),
+        encrypted=True, tls_version=format_tls_version(connection.get_protocol_version_name()),
+        cipher=words(connection.get_cipher_name(), 80), verified=verified, **read_certificate_facts(der),
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from backwatch.collector.probes.pymongo.session import MongoLogin
 if TYPE_CHECKING:
     from backwatch.collector.payload.formats import Facts
     from backwatch.collector.runtime.record import Session
-    from backwatch.collector.session.socket_counters import Wire
+    from backwatch.collector.session.socket_counters import SocketCounters
 
 
 class MongoConnectAttempt:
@@ -86,4 +86,4 @@ class MongoConnectionState:
         self.version = ""
         self.server_id = ""
         self.announced: Facts = ()
-        self.wire: Wire | None = None
+        self.wire: SocketCounters | None = None

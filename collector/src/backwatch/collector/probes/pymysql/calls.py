@@ -4,13 +4,13 @@ from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.payload import canaries
-from backwatch.collector.payload.response_indicators import with_signs
+from backwatch.collector.payload.response_indicators import add_indicators
 from backwatch.collector.probes.families.mysql.observer import MAX_TEXT, NONE, Error, MySQLWatch
 from backwatch.collector.probes.pymysql.session import MySQLLink, asked, told
 from backwatch.collector.probes.toolkit.dbapi import KEY, UNKNOWN, Facts, Link
 from backwatch.collector.probes.toolkit.sockets import descriptor, words
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 _LOCAL_INFILE: Final = b"\xfb"
 _READ: Final = "_read_packet"
@@ -28,8 +28,8 @@ class PyMySQLWatch(MySQLWatch):
         link = MySQLLink(asked(connection))
         link.greeted, link.plugin = True, words(connection._auth_plugin_name)
         link.session, link.known = told(connection, link), True
-        link.wire = Wire(descriptor(connection._sock))
-        link.wire.since_last()
+        link.wire = SocketCounters(descriptor(connection._sock))
+        link.wire.read_delta()
         connection.__dict__[KEY] = link
         return link
 
@@ -55,8 +55,8 @@ class PyMySQLWatch(MySQLWatch):
         self, link: Link, connection: Any, operation: str, start_ns: int, sql: Any, error: Error,
         rows: tuple[int, int] = NONE, facts: Facts = (),
     ) -> None:  # fmt: skip
-        if canaries.planted() and rows[0] > 0 and canaries.among(connection._result.rows):
-            facts = with_signs(facts, ["canary"])
+        if canaries.has_canaries() and rows[0] > 0 and canaries.contains_canary(connection._result.rows):
+            facts = add_indicators(facts, ["canary"])
         super()._left(link, connection, operation, start_ns, sql, error, rows, facts)
 
     # --- connect and login ---
@@ -76,7 +76,7 @@ class PyMySQLWatch(MySQLWatch):
         if link is None:
             return
         if error is None:
-            link.wire = Wire(descriptor(connection._sock))
+            link.wire = SocketCounters(descriptor(connection._sock))
             link.session, link.known = told(connection, link), True
         elif not link.known:
             link.session = told(connection, link)  # the socket is closed, what the server said of itself remains

@@ -7,7 +7,7 @@ from backwatch.collector.probes.families.mysql.observer import MAX_TEXT
 from backwatch.collector.probes.toolkit.dbapi import Link
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, tls_of, words
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import TlsFacts, facts_of
+from backwatch.collector.session.tls import TlsFacts, read_tls_facts
 
 _PLUGINS: Final = {"mysql_clear_password": "clear-password"}
 
@@ -67,7 +67,7 @@ def told(connection: Any, link: MySQLLink) -> Session:
     tls = TlsFacts()
     if link.greeted and descriptor(socket) >= 0:
         # A socket whose handshake failed is closed by now, and tells nothing; before the greeting TLS is still to come.
-        tls = facts_of(tls_of(socket))
+        tls = read_tls_facts(tls_of(socket))
     return dataclasses.replace(
         asked(connection),
         server_version=words(connection.server_version) if link.greeted else "",

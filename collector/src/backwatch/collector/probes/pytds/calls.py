@@ -12,7 +12,7 @@ from backwatch.collector.probes.toolkit.dbapi import KEY, UNKNOWN, Facts, Link, 
 from backwatch.collector.probes.toolkit.nodes import address
 from backwatch.collector.probes.toolkit.sockets import root_error, words
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
@@ -154,7 +154,7 @@ class TdsWatch(Watch):
     def _link(self, tds: Any, host: object, *, answered: bool) -> Link:
         number = number_of(tds)
         shared = tds._mars_enabled  # several sessions on one socket: no call has its bytes for itself
-        link = Link(told(tds, host, answered=answered), Wire(number) if number >= 0 and not shared else None)
+        link = Link(told(tds, host, answered=answered), SocketCounters(number) if number >= 0 and not shared else None)
         tds.__dict__[KEY] = link
         return link
 
@@ -163,7 +163,7 @@ class TdsWatch(Watch):
         if link is None:
             link = self._link(tds, tds._login.server_name, answered=True)
             if link.wire is not None:
-                link.wire.since_last()
+                link.wire.read_delta()
         database = words(tds.env.database, MAX_TEXT)
         if database and link.session.namespace != database:
             link.session = replace(link.session, namespace=database, encoded=[])

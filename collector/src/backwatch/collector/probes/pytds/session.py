@@ -5,7 +5,7 @@ from typing import Any, Final, TypedDict
 
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, words
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import TlsFacts, certificate_facts, version_text
+from backwatch.collector.session.tls import TlsFacts, format_tls_version, read_certificate_facts
 
 MAX_TEXT: Final = 200
 SYSTEM: Final = "microsoft.sql_server"
@@ -43,10 +43,10 @@ def _tls(tds: Any, login: Any, *, answered: bool) -> TlsFacts:
     certificate = connection.get_peer_certificate()
     return TlsFacts(
         encrypted=True,
-        tls_version=version_text(connection.get_protocol_version_name()),
+        tls_version=format_tls_version(connection.get_protocol_version_name()),
         cipher=words(connection.get_cipher_name(), 80),
         verified="full" if login.validate_host else "chain",  # without an authority's file there is no TLS
-        **certificate_facts(_der(certificate)),
+        **read_certificate_facts(_der(certificate)),
     )
 
 

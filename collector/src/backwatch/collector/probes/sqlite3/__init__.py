@@ -274,7 +274,7 @@ class SQLiteProbe(PatchingProbe[_SQLite]):
         def connect(*args: Any, **kwargs: Any) -> Any:
             start_ns = time_ns()
             given = args[_FACTORY] if len(args) > _FACTORY else kwargs.get("factory", module.Connection)
-            if getattr(given, internal_clients.MARK, False):
+            if getattr(given, internal_clients.INTERNAL_ATTRIBUTE, False):
                 return original(*args, **kwargs)
             watched = connections.of(given) if watch.recorder is not None else None
             if watched is not None and len(args) > _FACTORY:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from backwatch.collector.probes import Recorder
 from backwatch.collector.runtime.record import AttributeValue, Session
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 KEY: Final = "_backwatch_link"
 """Where a connection keeps its link: an entry of its ``__dict__``, which no ``__setattr__`` of the app's sees."""
@@ -28,7 +28,7 @@ class Link:
 
     __slots__ = ("inside", "session", "wire")
 
-    def __init__(self, session: Session, wire: Wire | None) -> None:
+    def __init__(self, session: Session, wire: SocketCounters | None) -> None:
         self.session = session
         self.wire = wire
         self.inside = 0
@@ -66,7 +66,7 @@ class Watch:
         recorder = self.recorder
         if recorder is None:
             return
-        recorder.call(
+        recorder.record_call(
             link.session,
             operation,
             start_ns=start_ns,

@@ -18,7 +18,7 @@ def settle(gathered: Gathered, recorder: Recorder) -> None:
     if not gathered.count:
         return
     if gathered.caller is None:  # of the first that waits; a record that came in between has taken the last one along
-        gathered.caller = recorder.caller()
+        gathered.caller = recorder.capture_caller()
     if not gathered.awaited:
         _await(gathered)
 

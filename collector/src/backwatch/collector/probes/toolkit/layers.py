@@ -8,7 +8,7 @@ import os
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.probes import watched
+from backwatch.collector.probes import is_instrumented
 from backwatch.collector.probes.toolkit.dbapi import UNKNOWN, Facts, Link, Watch
 from backwatch.collector.probes.toolkit.sockets import words
 
@@ -26,7 +26,7 @@ _SYSTEMS: Final = {
 
 def seen_below(driver: str) -> bool:
     """Whether a probe of ours sees what this driver does."""
-    return watched(driver) or watched(_BELOW.get(driver.partition(".")[0], driver))
+    return is_instrumented(driver) or is_instrumented(_BELOW.get(driver.partition(".")[0], driver))
 
 
 def system_of(name: str) -> str:

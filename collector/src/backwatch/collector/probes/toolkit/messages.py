@@ -13,13 +13,13 @@ from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import Facts, recognise
-from backwatch.collector.payload.response_indicators import with_signs
+from backwatch.collector.payload.formats import Facts, detect_formats
+from backwatch.collector.payload.response_indicators import add_indicators
 from backwatch.collector.probes.toolkit.redelivery import again
 from backwatch.collector.redaction import messaging
 from backwatch.collector.runtime import shutdown
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.runtime.keyed_cache import keep, mark
+from backwatch.collector.runtime.keyed_cache import keyed_hash, remember
 
 if TYPE_CHECKING:
     from backwatch.collector.runtime.record import Caller
@@ -59,7 +59,7 @@ def asked(operation: str, name: object) -> Asked:
         name = str.__str__(name)  # a subclass may have a hash of its own
     known = _known.get((operation, name))
     if known is None:
-        known = _marked.get(mark((operation, name)))
+        known = _marked.get(keyed_hash((operation, name)))
         if known is None:
             known = _learnt(operation, name)
     return known
@@ -69,8 +69,8 @@ def _learnt(operation: str, name: str) -> Asked:
     told = messaging.destination(name)
     known = Asked(f"{operation} {told}", ((names.MESSAGING_DESTINATION, told),) if told else ())
     if told == name:
-        return keep(_known, (operation, told), known, MAX_REMEMBERED)
-    return keep(_marked, mark((operation, name)), known, MAX_REMEMBERED)
+        return remember(_known, (operation, told), known, MAX_REMEMBERED)
+    return remember(_marked, keyed_hash((operation, name)), known, MAX_REMEMBERED)
 
 
 def size_of(value: object) -> int:
@@ -159,10 +159,10 @@ class Gathered:
 
     def facts(self) -> Facts:
         """What the messages are, by the first bytes of the first ones; and how often one came before."""
-        facts = recognise(self.samples) if self.samples else ()
+        facts = detect_formats(self.samples) if self.samples else ()
         if self.times:
             facts = (*facts, *again(self.times))
-        return with_signs(facts, [self.sign]) if self.sign else facts
+        return add_indicators(facts, [self.sign]) if self.sign else facts
 
 
 _living: "weakref.WeakValueDictionary[int, Gathered]" = weakref.WeakValueDictionary()
@@ -187,7 +187,7 @@ def _forget_all() -> None:
         one.awaited = False  # by a loop that runs in the parent
 
 
-shutdown.before_closing(_flush_all)
+shutdown.add_hook(_flush_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_all)
 

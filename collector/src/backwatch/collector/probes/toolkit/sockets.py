@@ -45,7 +45,7 @@ def peer(socket: Any) -> PeerFacts:
 
 
 def tls_of(socket: Any) -> Any:
-    """The object that ``tls.facts_of`` understands: the socket itself where it speaks TLS, else ``None``."""
+    """The object that ``tls.read_tls_facts`` understands: the socket itself where it speaks TLS, else ``None``."""
     if hasattr(socket, "cipher") and hasattr(socket, "getpeercert") and hasattr(socket, "context"):
         return socket
     if hasattr(socket, "getpeercert") and hasattr(socket, "version") and not hasattr(socket, "sslobj"):

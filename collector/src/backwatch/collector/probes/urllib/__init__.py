@@ -38,7 +38,7 @@ class Watch:
         """A file was opened, or could not be. Of its path as much is told as of any URL's."""
         if self.recorder is not None:
             path = words(getattr(request, "selector", ""), MAX_PATH)
-            self.recorder.call(
+            self.recorder.record_call(
                 MACHINE, "GET", statement=redact.statement("GET", f"file://{path}"), start_ns=start_ns,
                 error=None if error is None else root_error(error),
             )  # fmt: skip

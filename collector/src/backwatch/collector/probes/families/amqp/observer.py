@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from backwatch.collector.payload.formats import Facts, recognise
+from backwatch.collector.payload.formats import Facts, detect_formats
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.amqp.requests import (
     AmqpRequest,
@@ -74,13 +74,13 @@ class AmqpObserver:
     def on_open(self, connection: AmqpConnectionState) -> None:
         """Record a connect."""
         connection.is_open = connection.is_reported = True
-        self.recorder.call(connection.session, "connect", start_ns=connection.start_ns, wire=connection.wire)
+        self.recorder.record_call(connection.session, "connect", start_ns=connection.start_ns, wire=connection.wire)
 
     def on_connect_failed(self, connection: AmqpConnectionState, error: BaseException | str) -> None:
         """Record a failed connect, unless it has been recorded."""
         if not connection.is_reported:
             connection.is_reported = True
-            self.recorder.call(
+            self.recorder.record_call(
                 connection.session, "connect", start_ns=connection.start_ns, wire=connection.wire, error=error,
                 facts=connection.facts("", error_facts(error)),
             )  # fmt: skip
@@ -194,7 +194,7 @@ class AmqpObserver:
         received_bytes = 0
         if channel is not None:
             received_bytes, channel.received_bytes = channel.received_bytes, 0
-        self.recorder.call(
+        self.recorder.record_call(
             connection.session, request.operation, statement=request.statement, start_ns=request.start_ns,
             estimated=(request.sent_bytes, received_bytes) if estimated is None else estimated, rows_returned=rows,
             rows_affected=affected, error=error, facts=connection.facts(request.destination, facts), kind=kind,
@@ -224,8 +224,8 @@ class AmqpObserver:
         """Return the format of a message, and how often it was delivered before."""
         if getattr(fields, "redelivered", False):
             headers = getattr(properties, "headers", None)
-            return (*recognise(body), *self.redeliveries.facts(queue, body, headers))
-        return recognise(body)
+            return (*detect_formats(body), *self.redeliveries.facts(queue, body, headers))
+        return detect_formats(body)
 
     def _record_get(self, connection: AmqpConnectionState, channel: int, rows: int, facts: Facts) -> None:
         state = connection.channel(channel)

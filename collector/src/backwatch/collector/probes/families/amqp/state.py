@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from backwatch.collector.payload.formats import Facts
     from backwatch.collector.probes.families.amqp.requests import AmqpRequest
-    from backwatch.collector.session.socket_counters import Wire
+    from backwatch.collector.session.socket_counters import SocketCounters
 
 MAX_PENDING_REQUESTS: Final = 1_000
 MAX_CONSUMERS: Final = 1_000
@@ -63,7 +63,7 @@ class AmqpConnectionState:
         "__weakref__", "channels", "is_open", "is_reported", "notices", "read_bytes", "session", "start_ns", "wire",
     )  # fmt: skip
 
-    def __init__(self, facts: dict[str, Any], wire: Wire | None, start_ns: int) -> None:
+    def __init__(self, facts: dict[str, Any], wire: SocketCounters | None, start_ns: int) -> None:
         self.session = Session(system="rabbitmq", **facts)
         self.wire = wire
         self.start_ns = start_ns

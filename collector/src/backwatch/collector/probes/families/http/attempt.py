@@ -7,7 +7,7 @@ from typing import Any, Final
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.http.claims import Carried, Claim, Named
 from backwatch.collector.runtime.record import CLIENT, AttributeValue, Caller, Session
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 Owns = Callable[[Any, str, str], bool]
 
@@ -69,9 +69,11 @@ class Attempt(Claim):
         """Return whether a request on this connection belongs to the attempt."""
         return self._owns(owner, method, target)
 
-    def connected(self, session: Session, start_ns: int, wire: Wire | None, error: BaseException | None) -> None:
+    def connected(
+        self, session: Session, start_ns: int, wire: SocketCounters | None, error: BaseException | None
+    ) -> None:
         """Record the connection that the attempt makes."""
-        self._recorder.call(
+        self._recorder.record_call(
             _NAMED.of(session, **self._names), "connect", start_ns=start_ns, wire=wire, error=error
         )  # fmt: skip
         self.told = error is not None  # the request never went out: its failed connection is all there is to tell
@@ -102,14 +104,14 @@ class Attempt(Claim):
         if self._carried is not None or not body_follows or not self.taken:
             self._tell()
         else:
-            self._caller = self._recorder.caller()
+            self._caller = self._recorder.capture_caller()
 
     def _tell(self) -> None:
         if self.told or self._held > 0:
             return
         self.told = True
         carried = self._carried or Carried(self.unseen, self.start_ns)
-        self._recorder.call(
+        self._recorder.record_call(
             _NAMED.of(carried.session, **self._names), self.operation, start_ns=self.start_ns, sql=self.sql,
             statement=self.statement, wire=carried.wire, estimated=carried.estimated, rows_returned=self.rows_returned,
             rows_affected=self.rows_affected, error=self.error if self.error is not None else carried.error,

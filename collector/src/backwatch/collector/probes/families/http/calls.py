@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary, finalize, ref
 
-from backwatch.collector.payload.response_indicators import document_of
+from backwatch.collector.payload.response_indicators import document_kind
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.http.claims import Claim, awaited
 from backwatch.collector.probes.families.http.recorder import Teller
@@ -20,7 +20,7 @@ from backwatch.collector.probes.families.http.state import Exchange, Link, Start
 from backwatch.collector.probes.toolkit.sockets import descriptor, root_error
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 
 class Watch(Teller):
@@ -66,7 +66,7 @@ class Watch(Teller):
         link.session = self._session_of(connection)
         link.socket = ref(connection.sock)
         link.number = descriptor(connection.sock)
-        link.wire = Wire(link.number)
+        link.wire = SocketCounters(link.number)
         self.tell_connect(self._claim_of(link), link.session, start_ns, link.wire, None)
 
     @never_breaks_the_host
@@ -127,7 +127,7 @@ class Watch(Teller):
             if self.unpacks and exchange.claim is None:
                 exchange.compressed = headers.get("Content-Encoding", "identity") != "identity"
                 length = "" if exchange.compressed else headers.get("Content-Length", "")
-                exchange.document = document_of(headers.get("Content-Type"), length)
+                exchange.document = document_kind(headers.get("Content-Type"), length)
                 if exchange.document or exchange.compressed:
                     self._packed[body] = exchange
 
@@ -172,7 +172,7 @@ class Watch(Teller):
         if exchange is None:
             exchange = self._current.get()  # read at once, before its head has been heeded
             if exchange is not None and exchange.claim is None and exchange.document is None:
-                exchange.document = document_of((getattr(response, "headers", None) or {}).get("Content-Type"))
+                exchange.document = document_kind((getattr(response, "headers", None) or {}).get("Content-Type"))
         if exchange is None:
             return
         exchange.looks(plain)
@@ -213,5 +213,5 @@ class Watch(Teller):
         if link.session is None and getattr(connection, "sock", None) is not None:  # older than this probe
             link.session = self._session_of(connection)
             link.socket, link.number = ref(connection.sock), descriptor(connection.sock)
-            link.wire = Wire(link.number)
+            link.wire = SocketCounters(link.number)
         self.place(exchange, link.session or self._session_of(connection), tls=self._is_tls(connection))

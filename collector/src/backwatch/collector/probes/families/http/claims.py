@@ -15,9 +15,9 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from backwatch.collector.runtime.context_variables import put_back
+from backwatch.collector.runtime.context_variables import reset_variable
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.socket_counters import UNKNOWN, Wire
+from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
 
 MAX_NAMED: Final = 256
 
@@ -37,7 +37,7 @@ class Carried(NamedTuple):
 
     session: Session
     start_ns: int
-    wire: Wire | None = None
+    wire: SocketCounters | None = None
     estimated: tuple[int, int] = UNKNOWN
     status: int = 0
     target: str = ""
@@ -58,7 +58,9 @@ class Claim:
         """
         raise NotImplementedError
 
-    def connected(self, session: Session, start_ns: int, wire: Wire | None, error: BaseException | None) -> None:
+    def connected(
+        self, session: Session, start_ns: int, wire: SocketCounters | None, error: BaseException | None
+    ) -> None:
         """A connection was made for this request, or could not be: then the request itself never went out."""
         raise NotImplementedError
 
@@ -74,7 +76,7 @@ def claiming(claim: Claim | None) -> Generator[None]:
     try:
         yield
     finally:
-        put_back(_claim, token)
+        reset_variable(_claim, token)
 
 
 def claim_of(owner: Any, method: str, target: str) -> Claim | None:

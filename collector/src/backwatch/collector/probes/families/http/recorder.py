@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.payload.response_indicators import with_signs
+from backwatch.collector.payload.response_indicators import add_indicators
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.http.claims import Carried, Claim, claim_of
 from backwatch.collector.probes.families.http.session import endpoint_of, forwarded, redirect_target, scheme_of
@@ -13,7 +13,7 @@ from backwatch.collector.probes.families.http.state import Exchange, Link
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.redaction import http as redact
 from backwatch.collector.runtime.record import AttributeValue, Session
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 MAX_PATH: Final = 8_192
 MAX_SESSIONS: Final = 16
@@ -40,17 +40,22 @@ class Teller:
         verb, target = words(method, 20).upper(), words(path, MAX_PATH)
         made = Exchange(link, verb, target, login, claim_of(owner, verb, target))
         if made.claim is None and self.recorder is not None:
-            made.caller = self.recorder.caller()
+            made.caller = self.recorder.capture_caller()
         return made
 
     def tell_connect(
-        self, claim: Claim | None, session: Session, start_ns: int, wire: Wire | None, error: BaseException | None
+        self,
+        claim: Claim | None,
+        session: Session,
+        start_ns: int,
+        wire: SocketCounters | None,
+        error: BaseException | None,
     ) -> None:
         """A connection was made, or could not be."""
         if claim is not None:
             claim.connected(session, start_ns, wire, error)
         elif self.recorder is not None:
-            self.recorder.call(session, "connect", start_ns=start_ns, wire=wire, error=error)
+            self.recorder.record_call(session, "connect", start_ns=start_ns, wire=wire, error=error)
 
     def tell(self, exchange: Exchange) -> None:
         """The request is done with; only the first time counts."""
@@ -76,8 +81,8 @@ class Teller:
                 facts = (*facts, (names.URL_SECRET, True))
             exchange.judge()
             if exchange.signs:
-                facts = with_signs(facts, exchange.signs)
-            self.recorder.call(
+                facts = add_indicators(facts, exchange.signs)
+            self.recorder.record_call(
                 exchange.session, exchange.method, statement=exchange.statement, start_ns=exchange.start_ns,
                 error=exchange.error, facts=facts, caller=exchange.caller, **volume,
             )  # fmt: skip

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 from backwatch.collector.probes.toolkit.sockets import peer, tls_of, words
 from backwatch.collector.redaction.http import redact_url
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.tls import read_tls_facts
 
 _SCHEME: Final = re.compile(r"[A-Za-z0-9-]{1,30}\Z")
 _MAX_URL: Final = 200
@@ -39,7 +39,7 @@ def session_of(connection: Any, *, tls: bool, asked: tuple[str, str] | None = No
     facts: dict[str, Any] = {"requested": requested if tls else "disable"}
     socket = getattr(connection, "sock", None)
     if socket is not None:
-        facts.update(facts_of(tls_of(socket), verified=verified))
+        facts.update(read_tls_facts(tls_of(socket), verified=verified))
         facts.update(peer(socket))
     address, port = _endpoint(connection)
     return Session(system="http", address=address, port=port, requested_explicit=True, **facts)

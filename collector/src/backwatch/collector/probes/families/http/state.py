@@ -4,10 +4,10 @@ import time
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from backwatch.collector import names
-from backwatch.collector.payload.response_indicators import LOOKED_AT, of_document
+from backwatch.collector.payload.response_indicators import MAX_INSPECTED_BYTES, find_document_indicators
 from backwatch.collector.probes.families.http.claims import Claim
 from backwatch.collector.probes.toolkit.sockets import descriptor
-from backwatch.collector.session.socket_counters import UNKNOWN, Wire
+from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ def nothing() -> None:
     """No socket."""
 
 
-class Counted(Wire):
+class Counted(SocketCounters):
     """Bytes that were read off the wire in parts, before the socket was closed."""
 
     __slots__ = ("received", "sent")
@@ -29,9 +29,9 @@ class Counted(Wire):
         super().__init__(-1)
         self.sent, self.received = UNKNOWN
 
-    def add(self, wire: Wire) -> None:
+    def add(self, wire: SocketCounters) -> None:
         """Takes what went by since the last reading."""
-        sent, received = wire.since_last()
+        sent, received = wire.read_delta()
         if sent >= 0:
             self.sent = max(self.sent, 0) + sent
             self.received = max(self.received, 0) + received
@@ -42,7 +42,7 @@ class Counted(Wire):
         if socket is not None and descriptor(socket) == link.number >= 0:
             self.add(link.wire)
 
-    def since_last(self) -> tuple[int, int]:
+    def read_delta(self) -> tuple[int, int]:
         """All that was taken."""
         return self.sent, self.received
 
@@ -57,7 +57,7 @@ class Link:
         self.sessions: dict[tuple[str, str, int, str, str], Session] = {}
         self.socket: Callable[[], Any] = nothing
         self.number = -1
-        self.wire = Wire(-1)
+        self.wire = SocketCounters(-1)
         self.pending: Exchange | None = None
         self.connecting_ns = 0
 
@@ -103,7 +103,7 @@ class Exchange:
     def looks(self, piece: object) -> None:
         """Some of its body, as the app will have it: the beginning is kept, where it is a document."""
         if self.document and isinstance(piece, bytes):
-            limit = LOOKED_AT[self.document]
+            limit = MAX_INSPECTED_BYTES[self.document]
             self.head += piece[: limit - len(self.head)]
             if len(self.head) >= limit:
                 self.judge()
@@ -111,7 +111,7 @@ class Exchange:
     def judge(self) -> None:
         """As much of its beginning as came is looked at."""
         if self.document and self.head:
-            self.signs, self.document, self.head = of_document(self.document, self.head), "", b""
+            self.signs, self.document, self.head = find_document_indicators(self.document, self.head), "", b""
 
 
 Started: TypeAlias = tuple[Exchange, "Token[Exchange | None]"]

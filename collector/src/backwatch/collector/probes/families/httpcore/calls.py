@@ -19,7 +19,7 @@ from backwatch.collector.probes.families.http.state import Exchange, Link
 from backwatch.collector.probes.families.httpcore.session import session_of, socket_of
 from backwatch.collector.probes.toolkit.sockets import descriptor, root_error, weakly
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 _HEARD: Final = frozenset((b"location", b"server", b"content-type"))
 
@@ -174,7 +174,7 @@ class Watch(Teller):
         link = self._links[stream] = Link()
         link.session = session_of(origin, stream)
         link.socket, link.number = weakly(socket), descriptor(socket)
-        link.wire = Wire(link.number)
+        link.wire = SocketCounters(link.number)
         if start_ns:
             self.tell_connect(awaited(), link.session, start_ns, link.wire, None)
         return link

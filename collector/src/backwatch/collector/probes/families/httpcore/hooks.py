@@ -7,7 +7,7 @@ from typing import Any
 
 from backwatch.collector.probes.families.httpcore.calls import Sender, Watch
 from backwatch.collector.probes.toolkit.patches import Patches
-from backwatch.collector.runtime.context_variables import put_back
+from backwatch.collector.runtime.context_variables import reset_variable
 
 _Function = Callable[..., Any]
 _Make = Callable[[_Function], _Function]
@@ -53,7 +53,7 @@ def _through_a_proxy(watch: Watch, *, waits: bool) -> _Make:
                 watch.tunnel_failed(tunnel, error)
                 raise
             finally:
-                put_back(watch.tunnel, token)
+                reset_variable(watch.tunnel, token)
 
         async def awaiting(connection: Any, *args: Any, **options: Any) -> Any:
             tunnel = watch.tunnelling(connection)
@@ -66,7 +66,7 @@ def _through_a_proxy(watch: Watch, *, waits: bool) -> _Make:
                 watch.tunnel_failed(tunnel, error)
                 raise
             finally:
-                put_back(watch.tunnel, token)
+                reset_variable(watch.tunnel, token)
 
         return awaiting if waits else tunnelling
 
@@ -127,7 +127,7 @@ def _send(watch: Watch, *, waits: bool) -> _Make:
             try:
                 response = original(client, *args, **options)
             finally:
-                put_back(watch.sender, token)
+                reset_variable(watch.sender, token)
             watch.returned(sender, response)
             return response
 
@@ -137,7 +137,7 @@ def _send(watch: Watch, *, waits: bool) -> _Make:
             try:
                 response = await original(client, *args, **options)
             finally:
-                put_back(watch.sender, token)
+                reset_variable(watch.sender, token)
             watch.returned(sender, response)
             return response
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from backwatch.collector.probes.toolkit.sockets import peer, tls_of, words
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.tls import read_tls_facts
 
 
 def socket_of(stream: Any) -> Any:
@@ -15,7 +15,7 @@ def socket_of(stream: Any) -> Any:
 
 
 def _tls_of(stream: Any, socket: Any) -> Any:
-    """The object that ``tls.facts_of`` understands."""
+    """The object that ``tls.read_tls_facts`` understands."""
     found = stream.get_extra_info("ssl_object")
     # The blocking backend hands out the C object below its socket, which says less than the socket itself.
     # Where eventlet is installed it may not know its own TLS socket, and hand out nothing.
@@ -47,7 +47,7 @@ def session_of(origin: Any, stream: Any, context: Any = None) -> Session:
         found = _tls_of(stream, socket)
         if tls and found is not None:
             facts["requested"] = requested(found.context)
-        facts.update(facts_of(found if tls else None))
+        facts.update(read_tls_facts(found if tls else None))
         facts.update(peer(socket))
         if facts.get("transport") == "unix":
             address, port = facts["peer_address"], 0

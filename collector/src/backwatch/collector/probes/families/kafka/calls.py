@@ -51,7 +51,7 @@ class PendingCall:
 
     def record(self, recorder: Recorder, session: Session, error: Error, facts: Facts = ()) -> None:
         """Record the call, which ends now."""
-        recorder.call(
+        recorder.record_call(
             session, self.operation, statement=self.statement, start_ns=self.start_ns, estimated=self.estimated,
             rows_affected=self.rows, error=error, facts=self.facts + facts, kind=self.kind, caller=self.caller,
         )  # fmt: skip
@@ -89,7 +89,7 @@ def new_delivery(clients: KafkaClients, producer: Any, start_ns: int, topic: obj
         return None
     statement, facts = asked("send", topic)
     delivery = PartitionCall(clients, producer, "send", statement, start_ns, facts, PRODUCER)
-    delivery.caller = clients.recorder.caller()
+    delivery.caller = clients.recorder.capture_caller()
     return delivery
 
 
@@ -141,7 +141,7 @@ class OperationObserver:
         if recorder is None or statement is None:
             return
         session = self.clients.session_of(self.clients.access.owner_of(client))
-        recorder.call(
+        recorder.record_call(
             session, operation.operation, statement=statement, start_ns=operation.start_ns, error=error,
             facts=status_facts(error),
         )  # fmt: skip

@@ -8,7 +8,7 @@ from backwatch.collector.probes.families.kafka.state import STATE_ATTRIBUTE, Kaf
 from backwatch.collector.probes.toolkit.nodes import address, announced
 from backwatch.collector.probes.toolkit.sockets import root_error
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 
 class ConnectionObserver:
@@ -50,7 +50,7 @@ class ConnectionObserver:
             return
         session, number = self.clients.access.session_of(state.client, socket, version)
         state.session = state.client.latest = session
-        self.clients.recorder.call(session, "connect", start_ns=start_ns, wire=Wire(number))
+        self.clients.recorder.record_call(session, "connect", start_ns=start_ns, wire=SocketCounters(number))
 
     @never_breaks_the_host
     def on_connect_failed(self, state: KafkaConnectionState, error: BaseException | None, socket: Any = None) -> None:
@@ -62,7 +62,9 @@ class ConnectionObserver:
             state.session, _ = self.clients.access.session_of(state.client, socket, None)
         session = state.session or state.client.latest
         reason = "error" if error is None else root_error(error)
-        self.clients.recorder.call(session, "connect", start_ns=start_ns, error=reason, facts=status_facts(error))
+        self.clients.recorder.record_call(
+            session, "connect", start_ns=start_ns, error=reason, facts=status_facts(error)
+        )
 
     @never_breaks_the_host
     def on_metadata(self, cluster: Any, cluster_id: object = None) -> None:
@@ -82,4 +84,6 @@ class ConnectionObserver:
         client.nodes = nodes
         client.set_cluster_id(getattr(cluster, "cluster_id", None))
         facts = announced(address(*node) for node in nodes)
-        self.clients.recorder.call(client.latest, "metadata", statement="metadata", start_ns=time_ns(), facts=facts)
+        self.clients.recorder.record_call(
+            client.latest, "metadata", statement="metadata", start_ns=time_ns(), facts=facts
+        )

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.payload import message_forms
-from backwatch.collector.payload.formats import MAX_MEMBERS, Facts, recognise
+from backwatch.collector.payload.formats import MAX_MEMBERS, Facts, detect_formats
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.kafka.clients import KafkaClients, status_facts
 from backwatch.collector.probes.toolkit.messages import MAX_SAMPLES, asked, is_ours, size_of_headers
@@ -63,13 +63,14 @@ def record_poll(
     """Record the messages of one topic that a consumer received.
 
     Args:
-        values: Some of them, to recognise their format.
+        values: Some of them, to detect_formats their format.
         size: Bytes of all of them.
     """
     statement, destination = asked("poll", topic)
-    recorder.call(
+    facts = destination + detect_formats(values) + facts
+    recorder.record_call(
         session, "poll", statement=statement, start_ns=start_ns, estimated=(-1, size) if size >= 0 else UNKNOWN,
-        rows_returned=rows, error=error, facts=destination + recognise(values) + facts, kind=CONSUMER, caller=caller,
+        rows_returned=rows, error=error, facts=facts, kind=CONSUMER, caller=caller,
     )  # fmt: skip
 
 
@@ -112,7 +113,7 @@ class PollObserver:
     def _record_topic(self, recorder: Recorder, session: Session, poll: Poll, topic: str, records: list[Any]) -> None:
         forms = 0
         for record in records:
-            forms |= message_forms.form_of(record) or 0
+            forms |= message_forms.detect_form(record) or 0
         values = poll.samples.get(topic) or [record.value for record in records[:MAX_MEMBERS]]
         record_poll(
             recorder, session, topic, poll.start_ns, values=values, rows=len(records),
@@ -121,7 +122,7 @@ class PollObserver:
 
     def _facts(self, poll: Poll, topic: str, forms: int) -> Facts:
         unpacked = poll.unpacked.get(topic)
-        return message_forms.told(forms) + (unpacked_facts((unpacked,)) if unpacked else ())
+        return message_forms.to_facts(forms) + (unpacked_facts((unpacked,)) if unpacked else ())
 
     # --- inside a poll ---
 

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from backwatch.collector.probes.families.kafka.session import requested_facts, version_text
 from backwatch.collector.probes.toolkit.sockets import peer, words
-from backwatch.collector.runtime.internal_clients import is_own
+from backwatch.collector.runtime.internal_clients import is_internal
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.tls import read_tls_facts
 
 STATE_ATTRIBUTE: Final = "_backwatch_kafka"
 """Attribute of the driver's objects that holds their state."""
@@ -27,7 +27,7 @@ class KafkaClientState:
     __slots__ = ("has_fixed_version", "is_internal", "latest", "nodes", "server_id")
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self.is_internal = is_own(config.get("client_id"))
+        self.is_internal = is_internal(config.get("client_id"))
         self.has_fixed_version = config.get("api_version") not in (None, "auto")
         self.latest = Session(system="kafka", **requested_facts(config))
         self.nodes: frozenset[tuple[Any, Any]] = frozenset()
@@ -56,7 +56,7 @@ class KafkaClientState:
             if facts:  # else there is no peer, encrypted or not
                 facts["encrypted"] = False
         elif tls is not None:
-            established = facts_of(tls)
+            established = read_tls_facts(tls)
             if established.get("encrypted"):  # else the handshake is not over, and nothing is known yet
                 facts.update(established)
         if version is not None and not self.has_fixed_version:

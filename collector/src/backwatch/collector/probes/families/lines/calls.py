@@ -13,8 +13,8 @@ from backwatch.collector.probes.toolkit.sockets import descriptor, peer, tls_of,
 from backwatch.collector.probes.toolkit.tls_contexts import asked_by
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.socket_counters import UNKNOWN, Wire
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
+from backwatch.collector.session.tls import read_tls_facts
 
 Function = Callable[..., Any]
 Make = Callable[[Function], Function]
@@ -28,7 +28,7 @@ class Link:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.number = -1
-        self.wire: Wire | None = None
+        self.wire: SocketCounters | None = None
         self.offered: bool | None = None
         self.busy = ""
         """The call in progress: what the library does by itself inside it belongs to it."""
@@ -81,7 +81,7 @@ class LineWatch:
             link.session = replace(link.session, encoded=[], **_now(client))
             self._count(client, link)
             if link.wire is not None:
-                link.wire.since_last()  # what went by before we came belongs to no call of ours
+                link.wire.read_delta()  # what went by before we came belongs to no call of ours
         return link
 
     def _asked(self, client: Any, host: object, port: object) -> Session:
@@ -105,7 +105,7 @@ class LineWatch:
 
     def _count(self, client: Any, link: Link) -> None:
         link.number = descriptor(getattr(client, "sock", None))
-        link.wire = Wire(link.number) if link.number >= 0 else None
+        link.wire = SocketCounters(link.number) if link.number >= 0 else None
 
     @never_breaks_the_host
     def connecting(self, client: Any, host: object, port: object) -> Begun | None:
@@ -128,7 +128,7 @@ class LineWatch:
             if not link.session.encrypted:
                 # STARTTLS may follow; a session that will be encrypted in a moment is not one in plaintext.
                 link.session = replace(link.session, encoded=[], encrypted=None)
-        self.recorder.call(
+        self.recorder.record_call(
             link.session, "connect", start_ns=begun.start_ns, wire=link.wire, error=error, facts=self._code(error)
         )
 
@@ -163,9 +163,9 @@ class LineWatch:
         wire = link.wire if link.number == descriptor(getattr(client, "sock", None)) else None
         estimated = UNKNOWN
         if moved is not UNKNOWN:
-            sent, received = wire.since_last() if wire is not None else (0, 0)
+            sent, received = wire.read_delta() if wire is not None else (0, 0)
             wire, estimated = None, (max(sent, 0) + moved[0], max(received, 0) + moved[1])
-        self.recorder.call(
+        self.recorder.record_call(
             session, operation, statement=statement, start_ns=begun.start_ns, wire=wire, estimated=estimated,
             rows_returned=rows, rows_affected=affected, error=error, facts=(*self._code(error), *facts),
         )  # fmt: skip
@@ -250,7 +250,7 @@ def _now(client: Any) -> dict[str, Any]:
     socket = getattr(client, "sock", None)
     if descriptor(socket) < 0:
         return {}
-    return {**facts_of(tls_of(socket)), **peer(socket)}
+    return {**read_tls_facts(tls_of(socket)), **peer(socket)}
 
 
 def number_of(port: object) -> int:

@@ -15,7 +15,7 @@ from backwatch.collector import names
 from backwatch.collector.probes.toolkit.dbapi import Facts
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import TlsFacts, certificate_facts, version_text
+from backwatch.collector.session.tls import TlsFacts, format_tls_version, read_certificate_facts
 
 _POINTER: Final = ctypes.c_void_p
 _VERIFY_PEER: Final = 1
@@ -94,13 +94,13 @@ class Libpq:
             return {} if in_use is None or self._call("PQgssEncInUse", pgconn) else {"encrypted": False}
         facts = TlsFacts(
             encrypted=True,
-            tls_version=version_text(_text(self._call("PQsslAttribute", pgconn, b"protocol"))),
+            tls_version=format_tls_version(_text(self._call("PQsslAttribute", pgconn, b"protocol"))),
             cipher=_text(self._call("PQsslAttribute", pgconn, b"cipher"))[:80],
         )
         session = self._call("PQsslStruct", pgconn, b"OpenSSL")
         if session:
             facts["verified"] = self._verified(session, sslmode)
-            facts.update(cast("TlsFacts", certificate_facts(self._certificate(session))))
+            facts.update(cast("TlsFacts", read_certificate_facts(self._certificate(session))))
         elif sslmode in ("verify-ca", "verify-full"):
             facts["verified"] = "full" if sslmode == "verify-full" else "chain"
         return facts

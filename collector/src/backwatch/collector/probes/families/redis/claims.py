@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from backwatch.collector.payload.formats import Facts
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 
 class ClaimedCommand(NamedTuple):
@@ -24,7 +24,7 @@ class ClaimedCommand(NamedTuple):
     operation: str
     statement: str
     start_ns: int
-    wire: Wire | None
+    wire: SocketCounters | None
     rows: int
     error: BaseException | str | None
     facts: Facts

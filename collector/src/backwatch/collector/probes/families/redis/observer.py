@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from backwatch.collector.payload.formats import recognise
+from backwatch.collector.payload.formats import detect_formats
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.redis.claims import ClaimedCommand, current_claim
 from backwatch.collector.probes.families.redis.nodes import ANNOUNCING_COMMANDS, node_facts
@@ -32,7 +32,7 @@ from backwatch.collector.probes.families.redis.statements import (
 from backwatch.collector.probes.toolkit.sockets import root_error
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import CLIENT, CONSUMER, Session
-from backwatch.collector.session.socket_counters import Wire
+from backwatch.collector.session.socket_counters import SocketCounters
 
 STATE_ATTRIBUTE: Final = "_backwatch_state"
 """Attribute of a connection object that holds its :class:`RedisConnectionState`."""
@@ -76,14 +76,14 @@ class RedisCallObserver:
         session = self._read_session(connection, state)
         self._start_counting(connection, state)
         if state.wire is not None:
-            state.wire.since_last()  # bytes from before the probe belong to no recorded call
+            state.wire.read_delta()  # bytes from before the probe belong to no recorded call
         return session
 
     def _start_counting(self, connection: Any, state: RedisConnectionState) -> None:
         state.carrier_id = id(carrier_of(connection))
-        state.wire = Wire(socket_of(connection)[1])
+        state.wire = SocketCounters(socket_of(connection)[1])
 
-    def _open_wire(self, connection: Any, state: RedisConnectionState) -> Wire | None:
+    def _open_wire(self, connection: Any, state: RedisConnectionState) -> SocketCounters | None:
         """Return the byte counters of an open connection; a closed one's descriptor may be reused."""
         return state.wire if state.carrier_id == id(carrier_of(connection)) else None
 
@@ -107,12 +107,12 @@ class RedisCallObserver:
         if error is None:
             session = self._read_session(connection, state)
             self._start_counting(connection, state)
-            self.recorder.call(session, "connect", start_ns=start_ns, wire=state.wire)
+            self.recorder.record_call(session, "connect", start_ns=start_ns, wire=state.wire)
             return
         state.failure_id = id(error)
         session = state.session or session_of(connection, self.tls_classes, state.login, self.system)
         state.session = None
-        self.recorder.call(
+        self.recorder.record_call(
             session, "connect", start_ns=start_ns, error=root_error(error), facts=error_facts(error, session),
         )  # fmt: skip
 
@@ -196,7 +196,7 @@ class RedisCallObserver:
             return
         commands = state.pending[0]
         if reply is not None:
-            facts = recognise(reply)
+            facts = detect_formats(reply)
             if facts:
                 commands.facts = merge_facts(commands.facts, facts)
         if commands.name or len(commands.commands) == 1:
@@ -244,9 +244,9 @@ class RedisCallObserver:
             return reply is None or not state.pending
         word = name_of(reply[:1]).lower()
         if word in _MESSAGES:
-            self.recorder.call(
+            self.recorder.record_call(
                 self._session(connection, state), "message", start_ns=time.time_ns(),
-                wire=self._open_wire(connection, state), facts=recognise(reply[-1]), kind=CONSUMER,
+                wire=self._open_wire(connection, state), facts=detect_formats(reply[-1]), kind=CONSUMER,
             )  # fmt: skip
             return True
         if word in _ACKNOWLEDGEMENTS:
@@ -266,7 +266,7 @@ class RedisCallObserver:
                 commands.error, commands.facts,
             )  # fmt: skip
             return
-        self.recorder.call(
+        self.recorder.record_call(
             session, operation, statement=statement, start_ns=commands.start_ns,
             wire=self._open_wire(connection, state), rows_returned=commands.rows, error=commands.error,
             facts=commands.facts, kind=CLIENT,

@@ -7,7 +7,7 @@ from typing import Any, Final
 from backwatch.collector.probes.families.redis.statements import name_of
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, tls_of, words
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import facts_of
+from backwatch.collector.session.tls import read_tls_facts
 
 _INFO: Final = re.compile(r"^(redis_version|valkey_version|run_id):([\w.\-]{1,64})", re.MULTILINE)
 _CERTIFICATE_REQUIRED: Final = ("CERT_REQUIRED", "2", "REQUIRED")
@@ -66,7 +66,7 @@ def session_of(connection: Any, tls_classes: tuple[type, ...], login: RedisLogin
     if socket is not None:
         writer = getattr(connection, "_writer", None)
         tls = writer.get_extra_info("ssl_object") if writer is not None else tls_of(socket)
-        facts.update(facts_of(tls))
+        facts.update(read_tls_facts(tls))
         facts.update(peer(socket))
         facts.update(login_facts(login))
     if not login.version:  # a connection older than this probe; redis-py's asyncio keeps no such attribute

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from backwatch.collector.payload.formats import Facts
     from backwatch.collector.probes.families.redis.statements import Commands
     from backwatch.collector.runtime.record import Session
-    from backwatch.collector.session.socket_counters import Wire
+    from backwatch.collector.session.socket_counters import SocketCounters
 
 
 class InFlightCommands:
@@ -54,7 +54,7 @@ class RedisConnectionState:
     def __init__(self, observer: object) -> None:
         self.observer = observer
         self.session: Session | None = None
-        self.wire: Wire | None = None
+        self.wire: SocketCounters | None = None
         self.carrier_id = 0
         self.pending: deque[InFlightCommands] = deque()
         self.packed: Commands | None = None

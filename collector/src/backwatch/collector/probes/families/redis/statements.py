@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from backwatch.collector.redaction import redis as redact
-from backwatch.collector.runtime.keyed_cache import keep, mark
+from backwatch.collector.runtime.keyed_cache import keyed_hash, remember
 
 Commands = tuple[Sequence[object], ...]
 
@@ -48,11 +48,11 @@ def describe_command(name: str, command: Sequence[object]) -> tuple[str, str]:
     if len(command) == 2:
         key = command[1]
         if type(key) is str:
-            marked = mark((name, key))
+            marked = keyed_hash((name, key))
             described = _cached.get(marked)
             if described is None:
                 described = (operation_of(name, command), redact.statement(command))
-                keep(_cached, marked, described, MAX_CACHED_STATEMENTS)
+                remember(_cached, marked, described, MAX_CACHED_STATEMENTS)
             return described
     return operation_of(name, command), redact.statement(command)
 

@@ -17,7 +17,7 @@ from backwatch.collector.probes.families.search import responses as answers
 from backwatch.collector.probes.toolkit.messages import size_of
 from backwatch.collector.probes.toolkit.sockets import root_error, words
 from backwatch.collector.redaction import search
-from backwatch.collector.runtime.context_variables import put_back
+from backwatch.collector.runtime.context_variables import reset_variable
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
 
@@ -99,7 +99,7 @@ class Watch:
     def named(self, token: "Token[str] | None") -> None:
         """It is done."""
         if token is not None:
-            put_back(self._endpoint, token)
+            reset_variable(self._endpoint, token)
 
     @never_breaks_the_host
     def begin(self, transport: Any, method: object, target: object, parameters: Any, body: object) -> Operation | None:
@@ -121,7 +121,7 @@ class Watch:
         if operation is None:
             return
         if operation.token is not None:
-            put_back(self._operation, operation.token)
+            reset_variable(self._operation, operation.token)
         attempt, operation.last = operation.last, None
         version = answers.who(operation.path, answer)
         if version[0] and operation.method == "GET":

@@ -7,8 +7,8 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.services import databases
-from tests.services.postgresql import programs
+from tests.services.databases import fresh_database
+from tests.services.databases.postgresql import programs
 from tests.services.process import account, binary, free_port, password, prepare, private_folder, running, write
 from tests.services.server import HOST
 
@@ -36,7 +36,7 @@ class Node:
 
     def execute(self, statement: str) -> None:
         """Run one statement."""
-        databases.postgresql_sql(self.url, statement)
+        fresh_database.postgresql_sql(self.url, statement)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,7 +48,7 @@ def _until(true: Callable[[], bool], timeout_s: float = 60) -> None:
 
 
 @contextlib.contextmanager
-def made_on_demand(server: Server, prefix: str) -> Generator[Callable[..., str]]:
+def created_on_demand(server: Server, prefix: str) -> Generator[Callable[..., str]]:
     """Gives ``make(name, partitions=1) -> topic``; deletes all of them at the end."""
     made: list[str] = []
 

@@ -11,8 +11,8 @@ from tests.services.authority import Authority
 from tests.services.process import binary, free_port, password, prepare, private_folder, running, write
 from tests.services.server import HOST, Fixture, MissingServerError, Server, accepts
 
-JARS = Path(__file__).parents[2] / ".tools" / "kafka"
-TEMPLATE = Path(__file__).parent / "kafka" / "server.properties"
+JARS = Path(__file__).parents[3] / ".tools" / "kafka"
+TEMPLATE = Path(__file__).parents[1] / "kafka" / "server.properties"
 USER = "app"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from tests.services.process import private_folder, running, write
 from tests.services.server import MissingServerError, accepts
 
-TOOLS = Path(__file__).parents[2] / ".tools"
+TOOLS = Path(__file__).parents[3] / ".tools"
 JARS = TOOLS / "java"
 """The OpenTelemetry Java agent, and the drivers of the Java app of the tests."""
 

@@ -16,7 +16,7 @@ from typing import Any
 from bson import Int64, ObjectId, decode, encode
 
 from tests.services.authority import Authority
-from tests.services.mongo_scram import AuthenticationError, Scram
+from tests.services.databases.mongo_scram import AuthenticationError, Scram
 from tests.services.process import free_port, password
 from tests.services.server import HOST, Fixture, Server
 

@@ -9,8 +9,8 @@ from tests.services.authority import Authority
 from tests.services.process import binary, free_port, password, private_folder, running, write
 from tests.services.server import HOST, Fixture, MissingServerError, Server, accepts
 
-JARS = Path(__file__).parents[2] / ".tools" / "cassandra"
-TEMPLATES = Path(__file__).parent / "cassandra"
+JARS = Path(__file__).parents[3] / ".tools" / "cassandra"
+TEMPLATES = Path(__file__).parents[1] / "cassandra"
 USER = "app"
 FIRST = "cassandra"
 """The account that a new node makes by itself, and its password."""

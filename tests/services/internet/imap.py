@@ -3,8 +3,8 @@
 import contextlib
 from collections.abc import Generator
 
-from tests.services._dovecot import serving
 from tests.services.authority import Authority
+from tests.services.internet._dovecot import serving
 from tests.services.server import Fixture, Server
 
 FIXTURE = Fixture("imap_server", kind="imap", port=143)

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Generator
 
 from tests.services.authority import Authority
-from tests.services.ftp import serving
+from tests.services.internet.ftp import serving
 from tests.services.server import Fixture, Server
 
 ELSEWHERE = "10.0.0.7"

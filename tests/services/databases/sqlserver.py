@@ -17,8 +17,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from tests.services import _tds as tds
 from tests.services.authority import Authority
+from tests.services.databases import _tds as tds
 from tests.services.process import password
 from tests.services.server import HOST, Fixture, Server
 

@@ -3,9 +3,9 @@
 import contextlib
 from collections.abc import Generator
 
-from tests.services import opensearch
-from tests.services._search_front import front
 from tests.services.authority import Authority
+from tests.services.http import opensearch
+from tests.services.http._search_front import front
 from tests.services.process import password
 from tests.services.server import HOST, Fixture, Server
 

@@ -6,13 +6,13 @@ import urllib.request
 from collections.abc import Callable, Generator
 from pathlib import Path
 
-from tests.services._search_front import front
 from tests.services.authority import Authority
+from tests.services.http._search_front import front
 from tests.services.process import account, binary, free_port, give, password, private_folder, running, write
 from tests.services.server import HOST, Fixture, MissingServerError, Server
 
-JARS = Path(__file__).parents[2] / ".tools" / "opensearch"
-TEMPLATES = Path(__file__).parent / "opensearch"
+JARS = Path(__file__).parents[3] / ".tools" / "opensearch"
+TEMPLATES = Path(__file__).parents[1] / "opensearch"
 USER = "app"
 JAVA = (
     "-Xms400m", "-Xmx400m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Djava.security.manager=allow",

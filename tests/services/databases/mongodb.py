@@ -9,7 +9,7 @@ from tests.services.authority import Authority
 from tests.services.process import free_port, private_folder, running
 from tests.services.server import HOST, Fixture, MissingServerError, Server, accepts
 
-PROGRAM = Path(__file__).parents[2] / ".tools" / "bin" / "ferretdb"
+PROGRAM = Path(__file__).parents[3] / ".tools" / "bin" / "ferretdb"
 
 FIXTURE = Fixture("mongodb", kind="mongodb", port=27017)
 

@@ -19,8 +19,8 @@ from collections.abc import Generator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from tests.services import clickhouse
 from tests.services.authority import Authority
+from tests.services.databases import clickhouse
 from tests.services.server import HOST, Fixture, Server
 
 SETTINGS = b"SELECT name, value, readonly"

@@ -1,0 +1,53 @@
+"""The type of a registered fact."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Type = Literal["text", "words", "number", "flag"]
+"""``words``: a comma-separated list, of which a rule matches any one."""
+Scope = Literal["app", "session", "call", "exception", "span", "derived", "window", "loss", "process"]
+"""Where a fact is reported.
+
+``app``: in the OTLP resource alone. ``session``: in the scope or the span, and the span wins. ``call``: in the span
+alone. ``exception``: in the span, or in its exception event. ``span``: a field of the span itself. ``derived``:
+nowhere; the detector computes it for each call. ``window``, ``loss``, ``process``: in what rules over windows, losses
+and processes read.
+"""
+Domain = Literal["session", "statement", "resource", "content", "number"]
+"""The dictionary in which the detector looks a fact up: once per distinct session, statement, resource or content.
+Numbers of the fifth are compared call by call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One fact about an app, a resource, a session, a call, a window or a process.
+
+    Attributes:
+        name: Attribute name of the span contract, or the field that rules read.
+        type: Type of its value.
+        scope: Where it is reported.
+        kind: The group of facts that it belongs to: a column of the drivers' table where ``facts.KINDS`` lists it.
+        meaning: One sentence for ``backwatch rules fields``, ``backwatch rules explain`` and the documents.
+        label: Short display name.
+        unit: Unit of a number; empty where the number identifies something (a port, a line).
+        domain: Where rules look it up; ``None``: rules cannot read it.
+        older: Older and similar attribute names, best first. Each yields to the names before it.
+        example: A typical value.
+        order: Position in evidence, ascending. Facts at 0 stand in the middle, by name, with what detectors compute.
+        identity: It shows which server responded. Accepting an alert records its value.
+        profile: Key under which a profile announces its values; empty: profiles cannot.
+    """
+
+    name: str
+    type: Type
+    scope: Scope
+    kind: str
+    meaning: str
+    label: str
+    unit: str = ""
+    domain: Domain | None = None
+    older: tuple[str, ...] = ()
+    example: str | int | bool | None = None
+    order: int = 0
+    identity: bool = False
+    profile: str = ""
