@@ -18,9 +18,9 @@ import numpy as np
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import Consumer, Message, Record, ensure_topics, open_consumer, open_publisher
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.log_entries import Records
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.rules.rulebook import make_engine
 from bench import naive, rounds, spans
 
 BATCHES = 48

@@ -37,7 +37,8 @@ def rss_bytes() -> int:
 
 def fuzz(stage: str, count: int, seed: int) -> dict[str, Any]:
     """Run one stage in portions, each on its own mutants."""
-    from tests.detector import fuzzing, otlp_mutator
+    from tests.detector import fuzzing
+    from tests.detector.ingest import otlp_mutator
 
     run: dict[str, Callable[..., Any]] = {
         "decoder": fuzzing.fuzz_decoder, "router": fuzzing.fuzz_router, "step": fuzzing.fuzz_step,
@@ -60,8 +61,8 @@ def fuzz(stage: str, count: int, seed: int) -> dict[str, Any]:
 
 
 def _engine() -> Any:
+    from backwatch.detector.engine.factory import make_engine
     from backwatch.detector.engine.step import EngineConfig
-    from backwatch.detector.rules.rulebook import make_engine
 
     return make_engine(EngineConfig(key=bytes(16)))
 
@@ -92,7 +93,7 @@ def bombs() -> list[dict[str, Any]]:
     """Route, decode and step each bomb, and say what it cost."""
     from backwatch.detector.decoding.decoder import decode
     from backwatch.detector.engine.log_entries import Records
-    from backwatch.detector.ingest.router import route
+    from backwatch.detector.ingest.routing import route
     from tests.detector.floods import bombs as made
 
     engine = _engine()

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from backwatch.collector.settings import DetectorSettings
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime.service import engine_for
-from backwatch.detector.runtime.shard_worker import OwnedShard
+from backwatch.detector.runtime.shard_worker import ShardWorker
 from backwatch.store import tables
 from backwatch.store.commit import Fenced
 from backwatch.store.connect import open_store
@@ -97,7 +97,7 @@ def stale_owners(engine: Engine, url: str, zombies: int, *, fence: bool = True) 
     found = streams.records(streams.eventful(5, 600), 6)
     size = len(found) // zombies + 1 if zombies else len(found)
     for at in range(0, len(found), size):
-        stale, owner = (OwnedShard(0, engine, store, settings) for _ in range(2))
+        stale, owner = (ShardWorker(0, engine, store, settings) for _ in range(2))
         for one in (owner, stale) if zombies else (owner,):
             one.apply(streams.entry(found[at : at + size], at))
             if one is stale and not fence:

@@ -23,12 +23,12 @@ import sqlalchemy as sa
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Message, Record, ensure_topics, open_publisher
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Fired
 from backwatch.detector.engine.log_entries import Records
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.rules.rulebook import make_engine
-from backwatch.detector.runtime.shard_worker import OwnedShard
+from backwatch.detector.runtime.shard_worker import ShardWorker
 from backwatch.store import tables
 from backwatch.store.connect import open_store
 from bench import rounds, spans, watched
@@ -86,7 +86,9 @@ class Scale:
     def __init__(self, folder: str) -> None:
         self._store = open_store(f"sqlite:///{folder}/store.db")
         self.engine = make_engine(EngineConfig(key=b"0123456789abcdef"))
-        self.owners = [OwnedShard(number, self.engine, self._store, DetectorSettings()) for number in range(PARTITIONS)]
+        self.owners = [
+            ShardWorker(number, self.engine, self._store, DetectorSettings()) for number in range(PARTITIONS)
+        ]
         self.now_ns = 0
 
     def send(self, flood: Flood, calls: int, *, title: str) -> float:

@@ -17,8 +17,8 @@ from pathlib import Path
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from backwatch.collector import names
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import EngineConfig
-from backwatch.detector.rules.rulebook import make_engine
 from bench import rounds, spans
 from bench.detector_throughput import BATCHES, Judged
 

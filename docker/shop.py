@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.servers import discover
+from backwatch.attack.demo.services import discover
 
 ALIVE = Path("/tmp/alive")  # noqa: S108  the container's own tmpfs; health.py looks at its age
 PASSWORD = "only-a-demo"  # noqa: S105  of servers that exist only in here
@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
             server.start()
             stack.callback(server.stop)
             environment[f"SHOP_{server.name.upper()}_PORT"] = str(server.port)
-        command = ["backwatch", "run", "--", sys.executable, "-m", "backwatch.attack.quiet", *arguments]
+        command = ["backwatch", "run", "--", sys.executable, "-m", "backwatch.attack.demo.shop", *arguments]
         shop = subprocess.Popen(command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL)
         stack.callback(shop.terminate)
         while True:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from backwatch.attack.entries import load
-from backwatch.attack.pack import opened
 from backwatch.attack.report import Report
+from backwatch.attack.runner import opened
+from backwatch.attack.scenarios import discover
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 SHOWN: dict[str, str] = dict(re.findall(r"^```alert ([\w-]+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
@@ -28,7 +28,7 @@ def test_the_readme_shows_an_alert_of_each_of_the_seven_things() -> None:
 
 @pytest.mark.heavy
 def test_what_the_readme_shows_is_what_is_raised() -> None:
-    kinds = {name: load(name.replace("-", "_")) for name in SHOWN}
+    kinds = {kind.name(): kind for kind in discover() if kind.name() in SHOWN}
     with opened(list(kinds.values()), lambda _: None) as pack:
         for name, kind in kinds.items():
             told = io.StringIO()

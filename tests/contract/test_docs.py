@@ -22,6 +22,7 @@ from backwatch.attack.authority import Authority
 from backwatch.collector import cli, names, settings
 from backwatch.collector.probes import discover
 from backwatch.collector.runtime import encoder
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.rules import rulebook
 from backwatch.detector.rules import trials as rules_trials
@@ -209,7 +210,7 @@ def test_the_verification_of_webhooks_takes_ours_and_nothing_else() -> None:
 def test_the_example_of_a_rule_is_read_and_fires(tmp_path: Path) -> None:
     text, *_ = code("docs/guides/rules.md", "yaml")
     (tmp_path / "reporting-account-writes.yml").write_text(text)
-    engine = rulebook.make_engine(EngineConfig(), str(tmp_path))
+    engine = make_engine(EngineConfig(), str(tmp_path))
     writes = {**streams.statement("UPDATE totals SET day = ?"), names.OPERATION: "UPDATE"}
     reads = {**streams.statement("SELECT day FROM totals"), names.OPERATION: "SELECT"}
     session = {**streams.SAFE, names.ACCOUNT: "reporting"}

@@ -20,11 +20,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.servers import LARGEST, LOOPBACK, HostileServer, discover
+from backwatch.attack.demo.services import discover
+from backwatch.attack.protocols.server import LARGEST, LOOPBACK, HostileServer
 from backwatch.collector.probes import load_probes
 from backwatch.collector.runtime.pipeline import Pipeline
 from backwatch.collector.settings import CollectorSettings
 from backwatch.collector.stream import Message, Publisher
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import EngineConfig
 from backwatch.detector.rules import rulebook
 from backwatch.detector.runtime.replay import Replay
@@ -137,7 +139,7 @@ def watched(probe: str) -> Generator[Callable[[], list[Message]]]:
 
 def said_of(messages: Sequence[Message]) -> set[str]:
     """The rules that fire on these, told from the first call on."""
-    judging = Replay(rulebook.make_engine(EngineConfig()))
+    judging = Replay(make_engine(EngineConfig()))
     found = {one.rule.name for one in judging.judge([one.value for one in messages])}
     assert judging.counts.calls
     assert not judging.counts.unreadable
@@ -282,7 +284,7 @@ def test_one_that_never_started_stops(kind: type[HostileServer], authority: Auth
 def test_more_clients_than_it_has_room_for_are_turned_away(
     server: HostileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backwatch.attack.servers.MOST_SESSIONS", 1)
+    monkeypatch.setattr("backwatch.attack.protocols.server.MOST_SESSIONS", 1)
     with socket.create_connection((LOOPBACK, server.port), timeout=5):
         until(lambda: len(server._open) == 1)
         assert conversation(server, b"") == b""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from backwatch.detector import detectors
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Clear, Findings
 from backwatch.detector.engine.lateness import LATENESS
 from backwatch.detector.engine.log_entries import Tick
@@ -26,7 +27,7 @@ every_detector = pytest.mark.parametrize("kind", list(detectors.discover()), ids
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return rulebook.make_engine(CONFIG)
+    return make_engine(CONFIG)
 
 
 def told(findings: Findings) -> list[Told]:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.entries import GROUPS, Entry, discover, driver_version
-from backwatch.attack.servers import LOOPBACK
+from backwatch.attack.protocols.server import LOOPBACK
+from backwatch.attack.scenarios import GROUPS, Scenario, discover, driver_version
 from backwatch.detector.rules import rulebook
 from tests.contract.golden import live
 from tests.contract.golden.renames import Renames
@@ -21,7 +21,7 @@ every_entry = pytest.mark.parametrize("kind", ENTRIES, ids=[kind.name() for kind
 
 
 @every_entry
-def test_an_entry_says_what_it_does_where_that_is_described_and_what_must_be_said(kind: type[Entry]) -> None:
+def test_an_entry_says_what_it_does_where_that_is_described_and_what_must_be_said(kind: type[Scenario]) -> None:
     assert re.fullmatch(r"[A-H]\d{1,2}", kind.code)
     assert kind.code[0] in GROUPS
     assert len(kind.attack) > 20
@@ -39,7 +39,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @every_entry
-def test_its_service_listens_on_loopback_only(kind: type[Entry], authority: Authority) -> None:
+def test_its_service_listens_on_loopback_only(kind: type[Scenario], authority: Authority) -> None:
     service = kind.service(authority)
     service.start()
     try:

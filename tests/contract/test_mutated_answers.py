@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.entries import SECRET, Entry, discover
+from backwatch.attack.scenarios import SECRET, Scenario, discover
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.rules import rulebook
 from backwatch.detector.runtime.replay import Replay
 from tests.contract.mutations.playing import Part, Rates, Seen
 from tests.contract.mutations.stage import LANES, PORTS_EACH, Stage
@@ -51,12 +51,12 @@ server while it takes leave of the first one."""
 
 
 @cache
-def _entries() -> dict[str, type[Entry]]:
+def _entries() -> dict[str, type[Scenario]]:
     """The first one for each class of service and driver; files have no service that answers.
 
     Those that wait are spread among the others: where several go at once, few of them do.
     """
-    found: dict[tuple[type, str], type[Entry]] = {}
+    found: dict[tuple[type, str], type[Scenario]] = {}
     with tempfile.TemporaryDirectory() as folder:
         authority = Authority(Path(folder))
         for kind in (*discover(), Rates):
@@ -80,7 +80,7 @@ def stage() -> Iterator[Stage]:
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return rulebook.make_engine(EngineConfig())
+    return make_engine(EngineConfig())
 
 
 class Play:
@@ -91,7 +91,7 @@ class Play:
         answers: Whether the service sends anything.
     """
 
-    def __init__(self, stage: Stage, kind: type[Entry], folder: Path) -> None:
+    def __init__(self, stage: Stage, kind: type[Scenario], folder: Path) -> None:
         self._stage = stage
         self.kind = kind
         self._folder = folder
@@ -123,7 +123,7 @@ class Play:
     _sent: Sequence[tuple[int, int]] = ()
 
 
-def outcomes(seen: Sequence[Seen], kind: type[Entry]) -> dict[int, str]:
+def outcomes(seen: Sequence[Seen], kind: type[Scenario]) -> dict[int, str]:
     racing = RACING.get(kind.name(), set[str]())
     return {
         seed: "one of several" if outcome in racing else outcome
@@ -185,7 +185,7 @@ def _words(outcome: str) -> tuple[str, ...]:
     return tuple(re.findall(r"[^\W\d]{2,}", outcome))
 
 
-def again(seed: int, kind: type[Entry]) -> str:
+def again(seed: int, kind: type[Scenario]) -> str:
     """How to."""
     name = next(name for name, one in _entries().items() if one is kind)
     return f"BACKWATCH_TEST_SEED={seed} .venv/bin/pytest tests/contract/test_mutated_answers.py -k '[{name}]'"
@@ -196,7 +196,7 @@ def again(seed: int, kind: type[Entry]) -> str:
 @pytest.mark.timeout(120 + 2 * len(SEEDS))
 @pytest.mark.parametrize("kind", _entries().values(), ids=_entries())
 def test_mutated_answers_look_the_same_with_and_without(
-    kind: type[Entry], stage: Stage, engine: Engine, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    kind: type[Scenario], stage: Stage, engine: Engine, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     play = Play(stage, kind, tmp_path)
     assert play.answers

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from backwatch.attack import entries
+from backwatch.attack import scenarios
 
 ROOT = Path(__file__).parents[2]
 MEMBERS = ("collector", "store", "detector", "notify", "dashboard", "attack")
@@ -30,7 +30,7 @@ DRIVERS = {
 """What the collector wraps where the app has it, and must never bring along."""
 BROUGHT_BY_THE_CALLER = {
     "collector": DRIVERS | {"cramjam", "lz4"}, "store": {"numpy"},
-    "attack": {"botocore", "bson", *(kind.driver.partition(".")[0] for kind in entries.discover())},
+    "attack": {"botocore", "bson", *(kind.driver.partition(".")[0] for kind in scenarios.discover())},
 }  # fmt: skip
 """Imported inside functions that only those call who have it: the detector unpacks batches of the stream, the store
 packs a model's arrays for the detector, an attack is shown on its driver where that is installed."""

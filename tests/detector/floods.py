@@ -11,7 +11,7 @@ from backwatch.detector.decoding import schema
 from backwatch.detector.engine.log_entries import Records
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.ingest import otlp_writer
-from tests.detector.otlp_mutator import nested_value
+from tests.detector.ingest.otlp_mutator import nested_value
 from tests.detector.streams import SAFE, START_NS, statement
 
 RECORD_CALLS: Final = 1_000

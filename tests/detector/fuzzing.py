@@ -15,12 +15,12 @@ from backwatch.detector.decoding.outline import ITEM
 from backwatch.detector.decoding.protobuf import REASONS
 from backwatch.detector.decoding.records import fill
 from backwatch.detector.decoding.rows import BEAT, MAX_BEATS, STATE, new_rows
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.log_entries import Records
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.ingest.router import MAX_GROWTH, MAX_MESSAGE_BYTES, UNREADABLE, route
+from backwatch.detector.ingest.routing import MAX_GROWTH, MAX_MESSAGE_BYTES, UNREADABLE, route
 from backwatch.detector.kernels.compiled import kernel
-from backwatch.detector.rules.rulebook import make_engine
-from tests.detector.otlp_mutator import mutate_bytes
+from tests.detector.ingest.otlp_mutator import mutate_bytes
 from tests.detector.streams import START_NS
 
 ROWS = 1 << 14

@@ -9,15 +9,16 @@ import pytest
 
 from backwatch.detector.decoding import schema
 from backwatch.detector.decoding.decoder import decode
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.ingest.router import MAX_GROWTH, MAX_MESSAGE_BYTES, route
-from backwatch.detector.rules.rulebook import make_engine
-from tests.detector import floods, otlp_mutator
+from backwatch.detector.ingest.routing import MAX_GROWTH, MAX_MESSAGE_BYTES, route
+from tests.detector import floods
 from tests.detector.fuzzing import Report, fuzz_router, fuzz_step
+from tests.detector.ingest import otlp_mutator
 
 CHILD = textwrap.dedent("""
     from tests.detector.fuzzing import fuzz_decoder
-    from tests.detector.otlp_mutator import corpus
+    from tests.detector.ingest.otlp_mutator import corpus
     report = fuzz_decoder(corpus(300, largest=8_000), 100_000, 7)
     assert report.unexpected == {}, report
     print(report.refused)

@@ -18,9 +18,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from backwatch.attack import history, staging
-from backwatch.attack.show import Show
-from backwatch.attack.stage import own_environment
+from backwatch.attack import history
+from backwatch.attack.demo import setup
+from backwatch.attack.demo.show import Show
+from backwatch.attack.environment import own_environment
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
 from backwatch.store.connect import open_store
@@ -49,8 +50,8 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
 """
 MISNAMED = """
 import dataclasses
-from backwatch.attack import demo
-from backwatch.attack.cast import Cast
+from backwatch.attack.demo import demo
+from backwatch.attack.demo.attacks import Cast
 from backwatch.collector.cli import main
 
 cast = Cast.acts
@@ -188,9 +189,9 @@ def test_the_shop_at_work_raises_nothing_while_its_minutes_are_judged(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # Minutes are closed after three: here at once, or the test would see only single calls judged.
-    monkeypatch.setattr(staging, "own_environment", lambda: {**own_environment(), "BACKWATCH_DETECTOR_LATENESS_S": "5"})
+    monkeypatch.setattr(setup, "own_environment", lambda: {**own_environment(), "BACKWATCH_DETECTOR_LATENESS_S": "5"})
     began_ns, until = time.time_ns(), time.monotonic() + 150
-    with staging.staged(Show(Console(file=io.StringIO()))) as (performance, _):
+    with setup.staged(Show(Console(file=io.StringIO()))) as (performance, _):
         folder = performance._stage.folder
         store = open_store(f"sqlite:///{folder / 'store.db'}")
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from backwatch.collector.settings import DetectorSettings
 from backwatch.detector.engine.log_entries import Records
 from backwatch.detector.runtime.service import engine_for
-from backwatch.detector.runtime.shard_worker import OwnedShard
+from backwatch.detector.runtime.shard_worker import ShardWorker
 from backwatch.store.backup import restore_backup, write_backup
 from backwatch.store.commit import Fenced
 from backwatch.store.connect import open_store
@@ -76,11 +76,11 @@ def test_killing_the_detector_at_twenty_random_points_loses_and_doubles_nothing(
     assert reference == everything(store_url)
 
 
-def _owners(url: str) -> tuple[OwnedShard, OwnedShard, sa.Engine]:
+def _owners(url: str) -> tuple[ShardWorker, ShardWorker, sa.Engine]:
     store = open_store(url)
     settings = DetectorSettings()
     engine = engine_for(store, settings)
-    return OwnedShard(0, engine, store, settings), OwnedShard(0, engine, store, settings), store
+    return ShardWorker(0, engine, store, settings), ShardWorker(0, engine, store, settings), store
 
 
 def _records() -> Records:
@@ -114,7 +114,7 @@ def test_owner_reads_again_what_the_store_no_longer_has(tmp_path: Path) -> None:
                 restore_backup(store, copy)  # as a failover to a standby that lacks the last commit
                 with pytest.raises(Fenced):
                     owner.commit(1)
-                owner = OwnedShard(0, engine_for(store, DetectorSettings()), store, DetectorSettings())
+                owner = ShardWorker(0, engine_for(store, DetectorSettings()), store, DetectorSettings())
                 assert owner.seq == 1
                 owner.apply(apart[1])
                 assert owner.commit(1)

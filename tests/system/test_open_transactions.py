@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Message, ensure_topics, kafka_bounds, open_publisher
-from backwatch.detector.ingest.router import Router
 from backwatch.detector.runtime.progress import ProgressBoard
+from backwatch.detector.runtime.router import Router
 from backwatch.detector.runtime.service import Service
 from backwatch.store.connect import open_store
 from backwatch.store.migrate import upgrade

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from backwatch.attack import quiet_hour
-from backwatch.attack.quiet_hour import HOUR_NS, played
-from backwatch.attack.quiet_parts import parts_of
-from backwatch.attack.scenes import Scene
+from backwatch.attack.baseline import hour
+from backwatch.attack.baseline.hour import HOUR_NS, played
+from backwatch.attack.baseline.parts import parts_of
+from backwatch.attack.baseline.workloads import Scene
 from tests.services.databases import fresh_database
 from tests.services.server import Server
 from tests.system import quiet_scenes
@@ -88,7 +88,7 @@ def test_nothing_is_said_of_ordinary_work_on_real_servers(
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
         since_ns = (time.time_ns() - BEGINS_NS) % DAY_NS
         since_ns += 0 if since_ns > 2 * HOUR_NS else DAY_NS  # it must be over
-        monkeypatch.setattr(quiet_hour, "_GAP_NS", since_ns - HOUR_NS)
+        monkeypatch.setattr(hour, "_GAP_NS", since_ns - HOUR_NS)
         parts = parts_of(scenes())
         played(parts, lambda _: None)
     assert len({part.scene for part in parts}) >= 5

@@ -322,9 +322,9 @@ def test_the_library_is_asked_through_the_drivers_own_capsule_and_handle(mysqlcl
     extension: Any = importlib.import_module("MySQLdb._mysql")
     below = Library(extension.__file__)
     with contextlib.closing(connect(mariadb, ssl={"ca": mariadb.ca_file})) as connection:
-        said = [below.ask(connection) for _ in range(200)]
+        said = [below.read(connection) for _ in range(200)]
     assert len(set(said)) == 1
-    assert said[0].known
+    assert said[0].is_known
     assert said[0].cipher
     assert said[0].version.startswith("TLSv1.")
     assert said[0].user == mariadb.user
@@ -332,7 +332,7 @@ def test_the_library_is_asked_through_the_drivers_own_capsule_and_handle(mysqlcl
 
 def test_without_a_capsule_nothing_is_known(mysqlclient: Any) -> None:
     extension: Any = importlib.import_module("MySQLdb._mysql")
-    assert Library(extension.__file__).ask(object()) == UNKNOWN
+    assert Library(extension.__file__).read(object()) == UNKNOWN
 
 
 def test_an_extension_that_is_linked_with_something_else_is_not_asked() -> None:

@@ -132,7 +132,7 @@ def test_the_secret_is_kept_nowhere(recording: Recording, clickhouse: Server) ->
     with client_of(clickhouse) as client:
         client.execute("select 1")
         assert clickhouse.password not in repr(recording.calls)
-        assert clickhouse.password not in repr(client.__dict__["_backwatch_reading"].sql)
+        assert clickhouse.password not in repr(client.__dict__["_backwatch_result"].sql)
 
 
 def test_a_connection_opened_earlier_is_watched_from_its_next_call(clickhouse: Server) -> None:

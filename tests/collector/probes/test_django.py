@@ -23,12 +23,12 @@ from backwatch.collector import names
 from backwatch.collector.probes import Probe
 from backwatch.collector.probes import is_instrumented as has_probe
 from backwatch.collector.probes.django import DjangoProbe
-from backwatch.collector.probes.django.cache import MARK
 from backwatch.collector.probes.MySQLdb import MySQLdbProbe
 from backwatch.collector.probes.psycopg import PsycopgProbe
 from backwatch.collector.probes.psycopg2 import Psycopg2Probe
 from backwatch.collector.probes.redis import RedisProbe
 from backwatch.collector.probes.sqlite3 import SQLiteProbe
+from backwatch.collector.probes.toolkit.layers import HOOK_MARK
 from tests.collector.probes.delivered import delivering
 from tests.collector.probes.recording import Recording, watching
 from tests.contract.exercises.django import cache_of, databases
@@ -255,7 +255,7 @@ def test_connections_and_caches_that_live_on_are_restored(memcached: Server) -> 
         assert len(connection.execute_wrappers) == 1
         connection.execute_wrappers.insert(0, theirs := lambda execute, *rest: execute(*rest))
     assert connection.execute_wrappers == [theirs]
-    assert not [value for value in (*vars(connection).values(), *vars(cache).values()) if hasattr(value, MARK)]
+    assert not [value for value in (*vars(connection).values(), *vars(cache).values()) if hasattr(value, HOOK_MARK)]
     connection.cursor().execute("select 1")
     cache.set("a", 1)
     assert recording.calls == []

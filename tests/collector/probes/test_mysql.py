@@ -16,7 +16,7 @@ import pytest
 from mysql.connector.constants import ClientFlag
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.servers.mysql import MySQL, Packets
+from backwatch.attack.demo.services.mysql import MySQL, Packets
 from backwatch.collector import names
 from backwatch.collector.probes.mysql import MySQLConnectorProbe
 from tests.collector.probes.recording import Recording, watching
@@ -186,7 +186,7 @@ def test_a_unix_socket_is_told(recording: Recording, mariadb: Server, pure: bool
 
 def test_the_secret_is_kept_nowhere(recording: Recording, connection: Any, mariadb: Server) -> None:
     assert mariadb.password not in repr(recording.calls)
-    assert mariadb.password not in repr(connection.__dict__["_backwatch_link"].session)
+    assert mariadb.password not in repr(connection.__dict__["_backwatch_state"].session)
 
 
 def test_setting_up_a_connection_is_part_of_connect(recording: Recording, mariadb: Server, pure: bool) -> None:

@@ -17,7 +17,7 @@ from nats.aio.transport import TcpTransport
 from nats.errors import MaxPayloadError, NoRespondersError, NoServersError
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
-from backwatch.attack.entries.nats_other_subject import OTHER, Straying
+from backwatch.attack.scenarios.nats.other_subject import OTHER, Straying
 from backwatch.collector import names
 from backwatch.collector.probes.nats import NatsProbe
 from backwatch.collector.probes.nats.session import matches_subject, stream_info

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backwatch.collector.probes.asyncpg.login import MOST, LoginReader
+from backwatch.collector.probes.families.postgresql.login import MAX_REQUEST_BYTES, LoginReader
 
 
 def message(kind: bytes, body: bytes) -> bytes:
@@ -18,7 +18,7 @@ def asked(code: int, more: bytes = b"") -> bytes:
 
 
 NOTICE = message(b"N", b"SNOTICE\0\0")
-LONG = message(b"N", b"R" * 3 * MOST)
+LONG = message(b"N", b"R" * 3 * MAX_REQUEST_BYTES)
 OFFER = asked(10, b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0")
 SCRAM = OFFER + asked(11, b"r=a,s=b,i=4096") + asked(12, b"v=x")
 SETTING = message(b"S", b"server_version\0" + b"15.10\0")
@@ -42,15 +42,15 @@ WAYS = [
 @pytest.mark.parametrize(("sent", "method"), WAYS)
 def test_the_method_is_the_one_that_the_server_asked_for(sent: bytes, method: str) -> None:
     reader = read(sent + asked(0) + SETTING)
-    assert (reader.method, reader.ended) == (method, True)
+    assert (reader.method, reader.has_ended) == (method, True)
 
 
 @pytest.mark.parametrize(("sent", "method"), WAYS)
-@pytest.mark.parametrize("size", [1, 7, MOST, 2 * MOST + 1])
+@pytest.mark.parametrize("size", [1, 7, MAX_REQUEST_BYTES, 2 * MAX_REQUEST_BYTES + 1])
 def test_in_whatever_pieces_it_comes_it_is_read_the_same(sent: bytes, method: str, size: int) -> None:
     whole = sent + asked(0) + SETTING
     reader = read(*(whole[at : at + size] for at in range(0, len(whole), size)))
-    assert (reader.method, reader.ended) == (method, True)
+    assert (reader.method, reader.has_ended) == (method, True)
 
 
 @pytest.mark.parametrize("then", [SCRAM, asked(5, b"salt")])
@@ -67,12 +67,12 @@ def test_a_server_that_ends_scram_without_its_own_proof_did_not_look_at_the_pass
 @pytest.mark.parametrize("before", [b"", SETTING, NOTICE])
 def test_a_server_that_is_ready_at_once_asked_for_nothing(before: bytes) -> None:
     reader = read(before + READY)
-    assert (reader.method, reader.ended) == ("none", True)
+    assert (reader.method, reader.has_ended) == ("none", True)
 
 
 def test_a_login_that_is_refused_was_still_asked_for() -> None:
     reader = read(asked(3), message(b"E", b"SFATAL\0C28P01\0\0"))
-    assert (reader.method, reader.ended) == ("clear-password", True)
+    assert (reader.method, reader.has_ended) == ("clear-password", True)
 
 
 @pytest.mark.parametrize(
@@ -85,11 +85,11 @@ def test_what_is_not_known_is_not_guessed(sent: bytes) -> None:
 @given(st.lists(st.one_of(st.binary(max_size=60), st.sampled_from([NOTICE, OFFER, asked(3), asked(0)])), max_size=12))
 def test_no_bytes_break_it_and_nothing_is_kept_for_ever(pieces: list[bytes]) -> None:
     reader = read(*pieces)
-    assert len(reader._left) <= MOST
+    assert len(reader._rest) <= MAX_REQUEST_BYTES
     assert reader.method in KNOWN
 
 
 def test_a_request_that_never_ends_is_given_up() -> None:
-    reader = read(b"R" + struct.pack("!I", 1 << 30), *(b"x" * MOST for _ in range(3)))
-    assert reader.ended
-    assert reader._left == b""
+    reader = read(b"R" + struct.pack("!I", 1 << 30), *(b"x" * MAX_REQUEST_BYTES for _ in range(3)))
+    assert reader.has_ended
+    assert reader._rest == b""

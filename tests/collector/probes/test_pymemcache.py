@@ -17,7 +17,7 @@ from pymemcache.client.base import Client, PooledClient
 from pymemcache.client.hash import HashClient
 from pymemcache.exceptions import MemcacheError
 
-from backwatch.attack.entries.memcached_other_key import Straying
+from backwatch.attack.scenarios.memcached.other_key import Straying
 from backwatch.collector import names
 from backwatch.collector.probes.pymemcache import PymemcacheProbe
 from tests.collector.probes.recording import Recording, watching

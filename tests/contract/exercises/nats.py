@@ -9,7 +9,7 @@ from typing import Any
 import nats
 from nats.errors import MaxPayloadError, NoRespondersError
 
-from backwatch.attack.entries.nats_other_subject import Straying
+from backwatch.attack.scenarios.nats.other_subject import Straying
 from tests.contract.exercises.kafka import Bomb
 from tests.services.faults.hostile import hostile
 from tests.services.server import Server

@@ -11,7 +11,7 @@ from pymemcache.client.base import Client, PooledClient
 from pymemcache.client.hash import HashClient
 from pymemcache.exceptions import MemcacheError
 
-from backwatch.attack.entries.memcached_other_key import Straying
+from backwatch.attack.scenarios.memcached.other_key import Straying
 from backwatch.collector import names
 from tests.services.faults.hostile import hostile
 

@@ -4,7 +4,6 @@ Names of the machine, of its folders and of processes are replaced, so that no r
 """
 
 import re
-import shutil
 import sys
 import tempfile
 import time
@@ -15,13 +14,14 @@ from pathlib import Path
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
-from backwatch.attack import history, quiet_work
+from backwatch.attack import history
 from backwatch.attack.authority import Authority
-from backwatch.attack.entries import Entry, Place
-from backwatch.attack.entries import discover as discover_attacks
-from backwatch.attack.quiet_parts import Part, parts_of
-from backwatch.attack.scenes import discover as discover_scenes
-from backwatch.attack.stage import Child, Stage, own_environment
+from backwatch.attack.baseline import apps
+from backwatch.attack.baseline.parts import Part, parts_of
+from backwatch.attack.baseline.workloads import discover as discover_scenes
+from backwatch.attack.environment import Child, Stage, own_environment
+from backwatch.attack.scenarios import AppConfig, Scenario
+from backwatch.attack.scenarios import discover as discover_attacks
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import open_consumer
@@ -61,13 +61,13 @@ def capture_pack(step: Callable[[str], None], only: Collection[str] = ()) -> lis
     return sorted(blocks, key=lambda block: block.name, reverse=True)
 
 
-def _run_attack(kind: type[Entry], folder: Path, authority: Authority) -> list[Block]:
+def _run_attack(kind: type[Scenario], folder: Path, authority: Authority) -> list[Block]:
     folder.mkdir()
     app, answers, url = folder / "app.py", folder / "answers", f"sqlite:///{folder / 'stream.db'}"
-    shutil.copyfile(str(sys.modules[kind.__module__].__file__), app)
+    app.write_text(kind.source())
     service = kind.service(authority)
     service.start()
-    place = Place(
+    place = AppConfig(
         port=service.port, ca_file=str(authority.ca_file), live=True, rounds=PAST_ROUNDS, answers=answers
     )  # fmt: skip
     settings = {**place.environment(), **kind.settings, "OTEL_SERVICE_NAME": kind.name(), "BACKWATCH_STREAM_URL": url}
@@ -139,13 +139,13 @@ def capture_quiet(step: Callable[[str], None]) -> list[Block]:
     Raises:
         RuntimeError: An app failed each time.
     """
-    waiting, made = parts_of(discover_scenes()), list[quiet_work.Made]()
+    waiting, made = parts_of(discover_scenes()), list[apps.Made]()
     with tempfile.TemporaryDirectory(prefix="backwatch-golden-") as name:
         for attempt in range(ATTEMPTS):
             folder = Path(name) / str(attempt)
             folder.mkdir()
             with Stage(folder, own_environment()) as stage:
-                made += quiet_work.made_by(waiting, stage, folder, Authority(folder / "authority"), step)
+                made += apps.made_by(waiting, stage, folder, Authority(folder / "authority"), step)
             failed = [part for part in waiting if part.outcome]
             waiting = [Part(scene=part.scene, driver=part.driver, driver_version="") for part in failed]
             if not failed:
@@ -153,11 +153,11 @@ def capture_quiet(step: Callable[[str], None]) -> list[Block]:
             step("; ".join(f"{part.name}: {part.outcome}" for part in failed))
     if waiting:
         raise RuntimeError(f"failed, so that nothing is recorded: {', '.join(part.name for part in waiting)}")
-    hour_ns = min(quiet_work.end_ns(call) for one in made for call in one.calls)
+    hour_ns = min(apps.end_ns(call) for one in made for call in one.calls)
     return [_spell(one, hour_ns) for one in sorted(made, key=lambda one: one.part.name)]
 
 
-def _spell(made: quiet_work.Made, hour_ns: int) -> Block:
+def _spell(made: apps.Made, hour_ns: int) -> Block:
     lasting_s = made.spell.lasting_s if made.spell.lasting_s <= MAX_STRETCH_S else 0
     return Block(
         app=made.part.name, name=made.spell.name, request=_cleaned(_joined(made.calls), keep_ids=False),

@@ -5,9 +5,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.ingest.sources import Unreadable, read
-from backwatch.detector.rules.rulebook import make_engine
 from backwatch.detector.runtime.replay import Replay
 
 

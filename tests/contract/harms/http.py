@@ -6,7 +6,7 @@ from pathlib import Path
 
 import requests
 
-from backwatch.attack.servers.http import HTTP
+from backwatch.attack.demo.services.http import HTTP
 
 PROBE = "urllib3"
 SECRET = b'{"AccessKeyId": "only-a-test"}'

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pymysql
 
-from backwatch.attack.servers.mysql import MySQL
+from backwatch.attack.demo.services.mysql import MySQL
 
 PROBE = "pymysql"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg
 
-from backwatch.attack.servers.postgresql import PostgreSQL
+from backwatch.attack.demo.services.postgresql import PostgreSQL
 
 PROBE = "psycopg"
 PASSWORD = "only-a-test"

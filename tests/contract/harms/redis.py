@@ -5,7 +5,7 @@ from pathlib import Path
 
 import redis
 
-from backwatch.attack.servers.redis import Redis
+from backwatch.attack.demo.services.redis import Redis
 
 PROBE = "redis"
 

@@ -5,7 +5,7 @@ import ssl
 from email.message import EmailMessage
 from pathlib import Path
 
-from backwatch.attack.servers.smtp import SMTP
+from backwatch.attack.demo.services.smtp import SMTP
 
 PROBE = "smtplib"
 PASSWORD = "only-a-test"

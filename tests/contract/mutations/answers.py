@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from backwatch.attack.servers import Session
+from backwatch.attack.protocols.server import Session
 
 PATIENCE_S = 10
 """A service's, with who leaves without a word."""

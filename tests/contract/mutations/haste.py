@@ -16,29 +16,30 @@ import time
 from typing import Any
 
 from backwatch.attack.authority import Certificate
-from backwatch.attack.speakers import pickles
+from backwatch.attack.protocols import pickles
 
 LONGEST_SLEEP_S = 0.02
 PATIENCE_S = 1.0
 """A client's, for one answer."""
 HANGS_S = 3.0
 """After which an app on asyncio is taken to wait for ever."""
-PACK = "backwatch.attack.entries."
+PACK = "backwatch.attack.scenarios."
+TECHNIQUES = "backwatch.attack.techniques."
 SMALLER: dict[str, Any] = {
-    f"{PACK}_decompression.SIZE": 1 << 16,
-    f"{PACK}_body_flood.LENGTH": 1 << 16,
-    f"{PACK}memcached_value_flood.LENGTH": 1 << 16,
-    f"{PACK}redis_value_flood.LENGTH": 1 << 16,
-    f"{PACK}postgresql_result_flood.MANY": 500,
-    f"{PACK}mysql_result_flood.MANY": 500,
-    f"{PACK}_postgresql_notices.MANY": 100,
-    f"{PACK}postgresql_error_storm.TRIES": 2,
-    f"{PACK}mysql_error_storm.TRIES": 2,
-    f"{PACK}smtp_mass_mail.MANY": 2,
-    f"{PACK}_slow.EVERY_S": 0.001,
-    f"{PACK}_refused_logins.GUESSES": ("summer2024",),
-    "backwatch.attack.speakers.postgresql.HonestPostgreSQL.iterations": 16,
-    f"{PACK}postgresql_scram_bomb.rounds_of": lambda _seconds: 5_000,  # pyright: ignore[reportUnknownLambdaType]
+    f"{TECHNIQUES}decompression.SIZE": 1 << 16,
+    f"{TECHNIQUES}body_flood.LENGTH": 1 << 16,
+    f"{PACK}memcached.value_flood.LENGTH": 1 << 16,
+    f"{PACK}redis.value_flood.LENGTH": 1 << 16,
+    f"{PACK}postgresql.result_flood.MANY": 500,
+    f"{PACK}mysql.result_flood.MANY": 500,
+    f"{TECHNIQUES}postgresql_notices.MANY": 100,
+    f"{PACK}postgresql.error_storm.TRIES": 2,
+    f"{PACK}mysql.error_storm.TRIES": 2,
+    f"{PACK}smtp.mass_mail.MANY": 2,
+    f"{TECHNIQUES}slow.EVERY_S": 0.001,
+    f"{TECHNIQUES}refused_logins.GUESSES": ("summer2024",),
+    "backwatch.attack.protocols.postgresql.HonestPostgreSQL.iterations": 16,
+    f"{PACK}postgresql.scram_bomb.rounds_of": lambda _seconds: 5_000,  # pyright: ignore[reportUnknownLambdaType]
 }
 """What makes an attack one: sizes."""
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.entries import Entry, Place
-from backwatch.attack.servers import HostileServer
-from backwatch.attack.servers.http import HTTP
+from backwatch.attack.demo.services.http import HTTP
+from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.scenarios import AppConfig, Scenario
 from backwatch.collector.runtime import guard
 from tests.contract.mutations.answers import CHOSEN
 
@@ -47,7 +47,7 @@ class Part:
         folder: Is made, and put away.
     """
 
-    kind: type[Entry]
+    kind: type[Scenario]
     seeds: Sequence[int]
     watched: bool
     dawdles: bool = False
@@ -83,7 +83,7 @@ class Seen:
         self.faults += more.faults
 
 
-class Rates(Entry):
+class Rates(Scenario):
     """The one service of ``servers/`` that no entry has: an app that stops at ``Location``."""
 
     code, attack, reference, driver, rule = "C10", HTTP.attack, HTTP.reference, HTTP.driver, HTTP.rule
@@ -101,8 +101,8 @@ class Rates(Entry):
         """The same."""
         import requests
 
-        url = f"https://localhost:{self.place.port}/v1/rates/EUR"
-        answer = requests.get(url, verify=self.place.ca_file, timeout=5, allow_redirects=False)
+        url = f"https://localhost:{self.config.port}/v1/rates/EUR"
+        answer = requests.get(url, verify=self.config.ca_file, timeout=5, allow_redirects=False)
         return [answer.status_code, answer.headers.get("Location"), answer.text]
 
 
@@ -132,7 +132,7 @@ def played(part: Part, watched: Watching, say: Callable[[Seen], None]) -> None:
             signal.setitimer(signal.ITIMER_PROF, COMPUTES_S)
             if service is services[1]:
                 service.turn()
-            place = Place(
+            place = AppConfig(
                 port=service.port, ca_file=str(authority.ca_file), rounds=1, live=True, answers=part.folder / "answers"
             )
             try:

@@ -21,17 +21,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Self
 
-from backwatch.attack import servers
+from backwatch.attack.protocols import server
 from tests.contract.mutations.answers import Mutating
 from tests.contract.mutations.haste import hurry, hurry_clients
 
 if __name__ == "__main__":
     sys.modules.setdefault("eventlet", None)  # pyright: ignore[reportArgumentType]  see conftest.py
-    servers.Session = Mutating  # before speakers make kinds of it
+    server.Session = Mutating  # before speakers make kinds of it
     hurry()
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.entries import discover
+from backwatch.attack.scenarios import discover
 from backwatch.collector.probes import Probe
 from backwatch.collector.probes import discover as discover_probes
 from backwatch.collector.runtime.pipeline import Pipeline
@@ -92,7 +92,7 @@ def _claimed() -> tuple[socket.socket, int]:
     """A block below the ports that systems give to whoever asks for any; its first one is held against other runs."""
     for first in range(10_000, 32_000, LANES * PORTS_EACH + 1):
         with contextlib.suppress(OSError):
-            return socket.create_server((servers.LOOPBACK, first)), first + 1
+            return socket.create_server((server.LOOPBACK, first)), first + 1
     raise OSError("no ports are left for hostile services")
 
 

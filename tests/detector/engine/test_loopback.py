@@ -10,8 +10,8 @@ from backwatch.collector import names
 from backwatch.collector.cli import main
 from backwatch.collector.settings import DetectorSettings, SettingError, load
 from backwatch.detector.derived.text_columns import PEER_LOCAL, Derived
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import EngineConfig
-from backwatch.detector.rules import rulebook
 from tests.detector import streams
 from tests.detector.small_engine import hashed
 
@@ -25,7 +25,7 @@ del SOCKET[names.PEER_ADDRESS]
 
 
 def raised(session: dict[str, Any], *, judge: bool) -> set[str]:
-    engine = rulebook.make_engine(EngineConfig(judge_loopback=judge))
+    engine = make_engine(EngineConfig(judge_loopback=judge))
     calls = [streams.Call(streams.START_NS, session, streams.statement("SELECT ?"))]
     return {one.rule.name for one in engine.step(engine.new_shard(), streams.entry(streams.records(calls))).raised()}
 
@@ -71,7 +71,7 @@ def test_a_replay_judges_loopback_where_it_is_asked_to() -> None:
 
 
 def test_a_stripped_session_raises_one_alert() -> None:
-    engine = rulebook.make_engine(EngineConfig())
+    engine = make_engine(EngineConfig())
     quiet = [streams.Call(streams.START_NS + i * 10**10, streams.SAFE, streams.statement("SELECT ?")) for i in
              range(100)]  # fmt: skip
     stripped = {**streams.SAFE, names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "none", names.TLS_REQUESTED: "prefer"}

@@ -11,12 +11,12 @@ from backwatch.collector import names
 from backwatch.detector.derived import faults
 from backwatch.detector.derived.numbers import auth_strength, version_number
 from backwatch.detector.derived.text_columns import instant_ns
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Finding
 from backwatch.detector.engine.step import EngineConfig
-from backwatch.detector.rules import rulebook
 from tests.detector import streams
 
-ENGINE = rulebook.make_engine(EngineConfig(key=b"a key of 16 byte", judge_loopback=True))
+ENGINE = make_engine(EngineConfig(key=b"a key of 16 byte", judge_loopback=True))
 LAST_NS = streams.START_NS + 3_000 * 20 * 10**9
 
 

@@ -2,10 +2,10 @@
 
 import random
 
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Finding
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.step import EngineConfig
-from backwatch.detector.rules import rulebook
 from tests.detector import streams
 
 MINUTE_NS = 60 * 10**9
@@ -13,7 +13,7 @@ MINUTE_NS = 60 * 10**9
 
 def raised(more: list[streams.Call]) -> list[Finding]:
     """What a quiet day and these calls raise."""
-    engine = rulebook.make_engine(EngineConfig(key=b"a key of 16 byte"))
+    engine = make_engine(EngineConfig(key=b"a key of 16 byte"))
     shard = engine.new_shard()
     records = streams.records([*streams.quiet(random.Random(3), 3_000), *more], 16)
     found = [

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.servers import HostileServer
+from backwatch.attack.protocols.server import HostileServer
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import io
 from typing import Any
 
-from backwatch.attack.scenes import NEXT_RELEASE, Place, Process, minutely, once, past, run
+from backwatch.attack.baseline.workloads import NEXT_RELEASE, Place, Process, minutely, once, past, run
 from tests.system.quiet_scenes.real import RealScene
 
 

@@ -3,7 +3,7 @@
 import contextlib
 from typing import Any
 
-from backwatch.attack.scenes import Place, Process, minutely, past, run
+from backwatch.attack.baseline.workloads import Place, Process, minutely, past, run
 from tests.system.quiet_scenes.real import RealScene
 
 

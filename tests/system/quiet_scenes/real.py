@@ -5,8 +5,8 @@ import os
 from typing import Any
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.scenes import Scene
-from backwatch.attack.servers import HostileServer, Session
+from backwatch.attack.baseline.workloads import Scene
+from backwatch.attack.protocols.server import HostileServer, Session
 
 SERVERS = "QUIET_SERVERS"
 """The variable that tells the apps: kind of server to its facts, as JSON."""

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
-from backwatch.attack.scenes import NEXT_RELEASE, Place, Process, daily, minutely, once, past, run
+from backwatch.attack.baseline.workloads import NEXT_RELEASE, Place, Process, daily, minutely, once, past, run
 from tests.system.quiet_scenes.real import RealScene
 
 NIGHT_S = 600.0

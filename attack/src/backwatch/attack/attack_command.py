@@ -26,7 +26,7 @@ def attack() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One object a line.")
 def list_(as_json: bool) -> None:
     """The attacks: what each does, on which driver, and what must be said of it."""
-    from backwatch.attack.entries import discover, driver_version
+    from backwatch.attack.scenarios import discover, driver_version
     from backwatch.collector.console.table import aligned
 
     found = list(discover())
@@ -63,10 +63,10 @@ def run(names: tuple[str, ...], every: bool, alerts: bool, as_json: bool) -> Non
     """
     from rich.console import Console
 
-    from backwatch.attack.entries import discover
-    from backwatch.attack.pack import opened
+    from backwatch.attack.environment import StageError, leave_on_signals
     from backwatch.attack.report import Report
-    from backwatch.attack.stage import StageError, leave_on_signals
+    from backwatch.attack.runner import opened
+    from backwatch.attack.scenarios import discover
 
     known = {kind.name(): kind for kind in discover()}
     unknown = [name for name in names if name not in known]
@@ -113,11 +113,11 @@ def quiet(names: tuple[str, ...], as_json: bool) -> None:
     """
     from rich.console import Console
 
-    from backwatch.attack.quiet_hour import played
-    from backwatch.attack.quiet_parts import parts_of
-    from backwatch.attack.quiet_report import QuietReport
-    from backwatch.attack.scenes import discover
-    from backwatch.attack.stage import StageError, leave_on_signals
+    from backwatch.attack.baseline.hour import played
+    from backwatch.attack.baseline.parts import parts_of
+    from backwatch.attack.baseline.report import QuietReport
+    from backwatch.attack.baseline.workloads import discover
+    from backwatch.attack.environment import StageError, leave_on_signals
 
     known = {kind.name(): kind for kind in discover()}
     unknown = [name for name in names if name not in known]

@@ -40,9 +40,9 @@ def _perform(*, once: bool) -> int:
     begun = time.monotonic()
     from rich.console import Console
 
-    from backwatch.attack.show import Show
-    from backwatch.attack.stage import StageError, leave_on_signals
-    from backwatch.attack.staging import staged
+    from backwatch.attack.demo.setup import staged
+    from backwatch.attack.demo.show import Show
+    from backwatch.attack.environment import StageError, leave_on_signals
 
     leave_on_signals()
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -72,7 +72,7 @@ def up() -> None:
       backwatch up &
       backwatch run -- python app.py
     """
-    from backwatch.attack.stage import StageError, leave_on_signals
+    from backwatch.attack.environment import StageError, leave_on_signals
 
     leave_on_signals()
     try:
@@ -85,7 +85,7 @@ def up() -> None:
 
 
 def _keep_up() -> None:
-    from backwatch.attack.stage import Stage, answers
+    from backwatch.attack.environment import Stage, answers
     from backwatch.collector import settings
     from backwatch.store.connect import open_store
     from backwatch.store.migrate import upgrade

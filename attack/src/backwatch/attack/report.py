@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from backwatch.attack.entries import SUCCEEDED
-from backwatch.attack.pack import Played
-from backwatch.attack.show import COLOURS
-from backwatch.attack.stage import printable
+from backwatch.attack.demo.show import COLOURS
+from backwatch.attack.environment import printable
+from backwatch.attack.runner import Played
+from backwatch.attack.scenarios import SUCCEEDED
 from backwatch.detector.rules import rulebook
 
 LONGEST = 100

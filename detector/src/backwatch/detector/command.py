@@ -26,16 +26,16 @@ __all__ = ["detect", "fit", "profile", "replay", "rules", "score"]
 
 
 class _WrongInput(click.ClickException):
-    """What was given to read is not what the command takes."""
+    """Input that the command cannot read."""
 
     exit_code = EXIT_USAGE
 
 
-class Leaving(threading.Event):
-    """Set by SIGINT and SIGTERM: what runs finishes its turn, commits and leaves.
+class StopSignal(threading.Event):
+    """Set by SIGINT and SIGTERM: the loops finish their turn, commit and exit.
 
     Attributes:
-        signal: Which one it was; 0: none.
+        signal: Number of the signal; 0: none.
     """
 
     def __init__(self) -> None:
@@ -52,8 +52,8 @@ class Leaving(threading.Event):
 READY = "backwatch: ready; detecting; stop with Ctrl-C"
 
 
-def _look_for_stream(stream: StreamSettings) -> None:
-    """What is wrong with the stream's settings or its file is reported at once; a broker that is away is waited for."""
+def _check_stream(stream: StreamSettings) -> None:
+    """Report wrong stream settings at once. A broker that does not answer is waited for."""
     from backwatch.collector.stream import StreamUnavailable, ensure_topics
 
     try:
@@ -64,19 +64,17 @@ def _look_for_stream(stream: StreamSettings) -> None:
         click.echo(f"backwatch: {error.strerror or error}; waiting for it", err=True)
 
 
-def _leave_if_asked(stop: Leaving) -> None:
+def _exit_if_stopped(stop: StopSignal) -> None:
     if stop.is_set():
         sys.exit(128 + stop.signal)
 
 
 @click.command()
-@click.option("--stream-url", help="Where calls come from: kafka://host:9092 or sqlite:///path. [BACKWATCH_STREAM_URL]")
-@click.option(
-    "--store-url", help="Where alerts and state are kept: sqlite:///path or postgresql://… [BACKWATCH_STORE_URL]"
-)
-@click.option("--no-router", is_flag=True, help=f"Do not carry {names.TOPIC_SPANS} over to {names.TOPIC_CALLS} here.")
+@click.option("--stream-url", help="Stream of calls: kafka://host:9092 or sqlite:///path. [BACKWATCH_STREAM_URL]")
+@click.option("--store-url", help="Store of alerts and state: sqlite:///path or postgresql://… [BACKWATCH_STORE_URL]")
+@click.option("--no-router", is_flag=True, help=f"Do not forward {names.TOPIC_SPANS} to {names.TOPIC_CALLS}.")
 def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> None:
-    """Judges calls as they come, until it is stopped.
+    """Judge calls as they come, until it is stopped.
 
     \b
     Examples:
@@ -90,12 +88,12 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
 
     stream = load(StreamSettings, flags={"url": stream_url})
     settings = load(DetectorSettings)
-    stop = Leaving()
-    _look_for_stream(stream)
+    stop = StopSignal()
+    _check_stream(stream)
     store = open_store(load(StoreSettings, flags={"url": store_url}).url, check=False)
     monitoring = DetectorMonitoring(store, stop, router=not no_router)
     wait_for_store(store, lambda: upgrade(store), stop, monitoring.extend_start)
-    _leave_if_asked(stop)
+    _exit_if_stopped(stop)
     from backwatch.detector import warm  # brings the compiler, which is not needed to refuse a setting
     from backwatch.detector.rules.rule_files import list_user_files
 
@@ -103,7 +101,7 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
     if not warm.is_cached():
         click.echo("backwatch: compiling the detector's kernels, once; this takes about a minute", err=True)
         warm.fill_cache(stop)
-        _leave_if_asked(stop)
+        _exit_if_stopped(stop)
     from backwatch.detector.runtime.lag import RULE
     from backwatch.detector.runtime.progress import ProgressBoard
     from backwatch.detector.runtime.service import Service, engine_for
@@ -115,13 +113,13 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
     service = Service(stream, store, settings, engine=engine, on_ready=lambda: click.echo(READY, err=True))
     groups, thread = [service.progress], None
     if not no_router:
-        from backwatch.detector.ingest.router import Router
+        from backwatch.detector.runtime.router import Router
 
         router = Router(stream, instance=settings.instance)
         groups.append(router.progress)
         thread = threading.Thread(target=router.run, args=(monitoring.router_stop,), name="backwatch-router")
         thread.start()
-    rule = next((one for one in service.engine.rules.rules if one.name == RULE), None)
+    rule = next((rule for rule in service.engine.rules.rules if rule.name == RULE), None)
     board = ProgressBoard(store, groups, rule)
     board.start()
     try:
@@ -135,27 +133,29 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
     sys.exit(128 + stop.signal if stop.signal else 0)
 
 
-@click.command(short_help="Judges recorded OTLP files, prints findings as JSON.")
+@click.command(short_help="Judge recorded OTLP files; print findings as JSON.")
 @click.argument("files", nargs=-1, required=True)
-@click.option("--rules-dir", default=None, help="Own Sigma rules beside the shipped ones. [BACKWATCH_RULES_DIR]")
+@click.option("--rules-dir", default=None, help="Folder of your Sigma rules. [BACKWATCH_RULES_DIR]")
 @click.option(
     "--loopback",
     type=click.Choice(["exempt", "judge"]),
-    help="Are plaintext and unverified sessions to loopback addresses judged? [BACKWATCH_DETECTOR_LOOPBACK]",
+    help="Judge plaintext and unverified sessions to loopback addresses, or exempt them. [BACKWATCH_DETECTOR_LOOPBACK]",
 )
 def replay(files: tuple[str, ...], rules_dir: str | None, loopback: str | None) -> None:
-    """Judges recorded OTLP FILES (JSON lines, JSON, protobuf; gzip; - for standard input), prints findings as JSON.
+    """Judge recorded OTLP FILES, and print findings as JSON.
 
-    Counts of spans read, calls judged and findings made go to standard error. Exit code 1: not all could be read.
+    FILES are JSON lines, JSON or protobuf, plain or gzip; - is standard input.
+
+    Counts of spans, calls and findings go to standard error. Exit code 1: some input could not be read.
 
     \b
     Examples:
       backwatch replay spans.jsonl.gz > findings.jsonl
       zcat spans.jsonl.gz | backwatch replay - | jq -r .detector | sort | uniq -c
     """
+    from backwatch.detector.engine.factory import make_engine
     from backwatch.detector.engine.step import EngineConfig
     from backwatch.detector.ingest.sources import Unreadable, read
-    from backwatch.detector.rules.rulebook import make_engine
     from backwatch.detector.runtime.replay import Replay, write
 
     settings = load(DetectorSettings, flags={"rules_directory": rules_dir, "loopback": loopback})
@@ -183,12 +183,12 @@ def replay(files: tuple[str, ...], rules_dir: str | None, loopback: str | None) 
     sys.exit(1 if bad else 0)
 
 
-@click.command(short_help="Gives each row of a timestamp,value series its anomaly score.")
+@click.command(short_help="Score the rows of a timestamp,value series.")
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 def score(file: str) -> None:
-    """Gives each row of a timestamp,value series its anomaly score, from 0 (usual) to 1.
+    """Give each row of a timestamp,value series its anomaly score, from 0 (usual) to 1.
 
-    The statistics are those that volume-spike uses; a score depends on nothing that comes later.
+    The statistics are those of volume-spike. A score does not depend on later rows.
 
     \b
     Example:
@@ -202,11 +202,11 @@ def score(file: str) -> None:
         raise _WrongInput(str(error)) from None
 
 
-@click.command(short_help="Fits the model of multivariate-anomaly from what the store has seen.")
-@click.option("--store-url", help="Whose rollups to learn from. [BACKWATCH_STORE_URL]")
+@click.command(short_help="Fit the model of multivariate-anomaly from the store's rollups.")
+@click.option("--store-url", help="Store with the rollups. [BACKWATCH_STORE_URL]")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the arrays here (.npz).")
 def fit(store_url: str | None, out: Path | None) -> None:
-    """Fits the model of multivariate-anomaly from the stored rollups and enters it as a numbered model version."""
+    """Fit the model of multivariate-anomaly from the stored rollups, and append it as a log entry."""
     from backwatch.detector.models.fit import TooLittleHistory
     from backwatch.detector.models.fitting import fit_and_enter
     from backwatch.store.connect import StoreUnavailable, open_store

@@ -7,10 +7,11 @@ from typing import Final
 
 from backwatch.collector.runtime.bounds import Bound
 from backwatch.detector.baselines import releases
+from backwatch.detector.columns import prepared
 from backwatch.detector.decoding import heartbeats, rows, schema
 from backwatch.detector.derived import numbers, numeric_address, text_columns
-from backwatch.detector.engine import columns, findings, open_findings, verdicts, windows
-from backwatch.detector.ingest import otlp_writer, router
+from backwatch.detector.engine import findings, open_findings, rule_table, verdicts, windows
+from backwatch.detector.ingest import otlp_writer, routing
 from backwatch.detector.models import fitting
 from backwatch.detector.presence import processes
 from backwatch.detector.rules import compiled_rules, correlation_state, rule_index, rulebook
@@ -22,27 +23,27 @@ _EVICTED: Final = "what is known for the shortest time makes room"
 BOUNDS: Final = (
     *(
         Bound(
-            f"key space `{one.name}`, per shard", one.capacity - 1, "keys", _EVICTED,
-            f"losses `overflow.{one.name}`, `evicted.{one.name}`; alert `telemetry-loss`",
+            f"key space `{space.name}`, per shard", space.capacity - 1, "keys", _EVICTED,
+            f"losses `overflow.{space.name}`, `evicted.{space.name}`; alert `telemetry-loss`",
         )
-        for one in keys.SPACES
+        for space in keys.SPACES
     ),
     *(
         Bound(
-            f"keys of `{one.name}` per {one.parent.name}", one.per_parent, "keys", _EVICTED,
-            f"losses `overflow.{one.name}`, `evicted.{one.name}`; alert `telemetry-loss`",
+            f"keys of `{space.name}` per {space.parent.name}", space.per_parent, "keys", _EVICTED,
+            f"losses `overflow.{space.name}`, `evicted.{space.name}`; alert `telemetry-loss`",
         )
-        for one in keys.SPACES
-        if one.parent is not None
+        for space in keys.SPACES
+        if space.parent is not None
     ),
     Bound(
-        "first sightings that wait, per sketched key space", key_space.SKETCH, "sightings",
+        "first sightings that wait, per sketched key space", key_space.SKETCH_CELLS, "sightings",
         "a newer one takes an older one's place: that key gets its slot a sighting later",
     ),
     Bound(
-        "open findings, per shard", open_findings.CAPACITY, "findings",
-        f"beyond {open_findings.CROWDED:.0%} every new key folds into one alert of its rule; at the bound the oldest is"
-        " given up", "loss `uncleared`; alert `telemetry-loss`",
+        "open findings, per shard", open_findings.MAX_OPEN_FINDINGS, "findings",
+        f"beyond {open_findings.CROWDED_SHARE:.0%} every new key folds into one alert of its rule; at the bound the"
+        " oldest is given up", "loss `uncleared`; alert `telemetry-loss`",
     ),
     Bound(
         "alerts about losses within the time after which one clears, per shard", verdicts.MAX_LOSS_ALERTS, "alerts",
@@ -77,17 +78,24 @@ BOUNDS: Final = (
         f"loss `{correlation_state.LOST}`; alert `telemetry-loss`",
     ),
     Bound("correlations", rulebook.MAX_CORRELATIONS, "rules", "a further one is refused with an error"),
-    Bound("open windows of a resource", windows.RING, "minutes", "later calls are late", "loss `late`; counter `late`"),
-    Bound("releases of an app that are told apart", releases.REMEMBERED, "releases", "the oldest is forgotten"),
-    Bound("firings shown besides the newest", findings.FIRSTS, "firings", "further ones are counted", "`count`"),
-    Bound("ids of alerts remembered", verdicts.KEYS, "ids", "the oldest makes room: no result changes"),
     Bound(
-        "alerts known to be open, per shard", shard_worker.REMEMBERED, "ids", "begun anew, which costs an early commit"
+        "open windows of a resource", windows.RING_WINDOWS, "minutes", "later calls are late",
+        "loss `late`; counter `late`",
     ),
-    Bound("entries read at once", shard_worker.ENTRIES, "entries", "the rest is read in the next round"),
-    Bound("statements whose fingerprint is remembered", columns.CACHED, "statements", "a newer one takes the place"),
-    Bound("dialects of systems remembered", columns.MAX_DIALECTS, "texts", "the oldest makes room"),
-    Bound("signs of texts remembered", columns.MAX_SIGN_TEXTS, "texts", "the oldest makes room"),
+    Bound("releases of an app that are distinguished", releases.REMEMBERED, "releases", "the oldest is forgotten"),
+    Bound("firings shown besides the newest", findings.MAX_FIRSTS, "firings", "further ones are counted", "`count`"),
+    Bound("ids of alerts remembered", rule_table.MAX_CACHED_KEYS, "ids", "the oldest makes room: no result changes"),
+    Bound(
+        "alerts known to be open, per shard", shard_worker.MAX_KNOWN_ALERTS, "ids",
+        "begun anew, which costs an early commit",
+    ),
+    Bound("entries read at once", shard_worker.ENTRIES_PER_READ, "entries", "the rest is read in the next round"),
+    Bound(
+        "statements whose fingerprint is remembered", prepared.CACHED_STATEMENTS, "statements",
+        "a newer one takes the place",
+    ),
+    Bound("dialects of systems remembered", prepared.MAX_DIALECTS, "texts", "the oldest makes room"),
+    Bound("signs of texts remembered", prepared.MAX_SIGN_TEXTS, "texts", "the oldest makes room"),
     Bound("numeric addresses remembered", numeric_address.MAX_REMEMBERED, "texts", "the oldest makes room"),
     Bound("derived facts remembered, of each kind", text_columns.CACHED, "texts", "the oldest makes room"),
     Bound("readings of texts remembered, of each kind", numbers.CELLS, "texts", "a newer one takes the place"),
@@ -99,13 +107,13 @@ BOUNDS: Final = (
     Bound("attributes of a span, scope or resource", schema.MAX_ATTRIBUTES, "attributes", "further ones are not read"),
     Bound("heartbeats of one record", rows.MAX_BEATS, "heartbeats", "further ones are not read"),
     Bound("relatives that one heartbeat reports", heartbeats.MAX_RELATIVES, "processes", "further ones are not read"),
-    Bound("rows that a model is fitted on", fitting.MOST, "rows", "a sample is taken"),
+    Bound("rows that a model is fitted on", fitting.MAX_MINUTES, "rows", "a sample is taken"),
     Bound(
         "encoded attributes remembered by the router", otlp_writer.MAX_REMEMBERED, "attributes", "the oldest makes room"
     ),
-    Bound("one message that the router writes", router.MAX_MESSAGE_BYTES, "bytes", "spans go into several messages"),
+    Bound("one message that the router writes", routing.MAX_MESSAGE_BYTES, "bytes", "spans go into several messages"),
     Bound(
-        "bytes kept of a record that cannot be routed", router.KEPT_BYTES, "bytes", "the rest is cut",
+        "bytes kept of a record that cannot be routed", routing.KEPT_BYTES, "bytes", "the rest is cut",
         "loss `quarantine`; alert `telemetry-loss`",
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""``backwatch partitions``: adds partitions to the stream and splits the detector's state by app."""
+"""The command group ``backwatch partitions``: add partitions, and split the detector's state by app."""
 
 import time
 
@@ -8,22 +8,22 @@ from backwatch.collector.cli import Unavailable
 from backwatch.collector.settings import DetectorSettings, SettingError, StoreSettings, StreamSettings, load
 
 
-@click.group(short_help="Adds partitions to the stream, and splits what detectors have learnt.")
+@click.group(short_help="Add partitions to the stream, and split the learned state.")
 def partitions() -> None:
-    """Looks after the partitions of a Kafka stream."""
+    """Manage the partitions of a Kafka stream."""
 
 
-@partitions.command(short_help="Drains the stream, splits each shard by app, and adds partitions.")
+@partitions.command(short_help="Drain the stream, split each shard by app, and add partitions.")
 @click.argument("count", type=click.IntRange(2, 10_000))
 @click.option("--stream-url", help="kafka://host:9092. [BACKWATCH_STREAM_URL]")
 @click.option("--store-url", help="sqlite:///path or postgresql://… [BACKWATCH_STORE_URL]")
 @click.option("--timeout", "timeout_s", type=float, default=3_600, show_default=True, help="Seconds to drain in.")
 def add(count: int, stream_url: str | None, store_url: str | None, timeout_s: float) -> None:
-    """Grows both topics to COUNT partitions, a multiple of today's number.
+    """Grow both topics to COUNT partitions, a multiple of the current number.
 
-    Stop every detector first; apps may go on. The command judges what is unread, splits each shard's state by app, and
-    only then adds the partitions. Start the detectors again when it is done. It can be run again after it was
-    interrupted at any point.
+    Stop every detector first; apps may continue. The command judges the unread records, splits each shard's state by
+    app, and only then adds the partitions. Start the detectors again when it is done. If it is interrupted at any
+    point, run it again.
 
     \b
     Examples:
@@ -57,7 +57,7 @@ def add(count: int, stream_url: str | None, store_url: str | None, timeout_s: fl
 
 
 class _Report:
-    """Prints how far the drain is, where that is news."""
+    """Prints the progress of the drain when it changes."""
 
     def __init__(self) -> None:
         self._last = ""

@@ -1,4 +1,4 @@
-"""``backwatch profile``: what is known to be good for an app, as a document; today, what is announced."""
+"""The command group ``backwatch profile``: documents that declare the expected identities of an app."""
 
 import getpass
 import json
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from backwatch.detector.profile.document import Profile
     from backwatch.store.profiles import ProfileRow
 
-_URL_OPTION = click.option("--store-url", help="The store to enter it into or to ask. [BACKWATCH_STORE_URL]")
+_URL_OPTION = click.option("--store-url", help="The store. [BACKWATCH_STORE_URL]")
 _FILE_ARGUMENT = click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 
 
-@click.group(short_help="What is announced of services, so that a planned swap raises nothing.")
+@click.group(short_help="Announce planned changes of servers, so that they raise no alert.")
 def profile() -> None:
-    """What is known to be good for an app, as a document that people write and review.
+    """Announce the expected identities of an app's servers, in a document that you write and review.
 
-    Today it announces: certificates, issuers, addresses, versions, identities, nodes and hosts of redirects that will
-    come at a resource. What was announced is known when it comes; everything else is judged as ever.
+    A profile announces certificates, issuers, addresses, versions, server ids, nodes and redirect hosts of a resource.
+    Announced values raise no alert when they appear; everything else is judged as before.
 
     \b
     Examples:
@@ -39,12 +39,12 @@ def profile() -> None:
     """
 
 
-@profile.command(short_help="Says whether a document is a right profile.")
+@profile.command(short_help="Check a profile.")
 @_FILE_ARGUMENT
 def check(file: str) -> None:
-    """Says whether FILE (- for standard input) is a right profile, and what it announces.
+    """Check the profile in FILE (- for standard input), and show what it announces.
 
-    Each fault is one line: file, line, field and reason. Exit code 1: there is one.
+    Each fault is one line: file, line, field and reason. Exit code 1: there are faults.
 
     \b
     Examples:
@@ -53,18 +53,19 @@ def check(file: str) -> None:
     """
     found = _read(file)
     click.echo(f"app {found.app}: {_counted(found)}")
-    _tell([one.plain() for one in found.announced])
+    _print([resource.plain() for resource in found.announced])
 
 
-@profile.command(short_help="Enters a profile: from now on this is announced.")
+@profile.command(short_help="Put a profile into effect.")
 @_FILE_ARGUMENT
-@click.option("--by", default="", help="Who says so; default: this user.")
+@click.option("--by", default="", help="Author of the entry; default: this user.")
 @_URL_OPTION
 def announce(file: str, by: str, store_url: str | None) -> None:
-    """Enters the profile in FILE (- for standard input) in place of the app's one before, under a number.
+    """Put the profile in FILE (- for standard input) into effect, in place of the app's previous one.
 
-    Detectors take it within a second. What is no longer listed and never came is forgotten; what came meanwhile stays
-    known. The same profile is not entered twice. Exit code 1: the document is not right, nothing was entered.
+    Detectors apply it within a second. Values that are no longer listed and never appeared are forgotten; values that
+    appeared stay known. The same profile is not entered twice. Exit code 1: the document has faults, and nothing was
+    entered.
 
     \b
     Examples:
@@ -95,12 +96,12 @@ def announce(file: str, by: str, store_url: str | None) -> None:
         click.echo(f"backwatch: {_line(line)}", err=True)
 
 
-@profile.command(short_help="Shows what is announced now.")
+@profile.command(short_help="Show the announced values.")
 @click.option("--app", default="", help="Only this app's, named as alerts show it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per app.")
 @_URL_OPTION
 def show(app: str, store_url: str | None, *, as_json: bool) -> None:
-    """Shows what is announced now, per app and resource; who entered it, when, under which number.
+    """Show the announced values per app and resource, with author, time and number of the entry.
 
     \b
     Examples:
@@ -130,25 +131,26 @@ def show(app: str, store_url: str | None, *, as_json: bool) -> None:
 def _show(row: "ProfileRow") -> None:
     at = datetime.fromtimestamp(row.at_ns // 1_000_000_000, UTC).isoformat()
     click.echo(f"app {row.app}: number {row.entry_id}, by {_line(row.by)}, {at}")
-    _tell([dict(one) for one in row.announced])
+    _print([dict(resource) for resource in row.announced])
 
 
-def _tell(announced: list[dict[str, Any]]) -> None:
-    for one in announced:
-        reason = f" ({_line(str(one['reason']))})" if one.get("reason") else ""
-        click.echo(f"  {_line(str(one['resource']))}{reason}")
-        for kind, values in one.items():
+def _print(announced: list[dict[str, Any]]) -> None:
+    for resource in announced:
+        reason = f" ({_line(str(resource['reason']))})" if resource.get("reason") else ""
+        click.echo(f"  {_line(str(resource['resource']))}{reason}")
+        for kind, values in resource.items():
             if isinstance(values, list):
                 click.echo(f"    {kind}: {', '.join(_line(str(value)) for value in values)}")  # pyright: ignore[reportUnknownVariableType]
 
 
 def _line(text: str) -> str:
-    """Text for a terminal: what would steer it is escaped."""
+    """Return text for a terminal, with control characters escaped."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def _counted(found: "Profile") -> str:
-    resources, values = len(found.announced), sum(len(it) for one in found.announced for it in one.values.values())
+    resources = len(found.announced)
+    values = sum(len(texts) for resource in found.announced for texts in resource.values.values())
     return f"{values} value{'s' * (values != 1)} at {resources} resource{'s' * (resources != 1)} announced"
 
 
@@ -179,7 +181,7 @@ def _store(store_url: str | None) -> "sa.Engine":
 
 
 def _unseen(engine: "sa.Engine", found: "Profile") -> list[str]:
-    """Of what was announced, the names that no call bore yet: announced in advance, or misspelt."""
+    """Return the announced names that no call has shown yet: announced in advance, or misspelt."""
     from backwatch.store.inventory import list_resources
     from backwatch.store.transactions import reading
 
@@ -187,12 +189,12 @@ def _unseen(engine: "sa.Engine", found: "Profile") -> list[str]:
         rows = list_resources(connection, app=found.app)
     if not rows:
         return [f"app {found.app} has made no call yet: is its name as the dashboard shows it?"]
-    # As ``engine.findings.resource_key`` writes it, which would bring the compiler in.
+    # As ``columns.key_texts.resource_key`` writes it, whose import would load the compiler.
     known = sorted({
         f"{row.system} {row.endpoint}{f'/{row.namespace}' if row.namespace else ''}".strip() for row in rows
     })  # fmt: skip
     return [
-        f"{one.resource} has not been seen yet; it counts from its first call on. Seen: {', '.join(known[:10])}"
-        for one in found.announced
-        if one.resource not in known
+        f"{resource.resource} has not been seen yet; it counts from its first call on. Seen: {', '.join(known[:10])}"
+        for resource in found.announced
+        if resource.resource not in known
     ]

@@ -1,4 +1,4 @@
-"""``backwatch rules``: what rules there are, whether one's own are right, what they may read, what a verdict means."""
+"""The command group ``backwatch rules``: list, check, test and explain rules."""
 
 import json
 import sys
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 
 class _NoSuchRule(click.ClickException):
-    """A name that no rule bears."""
+    """A name without a rule."""
 
     exit_code = EXIT_USAGE
 
 
-@click.group(invoke_without_command=True, short_help="Lists, checks, tests and explains the rules.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON lines, with all that a rule says of itself.")
+@click.group(invoke_without_command=True, short_help="List, check, test and explain rules.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON lines, with the whole metadata of each rule.")
 @click.pass_context
 def rules(ctx: click.Context, *, as_json: bool) -> None:
-    """Lists, checks, tests and explains the rules, which give the verdicts.
+    """List, check, test and explain rules.
 
-    Without a sub-command it lists them. Own rules are read from the folder that BACKWATCH_RULES_DIR names.
+    Without a sub-command it lists them. Your rules are read from the folder BACKWATCH_RULES_DIR.
 
     \b
     Examples:
@@ -42,10 +42,12 @@ def rules(ctx: click.Context, *, as_json: bool) -> None:
         _list(as_json=as_json)
 
 
-@rules.command("list", short_help="Lists every rule and filter.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON lines, with all that a rule says of itself.")
+@rules.command("list", short_help="List every rule and filter.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON lines, with the whole metadata of each rule.")
 def list_rules(*, as_json: bool) -> None:
-    """Lists every rule, gravest first: level, name, title; then every filter: until when, what it narrows, and why.
+    """List every rule by severity, then every filter.
+
+    Rules show level, name and title; filters show their end, the rules that they narrow, and the reason.
 
     \b
     Examples:
@@ -64,27 +66,28 @@ def _list(*, as_json: bool) -> None:
         click.echo(f"backwatch: rule left out: {fault}", err=True)
     found = loaded.rules.rules
     width = max(len(rule.name) for rule in found)
-    for rule in sorted(found, key=lambda one: (-LEVELS.index(one.level), one.name)):
+    for rule in sorted(found, key=lambda listed: (-LEVELS.index(listed.level), listed.name)):
         if as_json:
             click.echo(json.dumps({**rule_metadata(rule), "over": rule.over, "silent": rule.silent}))
         else:
             aside = " (raises nothing: a correlation counts it)" if rule.silent else ""
             click.echo(f"{rule.level:13} {rule.name:{width}} {rule.title}{aside}")
     today = datetime.now(UTC).date()
-    for one in loaded.filters:
-        told = _told(one.filter, today)
+    for narrowing in loaded.filters:
+        shown = _describe_filter(narrowing.filter, today)
         if as_json:
-            click.echo(json.dumps({**told, "rules": list(one.rules)}))
+            click.echo(json.dumps({**shown, "rules": list(narrowing.rules)}))
         else:
-            click.echo(f"{'filter':13} {told['until']}: {', '.join(one.rules)}: {told['reason']} ({told['filter']})")
+            names = ", ".join(narrowing.rules)
+            click.echo(f"{'filter':13} {shown['until']}: {names}: {shown['reason']} ({shown['filter']})")
 
 
-@rules.command(short_help="Says whether the rules of a folder are right.")
+@rules.command(short_help="Check the rules of a folder.")
 @click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False))
 def check(folder: str | None) -> None:
-    """Says whether the rules in FOLDER are right; without one, those in BACKWATCH_RULES_DIR.
+    """Check the rules in FOLDER, or in BACKWATCH_RULES_DIR.
 
-    Each bad one is one line: file, line, field and reason. Exit code 1: there is a bad one. A filter that has expired
+    Each faulty rule is one line: file, line, field and reason. Exit code 1: a rule is faulty. A filter that has expired
     is a warning.
 
     \b
@@ -96,10 +99,12 @@ def check(folder: str | None) -> None:
     for fault in loaded.faults:
         click.echo(str(fault))
     today = datetime.now(UTC).date()
-    for one in loaded.filters:
-        if one.filter.expires < today:
+    for narrowing in loaded.filters:
+        if narrowing.filter.expires < today:
             click.echo(
-                f"warning: {one.file}:{one.line}: {one.filter.title!r} has expired and narrows nothing", err=True
+                f"warning: {narrowing.file}:{narrowing.line}: {narrowing.filter.title!r} has expired and narrows "
+                "nothing",
+                err=True,
             )
     own = len(loaded.own)
     good, bad = own + len(loaded.filters), len(loaded.faults)
@@ -107,14 +112,14 @@ def check(folder: str | None) -> None:
     sys.exit(EXIT_FAILED if loaded.faults else 0)
 
 
-@rules.command(short_help="Runs the examples that stand in rules.")
+@rules.command(short_help="Run the examples in rules.")
 @click.argument("which", metavar="[NAME|FOLDER]", required=False)
 def test(which: str | None) -> None:
-    """Runs the examples that stand in rules: of the one called NAME, of those in FOLDER, or of all.
+    """Run the examples in rules: of the rule NAME, of the rules in FOLDER, or of all.
 
-    An example stands in the rule's own block, under tests: name, fires, facts (of a correlation: calls). It is held
-    against all rules together, so that one which takes another's place is seen; filters are left out. Exit code 1: one
-    did not come as it says, or a rule is bad.
+    An example is in the rule's own block, under tests: name, fires, facts (of a correlation: calls). It is evaluated
+    with all rules, so that a rule which replaces another one shows; filters are ignored. Exit code 1: an example
+    failed, or a rule is faulty.
 
     \b
     Examples:
@@ -137,9 +142,9 @@ def test(which: str | None) -> None:
         count += 1
         if not trial.right:
             wrong += 1
-            said = f"raised: {', '.join(trial.instead) or 'nothing'}"
+            raised = f"raised: {', '.join(trial.instead) or 'nothing'}"
             must = "fires" if trial.example.fires else "does not fire"
-            click.echo(f"{trial.rule.source}: {trial.rule.name}: {trial.example.name!r}: says it {must}; {said}")
+            click.echo(f"{trial.rule.source}: {trial.rule.name}: {trial.example.name!r}: expected: {must}; {raised}")
     for rule in chosen:
         if not rule.tests:
             click.echo(f"backwatch: {rule.name} has no examples", err=True)
@@ -151,10 +156,10 @@ def test(which: str | None) -> None:
     sys.exit(EXIT_FAILED if wrong or loaded.faults else 0)
 
 
-@rules.command(short_help="Lists every fact that a rule may read.")
+@rules.command(short_help="List every fact that a rule may read.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON lines.")
 def fields(*, as_json: bool) -> None:
-    """Lists every fact that a rule may read: its name, its kind, what it means.
+    """List every fact that a rule may read: name, kind and meaning.
 
     \b
     Examples:
@@ -166,22 +171,22 @@ def fields(*, as_json: bool) -> None:
 
     found = list(list_fields(detectors.discover()))
     if as_json:
-        for one in found:
-            click.echo(json.dumps(asdict(one)))
+        for field in found:
+            click.echo(json.dumps(asdict(field)))
         return
-    width, over = max(len(one.field) for one in found), ""
-    for one in found:
-        if one.over != over:
-            over = one.over
+    width, over = max(len(field.field) for field in found), ""
+    for field in found:
+        if field.over != over:
+            over = field.over
             click.echo(f"over: {over}")
-        click.echo(f"  {one.field:{width}}  {one.kind:6}  {one.meaning}")
+        click.echo(f"  {field.field:{width}}  {field.kind:6}  {field.meaning}")
 
 
-@rules.command(short_help="Explains a verdict, and what to do.")
+@rules.command(short_help="Explain a rule, and what to do.")
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def explain(name: str, *, as_json: bool) -> None:
-    """Explains the verdict NAME: what it means, how it is done to you, what to look at, what to do.
+    """Explain the rule NAME: its meaning, how the attack works, what to look at, what to do.
 
     \b
     Examples:
@@ -191,21 +196,24 @@ def explain(name: str, *, as_json: bool) -> None:
     from backwatch.detector.rules.explanation import explain_rule, render_page
 
     rule, today = _named(_read(), name), datetime.now(UTC).date()
-    told = explain_rule(rule)
+    explained = explain_rule(rule)
     if rule.narrowings:
-        told["narrowed_by"] = [_told(one.filter, today) for one in rule.narrowings]
-    click.echo(json.dumps(told) if as_json else render_page(told), nl=as_json)
+        explained["narrowed_by"] = [_describe_filter(narrowing.filter, today) for narrowing in rule.narrowings]
+    click.echo(json.dumps(explained) if as_json else render_page(explained), nl=as_json)
     if rule.narrowings and not as_json:
-        lines = [f"  - {one['filter']} ({one['until']}): {one['reason']}\n" for one in told["narrowed_by"]]
+        lines = [
+            f"  - {narrowing['filter']} ({narrowing['until']}): {narrowing['reason']}\n"
+            for narrowing in explained["narrowed_by"]
+        ]
         click.echo("\nNarrowed here\n" + "".join(lines), nl=False)
 
 
-def _told(one: "Filter", today: date) -> dict[str, Any]:
-    """What a filter says of itself."""
-    expired = one.expires < today
+def _describe_filter(narrowing: "Filter", today: date) -> dict[str, Any]:
+    """Return a filter as it is listed."""
+    expired = narrowing.expires < today
     return {
-        "filter": one.title, "reason": one.reason, "expires": one.expires.isoformat(), "expired": expired,
-        "until": f"{'expired' if expired else 'until'} {one.expires}",
+        "filter": narrowing.title, "reason": narrowing.reason, "expires": narrowing.expires.isoformat(),
+        "expired": expired, "until": f"{'expired' if expired else 'until'} {narrowing.expires}",
     }  # fmt: skip
 
 

@@ -22,12 +22,12 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from backwatch.collector import names
 from backwatch.detector.engine.clock import WINDOW_NS
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.log_entries import ModelVersion, ProfileVersion, Records, Tick
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.kernels.compiled import CACHE_FOLDER, CACHED
 from backwatch.detector.rules.correlation import Correlation, Kind
 from backwatch.detector.rules.correlation_state import CorrelationCounter, fold_column
-from backwatch.detector.rules.rulebook import make_engine
 from backwatch.detector.runtime.resident import release_start_up_memory
 from backwatch.detector.state.key_space import Space
 
@@ -38,7 +38,7 @@ CALLS: Final = 200
 
 
 def request() -> bytes:
-    """A few minutes of an app's calls, an attack among them, so that each kernel is reached."""
+    """Return a few minutes of an app's calls, an attack among them, so that each kernel is reached."""
     made = ExportTraceServiceRequest()
     spans = made.resource_spans.add()
     app = spans.resource.attributes.add()
@@ -49,7 +49,7 @@ def request() -> bytes:
         span = scope.spans.add(
             name="SELECT", kind=Span.SPAN_KIND_CLIENT, start_time_unix_nano=end_ns - 1, end_time_unix_nano=end_ns
         )
-        told: dict[str, str] = {
+        facts: dict[str, str] = {
             names.DB_SYSTEM: "postgresql", names.SERVER_ADDRESS: "db", names.CERT_SHA256: f"{number % 2}",
             names.QUERY_TEXT: f"SELECT a FROM t WHERE b = {number} AND c IN (1, 2)" + (" -- x" if number % 9 else ""),
             names.QUERY_SIGNS: "comment-tail" if number > 150 else "",
@@ -57,15 +57,15 @@ def request() -> bytes:
             names.TOPOLOGY: "a:5432,b:5432" if number % 7 == 0 else "",
             names.REDIRECT_TARGET: "http://169.254.169.254/" if number == CALLS - 1 else "",
         }  # fmt: skip
-        for key, value in told.items():
+        for key, value in facts.items():
             if value:
-                one = span.attributes.add()
-                one.key, one.value.string_value = key, value
+                attribute = span.attributes.add()
+                attribute.key, attribute.value.string_value = key, value
     return made.SerializeToString()
 
 
 def step_through(engine: Engine) -> None:
-    """Take an engine through every kernel once, with a shard that is thrown away; then release what that needed."""
+    """Run an engine through every kernel once, on a throw-away shard. Then release the memory that this needed."""
     shard = engine.new_shard()
     entry = Records(
         values=[request()],
@@ -101,9 +101,9 @@ def _count_firing(kind: Kind) -> None:
         generate=False,
     )  # fmt: skip
     counter = CorrelationCounter("warm", correlation)
-    group, one = np.ones(1, np.uint64), np.ones(1)
-    fold_column(group, one)
-    counter.add(Space(counter.table.keys, [counter.table]), group, np.array([START_NS], np.int64), group, one)
+    group, value = np.ones(1, np.uint64), np.ones(1)
+    fold_column(group, value)
+    counter.add(Space(counter.table.keys, [counter.table]), group, np.array([START_NS], np.int64), group, value)
 
 
 def is_cached() -> bool:
@@ -112,7 +112,7 @@ def is_cached() -> bool:
 
 
 def fill_cache(stop: threading.Event) -> None:
-    """Compile every kernel into the cache in a process of its own, until it is done or ``stop`` is set.
+    """Compile every kernel into the cache, in a separate process, until done or stopped.
 
     Where it fails, kernels are compiled here, as they are needed.
     """
@@ -133,7 +133,7 @@ def fill_cache(stop: threading.Event) -> None:
 
 
 def _marker() -> Path:
-    """A file that is there once everything was compiled: its name says from which files, for which CPU."""
+    """Return the file that marks a complete cache. Its name depends on the source files and the CPU."""
     package = Path(__file__).parent
     digest = hashlib.blake2b(digest_size=12)
     for path in sorted(package.rglob("*.py")):
@@ -145,7 +145,7 @@ def _marker() -> Path:
 
 
 def main() -> None:
-    """Steps one engine through everything once."""
+    """Step one engine through everything once."""
     begun = time.monotonic()
     step_through(make_engine(EngineConfig()))
     where = "nowhere: the folder is not ours to write"

@@ -10,8 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from backwatch.detector.detectors import Array
-from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.kernels.compiled import Array, kernel
 
 ARRAYS: Final = ("root", "feature", "threshold", "left", "right", "path", "usual_path", "limit")
 """Arrays of a model: first node of each tree; per node what it asks, where it leads and, at a leaf, the path's

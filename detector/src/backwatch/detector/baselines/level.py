@@ -23,8 +23,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from backwatch.detector.detectors import Array
-from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.kernels.compiled import Array, kernel
 
 LEVEL: Final = np.dtype([
     ("level", "<f4"), ("spread", "<f4"), ("anchor", "<f4"), ("anchor_spread", "<f4"), ("drift", "<f4"),

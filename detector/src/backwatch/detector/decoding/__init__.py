@@ -1,1 +1,1 @@
-"""From OTLP bytes to columns, one row per call."""
+"""Decodes OTLP bytes into columns, one row per call."""

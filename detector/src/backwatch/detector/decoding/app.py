@@ -8,8 +8,8 @@ from backwatch.collector import names
 OLDER_ENVIRONMENT: Final = "deployment.environment"
 
 
-def app_text(told: Mapping[str, str]) -> str:
+def app_text(attributes: Mapping[str, str]) -> str:
     """The app that these resource attributes name; empty where they name none."""
-    environment = told.get(names.ENVIRONMENT) or told.get(OLDER_ENVIRONMENT, "")
-    parts = (told.get(names.SERVICE_NAMESPACE, ""), told.get(names.SERVICE_NAME, ""), environment)
+    environment = attributes.get(names.ENVIRONMENT) or attributes.get(OLDER_ENVIRONMENT, "")
+    parts = (attributes.get(names.SERVICE_NAMESPACE, ""), attributes.get(names.SERVICE_NAME, ""), environment)
     return "/".join(part for part in parts if part)

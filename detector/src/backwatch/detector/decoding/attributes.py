@@ -1,4 +1,4 @@
-"""One attribute: its name and value are read, and stored in the cell they belong to."""
+"""Reads one attribute, and stores its value in its cell."""
 
 from typing import Final
 
@@ -26,7 +26,7 @@ OWN_BIT: Final = 1 << OWN_SHIFT
 
 @inline
 def any_value(base: int, position: int, end: int, kind: int, first: int, last: int) -> tuple[int, int, int, int]:
-    """Reads an AnyValue; what it sets replaces what an earlier one of the same attribute had set.
+    """Read an AnyValue. Its value replaces an earlier one of the same attribute.
 
     Returns kind, first and last (a string's start and end; else the number in ``first``), and the position after it.
     """
@@ -57,7 +57,7 @@ def any_value(base: int, position: int, end: int, kind: int, first: int, last: i
 
 @inline
 def key_value(base: int, position: int, end: int) -> tuple[int, int, int, int, int, int]:
-    """Reads a KeyValue: start and end of its key; kind, first and last of its value; the position after it."""
+    """Read a KeyValue: start and end of its key; kind, first and last of its value; the position after it."""
     key_start, key_end, first, last, kind = 0, 0, 0, 0, int(NONE)
     while position < end:
         tag, position = varint(base, position, end)
@@ -89,7 +89,7 @@ def decimal(base: int, start: int, end: int) -> int:
 
 @kernel
 def whole(bits: int) -> int:
-    """The whole part of a double that is not negative, saturated; -1 for what is negative or no number."""
+    """Return the whole part of a non-negative double, saturated; -1 for negative values and NaN."""
     exponent = (bits >> 52) & 0x7FF
     fraction = bits & ((1 << 52) - 1)
     if bits < 0 or (exponent == 0x7FF and fraction != 0):
@@ -144,7 +144,7 @@ def store_text(address: int, kind: int, first: int, last: int, tail: int) -> boo
 
 @inline
 def store(base: int, row: int, known: int, kind: int, first: int, last: int, tail: int, state: int) -> None:
-    """Puts a value into its cell, unless a better name of the same fact has already told it."""
+    """Store a value in its cell, unless a better name of the fact already did."""
     if (known >> CONTRACT_SHIFT) & 1:
         store64(state + 8 * CONTRACT, max(as_number(base, kind, first, last), 0))
         return
@@ -153,13 +153,13 @@ def store(base: int, row: int, known: int, kind: int, first: int, last: int, tai
     if stamp < load64(state + cell):
         return
     if what == TEXT:
-        told = store_text(row + cell, kind, first, last, tail)
+        stored = store_text(row + cell, kind, first, last, tail)
     else:
         value = as_number(base, kind, first, last) if what == NUMBER else as_flag(base, kind, first, last)
-        told = value >= 0
-        if told:
+        stored = value >= 0
+        if stored:
             store64(row + cell, value)
-    if told:
+    if stored:
         store64(state + cell, stamp)
 
 

@@ -1,7 +1,7 @@
-"""From values of the stream to columns: one row per call, texts as places in one buffer.
+"""Decodes values of the stream into columns: one row per call, texts as offsets into one buffer.
 
-Spans that are no call are counted and nothing else. A value that cannot be read gives no call, whatever stood before
-the fault, and is named in ``malformed``; its neighbours are read as if it were not there.
+Spans that are no call are only counted. A value that cannot be read gives no call, not even those before the fault, and
+is listed in ``malformed``. Its neighbours are read as if it were not there.
 """
 
 from collections.abc import Sequence
@@ -63,14 +63,14 @@ class Decoded:
         count: Calls.
         buffer: uint8: the values one after the other, and behind them constants that columns may point at.
         record: int32 [count], ascending: which value the call came in.
-        start_ns, end_ns: int64 [count]; 0: not told. The end is never before the start.
-        error: bool [count]: the span's status says so.
+        start_ns, end_ns: int64 [count]; 0: absent. The end is never before the start.
+        error: bool [count]: the span's status is an error.
         trace, span: int64 [count]: offsets of the ids; -1: none.
         offsets, lengths: int64 [count, texts]: each text's place, as in ``schema.TEXT_INDEX``; length 0: absent.
         numbers: int64 [count, numbers]; -1: absent.
         flags: int8 [count, flags]; -1: absent, else 0 or 1.
         malformed: (value, why) of each value that could not be read.
-        dropped: (value, app, kind, count) of each loss that a heartbeat told.
+        dropped: (value, app, kind, count) of each loss that a heartbeat reported.
         processes: The processes that sent heartbeats, in stream order.
         attributes_over: Attributes beyond the limit of one span, resource or scope.
         newer: Calls under a newer contract, judged on standard names only.
@@ -96,7 +96,7 @@ class Decoded:
     newer: int = 0
 
     def raw(self, name: str, row: int) -> bytes:
-        """A text's bytes as they came, at most ``TEXT`` of them; empty where it is absent."""
+        """Return a text's bytes as they came, at most ``TEXT`` of them; empty if absent."""
         column = schema.TEXT_INDEX[name]
         return _bytes(self.buffer, int(self.offsets[row, column]), int(self.lengths[row, column]))
 
@@ -105,26 +105,26 @@ class Decoded:
         return self.raw(name, row).decode("utf-8", "replace")
 
     def trace_id(self, row: int) -> str:
-        """Lower-case hex; empty where none is told."""
+        """Return the trace id in lower-case hex; empty if absent."""
         return self._id(int(self.trace[row]), 16)
 
     def span_id(self, row: int) -> str:
-        """Lower-case hex; empty where none is told."""
+        """Return the span id in lower-case hex; empty if absent."""
         return self._id(int(self.span[row]), 8)
 
     def _id(self, offset: int, length: int) -> str:
         return self.buffer[offset : offset + length].tobytes().hex() if offset >= 0 else ""
 
     def evidence(self, row: int) -> dict[str, Any]:
-        """All that was told of a call, by contract name, as JSON takes it; each text to ``EVIDENCE`` characters."""
+        """Return all reported facts of a call as JSON accepts them, each text to ``EVIDENCE`` characters."""
         return self._facts(row, schema.COLUMNS)
 
-    def told(self, row: int, columns: Sequence[schema.Column] = schema.COLUMNS) -> dict[str, Any]:
-        """These reported facts of a call, by contract name, each text whole: what is cut could be hidden behind."""
+    def reported(self, row: int, columns: Sequence[schema.Column] = schema.COLUMNS) -> dict[str, Any]:
+        """Return these reported facts of a call, each text whole: an attacker could hide behind a cut."""
         return self._facts(row, columns, TEXT)
 
     def session_facts(self, row: int) -> dict[str, Any]:
-        """What was told of a call's session and resource, as :meth:`evidence` does."""
+        """Return the reported facts of a call's session and resource, as :meth:`evidence` does."""
         return self._facts(row, schema.SESSION_COLUMNS)
 
     def _facts(self, row: int, columns: Sequence[schema.Column], longest: int = EVIDENCE) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is said of a call in a roundabout way: its host in a URL, an older spelling, HTTP by its attributes."""
+"""Facts that a call states indirectly: its host in a URL, an older spelling, HTTP by its attributes."""
 
 from typing import Final
 
@@ -22,7 +22,7 @@ CLIENT, CONSUMER = 3, 5
 
 @kernel
 def url_authority(base: int, start: int, end: int) -> tuple[int, int, int]:
-    """Where a URL's authority starts and ends, and its scheme's port; start -1 where it has none."""
+    """Find a URL's authority: start and end, and its scheme's port; start -1 if it has none."""
     p = start
     while p < end and load8(base + p) != 58 and p - start < 8:
         p += 1
@@ -51,7 +51,7 @@ def authority(buffer: Bytes, start: int, end: int) -> tuple[int, int, int]:
 
 @kernel
 def host_and_port(base: int, start: int, end: int) -> tuple[int, int, int]:
-    """Where a URL's host starts and ends, and its port; start -1 where it names none."""
+    """Find a URL's host, start and end, and its port; start -1 if it names none."""
     host, stop, port = url_authority(base, start, end)
     if host < 0:
         return -1, -1, -1
@@ -63,13 +63,13 @@ def host_and_port(base: int, start: int, end: int) -> tuple[int, int, int]:
         host_end += 1
     colon = host_end + 1 if bracketed else host_end
     if colon + 1 < stop and load8(base + colon) == 58:
-        told = 0
+        number = 0
         for i in range(colon + 1, min(stop, colon + 6)):
             digit = load8(base + i) - 48
             if digit < 0 or digit > 9:
                 return -1, -1, -1
-            told = told * 10 + digit
-        port = told
+            number = number * 10 + digit
+        port = number
     if host_end <= host:
         return -1, -1, -1
     return host, host_end, port
@@ -77,7 +77,7 @@ def host_and_port(base: int, start: int, end: int) -> tuple[int, int, int]:
 
 @kernel
 def is_address(base: int, start: int, end: int) -> bool:
-    """Whether a peer is told by number or path: some instrumentations put the name that was asked for there."""
+    """Return whether a peer is an IP address or path: some instrumentations put the requested name there."""
     if end - start > 128:
         return False
     first = load8(base + start)
@@ -101,7 +101,7 @@ def is_address(base: int, start: int, end: int) -> bool:
 
 @kernel
 def add_place(base: int, row: int) -> None:
-    """Host and port, where only the URL tells them."""
+    """Set host and port from the URL if nothing else states them."""
     start = load64(row + _URL)
     host, stop, port = host_and_port(base, start, start + load64(row + _URL + 8))
     if host >= 0:
@@ -114,22 +114,22 @@ def add_place(base: int, row: int) -> None:
 
 @kernel
 def names_a_system(row: int) -> bool:
-    """Whether a database, messaging, RPC or other system is told."""
+    """Return whether the call names a database, messaging, RPC or other system."""
     return (
         load64(row + _DB + 8) | load64(row + _MESSAGING + 8) | load64(row + _RPC + 8) | load64(row + _SYSTEM + 8)
     ) != 0  # fmt: skip
 
 
 @kernel
-def told_by_alias(state: int, cell: int, exact: int) -> bool:
-    """Whether this attribute list told a number by one of its other names."""
+def is_set_by_alias(state: int, cell: int, exact: int) -> bool:
+    """Return whether this attribute list set a number by one of its aliases."""
     stamp = load64(state + cell)
     return exact - 15 <= stamp < exact
 
 
 @kernel
 def complete(base: int, row: int, kind: int, tail: int, state: int) -> bool:
-    """Adds what follows from the rest; whether this span is a call to a backing service at all."""
+    """Set the facts that follow from the others. Return whether this span is a call to a backing service."""
     if kind < CLIENT or kind > CONSUMER:
         return False
     url = load64(row + _URL + 8) > 0
@@ -149,6 +149,6 @@ def complete(base: int, row: int, kind: int, tail: int, state: int) -> bool:
         store64(row + _TRANSPORT + 8, length - 3)
     # A body's size is not what went over the wire.
     exact = load64(state + _SERIAL) * 16 + 15
-    if told_by_alias(state, _SENT, exact) or told_by_alias(state, _RECEIVED, exact):
+    if is_set_by_alias(state, _SENT, exact) or is_set_by_alias(state, _RECEIVED, exact):
         store64(row + _ESTIMATED, 1)
     return True

@@ -22,8 +22,8 @@ OTHER: Final = "other"
 MAX_HOST: Final = 255
 MAX_PID: Final = (1 << 31) - 1
 MAX_RELATIVES: Final = 16
-LEAST_INTERVAL_NS: Final = 10**9
-MOST_INTERVAL_NS: Final = 600 * 10**9
+MIN_INTERVAL_NS: Final = 10**9
+MAX_INTERVAL_NS: Final = 600 * 10**9
 """A promise of a heartbeat below or beyond these is held to them."""
 _INSTANCE: Final = re.compile(r"[0-9a-f]{16}")
 _RELATIVE: Final = re.compile(r"([0-9a-f]{16}):(\d{1,10}):(\d{1,19}):([01])")
@@ -34,7 +34,7 @@ Drop = tuple[int, str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class RelativeReport:
-    """A related process of which a heartbeat reports that its collector does not answer, or that it ended.
+    """A related process that a heartbeat reports: its collector does not answer, or it ended.
 
     Attributes:
         delivered: Whether it ever delivered a call.
@@ -77,7 +77,7 @@ class ProcessBeat:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeats:
-    """What all heartbeats of a batch report."""
+    """The reports of all heartbeats of a batch."""
 
     drops: list[Drop]
     processes: list[ProcessBeat]
@@ -91,28 +91,32 @@ def read(buffer: NDArray[np.uint8], beats: NDArray[np.int64]) -> Heartbeats:
     """
     processes: list[ProcessBeat] = []
     counted: dict[tuple[int, str, str], int] = {}
-    resources: dict[tuple[int, int], tuple[Told, str]] = {}
+    resources: dict[tuple[int, int], tuple[Attributes, str]] = {}
     for record, start, end, scope_start, scope_end in beats.tolist():
-        told = _scope(buffer[scope_start:scope_end].tobytes())
-        if told is None:
+        attributes = _scope(buffer[scope_start:scope_end].tobytes())
+        if attributes is None:
             continue
         if (start, end) not in resources:  # a record may hold thousands of scopes under one resource
             resource = _resource(buffer[start:end].tobytes())
             texts = {name: value for name, value in resource.items() if isinstance(value, str)}
             resources[start, end] = resource, app_text(texts)
         resource, app = resources[start, end]
-        for kind, count in _counts(told):  # one loss per app and kind: a record may hold 20 000 counts, each a finding
-            one = record, app, kind
-            counted[one] = min(counted.get(one, 0) + count, LARGEST)
-        if names.HEARTBEAT_RELAYED not in told:  # who may write at the open door does not keep an app from being missed
-            processes.append(_process(record, app, resource, told))
-    return Heartbeats([(*one, count) for one, count in counted.items()], processes)
+        for kind, count in _counts(
+            attributes
+        ):  # one loss per app and kind: a record may hold 20 000 counts, each a finding
+            counter = record, app, kind
+            counted[counter] = min(counted.get(counter, 0) + count, LARGEST)
+        if (
+            names.HEARTBEAT_RELAYED not in attributes
+        ):  # a client of the open topic must not keep an app from being missed
+            processes.append(_process(record, app, resource, attributes))
+    return Heartbeats([(*counter, count) for counter, count in counted.items()], processes)
 
 
-Told = Mapping[str, str | int]
+Attributes = Mapping[str, str | int]
 
 
-def _scope(body: bytes) -> Told | None:
+def _scope(body: bytes) -> Attributes | None:
     try:
         scope = ScopeSpans.FromString(body).scope
     except DecodeError:
@@ -120,14 +124,14 @@ def _scope(body: bytes) -> Told | None:
     return _values(scope.attributes) if scope.name == names.SCOPE_HEARTBEAT else None
 
 
-def _resource(body: bytes) -> Told:
+def _resource(body: bytes) -> Attributes:
     try:
         return _values(ResourceSpans.FromString(body).resource.attributes)
     except DecodeError:
         return {}
 
 
-def _values(pairs: "object") -> Told:
+def _values(pairs: "object") -> Attributes:
     found: dict[str, str | int] = {}
     for pair in pairs:  # pyright: ignore[reportGeneralTypeIssues]  a repeated field of generated classes
         kind = pair.value.WhichOneof("value")
@@ -138,47 +142,48 @@ def _values(pairs: "object") -> Told:
     return found
 
 
-def _counts(told: Told) -> Iterator[tuple[str, int]]:
-    for name, count in told.items():
+def _counts(attributes: Attributes) -> Iterator[tuple[str, int]]:
+    for name, count in attributes.items():
         kind = name.removeprefix(names.DROPPED_PREFIX)
         if kind != name and isinstance(count, int) and count > 0:
             yield kind if kind in names.DROP_KINDS else OTHER, min(count, LARGEST)
 
 
-def _process(record: int, app: str, resource: Told, told: Told) -> ProcessBeat:
-    instance = _text(told, names.PROCESS_INSTANCE)
+def _process(record: int, app: str, resource: Attributes, attributes: Attributes) -> ProcessBeat:
+    instance = _text(attributes, names.PROCESS_INSTANCE)
     if not _INSTANCE.fullmatch(instance):
         return ProcessBeat(record=record, app=app)
-    parent, event = _text(told, names.PROCESS_PARENT), _text(told, names.PROCESS_EVENT)
+    parent, event = _text(attributes, names.PROCESS_PARENT), _text(attributes, names.PROCESS_EVENT)
     return ProcessBeat(
         record=record, app=app, instance=instance, host=_text(resource, names.HOST_NAME)[:MAX_HOST],
         pid=_number(resource, names.PROCESS_PID, 0, MAX_PID), parent=parent if _INSTANCE.fullmatch(parent) else "",
         event=event if event in names.PROCESS_EVENTS else "beat",
-        started_ns=_number(told, names.PROCESS_STARTED, 0, LATEST_NS),
-        interval_ns=_number(told, names.PROCESS_INTERVAL, LEAST_INTERVAL_NS, MOST_INTERVAL_NS),
-        recorded=_number(told, names.PROCESS_RECORDED, 0, LARGEST),
-        delivered=_number(told, names.PROCESS_DELIVERED, 0, LARGEST),
-        dropped=_number(told, names.PROCESS_DROPPED, 0, LARGEST),
-        silent=_relatives(_text(told, names.SILENT_RELATIVES)), ended=_relatives(_text(told, names.ENDED_RELATIVES)),
+        started_ns=_number(attributes, names.PROCESS_STARTED, 0, LATEST_NS),
+        interval_ns=_number(attributes, names.PROCESS_INTERVAL, MIN_INTERVAL_NS, MAX_INTERVAL_NS),
+        recorded=_number(attributes, names.PROCESS_RECORDED, 0, LARGEST),
+        delivered=_number(attributes, names.PROCESS_DELIVERED, 0, LARGEST),
+        dropped=_number(attributes, names.PROCESS_DROPPED, 0, LARGEST),
+        silent=_relatives(_text(attributes, names.SILENT_RELATIVES)),
+        ended=_relatives(_text(attributes, names.ENDED_RELATIVES)),
     )  # fmt: skip
 
 
 def _relatives(text: str) -> tuple[RelativeReport, ...]:
     found: list[RelativeReport] = []
-    for one in text.split(",", MAX_RELATIVES)[:MAX_RELATIVES]:
-        told = _RELATIVE.fullmatch(one)
-        if told is not None:
-            instance, pid, since_ns, delivered = told.groups()
-            report = RelativeReport(instance, min(int(pid), MAX_PID), min(int(since_ns), LATEST_NS), delivered == "1")
-            found.append(report)
+    for report in text.split(",", MAX_RELATIVES)[:MAX_RELATIVES]:
+        matched = _RELATIVE.fullmatch(report)
+        if matched is not None:
+            instance, pid, since_ns, delivered = matched.groups()
+            since = min(int(since_ns), LATEST_NS)
+            found.append(RelativeReport(instance, min(int(pid), MAX_PID), since, delivered == "1"))
     return tuple(found)
 
 
-def _text(told: Told, name: str) -> str:
-    value = told.get(name)
+def _text(attributes: Attributes, name: str) -> str:
+    value = attributes.get(name)
     return value if isinstance(value, str) else ""
 
 
-def _number(told: Told, name: str, least: int, most: int) -> int:
-    value = told.get(name)
+def _number(attributes: Attributes, name: str, least: int, most: int) -> int:
+    value = attributes.get(name)
     return max(least, min(most, value)) if isinstance(value, int) else least

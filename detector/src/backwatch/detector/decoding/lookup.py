@@ -1,4 +1,4 @@
-"""From a name's bytes to what is known of it, in constant time: one perfect hash, one comparison of whole names.
+"""Looks up an attribute name in constant time: one perfect hash, one comparison of whole names.
 
 The names are ours and fixed, so the table is searched for once, at import; a name that is not in it costs the same. A
 table is one array of 64-bit words: the hash's seed, where each slot's entry stands (0: nowhere), and the entries.
@@ -37,7 +37,7 @@ def short_word(address: int, length: int) -> int:
 
 @inline
 def slot_of(first: int, last: int, length: int, seed: int) -> int:
-    """Which slot a name has."""
+    """Return the slot of a name."""
     turned = np.uint64(last) << np.uint64(31) | np.uint64(last) >> np.uint64(33)
     h = (np.uint64(first) ^ turned) * np.uint64(seed)
     h = (h ^ np.uint64(length)) * np.uint64(_MIX)
@@ -46,7 +46,7 @@ def slot_of(first: int, last: int, length: int, seed: int) -> int:
 
 @inline
 def find(base: int, start: int, end: int, table: int) -> int:
-    """The value of the name at ``[start, end)``, which is inside the buffer; -1 where it is unknown."""
+    """Return the value of the name at ``[start, end)``, which is inside the buffer; -1 if it is unknown."""
     length = end - start
     if length < 1 or length > 8 * WORDS:
         return -1
@@ -114,7 +114,7 @@ def _attribute_names() -> NDArray[np.int64]:
         if not column.levels:
             continue
         for rank, name in enumerate((column.name, *column.aliases)):
-            # An alias may stand where its fact may; an event's attributes are told by an alias only.
+            # An alias may stand where its fact may; an event's attributes set a fact by an alias only.
             levels = column.levels & ~schema.EVENT if rank == 0 else column.levels
             own = int(name.startswith(schema.OWN_PREFIX))
             place = cell_of(column) | column.kind << KIND_SHIFT

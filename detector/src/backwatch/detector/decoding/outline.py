@@ -1,4 +1,4 @@
-"""Where the resources, scopes and spans of a record stand, in the order in which they are to be read.
+"""Outline of a record: the resources, scopes and spans in the order in which they are read.
 
 A message's fields may come in any order, and what a level hands down must be known before its children are read; so the
 outline names each level first and what it holds after it. It costs a bomb of empty messages its bytes and little more.
@@ -20,7 +20,7 @@ ITEM: Final = 3
 
 @kernel
 def note(items: Cells, count: int, level: int, start: int, end: int) -> int:
-    """Writes an item down if there is room for it; the number of items."""
+    """Note an item if there is room for it; return the number of items."""
     if count < items.shape[0]:
         items[count, 0], items[count, 1], items[count, 2] = level, start, end
     return count + 1
@@ -55,7 +55,7 @@ def outline_resource(base: int, position: int, end: int, items: Cells, count: in
 
 @kernel
 def outline(base: int, position: int, end: int, items: Cells) -> tuple[int, int]:
-    """The number of items of one request, noted as far as there is room, and the position after it."""
+    """Note the items of one request as far as there is room; return their number and the position after it."""
     count = 0
     while position < end:
         tag, position = varint(base, position, end)
@@ -76,7 +76,7 @@ def outline_array(buffer: Bytes, items: Cells) -> tuple[int, int]:
 
 @kernel
 def spans_in(items: Cells, count: int) -> int:
-    """How many of the first ``count`` items are spans."""
+    """Return how many of the first ``count`` items are spans."""
     spans = 0
     for i in range(count):
         spans += items[i, 0] == LEVEL_SPAN
@@ -92,7 +92,10 @@ def items_of(value: bytes) -> int:
 
 
 def spans_of(value: bytes) -> int:
-    """How many spans a request holds by its outer shape; -1 where it has none. Nothing is built of what it holds."""
+    """Return how many spans a request holds by its outer shape; -1 if it has none.
+
+    Nothing is built of what it holds.
+    """
     if not value:
         return 0
     buffer = np.frombuffer(value, np.uint8)

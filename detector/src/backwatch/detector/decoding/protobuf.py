@@ -1,6 +1,6 @@
 """Reading the wire format of Protocol Buffers, every byte bounds-checked: the bytes are the attacker's.
 
-``base`` is the buffer's address; positions are relative to it. A position at or above ``BAD`` says that reading
+``base`` is the buffer's address; positions are relative to it. A position at or above ``BAD`` means that reading
 failed, and why. It is larger than any end, so each check that comes after fails too, and no byte can be read by
 mistake.
 """
@@ -25,7 +25,7 @@ REASONS: Final = {
 
 @kernel
 def long_varint(base: int, position: int, end: int) -> tuple[int, int]:
-    """A number of any length up to ten bytes: the number, its lowest 64 bits, and the position after it."""
+    """Read a varint of up to ten bytes: its lowest 64 bits, and the position after it."""
     value = 0
     for i in range(10):
         if position >= end:
@@ -50,7 +50,7 @@ def varint(base: int, position: int, end: int) -> tuple[int, int]:
 
 @kernel
 def delimited(base: int, position: int, end: int) -> tuple[int, int]:
-    """A field with a length: where its body starts and ends; both ``BAD`` where it does not fit."""
+    """Read a field with a length: where its body starts and ends; both ``BAD`` if it does not fit."""
     length, start = varint(base, position, end)
     if start > end:
         return start, start

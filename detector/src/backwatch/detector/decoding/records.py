@@ -1,4 +1,4 @@
-"""From an outline to rows: resources and scopes hand down what they told, spans become calls."""
+"""Reads a record from its outline: resources and scopes pass their facts on, spans become calls."""
 
 import numpy as np
 
@@ -39,7 +39,7 @@ def messages_attributes(
     tail: int,
     state: int,
 ) -> int:
-    """Reads the attributes of every message in field 1, a resource or a scope; the position after all."""
+    """Read the attributes of every message in field 1, a resource or a scope; return the position after all."""
     while position < end:
         tag, position = varint(base, position, end)
         if tag == 0x0A:
@@ -53,7 +53,7 @@ def messages_attributes(
 
 @kernel
 def take_level(base: int, item: Cells, table: int, above: int, row: int, tail: int, state: int) -> tuple[int, int]:
-    """Reads what a resource (``above`` 0) or a scope tells into its row; the position after it, and refused names."""
+    """Read a resource (``above`` 0) or a scope into its row; return the position after it, and refused names."""
     is_scope = above != 0
     inner, level = (0x1A, int(SCOPE)) if is_scope else (0x0A, int(RESOURCE))
     refused = 0
@@ -70,7 +70,7 @@ def take_level(base: int, item: Cells, table: int, above: int, row: int, tail: i
 def take_items(
     base: int, tail: int, items: Cells, count: int, record: int, table: int, rows: int, capacity: int, state: int
 ) -> int:
-    """Reads the items of one record; ``TRUNCATED`` and the like where one cannot be read, else 0."""
+    """Read the items of one record; return ``TRUNCATED`` or the like if one cannot be read, else 0."""
     resource, scope = rows + 8 * WIDTH * capacity, rows + 8 * WIDTH * (capacity + 1)
     refused = 0
     for i in range(count):
@@ -88,7 +88,7 @@ def take_items(
 
 @kernel
 def note_beats(items: Cells, count: int, record: int, beats: Cells, state: Cells) -> None:
-    """Notes every scope without spans that is as long as a heartbeat may be, and the resource it stands in."""
+    """Note every scope without spans that is as long as a heartbeat may be, with its resource."""
     resource, left = 0, MAX_BEATS
     for i in range(count):
         if items[i, 0] == LEVEL_RESOURCE:
@@ -115,9 +115,9 @@ def fill(
     beats: Cells,
     state: Cells,
 ) -> int:
-    """Reads records from ``first`` on; which one comes next, less than their number where there is no more room.
+    """Read records from ``first`` on; return the next one, less than their number if there is no more room.
 
-    A record that cannot be read leaves nothing behind but its reason in ``status``. ``state`` says what room it needs.
+    A record that cannot be read leaves nothing behind but its reason in ``status``. ``state`` holds the room it needs.
     """
     base, table_at = address_of(buffer), address_of(table)
     rows_at, state_at = address_of(rows), address_of(state)

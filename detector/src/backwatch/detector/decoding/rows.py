@@ -1,4 +1,4 @@
-"""The columns while they are filled: one row of cells per call, and two more for what a resource and a scope hand down.
+"""Rows of cells while a batch is decoded: one per call, one for the resource, one for the scope.
 
 One matrix holds all of a call, so that a row is handed down as one block and a kernel takes few arrays: each array
 that is passed on costs as much as reading an attribute.
@@ -19,7 +19,7 @@ FIELDS_AT: Final = FLAGS_AT + len(schema.FLAGS)
 START, END, TRACE, SPAN_ID, ERROR, RECORD = range(FIELDS_AT, FIELDS_AT + 6)
 WIDTH: Final = FIELDS_AT + 6
 
-# What is kept beside the rows: per cell which attribute list told it last and by how good a name, and counters.
+# State beside the rows: per cell the attribute list that set it last and the rank of its name, and counters.
 SERIAL, CONTRACT, NEED_ITEMS, NEED_ROWS, BEATS, CALLS, SPANS, OVER, NEWER = range(WIDTH, WIDTH + 9)
 KEPT_COUNTERS: Final = 4
 """From ``CALLS`` on: what a record that turns out unreadable must leave as it was."""
@@ -45,22 +45,22 @@ Bytes = NDArray[np.uint8]
 
 
 def text_cell(name: str) -> int:
-    """Where a text's offset stands in a row; its length is the cell after it."""
+    """Return the cell of a text's offset in a row; its length is in the next cell."""
     return 2 * schema.TEXT_INDEX[name]
 
 
 def number_cell(name: str) -> int:
-    """Where a number stands in a row."""
+    """Return the cell of a number in a row."""
     return NUMBERS_AT + schema.NUMBER_INDEX[name]
 
 
 def flag_cell(name: str) -> int:
-    """Where a flag stands in a row."""
+    """Return the cell of a flag in a row."""
     return FLAGS_AT + schema.FLAG_INDEX[name]
 
 
 def cell_of(column: schema.Column) -> int:
-    """Where a column's value stands in a row."""
+    """Return the cell of a column's value in a row."""
     return {schema.TEXT: text_cell, schema.NUMBER: number_cell, schema.FLAG: flag_cell}[column.kind](column.name)
 
 

@@ -1,4 +1,4 @@
-"""One span: its fields and attributes become a row, and the row is kept if the span is a call."""
+"""Reads one span into a row, and keeps the row if the span is a call."""
 
 from typing import Final
 
@@ -34,13 +34,13 @@ _SPAN_NAME = text_cell(names.SPAN_NAME)
 
 @kernel
 def count(counter: int) -> None:
-    """Counts one, at this address."""
+    """Add one to the counter at this address."""
     store64(counter, load64(counter) + 1)
 
 
 @kernel
 def hand_down(source: int, row: int, state: int) -> None:
-    """A new row begins as what its scope or resource told; ``source`` 0: as nothing."""
+    """Initialise a row from its scope or resource; ``source`` 0: empty."""
     count(state + 8 * SERIAL)
     if source:
         for cell in range(WIDTH):
@@ -52,7 +52,7 @@ def hand_down(source: int, row: int, state: int) -> None:
 
 @kernel
 def point_in_time(base: int, position: int, end: int) -> tuple[int, int]:
-    """Nanoseconds since the epoch and the position after them; 0 where none is told or it cannot be one."""
+    """Read nanoseconds since the epoch and the position after them; 0 if absent or impossible."""
     if position + 8 > end:
         return 0, TRUNCATED
     value = load64(base + position)
@@ -75,15 +75,15 @@ def status_code(base: int, position: int, end: int, code: int) -> tuple[int, int
 def read_span(
     base: int, position: int, end: int, table: int, row: int, refused: int, tail: int, state: int
 ) -> tuple[int, int]:
-    """Reads one span into ``row``: its kind, and the position after it."""
-    kind, code, told = 0, 0, 0
+    """Read one span into ``row``: its kind, and the position after it."""
+    kind, code, attributes = 0, 0, 0
     start_ns, end_ns, trace, span = 0, 0, -1, -1
     while position < end:
         tag, position = varint(base, position, end)
         if tag == 0x4A:
             start, position = delimited(base, position, end)
-            told += 1
-            if told > MAX_ATTRIBUTES:
+            attributes += 1
+            if attributes > MAX_ATTRIBUTES:
                 count(state + 8 * OVER)
             elif position < BAD:
                 position = attribute(base, start, position, table, row, int(SPAN), refused, tail, state)
@@ -123,7 +123,7 @@ def read_span(
 def take_span(
     base: int, item: Cells, record: int, table: int, scope: int, rows: int, refused: int, tail: int, state: int
 ) -> int:
-    """Reads one span and keeps its row if it is a call; the position after it."""
+    """Read one span, keep its row if it is a call, and return the position after it."""
     count(state + 8 * SPANS)
     row = rows + 8 * WIDTH * load64(state + 8 * CALLS)
     over = load64(state + 8 * OVER)

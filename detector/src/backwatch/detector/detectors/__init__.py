@@ -72,7 +72,7 @@ class Closed:
 
 
 class Detector(ABC):
-    """Computes facts, call by call in order, over closed windows, or at deadlines.
+    """Computes facts, call by call in order, or over closed windows.
 
     Results must not depend on how the stream was cut into batches: kernels are sequential (Numba), sums are integers.
 
@@ -81,25 +81,23 @@ class Detector(ABC):
         reads: Columns that ``facts`` needs which another detector provides.
         provides: Columns that ``facts`` gives.
         window_provides: Columns that ``window`` gives.
-        due_provides: Columns that ``due`` gives.
         tables: What it remembers.
         knows: Columns whose values people can announce or accept, each with the set (see ``baselines/familiar.py``) in
             which they are then known.
         accepts: Text facts, as evidence shows them, that make up what is accepted on an alert of its rule: an
             acceptance holds for these values and no others. None: it silences the rule for its key.
-        news: Facts of its own that are not 0 where a call shows something new of its resource's identity: such a call
-            does not say what the resource showed before.
+        identity_changes: Facts of its own that are not 0 where a call shows a new identity of its resource. Such a call
+            does not change what the resource showed before.
     """
 
     id: ClassVar[str]
     reads: ClassVar[tuple[str, ...]] = ()
     provides: ClassVar[tuple[str, ...]] = ()
     window_provides: ClassVar[tuple[str, ...]] = ()
-    due_provides: ClassVar[tuple[str, ...]] = ()
     tables: ClassVar[tuple[Table, ...]] = ()
     knows: ClassVar[tuple[tuple[str, str], ...]] = ()
     accepts: ClassVar[tuple[str, ...]] = ()
-    news: ClassVar[tuple[str, ...]] = ()
+    identity_changes: ClassVar[tuple[str, ...]] = ()
 
     def facts(
         self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]
@@ -119,10 +117,6 @@ class Detector(ABC):
 
     def window(self, closed: Closed, tables: Mapping[str, Rows]) -> dict[str, Array]:
         """Facts of each closed window: one array of length ``len(closed.slot)`` per name in ``window_provides``."""
-        return {}
-
-    def due(self, slots: NDArray[np.int32], now_ns: int, tables: Mapping[str, Rows]) -> dict[str, Array]:
-        """Facts of each row whose ``deadline_ns`` passed: one array per name in ``due_provides``."""
         return {}
 
     def migrate(self, table: Table, rows: Rows, from_version: int) -> Rows:

@@ -91,7 +91,7 @@ class AuthDowngraded(Detector):
     id = "auth-downgraded"
     provides = ("backwatch.auth.downgrade", "backwatch.auth.was")
     accepts = (names.AUTH_METHOD, names.TLS_VERIFIED)
-    news = ("backwatch.auth.downgrade",)
+    identity_changes = ("backwatch.auth.downgrade",)
     tables = (
         Table("auth_downgraded", RESOURCE, 1, ACCEPTED), Table("auth_downgraded_statement", STATEMENT, 1, WEAKEST),
     )  # fmt: skip

@@ -95,7 +95,7 @@ class CertificateChanged(Detector):
     provides = ("backwatch.certificate.new", "backwatch.certificate.renewal")
     knows = ((names.CERT_SHA256, "certificate_changed"), (names.CERT_ISSUER, "certificate_changed"))
     accepts = (names.CERT_SHA256,)
-    news = ("backwatch.certificate.new",)
+    identity_changes = ("backwatch.certificate.new",)
     tables = (
         Table("certificate_changed", RESOURCE, 1, FAMILIAR), Table("certificate_changed_papers", RESOURCE, 2, PAPERS),
     )  # fmt: skip

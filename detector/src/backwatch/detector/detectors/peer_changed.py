@@ -36,7 +36,7 @@ class PeerChanged(Detector):
     provides = ("backwatch.peer.new",)
     knows = ((names.PEER_ADDRESS, "peer_changed"),)
     accepts = (names.PEER_ADDRESS,)
-    news = ("backwatch.peer.new",)
+    identity_changes = ("backwatch.peer.new",)
     tables = (Table("peer_changed", RESOURCE, 1, FAMILIAR),)
 
     def facts(

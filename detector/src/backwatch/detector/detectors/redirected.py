@@ -64,7 +64,7 @@ class Redirected(Detector):
     provides = ("backwatch.redirect.new",)
     knows = ((REDIRECT_HOST, "redirected"),)
     accepts = (names.REDIRECT_TARGET,)
-    news = ("backwatch.redirect.new",)
+    identity_changes = ("backwatch.redirect.new",)
     tables = (Table("redirected", RESOURCE, 2, FAMILIAR),)
 
     def facts(

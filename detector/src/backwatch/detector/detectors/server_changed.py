@@ -75,7 +75,7 @@ class ServerChanged(Detector):
         (names.SERVER_ID, "server_changed_id"),
     )  # fmt: skip
     accepts = (names.SERVER_VERSION, names.SERVER_ID)
-    news = ("backwatch.server.version.new", "backwatch.server.id.new")
+    identity_changes = ("backwatch.server.version.new", "backwatch.server.id.new")
 
     def facts(
         self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]

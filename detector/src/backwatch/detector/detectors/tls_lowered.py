@@ -74,7 +74,7 @@ class TlsLowered(Detector):
 
     id = "tls-lowered"
     provides = ("backwatch.tls.lowered",)
-    news = ("backwatch.tls.lowered",)
+    identity_changes = ("backwatch.tls.lowered",)
     tables = (Table("tls_lowered", RESOURCE, 1, LEAST),)
 
     def facts(

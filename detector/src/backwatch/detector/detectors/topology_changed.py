@@ -45,7 +45,7 @@ class TopologyChanged(Detector):
     provides = ("backwatch.topology.new", "backwatch.topology.first")
     knows = ((NODES, "topology_changed"),)
     accepts = (names.TOPOLOGY,)
-    news = ("backwatch.topology.new",)
+    identity_changes = ("backwatch.topology.new",)
     tables = (Table("topology_changed", RESOURCE, 1, familiar(MEMBERS)),)
 
     def facts(

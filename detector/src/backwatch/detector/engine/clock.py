@@ -1,4 +1,6 @@
-"""Event time: a call's end, never later than its record's first append; and the watermark, which only grows.
+"""Event time and the watermark.
+
+The event time of a call is its end, but never later than its record's first append. The watermark only grows.
 
 The client's clock is the attacker's. Windows, deadlines and clearing happen only at boundaries, multiples of ten
 seconds of watermark, where ``step`` cuts its batches.
@@ -38,7 +40,7 @@ def _advance(
         while at < calls and record[at] == r:
             end = end_ns[at]
             # Past calls, too, lie before their append: else one forged record would move the shard into the next
-            # century, and all that follows would be late. In a replay nothing says when a record was appended.
+            # century, and all that follows would be late. In a replay the append time is not known.
             if end > appended_ns[r] and (not backfill[r] or appended_ns[r] > 0):
                 end = appended_ns[r]
             if backfill[r]:
@@ -60,8 +62,8 @@ def advance(
     """Event time and watermark of each call, and the watermark after all records.
 
     Args:
-        record: Which record each call came in, ascending.
-        end_ns: When each call says it ended.
+        record: The record of each call, ascending.
+        end_ns: The reported end of each call.
         appended_ns, backfill: Per record.
         watermark_ns: As it stood before.
     """
@@ -72,7 +74,11 @@ def advance(
 
 
 def runs(mark_ns: NDArray[np.int64]) -> list[tuple[int, int, int]]:
-    """Cuts a batch where its watermark passes a boundary: (first call, end, boundary that holds for these calls)."""
+    """Split a batch where its watermark passes a boundary.
+
+    Returns:
+        First call, end, and the boundary that applies to these calls.
+    """
     if not mark_ns.shape[0]:
         return []
     boundary = mark_ns // BOUNDARY_NS

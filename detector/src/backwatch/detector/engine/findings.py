@@ -1,6 +1,5 @@
-"""What a step found: columns first, and objects only for what is shown."""
+"""Results of one step: columns first, objects only for the findings that are shown."""
 
-import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,36 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backwatch.detector.columns.key_texts import Key
 from backwatch.detector.decoding.decoder import Decoded
-from backwatch.detector.identity.identity_snapshot import Before
-from backwatch.detector.identity.identity_snapshot import told as what_was
+from backwatch.detector.identity.identity_snapshot import Before, previous_values
 from backwatch.detector.rules.sigma import Rule
 
-FIRSTS = 8
-"""Firings of a step that are told besides the newest, the first to show something of what the rule speaks of: as many
+MAX_FIRSTS = 8
+"""Firings of a step that are shown besides the newest: the first to show a new value of the rule's facts. As many
 as a store keeps of an episode."""
-
-
-def alert_id(rule: str, key: str) -> str:
-    """The id of the alert that a rule raises for a key's canonical text."""
-    return hashlib.sha256(f"{rule}\x1e{key}".encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
-    """What a finding is about.
-
-    Attributes:
-        text: The key's canonical text.
-        app, resource, label: For people: the app, the resource, and what within it.
-        resource_id: SHA-256 of the resource's key text; empty for what concerns Backwatch itself.
-    """
-
-    text: str
-    app: str
-    resource: str
-    label: str
-    resource_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +43,7 @@ class Fired:
         rows: int32, rows of ``decoded``, ascending; empty where no call made it.
         times: int64, event time of each firing.
         facts: What detectors computed for these rows, by name.
-        told: Evidence that is the same for each: all of it, where no call made it.
+        evidence: Evidence that is the same for each firing; all of it, if no call caused it.
         was: What the resource showed before, where the rule is about its identity.
         accepts: Names of the facts that are accepted on alerts of the rule.
         firsts: Places of the firings that are the first to show something of those facts.
@@ -79,23 +56,23 @@ class Fired:
     rows: NDArray[np.int32]
     times: NDArray[np.int64]
     facts: Mapping[str, NDArray[Any]]
-    told: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    evidence: Mapping[str, Any] = field(default_factory=dict[str, Any])
     was: Before = field(default_factory=dict[str, tuple[NDArray[np.int32], str]])
     accepts: Sequence[str] = ()
     firsts: Sequence[int] = ()
 
     def findings(self, newest: int = 0) -> Iterator[Finding]:
-        """One finding per firing, in order; only the ``newest`` ones and ``firsts`` where that is not 0."""
+        """Yield one finding per firing, in order; only the ``newest`` ones and ``firsts`` if ``newest`` is not 0."""
         count = self.times.shape[0]
         newer = range(max(0, count - newest) if newest else 0, count)
-        for i in (*(one for one in self.firsts if one < newer.start), *newer):
-            evidence = dict(self.told)
+        for i in (*(first for first in self.firsts if first < newer.start), *newer):
+            evidence = dict(self.evidence)
             trace_id = span_id = ""
             if self.decoded is not None:
                 row = int(self.rows[i])
                 evidence |= self.decoded.evidence(row)
                 trace_id, span_id = self.decoded.trace_id(row), self.decoded.span_id(row)
-                evidence |= what_was(self.decoded, row, self.was, i)
+                evidence |= previous_values(self.decoded, row, self.was, i)
             evidence |= as_evidence((name, values[i]) for name, values in self.facts.items())
             yield Finding(
                 rule=self.rule, alert_id=self.alert_id, key=self.key, time_ns=int(self.times[i]),
@@ -104,7 +81,10 @@ class Fired:
 
 
 def as_evidence(facts: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Facts as JSON takes them. NaN is what a detector does not know yet: such a fact is left out."""
+    """Return facts as JSON accepts them.
+
+    NaN is what a detector does not know yet: such a fact is left out.
+    """
     return {name: _plain(value) for name, value in facts if not _is_nan(value)}
 
 
@@ -113,7 +93,7 @@ def _is_nan(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """A number as JSON takes it, floats to four places; what is no number in JSON, as text."""
+    """Return a number as JSON accepts it, floats to four places; other values as text."""
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, float):
         return round(value, 4) if math.isfinite(value) else str(value)
@@ -185,7 +165,7 @@ class Unreadable:
 
 @dataclass(slots=True)
 class Findings:
-    """All that one step says to the outside."""
+    """Everything that one step reports to its caller."""
 
     events: list[Fired | Clear] = field(default_factory=list[Fired | Clear])
     """In the order in which they became true."""
@@ -202,21 +182,7 @@ class Findings:
     cut: int = 0
 
     def raised(self) -> Iterator[Finding]:
-        """Every firing, unfolded."""
+        """Yield every firing, unfolded."""
         for event in self.events:
             if isinstance(event, Fired):
                 yield from event.findings()
-
-
-def resource_key(parts: Sequence[str]) -> Key:
-    """The key of a resource from its parts: app, system, endpoint, namespace."""
-    text = "\x1f".join(parts)
-    app, system, endpoint, namespace = parts
-    name = f"{system} {endpoint}" + (f"/{namespace}" if namespace else "")
-    return Key(
-        text=text,
-        app=app,
-        resource=name.strip(),
-        label=name.strip(),
-        resource_id=hashlib.sha256(text.encode()).hexdigest(),
-    )

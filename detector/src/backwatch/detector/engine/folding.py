@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from backwatch.collector import names
 from backwatch.collector.runtime.bounds import Bound
-from backwatch.detector.engine.columns import Prepared
-from backwatch.detector.engine.findings import Key
-from backwatch.detector.engine.open_findings import OpenFindings, mix
+from backwatch.detector.columns.key_texts import Key, place
+from backwatch.detector.columns.prepared import Prepared
+from backwatch.detector.engine.open_findings import OpenFindings
 from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.kernels.hashing import mix
 from backwatch.detector.rules.correlation_state import APP
 from backwatch.detector.rules.sigma import Rule
-from backwatch.detector.state.key_texts import place
 
 Array = NDArray[Any]
 
@@ -85,7 +85,7 @@ def scope_keys(
     rows: NDArray[np.int32],
     known: NDArray[np.bool_],
 ) -> NDArray[np.uint64]:
-    """uint64 [scopes, rows]: the key of the fold that each call would join in each scope; 0: it has no such scope.
+    """Return the key of the fold that each call would join in each scope: uint64 [scopes, rows]; 0: no such scope.
 
     Args:
         at: Rows of ``prepared``.
@@ -104,15 +104,15 @@ def scope_keys(
 
 
 def window_scope_keys(rule_hash: int, app_address: int, *, known: bool) -> NDArray[np.uint64]:
-    """The same for a window, which has no call: its app's, and the shard's."""
+    """Return the scope keys of a window, which has no call: its app's and the shard's."""
     out = np.zeros((len(SCOPES), 1), np.uint64)
-    none, one = np.zeros(1, np.uint64), np.array([[app_address]], np.uint64)
-    _scope_keys(none, np.zeros(1, np.bool_), none, one, np.array([known]), np.uint64(rule_hash), APPLICATION, out)
+    none, app = np.zeros(1, np.uint64), np.array([[app_address]], np.uint64)
+    _scope_keys(none, np.zeros(1, np.bool_), none, app, np.array([known]), np.uint64(rule_hash), APPLICATION, out)
     return out
 
 
 def scope_to_open(found: OpenFindings, scopes: Sequence[int], rule: Rule, *, known: bool, crowded: bool) -> int:
-    """The scope in which a new key folds, the largest that is full; -1: it gets an alert of its own."""
+    """Return the largest scope that is full, in which a new key folds; -1: the key gets its own alert."""
     if crowded:
         return EVERYTHING
     limits = MAX_OPEN_CRITICAL if rule.level == "critical" else MAX_OPEN
@@ -124,12 +124,12 @@ def scope_to_open(found: OpenFindings, scopes: Sequence[int], rule: Rule, *, kno
 
 
 def call_fold_key(scope: int, prepared: Prepared, row: int, resource: Key, *, known: bool) -> Key:
-    """The key of the fold that this call joins in this scope."""
+    """Return the key of the fold that this call joins in this scope."""
     return fold_key(scope, resource, place(prepared, row) if scope == SITE else "", known=known)
 
 
 def fold_key(scope: int, resource: Key, where: str, *, known: bool) -> Key:
-    """The key of a fold: no other key's text begins with a record separator."""
+    """Return the key of a fold."""
     age = "known" if known else "new"
     if scope <= RESOURCE:
         text = "\x1f".join(("\x1efold", SCOPES[scope], resource.text, where))

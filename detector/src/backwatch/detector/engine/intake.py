@@ -1,4 +1,4 @@
-"""From records to columns, before the shard is touched: a record that raises is set aside, and the others go on.
+"""Decode records into columns before the shard is touched. A record that raises is set aside.
 
 Decoding and columns are pure, so a batch that raises is halved until the record is found, and nothing has to be undone.
 What raises later, when the shard has begun to change, is the owner's business (``isolation.py``).
@@ -7,10 +7,10 @@ What raises later, when the shard has begun to change, is the owner's business (
 from collections.abc import Iterator
 from dataclasses import replace
 
+from backwatch.detector.columns.prepared import Columns, Prepared
 from backwatch.detector.decoding.decoder import Decoded, decode
-from backwatch.detector.engine.columns import Columns, Prepared
+from backwatch.detector.decoding.fault_description import describe
 from backwatch.detector.engine.log_entries import Records
-from backwatch.detector.runtime.fault_description import describe
 
 Intake = tuple[Records, Decoded, Prepared | None]
 """Records, their calls, and the columns of these; ``None``: there is no call."""

@@ -1,7 +1,7 @@
-"""Apps whose calls come late, stretch by stretch: nothing that is learnt is held against such calls, so it is told.
+"""Apps whose calls come late: they are reported, because learned baselines do not apply to late calls.
 
 A few late calls are what queues and restarts make. Where most of an app's are late, its clock is slow, or calls reach
-the stream long after they were made, and nobody would notice that the app is not judged.
+the stream long after they were made. Without a report the operator would not notice that the app is not judged.
 """
 
 from collections.abc import Iterator
@@ -16,25 +16,25 @@ from backwatch.detector.state.tables import Rows, Table
 LATE: Final = "late"
 """The loss under which an app's late calls are counted where most are."""
 STRETCH_NS: Final = 600 * 10**9
-"""Watermark after which it is looked at."""
-FEWEST: Final = 20
-"""Calls of an app to say something of; with fewer, its stretch goes on."""
+"""Length of a stretch, in watermark time."""
+MIN_CALLS: Final = 20
+"""Calls of an app below which its stretch goes on."""
 
 LATENESS: Final = Table("engine_lateness", RESOURCE, 1, np.dtype([("late", "<u4"), ("on_time", "<u4")]))
 
 
 def came_late(slot: NDArray[np.int32], late: NDArray[np.bool_], rows: Rows) -> None:
-    """Counts late calls. Slot 0 is nobody's."""
+    """Count late calls, except those in slot 0."""
     np.add.at(rows["late"], slot[late & (slot != 0)], 1)
 
 
 def came_on_time(slots: NDArray[np.int32], calls: NDArray[np.int64], rows: Rows) -> None:
-    """Counts the calls of windows that closed."""
+    """Count the calls of windows that closed."""
     rows["on_time"][slots] += calls.astype(np.uint32)
 
 
 def mark_between(after_ns: int, before_ns: int) -> int:
-    """The first end of a stretch in (after, before); 0 where there is none."""
+    """Return the first end of a stretch in (after, before); 0 where there is none."""
     mark_ns = (after_ns // STRETCH_NS + 1) * STRETCH_NS
     return mark_ns if mark_ns < before_ns else 0
 
@@ -42,7 +42,7 @@ def mark_between(after_ns: int, before_ns: int) -> int:
 def over(
     rows: Rows, resources: "dict[int, tuple[str, str, str, str]]", dirty: NDArray[Any]
 ) -> Iterator[tuple[str, int]]:
-    """Ends a stretch: (app, its late calls) of those most of whose calls were late.
+    """End a stretch; yield each app most of whose calls were late, with their number.
 
     Args:
         resources: RESOURCE slot to the key's parts, the app first.
@@ -53,7 +53,7 @@ def over(
         apps.setdefault(resources[slot][0], []).append(slot)
     for app, slots in sorted(apps.items()):
         late, on_time = int(rows["late"][slots].sum()), int(rows["on_time"][slots].sum())
-        if late and late + on_time < FEWEST:
+        if late and late + on_time < MIN_CALLS:
             continue
         rows[slots] = np.zeros(1, rows.dtype)
         dirty[slots] = True

@@ -1,4 +1,4 @@
-"""Entries: the numbered causes of change. Whatever alters a shard comes in by this door, and by no other."""
+"""Log entries: the numbered causes of change. Nothing else changes a shard."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -51,14 +51,14 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person or a release said about one alert.
+    """A decision of an operator or a release about one alert.
 
     Attributes:
         kind: Only ``accept`` and ``revoke`` change what the engine raises; the others are the store's business.
         until_ns: When an acceptance ends; 0: never.
         rule: The alert's rule.
         resource_id: The alert's resource.
-        values: Of an acceptance: what the alert's evidence told of identity, by contract name. ``None``: entered
+        values: Of an acceptance: the identity facts of the alert's evidence, by contract name. ``None``: entered
             before acceptances held for values; such a one silences the rule for its key.
         closes: Of an acceptance: whether it covers all that the alert's episode showed, which ends with it.
     """
@@ -97,4 +97,4 @@ class ModelVersion:
     arrays: Mapping[str, NDArray[Any]]
 
 
-Entry = Records | Tick | Loss | Decision | ProfileVersion | ModelVersion
+LogEntry = Records | Tick | Loss | Decision | ProfileVersion | ModelVersion

@@ -1,4 +1,4 @@
-"""Which (rule, key) fired and has not cleared: clearing is the engine's business, not a detector's.
+"""Open findings: each (rule, key) that fired and has not cleared. The engine clears them, not the detectors.
 
 A finding clears once its rule has not fired for ``clear_after`` of event time and at least one call of its key has
 been seen on which the rule did not fire since: the absence of calls clears nothing. But a statement that was sent once
@@ -15,14 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.kernels.hashing import mix
 from backwatch.detector.state.snapshot import fitted
 
 Array = NDArray[Any]
 
-CAPACITY = 8_192
+MAX_OPEN_FINDINGS = 8_192
 """Beyond this many open findings a shard goes on raising, but gives the oldest up: the engine does not clear them."""
-CROWDED: Final = 0.75
-"""Share of ``CAPACITY`` beyond which every new key folds into one alert of its rule."""
+CROWDED_SHARE: Final = 0.75
+"""Share of ``MAX_OPEN_FINDINGS`` beyond which every new key folds into one alert of its rule."""
 REGISTERS: Final = 64
 """Of the estimate of how many different keys a fold stands for (HyperLogLog): about 13 % off."""
 SCOPES: Final = 4
@@ -37,20 +38,8 @@ ROW = np.dtype([
 
 
 def rule_hash(name: str) -> int:
-    """A rule's name as 64 bits, the same in every release and installation."""
+    """Return a rule's name as 64 bits, the same in every release and installation."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little") or 1
-
-
-@kernel
-def mix(a: np.uint64, b: np.uint64) -> np.uint64:
-    """Joins two 64-bit values (the finaliser of MurmurHash3)."""
-    h = a ^ (b * np.uint64(0x9E3779B97F4A7C15))
-    h ^= h >> np.uint64(33)
-    h *= np.uint64(0xFF51AFD7ED558CCD)
-    h ^= h >> np.uint64(33)
-    h *= np.uint64(0xC4CEB9FE1A85EC53)
-    h ^= h >> np.uint64(33)
-    return h | np.uint64(1)
 
 
 @kernel
@@ -97,7 +86,10 @@ def _find(wanted: Array, keys: Array, index: Array, out: Array) -> None:
 
 @kernel
 def _estimate(keys: Array, registers: Array, out: Array) -> None:
-    """After each key, about how many different ones there were: sums are integers, so that no batch changes them."""
+    """Estimate after each key how many different ones there were.
+
+    Sums are integers, so results do not depend on batches.
+    """
     count = registers.shape[0]
     below = np.uint64((1 << 58) - 1)
     for i in range(keys.shape[0]):
@@ -121,14 +113,14 @@ def _estimate(keys: Array, registers: Array, out: Array) -> None:
 
 
 def keys_of(rule: int, address: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The keys of a rule's findings at these addresses."""
+    """Return the keys of a rule's findings at these addresses."""
     out = np.empty(address.shape[0], np.uint64)
     _mix_all(address, np.uint64(rule), out)
     return out
 
 
 def key_of(rule: int, address: int) -> int:
-    """The key of a rule's finding at this address."""
+    """Return the key of a rule's finding at this address."""
     return int(keys_of(rule, np.array([address], np.uint64))[0])
 
 
@@ -144,24 +136,24 @@ class OpenFindings:
         self, of_one_statement: frozenset[int] = frozenset(), given_up: Callable[[], None] = lambda: None
     ) -> None:
         self._of_one_statement = of_one_statement
-        self._alone = np.zeros(CAPACITY, np.bool_)
+        self._alone = np.zeros(MAX_OPEN_FINDINGS, np.bool_)
         self._given_up = given_up
-        self._key = np.zeros(CAPACITY, np.uint64)
-        self._rule = np.zeros(CAPACITY, np.uint64)
-        self._alert = np.zeros((CAPACITY, 32), np.uint8)
-        self._true = np.zeros(CAPACITY, np.int64)
-        self._false = np.zeros(CAPACITY, np.int64)
-        self.dirty = np.zeros(CAPACITY, np.bool_)
-        self._under = np.zeros((CAPACITY, SCOPES), np.uint64)
-        self._fold = np.zeros(CAPACITY, np.bool_)
-        self._registers = np.zeros((CAPACITY, REGISTERS), np.uint8)
+        self._key = np.zeros(MAX_OPEN_FINDINGS, np.uint64)
+        self._rule = np.zeros(MAX_OPEN_FINDINGS, np.uint64)
+        self._alert = np.zeros((MAX_OPEN_FINDINGS, 32), np.uint8)
+        self._true = np.zeros(MAX_OPEN_FINDINGS, np.int64)
+        self._false = np.zeros(MAX_OPEN_FINDINGS, np.int64)
+        self.dirty = np.zeros(MAX_OPEN_FINDINGS, np.bool_)
+        self._under = np.zeros((MAX_OPEN_FINDINGS, SCOPES), np.uint64)
+        self._fold = np.zeros(MAX_OPEN_FINDINGS, np.bool_)
+        self._registers = np.zeros((MAX_OPEN_FINDINGS, REGISTERS), np.uint8)
         self._count_under: dict[int, int] = {}
-        self._opened_row = np.zeros(CAPACITY, np.int64)
+        self._opened_row = np.zeros(MAX_OPEN_FINDINGS, np.int64)
         self._just_opened: list[int] = []
-        self._index = np.zeros(4 * CAPACITY, np.int32)
+        self._index = np.zeros(4 * MAX_OPEN_FINDINGS, np.int32)
         self._where: dict[int, int] = {}
         self._per_rule: dict[int, int] = {}
-        self._free = list(range(CAPACITY - 1, -1, -1))
+        self._free = list(range(MAX_OPEN_FINDINGS - 1, -1, -1))
 
     def fired(
         self, rule: int, address: int, alert_id: bytes, time_ns: int, row: int = 0, under: Sequence[int] = NOT_UNDER
@@ -184,7 +176,11 @@ class OpenFindings:
         under: Sequence[int],
         keys: NDArray[np.uint64],
     ) -> NDArray[np.int64]:
-        """Note that the rule fired for these keys, which share one alert; about how many different ones, after each."""
+        """Note that the rule fired for these keys, which share one alert.
+
+        Returns:
+            After each key, the estimated number of different ones.
+        """
         at = self._note(key, rule, alert_id, time_ns, row, under, fold=True)
         counts = np.empty(keys.shape[0], np.int64)
         _estimate(keys, self._registers[at], counts)
@@ -211,19 +207,19 @@ class OpenFindings:
         return at
 
     def find(self, keys: NDArray[np.uint64]) -> NDArray[np.int32]:
-        """The rows of these keys' open findings; -1 where there is none."""
+        """Return the rows of these keys' open findings; -1 where there is none."""
         out = np.empty(keys.shape[0], np.int32)
         _find(keys, self._key, self._index, out)
         return out
 
     def count_under(self, scope: int) -> int:
-        """How many findings are open in the scope of this fold."""
+        """Return the number of open findings in the scope of this fold."""
         return self._count_under.get(scope, 0)
 
     @property
     def is_crowded(self) -> bool:
-        """Whether the table is nearly full."""
-        return len(self._where) > CROWDED * self._key.shape[0]
+        """The table is nearly full."""
+        return len(self._where) > CROWDED_SHARE * self._key.shape[0]
 
     def _count(self, at: int, by: int) -> None:
         for scope in self._under[at].tolist():
@@ -235,17 +231,17 @@ class OpenFindings:
                     self._count_under.pop(scope, None)
 
     def any(self, rule: int) -> bool:
-        """Whether this rule has an open finding."""
+        """Return whether this rule has an open finding."""
         return bool(self._per_rule.get(rule))
 
     def rules(self) -> list[int]:
-        """The rules that have an open finding."""
+        """Return the rules that have an open finding."""
         return [rule for rule, count in self._per_rule.items() if count]
 
     def not_fired(
         self, rule: int, address: NDArray[np.uint64], time_ns: NDArray[np.int64], fired: NDArray[np.bool_]
     ) -> None:
-        """Notes the calls on which the rule did not fire, for keys on which it had."""
+        """Note the calls that prove an open finding's rule did not fire again."""
         if self.any(rule):
             _not_fired(
                 address, time_ns, fired, np.uint64(rule), self._key, self._index, self._opened_row, self._false,
@@ -253,12 +249,12 @@ class OpenFindings:
             )  # fmt: skip
 
     def run_over(self) -> None:
-        """The run of calls is over: what opened in it is open from the next one's first call on."""
+        """End the run of calls. Findings opened in it count as open from the first call of the next run."""
         self._opened_row[self._just_opened] = 0
         self._just_opened.clear()
 
     def due(self, now_ns: int, clear_after_ns: int, own_ns: Mapping[int, int]) -> Iterator[tuple[int, bytes, int]]:
-        """Closes what has cleared by now: (when, alert id, rule), in order of time.
+        """Close the findings that have cleared by now; yield time, alert id and rule, in order of time.
 
         Args:
             own_ns: Rules that say by themselves after how long they clear.
@@ -277,29 +273,29 @@ class OpenFindings:
         if not cleared.shape[0]:
             return
         found = [(int(when[i]), self._alert[at[i]].tobytes(), int(self._rule[at[i]]), int(at[i])) for i in cleared]
-        for _, _, _, one in found:
-            self._remove(one)
+        for _, _, _, at in found:
+            self._remove(at)
         self._rebuild()
         for time_ns, alert, rule, _ in sorted(found):
             yield time_ns, alert, rule
 
     def close(self, alert_id: bytes) -> bool:
-        """Closes an alert's finding whatever its calls say; whether it was open."""
+        """Close an alert's finding regardless of its calls; return whether it was open."""
         mine = (self._alert == np.frombuffer(alert_id, np.uint8)).all(axis=1) & (self._key != 0)
-        for one in np.flatnonzero(mine).tolist():
-            self._remove(one)
+        for at in np.flatnonzero(mine).tolist():
+            self._remove(at)
         self._rebuild()
         return bool(mine.any())
 
     def retain(self, keeps: Callable[[bytes], bool]) -> None:
-        """Drop the findings of all alerts but those whose id, 32 bytes, ``keeps`` accepts; none of them clears."""
+        """Drop the findings of all alerts whose id (32 bytes) ``keeps`` does not accept. None of them clears."""
         for at in list(self._where.values()):
             if not keeps(self._alert[at].tobytes()):
                 self._remove(at)
         self._rebuild()
 
     def _give_up(self) -> int:
-        """Frees a row of the full table: of those about one statement, or else of all, the one that fired last ago."""
+        """Free a row of the full table: the one that fired least recently, findings about one statement first."""
         ranks = (self._alone & ~self._fold, ~self._fold)
         among = next((rows for rows in ranks if rows.any()), self._fold)
         at = int(np.argmin(np.where(among, self._true, np.iinfo(np.int64).max)))
@@ -318,7 +314,7 @@ class OpenFindings:
         self.dirty[at] = True
 
     def rows(self, at: NDArray[np.int32]) -> NDArray[np.void]:
-        """These rows, for keeping."""
+        """Return these rows, for a snapshot."""
         out = np.zeros(at.shape[0], ROW)
         out["key"], out["rule"], out["alert"] = self._key[at], self._rule[at], self._alert[at]
         out["last_true"], out["last_false"] = self._true[at], self._false[at]
@@ -326,18 +322,21 @@ class OpenFindings:
         return out
 
     def used(self) -> NDArray[np.int32]:
-        """Which rows are open."""
+        """Return the rows that are open."""
         return np.flatnonzero(self._key).astype(np.int32)
 
     def take(self, at: NDArray[np.int32], rows: NDArray[np.void]) -> None:
-        """Puts kept rows back; ``restore`` must follow. Those of an older release are in no scope."""
+        """Load rows of a snapshot; ``restore`` must follow.
+
+        Those of an older release are in no scope.
+        """
         rows = fitted(rows, ROW)
         self._key[at], self._rule[at], self._alert[at] = rows["key"], rows["rule"], rows["alert"]
         self._true[at], self._false[at] = rows["last_true"], rows["last_false"]
         self._under[at], self._fold[at], self._registers[at] = rows["under"], rows["fold"], rows["registers"]
 
     def restore(self) -> None:
-        """Rebuilds what follows from the rows, after they were loaded."""
+        """Rebuild everything derived from the rows, after they were loaded."""
         self._where = {int(self._key[at]): int(at) for at in np.flatnonzero(self._key)}
         self._per_rule = {}
         self._count_under = {}
@@ -359,7 +358,7 @@ class OpenFindings:
         self._index[cell] = at + 1
 
     def _unindex(self, at: int) -> None:
-        """Takes one row out of the index, without a gap in what lies behind it."""
+        """Remove one row from the index, without a gap in the probe sequence."""
         mask = self._index.shape[0] - 1
         gap = int(self._key[at]) & mask
         while self._index[gap] != at + 1:
@@ -372,7 +371,7 @@ class OpenFindings:
         self._index[gap] = 0
 
     def _rebuild(self) -> None:
-        self._free = [at for at in range(CAPACITY - 1, -1, -1) if not self._key[at]]
+        self._free = [at for at in range(MAX_OPEN_FINDINGS - 1, -1, -1) if not self._key[at]]
         self._index[:] = 0
         mask = self._index.shape[0] - 1
         for key, at in self._where.items():

@@ -32,13 +32,13 @@ detector raised and was undone, findings that will not clear."""
 
 @dataclass(slots=True)
 class Scalars:
-    """What is neither a row nor an array.
+    """State that is neither a row nor an array.
 
     Attributes:
         watermark_ns, boundary_ns: How far event time has come, and the last boundary that was acted on.
         relieved_ns: The boundary after which spaces were last relieved of stale slots.
         uncounted: Firings since the last boundary of which a correlation knows nothing, or nothing any more.
-        untold: Losses since the last boundary, per app and kind: told at the next one.
+        unreported: Losses since the last boundary, per app and kind; reported at the next one. ``untold`` in snapshots.
         accepted: Alert id to the end of its acceptance in nanoseconds, 0 for no end.
         crowded: Whether so many findings were open at the last boundary that every new key folds.
         loss_alerts: Alerts about losses that fired of late: id, shortened, to the last time.
@@ -48,7 +48,7 @@ class Scalars:
     boundary_ns: int = 0
     relieved_ns: int = 0
     uncounted: int = 0
-    untold: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
+    unreported: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
     accepted: dict[str, int] = field(default_factory=dict[str, int])
     crowded: bool = False
     loss_alerts: dict[str, int] = field(default_factory=dict[str, int])
@@ -93,7 +93,7 @@ class Shard:
         """Detectors whose tables could not be migrated and that learn anew."""
 
     def tables(self, detector: Detector) -> dict[str, Rows]:
-        """This detector's tables by name."""
+        """Return this detector's tables by name."""
         return {table.name: self.spaces[table.keys.name].tables[table.name] for table in detector.tables}
 
     @property
@@ -107,7 +107,7 @@ class Shard:
         return self.spaces[RESOURCE.name].tables[LATENESS.name]
 
     def delta(self) -> bytes:
-        """What changed since the last delta or snapshot; marks it as carried away."""
+        """Return the changes since the last delta or snapshot, and mark them as saved."""
         scalars = self._scalars(sorted(self._fresh_resources), everything=False)
         blob = state_snapshot.pack(self._sections(everything=False), scalars)
         self._fresh_resources.clear()
@@ -122,35 +122,35 @@ class Shard:
         return blob
 
     def snapshot(self) -> bytes:
-        """The whole state."""
+        """Return the whole state."""
         scalars = self._scalars(sorted(self.resources), everything=True)
         return state_snapshot.pack(self._sections(everything=True), scalars)
 
     def name_resource(self, slot: int, parts: tuple[str, str, str, str]) -> None:
-        """Remembers the text of a resource's key: windows and deadlines have no call to read it from."""
+        """Remember the text of a resource's key: a closing window has no call to read it from."""
         self.resources[slot] = parts
         self._fresh_resources.add(slot)
         self.shown.forget(slot)
 
     def take_model(self, detector: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Uses this model from now on."""
+        """Use this model from now on."""
         self.models[detector] = dict(arrays)
         self._fresh_models.add(detector)
 
     def lose(self, kind: str, count: int, app: str = "") -> None:
-        """Counts a loss, to be told at the next boundary."""
+        """Count a loss, to be reported at the next boundary."""
         if count:
-            mine = self.scalars.untold.setdefault(app, {})
+            mine = self.scalars.unreported.setdefault(app, {})
             mine[kind] = mine.get(kind, 0) + count
 
     def overflow(self, space: Space) -> None:
-        """Counts the calls for whose key this space had no room."""
+        """Count the calls for whose key this space had no room."""
         count = space.overflowed()
         if space.specs:  # where nothing is remembered, nothing is lost
             self.lose(f"{OVERFLOW}.{space.space.name}", count)
 
     def relieve(self) -> None:
-        """Reclaims slots wherever a space is nearly full, and whatever hangs on them; what was settled is a loss."""
+        """Reclaim slots, with their dependent slots, wherever a space is nearly full. Settled keys count as a loss."""
         now_ns = self.scalars.boundary_ns
         for name, space in self.spaces.items():
             stale = space.stale(now_ns)
@@ -160,14 +160,14 @@ class Shard:
                 self.reclaim(name, stale)
 
     def reclaim(self, name: str, slots: NDArray[np.int32]) -> None:
-        """Free these slots of a space, and those of the spaces below that hang on them."""
+        """Free these slots of a space, and the slots of child spaces that depend on them."""
         for child_name, child in self.spaces.items():
             if child.space.parent is self.spaces[name].space:
                 self.reclaim(child_name, child.children_of(slots))
         self.spaces[name].reclaim(slots)
 
     def apply(self, blobs: Sequence[bytes]) -> None:
-        """Takes a snapshot and then deltas, in order.
+        """Load a snapshot and then deltas, in order.
 
         Raises:
             CorruptState: One of them is damaged.
@@ -190,7 +190,7 @@ class Shard:
         self.shown.take(scalars.pop("shown", {}))
         self.processes.take(scalars.pop("presence", {}))
         self.expected.take(scalars.pop("announced", {}), scalars.pop("acceptances", {}))
-        self.scalars = Scalars(**scalars)
+        self.scalars = Scalars(unreported=scalars.pop("untold", {}), **scalars)
         models: dict[str, dict[str, NDArray[Any]]] = {}
         anew: set[str] = set()
         for section in sections:
@@ -207,11 +207,12 @@ class Shard:
         self.relearning += sorted(anew)
 
     def _scalars(self, resources: Sequence[int], *, everything: bool) -> dict[str, Any]:
-        one = self.scalars
+        scalars = self.scalars
         return {
-            "watermark_ns": one.watermark_ns, "boundary_ns": one.boundary_ns, "relieved_ns": one.relieved_ns,
-            "uncounted": one.uncounted, "untold": one.untold, "accepted": one.accepted,
-            "crowded": one.crowded, "loss_alerts": one.loss_alerts,
+            "watermark_ns": scalars.watermark_ns, "boundary_ns": scalars.boundary_ns,
+            "relieved_ns": scalars.relieved_ns, "uncounted": scalars.uncounted, "untold": scalars.unreported,
+            "accepted": scalars.accepted,
+            "crowded": scalars.crowded, "loss_alerts": scalars.loss_alerts,
             "resources": {str(slot): self.resources[slot] for slot in resources},
             **self.expected.scalars(everything=everything), **self.shown.scalars(everything=everything),
             **self.processes.scalars(everything=everything),
@@ -255,7 +256,10 @@ class Shard:
                     space.tables[name][at] = state_snapshot.fitted(rows, table.dtype)
 
     def _migrated(self, section: state_snapshot.Section, anew: set[str]) -> state_snapshot.Section:
-        """A table in today's version. Where a detector cannot migrate one, all of its tables begin anew."""
+        """Return a table in the current version.
+
+        Where a detector cannot migrate one, all of its tables begin anew.
+        """
         owner, name = self._owner(section), section.name.partition("/")[2]
         if not owner:
             return section

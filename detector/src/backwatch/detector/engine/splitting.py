@@ -10,15 +10,15 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
+from backwatch.detector.columns.key_texts import is_verbatim
 from backwatch.detector.engine.lateness import LATENESS
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.windows import WINDOWS
-from backwatch.detector.state.key_texts import is_verbatim
 from backwatch.detector.state.keys import RESOURCE
 
 
 def keep_apps(shard: Shard, belongs: Callable[[str], bool], alerts: Collection[bytes]) -> None:
-    """Turn a copy of the parent into the new shard: only these apps, and only their open findings.
+    """Reduce a copy of the parent to the new shard: only these apps and their open findings.
 
     Windows that are open, and losses and firings that wait for the next boundary, stay with the parent, which closes
     them: both shards would count them otherwise.
@@ -39,7 +39,7 @@ def keep_apps(shard: Shard, belongs: Callable[[str], bool], alerts: Collection[b
     for table in (WINDOWS, LATENESS):
         rows = space.tables[table.name]
         rows[:] = np.zeros(1, rows.dtype)
-    shard.scalars.untold.clear()
+    shard.scalars.unreported.clear()
     shard.scalars.uncounted = 0
     shard.open.retain(lambda alert: alert in alerts)
     shard.processes.adopt(belongs)
@@ -47,7 +47,7 @@ def keep_apps(shard: Shard, belongs: Callable[[str], bool], alerts: Collection[b
 
 
 def release_apps(shard: Shard, stays: Callable[[str], bool], alerts: Collection[bytes]) -> None:
-    """Leave the apps that moved to the new shards: one shard clears an alert and misses a process, not two.
+    """Release the apps that moved to new shards, so that only one shard clears their alerts and misses their processes.
 
     Args:
         shard: The parent; changed in place.

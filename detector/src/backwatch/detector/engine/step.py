@@ -1,7 +1,11 @@
-"""One step: an entry goes in, findings come out, and the shard has changed; whatever the batch, live and in replay.
+"""One step: a log entry goes in, findings come out, and the shard has changed.
 
-Three strata, so that nothing depends on the order of detectors and an attack does not teach: rules on what the
-collector told mark suspects; facts learn only from quiet calls; rules on facts give the rest of the verdicts.
+Results do not depend on the batch size, and are the same live and in replay. Calls are judged in three strata, so that
+nothing depends on the order of detectors, and an attack does not teach:
+
+1. Rules on reported facts mark suspects.
+2. Detectors derive facts, and learn from quiet calls only.
+3. Rules on derived facts give the remaining verdicts.
 """
 
 import itertools
@@ -12,35 +16,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
+from backwatch.detector.columns.key_texts import resource_parts
+from backwatch.detector.columns.prepared import Columns, Prepared
 from backwatch.detector.decoding.decoder import Decoded
 from backwatch.detector.derived.numbers import NOT_BEFORE, at_event_time
 from backwatch.detector.derived.text_columns import NOT_AFTER
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.engine import lateness, windows
+from backwatch.detector.engine.call_verdicts import CallVerdicts
 from backwatch.detector.engine.clock import advance, runs
-from backwatch.detector.engine.columns import Columns, Prepared
 from backwatch.detector.engine.findings import Findings, SeenResource, Unreadable
+from backwatch.detector.engine.identities import Identities, close
 from backwatch.detector.engine.intake import read_records
-from backwatch.detector.engine.log_entries import Decision, Entry, Loss, ProfileVersion, Records, Tick
+from backwatch.detector.engine.log_entries import Decision, LogEntry, Loss, ProfileVersion, Records, Tick
 from backwatch.detector.engine.open_findings import rule_hash
 from backwatch.detector.engine.ordering import in_order
+from backwatch.detector.engine.presence import Presence
+from backwatch.detector.engine.rule_table import RuleTable
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.verdicts import Verdicts
-from backwatch.detector.engine.watermark import TimePasses, checked, undone
-from backwatch.detector.identity.identities import Identities, close
-from backwatch.detector.identity.identity_snapshot import Showing, news_of, quiet
-from backwatch.detector.presence.presence import Presence
+from backwatch.detector.engine.watermark import Watermark, checked, undone
+from backwatch.detector.identity.identity_snapshot import IdentitySnapshot, identity_changes_of, quiet
 from backwatch.detector.rules.compiled_rules import RuleSet
-from backwatch.detector.state.key_texts import resource_parts
 from backwatch.detector.state.keys import FIRST, SITE_STATEMENT, SPACES, STATEMENT
 
-RUN = 1 << 14
-"""Calls judged at once; no result depends on it."""
+MAX_RUN_CALLS = 1 << 14
+"""Calls judged at once. Results do not depend on it."""
+_NO_PARENT = np.empty(0, np.int32)
+_SLOT = "resource.slot"
+_CUT = np.uint32(1 << names.SIGNS.index("cut"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineConfig:
-    """What an engine must be told.
+    """Settings of an engine.
 
     Attributes:
         key: 16 bytes, the installation's: in-process addresses are hashed under it.
@@ -55,6 +64,31 @@ class EngineConfig:
     judge_loopback: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Calls that are judged at once.
+
+    Attributes:
+        prepared: The batch.
+        start, end: The run's rows of it.
+        columns: Name to array of the run's calls.
+        slot: Key space to the slot of each call.
+        touched: Key space to the distinct slots.
+    """
+
+    prepared: Prepared
+    start: int
+    end: int
+    columns: dict[str, Array]
+    slot: Mapping[str, NDArray[np.int32]]
+    touched: Mapping[str, NDArray[np.int32]]
+
+    @property
+    def resource(self) -> NDArray[np.int32]:
+        """RESOURCE slot of each call."""
+        return self.slot["resource"]
+
+
 class Engine:
     """Rules and detectors, ready to step any number of shards. Owned by one thread."""
 
@@ -64,27 +98,29 @@ class Engine:
         self.rules = rules
         self._columns = Columns(config.key, judge_loopback=config.judge_loopback)
         self._identities = Identities(self.detectors, self.rules, self._columns.hash)
-        accepts = {one.id: one.accepts for one in self.detectors if one.accepts}
-        self._verdicts = Verdicts(self.rules, config.clear_after_ns, accepts)
-        self._news = news_of(self.detectors)
-        about = (STATEMENT.name, SITE_STATEMENT.name)
-        self._of_one_statement = frozenset(rule_hash(one.name) for one in rules.rules if one.key in about)
+        table = RuleTable(rules, {detector.id: detector.accepts for detector in self.detectors if detector.accepts})
+        self._call_verdicts = CallVerdicts(table)
+        self._verdicts = Verdicts(table, config.clear_after_ns)
+        self._identity_changes = identity_changes_of(self.detectors)
+        of_statements = (STATEMENT.name, SITE_STATEMENT.name)
+        self._of_one_statement = frozenset(rule_hash(rule.name) for rule in table.rules if rule.key in of_statements)
         self._presence = Presence(self._verdicts)
-        self._time = TimePasses(self.detectors, self._verdicts, config.clear_after_ns)
+        self._watermark = Watermark(self.detectors, self._verdicts, config.clear_after_ns)
 
     def new_shard(self) -> Shard:
-        """A shard that knows nothing yet."""
-        return Shard(self.detectors, self._verdicts.correlating.tables, self._of_one_statement)
+        """Return an empty shard."""
+        return Shard(self.detectors, self._call_verdicts.correlating.tables, self._of_one_statement)
 
-    def step(self, shard: Shard, entry: Entry) -> Findings:
-        """Applies one entry to the shard and says what it found. No I/O, no clock but the entry's own."""
+    def step(self, shard: Shard, entry: LogEntry) -> Findings:
+        """Apply one log entry to the shard and return the findings. No I/O, and no clock but the entry's own."""
         findings = Findings()
         if shard.expected.stale:
             self._identities.restore(shard)
         if isinstance(entry, Records):
-            self._records(shard, entry, findings)
+            for part, decoded, prepared in read_records(entry, self._columns):
+                self._judge_records(shard, part, decoded, prepared, findings)
         elif isinstance(entry, Tick):
-            self._pass_to(shard, max(entry.watermark_ns, shard.scalars.watermark_ns), findings)
+            self._advance(shard, entry.watermark_ns, findings)
             self._presence.tick(shard, entry.watermark_ns + self.config.lateness_ns, findings)
         elif isinstance(entry, Loss):
             self._verdicts.lost(shard, entry, findings)
@@ -108,15 +144,12 @@ class Engine:
             shard.scalars.accepted[decision.alert_id] = decision.until_ns
             close(shard, decision, findings)
 
-    def _pass_to(self, shard: Shard, watermark_ns: int, findings: Findings) -> None:
-        shard.scalars.watermark_ns = watermark_ns
-        self._time.to(shard, watermark_ns, findings)
+    def _advance(self, shard: Shard, watermark_ns: int, findings: Findings) -> None:
+        """Advance the watermark; it never goes back."""
+        shard.scalars.watermark_ns = max(watermark_ns, shard.scalars.watermark_ns)
+        self._watermark.advance(shard, shard.scalars.watermark_ns, findings)
 
-    def _records(self, shard: Shard, entry: Records, findings: Findings) -> None:
-        for part, decoded, prepared in read_records(entry, self._columns):
-            self._take(shard, part, decoded, prepared, findings)
-
-    def _take(
+    def _judge_records(
         self, shard: Shard, entry: Records, decoded: Decoded, prepared: Prepared | None, findings: Findings
     ) -> None:
         findings.spans += decoded.spans
@@ -131,63 +164,61 @@ class Engine:
             prepared.columns.update(at_event_time(time_ns, *valid))
             prepared.columns[_SLOT] = np.zeros(decoded.count, np.int32)
             for start, end, boundary_ns in runs(mark_ns):
-                self._pass_to(shard, max(boundary_ns, shard.scalars.watermark_ns), findings)
+                self._advance(shard, boundary_ns, findings)
                 shard.scalars.watermark_ns = int(mark_ns[end - 1])
-                for low in range(start, end, RUN):
-                    self._run(shard, prepared, low, min(low + RUN, end), findings)
+                for low in range(start, end, MAX_RUN_CALLS):
+                    self._judge_run(shard, prepared, low, min(low + MAX_RUN_CALLS, end), findings)
             _note_seen(prepared, findings)
-        self._pass_to(shard, max(high, shard.scalars.watermark_ns), findings)
-        self._losses(shard, decoded, entry, findings)
+        self._advance(shard, high, findings)
+        self._count_losses(shard, decoded, entry, findings)
         self._presence.records(shard, decoded.processes, entry.appended_ns, entry.backfill, findings)
 
-    def _losses(self, shard: Shard, decoded: Decoded, entry: Records, findings: Findings) -> None:
+    def _count_losses(self, shard: Shard, decoded: Decoded, entry: Records, findings: Findings) -> None:
         for record, reason in decoded.malformed:
+            appended_ns = int(entry.appended_ns[record])
             findings.unreadable.append(
-                Unreadable(int(entry.offsets[record]), reason, entry.values[record], int(entry.appended_ns[record]))
-            )
-            self._verdicts.lost(shard, Loss("quarantine", 1, int(entry.appended_ns[record])), findings)
+                Unreadable(int(entry.offsets[record]), reason, entry.values[record], appended_ns)
+            )  # fmt: skip
+            self._verdicts.lost(shard, Loss("quarantine", 1, appended_ns), findings)
         for record, app, kind, count in decoded.dropped:
             if count > 0:
-                self._verdicts.lost(
-                    shard, Loss(f"dropped.{kind}", count, int(entry.appended_ns[record]), app), findings
-                )
+                loss = Loss(f"dropped.{kind}", count, int(entry.appended_ns[record]), app)
+                self._verdicts.lost(shard, loss, findings)
 
-    def _run(self, shard: Shard, prepared: Prepared, start: int, end: int, findings: Findings) -> None:
-        if shard.scalars.relieved_ns != shard.scalars.boundary_ns:
-            shard.scalars.uncounted += self._verdicts.correlating.count_evicted(shard.spaces, shard.scalars.boundary_ns)
+    def _judge_run(self, shard: Shard, prepared: Prepared, start: int, end: int, findings: Findings) -> None:
+        self._relieve(shard)
+        run = self._begin_run(shard, prepared, start, end)
+        columns = run.columns
+        # 1. Rules on reported facts mark suspects.
+        verdict = self._call_verdicts.begin(prepared, start, end)
+        suspect = verdict.find_suspects(columns)
+        # 2. Detectors derive facts, and learn from quiet calls only.
+        learn = ~(suspect | columns["error"] | columns["late"])
+        windows.add_calls(run.resource, columns, suspect, shard.windows)
+        facts = self._derive_facts(shard, run, learn, findings)
+        # 3. Rules on derived facts give the remaining verdicts.
+        unchanged = quiet(learn, run.resource, facts, self._identity_changes)
+        snapshot = IdentitySnapshot(shard.shown, prepared, run.resource, unchanged, start)
+        verdict.judge(shard, columns, facts, snapshot, findings)
+        snapshot.learn()
+        self._count_late(shard, run, findings)
+
+    def _relieve(self, shard: Shard) -> None:
+        """Reclaim slots, once per boundary, wherever a key space is nearly full."""
+        boundary_ns = shard.scalars.boundary_ns
+        if shard.scalars.relieved_ns != boundary_ns:
+            shard.scalars.uncounted += self._call_verdicts.correlating.count_evicted(shard.spaces, boundary_ns)
             shard.relieve()
-            shard.scalars.relieved_ns = shard.scalars.boundary_ns
-        columns: dict[str, Array] = {name: values[start:end] for name, values in prepared.columns.items()}
-        late = columns["time_ns"] < shard.scalars.boundary_ns
-        columns["late"] = late
-        slot, touched = self._intern(shard, prepared, columns, start, end)
-        columns[_SLOT][:] = slot["resource"]
-        columns |= self._identities.columns(shard, prepared, columns, slot["resource"], start)
-        verdict = self._verdicts.begin(prepared, start, end)
-        suspect = verdict.told(columns)
-        learn = ~(suspect | columns["error"] | late)
-        windows.add(
-            slot["resource"], columns["time_ns"], late, columns["error"], suspect, columns[names.BYTES_SENT],
-            columns[names.BYTES_RECEIVED], columns[names.ROWS_RETURNED], columns[names.ROWS_AFFECTED],
-            columns["duration_ns"], columns["statement.sighting"] == FIRST, shard.windows,
-        )  # fmt: skip
-        facts = self._facts(shard, columns, slot, touched, learn, findings)
-        calm = quiet(learn, slot["resource"], facts, self._news)
-        showing = Showing(shard.shown, prepared, slot["resource"], calm, start)
-        verdict.judge(shard, columns, facts, showing, findings)
-        showing.learn()
-        if came_late := int(late.sum()):
-            findings.late += came_late
-            lateness.came_late(slot["resource"], late, shard.lateness)
-        findings.cut += int((columns["signs"] & _CUT != 0).sum())
+            shard.scalars.relieved_ns = boundary_ns
 
-    def _intern(
-        self, shard: Shard, prepared: Prepared, columns: dict[str, Array], start: int, end: int
-    ) -> tuple[dict[str, NDArray[np.int32]], dict[str, NDArray[np.int32]]]:
+    def _begin_run(self, shard: Shard, prepared: Prepared, start: int, end: int) -> _Run:
+        """Intern the calls' keys, and add the columns that depend on the shard."""
+        columns: dict[str, Array] = {name: values[start:end] for name, values in prepared.columns.items()}
+        columns["late"] = columns["time_ns"] < shard.scalars.boundary_ns
         slot: dict[str, NDArray[np.int32]] = {}
         touched: dict[str, NDArray[np.int32]] = {}
         for space in SPACES:
-            above = slot[space.parent.name] if space.parent else _NONE
+            above = slot[space.parent.name] if space.parent else _NO_PARENT
             name = space.name
             slot[name], sighting, touched[name] = shard.spaces[name].intern(
                 prepared.address[name][start:end], above, columns["time_ns"], shard.scalars.boundary_ns
@@ -196,47 +227,50 @@ class Engine:
             if space.sketched:
                 columns[f"{name}.sighting"] = sighting
             elif name == "resource":
-                for row in np.flatnonzero(sighting == FIRST).tolist():
-                    one, parts = int(slot[name][row]), resource_parts(prepared, start + row)
-                    shard.name_resource(one, parts)
-                    self._identities.named(shard, one, parts)
-        return slot, touched
+                self._name_resources(shard, prepared, start, slot[name], sighting)
+        columns[_SLOT][:] = slot["resource"]
+        columns |= self._identities.columns(shard, prepared, columns, slot["resource"], start)
+        return _Run(prepared, start, end, columns, slot, touched)
 
-    def _facts(
-        self,
-        shard: Shard,
-        columns: dict[str, Array],
-        slot: Mapping[str, NDArray[np.int32]],
-        touched: Mapping[str, NDArray[np.int32]],
-        learn: NDArray[np.bool_],
-        findings: Findings,
-    ) -> dict[str, Array]:
+    def _name_resources(
+        self, shard: Shard, prepared: Prepared, start: int, slot: NDArray[np.int32], sighting: NDArray[np.int8]
+    ) -> None:
+        for row in np.flatnonzero(sighting == FIRST).tolist():
+            parts = resource_parts(prepared, start + row)
+            shard.name_resource(int(slot[row]), parts)
+            self._identities.named(shard, int(slot[row]), parts)
+
+    def _derive_facts(
+        self, shard: Shard, run: _Run, learn: NDArray[np.bool_], findings: Findings
+    ) -> dict[str, Array]:  # fmt: skip
         facts: dict[str, Array] = {}
         count = learn.shape[0]
         for detector in self.detectors:
             if not detector.provides:
                 continue
             tables = shard.tables(detector)
-            before = {table.name: tables[table.name][touched[table.keys.name]].copy() for table in detector.tables}
-            calls = Calls(count=count, columns={**columns, **facts})
+            before = {table.name: tables[table.name][run.touched[table.keys.name]].copy() for table in detector.tables}
+            calls = Calls(count=count, columns={**run.columns, **facts})
             try:
-                found = detector.facts(calls, slot, tables, learn)
+                found = detector.facts(calls, run.slot, tables, learn)
                 facts |= checked(found, detector.provides, count)
             except Exception as error:  # noqa: BLE001  one detector's fault must not silence the others
                 for table in detector.tables:
-                    tables[table.name][touched[table.keys.name]] = before[table.name]
+                    tables[table.name][run.touched[table.keys.name]] = before[table.name]
                 facts |= {name: np.zeros(count) for name in detector.provides}
                 undone(shard, detector, count, error, findings)
         return facts
 
-
-_NONE = np.empty(0, np.int32)
-_SLOT = "resource.slot"
-_CUT = np.uint32(1 << names.SIGNS.index("cut"))
+    def _count_late(self, shard: Shard, run: _Run, findings: Findings) -> None:
+        late = run.columns["late"]
+        if count := int(late.sum()):
+            findings.late += count
+            lateness.came_late(run.resource, late, shard.lateness)
+        findings.cut += int((run.columns["signs"] & _CUT != 0).sum())
 
 
 def _note_seen(prepared: Prepared, findings: Findings) -> None:
-    """Which resources had calls in this batch, each with the facts of its newest one; those without a slot are none."""
+    """Add each resource that had calls in this batch, with the facts of its newest call. Slot 0 is left out."""
     with_slot = np.flatnonzero(prepared.columns[_SLOT])
     if not with_slot.shape[0]:
         return

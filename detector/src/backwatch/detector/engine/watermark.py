@@ -1,4 +1,4 @@
-"""What happens at boundaries, where no call is the cause: windows close, deadlines pass, findings clear.
+"""Work at boundaries, which no call causes: windows close, late apps are reported, findings clear.
 
 Done in order of event time, so that going from one boundary to another in one stride or in many gives the same.
 """
@@ -19,21 +19,21 @@ from backwatch.detector.engine.verdicts import Verdicts
 from backwatch.detector.rules.correlation_state import LOST
 
 
-class TimePasses:
-    """Brings a shard's clock forward."""
+class Watermark:
+    """Advances a shard's watermark."""
 
     def __init__(self, detectors: Sequence[Detector], verdicts: Verdicts, clear_after_ns: int) -> None:
-        self._windowed = [one for one in detectors if one.window_provides]
+        self._windowed = [detector for detector in detectors if detector.window_provides]
         self._verdicts = verdicts
         self._clear_after_ns = clear_after_ns
         self._own_ns = {
-            verdicts.hashes[number]: rule.clear_after_s * 10**9
-            for number, rule in enumerate(verdicts.rules.rules)
+            verdicts.table.hashes[number]: rule.clear_after_s * 10**9
+            for number, rule in enumerate(verdicts.table.rules)
             if rule.clear_after_s is not None
         }
 
-    def to(self, shard: Shard, watermark_ns: int, findings: Findings) -> None:
-        """Acts on every boundary up to this watermark."""
+    def advance(self, shard: Shard, watermark_ns: int, findings: Findings) -> None:
+        """Process every boundary up to this watermark."""
         before = shard.scalars.boundary_ns
         boundary_ns = watermark_ns // BOUNDARY_NS * BOUNDARY_NS
         if boundary_ns <= before:
@@ -42,7 +42,7 @@ class TimePasses:
         if shard.scalars.uncounted:
             lost, shard.scalars.uncounted = Loss(LOST, shard.scalars.uncounted, before + BOUNDARY_NS), 0
             self._verdicts.lost(shard, lost, findings)
-        self._tell(shard, before + BOUNDARY_NS, findings)
+        self._report_losses(shard, before + BOUNDARY_NS, findings)
         if boundary_ns // WINDOW_NS > before // WINDOW_NS:
             used = np.flatnonzero(shard.spaces["resource"].keys).astype(np.int32)
             passed_ns = before
@@ -61,8 +61,8 @@ class TimePasses:
         closed = Closed(slot=slots, end_ns=np.full(slots.shape[0], end_ns, np.int64), columns=sums, models=shard.models)
         for i, slot in enumerate(slots.tolist()):
             parts = shard.resources[slot]
-            one = {name: int(values[i]) for name, values in sums.items()}
-            findings.windows.append(ClosedWindow(end_ns=end_ns, parts=parts, sums=one))
+            values_by_name = {name: int(values[i]) for name, values in sums.items()}
+            findings.windows.append(ClosedWindow(end_ns=end_ns, parts=parts, sums=values_by_name))
         lateness.came_on_time(slots, sums["calls"], shard.lateness)
         facts: dict[str, NDArray[np.float64]] = {}
         for detector in self._windowed:
@@ -76,7 +76,7 @@ class TimePasses:
                     tables[table.name][slots] = before[table.name]
                 undone(shard, detector, int(slots.shape[0]), error, findings)
         self._verdicts.windows(shard, closed, facts, findings)
-        self._tell(shard, end_ns, findings)
+        self._report_losses(shard, end_ns, findings)
 
     def _late(self, shard: Shard, after_ns: int, before_ns: int, findings: Findings) -> None:
         mark_ns = lateness.mark_between(after_ns, before_ns)
@@ -84,9 +84,9 @@ class TimePasses:
             for app, count in lateness.over(shard.lateness, shard.resources, shard.spaces["resource"].dirty):
                 self._verdicts.lost(shard, Loss(lateness.LATE, count, mark_ns, app), findings)
 
-    def _tell(self, shard: Shard, time_ns: int, findings: Findings) -> None:
-        untold, shard.scalars.untold = shard.scalars.untold, {}
-        for app, kinds in sorted(untold.items()):
+    def _report_losses(self, shard: Shard, time_ns: int, findings: Findings) -> None:
+        unreported, shard.scalars.unreported = shard.scalars.unreported, {}
+        for app, kinds in sorted(unreported.items()):
             for kind, count in sorted(kinds.items()):
                 self._verdicts.lost(shard, Loss(kind, count, time_ns, app), findings)
 
@@ -96,18 +96,18 @@ class TimePasses:
 
 
 def undone(shard: Shard, detector: Detector, count: int, error: Exception, findings: Findings) -> None:
-    """Notes that a detector raised, and that it was undone for so many calls, or minutes of resources: a loss."""
+    """Note that a detector raised and was undone for ``count`` calls, or for minutes of resources. It is a loss."""
     findings.faults.append((detector.id, type(error).__name__))
     shard.lose(f"{UNDONE}.{detector.id}", count)
 
 
 def checked(found: Mapping[str, Any], provides: Sequence[str], count: int) -> dict[str, Array]:
-    """What a detector promised, and no more.
+    """Return the facts that a detector declares, and no others.
 
     Raises:
         ValueError: A fact is missing, or is not one number per row.
     """
     for name in provides:
         if name not in found or np.shape(found[name]) != (count,) or found[name].dtype.kind not in "biuf":
-            raise ValueError(f"{name} is not told once per row")
+            raise ValueError(f"{name} is not one number per row")
     return {name: found[name] for name in provides}

@@ -1,4 +1,4 @@
-"""What people said of identities, as a shard keeps it: announced in profiles, accepted on alerts.
+"""Expected identities of a shard: values announced in profiles or accepted on alerts.
 
 Kept as text, which survives a change of slots; the engine makes keyed hashes of it (see ``identities.py``).
 """
@@ -24,8 +24,8 @@ class Acceptance:
 
     Attributes:
         until_ns: When it ends; 0: never.
-        shown: What the rule itself looks at, by contract name; empty text: not told. It holds for calls that show this.
-        values: What became known by it, by contract name: what was known before is not in it.
+        shown: The rule's own facts, by contract name; empty text: absent. It holds for calls that show these.
+        values: The values that became known by it, by contract name, without those known before.
     """
 
     resource_id: str
@@ -34,7 +34,7 @@ class Acceptance:
     values: Mapping[str, Sequence[str]]
 
     def plain(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """Return the acceptance as JSON accepts it."""
         return {
             "resource_id": self.resource_id, "until_ns": self.until_ns, "shown": dict(self.shown),
             "values": {name: list(values) for name, values in self.values.items()},
@@ -43,13 +43,13 @@ class Acceptance:
 
 @dataclass(slots=True)
 class Expected:
-    """One shard's.
+    """The expectations of one shard.
 
     Attributes:
         profiles: App to what is announced for it.
         accepted: Alert id to its acceptances, oldest first.
         stale: Nothing below follows from the above yet: the state was just loaded.
-        told: bool per RESOURCE slot: something is expected of it.
+        is_expected: bool per RESOURCE slot: values are expected of it.
         by_slot: Slot to what is expected: (number of the column, value, until when; 0: for good).
         networks: Slot to networks announced for its peers.
         columns: Numbers of the columns of which anything is expected anywhere.
@@ -60,7 +60,7 @@ class Expected:
     profiles: dict[str, Announced] = field(default_factory=dict[str, Announced])
     accepted: dict[str, list[Acceptance]] = field(default_factory=dict[str, list[Acceptance]])
     stale: bool = False
-    told: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(RESOURCE.capacity, np.bool_))
+    is_expected: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(RESOURCE.capacity, np.bool_))
     by_slot: dict[int, list[tuple[int, int, int]]] = field(default_factory=dict[int, list[tuple[int, int, int]]])
     networks: dict[int, list[Network]] = field(default_factory=dict[int, list[Network]])
     columns: set[int] = field(default_factory=set[int])
@@ -73,49 +73,49 @@ class Expected:
     _fresh_alerts: set[str] = field(default_factory=set[str])
 
     def announce(self, app: str, announced: Announced) -> None:
-        """What is announced for this app from now on."""
+        """Replace the announcement of this app."""
         if announced:
             self.profiles[app] = announced
         else:
             self.profiles.pop(app, None)
         self._fresh_profiles.add(app)
 
-    def accept(self, alert_id: str, one: Acceptance) -> None:
-        """One more acceptance on this alert."""
-        self.accepted.setdefault(alert_id, []).append(one)
+    def accept(self, alert_id: str, acceptance: Acceptance) -> None:
+        """Add an acceptance on this alert."""
+        self.accepted.setdefault(alert_id, []).append(acceptance)
         self._fresh_alerts.add(alert_id)
 
     def revoke(self, alert_id: str) -> list[Acceptance]:
-        """Takes all acceptances on this alert back, and gives them."""
+        """Remove all acceptances on this alert, and return them."""
         self._fresh_alerts.add(alert_id)
         return self.accepted.pop(alert_id, [])
 
     def scalars(self, *, everything: bool) -> dict[str, Any]:
-        """For the state: all, or what changed since :meth:`carried`."""
+        """Return the state: all of it, or the changes since :meth:`carried`."""
         apps: Iterable[str] = self.profiles if everything else self._fresh_profiles
         alerts: Iterable[str] = self.accepted if everything else self._fresh_alerts
         return {
             "announced": {app: self.profiles.get(app, {}) for app in sorted(apps)},
-            "acceptances": {one: [it.plain() for it in self.accepted.get(one, ())] for one in sorted(alerts)},
+            "acceptances": {alert: [it.plain() for it in self.accepted.get(alert, ())] for alert in sorted(alerts)},
         }
 
     def put(self, slot: int, found: list[tuple[int, int, int]], networks: list[Network]) -> None:
-        """What is expected of the resource in this slot."""
+        """Set the expected values of the resource in this slot."""
         self.by_slot[slot], self.networks[slot] = found, networks
         if not found:
             del self.by_slot[slot]
         if not networks:
             del self.networks[slot]
-        self.told[slot] = bool(found or networks)
+        self.is_expected[slot] = bool(found or networks)
 
     def carried(self) -> None:
-        """What changed has been carried away."""
+        """Mark all changes as saved."""
         self._fresh_profiles.clear()
         self._fresh_alerts.clear()
 
     def take(self, announced: Mapping[str, Announced], acceptances: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-        """Puts back what :meth:`scalars` gave, over what is there."""
+        """Load the output of :meth:`scalars` over the current state."""
         self.stale = True
-        self.profiles = {app: one for app, one in {**self.profiles, **announced}.items() if one}
-        found = {alert_id: [Acceptance(**one) for one in some] for alert_id, some in acceptances.items()}
+        self.profiles = {app: listed for app, listed in {**self.profiles, **announced}.items() if listed}
+        found = {alert_id: [Acceptance(**acceptance) for acceptance in some] for alert_id, some in acceptances.items()}
         self.accepted = {alert_id: some for alert_id, some in {**self.accepted, **found}.items() if some}

@@ -1,6 +1,6 @@
-"""What each resource showed last of its identity, as text: so that an alert says what was and what is.
+"""The identity that each resource showed last, as text, so that an alert can show the value before the change.
 
-Learnt from quiet calls on which nothing of the identity was new. A text is read where a hash differs from the last one
+Learned from quiet calls that changed no identity. A text is read where a hash differs from the last one
 seen there, so that a call which shows what was shown before costs a comparison.
 """
 
@@ -12,23 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
+from backwatch.detector.columns.prepared import Prepared
 from backwatch.detector.decoding.decoder import Decoded
+from backwatch.detector.derived.identity_facts import LIMITS, WAS
 from backwatch.detector.detectors import Array, Detector
-from backwatch.detector.engine.columns import Prepared
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import RESOURCE
 from backwatch.detector.state.tables import zero_pages
 
-WAS: Final = ".was"
-"""Ends the name of what a fact was before."""
-LIMITS: Final[Mapping[str, int]] = {
-    names.CERT_SHA256: 64, names.CERT_ISSUER: 128, names.PEER_ADDRESS: 48, names.SERVER_VERSION: 96,
-    names.SERVER_ID: 64, names.TOPOLOGY: 192, names.AUTH_METHOD: 32,
-}  # fmt: skip
-"""Facts of an identity, and the most bytes of each that are kept."""
 _NAMES: Final = tuple(LIMITS)
-_SPOKEN: Final = _NAMES.index(names.TOPOLOGY)
-"""Told by calls, where the others are their sessions'."""
+_PER_CALL: Final = _NAMES.index(names.TOPOLOGY)
+"""Reported by calls; the other facts are reported by sessions."""
 BYTES: Final = sum(LIMITS.values()) + (8 + 4) * len(LIMITS) + 8
 """What a resource costs at most: the texts, their hashes and rows, its session's."""
 
@@ -37,7 +31,7 @@ Before = Mapping[str, tuple[NDArray[np.int32], str]]
 
 
 def cut(text: bytes, limit: int) -> str:
-    """A text as it is kept, cut to so many bytes.
+    """Return a text as it is kept, cut to so many bytes.
 
     >>> cut(b"15.10", 96), cut(b"a" * 99, 32) == "a" * 29 + "…"
     ('15.10', True)
@@ -55,7 +49,7 @@ def _learn(
     quiet: Array,
     session: Array,
     facts: tuple[Array, ...],
-    spoken: int,
+    per_call: int,
     last: Array,
     hashes: Array,
     rows: Array,
@@ -64,13 +58,13 @@ def _learn(
     count = 0
     for i in range(slot.shape[0]):
         k = slot[i]
-        if not quiet[i] or (session[i] == last[k] and facts[spoken][i] == 0):
+        if not quiet[i] or (session[i] == last[k] and facts[per_call][i] == 0):
             continue
         last[k] = session[i]
         for fact in range(len(facts)):
-            told = facts[fact][i]
-            if told != 0 and told != hashes[fact, k]:
-                hashes[fact, k] = told
+            value = facts[fact][i]
+            if value != 0 and value != hashes[fact, k]:
+                hashes[fact, k] = value
                 if rows[fact, k] < 0:
                     changed[count, 0], changed[count, 1] = fact, k
                     count += 1
@@ -79,16 +73,16 @@ def _learn(
 
 
 @kernel
-def _before(slot: Array, told: Array, quiet: Array, last: Array, out: Array) -> None:
+def _before(slot: Array, values: Array, quiet: Array, last: Array, out: Array) -> None:
     for i in range(slot.shape[0]):
         out[i] = last[slot[i]]
-        if quiet[i] and told[i] != 0:
+        if quiet[i] and values[i] != 0:
             last[slot[i]] = i
 
 
 @dataclass(slots=True)
 class Shown:
-    """One shard's.
+    """The identities that one shard's resources showed.
 
     Attributes:
         texts: RESOURCE slot to contract name to text.
@@ -103,7 +97,7 @@ class Shown:
     _fresh: set[int] = field(default_factory=set[int])
 
     def forget(self, slot: int) -> None:
-        """Another resource has this slot now."""
+        """Clear a slot that another resource now has."""
         if self.texts.pop(slot, None):
             self._fresh.add(slot)
         self.session[slot] = 0
@@ -122,11 +116,11 @@ class Shown:
         return {"shown": {str(slot): self.texts.get(slot, {}) for slot in sorted(slots)}}
 
     def carried(self) -> None:
-        """What changed has been carried away."""
+        """Mark all changes as saved."""
         self._fresh.clear()
 
     def take(self, shown: Mapping[str, Mapping[str, str]]) -> None:
-        """Puts back what :meth:`scalars` gave, over what is there."""
+        """Load the output of :meth:`scalars` over the current state."""
         for slot, texts in shown.items():
             self.forget(int(slot))
             if texts:
@@ -134,7 +128,7 @@ class Shown:
         self._fresh.clear()
 
 
-class Showing:
+class IdentitySnapshot:
     """One run of calls: what its resources showed before each, and what they show last.
 
     Args:
@@ -159,7 +153,7 @@ class Showing:
         return self._slot
 
     def before(self, rows: NDArray[np.int32]) -> Before:
-        """What was shown before each of these calls, which are one resource's."""
+        """Return the values before each of these calls, which are of one resource."""
         slot = int(self._slot[rows[0]])
         if slot == 0:
             return {}
@@ -173,11 +167,11 @@ class Showing:
         return found
 
     def learn(self) -> None:
-        """Keeps what was shown last."""
+        """Keep the values that were shown last."""
         shown, facts = self._shown, tuple(self._hashes.values())
         changed = np.empty((self._slot.shape[0] * len(facts), 2), np.int32)
         count = _learn(
-            self._slot, self._quiet, self._session, facts, _SPOKEN, shown.session, shown.hashes, shown.rows, changed
+            self._slot, self._quiet, self._session, facts, _PER_CALL, shown.session, shown.hashes, shown.rows, changed
         )  # fmt: skip
         for fact, slot in changed[:count].tolist():
             name, row = _NAMES[fact], self._start + int(shown.rows[fact, slot])
@@ -185,28 +179,30 @@ class Showing:
             shown.keep(slot, name, cut(self._decoded.raw(name, row), LIMITS[name]))
 
     def _walk(self, name: str) -> NDArray[np.int32]:
-        """Before each call, the row of the quiet call that showed it last; -1: none in this run."""
+        """Return for each call the row of the quiet call that showed the value last; -1: none in this run."""
         last = np.full(RESOURCE.capacity, -1, np.int32)
         out = np.empty(self._slot.shape[0], np.int32)
         _before(self._slot, self._hashes[name], self._quiet, last, out)
         return out
 
 
-def quiet(learn: NDArray[np.bool_], slot: NDArray[np.int32], facts: Mapping[str, Array], news: Sequence[str]) -> Array:
-    """Calls that may teach and on which none of these facts says that something is new."""
+def quiet(
+    learn: NDArray[np.bool_], slot: NDArray[np.int32], facts: Mapping[str, Array], changes: Sequence[str]
+) -> Array:
+    """Return the calls that may teach and that change no identity."""
     found = learn & (slot != 0)
-    for name in news:
+    for name in changes:
         found &= facts[name] == 0
     return found
 
 
-def news_of(detectors: Sequence[Detector]) -> tuple[str, ...]:
-    """Facts that are not 0 where a call shows something new of an identity."""
-    return tuple(name for one in detectors for name in one.news)
+def identity_changes_of(detectors: Sequence[Detector]) -> tuple[str, ...]:
+    """Return the facts that are not 0 where a call shows a new identity."""
+    return tuple(name for detector in detectors for name in detector.identity_changes)
 
 
-def told(decoded: Decoded, row: int, was: Before, firing: int) -> dict[str, str]:
-    """Evidence of a firing: what each fact was, where the call tells it and it was another one."""
+def previous_values(decoded: Decoded, row: int, was: Before, firing: int) -> dict[str, str]:
+    """Return the previous values of a firing as evidence, where the call shows a different one."""
     found: dict[str, str] = {}
     for name, (rows, kept) in was.items():
         now, at = decoded.raw(name, row), int(rows[firing])

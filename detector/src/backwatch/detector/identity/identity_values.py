@@ -1,4 +1,4 @@
-"""From what people wrote of an identity to what a column shows of it."""
+"""Converts announced and accepted texts to the values that columns hold."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ PLAIN_VERSION: Final = re.compile(r"\d{1,4}(?:\.\d{1,3}){0,2}")
 def values_of(
     facts: Mapping[str, Sequence[str]], hash_text: Callable[[bytes], int], *, announced: bool = False
 ) -> Iterator[tuple[str, int]]:
-    """Columns and what their values are there, for texts by contract name; networks have none.
+    """Yield columns with their hashed values, for texts by contract name; networks have none.
 
     Args:
         announced: A version that is a plain number stands for every text in which that version comes first.
@@ -36,21 +36,21 @@ def values_of(
         for text in texts:
             if announced and name == names.SERVER_VERSION and PLAIN_VERSION.fullmatch(text):
                 yield VERSION_NUMBER, version_number(text) + 1
-            told = text
+            shown = text
             if name == names.CERT_SHA256:  # the convention writes capitals, OpenSSL's users often do not
                 yield name, hash_text(text.lower().encode())
-                told = text.upper()
+                shown = text.upper()
             if name == names.REDIRECT_TARGET:
-                told = redirect_host(text)
-                told = "" if told == UNREADABLE else told
+                shown = redirect_host(text)
+                shown = "" if shown == UNREADABLE else shown
             elif name == names.TOPOLOGY:
-                told = text.strip().lower()
-            if told and not (name == names.PEER_ADDRESS and "/" in told):
-                yield COLUMN_OF.get(name, name), hash_text(told.encode())
+                shown = text.strip().lower()
+            if shown and not (name == names.PEER_ADDRESS and "/" in shown):
+                yield COLUMN_OF.get(name, name), hash_text(shown.encode())
 
 
 def is_in(text: str, networks: Sequence[Network]) -> bool:
-    """Whether an address lies in one of these networks.
+    """Return whether an address is in one of these networks.
 
     >>> import ipaddress
     >>> is_in("10.0.9.9", [ipaddress.ip_network("10.0.9.0/24")]), is_in("db", [ipaddress.ip_network("10.0.9.0/24")])
@@ -59,4 +59,4 @@ def is_in(text: str, networks: Sequence[Network]) -> bool:
     True
     """
     address = address_in(text)
-    return address is not None and any(address in one for one in networks)
+    return address is not None and any(address in network for network in networks)

@@ -1,1 +1,1 @@
-"""From OTLP in every encoding to requests: files, the router, spans of third-party SDKs."""
+"""Reads OTLP in every encoding: files, the router's input, spans of third-party SDKs."""

@@ -1,7 +1,7 @@
-"""A protobuf file as requests: one bare request, or many, each with its length before it.
+"""Splits a protobuf file into requests: one bare request, or many with length prefixes.
 
 Two kinds of lengths are written: a varint (protobuf's ``writeDelimitedTo``), and four bytes, the highest first (the
-OpenTelemetry Collector's file exporter). Nothing in the file says which; the bytes must make sense as one of the three.
+OpenTelemetry Collector's file exporter). The file does not declare which, so it is detected from the bytes.
 """
 
 from collections.abc import Callable, Iterator
@@ -36,11 +36,11 @@ def _first_fits(value: bytes, length: Length) -> bool:
 
 
 def frames(value: bytes) -> Iterator[tuple[int, bytes | None]]:
-    """Ordinal and bytes of each request, ``None`` where it cannot be read; ordinal 0: there is one, without length."""
+    """Yield ordinal and bytes of each request; ``None``: unreadable; ordinal 0: one request without a length prefix."""
     if value[:1] == b"\x0a" and spans_of(value) >= 0:
         yield 0, value
         return
-    length = next((one for one in (_varint, _four_bytes) if _first_fits(value, one)), None)
+    length = next((read_length for read_length in (_varint, _four_bytes) if _first_fits(value, read_length)), None)
     if length is None:
         yield 0, None
         return

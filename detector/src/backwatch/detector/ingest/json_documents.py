@@ -1,6 +1,6 @@
-"""Where one JSON document ends and the next begins: one per line, one in all, or many written over many lines.
+"""Splits a stream of JSON documents: one per line, one in all, or many over many lines.
 
-A line that is a whole document is one, whatever stands before it: so a damaged line costs itself and no more.
+A line that is a whole document counts as one regardless of the lines before it, so a damaged line costs only itself.
 """
 
 import re
@@ -15,7 +15,7 @@ _MARKS: Final = (b'"resourceSpans"', b'"resource_spans"')
 
 
 def documents(readline: Callable[[int], bytes]) -> Iterator[tuple[int, bytes | None]]:
-    """Line number and bytes of each document; ``None`` for one that does not end or is too long.
+    """Yield line number and bytes of each document; ``None`` if it does not end or is too long.
 
     Args:
         readline: Reads to the next line's end, at most so many bytes.
@@ -64,7 +64,7 @@ def _lines(readline: Callable[[int], bytes]) -> Iterator[tuple[int, bytes | None
 
 
 def _depth(line: bytes) -> int:
-    """How many more brackets a line opens than it closes, outside of its texts."""
+    """Return how many more brackets a line opens than it closes, outside of strings."""
     change = 0
     for found in _TOKEN.finditer(line):
         start = line[found.start()]

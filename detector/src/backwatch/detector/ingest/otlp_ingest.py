@@ -1,4 +1,4 @@
-"""Somebody else's span, told as our own collector would have told it: contract names, redacted, signed, nothing else.
+"""Converts spans of third-party SDKs to the form of Backwatch's collector: contract names, redacted, with signs.
 
 What the contract does not know is left behind, for it may hold anything: parameters, headers, stack traces, bodies.
 """
@@ -35,7 +35,7 @@ _VOLUMES: Final = (names.BYTES_SENT, names.BYTES_RECEIVED)
 
 
 def facts_of(pairs: Iterable[tuple[str, Value]]) -> Facts:
-    """What these attributes tell, by contract name; the best name of a fact wins."""
+    """Return the facts in these attributes, by contract name; the best name wins."""
     ranks: dict[str, int] = {}
     facts: Facts = {}
     for name, value in pairs:
@@ -49,14 +49,14 @@ def facts_of(pairs: Iterable[tuple[str, Value]]) -> Facts:
 
 
 def is_call(facts: Facts, kind: int) -> bool:
-    """Whether a span of this kind that tells this is a call to a backing service."""
+    """Return whether a span of this kind is a call to a backing service."""
     if not CLIENT <= kind <= CONSUMER:
         return False
     return bool(_system(facts)) or names.HTTP_METHOD in facts or names.URL_FULL in facts
 
 
 def redacted(facts: Facts, name: str) -> tuple[str, Facts]:
-    """Operation and facts of a call, fit to be kept."""
+    """Return operation and redacted facts of a call."""
     system = _system(facts)
     text, url = str(facts.pop(names.QUERY_TEXT, "")), str(facts.pop(names.URL_FULL, ""))
     operation = _word(_text(facts, names.OPERATION)) or _word(name)
@@ -80,16 +80,16 @@ def redacted(facts: Facts, name: str) -> tuple[str, Facts]:
     else:
         more = _sent_to(facts)
         operation = _sending(facts, name) if names.MESSAGING_SYSTEM in facts else operation
-    told = {key: value[:MAX_TEXT] if isinstance(value, str) else value for key, value in facts.items()}
-    told |= _where(facts, url) if url else {}
-    told |= {names.OPERATION: operation} if names.DB_SYSTEM in facts else {}
+    kept = {key: value[:MAX_TEXT] if isinstance(value, str) else value for key, value in facts.items()}
+    kept |= _where(facts, url) if url else {}
+    kept |= {names.OPERATION: operation} if names.DB_SYSTEM in facts else {}
     error = _text(facts, names.ERROR_TYPE)
-    told |= {names.ERROR_TYPE: _word(error.rpartition(".")[2]) or "error"} if error else {}
-    return operation, {key: value for key, value in (told | more).items() if value != ""}
+    kept |= {names.ERROR_TYPE: _word(error.rpartition(".")[2]) or "error"} if error else {}
+    return operation, {key: value for key, value in (kept | more).items() if value != ""}
 
 
 def _sent_to(facts: Facts) -> Facts:
-    """Where messages go, in the words of the app: without what looks like a value."""
+    """Return the destination of messages, without anything that looks like a value."""
     name = _text(facts, names.MESSAGING_DESTINATION)
     if not name:
         return {}
@@ -97,7 +97,7 @@ def _sent_to(facts: Facts) -> Facts:
 
 
 def _sending(facts: Facts, name: str) -> str:
-    """What is done: the span's name tells where to as well."""
+    """Return the operation; the span's name contains the destination as well."""
     return messaging.operation(f"{_text(facts, names.MESSAGING_OPERATION)} {name}")
 
 
@@ -116,7 +116,7 @@ def _word(text: str) -> str:
 
 
 def _where(facts: Facts, url: str) -> Facts:
-    """Where a URL leads to, and whether by TLS: facts of their own, and all that is kept of it beside the statement."""
+    """Return the address of a URL, and whether it uses TLS. Nothing else of it is kept beside the statement."""
     scheme, host, port = _place(url)
     if not host:
         return {}

@@ -1,4 +1,6 @@
-"""OTLP/JSON to ``ExportTraceServiceRequest`` bytes: ids in hex, 64-bit numbers as strings, names in either case style.
+"""Converts OTLP/JSON to ``ExportTraceServiceRequest`` bytes, with ids in hex and 64-bit numbers as strings.
+
+Names may be in camel or snake case.
 
 What is no text, number or flag (arrays, lists of pairs) becomes its JSON text. A document that is no trace request is
 refused with one line; within one, a field of the wrong type is taken for absent rather than lose its span.
@@ -34,7 +36,7 @@ class NotATrace(ValueError):
 
 
 def parse(text: str | bytes) -> Any:
-    """A JSON document; what Python's parser refuses in its own ways is one kind of error.
+    """Parse a JSON document; raise one kind of error for everything that Python's parser refuses.
 
     Raises:
         ValueError: One line.
@@ -50,7 +52,7 @@ def parse(text: str | bytes) -> Any:
 
 
 def to_protobuf(document: Any) -> bytes:
-    """A parsed OTLP/JSON trace request as protobuf bytes; an empty object is an empty request.
+    """Return a parsed OTLP/JSON trace request as protobuf bytes; an empty object is an empty request.
 
     Raises:
         NotATrace: One line.
@@ -61,7 +63,7 @@ def to_protobuf(document: Any) -> bytes:
     if found and not any(name in found for name in _RESOURCE_SPANS):
         raise NotATrace("is no OTLP trace document: it has no resourceSpans")
     try:
-        return otlp_writer.request(_resource_spans(one) for one in _objects(found, *_RESOURCE_SPANS))
+        return otlp_writer.request(_resource_spans(item) for item in _objects(found, *_RESOURCE_SPANS))
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
@@ -79,26 +81,28 @@ def _objects(found: Object, *names: str) -> Iterator[Object]:
         return
     if not isinstance(listed, list):
         raise NotATrace(f"{names[0]} is not a list")
-    for one in cast("list[Any]", listed):
-        if not isinstance(one, dict):
+    for item in cast("list[Any]", listed):
+        if not isinstance(item, dict):
             raise NotATrace(f"{names[0]} holds something that is no object")
-        yield cast("Object", one)
+        yield cast("Object", item)
 
 
 def _object(found: Object, *names: str) -> Object:
-    one = _get(found, *names)
-    return cast("Object", one) if isinstance(one, dict) else {}
+    item = _get(found, *names)
+    return cast("Object", item) if isinstance(item, dict) else {}
 
 
 def _resource_spans(found: Object) -> bytes:
     resource = otlp_writer.resource(_attributes(_object(found, "resource")))
-    return otlp_writer.resource_spans(resource, [_scope_spans(one) for one in _objects(found, *_SCOPE_SPANS)])
+    return otlp_writer.resource_spans(resource, [_scope_spans(item) for item in _objects(found, *_SCOPE_SPANS)])
 
 
 def _scope_spans(found: Object) -> bytes:
-    told = _object(found, *_SCOPE)
-    scope = otlp_writer.scope(_text(told.get("name")), _text(told.get("version")), _attributes(told))
-    return otlp_writer.scope_spans(scope, [_span(one) for one in _objects(found, "spans")])
+    scope_object = _object(found, *_SCOPE)
+    scope = otlp_writer.scope(
+        _text(scope_object.get("name")), _text(scope_object.get("version")), _attributes(scope_object)
+    )
+    return otlp_writer.scope_spans(scope, [_span(item) for item in _objects(found, "spans")])
 
 
 def _span(found: Object) -> bytes:
@@ -142,7 +146,7 @@ def _number(value: Any) -> int:
 
 
 def _identity(value: Any, size: int) -> bytes:
-    """An id in hex, shorter ones filled up from the left; in base64 as protobuf's own JSON has it; else none."""
+    """Return the bytes of an id: hex, left-padded if short, or base64 as in protobuf's own JSON; else none."""
     if not isinstance(value, str) or not value or len(value) > 2 * size:
         return b""
     try:
@@ -192,10 +196,10 @@ def _plain(found: Object) -> Any:
         return _number(whole)
     listed = _get(found, "arrayValue", "array_value")
     if isinstance(listed, dict):
-        return [_plain(one) for one in _objects(cast("Object", listed), "values")]
+        return [_plain(item) for item in _objects(cast("Object", listed), "values")]
     pairs = _get(found, "kvlistValue", "kvlist_value")
     if isinstance(pairs, dict):
         return {
-            _text(one.get("key")): _plain(_object(one, "value")) for one in _objects(cast("Object", pairs), "values")
+            _text(item.get("key")): _plain(_object(item, "value")) for item in _objects(cast("Object", pairs), "values")
         }
     return _get(found, "bytesValue", "bytes_value")

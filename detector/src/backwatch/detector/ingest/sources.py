@@ -1,6 +1,6 @@
-"""Recorded OTLP traces as requests: JSON lines, JSON documents, protobuf (bare, or many with lengths), gzip.
+"""Reads recorded OTLP traces: JSON lines, JSON documents, protobuf (bare or length-prefixed), gzip.
 
-What a piece is, its own bytes say, never its name. A piece that cannot be read is told and the rest goes on.
+The format is detected from the bytes, never from the name. Unreadable pieces are reported, and the rest goes on.
 """
 
 import gzip
@@ -47,7 +47,7 @@ Item = Request | Unreadable
 
 
 def read(files: Sequence[str]) -> Iterator[Item]:
-    """The requests of these files in order; ``-`` is standard input.
+    """Yield the requests of these files in order; ``-`` is standard input.
 
     Raises:
         OSError: A file cannot be opened; before anything is read of any.
@@ -101,8 +101,8 @@ def _json(plain: BufferedReader, name: str) -> Iterator[Item]:
             continue
         try:
             found = parse(text)
-            requests = [to_protobuf(one) for one in (found if isinstance(found, list) else [found])]
+            requests = [to_protobuf(document) for document in (found if isinstance(found, list) else [found])]
         except ValueError as error:
             yield Unreadable(origin, str(error))
         else:
-            yield from (Request(one, origin) for one in requests)
+            yield from (Request(request, origin) for request in requests)

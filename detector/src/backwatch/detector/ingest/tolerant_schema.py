@@ -1,4 +1,4 @@
-"""``ExportTraceServiceRequest`` with bytes where the schema has texts: the same on the wire, but not asked for UTF-8.
+"""``ExportTraceServiceRequest`` with bytes instead of strings: the same on the wire, without UTF-8 checks.
 
 The generated classes refuse a whole request for one byte that is no UTF-8, and anyone who can get such a byte into one
 statement would blind us to all that travels with it.
@@ -21,9 +21,9 @@ _BYTES: Final = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
 
 
 def _without_texts(message: descriptor_pb2.DescriptorProto) -> None:
-    for one in message.field:
-        if one.type == _TEXT:
-            one.type = _BYTES
+    for field in message.field:
+        if field.type == _TEXT:
+            field.type = _BYTES
     for nested in message.nested_type:
         _without_texts(nested)
 

@@ -1,1 +1,1 @@
-"""Compiled code: how a kernel is made and cached, and what all kernels share."""
+"""Compilation and caching of kernels, and helpers that all kernels share."""

@@ -1,4 +1,4 @@
-"""A bounded cache of a pure function: the one place in the detector where computed values are kept by key.
+"""A bounded cache of a pure function, used wherever the detector keeps computed values by key.
 
 Each cache used to empty itself when it was full. One of them did so between storing a value and reading it back, and a
 single message with 1 001 distinct names ended every detector that read it. Here the value is returned by the call that
@@ -14,7 +14,7 @@ V = TypeVar("V")
 
 
 class BoundedCache(Generic[K, V]):
-    """At most ``limit`` values of a pure function; the oldest entry makes room for a new one.
+    """At most ``limit`` values of a pure function. The oldest entry makes room for a new one.
 
     The value must depend on the key alone. Results are then the same for every limit, and a flood of new keys costs
     time in proportion to their number and no memory beyond the limit.

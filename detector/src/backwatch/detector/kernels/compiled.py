@@ -1,6 +1,6 @@
 """The one door to Numba: every compiled kernel is made by :func:`kernel`, and its cache stays in a folder of our own.
 
-Numba's cache is pickle, so whoever can write there runs code in the detector; and without a writable place a cached
+Numba's cache is pickle, so anyone who can write there runs code in the detector; and without a writable place a cached
 function fails at import. So the folder is ours (0700, not a link), and where it cannot be had we compile uncached and
 say so once. Import this module before ``numba``: Numba reads where its cache is while it is imported.
 """
@@ -18,17 +18,20 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backwatch.collector.settings import make_private, state_directory
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+Array = NDArray[Any]
+
 logger = logging.getLogger("backwatch")
 
 
 def own_folder(path: Path) -> bool:
-    """Makes ``path`` if it is missing, and the folders on its way, for this user alone.
+    """Create ``path`` and its missing parents, private to this user.
 
     Returns:
         Whether it is a real folder of this user's alone that can be written.
@@ -55,7 +58,7 @@ from numba.core import config  # noqa: E402
 
 
 def _import_without_blas() -> None:
-    """Import Numba's array functions without SciPy's linear algebra: 15 MB for ``dot``, which no kernel uses."""
+    """Import Numba's array functions without SciPy's linear algebra: 15 MB for ``dot``, unused."""
     if "scipy.linalg" in sys.modules:
         return
     sys.modules["scipy.linalg"] = None  # pyright: ignore[reportArgumentType]  an import of it fails, as if not installed
@@ -71,7 +74,7 @@ _stamps: "weakref.WeakKeyDictionary[Any, str]" = weakref.WeakKeyDictionary()
 
 
 def _stamp(function: Callable[..., Any]) -> str:
-    """What the compiled code depends on: its file, the kernels it calls, and the globals that Numba freezes into it.
+    """Return a hash of everything the compiled code depends on: its file, the kernels it calls, and frozen globals.
 
     Numba looks at size and time of the function's own file only, and would go on running an old callee out of the
     cache after an upgrade.
@@ -109,7 +112,7 @@ def _compile(function: Callable[P, T], *, pasted: bool) -> Callable[P, T]:
 
 
 def kernel(function: Callable[P, T]) -> Callable[P, T]:
-    """Compiles a function of arrays and numbers (``njit``, without the GIL), cached where that is safe.
+    """Compile a function of arrays and numbers (``njit``, without the GIL), cached where that is safe.
 
     Small constants may be module globals; hand big tables over as arguments, so that they are not compiled in.
     """
@@ -117,5 +120,5 @@ def kernel(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def inline(function: Callable[P, T]) -> Callable[P, T]:
-    """A :func:`kernel` that is pasted into the kernels that call it: for short pieces of inner loops."""
+    """Compile a :func:`kernel` that is inlined into its callers: for short pieces of inner loops."""
     return _compile(function, pasted=True)

@@ -1,12 +1,12 @@
-"""Reading and writing by address, for the kernels of the decoder and of the canonical text alone.
+"""Reads and writes by address, for the kernels of the decoder and of the canonical text only.
 
 A kernel that passes arrays on to the next one pays for each more than an attribute costs to read, and pasting
 everything into one function takes minutes to compile. Addresses are plain numbers: the decoder reads 2.7 million
 spans a second and core this way, six times as many, and compiles in seconds.
 
-Nobody checks an address. So every position that comes from the bytes is held against its message's end before it is
-used (``protobuf.py``), every cell is a constant or comes from a table of ours, and a test reads hostile records that
-end at a page which cannot be read.
+Addresses are not checked. So every position that comes from the bytes is compared with its message's end before it is
+used (``protobuf.py``), and every cell is a constant or comes from a fixed table. A test reads hostile records that end
+at an unreadable page.
 """
 
 from typing import TYPE_CHECKING, Any, cast
@@ -70,5 +70,8 @@ store64 = cast("Callable[[int, int], None]", intrinsic(_store64))
 
 @kernel
 def address_of(array: NDArray[Any]) -> int:
-    """Where an array's first element stands. The array must outlive the number."""
+    """Return the address of an array's first element.
+
+    The array must outlive the number.
+    """
     return int(np.int64(array.ctypes.data))

@@ -1,1 +1,1 @@
-"""Models that are fitted from the store's rollups, and scoring of series."""
+"""Fitting of models from the store's rollups, and scoring of series."""

@@ -1,4 +1,4 @@
-"""Fits the model of ``multivariate-anomaly`` from what the store remembers of past minutes.
+"""Fits the model of ``multivariate-anomaly`` from past minutes in the store.
 
 Off the path of calls: scikit-learn is imported here alone, and what leaves are plain arrays.
 """
@@ -13,28 +13,28 @@ from backwatch.detector.baselines.forest import ARRAYS, checked, isolation
 from backwatch.detector.baselines.level import LEVEL
 from backwatch.detector.detectors.multivariate_anomaly import COLUMNS, FEATURES, deviations
 
-TREES: Final = 100
-SAMPLE: Final = 256
+TREE_COUNT: Final = 100
+MINUTES_PER_TREE: Final = 256
 """Minutes per tree, as the paper has it."""
-LEAST_MINUTES: Final = 256
-ORDINARY: Final = 0.9999
+MIN_MINUTES: Final = 256
+ORDINARY_SHARE: Final = 0.9999
 """Share of the history's own minutes that are not called odd: of one resource's, one a week."""
-JUDGED: Final = 20_000
+LIMIT_MINUTES: Final = 20_000
 """Minutes, the newest, from which that limit is taken."""
-MOST_MINUTES: Final = 200_000
+MAX_MINUTES: Final = 200_000
 
 
 class Minute(Protocol):
-    """One resource's sums over one minute, as a rollup keeps them; beside these it has every name of ``COLUMNS``."""
+    """Sums of one resource over one minute, as a rollup keeps them. It has every name of ``COLUMNS``, too."""
 
     @property
     def resource_id(self) -> str:
-        """Which resource."""
+        """The resource."""
         ...
 
     @property
     def end_ns(self) -> int:
-        """When the minute ended."""
+        """The end of the minute."""
         ...
 
     @property
@@ -48,37 +48,37 @@ class TooLittleHistory(ValueError):
 
 
 def fit(minutes: Sequence[Minute], seed: int = 0) -> dict[str, NDArray[Any]]:
-    """A model as plain arrays, the same for the same minutes and seed.
+    """Return a model as plain arrays, the same for the same minutes and seed.
 
     Raises:
-        TooLittleHistory: Fewer than ``LEAST_MINUTES`` quiet minutes are left once every resource's usual is known.
+        TooLittleHistory: Fewer than ``MIN_MINUTES`` quiet minutes are left once every resource's usual is known.
     """
     found = features(minutes)
-    if found.shape[0] < LEAST_MINUTES:
+    if found.shape[0] < MIN_MINUTES:
         raise TooLittleHistory(
-            f"too little history: {found.shape[0]} of {LEAST_MINUTES} quiet minutes that multivariate-anomaly needs; "
+            f"too little history: {found.shape[0]} of {MIN_MINUTES} quiet minutes that multivariate-anomaly needs; "
             "a resource's first half hour with calls does not count"
         )
     from sklearn.ensemble import IsolationForest
 
     make: Any = IsolationForest
-    forest = make(n_estimators=TREES, max_samples=SAMPLE, random_state=seed)
-    forest.fit(found[-MOST_MINUTES:])
-    arrays = _arrays(forest.estimators_, SAMPLE)
-    root, feature, threshold, left, right, path, usual_path = (arrays[name] for name in ARRAYS[:-1])
-    told = [isolation(row, root, feature, threshold, left, right, path, usual_path) for row in found[-JUDGED:]]
-    arrays["limit"] = np.array([np.quantile(told, ORDINARY)])
+    forest = make(n_estimators=TREE_COUNT, max_samples=MINUTES_PER_TREE, random_state=seed)
+    forest.fit(found[-MAX_MINUTES:])
+    arrays = _arrays(forest.estimators_, MINUTES_PER_TREE)
+    forest_arrays = [arrays[name] for name in ARRAYS[:-1]]
+    isolations = [isolation(row, *forest_arrays) for row in found[-LIMIT_MINUTES:]]
+    arrays["limit"] = np.array([np.quantile(isolations, ORDINARY_SHARE)])
     return dict(checked(arrays, len(FEATURES)))
 
 
 def features(minutes: Sequence[Minute]) -> NDArray[np.float64]:
-    """The deviations of the quiet minutes, in order of time, as the detector computes them."""
-    ordered = sorted(minutes, key=lambda one: (one.end_ns, one.resource_id))
+    """Return the deviations of the quiet minutes, in order of time, as the detector computes them."""
+    ordered = sorted(minutes, key=lambda minute: (minute.end_ns, minute.resource_id))
     place: dict[str, int] = {}
-    slot = np.array([place.setdefault(one.resource_id, len(place)) for one in ordered], np.int32)
-    sums = np.array([[getattr(one, name) for name in COLUMNS] for one in ordered], np.int64).reshape(-1, len(COLUMNS))
-    end_ns = np.array([one.end_ns for one in ordered], np.int64)
-    suspects = np.array([one.suspects for one in ordered], np.int64)
+    slot = np.array([place.setdefault(item.resource_id, len(place)) for item in ordered], np.int32)
+    sums = np.array([[getattr(item, name) for name in COLUMNS] for item in ordered], np.int64).reshape(-1, len(COLUMNS))
+    end_ns = np.array([item.end_ns for item in ordered], np.int64)
+    suspects = np.array([item.suspects for item in ordered], np.int64)
     out = deviations(sums, slot, end_ns, suspects, [np.zeros(max(1, len(place)), LEVEL) for _ in FEATURES])
     return out[(suspects == 0) & ~np.isnan(out).any(axis=1)]
 

@@ -1,4 +1,4 @@
-"""Fit the model of `multivariate-anomaly` from the store's rollups, beside the engine, and enter it by number."""
+"""Fits the model of ``multivariate-anomaly`` from the store's rollups, and appends it as a log entry."""
 
 import time
 from pathlib import Path
@@ -12,19 +12,19 @@ from backwatch.store import entries, models, tables
 from backwatch.store.commit import Rollup
 from backwatch.store.transactions import reading, writing
 
-MOST: Final = 200_000
+MAX_MINUTES: Final = 200_000
 """Minutes, the newest ones, that a model is fitted on."""
 DETECTOR: Final = "multivariate-anomaly"
 
 
 def fit_and_enter(store: sa.Engine, out: Path | None = None) -> str:
-    """Fits and enters; a line that says what was done. The same rollups give the same model.
+    """Fit and append a model; return a line that reports it. The same rollups give the same model.
 
     Raises:
-        TooLittleHistory: There are too few quiet minutes yet; the message says how many are needed.
+        TooLittleHistory: There are too few quiet minutes yet; the message gives the number needed.
     """
     with reading(store) as connection:
-        query = sa.select(tables.rollup).order_by(tables.rollup.c.end_ns.desc()).limit(MOST)
+        query = sa.select(tables.rollup).order_by(tables.rollup.c.end_ns.desc()).limit(MAX_MINUTES)
         minutes = [Rollup(**row) for row in connection.execute(query).mappings()][::-1]
     arrays = fit(minutes)
     now_ns = time.time_ns()

@@ -2,7 +2,7 @@
 
 Causal: a row's score depends on rows before it alone. What speaks is the largest of three: how far outside the range
 seen so far, how many deviations from the level, and the sum of departures from the slow reference, upwards or
-downwards. Then a cool-down: a row scores only where it says more than every row of the last while, so that one event
+downwards. Then a cool-down: a row scores only if it exceeds every row of the last while, so that one event
 is one peak.
 """
 
@@ -26,7 +26,7 @@ from backwatch.detector.kernels.compiled import kernel
 OUTSIDE: Final = 0.01
 """Widths of the range seen so far, outside of it, that score a half."""
 DEVIATIONS: Final = 40.0
-"""Deviations from the level that score a half; many, because a level runs behind whatever has a season."""
+"""Deviations from the level that score a half; many, because a level lags behind seasonal values."""
 COOL_DOWN: Final = 0.045
 """Share of the rows so far that a row must outdo, up to ``LONGEST_COOL_DOWN`` rows."""
 LONGEST_COOL_DOWN: Final = 225
@@ -34,7 +34,7 @@ _MOST: Final = 1e300
 
 
 class UnreadableSeries(ValueError):
-    """A file that is not a ``timestamp,value`` series: one line, with the file and the row."""
+    """A file that is not a ``timestamp,value`` series; the message names file and row."""
 
 
 @kernel
@@ -64,10 +64,10 @@ def _cooled(found: NDArray[np.float64], out: NDArray[np.float64]) -> None:
 
 
 def score_series(values: Sequence[float], timestamps: Sequence[int]) -> list[float]:
-    """The anomaly score of each value, in [0, 1]; from a half on it is worth a look. The first 30 values score 0.
+    """Return the anomaly score of each value, in [0, 1]; 0.5 and above deserves a look. The first 30 values score 0.
 
     Args:
-        values: In order of time; whatever their unit, only ratios to the first values' usual size count.
+        values: In order of time, in any unit: only ratios to the first values' usual size count.
         timestamps: Nanoseconds since the epoch.
 
     >>> calm = [100.0 + i % 7 for i in range(200)]
@@ -75,21 +75,21 @@ def score_series(values: Sequence[float], timestamps: Sequence[int]) -> list[flo
     >>> max(found[:200]) < 0.5 < found[200]
     True
     """
-    told = np.asarray(values, np.float64)
-    if told.shape[0] == 0:
+    series = np.asarray(values, np.float64)
+    if series.shape[0] == 0:
         return []
-    unit = float(np.median(np.abs(told[:MIN_COUNT]))) or 1.0
+    unit = float(np.median(np.abs(series[:MIN_COUNT]))) or 1.0
     # Like a logarithm for what is large, like the value itself around zero, and defined below it.
     with np.errstate(over="ignore"):
-        scaled = np.arcsinh(np.clip(told / unit, -_MOST, _MOST))
+        scaled = np.arcsinh(np.clip(series / unit, -_MOST, _MOST))
     found, out = np.empty_like(scaled), np.empty_like(scaled)
     _evidence(scaled, np.asarray(timestamps, np.int64), np.zeros(2, LEVEL), np.zeros(1, EXTENT), found)
     _cooled(found, out)
-    return [float(one) for one in out]
+    return [float(score) for score in out]
 
 
 def score_file(file: str, out: TextIO) -> None:
-    """Writes ``timestamp,value,score`` for each row of a ``timestamp,value`` file; ``-`` is standard input.
+    """Write ``timestamp,value,score`` for each row of a ``timestamp,value`` file; ``-`` is standard input.
 
     Raises:
         OSError: It cannot be read.
@@ -119,7 +119,7 @@ def _score(file: TextIO, name: str, out: TextIO) -> None:
 def _rows(file: TextIO, name: str) -> Iterator[tuple[str, str]]:
     try:
         reader = csv.reader(file)
-        header = [one.strip().lower() for one in next(reader, [])]
+        header = [cell.strip().lower() for cell in next(reader, [])]
         if header[:2] != ["timestamp", "value"]:
             raise UnreadableSeries(f"{name}: line 1: the header must be timestamp,value; got {','.join(header)[:80]!r}")
         before = -math.inf
@@ -134,7 +134,7 @@ def _rows(file: TextIO, name: str) -> Iterator[tuple[str, str]]:
 
 
 def _blank(row: Sequence[str]) -> bool:
-    return not any(one.strip() for one in row)
+    return not any(cell.strip() for cell in row)
 
 
 def _checked(row: Sequence[str], where: str, before: float) -> float:
@@ -154,7 +154,7 @@ def _checked(row: Sequence[str], where: str, before: float) -> float:
 
 
 def _instant_ns(text: str) -> int:
-    """A time in nanoseconds since the epoch: ISO 8601 (UTC where it says no zone) or seconds since the epoch."""
+    """Parse a time to nanoseconds since the epoch: ISO 8601 (UTC without a zone) or seconds since the epoch."""
     try:
         seconds = float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Driver by driver, the exact parameter that fixes what a rule tells. One document per purpose; this folder is walked.
+"""Driver parameters that fix what a rule reports, driver by driver.
 
 A document is a title, perhaps a note, then a mapping for each kind of service (or several, joined by commas) of a
 driver's name to a line of Python. A rule names documents under ``parameters``; the contract tests hold each line
@@ -30,7 +30,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
-    """What to set for one purpose.
+    """The driver parameters for one purpose.
 
     Attributes:
         name: The document's, by which rules name it.
@@ -46,9 +46,9 @@ class Parameters:
 @cache
 def discover() -> Mapping[str, Parameters]:
     """Every document, by name."""
-    folder = sorted(files(__name__).iterdir(), key=lambda one: one.name)
-    found = (_read(one.name.removesuffix(".yml"), one.read_text()) for one in folder if one.name.endswith(".yml"))
-    return {one.name: one for one in found}
+    folder = sorted(files(__name__).iterdir(), key=lambda file: file.name)
+    found = (_read(file.name.removesuffix(".yml"), file.read_text()) for file in folder if file.name.endswith(".yml"))
+    return {document.name: document for document in found}
 
 
 def _read(name: str, text: str) -> Parameters:
@@ -56,7 +56,7 @@ def _read(name: str, text: str) -> Parameters:
     title, note = document.pop("title"), " ".join(document.pop("note", "").split())
     lines = [
         Line(systems=tuple(systems.split(", ")), driver=driver, code=code.strip())
-        for systems, told in document.items()
-        for driver, code in told.items()
+        for systems, drivers in document.items()
+        for driver, code in drivers.items()
     ]
     return Parameters(name=name, title=title, note=note, lines=tuple(lines))

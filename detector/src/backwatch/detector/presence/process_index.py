@@ -47,7 +47,7 @@ class Ranking:
         self._ranks[name] = rank
         heapq.heappush(self._heap, (rank, name))
         if len(self._heap) > 2 * len(self._ranks) + _SLACK:
-            self._heap = [(known, one) for one, known in self._ranks.items()]
+            self._heap = [(known, instance) for instance, known in self._ranks.items()]
             heapq.heapify(self._heap)
 
     def drop(self, name: str) -> None:
@@ -153,12 +153,12 @@ class ProcessIndex:
         return iter(self._apps)
 
     def of(self, app: str, host: str | None = None) -> Iterable[str]:
-        """Return the processes of an app, on one host or on all, in no order that anything may depend on."""
+        """Return the processes of an app, on one host or on all. Their order is not defined."""
         rows = self._apps.get(app) if host is None else self._hosts.get((app, host))
         return rows.everything if rows is not None else ()
 
     def in_state(self, state: str, app: str, host: str | None = None) -> "set[str] | frozenset[str]":
-        """Return the processes of an app that are in this state, on one host or on all."""
+        """Return the processes of an app in this state, on one host or on all."""
         rows = self._apps.get(app) if host is None else self._hosts.get((app, host))
         return rows.in_state.get(state, _NONE) if rows is not None else _NONE
 
@@ -174,12 +174,12 @@ class ProcessIndex:
         return len(rows.everything) if rows is not None else 0
 
     def first_to_leave(self, app: str, host: str) -> str | None:
-        """Return the process of an app on a host that makes room for another one there; none where all are followed."""
+        """Return the process that makes room for another one of this app on this host; ``None`` if all are followed."""
         rows = self._hosts.get((app, host))
-        return next(filter(None, (one.least() for one in rows.leaving)), None) if rows is not None else None
+        return next(filter(None, (heap.least() for heap in rows.leaving)), None) if rows is not None else None
 
     def first_of_all_to_leave(self) -> str | None:
-        """Return the process that makes room: one that settled, or one of the app that has the most of such ones."""
+        """Return the process that makes room: a settled one, else one of the app that has the most unfollowed ones."""
         if (settled := self._settled.least()) is not None:
             return settled
         for standing, sizes in self._sizes.items():

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
+from backwatch.detector.columns.key_texts import part
 from backwatch.detector.presence.process_index import FOLLOWED, FRESH, MISSED, SETTLED, ProcessIndex, Ranking
-from backwatch.detector.state.key_texts import part
 
 MAX_PROCESSES: Final = 4_096
 """Processes that one shard knows; of more, the ended, then newcomers, then missed ones make room. One that was heard
@@ -13,7 +13,7 @@ for a while and runs makes room for none: a newcomer that finds no room is not f
 MAX_ON_HOST: Final = 512
 """Processes of one app on one host; of more, the same make room. Each that begins is held against all of them."""
 TENURE_NS: Final = 30 * 10**9
-"""For how long a process must have been heard to be no newcomer, whatever interval it promises."""
+"""Time for which a process must be heard to count as followed, regardless of its interval."""
 MAX_APPS: Final = 1_024
 """Apps whose hours one shard knows; of more, one never heard throughout an hour makes room, or one not heard for a
 month. Else the new app's hours are not learnt."""
@@ -28,7 +28,7 @@ DAY_NS: Final = 86_400 * 10**9
 HOURS_OF_WEEK: Final = 168
 RUNNING: Final = "running"
 ENDED: Final = "ended"
-"""It said farewell."""
+"""It sent a final heartbeat."""
 GONE: Final = "gone"
 """It ended without a farewell, and a relative has seen that it is no more."""
 REPLACED: Final = "replaced"
@@ -85,7 +85,7 @@ class ProcessRow:
 
 @dataclass(slots=True)
 class AppRow:
-    """When an app is usually heard.
+    """The hours in which an app is usually heard.
 
     Attributes:
         hours: Per hour of the week, one byte: a bit per week, the newest lowest, whether it was heard throughout.
@@ -180,7 +180,7 @@ class Processes:
         return self.index.count(app, host) < MAX_ON_HOST and len(self.rows) < MAX_PROCESSES
 
     def in_the_way(self, app: str, host: str) -> str | None:
-        """Return the process that makes room for another one of this app on this host; none where all are followed."""
+        """Return the process that makes room for another one of this app on this host; ``None`` if all are followed."""
         if self.index.count(app, host) >= MAX_ON_HOST:
             return self.index.first_to_leave(app, host)
         return self.index.first_of_all_to_leave()
@@ -204,7 +204,7 @@ class Processes:
         return app in self.apps or len(self.apps) < MAX_APPS
 
     def app_in_the_way(self) -> str | None:
-        """Return the app that makes room for another one; none where all have usual hours and were heard of late."""
+        """Return the app that makes room for another one; ``None`` if all have usual hours and were heard recently."""
         if (newest := self._new_apps.least()) is not None:
             return newest
         oldest = self._heard_apps.least()
@@ -228,12 +228,12 @@ class Processes:
         self._fresh_raised.add(key)
 
     def close(self, key: str) -> list[str]:
-        """Return the alerts that were raised for this key, which is no longer open, and for no other one."""
+        """Close a key; return the alerts that were raised for it and for no other key."""
         if key in self.raised:
             self._fresh_raised.add(key)
         alert_ids = self.raised.get(key, [])
         self._put_raised(key, None)
-        return [one for one in alert_ids if one not in self._keys_of and one not in self.displaced]
+        return [alert_id for alert_id in alert_ids if alert_id not in self._keys_of and alert_id not in self.displaced]
 
     def displace(self, key: str, until_ns: int) -> list[str]:
         """Keep the alerts of this key open for a while: the process made room. Return those that end earlier for it."""
@@ -245,59 +245,59 @@ class Processes:
         if self.cleared_day != self.clock_ns // DAY_NS:
             self.cleared_day = self.clock_ns // DAY_NS
             self.cleared.clear()
-        often = [one for one in ended if not self._count_end(one)]
-        return [one for one in ended if one not in often] + self._hold(often, self.clock_ns + HELD_NS)
+        often = [alert for alert in ended if not self._count_end(alert)]
+        return [alert for alert in ended if alert not in often] + self._hold(often, self.clock_ns + HELD_NS)
 
-    def _count_end(self, one: str) -> bool:
-        if one not in self.cleared and len(self.cleared) >= MAX_DISPLACED:
+    def _count_end(self, alert: str) -> bool:
+        if alert not in self.cleared and len(self.cleared) >= MAX_DISPLACED:
             return False
-        self.cleared[one] = self.cleared.get(one, 0) + 1
-        return self.cleared[one] <= MAX_CLEARED
+        self.cleared[alert] = self.cleared.get(alert, 0) + 1
+        return self.cleared[alert] <= MAX_CLEARED
 
     def _hold(self, alert_ids: Iterable[str], until_ns: int) -> list[str]:
-        for one in alert_ids:
-            self.displaced[one] = until_ns
+        for alert_id in alert_ids:
+            self.displaced[alert_id] = until_ns
         excess = len(self.displaced) - MAX_DISPLACED
-        earliest = sorted(self.displaced, key=lambda one: (self.displaced[one], one))[: max(0, excess)]
+        earliest = sorted(self.displaced, key=lambda alert: (self.displaced[alert], alert))[: max(0, excess)]
         return self._release(earliest)
 
     def overdue(self) -> list[str]:
         """Return the displaced alerts whose time is over, which are kept open no longer."""
-        return self._release(sorted(one for one, until_ns in self.displaced.items() if until_ns <= self.clock_ns))
+        return self._release(sorted(alert for alert, until_ns in self.displaced.items() if until_ns <= self.clock_ns))
 
     def _release(self, displaced: list[str]) -> list[str]:
-        for one in displaced:
-            del self.displaced[one]
-        return [one for one in displaced if one not in self._keys_of]
+        for alert in displaced:
+            del self.displaced[alert]
+        return [alert for alert in displaced if alert not in self._keys_of]
 
     def _put_raised(self, key: str, alert_ids: list[str] | None) -> None:
-        for one in self.raised.pop(key, ()):
-            self._keys_of[one] -= 1
-            if not self._keys_of[one]:
-                del self._keys_of[one]
+        for alert in self.raised.pop(key, ()):
+            self._keys_of[alert] -= 1
+            if not self._keys_of[alert]:
+                del self._keys_of[alert]
         if alert_ids is not None:
             self.raised[key] = alert_ids
-            for one in alert_ids:
-                self._keys_of[one] = self._keys_of.get(one, 0) + 1
+            for alert_id in alert_ids:
+                self._keys_of[alert_id] = self._keys_of.get(alert_id, 0) + 1
 
     def open_keys(self) -> set[str]:
-        """Return the keys that may be open: of all processes and apps that are in a state which is raised."""
+        """Return the keys that may be open: those of all processes and apps in a raised state."""
         found = {key_of(app, host, state) for app, host, state in self.index.places() if state in RAISED}
         return found | {
             key_of(app, "", state) for app, row in self.apps.items() if row.quiet for state in (APP_QUIET, APP_ENDED)
         }
 
     def of(self, app: str, host: str | None = None) -> Iterator[tuple[str, ProcessRow]]:
-        """Iterate over the processes of an app, on one host or on all, in no order that anything may depend on."""
+        """Iterate over the processes of an app, on one host or on all. Their order is not defined."""
         return ((instance, self.rows[instance]) for instance in self.index.of(app, host))
 
     def release(self, belongs: Callable[[str], bool]) -> None:
-        """Leave the apps that belong to another shard to it, with what was raised about them."""
+        """Remove the apps that belong to another shard, with their alerts."""
         self.moved |= {app for app in (*self.apps, *self.index.apps()) if not belongs(app)}
         self._keep(lambda app: app not in self.moved)
 
     def adopt(self, belongs: Callable[[str], bool]) -> None:
-        """Turn a copy of another shard's into that of the apps which moved here, with what was raised about them.
+        """Reduce a copy of another shard's processes to the apps that moved here, with their alerts.
 
         A process that runs is not missed before it is heard here: it may end while its farewell still goes elsewhere.
         """
@@ -311,12 +311,12 @@ class Processes:
         self.evicted = self.evicted_apps = 0
 
     def retain(self, is_mine: Callable[[str], bool]) -> None:
-        """Keep open only these of the alerts that no key holds: another shard clears the others, once it is time."""
-        self.displaced = {one: until_ns for one, until_ns in self.displaced.items() if is_mine(one)}
-        self.cleared = {one: many for one, many in self.cleared.items() if is_mine(one)}
+        """Keep only these alerts among those without a key. Another shard clears the others."""
+        self.displaced = {alert: until_ns for alert, until_ns in self.displaced.items() if is_mine(alert)}
+        self.cleared = {alert: many for alert, many in self.cleared.items() if is_mine(alert)}
 
     def _keep(self, belongs: Callable[[str], bool]) -> None:
-        for instance in [one for one, row in self.rows.items() if not belongs(row.app)]:
+        for instance in [known for known, row in self.rows.items() if not belongs(row.app)]:
             self.remove(instance)
         for app in [app for app in self.apps if not belongs(app)]:
             self.remove_app(app)
@@ -333,19 +333,19 @@ class Processes:
             "hours": {str(hour): ns for hour, ns in self.hours.items()}, "moved": sorted(self.moved),
             "late": self.late, "folds": self.folds, "evicted": self.evicted, "displaced": self.displaced,
             "evicted_apps": self.evicted_apps, "cleared": self.cleared, "cleared_day": self.cleared_day,
-            "rows": {one: asdict(self.rows[one]) if one in self.rows else None for one in sorted(rows)},
-            "apps": {one: _plain(self.apps[one]) if one in self.apps else None for one in sorted(apps)},
-            "raised": {one: self.raised.get(one) for one in sorted(raised)},
+            "rows": {row: asdict(self.rows[row]) if row in self.rows else None for row in sorted(rows)},
+            "apps": {app: _plain(self.apps[app]) if app in self.apps else None for app in sorted(apps)},
+            "raised": {key: self.raised.get(key) for key in sorted(raised)},
         }}  # fmt: skip
 
     def carried(self) -> None:
-        """Note that what changed has been carried away."""
+        """Mark all changes as saved."""
         self._fresh_rows.clear()
         self._fresh_apps.clear()
         self._fresh_raised.clear()
 
     def take(self, kept: Mapping[str, Any]) -> None:
-        """Put back what :meth:`scalars` gave, over what is there; a state of an older release has none."""
+        """Load the output of :meth:`scalars` over the current state. The state of an older release has none."""
         if not kept:
             return
         self.clock_ns, self.observed_ns, self.gap_ns = kept["clock_ns"], kept["observed_ns"], kept["gap_ns"]
@@ -355,25 +355,25 @@ class Processes:
         self.folds, self.evicted = dict(kept.get("folds", {})), kept.get("evicted", 0)
         self.displaced, self.evicted_apps = dict(kept.get("displaced", {})), kept.get("evicted_apps", 0)
         self.cleared, self.cleared_day = dict(kept.get("cleared", {})), kept.get("cleared_day", 0)
-        for one, row in kept["rows"].items():
-            self._drop(one)
+        for instance, row in kept["rows"].items():
+            self._drop(instance)
             if row is not None:
-                self.rows[one] = ProcessRow(**row)
-                self.index.put(one, self.rows[one])
-        for one, app in kept["apps"].items():
-            self._drop_app(one)
+                self.rows[instance] = ProcessRow(**row)
+                self.index.put(instance, self.rows[instance])
+        for name, app in kept["apps"].items():
+            self._drop_app(name)
             if app is not None:
                 minutes = {int(hour): many for hour, many in app["minutes"].items()}
-                self.apps[one] = AppRow(
+                self.apps[name] = AppRow(
                     bytearray.fromhex(app["hours"]), minutes, app["minute"], app["quiet"], app["ended"]
                 )
-                self._rank_app(one)
-        for one, alerts in kept["raised"].items():
-            self._put_raised(one, None if alerts is None else list(alerts))
+                self._rank_app(name)
+        for key, alerts in kept["raised"].items():
+            self._put_raised(key, None if alerts is None else list(alerts))
 
 
 def key_of(app: str, host: str, state: str) -> str:
-    """Return the key of what is raised about an app, or about its processes on a host."""
+    """Return the key of alerts about an app, or about its processes on a host."""
     return f"{part(app)}\x1f{part(host)}\x1f{state}"
 
 

@@ -1,4 +1,4 @@
-"""Which process takes the place of one that is missed: one for one, or a whole family for another.
+"""Replacement of missed processes: one process by another, or a whole family by another family.
 
 A family is the processes of an app on a host that one process forked. Where all of a family goes, as at ``kill -9`` of
 a server with its workers, the restarted family replaces it, though no worker of it has its predecessor's parent.
@@ -32,8 +32,8 @@ def start_in_place(kept: Processes, instance: str) -> list[str]:
         return []
     running = _running_families(kept, row.app, row.host)
     lost = [
-        (other.heard_ns, one) for one in silent
-        if (other := kept.rows[one]).heard_ns < row.first_ns
+        (other.heard_ns, instance) for instance in silent
+        if (other := kept.rows[instance]).heard_ns < row.first_ns
         and (other.parent == row.parent or other.parent not in running)
     ]  # fmt: skip
     if not lost:
@@ -43,7 +43,7 @@ def start_in_place(kept: Processes, instance: str) -> list[str]:
     family = kept.rows[chosen].parent
     if not family or family == row.parent or _new_families(kept, row.app, row.host, ()).get(row.parent, 0) <= heard_ns:
         return [chosen]
-    return sorted(one for _, one in lost if kept.rows[one].parent == family)
+    return sorted(instance for _, instance in lost if kept.rows[instance].parent == family)
 
 
 def replaced_of(kept: Processes, lost: Sequence[str], missed: Collection[str]) -> set[str]:
@@ -57,7 +57,7 @@ def replaced_of(kept: Processes, lost: Sequence[str], missed: Collection[str]) -
     by_app: dict[str, list[str]] = {}
     for instance in lost:
         by_app.setdefault(kept.rows[instance].app, []).append(instance)
-    return {one for app, mine in by_app.items() for one in _OfApp(kept, app, missed).replaced(mine)}
+    return {instance for app, mine in by_app.items() for instance in _OfApp(kept, app, missed).replaced(mine)}
 
 
 class _OfApp:
@@ -66,8 +66,8 @@ class _OfApp:
     def __init__(self, kept: Processes, app: str, missed: Collection[str]) -> None:
         self._kept, self._app, self._missed = kept, app, missed
         self._everywhere: Fresh = sorted(
-            (row.first_ns, one) for one in kept.index.in_state(RUNNING, app)
-            if one not in missed and not (row := kept.rows[one]).takes_place
+            (row.first_ns, instance) for instance in kept.index.in_state(RUNNING, app)
+            if instance not in missed and not (row := kept.rows[instance]).takes_place
         )  # fmt: skip
         self._on_host: dict[tuple[str, bool], Fresh] = {}
         """Host, and whether it is a worker: whether another process forked it."""
@@ -80,10 +80,10 @@ class _OfApp:
         self._newest: dict[str, int] = {}
 
     def replaced(self, lost: Sequence[str]) -> set[str]:
-        """Return which of them are replaced, by the likeliest first: a server that starts again replaces no worker."""
+        """Return which of them are replaced, by the likeliest process first: a restarted server replaces no worker."""
         found: set[str] = set()
         for take in (self._by_sibling, self._by_its_like, self._as_a_family, self._by_any_on_host, self._elsewhere):
-            found |= {one for one in lost if one not in found and take(self._kept.rows[one])}
+            found |= {instance for instance in lost if instance not in found and take(self._kept.rows[instance])}
         return found
 
     def _by_sibling(self, row: ProcessRow) -> bool:
@@ -101,7 +101,7 @@ class _OfApp:
         return self._claim(self._on_host.get((row.host, is_worker), []), row.heard_ns - row.interval_ns)
 
     def _as_a_family(self, row: ProcessRow) -> bool:
-        """Return whether its family ended as a whole, and another one began: with fewer workers, perhaps."""
+        """Return whether its whole family ended and another one started, perhaps with fewer workers."""
         if not row.parent or self._family_runs(row):
             return False
         if row.host not in self._newest:
@@ -136,7 +136,7 @@ class _OfApp:
 
 
 def _running_families(kept: Processes, app: str, host: str) -> set[str]:
-    """Return the parents of the processes that run on this host, and were heard of late."""
+    """Return the parents of the processes that run on this host and were heard recently."""
     found: set[str] = set()
     for instance in kept.index.in_state(RUNNING, app, host):
         row = kept.rows[instance]
@@ -146,7 +146,7 @@ def _running_families(kept: Processes, app: str, host: str) -> set[str]:
 
 
 def _new_families(kept: Processes, app: str, host: str, missed: Collection[str]) -> dict[str, int]:
-    """Return the families that run on this host: parent to the first heartbeat of the oldest process that runs."""
+    """Return the families that run on this host: parent to the first heartbeat of its oldest running process."""
     found: dict[str, int] = {}
     for instance in kept.index.in_state(RUNNING, app, host):
         row = kept.rows[instance]

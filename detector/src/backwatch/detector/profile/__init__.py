@@ -1,1 +1,1 @@
-"""Profiles: what is known to be good for an app, as a document that people write, read and review."""
+"""Profiles: documents in which operators declare the expected identities of an app."""

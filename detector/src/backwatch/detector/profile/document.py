@@ -18,12 +18,12 @@ from backwatch.collector import facts, names
 FORMAT: Final = "1"
 LARGEST: Final = 64 * 1024
 """Bytes of a document."""
-MOST: Final = 100
+MAX_ITEMS: Final = 100
 """Resources of a document, and values of one list."""
-LONGEST: Final = 500
+MAX_TEXT_CHARACTERS: Final = 500
 """Characters of a text: what evidence shows, and so what can be compared."""
 FAULTS: Final = 20
-"""Faults that are told of one document."""
+"""Faults reported of one document."""
 WIDEST: Final = {4: 16, 6: 32}
 """Shortest prefix of a network, by IP version."""
 
@@ -46,10 +46,10 @@ class NotAProfile(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announced:
-    """What will come at one resource.
+    """The expected values of one resource.
 
     Attributes:
-        resource: As alerts and the dashboard show it, or the name that a span tells.
+        resource: As alerts and the dashboard show it, or the name that a span reports.
         values: By the document's words (see ``KINDS``), in the form in which evidence shows them.
     """
 
@@ -59,8 +59,8 @@ class Announced:
 
     def plain(self) -> dict[str, Any]:
         """As JSON takes it."""
-        told = {"reason": self.reason} if self.reason else {}
-        return {"resource": self.resource, **told, **{kind: list(some) for kind, some in self.values.items()}}
+        reason = {"reason": self.reason} if self.reason else {}
+        return {"resource": self.resource, **reason, **{kind: list(some) for kind, some in self.values.items()}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +76,11 @@ class Profile:
 
     def plain(self) -> dict[str, Any]:
         """As JSON takes it."""
-        return {"app": self.app, "announced": [one.plain() for one in self.announced]}
+        return {"app": self.app, "announced": [resource.plain() for resource in self.announced]}
 
     @property
     def sha256(self) -> str:
-        """Of what it says, whatever its spacing and comments."""
+        """SHA-256 of the content, regardless of spacing and comments."""
         return hashlib.sha256(json.dumps(self.plain(), sort_keys=True).encode()).hexdigest()
 
 
@@ -161,18 +161,18 @@ def parse(text: str) -> Profile:
 
 
 def announced(plain: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, list[str]]]:
-    """What a stored profile announces, as the engine takes it: resource to fact to values.
+    """Return what a stored profile announces: resource to fact to values.
 
     >>> announced([{"resource": "postgresql db:5432/shop", "reason": "moved", "peers": ["10.0.3.7"]}])
     {'postgresql db:5432/shop': {'network.peer.address': ['10.0.3.7']}}
     """
     return {
-        str(one["resource"]): {
-            fact: [str(text) for text in cast("Sequence[Any]", one[kind])]
+        str(resource["resource"]): {
+            fact: [str(text) for text in cast("Sequence[Any]", resource[kind])]
             for kind, (fact, _) in KINDS.items()
-            if one.get(kind)
+            if resource.get(kind)
         }
-        for one in plain
+        for resource in plain
     }
 
 
@@ -186,54 +186,52 @@ class _Reading:
         if not isinstance(root, yaml.MappingNode):
             self._fault(root, "must begin with profile: 1, and say app and announced")
             return None
-        told = dict(self._items(root, "", ("profile", "app", "announced")))
+        fields = dict(self._items(root, "", ("profile", "app", "announced")))
         for name in ("profile", "app"):
-            if name not in told:
-                self._fault(
-                    root, f"{name} is missing" + (": profile: 1 says how to read it" if name == "profile" else "")
-                )
-        if "profile" in told and self._text(told["profile"], "profile") not in ("", FORMAT):
-            self._fault(told["profile"], f"profile must be {FORMAT}: this Backwatch reads no other form")
-        app = self._text(told["app"], "app") if "app" in told else ""
+            if name not in fields:
+                self._fault(root, f"{name} is missing" + (": profile: 1 gives the format" if name == "profile" else ""))
+        if "profile" in fields and self._text(fields["profile"], "profile") not in ("", FORMAT):
+            self._fault(fields["profile"], f"profile must be {FORMAT}: this Backwatch reads no other form")
+        app = self._text(fields["app"], "app") if "app" in fields else ""
         found: list[Announced] = []
-        for place, one in enumerate(self._list(told["announced"], "announced") if "announced" in told else ()):
-            resource = self._announced(one, f"announced[{place}]")
+        for place, node in enumerate(self._list(fields["announced"], "announced") if "announced" in fields else ()):
+            resource = self._announced(node, f"announced[{place}]")
             if resource is not None and resource.resource in {other.resource for other in found}:
-                self._fault(one, f"announced[{place}].resource: {resource.resource!r} stands here twice")
+                self._fault(node, f"announced[{place}].resource: {resource.resource!r} stands here twice")
             elif resource is not None:
                 found.append(resource)
         return Profile(app=app, announced=tuple(found))
 
-    def _announced(self, one: Any, where: str) -> Announced | None:
-        if not isinstance(one, yaml.MappingNode):
-            self._fault(one, f"{where} must say resource, and what will come there")
+    def _announced(self, node: Any, where: str) -> Announced | None:
+        if not isinstance(node, yaml.MappingNode):
+            self._fault(node, f"{where} must say resource, and what will come there")
             return None
-        told = dict(self._items(one, f"{where}.", ("resource", "reason", *KINDS)))
-        if "resource" not in told:
-            self._fault(one, f"{where}.resource is missing")
+        fields = dict(self._items(node, f"{where}.", ("resource", "reason", *KINDS)))
+        if "resource" not in fields:
+            self._fault(node, f"{where}.resource is missing")
             return None
         values: dict[str, list[str]] = {}
-        for kind in (name for name in KINDS if name in told):
-            some = [self._value(kind, each, f"{where}.{kind}[{at}]") for at, each in self._each(told, kind, where)]
+        for kind in (name for name in KINDS if name in fields):
+            some = [self._value(kind, each, f"{where}.{kind}[{at}]") for at, each in self._each(fields, kind, where)]
             values[kind] = sorted(set(some) - {""})
-        reason = self._text(told["reason"], f"{where}.reason") if "reason" in told else ""
-        resource = self._text(told["resource"], f"{where}.resource")
+        reason = self._text(fields["reason"], f"{where}.reason") if "reason" in fields else ""
+        resource = self._text(fields["resource"], f"{where}.resource")
         return Announced(resource=resource, reason=reason, values={kind: some for kind, some in values.items() if some})
 
-    def _each(self, told: Mapping[str, Any], kind: str, where: str) -> Iterator[tuple[int, Any]]:
-        return enumerate(self._list(told[kind], f"{where}.{kind}"))
+    def _each(self, fields: Mapping[str, Any], kind: str, where: str) -> Iterator[tuple[int, Any]]:
+        return enumerate(self._list(fields[kind], f"{where}.{kind}"))
 
-    def _value(self, kind: str, one: Any, where: str) -> str:
-        text = self._text(one, where)
+    def _value(self, kind: str, node: Any, where: str) -> str:
+        text = self._text(node, where)
         try:
             return KINDS[kind][1](text) if text else ""
         except ValueError as error:
-            self._fault(one, f"{where}: {text[:80]!r} {error}")
+            self._fault(node, f"{where}: {text[:80]!r} {error}")
             return ""
 
-    def _items(self, one: Any, where: str, known: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    def _items(self, node: Any, where: str, known: Sequence[str]) -> Iterator[tuple[str, Any]]:
         seen: set[str] = set()
-        for key, value in one.value:
+        for key, value in node.value:
             name = key.value if isinstance(key, yaml.ScalarNode) else ""
             if name not in known:
                 self._fault(key, f"{where}{name[:80]!r} is not known here; known are {', '.join(known)}")
@@ -243,27 +241,27 @@ class _Reading:
                 seen.add(name)
                 yield name, value
 
-    def _list(self, one: Any, where: str) -> Sequence[Any]:
-        if not isinstance(one, yaml.SequenceNode):
-            self._fault(one, f"{where} must be a list")
+    def _list(self, node: Any, where: str) -> Sequence[Any]:
+        if not isinstance(node, yaml.SequenceNode):
+            self._fault(node, f"{where} must be a list")
             return ()
-        if len(one.value) > MOST:
-            self._fault(one, f"{where} has {len(one.value)} entries, at most {MOST} are taken")
-        return one.value[:MOST]
+        if len(node.value) > MAX_ITEMS:
+            self._fault(node, f"{where} has {len(node.value)} entries, at most {MAX_ITEMS} are taken")
+        return node.value[:MAX_ITEMS]
 
-    def _text(self, one: Any, where: str) -> str:
+    def _text(self, node: Any, where: str) -> str:
         """The scalar's text; empty where there is a fault."""
-        text = one.value.strip() if isinstance(one, yaml.ScalarNode) else ""
+        text = node.value.strip() if isinstance(node, yaml.ScalarNode) else ""
         if not text:
-            self._fault(one, f"{where} must be a text")
-        elif len(text) > LONGEST:
-            self._fault(one, f"{where} has {len(text)} characters, at most {LONGEST} are taken")
+            self._fault(node, f"{where} must be a text")
+        elif len(text) > MAX_TEXT_CHARACTERS:
+            self._fault(node, f"{where} has {len(text)} characters, at most {MAX_TEXT_CHARACTERS} are taken")
         elif not text.isprintable():
-            self._fault(one, f"{where} must be one line of printable text")
+            self._fault(node, f"{where} must be one line of printable text")
         else:
             return text
         return ""
 
-    def _fault(self, one: Any, what: str) -> None:
-        line = one.start_mark.line + 1 if isinstance(one, yaml.Node) else 1
+    def _fault(self, node: Any, what: str) -> None:
+        line = node.start_mark.line + 1 if isinstance(node, yaml.Node) else 1
         self.faults.append((line, what))

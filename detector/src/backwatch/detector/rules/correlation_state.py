@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.detector.engine.open_findings import mix
 from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.kernels.hashing import mix
 from backwatch.detector.rules import correlation_kernels as kernels
 from backwatch.detector.rules.correlation import GROUP_BY, REACHED, TIMESPAN, Correlation
 from backwatch.detector.rules.sigma import Rule

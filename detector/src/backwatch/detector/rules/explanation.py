@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from backwatch.collector import facts
 from backwatch.detector import detectors, parameters
-from backwatch.detector.identity.identity_snapshot import LIMITS, WAS
+from backwatch.detector.derived.identity_facts import LIMITS, WAS
 from backwatch.detector.rules.correlation import MEANINGS, describe_correlation, evidence_fields
 from backwatch.detector.rules.field_meanings import list_fields
 from backwatch.detector.rules.sigma import Rule

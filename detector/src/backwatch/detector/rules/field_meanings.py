@@ -55,7 +55,7 @@ def list_fields(kinds: Iterable[type[Detector]]) -> Iterator[FieldMeaning]:
     """Yield every field, sorted by what rules over it are over, then by name."""
     found = list(kinds)
     by_detector = {kind.id: provided(kind) for kind in found}
-    owner = {name: kind.id for kind in found for name in (*kind.provides, *kind.window_provides, *kind.due_provides)}
+    owner = {name: kind.id for kind in found for name in (*kind.provides, *kind.window_provides)}
     for over, fields in Vocabulary.of(found).by_over.items():
         for name, field in sorted(fields.items()):
             detector = owner.get(name, "")

@@ -53,7 +53,7 @@ class Vocabulary:
     """All fields, by what a rule is over.
 
     Attributes:
-        by_over: ``call``, ``window``, ``due``, ``loss`` or ``process`` to the fields of such rules.
+        by_over: ``call``, ``window``, ``loss`` or ``process`` to the fields of such rules.
     """
 
     by_over: Mapping[str, Mapping[str, Field]] = field(default_factory=dict[str, Mapping[str, Field]])
@@ -65,7 +65,6 @@ class Vocabulary:
         return cls({
             "call": {**CALL_FIELDS, **_numbers(name for detector in found for name in detector.provides)},
             "window": {**_WINDOW, **_numbers(name for detector in found for name in detector.window_provides)},
-            "due": _numbers(name for detector in found for name in detector.due_provides),
             "loss": _LOSS,
             "process": _PROCESS,
         })  # fmt: skip

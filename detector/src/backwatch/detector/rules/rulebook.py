@@ -9,7 +9,6 @@ from typing import Any
 
 from backwatch.collector.settings import SettingError
 from backwatch.detector import detectors, parameters
-from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.rules.compiled_rules import RuleSet, circular_error, find_circular
 from backwatch.detector.rules.documents import load_document
 from backwatch.detector.rules.explanation import rule_page_data
@@ -202,11 +201,6 @@ def load(rules_directory: str = "") -> RuleSet:
     for fault in loaded.faults:
         logger.warning("rule left out: %s", fault)
     return loaded.rules
-
-
-def make_engine(config: EngineConfig, rules_directory: str = "") -> Engine:
-    """Return an engine with all detectors and rules."""
-    return Engine(config, [kind() for kind in detectors.discover()], load(rules_directory))
 
 
 def rule_metadata(rule: Rule) -> dict[str, Any]:

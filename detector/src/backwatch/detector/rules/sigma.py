@@ -34,12 +34,12 @@ from backwatch.detector.state.keys import SPACES
 __all__ = ["Level", "Over", "Rule", "RuleError", "build_correlation_rule", "build_rule", "parse_rule"]
 
 Level = Literal["informational", "low", "medium", "high", "critical"]
-Over = Literal["call", "window", "due", "loss", "process", "correlation"]
+Over = Literal["call", "window", "loss", "process", "correlation"]
 
 _OWN: Final = (
     "key", "suspect", "over", "clear_after_s", "instead_of", "how", "blind_spots", "remediation", "parameters", "tests",
 )  # fmt: skip
-_OVER: Final = ("call", "window", "due", "loss", "process")
+_OVER: Final = ("call", "window", "loss", "process")
 _CORRELATION_OWN: Final = (
     "key", "clear_after_s", "how", "blind_spots", "remediation", "parameters", "tests",
 )  # fmt: skip
@@ -54,8 +54,7 @@ class Rule:
         level: informational, low, medium, high or critical.
         key: Key space that separates the alerts of this rule.
         suspect: Detectors do not learn from a call on which it fires by reported facts.
-        over: Its input: a call, a closed window, a deadline (``due``), a loss, a missing process, or other rules'
-            firings.
+        over: Its input: a call, a closed window, a loss, a missing process, or other rules' firings.
         clear_after_s: Event time after which it clears; ``None``: the engine's default.
         instead_of: Rules that raise nothing on a call on which this one fires: one cause, one alert.
         how: Ways of the attack, one sentence or more each.

@@ -2,13 +2,13 @@
 
 from sqlalchemy import Connection
 
-from backwatch.detector.engine.log_entries import Decision, Entry, Loss, ModelVersion, ProfileVersion
+from backwatch.detector.engine.log_entries import Decision, LogEntry, Loss, ModelVersion, ProfileVersion
 from backwatch.detector.profile.document import announced
 from backwatch.store import entries, models
 
 
-def read_entry(row: entries.EntryRow, connection: Connection, partition: int) -> Entry | None:
-    """Return the entry as the shard of this partition applies it; ``None``: it has nothing to do with it."""
+def read_entry(row: entries.EntryRow, connection: Connection, partition: int) -> LogEntry | None:
+    """Return the log entry for the shard of this partition; ``None`` if it does not concern it."""
     body = row.body
     if row.kind == "loss" and partition == 0:  # every shard sees every entry; one loss is one finding
         return Loss(str(body.get("kind", "delivery")), int(body.get("count", 1)), row.at_ns, counted=True)

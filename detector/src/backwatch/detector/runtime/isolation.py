@@ -1,4 +1,4 @@
-"""How a record that cannot be judged is found and set aside, while everything else in its partition goes on.
+"""Isolation of records that cannot be judged: they are found and set aside, and the rest of the partition goes on.
 
 Decoding and columns are bisected in the engine (``engine/intake.py``). What raises later leaves a shard half changed,
 or findings that the store refuses. Then the shard is dropped and loaded again from its last commit, and what came since
@@ -18,7 +18,7 @@ CAREFUL_RECORDS: Final = 2_000
 """Records that are judged so, before portions are of usual size again."""
 TRIES_OF_A_RECORD: Final = 5
 """Deaths of a detector over one noted record after which that record is set aside unjudged."""
-IN_A_ROW: Final = 20
+MAX_SET_ASIDE_IN_A_ROW: Final = 20
 """Records set aside one after the other from which on the log calls it a fault of Backwatch."""
 FAULTS_EVERY_S: Final = 60.0
 """What fails again and again is named once a minute; how often it failed is in the counters."""
@@ -26,7 +26,7 @@ KILLED: Final = "the detector ended while it judged this record"
 
 
 class Undone(RuntimeError):
-    """A fault: what the shard holds beyond its last commit is void, so drop the shard and load it again.
+    """A fault that voids the shard's state since its last commit: drop the shard, and load it again.
 
     Attributes:
         partition: Whose shard.
@@ -39,7 +39,9 @@ class Undone(RuntimeError):
 
 @dataclass(slots=True)
 class Isolation:
-    """What is known of faults in one partition. It outlives the shard's loads.
+    """Faults known in one partition.
+
+    It outlives the shard's loads.
 
     Attributes:
         most: Records judged between two commits; 0: as many as usual.
@@ -66,7 +68,7 @@ class Isolation:
     tick_fault: str = ""
 
     def may_log(self, what: str) -> bool:
-        """Return whether a fault of this kind is to be logged: once a minute, since they may come by the thousand."""
+        """Return whether to log a fault of this kind: at most once a minute, because there may be thousands."""
         now_s = time.monotonic()
         if now_s - self.named_s.get(what, -FAULTS_EVERY_S) < FAULTS_EVERY_S:
             return False
@@ -108,5 +110,5 @@ class Isolation:
 
     @property
     def active(self) -> bool:
-        """Whether each portion is committed by itself."""
+        """Each portion is committed by itself."""
         return self.most > 0

@@ -1,4 +1,4 @@
-"""The alert that a partition is not judged: raised and cleared from the groups' progress, by any live member.
+"""The alert that a partition is not judged. Any live member raises and clears it from the groups' progress.
 
 The engine cannot raise it: its findings come from reading partitions, and the one that is not read may be the only one.
 So the alert is written straight to the store, under an id that depends on the group alone: members that see the same
@@ -13,7 +13,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from backwatch.collector.facts.loss import LOSS_COUNT, LOSS_KIND
-from backwatch.detector.engine.findings import alert_id
+from backwatch.detector.columns.key_texts import alert_id
 from backwatch.detector.rules.sigma import Rule
 from backwatch.store import alerts, tables
 from backwatch.store.commit import Cleared, Occurrence, Raised, Round
@@ -24,7 +24,7 @@ logger = logging.getLogger("backwatch")
 
 RULE: Final = "detector-lag"
 KIND: Final = "lag"
-STANDS_NS: Final = 30 * 10**9
+STALL_NS: Final = 30 * 10**9
 """How long a partition may stand still, or be covered by no member, before the alert is raised."""
 CALM_NS: Final = 15 * 10**9
 """How long nothing may stand still before it clears."""
@@ -47,7 +47,7 @@ class LagAlert:
         self._since_ns = self._checked_ns = self._stood_ns = clock_ns()
 
     def check(self, rows: Mapping[int, PartitionProgress], ends: Mapping[int, int]) -> None:
-        """Raise the alert where a partition stands still, clear it where none has for a while.
+        """Raise the alert if a partition does not advance; clear it if none has stood still for a while.
 
         Args:
             rows: The group's progress by partition, every member's.
@@ -80,33 +80,33 @@ class LagAlert:
         found: dict[int, tuple[int, str, str]] = {}
         for partition in sorted(ends.keys() | rows.keys()):
             row = rows.get(partition)
-            if row is not None and now_ns - row.updated_ns <= STANDS_NS:
+            if row is not None and now_ns - row.updated_ns <= STALL_NS:
                 # With a reason, the end of the log may be unknown: a broker that is away shows no lag.
-                if (row.lag > 0 or row.reason) and now_ns - row.advanced_ns > STANDS_NS:
+                if (row.lag > 0 or row.reason) and now_ns - row.advanced_ns > STALL_NS:
                     found[partition] = (row.lag, row.reason or "it is not read", row.member)
-            elif partition in ends and now_ns - self._since_ns > STANDS_NS:
+            elif partition in ends and now_ns - self._since_ns > STALL_NS:
                 lag = max(0, ends[partition] - (row.next_offset if row else 0))
                 found[partition] = (lag, "no member of the group holds it", row.member if row else "")
         return found
 
     def _is_unreported(self, rows: Mapping[int, PartitionProgress], ends: Mapping[int, int], now_ns: int) -> bool:
-        """Whether a partition has had no report for so long that this member, new or without a broker, knows no calm.
+        """Return whether a partition has had no report for so long that this member cannot judge it as advancing.
 
         It raises nothing yet, and must not clear what a member that has watched for longer raised: the two would take
         turns, an event each time.
         """
         return any(
-            now_ns - row.updated_ns > STANDS_NS for partition, row in rows.items() if not ends or partition in ends
+            now_ns - row.updated_ns > STALL_NS for partition, row in rows.items() if not ends or partition in ends
         )
 
     def _raise(self, rule: Rule, standing: Mapping[int, tuple[int, str, str]], now_ns: int) -> None:
-        first = min(standing, key=lambda one: (not standing[one][1].startswith(CLOCK_STOPPED), one))
+        first = min(standing, key=lambda partition: (not standing[partition][1].startswith(CLOCK_STOPPED), partition))
         lag, reason, member = standing[first]
         level = "critical" if reason.startswith(CLOCK_STOPPED) else rule.level
         evidence = {
-            LOSS_KIND: KIND, LOSS_COUNT: sum(one[0] for one in standing.values()),
+            LOSS_KIND: KIND, LOSS_COUNT: sum(found[0] for found in standing.values()),
             "backwatch.lag.group": self._group, "backwatch.lag.topic": self._topic,
-            "backwatch.lag.partitions": ", ".join(str(one) for one in sorted(standing)[:MAX_NAMED]),
+            "backwatch.lag.partitions": ", ".join(str(partition) for partition in sorted(standing)[:MAX_NAMED]),
             "backwatch.lag.reason": reason[:300], "backwatch.lag.member": member,
         }  # fmt: skip
         about = Raised(

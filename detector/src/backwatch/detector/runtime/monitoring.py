@@ -9,7 +9,7 @@ from backwatch.store.monitoring.loops import LoopMonitor, MonitoredStop
 
 
 class DetectorMonitoring:
-    """Counts the turns of both loops by their stop events, and serves the endpoint where a port is set.
+    """Counts the turns of both loops by their stop events, and serves the endpoint if a port is set.
 
     Attributes:
         service_stop: The stop event for the detector's service, which runs in the main thread.

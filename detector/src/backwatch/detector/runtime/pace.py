@@ -1,4 +1,4 @@
-"""Portions of what was read: small enough that what is found in one is committed within about a second.
+"""Portion sizes: small enough that findings are committed within about a second.
 
 A backlog may be judged much more slowly than it is read. So a portion's size follows the time that the last one took,
 and partitions take turns: one partition's flood delays another's critical alert by one portion. No result depends on
@@ -38,10 +38,10 @@ class Pace:
         self.portion_bytes = FIRST_PORTION_BYTES
 
     def note(self, records: Sequence[Record], seconds: float) -> None:
-        """Takes note of how long it took to judge these records: sizes at most double, and shrink at once."""
+        """Record how long judging these records took. Sizes at most double, and shrink at once."""
         size = sum(len(record.value) for record in records)
         if seconds <= 0 or (size < self.portion_bytes // 2 and seconds < TARGET_S):
-            return  # a small portion that took little time says nothing of a large one
+            return  # the time of a small portion does not predict that of a large one
         fitting = int(size * TARGET_S / seconds)
         self.portion_bytes = max(MIN_PORTION_BYTES, min(MAX_PORTION_BYTES, fitting, 2 * self.portion_bytes))
 

@@ -1,9 +1,10 @@
-"""What a shard has found since its last commit, folded per alert before anything becomes a row."""
+"""Findings of a shard since its last commit, folded per alert before they become rows."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 
-from backwatch.detector.engine.findings import Clear, Findings, Fired, SeenResource, resource_key
+from backwatch.detector.columns.key_texts import resource_key
+from backwatch.detector.engine.findings import Clear, Findings, Fired, SeenResource
 from backwatch.store.commit import Cleared, Occurrence, Quarantined, Raised, Rollup, Round, Seen, SeenProcess
 from backwatch.store.ring import RING, kept, shown
 
@@ -33,23 +34,23 @@ class Pending:
                 fired.add(event.alert_id)
             else:
                 self._clear(event)
-        for one in findings.seen:
-            self._see(one)
-        for one in findings.processes:
-            self.processes[one.app, one.instance] = SeenProcess(**asdict(one))
+        for resource in findings.seen:
+            self._see(resource)
+        for process in findings.processes:
+            self.processes[process.app, process.instance] = SeenProcess(**asdict(process))
         self.rollups += [
-            Rollup(resource_id=resource_key(one.parts).resource_id, end_ns=one.end_ns, **one.sums)
-            for one in findings.windows
+            Rollup(resource_id=resource_key(window.parts).resource_id, end_ns=window.end_ns, **window.sums)
+            for window in findings.windows
         ]
         self.quarantined += [
             Quarantined(
                 partition=self._partition,
-                offset=one.offset,
-                reason=one.reason,
-                value=one.value,
-                appended_ns=one.appended_ns,
+                offset=record.offset,
+                reason=record.reason,
+                value=record.value,
+                appended_ns=record.appended_ns,
             )
-            for one in findings.unreadable
+            for record in findings.unreadable
         ]
         _count(self.losses, findings.losses.items())
         counts = {"spans": findings.spans, "calls": findings.calls, "late": findings.late, "cut": findings.cut}
@@ -75,8 +76,10 @@ class Pending:
             self._rounds.append(({}, {}))
         raised = self._rounds[-1][0]
         occurrences = tuple(
-            Occurrence(time_ns=one.time_ns, trace_id=one.trace_id, span_id=one.span_id, evidence=one.evidence)
-            for one in event.findings(newest=RING)
+            Occurrence(
+                time_ns=finding.time_ns, trace_id=finding.trace_id, span_id=finding.span_id, evidence=finding.evidence
+            )
+            for finding in event.findings(newest=RING)
         )
         count = int(event.times.shape[0])
         first_ns, last_ns = int(event.times.min()), int(event.times.max())
@@ -90,7 +93,7 @@ class Pending:
             )  # fmt: skip
         else:
             both = (*before.occurrences, *occurrences)
-            places = kept([shown(one.evidence, event.accepts) for one in both])
+            places = kept([shown(finding.evidence, event.accepts) for finding in both])
             raised[event.alert_id] = replace(
                 before, count=before.count + count, first_ns=min(before.first_ns, first_ns),
                 last_ns=max(before.last_ns, last_ns), occurrences=[both[at] for at in places],
@@ -99,17 +102,17 @@ class Pending:
     def _clear(self, event: Clear) -> None:
         self._rounds[-1][1][event.alert_id] = Cleared(alert_id=event.alert_id, time_ns=event.time_ns)
 
-    def _see(self, one: SeenResource) -> None:
-        app, system, endpoint, namespace = one.parts
-        resource_id = resource_key(one.parts).resource_id
+    def _see(self, seen: SeenResource) -> None:
+        app, system, endpoint, namespace = seen.parts
+        resource_id = resource_key(seen.parts).resource_id
         before = self._seen.get(resource_id)
-        newest = before is None or one.last_ns >= before.last_ns
+        newest = before is None or seen.last_ns >= before.last_ns
         self._seen[resource_id] = Seen(
             resource_id=resource_id, app=app, system=system, endpoint=endpoint, namespace=namespace,
-            first_ns=min(one.first_ns, before.first_ns) if before else one.first_ns,
-            last_ns=max(one.last_ns, before.last_ns) if before else one.last_ns,
-            calls=one.calls + (before.calls if before else 0), errors=one.errors + (before.errors if before else 0),
-            facts=one.facts if newest or before is None else before.facts,
+            first_ns=min(seen.first_ns, before.first_ns) if before else seen.first_ns,
+            last_ns=max(seen.last_ns, before.last_ns) if before else seen.last_ns,
+            calls=seen.calls + (before.calls if before else 0), errors=seen.errors + (before.errors if before else 0),
+            facts=seen.facts if newest or before is None else before.facts,
         )  # fmt: skip
 
 

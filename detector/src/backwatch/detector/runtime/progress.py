@@ -1,4 +1,4 @@
-"""How far this process has read each partition of its consumer groups, and why one does not advance.
+"""Progress of this process in each partition of its consumer groups, and the reason if one does not advance.
 
 The loops that read (detector, router) report to a :class:`GroupProgress`, which only remembers. A thread of its own,
 the :class:`ProgressBoard`, writes to the store, so that a loop that hangs, in the stream's client or in anything else,
@@ -17,7 +17,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from backwatch.detector.rules.sigma import Rule
-from backwatch.detector.runtime.lag import STANDS_NS, LagAlert
+from backwatch.detector.runtime.lag import STALL_NS, LagAlert
 from backwatch.store.progress import PartitionProgress, Place, read_progress, remove_progress, write_progress
 from backwatch.store.transactions import reading
 
@@ -43,7 +43,7 @@ def member_name() -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Position:
-    """Where a partition is, since when by wall and monotonic time, and by the count of polls."""
+    """Position of a partition, with the wall time, monotonic time and poll count of its last advance."""
 
     next_offset: int | None
     end_offset: int
@@ -104,8 +104,8 @@ class GroupProgress:
             self._ends, self._owners = dict(ends), dict(owners or {})
             self._reason = ""
             news = any(
-                one.reason and (partition not in before or before[partition].reason != one.reason)
-                for partition, one in self._positions.items()
+                position.reason and (partition not in before or before[partition].reason != position.reason)
+                for partition, position in self._positions.items()
             )
         if news or before.keys() != positions.keys():
             self.wakeup.set()
@@ -133,14 +133,16 @@ class GroupProgress:
             self._positions = {}
 
     def stalled(self) -> list[int]:
-        """Return the partitions that have records to read and were not read, although the loop polls."""
+        """Return the partitions that have records and were not read, although the loop polls."""
         now_s = self._monotonic_s()
         with self._lock:
             return [
                 partition
-                for partition, one in sorted(self._positions.items())
-                if one.next_offset is not None and one.next_offset < one.end_offset and not one.reason
-                and now_s - one.advanced_s >= STALLED_S and self._polls - one.advanced_at_poll >= MIN_POLLS
+                for partition, position in sorted(self._positions.items())
+                if position.next_offset is not None
+                and position.next_offset < position.end_offset
+                and not position.reason
+                and now_s - position.advanced_s >= STALLED_S and self._polls - position.advanced_at_poll >= MIN_POLLS
             ]  # fmt: skip
 
     def restart_clocks(self) -> None:
@@ -148,8 +150,8 @@ class GroupProgress:
         now_s = self._monotonic_s()
         with self._lock:
             self._positions = {
-                partition: replace(one, advanced_s=now_s, advanced_at_poll=self._polls)
-                for partition, one in self._positions.items()
+                partition: replace(position, advanced_s=now_s, advanced_at_poll=self._polls)
+                for partition, position in self._positions.items()
             }
 
     def ends(self) -> dict[int, int]:
@@ -158,9 +160,9 @@ class GroupProgress:
             return dict(self._ends)
 
     def owners(self) -> dict[Place, str]:
-        """Return under which name this member loaded the shards of its partitions, by the place of their progress."""
+        """Return the names under which this member loaded its shards, by the place of their progress."""
         with self._lock:
-            return {(self.consumer_group, self.topic, one): owner for one, owner in self._owners.items()}
+            return {(self.consumer_group, self.topic, partition): owner for partition, owner in self._owners.items()}
 
     def rows(self, member: str, known: Mapping[int, PartitionProgress]) -> list[PartitionProgress]:
         """Return what is to be written; ``known``: what the store holds by now, by partition."""
@@ -172,23 +174,23 @@ class GroupProgress:
         with self._lock:
             positions = dict(self._positions)
         found: list[PartitionProgress] = []
-        for partition, one in sorted(positions.items()):
+        for partition, position in sorted(positions.items()):
             stored = known.get(partition)
-            next_offset = one.next_offset
+            next_offset = position.next_offset
             if next_offset is None:
                 next_offset = stored.next_offset if stored else 0
-            advanced_ns = one.advanced_ns
-            fresh = stored is not None and now_ns - stored.updated_ns <= STANDS_NS
-            if stored is not None and fresh and stored.next_offset == next_offset < one.end_offset:
+            advanced_ns = position.advanced_ns
+            fresh = stored is not None and now_ns - stored.updated_ns <= STALL_NS
+            if stored is not None and fresh and stored.next_offset == next_offset < position.end_offset:
                 # Another member has stood still here before. Where none was alive, catching up is no stall.
                 advanced_ns = min(advanced_ns, stored.advanced_ns)
-            lag = one.end_offset - next_offset
-            reason = one.reason or general
+            lag = position.end_offset - next_offset
+            reason = position.reason or general
             if not reason and lag > 0 and now_ns - advanced_ns > STALLED_S * 10**9:
                 reason = "assigned, but no record of it was delivered"
             found.append(PartitionProgress(
                 consumer_group=self.consumer_group, topic=self.topic, partition_id=partition, next_offset=next_offset,
-                end_offset=one.end_offset, advanced_ns=now_ns if lag <= 0 and not reason else advanced_ns,
+                end_offset=position.end_offset, advanced_ns=now_ns if lag <= 0 and not reason else advanced_ns,
                 updated_ns=now_ns, member=member, reason=reason[:MAX_REASON_CHARACTERS],
             ))  # fmt: skip
         return found
@@ -209,15 +211,15 @@ class ProgressBoard:
         self._store, self._clock_ns = store, clock_ns
         self._groups = list(groups)
         self._member = member_name()
-        self._alerts = [LagAlert(store, one.consumer_group, one.topic, rule, clock_ns) for one in self._groups]
+        self._alerts = [LagAlert(store, group.consumer_group, group.topic, rule, clock_ns) for group in self._groups]
         self._wakeup = threading.Event()
-        for one in self._groups:
-            one.wakeup = self._wakeup
+        for group in self._groups:
+            group.wakeup = self._wakeup
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to write, in a daemon thread: a store that hangs keeps no process from leaving."""
+        """Start writing, in a daemon thread: a store that hangs does not block the process from exiting."""
         self._thread = threading.Thread(target=self._run, name="backwatch-progress", daemon=True)
         self._thread.start()
 
@@ -244,7 +246,7 @@ class ProgressBoard:
                 self._stop.wait(0.2)  # several reasons that appear at once make one write
 
     def write(self) -> None:
-        """Write the rows of all groups once, remove those of partitions that are no more, and check the lag rule."""
+        """Write the rows of all groups once, remove rows of partitions that no longer exist, and check the lag rule."""
         with reading(self._store) as connection:
             stored = read_progress(connection)
         rows: list[PartitionProgress] = []
@@ -261,7 +263,7 @@ class ProgressBoard:
     def _without_removed(
         self, group: GroupProgress, mine: Mapping[int, PartitionProgress]
     ) -> dict[int, PartitionProgress]:
-        """Remove what is stored of partitions beyond the topic's: a topic made anew with fewer leaves them behind."""
+        """Remove stored rows beyond the topic's partitions: a recreated topic may have fewer."""
         ends, before_ns = group.ends(), self._clock_ns() - int(FORGET_AFTER_S * 10**9)
         last = max(ends, default=None)
         gone = {at for at, row in mine.items() if last is not None and at > last and row.updated_ns < before_ns}

@@ -1,4 +1,4 @@
-"""Adding partitions to a stream whose shards have learnt: split each shard by app, then make the partitions.
+"""Adds partitions to a stream whose shards have learned: split each shard by app, then create the partitions.
 
 The order is what makes it safe to be interrupted anywhere: the states of the new shards are written first, in one
 transaction, then the partitions are made. A run that finds the new shards there only makes the partitions.
@@ -20,12 +20,12 @@ from backwatch.collector.settings import (
     without_secrets,
 )
 from backwatch.collector.stream.kafka_partitions import add_partitions, count_partitions, partition_of
+from backwatch.detector.columns.key_texts import is_verbatim, part
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.splitting import keep_apps, release_apps
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime.progress import ProgressBoard
 from backwatch.detector.runtime.service import Service
-from backwatch.detector.state.key_texts import is_verbatim, part
 from backwatch.store import shards, tables
 from backwatch.store.commit import Commit
 from backwatch.store.progress import PartitionProgress, read_progress
@@ -43,7 +43,7 @@ class NotDrained(RuntimeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a repartition does.
+    """The steps of a repartition.
 
     Attributes:
         before: Partitions of the calls' topic today.
@@ -58,7 +58,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """What a drain has yet to read.
+    """The records that a drain has yet to read.
 
     Attributes:
         records: In the partitions that were looked at.
@@ -100,7 +100,7 @@ def plan(stream: StreamSettings, after: int) -> Plan:
 
 
 def live_member(store: sa.Engine, group: str) -> PartitionProgress | None:
-    """Return a partition that some detector of this group holds, or ``None`` where none is alive.
+    """Return a partition that a detector of this group holds; ``None`` if none is alive.
 
     A live member writes its progress every few seconds, one that has just started after a few. So this looks for a row
     that is written meanwhile; it takes ``ALIVE_NS`` where there is none.
@@ -178,7 +178,9 @@ def _unread(store: sa.Engine, group: str, count: int, since_ns: int) -> Unread:
     rows = [row for row in _rows(store, group) if row.updated_ns >= since_ns]
     seen = {row.partition_id for row in rows}
     waits = next((f"partition {row.partition_id}: {row.reason}" for row in rows if row.reason), "")
-    return Unread(sum(row.lag for row in rows), tuple(one for one in range(count) if one not in seen), waits)
+    return Unread(
+        sum(row.lag for row in rows), tuple(partition for partition in range(count) if partition not in seen), waits
+    )
 
 
 def split(store: sa.Engine, engine: Engine, wanted: Plan, now_ns: int) -> int:
@@ -217,7 +219,7 @@ def split(store: sa.Engine, engine: Engine, wanted: Plan, now_ns: int) -> int:
         left: set[bytes] = set()
         for child in range(number + wanted.before, wanted.after, wanted.before):
             shard = _restored(engine, blobs)
-            alerts = {one for one, app in apps_of.items() if partition_of(app, wanted.after) == child}
+            alerts = {alert for alert, app in apps_of.items() if partition_of(app, wanted.after) == child}
             keep_apps(shard, lambda app, child=child: partition_of(app, wanted.after) == child, alerts)
             left |= alerts
             apps = {parts[0] for slot, parts in shard.resources.items() if shard.spaces["resource"].keys[slot]}
@@ -225,7 +227,7 @@ def split(store: sa.Engine, engine: Engine, wanted: Plan, now_ns: int) -> int:
             children.append(_commit(child, 0, 0, found, shard))
         release_apps(parent, lambda app, number=number: partition_of(app, wanted.after) == number, left)
         parents.append(_commit(number, found.seq, found.next_offset, found, parent))
-    known = {one.shard for one in children}
+    known = {known_child.shard for known_child in children}
     children += [_empty(number, engine) for number in fresh if number not in known]
     shards.split(store, parents, children, now_ns=now_ns)
     return len(moved)
@@ -246,7 +248,7 @@ def _alerts_by_app(store: sa.Engine) -> dict[bytes, str]:
 
 
 def _given_names(apps_of: Mapping[bytes, str], shard: Shard) -> dict[bytes, str]:
-    """Return the apps of alerts by the names by which producers choose a partition, where these are known.
+    """Return the apps of alerts by the names by which producers choose a partition, if known.
 
     Alerts about processes name an app as keys do; heartbeats brought its name as it was given. What is open of an app
     whose name is not known stays with the parent, and clears there.

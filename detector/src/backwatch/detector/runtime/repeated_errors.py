@@ -1,10 +1,10 @@
-"""Errors of a loop that goes on: logged when they are news, paused after with growing pauses."""
+"""Errors of a loop that goes on: logged when they are new, followed by growing pauses."""
 
 import logging
 import time
 from typing import Final
 
-from backwatch.detector.runtime.fault_description import describe
+from backwatch.detector.decoding.fault_description import describe
 
 logger = logging.getLogger("backwatch")
 
@@ -21,7 +21,7 @@ class StalledConsumer(RuntimeError):
 
 
 def unforeseen(error: BaseException) -> str:
-    """Return one bounded line for an error of any kind: class and place, never its text, which may be an attacker's.
+    """Return one bounded line for an unexpected error: class and place, never its text, which an attacker may control.
 
     The line goes into the store, into the evidence of an alert and to webhooks.
     """
@@ -42,11 +42,13 @@ class RepeatedErrors:
 
     @property
     def pause_s(self) -> float:
-        """How long to wait before the next try."""
+        """Seconds to wait before the next try."""
         return min(MAX_PAUSE_S, 0.5 * 2 ** min(self._count, 10))
 
     def note(self, text: str, error: BaseException | None = None) -> bool:
-        """Log the error if it is news; return whether there have been only errors for long, counted anew from then.
+        """Log the error if it is new.
+
+        Return whether there have been only errors for long; that time then starts again.
 
         Args:
             text: One line.

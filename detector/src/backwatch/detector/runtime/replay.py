@@ -1,4 +1,4 @@
-"""Judges a recorded history with the same engine, and says every finding that raises, before any folding."""
+"""Judges a recorded history with the same engine, and yields every raised finding, unfolded."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -11,20 +11,20 @@ from backwatch.detector.engine.clock import WINDOW_NS
 from backwatch.detector.engine.findings import Finding, Findings
 from backwatch.detector.engine.log_entries import Records, Tick
 from backwatch.detector.engine.step import Engine
-from backwatch.detector.ingest.router import route
+from backwatch.detector.ingest.routing import route
 
 if TYPE_CHECKING:
     from backwatch.detector.engine.shard import Shard
 
-SHARDS = 64
+MAX_SHARDS = 64
 """Apps that get a clock of their own; more share by hash."""
-BATCH = 256
+RECORDS_PER_BATCH = 256
 """Records judged at once; no result depends on it."""
 
 
 @dataclass(slots=True)
 class Counts:
-    """What a replay read and found."""
+    """Counts of a replay."""
 
     spans: int = 0
     calls: int = 0
@@ -36,7 +36,7 @@ class Counts:
 
 
 class Replay:
-    """One replay: an engine, and one shard per app as in the stream, where an app is a partition's key."""
+    """One replay: an engine, and one shard per app, which is the partition key as in the stream."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -46,18 +46,18 @@ class Replay:
         self.counts = Counts()
 
     def judge(self, requests: Iterable[bytes]) -> Iterator[Finding]:
-        """Findings of these ``ExportTraceServiceRequest`` values, per app in order."""
+        """Yield the findings of these ``ExportTraceServiceRequest`` values, per app in order."""
         for request in requests:
             for message in route(request):
                 key = message.key or b""
                 if key not in self._shards:
-                    if len(self._shards) < SHARDS:
+                    if len(self._shards) < MAX_SHARDS:
                         self._shards[key] = self._engine.new_shard()
                     else:
-                        key = sorted(self._shards)[sum(key) % SHARDS]
+                        key = sorted(self._shards)[sum(key) % MAX_SHARDS]
                 waiting = self._waiting.setdefault(key, [])
                 waiting.append(message.value)
-                if len(waiting) >= BATCH:
+                if len(waiting) >= RECORDS_PER_BATCH:
                     yield from self._step(key)
         for key in list(self._waiting):
             yield from self._step(key)
@@ -86,13 +86,13 @@ class Replay:
         self.counts.late += findings.late
         self.counts.unreadable += len(findings.unreadable)
         self.counts.faults += len(findings.faults)
-        for one in findings.raised():
+        for finding in findings.raised():
             self.counts.findings += 1
-            yield one
+            yield finding
 
 
 def as_json(finding: Finding) -> dict[str, Any]:
-    """A finding as ``backwatch replay`` prints it."""
+    """Return a finding as ``backwatch replay`` prints it."""
     return {
         "time": finding.time_ns, "detector": finding.rule.name, "severity": finding.rule.level,
         "resource": finding.key.resource, "key": finding.key.label, "trace_id": finding.trace_id,
@@ -101,7 +101,7 @@ def as_json(finding: Finding) -> dict[str, Any]:
 
 
 def write(findings: Iterable[Finding], out: TextIO) -> None:
-    """One JSON object per line, control characters escaped."""
+    """Write one JSON object per line, control characters escaped."""
     out.writelines(
         json.dumps(as_json(finding), ensure_ascii=True, separators=(",", ":")) + "\n" for finding in findings
     )

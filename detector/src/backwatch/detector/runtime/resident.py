@@ -1,4 +1,4 @@
-"""Gives back memory that only the start needed: freed heap, and pages of the compiler's library.
+"""Releases memory that only the start needed: freed heap, and pages of the compiler's library.
 
 Those pages are unchanged copies of the library's file: they stay in the system's page cache, and one that is
 needed again is mapped again. So this costs nothing, and it makes the process as small as it is; see ADR 0030.
@@ -28,7 +28,7 @@ def release_start_up_memory() -> None:
 
 
 def _clean_ranges() -> Iterator[tuple[int, int]]:
-    """Mappings of the compiler's library that cannot be written and hold no page of their own.
+    """Yield read-only mappings of the compiler's library that have no private pages.
 
     A mapping with such pages holds addresses that the loader wrote before it made it read-only: dropping them would
     bring the file's back.

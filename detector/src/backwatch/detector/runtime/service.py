@@ -1,4 +1,4 @@
-"""The detector as a process: reads its partitions, steps its shards, commits, and never gets ahead of the store."""
+"""The detector as a process: reads its partitions, steps its shards, and commits. It never reads ahead of the store."""
 
 import contextlib
 import logging
@@ -15,16 +15,17 @@ from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, SettingError, StreamSettings
 from backwatch.collector.stream import Consumer, Record, StreamUnavailable, ensure_topics, open_consumer
 from backwatch.detector.engine.clock import WINDOW_NS
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.engine.windows import RING
-from backwatch.detector.rules.rulebook import make_engine, rule_metadata
+from backwatch.detector.engine.windows import RING_WINDOWS
+from backwatch.detector.rules.rulebook import rule_metadata
 from backwatch.detector.runtime.isolation import Isolation, Undone
 from backwatch.detector.runtime.lag import CLOCK_STOPPED
 from backwatch.detector.runtime.log_history import LogHistory, NewStart
 from backwatch.detector.runtime.pace import Pace
 from backwatch.detector.runtime.progress import STALLED_S, GroupProgress
 from backwatch.detector.runtime.repeated_errors import RepeatedErrors, StalledConsumer, unforeseen
-from backwatch.detector.runtime.shard_worker import OwnedShard
+from backwatch.detector.runtime.shard_worker import ShardWorker
 from backwatch.store import meta, rules_meta
 from backwatch.store.commit import Fenced
 from backwatch.store.connect import StoreFull, StoreUnavailable
@@ -45,12 +46,12 @@ PRUNE_EVERY_S = 3_600.0
 
 
 def engine_for(store: StoreEngine, settings: DetectorSettings) -> Engine:
-    """The engine of this installation; its rules' metadata is written into the store, for dashboard and notify.
+    """Return the engine of this installation, and write its rules' metadata to the store for dashboard and notify.
 
     Raises:
         SettingError: Calls may be later than windows stay open.
     """
-    longest_s = (RING - 2) * WINDOW_NS // 10**9
+    longest_s = (RING_WINDOWS - 2) * WINDOW_NS // 10**9
     if settings.lateness_s > longest_s:
         raise SettingError(f"BACKWATCH_DETECTOR_LATENESS_S={settings.lateness_s:g}: must be at most {longest_s}")
     config = EngineConfig(
@@ -85,7 +86,7 @@ class Service:
         self.engine = engine or engine_for(store, settings)
         self.progress = GroupProgress(settings.group, names.TOPIC_CALLS, clock_ns)
         """What this member has read; a :class:`~backwatch.detector.runtime.progress.ProgressBoard` writes it."""
-        self._owned: dict[int, OwnedShard] = {}
+        self._owned: dict[int, ShardWorker] = {}
         self._refused: dict[int, tuple[float, str]] = {}
         self._history = LogHistory()
         self._on_ready = on_ready
@@ -101,7 +102,7 @@ class Service:
         self._pruned_s = time.monotonic()
 
     def run(self, stop: threading.Event) -> None:
-        """Works until ``stop`` is set; a stream or store that is away or full is waited for.
+        """Run until ``stop`` is set; wait for a stream or store that is away or full.
 
         Raises:
             StoreUnavailable, StoreFull: The last commit could not be written; what it covers is read again next time.
@@ -121,7 +122,10 @@ class Service:
                 consumer.close()
 
     def attempt(self, consumer: Consumer | None, stop: threading.Event) -> Consumer | None:
-        """One turn, whatever comes of it; the consumer to go on with, ``None`` where the next turn opens another."""
+        """Run one turn and handle any error.
+
+        Return the consumer to continue with; ``None``: the next turn opens another.
+        """
         try:
             consumer = consumer or self._open()
             self.turn(consumer)
@@ -131,7 +135,7 @@ class Service:
                 self._on_ready()
         except (StreamUnavailable, StoreUnavailable, StoreFull, DBAPIError) as error:
             self._astray |= set(self._owned)  # the client may have moved on behind what it did not give
-            # What a database says may hold an attacker's text.
+            # A database's message may hold an attacker's text.
             text = type(error).__name__ if isinstance(error, DBAPIError) else str(error.strerror or error)
             lasting = self._errors.note(text)
             self.progress.fail(text)
@@ -139,7 +143,7 @@ class Service:
             if lasting:
                 consumer = self._let_go(consumer)
             stop.wait(RETRY_S)
-        except Exception as error:  # noqa: BLE001  whatever the client raises must not end the service
+        except Exception as error:  # noqa: BLE001  an error of the client must not end the service
             # In which state it left consumer or shard is not known: both are made anew.
             self._errors.note(f"{unforeseen(error)}; the consumer is opened anew", error)
             self.progress.fail(unforeseen(error))
@@ -160,7 +164,7 @@ class Service:
             self.progress.turn("closing a consumer")
             try:
                 consumer.close()
-            except Exception as error:  # noqa: BLE001  it is replaced whatever it says
+            except Exception as error:  # noqa: BLE001  it is replaced in any case
                 logger.debug("backwatch: a consumer did not close (%s)", type(error).__name__)
 
     def turn(self, consumer: Consumer) -> int:
@@ -176,14 +180,14 @@ class Service:
     def _turn(self, consumer: Consumer) -> int:
         self._follow(consumer)
         self._observe(consumer)
-        if any(one.stuck for one in self._owned.values()):
+        if any(worker.stuck for worker in self._owned.values()):
             self.progress.turn("waiting for the store")
             self._commit_all(consumer, everything=False)
             for partition, owner in self._owned.items():  # portions that were not taken are read again
                 consumer.resume(partition, owner.next_offset, owner.leader_epoch, owner.topic_id)
             time.sleep(0.2)
             return 0
-        self._take_entries()  # before the calls: what people said by now holds for them
+        self._take_entries()  # before the calls: decisions made by now hold for them
         self.progress.turn("polling")
         self.progress.polled()
         records = consumer.poll(0.2)
@@ -194,7 +198,7 @@ class Service:
         return len(records)
 
     def _judge_all(self, consumer: Consumer, records: list[Record]) -> None:
-        """Judge what was polled, for a while. What is left, for whatever reason, is read again at the next turn."""
+        """Judge what was polled, for a while. The rest is read again at the next turn."""
         polled = {record.partition for record in records}
         self._astray |= polled
         left, until_s = set[int](), time.monotonic() + TURN_S
@@ -210,7 +214,7 @@ class Service:
             return False
         # No record was appended at the epoch. A header that claims it would lift the bound on the ends of past calls:
         # one such end moves the watermark decades ahead, and from then on all calls are late.
-        portion = [one if one.appended_ns > 0 else replace(one, appended_ns=1) for one in portion]
+        portion = [record if record.appended_ns > 0 else replace(record, appended_ns=1) for record in portion]
         first = portion[0]
         self.progress.turn(f"judging partition {partition} from offset {first.offset}")
         if first.offset < owner.next_offset:
@@ -226,8 +230,8 @@ class Service:
         self._commit(consumer, partition, owner)
         return True
 
-    def _restart(self, consumer: Consumer, owner: OwnedShard, start: NewStart | None) -> None:
-        """Read a partition on from another place, where there is one, because its log was cut or made anew."""
+    def _restart(self, consumer: Consumer, owner: ShardWorker, start: NewStart | None) -> None:
+        """Read a partition again from an earlier place if its log was cut or recreated."""
         if start is not None:
             logger.error("backwatch: %s", start.reason)
             owner.restart(start.offset, self._clock_ns(), consumer.topic_id())
@@ -236,16 +240,16 @@ class Service:
                 consumer.resume(owner.partition, owner.next_offset, owner.leader_epoch, owner.topic_id)
 
     def _most(self, partition: int) -> int:
-        """Records that are judged at once: fewer while one that cannot be judged is looked for."""
+        """Return the number of records judged at once: fewer while a faulty one is searched."""
         most = self._isolation[partition].most if partition in self._isolation else 0
         return min(most or self._settings.poll_records, self._settings.poll_records)
 
     def _follow(self, consumer: Consumer) -> None:
-        """Own a shard for each assigned partition, at the store's offset: after every rebalance, and every error."""
+        """Own a shard for each assigned partition, at the store's offset, after every rebalance and every error."""
         assigned = consumer.assignment()
-        for partition in [one for one in self._owned if one not in assigned]:
+        for partition in [held for held in self._owned if held not in assigned]:
             del self._owned[partition]
-        for partition in [one for one in self._refused if one not in assigned]:
+        for partition in [held for held in self._refused if held not in assigned]:
             del self._refused[partition]
         self._astray &= assigned
         for partition in sorted(consumer.unpositioned() | self._astray | (assigned - self._owned.keys())):
@@ -261,8 +265,8 @@ class Service:
             if owner is None:
                 self._owned.pop(partition, None)
                 isolation = self._isolation.setdefault(partition, Isolation())
-                owner = OwnedShard(partition, self.engine, self._store, self._settings, isolation)
-                owner.take_entries()  # what was entered while nobody had the shard holds for its first calls
+                owner = ShardWorker(partition, self.engine, self._store, self._settings, isolation)
+                owner.take_entries()  # log entries made while the shard had no owner hold for its first calls
         except (StoreUnavailable, StoreFull) as error:
             # One shard that cannot be loaded keeps no other from being judged. It is loaded once the store answers:
             # with its owner gone, nothing takes it for one that was sought.
@@ -286,7 +290,7 @@ class Service:
         return time.monotonic() - at_s < RETRY_S
 
     def _observe(self, consumer: Consumer) -> None:
-        """Every few seconds: report progress, and see to partitions that stand still or whose log was made anew."""
+        """Every few seconds, report progress, and check for stalled partitions and recreated logs."""
         now_s = time.monotonic()
         if now_s - self._observed_s < OBSERVE_EVERY_S:
             return
@@ -314,7 +318,7 @@ class Service:
                 if at is not None and at < end:
                     reasons.setdefault(partition, "the consumer group is rebalancing")
         owners = {partition: owner.owner for partition, owner in self._owned.items()}
-        self.progress.observe(positions, reasons, {one: end for one, (_, end) in bounds.items()}, owners)
+        self.progress.observe(positions, reasons, {partition: end for partition, (_, end) in bounds.items()}, owners)
         stalled = self.progress.stalled()  # not those with a reason: another consumer would be no better off
         if stalled:
             raise StalledConsumer(
@@ -322,7 +326,7 @@ class Service:
                 f" none was delivered for {STALLED_S:.0f} s"
             )
 
-    def _read_to(self, consumer: Consumer, partition: int, owner: OwnedShard) -> int:
+    def _read_to(self, consumer: Consumer, partition: int, owner: ShardWorker) -> int:
         """The next offset is no measure: the end of a transaction takes one, and is no record."""
         unjudged = owner.stuck or partition in self._astray
         return owner.next_offset if unjudged else max(owner.next_offset, consumer.read_to(partition))
@@ -334,7 +338,7 @@ class Service:
                 owner.take_entries()
 
     def _prune(self) -> None:
-        """Lets go of what is older than it is kept for; the owner of the first shard does it for all."""
+        """Delete what exceeded its retention; the owner of the first shard does it for all."""
         if 0 in self._owned and time.monotonic() - self._pruned_s >= PRUNE_EVERY_S:
             self._pruned_s = time.monotonic()
             prune(self._store, self._clock_ns())
@@ -368,7 +372,7 @@ class Service:
                 self._commit(consumer, partition, owner, everything=everything)
 
     def _commit(
-        self, consumer: Consumer | None, partition: int, owner: OwnedShard, *, everything: bool = False
+        self, consumer: Consumer | None, partition: int, owner: ShardWorker, *, everything: bool = False
     ) -> None:
         if not owner.due and not (everything and owner.has_work):
             return

@@ -1,4 +1,4 @@
-"""One shard and its owner's bookkeeping: what was read, what was found, what must be committed before more is read."""
+"""One shard and its owner's bookkeeping: records read, findings, and the commit that precedes further reading."""
 
 import contextlib
 import itertools
@@ -17,13 +17,13 @@ from sqlalchemy.exc import DBAPIError
 
 from backwatch.collector.settings import DetectorSettings
 from backwatch.collector.stream import Record
+from backwatch.detector.decoding.fault_description import describe
 from backwatch.detector.engine.clock import BOUNDARY_NS
 from backwatch.detector.engine.findings import Clear, Findings, Unreadable
-from backwatch.detector.engine.log_entries import Entry, Loss, Records, Tick
+from backwatch.detector.engine.log_entries import LogEntry, Loss, Records, Tick
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime.entry_rows import read_entry
-from backwatch.detector.runtime.fault_description import describe
-from backwatch.detector.runtime.isolation import IN_A_ROW, Isolation, Undone
+from backwatch.detector.runtime.isolation import MAX_SET_ASIDE_IN_A_ROW, Isolation, Undone
 from backwatch.detector.runtime.pending import Pending
 from backwatch.detector.state.snapshot import CorruptState
 from backwatch.store import attempts, entries, shards, tables
@@ -32,28 +32,24 @@ from backwatch.store.connect import StoreFull, StoreUnavailable, is_refused
 
 logger = logging.getLogger("backwatch")
 
-SNAPSHOT_LEAST = 1 << 20
+MIN_SNAPSHOT_BYTES = 1 << 20
 """Bytes of deltas below which no snapshot is worth writing."""
-ENTRIES = 1_000
+ENTRIES_PER_READ = 1_000
 """Decisions, profiles and models that are read at once."""
-REMEMBERED = 100_000
+MAX_KNOWN_ALERTS = 100_000
 """Alerts known to be open; beyond these an old one is taken for new, which costs an early commit and nothing else."""
 
 
-class OwnedShard:
+class ShardWorker:
     """A shard that this detector owns now, loaded from the store.
 
     Every change goes through :meth:`apply`; nothing is outside until :meth:`commit` has written it.
     """
 
     def __init__(
-        self,
-        partition: int,
-        engine: Engine,
-        store: StoreEngine,
-        settings: DetectorSettings,
+        self, partition: int, engine: Engine, store: StoreEngine, settings: DetectorSettings,
         isolation: Isolation | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.partition = partition
         self.owner = secrets.token_hex(16)
         """By which the store knows that this shard was loaded here, and not elsewhere since."""
@@ -76,8 +72,8 @@ class OwnedShard:
             self.shard.apply(blobs)
         except CorruptState as error:
             raise StoreUnavailable(f"shard {partition}: {error}; restore the store from a copy") from None
-        for one in sorted(set(self.shard.relearning)):
-            logger.warning("backwatch: detector %s learns anew: its table has another version", one)
+        for detector in sorted(set(self.shard.relearning)):
+            logger.warning("backwatch: detector %s learns anew: its table has another version", detector)
         self._snapshot_bytes = len(found.snapshot or b"")
         self._delta_bytes = sum(map(len, found.deltas))
         self._pending = Pending(partition)
@@ -90,7 +86,7 @@ class OwnedShard:
 
     @property
     def watermark_ns(self) -> int:
-        """How far this shard's event time has come."""
+        """Watermark of this shard, in nanoseconds."""
         return self.shard.scalars.watermark_ns
 
     def take(self, records: Sequence[Record], log_start: int) -> None:
@@ -102,7 +98,7 @@ class OwnedShard:
         Raises:
             Undone: One of them cannot be judged: the next owner, with the same isolation, finds out which.
         """
-        fresh = [one for one in records if one.offset >= self.next_offset]
+        fresh = [record for record in records if record.offset >= self.next_offset]
         if not fresh:
             return
         if self._counts:  # an idle shard may be loaded as often as it will: only what is judged can end a detector
@@ -115,10 +111,10 @@ class OwnedShard:
             if fresh[0].offset > self.next_offset and log_start > self.next_offset:
                 lost = min(log_start, fresh[0].offset) - self.next_offset
                 self.apply(Loss("gap", lost, fresh[0].appended_ns))
-            for poisoned, some in itertools.groupby(fresh, lambda one: one.offset in self.isolation.poison):
+            for poisoned, some in itertools.groupby(fresh, lambda record: record.offset in self.isolation.poison):
                 if poisoned:
-                    for one in some:
-                        self._set_aside(one, self.isolation.poison[one.offset])
+                    for record in some:
+                        self._set_aside(record, self.isolation.poison[record.offset])
                 else:
                     self._judge(list(some))
             self.next_offset, self.leader_epoch = fresh[-1].offset + 1, fresh[-1].leader_epoch
@@ -130,10 +126,10 @@ class OwnedShard:
     def _judge(self, records: Sequence[Record]) -> None:
         self.apply(
             Records(
-                values=[one.value for one in records],
-                appended_ns=np.array([one.appended_ns for one in records], np.int64),
-                backfill=np.array([one.backfill for one in records], np.bool_),
-                offsets=np.array([one.offset for one in records], np.int64),
+                values=[record.value for record in records],
+                appended_ns=np.array([record.appended_ns for record in records], np.int64),
+                backfill=np.array([record.backfill for record in records], np.bool_),
+                offsets=np.array([record.offset for record in records], np.int64),
             )
         )
         self._first_offset = self._first_offset if self._judged else records[0].offset
@@ -150,7 +146,7 @@ class OwnedShard:
                 "backwatch: shard %d: record %d cannot be judged (%s); its bytes are in quarantine",
                 self.partition, record.offset, reason,
             )  # fmt: skip
-        if self.isolation.in_a_row >= IN_A_ROW and self.isolation.may_log("in a row"):
+        if self.isolation.in_a_row >= MAX_SET_ASIDE_IN_A_ROW and self.isolation.may_log("in a row"):
             logger.critical(
                 "backwatch: shard %d: the last %d records could not be judged, which is rather a fault of "
                 "Backwatch; their bytes are in quarantine", self.partition, self.isolation.in_a_row,
@@ -166,7 +162,7 @@ class OwnedShard:
 
     @contextlib.contextmanager
     def _undoing(self, records: int, first_offset: int, end_offset: int) -> Generator[None]:
-        """Turns whatever is raised into :class:`Undone`, and notes in which records it was met.
+        """Turn any exception into :class:`Undone`, and note the records in which it was raised.
 
         Args:
             records: How many are being judged now; those since the last commit are suspects as well.
@@ -184,7 +180,7 @@ class OwnedShard:
             raise Undone(self.partition, reason) from None
 
     def skip(self, record: Record, log_start: int) -> None:
-        """Passes over records that could not be decoded: their bytes are kept, and they count as lost.
+        """Skip records that could not be decoded: their bytes are kept, and they count as lost.
 
         Args:
             record: What stands for them.
@@ -197,11 +193,10 @@ class OwnedShard:
         if first > self.next_offset and log_start > self.next_offset:
             self._fold(self._step_loss(Loss("gap", min(log_start, first) - self.next_offset, at_ns)))
         self._fold(self._step_loss(Loss("quarantine", record.next_offset - first, at_ns)))
-        self._pending.quarantined.append(
-            Quarantined(
-                partition=self.partition, offset=first, reason=record.reason, value=record.value, appended_ns=at_ns
-            )
+        kept = Quarantined(
+            partition=self.partition, offset=first, reason=record.reason, value=record.value, appended_ns=at_ns
         )
+        self._pending.quarantined.append(kept)
         logger.error(
             "backwatch: partition %d, offsets %d to %d cannot be decoded (%s): skipped, and kept in quarantine",
             self.partition, first, record.next_offset - 1, record.reason,
@@ -210,7 +205,7 @@ class OwnedShard:
         self._pending.empty = False
 
     def restart(self, offset: int, now_ns: int, topic_id: str = "") -> None:
-        """Go on from ``offset``, below what was read: the log was cut or made anew, and what it held is lost.
+        """Continue from ``offset``, below what was read. The log was cut or recreated, and its content is lost.
 
         Args:
             offset: The first record that was not judged.
@@ -224,13 +219,13 @@ class OwnedShard:
         self._urgent = True
 
     def belongs_to(self, topic_id: str) -> None:
-        """Note the topic in which the next offset counts, where that was not known; it is kept with the next commit."""
+        """Note the topic of the next offset if it was not known. It is saved with the next commit."""
         if topic_id and not self.topic_id:
             self.topic_id = topic_id
             self._pending.empty = False
 
     def is_current(self) -> bool:
-        """Whether no other owner has committed since this one loaded the shard or committed itself.
+        """Return whether no other owner has committed since this one loaded or committed.
 
         Raises:
             StoreUnavailable, StoreFull: The store does not answer.
@@ -239,15 +234,15 @@ class OwnedShard:
             seq = connection.scalar(sa.select(tables.shard.c.seq).where(tables.shard.c.id == self.partition))
         return seq == self.seq
 
-    def apply(self, entry: Entry) -> None:
+    def apply(self, entry: LogEntry) -> None:
         """Steps the engine and folds what it found."""
         self._fold(self._engine.step(self.shard, entry))
 
     def _fold(self, findings: Findings) -> None:
-        for one, what in findings.faults:
-            self._name_fault(one, what)
+        for detector, what in findings.faults:
+            self._name_fault(detector, what)
         fired = self._pending.add(findings)
-        if len(self._open) > REMEMBERED:
+        if len(self._open) > MAX_KNOWN_ALERTS:
             self._open.clear()
         self._urgent = self._urgent or not fired <= self._open
         self._open |= fired
@@ -260,12 +255,12 @@ class OwnedShard:
     def take_entries(self) -> None:
         """Applies all decisions, profiles and models that were numbered since the last one."""
         with self._store.connect() as connection:
-            while rows := entries.after(connection, self.entry_id, ENTRIES):
+            while rows := entries.after(connection, self.entry_id, ENTRIES_PER_READ):
                 for row in rows:
                     self._take_entry(row, connection)
                     self.entry_id = row.id
                     self._pending.empty = False
-                if len(rows) < ENTRIES:
+                if len(rows) < ENTRIES_PER_READ:
                     break
 
     def _take_entry(self, row: entries.EntryRow, connection: Connection) -> None:
@@ -300,7 +295,7 @@ class OwnedShard:
 
     @property
     def due(self) -> bool:
-        """Whether a commit is due: an alert opened, time or calls have run up, or the last one is yet to be written."""
+        """A commit is due: an alert opened, the time or call limit is reached, or the last commit is unwritten."""
         if self._unsent is not None:
             return True
         if self._pending.empty:
@@ -310,16 +305,18 @@ class OwnedShard:
 
     @property
     def has_work(self) -> bool:
-        """Whether anything at all is pending."""
+        """Anything is pending."""
         return self._unsent is not None or not self._pending.empty
 
     @property
     def stuck(self) -> bool:
-        """Whether a commit waits for the store: nothing more may be read until it is written."""
+        """A commit waits for the store; nothing more may be read until it is written."""
         return self._unsent is not None
 
     def commit(self, now_ns: int) -> bool:
-        """Writes all that is pending as one transaction; false where the store does not take it: it is tried again.
+        """Write everything pending as one transaction.
+
+        Return false if the store does not take it; it is tried again.
 
         Raises:
             Fenced: Another owner has committed for this shard.
@@ -378,7 +375,7 @@ class OwnedShard:
             self._leave_out(cast("Commit", self._unsent), what)
 
     def _leave_out(self, unsent: Commit, reason: str) -> None:
-        """Takes the findings out of a commit that no record is to blame for: the state must go on."""
+        """Remove the findings from a commit that no record is to blame for, so that the state is saved."""
         logger.error("backwatch: shard %d: the store refuses findings (%s); they are lost", self.partition, reason)
         losses = {**unsent.losses, "findings": unsent.losses.get("findings", 0) + 1}
         self._unsent = replace(unsent, rounds=(), seen=(), rollups=(), processes=(), losses=losses)
@@ -388,7 +385,7 @@ class OwnedShard:
         pending, self._pending, self._urgent = self._pending, Pending(self.partition), False
         delta = self.shard.delta()
         snapshot = None
-        if self._delta_bytes + len(delta) > max(SNAPSHOT_LEAST, self._snapshot_bytes):
+        if self._delta_bytes + len(delta) > max(MIN_SNAPSHOT_BYTES, self._snapshot_bytes):
             snapshot, delta = self.shard.snapshot(), b""
         return Commit(
             shard=self.partition, seq=self.seq, base=self._base,

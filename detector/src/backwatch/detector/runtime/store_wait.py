@@ -1,4 +1,4 @@
-"""Waiting for a store that is away while ``backwatch detect`` starts, as for one that goes away later."""
+"""Waits for a store that is not available when ``backwatch detect`` starts."""
 
 import logging
 import threading
@@ -16,7 +16,7 @@ T = TypeVar("T")
 FIRST_PAUSE_S: Final = 0.5
 MAX_PAUSE_S: Final = 10.0
 _WRONG_SETTINGS: Final = ("password authentication failed", "does not exist", "no pg_hba.conf entry")
-"""What a PostgreSQL server that does reply says of a wrong URL, which time does not mend."""
+"""Errors of a PostgreSQL server that answers, about a wrong URL: waiting does not help."""
 _BUSY: Final = ("SQLITE_BUSY", "SQLITE_LOCKED")
 
 

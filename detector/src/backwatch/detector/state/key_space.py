@@ -1,4 +1,4 @@
-"""One key space of one shard: which address has which slot, quotas, sketch, and which slots are dirty.
+"""One key space of one shard: addresses to slots, with quotas, a sketch and dirty marks.
 
 Everything here depends on the order of calls alone, never on how they were cut into batches: slots are given lowest
 first, and reclaimed only just before a call that follows a boundary. Reclaimed first is what has been known for the
@@ -14,20 +14,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.kernels.compiled import inline, kernel
 from backwatch.detector.state.keys import FIRST, KNOWN, OVERFLOW, SECOND, KeySpace
 from backwatch.detector.state.tables import Rows, Table, zero_pages
 
 Array = NDArray[Any]
 
-SKETCH = 1 << 16
+SKETCH_CELLS = 1 << 16
 """First sightings that wait, per sketched space; a newer one takes an older one's place."""
-FULL, RELIEVED = 0.9, 0.75
+FULL_SHARE, RELIEVED_SHARE = 0.9, 0.75
 """Above this share of slots taken the space, or one parent's part of it, is relieved down to that share."""
 KNOWN_FOR_NS = (60 * 10**9, 3_600 * 10**9, 86_400 * 10**9)
 """From its first sighting to its last: what has passed more of these goes later."""
 SETTLED = 2
-"""Having passed so many of them, a key is settled: what is known of it does not go unsaid."""
+"""A key that has passed so many of them is settled: its eviction is reported."""
 UNSEEN_NS = 30 * 86_400 * 10**9
 """Unseen for longer, it is as good as new: else what is gone for good would hold its slot for ever."""
 INITIAL_ROWS = 16
@@ -38,36 +38,39 @@ slots taken, calls without room."""
 _NONE = np.empty(0, np.int32)
 
 
+@inline
+def _note_sighting(key: np.uint64, tags: Array, tags_dirty: Array) -> int:
+    """Note a key without a slot in the sketch; return FIRST or SECOND. Without a sketch it is always FIRST."""
+    if tags.shape[0] == 0:
+        return FIRST
+    cell = key & np.uint64(tags.shape[0] - 1)
+    tag = np.uint32(key >> np.uint64(32)) | np.uint32(1)
+    tags_dirty[cell] = True
+    if tags[cell] == tag:
+        tags[cell] = 0
+        return SECOND
+    tags[cell] = tag
+    return FIRST
+
+
 @kernel
 def _intern(
-    address: Array,
-    parent_slot: Array,
-    time_ns: Array,
+    calls: tuple[Array, Array, Array],
+    rows: tuple[Array, ...],
     index: Array,
-    keys: Array,
-    parent: Array,
     taken: Array,
-    first_seen: Array,
-    last_seen: Array,
-    now_ns: int,
+    sketch: tuple[Array, Array],
+    limits: tuple[int, int, int, int],
     state: Array,
-    capacity: int,
-    per_parent: int,
-    sketch: Array,
-    sketch_dirty: Array,
-    dirty: Array,
-    touched_mark: Array,
-    run: int,
-    slot: Array,
-    sighting: Array,
-    touched: Array,
+    out: tuple[Array, Array, Array],
 ) -> None:
-    """Interns calls from ``state[NEXT_CALL]`` on; stops before one for which more rows must be allocated."""
+    """Intern calls from ``state[NEXT_CALL]`` on. Stop before a call that needs more rows to be allocated."""
+    address, parent_slot, time_ns = calls
+    keys, parent, first_seen, last_seen, dirty, touched_mark = rows
+    now_ns, capacity, per_parent, run = limits
+    slot, sighting, touched = out
     mask = np.uint64(index.shape[0] - 1)
-    cells = np.uint64(sketch.shape[0] - 1) if sketch.shape[0] else np.uint64(0)
-    count = state[DISTINCT]
-    cursor = state[CURSOR]
-    rows = keys.shape[0]
+    count, cursor, allocated = state[DISTINCT], state[CURSOR], keys.shape[0]
     for i in range(state[NEXT_CALL], address.shape[0]):
         key = address[i]
         at = key & mask
@@ -77,40 +80,27 @@ def _intern(
         seen = KNOWN
         if found == 0:
             above = parent_slot[i] if parent_slot.shape[0] else 1
-            while cursor < rows and keys[cursor] != 0:
+            while cursor < allocated and keys[cursor] != 0:
                 cursor += 1
-            if above != 0 and cursor == rows and rows < capacity:
+            if above != 0 and cursor == allocated and allocated < capacity:
                 state[NEXT_CALL], state[DISTINCT], state[CURSOR] = i, count, cursor
                 return
             seen = OVERFLOW
-            waiting = False
-            if above != 0 and sketch.shape[0]:
-                cell = key & cells
-                tag = np.uint32(key >> np.uint64(32)) | np.uint32(1)
-                sketch_dirty[cell] = True
-                if sketch[cell] == tag:
-                    sketch[cell] = 0
-                    seen = SECOND
-                else:
-                    sketch[cell] = tag
-                    seen = FIRST
-                    waiting = True
-            if above != 0 and not waiting:
-                room = cursor < rows and (per_parent == 0 or taken[above] < per_parent)
-                if room:
-                    found = np.int32(cursor)
-                    state[USED] += 1
-                    keys[found] = key
-                    parent[found] = above
-                    first_seen[found] = max(time_ns[i], now_ns)
-                    index[at] = found
-                    if per_parent:
-                        taken[above] += 1
-                    if not sketch.shape[0]:
-                        seen = FIRST
-                else:
-                    seen = OVERFLOW
-                    state[OVERFLOWED] += 1
+            if above != 0:
+                seen = _note_sighting(key, sketch[0], sketch[1])
+                if seen == SECOND or sketch[0].shape[0] == 0:
+                    if cursor < allocated and (per_parent == 0 or taken[above] < per_parent):
+                        found = np.int32(cursor)
+                        state[USED] += 1
+                        keys[found] = key
+                        parent[found] = above
+                        first_seen[found] = max(time_ns[i], now_ns)
+                        index[at] = found
+                        if per_parent:
+                            taken[above] += 1
+                    else:
+                        seen = OVERFLOW
+                        state[OVERFLOWED] += 1
         slot[i] = found
         sighting[i] = seen
         if found != 0:
@@ -137,7 +127,7 @@ def _reindex(keys: Array, index: Array) -> None:
 
 
 class Space:
-    """The slots of one key space in one shard, with the tables that hang on them."""
+    """The slots of one key space in one shard, with their tables."""
 
     def __init__(self, space: KeySpace, tables: Iterable[Table]) -> None:
         rows = min(INITIAL_ROWS, space.capacity)
@@ -147,8 +137,8 @@ class Space:
         self.parent = np.zeros(rows, np.int32)
         self.first_seen = np.zeros(rows, np.int64)
         self.last_seen = np.zeros(rows, np.int64)
-        self.tables: dict[str, Rows] = {one.name: np.zeros(rows, one.dtype) for one in self.specs}
-        self.sketch = zero_pages(SKETCH if space.sketched else 0, np.uint32)
+        self.tables: dict[str, Rows] = {spec.name: np.zeros(rows, spec.dtype) for spec in self.specs}
+        self.sketch = zero_pages(SKETCH_CELLS if space.sketched else 0, np.uint32)
         self.sketch_dirty = zero_pages(self.sketch.shape[0], np.bool_)
         self.dirty = np.zeros(rows, np.bool_)
         self._index = np.zeros(_index_cells(rows), np.int32)
@@ -164,7 +154,7 @@ class Space:
         return int(self._state[USED])
 
     def ensure_rows(self, count: int) -> None:
-        """Allocate rows for the slots below ``count``: twice as many until they suffice, never more than the capacity.
+        """Allocate rows for the slots below ``count``. The number doubles until it suffices, up to the capacity.
 
         Raises:
             IndexError: The space has fewer slots.
@@ -191,10 +181,10 @@ class Space:
         time_ns: NDArray[np.int64],
         now_ns: int = 0,
     ) -> tuple[NDArray[np.int32], NDArray[np.int8], NDArray[np.int32]]:
-        """Slots and sightings of these calls, in order, and the distinct slots among them.
+        """Return slots and sightings of these calls, in order, and the distinct slots.
 
         Args:
-            now_ns: The boundary that holds: no key is known for longer, whatever its first call says.
+            now_ns: The boundary that holds: no key is known for longer, regardless of the time of its first call.
         """
         count = address.shape[0]
         slot = np.empty(count, np.int32)
@@ -203,39 +193,38 @@ class Space:
         self._run += 1
         state = self._state
         state[NEXT_CALL] = state[DISTINCT] = 0
+        calls, sketch = (address, parent_slot, time_ns), (self.sketch, self.sketch_dirty)
+        limits = now_ns, self.space.capacity, self.space.per_parent, self._run
         while True:
-            _intern(
-                address, parent_slot, time_ns, self._index, self.keys, self.parent, self._taken, self.first_seen,
-                self.last_seen, now_ns, state, self.space.capacity, self.space.per_parent, self.sketch,
-                self.sketch_dirty, self.dirty, self._mark, self._run, slot, sighting, touched,
-            )  # fmt: skip
+            rows = self.keys, self.parent, self.first_seen, self.last_seen, self.dirty, self._mark
+            _intern(calls, rows, self._index, self._taken, sketch, limits, state, (slot, sighting, touched))
             if state[NEXT_CALL] == count:
                 return slot, sighting, touched[: state[DISTINCT]]
             self.ensure_rows(self.keys.shape[0] + 1)
 
     def overflowed(self) -> int:
-        """Calls since this was asked last for whose key there was no room, though there was for its parent."""
+        """Return and reset the number of calls whose key had no room, although its parent had."""
         count = int(self._state[OVERFLOWED])
         self._state[OVERFLOWED] = 0
         return count
 
     def stale(self, now_ns: int) -> NDArray[np.int32]:
-        """Slots to reclaim now, the first to go first: where the space, or one parent's part of it, is nearly full."""
-        full = self.used > FULL * self.space.capacity
-        crowded = np.flatnonzero(self._taken > FULL * self.space.per_parent) if self.space.per_parent else _NONE
+        """Return the slots to reclaim now, in order: the space, or one parent's part of it, is nearly full."""
+        full = self.used > FULL_SHARE * self.space.capacity
+        crowded = np.flatnonzero(self._taken > FULL_SHARE * self.space.per_parent) if self.space.per_parent else _NONE
         if not full and not crowded.shape[0]:
             return _NONE
         taken = np.flatnonzero(self.keys).astype(np.int32)
         first = taken[np.lexsort((taken, self.last_seen[taken], self._standing(taken, now_ns)))]
         if full:
-            return first[: max(0, self.used - int(RELIEVED * self.space.capacity))]
-        left = int(RELIEVED * self.space.per_parent)
+            return first[: max(0, self.used - int(RELIEVED_SHARE * self.space.capacity))]
+        left = int(RELIEVED_SHARE * self.space.per_parent)
         return np.concatenate([
-            first[self.parent[first] == one][: max(0, int(self._taken[one]) - left)] for one in crowded.tolist()
+            first[self.parent[first] == above][: max(0, int(self._taken[above]) - left)] for above in crowded.tolist()
         ])  # fmt: skip
 
     def settled(self, slots: NDArray[np.int32], now_ns: int) -> int:
-        """How many of these slots' keys are settled."""
+        """Return how many of these slots' keys are settled."""
         return int((self._standing(slots, now_ns) >= SETTLED).sum())
 
     def _standing(self, slots: NDArray[np.int32], now_ns: int) -> NDArray[np.int64]:
@@ -246,13 +235,13 @@ class Space:
         return np.where(now_ns - last > UNSEEN_NS, 0, passed)
 
     def children_of(self, slots: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Slots of this space that hang on these slots of its parent space."""
+        """Return the slots of this space that depend on these slots of its parent space."""
         gone = np.zeros(self._taken.shape[0], np.bool_)
         gone[slots] = True
         return np.flatnonzero(gone[self.parent] & (self.keys != 0)).astype(np.int32)
 
     def reclaim(self, slots: NDArray[np.int32]) -> None:
-        """Frees these slots; their rows are zeros again."""
+        """Free these slots; their rows become zeros."""
         if not slots.shape[0]:
             return
         self.keys[slots] = 0
@@ -265,7 +254,7 @@ class Space:
         self.reindex()
 
     def reindex(self) -> None:
-        """Rebuilds what follows from the keys: the index, the free slots, the quotas' counts."""
+        """Rebuild everything derived from the keys: index, free slots, quota counts."""
         _reindex(self.keys, self._index)
         self._state[USED] = np.count_nonzero(self.keys)
         self._state[CURSOR] = 1
@@ -276,12 +265,12 @@ class Space:
 
 
 def _index_cells(rows: int) -> int:
-    """Cells of the index: a power of two, at least twice as many as rows."""
+    """Return the number of index cells: a power of two, at least twice the number of rows."""
     return 1 << (2 * rows - 1).bit_length()
 
 
 def _grown(rows: Array, count: int) -> Array:
-    """These rows, and zeros behind them."""
+    """Return these rows with zeros appended."""
     out = np.zeros(count, rows.dtype)
     out[: rows.shape[0]] = rows
     return out

@@ -108,7 +108,7 @@ def _size_bytes(part: Section | Source) -> int:
 
 
 def _plain(header: bytes, parts: Sequence[Section | Source]) -> Iterator[Any]:
-    """What is compressed, as buffers."""
+    """Yield the bytes to compress, as buffers."""
     yield struct.pack("<I", len(header)) + header
     for part in parts:
         if part.at is not None:
@@ -175,14 +175,14 @@ class _Plain:
 
 
 def _sections(plain: _Plain, described: Sequence[Mapping[str, Any]]) -> Iterator[Section]:
-    for one in described:
+    for description in described:
         try:
-            section = _section(plain, one)
+            section = _section(plain, description)
         except _DAMAGE as error:
             raise _damaged(error) from None
         yield section
     if plain.left:
-        raise CorruptState("a state blob is damaged: it is longer than its header says")
+        raise CorruptState("a state blob is damaged: it is longer than its header states")
 
 
 def _section(plain: _Plain, described: Mapping[str, Any]) -> Section:

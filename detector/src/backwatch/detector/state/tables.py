@@ -34,7 +34,7 @@ Rows = NDArray[np.void]
 
 
 def zero_pages(shape: int | tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """Return zeros that cost memory by the page, each once it is written to: for large arrays of which little is used.
+    """Return zeros whose pages are allocated when written to: for large arrays that are mostly unused.
 
     ``np.zeros`` promises no such thing: where the allocator reuses memory, it clears, and so touches, every page.
     """

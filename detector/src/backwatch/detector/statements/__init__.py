@@ -1,1 +1,1 @@
-"""From the text of a statement to its canonical text and fingerprint, in compiled code."""
+"""Canonical texts and fingerprints of statements, in compiled code."""

@@ -1,6 +1,6 @@
-"""Which text is a call's statement, and its canonical form.
+"""Chooses the text that is a call's statement, and writes its canonical form.
 
-A collector of ours says it (``backwatch.statement``) or sends SQL; of other people's spans it is the query's text,
+Backwatch's collector reports it (``backwatch.statement``) or sends SQL. In third-party spans it is the query's text,
 else method, host and path template, else operation and destination, else service and method, else the span's name.
 """
 
@@ -32,7 +32,7 @@ _SERVICE, _RPC = _TEXT[names.RPC_SERVICE], _TEXT[names.RPC_METHOD]
 
 @kernel
 def _is_connect(buffer: NDArray[np.uint8], offset: int, length: int) -> bool:
-    """A session's beginning is a call, but nothing that was asked: it is no statement, and never a new one."""
+    """Return whether the call opens a session. It is a call without a statement, and never a new one."""
     if length != CONNECT.shape[0]:
         return False
     for i in range(length):
@@ -49,7 +49,7 @@ def choose(
     dialect: NDArray[np.int64],
     out: NDArray[np.int64],
 ) -> None:
-    """Mode, dialect and the one or two columns of each call's statement; dialect -1: no SQL."""
+    """Choose mode, dialect and the one or two columns of each call's statement; dialect -1: no SQL."""
     for i in range(lengths.shape[0]):
         first, second, mode = _NAME, -1, VERBATIM
         if lengths[i, _STATEMENT] > 0:
@@ -83,7 +83,7 @@ def _copied(buffer: NDArray[np.uint8], offset: int, length: int, scratch: NDArra
 
 @kernel
 def _path(buffer: NDArray[np.uint8], start: int, end: int, scratch: NDArray[np.uint8], at: int) -> int:
-    """A path with every segment that holds a digit, or is long, as ``?``; nothing of the query."""
+    """Write a path without its query; segments that hold a digit, or are long, become ``?``."""
     p = start
     while p < end and at < LONGEST:
         c = buffer[p]
@@ -115,15 +115,15 @@ def canonical(
     offsets: NDArray[Any],
     lengths: NDArray[Any],
     scratch: NDArray[np.uint8],
-    marks: NDArray[np.int64],
+    tokens: NDArray[np.int64],
 ) -> int:
-    """Writes one call's canonical text into ``scratch``; its length."""
+    """Write one call's canonical text into ``scratch``; return its length."""
     mode, first, second = chosen[0], chosen[2], chosen[3]
     if mode == NONE:
         return 0
     offset, length = int(offsets[first]), int(lengths[first])
     if mode == SQL:
-        return canonical_into(buffer, offset, offset + length, chosen[1], scratch, marks)
+        return canonical_into(buffer, offset, offset + length, chosen[1], scratch, tokens)
     at = _copied(buffer, offset, length, scratch, 0, LONGEST)
     if mode == VERBATIM:
         return at

@@ -1,6 +1,6 @@
 """Canonical text, keyed hash and fingerprint of statements, over the batch's own buffer.
 
-The canonical bytes are those of ``statements/canonical.py`` for every text and dialect (a property test says so), at
+The canonical bytes are those of ``statements/canonical.py`` for every text and dialect (proved by a property test), at
 about a microsecond for a usual statement. The fingerprint's id is BLAKE2b-128 of them; inside the process they are
 addressed by SipHash under the installation's key, for an unkeyed hash can be met on purpose.
 """
@@ -25,7 +25,7 @@ from backwatch.detector.statements.tokenizer_state import (
     ROW_LAST,
     SPACED,
     STATE,
-    Marks,
+    TokenCells,
     put,
 )
 from backwatch.detector.statements.writing import write_all
@@ -48,14 +48,14 @@ def dialect_number(system: str) -> int:
     return DIALECTS[dialect_of(system)]
 
 
-def new_scratch() -> tuple[Bytes, Marks]:
+def new_scratch() -> tuple[Bytes, TokenCells]:
     """Scratch buffer and marks for :func:`canonical_into`; one pair per thread."""
     return np.zeros(SCRATCH_BYTES, np.uint8), np.zeros(MARKS, np.int64)
 
 
 @kernel
 def _bounded(buffer: Bytes, start: int, end: int, scratch: Bytes) -> int:
-    """Copies head, mark and tail of a text that is too long into the end of ``scratch``; how many bytes that is."""
+    """Copy head, mark and tail of a text that is too long into the end of ``scratch``; return the number of bytes."""
     head, tail = start + SCAN_HEAD_BYTES, end - (SCAN_BYTES - SCAN_HEAD_BYTES)
     while head > start and buffer[head] & 0xC0 == 0x80:
         head -= 1
@@ -75,25 +75,25 @@ def _bounded(buffer: Bytes, start: int, end: int, scratch: Bytes) -> int:
 
 
 @kernel
-def _sent(out: Bytes, marks: Marks, count: int, size: int) -> int:
-    """Cuts the middle out of what is too long to be sent, between tokens; the new length."""
+def _sent(out: Bytes, tokens: TokenCells, count: int, size: int) -> int:
+    """Cut the middle out of a text that is too long to be sent, between tokens; return the new length."""
     if size <= SENT_BYTES:
         return size
     head = 0
-    while (marks[head + 1] >> 20) <= SENT_HEAD_BYTES:
+    while (tokens[head + 1] >> 20) <= SENT_HEAD_BYTES:
         head += 1
     tail = count
-    while size - (marks[tail - 1] >> 20) <= SENT_TAIL_BYTES:
+    while size - (tokens[tail - 1] >> 20) <= SENT_TAIL_BYTES:
         tail -= 1
-    source = marks[tail] >> 20
-    at = marks[head] >> 20
-    if SPACED[marks[head - 1] & 15, C_WORD]:
+    source = tokens[tail] >> 20
+    at = tokens[head] >> 20
+    if SPACED[tokens[head - 1] & 15, C_WORD]:
         out[at] = 32
         at += 1
     for i in range(1, _MARK.shape[0] - 1):
         out[at] = _MARK[i]
         at += 1
-    if SPACED[C_WORD, marks[tail] & 15]:
+    if SPACED[C_WORD, tokens[tail] & 15]:
         out[at] = 32
         at += 1
     if out[source] == 32:
@@ -105,25 +105,27 @@ def _sent(out: Bytes, marks: Marks, count: int, size: int) -> int:
 
 
 @kernel
-def canonical_into(buffer: Bytes, start: int, end: int, dialect: int, scratch: Bytes, marks: Marks) -> int:
-    """Writes the canonical bytes of ``buffer[start:end]`` to ``scratch``; their number, at most ``spec.SENT_BYTES``.
+def canonical_into(buffer: Bytes, start: int, end: int, dialect: int, scratch: Bytes, tokens: TokenCells) -> int:
+    """Write the canonical bytes of ``buffer[start:end]`` to ``scratch``; return their number.
+
+    It is at most ``spec.SENT_BYTES``.
 
     Args:
-        buffer: Any bytes; nothing outside of ``start`` and ``end`` is read, whatever these are.
+        buffer: Any bytes; nothing outside of ``start`` and ``end`` is ever read.
         start: First byte.
         end: After the last.
         dialect: A number of ``DIALECTS``; others are read as the last one.
         scratch: Where the text goes, from 0 on; with fewer than ``SCRATCH_BYTES`` long texts end early.
-        marks: Work space of ``MARKS`` cells.
+        tokens: Work space of ``MARKS`` cells.
     """
     start = max(start, 0)
     end = min(end, buffer.shape[0])
-    if start >= end or marks.shape[0] <= 2 * STATE or scratch.shape[0] < 2 * SENT_BYTES:
+    if start >= end or tokens.shape[0] <= 2 * STATE or scratch.shape[0] < 2 * SENT_BYTES:
         return 0
     if dialect < 0 or dialect > 4:
         dialect = 4
-    most = marks.shape[0] - STATE
-    out, cells = address_of(scratch), address_of(marks)
+    most = tokens.shape[0] - STATE
+    out, cells = address_of(scratch), address_of(tokens)
     state = cells + 8 * most
     for at in range(CUT_DEPTH + 1):
         put(state, at, 0)
@@ -138,13 +140,13 @@ def canonical_into(buffer: Bytes, start: int, end: int, dialect: int, scratch: B
     else:
         text = address_of(buffer) + start
         write_all(text, 0, min(end - start, SCAN_BYTES), dialect, out, room, cells, most, state)
-    return _sent(scratch, marks, marks[most + COUNT], marks[most + BYTES])
+    return _sent(scratch, tokens, tokens[most + COUNT], tokens[most + BYTES])
 
 
 def canonical_bytes(text: bytes, dialect: str) -> bytes:
     """The canonical bytes of one text; for what is not hot."""
-    scratch, marks = new_scratch()
-    length = canonical_into(np.frombuffer(text, np.uint8), 0, len(text), DIALECTS[dialect], scratch, marks)
+    scratch, tokens = new_scratch()
+    length = canonical_into(np.frombuffer(text, np.uint8), 0, len(text), DIALECTS[dialect], scratch, tokens)
     return scratch[:length].tobytes()
 
 
@@ -177,7 +179,7 @@ def _round(
 
 @kernel
 def siphash(buffer: Bytes, start: int, length: int, k0: np.uint64, k1: np.uint64) -> np.uint64:
-    """SipHash-1-3 (Aumasson and Bernstein 2012; as in CPython and Rust) of ``length`` bytes from ``start`` on.
+    """Return SipHash-1-3 (Aumasson and Bernstein 2012; as in CPython and Rust) of ``length`` bytes from ``start`` on.
 
     What is outside of the buffer is not read: the text ends there.
     """

@@ -1,4 +1,4 @@
-"""The lexical spec as Numba sees it: tables made from ``statements/spec.py``, and words and blanks of a buffer.
+"""The lexical spec for Numba: tables made from ``statements/spec.py``, words and blanks of a buffer.
 
 Every read is behind a check of its bound: the bytes are the attacker's. Nothing here knows a word or a symbol that the
 spec does not; the property tests hold both readers of the spec to the same bytes.
@@ -16,8 +16,8 @@ from backwatch.detector.kernels.memory import load8
 
 Bytes = NDArray[np.uint8]
 
-_FIELDS = [one.name for one in fields(spec.Dialect)]
-FEATURES = np.array([astuple(one) for one in spec.DIALECTS.values()], np.uint8)
+_FIELDS = [field.name for field in fields(spec.Dialect)]
+FEATURES = np.array([astuple(features) for features in spec.DIALECTS.values()], np.uint8)
 """One row per dialect, in the order of ``spec.NUMBER_OF``; columns as the fields of ``spec.Dialect``."""
 (
     BACKSLASH, DOUBLE_STRING, BACKTICK, BRACKET, BRACKET_DOUBLED, HASH_COMMENT, HASH_WORD, DASH_BLANK, RETURN_ENDS,
@@ -56,7 +56,7 @@ def byte_at(b: int, i: int, e: int) -> int:
 
 @kernel
 def wide_blank(b: int, i: int, e: int) -> int:
-    """How many bytes the wide blank at ``i`` has: U+00A0 or U+3000; 0 where it is none."""
+    """Return the bytes of the wide blank at ``i`` (U+00A0 or U+3000); 0 if it is none."""
     if load8(b + i) == 0xC2:
         return 2 if i + 1 < e and load8(b + i + 1) == 0xA0 else 0
     if load8(b + i) == 0xE3:
@@ -66,7 +66,7 @@ def wide_blank(b: int, i: int, e: int) -> int:
 
 @kernel
 def skip_blanks(b: int, i: int, e: int, d: int) -> int:
-    """Where the blanks that begin at ``i`` end."""
+    """Return the end of the blanks that begin at ``i``."""
     while i < e:
         if CLASSES[d, load8(b + i)] & 1:
             i += 1
@@ -82,7 +82,7 @@ def skip_blanks(b: int, i: int, e: int, d: int) -> int:
 
 @kernel
 def word_end(b: int, i: int, e: int, d: int, tag: int) -> int:
-    """Where the word that goes on at ``i`` ends; in a ``tag`` there is no dollar sign."""
+    """Return the end of the word that goes on at ``i``; a ``tag`` contains no dollar sign."""
     while i < e and CLASSES[d, load8(b + i)] & 4:
         if load8(b + i) >= 128 and FEATURES[d, WIDE_BLANK] and wide_blank(b, i, e):
             break
@@ -94,7 +94,7 @@ def word_end(b: int, i: int, e: int, d: int, tag: int) -> int:
 
 @kernel
 def starts_word(b: int, i: int, e: int, d: int) -> bool:
-    """Whether a word may start at ``i``."""
+    """Return whether a word may start at ``i``."""
     if i >= e or not CLASSES[d, load8(b + i)] & 2:
         return False
     return load8(b + i) < 128 or not FEATURES[d, WIDE_BLANK] or wide_blank(b, i, e) == 0
@@ -102,7 +102,7 @@ def starts_word(b: int, i: int, e: int, d: int) -> bool:
 
 @kernel
 def digits_end(b: int, i: int, e: int) -> int:
-    """Where the digits that begin at ``i`` end."""
+    """Return the end of the digits that begin at ``i``."""
     while i < e and 48 <= load8(b + i) <= 57:
         i += 1
     return i

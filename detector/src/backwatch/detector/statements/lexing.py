@@ -1,4 +1,4 @@
-"""The next token of a buffer, as ``statements/tokens.py`` finds it by alternation: kind for kind, byte for byte."""
+"""Finds the next token of a buffer, kind for kind and byte for byte as ``statements/tokens.py`` does."""
 
 from backwatch.collector.statements import spec
 from backwatch.detector.kernels.compiled import kernel
@@ -67,7 +67,7 @@ def _block_end(b: int, i: int, e: int, d: int) -> int:
 
 @kernel
 def _wordlike(b: int, i: int, e: int, d: int) -> tuple[int, int]:
-    """Kind and end of what starts with a letter or a byte above 127 at ``i``."""
+    """Return kind and end of a token that starts with a letter or a byte above 127."""
     if load8(b + i) >= 128:
         end = curly_end(b, i, e)
         if end > 0:
@@ -88,7 +88,7 @@ def _wordlike(b: int, i: int, e: int, d: int) -> tuple[int, int]:
 
 @kernel
 def _commentlike(b: int, i: int, e: int, d: int) -> tuple[int, int]:
-    """Kind and end of what starts at ``i`` with one of ``/ * - #``; kind 0 where it is just that."""
+    """Return kind and end of a token that starts with one of ``/ * - #``; kind 0 if it is only that character."""
     c, following = load8(b + i), byte_at(b, i + 1, e)
     if c == 47 and following == 42:
         if FEATURES[d, EXECUTABLE]:
@@ -113,7 +113,7 @@ def _commentlike(b: int, i: int, e: int, d: int) -> tuple[int, int]:
 
 @kernel
 def token(b: int, i: int, e: int, d: int) -> tuple[int, int]:
-    """Kind and end of the token that starts at ``i``, which is below ``e`` and no blank."""
+    """Return kind and end of the token that starts at ``i``, which is below ``e`` and no blank."""
     c = load8(b + i)
     if CLASSES[d, c] & 2:
         return _wordlike(b, i, e, d)

@@ -1,4 +1,4 @@
-"""Where literals, parameters and quoted names end: strings in their many forms, numbers, ``:name`` and ``"name"``."""
+"""Finds the ends of literals, parameters and quoted names: strings in their forms, numbers, ``:name``, ``"name"``."""
 
 from backwatch.detector.kernels.compiled import inline, kernel
 from backwatch.detector.kernels.memory import load8
@@ -41,7 +41,7 @@ def string_end(b: int, i: int, e: int, quote: int, backslash: int) -> int:
 
 @kernel
 def prefixed_end(b: int, i: int, e: int, d: int) -> int:
-    """End of a string with letters before its quote (``E'…'``, ``U&'…'``) at ``i``; -1 where there is none."""
+    """Return the end of a string with letters before its quote (``E'…'``, ``U&'…'``) at ``i``; -1 if there is none."""
     letter = load8(b + i) | 32
     if byte_at(b, i + 1, e) == 39:
         if letter == 101 and FEATURES[d, DOLLAR_QUOTED]:
@@ -55,7 +55,7 @@ def prefixed_end(b: int, i: int, e: int, d: int) -> int:
 
 @kernel
 def alternative_delimiter(b: int, i: int, e: int) -> int:
-    """Where the delimiter of ``q'[`` stands; 0 where there is none at ``i``."""
+    """Return the position of the delimiter of ``q'[``; 0 if there is none at ``i``."""
     if load8(b + i) | 32 == 110:
         i += 1
     if byte_at(b, i, e) | 32 == 113 and byte_at(b, i + 1, e) == 39 and 33 <= byte_at(b, i + 2, e) <= 126:
@@ -65,7 +65,7 @@ def alternative_delimiter(b: int, i: int, e: int) -> int:
 
 @kernel
 def alternative_end(b: int, at: int, e: int) -> int:
-    """After the end of the ``q'`` string whose delimiter stands at ``at``; -1 where it never ends."""
+    """Return the position after the ``q'`` string whose delimiter is at ``at``; -1 if it never ends."""
     c = load8(b + at)
     close = 93 if c == 91 else 41 if c == 40 else 125 if c == 123 else 62 if c == 60 else c
     for i in range(at + 1, e - 1):
@@ -90,7 +90,7 @@ def dollar_end(b: int, i: int, opened: int, e: int) -> int:
 
 @kernel
 def curly_end(b: int, i: int, e: int) -> int:
-    """After the end of a text in typographic or full-width quotes at ``i``; -1 where there is none."""
+    """Return the position after a text in typographic or full-width quotes at ``i``; -1 if there is none."""
     if i + 2 >= e:
         return -1
     wide = load8(b + i) == 0xEF and load8(b + i + 1) == 0xBC and (load8(b + i + 2) == 0x87 or load8(b + i + 2) == 0x82)
@@ -108,7 +108,7 @@ def curly_end(b: int, i: int, e: int) -> int:
 
 @kernel
 def number_end(b: int, i: int, e: int) -> int:
-    """After the number at ``i``, which starts with a digit or with a point and a digit."""
+    """Return the position after the number at ``i``, which starts with a digit, or with a point and a digit."""
     if load8(b + i) == 48 and i + 2 < e:
         mark, first = load8(b + i + 1) | 32, load8(b + i + 2)
         low = first | 32
@@ -191,7 +191,7 @@ def _dollar_param(b: int, i: int, e: int, d: int) -> int:
 
 @kernel
 def quoted_end(b: int, i: int, e: int, d: int) -> int:
-    """After the quoted name at ``i``; -1 where it never ends, 0 where none starts there."""
+    """Return the position after the quoted name at ``i``; -1 if it never ends, 0 if none starts there."""
     c = load8(b + i)
     if c == 34 or (c == 96 and FEATURES[d, BACKTICK]):
         return string_end(b, i + 1, e, c, 0)

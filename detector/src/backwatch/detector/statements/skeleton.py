@@ -5,7 +5,7 @@ comment, no
 quoted name, no escape. Of these the skeleton (whole numbers as ``0``, strings as ``''``) is written in a quarter of
 the time, and
 a cache keyed by it knows the fingerprint. It is right because canonical(skeleton(x)) = canonical(x) in every dialect (a
-property test says so): two texts with one skeleton have one canonical text. Whatever is not plain goes the long way.
+property test proves it): two texts with one skeleton have one canonical text. Other texts are tokenized.
 """
 
 from typing import Final
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from backwatch.detector.kernels.compiled import kernel
 
-LONGEST: Final = 4_096
+MAX_PLAIN_BYTES: Final = 4_096
 """Bytes of a text that may take the short cut."""
 
 _OTHER, _PLAIN, _DIGIT, _EDGE, _QUOTE, _DASH, _SLASH = range(7)
@@ -40,9 +40,9 @@ CLASSES: Final = _classes()
 def skeleton(
     buffer: NDArray[np.uint8], start: int, end: int, classes: NDArray[np.uint8], out: NDArray[np.uint8]
 ) -> int:
-    """Writes the skeleton of ``buffer[start:end]`` to ``out``; its length, or -1 where the text is not plain."""
+    """Write the skeleton of ``buffer[start:end]`` to ``out``; return its length, or -1 if the text is not plain."""
     start, end = max(start, 0), min(end, buffer.shape[0])
-    if end - start > LONGEST or end - start > out.shape[0] - 2:
+    if end - start > MAX_PLAIN_BYTES or end - start > out.shape[0] - 2:
         return -1
     at, i, before = 0, start, np.uint8(_EDGE)
     while i < end:
@@ -58,7 +58,7 @@ def skeleton(
             if after == _EDGE or after == _DASH:
                 out[at] = 48
                 at += 1
-            else:  # a fraction, an exponent, a name: told in full, which is only finer
+            else:  # a fraction, an exponent, a name: kept in full, which is only finer
                 while i < stop:
                     out[at] = buffer[i]
                     at += 1

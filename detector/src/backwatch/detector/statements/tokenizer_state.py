@@ -1,7 +1,7 @@
-"""What a writer of canonical text remembers, as cells of one array; the words and classes it goes by.
+"""State of the writer of canonical text, as cells of one array, with its tables of words and classes.
 
-Written tokens are remembered in ``marks``: where each starts, its class, and what the rules need of it (``aux``). The
-last cells of ``marks`` hold the writer's state, so that nothing is allocated per call.
+Written tokens are remembered in ``tokens``: where each starts, its class, and what the rules need of it (``aux``). The
+last cells of ``tokens`` hold the writer's state, so that nothing is allocated per call.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from backwatch.detector.kernels.compiled import inline, kernel
 from backwatch.detector.kernels.memory import load8, load64, store8, store64
 from backwatch.detector.statements.letters import CLASSES, Bytes
 
-Marks = Any
+TokenCells = Any
 """int64 cells; typed loosely, for what is computed of them are the kernels' plain integers."""
 
 BYTES, COUNT, DEPTH, OVER, ROW_FIRST, ROW_LAST, ADMIN, KEYED, FIRST, CUT, CUT_DEPTH, STACK = range(12)
@@ -67,7 +67,7 @@ LONGEST_KEYWORD = max(len(word.encode()) for word in spec.KEYWORDS)
 
 
 def keyword_tables() -> tuple[int, NDArray[np.int16], NDArray[np.int32], Bytes]:
-    """A multiplier under which no two keywords share a cell; cell → keyword; its start, length, flags; all letters."""
+    """Return a multiplier without collisions of keywords; cell → keyword; start, length, flags; all letters."""
     words = [(word.encode(), flags) for word, flags in spec.KEYWORDS.items()]
     for multiplier in range(31, 20_001, 2):
         cells: dict[int, int] = {}
@@ -95,13 +95,13 @@ MULTIPLIER, KEYWORD_AT, KEYWORD_ROWS, KEYWORD_LETTERS = keyword_tables()
 
 @inline
 def cell(cells: int, at: int) -> int:
-    """The number in a cell of marks or state, whose address is ``cells``."""
+    """The number in a cell of tokens or state, whose address is ``cells``."""
     return load64(cells + 8 * at)
 
 
 @inline
 def put(cells: int, at: int, value: int) -> None:
-    """Writes a number into a cell of marks or state."""
+    """Write a number into a cell of the state."""
     store64(cells + 8 * at, value)
 
 
@@ -113,7 +113,7 @@ def upper_byte(c: int) -> int:
 
 @inline
 def keyword(b: int, start: int, end: int, h: int) -> int:
-    """What the word ``b[start:end]`` with the hash ``h`` means to the rules; 0 for most."""
+    """Return the flags of the word ``b[start:end]`` with the hash ``h``; 0 for most."""
     size = end - start
     number = KEYWORD_AT[(h ^ h >> 12) & (KEYWORD_CELLS - 1)]
     if number < 0 or KEYWORD_ROWS[number, 1] != size:
@@ -127,7 +127,7 @@ def keyword(b: int, start: int, end: int, h: int) -> int:
 
 @kernel
 def meanings(b: int, start: int, end: int) -> int:
-    """What the word ``b[start:end]`` means to the rules, in any letter case; 0 for most."""
+    """Return the flags of the word ``b[start:end]``, in any letter case; 0 for most."""
     size = end - start
     if size > LONGEST_KEYWORD:
         return 0
@@ -138,34 +138,34 @@ def meanings(b: int, start: int, end: int) -> int:
 
 
 @inline
-def class_of(marks: int, state: int, back: int) -> int:
-    """Class of the token ``back`` before the end; -1 where there is none."""
-    return cell(marks, cell(state, COUNT) - back) & 15 if cell(state, COUNT) >= back else -1
+def class_of(tokens: int, state: int, back: int) -> int:
+    """Return the class of the token ``back`` before the end; -1 if there is none."""
+    return cell(tokens, cell(state, COUNT) - back) & 15 if cell(state, COUNT) >= back else -1
 
 
 @inline
-def aux_of(marks: int, state: int, back: int) -> int:
+def aux_of(tokens: int, state: int, back: int) -> int:
     """``aux`` of the token ``back`` before the end."""
-    return cell(marks, cell(state, COUNT) - back) >> 4 & 0xFFFF
+    return cell(tokens, cell(state, COUNT) - back) >> 4 & 0xFFFF
 
 
 @kernel
-def meant(marks: int, state: int, back: int) -> int:
+def meant(tokens: int, state: int, back: int) -> int:
     """The meanings of the word ``back`` before the end; 0 where it is no word."""
-    return aux_of(marks, state, back) if class_of(marks, state, back) == C_WORD else 0
+    return aux_of(tokens, state, back) if class_of(tokens, state, back) == C_WORD else 0
 
 
 @inline
-def begin(out: int, marks: int, state: int, kind: int, aux: int) -> int:
-    """Opens a token: its mark, and the blank before it if one belongs there. Where its bytes go."""
+def begin(out: int, tokens: int, state: int, kind: int, aux: int) -> int:
+    """Open a token: note its start, and write the blank before it if one belongs there."""
     at = cell(state, BYTES)
     count = cell(state, COUNT)
-    put(marks, count, at << 20 | aux << 4 | kind)
+    put(tokens, count, at << 20 | aux << 4 | kind)
     if count > 0:
-        before = cell(marks, count - 1) & 15
+        before = cell(tokens, count - 1) & 15
         spaced = SPACED[before, kind] != 0
         if spaced and kind == C_OP and before == C_OP:
-            left = cell(marks, count - 1) >> 4 & 0xFFFF
+            left = cell(tokens, count - 1) >> 4 & 0xFFFF
             spaced = left > 127 or aux > 127 or GLUED[left, aux] == 0
         if spaced:
             store8(out + at, 32)
@@ -175,29 +175,29 @@ def begin(out: int, marks: int, state: int, kind: int, aux: int) -> int:
 
 
 @inline
-def add_byte(out: int, marks: int, state: int, kind: int, aux: int, byte: int) -> None:
-    """Writes a token of one byte."""
-    at = begin(out, marks, state, kind, aux)
+def add_byte(out: int, tokens: int, state: int, kind: int, aux: int, byte: int) -> None:
+    """Write a token of one byte."""
+    at = begin(out, tokens, state, kind, aux)
     store8(out + at, byte)
     put(state, BYTES, at + 1)
 
 
 @kernel
-def drop(marks: int, state: int, first: int) -> None:
-    """Takes back the tokens from ``first`` on."""
-    put(state, BYTES, cell(marks, first) >> 20)
+def drop(tokens: int, state: int, first: int) -> None:
+    """Remove the tokens from ``first`` on."""
+    put(state, BYTES, cell(tokens, first) >> 20)
     put(state, COUNT, first)
 
 
 @kernel
-def write_value(out: int, marks: int, state: int) -> None:
+def write_value(out: int, tokens: int, state: int) -> None:
     """``?``, with the signs before it."""
-    while class_of(marks, state, 1) == C_OP and (aux_of(marks, state, 1) == 45 or aux_of(marks, state, 1) == 43):
-        before = class_of(marks, state, 2)
+    while class_of(tokens, state, 1) == C_OP and (aux_of(tokens, state, 1) == 45 or aux_of(tokens, state, 1) == 43):
+        before = class_of(tokens, state, 2)
         if before >= 0:
             sign = before in (C_OP, C_LEFT, C_COMMA, C_SEMICOLON)
-            if not sign and before != C_LEFT_SQUARE and not meant(marks, state, 2) & SIGNED:
+            if not sign and before != C_LEFT_SQUARE and not meant(tokens, state, 2) & SIGNED:
                 break
-        drop(marks, state, cell(state, COUNT) - 1)
+        drop(tokens, state, cell(state, COUNT) - 1)
     put(state, FIRST, 0)
-    add_byte(out, marks, state, C_VALUE, 0, 63)
+    add_byte(out, tokens, state, C_VALUE, 0, 63)

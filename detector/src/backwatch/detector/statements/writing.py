@@ -77,7 +77,7 @@ from backwatch.detector.statements.tokenizer_state import (
 
 @kernel
 def heed(flags: int, state: int) -> None:
-    """What the word just written means for what follows."""
+    """Update the state by the word just written."""
     first = cell(state, FIRST)
     put(state, FIRST, 0)
     if flags & RESET:
@@ -107,9 +107,9 @@ def heed(flags: int, state: int) -> None:
 
 
 @kernel
-def add_word(b: int, start: int, end: int, flags: int, out: int, marks: int, state: int) -> None:
+def add_word(b: int, start: int, end: int, flags: int, out: int, tokens: int, state: int) -> None:
     """A word in upper case."""
-    at = begin(out, marks, state, C_WORD, flags & REMEMBERED)
+    at = begin(out, tokens, state, C_WORD, flags & REMEMBERED)
     for i in range(start, end):
         store8(out + at, upper_byte(load8(b + i)))
         at += 1
@@ -117,9 +117,9 @@ def add_word(b: int, start: int, end: int, flags: int, out: int, marks: int, sta
 
 
 @kernel
-def add_hidden(out: int, marks: int, state: int) -> None:
-    """What stands for a double-quoted text that may be a value."""
-    at = begin(out, marks, state, C_QUOTED, HIDDEN)
+def add_hidden(out: int, tokens: int, state: int) -> None:
+    """Write the placeholder of a double-quoted text that may be a value."""
+    at = begin(out, tokens, state, C_QUOTED, HIDDEN)
     store8(out + at, 34)
     store8(out + at + 1, 63)
     store8(out + at + 2, 34)
@@ -128,7 +128,7 @@ def add_hidden(out: int, marks: int, state: int) -> None:
 
 @kernel
 def unwritable(b: int, start: int, end: int) -> bool:
-    """Whether a name is hidden whatever it says."""
+    """Return whether a name is always hidden."""
     if end - start > TOKEN_BYTES:
         return True
     for i in range(start, end):
@@ -138,19 +138,19 @@ def unwritable(b: int, start: int, end: int) -> bool:
 
 
 @kernel
-def write_word(b: int, start: int, end: int, out: int, marks: int, state: int) -> None:
+def write_word(b: int, start: int, end: int, out: int, tokens: int, state: int) -> None:
     """A word in upper case, and what it means for what follows."""
     if end - start > TOKEN_BYTES:
-        write_value(out, marks, state)
+        write_value(out, tokens, state)
         return
     flags = meanings(b, start, end)
-    add_word(b, start, end, flags, out, marks, state)
+    add_word(b, start, end, flags, out, tokens, state)
     heed(flags, state)
 
 
 @kernel
-def wait(b: int, kind: int, start: int, end: int, marks: int, state: int) -> None:
-    """Whether this token still leads to a setting's value or to the arguments of what is executed."""
+def wait(b: int, kind: int, start: int, end: int, tokens: int, state: int) -> None:
+    """Return whether this token still leads to a setting's value, or to the arguments of an executed statement."""
     cut, depth = cell(state, CUT), cell(state, CUT_DEPTH)
     flags = meanings(b, start, end) if kind == WORD else 0
     c = load8(b + start) if kind == OP and end - start == 1 else 0
@@ -163,7 +163,7 @@ def wait(b: int, kind: int, start: int, end: int, marks: int, state: int) -> Non
         if cut == SET_NAME and flags & ASSIGNS and depth:
             put(state, CUT, SET_VALUE)
             return
-        if class_of(marks, state, 1) != C_DOT:
+        if class_of(tokens, state, 1) != C_DOT:
             depth += 1
         put(state, CUT_DEPTH, depth)
         if depth > SETTING_NAMES or unwritable(b, start, end):
@@ -181,8 +181,8 @@ def wait(b: int, kind: int, start: int, end: int, marks: int, state: int) -> Non
 
 
 @kernel
-def given(b: int, kind: int, start: int, end: int, e: int, d: int, out: int, marks: int, state: int) -> bool:
-    """Whether this token was written as what is given: words and names hidden, but for those of functions."""
+def given(b: int, kind: int, start: int, end: int, e: int, d: int, out: int, tokens: int, state: int) -> bool:
+    """Return whether this token was written as an argument: words and names are hidden, except function names."""
     if kind == OP:
         c = load8(b + start) if end - start == 1 else 0
         if c == 59:
@@ -194,9 +194,9 @@ def given(b: int, kind: int, start: int, end: int, e: int, d: int, out: int, mar
         return False
     if kind == QUOTED:
         if load8(b + start) == 34:
-            add_hidden(out, marks, state)
+            add_hidden(out, tokens, state)
         else:
-            write_value(out, marks, state)
+            write_value(out, tokens, state)
         return True
     if kind != WORD:
         return False
@@ -204,33 +204,33 @@ def given(b: int, kind: int, start: int, end: int, e: int, d: int, out: int, mar
     if flags & (RESET | VERB):
         put(state, CUT, 0)
         return False
-    if flags & (LITERAL | FIXED) or names_something(b, start, end, e, d, marks, state):
-        add_word(b, start, end, flags, out, marks, state)
-    elif class_of(marks, state, 1) != C_VALUE:
-        write_value(out, marks, state)
+    if flags & (LITERAL | FIXED) or names_something(b, start, end, e, d, tokens, state):
+        add_word(b, start, end, flags, out, tokens, state)
+    elif class_of(tokens, state, 1) != C_VALUE:
+        write_value(out, tokens, state)
     return True
 
 
 @kernel
-def names_something(b: int, start: int, end: int, e: int, d: int, marks: int, state: int) -> bool:
-    """Whether a word among values is a function or the next setting."""
+def names_something(b: int, start: int, end: int, e: int, d: int, tokens: int, state: int) -> bool:
+    """Return whether a word among values is a function or the next setting."""
     if unwritable(b, start, end):
         return False
     p = skip_blanks(b, end, e, d)
     following = load8(b + p) if p < e else 0
     if following == 40:
         return True
-    before = class_of(marks, state, 1)
+    before = class_of(tokens, state, 1)
     return following == 61 and (before == C_COMMA or (before == C_VALUE and load8(b + start - 1) == 32))
 
 
 @kernel
-def still_cut(b: int, kind: int, start: int, end: int, e: int, d: int, out: int, marks: int, state: int) -> bool:
-    """Whether this token belongs to what is cut; the first such leaves a ``?``."""
+def still_cut(b: int, kind: int, start: int, end: int, e: int, d: int, out: int, tokens: int, state: int) -> bool:
+    """Return whether this token belongs to the cut part; the first one writes a ``?``."""
     if cell(state, CUT) > CUT_WHOLE:
         if cell(state, CUT) == SET_VALUE or cell(state, CUT) == RUN_VALUES:
-            return given(b, kind, start, end, e, d, out, marks, state)
-        wait(b, kind, start, end, marks, state)
+            return given(b, kind, start, end, e, d, out, tokens, state)
+        wait(b, kind, start, end, tokens, state)
         return False
     loose = cell(state, CUT) == CUT_BOUNDED and cell(state, CUT_DEPTH) == 0
     if kind == OP:
@@ -247,16 +247,16 @@ def still_cut(b: int, kind: int, start: int, end: int, e: int, d: int, out: int,
         if flags & RESET or (loose and flags & BOUNDARY):
             put(state, CUT, 0)
             return False
-    if class_of(marks, state, 1) != C_VALUE:
-        add_byte(out, marks, state, C_VALUE, 0, 63)
+    if class_of(tokens, state, 1) != C_VALUE:
+        add_byte(out, tokens, state, C_VALUE, 0, 63)
     return True
 
 
 @kernel
-def write_quoted(b: int, start: int, end: int, e: int, d: int, out: int, marks: int, state: int) -> None:
+def write_quoted(b: int, start: int, end: int, e: int, d: int, out: int, tokens: int, state: int) -> None:
     """A quoted name as it is, or ``"?"`` where a value stands in double quotes."""
     if unwritable(b, start, end):
-        write_value(out, marks, state)
+        write_value(out, tokens, state)
         return
     odd = blank = False
     for i in range(start, end):
@@ -264,17 +264,17 @@ def write_quoted(b: int, start: int, end: int, e: int, d: int, out: int, marks: 
         blank = blank or load8(b + i) == 32
     put(state, FIRST, 0)
     doubtful = blank and DOUBTFUL[d] != 0
-    if doubtful and (class_of(marks, state, 1) == C_DOT or meant(marks, state, 1) & NAME_AFTER):
+    if doubtful and (class_of(tokens, state, 1) == C_DOT or meant(tokens, state, 1) & NAME_AFTER):
         doubtful = False
-    if load8(b + start) == 34 and (odd or doubtful or value_is_due(marks, state)):
+    if load8(b + start) == 34 and (odd or doubtful or value_is_due(tokens, state)):
         dotted = False
         if not odd:
             p = skip_blanks(b, end, e, d)
             dotted = p < e and load8(b + p) == 46 and not (p + 1 < e and 48 <= load8(b + p + 1) <= 57)
         if not dotted:
-            add_hidden(out, marks, state)
+            add_hidden(out, tokens, state)
             return
-    at = begin(out, marks, state, C_QUOTED, 0)
+    at = begin(out, tokens, state, C_QUOTED, 0)
     for i in range(start, end):
         store8(out + at, load8(b + i))
         at += 1
@@ -282,9 +282,9 @@ def write_quoted(b: int, start: int, end: int, e: int, d: int, out: int, marks: 
 
 
 @kernel
-def write_curly(b: int, start: int, end: int, out: int, marks: int, state: int) -> None:
+def write_curly(b: int, start: int, end: int, out: int, tokens: int, state: int) -> None:
     """A text in typographic quotes: its quotes and a ``?``."""
-    at = begin(out, marks, state, C_QUOTED, 2)
+    at = begin(out, tokens, state, C_QUOTED, 2)
     for k in range(3):
         store8(out + at + k, load8(b + start + k))
         store8(out + at + 4 + k, load8(b + end - 3 + k))
@@ -293,36 +293,36 @@ def write_curly(b: int, start: int, end: int, out: int, marks: int, state: int) 
 
 
 @kernel
-def write_token(b: int, kind: int, i: int, end: int, e: int, d: int, out: int, marks: int, state: int) -> None:
-    """Writes one token of any kind."""
-    if cell(state, CUT) and still_cut(b, kind, i, end, e, d, out, marks, state):
+def write_token(b: int, kind: int, i: int, end: int, e: int, d: int, out: int, tokens: int, state: int) -> None:
+    """Write one token of any kind."""
+    if cell(state, CUT) and still_cut(b, kind, i, end, e, d, out, tokens, state):
         return
     if kind == WORD:
-        write_word(b, i, end, out, marks, state)
+        write_word(b, i, end, out, tokens, state)
     elif kind == OP:
-        write_operator(b, i, end, out, marks, state)
+        write_operator(b, i, end, out, tokens, state)
     elif kind == QUOTED:
-        write_quoted(b, i, end, e, d, out, marks, state)
+        write_quoted(b, i, end, e, d, out, tokens, state)
     elif kind == CURLY:
-        write_curly(b, i, end, out, marks, state)
+        write_curly(b, i, end, out, tokens, state)
     elif kind == EXEC_OPEN:
-        at = begin(out, marks, state, C_OP, EXEC_OPENS)
+        at = begin(out, tokens, state, C_OP, EXEC_OPENS)
         store8(out + at, 47)
         store8(out + at + 1, 42)
         store8(out + at + 2, 33)
         put(state, BYTES, at + 3)
     elif kind == EXEC_CLOSE:
-        at = begin(out, marks, state, C_OP, EXEC_CLOSES)
+        at = begin(out, tokens, state, C_OP, EXEC_CLOSES)
         store8(out + at, 42)
         store8(out + at + 1, 47)
         put(state, BYTES, at + 2)
     elif kind != END:
-        write_value(out, marks, state)
+        write_value(out, tokens, state)
 
 
 @kernel
-def write_all(b: int, i: int, e: int, d: int, out: int, room: int, marks: int, most: int, state: int) -> None:
-    """Writes the tokens of ``b[i:e]`` to ``out`` while there is room.
+def write_all(b: int, i: int, e: int, d: int, out: int, room: int, tokens: int, most: int, state: int) -> None:
+    """Write the tokens of ``b[i:e]`` to ``out`` while there is room.
 
     A token takes at most ``TOKEN_BYTES`` and eight, and one mark: none is begun where ``room`` bytes or ``most`` marks
     would not hold it.
@@ -356,7 +356,7 @@ def write_all(b: int, i: int, e: int, d: int, out: int, room: int, marks: int, m
                 if first > size:
                     store8(out + size, 32)
                 flags = keyword(out, first, at, h)
-                put(marks, count, size << 20 | (flags & REMEMBERED) << 4 | C_WORD)
+                put(tokens, count, size << 20 | (flags & REMEMBERED) << 4 | C_WORD)
                 size, count, before = at, count + 1, C_WORD
                 if flags == 0:
                     put(state, FIRST, 0)
@@ -367,7 +367,7 @@ def write_all(b: int, i: int, e: int, d: int, out: int, room: int, marks: int, m
         put(state, BYTES, size)
         put(state, COUNT, count)
         if bits & 32 and not cell(state, CUT):
-            write_operator(b, i, i + 1, out, marks, state)
+            write_operator(b, i, i + 1, out, tokens, state)
             i += 1
         else:
             i = skip_blanks(b, i, e, d)
@@ -375,9 +375,9 @@ def write_all(b: int, i: int, e: int, d: int, out: int, room: int, marks: int, m
                 break
             kind, end = token(b, i, e, d)
             if kind != COMMENT:
-                write_token(b, kind, i, end, e, d, out, marks, state)
+                write_token(b, kind, i, end, e, d, out, tokens, state)
             i = end
         size, count = cell(state, BYTES), cell(state, COUNT)
-        before = cell(marks, count - 1) & 15 if count > 0 else C_LEFT
+        before = cell(tokens, count - 1) & 15 if count > 0 else C_LEFT
     put(state, BYTES, size)
     put(state, COUNT, count)

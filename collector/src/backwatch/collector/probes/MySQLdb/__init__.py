@@ -1,23 +1,21 @@
-"""mysqlclient (``MySQLdb``): methods of its Python classes are wrapped, those inherited from its C type among them.
+"""mysqlclient (``MySQLdb``): methods of its Python classes are wrapped, also those inherited from its C type.
 
-TLS, its version and the account come from the client library below the driver, once per connection, without a word to
-the server. What was verified, the certificate and the way of logging in nobody tells: they stay unknown.
+TLS, its version and the account come from the client library below the driver, once per connection, without a query.
+What was verified, the certificate and the login method are nowhere to be read: they stay unknown.
 """
 
 import importlib
-from collections.abc import Callable
-from time import time_ns
-from typing import Any
+from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.families.mysql.wraps import choosing, commanding, executing, querying
-from backwatch.collector.probes.MySQLdb.calls import MySQLdbWatch
-from backwatch.collector.probes.toolkit.dbapi import Make, argument
+from backwatch.collector.probes.MySQLdb.observer import MySQLdbCallObserver
+from backwatch.collector.probes.toolkit.dbapi import WIRE_FACTS
+from backwatch.collector.probes.toolkit.hooks import call_hook
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 
-_COMMANDS = {
+_COMMANDS: Final = {
     "commit": ("COMMIT", "COMMIT"), "rollback": ("ROLLBACK", "ROLLBACK"), "ping": ("PING", None),
     "set_character_set": ("SET", "SET NAMES"), "show_warnings": ("SHOW", "SHOW WARNINGS"), "kill": ("KILL", None),
     "stat": ("STATISTICS", None), "shutdown": ("SHUTDOWN", None), "dump_debug_info": ("DEBUG", None),
@@ -25,154 +23,36 @@ _COMMANDS = {
 """Methods of a connection that send one fixed command: operation, statement."""
 
 
-def _connecting(watch: MySQLdbWatch) -> Make:
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(self: Any, *args: Any, **kwargs: Any) -> None:
-            start_ns, link = time_ns(), watch.connecting(self, args, kwargs)
-            try:
-                original(self, *args, **kwargs)
-            except BaseException as error:
-                watch.connected(self, link, start_ns, error)
-                raise
-            watch.connected(self, link, start_ns, None)
-
-        return wrapper
-
-    return make
-
-
-def _changing(watch: MySQLdbWatch) -> Make:
-    """Wraps ``change_user(user, password, database)``."""
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            start_ns, link = time_ns(), watch.entered(self)
-            account, namespace = argument(args, kwargs, 0, "user"), argument(args, kwargs, 2, "database")
-            try:
-                result = original(self, *args, **kwargs)
-            except BaseException as error:
-                watch.changed(self, link, account, namespace, start_ns, error)
-                raise
-            watch.changed(self, link, account, namespace, start_ns, None)
-            return result
-
-        return wrapper
-
-    return make
-
-
-def _switching(watch: MySQLdbWatch) -> Make:
-    """Wraps ``autocommit``."""
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            start_ns, link = time_ns(), watch.entered(self)
-            before = watch.commits(self)
-            try:
-                result = original(self, *args, **kwargs)
-            except BaseException as error:
-                watch.switched(self, link, before, start_ns, error)
-                raise
-            watch.switched(self, link, before, start_ns, None)
-            return result
-
-        return wrapper
-
-    return make
-
-
-def _advancing(watch: MySQLdbWatch) -> Make:
-    """Wraps ``nextset``."""
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            start_ns, link = time_ns(), watch.cursor_entered(self)
-            try:
-                result = original(self, *args, **kwargs)
-            except BaseException as error:
-                watch.advanced(self, link, start_ns, None, error)
-                raise
-            watch.advanced(self, link, start_ns, result, None)
-            return result
-
-        return wrapper
-
-    return make
-
-
-def _reading(watch: MySQLdbWatch, *, how: str) -> Make:
-    """Wraps what reads rows of a cursor that does not keep them.
-
-    Args:
-        how: ``one``, ``many`` or ``all`` at once.
-    """
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            connection = getattr(self, "connection", None)
-            try:
-                result = original(self, *args, **kwargs)
-            except BaseException as error:
-                watch.streamed(self, connection, ends=True, error=error)
-                raise
-            if not result or how != "one":
-                watch.streamed(self, connection, ends=not result or how == "all")
-            return result
-
-        return wrapper
-
-    return make
-
-
-def _closing(watch: MySQLdbWatch) -> Make:
-    """Wraps a cursor's ``close``, which reads what the app has left unread."""
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            connection, read = getattr(self, "connection", None), getattr(self, "rownumber", None)
-            try:
-                return original(self, *args, **kwargs)
-            finally:
-                watch.streamed(self, connection, ends=True, read=read)
-
-        return wrapper
-
-    return make
-
-
-class MySQLdbProbe(PatchingProbe[MySQLdbWatch]):
+class MySQLdbProbe(PatchingProbe[MySQLdbCallObserver]):
     """mysqlclient: connections, buffered and unbuffered cursors, several results, ``change_user``."""
 
     name = "MySQLdb"
     module = "MySQLdb"
     distributions = ("mysqlclient>=1.4.6",)
-    facts = frozenset({
-        names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.QUERY_TEXT, names.OPERATION,
+    facts = WIRE_FACTS | {
         names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER, names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT,
-        names.PEER_ADDRESS, names.PEER_PORT, names.TRANSPORT, names.ACCOUNT, names.SERVER_VERSION, names.BYTES_SENT,
-        names.BYTES_RECEIVED, names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE,
-        names.NOTICES,
-    })  # fmt: skip
+        names.PEER_ADDRESS, names.PEER_PORT, names.TRANSPORT, names.NOTICES,
+    }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
-        """Wraps mysqlclient's classes."""
+        """Wrap mysqlclient's classes."""
         extension: Any = importlib.import_module("MySQLdb._mysql")
         cursors: Any = importlib.import_module("MySQLdb.cursors")
         connection: Any = importlib.import_module("MySQLdb.connections").Connection
-        unbuffered = cursors.CursorUseResultMixIn
-        watch, patches = MySQLdbWatch(recorder, extension.__file__, unbuffered), Patches()
-        self._watch, self._patches = watch, patches
-        patches.wrap(connection, "__init__", _connecting(watch))
-        patches.wrap(connection, "query", querying(watch))
-        patches.wrap(connection, "select_db", choosing(watch))
-        patches.wrap(connection, "change_user", _changing(watch))
-        patches.wrap(connection, "autocommit", _switching(watch))
+        cursor, unbuffered = cursors.BaseCursor, cursors.CursorUseResultMixIn
+        observer, patches = MySQLdbCallObserver(recorder, extension.__file__, unbuffered), Patches()
+        self._watch, self._patches = observer, patches
+        patches.wrap(connection, "__init__", call_hook(observer.on_connect, observer.on_connect_end))
+        patches.wrap(connection, "query", observer.query_hook())
+        patches.wrap(connection, "select_db", observer.select_hook("db"))
+        patches.wrap(connection, "change_user", call_hook(observer.on_call, observer.on_change_user_end))
+        patches.wrap(connection, "autocommit", call_hook(observer.on_autocommit, observer.on_autocommit_end))
         for method, (operation, sql) in _COMMANDS.items():
-            patches.wrap(connection, method, commanding(watch, operation, sql))
-        patches.wrap(cursors.BaseCursor, "execute", executing(watch, "query"))
-        patches.wrap(cursors.BaseCursor, "executemany", executing(watch, "query"))
-        patches.wrap(cursors.BaseCursor, "callproc", executing(watch, "procname", "CALL %s"))
-        patches.wrap(cursors.BaseCursor, "nextset", _advancing(watch))
-        patches.wrap(cursors.BaseCursor, "close", _closing(watch))
-        for method in ("one", "many", "all"):
-            patches.wrap(unbuffered, f"fetch{method}", _reading(watch, how=method))
+            patches.wrap(connection, method, observer.command_hook(operation, sql))
+        patches.wrap(cursor, "execute", observer.execute_hook("query"))
+        patches.wrap(cursor, "executemany", observer.execute_hook("query"))
+        patches.wrap(cursor, "callproc", observer.execute_hook("procname", "CALL %s"))
+        patches.wrap(cursor, "nextset", call_hook(observer.on_cursor_call, observer.on_nextset_end))
+        patches.wrap(cursor, "close", call_hook(observer.on_rows, observer.on_close_end))
+        for size in ("one", "many", "all"):
+            patches.wrap(unbuffered, f"fetch{size}", observer.fetch_hook(size))

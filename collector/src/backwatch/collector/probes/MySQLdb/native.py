@@ -1,8 +1,8 @@
-"""What the C library below mysqlclient knows of a connection and the driver does not hand out. Nothing is sent.
+"""Facts of a connection that the C library below mysqlclient knows and the driver does not offer. Nothing is sent.
 
-The pointer comes from the driver itself, as a capsule, never from the layout of its objects; the functions come from
+The pointer comes from the driver itself, as a capsule, never from the layout of its objects. The functions come from
 the handle of the driver's own extension module, so that they are those of the library that it is linked with. Where
-either is missing, everything is unknown. Only libmariadb tells the version of TLS and the account.
+either is missing, everything is unknown. Only libmariadb reveals the version of TLS and the account.
 """
 
 import ctypes
@@ -12,23 +12,24 @@ _CAPSULE: Final = b"_mysql.connection.native_connection"
 _TLS_VERSION: Final = 23
 _USER: Final = 27
 """Of ``enum mariadb_value`` in ``mysql.h``, which only ever grows at its end."""
+_MAX_TEXT_BYTES: Final = 200
 
 
 class Native(NamedTuple):
-    """What the library said.
+    """Facts from the C library.
 
     Attributes:
-        known: False where it could not be asked; the rest then means nothing.
+        is_known: False where the library could not be called; the rest then means nothing.
         cipher: ``""`` on a connection without TLS.
     """
 
-    known: bool
+    is_known: bool
     cipher: str = ""
     version: str = ""
     user: str = ""
 
 
-UNKNOWN: Final = Native(known=False)
+UNKNOWN: Final = Native(is_known=False)
 
 
 class Library:
@@ -41,42 +42,40 @@ class Library:
         self._info: Any = getattr(library, "mariadb_get_info", None)
         if self._info is not None:
             self._info.argtypes, self._info.restype = (ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p), ctypes.c_byte
-        # A prototype of our own: the attributes of ``pythonapi``'s functions belong to everybody.
+        # A separate prototype: the attributes of ``pythonapi``'s functions are shared by the whole process.
         prototype = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
         self._pointer = prototype(("PyCapsule_GetPointer", ctypes.pythonapi))
 
-    def ask(self, connection: Any) -> Native:
-        """What it knows of this open connection."""
-        give = getattr(connection, "_get_native_connection", None)
-        pointer = None if give is None else self._pointer(give(), _CAPSULE)
+    def read(self, connection: Any) -> Native:
+        """Read the facts of an open connection."""
+        get_capsule = getattr(connection, "_get_native_connection", None)
+        pointer = None if get_capsule is None else self._pointer(get_capsule(), _CAPSULE)
         if not pointer:
             return UNKNOWN
         cipher = self._cipher(pointer)
         return Native(
-            known=True,
+            is_known=True,
             cipher=_text(cipher),
-            version=self._say(pointer, _TLS_VERSION) if cipher else "",
-            user=self._say(pointer, _USER),
+            version=self._read_value(pointer, _TLS_VERSION) if cipher else "",
+            user=self._read_value(pointer, _USER),
         )
 
-    def _say(self, pointer: int, what: int) -> str:
+    def _read_value(self, pointer: int, key: int) -> str:
         if self._info is None:
             return ""
-        answer = ctypes.c_char_p()
-        if self._info(pointer, what, ctypes.addressof(answer)) != 0:
-            return ""
-        return _text(answer.value)
+        value = ctypes.c_char_p()
+        return _text(value.value) if self._info(pointer, key, ctypes.addressof(value)) == 0 else ""
 
 
 def _text(value: bytes | None) -> str:
-    return (value or b"")[:200].decode("utf-8", "replace")
+    return (value or b"")[:_MAX_TEXT_BYTES].decode("utf-8", "replace")
 
 
 _libraries: dict[str, Library | None] = {}
 
 
 def library(file: str) -> Library | None:
-    """The library below this extension module; ``None`` where it has not these functions."""
+    """Return the library below this extension module; ``None`` where it lacks these functions."""
     if file not in _libraries:
         try:
             _libraries[file] = Library(file)

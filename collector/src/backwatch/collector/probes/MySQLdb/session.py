@@ -1,10 +1,10 @@
-"""What a mysqlclient connection says of its session: what the app asked for, and what its C library knows."""
+"""Sessions of mysqlclient connections: the app's options, and what the C library knows."""
 
 import dataclasses
 from typing import Any, Final
 
-from backwatch.collector.probes.families.mysql.observer import MAX_TEXT
 from backwatch.collector.probes.MySQLdb.native import UNKNOWN, library
+from backwatch.collector.probes.toolkit.dbapi import MAX_TEXT_CHARACTERS, build_session
 from backwatch.collector.probes.toolkit.peers import peer_of
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.record import Session
@@ -20,15 +20,15 @@ _MODES: Final = {
 }  # fmt: skip
 
 
-def said(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """What the app said at connect, by the names that are usual now; never the secret."""
-    told: dict[str, Any] = dict(zip(_POSITIONS, args, strict=False))
-    told.update((_OLD_NAMES.get(name, name), value) for name, value in kwargs.items())
-    return {name: value for name, value in told.items() if name not in _SECRETS}
+def read_options(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return the app's arguments of connect by their present names, without the secret."""
+    options: dict[str, Any] = dict(zip(_POSITIONS, args, strict=False))
+    options.update((_OLD_NAMES.get(name, name), value) for name, value in kwargs.items())
+    return {name: value for name, value in options.items() if name not in _SECRETS}
 
 
-def requested(options: dict[str, Any]) -> tuple[str, bool | None]:
-    """What TLS was asked for, and whether the app itself did: never what was verified, which nobody tells."""
+def _requested_tls(options: dict[str, Any]) -> tuple[str, bool | None]:
+    """Return the requested mode, and whether the app requested it. What was verified no library reveals."""
     mode, ssl = options.get("ssl_mode"), options.get("ssl")
     if isinstance(mode, str):
         return _MODES.get(mode, ""), True
@@ -37,45 +37,37 @@ def requested(options: dict[str, Any]) -> tuple[str, bool | None]:
     if ssl:
         return "prefer", True  # files alone demand nothing of the server
     if "read_default_file" in options or "read_default_group" in options:
-        return "", None  # a file that we do not read may say it
+        return "", None  # that file, which is not read here, may name a mode
     return "prefer", False
 
 
-def asked(connection: Any, options: dict[str, Any]) -> Session:
-    """What is known of a connection that does not stand."""
-    path = words(options.get("unix_socket"), MAX_TEXT)
+def describe_request(connection: Any, options: dict[str, Any]) -> Session:
+    """Describe a connection that is not established."""
     port = options.get("port") or getattr(connection, "port", 0) or DEFAULT_PORT
-    mode, explicit = requested(options)
-    return Session(
-        system="mysql",
-        address=path or words(options.get("host"), MAX_TEXT) or "localhost",
-        port=0 if path or not isinstance(port, int) else port,
-        namespace=words(options.get("database"), MAX_TEXT),
-        transport="unix" if path else "tcp",
-        requested=mode,
-        requested_explicit=explicit,
-        account=words(options.get("user"), MAX_TEXT),
-    )
+    return build_session(
+        "mysql", options.get("host") or "localhost", port,
+        path=options.get("unix_socket"), tls=_requested_tls(options), database=options.get("database"),
+        account=options.get("user"),
+    )  # fmt: skip
 
 
-def told(connection: Any, options: dict[str, Any], descriptor: int, extension: str) -> Session:
-    """What is known of a connection that stands.
+def describe_connection(connection: Any, options: dict[str, Any], descriptor: int, extension: str) -> Session:
+    """Describe an established connection.
 
     Args:
         extension: File of the driver's extension module.
     """
-    session, peer = asked(connection, options), peer_of(descriptor)
-    native, below = UNKNOWN, library(extension)
-    if below is not None:
-        native = below.ask(connection)
-    changed: dict[str, Any] = {**peer, "server_version": words(connection.get_server_info())}
+    session, peer = describe_request(connection, options), peer_of(descriptor)
+    below = library(extension)
+    native = UNKNOWN if below is None else below.read(connection)
+    changes: dict[str, Any] = {**peer, "server_version": words(connection.get_server_info())}
     if peer.get("transport") == "unix":
-        changed.update(address=session.address if session.transport == "unix" else peer.get("peer_address", ""), port=0)
+        changes.update(address=session.address if session.transport == "unix" else peer.get("peer_address", ""), port=0)
     elif session.transport == "unix":
-        # The library prefers the host that was asked for to the path.
-        changed.update(address=words(options.get("host"), MAX_TEXT), port=int(connection.port))
-    if native.known:
-        changed.update(encrypted=bool(native.cipher), cipher=words(native.cipher, 80))
-        changed.update(tls_version=format_tls_version(words(native.version)) if native.cipher else "")
-        changed.update(account=session.account or words(native.user, MAX_TEXT))
-    return dataclasses.replace(session, **changed)
+        # The library prefers the requested host to the path.
+        changes.update(address=words(options.get("host"), MAX_TEXT_CHARACTERS), port=int(connection.port))
+    if native.is_known:
+        changes.update(encrypted=bool(native.cipher), cipher=words(native.cipher, 80))
+        changes.update(tls_version=format_tls_version(words(native.version)) if native.cipher else "")
+        changes.update(account=session.account or words(native.user, MAX_TEXT_CHARACTERS))
+    return dataclasses.replace(session, **changes)

@@ -1,115 +1,114 @@
-"""What an asyncpg connection says of its session, also of one that fails to log in."""
+"""Sessions of asyncpg connections, including those that fail to log in."""
 
+import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-from backwatch.collector.probes.asyncpg.login import NOT_ASKED, LoginReader
-from backwatch.collector.probes.families.postgresql.libpq import superuser
-from backwatch.collector.probes.toolkit.dbapi import Link
+from backwatch.collector.probes.families.postgresql.login import NOT_REQUESTED, LoginReader
+from backwatch.collector.probes.families.postgresql.session import superuser_facts
+from backwatch.collector.probes.families.postgresql.state import PostgresConnectionState
+from backwatch.collector.probes.toolkit.dbapi import MAX_TEXT_CHARACTERS
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, words
+from backwatch.collector.probes.toolkit.tls_contexts import asked_by
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.socket_counters import SocketCounters
 from backwatch.collector.session.tls import read_tls_facts
 
-MAX_TEXT: Final = 200
 _MODES: Final = {"verify_ca": "verify-ca", "verify_full": "verify-full"}
 
 
-class Attempt:
-    """A connection that the app asked for, until it stands.
+class ConnectAttempt:
+    """A connection that the app requested, until it is established.
 
     Attributes:
-        explicit: Whether the app itself said which TLS it wants; ``None`` where that is not known.
         context: The TLS context that the app made; ``None`` where it named a mode instead.
-        facts: What is known of the transport, once there is one.
-        login: Reads how the server lets the app in; ``None`` where it was let in before we came.
+        is_explicit: Whether the app itself requested a TLS mode; ``None``: unknown.
+        facts: Facts of the transport, once there is one.
+        login: Reads the login method; ``None`` where the login is older than the probe.
     """
 
-    __slots__ = ("__weakref__", "context", "explicit", "facts", "login")
+    __slots__ = ("__weakref__", "context", "facts", "is_explicit", "login")
 
-    def __init__(self, dsn: Any, ssl: Any, environment: Mapping[str, str] | None) -> None:
+    def __init__(self, dsn: Any = None, ssl: Any = None, *, is_observed: bool = False) -> None:
         self.context = ssl if hasattr(ssl, "verify_mode") else None
-        self.explicit: bool | None = None
-        if environment is not None:
-            said = ssl is not None or bool(environment.get("PGSSLMODE")) or "sslmode=" in str(dsn or "")
-            elsewhere = "service=" in str(dsn or "") or bool(environment.get("PGSERVICE"))
-            self.explicit = True if said else None if elsewhere else False
+        self.is_explicit: bool | None = None
+        if is_observed:
+            is_explicit = ssl is not None or bool(os.environ.get("PGSSLMODE")) or "sslmode=" in str(dsn or "")
+            has_service = "service=" in str(dsn or "") or bool(os.environ.get("PGSERVICE"))
+            self.is_explicit = True if is_explicit else None if has_service else False
         self.facts: dict[str, Any] = {}
         self.login: LoginReader | None = None
 
-    def auth_method(self, params: Any, *, local: bool) -> str:
-        """How the app logged in; empty where that is not known.
+    def auth_method(self, params: Any, *, is_local: bool) -> str:
+        """Return the login method; empty where it is unknown.
 
-        That no password was asked for says something only where one was there to be given, and not of a unix socket,
-        whose peer the server knows without asking. Whether a certificate was shown Python's ``ssl`` does not say.
+        A login without a request for a password means something only where the app had one, and not on a unix socket,
+        whose peer the server may know without a request. Whether a certificate was shown Python's ``ssl`` does not
+        reveal.
         """
         method = "" if self.login is None else self.login.method
-        return "" if method == NOT_ASKED and (local or not getattr(params, "password", None)) else method
+        has_password = bool(getattr(params, "password", None))
+        return "" if method == NOT_REQUESTED and (is_local or not has_password) else method
 
-    def requested(self, params: Any, *, local: bool) -> tuple[str, bool | None]:
-        """The mode asked for, and whether the app itself asked."""
+    def requested_tls(self, params: Any, *, is_local: bool) -> tuple[str, bool | None]:
+        """Return the requested mode, and whether the app itself requested it."""
         if self.context is not None:
-            if self.context.verify_mode == 0:
-                return "require", True
-            return ("verify-full" if self.context.check_hostname else "verify-ca"), True
-        mode = getattr(params, "sslmode", None)
-        name = getattr(mode, "name", "")
-        if name != "prefer" and not local:
-            return _MODES.get(name, name), True  # nobody gets anything else without asking
-        return _MODES.get(name, name), self.explicit
+            return asked_by(self.context), True
+        name = getattr(getattr(params, "sslmode", None), "name", "")
+        # "prefer" is the only mode that needs no request.
+        return _MODES.get(name, name), True if name != "prefer" and not is_local else self.is_explicit
 
 
-def learnt(transport: Any) -> dict[str, Any]:
-    """Peer and encryption of a transport that stands, as keyword arguments of ``Session``."""
+class AsyncpgConnectionState(PostgresConnectionState):
+    """A connection state that also keeps a statement's preparation.
+
+    Attributes:
+        prepared: The statement that was prepared last and not executed since, and the start of its preparation.
+    """
+
+    __slots__ = ("prepared",)
+
+    def __init__(self, session: Session, wire: SocketCounters | None = None) -> None:
+        super().__init__(session, wire)
+        self.prepared: tuple[Any, int] | None = None
+
+
+def read_transport(transport: Any) -> dict[str, Any]:
+    """Return peer and encryption of an open transport, as keyword arguments of ``Session``."""
     return {**peer(transport.get_extra_info("socket")), **read_tls_facts(transport.get_extra_info("ssl_object"))}
 
 
-def session_of(address: Any, params: Any, attempt: Attempt, facts: Mapping[str, Any], settings: Any = None) -> Session:
-    """The session of an attempt to reach ``address``: ``(host, port)``, or the path of a unix socket.
+def describe_attempt(
+    address: Any, params: Any, attempt: ConnectAttempt, facts: Mapping[str, Any], settings: Any = None
+) -> Session:
+    """Describe an attempt to reach ``address``: ``(host, port)``, or the path of a unix socket.
 
     Args:
-        settings: What the server said of itself and of the account, once it has taken the login.
+        settings: The server's parameters, once it has accepted the login.
     """
-    local = isinstance(address, str)
-    host, port = (address, 0) if local else address[:2]
-    mode, explicit = attempt.requested(params, local=local)
-    told: dict[str, Any] = {"transport": "unix" if local else "tcp", **facts}
-    if local and not told.get("peer_address"):
-        told["peer_address"] = host[:MAX_TEXT]
+    is_local = isinstance(address, str)
+    host, port = (address, 0) if is_local else address[:2]
+    mode, is_explicit = attempt.requested_tls(params, is_local=is_local)
+    transport: dict[str, Any] = {"transport": "unix" if is_local else "tcp", **facts}
+    if is_local and not transport.get("peer_address"):
+        transport["peer_address"] = host[:MAX_TEXT_CHARACTERS]
     return Session(
         system="postgresql",
-        address=words(host, MAX_TEXT),
+        address=words(host, MAX_TEXT_CHARACTERS),
         port=int(port),
-        namespace=words(params.database, MAX_TEXT),
+        namespace=words(params.database, MAX_TEXT_CHARACTERS),
         requested=mode,
-        requested_explicit=explicit,
-        account=words(params.user, MAX_TEXT),
-        auth_method=attempt.auth_method(params, local=local),
+        requested_explicit=is_explicit,
+        account=words(params.user, MAX_TEXT_CHARACTERS),
+        auth_method=attempt.auth_method(params, is_local=is_local),
         server_version=words(getattr(settings, "server_version", None)),
-        extra=superuser(getattr(settings, "is_superuser", None)),
-        **told,
+        extra=superuser_facts(getattr(settings, "is_superuser", None)),
+        **transport,
     )
 
 
-class PostgresLink(Link):
-    """A link that also counts what comes unasked.
-
-    Attributes:
-        notices: Notices since the last report.
-        prepared: The statement that was prepared last and not executed since, and when its preparation began.
-    """
-
-    __slots__ = ("notices", "prepared")
-
-    def __init__(self, session: Session, wire: SocketCounters | None) -> None:
-        super().__init__(session, wire)
-        self.notices = 0
-        self.prepared: tuple[Any, int] | None = None
-
-    @classmethod
-    def of(cls, connection: Any, attempt: Attempt) -> "PostgresLink":
-        """The link of a connection that stands."""
-        transport = connection._transport
-        settings = connection._protocol.get_settings()
-        session = session_of(connection._addr, connection._params, attempt, learnt(transport), settings)
-        return cls(session, SocketCounters(descriptor(transport.get_extra_info("socket"))))
+def build_state(connection: Any, attempt: ConnectAttempt) -> AsyncpgConnectionState:
+    """Build the state of an established connection."""
+    transport, settings = connection._transport, connection._protocol.get_settings()
+    session = describe_attempt(connection._addr, connection._params, attempt, read_transport(transport), settings)
+    return AsyncpgConnectionState(session, SocketCounters(descriptor(transport.get_extra_info("socket"))))

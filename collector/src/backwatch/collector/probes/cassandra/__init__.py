@@ -1,128 +1,48 @@
 """DataStax' driver for Cassandra: each request that goes to a node, each page of rows, each connection to a node.
 
-All that an app asks goes through ``ResponseFuture``, whatever called it: ``execute``, ``execute_async``, prepared and
-bound statements, batches, ``execute_concurrent``, cqlengine. Many requests share one connection, so bytes are those of
-the messages, told as an estimate; only ``connect`` has the kernel's count. What an UPDATE changed no node says.
+All of an app's requests go through ``ResponseFuture``, whichever method sent them: ``execute``, ``execute_async``,
+prepared and bound statements, batches, ``execute_concurrent``, cqlengine. Many requests share one connection, so bytes
+are those of the messages, marked as estimates; only ``connect`` has the kernel's count. No node counts the rows that an
+UPDATE changed.
 """
 
 import importlib
-from collections.abc import Callable
-from time import time_ns
 from typing import Any
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.cassandra.calls import CassandraWatch
-from backwatch.collector.probes.toolkit.dbapi import Make
+from backwatch.collector.probes.cassandra.observer import CassandraCallObserver
+from backwatch.collector.probes.toolkit.dbapi import WIRE_FACTS
+from backwatch.collector.probes.toolkit.hooks import call_hook
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
-from backwatch.collector.runtime.guard import never_breaks_the_host
 
 
-def _connecting(watch: CassandraWatch) -> Make:
-    """The class method that gives a connection which has logged in."""
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def factory(cls: Any, *args: Any, **kwargs: Any) -> Any:
-            start_ns = time_ns()
-            watch.connecting()
-            try:
-                connection = original(cls, *args, **kwargs)
-            except BaseException as error:
-                watch.connected(None, start_ns, error)
-                raise
-            watch.connected(connection, start_ns, None)
-            return connection
-
-        return factory
-
-    return make
-
-
-def _reaching(watch: CassandraWatch) -> Make:
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def _connect_socket(connection: Any) -> Any:
-            watch.reaching(connection)
-            result = original(connection)
-            watch.reached(connection)
-            return result
-
-        return _connect_socket
-
-    return make
-
-
-def _refused(watch: CassandraWatch) -> Make:
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def _initiate_connection(connection: Any, sockaddr: Any) -> Any:
-            try:
-                return original(connection, sockaddr)
-            except BaseException as error:
-                watch.refused(error)
-                raise
-
-        return _initiate_connection
-
-    return make
-
-
-def _before(look: Callable[..., object]) -> Make:
-    """Looks at what a method is given, first."""
-    guarded = never_breaks_the_host(look)
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def method(owner: Any, *args: Any, **kwargs: Any) -> Any:
-            guarded(owner, *args)
-            return original(owner, *args, **kwargs)
-
-        return method
-
-    return make
-
-
-def _after(look: Callable[..., object]) -> Make:
-    """Looks at what a method was given, afterwards."""
-    guarded = never_breaks_the_host(look)
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def method(owner: Any, *args: Any, **kwargs: Any) -> Any:
-            result = original(owner, *args, **kwargs)
-            guarded(owner, *args)
-            return result
-
-        return method
-
-    return make
-
-
-class CassandraProbe(PatchingProbe[CassandraWatch]):
+class CassandraProbe(PatchingProbe[CassandraCallObserver]):
     """cassandra-driver: requests, prepared statements, batches, pages, nodes."""
 
     name = "cassandra"
     module = "cassandra.cluster"
     distributions = ("cassandra-driver>=3.26",)
-    facts = names.OVER_TLS | {
-        names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.QUERY_TEXT, names.STATEMENT,
-        names.OPERATION, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION, names.SERVER_ID, names.BYTES_SENT,
-        names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ERROR_TYPE, names.STATUS_CODE,
-        names.NOTICES, names.TOPOLOGY,
-    }  # fmt: skip
+    facts = (names.OVER_TLS | WIRE_FACTS | {
+        names.STATEMENT, names.AUTH_METHOD, names.SERVER_ID, names.BYTES_ESTIMATED, names.NOTICES, names.TOPOLOGY,
+    }) - {names.ROWS_AFFECTED}  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
-        """Wraps connections, futures and the control connection."""
-        watch, patches = CassandraWatch(recorder), Patches()
-        self._watch, self._patches = watch, patches
+        """Wrap connections, futures and the control connection."""
+        observer, patches = CassandraCallObserver(recorder), Patches()
+        self._watch, self._patches = observer, patches
         cluster: Any = importlib.import_module("cassandra.cluster")
         connection: Any = importlib.import_module("cassandra.connection").Connection
         future, control = cluster.ResponseFuture, cluster.ControlConnection
-        patches.wrap(connection, "factory", _connecting(watch))
-        patches.wrap(connection, "_connect_socket", _reaching(watch))
-        patches.wrap(connection, "_initiate_connection", _refused(watch))
-        patches.wrap(connection, "process_msg", _before(lambda self, _, body: watch.received(self, body)))
-        patches.wrap(connection, "handle_pushed", _before(watch.pushed))
-        patches.wrap(future, "send_request", _before(lambda self, *_: watch.sending(self)))
-        patches.wrap(future, "_set_result", _before(lambda self, _, by, __, answer: watch.answered(self, by, answer)))
-        patches.wrap(future, "_set_final_result", _before(lambda self, _: watch.ended(self, None)))
-        patches.wrap(future, "_set_final_exception", _before(watch.ended))
-        nodes = _after(lambda self, by, *_: watch.announced(self, by))
-        patches.wrap(control, "_refresh_node_list_and_token_map", nodes)
+        patches.wrap(connection, "factory", call_hook(observer.on_connect, observer.on_connect_end))
+        socket_hook = call_hook(observer.on_connect_socket, observer.on_connect_socket_end)
+        patches.wrap(connection, "_connect_socket", socket_hook)
+        patches.wrap(connection, "_initiate_connection", call_hook(None, observer.on_address_end))
+        patches.wrap(connection, "process_msg", call_hook(observer.on_message))
+        patches.wrap(connection, "handle_pushed", call_hook(observer.on_push))
+        patches.wrap(future, "send_request", call_hook(observer.on_send))
+        patches.wrap(future, "_set_result", call_hook(observer.on_response))
+        patches.wrap(future, "_set_final_result", call_hook(observer.on_result))
+        patches.wrap(future, "_set_final_exception", call_hook(observer.on_exception))
+        patches.wrap(control, "_refresh_node_list_and_token_map", call_hook(None, observer.on_nodes_end))

@@ -1,46 +1,39 @@
-"""clickhouse-driver: ClickHouse's own protocol, over the client and over DB-API, which goes through it.
+"""clickhouse-driver: ClickHouse's own protocol, by the client and by DB-API, which goes through it.
 
 Rows are counted block by block as they come. The driver closes a connection after every error: the bytes of a statement
 that failed are unknown.
 """
 
 import importlib
-from typing import Any
+from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.clickhouse_driver.calls import ClickHouseWatch
-from backwatch.collector.probes.toolkit.between import before, between
+from backwatch.collector.probes.clickhouse_driver.observer import ClickHouseCallObserver
+from backwatch.collector.probes.toolkit.dbapi import WIRE_FACTS
+from backwatch.collector.probes.toolkit.hooks import call_hook
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 
-_STATEMENTS = ("execute", "execute_with_progress", "execute_iter", "insert_dataframe", "query_arrow_stream")
+_STATEMENTS: Final = ("execute", "execute_with_progress", "execute_iter", "insert_dataframe", "query_arrow_stream")
 
 
-def _nothing(*_: Any) -> None:
-    """Before a packet there is nothing to know."""
-
-
-class ClickHouseDriverProbe(PatchingProbe[ClickHouseWatch]):
+class ClickHouseDriverProbe(PatchingProbe[ClickHouseCallObserver]):
     """clickhouse-driver: clients and connections."""
 
     name = "clickhouse_driver"
     module = "clickhouse_driver"
     distributions = ("clickhouse-driver>=0.2.6",)
-    facts = names.OVER_TLS | {
-        names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.QUERY_TEXT, names.OPERATION,
-        names.ACCOUNT, names.SERVER_VERSION, names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED,
-        names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE,
-    }  # fmt: skip
+    facts = names.OVER_TLS | WIRE_FACTS | {names.AUTH_METHOD}
 
     def install(self, recorder: Recorder) -> None:
-        """Wraps the driver's classes."""
-        watch, patches = ClickHouseWatch(recorder), Patches()
-        self._watch, self._patches = watch, patches
+        """Wrap the driver's classes."""
+        observer, patches = ClickHouseCallObserver(recorder), Patches()
+        self._watch, self._patches = observer, patches
         connection: Any = importlib.import_module("clickhouse_driver.connection").Connection
         client: Any = importlib.import_module("clickhouse_driver.client").Client
-        patches.wrap(connection, "_init_connection", between(watch.connecting, watch.connected))
+        patches.wrap(connection, "_init_connection", call_hook(observer.on_connect, observer.on_connect_end))
         for method in _STATEMENTS:
-            patches.wrap(client, method, between(watch.entered, watch.left))
-        patches.wrap(client, "receive_packet", between(_nothing, watch.received))
-        patches.wrap(client, "disconnect", before(watch.ending))
+            patches.wrap(client, method, call_hook(observer.on_statement, observer.on_statement_end))
+        patches.wrap(client, "receive_packet", call_hook(None, observer.on_packet))
+        patches.wrap(client, "disconnect", call_hook(observer.on_disconnect))

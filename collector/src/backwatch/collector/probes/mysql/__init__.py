@@ -1,27 +1,25 @@
 """mysql-connector-python (``mysql.connector``): in Python, with its C extension, and under asyncio.
 
-Cursors, connections and pools; results are told as they are read. The C extension tells of TLS only the cipher, and
-neither a descriptor nor how it logged in: volume, peer and certificate stay unknown there.
+Cursors, connections and pools; results are recorded as they are read. The C extension offers of TLS only the cipher,
+and neither a descriptor nor the login method: volume, peer and certificate stay unknown there.
 """
 
 import importlib
 import sys
-from collections.abc import Callable, Iterator
-from time import time_ns
 from types import ModuleType
 from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.bootstrap import import_hooks
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.mysql.calls import ConnectorWatch
-from backwatch.collector.probes.toolkit.between import Enter, Leave, before, between, between_async
-from backwatch.collector.probes.toolkit.dbapi import Make
+from backwatch.collector.probes.mysql.observer import ConnectorCallObserver, Hook
+from backwatch.collector.probes.toolkit.dbapi import WIRE_FACTS
+from backwatch.collector.probes.toolkit.hooks import async_call_hook, call_hook
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
-_AIO: Final = "mysql.connector.aio.connection"
+_ASYNCIO_MODULE: Final = "mysql.connector.aio.connection"
 _COMMANDS: Final = {
     "commit": ("COMMIT", "COMMIT"), "rollback": ("ROLLBACK", "ROLLBACK"), "ping": ("PING", None),
     "is_connected": ("PING", None), "cmd_ping": ("PING", None), "reset_session": ("RESET", None),
@@ -29,145 +27,90 @@ _COMMANDS: Final = {
     "cmd_shutdown": ("SHUTDOWN", None), "cmd_debug": ("DEBUG", None),
 }  # fmt: skip
 """Methods of a connection that send one fixed command: operation, statement."""
-_CURSORS: Final = {
+_STATEMENTS: Final = ("cmd_query", "_execute_query", "cmd_stmt_prepare", "cmd_stmt_execute")
+_CURSOR_METHODS: Final = {
     "execute": ("operation", ""), "executemany": ("operation", ""), "callproc": ("procname", "CALL %s"),
 }  # fmt: skip
-"""Methods of a cursor that send a statement: the name of their first argument, the phrase that it stands in."""
-
-Wrap = Callable[[Enter, Leave], Make]
+"""Methods of a cursor that send a statement: name of their first argument, template that it stands in."""
 
 
-def _stepping(watch: ConnectorWatch) -> Make:
-    """Wraps the generator of several results."""
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def cmd_query_iter(self: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
-            source = original(self, *args, **kwargs)
-            try:
-                while True:
-                    start_ns, link = time_ns(), watch.of_statement(self, args, kwargs)
-                    try:
-                        result = next(source)
-                    except StopIteration:
-                        watch.passed(link, self, args, kwargs, start_ns, None, None)
-                        return
-                    except BaseException as error:
-                        watch.stepped(link, self, args, kwargs, start_ns, None, error)
-                        raise
-                    watch.stepped(link, self, args, kwargs, start_ns, result, None)
-                    yield result
-            finally:
-                source.close()
-
-        return cmd_query_iter
-
-    return make
-
-
-def _stepping_async(watch: ConnectorWatch) -> Make:
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        async def cmd_query_iter(self: Any, *args: Any, **kwargs: Any) -> Any:
-            source = original(self, *args, **kwargs)
-            try:
-                while True:
-                    start_ns, link = time_ns(), watch.of_statement(self, args, kwargs)
-                    try:
-                        result = await anext(source)
-                    except StopAsyncIteration:
-                        watch.passed(link, self, args, kwargs, start_ns, None, None)
-                        return
-                    except BaseException as error:
-                        watch.stepped(link, self, args, kwargs, start_ns, None, error)
-                        raise
-                    watch.stepped(link, self, args, kwargs, start_ns, result, None)
-                    yield result
-            finally:
-                await source.aclose()
-
-        return cmd_query_iter
-
-    return make
-
-
-def _wrap_connection(patches: Patches, watch: ConnectorWatch, kind: Any, wrap: Wrap) -> None:
-    own = vars(kind)
+def _wrap_connection(patches: Patches, observer: ConnectorCallObserver, kind: Any, hook: Hook) -> None:
+    own, login = vars(kind), observer.login
     for method, (operation, sql) in _COMMANDS.items():
         if method in own:
-            patches.wrap(kind, method, wrap(watch.of_connection, watch.commanded(operation, sql)))
-    for method in ("cmd_query", "_execute_query", "cmd_stmt_prepare", "cmd_stmt_execute"):
+            patches.wrap(kind, method, observer.command_hook(operation, sql, hook))
+    for method in _STATEMENTS:
         if method in own:
-            patches.wrap(kind, method, wrap(watch.of_statement, watch.stated))
-    patches.wrap(kind, "info_query", wrap(watch.of_question, watch.questioned))
-    for method, leave in (("cmd_init_db", watch.selected), ("cmd_change_user", watch.changed)):
-        patches.wrap(kind, method, wrap(watch.of_connection, leave))
-    patches.wrap(kind, "cursor", wrap(watch.of_connection, watch.passed))
-    patches.wrap(kind, "get_rows", wrap(watch.of_rows, watch.rows_read))
-    patches.wrap(kind, "consume_results", wrap(watch.of_rows, watch.dropped))
+            patches.wrap(kind, method, hook(observer.on_statement, observer.on_statement_end))
+    patches.wrap(kind, "_do_auth", hook(observer.on_rows, login.on_auth_end))
+    patches.wrap(kind, "info_query", hook(observer.on_info_query, observer.on_info_query_end))
+    patches.wrap(kind, "cmd_init_db", observer.select_hook("database", hook))
+    patches.wrap(kind, "cmd_change_user", hook(observer.on_call, login.on_change_user_end))
+    patches.wrap(kind, "cursor", hook(observer.on_call, observer.on_cursor_end))
+    patches.wrap(kind, "get_rows", hook(observer.on_rows, observer.on_rows_end))
+    patches.wrap(kind, "consume_results", hook(observer.on_rows, observer.on_discard_end))
     for method in ("close", "disconnect"):
         if method in own:
-            patches.wrap(kind, method, before(watch.ending))
-    for method in ("_handle_result", "_handle_binary_result", "_handle_ok"):
-        patches.wrap(kind, method, before(watch.answered))
+            patches.wrap(kind, method, hook(observer.on_close))
+    for method in ("_handle_result", "_handle_binary_result"):
+        patches.wrap(kind, method, hook(login.on_response))
+    patches.wrap(kind, "_handle_ok", call_hook(login.on_response))  # under asyncio, too
 
 
-def _wrap_cursors(patches: Patches, watch: ConnectorWatch, module: Any, wrap: Wrap) -> None:
-    kinds = [one for one in vars(module).values() if isinstance(one, type) and one.__module__ == module.__name__]
+def _wrap_cursors(patches: Patches, observer: ConnectorCallObserver, module: Any, hook: Hook) -> None:
+    kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == module.__name__]
     for kind in kinds:
         own = vars(kind)
-        for method, (argument, phrase) in _CURSORS.items():
+        for method, (argument, template) in _CURSOR_METHODS.items():
             if method in own:
-                patches.wrap(kind, method, wrap(watch.of_cursor, watch.executed_as(argument, phrase)))
+                patches.wrap(kind, method, observer.cursor_hook(argument, template, hook))
         if "nextset" in own:
-            patches.wrap(kind, "nextset", wrap(watch.of_cursor, watch.advanced))
+            patches.wrap(kind, "nextset", hook(observer.on_cursor_call, observer.on_nextset_end))
 
 
-class MySQLConnectorProbe(PatchingProbe[ConnectorWatch]):
+def _wrap_asyncio(patches: Patches, observer: ConnectorCallObserver, module: Any) -> None:
+    kind, login = module.MySQLConnection, observer.login
+    patches.wrap(kind, "connect", async_call_hook(login.on_connect, login.on_connect_end))
+    patches.wrap(kind, "cmd_query_iter", observer.wrap_async_iteration)
+    _wrap_connection(patches, observer, kind, async_call_hook)
+    _wrap_cursors(patches, observer, sys.modules["mysql.connector.aio.cursor"], async_call_hook)
+
+
+class MySQLConnectorProbe(PatchingProbe[ConnectorCallObserver]):
     """mysql-connector-python: connections, pools and cursors of every kind, in Python and in C, synchronous and not."""
 
     name = "mysql"
     module = "mysql.connector"
     distributions = ("mysql-connector-python>=8.0.32",)
-    facts = names.OVER_TLS | {
-        names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.QUERY_TEXT, names.OPERATION,
-        names.ACCOUNT, names.SERVER_VERSION, names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED,
-        names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.LOCAL_INFILE,
-        names.LOCAL_INFILE_FILE, names.NOTICES,
+    facts = names.OVER_TLS | WIRE_FACTS | {
+        names.AUTH_METHOD, names.LOCAL_INFILE, names.LOCAL_INFILE_FILE, names.NOTICES,
     }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
-        """Wraps the driver's classes; those of asyncio as soon as the app imports them."""
-        watch, patches = ConnectorWatch(recorder), Patches()
-        self._watch, self._patches = watch, patches
-        abstracts: Any = importlib.import_module("mysql.connector.abstracts")
-        patches.wrap(abstracts.MySQLConnectionAbstract, "connect", between(watch.connecting, watch.connected))
+        """Wrap the driver's classes; those of asyncio as soon as the app imports them."""
+        observer, patches = ConnectorCallObserver(recorder), Patches()
+        self._watch, self._patches = observer, patches
+        login, abstracts = observer.login, importlib.import_module("mysql.connector.abstracts")
+        base = abstracts.MySQLConnectionAbstract
+        patches.wrap(base, "connect", call_hook(login.on_connect, login.on_connect_end))
         for module, connection in (("connection", "MySQLConnection"), ("connection_cext", "CMySQLConnection")):
             kind: Any = getattr(sys.modules.get(f"mysql.connector.{module}"), connection, None)
-            if kind is not None:  # there may be no C extension
-                _wrap_connection(patches, watch, kind, between)
-                patches.wrap(kind, "_do_auth", between(watch.of_rows, watch.authenticated))
-                patches.wrap_setter(kind, "database", between(watch.of_connection, watch.selected))
-                patches.wrap(kind, "_auth_continue", before(watch.switched))  # before 8.1
-                if module == "connection":
-                    patches.wrap(kind, "cmd_query_iter", _stepping(watch))
-                else:
-                    patches.wrap_setter(
-                        kind, "autocommit", between(watch.of_connection, watch.commanded("SET", "SET AUTOCOMMIT = 1"))
-                    )
+            if kind is None:  # there may be no C extension
+                continue
+            _wrap_connection(patches, observer, kind, call_hook)
+            patches.wrap_setter(kind, "database", observer.select_hook("database"))
+            patches.wrap(kind, "_auth_continue", call_hook(login.on_auth_switch))  # before 8.1
+            if module == "connection":
+                patches.wrap(kind, "cmd_query_iter", observer.wrap_iteration)
+            else:
+                patches.wrap_setter(kind, "autocommit", observer.command_hook("SET", "SET AUTOCOMMIT = 1"))
         for name in ("mysql.connector.cursor", "mysql.connector.cursor_cext"):
             if name in sys.modules:
-                _wrap_cursors(patches, watch, sys.modules[name], between)
+                _wrap_cursors(patches, observer, sys.modules[name], call_hook)
 
-        def with_asyncio(module: ModuleType) -> None:
-            if self._watch is watch and watch.recorder is not None:
-                _wrap_aio(patches, watch, module)
+        @never_breaks_the_host
+        def on_asyncio_import(module: ModuleType) -> None:
+            if self._watch is observer and observer.recorder is not None:
+                _wrap_asyncio(patches, observer, module)
 
-        import_hooks.on_import(_AIO, never_breaks_the_host(with_asyncio))
-
-
-def _wrap_aio(patches: Patches, watch: ConnectorWatch, module: Any) -> None:
-    kind = module.MySQLConnection
-    patches.wrap(kind, "connect", between_async(watch.connecting, watch.connected))
-    patches.wrap(kind, "_do_auth", between_async(watch.of_rows, watch.authenticated))
-    patches.wrap(kind, "cmd_query_iter", _stepping_async(watch))
-    _wrap_connection(patches, watch, kind, between_async)
-    _wrap_cursors(patches, watch, sys.modules["mysql.connector.aio.cursor"], between_async)
+        import_hooks.on_import(_ASYNCIO_MODULE, on_asyncio_import)

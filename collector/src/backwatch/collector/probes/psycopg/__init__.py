@@ -1,139 +1,65 @@
-"""psycopg 3, synchronous and asyncio: methods of its Python classes are wrapped, and the app's subclasses with them.
+"""psycopg 3, synchronous and asyncio: methods of its Python classes are wrapped, also for the app's subclasses.
 
-Facts come from libpq itself (``_libpq.py``), once per connection. In pipeline mode calls are reported when they are
-queued, before their answers: their bytes are marked as estimates, and what comes back belongs to the pipeline's own
-``SYNC`` call.
+Facts come from libpq itself, once per connection. In pipeline mode calls are recorded when they are queued, before
+their responses: their bytes are marked as estimates, and what comes back belongs to the pipeline's own ``SYNC`` call.
 """
 
 import importlib
-from collections.abc import Callable
-from time import time_ns
 from typing import Any
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.psycopg.calls import Attempt, PsycopgWatch
-from backwatch.collector.probes.toolkit.blocks import around, around_async, streaming, streaming_async
-from backwatch.collector.probes.toolkit.dbapi import Make, awaiting, calling, delegating
+from backwatch.collector.probes.psycopg.observer import PsycopgCallObserver
+from backwatch.collector.probes.toolkit.dbapi import WIRE_FACTS, transaction_end_hook
+from backwatch.collector.probes.toolkit.hooks import (
+    async_call_hook,
+    call_hook,
+    context_hook,
+    delegating_hook,
+    iterator_hook,
+)
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 
 
-def _ending(watch: PsycopgWatch, word: str) -> Make:
-    """Wraps the generator of commit or rollback; where no transaction is open nothing is sent, and nothing told."""
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            start_ns, idle = time_ns(), watch.idle(self)
-            try:
-                result = yield from original(self, *args, **kwargs)
-            except BaseException as error:
-                watch.ended(self, word, start_ns, error)
-                raise
-            if not idle:
-                watch.ended(self, word, start_ns, None)
-            return result
-
-        return wrapper
-
-    return make
-
-
-def _attempting(watch: PsycopgWatch) -> Make:
-    """Wraps the generator that connects."""
-
-    def run(source: Any, attempt: Attempt | None) -> Any:
-        try:
-            connection = yield from source
-        except BaseException as error:
-            watch.connected(attempt, None, error)
-            raise
-        watch.connected(attempt, connection, None)
-        return connection
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def connect_gen(kind: Any, *args: Any, **kwargs: Any) -> Any:
-            attempt = watch.begun(args, kwargs, time_ns())
-            generator = run(original(kind, *args, **kwargs), attempt)
-            watch.drives(generator, attempt)
-            return generator
-
-        return connect_gen
-
-    return make
-
-
-def _waiting(watch: PsycopgWatch) -> Make:
-    """Wraps what drives that generator: a time-out leaves it where it is until the garbage collector comes."""
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def wait_conn(generator: Any, *args: Any, **kwargs: Any) -> Any:
-            try:
-                return original(generator, *args, **kwargs)
-            except BaseException as error:
-                watch.gave_up(generator, error)
-                raise
-
-        return wait_conn
-
-    return make
-
-
-def _waiting_async(watch: PsycopgWatch) -> Make:
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        async def wait_conn(generator: Any, *args: Any, **kwargs: Any) -> Any:
-            try:
-                return await original(generator, *args, **kwargs)
-            except BaseException as error:
-                watch.gave_up(generator, error)
-                raise
-
-        return wait_conn
-
-    return make
-
-
 def _owner(kind: type, name: str) -> type:
-    """The class of its ancestry that defines ``name``."""
-    return next((one for one in kind.__mro__ if name in vars(one)), kind)
+    """Return the class of its ancestry that defines ``name``."""
+    return next((ancestor for ancestor in kind.__mro__ if name in vars(ancestor)), kind)
 
 
-class PsycopgProbe(PatchingProbe[PsycopgWatch]):
+class PsycopgProbe(PatchingProbe[PsycopgCallObserver]):
     """psycopg 3: connections, cursors of every kind, COPY, pipelines, transactions."""
 
     name = "psycopg"
     module = "psycopg"
     distributions = ("psycopg>=3.1.4",)
-    facts = names.OVER_TLS | {
-        names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.QUERY_TEXT, names.OPERATION,
-        names.ACCOUNT, names.AUTH_METHOD, names.ACCOUNT_SUPERUSER, names.SERVER_VERSION, names.BYTES_SENT,
-        names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE,
-        names.STATUS_CODE,
-        names.NOTICES,
+    facts = names.OVER_TLS | WIRE_FACTS | {
+        names.AUTH_METHOD, names.ACCOUNT_SUPERUSER, names.BYTES_ESTIMATED, names.NOTICES,
     }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
-        """Wraps psycopg's classes."""
-        watch, patches = PsycopgWatch(recorder), Patches()
-        self._watch, self._patches = watch, patches
+        """Wrap psycopg's classes."""
+        observer, patches = PsycopgCallObserver(recorder), Patches()
+        self._watch, self._patches = observer, patches
         module: Any = importlib.import_module("psycopg")
-        connection, server = module.Connection, module.ServerCursor
-        patches.wrap(_owner(connection, "_connect_gen"), "_connect_gen", _attempting(watch))
-        patches.wrap(module.waiting, "wait_conn", _waiting(watch))
-        patches.wrap(module.waiting, "wait_conn_async", _waiting_async(watch))
-        patches.wrap(_owner(connection, "_commit_gen"), "_commit_gen", _ending(watch, "COMMIT"))
-        patches.wrap(_owner(connection, "_rollback_gen"), "_rollback_gen", _ending(watch, "ROLLBACK"))
-        patches.wrap(_owner(server, "_fetch_gen"), "_fetch_gen", delegating(watch.fetched))
-        for kind, wrap in ((module.Cursor, calling), (module.AsyncCursor, awaiting)):
-            patches.wrap(kind, "execute", wrap(watch.executed))
-            patches.wrap(kind, "executemany", wrap(watch.executed))
-        patches.wrap(server, "execute", calling(watch.declared))
-        patches.wrap(module.AsyncServerCursor, "execute", awaiting(watch.declared))
-        patches.wrap(module.Transaction, "__exit__", calling(watch.left))
-        patches.wrap(module.AsyncTransaction, "__aexit__", awaiting(watch.left))
-        patches.wrap(module.Cursor, "stream", streaming(watch.streamed, "query"))
-        patches.wrap(module.AsyncCursor, "stream", streaming_async(watch.streamed, "query"))
-        patches.wrap(module.Cursor, "copy", around(watch.copied, "statement", whole=True))
-        patches.wrap(module.AsyncCursor, "copy", around_async(watch.copied, "statement", whole=True))
-        patches.wrap(connection, "pipeline", around(watch.synced, "", whole=False))
-        patches.wrap(module.AsyncConnection, "pipeline", around_async(watch.synced, "", whole=False))
+        connection, waiting = module.Connection, module.waiting
+        patches.wrap(_owner(connection, "_connect_gen"), "_connect_gen", observer.wrap_connect)
+        patches.wrap(waiting, "wait_conn", call_hook(None, observer.on_wait_end))
+        patches.wrap(waiting, "wait_conn_async", async_call_hook(None, observer.on_wait_end))
+        for method, word in (("_commit_gen", "COMMIT"), ("_rollback_gen", "ROLLBACK")):
+            end = transaction_end_hook(word, observer.is_idle, observer.record_transaction_end, delegating_hook)
+            patches.wrap(_owner(connection, method), method, end)
+        fetch = delegating_hook(None, observer.on_fetch_end)
+        patches.wrap(_owner(module.ServerCursor, "_fetch_gen"), "_fetch_gen", fetch)
+        patches.wrap(module.Transaction, "__exit__", call_hook(None, observer.on_transaction_exit))
+        patches.wrap(module.AsyncTransaction, "__aexit__", async_call_hook(None, observer.on_transaction_exit))
+        for prefix, hook in (("", call_hook), ("Async", async_call_hook)):
+            cursor, is_async = getattr(module, f"{prefix}Cursor"), bool(prefix)
+            patches.wrap(cursor, "execute", hook(None, observer.on_execute_end))
+            patches.wrap(cursor, "executemany", hook(None, observer.on_execute_end))
+            patches.wrap(getattr(module, f"{prefix}ServerCursor"), "execute", hook(None, observer.on_declare_end))
+            stream = iterator_hook(observer.on_block, observer.on_stream_end, asynchronous=is_async)
+            patches.wrap(cursor, "stream", stream)
+            patches.wrap(cursor, "copy", context_hook(observer.on_block, observer.on_copy_end, asynchronous=is_async))
+            pipeline = context_hook(observer.on_block, observer.on_pipeline_end, asynchronous=is_async, leaving=True)
+            patches.wrap(getattr(module, f"{prefix}Connection"), "pipeline", pipeline)

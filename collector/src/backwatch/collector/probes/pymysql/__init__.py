@@ -1,23 +1,21 @@
-"""PyMySQL: methods of its Python classes are wrapped, and the app's subclasses with them.
+"""PyMySQL: methods of its Python classes are wrapped, which also covers the app's subclasses.
 
-TLS facts come from the socket that the driver itself holds, once per connection; the login is followed step by step, so
-that one that fails is told with what was true of it.
+TLS facts come from the socket that the driver itself holds, once per connection. The login is followed step by step, so
+that a failed one is reported with the facts that were known by then.
 """
 
 import importlib
-from collections.abc import Callable
-from time import time_ns
-from typing import Any
+from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.families.mysql.wraps import choosing, commanding, executing, querying
-from backwatch.collector.probes.pymysql.calls import PyMySQLWatch
-from backwatch.collector.probes.toolkit.dbapi import Make
+from backwatch.collector.probes.pymysql.observer import PyMySQLCallObserver
+from backwatch.collector.probes.toolkit.dbapi import WIRE_FACTS
+from backwatch.collector.probes.toolkit.hooks import call_hook
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 
-_COMMANDS = {
+_COMMANDS: Final = {
     "commit": ("COMMIT", "COMMIT"), "rollback": ("ROLLBACK", "ROLLBACK"), "begin": ("BEGIN", "BEGIN"),
     "ping": ("PING", None), "_send_autocommit_mode": ("SET", "SET AUTOCOMMIT = 1"),
     "show_warnings": ("SHOW", "SHOW WARNINGS"),
@@ -25,133 +23,37 @@ _COMMANDS = {
 """Methods of a connection that send one fixed command: operation, statement."""
 
 
-def _connecting(watch: PyMySQLWatch) -> Make:
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
-            start_ns, link = time_ns(), watch.connecting(self)
-            try:
-                result = original(self, *args, **kwargs)
-            except BaseException as error:
-                watch.connected(self, link, start_ns, error)
-                raise
-            watch.connected(self, link, start_ns, None)
-            return result
-
-        return connect
-
-    return make
-
-
-def _greeting(watch: PyMySQLWatch) -> Make:
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def get_server_information(self: Any, *args: Any, **kwargs: Any) -> Any:
-            result = original(self, *args, **kwargs)
-            watch.greeted(self)
-            return result
-
-        return get_server_information
-
-    return make
-
-
-def _before(look: Callable[..., object], *, owner: Callable[[Any], Any] | None = None) -> Make:
-    """Wraps a method so that we look at what it is given, first."""
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            look(self if owner is None else owner(self), *args[:1])
-            return original(self, *args, **kwargs)
-
-        return wrapper
-
-    return make
-
-
-def _refusing(watch: PyMySQLWatch) -> Make:
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def read_ok_packet(self: Any, *args: Any, **kwargs: Any) -> Any:
-            try:
-                return original(self, *args, **kwargs)
-            except Exception as error:
-                watch.refused(self, error)
-                raise
-
-        return read_ok_packet
-
-    return make
-
-
-def _naming(watch: PyMySQLWatch) -> Make:
-    """Wraps ``set_character_set``, which reads its answer and does not look at it."""
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def set_character_set(self: Any, *args: Any, **kwargs: Any) -> Any:
-            watch.listen(self)
-            try:
-                return original(self, *args, **kwargs)
-            finally:
-                watch.unlisten(self)
-
-        return set_character_set
-
-    return make
-
-
-def _reading(watch: PyMySQLWatch, *, ends: bool) -> Make:
-    """Wraps what reads, or ends, the rows of an unbuffered cursor."""
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            connection = self.connection
-            try:
-                return original(self, *args, **kwargs)
-            finally:
-                watch.streamed(self, connection, ends=ends)
-
-        return wrapper
-
-    return make
-
-
-class PyMySQLProbe(PatchingProbe[PyMySQLWatch]):
+class PyMySQLProbe(PatchingProbe[PyMySQLCallObserver]):
     """PyMySQL: connections, buffered and unbuffered cursors."""
 
     name = "pymysql"
     module = "pymysql"
     distributions = ("PyMySQL>=1.0",)
-    facts = names.OVER_TLS | {
-        names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.QUERY_TEXT, names.OPERATION,
-        names.ACCOUNT, names.SERVER_VERSION, names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED,
-        names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.LOCAL_INFILE,
-        names.LOCAL_INFILE_FILE,
-    }  # fmt: skip
+    facts = names.OVER_TLS | WIRE_FACTS | {names.AUTH_METHOD, names.LOCAL_INFILE, names.LOCAL_INFILE_FILE}
 
     def install(self, recorder: Recorder) -> None:
-        """Wraps PyMySQL's classes."""
-        watch, patches = PyMySQLWatch(recorder), Patches()
-        self._watch, self._patches = watch, patches
+        """Wrap PyMySQL's classes."""
+        observer, patches = PyMySQLCallObserver(recorder), Patches()
+        self._watch, self._patches = observer, patches
         connections: Any = importlib.import_module("pymysql.connections")
         cursors: Any = importlib.import_module("pymysql.cursors")
         connection, cursor, unbuffered = connections.Connection, cursors.Cursor, cursors.SSCursor
-        patches.wrap(connection, "connect", _connecting(watch))
-        patches.wrap(connection, "_get_server_information", _greeting(watch))
-        patches.wrap(connection, "_process_auth", _before(watch.switched))
-        patches.wrap(connection, "_force_close", _before(watch.closing))
-        patches.wrap(connection, "_read_ok_packet", _refusing(watch))
-        patches.wrap(connection, "set_character_set", _naming(watch))
-        patches.wrap(connections.MySQLResult, "_read_load_local_packet", _before(watch.answered, owner=_connection_of))
-        patches.wrap(connection, "query", querying(watch))
-        patches.wrap(connection, "select_db", choosing(watch))
+        patches.wrap(connection, "connect", call_hook(observer.on_connect, observer.on_connect_end))
+        patches.wrap(connection, "_get_server_information", call_hook(exit=observer.on_greeting_read))
+        patches.wrap(connection, "_process_auth", call_hook(observer.on_auth_switch))
+        patches.wrap(connection, "_force_close", call_hook(observer.on_force_close))
+        patches.wrap(connection, "_read_ok_packet", call_hook(exit=observer.on_ok_packet_end))
+        character_set = call_hook(observer.on_set_character_set, observer.on_set_character_set_end)
+        patches.wrap(connection, "set_character_set", character_set)
+        patches.wrap(connections.MySQLResult, "_read_load_local_packet", call_hook(observer.on_load_local))
+        patches.wrap(connection, "query", observer.query_hook())
+        patches.wrap(connection, "select_db", observer.select_hook("db"))
         for method, (operation, sql) in _COMMANDS.items():
-            patches.wrap(connection, method, commanding(watch, operation, sql))
-        patches.wrap(cursor, "execute", executing(watch, "query"))
-        patches.wrap(cursor, "executemany", executing(watch, "query"))
-        patches.wrap(cursor, "callproc", executing(watch, "procname", "CALL %s"))
+            patches.wrap(connection, method, observer.command_hook(operation, sql))
+        patches.wrap(cursor, "execute", observer.execute_hook("query"))
+        patches.wrap(cursor, "executemany", observer.execute_hook("query"))
+        patches.wrap(cursor, "callproc", observer.execute_hook("procname", "CALL %s"))
         for method in ("fetchmany", "fetchall"):
-            patches.wrap(unbuffered, method, _reading(watch, ends=False))
+            patches.wrap(unbuffered, method, observer.fetch_hook(ends=False))
         for method in ("close", "__del__"):
-            patches.wrap(unbuffered, method, _reading(watch, ends=True))
-
-
-def _connection_of(result: Any) -> Any:
-    return result.connection
+            patches.wrap(unbuffered, method, observer.fetch_hook(ends=True))

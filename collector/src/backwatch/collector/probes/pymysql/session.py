@@ -1,77 +1,60 @@
-"""What a PyMySQL connection says of its session, also of one that fails to log in."""
+"""Sessions of PyMySQL connections, including those that fail to log in."""
 
 import dataclasses
-from typing import Any, Final
+from typing import Any
 
-from backwatch.collector.probes.families.mysql.observer import MAX_TEXT
-from backwatch.collector.probes.toolkit.dbapi import Link
+from backwatch.collector.probes.families.mysql.state import MySQLConnectionState, auth_method
+from backwatch.collector.probes.toolkit.dbapi import build_session
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, tls_of, words
+from backwatch.collector.probes.toolkit.tls_contexts import asked_by
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.tls import TlsFacts, read_tls_facts
 
-_PLUGINS: Final = {"mysql_clear_password": "clear-password"}
 
-
-class MySQLLink(Link):
-    """A link that also follows the login.
+class PyMySQLConnectionState(MySQLConnectionState):
+    """A connection state that follows PyMySQL's login.
 
     Attributes:
-        known: Whether ``session`` holds the facts of a connection, not merely what was asked for.
-        greeted: The server's greeting has been read: what it says is this connection's, not an earlier one's.
-        plugin: The authentication plugin in use: the greeting's, or what the server switched to.
-        file: The local file that the server asked for since the last report; ``None``: it did not.
+        has_greeting: The server's greeting has been read: what it contains is this connection's, not an earlier one's.
     """
 
-    __slots__ = ("file", "greeted", "known", "plugin")
+    __slots__ = ("has_greeting",)
 
     def __init__(self, session: Session) -> None:
-        super().__init__(session, None)
-        self.known = False
-        self.greeted = False
-        self.plugin = ""
-        self.file: str | None = None
+        super().__init__(session)
+        self.has_greeting = False
+
+    def keep_greeting(self, connection: Any) -> None:
+        """Keep what the server's greeting contains."""
+        self.has_greeting, self.auth_plugin = True, words(connection._auth_plugin_name)
 
 
-def requested(connection: Any) -> tuple[str, bool | None]:
-    """What TLS was asked for, and whether the app itself said so."""
-    required = getattr(connection, "_ssl_required", None)  # absent before 1.2: there, no TLS unless asked for
+def _requested_tls(connection: Any) -> tuple[str, bool | None]:
+    required = getattr(connection, "_ssl_required", None)  # absent before 1.2: there, no TLS without a request
     if not getattr(connection, "ssl", False):
         return "disable", None if required is None else True
-    if required is False:
-        return "prefer", False
-    context = connection.ctx
-    if context.verify_mode == 0:
-        return "require", True
-    return ("verify-full" if context.check_hostname else "verify-ca"), True
+    return ("prefer", False) if required is False else (asked_by(connection.ctx), True)
 
 
-def asked(connection: Any) -> Session:
-    """What is known before the first byte."""
-    path = connection.unix_socket
-    mode, explicit = requested(connection)
-    return Session(
-        system="mysql",
-        address=words(path or connection.host, MAX_TEXT),
-        port=0 if path else int(connection.port),
-        namespace=words(connection.db, MAX_TEXT),
-        transport="unix" if path else "tcp",
-        requested=mode,
-        requested_explicit=explicit,
-        account=words(connection.user, MAX_TEXT),
-    )
+def describe_request(connection: Any) -> Session:
+    """Describe a connection before its first byte."""
+    return build_session(
+        "mysql", connection.host, connection.port, path=connection.unix_socket, tls=_requested_tls(connection),
+        database=connection.db, account=connection.user,
+    )  # fmt: skip
 
 
-def told(connection: Any, link: MySQLLink) -> Session:
-    """What is known of the connection that the driver holds at this moment."""
+def describe_connection(connection: Any, state: PyMySQLConnectionState) -> Session:
+    """Describe the connection that the driver holds at this moment."""
     socket = connection._sock
     tls = TlsFacts()
-    if link.greeted and descriptor(socket) >= 0:
-        # A socket whose handshake failed is closed by now, and tells nothing; before the greeting TLS is still to come.
+    if state.has_greeting and descriptor(socket) >= 0:
+        # A socket whose handshake failed is closed by now and shows nothing; before the greeting TLS is still to come.
         tls = read_tls_facts(tls_of(socket))
     return dataclasses.replace(
-        asked(connection),
-        server_version=words(connection.server_version) if link.greeted else "",
-        auth_method=_PLUGINS.get(link.plugin, link.plugin),
+        describe_request(connection),
+        server_version=words(connection.server_version) if state.has_greeting else "",
+        auth_method=auth_method(state.auth_plugin),
         **peer(socket),
         **tls,
     )

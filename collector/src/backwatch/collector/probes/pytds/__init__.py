@@ -1,63 +1,20 @@
-"""pytds (python-tds) for SQL Server: connections and where they are sent, statements, rows as they are read.
+"""pytds (python-tds) for SQL Server: connections and their redirections, statements, rows as they are read.
 
-Each server that was tried is a call, and so is one that sent the client elsewhere. On a connection with MARS several
-sessions share a socket, so no call's bytes are known.
+Each server that was tried is a call, also one that redirected the client. On a connection with MARS several sessions
+share a socket, so no call's bytes are known.
 """
 
 import importlib
 import inspect
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.pytds.calls import TdsWatch
-from backwatch.collector.probes.toolkit.between import before, between
-from backwatch.collector.probes.toolkit.dbapi import Make, argument
+from backwatch.collector.probes.pytds.observer import PytdsCallObserver, StatementOf
+from backwatch.collector.probes.toolkit.dbapi import WIRE_FACTS, argument
+from backwatch.collector.probes.toolkit.hooks import Args, Function, Kwargs, call_hook
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
-
-Args = tuple[Any, ...]
-Kwargs = dict[str, Any]
-
-
-def _connecting(watch: TdsWatch) -> Make:
-    """Wraps the function that opens one connection; it calls itself for the server that another one named."""
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        order = list(inspect.signature(original).parameters)
-
-        def connecting(*args: Any, **options: Any) -> Any:
-            attempt = watch.connecting(dict(zip(order, args, strict=False)) | options)
-            try:
-                result = original(*args, **options)
-            except BaseException as error:
-                watch.connected(attempt, error)
-                raise
-            watch.connected(attempt, None)
-            return result
-
-        return connecting
-
-    return make
-
-
-def _reading(watch: TdsWatch) -> Make:
-    """Wraps what reads a row."""
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def reading(session: Any) -> Any:
-            try:
-                came = original(session)
-            except BaseException as error:
-                watch.row(session, None, error)
-                raise
-            watch.row(session, came)
-            return came
-
-        return reading
-
-    return make
 
 
 def _operation(args: Args, kwargs: Kwargs) -> object:
@@ -69,52 +26,64 @@ def _scalar(args: Args, kwargs: Kwargs) -> object:
 
 
 def _procedure(args: Args, kwargs: Kwargs) -> object:
-    """As the statement that calls it; what it is given is nobody's business."""
+    """Return the statement that calls a procedure, without its arguments."""
     name = argument(args, kwargs, 0, "procname")
     return f"EXEC {name}" if isinstance(name, str) else "EXEC ?"
 
 
 def _copy(args: Args, kwargs: Kwargs) -> object:
     table, schema = argument(args, kwargs, 1, "table_or_view"), kwargs.get("schema")
-    quoted = [f"[{one}]" for one in (schema, table) if isinstance(one, str)]
+    quoted = [f"[{name}]" for name in (schema, table) if isinstance(name, str)]
     return f"INSERT BULK {'.'.join(quoted)}"
 
 
-_STATEMENTS = {
+_STATEMENTS: Final[dict[str, StatementOf]] = {
     "execute": _operation, "executemany": _operation, "execute_scalar": _scalar, "callproc": _procedure,
     "copy_to": _copy,
 }  # fmt: skip
 
 
-class PytdsProbe(PatchingProbe[TdsWatch]):
+class PytdsProbe(PatchingProbe[PytdsCallObserver]):
     """python-tds: connections, sessions and cursors."""
 
     name = "pytds"
     module = "pytds"
     distributions = ("python-tds>=1.14",)
-    facts = names.OVER_TLS | {
-        names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.QUERY_TEXT, names.OPERATION,
-        names.ACCOUNT, names.SERVER_VERSION, names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED,
-        names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.REDIRECT_TARGET,
-        names.NOTICES,
-    }  # fmt: skip
+    facts = names.OVER_TLS | WIRE_FACTS | {names.AUTH_METHOD, names.REDIRECT_TARGET, names.NOTICES}
 
     def install(self, recorder: Recorder) -> None:
-        """Wraps the driver's functions and classes."""
-        watch, patches = TdsWatch(recorder), Patches()
-        self._watch, self._patches = watch, patches
+        """Wrap the driver's functions and classes."""
+        observer, patches = PytdsCallObserver(recorder), Patches()
+        self._watch, self._patches = observer, patches
         driver: Any = importlib.import_module("pytds")
         session: Any = importlib.import_module("pytds.tds_session")._TdsSession
         socket: Any = importlib.import_module("pytds.tds_socket")._TdsSocket
         cursors: Any = importlib.import_module("pytds.cursor")
-        patches.wrap(driver, "_connect", _connecting(watch))
-        patches.wrap(socket, "login", between(watch.logging_in, watch.logged_in))
-        for method, sql_of in _STATEMENTS.items():
-            patches.wrap(cursors.BaseCursor, method, between(watch.entered, watch.left(sql_of)))
-        patches.wrap(cursors.BaseCursor, "nextset", between(watch.moving, watch.moved))
+
+        def wrap_connect(original: Function) -> Function:
+            """Wrap the function that opens one connection; it calls itself for the server that another one named."""
+            order = list(inspect.signature(original).parameters)
+
+            def connect(*args: Any, **options: Any) -> Any:
+                attempt = observer.start_attempt(dict(zip(order, args, strict=False)) | options)
+                try:
+                    result = original(*args, **options)
+                except BaseException as error:
+                    observer.end_attempt(attempt, error)
+                    raise
+                observer.end_attempt(attempt, None)
+                return result
+
+            return connect
+
+        patches.wrap(driver, "_connect", wrap_connect)
+        patches.wrap(socket, "login", call_hook(observer.on_login, observer.on_login_end))
+        for method, statement_of in _STATEMENTS.items():
+            patches.wrap(cursors.BaseCursor, method, observer.statement_hook(statement_of))
+        patches.wrap(cursors.BaseCursor, "nextset", call_hook(observer.on_nextset, observer.on_nextset_end))
         for kind in (cursors.BaseCursor, cursors._MarsCursor):
-            patches.wrap(kind, "close", before(watch.closing))
-            patches.wrap(kind, "cancel", before(watch.closing))
-        patches.wrap(session, "next_row", _reading(watch))
-        patches.wrap(session, "commit", between(watch.ending, watch.ended("COMMIT")))
-        patches.wrap(session, "rollback", between(watch.ending, watch.ended("ROLLBACK")))
+            patches.wrap(kind, "close", call_hook(observer.on_close))
+            patches.wrap(kind, "cancel", call_hook(observer.on_close))
+        patches.wrap(session, "next_row", observer.wrap_next_row)
+        patches.wrap(session, "commit", observer.transaction_end_hook("COMMIT"))
+        patches.wrap(session, "rollback", observer.transaction_end_hook("ROLLBACK"))

@@ -1,74 +1,78 @@
-"""What pytds knows of a connection: what was asked for, what came of it, and who logged in."""
+"""Sessions of pytds connections: the app's options, the result of TLS, and the login."""
 
 import sys
+from dataclasses import replace
 from typing import Any, Final, TypedDict
 
+from backwatch.collector.probes.toolkit.dbapi import MAX_TEXT_CHARACTERS, build_session
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, words
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.tls import TlsFacts, format_tls_version, read_certificate_facts
 
-MAX_TEXT: Final = 200
-SYSTEM: Final = "microsoft.sql_server"
-LOGIN_ONLY: Final = 0
-"""What a client says in PRELOGIN to have nothing but its login encrypted."""
+_LOGIN_ONLY: Final = 0
+"""The encryption flag of PRELOGIN by which a client has only its login encrypted."""
 _METHODS: Final = {"KerberosAuth": "kerberos", "SspiAuth": "sspi", "NtlmAuth": "ntlm"}
 
 
 class LoginFacts(TypedDict, total=False):
-    """Keyword arguments of ``Session`` that a login answers."""
+    """Facts of a login, as keyword arguments of ``Session``."""
 
     account: str
     auth_method: str
 
 
 def socket_of(tds: Any) -> Any:
-    """The connection's own socket, below TLS."""
+    """Return the connection's own socket, below TLS."""
     transport = tds.sock
     return getattr(transport, "_transport", transport)
 
 
-def _requested(login: Any) -> tuple[str, bool]:
-    """TLS that the app asked for: none without an authority's file; for the login alone is none for the session."""
+def descriptor_of(tds: Any) -> int:
+    """Return the descriptor of the connection's socket; -1 where it is closed."""
+    return descriptor(socket_of(tds))
+
+
+def _requested_tls(login: Any) -> tuple[str, bool]:
+    """Return the requested mode: without an authority's file there is no TLS, and TLS for the login alone is none."""
     if getattr(login, "tls_ctx", None) is None:
         return "disable", False
-    if login.enc_flag == LOGIN_ONLY:
+    if login.enc_flag == _LOGIN_ONLY:
         return "disable", True
     return ("verify-full" if login.validate_host else "verify-ca"), True
 
 
-def _tls(tds: Any, login: Any, *, answered: bool) -> TlsFacts:
+def _read_tls(tds: Any, login: Any, *, has_response: bool) -> TlsFacts:
     connection = getattr(tds.sock, "_tls_conn", None)
     if connection is None:
-        return {"encrypted": False} if answered else {}
-    certificate = connection.get_peer_certificate()
+        return {"encrypted": False} if has_response else {}
     return TlsFacts(
         encrypted=True,
         tls_version=format_tls_version(connection.get_protocol_version_name()),
         cipher=words(connection.get_cipher_name(), 80),
         verified="full" if login.validate_host else "chain",  # without an authority's file there is no TLS
-        **read_certificate_facts(_der(certificate)),
+        **read_certificate_facts(_to_der(connection.get_peer_certificate())),
     )
 
 
-def _der(certificate: Any) -> bytes | None:
-    """The certificate's own bytes, by the library that read them."""
+def _to_der(certificate: Any) -> bytes | None:
+    """Return the certificate's bytes, by the library that read it."""
     crypto: Any = sys.modules.get("OpenSSL.crypto")
     return None if certificate is None or crypto is None else crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
 
 
-def _login(login: Any) -> LoginFacts:
+def _read_login(login: Any) -> LoginFacts:
     if getattr(login, "access_token", None):
         return {"auth_method": "token"}
     if login.auth is not None:
         return {"auth_method": _METHODS.get(type(login.auth).__name__, "")}
-    # TDS hides a password behind a fixed pattern: whoever reads the line reads it.
-    return {"account": words(login.user_name, MAX_TEXT), "auth_method": "clear-password"}
+    # TDS hides a password behind a fixed pattern: a reader of the line can read the password.
+    return {"account": words(login.user_name, MAX_TEXT_CHARACTERS), "auth_method": "clear-password"}
 
 
-def version_of(number: object) -> str:
-    """A server's version as it is usually written.
+def format_version(number: object) -> str:
+    """Return a server's version as it is usually written.
 
-    >>> version_of(0x1000101D)
+    >>> format_version(0x1000101D)
     '16.0.4125'
     """
     if not isinstance(number, int) or number <= 0:
@@ -76,32 +80,27 @@ def version_of(number: object) -> str:
     return f"{number >> 24}.{number >> 16 & 255}.{number & 0xFFFF}"
 
 
-def asked(login: Any, host: object, port: object) -> Session:
-    """What is known of an attempt before the first byte."""
-    requested, explicit = _requested(login)
-    return Session(
-        system=SYSTEM, address=words(host, MAX_TEXT), port=port if isinstance(port, int) else 0,
-        namespace=words(login.database, MAX_TEXT), requested=requested, requested_explicit=explicit,
-        account=_login(login).get("account", ""),
+def describe_request(login: Any, host: object, port: object) -> Session:
+    """Describe an attempt before the first byte."""
+    return build_session(
+        "microsoft.sql_server", host, port, tls=_requested_tls(login), database=login.database,
+        account=_read_login(login).get("account", ""),
     )  # fmt: skip
 
 
-def told(tds: Any, host: object, *, answered: bool) -> Session:
-    """What is known of the connection at this moment.
+def describe_connection(tds: Any, host: object, *, has_response: bool) -> Session:
+    """Describe the connection at this moment.
 
     Args:
-        answered: The server has answered the login, be it with an error.
+        has_response: The server has responded to the login, be it with an error.
     """
-    login, socket = tds._login, socket_of(tds)
-    before, far = asked(login, host, 0), peer(socket)
-    return Session(
-        system=before.system, address=before.address, port=far.get("peer_port", 0),
-        namespace=words(tds.env.database, MAX_TEXT) or before.namespace, requested=before.requested,
-        requested_explicit=before.requested_explicit, server_version=version_of(tds.product_version),
-        **_login(login), **far, **_tls(tds, login, answered=answered),
-    )  # fmt: skip
-
-
-def number_of(tds: Any) -> int:
-    """The descriptor of the connection's socket; -1 where it is closed."""
-    return descriptor(socket_of(tds))
+    login, far = tds._login, peer(socket_of(tds))
+    request = describe_request(login, host, far.get("peer_port", 0))
+    return replace(
+        request,
+        namespace=words(tds.env.database, MAX_TEXT_CHARACTERS) or request.namespace,
+        server_version=format_version(tds.product_version),
+        **{"account": "", **_read_login(login)},
+        **far,
+        **_read_tls(tds, login, has_response=has_response),
+    )

@@ -1,98 +1,22 @@
-"""SQLAlchemy 1.4 to 2.1, synchronous and asyncio: tells the calls of engines whose driver no probe of ours watches.
+"""SQLAlchemy 1.4 to 2.1, synchronous and asyncio: records the calls of engines whose driver has no probe.
 
-Where one does, nothing of that engine is touched, and the driver's probe tells each call once. Else the public hooks of
-the engine's own dialect are wrapped (``connect``, ``do_execute``, ``do_commit`` …), through which all that SQLAlchemy
-asks of a driver goes, whatever pool, session or result lies above. What is told is what SQLAlchemy knows: the endpoint
-of the URL, the statement before the driver fills in parameters, rows, errors; never what is true of the connection.
+Where it has one, that engine is left alone, and the driver's probe records each call once. Else the public hooks
+of the engine's own dialect are wrapped (``connect``, ``do_execute``, ``do_commit`` …), through which SQLAlchemy sends
+everything to a driver, whatever pool, session or result is above. The facts are those that SQLAlchemy knows: the
+endpoint of the URL, the statement before the driver fills in parameters, rows, errors; none of the connection.
 """
 
 import importlib
-from collections.abc import Callable, Iterator
-from time import time_ns
-from typing import Any, Final
+from typing import Any
 
 from backwatch.collector import names
 from backwatch.collector.probes import Probe, Recorder
-from backwatch.collector.probes.sqlalchemy.calls import SQLAlchemyWatch
-from backwatch.collector.probes.toolkit.dbapi import Make, Report
-from backwatch.collector.probes.toolkit.layers import Reading
+from backwatch.collector.probes.sqlalchemy.observer import SQLAlchemyCallObserver
+from backwatch.collector.probes.toolkit.dbapi import SERVER_FACTS
+from backwatch.collector.probes.toolkit.hooks import Exit, Function, call_hook
+from backwatch.collector.probes.toolkit.layers import hook_method, remove_hooks
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.runtime.guard import never_breaks_the_host
-
-_MARK: Final = "_backwatch_hook"
-
-
-def _hook(report: Report, dialect: Any, original: Callable[..., Any]) -> Callable[..., Any]:
-    """Stands in one dialect's own ``__dict__`` before its class's method."""
-
-    def hook(*args: Any, **kwargs: Any) -> Any:
-        start_ns = time_ns()
-        try:
-            result = original(*args, **kwargs)
-        except BaseException as error:
-            report(dialect, args, kwargs, start_ns, None, error)
-            raise
-        report(dialect, args, kwargs, start_ns, result, None)
-        return result
-
-    setattr(hook, _MARK, True)
-    return hook
-
-
-def _counting(watch: SQLAlchemyWatch, count: Callable[[Any], int]) -> Make:
-    """Wraps what gives rows of a result."""
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            reading = watch.reading(self)
-            if reading is None:
-                return original(self, *args, **kwargs)
-            try:
-                result = original(self, *args, **kwargs)
-            except BaseException as error:
-                watch.read(reading, 0, error)
-                raise
-            watch.read(reading, count(result))
-            return result
-
-        return wrapper
-
-    return make
-
-
-def _iterating(watch: SQLAlchemyWatch) -> Make:
-    """Wraps what iterates over the rows of a result."""
-
-    def each(source: Iterator[Any], reading: Reading) -> Iterator[Any]:
-        for row in source:
-            watch.read(reading, 1)
-            yield row
-        watch.read(reading, 0)
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def _fetchiter_impl(self: Any, *args: Any, **kwargs: Any) -> Any:
-            source = original(self, *args, **kwargs)
-            reading = watch.reading(self)
-            return source if reading is None else each(source, reading)
-
-        return _fetchiter_impl
-
-    return make
-
-
-def _closing(watch: SQLAlchemyWatch) -> Make:
-    """Wraps the end of a result."""
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def _soft_close(self: Any, *args: Any, **kwargs: Any) -> Any:
-            try:
-                return original(self, *args, **kwargs)
-            finally:
-                watch.closed(self)
-
-        return _soft_close
-
-    return make
 
 
 class SQLAlchemyProbe(Probe):
@@ -101,63 +25,58 @@ class SQLAlchemyProbe(Probe):
     name = "sqlalchemy"
     module = "sqlalchemy"
     distributions = ("SQLAlchemy>=1.4",)
-    facts = frozenset({
-        names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.TRANSPORT, names.ACCOUNT,
-        names.SERVER_VERSION, names.QUERY_TEXT, names.OPERATION, names.ROWS_RETURNED, names.ROWS_AFFECTED,
-        names.ERROR_TYPE, names.STATUS_CODE,
-    })  # fmt: skip
-    _watch: SQLAlchemyWatch | None = None
+    facts = SERVER_FACTS | {names.TRANSPORT}
+    _observer: SQLAlchemyCallObserver | None = None
     _patches: Patches | None = None
+    _counts_rows = False
+    """Whether rows of results are counted: from the first engine on whose calls are recorded here."""
 
     def install(self, recorder: Recorder) -> None:
-        """Wraps the end of an engine's constructor; the rest waits for the first one whose driver nobody watches."""
-        watch, patches = SQLAlchemyWatch(recorder), Patches()
-        self._watch, self._patches = watch, patches
-        engines: Any = importlib.import_module("sqlalchemy.engine").Engine
+        """Wrap the end of an engine's constructor; the rest waits for the first engine whose driver has no probe."""
+        observer, patches = SQLAlchemyCallObserver(recorder), Patches()
+        self._observer, self._patches, self._counts_rows = observer, patches, False
+        engine_class: Any = importlib.import_module("sqlalchemy.engine").Engine
 
-        def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        def wrap_instance_logger(original: Function) -> Function:
             def instance_logger(instance: Any, *args: Any, **kwargs: Any) -> Any:
                 result = original(instance, *args, **kwargs)
-                if isinstance(instance, engines):
-                    dialect = watch.made(instance)
+                if isinstance(instance, engine_class):
+                    dialect = observer.add_engine(instance)
                     if dialect is not None:
-                        self._attach(dialect, watch, patches)
+                        self._attach(dialect, observer, patches)
                 return result
 
             return instance_logger
 
-        # The last step of the constructor, which itself stays as it is: create_engine() reads from the names of its
-        # parameters which keywords are an engine's, and would refuse `echo=True` if it saw a wrapper's.
-        patches.wrap(importlib.import_module("sqlalchemy.log"), "instance_logger", make)
+        # The last step of the constructor. The constructor itself stays as it is: create_engine() reads from the names
+        # of its parameters which keywords are an engine's, and would refuse `echo=True` if it saw a wrapper's.
+        patches.wrap(importlib.import_module("sqlalchemy.log"), "instance_logger", wrap_instance_logger)
 
     @never_breaks_the_host
-    def _attach(self, dialect: Any, watch: SQLAlchemyWatch, patches: Patches) -> None:
-        hooks: dict[str, Report] = {
-            "connect": watch.connected, "do_execute": watch.executed, "do_executemany": watch.executed_many,
-            "do_execute_no_params": watch.executed, "do_commit": watch.committed, "do_rollback": watch.rolled_back,
-            "do_ping": watch.pinged,
+    def _attach(self, dialect: Any, observer: SQLAlchemyCallObserver, patches: Patches) -> None:
+        hooks: dict[str, Exit] = {
+            "connect": observer.command_end("connect", None), "do_execute": observer.on_execute_end,
+            "do_executemany": observer.on_execute_many_end, "do_execute_no_params": observer.on_execute_end,
+            "do_commit": observer.command_end("COMMIT", "COMMIT"),
+            "do_rollback": observer.command_end("ROLLBACK", "ROLLBACK"), "do_ping": observer.command_end("PING", None),
         }  # fmt: skip
-        for name, report in hooks.items():
-            original = getattr(dialect, name, None)
-            if original is not None and name not in vars(dialect):
-                vars(dialect)[name] = _hook(report, dialect, original)
-        result: Any = importlib.import_module("sqlalchemy.engine").CursorResult
-        if watch.counts:
+        for name, on_end in hooks.items():
+            hook_method(dialect, name, on_end)
+        if self._counts_rows:
             return
-        watch.counts = True
-        patches.wrap(result, "_fetchone_impl", _counting(watch, lambda row: 0 if row is None else 1))
-        patches.wrap(result, "_fetchmany_impl", _counting(watch, len))
-        patches.wrap(result, "_fetchall_impl", _counting(watch, len))
-        patches.wrap(result, "_fetchiter_impl", _iterating(watch))
-        patches.wrap(result, "_soft_close", _closing(watch))
+        self._counts_rows = True
+        result: Any = importlib.import_module("sqlalchemy.engine").CursorResult
+        patches.wrap(result, "_fetchone_impl", observer.read_hook(lambda row: 0 if row is None else 1))
+        patches.wrap(result, "_fetchmany_impl", observer.read_hook(len))
+        patches.wrap(result, "_fetchall_impl", observer.read_hook(len))
+        patches.wrap(result, "_fetchiter_impl", observer.wrap_iteration)
+        patches.wrap(result, "_soft_close", call_hook(None, observer.on_close_end))
 
     def remove(self) -> None:
-        """Puts SQLAlchemy's own functions back, those of each living dialect too."""
-        watch, patches = self._watch, self._patches
-        if watch is not None:
-            watch.recorder = None
-            for dialect in list(watch.links):
-                for name in [name for name, value in vars(dialect).items() if hasattr(value, _MARK)]:
-                    del vars(dialect)[name]
-        if patches is not None:
-            patches.restore()
+        """Restore SQLAlchemy's own functions, those of each living dialect too."""
+        if self._observer is not None:
+            self._observer.silence()
+            for dialect in list(self._observer.engines):
+                remove_hooks(dialect)
+        if self._patches is not None:
+            self._patches.restore()

@@ -22,7 +22,7 @@ from contextvars import ContextVar
 from time import time_ns
 from typing import Any
 
-from backwatch.collector.runtime.context_variables import put_back
+from backwatch.collector.runtime.context_variables import reset_variable
 
 Function = Callable[..., Any]
 Decorator = Callable[[Function], Function]
@@ -60,7 +60,7 @@ def call_hook(enter: Enter | None = None, exit: Exit | None = None, *, scope: Sc
                 return result
             finally:
                 if outer is not None:
-                    put_back(outer.var, outer)
+                    reset_variable(outer.var, outer)
 
         return wrapper
 
@@ -89,7 +89,7 @@ def async_call_hook(enter: Enter | None = None, exit: Exit | None = None, *, sco
                 return result
             finally:
                 if outer is not None:
-                    put_back(outer.var, outer)
+                    reset_variable(outer.var, outer)
 
         return wrapper
 

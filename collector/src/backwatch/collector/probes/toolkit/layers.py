@@ -1,98 +1,125 @@
-"""What the layers above SQL drivers share (SQLAlchemy, Django): they tell only what no probe below them can.
+"""Building blocks of the probes of layers above SQL drivers (SQLAlchemy, Django).
 
-Who lies below is asked by name (``probes.watched``), never by context: a driver that a probe of ours watches tells its
-calls itself, and knows more of them.
+A layer records only the calls that no driver's probe can record. Whether there is one is a question of the driver's
+name (``probes.is_instrumented``), never of the running call: a driver's probe knows more of its calls than a layer.
 """
 
 import os
 from typing import Any, Final
 
-from backwatch.collector import names
 from backwatch.collector.probes import is_instrumented
-from backwatch.collector.probes.toolkit.dbapi import UNKNOWN, Facts, Link, Watch
+from backwatch.collector.probes.toolkit.dbapi import (
+    MAX_TEXT_CHARACTERS,
+    UNKNOWN,
+    CallObserver,
+    ConnectionState,
+    Error,
+    Facts,
+    OpenResult,
+    RowCounts,
+    status_facts,
+)
+from backwatch.collector.probes.toolkit.hooks import Exit, function_hook
 from backwatch.collector.probes.toolkit.sockets import words
 
-MAX_TEXT: Final = 200
-_BELOW: Final = {"aiosqlite": "sqlite3", "aioodbc": "pyodbc"}
-"""Drivers that are threads around another one, which is then seen itself."""
+HOOK_MARK: Final = "_backwatch_hook"
+"""Attribute of every hook that stands in an object's own ``__dict__``."""
+_INNER_DRIVERS: Final = {"aiosqlite": "sqlite3", "aioodbc": "pyodbc"}
+"""Drivers that run another one in threads, which is then observed itself."""
 _SYSTEMS: Final = {
     "mariadb": "mysql",
     "oracle": "oracle.db",
     "mssql": "microsoft.sql_server",
     "microsoft": "microsoft.sql_server",
 }
-"""What the layers call a system, and OpenTelemetry's name for it."""
+"""The layers' names of systems, and OpenTelemetry's."""
 
 
-def seen_below(driver: str) -> bool:
-    """Whether a probe of ours sees what this driver does."""
-    return is_instrumented(driver) or is_instrumented(_BELOW.get(driver.partition(".")[0], driver))
+def is_observed(driver: str) -> bool:
+    """Return true if a driver's probe records the calls of this driver."""
+    return is_instrumented(driver) or is_instrumented(_INNER_DRIVERS.get(driver.partition(".")[0], driver))
 
 
-def system_of(name: str) -> str:
-    """``db.system.name`` of what a layer calls so."""
+def to_system_name(name: str) -> str:
+    """Return ``db.system.name`` for a layer's name of a system."""
     return _SYSTEMS.get(name, name)
 
 
-def file_of(database: object) -> str:
-    """The file of an SQLite database, as the driver is asked to open it."""
-    path = words(database, MAX_TEXT)
+def to_file_path(database: object) -> str:
+    """Return the file of an SQLite database, as the driver is asked to open it."""
+    path = words(database, MAX_TEXT_CHARACTERS)
     return os.path.abspath(path) if path and not path.startswith((":memory:", "file:")) else path  # noqa: PTH100  not resolved
 
 
-def version_of(parts: object) -> str:
-    """``(15, 13)`` as ``15.13``."""
+def format_version(parts: object) -> str:
+    """Return ``(15, 13)`` as ``15.13``."""
     return words(".".join(str(part) for part in parts)) if isinstance(parts, (tuple, list)) else ""
 
 
-def code_of(error: BaseException | None) -> Facts:
-    """The server's word for what went wrong, where a driver keeps it in one of the usual places."""
+def error_facts(error: Error) -> Facts:
+    """Return the server's error code, where a driver keeps it in one of the usual places."""
     for name in ("sqlstate", "pgcode", "sqlite_errorname"):
         code = getattr(error, name, None)
         if isinstance(code, str) and code:
-            return ((names.STATUS_CODE, words(code, 20)),)
+            return status_facts(words(code, 20))
     first = error.args[0] if error is not None and error.args else None
     if isinstance(first, dict):  # pg8000
         first = first.get("C")
-        return ((names.STATUS_CODE, words(first, 20)),) if isinstance(first, str) else ()
-    return ((names.STATUS_CODE, str(first)),) if type(first) is int else ()
+        return status_facts(words(first, 20)) if isinstance(first, str) else ()
+    return status_facts(str(first)) if type(first) is int else ()
 
 
-def rows_of(cursor: Any) -> tuple[int, int]:
-    """Rows returned and affected, as far as the cursor knows once it has executed; returned 0 is said by none."""
+def count_rows(cursor: Any) -> RowCounts:
+    """Return rows returned and affected, as far as the cursor knows once it has executed; 0 returned is unknown."""
     count = getattr(cursor, "rowcount", UNKNOWN)
     count = count if isinstance(count, int) and count >= 0 else UNKNOWN
     if getattr(cursor, "description", None) is None:
         return UNKNOWN, count
-    # Some drivers say 0 until rows are read: what was read is then told when it has been.
+    # Some drivers give 0 until rows are read: these are recorded once they have been.
     return (count if count > 0 else UNKNOWN), UNKNOWN
 
 
-class Reading:
-    """Rows of one statement on their way to the app.
+def hook_method(owner: Any, name: str, on_end: Exit) -> None:
+    """Put a hook of one method into an object's own ``__dict__``, before its class's method."""
+    original = getattr(owner, name, None)
+    if original is not None and name not in vars(owner):
+        hook = function_hook(None, lambda _, token, result, error: on_end(owner, token, result, error))(original)
+        setattr(hook, HOOK_MARK, True)
+        vars(owner)[name] = hook
+
+
+def remove_hooks(owner: Any) -> None:
+    """Remove the hooks of an object's own ``__dict__``."""
+    attributes = vars(owner)
+    for name in [name for name, value in attributes.items() if hasattr(value, HOOK_MARK)]:
+        del attributes[name]
+
+
+class LayerResult(OpenResult):
+    """Rows of one statement that the app reads through a layer.
 
     Attributes:
-        inside: A read is on its way, so its rows are not counted yet.
-        closed: No more will be read.
+        state: Of the connection; ``None`` once the rows are recorded.
+        inside: A read is running, whose rows are not counted yet.
+        is_closed: No more rows will be read.
     """
 
-    __slots__ = ("closed", "inside", "link", "rows", "since_ns", "sql")
+    __slots__ = ("inside", "is_closed", "state")
 
-    def __init__(self, link: Link, sql: object, since_ns: int) -> None:
-        self.link: Link | None = link
-        self.sql = sql
-        self.since_ns = since_ns
-        self.rows = 0
+    def __init__(self, state: ConnectionState, sql: object, since_ns: int) -> None:
+        super().__init__(sql, since_ns)
+        self.state: ConnectionState | None = state
         self.inside = False
-        self.closed = False
+        self.is_closed = False
 
 
-class LayerWatch(Watch):
-    """Where a layer reports."""
+class LayerCallObserver(CallObserver):
+    """Records the calls of a layer."""
 
-    def end(self, reading: Reading, error: BaseException | None = None) -> None:
-        """All rows have been read, or no more are wanted; told once."""
-        link, reading.link = reading.link, None
-        if link is not None:
-            rows = (reading.rows, UNKNOWN)
-            self.tell(link, "FETCH", reading.since_ns, sql=reading.sql, rows=rows, error=error, facts=code_of(error))
+    def end_result(self, result: LayerResult, error: Error = None) -> None:
+        """Record the rows of a result, once: all of them have been read, or those that the app wanted."""
+        state, result.state = result.state, None
+        if state is not None:
+            rows, since_ns = result.take_rows()
+            facts = error_facts(error)
+            self.record_call(state, "FETCH", since_ns, sql=result.sql, rows=(rows, UNKNOWN), error=error, facts=facts)

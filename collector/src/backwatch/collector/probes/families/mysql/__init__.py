@@ -1,1 +1,1 @@
-"""MySQL: what the probes of its drivers share."""
+"""The MySQL protocol: connection state, observer and hooks that its three drivers share."""

@@ -1,184 +1,243 @@
-"""What the probes of MySQL's drivers share: a connection's link, statements and commands, rows read as they come."""
+"""Observation of MySQL drivers: connections, statements, commands, and rows that are read piece by piece."""
 
-import dataclasses
 import re
 from time import time_ns
 from typing import Any, Final
 
-from backwatch.collector import names
-from backwatch.collector.probes.toolkit.dbapi import KEY, MAX_ROWS, UNKNOWN, Facts, Link, Watch
+from backwatch.collector.probes.families.mysql.state import MySQLConnectionState
+from backwatch.collector.probes.toolkit.dbapi import (
+    MAX_ROWS,
+    MAX_TEXT_CHARACTERS,
+    NO_ROWS,
+    PAGE_ROWS,
+    RESULT_ATTRIBUTE,
+    STATE_ATTRIBUTE,
+    UNKNOWN,
+    CallObserver,
+    Error,
+    Facts,
+    OpenResult,
+    RowCounts,
+    argument,
+    notice_facts,
+    status_facts,
+)
+from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Function, Kwargs, call_hook
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.runtime.record import Session
 
-Error = BaseException | None
-
-MAX_TEXT: Final = 200
-NONE: Final = (UNKNOWN, UNKNOWN)
-STREAM: Final = "_backwatch_stream"
-"""Where an unbuffered cursor keeps its statement, how many of its rows have been told, and since when it reads."""
-PAGE_ROWS: Final = 1000
 _MAY_BE_USE: Final = frozenset("uU \t\n")
 _USE: Final = re.compile(r"\s*use\s+`?([^`;\s]{1,64})`?\s*;?\s*", re.IGNORECASE)
 
-
-def renamed(session: Session, namespace: str) -> Session:
-    """The same session after another database was chosen."""
-    return dataclasses.replace(session, namespace=namespace, encoded=[])
+Call = tuple[Any, int, Args, Kwargs]
+"""A call of the app that is running: connection state, start, arguments, keyword arguments."""
 
 
-def code_of(error: Error) -> Facts:
-    """The service's number for what went wrong, where it is the error's first argument."""
-    if error is not None and error.args and type(error.args[0]) is int and error.args[0] > 0:
-        return ((names.STATUS_CODE, str(error.args[0])),)
-    return ()
+class CursorResult(OpenResult):
+    """The result of an unbuffered cursor.
+
+    Attributes:
+        reported: The cursor's ``rownumber`` at the last report.
+    """
+
+    __slots__ = ("reported",)
+
+    def __init__(self, sql: object) -> None:
+        super().__init__(sql, time_ns())
+        self.reported = 0
 
 
-class MySQLWatch(Watch):
+def error_code(error: Error) -> Facts:
+    """Return the server's error number, where it is the error's first argument."""
+    return status_facts(error.args[0]) if error is not None and error.args and type(error.args[0]) is int else ()
+
+
+class MySQLCallObserver(CallObserver):
     """Follows the connections and cursors of one driver."""
 
-    # --- what each driver says for itself ---
+    # --- questions that each driver answers ---
 
     def is_open(self, connection: Any) -> bool:
-        """Whether the connection stands; only then does its descriptor name its own socket."""
+        """Return true if the connection is open; only then does its descriptor name its own socket."""
         raise NotImplementedError
 
-    def adopted(self, connection: Any) -> Link:
-        """The link of an open connection that was made before we were there; kept in its ``__dict__``."""
+    def adopt_connection(self, connection: Any) -> MySQLConnectionState:
+        """Keep and return the state of an open connection that is older than the probe."""
         raise NotImplementedError
 
-    def streams(self, cursor: Any) -> bool:
-        """Whether this cursor's last statement has rows that are still to be read."""
+    def has_unread_rows(self, cursor: Any) -> bool:
+        """Return true if rows of the cursor's last statement are still to be read from the server."""
         return cursor.rowcount >= MAX_ROWS
 
     def is_read(self, cursor: Any) -> bool:
-        """Whether all rows have been read, or lie in the driver's own memory."""
+        """Return true if all rows have been read, or are in the driver's memory."""
         del cursor
         return False
 
-    def rows_of(self, connection: Any) -> tuple[int, int]:
-        """Returned and affected rows of the connection's last statement, which came through no cursor."""
+    def count_rows(self, connection: Any) -> RowCounts:
+        """Return the row counts of the last statement, which was sent without a cursor."""
         del connection
-        return NONE
+        return NO_ROWS
 
-    def facts_of(self, link: Link) -> Facts:
-        """What is to be told with the call that ends, once."""
-        del link
-        return ()
+    def count_warnings(self, cursor: Any) -> object:
+        """Return the number of warnings that came with the response, where the driver has it without a query."""
+        del cursor
 
-    # --- calls of the app's ---
+    # --- calls of the app ---
 
-    @never_breaks_the_host
-    def entered(self, connection: Any) -> Any:
-        """The link of the app's call that begins; ``None`` where it lies inside another, or nothing is to be told."""
-        return self._entered(connection)
-
-    def _entered(self, connection: Any) -> Link | None:
+    def _enter(self, connection: Any) -> Any:
         if self.recorder is None or connection is None:
             return None
-        link = connection.__dict__.get(KEY)
-        if link is None:
+        state = connection.__dict__.get(STATE_ATTRIBUTE)
+        if state is None:
             if not self.is_open(connection):
                 return None
-            link = self.adopted(connection)
-        if link.inside:
+            state = self.adopt_connection(connection)
+        if state.inside:
             return None
-        link.inside = 1
-        return link
+        state.inside = 1
+        return state
+
+    def end_call(
+        self, state: Any, connection: Any, operation: str, start_ns: int, sql: Any, error: Error,
+        rows: RowCounts = NO_ROWS, facts: Facts = (),
+    ) -> None:  # fmt: skip
+        """Record a call that ends."""
+        state.inside = 0
+        facts += state.take_local_file() + error_code(error)
+        lost = connection is None or not self.is_open(connection)
+        self.record_call(state, operation, start_ns, sql=sql, rows=rows, error=error, facts=facts, lost=lost)
 
     @never_breaks_the_host
-    def left(
-        self, link: Link | None, connection: Any, operation: str, start_ns: int, sql: Any, error: Error,
-        rows: tuple[int, int] = NONE,
-    ) -> None:  # fmt: skip
-        """Tells the call of the app's that ends."""
-        if link is not None:
-            self._left(link, connection, operation, start_ns, sql, error, rows)
+    def on_call(self, connection: Any, args: Args, kwargs: Kwargs) -> Call | None:
+        """Start a call on a connection; ``None`` inside another call, which it is a part of."""
+        state = self._enter(connection)
+        return None if state is None else (state, time_ns(), args, kwargs)
 
-    def _left(
-        self, link: Link, connection: Any, operation: str, start_ns: int, sql: Any, error: Error,
-        rows: tuple[int, int] = NONE, facts: Facts = (),
-    ) -> None:  # fmt: skip
-        link.inside = 0
-        facts += self.facts_of(link) + code_of(error)
-        lost = connection is None or not self.is_open(connection)
-        self.tell(link, operation, start_ns, sql=sql, rows=rows, error=error, facts=facts, lost=lost)
+    @never_breaks_the_host
+    def on_cursor_call(self, cursor: Any, args: Args, kwargs: Kwargs) -> Call | None:
+        """Start a call on a cursor likewise; rows of its last statement are recorded first."""
+        if RESULT_ATTRIBUTE in cursor.__dict__:
+            self.record_fetch(cursor, cursor.connection, ends=True)
+        state = self._enter(cursor.connection)
+        return None if state is None else (state, time_ns(), args, kwargs)
 
     # --- statements ---
 
-    @never_breaks_the_host
-    def cursor_entered(self, cursor: Any) -> Any:
-        """The link of a cursor's call that begins; rows of its last statement are told first."""
-        if STREAM in cursor.__dict__:
-            self.streamed(cursor, cursor.connection, ends=True)
-        return self._entered(cursor.connection)
+    def execute_hook(self, name: str, template: str = "") -> Decorator:
+        """Wrap a cursor method that sends a statement.
 
-    @never_breaks_the_host
-    def executed(self, cursor: Any, link: Link | None, query: Any, start_ns: int, error: Error, phrase: str) -> None:
-        """``execute``, ``executemany``, ``callproc``: once for the whole of it."""
-        if link is None:
-            return
-        link.inside = 0
-        if phrase:
-            query = phrase % (query.decode("utf-8", "replace") if isinstance(query, bytes) else query,)
-        rows: tuple[int, int] = NONE
+        Args:
+            name: Of its first argument: the statement, or what stands in ``template``.
+        """
+
+        @never_breaks_the_host
+        def on_execute_end(cursor: Any, call: Call, _: Any, error: Error) -> None:
+            state, start_ns, args, kwargs = call
+            state.inside = 0
+            query = argument(args, kwargs, 0, name)
+            if template:
+                query = template % (query.decode("utf-8", "replace") if isinstance(query, bytes) else query,)
+            self._end_statement(cursor, state, "", start_ns, query, error)
+            self._follow_use(state, query, error)
+
+        return call_hook(self.on_cursor_call, on_execute_end)
+
+    def _end_statement(
+        self, cursor: Any, state: Any, operation: str, start_ns: int, query: Any, error: Error
+    ) -> None:  # fmt: skip
+        rows: RowCounts = NO_ROWS
         facts: Facts = ()
         if error is None:
-            facts = self.notices(cursor)
+            facts = notice_facts(self.count_warnings(cursor))
             count = cursor.rowcount if isinstance(cursor.rowcount, int) else UNKNOWN
             rows = (count, UNKNOWN) if cursor.description else (UNKNOWN, count)
-            if cursor.description and self.streams(cursor):
-                cursor.__dict__[STREAM] = (query, 0, time_ns())
-        self._left(link, cursor.connection, "", start_ns, query, error, rows, facts)
-        self.used(link, query, error)
+            if cursor.description and self.has_unread_rows(cursor):
+                cursor.__dict__[RESULT_ATTRIBUTE] = CursorResult(query)
+        self.end_call(state, cursor.connection, operation, start_ns, query, error, rows, facts)
 
-    def used(self, link: Link, query: Any, error: Error) -> None:
-        """Was it ``USE name``? Then another database was chosen."""
+    def _follow_use(self, state: Any, query: Any, error: Error) -> None:
+        """Change the session's database after ``USE name``."""
         if error is None and isinstance(query, str) and query[:1] in _MAY_BE_USE:
             found = _USE.fullmatch(query)
             if found:
-                link.session = renamed(link.session, found[1])
+                state.change_session(namespace=found[1])
 
-    @never_breaks_the_host
-    def queried(self, connection: Any, link: Link | None, query: Any, start_ns: int, error: Error) -> None:
-        """``Connection.query``, called by the app itself."""
-        if link is not None:
-            link.inside = 0
-            rows = self.rows_of(connection) if error is None else NONE
-            self._left(link, connection, "", start_ns, query, error, rows)
+    def query_hook(self) -> Decorator:
+        """Wrap ``Connection.query``, which nearly always a cursor calls, and sometimes the app itself."""
 
-    def notices(self, cursor: Any) -> Facts:
-        """How many warnings came with the answer, where the driver says so without asking."""
-        del cursor
-        return ()
+        @never_breaks_the_host
+        def on_query_end(connection: Any, call: Call, _: Any, error: Error) -> None:
+            state, start_ns, args, kwargs = call
+            state.inside = 0
+            rows = self.count_rows(connection) if error is None else NO_ROWS
+            self.end_call(state, connection, "", start_ns, argument(args, kwargs, 0, "sql"), error, rows)
 
-    @never_breaks_the_host
-    def chosen(self, connection: Any, link: Link | None, namespace: Any, start_ns: int) -> None:
-        """Another database was chosen; the driver itself may go on saying the old name."""
-        if link is not None:
-            link.session = renamed(link.session, words(namespace, MAX_TEXT))
-            self._left(link, connection, "USE", start_ns, None, None)
+        observe = call_hook(self.on_call, on_query_end)
 
-    # --- rows read as they come ---
+        def wrap_query(original: Function) -> Function:
+            observed = observe(original)
 
-    @never_breaks_the_host
-    def streamed(self, cursor: Any, connection: Any, *, ends: bool, error: Error = None, read: Any = None) -> None:
-        """Rows of an unbuffered cursor were read: told by the page, at the end, when it is closed or used anew.
+            def query(self: Any, *args: Any, **kwargs: Any) -> Any:
+                state: Any = getattr(self, STATE_ATTRIBUTE, None)
+                if state is not None and state.inside:  # sent by a cursor
+                    return original(self, *args, **kwargs)
+                return observed(self, *args, **kwargs)
+
+            return query
+
+        return wrap_query
+
+    # --- commands ---
+
+    def command_hook(self, operation: str, sql: str | None, hook: Any = call_hook) -> Decorator:
+        """Wrap a connection's method that sends one fixed command."""
+
+        @never_breaks_the_host
+        def on_command_end(connection: Any, call: Call, _: Any, error: Error) -> None:
+            self.end_call(call[0], connection, operation, call[1], sql, error)
+
+        return hook(self.on_call, on_command_end)
+
+    def select_hook(self, name: str, hook: Any = call_hook) -> Decorator:
+        """Wrap a method that selects another database; the driver itself may keep the old name.
 
         Args:
-            read: How many rows in all, where the cursor itself no longer says.
+            name: Of the argument that names the database.
         """
-        stream = cursor.__dict__.get(STREAM)
-        if stream is None:
+
+        @never_breaks_the_host
+        def on_select_end(connection: Any, call: Call, _: Any, error: Error) -> None:
+            state, start_ns, args, kwargs = call
+            if error is None:
+                state.change_session(namespace=words(argument(args, kwargs, 0, name), MAX_TEXT_CHARACTERS))
+            self.end_call(state, connection, "USE", start_ns, None, error)
+
+        return hook(self.on_call, on_select_end)
+
+    # --- rows that are read piece by piece ---
+
+    @never_breaks_the_host
+    def record_fetch(
+        self, cursor: Any, connection: Any, *, ends: bool, error: Error = None, position: int | None = None
+    ) -> None:
+        """Record rows that an unbuffered cursor has read: by the page, at the end, and before its next use.
+
+        Args:
+            position: How many rows were read in all, where the cursor itself no longer knows.
+        """
+        result = cursor.__dict__.get(RESULT_ATTRIBUTE)
+        if result is None:
             return
-        query, before, since_ns = stream
-        number = cursor.rownumber if read is None else read
-        rows = number - before
+        position = cursor.rownumber if position is None else position
+        result.rows = position - result.reported
         ends = ends or self.is_read(cursor)
-        if not ends and rows < PAGE_ROWS:
+        if not ends and result.rows < PAGE_ROWS:
             return
         if ends:
-            del cursor.__dict__[STREAM]
-        else:
-            cursor.__dict__[STREAM] = (query, number, time_ns())
-        self.left(self.entered(connection), connection, "FETCH", since_ns, query, error, (rows, UNKNOWN))
+            del cursor.__dict__[RESULT_ATTRIBUTE]
+        rows, since_ns = result.take_rows()
+        result.reported, result.since_ns = position, time_ns()
+        state = self._enter(connection)
+        if state is not None:
+            self.end_call(state, connection, "FETCH", since_ns, result.sql, error, (rows, UNKNOWN))

@@ -1,0 +1,1 @@
+"""The quiet hour: apps at ordinary work, which must raise no alert."""

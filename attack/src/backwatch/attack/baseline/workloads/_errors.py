@@ -1,0 +1,47 @@
+"""Honest services that are busy now and then, or say that something is not there."""
+
+import time
+
+from backwatch.attack.demo.services.redis import bulk
+from backwatch.attack.protocols.http import Request, Web, answered
+from backwatch.attack.protocols.redis import RedisServer, Talk
+from backwatch.attack.protocols.server import Session
+
+BUSY_S = 0.7
+"""Longer than the apps wait."""
+_MULTI = b"\0multi"
+
+
+class BusyWeb(Web):
+    """Has no goods of some names, and is busy at one path."""
+
+    def reply(self, session: Session, request: Request) -> None:
+        """Late, where it is busy."""
+        if request.path == b"/busy":
+            time.sleep(BUSY_S)
+        super().reply(session, request)
+
+    def answer(self, request: Request) -> bytes:
+        """What there is."""
+        if request.path.endswith(b"/none"):
+            return answered(b'{"error": "there is none"}', status=b"404 Not Found")
+        return super().answer(request)
+
+
+class BusyRedis(RedisServer):
+    """Every other transaction was watched by somebody quicker, and one key takes long."""
+
+    def answer(self, verb: bytes, command: list[bytes], talk: Talk) -> bytes:
+        """As Redis does."""
+        if verb == b"MULTI":
+            talk.stored[_MULTI] = b"%d" % (int(talk.stored.get(_MULTI, b"0").rstrip(b"+") or 0) + 1) + b"+"
+            return b"+OK\r\n"
+        if verb == b"EXEC":
+            count = talk.stored[_MULTI] = talk.stored[_MULTI].rstrip(b"+")
+            return (b"_\r\n" if talk.three else b"*-1\r\n") if int(count) % 2 else b"*1\r\n+OK\r\n"
+        if talk.stored.get(_MULTI, b"").endswith(b"+"):
+            return b"+QUEUED\r\n"
+        if verb == b"GET" and command[1] == b"busy":
+            time.sleep(BUSY_S)
+            return bulk(b"at last")
+        return super().answer(verb, command, talk)

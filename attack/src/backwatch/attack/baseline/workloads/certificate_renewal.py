@@ -1,0 +1,40 @@
+"""A certificate that is renewed by its own authority some weeks before it ends, on the same name and another key."""
+
+from collections.abc import Callable
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.baseline.workloads import Process, minutely, once, past, run
+from backwatch.attack.baseline.workloads._scenario import ScenarioScene
+from backwatch.attack.protocols.server import HostileServer
+
+LEFT_DAYS = 20
+
+
+class CertificateRenewal(ScenarioScene):
+    """Whoever pins keys would cry; the issuer, the end of the old one and full verification say that it is in order."""
+
+    title = "a certificate is renewed by the same issuer, on another key, three weeks before the old one's end"
+    naive = "the service shows a certificate that it never showed"
+    drivers = ("asyncpg", "pika", "psycopg2", "pymysql", "redis", "requests", "smtplib")
+    processes = (
+        Process((past(), minutely(ends_s=1_800), once("renewed", 1, 1_800, 60), minutely("after", 6, 1_860, 3_600))),
+    )
+
+    @classmethod
+    def service(cls, driver: str, authority: Authority) -> HostileServer:
+        """Its certificate ends soon."""
+        service = super().service(driver, authority)
+        service.certificate = authority.issue(f"{service.name} service", days=LEFT_DAYS)
+        return service
+
+    @classmethod
+    def enter(cls, spell: str, service: HostileServer, go: Callable[[], None]) -> None:
+        """Reloads the server with the new certificate."""
+        if spell == "renewed":
+            service.certificate = service.authority.issue(f"{service.name} service")
+            service.drop()
+        go()
+
+
+if __name__ == "__main__":
+    run(CertificateRenewal)

@@ -1,0 +1,158 @@
+"""A fail-over that was announced in the profile: another server at another address takes the name over."""
+
+import hashlib
+import socket
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.baseline.workloads import Place, Process, minutely, past, run
+from backwatch.attack.baseline.workloads._shop import ShopMySQL, ShopPostgreSQL, ShopScene
+from backwatch.attack.protocols.redis import RedisServer
+from backwatch.attack.protocols.server import LOOPBACK, HostileServer
+from backwatch.attack.scenarios import SECRET
+
+OTHER = "127.0.0.2"
+"""Loopback's, and another address than the first server's."""
+_AT_S = 1_500.0
+
+
+class _NextPostgreSQL(ShopPostgreSQL):
+    address = OTHER
+    version = "16.9"
+
+
+class _NextMySQL(ShopMySQL):
+    address = OTHER
+    version = b"8.4.6-demo"
+
+
+class _NextRedis(RedisServer):
+    address = OTHER
+
+
+class WithStandby(HostileServer):
+    """A service that another one waits to take over from, at the same port of its own address.
+
+    Attributes:
+        next: The other one's class.
+        standby: The other one.
+    """
+
+    next: ClassVar[Callable[[Authority, int], HostileServer]]
+
+    def __init__(self, authority: Authority, port: int = 0) -> None:
+        super().__init__(authority, port)
+        self.standby = type(self).next(authority, self.port)
+
+    def stop(self) -> None:
+        """Neither listens."""
+        super().stop()
+        self.standby.stop()
+
+    def fail(self) -> None:
+        """The other one takes over."""
+        super().stop()
+        self.standby.start()
+
+
+class _PostgreSQL(WithStandby, ShopPostgreSQL):
+    next = _NextPostgreSQL
+
+
+class _MySQL(WithStandby, ShopMySQL):
+    next = _NextMySQL
+
+
+class _Redis(WithStandby, RedisServer):
+    next = _NextRedis
+
+
+_FIRST: dict[str, type[WithStandby]] = {
+    "psycopg": _PostgreSQL, "psycopg2": _PostgreSQL, "pymysql": _MySQL, "redis": _Redis,
+}  # fmt: skip
+
+
+def _fingerprint(service: HostileServer) -> str:
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(service.certificate.chain.read_text())).hexdigest()
+
+
+class FailOver(ShopScene):
+    """Address, certificate and version change at once, as the document said that they would."""
+
+    title = "a fail-over that the profile announced: another address, another certificate, another version"
+    naive = "somebody else answers in the service's name"
+    drivers = tuple(_FIRST)
+    processes = (Process((past(), minutely(ends_s=_AT_S), minutely("after", 6, _AT_S, 3_600))),)
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self._answered_with = LOOPBACK
+        self._resolver = socket.getaddrinfo
+        self._client: Any = None
+        # Stands for the name servers, for all drivers but libpq's, which are told the address: see _sales.
+        socket.getaddrinfo = self._resolved
+
+    @classmethod
+    def service(cls, driver: str, authority: Authority) -> HostileServer:
+        """The first server."""
+        return _FIRST[driver](authority)
+
+    @classmethod
+    def announced(cls, service: HostileServer) -> Mapping[str, Sequence[str]]:
+        """Both servers, as an app's document lists them from its first day on: nothing else is taken on trust."""
+        assert isinstance(service, WithStandby)
+        said = {
+            "certificates": [_fingerprint(service), _fingerprint(service.standby)], "peers": [LOOPBACK, OTHER],
+        }  # fmt: skip
+        if isinstance(service, _PostgreSQL):
+            return {**said, "server_versions": [service.version, _NextPostgreSQL.version]}
+        if isinstance(service, _MySQL):
+            return {**said, "server_versions": [service.version.decode(), _NextMySQL.version.decode()]}
+        return said
+
+    @classmethod
+    def enter(cls, spell: str, service: HostileServer, go: Callable[[], None]) -> None:
+        """The standby takes over."""
+        if spell == "after":
+            assert isinstance(service, WithStandby)
+            service.fail()
+        go()
+
+    def work(self, spell: str, number: int) -> None:
+        """Reads and writes; after the fail-over on new connections."""
+        if spell == "after" and number == 0:
+            self._answered_with = OTHER
+            self.again()
+            self._client = None
+        if self.place.driver == "redis":
+            self._baskets(number)
+        else:
+            self._sales(number)
+
+    def _sales(self, number: int) -> None:
+        options = {"hostaddr": self._answered_with} if self.place.driver.startswith("psycopg") else {}
+        with self.cursor(**options) as cursor:
+            cursor.execute(f"SELECT id, total FROM sales WHERE day = {self.one} LIMIT 20", (number,))
+            cursor.fetchall()
+            cursor.execute(f"UPDATE baskets SET version = version + 1 WHERE id = {self.one}", (number,))
+
+    def _baskets(self, number: int) -> None:
+        import redis
+
+        if self._client is None:
+            self._client = redis.Redis(
+                host="localhost", port=self.place.port, password=SECRET, ssl=True, ssl_ca_certs=self.place.ca_file,
+                socket_timeout=5,
+            )  # fmt: skip
+        self._client.set(f"basket:{number}", "two apples", ex=60)
+        self._client.get(f"basket:{number}")
+
+    def _resolved(self, host: Any, *args: Any, **options: Any) -> Any:
+        return partial(self._resolver, self._answered_with if host == "localhost" else host)(*args, **options)
+
+
+if __name__ == "__main__":
+    run(FailOver)

@@ -1,0 +1,140 @@
+"""Health checks and metrics: the same small questions day and night, and an exporter that is attached one day."""
+
+from collections.abc import Callable
+from typing import Any
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.baseline.workloads import Place, Process, minutely, past, run
+from backwatch.attack.baseline.workloads._shop import ShopScene
+from backwatch.attack.protocols.http import Web
+from backwatch.attack.protocols.memcached import Memcached
+from backwatch.attack.protocols.mongodb import MongoDB
+from backwatch.attack.protocols.redis import RedisServer
+from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.scenarios import SECRET
+
+_SPEAKERS: dict[str, Callable[[Authority], HostileServer]] = {
+    "redis": RedisServer, "pymemcache": Memcached, "pymongo": MongoDB, "requests": Web,
+}  # fmt: skip
+
+
+class HealthChecks(ShopScene):
+    """``SELECT 1`` and ``PING`` all the time; ``INFO`` and ``SHOW STATUS`` since an exporter was attached."""
+
+    title = "SELECT 1 and PING all day long, then an exporter that reads the server's status every minute"
+    naive = "somebody begins to ask the server about itself"
+    drivers = ("psycopg2", "pymemcache", "pymongo", "pymysql", "redis", "requests")
+    processes = (Process((past(), minutely())), Process((minutely("exporter", 6, 1_200, 3_600),)))
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self._client: Any = None
+
+    @classmethod
+    def service(cls, driver: str, authority: Authority) -> HostileServer:
+        """An honest one of the driver's kind."""
+        made = _SPEAKERS.get(driver)
+        return made(authority) if made else super().service(driver, authority)
+
+    def work(self, spell: str, number: int) -> None:
+        """A check and some work, or what the exporter asks."""
+        kind = "sql" if self.place.driver in ("psycopg2", "pymysql") else self.place.driver
+        getattr(self, f"_{'status' if spell == 'exporter' else 'check'}_{kind}")(number)
+
+    def _check_sql(self, number: int) -> None:
+        with self.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            cursor.fetchall()
+            cursor.execute("SELECT id, goods FROM baskets WHERE id = %s", (number % 20,))
+            cursor.fetchall()
+
+    def _status_sql(self, number: int) -> None:
+        del number
+        asked = ("SHOW GLOBAL STATUS", "SHOW GLOBAL VARIABLES")
+        if self.place.driver == "psycopg2":
+            asked = ("SELECT datname, numbackends FROM pg_stat_database", "SELECT 1")
+        with self.cursor() as cursor:
+            for one in asked:
+                cursor.execute(one)
+                cursor.fetchall()
+
+    def _redis(self) -> Any:
+        import redis
+
+        if self._client is None:
+            self._client = redis.Redis(
+                host="localhost", port=self.place.port, password=SECRET, ssl=True, ssl_ca_certs=self.place.ca_file,
+                socket_timeout=5,
+            )  # fmt: skip
+        return self._client
+
+    def _check_redis(self, number: int) -> None:
+        client = self._redis()
+        client.ping()
+        client.set(f"basket:{number % 3}", "two apples", ex=60)
+        client.get(f"basket:{number % 5}")
+
+    def _status_redis(self, number: int) -> None:
+        del number
+        self._redis().info()
+        self._redis().slowlog_len()
+
+    def _pymemcache(self) -> Any:
+        import ssl
+
+        from pymemcache.client.base import Client
+
+        if self._client is None:
+            context = ssl.create_default_context(cafile=self.place.ca_file)
+            made: Any = Client
+            self._client = made(("localhost", self.place.port), tls_context=context, connect_timeout=5, timeout=5)
+        return self._client
+
+    def _check_pymemcache(self, number: int) -> None:
+        client = self._pymemcache()
+        client.version()
+        client.set("basket:7", f"{number} apples", expire=60)
+        client.get("basket:7")
+
+    def _status_pymemcache(self, number: int) -> None:
+        del number
+        self._pymemcache().stats("settings")
+
+    def _pymongo(self) -> Any:
+        import pymongo
+
+        if self._client is None:
+            self._client = pymongo.MongoClient(
+                "localhost", self.place.port, tls=True, tlsCAFile=self.place.ca_file, directConnection=True,
+                serverSelectionTimeoutMS=5000,
+            )  # fmt: skip
+        return self._client
+
+    def _check_pymongo(self, number: int) -> None:
+        self._pymongo().admin.command("ping")
+        list(self._pymongo()["shop"]["baskets"].find({"_id": number % 20}))
+
+    def _status_pymongo(self, number: int) -> None:
+        del number
+        self._pymongo().admin.command("serverStatus")
+
+    def _check_requests(self, number: int) -> None:
+        self._get("/health")
+        self._get(f"/rates/{number}")
+
+    def _status_requests(self, number: int) -> None:
+        del number
+        import requests
+
+        requests.get(f"https://localhost:{self.place.port}/metrics", timeout=5, verify=self.place.ca_file)
+
+    def _get(self, path: str) -> None:
+        import requests
+
+        if self._client is None:
+            self._client = requests.Session()
+        self._client.get(f"https://localhost:{self.place.port}{path}", timeout=5, verify=self.place.ca_file)
+
+
+if __name__ == "__main__":
+    run(HealthChecks)

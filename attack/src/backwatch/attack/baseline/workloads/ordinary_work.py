@@ -1,0 +1,50 @@
+"""Every client library of the attack pack at its ordinary work, through an hour of lost connections."""
+
+from collections.abc import Callable, Sequence
+
+from backwatch.attack.baseline.workloads import Process, minutely, once, past, run
+from backwatch.attack.baseline.workloads._scenario import ScenarioScene, drivers
+from backwatch.attack.protocols.server import HostileServer
+
+AWAY_S = 0.2
+
+
+class OrdinaryWork(ScenarioScene):
+    """The honest half of the pack's entries. What is lost is told at the pace at which it was lost.
+
+    The server is back at once, as behind a supervisor. One that stays away for more calls than eight in a row is an
+    error-storm, and rightly.
+    """
+
+    title = "ordinary work, connections that the server drops, a pool that is renewed, a server that is restarted"
+    naive = "errors and refused connections come in a row, and then many sessions begin at once"
+    processes = (
+        Process((
+            past(), minutely("work", ends_s=2_400), once("dropped", 2, 2_400), once("renewed", 4, 2_600, 120),
+            once("restarted", 3, 2_900),
+        )),
+    )  # fmt: skip
+
+    @classmethod
+    def played_on(cls) -> Sequence[str]:
+        """Every client library of the pack."""
+        return drivers()
+
+    @classmethod
+    def enter(cls, spell: str, service: HostileServer, go: Callable[[], None]) -> None:
+        """Drops connections, or the server as a whole for a moment."""
+        if spell == "dropped":
+            service.drop()
+        go()
+        if spell == "restarted":
+            service.restart(AWAY_S)
+
+    def work(self, spell: str, number: int) -> None:
+        """The entry's; a pool gives its connections up now and then."""
+        if spell == "renewed":
+            self.anew()
+        super().work(spell, number)
+
+
+if __name__ == "__main__":
+    run(OrdinaryWork)

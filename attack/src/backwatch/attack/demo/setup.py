@@ -1,0 +1,103 @@
+"""How the demo's stage is set: services, what is normal, detector, shop, dashboard."""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from backwatch.attack import history
+from backwatch.attack.authority import Authority
+from backwatch.attack.demo.attacks import Cast
+from backwatch.attack.demo.demo import Demo
+from backwatch.attack.demo.services.http import HTTP
+from backwatch.attack.demo.services.mysql import MySQL
+from backwatch.attack.demo.services.postgresql import PostgreSQL
+from backwatch.attack.demo.services.redis import Redis
+from backwatch.attack.demo.services.smtp import SMTP
+from backwatch.attack.demo.show import Show
+from backwatch.attack.environment import Child, Stage, StageError, answers, free_port, own_environment
+from backwatch.collector.settings import StreamSettings
+from backwatch.store.connect import open_store
+from backwatch.store.migrate import upgrade
+
+ROUNDS = 30
+"""Rounds of the shop that become its history."""
+
+
+@contextmanager
+def staged(show: Show) -> Generator[tuple[Demo, str]]:
+    """Sets the stage in a private folder; gives the demo and the dashboard's address. All is put away at the end.
+
+    Raises:
+        StageError: Something did not come up.
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="backwatch-demo-")))
+        cast, ca_file = _services(stack, folder)
+        stream, port = StreamSettings(url=f"sqlite:///{folder / 'stream.db'}", partitions=1), free_port()
+        store_url = f"sqlite:///{folder / 'store.db'}"
+        settings = {
+            "BACKWATCH_STREAM_URL": stream.url, "BACKWATCH_STREAM_PARTITIONS": "1", "BACKWATCH_STORE_URL": store_url,
+            "BACKWATCH_DASHBOARD_PORT": str(port), "BACKWATCH_DETECTOR_COMMIT_INTERVAL_S": "0.2",
+        }  # fmt: skip
+        store = open_store(store_url)
+        stack.callback(store.dispose)
+        upgrade(store)
+        stage = stack.enter_context(Stage(folder, own_environment() | settings))
+        show.step(
+            "five services on loopback, a shop that uses them over verified TLS, detector and dashboard: starting"
+        )
+        stage.start("detector", ("detect",))
+        stage.start("dashboard", ("dashboard",))
+        shop = _Shop(stage, folder, cast, ca_file)
+        calls, last_ns = shop.history(stream)
+        show.step(f"what is normal is learnt from {calls:,} calls of the last {history.HOURS * 60:.0f} minutes")
+        open_for_business = shop.live()
+        stage.wait_for("the dashboard listens", lambda: answers("127.0.0.1", port))
+        show.step(f"dashboard: http://127.0.0.1:{port}")
+        yield Demo(stage, cast, store, show, open_for_business, last_ns), f"http://127.0.0.1:{port}"
+
+
+def _services(stack: ExitStack, folder: Path) -> tuple[Cast, Path]:
+    authority = Authority(folder / "authority")
+    mysql, postgresql, smtp = MySQL(authority), PostgreSQL(authority), SMTP(authority)
+    cast = Cast(mysql=mysql, postgresql=postgresql, smtp=smtp, redis=Redis(authority), http=HTTP(authority))
+    for one in cast.servers:
+        one.start()
+        stack.callback(one.stop)
+    return cast, authority.ca_file
+
+
+class _Shop:
+    """The quiet app, as a script of its own: what is installed counts as nobody's own code and has no call sites."""
+
+    def __init__(self, stage: Stage, folder: Path, cast: Cast, ca_file: Path) -> None:
+        self._stage = stage
+        self._folder = folder
+        script = folder / "shop" / "shop.py"
+        script.parent.mkdir()
+        with as_file(files("backwatch.attack.demo") / "shop.py") as source:
+            shutil.copyfile(source, script)
+        self._command = ("run", "--", sys.executable, str(script), "--every")
+        self._settings = {
+            **{f"SHOP_{one.name.upper()}_PORT": str(one.port) for one in cast.servers},
+            "SHOP_CA_FILE": str(ca_file), "SHOP_PASSWORD": "only-a-demo", "OTEL_SERVICE_NAME": "shop",
+        }  # fmt: skip
+
+    def history(self, target: StreamSettings) -> tuple[int, int]:
+        """Has the shop work for a little while, and retells that as its past: (calls, end of the last one)."""
+        capture = f"sqlite:///{self._folder / 'capture.db'}"
+        more = {**self._settings, "BACKWATCH_STREAM_URL": capture}
+        done = self._stage.start("history", (*self._command, "0.01", "--rounds", str(ROUNDS)), more)
+        self._stage.finished(done)
+        try:
+            return history.publish(StreamSettings(url=capture), target, ROUNDS)
+        except RuntimeError as error:
+            raise StageError(f"{error} {done.last_words()}") from None
+
+    def live(self) -> Child:
+        """The shop, open for business."""
+        return self._stage.start("shop", (*self._command, str(history.EVERY_S)), self._settings, stdin=True)

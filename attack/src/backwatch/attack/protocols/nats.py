@@ -1,0 +1,54 @@
+"""An honest NATS server over TLS, for entries that turn it."""
+
+import json
+from typing import Any
+
+from backwatch.attack.protocols.server import MOST_KEPT, HostileServer, Session
+
+
+class NATS(HostileServer):
+    """Orders are published through it."""
+
+    name = "nats"
+    attack = "is honest"
+    reference = "https://docs.nats.io/reference/reference-protocols/nats-protocol"
+    driver = "nats"
+    rule = "hostile-payload"
+
+    def serve(self, session: Session) -> None:
+        """INFO, TLS, then commands."""
+        session.send(b"INFO " + json.dumps(self.information()).encode() + b"\r\n")
+        session.secure()
+        subscribed: dict[bytes, bytes] = {}
+        while True:
+            verb, *given = session.line().split(b" ")
+            if verb == b"CONNECT":
+                self.taken(b" ".join(given))
+            elif verb == b"PING":
+                session.send(b"PONG\r\n")
+            elif verb == b"SUB" and len(subscribed) < MOST_KEPT:
+                subscribed[given[-1]] = given[0]
+            elif verb == b"UNSUB":
+                subscribed.pop(given[0], None)
+            elif verb == b"PUB":
+                payload = self.message(session.read(int(given[-1])))
+                session.read(2)
+                for number, subject in subscribed.items():
+                    if subject == given[0]:
+                        head = b"MSG %s %s %d\r\n" % (self.subject(subject), number, len(payload))
+                        session.send(head + payload + b"\r\n")
+
+    def information(self) -> dict[str, Any]:
+        """What it says of itself at the beginning."""
+        return {
+            "server_id": "NATSONLOOPBACK", "server_name": "shop", "version": "2.10.14", "proto": 1, "headers": False,
+            "host": "localhost", "port": self.port, "max_payload": 1_048_576, "tls_required": True,
+        }  # fmt: skip
+
+    def subject(self, published: bytes) -> bytes:
+        """What a message is delivered under; where it was published, here."""
+        return published
+
+    def message(self, body: bytes) -> bytes:
+        """What subscribers get of what was published; itself, here."""
+        return body

@@ -1,0 +1,82 @@
+"""An honest PostgreSQL: verified TLS, SCRAM that really checks the password. What turns is an entry's."""
+
+import base64
+import hashlib
+import hmac
+import secrets
+import struct
+from dataclasses import dataclass
+
+from backwatch.attack.demo.services.postgresql import PostgreSQL, said, send
+from backwatch.attack.protocols.server import SECRET, Session
+
+_SASL, _SASL_GOES_ON, _SASL_ENDS = 10, 11, 12
+_MECHANISM = b"SCRAM-SHA-256"
+ITERATIONS = 4_096
+
+
+class HonestPostgreSQL(PostgreSQL):
+    """Customers are read from it. A subclass overrides where it turns: ``self.hostile`` says whether it has."""
+
+    iterations = ITERATIONS
+    """Rounds of hashing that it asks the client for."""
+
+    def offers_tls(self) -> bool:
+        """Always."""
+        return True
+
+    def log_in(self, session: Session) -> None:
+        """By SCRAM-SHA-256.
+
+        Raises:
+            EOFError: The password is not the one.
+        """
+        scram(session, self.iterations)
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """A login by SCRAM up to the server's first message: what the client said, and what it was told."""
+
+    header: bytes
+    bare: bytes
+    salt: bytes
+    nonce: bytes
+    told: bytes
+
+
+def challenge(session: Session, iterations: int) -> Challenge:
+    """Begins SCRAM-SHA-256 (RFC 5802), without channel binding: the next message is the client's proof."""
+    send(session, b"R", struct.pack("!I", _SASL) + _MECHANISM + b"\0\0")
+    first = said(session)[len(_MECHANISM) + 5 :]
+    header, bare = first[: first.index(b"n=")], first[first.index(b"n=") :]
+    salt, nonce = secrets.token_bytes(16), bare.partition(b",r=")[2] + base64.b64encode(secrets.token_bytes(18))
+    told = b"r=%s,s=%s,i=%d" % (nonce, base64.b64encode(salt), iterations)
+    send(session, b"R", struct.pack("!I", _SASL_GOES_ON) + told)
+    return Challenge(header, bare, salt, nonce, told)
+
+
+def scram(session: Session, iterations: int) -> None:
+    """The server's side of SCRAM-SHA-256.
+
+    Raises:
+        EOFError: The password is not the one.
+    """
+    begun = challenge(session, iterations)
+    final, _, proof = said(session).partition(b",p=")
+    if final != b"c=%s,r=%s" % (base64.b64encode(begun.header), begun.nonce):
+        raise ValueError("that is an answer to another challenge")
+    salted = hashlib.pbkdf2_hmac("sha256", SECRET.encode(), begun.salt, iterations)
+    everything = b",".join((begun.bare, begun.told, final))
+    client_key = _mac(salted, b"Client Key")
+    signature = _mac(hashlib.sha256(client_key).digest(), everything)
+    expected = bytes(a ^ b for a, b in zip(client_key, signature, strict=True))
+    if not hmac.compare_digest(base64.b64encode(expected), proof):
+        send(session, b"E", b"SFATAL\0C28P01\0Mpassword authentication failed\0\0")
+        raise EOFError
+    verifier = base64.b64encode(_mac(_mac(salted, b"Server Key"), everything))
+    send(session, b"R", struct.pack("!I", _SASL_ENDS) + b"v=" + verifier)
+
+
+def _mac(key: bytes, text: bytes) -> bytes:
+    return hmac.new(key, text, "sha256").digest()

@@ -1,0 +1,195 @@
+"""An honest SQL Server over TLS, for entries that turn it: TDS 7.4, and the same orders for any request."""
+
+import ssl
+import struct
+from typing import Final
+
+from backwatch.attack.authority import Authority, Certificate
+from backwatch.attack.protocols.server import LARGEST, LOOPBACK, HostileServer, Session
+
+_PRELOGIN, _BATCH, _RPC, _REPLY = 18, 1, 3, 4
+_MORE, _COUNT = 1, 0x10
+_COLLATION: Final = b"\x09\x04\xd0\x00\x34"
+_TDS_7_4: Final = 0x74000004
+_VERSION: Final = (16, 0, 4125)
+_PACKET: Final = 4096
+ORDERS: Final = (("7", "18.50"), ("9", "4.20"))
+
+
+class Channel:
+    """Packets, and TLS whose handshake travels inside them."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._taken, self._given = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls: ssl.SSLObject | None = None
+
+    def secure(self, certificate: Certificate) -> None:
+        """The server's side of a handshake."""
+        tls = certificate.server_context().wrap_bio(self._taken, self._given, server_side=True)
+        while True:
+            try:
+                tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._flush_handshake()
+                self._taken.write(self.receive()[1])
+            else:
+                break
+        self._flush_handshake()
+        self._tls = tls
+
+    def receive(self) -> tuple[int, bytes]:
+        """The next message: its kind, and what is in it."""
+        body = b""
+        while True:
+            kind, status, length = struct.unpack(">BBH", self._read(8)[:4])
+            body += self._read(length - 8)
+            if len(body) > LARGEST:
+                raise ValueError("a message of that size is no driver's")
+            if status & 1:
+                return kind, body
+
+    def send(self, body: bytes, kind: int = _REPLY) -> None:
+        """One message, in as many packets as it takes."""
+        most = _PACKET - 8
+        for at in range(0, max(len(body), 1), most):
+            part, last = body[at : at + most], at + most >= len(body)
+            packet = struct.pack(">BBHHBB", kind, int(last), len(part) + 8, 0, 1, 0) + part
+            if self._tls is None:
+                self._session.send(packet)
+            else:
+                self._tls.write(packet)
+                self._session.send(self._given.read())
+
+    def _flush_handshake(self) -> None:
+        if self._given.pending:
+            self.send(self._given.read(), _PRELOGIN)
+
+    def _read(self, count: int) -> bytes:
+        if self._tls is None:
+            return self._session.read(count)
+        got = b""
+        while len(got) < count:
+            try:
+                part = self._tls.read(count - len(got))
+            except ssl.SSLWantReadError:
+                head = self._session.read(5)  # of a TLS record
+                self._taken.write(head + self._session.read(int.from_bytes(head[3:], "big")))
+            else:
+                if not part:
+                    raise EOFError
+                got += part
+        return got
+
+
+class SqlServer(HostileServer):
+    """Orders are read from it. Who logged in is handed to ``taken``: TDS hides a password, but proves nothing."""
+
+    name = "tds"
+    attack = "is honest"
+    reference = "https://learn.microsoft.com/openspecs/windows_protocols/ms-tds/"
+    driver = "pytds"
+    rule = "redirected"
+
+    def __init__(self, authority: Authority, *, called: str = "localhost") -> None:
+        super().__init__(authority)
+        self.certificate = authority.issue(
+            called
+        )  # python-tds looks for the name where people write it: in the subject
+
+    def serve(self, session: Session) -> None:
+        """A login over TLS, then requests."""
+        channel = Channel(session)
+        channel.receive()
+        channel.send(_prelogin())
+        channel.secure(self.certificate)
+        _, login = channel.receive()
+        self.taken(b"\0".join(_login(login)))
+        channel.send(self.welcome())
+        while True:
+            kind, _ = channel.receive()
+            channel.send(_orders(procedure=kind == _RPC) if kind in (_BATCH, _RPC) else _done())
+
+    def welcome(self) -> bytes:
+        """What answers a login."""
+        database = _change(1, _text("shop") + _text("master"))
+        return database + _change(7, b"\x05" + _COLLATION + b"\0") + _accepted() + _done()
+
+
+class Leading(SqlServer):
+    """Sends its clients elsewhere, once it has turned.
+
+    Attributes:
+        elsewhere: The other one, which has a certificate for the name that it is called by.
+    """
+
+    def __init__(self, authority: Authority) -> None:
+        super().__init__(authority)
+        self.elsewhere = SqlServer(authority, called=LOOPBACK)
+        self.elsewhere.taken = self.elsewhere.kept.append
+
+    def start(self) -> None:
+        """Both listen."""
+        self.elsewhere.start()
+        super().start()
+
+    def stop(self) -> None:
+        """Neither listens."""
+        super().stop()
+        self.elsewhere.stop()
+
+    def welcome(self) -> bytes:
+        """Accepted, but not here, once it has turned."""
+        if not self.hostile:
+            return super().welcome()
+        target = struct.pack("<BH", 0, self.elsewhere.port) + _text(LOOPBACK, "H")
+        return _accepted() + _change(20, struct.pack("<H", len(target)) + target + b"\0\0") + _done()
+
+
+def _text(value: str, count: str = "B") -> bytes:
+    return struct.pack(f"<{count}", len(value)) + value.encode("utf-16-le")
+
+
+def _done(status: int = 0, count: int = 0, token: int = 0xFD) -> bytes:
+    return struct.pack("<BHHQ", token, status, 0, count)
+
+
+def _change(kind: int, new_and_old: bytes) -> bytes:
+    return struct.pack("<BHB", 0xE3, len(new_and_old) + 1, kind) + new_and_old
+
+
+def _prelogin() -> bytes:
+    """The server's version, and TLS for all of the session."""
+    at = 5 * 2 + 1
+    return struct.pack(">BHHBHHB", 0, at, 6, 1, at + 6, 1, 0xFF) + struct.pack(">BBHH", *_VERSION, 0) + b"\x01"
+
+
+def _accepted() -> bytes:
+    body = struct.pack(">BI", 1, _TDS_7_4) + _text("Microsoft SQL Server") + struct.pack(">BBH", *_VERSION)
+    return struct.pack("<BH", 0xAD, len(body)) + body
+
+
+def _login(message: bytes) -> tuple[bytes, bytes]:
+    """User and password of a LOGIN7."""
+    told: list[bytes] = []
+    for at in (40, 44):
+        offset, length = struct.unpack_from("<HH", message, at)
+        told.append(message[offset : offset + 2 * length])
+    user, hidden = told
+    password = bytes(((one ^ 0xA5) >> 4) | (((one ^ 0xA5) & 15) << 4) for one in hidden)
+    return user.decode("utf-16-le").encode(), password.decode("utf-16-le").encode()
+
+
+def _orders(*, procedure: bool) -> bytes:
+    """Two columns of text, and their rows; as a procedure's if it was one."""
+    column = struct.pack("<IHBH", 0, 1, 0xE7, 8000) + _COLLATION
+    head = struct.pack("<BH", 0x81, 2) + b"".join(column + _text(name) for name in ("id", "total"))
+    rows = b"".join(b"\xd1" + b"".join(_value(one) for one in row) for row in ORDERS)
+    if not procedure:
+        return head + rows + _done(_COUNT, len(ORDERS))
+    return head + rows + _done(_COUNT | _MORE, len(ORDERS), 0xFF) + b"\x79\0\0\0\0" + _done(token=0xFE)
+
+
+def _value(value: str) -> bytes:
+    encoded = value.encode("utf-16-le")
+    return struct.pack("<H", len(encoded)) + encoded

@@ -1,0 +1,33 @@
+"""D4 on kombu: a pickle that runs a program comes out of a queue whose reader accepts pickles."""
+
+from typing import Any
+
+from backwatch.attack.scenarios import SECRET
+from backwatch.attack.techniques.amqp_pickle import QueuesPickles
+
+
+class AmqpPickleKombu(QueuesPickles):
+    """kombu, and Celery upon it, read pickles only where the app lists them."""
+
+    driver = "kombu"
+    option = 'accept=["pickle"]'
+
+    def meet(self) -> object:
+        """Queues an order, and takes one."""
+        import ssl
+
+        from kombu.connection import Connection
+
+        checked: Any = {"ca_certs": self.config.ca_file, "cert_reqs": ssl.CERT_REQUIRED, "server_hostname": "localhost"}
+        connection: Any = Connection(
+            hostname="localhost", port=self.config.port, userid="shop", password=SECRET, ssl=checked, connect_timeout=5
+        )
+        with connection:
+            queue: Any = connection.SimpleQueue("orders", serializer="pickle", accept=["pickle"])
+            try:
+                queue.put({"order": 7})
+                message = queue.get(timeout=5)
+                message.ack()
+                return message.payload
+            finally:
+                queue.close()

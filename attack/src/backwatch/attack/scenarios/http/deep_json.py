@@ -1,0 +1,34 @@
+"""D5 on requests: a JSON document that nests deeper than Python's parser goes."""
+
+from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.techniques.document import ReadsDocuments
+
+DEPTH = 100_000
+
+
+class HttpDeepJson(ReadsDocuments):
+    """``RecursionError`` is no ``ValueError``: an app that is ready for broken JSON is not ready for it."""
+
+    attack = "answers with a JSON document of a hundred thousand brackets, at which the app's parser gives up"
+    reference = "https://cwe.mitre.org/data/definitions/674.html; ATT&CK T1499.004"
+    notices = "a worker that ends with an exception nobody expected"
+    kind = b"application/json"
+    honest = b'{"base": "EUR", "rates": {"USD": 1.08, "GBP": 0.85}}'
+    hostile = b"[" * DEPTH + b"]" * DEPTH
+
+    def read(self, text: bytes) -> object:
+        """The rates; none where the document is broken."""
+        import json
+
+        try:
+            return json.loads(text)
+        except ValueError:
+            return {}
+        except RecursionError as error:  # what the app's worker dies of; the pack is to hear of it
+            return type(error).__name__
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """The worker would have died."""
+        del service
+        return got == RecursionError.__name__

@@ -1,0 +1,27 @@
+"""A8 on urllib: a context for an old API lets any server go back to TLS 1.1."""
+
+from backwatch.attack.protocols.http import Web
+from backwatch.attack.techniques.old_tls import OldTls, allow_old
+
+
+class HttpOldTls(OldTls):
+    """urllib uses the context as it is; chain and name are checked."""
+
+    driver = "urllib"
+    option = 'minimum_version = TLSVersion.TLSv1_1, set_ciphers("DEFAULT@SECLEVEL=0")'
+    honest = Web
+
+    def work(self) -> None:
+        """Fetches the rates."""
+        self.meet()
+
+    def meet(self) -> object:
+        """The same."""
+        import json
+        import ssl
+        from urllib.request import urlopen
+
+        context = ssl.create_default_context(cafile=self.config.ca_file)
+        allow_old(context)
+        with urlopen(f"https://localhost:{self.config.port}/rates", context=context, timeout=5) as answer:
+            return json.load(answer)

@@ -1,0 +1,34 @@
+"""A12 on requests, in an app whose second try is ``http://``."""
+
+from backwatch.attack.protocols.http import Request, Web
+from backwatch.attack.protocols.server import Session
+from backwatch.attack.scenarios import SECRET
+from backwatch.attack.techniques.retried_in_clear import BreaksThenListens, RetriesInClear
+
+
+class _Breaking(BreaksThenListens, Web):
+    def hear(self, session: Session) -> None:
+        """Requests, whose token is kept."""
+        self.obey(session)
+
+    def answer(self, request: Request) -> bytes:
+        """Honest."""
+        if self.listens:
+            self.kept.append(request.headers.get(b"authorization", b""))
+        return super().answer(request)
+
+
+class HttpRetriedInClear(RetriesInClear):
+    """The token is sent to whoever listens."""
+
+    driver = "requests"
+    option = "http://"
+    service_class = _Breaking
+
+    def visit(self, *, checked: bool) -> object:
+        """Fetches the rates."""
+        import requests
+
+        url = f"{'https' if checked else 'http'}://localhost:{self.config.port}/rates"
+        token = {"Authorization": f"Bearer {SECRET}"}
+        return requests.get(url, headers=token, verify=self.config.ca_file, timeout=5).json()

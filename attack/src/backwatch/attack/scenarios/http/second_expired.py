@@ -1,0 +1,40 @@
+"""A7 on urllib: a second API is attached whose certificate has ended, by a context that looks at no dates."""
+
+from backwatch.attack.protocols.http import Web
+from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.techniques.expired import ENDED_DAYS, dateless
+from backwatch.attack.techniques.second import AttachesSecond
+
+
+class HttpSecondExpired(AttachesSecond):
+    """urllib uses the context as it is; chain and name are checked."""
+
+    code = "A7"
+    attack = "is attached beside another one, with a certificate that ended days ago and whose key got about"
+    reference = "https://docs.zeek.org/en/master/scripts/policy/protocols/ssl/expiring-certs.zeek.html; ATT&CK T1649"
+    driver = "urllib"
+    rule = "certificate-expired"
+    option = "verify_flags |= X509_V_FLAG_NO_CHECK_TIME"
+    service_class = Web
+
+    @classmethod
+    def turn(cls, service: HostileServer) -> None:
+        """The second one has an old certificate."""
+        service.certificate = service.authority.issue("what was thrown away", days=-ENDED_DAYS)
+        service.drop()
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """Whether the app took its answer."""
+        del service
+        return bool(got)
+
+    def visit(self, host: str, *, careful: bool) -> object:
+        """Fetches the rates."""
+        import json
+        from urllib.request import urlopen
+
+        del careful
+        context = dateless(self.config.ca_file)
+        with urlopen(f"https://{host}:{self.config.port}/rates", context=context, timeout=5) as answer:
+            return json.load(answer)

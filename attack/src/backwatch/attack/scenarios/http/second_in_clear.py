@@ -1,0 +1,25 @@
+"""A1 on requests: a second API is fetched from by ``http://``."""
+
+from backwatch.attack.protocols.http import Web
+from backwatch.attack.techniques.second import AttachesInClear, InClear
+
+
+class _Both(InClear, Web):
+    pass
+
+
+class HttpSecond(AttachesInClear):
+    """An ``s`` is missing in the URL: what is asked and answered is read, and can be changed, on the way."""
+
+    attack = "is fetched from in plaintext beside another one, so that who is on the way reads what is asked"
+    driver = "requests"
+    rule = "plaintext-session"
+    service_class = _Both
+    said = b"GET /rates"
+
+    def visit(self, host: str, *, careful: bool) -> object:
+        """Fetches the rates."""
+        import requests
+
+        scheme = "https" if careful else "http"
+        return requests.get(f"{scheme}://{host}:{self.config.port}/rates", verify=self.config.ca_file, timeout=5).json()

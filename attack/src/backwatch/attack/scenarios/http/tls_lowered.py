@@ -1,0 +1,22 @@
+"""A8 on requests: every client goes back to TLS 1.2 with whoever speaks nothing newer."""
+
+from backwatch.attack.protocols.http import Web
+from backwatch.attack.techniques.old_tls import LoweredTls
+
+
+class HttpTlsLowered(LoweredTls):
+    """requests sets no least version above 1.2; chain and name are checked."""
+
+    driver = "requests"
+    honest = Web
+
+    def work(self) -> None:
+        """Fetches the rates."""
+        self.meet()
+
+    def meet(self) -> object:
+        """The same."""
+        import requests
+
+        url = f"https://localhost:{self.config.port}/rates"
+        return requests.get(url, verify=self.config.ca_file, timeout=5).json()

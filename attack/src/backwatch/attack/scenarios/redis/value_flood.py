@@ -1,0 +1,55 @@
+"""E3 on redis-py: a value is hundreds of thousands of times as long as it ever was."""
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.demo.services.redis import bulk
+from backwatch.attack.protocols.redis import RedisServer, Talk
+from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.scenarios import Scenario
+
+LENGTH = 8 << 20
+"""Bytes; a real one may be half a gibibyte long."""
+
+
+class _Flooding(RedisServer):
+    def answer(self, verb: bytes, command: list[bytes], talk: Talk) -> bytes:
+        if verb != b"GET":
+            return super().answer(verb, command, talk)
+        return bulk(b"x" * LENGTH if self.hostile else b"two apples")
+
+
+class RedisValueFlood(Scenario):
+    """It reads all of a value into memory, however long the server says that it is."""
+
+    code = "E3"
+    attack = "answers with eight mebibytes where a few bytes were stored"
+    reference = "https://redis.io/docs/latest/develop/reference/protocol-spec/; ATT&CK T1499.004"
+    driver = "redis"
+    notices = "a long value"
+    rule = "bulk-read"
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """Honest yet."""
+        return _Flooding(authority)
+
+    def work(self) -> None:
+        """Reads a basket."""
+        self.meet()
+
+    def meet(self) -> object:
+        """The same: its length."""
+        from contextlib import closing
+
+        import redis
+
+        with closing(
+            redis.Redis(host="localhost", port=self.config.port, ssl=True, ssl_ca_certs=self.config.ca_file,
+                        socket_timeout=5)
+        ) as client:  # fmt: skip
+            return len(client.get("basket:7") or b"")  # pyright: ignore[reportArgumentType]  the sync client's is bytes
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """The app took all of it."""
+        del service
+        return got == LENGTH

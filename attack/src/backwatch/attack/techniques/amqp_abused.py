@@ -1,0 +1,47 @@
+"""G6: a broker abused through an app that hands on what a visitor may choose; the broker stays honest."""
+
+from typing import Any
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.protocols.amqp import AMQP
+from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.scenarios import SECRET, Scenario
+
+
+class AbusedBroker(Scenario):
+    """An app that queues orders, on pika, and has a page on which its queues are seen to."""
+
+    code = "G6"
+    driver = "pika"
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """What is asked is kept."""
+        service = AMQP(authority)
+        service.taken = service.kept.append
+        return service
+
+    @classmethod
+    def turn(cls, service: HostileServer) -> None:
+        """It goes on as it was."""
+        service.kept.clear()
+
+    def hand_on(self, operation: str, *arguments: str) -> None:
+        """What the page lets a visitor do."""
+        import ssl
+
+        import pika
+
+        context = ssl.create_default_context(cafile=self.config.ca_file)
+        parameters = pika.ConnectionParameters(
+            host="localhost", port=self.config.port, credentials=pika.PlainCredentials("shop", SECRET),
+            ssl_options=pika.SSLOptions(context, "localhost"), socket_timeout=5, blocked_connection_timeout=5,
+        )  # fmt: skip
+        with pika.BlockingConnection(parameters) as connection:
+            channel: Any = connection.channel()
+            channel.basic_publish("", "orders", b"two apples")
+            getattr(channel, operation)(*arguments)
+
+    def work(self) -> None:
+        """A visitor looks how long a queue is."""
+        self.hand_on("queue_declare", "orders")

@@ -1,0 +1,41 @@
+"""A6: the service shows another certificate, which its authority issued too: to whom, nobody asked."""
+
+from typing import ClassVar
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.scenarios import Scenario
+
+
+class CertificateSwapped(Scenario):
+    """Goes before an app that checks certificates in full, in the list of a class's bases.
+
+    Attributes:
+        honest: The service, which is so but for this.
+    """
+
+    code = "A6"
+    attack = "shows another certificate of the same authority, months before the old one ends"
+    reference = "https://github.com/prometheus/blackbox_exporter/issues/570; ATT&CK T1557; ATT&CK T1649"
+    rule = "certificate-changed"
+    option = ""
+    notices = "nothing"
+
+    honest: ClassVar[type[HostileServer]]
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """Honest in all that it says."""
+        return cls.honest(authority)
+
+    @classmethod
+    def turn(cls, service: HostileServer) -> None:
+        """Whoever took the name over has a certificate for it."""
+        service.certificate = service.authority.issue("whoever took the name over")
+        service.drop()
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """The app went on as always: it got its answer."""
+        del service
+        return bool(got)

@@ -1,0 +1,62 @@
+"""D5: an API answers with a document that harms whoever reads it."""
+
+from abc import abstractmethod
+from typing import ClassVar
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.protocols.http import Request, Web
+from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.scenarios import Scenario
+
+
+class Documents(Web):
+    """One document, before and after."""
+
+    def __init__(self, authority: Authority, kind: bytes, honest: bytes, hostile: bytes) -> None:
+        super().__init__(authority)
+        self._documents = kind, honest, hostile
+
+    def answer(self, request: Request) -> bytes:
+        """It."""
+        del request
+        kind, honest, hostile = self._documents
+        body = hostile if self.hostile else honest
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n" % (kind, len(body))
+        return head + body
+
+
+class ReadsDocuments(Scenario):
+    """An app that fetches the rates as a document, on requests, and reads it with the standard library.
+
+    Attributes:
+        kind: Its ``Content-Type``.
+        honest, hostile: Itself, before and after.
+    """
+
+    code = "D5"
+    driver = "requests"
+    rule = "hostile-document"
+
+    kind: ClassVar[bytes] = b"application/xml"
+    honest: ClassVar[bytes] = b'<?xml version="1.0"?><rates base="EUR"><USD>1.08</USD><GBP>0.85</GBP></rates>'
+    hostile: ClassVar[bytes]
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """Honest yet."""
+        return Documents(authority, cls.kind, cls.honest, cls.hostile)
+
+    @abstractmethod
+    def read(self, text: bytes) -> object:
+        """What the app makes of the document."""
+
+    def work(self) -> None:
+        """Fetches the rates."""
+        self.meet()
+
+    def meet(self) -> object:
+        """The same."""
+        import requests
+
+        url = f"https://localhost:{self.config.port}/rates.xml"
+        return self.read(requests.get(url, verify=self.config.ca_file, timeout=5).content)

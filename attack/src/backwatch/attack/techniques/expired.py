@@ -1,0 +1,52 @@
+"""A7: a certificate that has ended and whose key got about, for clients that were told not to look at dates."""
+
+import ssl
+from typing import ClassVar, Final
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.scenarios import Scenario
+
+NO_CHECK_TIME: Final = 0x20_0000
+"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME, for which Python has no name."""
+ENDED_DAYS: Final = 5
+
+
+class ShowsExpired(Scenario):
+    """Goes before an app whose context takes any date, in the list of a class's bases.
+
+    Attributes:
+        honest: The service, which is so but for this.
+    """
+
+    code = "A7"
+    attack = "shows a certificate of the same authority that ended days ago"
+    reference = "https://docs.zeek.org/en/master/scripts/policy/protocols/ssl/expiring-certs.zeek.html; ATT&CK T1649"
+    rule = "certificate-changed"
+    option = "verify_flags |= X509_V_FLAG_NO_CHECK_TIME"
+
+    honest: ClassVar[type[HostileServer]]
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """Honest in all that it says."""
+        return cls.honest(authority)
+
+    @classmethod
+    def turn(cls, service: HostileServer) -> None:
+        """Nobody guards what nobody uses any more."""
+        service.certificate = service.authority.issue("what was thrown away", days=-ENDED_DAYS)
+        service.drop()
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """The app went on as always: it got its answer."""
+        del service
+        return bool(got)
+
+
+def dateless(ca_file: str) -> ssl.SSLContext:
+    """A context that checks chain and name, and no date: what is done when a clock or a certificate was wrong once."""
+    context = ssl.create_default_context(cafile=ca_file)
+    context.verify_flags |= NO_CHECK_TIME
+    return context

@@ -1,0 +1,71 @@
+"""G4, G5: a MongoDB abused through an app with a hole; the service stays honest."""
+
+from typing import Any
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.protocols.mongodb import SET, MongoDB
+from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.scenarios import AppConfig, Scenario
+
+USER, PASSWORD = "anna", "two apples a day"
+
+
+class Accounts(MongoDB):
+    """Visitors' accounts are kept in it: it knows one, compares by ``$ne``, and takes code for true, unread."""
+
+    def answer(self, command: dict[str, Any]) -> dict[str, Any]:
+        """To one command; what was asked is kept."""
+        name = next(iter(command), "")
+        if name.lower() not in ("hello", "ismaster"):
+            self.keep(f"{name} {command[name]} {command.get('filter', '')}".strip().encode())
+        if name != "find":
+            return super().answer(command)
+        found = [{"_id": 7, "name": USER}] if _is_true(command.get("filter", {})) else []
+        return {"cursor": {"id": 0, "ns": f"shop.{command['find']}", "firstBatch": found}}
+
+
+class AbusedMongoDB(Scenario):
+    """An app in which visitors log in by name and password."""
+
+    driver = "pymongo"
+
+    def __init__(self, config: AppConfig) -> None:
+        super().__init__(config)
+        self._client: Any = None
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """Honest, with an account that may do everything."""
+        return Accounts(authority)
+
+    @classmethod
+    def turn(cls, service: HostileServer) -> None:
+        """It goes on as it was: the attacker comes through the app."""
+        service.kept.clear()
+
+    def client(self) -> Any:
+        """Of the library, over verified TLS; one for all of the app."""
+        import pymongo
+
+        if self._client is None:
+            self._client = pymongo.MongoClient(
+                "localhost", self.config.port, replicaSet=SET, tls=True, tlsCAFile=self.config.ca_file,
+                serverSelectionTimeoutMS=5000, connectTimeoutMS=5000, socketTimeoutMS=5000,
+            )  # fmt: skip
+        return self._client
+
+    def let_in(self, asked: dict[str, Any]) -> list[str]:
+        """Whom a page lets in who asks for an account by this filter."""
+        return [str(one["name"]) for one in self.client()["shop"]["users"].find(asked).limit(1)]
+
+    def work(self) -> None:
+        """A visitor logs in."""
+        self.let_in({"name": USER, "password": PASSWORD})
+
+
+def _is_true(asked: dict[str, Any]) -> bool:
+    if "$where" in asked:
+        return True
+    password = asked.get("password")
+    differs = isinstance(password, dict) and password != {"$ne": PASSWORD}
+    return asked.get("name") == USER and (differs or password == PASSWORD)

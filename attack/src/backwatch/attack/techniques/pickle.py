@@ -1,0 +1,22 @@
+"""D3, D4: what is stored or queued comes back as a pickle that runs a program when it is read."""
+
+from typing import ClassVar
+
+from backwatch.attack.protocols.pickles import RAN
+from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.scenarios import Scenario
+
+
+class ReadsPickles(Scenario):
+    """An app that keeps Python objects where others can write."""
+
+    code: ClassVar[str] = "D3"
+    attack = "returns a pickle that runs a program as soon as it is read"
+    reference = "https://docs.python.org/3/library/pickle.html; ATT&CK T1059.006"
+    rule = "hostile-payload"
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """The program ran in the app's process: its exit status came back as the value."""
+        del service
+        return got == RAN

@@ -1,0 +1,65 @@
+"""G1 to G3: a Redis abused through an app that hands on what a visitor types; the service stays honest."""
+
+from typing import Any, ClassVar
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.protocols.redis import RedisServer
+from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.scenarios import SECRET, Scenario
+
+Commands = tuple[tuple[str, ...], ...]
+
+
+class RedisConsole(Scenario):
+    """An app whose page of support lets a visitor look a basket up, and hands on any command.
+
+    Attributes:
+        server: What stands behind it.
+        typed: What the attacker types there.
+    """
+
+    driver = "redis"
+    server = RedisServer
+    typed: ClassVar[Commands]
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """What arrives is kept."""
+        service = cls.server(authority)
+        service.taken = service.kept.append
+        return service
+
+    @classmethod
+    def turn(cls, service: HostileServer) -> None:
+        """It goes on as it was: the attacker comes through the app."""
+        service.kept.clear()
+
+    def client(self) -> Any:
+        """Of the library, over verified TLS."""
+        import redis
+
+        return redis.Redis(
+            host="localhost", port=self.config.port, password=SECRET, ssl=True, ssl_ca_certs=self.config.ca_file,
+            socket_timeout=5,
+        )  # fmt: skip
+
+    def hand_on(self, commands: Commands) -> list[str]:
+        """What a page shows of the answers."""
+        from contextlib import closing
+
+        with closing(self.client()) as client:
+            return [repr(client.execute_command(*command)) for command in commands]
+
+    def work(self) -> None:
+        """A visitor looks for a basket."""
+        self.hand_on((("SET", "basket:7", "two apples"), ("GET", "basket:7")))
+
+    def meet(self) -> object:
+        """The attacker types."""
+        return self.hand_on(self.typed)
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """All of it arrived."""
+        del got
+        return all(" ".join(command).encode() in service.kept for command in cls.typed)

@@ -1,0 +1,48 @@
+"""C1, C2: a Redis that leads its clients to another host."""
+
+from binascii import crc_hqx
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.protocols.redis import SLOTS, RedisServer, Talk
+from backwatch.attack.protocols.server import LOOPBACK
+
+
+class Elsewhere(RedisServer):
+    """Where clients are led: what they send is in its ``kept``, and every basket is the attacker's."""
+
+    def answer(self, verb: bytes, command: list[bytes], talk: Talk) -> bytes:
+        """The attacker's."""
+        return b"$7\r\npoisons\r\n" if verb == b"GET" else super().answer(verb, command, talk)
+
+
+class Leading(RedisServer):
+    """Answers every command on a key with MOVED, once it has turned.
+
+    Attributes:
+        elsewhere: The other one.
+        target: The host that it names: loopback by another name than the client's, or it would not be another host.
+    """
+
+    target = LOOPBACK.encode()
+
+    def __init__(self, authority: Authority) -> None:
+        super().__init__(authority)
+        self.elsewhere = Elsewhere(authority)
+        self.elsewhere.taken = self.elsewhere.kept.append
+
+    def start(self) -> None:
+        """Both listen."""
+        self.elsewhere.start()
+        super().start()
+
+    def stop(self) -> None:
+        """Neither listens."""
+        super().stop()
+        self.elsewhere.stop()
+
+    def answer(self, verb: bytes, command: list[bytes], talk: Talk) -> bytes:
+        """MOVED, once it has turned."""
+        if self.hostile and verb in (b"GET", b"SET"):
+            slot = crc_hqx(command[1], 0) % SLOTS
+            return b"-MOVED %d %s:%d\r\n" % (slot, self.target, self.elsewhere.port)
+        return super().answer(verb, command, talk)

@@ -1,0 +1,59 @@
+"""G12: a search engine abused through an app that hands on what a visitor sends; the service stays honest."""
+
+import json
+from contextlib import closing
+from typing import Any
+
+from backwatch.attack.authority import Authority
+from backwatch.attack.protocols.http import Request, Web, answered
+from backwatch.attack.protocols.server import MOST_KEPT, HostileServer
+from backwatch.attack.scenarios import SECRET, Scenario
+
+PRODUCT = b"X-Elastic-Product: Elasticsearch"
+
+
+class SearchEngine(Web):
+    """One node with goods; it keeps what it is asked, and refuses nothing."""
+
+    def answer(self, request: Request) -> bytes:
+        """What was found, or that it is done."""
+        if len(self.kept) < MOST_KEPT:
+            self.kept.append(request.method + b" " + request.path + b" " + request.body)
+        hits = {"total": {"value": 1, "relation": "eq"}, "hits": [{"_id": "7", "_source": {"name": "apples"}}]}
+        told = {"took": 1, "timed_out": False, "hits": hits} if b"_search" in request.path else {"acknowledged": True}
+        return answered(json.dumps(told).encode(), headers=(PRODUCT,))
+
+
+class AbusedSearch(Scenario):
+    """An app in which visitors search for goods, on elasticsearch."""
+
+    code = "G12"
+    driver = "elasticsearch"
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """Honest, with an account that may do everything."""
+        return SearchEngine(authority)
+
+    @classmethod
+    def turn(cls, service: HostileServer) -> None:
+        """It goes on as it was: the attacker comes through the app."""
+        service.kept.clear()
+
+    def client(self) -> Any:
+        """Of the library, over verified TLS."""
+        from elasticsearch import Elasticsearch
+
+        return Elasticsearch(
+            f"https://localhost:{self.config.port}", ca_certs=self.config.ca_file, basic_auth=("shop", SECRET),
+            request_timeout=5, max_retries=0,
+        )  # fmt: skip
+
+    def search(self, query: dict[str, Any]) -> int:
+        """How many goods a page finds."""
+        with closing(self.client()) as client:
+            return client.search(index="goods", query=query)["hits"]["total"]["value"]
+
+    def work(self) -> None:
+        """A visitor searches."""
+        self.search({"match": {"name": "apples"}})

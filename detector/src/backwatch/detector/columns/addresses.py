@@ -1,0 +1,116 @@
+"""Addresses of calls: one per key space and per rule domain, from the keyed hashes of their columns."""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.collector import names
+from backwatch.detector.decoding import schema
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.kernels.hashing import mix
+from backwatch.detector.rules.fields import CALL_FIELDS
+
+Array = NDArray[Any]
+
+RESOURCE, SESSION, STATEMENT, RESOURCE_FACTS, SESSION_FACTS, STATEMENT_FACTS, CONTENT_FACTS = range(7)
+"""Rows of :func:`addresses`: three key spaces, then what rules look up. A resource's facts are more than its address: a
+destination is none of its parts, and a name stands for some of them."""
+
+
+def _of(kind: tuple[str, ...], domain: str) -> NDArray[np.int64]:
+    return np.array(
+        [at for at, name in enumerate(kind) if name in CALL_FIELDS and CALL_FIELDS[name].domain == domain], np.int64
+    )
+
+
+def _texts(*columns: str) -> NDArray[np.int64]:
+    return np.array([schema.TEXT_INDEX[name] for name in columns], np.int64)
+
+
+_APP: Final = _texts(names.SERVICE_NAMESPACE, names.SERVICE_NAME, names.ENVIRONMENT)
+_SYSTEM: Final = _texts(*names.SYSTEMS)
+_WHERE: Final = _texts(names.SERVER_ADDRESS, names.DB_NAMESPACE)
+_NAME: Final = schema.TEXT_INDEX[names.RESOURCE_NAME]
+_PORT: Final = schema.NUMBER_INDEX[names.SERVER_PORT]
+_OPERATION: Final = _texts(names.OPERATION)
+_RESOURCE: Final = (_of(schema.TEXTS, "resource"), _of(schema.NUMBERS, "resource"))
+_SESSION: Final = (_of(schema.TEXTS, "session"), _of(schema.NUMBERS, "session"), _of(schema.FLAGS, "session"))
+_CONTENT: Final = (_of(schema.TEXTS, "content"), _of(schema.NUMBERS, "content"), _of(schema.FLAGS, "content"))
+_FIELDS: Final = (_APP, _SYSTEM, _WHERE, _OPERATION, _RESOURCE, _SESSION, _CONTENT)
+
+
+@kernel
+def _over(seed: np.uint64, hashes: Array, which: Array, i: int) -> np.uint64:
+    for at in range(which.shape[0]):
+        seed = mix(seed, np.uint64(hashes[which[at], i]))
+    return seed
+
+
+@kernel
+def _addresses(
+    hashes: Array,
+    numbers: Array,
+    flags: Array,
+    error: Array,
+    fingerprint: Array,
+    fields: tuple[Any, ...],
+    out: Array,
+) -> None:
+    app, system, where, operation, place, session, content = fields
+    for i in range(fingerprint.shape[0]):
+        owner = _over(np.uint64(1), hashes, app, i)
+        if hashes[_NAME, i] != 0:  # a name that was given stands for system, endpoint and namespace
+            resource = mix(mix(np.uint64(2), hashes[_NAME, i]), owner)
+        else:
+            kind = np.uint64(0)
+            for at in range(system.shape[0]):
+                if kind == 0:
+                    kind = hashes[system[at], i]
+            resource = _over(mix(mix(owner, kind), np.uint64(numbers[_PORT, i])), hashes, where, i)
+        facts = _over(np.uint64(3), hashes, session[0], i)
+        facts = _over(_over(facts, numbers, session[1], i), flags, session[2], i)
+        reported = _over(np.uint64(5 if error[i] else 4), hashes, content[0], i)
+        reported = _over(_over(reported, numbers, content[1], i), flags, content[2], i)
+        out[RESOURCE, i] = resource
+        out[RESOURCE_FACTS, i] = _over(_over(np.uint64(6), hashes, place[0], i), numbers, place[1], i)
+        out[SESSION, i] = mix(resource, facts)
+        out[STATEMENT, i] = mix(resource, fingerprint[i] + np.uint64(1))
+        out[SESSION_FACTS, i] = facts
+        out[STATEMENT_FACTS, i] = _over(fingerprint[i] + np.uint64(2), hashes, operation, i)
+        out[CONTENT_FACTS, i] = reported
+
+
+def addresses(hashes: Array, numbers: Array, flags: Array, error: Array, fingerprint: Array) -> NDArray[np.uint64]:
+    """Return the addresses of each call: uint64 [7, calls].
+
+    Args:
+        hashes: uint64 [texts, calls].
+        numbers: int64 [numbers, calls].
+        flags: int8 [flags, calls].
+        error: bool [calls].
+        fingerprint: uint64 [calls].
+    """
+    out = np.empty((7, fingerprint.shape[0]), np.uint64)
+    _addresses(hashes, numbers, flags, error, fingerprint, _FIELDS, out)
+    return out
+
+
+@kernel
+def places(
+    resource: Array,
+    function: Array,
+    file: Array,
+    family: Array,
+    reported: Array,
+    fingerprint: Array,
+    site: Array,
+    both: Array,
+) -> None:
+    """Write the addresses that depend on the call site: file and function, else the statement's family."""
+    for i in range(resource.shape[0]):
+        if reported[i]:
+            site[i] = mix(mix(resource[i], function[i]), file[i])
+        else:
+            site[i] = mix(mix(resource[i], np.uint64(0x66616D696C79)), family[i])
+        both[i] = mix(site[i], fingerprint[i] + np.uint64(3))

@@ -1,0 +1,278 @@
+"""Columns that detectors and rules read: keyed hashes, fingerprints, and one address per key space.
+
+Caches here are pure functions of their key: an entry may make room at any moment and no result changes. So an attacker
+who floods them costs time and nothing else.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backwatch.collector import names
+from backwatch.collector.statements.families import derive_family
+from backwatch.detector.columns.addresses import (
+    CONTENT_FACTS,
+    RESOURCE,
+    RESOURCE_FACTS,
+    SESSION,
+    SESSION_FACTS,
+    STATEMENT,
+    STATEMENT_FACTS,
+    addresses,
+    places,
+)
+from backwatch.detector.decoding import schema
+from backwatch.detector.decoding.decoder import Decoded
+from backwatch.detector.derived.numbers import Readings
+from backwatch.detector.derived.text_columns import Derived
+from backwatch.detector.kernels.bounded_cache import BoundedCache
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.kernels.hashing import mix
+from backwatch.detector.rules.fields import CALL_FIELDS, DOMAINS
+from backwatch.detector.statements.call_statement import NONE, SQL, canonical, choose
+from backwatch.detector.statements.fingerprint import dialect_number, hash_key, new_scratch, siphash
+from backwatch.detector.statements.skeleton import CLASSES, skeleton
+
+Array = NDArray[Any]
+
+CACHED_STATEMENTS = 1 << 16
+"""Statements whose fingerprint, and fingerprints whose family, are remembered."""
+MAX_DIALECTS = 1_000
+MAX_SIGN_TEXTS = 10_000
+"""Systems and sign texts whose meaning is kept."""
+_QUERY = schema.TEXT_INDEX[names.QUERY_TEXT]
+_COLUMNS_OF = {
+    domain: tuple(
+        column for column in schema.COLUMNS if column.name in CALL_FIELDS and CALL_FIELDS[column.name].domain == domain
+    )
+    for domain in DOMAINS
+}
+"""A flood of new statements costs a reading of each: of what rules ask for there, and no more."""
+
+
+@kernel
+def _hash_texts(buffer: Array, offsets: Array, lengths: Array, k0: np.uint64, k1: np.uint64, out: Array) -> None:
+    rows, columns = offsets.shape
+    for i in range(rows):
+        for c in range(columns):
+            length = lengths[i, c]
+            if length <= 0:
+                out[c, i] = 0
+            elif c == _QUERY:
+                out[c, i] = 1  # present; its hash is the fingerprint
+            elif i > 0 and offsets[i, c] == offsets[i - 1, c] and lengths[i - 1, c] == length:
+                out[c, i] = out[c, i - 1]  # inherited from the same scope or resource
+            else:
+                out[c, i] = siphash(buffer, offsets[i, c], length, k0, k1) | np.uint64(1)
+
+
+@kernel
+def _fingerprints(
+    texts: tuple[Array, Array, Array],
+    chosen: Array,
+    hashes: Array,
+    classes: Array,
+    work: tuple[Array, Array],
+    cache: tuple[Array, Array],
+    key_halves: tuple[np.uint64, np.uint64],
+    out: Array,
+) -> None:
+    buffer, offsets, lengths = texts
+    scratch, tokens = work
+    cache_key, cache_value = cache
+    k0, k1 = key_halves
+    mask = np.uint64(cache_key.shape[0] - 1)
+    for i in range(chosen.shape[0]):
+        mode = chosen[i, 0]
+        if mode == NONE:
+            out[i] = 0
+            continue
+        kind = np.uint64(mode * 64 + chosen[i, 1] + 1)
+        if chosen[i, 2] == _QUERY:
+            start, size = offsets[i, _QUERY], lengths[i, _QUERY]
+            plain = skeleton(buffer, start, start + size, classes, scratch) if mode == SQL else -1
+            if plain >= 0:
+                key = mix(siphash(scratch, 0, plain, k0, k1), kind + np.uint64(32))
+            else:
+                key = mix(siphash(buffer, start, size, k0, k1), kind)
+        else:
+            key = mix(hashes[chosen[i, 2], i], kind)
+        if chosen[i, 3] >= 0:
+            key = mix(key, hashes[chosen[i, 3], i])
+        cell = key & mask
+        if cache_key[cell] == key:
+            out[i] = cache_value[cell]
+            continue
+        length = canonical(buffer, chosen[i], offsets[i], lengths[i], scratch, tokens)
+        out[i] = siphash(scratch, 0, length, k0, k1) | np.uint64(1)
+        cache_key[cell] = key
+        cache_value[cell] = out[i]
+
+
+@kernel
+def _families(fingerprint: Array, reported: Array, keys: Array, values: Array, out: Array, missing: Array) -> int:
+    mask = np.uint64(keys.shape[0] - 1)
+    count = 0
+    for i in range(fingerprint.shape[0]):
+        if reported[i]:
+            continue
+        cell = fingerprint[i] & mask
+        if keys[cell] == fingerprint[i]:
+            out[i] = values[cell]
+        else:
+            missing[count] = i
+            count += 1
+    return count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A batch's columns.
+
+    Attributes:
+        columns: As :class:`~backwatch.detector.detectors.Calls` describes them, without time and sightings.
+        address: Per key space, uint64 per call.
+        entry: Per rule domain (session, statement, resource, content), uint64 per call: equal facts, equal value.
+        chosen: int64 [count, 4]: mode, dialect and columns of each call's statement (see ``statements.choose``).
+    """
+
+    decoded: Decoded
+    columns: dict[str, NDArray[Any]]
+    address: dict[str, NDArray[np.uint64]]
+    entry: dict[str, NDArray[np.uint64]]
+    chosen: NDArray[np.int64]
+    scratch: tuple[NDArray[np.uint8], NDArray[np.int64]]
+
+    def canonical(self, row: int) -> bytes:
+        """Return the canonical text of this call's statement."""
+        decoded = self.decoded
+        length = canonical(decoded.buffer, self.chosen[row], decoded.offsets[row], decoded.lengths[row], *self.scratch)
+        return self.scratch[0][:length].tobytes()
+
+    def rule_facts(self, row: int, domain: str) -> dict[str, Any]:
+        """Return the facts of this call that rules may read in a domain, with the statement in canonical form."""
+        facts = self.decoded.reported(row, _COLUMNS_OF[domain])
+        if domain != "statement":
+            return facts
+        canonical = self.canonical(row).decode("utf-8", "replace")
+        facts[names.STATEMENT if names.STATEMENT in facts else names.QUERY_TEXT] = canonical
+        return facts
+
+
+def sign_mask(text: str) -> int:
+    """Return the bits of the signs that a comma-separated text names; unknown words have none."""
+    words = text.split(",")
+    return sum(1 << i for i, sign in enumerate(names.SIGNS) if sign in words)
+
+
+def dialect_of(system: str) -> int:
+    """Return the number of a system's SQL dialect; -1 if its query text is no SQL."""
+    name = system.lower()
+    return -1 if name in schema.VERBATIM_SYSTEMS else dialect_number(name)
+
+
+class Columns:
+    """Prepares batches under one installation key."""
+
+    def __init__(self, key: bytes, *, judge_loopback: bool = False) -> None:
+        self._k0, self._k1 = hash_key(key)
+        self._scratch = new_scratch()
+        self._dialects = BoundedCache[int, int](MAX_DIALECTS)
+        self._statements = np.zeros(CACHED_STATEMENTS, np.uint64), np.zeros(CACHED_STATEMENTS, np.uint64)
+        self._family_of = np.zeros(CACHED_STATEMENTS, np.uint64), np.zeros(CACHED_STATEMENTS, np.uint64)
+        self._signs = BoundedCache[int, int](MAX_SIGN_TEXTS)
+        self._derived = Derived(self.hash, judge_loopback=judge_loopback)
+        self._readings = Readings(self.hash)
+
+    def hash(self, text: bytes) -> int:
+        """Return a text's keyed hash."""
+        buffer = np.frombuffer(text or b"\0", np.uint8)
+        return int(siphash(buffer, 0, len(text), self._k0, self._k1)) | 1
+
+    def prepare(self, decoded: Decoded) -> Prepared:
+        """Compute all columns and addresses of a batch."""
+        count = decoded.count
+        hashes = np.zeros((len(schema.TEXTS), count), np.uint64)
+        _hash_texts(decoded.buffer, decoded.offsets, decoded.lengths, self._k0, self._k1, hashes)
+        numbers = np.ascontiguousarray(decoded.numbers.T)
+        flags = np.ascontiguousarray(decoded.flags.T)
+        columns: dict[str, NDArray[Any]] = {name: hashes[i] for i, name in enumerate(schema.TEXTS)}
+        columns |= {name: numbers[i] for i, name in enumerate(schema.NUMBERS)}
+        columns |= {name: flags[i] for i, name in enumerate(schema.FLAGS)}
+        columns["duration_ns"] = decoded.end_ns - decoded.start_ns
+        columns["error"] = decoded.error | (columns[names.ERROR_TYPE] != 0)
+        columns["signs"] = self._sign_masks(decoded, columns[names.QUERY_SIGNS])
+        columns |= self._derived.columns(columns, decoded.text)
+        columns |= self._readings.columns(columns, decoded.text)
+        chosen = np.empty((count, 4), np.int64)
+        choose(
+            decoded.buffer, decoded.offsets, decoded.lengths, self._dialect(decoded, columns[names.DB_SYSTEM]), chosen
+        )
+        fingerprint = np.zeros(count, np.uint64)
+        texts = decoded.buffer, decoded.offsets, decoded.lengths
+        halves = self._k0, self._k1
+        _fingerprints(texts, chosen, hashes, CLASSES, self._scratch, self._statements, halves, fingerprint)
+        columns["fingerprint"] = fingerprint
+        found = addresses(hashes, numbers, flags, columns["error"], fingerprint)
+        address = {"resource": found[RESOURCE], "session": found[SESSION], "statement": found[STATEMENT]}
+        entry = {
+            "resource": found[RESOURCE_FACTS], "session": found[SESSION_FACTS], "statement": found[STATEMENT_FACTS],
+            "content": found[CONTENT_FACTS],
+        }  # fmt: skip
+        prepared = Prepared(
+            decoded=decoded, columns=columns, address=address, entry=entry, chosen=chosen, scratch=self._scratch
+        )
+        self._places(prepared)
+        return prepared
+
+    def _sign_masks(self, decoded: Decoded, hashes: NDArray[np.uint64]) -> NDArray[np.uint32]:
+        masks = np.zeros(hashes.shape[0], np.uint32)
+        reported = np.flatnonzero(hashes)
+        if reported.shape[0]:
+            values, first, inverse = np.unique(hashes[reported], return_index=True, return_inverse=True)
+            found = [
+                self._signs.get(value, lambda row=row: sign_mask(decoded.text(names.QUERY_SIGNS, row)))
+                for value, row in zip(values.tolist(), reported[first].tolist(), strict=True)
+            ]
+            masks[reported] = np.array(found, np.uint32)[inverse]
+        return masks
+
+    def _dialect(self, decoded: Decoded, systems: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Return the number of each call's SQL dialect; -1 if its query text is no SQL."""
+        values, first, inverse = np.unique(systems, return_index=True, return_inverse=True)
+        found = [
+            self._dialects.get(value, lambda row=row: dialect_of(decoded.text(names.DB_SYSTEM, row)))
+            for value, row in zip(values.tolist(), first.tolist(), strict=True)
+        ]
+        return np.array(found, np.int64)[inverse]
+
+    def _places(self, prepared: Prepared) -> None:
+        """Add the addresses that depend on the call site: file and function, else the statement's family."""
+        columns, address = prepared.columns, prepared.address
+        function, file = columns[names.CODE_FUNCTION], columns[names.CODE_FILE]
+        reported = (function != 0) | (file != 0)
+        family_of = self._family(prepared, reported)
+        address["site"] = np.empty(reported.shape[0], np.uint64)
+        address["site_statement"] = np.empty(reported.shape[0], np.uint64)
+        places(
+            address["resource"], function, file, family_of, reported, columns["fingerprint"], address["site"],
+            address["site_statement"],
+        )  # fmt: skip
+
+    def _family(self, prepared: Prepared, reported: NDArray[np.bool_]) -> NDArray[np.uint64]:
+        fingerprint = prepared.columns["fingerprint"]
+        out = np.zeros(fingerprint.shape[0], np.uint64)
+        missing = np.empty(fingerprint.shape[0], np.int64)
+        keys, values = self._family_of
+        count = _families(fingerprint, reported, keys, values, out, missing)
+        found: dict[int, int] = {}
+        for row in missing[:count].tolist():
+            statement = int(fingerprint[row])
+            if statement not in found:
+                found[statement] = self.hash(derive_family(prepared.canonical(row).decode("utf-8", "replace")).encode())
+                cell = statement & (CACHED_STATEMENTS - 1)
+                keys[cell], values[cell] = statement, found[statement]
+            out[row] = found[statement]
+        return out

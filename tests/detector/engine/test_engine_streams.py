@@ -1,0 +1,115 @@
+"""Weird streams: whatever comes, cut anywhere, with a restart anywhere, the same is found and nothing stops."""
+
+import random
+from collections.abc import Iterator, Sequence
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from backwatch.collector import names
+from backwatch.detector.engine.factory import make_engine
+from backwatch.detector.engine.findings import Clear, Findings
+from backwatch.detector.engine.log_entries import Tick
+from backwatch.detector.engine.shard import Shard
+from backwatch.detector.engine.step import Engine, EngineConfig
+from tests.detector import streams
+from tests.detector.streams import SAFE, SECOND, START_NS, Call, statement
+
+HOUR = 3_600 * SECOND
+CONFIG = EngineConfig(key=b"a key of 16 byte", clear_after_ns=HOUR)
+PLAIN = {**SAFE, names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "none"}
+Value = tuple[bytes, int, bool]
+Told = tuple[str, ...]
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return make_engine(CONFIG)
+
+
+def told(findings: Findings) -> Iterator[Told]:
+    """What was found, as comparable text."""
+    for event in findings.events:
+        if isinstance(event, Clear):
+            yield "clear", event.alert_id, str(event.time_ns)
+        else:
+            for one in event.findings():
+                yield one.rule.name, one.alert_id, str(one.time_ns), one.span_id, str(sorted(one.evidence.items()))
+    for window in findings.windows:
+        yield "window", "".join(window.parts), str(window.end_ns), str(sorted(window.sums.items()))
+    for kind, count in findings.losses.items():
+        yield from [("loss", kind, "")] * count
+
+
+def restarted(engine: Engine, shard: Shard, blobs: list[bytes]) -> Shard:
+    blobs.append(shard.delta())
+    fresh = engine.new_shard()
+    fresh.apply(blobs)
+    return fresh
+
+
+def run(engine: Engine, values: Sequence[Value], cuts: Sequence[int], *, restart: bool = False) -> list[Told]:
+    """All that is found in entries whose sizes are ``cuts``, over and over."""
+    shard, found, at, turn = engine.new_shard(), list[Told](), 0, 0
+    blobs: list[bytes] = []
+    while at < len(values):
+        size = cuts[turn % len(cuts)]
+        findings = engine.step(shard, streams.entry(values[at : at + size], at))
+        assert findings.faults == []
+        found += told(findings)
+        at, turn = at + size, turn + 1
+        if restart:
+            shard = restarted(engine, shard, blobs)
+    findings = engine.step(shard, Tick(shard.scalars.watermark_ns + 30 * HOUR))
+    return sorted([*found, *told(findings)])
+
+
+def _odd_value(source: random.Random, at_ns: int) -> bytes:
+    """One of the things that a stream can hold beside calls."""
+    which = source.randrange(6)
+    if which == 0:
+        return b""
+    if which == 1:
+        return source.randbytes(source.randrange(1, 60))
+    if which == 2:
+        return streams.encoded([Call(at_ns, SAFE, statement("SELECT ?"))])[: source.randrange(1, 200)]
+    if which == 3:
+        return streams.encoded([Call(at_ns, SAFE, statement("SELECT ?"), kind=1)])
+    if which == 4:
+        return streams.encoded([])
+    return streams.encoded([Call(source.choice([SECOND, 2**62, 2**63 - 1, 2**64 - 1]), SAFE, statement("SELECT ?"))])
+
+
+def weird(seed: int, count: int = 80) -> list[Value]:
+    """Calls of few kinds, at times that jump to and fro, live and backfill, with what is no call between them."""
+    source = random.Random(seed)
+    now = START_NS
+    found: list[Value] = []
+    for _ in range(count):
+        now += source.choice([0, 1, SECOND, 9 * SECOND, 61 * SECOND, 200 * SECOND, HOUR, 2 * HOUR, -HOUR, -10 * SECOND])
+        if source.random() < 0.2:
+            found.append((_odd_value(source, now), now, source.random() < 0.1))
+            continue
+        calls = [
+            Call(
+                now - source.choice([0, 5 * SECOND, 170 * SECOND, 300 * SECOND]),
+                source.choice([SAFE, SAFE, PLAIN, {**SAFE, names.CERT_SHA256: f"{source.randrange(4):064x}"}]),
+                statement(
+                    f"SELECT a FROM t{source.randrange(30)}", f"v.py:f{source.randrange(3)}", source.randrange(9)
+                ),
+                app=f"app{source.randrange(3)}",
+            )
+            for _ in range(source.randrange(1, 4))
+        ]
+        found.append((streams.encoded(calls, len(found)), now, source.random() < 0.3))
+    return found
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 10_000), cuts=st.lists(st.integers(1, 40), min_size=1, max_size=5), restart=st.booleans())
+def test_a_weird_stream_gives_the_same_wherever_it_is_cut_and_restarted(
+    engine: Engine, seed: int, cuts: list[int], restart: bool
+) -> None:
+    values = weird(seed)
+    assert run(engine, values, [1]) == run(engine, values, cuts, restart=restart)

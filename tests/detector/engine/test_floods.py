@@ -1,0 +1,339 @@
+"""A flood does not blind the detector silently: strong signs are seen, what was known stays, what is lost is told."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backwatch.collector import names
+from backwatch.detector.engine import folding, open_findings
+from backwatch.detector.engine.factory import make_engine
+from backwatch.detector.engine.findings import Clear, Findings, Fired
+from backwatch.detector.engine.log_entries import Tick
+from backwatch.detector.engine.open_findings import OpenFindings
+from backwatch.detector.engine.shard import Shard
+from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.state import keys
+from backwatch.detector.state import snapshot as state_snapshot
+from backwatch.detector.state.key_space import Space
+from tests.detector import streams
+from tests.detector.streams import SAFE, SECOND, START_NS, Call, statement
+
+HOUR = 3_600 * SECOND
+DAY = 24 * HOUR
+PLAIN = {**SAFE, names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "none"}
+FOREIGN = {**SAFE, names.CERT_SHA256: "bb" * 32, names.CERT_ISSUER: "CN=Mallory"}
+PLACELESS = (names.CODE_FILE, names.CODE_FUNCTION, names.CODE_LINE)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return make_engine(EngineConfig(key=b"a key of 16 byte"))
+
+
+def bare(text: str, **more: str) -> dict[str, Any]:
+    """A statement whose call site is not told."""
+    return {name: value for name, value in {**statement(text), **more}.items() if name not in PLACELESS}
+
+
+def step(engine: Engine, shard: Shard, calls: Sequence[Call], per_record: int = 50) -> Findings:
+    findings = engine.step(shard, streams.entry(streams.records(calls, per_record)))
+    assert findings.faults == []
+    return findings
+
+
+def rules(findings: Findings) -> set[str]:
+    return {event.rule.name for event in findings.events if isinstance(event, Fired)}
+
+
+def tick(engine: Engine, shard: Shard, after_ns: int = 60 * SECOND) -> Findings:
+    return engine.step(shard, Tick(shard.scalars.watermark_ns + after_ns))
+
+
+def quiet_and_flood(engine: Engine, shard: Shard, count: int = 4_200) -> Findings:
+    """300 quiet calls, and within four seconds so many plain statements, each of a family of its own."""
+    text = "SELECT id FROM orders WHERE id = ?"
+    step(engine, shard, [Call(START_NS + i * 20 * SECOND, SAFE, bare(text)) for i in range(300)])
+    begin = START_NS + 6_000 * SECOND + SECOND
+    flood = [
+        Call(begin + i * 4 * SECOND // count, SAFE, bare(f"SELECT x FROM t{i:05}{'abcdefgh'[i % 8]}"))
+        for i in range(count)
+    ]
+    return step(engine, shard, flood)
+
+
+def after_flood(text: str, *signs: str) -> Call:
+    return Call(START_NS + 6_005 * SECOND, SAFE, bare(text, **{names.QUERY_SIGNS: ",".join(signs)}))
+
+
+@pytest.mark.parametrize(
+    ("call", "rule"),
+    [
+        (after_flood("COPY loot TO PROGRAM ?", "program"), "statement-runs-program"),
+        (
+            after_flood("SELECT id FROM u UNION SELECT a FROM b", "union-appended", "tautology", "comment-tail"),
+            "query-attack",
+        ),
+        (after_flood("GRANT ALL ON loot TO mallory"), "privilege-change"),
+    ],
+)  # fmt: skip
+def test_strong_signs_are_seen_where_a_flood_leaves_no_room_for_their_place(
+    engine: Engine, call: Call, rule: str
+) -> None:
+    shard = engine.new_shard()
+    assert rules(quiet_and_flood(engine, shard)) == set()
+    assert rule in rules(step(engine, shard, [call]))
+
+
+def test_places_for_which_there_was_no_room_are_a_loss_that_is_told(engine: Engine) -> None:
+    shard = engine.new_shard()
+    quiet_and_flood(engine, shard)
+    told = tick(engine, shard)
+    assert told.losses == {"overflow.site": 4_200 + 1 - keys.SITE.per_parent}
+    assert "telemetry-loss" in rules(told)
+
+
+def test_what_was_known_before_a_flood_of_places_is_known_after_it(engine: Engine) -> None:
+    shard = engine.new_shard()
+    quiet_and_flood(engine, shard)
+    known = shard.spaces["site"].keys[1]
+    later = [
+        Call(START_NS + (6_100 + i) * SECOND, SAFE, bare(f"SELECT y FROM u{i:05}")) for i in range(2_000)
+    ]  # fmt: skip
+    step(engine, shard, later)
+    assert known in shard.spaces["site"].keys
+
+
+def with_database(calls: Sequence[Call]) -> list[Call]:
+    """Two days of a database, these calls, and the database with another certificate."""
+    text = statement("SELECT id FROM orders WHERE id = ?")
+    days = [Call(START_NS + i * 120 * SECOND, SAFE, text) for i in range(1_440)]
+    last = calls[-1].end_ns if calls else days[-1].end_ns
+    return [*days, *calls, *[Call(last + i * SECOND, FOREIGN, text) for i in range(1, 6)]]
+
+
+def hosts(count: int, step_ns: int = SECOND, begin_ns: int = START_NS + 2 * DAY) -> list[Call]:
+    """Visits of hosts that somebody else chooses."""
+    return [
+        Call(
+            begin_ns + i * step_ns,
+            {names.SERVER_ADDRESS: f"h{i}.example", names.SERVER_PORT: 443},
+            {names.HTTP_METHOD: "GET", names.URL_FULL: f"https://h{i}.example/"},
+        )
+        for i in range(count)
+    ]
+
+
+@pytest.mark.parametrize("count", [0, 3_800])
+def test_hosts_that_visitors_choose_do_not_push_out_what_is_known_of_a_quiet_resource(
+    engine: Engine, count: int
+) -> None:
+    shard = engine.new_shard()
+    findings = step(engine, shard, with_database(hosts(count)))
+    assert "certificate-changed" in rules(findings)
+    assert findings.losses == {}
+
+
+def space(capacity: int = 100) -> Space:
+    return Space(keys.KeySpace(name="resource", columns=(), capacity=capacity), [])
+
+
+def seen(one: Space, addresses: Sequence[int], at_ns: int, now_ns: int = 0) -> None:
+    count = len(addresses)
+    one.intern(np.array(addresses, np.uint64), np.empty(0, np.int32), np.full(count, at_ns, np.int64), now_ns)
+
+
+@given(st.permutations(range(1, 41)))
+@settings(max_examples=20, deadline=None)
+def test_what_is_known_for_longer_keeps_its_slot_whoever_was_seen_last(order: list[int]) -> None:
+    one = space()
+    seen(one, order, START_NS)
+    seen(one, order, START_NS + DAY)
+    seen(one, range(1_001, 1_060), START_NS + DAY + HOUR)
+    stale = one.stale(START_NS + DAY + HOUR)
+    assert set(one.keys[stale].tolist()) <= set(range(1_001, 1_060))
+    assert one.settled(stale, START_NS + DAY + HOUR) == 0
+
+
+def test_what_was_not_seen_for_a_month_goes_first_however_long_it_was_known() -> None:
+    one = space()
+    seen(one, range(1, 21), START_NS)
+    seen(one, range(1, 21), START_NS + DAY)
+    seen(one, range(1_001, 1_080), START_NS + 40 * DAY)
+    stale = one.stale(START_NS + 40 * DAY)
+    assert set(range(1, 21)) <= set(one.keys[stale].tolist())
+    assert one.settled(stale, START_NS + 40 * DAY) == 0
+
+
+def test_a_first_call_that_says_it_is_old_makes_no_old_key() -> None:
+    one = space()
+    seen(one, [1], SECOND, START_NS)
+    seen(one, [1], START_NS, START_NS)
+    assert one.settled(np.array([1], np.int32), START_NS) == 0
+
+
+@pytest.fixture
+def few_resources() -> Iterator[None]:
+    before = keys.RESOURCE.capacity
+    object.__setattr__(keys.RESOURCE, "capacity", 40)
+    yield
+    object.__setattr__(keys.RESOURCE, "capacity", before)
+
+
+@pytest.mark.usefixtures("few_resources")
+def test_resources_known_for_long_that_make_room_are_a_loss_that_is_told(engine: Engine) -> None:
+    shard = engine.new_shard()
+    twice = [*hosts(36), *hosts(36, begin_ns=START_NS + 2 * DAY + 2 * HOUR)]
+    others = hosts(39, SECOND // 100, START_NS + 3 * DAY)[36:]
+    step(engine, shard, [*twice, *others], 1)
+    told = step(engine, shard, hosts(2, 20 * SECOND, START_NS + 3 * DAY + HOUR), 1)
+    assert told.losses == {"evicted.resource": 6}
+    assert "telemetry-loss" in rules(told)
+
+
+@pytest.mark.usefixtures("few_resources")
+def test_losses_that_are_not_yet_told_survive_a_restart(engine: Engine) -> None:
+    shard = engine.new_shard()
+    step(engine, shard, hosts(60, SECOND // 100))
+    again = engine.new_shard()
+    again.apply([shard.delta()])
+    assert tick(engine, again).losses == {"overflow.resource": 60 - 39}
+
+
+def test_keys_that_an_older_release_kept_count_as_known_for_long(engine: Engine) -> None:
+    shard = engine.new_shard()
+    step(engine, shard, hosts(3))
+    sections, scalars = state_snapshot.unpack(shard.snapshot())
+    del scalars["untold"]
+    older = [
+        state_snapshot.Section(name=one.name, rows=one.rows[["key", "parent", "last_seen"]].astype(
+            [("key", "<u8"), ("parent", "<i4"), ("last_seen", "<i8")]), at=one.at)
+        if one.name.startswith("space/") else one
+        for one in sections
+    ]  # fmt: skip
+    again = engine.new_shard()
+    again.apply([state_snapshot.pack(older, scalars)])
+    kept = again.spaces["resource"]
+    assert kept.keys.tolist() == shard.spaces["resource"].keys.tolist()
+    assert kept.settled(np.array([1, 2, 3], np.int32), again.scalars.watermark_ns) == 3
+
+
+def statements(count: int, begin_ns: int) -> list[Call]:
+    """As many statements, each new and each bearing a sign that raises an alert of its own."""
+    more = {names.QUERY_SIGNS: "program"}
+    return [
+        Call(begin_ns + i * SECOND // 100, SAFE, {**statement(f"COPY t{i} TO PROGRAM ?"), **more}) for i in range(count)
+    ]  # fmt: skip
+
+
+def cleared(findings: Findings) -> list[str]:
+    return [event.alert_id for event in findings.events if isinstance(event, Clear)]
+
+
+@pytest.fixture
+def few_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table of open findings that a short flood fills, as it does where nothing folds."""
+    monkeypatch.setattr(open_findings, "MAX_OPEN_FINDINGS", 64)
+    monkeypatch.setattr(open_findings, "CROWDED_SHARE", 2)
+    monkeypatch.setattr(folding, "MAX_OPEN", (1_000,) * 4)
+    monkeypatch.setattr(folding, "MAX_OPEN_CRITICAL", (1_000,) * 4)
+
+
+@pytest.mark.usefixtures("few_open")
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_flood_of_findings_about_statements_keeps_no_other_one_from_clearing(engine: Engine, restart: bool) -> None:
+    shard = engine.new_shard()
+    step(engine, shard, statements(100, START_NS))
+    if restart:
+        blobs = [shard.snapshot()]
+        shard = engine.new_shard()
+        shard.apply(blobs)
+    stripped = step(engine, shard, [Call(START_NS + 60 * SECOND, PLAIN, statement("SELECT ?"))])
+    alert = next(one.alert_id for one in stripped.raised() if one.rule.name == "tls-stripped")
+    honest = [Call(START_NS + 120 * SECOND + i * HOUR, SAFE, statement("SELECT ?")) for i in range(72)]
+    assert alert in cleared(step(engine, shard, honest, 1))
+
+
+@pytest.mark.usefixtures("few_open")
+def test_findings_that_will_not_clear_are_a_loss_that_is_told(engine: Engine) -> None:
+    shard = engine.new_shard()
+    raised = step(engine, shard, statements(100, START_NS))
+    told = tick(engine, shard)
+    many = len({event.alert_id for event in raised.events if isinstance(event, Fired)})
+    assert raised.losses.get("uncleared", 0) + told.losses["uncleared"] == many - 64
+    assert "telemetry-loss" in rules(told)
+
+
+def test_a_finding_about_one_statement_clears_by_time_and_one_about_a_resource_does_not(engine: Engine) -> None:
+    shard = engine.new_shard()
+    raised = step(engine, shard, [*statements(1, START_NS), Call(START_NS + SECOND, PLAIN, statement("SELECT ?"))])
+    alerts = {one.rule.name: one.alert_id for one in raised.raised()}
+    found = engine.step(shard, Tick(START_NS + 3 * DAY))
+    assert alerts["tls-stripped"] not in cleared(found)
+    assert [(one.alert_id, one.time_ns) for one in found.events if isinstance(one, Clear)] == [
+        (alerts["statement-runs-program"], START_NS + DAY)
+    ]
+
+
+def test_a_statement_that_goes_on_firing_does_not_clear(engine: Engine) -> None:
+    shard = engine.new_shard()
+    again = [one for day in range(4) for one in statements(1, START_NS + day * DAY // 2)]
+    assert cleared(step(engine, shard, again, 1)) == []
+
+
+@pytest.mark.usefixtures("few_open")
+@given(st.lists(st.tuples(st.integers(1, 400), st.integers(0, 50), st.booleans()), max_size=200))
+@settings(max_examples=50, deadline=None)
+def test_a_full_table_finds_its_rows_whatever_made_room(firings: list[tuple[int, int, bool]]) -> None:
+    lost: list[int] = []
+    table = OpenFindings(frozenset((7,)), lambda: lost.append(1))
+    again = OpenFindings(frozenset((7,)), lambda: None)
+    for address, time, about_statement in firings:
+        table.fired(7 if about_statement else 8, address, bytes([about_statement]) + address.to_bytes(31), time)
+        used = table.used()
+        assert used.shape[0] <= 64
+        again = OpenFindings(frozenset((7,)), lambda: None)
+        again.take(used, table.rows(used))
+        again.restore()
+    addresses = np.arange(1, 401, dtype=np.uint64)
+    for one in (table, again):
+        for rule in (7, 8):
+            one.not_fired(rule, addresses, np.full(400, 60, np.int64), np.zeros(400, np.bool_))
+    found = [list(one.due(10**9, 1, {})) for one in (table, again)]
+    assert found[0] == found[1]
+    assert len(found[0]) + len(lost) >= len({(address, about) for address, _, about in firings})
+
+
+def slow(count: int, by_ns: int, step_ns: int = SECOND, app: str = "slow") -> list[tuple[bytes, int, bool]]:
+    """An app whose clock is slow, as its records reach the stream."""
+    calls = [Call(START_NS + i * step_ns - by_ns, SAFE, statement("SELECT ?"), app) for i in range(count)]
+    return [(streams.encoded([call], i), call.end_ns + by_ns + SECOND // 10, False) for i, call in enumerate(calls)]
+
+
+def late_told(engine: Engine, made: list[tuple[bytes, int, bool]]) -> list[tuple[str, int]]:
+    """(App, count) of each alert that says calls are late."""
+    shard = engine.new_shard()
+    made = sorted(made, key=lambda one: one[1])
+    found = [engine.step(shard, streams.entry(made)), tick(engine, shard, 900 * SECOND)]
+    return [
+        (one.key.app, one.evidence["backwatch.loss.count"])
+        for findings in found for one in findings.raised() if one.rule.name == "telemetry-loss"
+    ]  # fmt: skip
+
+
+def test_an_app_whose_calls_are_all_late_is_a_loss_that_is_told_under_its_name(engine: Engine) -> None:
+    assert late_told(engine, slow(100, 400 * SECOND)) == [("slow", 100)]
+
+
+def test_an_app_that_calls_rarely_is_told_to_be_late_once_it_made_enough_calls(engine: Engine) -> None:
+    told = late_told(engine, slow(100, 400 * SECOND, 120 * SECOND))
+    assert sum(count for _, count in told) >= 80
+    assert {app for app, _ in told} == {"slow"}
+
+
+def test_a_few_late_calls_among_others_are_no_loss(engine: Engine) -> None:
+    assert late_told(engine, [*slow(40, 400 * SECOND, app="shop"), *slow(200, SECOND, app="shop")]) == []
+    assert late_told(engine, slow(5, 400 * SECOND)) == []

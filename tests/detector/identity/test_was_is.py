@@ -1,0 +1,148 @@
+"""An alert about an identity says what was and what is: from quiet calls, bounded, the same whatever the batch."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backwatch.collector import names
+from backwatch.detector.derived.identity_facts import LIMITS, WAS
+from backwatch.detector.engine.factory import make_engine
+from backwatch.detector.engine.findings import MAX_FIRSTS, Fired
+from backwatch.detector.engine.log_entries import LogEntry
+from backwatch.detector.engine.step import Engine
+from backwatch.detector.identity import identity_snapshot
+from backwatch.detector.identity.identity_snapshot import cut
+from backwatch.store.ring import SHOWN
+from tests.detector.identity.test_identities import CONFIG, DAY, MOVED, NODES, OURS, THEIRS, again, calls, past, story
+from tests.detector.streams import Call
+
+KNOWN = {**OURS, names.AUTH_METHOD: "scram-sha-256"}
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return make_engine(CONFIG)
+
+
+def found(engine: Engine, entries: Sequence[LogEntry], *, restart: str = "") -> list[tuple[str, dict[str, Any]]]:
+    """Rule, and what was and is, of each firing in order."""
+    shard, deltas, told = engine.new_shard(), list[bytes](), list[tuple[str, dict[str, Any]]]()
+    for one in entries:
+        for event in engine.step(shard, one).events:
+            for each in event.findings() if isinstance(event, Fired) else ():
+                was = {name: value for name, value in each.evidence.items() if name.endswith(WAS)}
+                told.append((each.rule.name, {"at": each.time_ns, **was}))
+        if restart:
+            shard = again(engine, shard, deltas, restart)
+    return sorted(told, key=str)
+
+
+def was(engine: Engine, *parts: Sequence[Call]) -> dict[str, dict[str, Any]]:
+    """Of the newest firing of each rule: what was."""
+    return {
+        rule: {name: text for name, text in told.items() if name in WERE} for rule, told in found(engine, story(*parts))
+    }
+
+
+WERE = {name + WAS for name in LIMITS}
+
+
+def test_a_changed_certificate_shows_all_that_was_another_and_nothing_else(engine: Engine) -> None:
+    assert was(engine, past(), calls(THEIRS)) == {
+        "certificate-changed": {
+            names.CERT_SHA256 + WAS: "aa" * 32, names.CERT_ISSUER + WAS: "CN=Company CA",
+            names.PEER_ADDRESS + WAS: "10.0.0.5", names.SERVER_VERSION + WAS: "15.10", names.SERVER_ID + WAS: "7391",
+        }
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("session", "facts", "rule", "shows"),
+    [
+        ({names.PEER_ADDRESS: "10.0.9.9"}, {}, "peer-changed", {names.PEER_ADDRESS + WAS: "10.0.0.5"}),
+        ({names.SERVER_VERSION: "9.4"}, {}, "server-changed", {names.SERVER_VERSION + WAS: "15.10"}),
+        ({}, {"backwatch__topology": MOVED}, "topology-changed", {names.TOPOLOGY + WAS: NODES}),
+        ({names.AUTH_METHOD: "md5"}, {}, "auth-downgraded", {names.AUTH_METHOD + WAS: "scram-sha-256"}),
+    ],
+)
+def test_each_rule_shows_what_its_own_fact_was(
+    engine: Engine, session: dict[str, str], facts: dict[str, Any], rule: str, shows: dict[str, str]
+) -> None:
+    told = was(engine, past(KNOWN), calls({**KNOWN, **session}, **facts))
+    assert told[rule] == shows
+
+
+def test_an_attack_does_not_become_what_was(engine: Engine) -> None:
+    others = {**THEIRS, names.CERT_SHA256: "cc" * 32}
+    told = found(engine, story(past(), calls(THEIRS, 5), calls(others, 5, 2.1)))
+    assert {one[names.CERT_SHA256 + WAS] for _, one in told} == {"aa" * 32}
+
+
+def test_what_was_is_the_last_of_several_that_are_known(engine: Engine) -> None:
+    replica = {**OURS, names.PEER_ADDRESS: "10.0.0.6"}
+    both = [Call(one.end_ns, (OURS, replica)[i % 2], one.facts) for i, one in enumerate(past(count=400))]
+    theirs = {**OURS, names.PEER_ADDRESS: "10.0.9.9"}
+    ends = [*calls(OURS, 1, 2.1), *calls(theirs, 1, 2.2), *calls(replica, 1, 2.3), *calls(theirs, 1, 2.4)]
+    told = [one[names.PEER_ADDRESS + WAS] for _, one in found(engine, story(both, ends))]
+    assert told == ["10.0.0.5", "10.0.0.6"]
+
+
+@pytest.mark.parametrize("size", [1, 7])
+@pytest.mark.parametrize("restart", ["", "snapshot", "delta"])
+def test_what_was_is_the_same_whatever_the_batch_and_after_a_restart(engine: Engine, size: int, restart: str) -> None:
+    untold = {name: value for name, value in OURS.items() if name not in (names.SERVER_VERSION, names.SERVER_ID)}
+    mixed = [Call(one.end_ns, (OURS, untold)[i % 2], one.facts) for i, one in enumerate(past())]
+    parts = (mixed, calls(THEIRS, 20), calls(untold, 20, 2.1), calls({**THEIRS, names.SERVER_VERSION: "9"}, 20, 2.2))
+    expected = found(engine, story(*parts))
+    assert len(expected) >= 40
+    assert expected == found(engine, story(*parts, size=size), restart=restart)
+
+
+def test_long_text_of_the_servers_is_cut(engine: Engine) -> None:
+    long = {**OURS, names.SERVER_VERSION: "15 " + "é" * 5_000, names.CERT_ISSUER: "CN=" + "x" * 5_000}
+    entries = story(past(long))
+    shard = engine.new_shard()
+    for one in entries:
+        engine.step(shard, one)
+    (texts,) = shard.shown.texts.values()
+    assert all(len(text.encode()) <= LIMITS[name] for name, text in texts.items())
+    assert texts[names.CERT_ISSUER].endswith("…")
+    assert sum(len(text.encode()) for text in texts.values()) <= identity_snapshot.BYTES
+
+
+@given(st.binary(max_size=400), st.sampled_from(sorted(LIMITS.values())))
+def test_whatever_the_bytes_a_text_is_bounded(text: bytes, limit: int) -> None:
+    kept = cut(text, limit)
+    assert len(kept.encode()) <= limit
+    if len(text.decode("utf-8", "replace").encode()) <= limit:
+        assert kept == text.decode("utf-8", "replace")
+
+
+def test_a_resource_that_takes_anothers_slot_does_not_show_its_texts(engine: Engine) -> None:
+    shard = engine.new_shard()
+    for one in story(past()):
+        engine.step(shard, one)
+    (slot,) = shard.shown.texts
+    shard.delta()
+    shard.name_resource(slot, ("shop", "redis", "cache:6379", "0"))
+    assert shard.shown.texts == {}
+    fresh = engine.new_shard()
+    fresh.apply([shard.delta()])
+    assert fresh.shown.texts == {}
+
+
+def test_days_of_one_quiet_service_change_no_text(engine: Engine) -> None:
+    shard = engine.new_shard()
+    for one in story(past()):
+        engine.step(shard, one)
+    shard.delta()
+    for one in story(calls(OURS, 50, 2, DAY // 10), size=10):
+        engine.step(shard, one)
+    assert shard.shown.scalars(everything=False) == {"shown": {}}
+
+
+def test_a_step_tells_the_firsts_of_as_many_things_as_a_store_keeps_of_an_episode() -> None:
+    assert MAX_FIRSTS == SHOWN

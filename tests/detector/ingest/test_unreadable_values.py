@@ -1,0 +1,88 @@
+"""The router's door: one record never becomes a flood, and one that the log will not take stops nobody."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from backwatch.collector import names
+from backwatch.collector.settings import StreamSettings
+from backwatch.collector.stream import Message, MessageRefused, Record, Relay, StreamUnavailable
+from backwatch.detector.decoding.decoder import decode
+from backwatch.detector.ingest.routing import KEPT_BYTES, UNREADABLE, route
+from backwatch.detector.runtime.router import Router
+from tests.detector import streams
+from tests.detector.ingest import otlp_mutator
+from tests.detector.streams import SAFE, START_NS, Call, statement
+
+
+def test_a_record_with_a_long_head_does_not_become_a_flood() -> None:
+    long = "x" * 690_000
+    for call in (
+        Call(START_NS, SAFE, statement("SELECT ?"), app=long),
+        Call(START_NS, {**SAFE, names.CERT_SUBJECT: long}, statement("SELECT ?")),
+    ):
+        one = streams.encoded([call])
+        value = one + streams.encoded([Call(START_NS, SAFE, statement("SELECT ?"))] * 500)
+        assert sum(len(message.value) for message in route(value)) < 2 * len(value)
+
+
+class Narrow(Relay):
+    """A log that takes short values only, read anew from where the group is, as Kafka's is after a refusal."""
+
+    def __init__(self, values: Sequence[bytes]) -> None:
+        self.records = [Record(0, at, START_NS, value) for at, value in enumerate(values)]
+        self.progress = 0
+        self.taken: list[bytes] = []
+
+    def poll(self, timeout_s: float) -> list[Record]:
+        """All that is left."""
+        return self.records[self.progress :]
+
+    def forward(self, consumed: Sequence[Record], outputs: Sequence[Message]) -> None:
+        """All or nothing."""
+        if any(len(message.value) > 100_000 for message in outputs):
+            raise MessageRefused("too large")
+        self.taken += [message.value for message in outputs]
+        self.progress = consumed[-1].offset + 1
+
+    def positions(self) -> dict[int, tuple[int, int]]:
+        """Where the next read begins and where the log ends."""
+        return {0: (self.progress, len(self.records))}
+
+    def ends(self) -> dict[int, int]:
+        """Where the log ends."""
+        return {0: len(self.records)}
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def test_a_value_that_the_log_refuses_goes_on_as_its_beginning_and_its_neighbours_whole() -> None:
+    good = streams.encoded([Call(START_NS, SAFE, statement("SELECT ?"))])
+    relay = Narrow([good, b"\xff" * 200_000, good])
+    router = Router(StreamSettings())
+    with pytest.raises(StreamUnavailable, match="begun anew"):
+        router.turn(relay)
+    assert router.turn(relay) == 0
+    first, cut, last = relay.taken
+    assert first == last
+    assert cut == UNREADABLE + b"\xff" * KEPT_BYTES
+
+
+def test_a_field_that_no_schema_knows_costs_its_neighbours_nothing() -> None:
+    """It was handed on within a scope of our own, and the detector refused all that came with it."""
+    good = streams.encoded([Call(START_NS, SAFE, statement("SELECT ?"))])
+    ((number, wire, resource),) = otlp_mutator.parse(good)
+    group = (100, 3, b""), (100, 4, b"")
+
+    def with_group(fields: Sequence[otlp_mutator.Field], depth: int) -> list[otlp_mutator.Field]:
+        *others, (last, of, body) = fields
+        if depth == 0 or isinstance(body, bytes):
+            return [*fields, *group]
+        return [*others, (last, of, with_group(body, depth - 1))]
+
+    assert not isinstance(resource, bytes)
+    value = otlp_mutator.serialize([(number, wire, with_group(resource, 2))])
+    assert decode([value]).malformed != []
+    found = decode([message.value for message in route(value)])
+    assert (found.count, found.malformed) == (1, [])

@@ -1,0 +1,148 @@
+"""Caches hold a bounded number of values, and no result depends on the bound."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backwatch.collector import names
+from backwatch.detector.columns import prepared as columns_module
+from backwatch.detector.columns.prepared import Columns, dialect_of, sign_mask
+from backwatch.detector.decoding import schema
+from backwatch.detector.decoding.decoder import decode
+from backwatch.detector.derived import numbers, text_columns
+from backwatch.detector.engine.factory import make_engine
+from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.ingest import otlp_writer
+from backwatch.detector.kernels.bounded_cache import BoundedCache
+from tests.detector.streams import SAFE, START_NS, Call, Facts, encoded, entry, records, statement
+
+KEY = bytes(range(16))
+LEVELS = {schema.RESOURCE: "app", schema.SCOPE | schema.SPAN: "session", schema.SPAN: "call"}
+
+
+@given(st.integers(1, 6), st.lists(st.integers(0, 9), max_size=60))
+def test_results_of_any_bound_equal_the_uncached_function(limit: int, keys: list[int]) -> None:
+    cache = BoundedCache[int, int](limit)
+
+    def compute(key: int) -> int:
+        return cache.get(key - 1, lambda: compute(key - 1)) + key if key else 0
+
+    for key in keys:
+        assert sum(range(key + 1)) == cache.get(key, lambda key=key: compute(key))
+        assert len(cache) <= limit
+
+
+def test_an_exception_while_computing_changes_nothing() -> None:
+    cache = BoundedCache[int, int](1)
+    assert cache.get(1, lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        cache.get(2, lambda: 1 // 0)
+    assert cache.get(1, lambda: 8) == 7
+
+
+def test_a_cache_without_room_is_refused() -> None:
+    with pytest.raises(ValueError, match="limit=0"):
+        BoundedCache[int, int](0)
+
+
+TEXTS = st.lists(st.sampled_from(["1.3", "10.0.0.5", "json", "postgresql", "redis", "tautology", "a:1,b:2", "", "é"]))
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(1, 3), TEXTS, st.sampled_from(schema.TEXTS[4:]))
+def test_columns_of_any_bound_equal_those_of_a_large_one(limit: int, texts: list[str], name: str) -> None:
+    value = encoded([Call(START_NS + i, {**SAFE, name: text}, {name: text}) for i, text in enumerate(texts)])
+    with pytest.MonkeyPatch.context() as patch:
+        for module, bound in (
+            (columns_module, "MAX_DIALECTS"), (columns_module, "MAX_SIGN_TEXTS"), (text_columns, "CACHED"),
+            (numbers, "MOST_TOPOLOGIES"),
+        ):  # fmt: skip
+            patch.setattr(module, bound, limit)
+        small = Columns(KEY)
+    wide = Columns(KEY)
+    for _ in range(2):
+        mine, theirs = small.prepare(decode([value])).columns, wide.prepare(decode([value])).columns
+        for column, expected in theirs.items():
+            assert [_plain(one) for one in expected] == [_plain(one) for one in mine[column]], column
+
+
+def _plain(value: Any) -> Any:
+    plain = value.tolist() if hasattr(value, "tolist") else value
+    return str(plain)
+
+
+def test_zero_and_minus_zero_keep_their_own_encodings() -> None:
+    assert otlp_writer.key_value("k", 0.0) != otlp_writer.key_value("k", -0.0)
+
+
+def message(name: str, distinct: int, number: int, value_of: Callable[[int], str | int]) -> bytes:
+    """One request with so many distinct values of an attribute."""
+    first = number * distinct
+    return b"".join(
+        encoded([_call(name, value_of(first + i), i)]) for i in range(distinct)
+    )  # requests concatenate: a message of the one repeated field
+
+
+def _call(name: str, value: str | int, at: int) -> Call:
+    session: Facts = {**SAFE, name: value}
+    return Call(START_NS + at, session, {**statement("SELECT ?"), name: value})
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return make_engine(EngineConfig(key=KEY))
+
+
+SYSTEMS_AND_SIGNS = [(names.DB_SYSTEM, 1_101), (names.QUERY_SIGNS, 10_101)]
+
+
+@pytest.mark.parametrize(("name", "distinct"), SYSTEMS_AND_SIGNS)
+def test_more_distinct_values_than_a_cache_holds_end_no_detector(name: str, distinct: int, engine: Engine) -> None:
+    """The cache of dialects, and that of signs, emptied itself between storing a value and reading it."""
+    value = message(name, distinct, 0, lambda i: f"other-{i}")
+    findings = engine.step(engine.new_shard(), entry([(value, START_NS + 10**9, True)]))
+    assert (distinct, []) == (findings.calls, findings.unreadable)
+
+
+ATTRIBUTES = [name for name in (*schema.TEXTS, *schema.NUMBERS) if name != names.SPAN_NAME]
+"""What may be an attribute: the name of a span is a field."""
+
+
+@pytest.mark.parametrize("name", ATTRIBUTES)
+def test_distinct_values_of_each_attribute_are_judged_in_one_request_and_over_many(name: str, engine: Engine) -> None:
+    shard = engine.new_shard()
+    number = name in schema.NUMBERS
+    for at, distinct in enumerate((1_001, 60, 60)):
+        value = message(name, distinct, at, lambda i: i + 1 if number else f"other-{i}")
+        findings = engine.step(shard, entry([(value, START_NS + 10**9, True)]))
+        assert findings.unreadable == [], findings.unreadable[0].reason
+        assert findings.calls == distinct
+
+
+def test_caches_that_are_floods_target_stay_within_their_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[BoundedCache[Any, Any]] = []
+    original = BoundedCache.__init__
+
+    def counted(self: BoundedCache[Any, Any], limit: int) -> None:
+        original(self, limit)
+        found.append(self)
+
+    monkeypatch.setattr(BoundedCache, "__init__", counted)
+    columns = Columns(KEY)
+    for name in (names.DB_SYSTEM, names.QUERY_SIGNS, names.PEER_ADDRESS, names.CERT_ISSUER, names.TOPOLOGY):
+        columns.prepare(decode([message(name, 12_000, 0, lambda i: f"other-{i}")]))
+    assert found
+    assert all(len(cache) <= cache._limit for cache in found)  # pyright: ignore[reportPrivateUsage]
+
+
+def test_sign_texts_and_systems_are_read_as_before() -> None:
+    assert sign_mask("") == 0
+    assert sign_mask(f"{names.SIGNS[2]},nosuch,{names.SIGNS[0]}") == 0b101
+    assert dialect_of("Redis") == -1
+    assert dialect_of("") == dialect_of("nosuch")
+    assert np.unique([dialect_of("postgresql"), dialect_of("mysql")]).shape == (2,)
+    assert records([]) == []

@@ -1,0 +1,181 @@
+"""Filters: what they leave out, until when, and that a bad one is told and narrows nothing."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from backwatch.collector import names
+from backwatch.collector.cli import main
+from backwatch.detector.engine.factory import make_engine
+from backwatch.detector.engine.log_entries import Loss
+from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.rules import rulebook
+from tests.detector import streams
+from tests.detector.rules.rule_texts import LOGSOURCE, rule, sigma_filter, text
+from tests.detector.streams import SAFE, SECOND, Call, statement
+
+REPORTING = {**SAFE, names.ACCOUNT: "reporting"}
+IN_TEST = {**REPORTING, names.DB_NAMESPACE: "test"}
+OURS = {"rules": "own-rule"}
+END_NS = int(datetime(2030, 2, 1, tzinfo=UTC).timestamp()) * SECOND
+
+
+def engine(folder: Path, *documents: dict[str, Any]) -> Engine:
+    (folder / "own.yml").write_text(text(*documents))
+    loaded = rulebook.read(str(folder))
+    assert loaded.faults == ()
+    return make_engine(EngineConfig(), str(folder))
+
+
+def fired(one: Engine, *calls: tuple[int, Any]) -> list[int]:
+    """The calls, by their place, on which the user's rule was raised."""
+    made = [Call(at, session, statement("SELECT ?")) for at, session in calls]
+    found = one.step(one.new_shard(), streams.entry(streams.records(made)))
+    times = [found.time_ns for found in found.raised() if found.rule.name == "own-rule"]
+    return [at for at, call in enumerate(made) if call.end_ns in times]
+
+
+def test_a_filter_leaves_out_what_its_condition_does_not_hold_for(tmp_path: Path) -> None:
+    now = streams.START_NS
+    both = engine(tmp_path, rule(), sigma_filter())
+    assert fired(both, (now, REPORTING), (now + 1, IN_TEST), (now + 2, REPORTING)) == [0, 2]
+    only = {**sigma_filter()["filter"], "condition": "selection"}
+    kept = engine(tmp_path, rule(), sigma_filter(filter=only))
+    assert fired(kept, (now, REPORTING), (now + 1, IN_TEST), (now + 2, REPORTING)) == [1]
+
+
+def test_a_filter_narrows_to_the_end_of_its_last_day_in_event_time_and_not_beyond(tmp_path: Path) -> None:
+    narrowing = engine(tmp_path, rule(), sigma_filter())
+    assert fired(narrowing, (END_NS - SECOND, IN_TEST), (END_NS, IN_TEST)) == [1]
+
+
+def test_many_filters_on_one_rule_end_one_by_one(tmp_path: Path) -> None:
+    days = [f"2030-01-{day:02}" for day in range(1, 21)]
+    filters = [
+        sigma_filter(expires=day, filter={**OURS, "s": {names.DB_NAMESPACE: f"db{i}"}, "condition": "not s"})
+        for i, day in enumerate(days)
+    ]  # fmt: skip
+    one = engine(tmp_path, rule(), *filters)
+    first = int(datetime(2030, 1, 1, tzinfo=UTC).timestamp()) * SECOND
+    calls = [(first + (i + 1) * 86_400 * SECOND - shift, {**REPORTING, names.DB_NAMESPACE: f"db{i}"})
+             for i in range(20) for shift in (SECOND, 0)]  # fmt: skip
+    assert fired(one, *calls) == list(range(1, 40, 2))
+
+
+def test_any_narrows_every_rule_over_calls_of_the_filters_service(tmp_path: Path) -> None:
+    held = {**rule("held"), "logsource": {**LOGSOURCE, "service": "postgresql"}}
+    (tmp_path / "own.yml").write_text(
+        text(rule(), held, sigma_filter("any"), sigma_filter("any", logsource={**LOGSOURCE, "service": "postgresql"}))
+    )
+    loaded = rulebook.read(str(tmp_path))
+    assert loaded.faults == ()
+    narrowed = {one.name: len(one.narrowings) for one in loaded.rules.rules}
+    assert {narrowed[one.name] for one in loaded.rules.rules if one.over == "call" and not one.service} == {1}
+    assert narrowed["held"] == 2
+    assert {narrowed[one.name] for one in loaded.rules.rules if one.over != "call"} == {0}
+
+
+def test_a_rule_is_named_by_its_name_or_its_id(tmp_path: Path) -> None:
+    now = streams.START_NS
+    assert fired(engine(tmp_path, rule(), sigma_filter([rule()["id"]])), (now, IN_TEST)) == []
+
+
+def test_rules_over_losses_are_narrowed_by_what_they_can_read_until_the_end(tmp_path: Path) -> None:
+    lost = {"rules": ["telemetry-loss"], "s": {"backwatch.loss.count|lt": 10}, "condition": "not s"}
+    one = engine(tmp_path, rule(), sigma_filter(filter=lost))
+
+    def raised(count: int, time_ns: int) -> bool:
+        return bool(list(one.step(one.new_shard(), Loss("dropped.queue", count, time_ns, "shop")).raised()))
+
+    assert [raised(7, END_NS - SECOND), raised(10, END_NS - SECOND), raised(7, END_NS)] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (sigma_filter(("no-such-rule",)), "rules:|filter.rules: no rule is called 'no-such-rule'"),
+        (sigma_filter(expires="soon"), "expires:|backwatch.expires: must be the last day"),
+        (sigma_filter(expires=datetime(2030, 1, 1, 12, tzinfo=UTC)), "expires:|backwatch.expires: must be"),
+        (sigma_filter(backwatch={"reason": "x"}), "backwatch:|backwatch.expires: must be the last day"),
+        (sigma_filter(backwatch={"expires": "2030-01-31"}), "backwatch:|backwatch.reason: must have 1 to"),
+        (sigma_filter(backwatch={"expires": "2030-01-31", "reason": " "}), "reason:|backwatch.reason: must have 1 to"),
+        (sigma_filter(backwatch={"expires": "2030-01-31", "reason": "x", "by": 1}), "by:|backwatch.by: is unknown"),
+        (sigma_filter(logsource={"product": "windows"}), "logsource:|logsource: must be product"),
+        (sigma_filter(logsource={**LOGSOURCE, "service": "mysql"}), "service:|logsource.service: is 'mysql'"),
+        (sigma_filter(filter={**OURS, "s": {"x.y": 1}, "condition": "not s"}), "x.y:|x.y: is no field"),
+        (sigma_filter(filter={**OURS, "s": {"x|base64": "1"}, "condition": "s"}), "x|base64:|x: the modi"),
+        (sigma_filter(filter={**OURS, "s": {names.ACCOUNT: "a"}}), "filter:|filter.condition: "),
+        (sigma_filter(filter={**OURS, "s": {names.ACCOUNT: "a"}, "condition": "not t"}), "condition:|cond"),
+        (sigma_filter(filter={"s": {names.ACCOUNT: "a"}, "condition": "not s"}), "filter:|filter.rules: "),
+        (sigma_filter(filter={"rules": [{"a": 1}], "s": {names.ACCOUNT: "a"}, "condition": "not s"}), "rules:|fil"),
+        (sigma_filter(filter=7), "filter:|filter: "),
+    ],
+)  # fmt: skip
+def test_a_bad_filter_is_one_line_with_file_and_line_and_narrows_nothing(
+    tmp_path: Path, changed: dict[str, Any], said: str
+) -> None:
+    (tmp_path / "own.yml").write_text(text(rule(), changed))
+    loaded = rulebook.read(str(tmp_path))
+    (fault,) = loaded.faults
+    word, _, reason = said.rpartition("|")
+    lines = (tmp_path / "own.yml").read_text().splitlines()
+    second = lines.index("---")
+    assert fault.line > second + 1
+    assert lines[fault.line - 1].strip("- ").startswith(word.split("|")[0]), (lines[fault.line - 1], str(fault))
+    assert fault.reason.startswith(reason)
+    assert "\n" not in str(fault)
+    assert all(not one.narrowings for one in loaded.rules.rules)
+    assert "own-rule" in loaded.own
+
+
+def said(folder: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(main, ["rules", *arguments], env={"BACKWATCH_RULES_DIR": str(folder)})
+
+
+def test_filters_are_listed_with_reason_and_end_and_an_expired_one_is_marked(tmp_path: Path) -> None:
+    (tmp_path / "own.yml").write_text(
+        text(rule(), sigma_filter(("own-rule", "weak-tls"), "2190-01-31"), sigma_filter(expires="2020-01-31"))
+    )
+    lines = said(tmp_path, "list").stdout.splitlines()[-2:]
+    assert lines == [
+        "filter        until 2190-01-31: own-rule, weak-tls: Nothing real is in it. (Our Test Database)",
+        "filter        expired 2020-01-31: own-rule: Nothing real is in it. (Our Test Database)",
+    ]
+    told = [json.loads(line) for line in said(tmp_path, "list", "--json").stdout.splitlines()[-2:]]
+    assert [(one["expired"], one["rules"]) for one in told] == [(False, ["own-rule", "weak-tls"]), (True, ["own-rule"])]
+
+
+def test_check_warns_of_an_expired_filter_and_takes_it_as_good(tmp_path: Path) -> None:
+    (tmp_path / "own.yml").write_text(text(rule(), sigma_filter(expires="2020-01-31")))
+    result = said(tmp_path, "check")
+    line = next(at for at, one in enumerate((tmp_path / "own.yml").read_text().splitlines(), 1) if "expires" in one)
+    assert f"warning: {tmp_path / 'own.yml'}:{line}: 'Our Test Database' has expired" in result.stderr
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "2 good, 0 bad" in result.stderr
+
+
+def test_a_narrowed_rule_says_so_where_it_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "own.yml").write_text(text(sigma_filter("weak-tls", "2190-01-31")))
+    page = said(tmp_path, "explain", "weak-tls").stdout
+    assert page.endswith("\nNarrowed here\n  - Our Test Database (until 2190-01-31): Nothing real is in it.\n")
+    told = json.loads(said(tmp_path, "explain", "weak-tls", "--json").stdout)["narrowed_by"]
+    assert [(one["reason"], one["expires"]) for one in told] == [("Nothing real is in it.", "2190-01-31")]
+    assert "Narrowed here" not in said(tmp_path, "explain", "tls-stripped").stdout
+
+
+def test_a_filter_changes_no_examples_outcome(tmp_path: Path) -> None:
+    all_of_it = {"rules": "weak-tls", "s": {names.ACCOUNT: "nobody"}, "condition": "s"}
+    (tmp_path / "own.yml").write_text(text(sigma_filter(filter=all_of_it)))
+    assert said(tmp_path, "test", "weak-tls").exit_code == 0
+
+
+def test_a_broken_document_leaves_its_neighbours_in_the_file_alone(tmp_path: Path) -> None:
+    file = f"{text(rule())}---\ntitle: [\n---\n# nothing\n---\n{text(rule('other'))}"
+    (tmp_path / "own.yml").write_text(file)
+    loaded = rulebook.read(str(tmp_path))
+    assert loaded.own == {"own-rule", "other"}
+    assert [one.line for one in loaded.faults] == [file.splitlines().index("title: [") + 2]

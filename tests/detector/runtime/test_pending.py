@@ -1,0 +1,35 @@
+"""Findings of several steps, folded into what one commit writes."""
+
+import numpy as np
+import pytest
+
+from backwatch.detector.columns.key_texts import Key, alert_id
+from backwatch.detector.engine.findings import Findings, Fired
+from backwatch.detector.runtime.pending import Pending
+from tests.detector.small_engine import RULES
+
+RULE = RULES.rules[0]
+TIMES = (100, 90, 95, 120)
+KEY = Key(text="k", app="shop", resource="postgresql db:5432/shop", label="k", resource_id="")
+
+
+def findings(times: tuple[int, ...]) -> Findings:
+    fired = Fired(
+        rule=RULE, alert_id=alert_id(RULE.name, KEY.text), key=KEY, decoded=None, rows=np.empty(0, np.int32),
+        times=np.array(times, np.int64), facts={},
+    )  # fmt: skip
+    return Findings(events=[fired])
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 4])
+def test_begin_is_the_same_however_the_stream_is_cut_into_commits(cut: int) -> None:
+    pending = Pending(0)
+    for times in (TIMES[:cut], TIMES[cut:]):
+        if times:
+            pending.add(findings(times))
+    alone = Pending(0)
+    alone.add(findings(TIMES[:cut]))
+    for one in (pending, alone):
+        [[raised]] = [turn.raised for turn in one.rounds()]
+        assert raised.begin_ns == 100
+    assert raised.first_ns == min(TIMES[:cut])

@@ -1,0 +1,590 @@
+"""A partition that does not advance is in the store with its reason, raises an alert, and gets a new consumer."""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from backwatch.collector import names
+from backwatch.collector.settings import DetectorSettings, StreamSettings
+from backwatch.collector.stream import Consumer, Message, Record, Relay, StreamUnavailable, open_publisher
+from backwatch.collector.stream import open_consumer as really_open_consumer
+from backwatch.collector.stream import open_relay as really_open_relay
+from backwatch.detector.engine.factory import make_engine
+from backwatch.detector.engine.step import Engine
+from backwatch.detector.ingest import routing
+from backwatch.detector.runtime import log_history, repeated_errors, service
+from backwatch.detector.runtime import progress as progress_module
+from backwatch.detector.runtime.lag import CALM_NS, RULE, STALL_NS
+from backwatch.detector.runtime.progress import GroupProgress, ProgressBoard
+from backwatch.detector.runtime.router import Router
+from backwatch.detector.runtime.service import Service
+from backwatch.store import shards, tables
+from backwatch.store.connect import open_store
+from backwatch.store.monitoring.incidents import PARTITION_UNREAD, find_incidents
+from backwatch.store.progress import ALIVE_NS, PartitionProgress, read_progress, write_progress
+from backwatch.store.transactions import reading, writing
+from tests.detector import streams
+from tests.detector.identity.test_identities import CONFIG
+
+GROUP, TOPIC = "backwatch-detector", names.TOPIC_CALLS
+S = 10**9
+
+
+class Clock:
+    """Wall and monotonic time that go on together."""
+
+    def __init__(self) -> None:
+        self.now_ns = 1_800_000_000 * S
+
+    def wall_ns(self) -> int:
+        return self.now_ns
+
+    def monotonic_s(self) -> float:
+        return self.now_ns / S
+
+    def passes(self, nanoseconds: int) -> None:
+        self.now_ns += nanoseconds
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return make_engine(CONFIG)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[sa.Engine]:
+    one = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    yield one
+    one.dispose()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def group(clock: Clock) -> GroupProgress:
+    return GroupProgress(GROUP, TOPIC, clock.wall_ns, clock.monotonic_s)
+
+
+def board(store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock) -> ProgressBoard:
+    rule = next(one for one in engine.rules.rules if one.name == RULE)
+    return ProgressBoard(store, [group], rule, clock.wall_ns)
+
+
+def rows(store: sa.Engine) -> dict[int, PartitionProgress]:
+    with reading(store) as connection:
+        return {one.partition_id: one for one in read_progress(connection)}
+
+
+def alerts(store: sa.Engine, rule: str) -> list[Any]:
+    with reading(store) as connection:
+        return list(connection.execute(sa.select(tables.alert).where(tables.alert.c.rule == rule)))
+
+
+def turns(group: GroupProgress, clock: Clock, seconds: int, positions: dict[int, tuple[int | None, int]], **more: str):  # noqa: ANN201
+    """The loop lives and polls for so long, and always finds the same."""
+    for _ in range(seconds):
+        clock.passes(S)
+        group.turn("polling")
+        group.polled()
+        group.observe(
+            positions,
+            {int(one[1:]): why for one, why in more.items()},
+            {one: end for one, (_, end) in positions.items()},
+        )
+
+
+def test_a_lagging_partition_raises_one_alert_and_clears_it_once_it_advances(
+    store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
+) -> None:
+    two = [board(store, group, engine, clock), board(store, group, engine, clock)]  # as of two members
+
+    def writes() -> None:
+        for one in two:
+            one.write()
+
+    turns(group, clock, 1, {0: (5, 9), 1: (7, 7)})
+    writes()
+    turns(group, clock, STALL_NS // S - 2, {0: (5, 9), 1: (7, 7)})
+    writes()
+    assert alerts(store, RULE) == []
+    turns(group, clock, 3, {0: (5, 9), 1: (7, 7)}, p0="the store is full")
+    writes()
+    (alert,) = alerts(store, RULE)
+    assert (alert.raised, alert.count, alert.level) == (True, 1, "high")
+    assert "the store is full" in alert.evidence
+    assert (rows(store)[0].lag, rows(store)[0].reason) == (4, "the store is full")
+    turns(group, clock, 1, {0: (9, 9), 1: (7, 7)})
+    writes()
+    turns(group, clock, CALM_NS // S, {0: (9, 9), 1: (7, 7)})
+    writes()
+    (alert,) = alerts(store, RULE)
+    assert (alert.raised, alert.episode, alert.count) == (False, 1, 1)
+    assert rows(store)[0].reason == ""
+
+
+def test_a_partition_that_no_member_holds_raises_the_alert(
+    store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
+) -> None:
+    gone = PartitionProgress(
+        consumer_group=GROUP, topic=TOPIC, partition_id=1, next_offset=3, end_offset=3, advanced_ns=clock.now_ns,
+        updated_ns=clock.now_ns, member="elsewhere:7",
+    )  # fmt: skip
+    write_progress(store, [gone])
+    one = board(store, group, engine, clock)
+    for _ in range(STALL_NS // S + 2):
+        turns(group, clock, 1, {0: (5, 5)})
+        group.observe({0: (5, 5)}, {}, {0: 5, 1: 8})
+        one.write()
+    (alert,) = alerts(store, RULE)
+    assert "no member of the group holds it" in alert.evidence
+    assert "elsewhere:7" in alert.evidence
+
+
+def test_progress_of_partitions_that_are_no_more_is_removed_and_clears_the_chain(
+    store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
+) -> None:
+    row = PartitionProgress(
+        consumer_group=GROUP, topic=TOPIC, partition_id=1, next_offset=3, end_offset=3, advanced_ns=clock.now_ns,
+        updated_ns=clock.now_ns, member="elsewhere:7",
+    )  # fmt: skip
+    kept = [replace(row, consumer_group="another"), replace(row, topic=names.TOPIC_SPANS), replace(row, partition_id=3)]
+    write_progress(store, [row, replace(row, partition_id=2), *kept])
+    one = board(store, group, engine, clock)
+    clock.passes(55 * S)
+    turns(group, clock, 1, {0: (5, 5)})
+    one.write()
+    assert set(rows(store)) == {0, 1, 2, 3}  # a member with newer metadata may read them
+    write_progress(store, [replace(kept[2], updated_ns=clock.now_ns)])
+    turns(group, clock, 10, {0: (5, 5)})
+    one.write()
+    with reading(store) as connection:
+        stored = read_progress(connection)
+        left = {(one.consumer_group, one.topic, one.partition_id) for one in stored}
+    assert left == {
+        (GROUP, TOPIC, 0), (GROUP, TOPIC, 3), ("another", TOPIC, 1), (GROUP, names.TOPIC_SPANS, 1),
+    }  # fmt: skip
+    assert PARTITION_UNREAD not in {one.kind for one in find_incidents(stored, [], clock.now_ns)}
+
+
+def test_an_unforeseen_error_is_reported_by_class_and_place_without_its_text() -> None:
+    try:
+        raise ValueError("text of an attacker")
+    except ValueError as error:
+        text = repeated_errors.unforeseen(error)
+    assert re.fullmatch(
+        r"ValueError in test_an_unforeseen_error_is_reported_by_class_and_place_without_its_text, line \d+", text
+    )
+
+
+def test_a_store_that_was_away_makes_no_partition_seem_unheld(
+    store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
+) -> None:
+    held_elsewhere = PartitionProgress(
+        consumer_group=GROUP, topic=TOPIC, partition_id=1, next_offset=8, end_offset=8, advanced_ns=clock.now_ns,
+        updated_ns=clock.now_ns, member="elsewhere:7",
+    )  # fmt: skip
+    write_progress(store, [held_elsewhere])
+    one = board(store, group, engine, clock)
+    one.write()
+    for _ in range(2 * STALL_NS // S):  # nothing can be written meanwhile, by this member or by the other one
+        turns(group, clock, 1, {0: (5, 5)})
+        group.observe({0: (5, 5)}, {}, {0: 5, 1: 8})
+    one.write()
+    assert alerts(store, RULE) == []
+
+
+def test_a_broker_that_is_away_raises_the_alert_though_no_lag_is_known(
+    store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
+) -> None:
+    one = board(store, group, engine, clock)
+    turns(group, clock, 1, {0: (5, 5)})
+    one.write()
+    group.fail("the broker does not answer")
+    for _ in range(STALL_NS // S + 2):
+        clock.passes(S)
+        group.turn("waiting")
+        one.write()
+    (alert,) = alerts(store, RULE)
+    assert "the broker does not answer" in alert.evidence
+
+
+@pytest.mark.parametrize("ends", [{}, {0: 5, 1: 8}], ids=["without a broker", "new"])
+def test_member_that_has_not_watched_clears_no_alert_of_another(
+    store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock, ends: dict[int, int]
+) -> None:
+    watching = board(store, group, engine, clock)
+    turns(group, clock, 1, {0: (5, 5), 1: (8, 8)})
+    watching.write()
+    group.observe({}, {}, {0: 5, 1: 8})  # its client was closed: it holds no partition any more
+    late = GroupProgress(GROUP, TOPIC, clock.wall_ns, clock.monotonic_s)
+    another: ProgressBoard | None = None
+    for second in range(3 * STALL_NS // S):
+        clock.passes(S)
+        group.turn("waiting")
+        watching.write()
+        if second == STALL_NS // S + 5:
+            another = board(store, late, engine, clock)
+            late.observe({}, {}, ends)
+        if another is not None:
+            late.turn("waiting")
+            another.write()
+    (alert,) = alerts(store, RULE)
+    assert (alert.raised, alert.episode) == (True, 1)
+    for _ in range(CALM_NS // S + 1):
+        turns(group, clock, 1, {0: (5, 5), 1: (8, 8)})
+        watching.write()
+        if another is not None:
+            another.write()
+    (alert,) = alerts(store, RULE)
+    assert (alert.raised, alert.episode) == (False, 1)
+
+
+def test_a_partition_that_advances_under_load_raises_nothing(
+    store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
+) -> None:
+    one = board(store, group, engine, clock)
+    for at in range(12):
+        turns(group, clock, 10, {0: (at, 10_000)})
+        one.write()
+    assert alerts(store, RULE) == []
+    assert rows(store)[0].lag == 10_000 - 11
+
+
+def test_time_stood_still_is_not_forgotten_when_another_member_takes_over(
+    store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
+) -> None:
+    turns(group, clock, 1, {0: (5, 9)})
+    board(store, group, engine, clock).write()
+    for _ in range(4):  # a member that holds it for ten seconds, again and again
+        another = GroupProgress(GROUP, TOPIC, clock.wall_ns, clock.monotonic_s)
+        one = board(store, another, engine, clock)
+        turns(another, clock, 10, {0: (5, 9)})
+        one.write()
+    assert len(alerts(store, RULE)) == 1
+
+
+def test_a_backlog_of_a_time_without_detectors_raises_nothing(
+    store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
+) -> None:
+    turns(group, clock, 1, {0: (5, 9)})
+    board(store, group, engine, clock).write()
+    clock.passes(3_600 * S)
+    another = GroupProgress(GROUP, TOPIC, clock.wall_ns, clock.monotonic_s)
+    one = board(store, another, engine, clock)
+    turns(another, clock, 5, {0: (5, 900)})
+    one.write()
+    assert alerts(store, RULE) == []
+
+
+def test_a_loop_that_hangs_is_itself_the_reason(
+    store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
+) -> None:
+    turns(group, clock, 1, {0: (5, 9)})
+    group.turn("judging partition 0 from offset 5")
+    clock.passes(25 * S)
+    board(store, group, engine, clock).write()
+    assert rows(store)[0].reason == "the reading loop has been judging partition 0 from offset 5 for 25 s"
+
+
+def test_a_member_that_was_stopped_does_not_overwrite_the_new_owners_progress(
+    store: sa.Engine, engine: Engine, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boards: dict[str, tuple[GroupProgress, ProgressBoard]] = {}
+    for member in ("stopped:1", "owner:2"):
+        monkeypatch.setattr(progress_module, "member_name", lambda member=member: member)
+        mine = GroupProgress(GROUP, TOPIC, clock.wall_ns, clock.monotonic_s)
+        boards[member] = mine, board(store, mine, engine, clock)
+
+    def observe(member: str, at: int, owner: str) -> None:
+        boards[member][0].turn("polling")
+        boards[member][0].observe({0: (at, 9)}, {}, {0: 9}, {0: owner})
+        boards[member][1].write()
+
+    def loads(owner: str) -> None:
+        with writing(store) as connection:
+            shards.load(connection, 0, owner)
+
+    loads("aa")
+    observe("stopped:1", 5, "aa")
+    clock.passes(60 * S)
+    loads("bb")
+    observe("owner:2", 8, "bb")
+    clock.passes(S)
+    boards["stopped:1"][1].write()
+    assert (rows(store)[0].member, rows(store)[0].next_offset) == ("owner:2", 8)
+    assert alerts(store, RULE) == []  # nor does it take its own standing still for the partition's
+    observe("stopped:1", 5, "aa")  # its client does not know of the rebalance yet
+    assert rows(store)[0].member == "owner:2"
+    clock.passes(ALIVE_NS)  # the new owner has died: whoever holds the partition writes
+    observe("stopped:1", 8, "aa")
+    assert rows(store)[0].member == "stopped:1"
+    observe("owner:2", 9, "bb")
+    assert rows(store)[0].member == "owner:2"
+
+
+def test_an_error_is_written_at_once_and_goes_when_it_is_over(
+    store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
+) -> None:
+    one = board(store, group, engine, clock)
+    turns(group, clock, 1, {0: (5, 9)})
+    one.start()
+    group.fail("the broker does not answer")
+    eventually(lambda: rows(store).get(0) is not None and rows(store)[0].reason == "the broker does not answer", 4)
+    turns(group, clock, 1, {0: (6, 9)})
+    one.write()
+    assert rows(store)[0].reason == ""
+    one.stop()
+
+
+def eventually(true: Callable[[], object], timeout_s: float = 120) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+# --- the loops, on the embedded stream ---
+
+
+@pytest.fixture
+def stream(tmp_path: Path) -> StreamSettings:
+    return StreamSettings(url=f"sqlite:///{tmp_path / 'stream.db'}")
+
+
+def encoded(number: int) -> bytes:
+    return streams.encoded(streams.eventful(3, 30), number)
+
+
+def publish(stream: StreamSettings, topic: str, *numbers: int) -> None:
+    publisher = open_publisher(stream)
+    publisher.publish(topic, [Message(encoded(one)) for one in numbers], 10)
+    publisher.close(1)
+
+
+@pytest.fixture
+def running() -> Iterator[Callable[..., None]]:
+    """Runs a loop in a thread until the test's end."""
+    stop, threads = threading.Event(), list[threading.Thread]()
+
+    def run(loop: Callable[[threading.Event], object]) -> None:
+        threads.append(threading.Thread(target=loop, args=(stop,), daemon=True))
+        threads[-1].start()
+
+    yield run
+    stop.set()
+    for one in threads:
+        one.join(20)
+        assert not one.is_alive()
+
+
+def detector(stream: StreamSettings, store: sa.Engine, engine: Engine) -> Service:
+    return Service(stream, store, DetectorSettings(commit_interval_s=0), engine=engine)
+
+
+def covered(store: sa.Engine) -> int:
+    with reading(store) as connection:
+        return connection.scalar(sa.select(tables.shard.c.next_offset).where(tables.shard.c.id == 0)) or 0
+
+
+def counted(store: sa.Engine, name: str) -> int:
+    table = tables.counter
+    with reading(store) as connection:
+        return connection.scalar(sa.select(table.c.value).where(table.c.kind == "loss", table.c.name == name)) or 0
+
+
+class Wrapped(Consumer):
+    """A real consumer, and what happens to it."""
+
+    def __init__(self, real: Consumer, polls: Callable[[Consumer, float], list[Record]]) -> None:
+        self._real, self._polls = real, polls
+        self.assignment, self.seek, self.bounds = real.assignment, real.seek, real.bounds  # pyright: ignore[reportAttributeAccessIssue]
+        self.read_to, self.committed, self.close = real.read_to, real.committed, real.close  # pyright: ignore[reportAttributeAccessIssue]
+
+    def poll(self, timeout_s: float) -> list[Record]:
+        return self._polls(self._real, timeout_s)
+
+    def assignment(self) -> frozenset[int]: ...
+    def seek(self, partition: int, offset: int) -> None: ...
+    def bounds(self, partition: int) -> tuple[int, int]: ...
+    def read_to(self, partition: int) -> int: ...
+    def committed(self, partition: int, offset: int) -> None: ...
+    def close(self) -> None: ...
+
+
+def test_a_consumer_that_delivers_nothing_is_opened_anew(
+    stream: StreamSettings, store: sa.Engine, engine: Engine, running: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    opened: list[Consumer] = []
+
+    def silent(_real: Consumer, _timeout_s: float) -> list[Record]:
+        time.sleep(0.02)
+        return []
+
+    def open_consumer(*arguments: Any) -> Consumer:
+        real = really_open_consumer(*arguments)
+        opened.append(real)
+        if len(opened) > 1:
+            monkeypatch.setattr(progress_module, "STALLED_S", 60)  # half a second is no stall on a machine under load
+            return real
+        return Wrapped(real, silent)
+
+    monkeypatch.setattr(service, "open_consumer", open_consumer)
+    monkeypatch.setattr(progress_module, "STALLED_S", 0.5)
+    monkeypatch.setattr(service, "OBSERVE_EVERY_S", 0.1)
+    publish(stream, TOPIC, 0, 1)
+    running(detector(stream, store, engine).run)
+    eventually(lambda: covered(store) == 2)
+    assert len(opened) == 2
+    stalled = [one for one in caplog.messages if "are assigned and have records, but none was delivered" in one]
+    assert len([one for one in stalled if one.endswith("trying again")]) == 1, stalled
+
+
+@pytest.mark.parametrize("error", [AssertionError("x"), KeyError("y"), MemoryError(), StreamUnavailable("away")])
+def test_no_error_of_the_client_ends_the_detector(
+    stream: StreamSettings, store: sa.Engine, engine: Engine, running: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch, error: Exception,
+) -> None:  # fmt: skip
+    failures = [error, error]
+
+    def failing(real: Consumer, timeout_s: float) -> list[Record]:
+        found = real.poll(timeout_s)
+        if failures:
+            raise failures.pop()  # after the position has moved on
+        return found
+
+    monkeypatch.setattr(service, "open_consumer", lambda *given: Wrapped(really_open_consumer(*given), failing))
+    monkeypatch.setattr(service, "RETRY_S", 0.05)
+    monkeypatch.setattr(repeated_errors, "MAX_PAUSE_S", 0.05)
+    publish(stream, TOPIC, 0, 1)
+    running(detector(stream, store, engine).run)
+    eventually(lambda: covered(store) == 2)
+    assert failures == []
+
+
+class WrappedRelay(Relay):
+    """A real relay, and what happens to it."""
+
+    def __init__(self, real: Relay, polls: Callable[[Relay, float], list[Record]]) -> None:
+        self._real, self._polls = real, polls
+
+    def poll(self, timeout_s: float) -> list[Record]:
+        return self._polls(self._real, timeout_s)
+
+    def forward(self, consumed: Sequence[Record], outputs: Sequence[Message]) -> None:
+        self._real.forward(consumed, outputs)
+
+    def positions(self) -> dict[int, tuple[int, int]]:
+        return self._real.positions()
+
+    def ends(self) -> dict[int, int]:
+        return self._real.ends()
+
+    def close(self) -> None:
+        self._real.close()
+
+
+@pytest.mark.parametrize("error", [AssertionError("x"), KeyError("y"), MemoryError(), StreamUnavailable("away")])
+def test_no_error_ends_the_router(
+    stream: StreamSettings, running: Callable[..., None], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    failures = [error, error]
+
+    def failing(real: Relay, timeout_s: float) -> list[Record]:
+        found = real.poll(timeout_s)
+        if failures:
+            raise failures.pop()
+        return found
+
+    monkeypatch.setattr(routing, "open_relay", lambda *given: WrappedRelay(really_open_relay(*given), failing))
+    monkeypatch.setattr(routing, "RETRY_S", 0.05)
+    monkeypatch.setattr(repeated_errors, "MAX_PAUSE_S", 0.05)
+    publish(stream, names.TOPIC_SPANS, 0, 1)
+    one = Router(stream)
+    running(one.run)
+    consumer = really_open_consumer(stream, TOPIC, "test")
+    expected = sum(len(routing.route(encoded(number))) for number in (0, 1))
+    eventually(lambda: consumer.bounds(0)[1] == expected)
+    consumer.close()
+    assert failures == []
+
+
+def test_a_record_that_fails_the_router_goes_on_as_unreadable_and_the_next_one_whole(
+    stream: StreamSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    route = routing.route
+
+    def failing(value: bytes) -> list[Message]:
+        if value == b"poison":
+            raise RecursionError
+        return route(value)
+
+    monkeypatch.setattr(routing, "route", failing)
+    publisher = open_publisher(stream)
+    publisher.publish(names.TOPIC_SPANS, [Message(b"poison"), Message(encoded(1))], 10)
+    publisher.close(1)
+    relay = really_open_relay(stream, names.TOPIC_SPANS, TOPIC, "test")
+    assert Router(stream).turn(relay) == 2
+    relay.close()
+    consumer = really_open_consumer(stream, TOPIC, "test")
+    poison, *whole = consumer.poll(1)
+    consumer.close()
+    assert poison.value.startswith(routing.UNREADABLE)
+    assert b"RecursionError" in poison.value
+    assert [one.value for one in whole] == [one.value for one in route(encoded(1))]
+
+
+def test_a_stream_that_was_made_anew_is_read_from_its_beginning_and_counts_as_a_loss(
+    stream: StreamSettings, store: sa.Engine, engine: Engine, running: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(service, "OBSERVE_EVERY_S", 0.1)
+    monkeypatch.setattr(log_history, "SHRUNK_S", 0.3)
+    publish(stream, TOPIC, 0, 1, 2, 3)
+    first = detector(stream, store, engine)
+    stop = threading.Event()
+    thread = threading.Thread(target=first.run, args=(stop,))
+    thread.start()
+    eventually(lambda: covered(store) == 4)
+    stop.set()
+    thread.join()
+    for one in tmp_path.glob("stream.db*"):
+        one.unlink()
+    publish(stream, TOPIC, 0, 1)
+    running(detector(stream, store, engine).run)
+    eventually(lambda: covered(store) == 2)
+    assert counted(store, "gap") == 1
+    publish(stream, TOPIC, 2)
+    eventually(lambda: covered(store) == 3)
+
+
+def test_records_that_stand_for_undecodable_ones_are_lost_and_kept_in_quarantine(
+    stream: StreamSettings, store: sa.Engine, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = [[Record(0, 0, 10, b"bytes", skipped=3, reason="codec snappy is not installed")]]
+
+    def polls(_real: Consumer, _timeout_s: float) -> list[Record]:
+        return given.pop() if given else []
+
+    one = detector(stream, store, engine)
+    publish(stream, TOPIC, 0, 1, 2)
+    consumer = Wrapped(really_open_consumer(stream, TOPIC, "test"), polls)
+    one.turn(consumer)
+    one.turn(consumer)
+    consumer.close()
+    assert (covered(store), counted(store, "quarantine")) == (3, 3)
+    with reading(store) as connection:
+        (kept,) = connection.execute(sa.select(tables.quarantine))
+    assert (kept.record_offset, kept.reason, kept.value) == (0, "codec snappy is not installed", b"bytes")
+    (alert,) = alerts(store, "telemetry-loss")
+    assert alert.raised
