@@ -28,7 +28,7 @@ CALLS: dict[str, Callable[[str], object]] = {
     "a routing key": lambda text: amqp.name(f"reply.{text}"),
     "a routing key in bytes": lambda text: amqp.name(f"reply.{text}".encode()),
     "a field's name": lambda text: mongo.statement({"find": "users", "filter": {f"by.{text}": 1}}),
-    "a subject": lambda text: messages.asked("publish", f"orders.{text}"),
+    "a subject": lambda text: messages.operation_text("publish", f"orders.{text}"),
     "a subject that was subscribed to": lambda text: session.matches_subject(f"orders.{text}", "orders.*"),
     "a statement": lambda text: sanitize(f"select '{text}'", "postgresql"),
 }
@@ -143,7 +143,7 @@ def test_a_key_with_a_hash_of_its_own_is_not_taken_for_another() -> None:
     assert told == ["GET session:?", "GET user:?"]
     assert [describe_command("get", [_Sly(one)]) for one in ("session:1", "user:1")] == ["get session:?", "get user:?"]
     assert [amqp.name(_Sly(one)) for one in ("orders.new", "mails.new")] == ["orders.new", "mails.new"]
-    assert [messages.asked("send", _Sly(one)).statement for one in ("orders", "mails")] == [
+    assert [messages.operation_text("send", _Sly(one)).statement for one in ("orders", "mails")] == [
         "send orders",
         "send mails",
     ]

@@ -16,10 +16,9 @@ from pymongo.synchronous.pool import Pool
 
 from backwatch.collector.probes.aiokafka.observer import AiokafkaCallObserver, current_poll, current_send
 from backwatch.collector.probes.aiormq.observer import AiormqCallObserver
-from backwatch.collector.probes.families.http.claims import Claim, claim_of, claiming
-from backwatch.collector.probes.families.httpcore import hooks
-from backwatch.collector.probes.families.httpcore.calls import Watch
-from backwatch.collector.probes.families.search.calls import Watch as SearchWatch
+from backwatch.collector.probes.families.http.claims import CURRENT_CLAIM, Claim, take_claim
+from backwatch.collector.probes.families.httpcore.observer import HttpcoreCallObserver
+from backwatch.collector.probes.families.search.observer import SearchCallObserver
 from backwatch.collector.probes.httpx import HttpxProbe
 from backwatch.collector.probes.nats.observer import NatsCallObserver
 from backwatch.collector.probes.nats.state import current_call
@@ -96,19 +95,24 @@ def test_a_claim_that_is_left_pending_ends_as_without_us_and_stands_nowhere_else
         def covers(self, owner: Any, method: str, target: str) -> bool:
             return True
 
-    async def asking() -> None:
-        with claiming(Every()):
-            await Never()
-
-    assert raised_when_left_pending(asking()) == [GeneratorExit]
-    assert claim_of(None, "GET", "/") is None
+    hook = async_call_hook(lambda *_: Every(), scope=CURRENT_CLAIM)
+    assert raised_when_left_pending(hook(Client.ask)(Client())) == [GeneratorExit]
+    assert take_claim(None, "GET", "/") is None
 
 
 aiokafka = AiokafkaCallObserver(Recording())
 nats = NatsCallObserver(Recording())
 
+httpcore_observer = HttpcoreCallObserver(Recording())
+search = SearchCallObserver(Recording(), "elasticsearch", lambda: None, lambda result: result)
 WRAPPERS: dict[str, Decorator] = {
-    "httpcore's tunnel": hooks._through_a_proxy(Watch(Recording()), waits=True),
+    "httpcore's tunnel": async_call_hook(
+        httpcore_observer.on_tunnel, httpcore_observer.on_tunnel_end, scope=httpcore_observer.tunnel
+    ),
+    "elasticsearch's endpoint": async_call_hook(lambda *_: "search", scope=search.endpoint),
+    "elasticsearch's transport": async_call_hook(
+        partial(search.on_call, ["method"]), search.on_call_end, scope=search.operation
+    ),
     "aiokafka's send": async_call_hook(aiokafka.on_send, aiokafka.on_send_end, scope=current_send),
     "aiokafka's getone": async_call_hook(aiokafka.polls.on_poll, aiokafka.on_getone_end, scope=current_poll),
     "nats's publish": async_call_hook(partial(nats.on_publish, 3), nats.on_publish_end, scope=current_call),
@@ -138,12 +142,4 @@ def test_a_connection_that_is_left_pending_is_told_and_is_no_fault_of_ours() -> 
         ("connect", "rabbitmq", error),
         ("connect", "mongodb", error),
     ]
-    assert guard.swallowed == []
-
-
-def test_a_search_that_is_left_pending_is_no_fault_of_ours() -> None:
-    watch: Any = SearchWatch(Recording(), "elasticsearch", lambda: None)
-    elsewhere = contextvars.copy_context()
-    watch.named(elsewhere.run(watch.naming, "search"))
-    watch.done(elsewhere.run(watch.begin, Client(), "GET", "/", None, None), None)
     assert guard.swallowed == []

@@ -146,7 +146,7 @@ def test_every_file_in_a_document_exists(path: Path) -> None:
         r"`((?:tests|bench|tools|docs|collector|store|detector|notify|dashboard|attack)/[\w/.-]+)`", path.read_text()
     )
     shorthand = [one for one in named if not any((place / one).exists() for place in _places())]
-    examples = ("error_streak.py", "poplib.py", "plain_text.py", "moved.py")
+    examples = ("error_streak.py", "error_streak.yml", "poplib.py", "plain_text.py", "moved.py")
     assert [one for one in shorthand if not one.endswith(examples)] == []
 
 

@@ -31,7 +31,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine
 def forget() -> None:
     """Makes the next read ask the store."""
     reads._store.cache_clear()  # pyright: ignore[reportAttributeAccessIssue]
-    reads._answer.clear()
+    reads._query.clear()
 
 
 def opened(page: str, **query: str) -> AppTest:

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser
 from backwatch.collector.settings import DashboardSettings, SettingError, load
 from backwatch.dashboard import server
 from backwatch.dashboard.access import LoginCheck, ProxyLogin, proxy_login
-from backwatch.dashboard.door import Receive, Scope, Send
+from backwatch.dashboard.middleware import Receive, Scope, Send
 from backwatch.store import tables
 from backwatch.store.transactions import reading
 from tests.dashboard.login_proxy import login_proxy
@@ -175,7 +175,7 @@ def test_decisions_bear_the_name_of_the_proxys_user(guarded: Dashboard, browser:
         window = Window(page, f"http://127.0.0.1:{port}")
         window.go(f"/alert?id={alert}", "Signed in as")
         window.see("ann é")
-        assert page.get_by_label("Who you are").count() == 0
+        assert page.get_by_label("Your name").count() == 0
         window.press("Acknowledge")
         window.see("acknowledge: entered as number")
         page.close()

@@ -65,8 +65,8 @@ def test_a_press_on_an_older_picture_enters_nothing_and_says_to_look_again(
     rules_meta.write_rules(dashboard.store, RULES)
     one = alert_id("certificate-changed", "older")
     dashboard.owner.commit(certificate(GOOD, "older"), now_ns=time.time_ns())
-    window.go(f"/alert?id={one}", "Accept the new one")
-    page.get_by_label("Who you are").fill("Kim")
+    window.go(f"/alert?id={one}", "Accept the new value")
+    page.get_by_label("Your name").fill("Kim")
     assert window.cell(0, 2).replace(" ", "") == GOOD
 
     held.holding = True
@@ -77,14 +77,14 @@ def test_a_press_on_an_older_picture_enters_nothing_and_says_to_look_again(
         page.wait_for_timeout(100)
     # The server has drawn the newer certificate; the reader sees the older one, and accepts it.
     assert window.cell(0, 2).replace(" ", "") == GOOD
-    window.press("Accept the new one")
+    window.press("Accept the new value")
     page.wait_for_timeout(500)
     held.release()
-    window.see("Nothing was entered: it changed meanwhile, look again.")
+    window.see("Nothing was entered: the alert has changed, check it again.")
     assert said(dashboard.store, one) == []
 
     # Whoever has looked again may say it.
-    window.press("Accept the new one")
+    window.press("Accept the new value")
     window.see("accept: entered as number")
     assert accepted(dashboard.store) == [{names.CERT_SHA256: EVIL}]
 
@@ -95,15 +95,15 @@ def test_a_button_that_was_drawn_before_the_evidence_changed_decides_nothing(sto
     owner.commit(certificate(GOOD, "k"))
     script = opened("alert", id=one)
     script.text_input(key="decide.by").set_value("ann")
-    [older] = [button for button in script.button if button.label == "Accept the new one"]
+    [older] = [button for button in script.button if button.label == "Accept the new value"]
     owner.commit(certificate(EVIL, "k"))
     forget()
     script.run()
     assert EVIL in rows(script, "what", "was", "is")[0]["is"].replace(" ", "")
     older.click().run()
-    assert "Nothing was entered: it changed meanwhile, look again." in texts(script)
+    assert "Nothing was entered: the alert has changed, check it again." in texts(script)
     assert said(store, one) == []
-    press(script, "Accept the new one")
+    press(script, "Accept the new value")
     assert accepted(store) == [{names.CERT_SHA256: EVIL}]
 
 
@@ -115,7 +115,7 @@ def test_a_word_that_is_pressed_twice_is_said_once_and_its_contrary_never(
     one = alert_id("query-attack", key)
     dashboard.owner.commit(fired("query-attack", {"n": 1}, key), now_ns=time.time_ns())
     window.go(f"/alert?id={one}", "Decide")
-    page.get_by_label("Who you are").fill("Kim")
+    page.get_by_label("Your name").fill("Kim")
     place = page.get_by_role("button", name=word, exact=True).bounding_box()
     assert place is not None
     for _ in range(2):
@@ -134,7 +134,7 @@ def test_each_word_has_its_place_whatever_the_state(store: sa.Engine) -> None:
         places.add(tuple(one.label for one in script.button))
         decide(store, ID, kind, by="ann", now_ns=time.time_ns())
         forget()
-    assert places == {("Acknowledge", "Close", "Mute", "Accept", "Reopen", "Unmute", "Take acceptance back")}
+    assert places == {("Acknowledge", "Close", "Mute", "Accept", "Reopen", "Unmute", "Revoke acceptance")}
 
 
 def test_closing_does_not_reach_an_episode_that_was_not_seen(store: sa.Engine) -> None:
@@ -144,7 +144,7 @@ def test_closing_does_not_reach_an_episode_that_was_not_seen(store: sa.Engine) -
     owner.commit(cleared(), raised(at_ns=3_000))
     script.text_input(key="decide.by").set_value("ann")
     press(script, "Close")
-    assert "Nothing was entered: it changed meanwhile, look again." in texts(script)
+    assert "Nothing was entered: the alert has changed, check it again." in texts(script)
     assert said(store) == []
     # And what is shown now is what there is: whoever has looked again may say it.
     assert [one.value for one in script.metric if one.label == "Episode"] == ["2"]
@@ -160,7 +160,7 @@ def test_closing_does_not_reach_evidence_that_was_not_seen(store: sa.Engine) -> 
     owner.commit(certificate(EVIL, "k"))  # and nothing was drawn since
     script.text_input(key="decide.by").set_value("ann")
     press(script, "Close")
-    assert "Nothing was entered: it changed meanwhile, look again." in texts(script)
+    assert "Nothing was entered: the alert has changed, check it again." in texts(script)
     assert EVIL in rows(script, "what", "was", "is")[0]["is"].replace(" ", "")
     assert said(store, one) == []
 
@@ -173,7 +173,7 @@ def test_of_two_who_decide_on_one_picture_the_second_is_told_to_look_again(store
     press(ann, "Mute")
     [close] = [one for one in bob.button if one.label == "Close"]
     close.click().run()
-    assert "Nothing was entered: it changed meanwhile, look again." in texts(bob)
+    assert "Nothing was entered: the alert has changed, check it again." in texts(bob)
     assert [one["by"] for one in rows(bob, "time, UTC", "decision")] == ["ann"]
     assert said(store) == ["mute"]
 
@@ -225,9 +225,9 @@ def test_every_new_node_stands_on_a_row_of_its_own(store: sa.Engine) -> None:
         *(("was there", one) for one in nodes[:6]),
         ("was, cut", was.split(",")[-1]),
     ]
-    assert "Only the beginning of what it was is kept" in texts(script)
+    assert "Only the beginning of the old list is kept" in texts(script)
     script.text_input(key="decide.by").set_value("ann")
-    press(script, "Accept the new one")
+    press(script, "Accept the new value")
     assert accepted(store) == [{names.TOPOLOGY: now}]
 
 

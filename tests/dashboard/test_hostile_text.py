@@ -77,10 +77,10 @@ def test_every_page_shows_hostile_text_as_text_and_asks_nobody(
         *((f"/alert?id={one}", one) for one in alerts[:2]), ("/alert?id=![x](http://127.0.0.1:1/x)", "No such alert"),
         (f"/resources?id={hostile.RESOURCE}", "Bytes a minute"),
         (f"/alerts?resource={hostile.RESOURCE}", "Only of this resource"), ("/processes", "sends heartbeats"),
-        ("/rules", hostile.LONG_RULE), (f"/rule?name={hostile.RULE}", "How it is done to you"),
-        (f"/rule?name={hostile.LONG_RULE}", "How it is done to you"),
-        (f"/rule?name={quote(hostile.text(f'http://127.0.0.1:{beacon.port}', 'rule')[:200])}", "How it is done to you"),
-        (f"/rule?name={hostile.RULE}&system=%21%5Bx%5D%28http%3A%2F%2Fz%29", "How it is done to you"),
+        ("/rules", hostile.LONG_RULE), (f"/rule?name={hostile.RULE}", "How the attack works"),
+        (f"/rule?name={hostile.LONG_RULE}", "How the attack works"),
+        (f"/rule?name={quote(hostile.text(f'http://127.0.0.1:{beacon.port}', 'rule')[:200])}", "How the attack works"),
+        (f"/rule?name={hostile.RULE}&system=%21%5Bx%5D%28http%3A%2F%2Fz%29", "How the attack works"),
         ("/rule?name=%21%5Bx%5D%28http%3A%2F%2F127.0.0.1%3A1%2Fx%29", "No such rule"),
     ]  # fmt: skip
     for path, words in visits:
@@ -118,8 +118,8 @@ def test_decisions_on_hostile_alerts_go_to_the_alert_that_is_shown(
     window.see("Decide")
     page = window.page
     for label, state in (("Acknowledge", "acknowledged"), ("Close", "closed"), ("Mute", "muted"), ("Accept", "muted")):
-        page.get_by_label("Who you are").fill("Kim <b>")
-        page.get_by_label("Why", exact=True).fill(why)
+        page.get_by_label("Your name").fill("Kim <b>")
+        page.get_by_label("Reason", exact=True).fill(why)
         window.press(label)
         window.see(f"{label.lower()}: entered as number")
         assert page.locator(".stMarkdownBadge").nth(1).text_content() == state

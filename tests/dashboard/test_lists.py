@@ -101,7 +101,7 @@ def test_what_a_receiver_did_not_hear_of_is_not_said_to_be_missing_here(store: s
     script = opened("overview")
     assert list(script.warning) == []
     health = {one["what"]: one["now"] for one in rows(script, "what", "now")}
-    assert (health["lost on the way"], health["deliveries lost"]) == ("nothing", "4")
+    assert (health["records lost"], health["deliveries lost"]) == ("nothing", "4")
 
 
 def test_that_something_may_be_missing_is_said_while_an_alert_says_so(store: sa.Engine) -> None:
@@ -109,9 +109,7 @@ def test_that_something_may_be_missing_is_said_while_an_alert_says_so(store: sa.
     lost = raised("dropped.queue", rule="telemetry-loss", at_ns=time.time_ns())
     owner.commit(lost, losses={"dropped.queue": 7, "delivery.expired": 4})
     script = opened("overview")
-    assert [one.value for one in script.warning] == [
-        "Something was lost on the way: what is shown here may be incomplete."
-    ]
+    assert [one.value for one in script.warning] == ["Records were lost: what is shown here may be incomplete."]
     assert rows(script, "lost") == [{"lost": "dropped.queue", "how many": "7"}]
     script = opened("alert", id=alert_id("telemetry-loss", "dropped.queue"))
     script.text_input(key="decide.by").set_value("ann")
@@ -129,7 +127,7 @@ def test_processes_page_shows_missed_processes_first(store: sa.Engine) -> None:
     mute = SeenProcess(instance="2" * 16, pid=5_433, state="undelivered", heard_ns=0, **shared)
     Owner(store).commit(processes=[running, mute])
     found = rows(opened("processes"), "state")
-    assert [(one["state"], one["process"], one["last heard"] == "never") for one in found] == [
+    assert [(one["state"], one["process"], one["last heartbeat"] == "never") for one in found] == [
         ("● never delivered", "5433", True), ("○ running", "5432", False),
     ]  # fmt: skip
     assert found[0]["host"] == "web-1\\u202e"

@@ -117,7 +117,7 @@ def test_filters_stand_in_the_url_and_survive_reload_and_the_way_back(window: Wi
 
 
 def test_a_resource_of_which_nothing_was_told_shows_no_empty_table(window: Window, filled: Dashboard) -> None:
-    window.go(f"/resources?id={UNTOLD}", "Nothing was told of its session.")
+    window.go(f"/resources?id={UNTOLD}", "No facts of its session were reported.")
     window.until("document.querySelectorAll('[data-testid=stDataFrame]').length === 2")
 
 
@@ -307,11 +307,11 @@ def _until(window: Window, true: Callable[[], bool]) -> None:
 def test_a_decision_needs_somebody_and_shows_at_once(window: Window, filled: Dashboard) -> None:
     page = window.page
     window.go(f"/alert?id={alert_id('query-attack', 'second')}", "Decide")
-    page.get_by_label("Why", exact=True).fill("nobody said so")
+    page.get_by_label("Reason", exact=True).fill("nobody said so")
     window.press("Acknowledge")
-    window.see("Say who you are first")
+    window.see("Enter your name first")
     assert page.locator(".stMarkdownBadge").nth(1).text_content() == "open"
-    page.get_by_label("Who you are").fill("Kim")
+    page.get_by_label("Your name").fill("Kim")
     window.press("Acknowledge")
     window.see("acknowledge: entered as number")
     assert page.locator(".stMarkdownBadge").nth(1).text_content() == "acknowledged"

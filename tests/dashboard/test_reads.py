@@ -35,8 +35,8 @@ def resources(number: int) -> list[Seen]:
 def test_of_two_pages_that_are_open_one_asks_the_store(
     store: sa.Engine, monkeypatch: pytest.MonkeyPatch, page: str
 ) -> None:
-    monkeypatch.setattr(reads._answer._info, "ttl", 600)
-    reads._answer.clear()
+    monkeypatch.setattr(reads._query._info, "ttl", 600)
+    reads._query.clear()
     Owner(store).commit(raised(), seen=resources(3))
     asked: list[str] = []
     opened(page, id=ID)
@@ -45,11 +45,11 @@ def test_of_two_pages_that_are_open_one_asks_the_store(
     assert asked == []
 
 
-def test_what_was_decided_shows_at_once_though_answers_are_kept(
+def test_what_was_decided_shows_at_once_though_querys_are_kept(
     store: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reads._answer._info, "ttl", 600)
-    reads._answer.clear()
+    monkeypatch.setattr(reads._query._info, "ttl", 600)
+    reads._query.clear()
     Owner(store).commit(raised())
     script = opened("alert", id=ID)
     script.text_input(key="decide.by").set_value("ann")

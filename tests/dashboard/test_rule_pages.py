@@ -26,7 +26,7 @@ CERTIFICATE: dict[str, Any] = {
     "backwatch.orphan.was": "without its fact",
 }  # fmt: skip
 PARTS = (
-    "What it means", "How it is done to you", "What to do", "Driver by driver, for", "When it is nothing",
+    "What it means", "How the attack works", "What to do", "Driver by driver, for", "False positives",
     "What this rule cannot see", "Evidence to look at", "ATT&CK technique", "As of ATT&CK v18.1",
 )  # fmt: skip
 
@@ -92,11 +92,11 @@ def test_a_rule_in_the_list_opens_its_page_and_the_way_back_leads_to_the_list(
     window.go("/rules?text=certificate-changed", "certificate-changed")
     window.press_id(0)
     window.until("location.pathname === '/rule' && location.search.includes('name=certificate-changed')")
-    window.see("How it is done to you")
+    window.see("How the attack works")
     window.page.go_back()
     window.until("location.pathname === '/rules'")
     window.see("Rules of your own stand in the folder")
-    window.unsee("How it is done to you")
+    window.unsee("How the attack works")
 
 
 def test_a_page_has_all_its_parts(window: Window, filled: Dashboard) -> None:
@@ -129,7 +129,7 @@ def test_an_alert_links_its_rules_page_and_the_way_back_leads_to_the_alert(windo
     window.go(f"/alert?id={one}", 'cursor.execute("SELECT … WHERE id = %s", (wanted,))')
     window.page.get_by_role("link", name="All about this rule").click()
     window.until("location.pathname === '/rule' && location.search.includes('name=query-attack')")
-    window.see("How it is done to you")
+    window.see("How the attack works")
     assert "system=postgresql" in window.page.url
     window.page.go_back()
     window.see("Decide")
@@ -146,7 +146,7 @@ def test_without_a_detector_there_is_no_rule_and_that_is_said(browser: Any, unto
     page = browser.new_page()
     window = Window(page, untold.url)
     window.go("/rule?name=query-attack", "No such rule")
-    window.go("/rules", "The detector has not told its rules yet")
+    window.go("/rules", "The detector has not published its rules yet")
     page.close()
 
 
@@ -162,21 +162,21 @@ def test_what_changed_stands_on_top_with_what_it_was_and_nowhere_else(window: Wi
 
 
 def test_what_the_episode_showed_besides_is_told(window: Window, filled: Dashboard) -> None:
-    window.go(f"/alert?id={alert_id('certificate-changed', 'two')}", "This episode showed others as well.")
+    window.go(f"/alert?id={alert_id('certificate-changed', 'two')}", "This episode showed other values as well.")
     assert [window.cell(0, column, 1).replace(" ", "") for column in (0, 1)] == ["certificate,SHA-256", THIRD]
     window.go(f"/alert?id={alert_id('certificate-changed', 'db')}", "Evidence of the newest occurrence")
-    assert "This episode showed others" not in main_text(window)
+    assert "This episode showed other values" not in main_text(window)
 
 
 def test_a_change_is_accepted_for_good_by_one_press(window: Window, filled: Dashboard) -> None:
     one = alert_id("certificate-changed", "db")
     page = window.page
-    window.go(f"/alert?id={one}", "Accept the new one")
-    page.get_by_label("Who you are").fill("Kim")
-    window.press("Accept the new one")
+    window.go(f"/alert?id={one}", "Accept the new value")
+    page.get_by_label("Your name").fill("Kim")
+    window.press("Accept the new value")
     window.see("accept: entered as number")
     assert decisions(filled.store, one) == [("accept", "Kim", 0)]
-    window.see("Take acceptance back")
+    window.see("Revoke acceptance")
     # Who it was is asked once: the next change is one press indeed.
     page.get_by_role("link", name="← Alerts").click()
     window.see("Rule, resource or text")
@@ -184,7 +184,7 @@ def test_a_change_is_accepted_for_good_by_one_press(window: Window, filled: Dash
     row = next(number for number in range(5) if window.cell(number, 0).replace("\xa0", "") == other)
     window.press_id(row)
     window.until(f"location.search.includes('{other}')")
-    window.press("Accept the new one")
+    window.press("Accept the new value")
     window.see("accept: entered as number")
     assert decisions(filled.store, other) == [("accept", "Kim", 0)]
 
@@ -192,8 +192,8 @@ def test_a_change_is_accepted_for_good_by_one_press(window: Window, filled: Dash
 def test_where_nothing_changed_acceptance_has_its_end(window: Window, filled: Dashboard) -> None:
     one = alert_id("query-attack", "search")
     window.go(f"/alert?id={one}", "Mute or accept for")
-    assert window.page.get_by_role("button", name="Accept the new one").count() == 0
-    window.page.get_by_label("Who you are").fill("Kim")
+    assert window.page.get_by_role("button", name="Accept the new value").count() == 0
+    window.page.get_by_label("Your name").fill("Kim")
     window.press("Accept")
     window.see("accept: entered as number")
     [(kind, by, until_ns)] = decisions(filled.store, one)
@@ -204,9 +204,9 @@ def test_where_nothing_changed_acceptance_has_its_end(window: Window, filled: Da
 def test_the_page_knows_on_which_alerts_it_is_the_value_that_is_accepted(window: Window, filled: Dashboard) -> None:
     of_values = {one.name for one in rulebook.load().rules if rulebook.rule_metadata(one)["accepts"]}
     assert of_values == {one.id for one in detectors.discover() if one.accepts}
-    words = "Accept: exactly what is shown here is as it should be"
+    words = "Accept: treat this value as expected"
     forms = {"messaging.system": "kafka", "backwatch.message.forms": "json"}
     filled.owner.commit(Round(raised=[fired("unusual-message", "orders", forms)]), seen=[], now_ns=time.time_ns())
     window.go(f"/alert?id={alert_id('unusual-message', 'orders')}", words)
-    window.go(f"/alert?id={alert_id('query-attack', 'search')}", "Accept: this is as it should be.")
+    window.go(f"/alert?id={alert_id('query-attack', 'search')}", "Accept: treat this as expected.")
     window.unsee(words)

@@ -16,7 +16,7 @@ import requests
 
 from backwatch.collector.settings import DashboardSettings, SettingError
 from backwatch.dashboard import index, server
-from backwatch.dashboard.door import Door, Receive, Scope, Send
+from backwatch.dashboard.middleware import HostCheckMiddleware, Receive, Scope, Send
 from tests.dashboard.screens import BACKWATCH, Dashboard, environment
 from tests.services.process import free_port
 
@@ -166,7 +166,9 @@ def test_a_web_socket_from_a_foreign_page_is_refused(dashboard: Dashboard) -> No
 
 def may_enter(host: str, origin: str, *proxies: str, address: str = "::1") -> bool:
     headers = [(b"host", host.encode()), (b"origin", origin.encode())]
-    return Door(nobody, [address, "localhost", *proxies], proxies)._may_enter({"type": "websocket", "headers": headers})
+    return HostCheckMiddleware(nobody, [address, "localhost", *proxies], proxies)._may_enter(
+        {"type": "websocket", "headers": headers}
+    )
 
 
 async def nobody(scope: Scope, receive: Receive, send: Send) -> None:

@@ -47,7 +47,7 @@ def test_one_page_too_many_is_refused_until_another_is_closed(small: Dashboard) 
         assert refused.value.response.status_code == 503
         answer = requests.get(small.url + "/alerts", timeout=20)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
-        assert answer.text.startswith(f"{MOST} pages are open, as many as BACKWATCH_DASHBOARD_SESSIONS allows")
+        assert answer.text.startswith(f"{MOST} pages are open, the limit of BACKWATCH_DASHBOARD_SESSIONS")
         assert [status(path) for path in ("/", "/readyz", "/healthz", "/_stcore/health", "/nowhere")] == [
             503, 200, 200, 200, 404,
         ]  # fmt: skip

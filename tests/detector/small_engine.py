@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from backwatch.collector import names
 from backwatch.collector.facts import WINDOW
 from backwatch.detector import detectors
-from backwatch.detector.derived.numbers import NOT_BEFORE, Readings, at_event_time
-from backwatch.detector.derived.text_columns import NOT_AFTER, Derived
+from backwatch.detector.derived.numbers import NOT_BEFORE, NumberColumns, certificate_days
+from backwatch.detector.derived.text_columns import NOT_AFTER, TextColumns
 from backwatch.detector.detectors import Calls, Closed, discover
 from backwatch.detector.engine.ordering import in_order
 from backwatch.detector.rules import rulebook
@@ -140,9 +140,9 @@ class SmallEngine:
             if one.kind in ("number", "flag"):
                 dtype = np.int64 if one.kind == "number" else np.int8
                 columns[name] = np.array([calls[i].get(name, -1) for i in rows], dtype)
-        columns |= Derived(hashed).columns(columns, text) | Readings(hashed).columns(columns, text)
+        columns |= TextColumns(hashed).columns(columns, text) | NumberColumns(hashed).columns(columns, text)
         columns["time_ns"] = np.array([one["time_ns"] for one in calls], np.int64)
-        columns |= at_event_time(columns["time_ns"], columns[NOT_BEFORE], columns[NOT_AFTER])
+        columns |= certificate_days(columns["time_ns"], columns[NOT_BEFORE], columns[NOT_AFTER])
         columns["error"] = np.array([names.ERROR_TYPE in one for one in calls], np.bool_)
         columns["late"] = np.zeros(len(calls), np.bool_)
         columns["signs"] = np.array([self._signs(text(names.QUERY_SIGNS, i)) for i in rows], np.uint32)

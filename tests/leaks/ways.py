@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.probes.botocore.services import destination, kind, namespace
+from backwatch.collector.probes.botocore.services import destination, namespace_of, span_kind
 from backwatch.collector.probes.families.amqp.requests import to_publication, to_request
 from backwatch.collector.probes.families.http.session import redirect_target
 from backwatch.collector.probes.families.redis import statements as redis_statements
-from backwatch.collector.probes.families.search.calls import Operation
+from backwatch.collector.probes.families.search.observer import Operation
 from backwatch.collector.probes.kombu.messages import with_task
 from backwatch.collector.probes.toolkit.sockets import root_error
 from backwatch.collector.redaction import aws, clickhouse, cql, dsn, errors, http, ldap, lines, memcached, mongo, smtp
@@ -126,8 +126,8 @@ def _aws(teller: Teller, planted: Planted) -> None:
     parameters: Any = document(rest)
     assert isinstance(parameters, Mapping), planted.text
     sql = aws.SQL.get((service, operation))
-    where, facts = namespace(service, parameters, "eu-west-1"), destination(service, parameters)
-    assert kind(service, operation)
+    where, facts = namespace_of(service, parameters, "eu-west-1"), destination(service, parameters)
+    assert span_kind(service, operation)
     if sql is not None:
         teller.record_call("aws-api", sql=parameters.get(sql), facts=facts, namespace=where)
     teller.record_call("aws-api", operation, statement=aws.statement(service, operation, parameters), namespace=where)

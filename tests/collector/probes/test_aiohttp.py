@@ -1,4 +1,4 @@
-"""aiohttp's client: one call per request on the wire, told when its connection is given back."""
+"""aiohttp's client: one call per request on the wire, recorded when its connection is given back."""
 
 import asyncio
 import base64
@@ -33,8 +33,8 @@ def web(ca: Authority) -> Web:
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(AiohttpProbe) as told:
-        yield told
+    with watching(AiohttpProbe) as recorded:
+        yield recorded
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def getting(url: str, times: int = 1, **options: Any) -> App:
     return app
 
 
-def test_a_session_over_tls_tells_everything(recording: Recording, context: ssl.SSLContext, web: Web) -> None:
+def test_a_session_over_tls_has_all_facts(recording: Recording, context: ssl.SSLContext, web: Web) -> None:
     assert run(getting(f"{web.tls_url}/plain", ssl=context)) == [BODY]
     connect, get = recording.calls
     session = get.session
@@ -98,7 +98,7 @@ def _lax(web: Web, *, chain: bool) -> ssl.SSLContext:
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "recorded"),
     [
         (lambda _web: False, ("require", "none")),
         (lambda web: _lax(web, chain=False), ("require", "none")),
@@ -108,8 +108,8 @@ def _lax(web: Web, *, chain: bool) -> ssl.SSLContext:
     ids=["off", "lax", "chain", "fingerprint"],
 )
 @pytest.mark.parametrize("of_the_connector", [True, False])
-def test_what_was_verified_is_told(
-    recording: Recording, web: Web, make: Callable[[Web], Any], told: tuple[str, str], *, of_the_connector: bool
+def test_verification_is_reported(
+    recording: Recording, web: Web, make: Callable[[Web], Any], recorded: tuple[str, str], *, of_the_connector: bool
 ) -> None:
     asked = make(web)
     if of_the_connector:
@@ -117,15 +117,15 @@ def test_what_was_verified_is_told(
     else:
         run(getting(f"{web.tls_url}/plain", ssl=asked))
     session = recording.calls[-1].session
-    assert (session.requested, session.verified, session.encrypted) == (*told, True)
+    assert (session.requested, session.verified, session.encrypted) == (*recorded, True)
 
 
 def test_another_certificate_than_the_pinned_one_is_a_failed_connection(recording: Recording, web: Web) -> None:
     with pytest.raises(aiohttp.ServerFingerprintMismatch):
         run(getting(f"{web.tls_url}/plain", ssl=aiohttp.Fingerprint(b"x" * 32)))
-    (told,) = recording.calls
-    assert (told.operation, type(told.error).__name__) == ("connect", "ServerFingerprintMismatch")
-    assert (told.session.encrypted, told.session.requested) == (None, "verify-full")
+    (recorded,) = recording.calls
+    assert (recorded.operation, type(recorded.error).__name__) == ("connect", "ServerFingerprintMismatch")
+    assert (recorded.session.encrypted, recorded.session.requested) == (None, "verify-full")
 
 
 @pytest.mark.parametrize("scheme", ["url", "tls_url", "closing_url", "closing_tls_url"])
@@ -134,10 +134,10 @@ def test_bytes_include_the_whole_body(
     recording: Recording, context: ssl.SSLContext, web: Web, scheme: str, path: str, length: int
 ) -> None:
     assert run(getting(f"{getattr(web, scheme)}{path}", 3, ssl=context)) == [BODY] * 3
-    told = recording.of("GET")
-    assert len(told) == 3
-    assert all(length < one.received < length + 1200 for one in told)
-    assert all(100 < one.sent < 500 for one in told)
+    recorded = recording.of("GET")
+    assert len(recorded) == 3
+    assert all(length < one.received < length + 1200 for one in recorded)
+    assert all(100 < one.sent < 500 for one in recorded)
     assert len(recording.of("connect")) == (3 if "closing" in scheme else 1)
 
 
@@ -156,12 +156,12 @@ def test_a_body_sent_in_parts_is_counted(recording: Recording, web: Web) -> None
             return await response.text()
 
     assert run(app) == "taken"
-    (told,) = recording.of("POST")
-    assert 30_000 < told.sent < 30_500
-    assert told.statement == f"POST 127.0.0.1:{told.session.port}/orders/?"
+    (recorded,) = recording.of("POST")
+    assert 30_000 < recorded.sent < 30_500
+    assert recorded.statement == f"POST 127.0.0.1:{recorded.session.port}/orders/?"
 
 
-def test_a_call_is_told_when_its_body_has_been_read(recording: Recording, web: Web) -> None:
+def test_a_call_is_recorded_when_its_body_has_been_read(recording: Recording, web: Web) -> None:
     async def app(session: aiohttp.ClientSession) -> None:
         async with session.get(f"{web.url}/big") as response:
             assert recording.of("GET") == []
@@ -173,7 +173,7 @@ def test_a_call_is_told_when_its_body_has_been_read(recording: Recording, web: W
     assert len(recording.of("GET")) == 1
 
 
-def test_a_response_that_is_let_go_unread_is_told(recording: Recording, web: Web) -> None:
+def test_an_unread_response_is_recorded_when_dropped(recording: Recording, web: Web) -> None:
     async def app(session: aiohttp.ClientSession) -> None:
         async with session.get(f"{web.url}/big"):
             pass
@@ -181,11 +181,11 @@ def test_a_response_that_is_let_go_unread_is_told(recording: Recording, web: Web
         response.close()
 
     run(app)
-    told = recording.of("GET")
-    assert [one.error for one in told] == [None] * 2
+    recorded = recording.of("GET")
+    assert [one.error for one in recorded] == [None] * 2
 
 
-def test_what_waits_for_its_body_is_told_when_the_probe_is_removed(web: Web) -> None:
+def test_calls_without_their_body_are_recorded_when_the_probe_is_removed(web: Web) -> None:
     async def app(session: aiohttp.ClientSession) -> Recording:
         with watching(AiohttpProbe) as recording:
             response = await session.get(f"{web.url}/big")
@@ -196,11 +196,11 @@ def test_what_waits_for_its_body_is_told_when_the_probe_is_removed(web: Web) -> 
     assert len(run(app).calls) == 2
 
 
-def test_what_a_compressed_body_became_is_told(recording: Recording, web: Web) -> None:
+def test_both_sizes_of_a_compressed_body_are_reported(recording: Recording, web: Web) -> None:
     run(getting(f"{web.url}/gzip"))
-    (told,) = recording.of("GET")
-    assert told.facts[names.PAYLOAD_SIZE] == len(BODY)
-    assert told.facts[names.PAYLOAD_WIRE] < 200  # type: ignore[operator]
+    (recorded,) = recording.of("GET")
+    assert recorded.facts[names.PAYLOAD_SIZE] == len(BODY)
+    assert recorded.facts[names.PAYLOAD_WIRE] < 200  # type: ignore[operator]
 
 
 def test_a_body_that_was_not_unpacked_is_not_said_to_be(recording: Recording, web: Web) -> None:
@@ -208,7 +208,7 @@ def test_a_body_that_was_not_unpacked_is_not_said_to_be(recording: Recording, we
     assert names.PAYLOAD_SIZE not in recording.of("GET")[0].facts
 
 
-def test_redirects_are_told_hop_by_hop_and_without_secrets(
+def test_redirects_are_recorded_hop_by_hop_and_without_secrets(
     recording: Recording, context: ssl.SSLContext, web: Web
 ) -> None:
     async def app(session: aiohttp.ClientSession) -> None:
@@ -225,7 +225,7 @@ def test_redirects_are_told_hop_by_hop_and_without_secrets(
     assert "secret" not in repr(recording.calls)
 
 
-def test_a_key_in_the_url_is_told_and_never_the_key(recording: Recording, web: Web) -> None:
+def test_a_secret_in_the_url_is_reported_without_its_value(recording: Recording, web: Web) -> None:
     async def app(session: aiohttp.ClientSession) -> None:
         for params in ({"api_key": "hunter2"}, {"base": "EUR"}):
             async with session.get(f"{web.url}/plain", params=params):
@@ -236,7 +236,7 @@ def test_a_key_in_the_url_is_told_and_never_the_key(recording: Recording, web: W
     assert "hunter2" not in repr(recording.calls)
 
 
-def test_account_and_method_are_told_and_never_the_secret(recording: Recording, web: Web) -> None:
+def test_account_and_method_are_reported_without_the_secret(recording: Recording, web: Web) -> None:
     host = web.url.removeprefix("http://")
 
     async def app(session: aiohttp.ClientSession) -> None:
@@ -255,9 +255,9 @@ def test_account_and_method_are_told_and_never_the_secret(recording: Recording, 
 
 def test_a_forwarding_proxy_does_not_hide_the_target(recording: Recording, web: Web) -> None:
     run(getting("http://api.example.com/plain", proxy=web.url))
-    (told,) = recording.of("GET")
-    assert (told.session.address, told.session.port) == ("api.example.com", 80)
-    assert (told.session.peer_address, told.statement) == ("127.0.0.1", "GET api.example.com/plain")
+    (recorded,) = recording.of("GET")
+    assert (recorded.session.address, recorded.session.port) == ("api.example.com", 80)
+    assert (recorded.session.peer_address, recorded.statement) == ("127.0.0.1", "GET api.example.com/plain")
 
 
 def test_a_tunnel_leads_to_its_far_end(recording: Recording, context: ssl.SSLContext, web: Web) -> None:
@@ -287,12 +287,12 @@ def test_connections_that_fail_are_one_call_each(recording: Recording, web: Web)
 
 
 @pytest.mark.parametrize("path", ["/broken", "/silent"])
-def test_an_answer_that_breaks_off_is_told(recording: Recording, web: Web, path: str) -> None:
+def test_a_broken_response_is_recorded(recording: Recording, web: Web, path: str) -> None:
     with pytest.raises(aiohttp.ClientError):
         run(getting(f"{web.url}{path}"))
-    told = recording.of("GET")
-    assert all(one.error is not None for one in told)
-    assert len(told) >= 1
+    recorded = recording.of("GET")
+    assert all(one.error is not None for one in recorded)
+    assert len(recorded) >= 1
 
 
 def test_a_unix_socket_has_estimates(recording: Recording, web: Web) -> None:
@@ -301,11 +301,11 @@ def test_a_unix_socket_has_estimates(recording: Recording, web: Web) -> None:
             return await response.text()
 
     assert run(app, connector=lambda: aiohttp.UnixConnector(web.path)) == "taken"
-    (told,) = recording.of("POST")
-    assert (told.session.address, told.session.port, told.session.transport) == (web.path, 0, "unix")
-    assert told.estimated
-    assert 1000 < told.sent < 1400
-    assert 5 < told.received < 400
+    (recorded,) = recording.of("POST")
+    assert (recorded.session.address, recorded.session.port, recorded.session.transport) == (web.path, 0, "unix")
+    assert recorded.estimated
+    assert 1000 < recorded.sent < 1400
+    assert 5 < recorded.received < 400
 
 
 async def _echo(request: aiohttp.web.Request) -> aiohttp.web.WebSocketResponse:
@@ -338,16 +338,16 @@ def test_a_websocket_is_one_call_and_the_server_none(recording: Recording) -> No
     assert recording.calls[1].statement.endswith("/ws/?")
 
 
-def test_many_at_once_are_told_apart(recording: Recording, web: Web) -> None:
+def test_many_at_once_are_recorded_apart(recording: Recording, web: Web) -> None:
     async def app(session: aiohttp.ClientSession) -> None:
         one = getting(f"{web.url}/plain", 5)
         for read in await asyncio.gather(*[one(session) for _ in range(8)]):
             assert read == [BODY] * 5
 
     run(app)
-    told = recording.of("GET")
-    assert len(told) == 40
-    assert all(len(BODY) < one.received < len(BODY) + 300 for one in told)
+    recorded = recording.of("GET")
+    assert len(recorded) == 40
+    assert all(len(BODY) < one.received < len(BODY) + 300 for one in recorded)
 
 
 def test_a_task_that_is_cancelled_breaks_nothing(recording: Recording) -> None:
@@ -370,7 +370,7 @@ def test_a_task_that_is_cancelled_breaks_nothing(recording: Recording) -> None:
         b"HTTP/1.1 200 OK\r\nServer: " + b"x" * 5000 + b"\r\nContent-Length: 0\r\n\r\n",
     ],
 )
-def test_hostile_answers_change_nothing_for_the_app(answer: bytes) -> None:
+def test_hostile_responses_change_nothing_for_the_app(answer: bytes) -> None:
     def outcome() -> tuple[object, ...]:
         with answering(answer) as url:
             try:
@@ -385,7 +385,7 @@ def test_hostile_answers_change_nothing_for_the_app(answer: bytes) -> None:
     assert len(recording.calls[-1].session.server_version) <= 80
 
 
-def test_the_parser_in_python_is_told_alike() -> None:
+def test_the_parser_in_python_is_recorded_alike() -> None:
     here = Path(__file__)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(here), "-k", "compressed or bytes"],

@@ -1,4 +1,4 @@
-"""botocore: one call per attempt, told by what botocore knows with what urllib3 saw."""
+"""botocore: one call per attempt, recorded by what botocore knows with what urllib3 saw."""
 
 import contextlib
 import gc
@@ -27,8 +27,8 @@ SECRET = "canary-in-the-mine"
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(BotocoreProbe) as told:
-        yield told
+    with watching(BotocoreProbe) as recorded:
+        yield recorded
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_an_attempt_is_one_call_with_both_layers_facts(aws: Server, bucket: str,
 
 
 @pytest.mark.parametrize("first", [BotocoreProbe, Urllib3Probe])
-def test_whichever_probe_comes_first_nothing_is_told_twice(aws: Server, bucket: str, first: Any) -> None:
+def test_no_call_is_recorded_twice_in_either_order_of_probes(aws: Server, bucket: str, first: Any) -> None:
     other = Urllib3Probe if first is BotocoreProbe else BotocoreProbe
     with watching(first) as recording, watching(other, recording):
         client(aws, "s3").list_objects_v2(Bucket=bucket)
@@ -86,13 +86,13 @@ def test_whichever_probe_comes_first_nothing_is_told_twice(aws: Server, bucket: 
     assert [one.operation for one in recording.calls] == ["connect", "ListObjectsV2", "connect", "GET"]
 
 
-def test_without_urllib3s_own_probe_only_api_calls_are_told(aws: Server, bucket: str, recording: Recording) -> None:
+def test_without_urllib3s_own_probe_only_api_calls_are_recorded(aws: Server, bucket: str, recording: Recording) -> None:
     client(aws, "s3").list_objects_v2(Bucket=bucket)
     requests.get(f"{aws.url}/moto-api/data.json", timeout=20)
     assert [one.operation for one in recording.calls] == ["connect", "ListObjectsV2"]
 
 
-def test_a_streamed_object_is_told_when_it_has_been_read(aws: Server, bucket: str, recording: Recording) -> None:
+def test_a_streamed_object_is_recorded_when_it_has_been_read(aws: Server, bucket: str, recording: Recording) -> None:
     s3 = client(aws, "s3")
     s3.put_object(Bucket=bucket, Key="big", Body=b"y" * 300_000)
     recording.calls.clear()
@@ -100,11 +100,11 @@ def test_a_streamed_object_is_told_when_it_has_been_read(aws: Server, bucket: st
     assert recording.of("GetObject") == []
     while body.read(10_000):
         pass
-    (told,) = recording.of("GetObject")
-    assert 300_000 < told.received < 304_000
+    (recorded,) = recording.of("GetObject")
+    assert 300_000 < recorded.received < 304_000
 
 
-def test_a_streamed_object_that_is_never_read_is_told_too(aws: Server, bucket: str, recording: Recording) -> None:
+def test_a_streamed_object_that_is_never_read_is_recorded_too(aws: Server, bucket: str, recording: Recording) -> None:
     s3 = client(aws, "s3")
     s3.put_object(Bucket=bucket, Key="big", Body=b"y" * 300_000)
     body = s3.get_object(Bucket=bucket, Key="big")["Body"]
@@ -124,11 +124,11 @@ def test_a_pickle_among_the_objects_is_recognised_as_it_is_read(
     body = s3.get_object(Bucket=bucket, Key="model")["Body"]
     while body.read(size):
         pass
-    (told,) = recording.of("GetObject")
-    assert told.facts[names.PAYLOAD_FORMAT] == "pickle"
+    (recorded,) = recording.of("GetObject")
+    assert recorded.facts[names.PAYLOAD_FORMAT] == "pickle"
 
 
-def test_a_transfer_in_threads_is_told(aws: Server, bucket: str, recording: Recording, tmp_path: Any) -> None:
+def test_a_transfer_in_threads_is_recorded(aws: Server, bucket: str, recording: Recording, tmp_path: Any) -> None:
     session = boto3.Session(aws_access_key_id=aws.user, aws_secret_access_key=aws.password, region_name=REGION)
     s3 = session.client(
         "s3", endpoint_url=aws.tls_url, verify=aws.ca_file, config=Config(s3={"addressing_style": "path"})
@@ -142,7 +142,7 @@ def test_a_transfer_in_threads_is_told(aws: Server, bucket: str, recording: Reco
     assert recording.of("GetObject")[0].received > 200_000
 
 
-def test_a_presigned_url_is_no_call_and_its_use_tells_no_signature(
+def test_a_presigned_url_is_no_call_and_its_use_hides_the_signature(
     aws: Server, bucket: str, recording: Recording
 ) -> None:
     s3 = client(aws, "s3")
@@ -171,7 +171,7 @@ def test_messages_are_counted_and_their_format_is_recognised(recording: Recordin
     assert PRODUCER != CONSUMER
 
 
-def test_dynamodb_tells_tables_and_expressions_without_values(recording: Recording, aws: Server) -> None:
+def test_dynamodb_statements_have_tables_and_expressions_without_values(recording: Recording, aws: Server) -> None:
     dynamodb = client(aws, "dynamodb")
     dynamodb.create_table(
         TableName="people", BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
@@ -195,7 +195,7 @@ def test_dynamodb_tells_tables_and_expressions_without_values(recording: Recordi
     assert not any(SECRET in one.statement for one in recording.calls)
 
 
-def test_an_anonymous_call_and_an_unverified_one_are_told_as_such(recording: Recording, aws: Server) -> None:
+def test_anonymous_and_unverified_calls_are_reported(recording: Recording, aws: Server) -> None:
     open_client = client(aws, "s3", config=Config(signature_version=UNSIGNED), verify=False)
     with pytest.warns(), contextlib.suppress(ClientError):
         open_client.list_buckets()
@@ -205,7 +205,7 @@ def test_an_anonymous_call_and_an_unverified_one_are_told_as_such(recording: Rec
 
 
 @pytest.mark.parametrize(
-    ("status", "headers", "body", "told"),
+    ("status", "headers", "body", "recorded"),
     [
         (307, {"Location": "http://evil.example/photos?x=1"}, b"", "http://evil.example/photos"),
         (
@@ -215,12 +215,12 @@ def test_an_anonymous_call_and_an_unverified_one_are_told_as_such(recording: Rec
         ),
     ],
 )  # fmt: skip
-def test_where_s3_sends_the_client_is_told(
-    recording: Recording, aws: Server, status: int, headers: dict[str, str], body: bytes, told: str
+def test_the_target_of_an_s3_redirect_is_reported(
+    recording: Recording, aws: Server, status: int, headers: dict[str, str], body: bytes, recorded: str
 ) -> None:
     with answering(status, headers, body) as url, pytest.raises(ClientError):
         client(aws, "s3", tls=False, endpoint_url=url).get_object(Bucket="photos", Key="x")
-    assert recording.of("GetObject")[0].facts[names.REDIRECT_TARGET] == told
+    assert recording.of("GetObject")[0].facts[names.REDIRECT_TARGET] == recorded
 
 
 def test_each_retry_is_an_attempt(recording: Recording, aws: Server) -> None:
@@ -229,7 +229,7 @@ def test_each_retry_is_an_attempt(recording: Recording, aws: Server) -> None:
     assert [one.error for one in recording.of("GetObject")] == ["SlowDown", "SlowDown"]
 
 
-def test_an_answer_given_in_the_services_place_is_no_call(recording: Recording, aws: Server) -> None:
+def test_an_response_given_in_the_services_place_is_no_call(recording: Recording, aws: Server) -> None:
     s3 = client(aws, "s3")
     bare = client(aws, "s3").list_buckets
 
@@ -259,13 +259,13 @@ def test_a_bucket_in_the_host_name_is_the_namespace(recording: Recording, aws: S
 
 
 def test_a_default_endpoint_is_no_choice_of_the_apps() -> None:
-    from backwatch.collector.probes.botocore.calls import _session
+    from backwatch.collector.probes.botocore.observer import _session_facts
 
     class Request:
         url = "https://photos.s3.dualstack.eu-west-1.amazonaws.com/key"
         headers: dict[str, str] = {}  # noqa: RUF012
 
-    assert _session(Request, "s3", "photos") == {
+    assert _session_facts(Request, "s3", "photos") == {
         "system": "s3", "namespace": "photos", "address": "s3.dualstack.eu-west-1.amazonaws.com", "account": "",
         "auth_method": "anonymous", "requested_explicit": False,
     }  # fmt: skip

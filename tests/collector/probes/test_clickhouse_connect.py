@@ -40,8 +40,8 @@ def options(server: Server, *, tls: bool = True, **changes: Any) -> dict[str, An
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(ClickHouseConnectProbe) as told:
-        yield told
+    with watching(ClickHouseConnectProbe) as recorded:
+        yield recorded
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def client(recording: Recording, clickhouse_http: Server) -> Iterator[Any]:
 # --- the session ---
 
 
-def test_a_session_over_tls_is_told(recording: Recording, clickhouse_http: Server) -> None:
+def test_a_session_over_tls_is_recorded(recording: Recording, clickhouse_http: Server) -> None:
     client: Any = clickhouse_connect.get_client(**options(clickhouse_http, database="default"))
     client.query("select 1")
     connect, version, *_, select = recording.calls
@@ -72,17 +72,17 @@ def test_a_session_over_tls_is_told(recording: Recording, clickhouse_http: Serve
     assert clickhouse_http.password not in repr(recording.calls)
 
 
-def test_a_session_without_tls_is_told(recording: Recording, clickhouse_http: Server) -> None:
+def test_a_session_without_tls_is_recorded(recording: Recording, clickhouse_http: Server) -> None:
     clickhouse_connect.get_client(**options(clickhouse_http, tls=False))
     assert {(one.session.encrypted, one.session.requested) for one in recording.calls} == {(False, "disable")}
 
 
-def test_a_failed_login_is_told_with_the_servers_number(recording: Recording, clickhouse_http: Server) -> None:
+def test_a_failed_login_is_recorded_with_the_servers_number(recording: Recording, clickhouse_http: Server) -> None:
     with pytest.raises(DatabaseError):
         clickhouse_connect.get_client(**options(clickhouse_http, password="wrong"))
-    told = recording.calls[-1]
-    assert (told.facts[names.STATUS_CODE], type(told.error).__name__) == ("193", "DatabaseError")
-    assert (told.session.account, told.session.encrypted) == (clickhouse_http.user, True)
+    recorded = recording.calls[-1]
+    assert (recorded.facts[names.STATUS_CODE], type(recorded.error).__name__) == ("193", "DatabaseError")
+    assert (recorded.session.account, recorded.session.encrypted) == (clickhouse_http.user, True)
 
 
 def test_a_login_without_a_password_is_none(recording: Recording, clickhouse_http: Server) -> None:
@@ -92,7 +92,7 @@ def test_a_login_without_a_password_is_none(recording: Recording, clickhouse_htt
 
 
 @pytest.mark.parametrize("dead", [True, False], ids=["nobody there", "not trusted"])
-def test_a_connection_that_fails_is_told_as_such(recording: Recording, clickhouse_http: Server, dead: bool) -> None:
+def test_a_connection_that_fails_is_recorded_as_such(recording: Recording, clickhouse_http: Server, dead: bool) -> None:
     changes: dict[str, Any] = {"port": free_port()} if dead else {"ca_cert": None}
     with pytest.raises(Exception, match="executing HTTP request"):
         clickhouse_connect.get_client(**options(clickhouse_http, **changes))
@@ -129,7 +129,7 @@ def test_rows_and_bytes_of_statements(recording: Recording, client: Any) -> None
 
 
 @pytest.mark.parametrize("read", ["all", "some", "never"])
-def test_rows_of_a_stream_are_told_as_far_as_they_were_read(recording: Recording, client: Any, read: str) -> None:
+def test_rows_of_a_stream_are_recorded_as_far_as_they_were_read(recording: Recording, client: Any, read: str) -> None:
     asked = "select number from system.numbers limit 50000"
     stream = client.query_row_block_stream(asked, settings={"max_block_size": 1000})
     if read != "never":
@@ -138,17 +138,17 @@ def test_rows_of_a_stream_are_told_as_far_as_they_were_read(recording: Recording
             assert seen == (50000 if read == "all" else 3000)
     del stream
     gc.collect()
-    told = recording.saying("system.numbers")
-    assert [one.rows_returned for one in told] == [{"all": 50000, "some": 3000, "never": -1}[read]]
-    assert told[0].received > 1000
+    recorded = recording.saying("system.numbers")
+    assert [one.rows_returned for one in recorded] == [{"all": 50000, "some": 3000, "never": -1}[read]]
+    assert recorded[0].received > 1000
 
 
-def test_an_error_is_told_with_the_servers_number(recording: Recording, client: Any) -> None:
+def test_an_error_is_recorded_with_the_servers_number(recording: Recording, client: Any) -> None:
     with pytest.raises(DatabaseError):
         client.query("select * from nothing")
-    (told,) = recording.calls
-    assert told.facts == {names.HTTP_STATUS: 404, names.STATUS_CODE: "60"}
-    assert (type(told.error).__name__, told.rows_returned) == ("DatabaseError", -1)
+    (recorded,) = recording.calls
+    assert recorded.facts == {names.HTTP_STATUS: 404, names.STATUS_CODE: "60"}
+    assert (type(recorded.error).__name__, recorded.rows_returned) == ("DatabaseError", -1)
 
 
 def test_a_question_whether_it_lives_is_one_call(recording: Recording, client: Any) -> None:
@@ -156,7 +156,7 @@ def test_a_question_whether_it_lives_is_one_call(recording: Recording, client: A
     assert [(one.operation, one.sql) for one in recording.calls] == [("ping", None)]
 
 
-def test_where_a_redirect_leads_is_told(recording: Recording, client: Any, clickhouse_http: Server) -> None:
+def test_the_target_of_a_redirect_is_reported(recording: Recording, client: Any, clickhouse_http: Server) -> None:
     transport = getattr(client, "_backend", client)
     transport.url += MOVED
     if hasattr(transport, "_base_url"):
@@ -172,7 +172,7 @@ def test_where_a_redirect_leads_is_told(recording: Recording, client: Any, click
 
 @pytest.mark.parametrize("below", [Urllib3Probe, AiohttpProbe])
 @pytest.mark.parametrize("first", [True, False])
-def test_nothing_is_told_twice(clickhouse_http: Server, below: Any, first: bool) -> None:
+def test_nothing_is_recorded_twice(clickhouse_http: Server, below: Any, first: bool) -> None:
     kinds = (ClickHouseConnectProbe, below) if first else (below, ClickHouseConnectProbe)
 
     async def waiting() -> None:
@@ -192,7 +192,7 @@ def test_nothing_is_told_twice(clickhouse_http: Server, below: Any, first: bool)
     assert len(recording.saying("select 1")) == 1
 
 
-def test_statements_of_asyncio_are_told_with_their_rows(recording: Recording, clickhouse_http: Server) -> None:
+def test_statements_of_asyncio_are_recorded_with_their_rows(recording: Recording, clickhouse_http: Server) -> None:
     async def waiting() -> None:
         client: Any = await clickhouse_connect.get_async_client(**options(clickhouse_http))
         await client.query("select number from system.numbers limit 30")
@@ -214,13 +214,13 @@ def test_statements_of_asyncio_are_told_with_their_rows(recording: Recording, cl
 @pytest.mark.skipif(OVERLAID in os.environ, reason="this is an old one")
 @pytest.mark.timeout(320)
 @pytest.mark.parametrize("versions", OLD, ids=lambda one: one[0])
-def test_old_versions_are_told_likewise(clickhouse_http: Server, versions: tuple[str, ...]) -> None:
-    told = f"{clickhouse_http.url}?tls_port={clickhouse_http.tls_port}&ca_file={clickhouse_http.ca_file}"
+def test_old_versions_are_recorded_likewise(clickhouse_http: Server, versions: tuple[str, ...]) -> None:
+    recorded = f"{clickhouse_http.url}?tls_port={clickhouse_http.tls_port}&ca_file={clickhouse_http.ca_file}"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", HERE,
          "tests/contract/test_every_probe.py", "-k", "clickhouse_connect"],
         cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
         env={**os.environ, "PYTHONPATH": str(overlay(*versions)), OVERLAID: "1",
-             "BACKWATCH_TEST_CLICKHOUSE_HTTP_URL": told},
+             "BACKWATCH_TEST_CLICKHOUSE_HTTP_URL": recorded},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]

@@ -367,7 +367,7 @@ def test_a_deleted_client_leaves_no_state(kafka: Server) -> None:
     probe = ConfluentKafkaProbe()
     probe.instrument(recorder=Recording(), skip_dep_check=True)
     try:
-        clients = probe._watch.clients  # pyright: ignore[reportPrivateUsage,reportOptionalMemberAccess]
+        clients = probe._observer.clients  # pyright: ignore[reportPrivateUsage,reportOptionalMemberAccess]
         producer = new_producer(kafka, error_cb=print)
         assert len(clients) == 1
         assert not hasattr(producer, "__dict__")

@@ -58,7 +58,7 @@ def test_a_request_is_one_call_with_both_layers_facts(
 
 
 @pytest.mark.parametrize("first", [ElasticsearchProbe, Urllib3Probe])
-def test_whichever_probe_comes_first_nothing_is_told_twice(elasticsearch: Server, first: Any) -> None:
+def test_no_call_is_recorded_twice_in_either_order_of_probes(elasticsearch: Server, first: Any) -> None:
     other = Urllib3Probe if first is ElasticsearchProbe else ElasticsearchProbe
     with watching(first) as recording, watching(other, recording):
         Elasticsearch(**options(elasticsearch)).info()
@@ -105,7 +105,7 @@ def test_rows_are_hits_and_documents(client: Elasticsearch, recording: Recording
     assert count.rows_returned == -1
 
 
-def test_scrolling_tells_each_page(client: Elasticsearch, recording: Recording) -> None:
+def test_scrolling_records_each_page(client: Elasticsearch, recording: Recording) -> None:
     client.bulk(operations=[one for n in range(7) for one in ({"index": {"_index": "people"}}, {"n": n})], refresh=True)
     page = client.search(index="people", size=3, scroll="1m")
     while page["hits"]["hits"]:
@@ -123,19 +123,19 @@ def test_an_injected_operator_changes_the_statement_and_a_word_does_not(
     for asked in ("ann", "bob lee", f"{SECRET} OR *:*"):
         client.search(index="people", query={"query_string": {"query": f"name:{asked}"}})
     client.search(index="people", q="name:ann OR *")
-    told = [one.statement for one in recording.of("search")]
-    assert told[0] == told[1] != told[2]
-    assert told[2] == "POST /people/_search {query:{query_string:{query:(?:? OR *:*)}}}"
-    assert told[3] == "POST /people/_search?q (?:? OR *)"
-    assert SECRET not in repr(told)
+    recorded = [one.statement for one in recording.of("search")]
+    assert recorded[0] == recorded[1] != recorded[2]
+    assert recorded[2] == "POST /people/_search {query:{query_string:{query:(?:? OR *:*)}}}"
+    assert recorded[3] == "POST /people/_search?q (?:? OR *)"
+    assert SECRET not in repr(recorded)
 
 
-def test_the_services_own_word_for_an_error_is_told(client: Elasticsearch, recording: Recording) -> None:
+def test_the_services_error_name_is_reported(client: Elasticsearch, recording: Recording) -> None:
     with pytest.raises(Exception, match="index_not_found"):
         client.search(index="none-such")
-    told = recording.calls[-1]
-    assert told.error == "index_not_found_exception"
-    assert (told.facts[names.HTTP_STATUS], told.facts[names.STATUS_CODE]) == (404, "index_not_found_exception")
+    recorded = recording.calls[-1]
+    assert recorded.error == "index_not_found_exception"
+    assert (recorded.facts[names.HTTP_STATUS], recorded.facts[names.STATUS_CODE]) == (404, "index_not_found_exception")
 
 
 def test_the_version_is_known_once_the_app_has_asked(client: Elasticsearch, recording: Recording) -> None:
@@ -164,7 +164,7 @@ def test_each_retry_is_a_call_of_its_own(recording: Recording) -> None:
     assert {type(one.error).__name__ for one in recording.calls} <= {"NewConnectionError", "ConnectionRefusedError"}
 
 
-def test_a_keys_id_is_the_account_and_its_secret_is_never_told(elasticsearch: Server, recording: Recording) -> None:
+def test_an_api_keys_id_is_the_account_and_its_secret_is_hidden(elasticsearch: Server, recording: Recording) -> None:
     with Elasticsearch(**options(elasticsearch, tls=False, headers={"authorization": KEY})) as client:
         client.info()
     session = recording.calls[-1].session
@@ -172,7 +172,7 @@ def test_a_keys_id_is_the_account_and_its_secret_is_never_told(elasticsearch: Se
     assert "very-secret" not in repr(recording.calls)
 
 
-def test_sql_is_told_as_sql(client: Elasticsearch, recording: Recording) -> None:
+def test_sql_is_recorded_as_sql(client: Elasticsearch, recording: Recording) -> None:
     with pytest.raises(Exception, match=""):
         client.sql.query(query="SELECT * FROM people WHERE name = 'x' OR 1=1")
     assert str(recording.calls[-1].sql).endswith("OR 1=1")
@@ -188,7 +188,7 @@ def test_threads_and_tasks_keep_their_operations_apart(client: Elasticsearch, re
     assert (len(recording.of("info")), len(recording.of("cluster.health"))) == (4, 4)
 
 
-def test_a_redirect_is_told(recording: Recording, elasticsearch: Server, ca: Any) -> None:
+def test_a_redirect_is_recorded(recording: Recording, elasticsearch: Server, ca: Any) -> None:
     from tests.collector.probes.web import shared
 
     client = Elasticsearch(**options(elasticsearch, tls=False, hosts=[shared(ca).url]))
@@ -205,7 +205,7 @@ def test_older_versions_are_watched_alike(version: tuple[str, ...], elasticsearc
 APP = """
 import importlib, json, sys, warnings
 warnings.simplefilter("ignore")
-from backwatch.collector.probes import probes_in
+from backwatch.collector.probes import load_probes
 from tests.collector.probes.recording import watching
 from tests.collector.probes.web import shared
 from tests.services.authority import Authority
@@ -215,17 +215,17 @@ server = Server(**json.loads(sys.argv[4]))
 exercise = importlib.import_module(f"tests.contract.exercises.{name}")
 driver = importlib.import_module(name)
 assert driver.__versionstr__ == wanted, driver.__versionstr__
-[kind] = probes_in(name)
+[kind] = load_probes(name)
 services = {fixture: server, "ca": Authority.__new__(Authority)}
 exercise.searching.shared = lambda _ca: Server(kind="web", port=1, url="http://127.0.0.1:1")
 bare = exercise.calls(services)
 with watching(kind) as recording:
     assert bare == exercise.calls(services), bare
-told = set()
+recorded = set()
 for call in recording.calls:
-    told |= call.attributes().keys()
+    recorded |= call.attributes().keys()
 assert not any("?" == one.operation for one in recording.calls)
-print(json.dumps([sorted(kind.facts - told), sorted({one.operation for one in recording.calls})]))
+print(json.dumps([sorted(kind.facts - recorded), sorted({one.operation for one in recording.calls})]))
 """
 
 
@@ -236,10 +236,10 @@ def run_the_exercise(name: str, fixture: str, version: tuple[str, ...], server: 
 
     folder = overlay(*version)
     wanted = version[0].partition("==")[2]
-    told = json.dumps({one.name: getattr(server, one.name) for one in dataclasses.fields(server)})
+    recorded = json.dumps({one.name: getattr(server, one.name) for one in dataclasses.fields(server)})
     path = os.pathsep.join([str(folder), str(ROOT), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, "-c", APP, name, fixture, wanted, told], cwd=Path(ROOT), capture_output=True, text=True,
+        [sys.executable, "-c", APP, name, fixture, wanted, recorded], cwd=Path(ROOT), capture_output=True, text=True,
         env={**os.environ, "PYTHONPATH": path}, timeout=380,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

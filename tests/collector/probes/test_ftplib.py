@@ -19,11 +19,11 @@ from tests.services.server import Server
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(FtplibProbe) as told:
-        yield told
+    with watching(FtplibProbe) as recorded:
+        yield recorded
 
 
-def test_files_over_tls_are_told_with_what_went_over_the_data_connection(
+def test_files_over_tls_are_recorded_with_what_went_over_the_data_connection(
     recording: Recording, ftp_server: Server
 ) -> None:
     with ftplib.FTP_TLS(context=verifying(ftp_server)) as client:
@@ -52,7 +52,7 @@ def test_files_over_tls_are_told_with_what_went_over_the_data_connection(
     assert ftp_server.password not in repr(recording.calls)
 
 
-def test_data_in_the_clear_beside_an_encrypted_login_are_told_as_such(recording: Recording, ftp_server: Server) -> None:
+def test_plain_data_beside_an_encrypted_login_are_reported(recording: Recording, ftp_server: Server) -> None:
     with ftplib.FTP_TLS(context=verifying(ftp_server)) as client:
         client.connect(ftp_server.host, ftp_server.port)
         client.login(ftp_server.user, ftp_server.password)
@@ -62,17 +62,19 @@ def test_data_in_the_clear_beside_an_encrypted_login_are_told_as_such(recording:
     assert recording.of("PWD")[0].session.encrypted is True
 
 
-def test_a_server_that_sends_data_connections_elsewhere_is_told(recording: Recording, ftp_elsewhere: Server) -> None:
+def test_a_server_that_sends_data_connections_elsewhere_is_recorded(
+    recording: Recording, ftp_elsewhere: Server
+) -> None:
     with ftplib.FTP() as client:
         client.connect(ftp_elsewhere.host, ftp_elsewhere.port)
         client.login(ftp_elsewhere.user, ftp_elsewhere.password)
         client.retrbinary("RETR report.csv", lambda _: None)
-    (told,) = recording.of("RETR")
-    assert str(told.facts[names.REDIRECT_TARGET]).startswith("10.0.0.7:")
-    assert told.error is None  # Python's own client goes to the host that it knows
+    (recorded,) = recording.of("RETR")
+    assert str(recorded.facts[names.REDIRECT_TARGET]).startswith("10.0.0.7:")
+    assert recorded.error is None  # Python's own client goes to the host that it knows
 
 
-def test_a_refused_login_is_told_with_the_servers_code(recording: Recording, ftp_server: Server) -> None:
+def test_a_refused_login_is_recorded_with_the_servers_code(recording: Recording, ftp_server: Server) -> None:
     with ftplib.FTP() as client:
         client.connect(ftp_server.host, ftp_server.port)
         with pytest.raises(ftplib.error_perm):
@@ -83,31 +85,31 @@ def test_a_refused_login_is_told_with_the_servers_code(recording: Recording, ftp
     assert "secret-guess" not in repr(recording.calls)
 
 
-def test_a_server_without_tls_is_told(recording: Recording, ca: Authority) -> None:
+def test_a_server_without_tls_is_recorded(recording: Recording, ca: Authority) -> None:
     with serving(ca, tls=False) as server, ftplib.FTP_TLS() as client:
         client.connect(server.host, server.port)
         with pytest.raises(ftplib.error_perm):
             client.login("ftp", "never sent")
-    (told,) = recording.of("starttls")
-    assert (told.session.encrypted, told.session.requested) == (False, "require")
-    assert dict(told.session.extra) == {names.STARTTLS_OFFERED: False}
+    (recorded,) = recording.of("starttls")
+    assert (recorded.session.encrypted, recorded.session.requested) == (False, "require")
+    assert dict(recorded.session.extra) == {names.STARTTLS_OFFERED: False}
 
 
-def test_a_failed_handshake_is_told_as_neither_encrypted_nor_plain(recording: Recording, ftp_server: Server) -> None:
+def test_a_failed_handshake_is_neither_encrypted_nor_plain(recording: Recording, ftp_server: Server) -> None:
     client = ftplib.FTP_TLS(context=ssl.create_default_context())
     client.connect(ftp_server.host, ftp_server.port)
     with pytest.raises(ssl.SSLCertVerificationError):
         client.auth()
     client.close()
-    (told,) = recording.of("starttls")
-    assert (told.session.encrypted, type(told.error).__name__) == (None, "SSLCertVerificationError")
+    (recorded,) = recording.of("starttls")
+    assert (recorded.session.encrypted, type(recorded.error).__name__) == (None, "SSLCertVerificationError")
 
 
-def test_a_file_that_is_not_there_is_told(recording: Recording, ftp_server: Server) -> None:
+def test_a_file_that_is_not_there_is_recorded(recording: Recording, ftp_server: Server) -> None:
     with ftplib.FTP() as client:
         client.connect(ftp_server.host, ftp_server.port)
         client.login(ftp_server.user, ftp_server.password)
         with pytest.raises(ftplib.error_perm):
             client.retrbinary("RETR nothing.bin", lambda _: None)
-    (told,) = recording.of("RETR")
-    assert told.facts[names.STATUS_CODE] == "550"
+    (recorded,) = recording.of("RETR")
+    assert recorded.facts[names.STATUS_CODE] == "550"

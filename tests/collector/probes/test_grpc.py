@@ -34,8 +34,8 @@ def channel(grpc_server: Server, recording: Recording) -> Iterator[grpc.Channel]
         yield channel
 
 
-def told(recording: Recording, number: int = 1) -> Told:
-    """The last call, once so many have been told: gRPC ends some on a thread of its own."""
+def recorded(recording: Recording, number: int = 1) -> Told:
+    """The last call, once so many have been recorded: gRPC ends some on a thread of its own."""
     deadline = time.monotonic() + 10
     while len(recording.calls) < number and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -47,7 +47,7 @@ def test_an_rpc_is_one_call_without_its_message_and_its_metadata(
     channel: grpc.Channel, grpc_server: Server, recording: Recording
 ) -> None:
     assert channel.unary_unary(GET)(b"canary-1", metadata=LOGIN) == b"canary-1canary-1"
-    one = told(recording)
+    one = recorded(recording)
     assert one.operation == one.statement == "shop.v1.Orders/Get"
     session = one.session
     assert (session.system, session.address, session.port) == ("grpc", "127.0.0.1", grpc_server.tls_port)
@@ -65,19 +65,19 @@ def test_an_rpc_is_one_call_without_its_message_and_its_metadata(
 
 def test_messages_are_rows_in_every_shape_of_rpc(channel: grpc.Channel, recording: Recording) -> None:
     assert len(list(channel.unary_stream(LIST)(b"20"))) == 20
-    one = told(recording)
+    one = recorded(recording)
     assert (one.rows_returned, one.received) == (20, 20 * 105)
     channel.stream_unary(PUT)(iter([b"a" * 10, b"b" * 20]))
-    one = told(recording, 2)
+    one = recorded(recording, 2)
     assert (one.rows_affected, one.rows_returned, one.sent) == (2, 1, 40)
     assert len(list(channel.stream_stream(TALK)(iter([b"a", b"b"])))) == 4
-    one = told(recording, 3)
+    one = recorded(recording, 3)
     assert (one.rows_affected, one.rows_returned) == (2, 4)
     channel.unary_unary(GET).future(b"x").result()
-    assert told(recording, 4).rows_returned == 1
+    assert recorded(recording, 4).rows_returned == 1
 
 
-def test_a_stream_that_the_app_leaves_is_told_when_grpc_gives_it_up(
+def test_a_stream_that_the_app_leaves_is_recorded_when_grpc_gives_it_up(
     channel: grpc.Channel, recording: Recording
 ) -> None:
     stream = channel.unary_stream(LIST)(b"900")
@@ -85,14 +85,14 @@ def test_a_stream_that_the_app_leaves_is_told_when_grpc_gives_it_up(
     assert recording.calls == []
     del stream
     gc.collect()
-    assert told(recording).error == "CANCELLED"
+    assert recorded(recording).error == "CANCELLED"
 
 
-def test_a_single_threaded_stream_is_told_too(grpc_server: Server, recording: Recording) -> None:
+def test_a_single_threaded_stream_is_recorded_too(grpc_server: Server, recording: Recording) -> None:
     options = [("SingleThreadedUnaryStream", 1)]
     with grpc.insecure_channel(grpc_server.url, options=options) as channel:
         assert len(list(channel.unary_stream(LIST)(b"20"))) == 20
-        assert told(recording).rows_returned == 20
+        assert recorded(recording).rows_returned == 20
 
 
 @pytest.mark.parametrize(
@@ -104,26 +104,26 @@ def test_a_status_is_the_error(
 ) -> None:
     with pytest.raises(grpc.RpcError):
         channel.unary_unary(GET)(request_, **options)
-    one = told(recording)
+    one = recorded(recording)
     assert (one.error, one.facts[names.STATUS_CODE]) == (status, status)
     # A deadline may be over before anybody is there: no TLS is claimed then.
     assert one.session.encrypted is (True if status == "NOT_FOUND" else None)
 
 
-def test_a_stream_that_breaks_off_tells_what_came_before(channel: grpc.Channel, recording: Recording) -> None:
+def test_a_broken_stream_reports_the_messages_before_the_error(channel: grpc.Channel, recording: Recording) -> None:
     with pytest.raises(grpc.RpcError):
         list(channel.unary_stream(LIST)(b"2000"))
-    one = told(recording)
+    one = recorded(recording)
     assert (one.error, one.rows_returned) == ("RESOURCE_EXHAUSTED", 1_001)
 
 
-def test_a_certificate_that_nobody_knows_is_no_session(grpc_server: Server, recording: Recording) -> None:
+def test_an_untrusted_certificate_makes_no_session(grpc_server: Server, recording: Recording) -> None:
     with (
         grpc.secure_channel(grpc_server.tls_url, grpc.ssl_channel_credentials()) as channel,
         pytest.raises(grpc.RpcError),
     ):
         channel.unary_unary(GET)(b"x")
-    one = told(recording)
+    one = recorded(recording)
     assert (one.error, one.session.requested) == ("UNAVAILABLE", "verify-full")
     assert (one.session.encrypted, one.session.verified) == (None, "")
 
@@ -132,11 +132,11 @@ def test_another_name_than_the_targets_is_less_than_verified(grpc_server: Server
     options = [("grpc.ssl_target_name_override", "localhost")]
     with grpc.secure_channel(grpc_server.tls_url, credentials(grpc_server), options=options) as channel:
         channel.unary_unary(GET)(b"x")
-    session = told(recording).session
+    session = recorded(recording).session
     assert (session.requested, session.verified) == ("verify-ca", "chain")
 
 
-def test_credentials_that_call_are_told_by_their_kind(grpc_server: Server, recording: Recording) -> None:
+def test_credentials_that_call_are_recorded_by_their_kind(grpc_server: Server, recording: Recording) -> None:
     token = grpc.access_token_call_credentials("very-secret")
     both = grpc.composite_channel_credentials(credentials(grpc_server), token)
     with grpc.secure_channel(grpc_server.tls_url, both) as channel:
@@ -155,7 +155,7 @@ def test_a_channel_that_is_older_than_the_probe_claims_nothing(grpc_server: Serv
         with watching(GrpcProbe) as recording:
             get(b"x")
         get(b"x")
-    one = told(recording)
+    one = recorded(recording)
     assert (one.session.address, one.session.port) == ("127.0.0.1", grpc_server.tls_port)
     assert (one.session.encrypted, one.session.requested) == (None, "")
 
@@ -170,7 +170,7 @@ class Adding(grpc.UnaryUnaryClientInterceptor):
 
 def test_what_an_interceptor_adds_is_seen_and_nothing_is_doubled(channel: grpc.Channel, recording: Recording) -> None:
     grpc.intercept_channel(channel, Adding()).unary_unary(GET)(b"x")
-    assert told(recording).session.account == "app"
+    assert recorded(recording).session.account == "app"
 
 
 class Passing(grpc.aio.UnaryUnaryClientInterceptor):
@@ -182,7 +182,7 @@ class Passing(grpc.aio.UnaryUnaryClientInterceptor):
         return await continuation(client_call_details, request)
 
 
-def test_asyncios_calls_are_told_with_and_without_interceptors(grpc_server: Server, recording: Recording) -> None:
+def test_asyncios_calls_are_recorded_with_and_without_interceptors(grpc_server: Server, recording: Recording) -> None:
     async def app() -> None:
         for interceptors in ((), (Passing(),)):
             target, secured = grpc_server.tls_url, credentials(grpc_server)
@@ -204,7 +204,7 @@ def test_asyncios_calls_are_told_with_and_without_interceptors(grpc_server: Serv
     assert recording.calls[0].session.verified == "full"
 
 
-def test_a_stream_of_asyncio_that_the_app_leaves_is_told(grpc_server: Server, recording: Recording) -> None:
+def test_a_stream_of_asyncio_that_the_app_leaves_is_recorded(grpc_server: Server, recording: Recording) -> None:
     async def app() -> None:
         async with grpc.aio.insecure_channel(grpc_server.url) as channel:
             stream = channel.unary_stream(LIST)(b"900")
@@ -214,13 +214,13 @@ def test_a_stream_of_asyncio_that_the_app_leaves_is_told(grpc_server: Server, re
             await asyncio.sleep(0.2)
 
     asyncio.run(app())
-    assert told(recording).error == "CANCELLED"
+    assert recorded(recording).error == "CANCELLED"
 
 
-def test_nobody_there_is_told(recording: Recording) -> None:
+def test_an_absent_server_is_reported(recording: Recording) -> None:
     with grpc.insecure_channel(f"127.0.0.1:{free_port()}") as channel, pytest.raises(grpc.RpcError):
         channel.unary_unary(GET)(b"x")
-    assert told(recording).error == "UNAVAILABLE"
+    assert recorded(recording).error == "UNAVAILABLE"
 
 
 def test_the_oldest_version_is_watched_alike(grpc_server: Server) -> None:
@@ -249,8 +249,8 @@ services = {"grpc_server": server}
 bare = exercise.calls(services)
 with watching(GrpcProbe) as recording:
     assert bare == exercise.calls(services)
-told = set()
+recorded = set()
 for call in recording.calls:
-    told |= call.attributes().keys()
-assert not GrpcProbe.facts - told, GrpcProbe.facts - told
+    recorded |= call.attributes().keys()
+assert not GrpcProbe.facts - recorded, GrpcProbe.facts - recorded
 """

@@ -30,8 +30,8 @@ def web(ca: Authority) -> Web:
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(HttpProbe) as told:
-        yield told
+    with watching(HttpProbe) as recorded:
+        yield recorded
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
@@ -89,7 +89,7 @@ def tunnelling() -> Generator[tuple[str, int]]:
         yield listener.getsockname()
 
 
-def test_a_session_over_tls_tells_everything(recording: Recording, web: Web) -> None:
+def test_a_session_over_tls_has_all_facts(recording: Recording, web: Web) -> None:
     with opener(web).open(f"{web.tls_url}/plain") as response:
         assert response.read() == BODY
     connect, get = recording.calls
@@ -105,7 +105,7 @@ def test_a_session_over_tls_tells_everything(recording: Recording, web: Web) -> 
 
 
 @pytest.mark.parametrize("check", [True, False])
-def test_what_was_not_verified_is_told(recording: Recording, web: Web, *, check: bool) -> None:
+def test_missing_verification_is_reported(recording: Recording, web: Web, *, check: bool) -> None:
     context = ssl.create_default_context(cafile=web.ca_file)
     context.check_hostname = False
     if not check:
@@ -122,9 +122,9 @@ def test_what_was_not_verified_is_told(recording: Recording, web: Web, *, check:
 def test_bytes_include_the_whole_body(recording: Recording, web: Web, scheme: str, path: str, length: int) -> None:
     with opener(web).open(f"{getattr(web, scheme)}{path}") as response:
         assert len(response.read()) == length
-    (told,) = recording.of("GET")
-    assert length < told.received < length + 1200
-    assert 100 < told.sent < 400
+    (recorded,) = recording.of("GET")
+    assert length < recorded.received < length + 1200
+    assert 100 < recorded.sent < 400
     assert len(recording.of("connect")) == 1
 
 
@@ -135,12 +135,12 @@ def test_a_connection_that_is_kept_is_one_session(recording: Recording, web: Web
         assert connection.getresponse().read() == b"taken"
     connection.close()
     assert len(recording.of("connect")) == 1
-    told = recording.of("POST")
-    assert [30_000 < one.sent < 30_400 and 0 < one.received < 400 for one in told] == [True] * 3
-    assert told[0].statement == f"POST 127.0.0.1:{told[0].session.port}/orders/?"
+    recorded = recording.of("POST")
+    assert [30_000 < one.sent < 30_400 and 0 < one.received < 400 for one in recorded] == [True] * 3
+    assert recorded[0].statement == f"POST 127.0.0.1:{recorded[0].session.port}/orders/?"
 
 
-def test_a_request_put_together_by_hand_is_told(recording: Recording, web: Web) -> None:
+def test_a_request_put_together_by_hand_is_recorded(recording: Recording, web: Web) -> None:
     connection = http.client.HTTPConnection(web.url.removeprefix("http://"))
     connection.putrequest("POST", "/orders/17")
     connection.putheader("Content-Length", "5")
@@ -149,23 +149,23 @@ def test_a_request_put_together_by_hand_is_told(recording: Recording, web: Web) 
     connection.send(b"hello")
     assert connection.getresponse().read() == b"taken"
     connection.close()
-    (told,) = recording.of("POST")
-    assert told.session.auth_method == "bearer"
+    (recorded,) = recording.of("POST")
+    assert recorded.session.auth_method == "bearer"
     assert "secret" not in repr(recording.calls)
 
 
-def test_a_key_in_the_url_is_told_and_never_the_key(recording: Recording, web: Web) -> None:
+def test_a_secret_in_the_url_is_reported_without_its_value(recording: Recording, web: Web) -> None:
     opener(web).open(f"{web.url}/plain?api_key=hunter2").close()
     assert [one.facts.get(names.URL_SECRET) for one in recording.of("GET")] == [True]
     assert "hunter2" not in repr(recording.calls)
 
 
-def test_account_and_method_are_told_and_never_the_secret(recording: Recording, web: Web) -> None:
+def test_account_and_method_are_reported_without_the_secret(recording: Recording, web: Web) -> None:
     basic = base64.b64encode(b"ann:secret").decode()
     request = urllib.request.Request(f"{web.url}/plain", headers={"Authorization": f"Basic {basic}"})  # noqa: S310  our own server
     opener(web).open(request).close()
-    told = recording.of("GET")[0].session
-    assert (told.account, told.auth_method) == ("ann", "clear-password")
+    recorded = recording.of("GET")[0].session
+    assert (recorded.account, recorded.auth_method) == ("ann", "clear-password")
     assert "secret" not in repr(recording.calls)
     assert basic not in repr(recording.calls)
 
@@ -186,21 +186,21 @@ def test_each_hop_of_a_redirect_is_a_call(recording: Recording, web: Web) -> Non
     assert names.REDIRECT_TARGET not in second.facts
 
 
-def test_a_redirect_is_told_without_secrets(recording: Recording, web: Web) -> None:
+def test_a_redirect_is_recorded_without_secrets(recording: Recording, web: Web) -> None:
     with pytest.raises(urllib.error.HTTPError) as moved:
         opener(web, _Stay()).open(f"{web.tls_url}/redirect")
     assert moved.value.headers["Location"] == METADATA
     moved.value.close()
-    (told,) = recording.of("GET")
-    assert told.facts[names.REDIRECT_TARGET] == "http://169.254.169.254/latest/meta-data/"
+    (recorded,) = recording.of("GET")
+    assert recorded.facts[names.REDIRECT_TARGET] == "http://169.254.169.254/latest/meta-data/"
     assert "secret" not in repr(recording.calls)
 
 
 def test_a_forwarding_proxy_does_not_hide_the_target(recording: Recording, web: Web) -> None:
     opener(web, proxies={"http": web.url}).open("http://api.example.com/plain").close()
-    (told,) = recording.of("GET")
-    assert (told.session.address, told.session.port) == ("api.example.com", 80)
-    assert (told.session.peer_address, told.statement) == ("127.0.0.1", "GET api.example.com/plain")
+    (recorded,) = recording.of("GET")
+    assert (recorded.session.address, recorded.session.port) == ("api.example.com", 80)
+    assert (recorded.session.peer_address, recorded.statement) == ("127.0.0.1", "GET api.example.com/plain")
 
 
 def test_a_tunnel_leads_to_its_far_end(recording: Recording, web: Web) -> None:
@@ -243,7 +243,7 @@ def test_a_failed_handshake_is_one_call_and_no_request(recording: Recording, web
         b"HTTP/1.1 200 OK\r\nServer: " + b"x" * 5000 + b"\r\nContent-Length: 0\r\n\r\n",
     ],
 )
-def test_hostile_answers_change_nothing_for_the_app(answer: bytes) -> None:
+def test_hostile_responses_change_nothing_for_the_app(answer: bytes) -> None:
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay())
 
     def outcome() -> tuple[object, ...]:
@@ -264,7 +264,7 @@ def test_hostile_answers_change_nothing_for_the_app(answer: bytes) -> None:
     assert len(recording.calls[-1].session.server_version) <= 80
 
 
-def test_an_answer_that_is_never_asked_for_is_told_when_the_probe_goes(web: Web) -> None:
+def test_an_unread_response_is_recorded_when_the_probe_is_removed(web: Web) -> None:
     connection = http.client.HTTPConnection(web.url.removeprefix("http://"))
     with watching(HttpProbe) as recording:
         connection.request("GET", "/plain")
@@ -274,7 +274,7 @@ def test_an_answer_that_is_never_asked_for_is_told_when_the_probe_goes(web: Web)
     assert len(recording.calls) == 2
 
 
-def test_a_response_that_is_let_go_unread_is_told(recording: Recording, web: Web) -> None:
+def test_an_unread_response_is_recorded_when_dropped(recording: Recording, web: Web) -> None:
     response = opener(web).open(f"{web.url}/plain")
     assert recording.of("GET") == []
     del response
@@ -282,7 +282,7 @@ def test_a_response_that_is_let_go_unread_is_told(recording: Recording, web: Web
     assert len(recording.of("GET")) == 1
 
 
-def test_a_class_that_connects_by_itself_is_told_all_the_same(recording: Recording, web: Web) -> None:
+def test_a_class_that_connects_by_itself_is_recorded(recording: Recording, web: Web) -> None:
     class Own(http.client.HTTPConnection):
         def connect(self) -> None:
             self.sock = socket.create_connection((self.host, self.port))
@@ -291,9 +291,9 @@ def test_a_class_that_connects_by_itself_is_told_all_the_same(recording: Recordi
     connection.request("GET", "/plain")
     assert connection.getresponse().read() == BODY
     connection.close()
-    (told,) = recording.calls
-    assert (told.session.peer_address, told.session.encrypted) == ("127.0.0.1", False)
-    assert told.received > len(BODY)
+    (recorded,) = recording.calls
+    assert (recorded.session.peer_address, recorded.session.encrypted) == ("127.0.0.1", False)
+    assert recorded.received > len(BODY)
 
 
 def test_xml_rpc_goes_through_here(recording: Recording, web: Web) -> None:
@@ -311,7 +311,7 @@ def test_a_misused_connection_is_no_call(recording: Recording) -> None:
     assert recording.calls == []
 
 
-def test_what_urllib3_sends_is_told_once_by_its_own_probe(recording: Recording, web: Web) -> None:
+def test_requests_of_urllib3_are_recorded_once_by_its_own_probe(recording: Recording, web: Web) -> None:
     with watching(Urllib3Probe) as of_urllib3, urllib3.PoolManager(ca_certs=web.ca_file) as pool:
         pool.request("GET", f"{web.tls_url}/plain")
         with opener(web).open(f"{web.url}/plain") as response:

@@ -1,4 +1,4 @@
-"""Behind a proxy that speaks TLS: what is told of a session is what holds for the service, not for the proxy."""
+"""Behind a proxy that speaks TLS: what is recorded of a session is what holds for the service, not for the proxy."""
 
 import asyncio
 import hashlib
@@ -118,30 +118,30 @@ def _certificate(session: Session) -> tuple[str, ...]:
 
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")  # requests does not verify a proxy for plaintext
 @pytest.mark.parametrize(("kind", "get"), BY_NAME)
-def test_plaintext_that_a_tls_proxy_forwards_is_told_as_plaintext(
+def test_plaintext_that_a_tls_proxy_forwards_is_recorded_as_plaintext(
     web: Web, proxy: int, kind: type[Probe], get: Get
 ) -> None:
     with watching(kind) as recording:
         assert get(f"https://127.0.0.1:{proxy}", f"{web.url}/plain", web.ca_file) == BODY
-    (told,) = recording.of("GET")
-    session = told.session
+    (recorded,) = recording.of("GET")
+    session = recorded.session
     assert (session.address, session.port) == ("127.0.0.1", _port(web.url))
     assert (session.encrypted, session.requested, session.requested_explicit) == (False, "disable", True)
     assert (session.verified, session.tls_version, session.cipher) == ("", "", "")
     assert _certificate(session) == ("",) * 5
     assert (session.peer_address, session.peer_port) == ("127.0.0.1", proxy)
-    assert told.statement == f"GET 127.0.0.1:{session.port}/plain"
+    assert recorded.statement == f"GET 127.0.0.1:{session.port}/plain"
 
 
 @pytest.mark.parametrize(("kind", "get"), TUNNELS)
-def test_a_tunnel_through_a_tls_proxy_tells_its_targets_own_session(
+def test_a_tunnel_through_a_tls_proxy_reports_the_targets_session(
     web: Web, proxy: int, kind: type[Probe], get: Get
 ) -> None:
     direct = ssl.get_server_certificate(("127.0.0.1", _port(web.tls_url)), ca_certs=web.ca_file)
     with watching(kind) as recording:
         assert get(f"https://127.0.0.1:{proxy}", f"{web.tls_url}/plain", web.ca_file) == BODY
-    (told,) = recording.of("GET")
-    session = told.session
+    (recorded,) = recording.of("GET")
+    session = recorded.session
     assert (session.address, session.port) == ("127.0.0.1", _port(web.tls_url))
     assert (session.encrypted, session.requested, session.verified) == (True, "verify-full", "full")
     assert session.tls_version == "1.3"
@@ -153,7 +153,7 @@ def _sha256(pem: str) -> str:
     return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest().upper()
 
 
-def test_the_connection_to_the_proxy_is_told_with_the_proxys_own_session(web: Web, proxy: int) -> None:
+def test_the_connection_to_the_proxy_is_recorded_with_the_proxys_own_session(web: Web, proxy: int) -> None:
     with watching(Urllib3Probe) as recording:
         _urllib3(f"https://127.0.0.1:{proxy}", f"{web.url}/plain", web.ca_file)
     (connect,) = recording.of("connect")
@@ -170,11 +170,11 @@ def test_one_proxy_connection_carries_plaintext_and_what_the_proxy_encrypts(web:
             connection.request("GET", target)
             connection.getresponse().read()
         connection.close()
-    told = [one.session for one in recording.of("GET")]
-    assert [(one.address, one.port) for one in told] == [
+    recorded = [one.session for one in recording.of("GET")]
+    assert [(one.address, one.port) for one in recorded] == [
         ("a.example", 443), ("a.example", 443), *[("127.0.0.1", _port(web.tls_url))] * 2,
     ]  # fmt: skip
-    assert [(one.encrypted, one.requested, one.verified, one.certificate_sha256 != "") for one in told] == [
+    assert [(one.encrypted, one.requested, one.verified, one.certificate_sha256 != "") for one in recorded] == [
         (False, "disable", "", False), (None, "", "", False), *[(True, "verify-full", "full", True)] * 2,
     ]  # fmt: skip
 
@@ -187,8 +187,8 @@ def test_a_url_in_a_path_is_no_target_of_a_proxys(web: Web, path: str) -> None:
         connection.request("GET", path)
         connection.getresponse().read()
         connection.close()
-    (told,) = recording.of("GET")
-    assert (told.session.address, told.session.encrypted) == ("127.0.0.1", True)
+    (recorded,) = recording.of("GET")
+    assert (recorded.session.address, recorded.session.encrypted) == ("127.0.0.1", True)
 
 
 def test_the_session_beyond_a_forwarding_proxy_is_made_once(web: Web) -> None:
@@ -199,5 +199,5 @@ def test_the_session_beyond_a_forwarding_proxy_is_made_once(web: Web) -> None:
             connection.request("GET", "http://a.example/users")
             connection.getresponse().read()
         connection.close()
-    told = [one.session for one in recording.of("GET")]
-    assert told[1] is told[2]
+    recorded = [one.session for one in recording.of("GET")]
+    assert recorded[1] is recorded[2]

@@ -1,4 +1,4 @@
-"""httpx and httpx2 over httpcore: one call per request on the wire, told when its body's stream is closed."""
+"""httpx and httpx2 over httpcore: one call per request on the wire, recorded when its body's stream is closed."""
 
 import asyncio
 import base64
@@ -38,8 +38,8 @@ def library(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def recording(library: Any) -> Iterator[Recording]:
-    with watching(PROBES[library]) as told:
-        yield told
+    with watching(PROBES[library]) as recorded:
+        yield recorded
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def client(library: Any, context: ssl.SSLContext) -> Iterator[Any]:
         yield made
 
 
-def test_a_session_over_tls_tells_everything(recording: Recording, client: Any, web: Web) -> None:
+def test_a_session_over_tls_has_all_facts(recording: Recording, client: Any, web: Web) -> None:
     client.get(f"{web.tls_url}/plain")
     connect, get = recording.calls
     session = get.session
@@ -67,10 +67,10 @@ def test_a_session_over_tls_tells_everything(recording: Recording, client: Any, 
     assert get.statement == f"GET 127.0.0.1:{session.port}/plain"
     assert get.caller is not None
     assert get.caller.site is not None
-    assert get.caller.site.function == "test_a_session_over_tls_tells_everything"
+    assert get.caller.site.function == "test_a_session_over_tls_has_all_facts"
 
 
-def test_an_asynchronous_session_tells_the_same(
+def test_an_asynchronous_session_has_the_same_facts(
     recording: Recording, library: Any, context: ssl.SSLContext, web: Web
 ) -> None:
     async def app() -> None:
@@ -90,7 +90,7 @@ def test_an_asynchronous_session_tells_the_same(
 
 
 @pytest.mark.parametrize("check", [True, False])
-def test_what_was_not_verified_is_told(
+def test_missing_verification_is_reported(
     recording: Recording, library: Any, context: ssl.SSLContext, web: Web, *, check: bool
 ) -> None:
     context.check_hostname = False
@@ -123,21 +123,21 @@ def test_bytes_include_the_whole_body(
         with library.Client(verify=context, trust_env=False) as client:
             for _ in range(3):
                 assert len(client.get(url).content) == length
-    told = recording.of("GET")
-    assert len(told) == 3
-    assert all(length < one.received < length + 1200 for one in told)
-    assert all(100 < one.sent < 500 for one in told)
+    recorded = recording.of("GET")
+    assert len(recorded) == 3
+    assert all(length < one.received < length + 1200 for one in recorded)
+    assert all(100 < one.sent < 500 for one in recorded)
     assert len(recording.of("connect")) == (3 if "closing" in scheme else 1)
 
 
 def test_a_body_sent_in_parts_is_counted(recording: Recording, client: Any, web: Web) -> None:
     client.post(f"{web.url}/orders/17", content=iter([b"z" * 10_000] * 3))
-    (told,) = recording.of("POST")
-    assert 30_000 < told.sent < 30_500
-    assert told.statement == f"POST 127.0.0.1:{told.session.port}/orders/?"
+    (recorded,) = recording.of("POST")
+    assert 30_000 < recorded.sent < 30_500
+    assert recorded.statement == f"POST 127.0.0.1:{recorded.session.port}/orders/?"
 
 
-def test_a_call_is_told_when_its_body_has_been_read(recording: Recording, client: Any, web: Web) -> None:
+def test_a_call_is_recorded_when_its_body_has_been_read(recording: Recording, client: Any, web: Web) -> None:
     with client.stream("GET", f"{web.url}/plain") as response:
         assert recording.of("GET") == []
         for _ in response.iter_bytes(1000):
@@ -146,14 +146,14 @@ def test_a_call_is_told_when_its_body_has_been_read(recording: Recording, client
     assert len(recording.of("GET")) == 1
 
 
-def test_a_response_that_is_closed_early_is_told(recording: Recording, client: Any, web: Web) -> None:
+def test_a_response_that_is_closed_early_is_recorded(recording: Recording, client: Any, web: Web) -> None:
     with client.stream("GET", f"{web.url}/plain") as response:
         next(response.iter_bytes(10))
-    (told,) = recording.of("GET")
-    assert told.error is None
+    (recorded,) = recording.of("GET")
+    assert recorded.error is None
 
 
-def test_what_waits_for_its_body_is_told_when_the_probe_is_removed(library: Any, web: Web) -> None:
+def test_calls_without_their_body_are_recorded_when_the_probe_is_removed(library: Any, web: Web) -> None:
     with library.Client(trust_env=False) as client:
         with watching(PROBES[library]) as recording:
             response = client.send(client.build_request("GET", f"{web.url}/plain"), stream=True)
@@ -163,7 +163,9 @@ def test_what_waits_for_its_body_is_told_when_the_probe_is_removed(library: Any,
 
 
 @pytest.mark.parametrize("waits", [False, True])
-def test_what_a_compressed_body_became_is_told(recording: Recording, library: Any, web: Web, *, waits: bool) -> None:
+def test_both_sizes_of_a_compressed_body_are_reported(
+    recording: Recording, library: Any, web: Web, *, waits: bool
+) -> None:
     async def app() -> None:
         async with library.AsyncClient(trust_env=False) as client:
             assert (await client.get(f"{web.url}/gzip")).content == BODY
@@ -173,9 +175,9 @@ def test_what_a_compressed_body_became_is_told(recording: Recording, library: An
     else:
         with library.Client(trust_env=False) as client:
             assert client.get(f"{web.url}/gzip").content == BODY
-    (told,) = recording.of("GET")
-    assert told.facts[names.PAYLOAD_SIZE] == len(BODY)
-    assert told.facts[names.PAYLOAD_WIRE] < 200  # type: ignore[operator]
+    (recorded,) = recording.of("GET")
+    assert recorded.facts[names.PAYLOAD_SIZE] == len(BODY)
+    assert recorded.facts[names.PAYLOAD_WIRE] < 200  # type: ignore[operator]
 
 
 def test_a_raw_body_is_not_unpacked(recording: Recording, client: Any, web: Web) -> None:
@@ -184,12 +186,12 @@ def test_a_raw_body_is_not_unpacked(recording: Recording, client: Any, web: Web)
     assert names.PAYLOAD_SIZE not in recording.of("GET")[0].facts
 
 
-def test_a_redirect_is_told_at_once_and_without_secrets(recording: Recording, client: Any, web: Web) -> None:
+def test_a_redirect_is_recorded_at_once_and_without_secrets(recording: Recording, client: Any, web: Web) -> None:
     with client.stream("GET", f"{web.tls_url}/redirect") as response:
-        (told,) = recording.of("GET")
+        (recorded,) = recording.of("GET")
         assert response.headers["Location"] == METADATA
-    assert told.facts[names.REDIRECT_TARGET] == "http://169.254.169.254/latest/meta-data/"
-    assert told.facts[names.HTTP_STATUS] == 302
+    assert recorded.facts[names.REDIRECT_TARGET] == "http://169.254.169.254/latest/meta-data/"
+    assert recorded.facts[names.HTTP_STATUS] == 302
     assert "secret" not in repr(recording.calls)
     assert len(recording.of("GET")) == 1
 
@@ -201,20 +203,20 @@ def test_each_hop_of_a_redirect_is_a_call(recording: Recording, client: Any, web
     assert names.REDIRECT_TARGET not in second.facts
 
 
-def test_a_key_in_the_url_is_told_and_never_the_key(recording: Recording, client: Any, web: Web) -> None:
+def test_a_secret_in_the_url_is_reported_without_its_value(recording: Recording, client: Any, web: Web) -> None:
     client.get(f"{web.url}/plain", params={"api_key": "hunter2"})
     client.get(f"{web.url}/plain", params={"base": "EUR"})
     assert [one.facts.get(names.URL_SECRET) for one in recording.of("GET")] == [True, None]
     assert "hunter2" not in repr(recording.calls)
 
 
-def test_account_and_method_are_told_and_never_the_secret(recording: Recording, client: Any, web: Web) -> None:
+def test_account_and_method_are_reported_without_the_secret(recording: Recording, client: Any, web: Web) -> None:
     host = web.url.removeprefix("http://")
     client.get(f"http://ann:secret@{host}/plain")
     client.get(f"{web.url}/plain", headers={"Authorization": "Bearer secret"})
     client.get(f"{web.url}/plain")
-    told = [(one.session.account, one.session.auth_method) for one in recording.of("GET")]
-    assert told == [("ann", "clear-password"), ("", "bearer"), ("", "")]
+    recorded = [(one.session.account, one.session.auth_method) for one in recording.of("GET")]
+    assert recorded == [("ann", "clear-password"), ("", "bearer"), ("", "")]
     assert "secret" not in repr(recording.calls)
     assert base64.b64encode(b"ann:secret").decode() not in repr(recording.calls)
 
@@ -222,9 +224,9 @@ def test_account_and_method_are_told_and_never_the_secret(recording: Recording, 
 def test_a_forwarding_proxy_does_not_hide_the_target(recording: Recording, library: Any, web: Web) -> None:
     with library.Client(proxy=web.url, trust_env=False) as client:
         client.get("http://api.example.com/plain")
-    (told,) = recording.of("GET")
-    assert (told.session.address, told.session.port) == ("api.example.com", 80)
-    assert (told.session.peer_address, told.statement) == ("127.0.0.1", "GET api.example.com/plain")
+    (recorded,) = recording.of("GET")
+    assert (recorded.session.address, recorded.session.port) == ("api.example.com", 80)
+    assert (recorded.session.peer_address, recorded.statement) == ("127.0.0.1", "GET api.example.com/plain")
 
 
 @pytest.mark.parametrize("waits", [False, True])
@@ -266,9 +268,9 @@ def test_a_failed_handshake_is_one_call_and_no_request(recording: Recording, lib
     client = library.Client(trust_env=False, verify=ssl.create_default_context())
     with client, pytest.raises(library.ConnectError):
         client.get(f"{web.tls_url}/plain")
-    (told,) = recording.calls
-    assert (told.operation, type(told.error).__name__) == ("connect", "SSLCertVerificationError")
-    assert (told.session.encrypted, told.session.requested) == (None, "verify-full")
+    (recorded,) = recording.calls
+    assert (recorded.operation, type(recorded.error).__name__) == ("connect", "SSLCertVerificationError")
+    assert (recorded.session.encrypted, recorded.session.requested) == (None, "verify-full")
 
 
 @pytest.mark.parametrize("waits", [False, True])
@@ -279,23 +281,21 @@ def test_a_refused_connection_is_one_call(recording: Recording, library: Any, *,
 
     with pytest.raises(library.ConnectError):
         asyncio.run(app()) if waits else library.Client(trust_env=False).get("http://127.0.0.1:1/")
-    (told,) = recording.calls
-    assert (told.operation, told.session.port) == ("connect", 1)
+    (recorded,) = recording.calls
+    assert (recorded.operation, recorded.session.port) == ("connect", 1)
 
 
 @pytest.mark.parametrize("path", ["/broken", "/silent"])
 @pytest.mark.parametrize("waits", [False, True])
-def test_an_answer_that_breaks_off_is_told(
-    recording: Recording, library: Any, web: Web, path: str, *, waits: bool
-) -> None:
+def test_a_broken_response_is_recorded(recording: Recording, library: Any, web: Web, path: str, *, waits: bool) -> None:
     async def app() -> None:
         async with library.AsyncClient(trust_env=False) as client:
             await client.get(f"{web.url}{path}")
 
     with pytest.raises(library.RemoteProtocolError):
         asyncio.run(app()) if waits else library.Client(trust_env=False).get(f"{web.url}{path}")
-    (told,) = recording.of("GET")
-    assert type(told.error).__name__ == "RemoteProtocolError"
+    (recorded,) = recording.of("GET")
+    assert type(recorded.error).__name__ == "RemoteProtocolError"
 
 
 def test_an_error_that_the_app_is_handling_is_not_the_calls(recording: Recording, client: Any, web: Web) -> None:
@@ -309,11 +309,11 @@ def test_an_error_that_the_app_is_handling_is_not_the_calls(recording: Recording
 def test_a_unix_socket_has_estimates(recording: Recording, library: Any, web: Web) -> None:
     with library.Client(transport=library.HTTPTransport(uds=web.path)) as client:
         assert client.post("http://localhost/orders/17", content=b"z" * 1000).text == "taken"
-    (told,) = recording.of("POST")
-    assert (told.session.address, told.session.port, told.session.transport) == (web.path, 0, "unix")
-    assert told.estimated
-    assert 1000 < told.sent < 1400
-    assert 5 < told.received < 400
+    (recorded,) = recording.of("POST")
+    assert (recorded.session.address, recorded.session.port, recorded.session.transport) == (web.path, 0, "unix")
+    assert recorded.estimated
+    assert 1000 < recorded.sent < 1400
+    assert 5 < recorded.received < 400
 
 
 def test_transports_of_the_apps_own_are_no_service(recording: Recording, library: Any) -> None:
@@ -346,7 +346,7 @@ def test_a_backend_without_a_socket_is_no_service() -> None:
     assert recording.calls == []
 
 
-def test_the_layer_below_by_itself_is_told(web: Web) -> None:
+def test_the_layer_below_by_itself_is_recorded(web: Web) -> None:
     with watching(HttpxProbe) as recording, httpcore.ConnectionPool() as pool:
         assert pool.request("GET", f"{web.url}/plain").content == BODY
     assert len(recording.of("GET")) == 1
@@ -365,7 +365,7 @@ def test_remove_restores_the_layer_below(web: Web) -> None:
     assert [dict(vars(one)) for one in classes] == before
 
 
-def test_trio_tells_the_same(recording: Recording, library: Any, context: ssl.SSLContext, web: Web) -> None:
+def test_trio_gives_the_same_facts(recording: Recording, library: Any, context: ssl.SSLContext, web: Web) -> None:
     pytest.importorskip("trio")
 
     async def app() -> None:
@@ -386,9 +386,9 @@ def test_threads_share_a_client(recording: Recording, client: Any, web: Web) -> 
         thread.start()
     for thread in threads:
         thread.join()
-    told = recording.of("GET")
-    assert len(told) == 80
-    assert all(len(BODY) < one.received < len(BODY) + 300 for one in told)
+    recorded = recording.of("GET")
+    assert len(recorded) == 80
+    assert all(len(BODY) < one.received < len(BODY) + 300 for one in recorded)
 
 
 def test_a_task_that_is_cancelled_breaks_nothing(recording: Recording, library: Any) -> None:
@@ -416,7 +416,7 @@ def test_a_task_that_is_cancelled_breaks_nothing(recording: Recording, library: 
         b"HTTP/1.1 200 OK\r\nServer: " + b"x" * 5000 + b"\r\nContent-Length: 0\r\n\r\n",
     ],
 )
-def test_hostile_answers_change_nothing_for_the_app(library: Any, answer: bytes) -> None:
+def test_hostile_responses_change_nothing_for_the_app(library: Any, answer: bytes) -> None:
     def outcome() -> tuple[object, ...]:
         with answering(answer) as url, library.Client(trust_env=False, timeout=5) as client:
             try:

@@ -18,11 +18,11 @@ from tests.services.server import Server
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(ImaplibProbe) as told:
-        yield told
+    with watching(ImaplibProbe) as recorded:
+        yield recorded
 
 
-def test_mail_by_starttls_is_told_step_by_step(recording: Recording, imap_server: Server) -> None:
+def test_mail_by_starttls_is_recorded_step_by_step(recording: Recording, imap_server: Server) -> None:
     with imaplib.IMAP4(imap_server.host, imap_server.port) as client:
         client.starttls(verifying(imap_server))
         client.login(imap_server.user, imap_server.password)
@@ -30,14 +30,14 @@ def test_mail_by_starttls_is_told_step_by_step(recording: Recording, imap_server
         client.search(None, '(FROM "hunter2" SINCE 1-Feb-2026)')
         client.fetch("1:2", "(BODY.PEEK[])")
         client.uid("FETCH", "1:*", "(FLAGS)")
-    told = [(one.operation, one.statement, one.rows_returned) for one in recording.calls]
-    assert told == [
+    recorded = [(one.operation, one.statement, one.rows_returned) for one in recording.calls]
+    assert recorded == [
         ("connect", "", -1), ("starttls", "", -1), ("login", "", -1), ("EXAMINE", "EXAMINE INBOX", -1),
         ("SEARCH", "SEARCH ( FROM ? SINCE ? )", 0), ("FETCH", "FETCH ? ( BODY.PEEK [ ] )", 2),
         ("UID FETCH", "UID FETCH ? ( FLAGS )", MESSAGES), ("LOGOUT", "LOGOUT", -1),
     ]  # fmt: skip
     connect, starttls, login, *_ = recording.calls
-    assert connect.session.encrypted is None  # not yet said: STARTTLS may follow
+    assert connect.session.encrypted is None  # not known yet: STARTTLS may follow
     assert connect.session.server_version == "Dovecot (Debian) ready."
     assert (starttls.session.encrypted, starttls.session.verified) == (True, "full")
     assert dict(starttls.session.extra) == {names.STARTTLS_OFFERED: True}
@@ -47,7 +47,7 @@ def test_mail_by_starttls_is_told_step_by_step(recording: Recording, imap_server
     assert "hunter2" not in repr([one.statement for one in recording.calls])
 
 
-def test_how_it_logged_in_is_told(recording: Recording, imap_server: Server) -> None:
+def test_the_login_method_is_reported(recording: Recording, imap_server: Server) -> None:
     with imaplib.IMAP4_SSL(imap_server.host, imap_server.tls_port, ssl_context=verifying(imap_server)) as client:
         client.login_cram_md5(imap_server.user, imap_server.password)
     (login,) = recording.of("login")
@@ -56,13 +56,13 @@ def test_how_it_logged_in_is_told(recording: Recording, imap_server: Server) -> 
     with imaplib.IMAP4_SSL(imap_server.host, imap_server.tls_port, ssl_context=verifying(imap_server)) as client:
         client.authenticate("PLAIN", lambda _: plain)
     assert (recording.of("login")[1].session.account, recording.of("login")[1].session.auth_method) == (
-        "",  # the app's own function said who it is
+        "",  # the app's own function knows the account
         "clear-password",
     )
     assert imap_server.password not in repr(recording.calls)
 
 
-def test_what_the_server_refuses_is_told_in_its_own_word(recording: Recording, imap_server: Server) -> None:
+def test_a_refusal_is_reported_with_the_servers_code(recording: Recording, imap_server: Server) -> None:
     with imaplib.IMAP4_SSL(imap_server.host, imap_server.tls_port, ssl_context=verifying(imap_server)) as client:
         with pytest.raises(imaplib.IMAP4.error):
             client.login("ann", "secret-guess")
@@ -77,23 +77,23 @@ def test_what_the_server_refuses_is_told_in_its_own_word(recording: Recording, i
     assert "secret-guess" not in repr(recording.calls)
 
 
-def test_a_server_that_hides_starttls_is_told(recording: Recording, ca: Authority) -> None:
+def test_a_server_that_hides_starttls_is_recorded(recording: Recording, ca: Authority) -> None:
     with serving(ca, "imap", tls=False) as server:
         client = imaplib.IMAP4(server.host, server.port)
         with pytest.raises(imaplib.IMAP4.abort):
             client.starttls()
         client.noop()
         client.shutdown()
-    told = recording.of("NOOP")[0].session
-    assert (told.encrypted, told.requested, told.requested_explicit) == (False, "require", True)
-    assert dict(told.extra) == {names.STARTTLS_OFFERED: False}
+    recorded = recording.of("NOOP")[0].session
+    assert (recorded.encrypted, recorded.requested, recorded.requested_explicit) == (False, "require", True)
+    assert dict(recorded.extra) == {names.STARTTLS_OFFERED: False}
 
 
-def test_a_failed_handshake_is_told_as_neither_encrypted_nor_plain(recording: Recording, imap_server: Server) -> None:
+def test_a_failed_handshake_is_neither_encrypted_nor_plain(recording: Recording, imap_server: Server) -> None:
     client = imaplib.IMAP4(imap_server.host, imap_server.port)
     with pytest.raises(ssl.SSLCertVerificationError):
         client.starttls(ssl.create_default_context())
     with contextlib.suppress(OSError):  # the library has let go of its socket
         client.shutdown()
-    (told,) = recording.of("starttls")
-    assert (told.session.encrypted, type(told.error).__name__) == (None, "SSLCertVerificationError")
+    (recorded,) = recording.of("starttls")
+    assert (recorded.session.encrypted, type(recorded.error).__name__) == (None, "SSLCertVerificationError")

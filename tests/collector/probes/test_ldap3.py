@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[3]
 HERE = str(Path(__file__).relative_to(ROOT))
 OVERLAID = "BACKWATCH_TEST_OVERLAID"
 SITES = OVERLAID not in os.environ
-"""Whether call sites can be told: in an overlay the driver's own code passes for the app's."""
+"""Whether call sites can be recorded: in an overlay the driver's own code passes for the app's."""
 SHAPE = "ou=?,dc=?,dc=?"
 quiet: Any = {"get_info": ldap3.NONE}
 """The library then asks nothing by itself."""
@@ -40,8 +40,8 @@ quiet: Any = {"get_info": ldap3.NONE}
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(Ldap3Probe) as told:
-        yield told
+    with watching(Ldap3Probe) as recorded:
+        yield recorded
 
 
 def bound(server: Server, **options: Any) -> ldap3.Connection:
@@ -56,21 +56,21 @@ def client(recording: Recording, ldap_server: Server) -> Iterator[ldap3.Connecti
     made.unbind()
 
 
-def told(recording: Recording) -> list[tuple[str, str, int, int]]:
+def recorded(recording: Recording) -> list[tuple[str, str, int, int]]:
     return [(one.operation, one.statement, one.rows_returned, one.rows_affected) for one in recording.calls]
 
 
 # --- the session ---
 
 
-def test_a_session_by_starttls_is_told_step_by_step(recording: Recording, ldap_server: Server) -> None:
+def test_a_session_by_starttls_is_recorded_step_by_step(recording: Recording, ldap_server: Server) -> None:
     client = ldap3.Connection(plain(ldap_server), ldap_server.user, ldap_server.password)
     client.open()
     client.start_tls()
     client.bind()
     client.search(PEOPLE, "(&(objectClass=inetOrgPerson)(uid=user1))", attributes=["mail", "cn"])
     client.unbind()
-    assert told(recording) == [
+    assert recorded(recording) == [
         ("connect", "", -1, -1), ("starttls", "", -1, -1), ("bind", "", -1, -1),
         ("search", f"search {SHAPE} subtree (&(objectClass=?)(uid=?)) cn,mail", 1, -1), ("unbind", "", -1, -1),
     ]  # fmt: skip
@@ -97,7 +97,7 @@ def test_a_session_by_starttls_is_told_step_by_step(recording: Recording, ldap_s
         ({"validate": ssl.CERT_REQUIRED, "valid_names": ["*"]}, "verify-ca", "chain"),
     ],
 )
-def test_what_was_verified_is_told(
+def test_verification_is_reported(
     recording: Recording, ldap_server: Server, options: dict[str, Any], requested: str, verified: str
 ) -> None:
     tls = ldap3.Tls(ca_certs_file=ldap_server.ca_file, **options)
@@ -108,7 +108,7 @@ def test_what_was_verified_is_told(
     assert (session.encrypted, session.tls_version) == (True, "1.3")
 
 
-def test_without_tls_a_bind_is_told_as_plaintext(recording: Recording, ldap_server: Server) -> None:
+def test_without_tls_a_bind_is_recorded_as_plaintext(recording: Recording, ldap_server: Server) -> None:
     client = ldap3.Connection(ldap3.Server(ldap_server.host, ldap_server.port), ldap_server.user, ldap_server.password)
     client.bind()
     client.unbind()
@@ -116,7 +116,7 @@ def test_without_tls_a_bind_is_told_as_plaintext(recording: Recording, ldap_serv
     assert (session.encrypted, session.requested, session.requested_explicit) == (False, "disable", False)
 
 
-def test_a_server_that_hides_starttls_is_told(recording: Recording, ca: Authority) -> None:
+def test_a_server_that_hides_starttls_is_recorded(recording: Recording, ca: Authority) -> None:
     with serving(ca, tls=False) as server:
         client = ldap3.Connection(ldap3.Server(server.host, server.port, **quiet))
         with pytest.raises(LDAPStartTLSError):
@@ -129,7 +129,7 @@ def test_a_server_that_hides_starttls_is_told(recording: Recording, ca: Authorit
     assert dict(bind.session.extra) == {names.STARTTLS_OFFERED: False}
 
 
-def test_a_certificate_that_nobody_vouches_for_is_told(recording: Recording, ldap_server: Server) -> None:
+def test_an_untrusted_certificate_is_reported(recording: Recording, ldap_server: Server) -> None:
     wary = ldap3.Tls(validate=ssl.CERT_REQUIRED)
     with pytest.raises(LDAPSocketOpenError):
         ldap3.Connection(secured(ldap_server, tls=wary), auto_bind=True)
@@ -140,7 +140,7 @@ def test_a_certificate_that_nobody_vouches_for_is_told(recording: Recording, lda
         assert (type(one.error).__name__, one.session.encrypted) == ("SSLCertVerificationError", None)
 
 
-def test_a_certificate_for_somebody_else_is_told(recording: Recording, ca: Authority) -> None:
+def test_a_certificate_for_another_host_is_reported(recording: Recording, ca: Authority) -> None:
     with serving(ca, "other.example") as server:
         with pytest.raises(LDAPSocketOpenError):
             ldap3.Connection(secured(server), auto_bind=True)
@@ -151,14 +151,14 @@ def test_a_certificate_for_somebody_else_is_told(recording: Recording, ca: Autho
     assert connect.session.verified == "full"
 
 
-def test_a_server_that_is_not_there_is_told(recording: Recording) -> None:
+def test_a_server_that_is_not_there_is_recorded(recording: Recording) -> None:
     with pytest.raises(LDAPSocketOpenError):
         ldap3.Connection(ldap3.Server("127.0.0.1", 1), auto_bind=True)
     (connect,) = recording.calls
     assert (connect.operation, connect.session.address, connect.session.port) == ("connect", "127.0.0.1", 1)
 
 
-def test_the_servers_version_is_told_where_the_app_has_it_read(recording: Recording, ldap_server: Server) -> None:
+def test_the_servers_version_is_recorded_where_the_app_has_it_read(recording: Recording, ldap_server: Server) -> None:
     for info, version in ((ldap3.ALL, f"OpenLDAP {VERSION}"), (ldap3.NONE, ""), (ldap3.OFFLINE_SLAPD_2_4, "")):
         recording.calls.clear()
         ldap3.Connection(secured(ldap_server, get_info=info), auto_bind=True).unbind()
@@ -166,7 +166,7 @@ def test_the_servers_version_is_told_where_the_app_has_it_read(recording: Record
         assert [one.operation for one in recording.calls] == ["connect", "bind", "unbind"]
 
 
-def test_a_unix_socket_and_who_the_kernel_says_it_is(recording: Recording, ldap_server: Server) -> None:
+def test_a_unix_socket_has_the_kernels_peer(recording: Recording, ldap_server: Server) -> None:
     if not ldap_server.socket:
         pytest.skip("this server has no unix socket")
     url = "ldapi://" + ldap_server.socket.replace("/", "%2F")
@@ -181,7 +181,7 @@ def test_a_unix_socket_and_who_the_kernel_says_it_is(recording: Recording, ldap_
     assert (search.session.encrypted, search.sent, search.rows_returned) == (False, -1, COUNT)
 
 
-def test_a_connection_that_is_older_than_the_probe_is_told(ldap_server: Server) -> None:
+def test_a_connection_that_is_older_than_the_probe_is_recorded(ldap_server: Server) -> None:
     client = bound(ldap_server)
     with watching(Ldap3Probe) as recording:
         client.search(PEOPLE, "(uid=user1)")
@@ -194,7 +194,7 @@ def test_a_connection_that_is_older_than_the_probe_is_told(ldap_server: Server) 
 # --- who ---
 
 
-def test_a_bind_that_is_refused_is_told_with_the_servers_word(recording: Recording, ldap_server: Server) -> None:
+def test_a_bind_that_is_refused_is_recorded_with_the_servers_word(recording: Recording, ldap_server: Server) -> None:
     client = ldap3.Connection(secured(ldap_server, **quiet), f"uid=user1,{PEOPLE}", "secret-guess")
     assert not client.bind()
     client.search(PEOPLE, "(uid=user1)")
@@ -206,7 +206,7 @@ def test_a_bind_that_is_refused_is_told_with_the_servers_word(recording: Recordi
     assert "secret-guess" not in repr(recording.calls)
 
 
-def test_binding_anew_is_told(recording: Recording, client: ldap3.Connection, ldap_server: Server) -> None:
+def test_binding_anew_is_recorded(recording: Recording, client: ldap3.Connection, ldap_server: Server) -> None:
     client.rebind(f"uid=user2,{PEOPLE}", "secret2")
     client.search(PEOPLE, "(uid=user1)")
     client.user = None
@@ -230,7 +230,7 @@ def test_the_steps_of_sasl_are_one_call(recording: Recording, ldap_server: Serve
     assert "secret1" not in repr(recording.calls)
 
 
-def test_a_password_that_is_missing_is_told_though_nothing_was_sent(recording: Recording, ldap_server: Server) -> None:
+def test_a_missing_password_is_recorded_though_nothing_was_sent(recording: Recording, ldap_server: Server) -> None:
     client = ldap3.Connection(secured(ldap_server, **quiet), ldap_server.user, "")
     with pytest.raises(LDAPException):
         client.bind()
@@ -241,7 +241,7 @@ def test_a_password_that_is_missing_is_told_though_nothing_was_sent(recording: R
 # --- what ---
 
 
-def test_changes_are_told_by_the_attributes_that_they_touch(recording: Recording, client: ldap3.Connection) -> None:
+def test_changes_are_recorded_by_the_attributes_that_they_touch(recording: Recording, client: ldap3.Connection) -> None:
     client.add(NEW, "inetOrgPerson", {"cn": "hunter2", "sn": "hunter2"})
     client.modify(NEW, {"mail": [(ldap3.MODIFY_ADD, ["hunter2@x"])], "cn": [(ldap3.MODIFY_REPLACE, ["hunter2"])]})
     client.compare(NEW, "mail", "hunter2@x")
@@ -249,7 +249,7 @@ def test_changes_are_told_by_the_attributes_that_they_touch(recording: Recording
     client.delete(f"uid=hunter2,{PEOPLE}")
     client.delete(f"uid=hunter2,{PEOPLE}")
     entry = f"uid=?,{SHAPE}"
-    assert told(recording) == [
+    assert recorded(recording) == [
         ("add", f"add {entry} cn,objectClass,sn", -1, 1),
         ("modify", f"modify {entry} add:mail,replace:cn", -1, 1),
         ("compare", f"compare {entry} (mail=?)", -1, -1),
@@ -269,14 +269,14 @@ def test_each_page_is_a_call(recording: Recording, client: ldap3.Connection) -> 
     assert len({one.statement for one in recording.calls}) == 1
 
 
-def test_what_is_cut_short_is_told_with_its_rows(recording: Recording, client: ldap3.Connection) -> None:
+def test_a_truncated_search_is_recorded_with_its_rows(recording: Recording, client: ldap3.Connection) -> None:
     client.search(PEOPLE, "(uid=*)", ldap3.LEVEL, size_limit=3)
     (search,) = recording.calls
     assert (search.rows_returned, search.error, search.facts[names.STATUS_CODE]) == (3, "sizeLimitExceeded", "4")
     assert search.statement == f"search {SHAPE} level (uid=*) 1.1"
 
 
-def test_extended_operations_are_told_by_their_number(recording: Recording, client: ldap3.Connection) -> None:
+def test_extended_operations_are_recorded_by_their_number(recording: Recording, client: ldap3.Connection) -> None:
     client.extend.standard.modify_password(f"uid=user3,{PEOPLE}", "secret3", "secret3")
     client.extend.standard.who_am_i()
     assert [one.statement for one in recording.calls] == [
@@ -312,7 +312,7 @@ def test_a_value_that_was_escaped_stays_out_of_the_shape(recording: Recording, c
     assert search.statement == f"search {SHAPE} subtree (|(cn=?)(cn=*?*)(!(sn>=?))(cn:dn:2.5.13.5:=?)) 1.1"
 
 
-def test_a_filter_that_is_none_is_told_though_it_was_not_sent(recording: Recording, client: ldap3.Connection) -> None:
+def test_an_invalid_filter_is_recorded_though_it_was_not_sent(recording: Recording, client: ldap3.Connection) -> None:
     with pytest.raises(LDAPInvalidFilterError):
         client.search(PEOPLE, "(&(uid=hunter2)(cn=x", ldap3.BASE, attributes="mail")
     (search,) = recording.calls
@@ -344,7 +344,7 @@ def _took(text: str) -> float:
 # --- where else ---
 
 
-def test_a_referral_is_told_and_the_call_that_follows_it(recording: Recording, ldap_server: Server) -> None:
+def test_a_referral_is_recorded_and_the_call_that_follows_it(recording: Recording, ldap_server: Server) -> None:
     client = ldap3.Connection(plain(ldap_server, **quiet), auto_bind=True)
     recording.calls.clear()
     assert client.search(ELSEWHERE, "(uid=user1)")
@@ -357,7 +357,7 @@ def test_a_referral_is_told_and_the_call_that_follows_it(recording: Recording, l
     assert (first.error, first.rows_returned, second.rows_returned, second.facts) == (None, 0, 1, {})
 
 
-def test_a_referral_that_is_not_followed_is_told(recording: Recording, ldap_server: Server) -> None:
+def test_a_referral_that_is_not_followed_is_recorded(recording: Recording, ldap_server: Server) -> None:
     client = ldap3.Connection(plain(ldap_server, **quiet), auto_bind=True, auto_referrals=False)
     client.search(ELSEWHERE, "(uid=user1)")
     client.unbind()
@@ -368,7 +368,7 @@ def test_a_referral_that_is_not_followed_is_told(recording: Recording, ldap_serv
 # --- strategies ---
 
 
-def test_answers_that_a_thread_reads_are_told_of_whoever_asked(recording: Recording, ldap_server: Server) -> None:
+def test_responses_read_by_a_thread_are_recorded_for_their_caller(recording: Recording, ldap_server: Server) -> None:
     client = bound(ldap_server, client_strategy=ldap3.ASYNC)
     recording.calls.clear()
     numbers = [client.search(PEOPLE, f"(uid=user{number})") for number in range(1, COUNT + 1)]
@@ -382,7 +382,7 @@ def test_answers_that_a_thread_reads_are_told_of_whoever_asked(recording: Record
     assert (
         not SITES
         or [site.function.split(".")[0] for site in sites]
-        == ["test_answers_that_a_thread_reads_are_told_of_whoever_asked"] * COUNT
+        == ["test_responses_read_by_a_thread_are_recorded_for_their_caller"] * COUNT
     )
     assert sum(one.received for one in searches) > 300
     client.unbind()
@@ -396,7 +396,7 @@ def _told_by_then(recording: Recording, count: int) -> list[Told]:
     return recording.of("search")
 
 
-def test_starttls_of_a_reading_thread_is_told(recording: Recording, ldap_server: Server) -> None:
+def test_starttls_of_a_reading_thread_is_recorded(recording: Recording, ldap_server: Server) -> None:
     client = ldap3.Connection(plain(ldap_server, **quiet), client_strategy=ldap3.ASYNC)
     client.open()
     client.start_tls()
@@ -408,7 +408,7 @@ def test_starttls_of_a_reading_thread_is_told(recording: Recording, ldap_server:
     assert (bind.session.encrypted, bind.error) == (True, None)
 
 
-def test_a_pool_of_connections_tells_who_asked(recording: Recording, ldap_server: Server) -> None:
+def test_a_pool_of_connections_records_the_caller(recording: Recording, ldap_server: Server) -> None:
     client = ldap3.Connection(
         secured(ldap_server, **quiet), ldap_server.user, ldap_server.password, auto_bind=True,
         client_strategy=ldap3.REUSABLE, pool_name="people", pool_size=2,
@@ -418,13 +418,13 @@ def test_a_pool_of_connections_tells_who_asked(recording: Recording, ldap_server
     (search,) = _told_by_then(recording, 1)
     assert search.caller is not None
     assert search.caller.site is not None
-    assert not SITES or search.caller.site.function == "test_a_pool_of_connections_tells_who_asked"
+    assert not SITES or search.caller.site.function == "test_a_pool_of_connections_records_the_caller"
     assert (search.session.account, search.session.verified, search.estimated) == (ldap_server.user, "full", False)
     assert recording.of("connect")
     client.strategy.terminate()
 
 
-def test_a_connection_that_is_made_late_is_told_when_it_is_made(recording: Recording, ldap_server: Server) -> None:
+def test_a_connection_that_is_made_late_is_recorded_when_it_is_made(recording: Recording, ldap_server: Server) -> None:
     client = ldap3.Connection(plain(ldap_server, **quiet), ldap_server.user, ldap_server.password, lazy=True)
     client.open()
     client.start_tls()
@@ -436,7 +436,7 @@ def test_a_connection_that_is_made_late_is_told_when_it_is_made(recording: Recor
     assert recording.of("search")[0].session.encrypted is True
 
 
-def test_a_connection_that_is_made_anew_is_told(recording: Recording, ldap_server: Server) -> None:
+def test_a_connection_that_is_made_anew_is_recorded(recording: Recording, ldap_server: Server) -> None:
     client = bound(ldap_server, client_strategy=ldap3.RESTARTABLE)
     recording.calls.clear()
     client.socket.shutdown(socket.SHUT_RDWR)
@@ -450,7 +450,7 @@ def test_a_connection_that_is_made_anew_is_told(recording: Recording, ldap_serve
     assert recording.of("search")[-1].rows_returned == 1
 
 
-def test_a_connection_that_is_closed_is_told_to_be(recording: Recording, client: ldap3.Connection) -> None:
+def test_a_connection_that_is_closed_is_recorded_to_be(recording: Recording, client: ldap3.Connection) -> None:
     client.unbind()
     recording.calls.clear()
     with pytest.raises(LDAPSocketOpenError):
@@ -497,7 +497,7 @@ def test_nothing_of_the_apps_is_kept_alive(recording: Recording, ldap_server: Se
     assert gone() is None
 
 
-def test_a_directory_in_memory_is_nobodys_call(recording: Recording) -> None:
+def test_a_directory_in_memory_is_not_recorded(recording: Recording) -> None:
     client = ldap3.Connection(ldap3.Server("memory"), client_strategy=ldap3.MOCK_SYNC)
     client.strategy.add_entry(f"cn=x,{BASE}", {"cn": "x", "userPassword": "y"})
     client.bind()

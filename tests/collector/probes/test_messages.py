@@ -1,4 +1,4 @@
-"""Messages that an app takes one by one: none is lost at a process's end, none told twice, none waits without end."""
+"""Messages that an app receives one by one: recorded together, and none is left out, however the process ends."""
 
 import asyncio
 import gc
@@ -17,8 +17,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from backwatch.collector import names
 from backwatch.collector.probes.toolkit import messages
-from backwatch.collector.probes.toolkit.deferred_flush import settle
-from backwatch.collector.probes.toolkit.messages import Gathered, tell_what_is_due
+from backwatch.collector.probes.toolkit.deferred_flush import defer_flush
+from backwatch.collector.probes.toolkit.messages import PendingMessages, flush_due
 from backwatch.collector.runtime import guard
 from backwatch.collector.runtime.pipeline import Pipeline
 from backwatch.collector.runtime.record import Session
@@ -32,27 +32,27 @@ GATHERING = """
 import multiprocessing, os, signal, sys
 import {first}
 from backwatch.collector.bootstrap import start
-from backwatch.collector.probes.toolkit.messages import Gathered
+from backwatch.collector.probes.toolkit.messages import PendingMessages
 from backwatch.collector.runtime.record import Session
 
-def tell(one, error):
+def record(one, error):
     start.current_pipeline().record_call(
         Session(system="kafka"), "poll", statement="poll", start_ns=one.start_ns, rows_returned=one.count
     )
 
-gathered = Gathered("orders", tell)
+gathered = PendingMessages("orders", record)
 
 def take():
     for _ in range(5):
-        gathered.took(1, b"x")
+        gathered.add(1, b"x")
 
 """
-"""An app that takes five messages: the first is told at once, the others are not."""
+"""An app that takes five messages: the first is recorded at once, the others are not."""
 
 
 @pytest.fixture
 def told_by(tmp_path: Path) -> Callable[[str, str], int]:
-    """Runs an app; how many messages the stream was told of."""
+    """Run an app, return how many messages the stream has."""
 
     def told_by(app: str, first: str) -> int:
         (tmp_path / "app.py").write_text(GATHERING.format(first=first) + app)
@@ -73,55 +73,55 @@ def told_by(tmp_path: Path) -> Callable[[str, str], int]:
     return told_by
 
 
-def counting(told: list[int], name: str = "orders") -> Gathered:
-    return Gathered(name, lambda one, _error: told.append(one.count))
+def counting(recorded: list[int], name: str = "orders") -> PendingMessages:
+    return PendingMessages(name, lambda one, _error: recorded.append(one.count))
 
 
 # --- where a process ends ---
 
 
 @pytest.mark.parametrize("first", ["sqlite3", "confluent_kafka", "aiokafka"])
-def test_all_are_told_whichever_driver_came_first(told_by: Callable[[str, str], int], first: str) -> None:
+def test_all_are_recorded_in_either_order_of_drivers(told_by: Callable[[str, str], int], first: str) -> None:
     assert told_by("take()", first) == 5
 
 
 @forking
-def test_all_are_told_of_a_child_of_multiprocessing(told_by: Callable[[str, str], int]) -> None:
+def test_all_are_recorded_of_a_child_of_multiprocessing(told_by: Callable[[str, str], int]) -> None:
     app = 'child = multiprocessing.get_context("fork").Process(target=take)\nchild.start()\nchild.join()'
     assert told_by(app, "confluent_kafka") == 5
 
 
 @forking
-def test_all_are_told_where_a_signal_ends_the_process(told_by: Callable[[str, str], int]) -> None:
+def test_all_are_recorded_where_a_signal_ends_the_process(told_by: Callable[[str, str], int]) -> None:
     app = "if os.fork() == 0:\n    take()\n    signal.raise_signal(signal.SIGTERM)\nos.wait()"
     assert told_by(app, "confluent_kafka") == 5
 
 
 @forking
-def test_a_child_tells_nothing_of_what_its_parent_took(told_by: Callable[[str, str], int]) -> None:
+def test_a_child_records_nothing_that_its_parent_received(told_by: Callable[[str, str], int]) -> None:
     app = "take()\nfor _ in range(2):\n    if os.fork() == 0:\n        sys.exit()\n    os.wait()"
     assert told_by(app, "confluent_kafka") == 5
 
 
-def test_what_waits_is_told_before_a_pipeline_closes() -> None:
+def test_pending_messages_are_recorded_before_a_pipeline_closes() -> None:
     stream = Delivered()
     pipeline = Pipeline(CollectorSettings(heartbeat_s=3600.0), lambda: stream)
-    gathered = Gathered("orders", lambda one, _error: pipeline.record_call(
+    gathered = PendingMessages("orders", lambda one, _error: pipeline.record_call(
         Session(system="nats"), "deliver", statement="deliver", start_ns=1, rows_returned=one.count
     ))  # fmt: skip
     for _ in range(5):
-        gathered.took(1, b"x")
+        gathered.add(1, b"x")
     pipeline.close()
     assert sum(one[names.ROWS_RETURNED] for one in stream.calls()) == 5
 
 
 @forking
 @pytest.mark.filterwarnings("ignore:This process")  # it has threads, and that is the point
-def test_a_child_begins_anew_whatever_its_parents_threads_are_at(now: list[float]) -> None:
-    told: list[int] = []
-    waiting = counting(told)
-    waiting.told_at = now[0]
-    waiting.took(1, b"x")
+def test_a_child_begins_anew_while_its_parents_threads_work(now: list[float]) -> None:
+    recorded: list[int] = []
+    waiting = counting(recorded)
+    waiting.recorded_at = now[0]
+    waiting.add(1, b"x")
     over = threading.Event()
 
     def busy() -> None:
@@ -139,9 +139,9 @@ def test_a_child_begins_anew_whatever_its_parents_threads_are_at(now: list[float
                 anew = False
                 try:
                     kept = len(waiting.samples)
-                    waiting.took(1, b"y")
+                    waiting.add(1, b"y")
                     messages._flush_all()
-                    anew = (kept, told, guard.faults) == (0, [1], 0)
+                    anew = (kept, recorded, guard.faults) == (0, [1], 0)
                 finally:
                     os._exit(0 if anew else 1)
             assert os.waitpid(child, 0)[1] == 0
@@ -149,55 +149,55 @@ def test_a_child_begins_anew_whatever_its_parents_threads_are_at(now: list[float
         over.set()
         for one in threads:
             one.join()
-    assert (told, waiting.count) == ([], 1)
+    assert (recorded, waiting.count) == ([], 1)
 
 
 # --- where the source falls silent ---
 
 
-def test_what_waits_is_told_a_second_after_the_last_record_and_no_sooner(now: list[float]) -> None:
-    told: list[int] = []
-    gathered = counting(told)
+def test_pending_messages_are_recorded_a_second_after_the_last_record(now: list[float]) -> None:
+    recorded: list[int] = []
+    gathered = counting(recorded)
     for _ in range(3):
-        gathered.took(1, b"x")
-    due = tell_what_is_due([gathered], 0.0)
-    assert (told, due) == ([1], 1001.0)
+        gathered.add(1, b"x")
+    due = flush_due([gathered], 0.0)
+    assert (recorded, due) == ([1], 1001.0)
     now[0] = 1001.0
-    assert tell_what_is_due([gathered], due) == messages.NEVER
-    assert (told, gathered.samples) == ([1, 2], [])
+    assert flush_due([gathered], due) == messages.NEVER
+    assert (recorded, gathered.samples) == ([1, 2], [])
 
 
-def test_nobody_is_looked_at_before_something_is_due(now: list[float]) -> None:
+def test_no_source_is_examined_before_its_flush_is_due(now: list[float]) -> None:
     many: Any = None  # which cannot be looked through
-    assert tell_what_is_due(many, 1000.5) == 1000.5
+    assert flush_due(many, 1000.5) == 1000.5
 
 
-def test_under_asyncio_the_loop_tells_what_waits_as_of_who_took_it(
+def test_under_asyncio_the_loop_records_pending_messages_with_their_caller(
     monkeypatch: pytest.MonkeyPatch, now: list[float]
 ) -> None:
     monkeypatch.setattr(messages, "INTERVAL_S", 0.01)
-    told: list[Any] = []
+    recorded: list[Any] = []
 
     async def take() -> None:
         all_told = asyncio.Event()
 
-        def tell(one: Gathered, _error: object) -> None:
-            told.append((one.count, one.caller))
-            if sum(count for count, _ in told) == 3:
+        def record(one: PendingMessages, _error: object) -> None:
+            recorded.append((one.count, one.caller))
+            if sum(count for count, _ in recorded) == 3:
                 all_told.set()
 
-        gathered = Gathered("orders", tell)
+        gathered = PendingMessages("orders", record)
         for _ in range(3):
-            gathered.took(1, b"x")
-            settle(gathered, Recording())
-        assert told == [(1, None)]
+            gathered.add(1, b"x")
+            defer_flush(gathered, Recording())
+        assert recorded == [(1, None)]
         now[0] += 1.0
         async with asyncio.timeout(30):
             await all_told.wait()
 
     asyncio.run(take())
-    assert told[1][0] == 2
-    assert told[1][1].site.function.endswith("take")
+    assert recorded[1][0] == 2
+    assert recorded[1][1].site.function.endswith("take")
 
 
 def test_the_loop_keeps_nothing_alive_and_is_asked_once(now: list[float]) -> None:
@@ -205,8 +205,8 @@ def test_the_loop_keeps_nothing_alive_and_is_asked_once(now: list[float]) -> Non
         gathered = counting([])
         loop: Any = asyncio.get_running_loop()
         for _ in range(10):
-            gathered.took(1, b"x")
-            settle(gathered, Recording())
+            gathered.add(1, b"x")
+            defer_flush(gathered, Recording())
         assert len(loop._scheduled) == 1
         gone = weakref.ref(gathered)
         del gathered
@@ -216,34 +216,32 @@ def test_the_loop_keeps_nothing_alive_and_is_asked_once(now: list[float]) -> Non
     asyncio.run(take())
 
 
-def test_what_was_told_in_between_makes_the_loop_wait_anew_for_the_rest_and_its_taker(
-    monkeypatch: pytest.MonkeyPatch, now: list[float]
-) -> None:
+def test_a_record_in_between_makes_the_loop_wait_again(monkeypatch: pytest.MonkeyPatch, now: list[float]) -> None:
     monkeypatch.setattr(messages, "INTERVAL_S", 0.02)
-    told: list[Any] = []
+    recorded: list[Any] = []
 
     async def take() -> None:
         all_told = asyncio.Event()
 
-        def tell(one: Gathered, _error: object) -> None:
-            told.append((one.count, one.caller is not None))
-            if len(told) == 3:
+        def record(one: PendingMessages, _error: object) -> None:
+            recorded.append((one.count, one.caller is not None))
+            if len(recorded) == 3:
                 all_told.set()
 
-        gathered = Gathered("orders", tell)
+        gathered = PendingMessages("orders", record)
         for after_s in (0.0, 0.0, 0.03, 0.0):  # the third one takes the second along, while the loop waits for that
             now[0] += after_s
-            gathered.took(1, b"x")
-            settle(gathered, Recording())
+            gathered.add(1, b"x")
+            defer_flush(gathered, Recording())
         for _ in range(10):
             await asyncio.sleep(0.01)
-        assert told == [(1, False), (2, True)]
+        assert recorded == [(1, False), (2, True)]
         now[0] += 1.0
         async with asyncio.timeout(30):
             await all_told.wait()
 
     asyncio.run(take())
-    assert told == [(1, False), (2, True), (1, True)]
+    assert recorded == [(1, False), (2, True), (1, True)]
 
 
 def test_a_fault_does_not_reach_the_loop(now: list[float], swallowed_faults: list[tuple[str, BaseException]]) -> None:
@@ -252,27 +250,27 @@ def test_a_fault_does_not_reach_the_loop(now: list[float], swallowed_faults: lis
     async def take() -> None:
         failed = asyncio.Event()
 
-        def tell(_one: Gathered, _error: object) -> None:
+        def record(_one: PendingMessages, _error: object) -> None:
             failed.set()
-            raise LookupError("a fault of ours")
+            raise LookupError("a fault of the probe")
 
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: heard.append(context))
-        gathered = Gathered("orders", tell)
-        gathered.told_at = now[0] - 0.99
-        gathered.took(1, b"x")
-        settle(gathered, Recording())
+        gathered = PendingMessages("orders", record)
+        gathered.recorded_at = now[0] - 0.99
+        gathered.add(1, b"x")
+        defer_flush(gathered, Recording())
         now[0] += 1.0
         async with asyncio.timeout(30):
             await failed.wait()
 
     asyncio.run(take())
-    assert [name for name, _ in swallowed_faults] == ["_tell"]
+    assert [name for name, _ in swallowed_faults] == ["_flush"]
     assert heard == []
 
 
 def test_without_a_loop_nothing_is_asked_for(now: list[float]) -> None:
     gathered = counting([])
-    gathered.told_at = now[0]
-    gathered.took(1, b"x")
-    settle(gathered, Recording())
-    assert not gathered.awaited
+    gathered.recorded_at = now[0]
+    gathered.add(1, b"x")
+    defer_flush(gathered, Recording())
+    assert not gathered.is_scheduled

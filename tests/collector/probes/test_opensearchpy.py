@@ -71,7 +71,7 @@ def test_every_http_library_below_hands_over_its_requests(opensearch: Server, be
     assert recording.calls[1].received > 0
 
 
-def test_helpers_are_told_by_their_requests(client: OpenSearch, recording: Recording) -> None:
+def test_helpers_are_recorded_by_their_requests(client: OpenSearch, recording: Recording) -> None:
     helpers.bulk(client, ({"_index": "users", "name": f"{SECRET}{n}"} for n in range(25)), chunk_size=10, refresh=True)
     assert [one.rows_affected for one in recording.of("bulk")] == [10, 10, 5]
     assert len(list(helpers.scan(client, index="users", size=10))) == 25
@@ -80,11 +80,11 @@ def test_helpers_are_told_by_their_requests(client: OpenSearch, recording: Recor
     assert SECRET not in repr(recording.calls)
 
 
-def test_the_services_own_word_for_an_error_is_told(client: OpenSearch, recording: Recording) -> None:
+def test_the_services_error_name_is_reported(client: OpenSearch, recording: Recording) -> None:
     with pytest.raises(Exception, match="index_not_found"):
         client.search(index="none-such")
-    told = recording.calls[-1]
-    assert (told.error, told.facts[names.HTTP_STATUS]) == ("index_not_found_exception", 404)
+    recorded = recording.calls[-1]
+    assert (recorded.error, recorded.facts[names.HTTP_STATUS]) == ("index_not_found_exception", 404)
 
 
 def test_the_version_is_known_once_the_app_has_asked(client: OpenSearch, recording: Recording) -> None:
@@ -109,7 +109,7 @@ def test_each_retry_is_a_call_of_its_own(recording: Recording) -> None:
     assert [one.operation for one in recording.calls] == ["connect"] * 3
 
 
-def test_packed_answers_are_told_with_both_sizes(client: OpenSearch, recording: Recording) -> None:
+def test_packed_responses_are_recorded_with_both_sizes(client: OpenSearch, recording: Recording) -> None:
     client.nodes.stats()
     facts = recording.calls[-1].facts
     assert facts[names.PAYLOAD_SIZE] > 2 * int(facts[names.PAYLOAD_WIRE])  # type: ignore[operator]

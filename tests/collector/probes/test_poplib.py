@@ -18,11 +18,11 @@ from tests.services.server import Server
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(PoplibProbe) as told:
-        yield told
+    with watching(PoplibProbe) as recorded:
+        yield recorded
 
 
-def test_mail_by_stls_is_told_step_by_step(recording: Recording, pop3_server: Server) -> None:
+def test_mail_by_stls_is_recorded_step_by_step(recording: Recording, pop3_server: Server) -> None:
     client = poplib.POP3(pop3_server.host, pop3_server.port)
     client.stls(verifying(pop3_server))
     client.user(pop3_server.user)
@@ -32,7 +32,7 @@ def test_mail_by_stls_is_told_step_by_step(recording: Recording, pop3_server: Se
     client.quit()
     assert [one.operation for one in recording.calls] == ["connect", "starttls", "login", "LIST", "RETR", "QUIT"]
     connect, starttls, login, listed, retrieved, _ = recording.calls
-    assert connect.session.encrypted is None  # not yet said: STLS may follow
+    assert connect.session.encrypted is None  # not known yet: STLS may follow
     assert "Dovecot" in connect.session.server_version
     assert (starttls.session.encrypted, starttls.session.verified) == (True, "full")
     assert (starttls.session.requested, starttls.session.requested_explicit) == ("verify-full", True)
@@ -45,9 +45,7 @@ def test_mail_by_stls_is_told_step_by_step(recording: Recording, pop3_server: Se
     assert pop3_server.password not in repr(recording.calls)
 
 
-def test_a_refused_login_is_told_with_its_account_and_leaves_the_session_as_it_was(
-    recording: Recording, pop3_server: Server
-) -> None:
+def test_a_refused_login_reports_its_account_and_keeps_the_session(recording: Recording, pop3_server: Server) -> None:
     client = poplib.POP3_SSL(pop3_server.host, pop3_server.tls_port, context=verifying(pop3_server))
     client.user("ann")
     with pytest.raises(poplib.error_proto):
@@ -61,26 +59,26 @@ def test_a_refused_login_is_told_with_its_account_and_leaves_the_session_as_it_w
     assert "secret-guess" not in repr(recording.calls)
 
 
-def test_a_server_that_hides_stls_is_told(recording: Recording, ca: Authority) -> None:
+def test_a_server_that_hides_stls_is_recorded(recording: Recording, ca: Authority) -> None:
     with serving(ca, "pop3", tls=False) as server:
         client = poplib.POP3(server.host, server.port)
         with pytest.raises(poplib.error_proto, match="STLS not supported"):
             client.stls()
         client.capa()
         client.close()
-    told = recording.calls[-1].session
-    assert (told.encrypted, told.requested, told.requested_explicit) == (False, "require", True)
-    assert dict(told.extra) == {names.STARTTLS_OFFERED: False}
+    recorded = recording.calls[-1].session
+    assert (recorded.encrypted, recorded.requested, recorded.requested_explicit) == (False, "require", True)
+    assert dict(recorded.extra) == {names.STARTTLS_OFFERED: False}
 
 
-def test_a_failed_handshake_is_told_as_neither_encrypted_nor_plain(recording: Recording, pop3_server: Server) -> None:
+def test_a_failed_handshake_is_neither_encrypted_nor_plain(recording: Recording, pop3_server: Server) -> None:
     client = poplib.POP3(pop3_server.host, pop3_server.port)
     with pytest.raises(ssl.SSLCertVerificationError):
         client.stls(ssl.create_default_context())
     with contextlib.suppress(OSError):  # the library has let go of its socket
         client.close()
-    (told,) = recording.of("starttls")
-    assert (told.session.encrypted, type(told.error).__name__) == (None, "SSLCertVerificationError")
+    (recorded,) = recording.of("starttls")
+    assert (recorded.session.encrypted, type(recorded.error).__name__) == (None, "SSLCertVerificationError")
 
 
 def test_a_connection_older_than_the_probe_is_learnt_at_its_next_call(pop3_server: Server) -> None:
@@ -88,5 +86,9 @@ def test_a_connection_older_than_the_probe_is_learnt_at_its_next_call(pop3_serve
     with watching(PoplibProbe) as recording:
         client.capa()
     client.close()
-    (told,) = recording.calls
-    assert (told.session.encrypted, told.session.verified, told.session.address) == (True, "full", pop3_server.host)
+    (recorded,) = recording.calls
+    assert (recorded.session.encrypted, recorded.session.verified, recorded.session.address) == (
+        True,
+        "full",
+        pop3_server.host,
+    )

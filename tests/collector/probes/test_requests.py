@@ -19,8 +19,8 @@ def web(ca: Authority) -> Web:
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(Urllib3Probe) as told:
-        yield told
+    with watching(Urllib3Probe) as recorded:
+        yield recorded
 
 
 @pytest.fixture
@@ -34,9 +34,9 @@ def session(web: Web) -> Iterator[requests.Session]:
 def test_one_request_is_one_call(recording: Recording, session: requests.Session, web: Web) -> None:
     assert session.get(f"{web.tls_url}/plain").content == BODY
     assert [one.operation for one in recording.calls] == ["connect", "GET"]
-    told = recording.calls[1]
-    assert (told.session.encrypted, told.session.verified) == (True, "full")
-    assert len(BODY) < told.received < len(BODY) + 1000
+    recorded = recording.calls[1]
+    assert (recorded.session.encrypted, recorded.session.verified) == (True, "full")
+    assert len(BODY) < recorded.received < len(BODY) + 1000
 
 
 def test_a_redirect_that_is_followed_is_two_calls(recording: Recording, session: requests.Session, web: Web) -> None:
@@ -44,40 +44,40 @@ def test_a_redirect_that_is_followed_is_two_calls(recording: Recording, session:
     assert [one.facts.get(names.REDIRECT_TARGET) for one in recording.of("GET")] == [f"{web.tls_url}/plain", None]
 
 
-def test_a_redirect_that_is_not_followed_is_told(recording: Recording, session: requests.Session, web: Web) -> None:
+def test_a_redirect_that_is_not_followed_is_recorded(recording: Recording, session: requests.Session, web: Web) -> None:
     session.get(f"{web.tls_url}/redirect", allow_redirects=False, stream=True)
-    (told,) = recording.of("GET")
-    assert told.facts[names.REDIRECT_TARGET] == "http://169.254.169.254/latest/meta-data/"
+    (recorded,) = recording.of("GET")
+    assert recorded.facts[names.REDIRECT_TARGET] == "http://169.254.169.254/latest/meta-data/"
 
 
-def test_a_stream_is_told_at_its_end(recording: Recording, session: requests.Session, web: Web) -> None:
+def test_a_stream_is_recorded_at_its_end(recording: Recording, session: requests.Session, web: Web) -> None:
     with session.get(f"{web.url}/chunked", stream=True) as response:
         assert recording.of("GET") == []
         assert sum(len(part) for part in response.iter_content(777)) == 60_000
-    (told,) = recording.of("GET")
-    assert 60_000 < told.received < 60_500
+    (recorded,) = recording.of("GET")
+    assert 60_000 < recorded.received < 60_500
 
 
-def test_switched_off_verification_is_told(recording: Recording, session: requests.Session, web: Web) -> None:
+def test_switched_off_verification_is_recorded(recording: Recording, session: requests.Session, web: Web) -> None:
     with pytest.warns(match="Unverified"):
         session.get(f"{web.tls_url}/plain", verify=False)
-    told = recording.calls[-1].session
-    assert (told.verified, told.requested, told.requested_explicit) == ("none", "require", True)
+    recorded = recording.calls[-1].session
+    assert (recorded.verified, recorded.requested, recorded.requested_explicit) == ("none", "require", True)
 
 
-def test_an_untrusted_certificate_is_told(recording: Recording, web: Web) -> None:
+def test_an_untrusted_certificate_is_recorded(recording: Recording, web: Web) -> None:
     with requests.Session() as session:
         session.trust_env = False
         with pytest.raises(requests.exceptions.SSLError):
             session.get(f"{web.tls_url}/plain")
-    (told,) = recording.calls
-    assert (told.operation, type(told.error).__name__) == ("connect", "SSLCertVerificationError")
+    (recorded,) = recording.calls
+    assert (recorded.operation, type(recorded.error).__name__) == ("connect", "SSLCertVerificationError")
 
 
 def test_what_is_in_the_url_stays_in_the_app(recording: Recording, session: requests.Session, web: Web) -> None:
     address = web.url.removeprefix("http://")
     session.get(f"http://ann:secret@{address}/users/4711?token=secret#secret")
-    told = recording.of("GET")[0]
-    assert told.statement == f"GET {address}/users/?"
-    assert (told.session.account, told.session.auth_method) == ("ann", "clear-password")
+    recorded = recording.of("GET")[0]
+    assert recorded.statement == f"GET {address}/users/?"
+    assert (recorded.session.account, recorded.session.auth_method) == ("ann", "clear-password")
     assert "secret" not in repr(recording.calls)

@@ -18,8 +18,8 @@ LONG = "\r\n".join(["x" * 98] * 100)
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(SmtplibProbe) as told:
-        yield told
+    with watching(SmtplibProbe) as recorded:
+        yield recorded
 
 
 def verifying(server: MailServer) -> ssl.SSLContext:
@@ -33,7 +33,7 @@ def test_a_mail_by_starttls_is_four_calls(recording: Recording, smtp_server: Mai
         client.sendmail(SENDER, ["a@two.example", "b@one.example", "c@two.example"], LONG)
     assert [one.operation for one in recording.calls] == ["connect", "starttls", "login", "send"]
     connect, starttls, login, send = recording.calls
-    assert connect.session.encrypted is None  # not yet said: STARTTLS may follow
+    assert connect.session.encrypted is None  # not known yet: STARTTLS may follow
     assert (starttls.session.encrypted, starttls.session.verified) == (True, "full")
     assert (starttls.session.requested, starttls.session.requested_explicit) == ("verify-full", True)
     assert (login.session.account, login.session.auth_method) == (smtp_server.user, "clear-password")
@@ -47,30 +47,30 @@ def test_a_mail_by_starttls_is_four_calls(recording: Recording, smtp_server: Mai
     assert smtp_server.password not in repr(recording.calls)
 
 
-def test_starttls_by_default_verifies_nothing_and_is_told_so(recording: Recording, smtp_server: MailServer) -> None:
+def test_starttls_by_default_is_reported_as_unverified(recording: Recording, smtp_server: MailServer) -> None:
     with smtplib.SMTP(smtp_server.host, smtp_server.port) as client:
         client.starttls()
     session = recording.of("starttls")[0].session
     assert (session.encrypted, session.verified, session.requested) == (True, "none", "require")
 
 
-def test_a_server_that_hides_starttls_is_told(recording: Recording, smtp_server: MailServer) -> None:
+def test_a_server_that_hides_starttls_is_recorded(recording: Recording, smtp_server: MailServer) -> None:
     with smtplib.SMTP(smtp_server.host, smtp_server.plain_port) as client:
         with pytest.raises(smtplib.SMTPNotSupportedError):
             client.starttls()
         client.sendmail(SENDER, "a@one.example", "text")
     starttls, send = recording.calls[1:]
     assert isinstance(starttls.error, smtplib.SMTPNotSupportedError)
-    for told in (starttls, send):
-        assert (told.session.encrypted, told.session.requested, told.session.requested_explicit) == (
+    for recorded in (starttls, send):
+        assert (recorded.session.encrypted, recorded.session.requested, recorded.session.requested_explicit) == (
             False,
             "require",
             True,
         )
-        assert dict(told.session.extra) == {names.STARTTLS_OFFERED: False}
+        assert dict(recorded.session.extra) == {names.STARTTLS_OFFERED: False}
 
 
-def test_an_app_that_never_asks_for_tls_is_told(recording: Recording, smtp_server: MailServer) -> None:
+def test_an_app_that_never_asks_for_tls_is_recorded(recording: Recording, smtp_server: MailServer) -> None:
     with smtplib.SMTP(smtp_server.host, smtp_server.plain_port) as client:
         client.sendmail(SENDER, "a@one.example", "text")
     session = recording.of("send")[-1].session
@@ -78,19 +78,17 @@ def test_an_app_that_never_asks_for_tls_is_told(recording: Recording, smtp_serve
     assert dict(session.extra) == {names.STARTTLS_OFFERED: False}
 
 
-def test_a_failed_handshake_is_told_as_neither_encrypted_nor_plain(
-    recording: Recording, smtp_server: MailServer
-) -> None:
+def test_a_failed_handshake_is_neither_encrypted_nor_plain(recording: Recording, smtp_server: MailServer) -> None:
     client = smtplib.SMTP(smtp_server.host, smtp_server.port)
     with pytest.raises(ssl.SSLCertVerificationError):
         client.starttls(context=ssl.create_default_context())
     client.close()
-    told = recording.of("starttls")[0]
-    assert (told.session.encrypted, type(told.error).__name__) == (None, "SSLCertVerificationError")
-    assert dict(told.session.extra) == {names.STARTTLS_OFFERED: True}
+    recorded = recording.of("starttls")[0]
+    assert (recorded.session.encrypted, type(recorded.error).__name__) == (None, "SSLCertVerificationError")
+    assert dict(recorded.session.extra) == {names.STARTTLS_OFFERED: True}
 
 
-def test_tls_at_once_is_told_at_connect(recording: Recording, smtp_server: MailServer) -> None:
+def test_tls_at_once_is_recorded_at_connect(recording: Recording, smtp_server: MailServer) -> None:
     with smtplib.SMTP_SSL(smtp_server.host, smtp_server.tls_port, context=verifying(smtp_server)) as client:
         client.sendmail(SENDER, "a@one.example", "text")
     connect, send = recording.calls
@@ -103,15 +101,15 @@ def test_tls_at_once_is_told_at_connect(recording: Recording, smtp_server: MailS
     assert connect.session.extra == ()
 
 
-def test_tls_at_once_with_an_untrusted_certificate_is_told(recording: Recording, smtp_server: MailServer) -> None:
+def test_tls_at_once_with_an_untrusted_certificate_is_recorded(recording: Recording, smtp_server: MailServer) -> None:
     with pytest.raises(ssl.SSLCertVerificationError):
         smtplib.SMTP_SSL(smtp_server.host, smtp_server.tls_port, context=ssl.create_default_context())
-    (told,) = recording.calls
-    assert (told.operation, type(told.error).__name__) == ("connect", "SSLCertVerificationError")
-    assert (told.session.encrypted, told.session.requested) == (None, "verify-full")
+    (recorded,) = recording.calls
+    assert (recorded.operation, type(recorded.error).__name__) == ("connect", "SSLCertVerificationError")
+    assert (recorded.session.encrypted, recorded.session.requested) == (None, "verify-full")
 
 
-def test_a_failed_login_is_told_with_its_account_and_leaves_the_session_as_it_was(
+def test_a_failed_login_reports_its_account_and_keeps_the_session(
     recording: Recording, smtp_server: MailServer
 ) -> None:
     with smtplib.SMTP(smtp_server.host, smtp_server.plain_port) as client:
@@ -125,7 +123,7 @@ def test_a_failed_login_is_told_with_its_account_and_leaves_the_session_as_it_wa
     assert "secret-guess" not in repr(recording.calls)
 
 
-def test_a_refused_sender_is_told_with_the_servers_code(recording: Recording, smtp_server: MailServer) -> None:
+def test_a_refused_sender_is_recorded_with_the_servers_code(recording: Recording, smtp_server: MailServer) -> None:
     with smtplib.SMTP(smtp_server.host, smtp_server.plain_port) as client:
         with pytest.raises(smtplib.SMTPSenderRefused):
             client.sendmail(SENDER, "a@one.example", "text", mail_options=["BODY=NONSENSE"])
@@ -145,15 +143,15 @@ def test_send_message_is_one_call(recording: Recording, smtp_server: MailServer)
     message.set_content("text")
     with smtplib.SMTP(smtp_server.host, smtp_server.plain_port) as client:
         client.send_message(message)
-    (told,) = recording.of("send")
-    assert told.statement == "SEND one.example,three.example"
+    (recorded,) = recording.of("send")
+    assert recorded.statement == "SEND one.example,three.example"
 
 
-def test_a_refused_connection_is_told(recording: Recording) -> None:
+def test_a_refused_connection_is_recorded(recording: Recording) -> None:
     with pytest.raises(ConnectionRefusedError):
         smtplib.SMTP("127.0.0.1:1")
-    (told,) = recording.calls
-    assert (told.operation, told.session.address, told.session.port) == ("connect", "127.0.0.1", 1)
+    (recorded,) = recording.calls
+    assert (recorded.operation, recorded.session.address, recorded.session.port) == ("connect", "127.0.0.1", 1)
 
 
 def test_a_connection_older_than_the_probe_is_learnt_at_its_next_call(smtp_server: MailServer) -> None:
@@ -161,6 +159,10 @@ def test_a_connection_older_than_the_probe_is_learnt_at_its_next_call(smtp_serve
         client.noop()
         with watching(SmtplibProbe) as recording:
             client.sendmail(SENDER, "a@one.example", LONG)
-    (told,) = recording.calls
-    assert (told.session.encrypted, told.session.verified, told.session.address) == (True, "full", smtp_server.host)
-    assert 10_000 < told.sent < 11_000
+    (recorded,) = recording.calls
+    assert (recorded.session.encrypted, recorded.session.verified, recorded.session.address) == (
+        True,
+        "full",
+        smtp_server.host,
+    )
+    assert 10_000 < recorded.sent < 11_000

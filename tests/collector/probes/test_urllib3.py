@@ -1,4 +1,4 @@
-"""urllib3: one call per request on the wire, told with all its bytes once the body has been read."""
+"""urllib3: one call per request on the wire, recorded with all its bytes once the body has been read."""
 
 import base64
 import contextlib
@@ -34,8 +34,8 @@ def web(ca: Authority) -> Web:
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(Urllib3Probe) as told:
-        yield told
+    with watching(Urllib3Probe) as recorded:
+        yield recorded
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def answering(answer: bytes) -> Generator[str]:
         thread.join(5)
 
 
-def test_a_session_over_tls_tells_everything(recording: Recording, pool: urllib3.PoolManager, web: Web) -> None:
+def test_a_session_over_tls_has_all_facts(recording: Recording, pool: urllib3.PoolManager, web: Web) -> None:
     pool.request("GET", f"{web.tls_url}/plain")
     connect, get = recording.calls
     session = get.session
@@ -73,7 +73,7 @@ def test_a_session_over_tls_tells_everything(recording: Recording, pool: urllib3
     assert get.facts == {names.HTTP_METHOD: "GET", names.HTTP_STATUS: 200}
 
 
-def test_plain_http_is_told_as_asked_for(recording: Recording, pool: urllib3.PoolManager, web: Web) -> None:
+def test_plain_http_is_reported_as_requested(recording: Recording, pool: urllib3.PoolManager, web: Web) -> None:
     pool.request("GET", f"{web.url}/plain")
     session = recording.calls[-1].session
     assert (session.encrypted, session.requested, session.requested_explicit) == (False, "disable", True)
@@ -86,7 +86,7 @@ def test_plain_http_is_told_as_asked_for(recording: Recording, pool: urllib3.Poo
         ({"cert_reqs": "CERT_REQUIRED", "assert_hostname": False}, "verify-ca", "chain"),
     ],
 )
-def test_what_was_not_verified_is_told(
+def test_missing_verification_is_reported(
     recording: Recording, web: Web, options: dict[str, Any], requested: str, verified: str
 ) -> None:
     with (
@@ -101,16 +101,16 @@ def test_what_was_not_verified_is_told(
 def test_a_failed_handshake_is_one_call_and_no_request(recording: Recording, web: Web) -> None:
     with urllib3.PoolManager(retries=False) as pool, pytest.raises(urllib3.exceptions.SSLError):
         pool.request("GET", f"{web.tls_url}/plain")
-    (told,) = recording.calls
-    assert (told.operation, type(told.error).__name__) == ("connect", "SSLCertVerificationError")
-    assert (told.session.encrypted, told.session.requested) == (None, "verify-full")
+    (recorded,) = recording.calls
+    assert (recorded.operation, type(recorded.error).__name__) == ("connect", "SSLCertVerificationError")
+    assert (recorded.session.encrypted, recorded.session.requested) == (None, "verify-full")
 
 
 def test_a_refused_connection_is_one_call(recording: Recording) -> None:
     with urllib3.PoolManager(retries=False) as pool, pytest.raises(urllib3.exceptions.HTTPError):
         pool.request("GET", "http://127.0.0.1:1/")
-    (told,) = recording.calls
-    assert (told.operation, told.session.port) == ("connect", 1)
+    (recorded,) = recording.calls
+    assert (recorded.operation, recorded.session.port) == ("connect", 1)
 
 
 @pytest.mark.parametrize("scheme", ["url", "tls_url", "closing_url", "closing_tls_url"])
@@ -123,22 +123,24 @@ def test_bytes_include_the_whole_body(
     for _ in range(3):
         response = pool.request("GET", f"{getattr(web, scheme)}{path}", preload_content=preload)
         assert len(response.data) == length
-    told = recording.of("GET")
-    assert len(told) == 3
-    assert all(length < one.received < length + 1200 for one in told)
-    assert all(100 < one.sent < 400 for one in told)
+    recorded = recording.of("GET")
+    assert len(recorded) == 3
+    assert all(length < one.received < length + 1200 for one in recorded)
+    assert all(100 < one.sent < 400 for one in recorded)
     assert len(recording.of("connect")) == (3 if "closing" in scheme else 1)
 
 
 def test_a_body_sent_is_counted(recording: Recording, pool: urllib3.PoolManager, web: Web) -> None:
     pool.request("POST", f"{web.url}/orders/17", body=b"z" * 30_000)
-    told = recording.of("POST")[0]
-    assert 30_000 < told.sent < 30_400
-    assert 0 < told.received < 400
-    assert told.statement == f"POST 127.0.0.1:{told.session.port}/orders/?"
+    recorded = recording.of("POST")[0]
+    assert 30_000 < recorded.sent < 30_400
+    assert 0 < recorded.received < 400
+    assert recorded.statement == f"POST 127.0.0.1:{recorded.session.port}/orders/?"
 
 
-def test_a_call_is_told_when_its_body_has_been_read(recording: Recording, pool: urllib3.PoolManager, web: Web) -> None:
+def test_a_call_is_recorded_when_its_body_has_been_read(
+    recording: Recording, pool: urllib3.PoolManager, web: Web
+) -> None:
     response = pool.request("GET", f"{web.url}/plain", preload_content=False)
     assert recording.of("GET") == []
     for _ in response.stream(1000):
@@ -146,14 +148,14 @@ def test_a_call_is_told_when_its_body_has_been_read(recording: Recording, pool: 
     assert len(recording.of("GET")) == 1
 
 
-def test_a_response_that_is_closed_early_is_told(recording: Recording, pool: urllib3.PoolManager, web: Web) -> None:
+def test_a_response_that_is_closed_early_is_recorded(recording: Recording, pool: urllib3.PoolManager, web: Web) -> None:
     response = pool.request("GET", f"{web.url}/plain", preload_content=False)
     response.read(10)
     response.close()
     assert len(recording.of("GET")) == 1
 
 
-def test_a_response_that_is_let_go_unread_is_told(recording: Recording, pool: urllib3.PoolManager, web: Web) -> None:
+def test_an_unread_response_is_recorded_when_dropped(recording: Recording, pool: urllib3.PoolManager, web: Web) -> None:
     response = pool.request("GET", f"{web.url}/plain", preload_content=False)
     response.release_conn()
     assert len(recording.of("GET")) == 1
@@ -163,7 +165,7 @@ def test_a_response_that_is_let_go_unread_is_told(recording: Recording, pool: ur
     assert len(recording.of("HEAD")) == 1
 
 
-def test_what_waits_for_its_body_is_told_when_the_probe_is_removed(pool: urllib3.PoolManager, web: Web) -> None:
+def test_calls_without_their_body_are_recorded_when_the_probe_is_removed(pool: urllib3.PoolManager, web: Web) -> None:
     with watching(Urllib3Probe) as recording:
         response = pool.request("GET", f"{web.url}/plain", preload_content=False)
     assert len(recording.of("GET")) == 1
@@ -171,13 +173,13 @@ def test_what_waits_for_its_body_is_told_when_the_probe_is_removed(pool: urllib3
     assert len(recording.calls) == 2
 
 
-def test_a_redirect_is_told_at_once_and_without_secrets(
+def test_a_redirect_is_recorded_at_once_and_without_secrets(
     recording: Recording, pool: urllib3.PoolManager, web: Web
 ) -> None:
     response = pool.request("GET", f"{web.tls_url}/redirect", redirect=False, preload_content=False)
-    (told,) = recording.of("GET")
-    assert told.facts[names.REDIRECT_TARGET] == "http://169.254.169.254/latest/meta-data/"
-    assert told.facts[names.HTTP_STATUS] == 302
+    (recorded,) = recording.of("GET")
+    assert recorded.facts[names.REDIRECT_TARGET] == "http://169.254.169.254/latest/meta-data/"
+    assert recorded.facts[names.HTTP_STATUS] == 302
     assert response.headers["Location"] == METADATA
     assert response.read() == b"moved"
     assert "secret" not in repr(recording.calls)
@@ -193,7 +195,7 @@ def test_each_hop_of_a_redirect_is_a_call(recording: Recording, web: Web) -> Non
 
 
 @pytest.mark.parametrize(
-    ("location", "told"),
+    ("location", "recorded"),
     [
         ("file:///etc/passwd", "file:///etc/passwd"),
         ("gopher://10.0.0.1:70/x", "gopher://10.0.0.1:70/x"),
@@ -202,11 +204,11 @@ def test_each_hop_of_a_redirect_is_a_call(recording: Recording, web: Web) -> Non
         ("http://[broken", "?"),
     ],
 )
-def test_a_redirect_to_anywhere_is_told(recording: Recording, location: str, told: str) -> None:
+def test_a_redirect_to_anywhere_is_recorded(recording: Recording, location: str, recorded: str) -> None:
     answer = f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode()
     with answering(answer) as url, urllib3.PoolManager(retries=False) as pool:
         pool.request("GET", url, redirect=False)
-    assert recording.of("GET")[0].facts[names.REDIRECT_TARGET].startswith(told)  # type: ignore[union-attr]
+    assert recording.of("GET")[0].facts[names.REDIRECT_TARGET].startswith(recorded)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -223,7 +225,7 @@ def test_a_redirect_to_anywhere_is_told(recording: Recording, location: str, tol
         b"HTTP/1.1 200 OK\r\nServer: " + b"x" * 5000 + b"\r\nContent-Length: 0\r\n\r\n",
     ],
 )
-def test_hostile_answers_change_nothing_for_the_app(answer: bytes) -> None:
+def test_hostile_responses_change_nothing_for_the_app(answer: bytes) -> None:
     def outcome() -> tuple[object, ...]:
         with answering(answer) as url, urllib3.PoolManager(retries=False) as pool:
             try:
@@ -241,19 +243,17 @@ def test_hostile_answers_change_nothing_for_the_app(answer: bytes) -> None:
 
 def test_statuses_from_400_on_are_errors(recording: Recording, pool: urllib3.PoolManager, web: Web) -> None:
     pool.request("GET", f"{web.url}/missing")
-    told = recording.of("GET")[0]
-    assert (told.error, told.facts[names.HTTP_STATUS]) == ("404", 404)
+    recorded = recording.of("GET")[0]
+    assert (recorded.error, recorded.facts[names.HTTP_STATUS]) == ("404", 404)
 
 
 @pytest.mark.parametrize("path", ["/broken", "/silent"])
-def test_an_answer_that_breaks_off_is_told(
-    recording: Recording, pool: urllib3.PoolManager, web: Web, path: str
-) -> None:
+def test_a_broken_response_is_recorded(recording: Recording, pool: urllib3.PoolManager, web: Web, path: str) -> None:
     with pytest.raises(urllib3.exceptions.ProtocolError):
         pool.request("GET", f"{web.url}{path}")
-    told = recording.of("GET")
-    assert len(told) == 1
-    assert told[0].error is not None
+    recorded = recording.of("GET")
+    assert len(recorded) == 1
+    assert recorded[0].error is not None
 
 
 def test_each_retry_is_a_call(recording: Recording, web: Web) -> None:
@@ -262,11 +262,11 @@ def test_each_retry_is_a_call(recording: Recording, web: Web) -> None:
     assert len(recording.of("GET")) == 3
 
 
-def test_account_and_method_are_told_and_never_the_secret(
+def test_account_and_method_are_reported_without_the_secret(
     recording: Recording, pool: urllib3.PoolManager, web: Web
 ) -> None:
     basic = base64.b64encode(b"ann:secret").decode()
-    for value, told in (
+    for value, recorded in (
         (f"Basic {basic}", ("ann", "clear-password")),
         ("Bearer secret", ("", "bearer")),
         ("secret", ("", "")),
@@ -274,20 +274,22 @@ def test_account_and_method_are_told_and_never_the_secret(
     ):
         pool.request("GET", f"{web.url}/plain", headers={"Authorization": value} if value else {})
         session = recording.calls[-1].session
-        assert (session.account, session.auth_method) == told
+        assert (session.account, session.auth_method) == recorded
     assert "secret" not in repr(recording.calls)
     assert basic not in repr(recording.calls)
 
 
-def test_a_key_in_the_url_is_told_and_never_the_key(recording: Recording, pool: urllib3.PoolManager, web: Web) -> None:
-    for query, told in (
+def test_a_secret_in_the_url_is_reported_without_its_value(
+    recording: Recording, pool: urllib3.PoolManager, web: Web
+) -> None:
+    for query, recorded in (
         ("?base=EUR&api_key=hunter2", True),
         ("?key=hunter2AIza0hunter2AIza0", True),
         ("?key=colour", None),
         ("", None),
     ):
         pool.request("GET", f"{web.url}/plain{query}", headers={"Authorization": "Bearer hunter2"})
-        assert recording.calls[-1].facts.get(names.URL_SECRET) is told
+        assert recording.calls[-1].facts.get(names.URL_SECRET) is recorded
     assert "hunter2" not in repr(recording.calls)
 
 
@@ -328,9 +330,9 @@ def test_threads_share_a_pool(recording: Recording, web: Web) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-    told = recording.of("GET")
-    assert len(told) == 80
-    assert all(len(BODY) < one.received < len(BODY) + 300 for one in told)
+    recorded = recording.of("GET")
+    assert len(recorded) == 80
+    assert all(len(BODY) < one.received < len(BODY) + 300 for one in recorded)
 
 
 def test_the_standard_librarys_own_client_is_left_alone(recording: Recording, web: Web) -> None:
@@ -349,7 +351,7 @@ def _sizes(recording: Recording) -> tuple[object, object]:
 
 
 @pytest.mark.parametrize("how", ["at once", "in parts", "as a stream"])
-def test_a_packed_body_is_told_with_both_its_sizes(
+def test_a_packed_body_is_recorded_with_both_its_sizes(
     recording: Recording, pool: urllib3.PoolManager, web: Web, how: str
 ) -> None:
     response = pool.request("GET", f"{web.tls_url}/gzip", preload_content=how == "at once")
@@ -364,7 +366,9 @@ def test_a_packed_body_is_told_with_both_its_sizes(
     assert 0 < recording.of("GET")[0].received < 1_000
 
 
-def test_a_packed_body_in_chunks_is_told_with_both_its_sizes(recording: Recording, pool: urllib3.PoolManager) -> None:
+def test_a_packed_body_in_chunks_is_recorded_with_both_its_sizes(
+    recording: Recording, pool: urllib3.PoolManager
+) -> None:
     packed = gzip.compress(BODY)
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
     with answering(head + f"{len(packed):x}".encode() + b"\r\n" + packed + b"\r\n0\r\n\r\n") as url:
@@ -373,7 +377,7 @@ def test_a_packed_body_in_chunks_is_told_with_both_its_sizes(recording: Recordin
     assert _sizes(recording) == (len(packed), len(BODY))
 
 
-def test_a_packed_body_that_the_app_takes_as_it_comes_is_told_too(
+def test_a_packed_body_that_the_app_takes_as_it_comes_is_recorded_too(
     recording: Recording, pool: urllib3.PoolManager, web: Web
 ) -> None:
     response = pool.request("GET", f"{web.tls_url}/gzip", preload_content=False, decode_content=False)
@@ -386,11 +390,11 @@ def test_a_packed_body_that_the_app_takes_as_it_comes_is_told_too(
     pool.request("GET", f"{web.tls_url}/plain")  # on the same connection: its bytes are its own
     del response
     gc.collect()
-    told = {one.received > 10_000 for one in recording.of("GET")}
-    assert told == {True, False}
+    recorded = {one.received > 10_000 for one in recording.of("GET")}
+    assert recorded == {True, False}
 
 
-def test_a_packed_body_that_is_closed_early_is_told_at_once(
+def test_a_packed_body_that_is_closed_early_is_recorded_at_once(
     recording: Recording, pool: urllib3.PoolManager, web: Web
 ) -> None:
     response = pool.request("GET", f"{web.tls_url}/gzip", preload_content=False)
@@ -435,9 +439,9 @@ def test_a_document_is_looked_at_however_it_comes_and_is_read(
         else:
             read = b"".join(response.stream(10_000, decode_content=True))
     assert read == body
-    (told,) = recording.of("GET")  # while the response lives
-    assert told.facts.get(names.RESPONSE_INDICATORS) == ("xml-external" if what == "hostile" else None)
-    assert "hunter2" not in repr(told.attributes())
+    (recorded,) = recording.of("GET")  # while the response lives
+    assert recorded.facts.get(names.RESPONSE_INDICATORS) == ("xml-external" if what == "hostile" else None)
+    assert "hunter2" not in repr(recorded.attributes())
     del response
 
 
@@ -454,13 +458,11 @@ def test_a_document_is_looked_at_in_however_many_chunks_its_sender_hands_it_out(
         response = pool.request("GET", url, preload_content=reading == "at once")
         read = response.data if reading != "as a stream" else b"".join(response.stream(10_000, decode_content=True))
     assert read == body
-    (told,) = recording.of("GET")
-    assert told.facts.get(names.RESPONSE_INDICATORS) == sign
+    (recorded,) = recording.of("GET")
+    assert recorded.facts.get(names.RESPONSE_INDICATORS) == sign
 
 
-def test_a_document_that_nobody_reads_or_that_has_no_body_is_told_all_the_same(
-    recording: Recording, pool: urllib3.PoolManager
-) -> None:
+def test_an_unread_or_empty_document_is_recorded(recording: Recording, pool: urllib3.PoolManager) -> None:
     with answering(_framed("counted", DOCUMENTS["hostile"], False)) as url:
         response = pool.request("GET", url, preload_content=False)
         response.close()
@@ -472,7 +474,7 @@ def test_a_document_that_nobody_reads_or_that_has_no_body_is_told_all_the_same(
     assert not any(names.RESPONSE_INDICATORS in one.facts for one in recording.calls)
 
 
-def test_packed_bodies_are_told_by_the_oldest_version_too(web: Web) -> None:
+def test_packed_bodies_are_recorded_by_the_oldest_version_too(web: Web) -> None:
     path = os.pathsep.join([str(overlay("urllib3==1.26.20")), str(ROOT), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "-c", OLD, f"{web.url}/gzip"], capture_output=True, text=True, cwd=ROOT, timeout=60,
@@ -496,7 +498,7 @@ assert sizes == [50_000, 50_000], sizes
 """
 
 
-def test_tls_by_pyopenssl_is_told_as_tls(web: Web) -> None:
+def test_tls_by_pyopenssl_is_recorded_as_tls(web: Web) -> None:
     path = os.pathsep.join([str(overlay("pyopenssl==26.4.0")), str(ROOT), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "-c", PYOPENSSL, f"{web.tls_url}/plain", web.ca_file], capture_output=True, text=True,
@@ -522,5 +524,5 @@ assert guard.swallowed == [], guard.swallowed
 """
 
 
-def test_a_mock_in_the_place_of_a_socket_says_nothing() -> None:
+def test_a_mock_in_the_place_of_a_socket_has_no_facts() -> None:
     assert read_tls_facts(MagicMock()) == {}

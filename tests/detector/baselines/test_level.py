@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from backwatch.detector.baselines.extent import EXTENT, begin, extend, outside
-from backwatch.detector.baselines.level import BOUND, LEVEL, MIN_COUNT, MOST_DRIFT, RELEARN_DAYS, update
+from backwatch.detector.baselines.extent import EXTENT, distance_outside, extend_range, start_range
+from backwatch.detector.baselines.level import LEVEL, MAX_DRIFT, MIN_COUNT, RELEARN_DAYS, SCORE_BOUND, update
 
 DAY_NS = 86_400 * 10**9
 MINUTE_NS = 60 * 10**9
@@ -32,23 +32,23 @@ def test_nothing_is_told_before_enough_is_known() -> None:
 def test_a_start_of_which_a_fifth_is_poisoned_still_leads_to_an_alert(seed: int) -> None:
     values = noise(200, seed)
     poisoned = [9.0 if i % 5 == 0 and i < 60 else value for i, value in enumerate(values)]
-    assert update(learnt(poisoned), 0, 9.0, 200 * MINUTE_NS, False) >= BOUND
+    assert update(learnt(poisoned), 0, 9.0, 200 * MINUTE_NS, False) >= SCORE_BOUND
 
 
 @pytest.mark.parametrize(("rate", "times"), [(0.1, 4), (0.01, 3), (0.001, 3), (0.0005, 3)])
 def test_a_ramp_is_found_before_it_has_gone_far(rate: float, times: float) -> None:
     past = noise(3_000)
     rows, extent = learnt(past), np.zeros(1, EXTENT)
-    begin(extent[0], past[0])
+    start_range(extent[0], past[0])
     for value in past:
-        extend(extent[0], value)
+        extend_range(extent[0], value)
     source = np.random.default_rng(1)
     for step in range(int(np.log(times) / np.log1p(rate))):
         x = 5 + step * np.log1p(rate) + source.normal(0, 0.2)
-        beyond = outside(extent[0], x)
+        beyond = distance_outside(extent[0], x)
         score = update(rows, 0, x, (3_000 + step) * MINUTE_NS, True)
-        extend(extent[0], x)
-        if rows[0]["drift"] >= MOST_DRIFT or (score > 4 and beyond > 0.1):  # as volume-spike asks
+        extend_range(extent[0], x)
+        if rows[0]["drift"] >= MAX_DRIFT or (score > 4 and beyond > 0.1):  # as volume-spike asks
             return
     pytest.fail(f"a drift of {rate} a step was not found")
 
@@ -58,7 +58,7 @@ def test_a_day_and_night_that_repeat_are_no_drift() -> None:
     source = np.random.default_rng(3)
     for i in range(20_000):
         update(rows, 0, 5 + 0.8 * np.sin(i / 1_440 * 2 * np.pi) + source.normal(0, 0.1), i * MINUTE_NS, True)
-        assert rows[0]["drift"] < MOST_DRIFT or i < 1_440
+        assert rows[0]["drift"] < MAX_DRIFT or i < 1_440
 
 
 def test_values_beyond_the_bound_do_not_teach_until_they_are_the_new_usual() -> None:
@@ -66,12 +66,12 @@ def test_values_beyond_the_bound_do_not_teach_until_they_are_the_new_usual() -> 
     before = float(rows[0]["level"])
     start = 300 * MINUTE_NS
     for i in range(500):
-        assert update(rows, 0, 9.0, start + i, True) >= BOUND
+        assert update(rows, 0, 9.0, start + i, True) >= SCORE_BOUND
     assert float(rows[0]["level"]) == before
     for day in range(1, RELEARN_DAYS + 1):
         update(rows, 0, 9.0, start + day * DAY_NS, True)
     after = [update(rows, 0, 9.0, start + (10 + i) * DAY_NS, True) for i in range(MIN_COUNT + 5)]
-    assert abs(after[-1]) < BOUND
+    assert abs(after[-1]) < SCORE_BOUND
 
 
 def test_a_call_that_comes_after_midnight_and_was_made_before_it_does_not_start_the_days_anew() -> None:
@@ -82,7 +82,7 @@ def test_a_call_that_comes_after_midnight_and_was_made_before_it_does_not_start_
         for at_ns in (midnight, midnight - 1, midnight + 1):
             update(rows, 0, 9.0, at_ns, True)
     after = [update(rows, 0, 9.0, start + (10 + i) * DAY_NS, True) for i in range(MIN_COUNT + 5)]
-    assert abs(after[-1]) < BOUND
+    assert abs(after[-1]) < SCORE_BOUND
 
 
 def test_values_beyond_the_bound_half_a_year_ago_do_not_keep_new_ones_from_becoming_usual() -> None:
@@ -92,7 +92,7 @@ def test_values_beyond_the_bound_half_a_year_ago_do_not_keep_new_ones_from_becom
     for day in range(150, 150 + RELEARN_DAYS):
         update(rows, 0, 9.0, start + day * DAY_NS, True)
     after = [update(rows, 0, 9.0, start + (160 + i) * DAY_NS, True) for i in range(MIN_COUNT + 5)]
-    assert abs(after[-1]) < BOUND
+    assert abs(after[-1]) < SCORE_BOUND
 
 
 def test_a_row_is_small() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from backwatch.collector import names
-from backwatch.detector.detectors.unusual_message import EXCUSES
+from backwatch.detector.detectors.unusual_message import KNOWN_BY
 from tests.detector.stories import DAY, SAFE, Told, at, fired
 
 RULE = "unusual-message"
@@ -54,8 +54,8 @@ def test_a_form_is_news_where_it_lacks_what_known_ones_have_or_begins_otherwise(
 
 
 def test_every_form_has_a_bit_of_a_signed_number() -> None:
-    assert EXCUSES.shape[0] < 63
-    assert (EXCUSES > 0).all()
+    assert KNOWN_BY.shape[0] < 63
+    assert (KNOWN_BY > 0).all()
 
 
 def test_a_topic_of_several_forms_is_known_with_all_of_them() -> None:

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from backwatch.collector import names
 from backwatch.collector.cli import main
 from backwatch.collector.settings import DetectorSettings, SettingError, load
-from backwatch.detector.derived.text_columns import PEER_LOCAL, Derived
+from backwatch.detector.derived.text_columns import PEER_LOCAL, TextColumns
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import EngineConfig
 from tests.detector import streams
@@ -52,7 +52,7 @@ def test_every_row_of_a_batch_gets_its_own_answer() -> None:
     }
     absent = names.CERT_NOT_AFTER, names.CERT_ISSUER, names.TLS_VERSION, names.REDIRECT_TARGET, names.OPERATION
     columns |= {name: np.zeros(len(rows), np.uint64) for name in absent}
-    found = Derived(hashed).columns(columns, lambda name, row: rows[row][told.index(name)])[PEER_LOCAL]
+    found = TextColumns(hashed).columns(columns, lambda name, row: rows[row][told.index(name)])[PEER_LOCAL]
     assert found.tolist() == [1, 0, 1, 1, 1, 0, 1, 0]
 
 

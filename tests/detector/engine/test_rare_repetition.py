@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backwatch.collector import names
-from backwatch.detector.baselines.place import ALONE, KNOWN_HERE
+from backwatch.detector.baselines.call_site import ALONE, KNOWN_HERE
 from backwatch.detector.state import snapshot
 from tests.detector.small_engine import SmallEngine
 from tests.detector.stories import DAY, SAFE, Told, at, fired, past

@@ -59,7 +59,7 @@ def test_columns_of_any_bound_equal_those_of_a_large_one(limit: int, texts: list
     with pytest.MonkeyPatch.context() as patch:
         for module, bound in (
             (columns_module, "MAX_DIALECTS"), (columns_module, "MAX_SIGN_TEXTS"), (text_columns, "CACHED"),
-            (numbers, "MOST_TOPOLOGIES"),
+            (numbers, "MAX_TOPOLOGIES"),
         ):  # fmt: skip
             patch.setattr(module, bound, limit)
         small = Columns(KEY)

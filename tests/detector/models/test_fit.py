@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import IsolationForest
 
-from backwatch.detector.baselines.forest import ARRAYS, UnusableModel, checked, isolation
+from backwatch.detector.baselines.forest import ARRAYS, UnusableModel, isolation_score, validate_model
 from backwatch.detector.detectors.multivariate_anomaly import FEATURES
 from backwatch.detector.models.fit import MINUTES_PER_TREE, TREE_COUNT, TooLittleHistory, features, fit
 from tests.detector.small_engine import START_NS, SmallEngine
@@ -61,7 +61,7 @@ def test_the_arrays_score_as_scikit_learn_does(model: dict[str, Any]) -> None:
         found
     )
     expected = -forest.score_samples(found[:50])
-    told = [isolation(row, *(model[name] for name in ARRAYS[:-1])) for row in found[:50]]
+    told = [isolation_score(row, *(model[name] for name in ARRAYS[:-1])) for row in found[:50]]
     np.testing.assert_allclose(told, expected, atol=1e-6)
 
 
@@ -111,7 +111,7 @@ def test_arrays_that_are_no_forest_are_refused_and_never_scored(model: dict[str,
     else:
         bad["right"] = bad["right"].astype(np.float64)
     with pytest.raises(UnusableModel):
-        checked(bad, len(FEATURES))
+        validate_model(bad, len(FEATURES))
     engine = SmallEngine()
     source = np.random.default_rng(9)
     facts: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""Who may use the dashboard: this machine, the users of a proxy that authenticates them, or everybody on purpose.
+"""Access to the dashboard: this machine, users of an authenticating proxy, or everyone on purpose.
 
 The dashboard has no login of its own. A proxy with one passes the user's name in a header; anyone could send that
 header, so a request must also prove that it came through the proxy: by a secret that only the proxy knows, by the
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from backwatch.collector.settings import DashboardSettings, SettingError
-from backwatch.dashboard.door import PROBES, Application, Receive, Scope, Send
+from backwatch.dashboard.middleware import PROBES, Application, Receive, Scope, Send
 
 SECRET_HEADER: Final = b"x-backwatch-proxy-secret"
 USER_HEADER: Final = b"x-backwatch-user"
@@ -71,7 +71,7 @@ class LoginCheck:
     """ASGI middleware that lets in only what came through the proxy, and passes the user on to the pages.
 
     Args:
-        app: What is behind it.
+        app: The application behind it.
         login: How a request proves it; ``None``: every request may enter, and none has a user.
     """
 
@@ -80,7 +80,7 @@ class LoginCheck:
         self._login = login
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
+        """Handle one ASGI connection."""
         if scope["type"] == "lifespan" or (scope["type"] == "http" and scope["path"] in PROBES):
             await self._app(scope, receive, send)
             return
@@ -138,7 +138,7 @@ def check_exposure(settings: DashboardSettings, address: str) -> None:
         address: The resolved address that is about to be listened on.
 
     Raises:
-        SettingError: Everybody who reaches it could read alerts and take decisions.
+        SettingError: Anyone who reaches it could read alerts and take decisions.
     """
     if proxy_login(settings) or settings.open_to_everybody == "yes-i-know" or _is_loopback(address):
         return

@@ -1,4 +1,4 @@
-"""Charts. Times are UTC and on a 24 h clock, whatever the reader's browser prefers."""
+"""Charts, with times in UTC on a 24 h clock, independent of the browser's locale."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -18,15 +18,15 @@ HEIGHT: Final = 250
 
 
 def openings(found: Sequence[tuple[int, str, int]], last: int, hours: int) -> None:
-    """Alerts that opened, by hour and level: (start of the hour, level, how many), to the hour that begins at last."""
+    """Draw opened alerts by hour and level, (start, level, count), up to the hour that begins at ``last``."""
     if not found:
         st.caption("No alert was opened in the last two days.")
         return
     order = {level: place for place, level in enumerate(reversed(words.LEVELS))}
     frame = pd.DataFrame(
         [
-            (_time(start), words.moment(start)[:16], words.level(level), order.get(level, 0), many)
-            for start, level, many in found
+            (_time(start), words.moment(start)[:16], words.level(level), order.get(level, 0), count)
+            for start, level, count in found
         ],
         columns=["hour", "from (UTC)", "level", "order", "alerts"],
     )
@@ -60,12 +60,12 @@ def openings(found: Sequence[tuple[int, str, int]], last: int, hours: int) -> No
 
 
 def volume(windows: Sequence[Rollup]) -> None:
-    """Bytes received and sent by minute."""
+    """Draw bytes received and sent by minute."""
     frame = pd.DataFrame(
         [
-            (_time(end_ns), words.moment(end_ns)[:16], way, many)
+            (_time(end_ns), words.moment(end_ns)[:16], way, count)
             for end_ns, received, sent in minutes(windows)
-            for way, many in (("received", received), ("sent", sent))
+            for way, count in (("received", received), ("sent", sent))
         ],
         columns=["time", "minute (UTC)", "way", "bytes"],
     )
@@ -88,17 +88,17 @@ def volume(windows: Sequence[Rollup]) -> None:
 
 
 def minutes(windows: Sequence[Rollup]) -> list[tuple[int, int, int]]:
-    """End, bytes received, bytes sent.
+    """Return (end, bytes received, bytes sent) of each minute.
 
-    Minutes without calls are not stored: a stretch of them begins and ends at nothing, so that no line leads over it.
+    Minutes without calls are not stored: a gap begins and ends with zeros, so that no line crosses it.
     """
     found: list[tuple[int, int, int]] = []
-    for one in windows:
-        if found and one.end_ns - found[-1][0] > MINUTE_NS:
+    for window in windows:
+        if found and window.end_ns - found[-1][0] > MINUTE_NS:
             found.append((found[-1][0] + MINUTE_NS, 0, 0))
-            if one.end_ns - found[-1][0] > MINUTE_NS:
-                found.append((one.end_ns - MINUTE_NS, 0, 0))
-        found.append((one.end_ns, one.bytes_received, one.bytes_sent))
+            if window.end_ns - found[-1][0] > MINUTE_NS:
+                found.append((window.end_ns - MINUTE_NS, 0, 0))
+        found.append((window.end_ns, window.bytes_received, window.bytes_sent))
     return found
 
 

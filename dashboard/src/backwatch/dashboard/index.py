@@ -1,9 +1,9 @@
-"""The page in which Streamlit's front end starts, with our title and icon, and told where its server is.
+"""The page in which Streamlit's front end starts, with title, icon and the URL of its server.
 
-Left alone the front end guesses: on ``/alerts`` it first asks ``/alerts/_stcore/health``, which is not there. And where
-a page sends its reader to another one with a query, it writes two entries into the browser's history: the new query
-behind the old path, then the new path. The way back would end at the first, where a refresh that is on its way cuts off
-the way forward: that entry is left out.
+By itself, the front end guesses the URL: on ``/alerts`` it first requests ``/alerts/_stcore/health``, which does not
+exist. And a switch to a page with a query writes two entries into the browser's history: the new query behind the old
+path, then the new path. *Back* would end at the first one, where a pending refresh cuts off *forward*: that entry is
+left out.
 
 Every inline script is known here, so the policy can name each by its hash and allow no other.
 """
@@ -30,7 +30,7 @@ _ONE_ENTRY: Final = (
 _STYLE: Final = """
 .stMainBlockContainer{padding-left:clamp(1rem,4vw,4rem)!important;padding-right:clamp(1rem,4vw,4rem)!important;max-width:1600px}
 .st-key-heading [data-testid=stText]{font-size:1.6rem;font-weight:650;line-height:1.25}
-.st-key-meaning [data-testid=stText],.st-key-said [data-testid=stText]{line-height:1.55}
+.st-key-meaning [data-testid=stText],.st-key-result [data-testid=stText]{line-height:1.55}
 .st-key-banner{background:#a4161a;border-color:#a4161a!important}
 .st-key-banner [data-testid=stText],.st-key-banner [data-testid=stText] *{
 color:#fff!important;font-weight:600;line-height:1.5;white-space:pre-wrap}
@@ -53,12 +53,12 @@ _SCRIPT: Final = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 @cache
 def page() -> str:
-    """The document."""
+    """Return the document."""
     import streamlit
 
     document = (Path(streamlit.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
-    for one in _CUT:
-        document = one.sub("", document)
+    for pattern in _CUT:
+        document = pattern.sub("", document)
     document = re.sub(r"<title>.*?</title>", "<title>Backwatch</title>", document)
     document = document.replace('href="./favicon.png"', f'href="data:image/png;base64,{_icon()}"')
     document = document.replace("</head>", f"<script>{_WHERE}{_ONE_ENTRY}</script><style>{_STYLE}</style></head>", 1)
@@ -66,9 +66,9 @@ def page() -> str:
 
 
 def script_hashes() -> tuple[str, ...]:
-    """The document's inline scripts, as a content security policy names them."""
-    digests = (hashlib.sha256(one.encode()).digest() for one in _SCRIPT.findall(page()))
-    return tuple(f"'sha256-{base64.b64encode(one).decode()}'" for one in digests)
+    """Return the hashes of the inline scripts, in the form of a content security policy."""
+    digests = (hashlib.sha256(script.encode()).digest() for script in _SCRIPT.findall(page()))
+    return tuple(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
 
 
 def _icon() -> str:

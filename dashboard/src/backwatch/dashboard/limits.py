@@ -1,4 +1,4 @@
-"""Bounds of what the dashboard keeps. Read by documents alone."""
+"""Bounds of the dashboard's structures, for the documents."""
 
 from typing import Final
 
@@ -8,13 +8,13 @@ from backwatch.dashboard import reads
 
 BOUNDS: Final = (
     Bound(
-        "answers of the store that pages share", reads.ANSWERS, "answers", "the oldest is read anew",
+        "query results that pages share", reads.MAX_RESULTS, "results", "the oldest is read again",
     ),
     Bound(
         "pages open at once (`BACKWATCH_DASHBOARD_SESSIONS`)", DashboardSettings().sessions, "pages",
-        "it is refused with status 503 and a line that names the setting", counted_as="a line of the log",
+        "a further one is refused with status 503 and a line that names the setting", counted_as="a line of the log",
     ),
     Bound(
-        "closed pages that may come back within 30 s", 128, "pages", "the oldest is forgotten, and draws itself anew",
+        "closed pages that may return within 30 s", 128, "pages", "the oldest is evicted and is drawn anew",
     ),
 )  # fmt: skip

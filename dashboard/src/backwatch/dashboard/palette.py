@@ -1,4 +1,4 @@
-"""Colours: a theme for dark and one for light, as the reader's system prefers, and the levels' colours in both."""
+"""Colours: a dark and a light theme, selected by the reader's system, with the colours of levels."""
 
 from typing import Any, Final
 

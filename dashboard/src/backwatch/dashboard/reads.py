@@ -1,8 +1,8 @@
-"""What the pages ask of the store, and the one thing they tell it: a person's decision, always by the alert's id.
+"""Queries of the pages, and the one write: a decision, always by the alert's id.
 
-Every open page asks again every few seconds. What one of them was told is kept for half as long, for all: however many
-pages are open, the store is asked twice in that time at most, and a page that is open alone asks it each time. A
-decision ends what was kept, whatever became of it, so that what the store has shows at once.
+Every open page queries the store every few seconds. All pages share a result for half of that time: for any number of
+pages, a query runs at most twice per interval, and a single page runs it each time. A decision invalidates all
+results, also if it fails, so that the pages show the store's present state immediately.
 """
 
 import itertools
@@ -28,17 +28,17 @@ from backwatch.store.views import AlertDetail, AlertFilter, AlertPage, Health, P
 
 HOUR_NS: Final = 3_600 * 10**9
 REFRESH_S: Final = load(DashboardSettings).refresh_s
-"""How often an open page reads the store."""
-KEPT_S: Final = REFRESH_S / 2
-"""How long what one page was told is told to others."""
-ANSWERS: Final = 200
-"""Answers that are kept at most."""
-Asked = ParamSpec("Asked")
-Answer = TypeVar("Answer")
+"""Seconds between two reads of an open page."""
+SHARED_S: Final = REFRESH_S / 2
+"""Seconds for which pages share one query result."""
+MAX_RESULTS: Final = 200
+"""Query results that are kept at most."""
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
-class _Kept:
-    """Which of the answers that are kept may be told: those to questions of this number."""
+class _Generation:
+    """The generation of valid results: a decision starts the next one."""
 
     number = 0
     numbers = itertools.count(1)
@@ -49,22 +49,24 @@ def _store() -> Engine:
     return open_store(load(StoreSettings).url, must_exist=True)
 
 
-# Rows are frozen and nobody changes what holds them, so they are shared as they are: a copy for each page would cost
-# what the sharing saves. The number belongs to the question: an answer that was on its way when somebody decided is not
+# Rows are frozen and their containers never change, so pages share them without copies: a copy for each page would
+# cost what the sharing saves. The generation is part of the key: a result that was on its way during a decision is not
 # found again.
-@st.cache_resource(ttl=KEPT_S, max_entries=ANSWERS, show_spinner=False)
-def _answer(_read: Callable[..., Any], question: tuple[str, int, tuple[Any, ...], dict[str, Any]]) -> Any:
-    _, _, arguments, named = question
+@st.cache_resource(ttl=SHARED_S, max_entries=MAX_RESULTS, show_spinner=False)
+def _query(_read: Callable[..., Any], key: tuple[str, int, tuple[Any, ...], dict[str, Any]]) -> Any:
+    _, _, arguments, named = key
     try:
         return _read(*arguments, **named)
-    except StoreUnavailable as error:  # kept as any answer, else those who wait for it would all wait in a row
+    except (
+        StoreUnavailable
+    ) as error:  # cached like any result, otherwise all waiting pages would wait one after the other
         return error
 
 
-def _shared(read: Callable[Asked, Answer]) -> Callable[Asked, Answer]:
+def _shared(read: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     @wraps(read)
-    def shared(*arguments: Asked.args, **named: Asked.kwargs) -> Answer:
-        found = _answer(read, (read.__name__, _Kept.number, arguments, named))
+    def shared(*arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+        found = _query(read, (read.__name__, _Generation.number, arguments, named))
         if isinstance(found, StoreUnavailable):
             raise StoreUnavailable(*found.args)
         return found
@@ -98,94 +100,94 @@ def openings(last_ns: int, hours: int) -> list[tuple[int, str, int]]:
 
 @_shared
 def alerts(filters: AlertFilter, limit: int = 200, cursor: str | None = None) -> AlertPage:
-    """A page of alerts, last seen first."""
+    """Return a page of alerts, last seen first."""
     with reading(_store()) as connection:
         return queries.list_alerts(connection, filters, limit=limit, cursor=cursor)
 
 
 def alert_now(alert_id: str) -> AlertDetail | None:
-    """One alert as the store has it at this moment."""
+    """Return one alert in its present state, past the shared results."""
     with reading(_store()) as connection:
         return queries.get_alert(connection, alert_id)
 
 
 alert = _shared(alert_now)
-"""One alert."""
+"""Return one alert."""
 
 
 @_shared
 def rules() -> list[RuleMeta]:
-    """Every rule that the detector told of at its start."""
+    """Return every rule that the detector published at its start."""
     with reading(_store()) as connection:
         return read_rules(connection)
 
 
 @_shared
 def rule(name: str) -> RuleMeta | None:
-    """One rule."""
+    """Return one rule."""
     with reading(_store()) as connection:
         return read_rule(connection, name)
 
 
 @_shared
 def open_by_rule() -> dict[str, int]:
-    """How many open alerts each rule has that has any."""
+    """Return the number of open alerts of each rule that has any."""
     with reading(_store()) as connection:
         return queries.open_by_rule(connection)
 
 
 @_shared
 def apps() -> list[str]:
-    """Every app."""
+    """Return every app."""
     with reading(_store()) as connection:
         return queries.apps(connection)
 
 
 @_shared
 def resources(app: str = "") -> list[ResourceRow]:
-    """The resources."""
+    """Return the resources."""
     with reading(_store()) as connection:
         return queries.list_resources(connection, app=app)
 
 
 @_shared
 def processes(app: str = "") -> list[ProcessRow]:
-    """The watched processes: those that are missed first."""
+    """Return the watched processes, missing ones first."""
     with reading(_store()) as connection:
         return queries.list_processes(connection, app=app)
 
 
 @_shared
 def systems() -> set[str]:
-    """Every kind of service that an app was seen to use."""
+    """Return every kind of service that an app uses."""
     with reading(_store()) as connection:
         return queries.systems(connection)
 
 
 @_shared
 def resource(resource_id: str) -> ResourceRow | None:
-    """One resource."""
+    """Return one resource."""
     with reading(_store()) as connection:
         return queries.get_resource(connection, resource_id)
 
 
 @_shared
 def volume(resource_id: str, last_ns: int, hours: int = 6) -> list[Rollup]:
-    """A resource's closed minutes of so many hours before the whole one that begins there, and from then on."""
+    """Return a resource's closed minutes from ``hours`` before ``last_ns``, a full hour, to two hours after it."""
     with reading(_store()) as connection:
         return queries.rollup_series(connection, resource_id, last_ns - hours * HOUR_NS, last_ns + 2 * HOUR_NS)
 
 
 @_shared
 def health() -> Health:
-    """Whether Backwatch itself does its work."""
+    """Return the health of Backwatch itself."""
     with reading(_store()) as connection:
         return queries.health(connection)
 
 
 @_shared
 def incidents() -> list[Incident]:
-    """What does not work of detector, router and notify, worst first."""
+    """Return the incidents of detector, router and notify, worst first."""
     with reading(_store()) as connection:
         now_ns = time.time_ns()
         chain = find_incidents(read_progress(connection), queries.shard_rows(connection), now_ns)
@@ -193,23 +195,23 @@ def incidents() -> list[Incident]:
 
 
 def store() -> Engine:
-    """The store, opened once for all pages."""
+    """Return the store, opened once for all pages."""
     return _store()
 
 
 def decide(
     alert_id: str, kind: str, by: str, why: str, *, until_ns: int, evidence: Mapping[str, Any], episode: int
 ) -> int:
-    """Enters a decision on what was seen; the number of its entry."""
+    """Enter a decision on what was shown, and return the number of its log entry."""
     try:
         return decisions.decide(
             _store(), alert_id, kind, by=by, why=why, until_ns=until_ns, now_ns=time.time_ns(), evidence=evidence,
             episode=episode,
         )  # fmt: skip
     finally:
-        look_again()
+        invalidate()
 
 
-def look_again() -> None:
-    """Has every page ask the store anew: what was told before may not be so any more."""
-    _Kept.number = next(_Kept.numbers)
+def invalidate() -> None:
+    """Invalidate all shared results."""
+    _Generation.number = next(_Generation.numbers)

@@ -1,8 +1,8 @@
-"""The only way by which text that is not ours reaches the screen.
+"""The only way by which text from outside reaches the screen.
 
 Streamlit renders Markdown almost everywhere, and fetches the images it names: an alert's text could make the operator's
 browser call home. Only elements that show text as text are used here, and only with characters that cannot be seen, or
-that reorder what is seen, made visible. What comes out of :mod:`backwatch.dashboard.words` may stand anywhere.
+that reorder what is seen, made visible. Words of :mod:`backwatch.dashboard.words` are safe everywhere.
 """
 
 import json
@@ -20,7 +20,7 @@ from backwatch.dashboard import palette
 LONGEST: Final = 8_192
 """Characters of one text that are shown."""
 CELL: Final = 400
-"""Characters of a cell of a table, where nothing hangs on the rest."""
+"""Characters shown in a table cell whose rest does not matter."""
 COLOURED: Final = 300
 """Rows up to which a table's levels are coloured: a style for each cell costs more than all else of a large table."""
 _KEPT: Final = frozenset("\n\t")
@@ -32,56 +32,56 @@ _UNSEEN: Final = re.compile(
 """Letters and marks that are drawn as nothing: fillers, joiners, variation selectors; and what Unicode does not call
 ignorable: the empty cell of Braille, the blanks of hieroglyphs, the filler of Khitan, the null head of a note."""
 _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9 ,'-]*")
-"""No character of it means anything to Markdown, to Streamlit's directives or to what finds links in text."""
+"""Text without a meaning in Markdown, in Streamlit's directives or for link detection."""
 _ID: Final = re.compile(r"[0-9a-f]{64}")
 _RULE: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-"""Words joined by single hyphens: no dash, no list, no line, whatever renders it."""
+"""Words joined by single hyphens: no dash, list or rule in any renderer."""
 
 
 def visible(value: object, limit: int = LONGEST) -> str:
-    r"""A text with control, bidirectional and zero-width characters as escapes, cut at ``limit`` characters.
+    r"""Return a text with control, bidirectional and zero-width characters as escapes, cut at ``limit`` characters.
 
     >>> visible("abc\u202ecba\x1b[2J")
     'abc\\u202ecba\\x1b[2J'
     """
-    told = str(value)
-    shown = "".join(map(_shown, told[:limit]))
-    return shown if len(told) <= limit else f"{shown} … ({len(told):,} characters)"
+    value = str(value)
+    shown = "".join(map(_shown, value[:limit]))
+    return shown if len(value) <= limit else f"{shown} … ({len(value):,} characters)"
 
 
-def _shown(one: str) -> str:
-    if one in _KEPT or (unicodedata.category(one) not in _HIDDEN and not _UNSEEN.match(one)):
-        return one
-    return one.encode("unicode_escape", "surrogatepass").decode("ascii")
+def _shown(character: str) -> str:
+    if character in _KEPT or (unicodedata.category(character) not in _HIDDEN and not _UNSEEN.match(character)):
+        return character
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 def line(value: object, limit: int = CELL) -> str:
-    """As :func:`visible`, on one line."""
+    """Return the text as :func:`visible` does, on one line."""
     return visible(value, limit).replace("\n", "⏎").replace("\t", " ")
 
 
-def is_id(told: str) -> bool:
-    """Whether it is an alert's or a resource's id."""
-    return _ID.fullmatch(told) is not None
+def is_id(value: str) -> bool:
+    """Return whether the text is the id of an alert or a resource."""
+    return _ID.fullmatch(value) is not None
 
 
-def is_rule(told: str) -> bool:
-    """Whether it is a name that a rule can have, and that nothing renders as more than its letters."""
-    return len(told) <= 64 and _RULE.fullmatch(told) is not None
+def is_rule(value: str) -> bool:
+    """Return whether the text can be a rule's name, which no renderer interprets."""
+    return len(value) <= 64 and _RULE.fullmatch(value) is not None
 
 
 def text(value: object) -> None:
-    """Plain text."""
+    """Draw plain text."""
     st.text(visible(value))
 
 
 def code(value: object) -> None:
-    """A statement or another text whose spacing counts."""
+    """Draw a statement, or other text whose spacing matters."""
     st.code(visible(value), language=None, wrap_lines=True)
 
 
 def heading(value: object) -> None:
-    """A page's heading: a real one where the text is nothing but plain words, else plain text that looks like it."""
+    """Draw a page's heading: a real one for plain words only, otherwise plain text that looks like one."""
     words = line(value, 200)
     if _PLAIN.fullmatch(words):
         st.title(words, anchor=False)
@@ -91,7 +91,7 @@ def heading(value: object) -> None:
 
 
 def evidence(facts: Mapping[str, Any], *, but: Sequence[str] = (), key: str) -> None:
-    """Facts by name, one to a row, in the order in which one asks for them."""
+    """Draw facts by name, one per row, in reading order."""
     rows = [(name, fact(name, facts[name])) for name in in_reading_order(facts) if name not in but]
     pairs(rows, ("fact", "value"), key=key, widths=(285, 375))
 
@@ -99,15 +99,20 @@ def evidence(facts: Mapping[str, Any], *, but: Sequence[str] = (), key: str) -> 
 def pairs(
     rows: Sequence[tuple[str, str]], heads: tuple[str, str], *, key: str, widths: tuple[int, int] = (120, 300)
 ) -> None:
-    """Names and what they are, in columns of so many pixels."""
+    """Draw names and values, in columns of the given widths in pixels."""
     first, second = heads
     config = {first: st.column_config.TextColumn(width=widths[0]), second: st.column_config.TextColumn(width=widths[1])}
-    told = [{first: name, second: value} for name, value in rows]
-    table(told, longest=LONGEST, key=key, column_config=config, height="content")
+    table(
+        [{first: name, second: value} for name, value in rows],
+        longest=LONGEST,
+        key=key,
+        column_config=config,
+        height="content",
+    )
 
 
 def table(rows: Sequence[Mapping[str, Any]], *, coloured: str = "", longest: int = CELL, **options: Any) -> Any:
-    """Rows as a table of text and numbers; texts are made safe here, whoever made them.
+    """Draw rows as a table of text and numbers, and make every text safe.
 
     Args:
         rows: One mapping per row; all have the same keys.
@@ -119,9 +124,9 @@ def table(rows: Sequence[Mapping[str, Any]], *, coloured: str = "", longest: int
     for name, column in (options.get("column_config") or {}).items():
         kind = _kind(column)
         if kind in ("link", "image", "markdown"):
-            raise ValueError(f"a column of type {kind} would render text that is not ours")
+            raise ValueError(f"a column of type {kind} would render text from outside")
         labels = ["".join(row[name].split()) for row in rows] if kind == "button" else []
-        if not all(is_id(one) or is_rule(one) for one in labels):
+        if not all(is_id(label) or is_rule(label) for label in labels):
             raise ValueError("the label of a button in a table must be an id or a rule's name: it is rendered")
     frame = pd.DataFrame(
         [{name: line(cell, longest) if isinstance(cell, str) else cell for name, cell in row.items()} for row in rows]
@@ -131,8 +136,8 @@ def table(rows: Sequence[Mapping[str, Any]], *, coloured: str = "", longest: int
 
 
 def _kind(column: Any) -> str:
-    told = getattr(column, "config", column)
-    return told.get("type_config", {}).get("type", "") if isinstance(told, dict) else ""
+    config = getattr(column, "config", column)
+    return config.get("type_config", {}).get("type", "") if isinstance(config, dict) else ""
 
 
 def _colour(level: object) -> str:
@@ -141,7 +146,7 @@ def _colour(level: object) -> str:
 
 
 def fact(name: str, value: Any) -> str:
-    """A fact's value for reading, as its name wants it.
+    """Return a fact's value for reading, formatted by its name.
 
     >>> fact("server.port", 5432), fact("backwatch.bytes.sent", 5432)
     ('5432', '5,432')
@@ -150,7 +155,7 @@ def fact(name: str, value: Any) -> str:
 
 
 def plain(value: Any) -> str:
-    """A fact's value for reading.
+    """Return a fact's value for reading.
 
     >>> plain(True), plain(48211), plain("full"), plain(["a", 1])
     ('yes', '48,211', 'full', '["a", 1]')

@@ -1,4 +1,4 @@
-"""The dashboard's server: Streamlit, told to keep to itself, behind the door of :mod:`backwatch.dashboard.door`."""
+"""The dashboard's server: Streamlit behind the middleware of :mod:`backwatch.dashboard.middleware`."""
 
 import errno
 import os
@@ -15,31 +15,31 @@ from starlette.routing import Route
 from backwatch.collector.settings import DashboardSettings, SettingError, StoreSettings, load
 from backwatch.dashboard import index, palette
 from backwatch.dashboard.access import LoginCheck, check_exposure, proxy_login
-from backwatch.dashboard.door import Application, Door, SecurityHeaders, UnknownPaths, name_of
+from backwatch.dashboard.middleware import Application, HostCheckMiddleware, SecurityHeaders, UnknownPaths, name_of
 from backwatch.dashboard.readiness import Readiness
 from backwatch.dashboard.session_limit import SessionLimit
 from backwatch.store.monitoring.endpoint import start_monitoring
 from backwatch.store.monitoring.loops import LoopMonitor
 
 CLOSING_S: Final = 2
-"""How long open browsers may hold up the end."""
+"""Seconds that open browsers may delay the shutdown."""
 
 
 def hosts(settings: DashboardSettings) -> list[str]:
-    """Names under which it answers, whatever the port; addresses without brackets, as Streamlit compares them.
+    """Return the names under which it is served, on any port; addresses without brackets, as Streamlit compares them.
 
     Raises:
-        SettingError: What is allowed is no name.
+        SettingError: An allowed host is not a host name.
     """
     allowed = [name_of(one) for one in settings.allowed_hosts]
     if not all(allowed):
-        told = ",".join(settings.allowed_hosts)
-        raise SettingError(f"BACKWATCH_DASHBOARD_ALLOWED_HOSTS={told!r}: not names of hosts between commas")
+        given = ",".join(settings.allowed_hosts)
+        raise SettingError(f"BACKWATCH_DASHBOARD_ALLOWED_HOSTS={given!r}: not names of hosts between commas")
     return [settings.address, "localhost", "127.0.0.1", "::1", *allowed]
 
 
 def configure(settings: DashboardSettings) -> None:
-    """Streamlit's own switches: nothing is told to anybody, errors show nothing, tables are not exported raw."""
+    """Configure Streamlit: no usage statistics, no error details, no export of raw tables."""
     from streamlit import config
 
     options: dict[str, Any] = {
@@ -54,7 +54,7 @@ def configure(settings: DashboardSettings) -> None:
 
 
 def application(settings: DashboardSettings) -> Application:
-    """The ASGI application."""
+    """Return the ASGI application."""
     import streamlit as st
 
     def start(_: Request) -> HTMLResponse:
@@ -75,9 +75,9 @@ def application(settings: DashboardSettings) -> Application:
         Path(__file__).parent / "pages" / "app.py",
         middleware=[
             Middleware(SecurityHeaders),
-            Middleware(Door, hosts=hosts(settings), proxies=settings.allowed_hosts),
+            Middleware(HostCheckMiddleware, hosts=hosts(settings), proxies=settings.allowed_hosts),
             Middleware(LoginCheck, login=proxy_login(settings)),
-            Middleware(SessionLimit, most=settings.sessions),
+            Middleware(SessionLimit, max_sessions=settings.sessions),
             Middleware(UnknownPaths),
         ],
         routes=[
@@ -90,10 +90,10 @@ def application(settings: DashboardSettings) -> Application:
 
 
 def listen(settings: DashboardSettings) -> socket.socket:
-    """The socket to serve on.
+    """Return the socket to serve on.
 
     Raises:
-        SettingError: Nobody can listen there, what may be served under it is no name, or there is no login.
+        SettingError: The address is unusable, an allowed host is not a host name, or there is no login.
     """
     hosts(settings)
     proxy_login(settings)
@@ -122,7 +122,7 @@ def listen(settings: DashboardSettings) -> socket.socket:
 
 
 def serve(settings: DashboardSettings, listening: socket.socket) -> None:
-    """Serves on what :func:`listen` gave, until it is stopped."""
+    """Serve on the socket of :func:`listen` until stopped."""
     url = load(StoreSettings).url
     if url:
         os.environ["BACKWATCH_STORE_URL"] = url  # the pages read it again, in a thread that knows no flags

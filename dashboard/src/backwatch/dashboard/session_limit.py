@@ -1,11 +1,11 @@
-"""A bound of the pages that are open: each is a session of Streamlit's, with memory and a redrawing of its own."""
+"""Limit of open pages: each is a Streamlit session with its own memory and redrawing."""
 
 import logging
 import time
 from typing import Final
 
 from backwatch.dashboard import index
-from backwatch.dashboard.door import Application, Receive, Scope, Send
+from backwatch.dashboard.middleware import Application, Receive, Scope, Send
 
 logger = logging.getLogger("backwatch")
 
@@ -14,30 +14,30 @@ RETRY_S: Final = 30
 
 
 class SessionLimit:
-    """Refuses a page, and a page's web socket, while as many are open as may be.
+    """Refuse a page and its web socket while the limit is reached.
 
     Args:
-        app: What is behind it.
-        most: Web sockets that may be open at once.
+        app: The application behind it.
+        max_sessions: Web sockets that may be open at once.
     """
 
-    def __init__(self, app: Application, most: int) -> None:
+    def __init__(self, app: Application, max_sessions: int) -> None:
         self._app = app
-        self._most = most
+        self._max_sessions = max_sessions
         self._open = 0
         self._logged_s = -LOG_AGAIN_S
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
+        """Handle one ASGI connection."""
         if scope["type"] == "websocket":
-            if self._open < self._most:
+            if self._open < self._max_sessions:
                 self._open += 1
                 try:
                     await self._app(scope, receive, send)
                 finally:
                     self._open -= 1
                 return
-        elif scope["type"] != "http" or self._open < self._most or not _is_page(scope["path"]):
+        elif scope["type"] != "http" or self._open < self._max_sessions or not _is_page(scope["path"]):
             await self._app(scope, receive, send)
             return
         await self._refuse(scope, send)
@@ -47,7 +47,8 @@ class SessionLimit:
         if now_s - self._logged_s >= LOG_AGAIN_S:
             self._logged_s = now_s
             logger.warning(
-                "dashboard: BACKWATCH_DASHBOARD_SESSIONS=%d pages are open; further ones are refused", self._most
+                "dashboard: BACKWATCH_DASHBOARD_SESSIONS=%d pages are open; further ones are refused",
+                self._max_sessions,
             )
         kind = "http.response"
         if scope["type"] == "websocket":
@@ -57,7 +58,7 @@ class SessionLimit:
                 return
         headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"retry-after", str(RETRY_S).encode())]
         text = (
-            f"{self._most} pages are open, as many as BACKWATCH_DASHBOARD_SESSIONS allows: close one, and load again.\n"
+            f"{self._max_sessions} pages are open, the limit of BACKWATCH_DASHBOARD_SESSIONS: close one and reload.\n"
         )
         await send({"type": f"{kind}.start", "status": 503, "headers": headers})
         await send({"type": f"{kind}.body", "body": text.encode()})

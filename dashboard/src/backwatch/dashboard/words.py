@@ -1,6 +1,6 @@
-"""Words from closed sets: whatever goes in, what comes out has no meaning to Markdown and may stand anywhere.
+"""Words from closed sets: for any input, the result has no meaning in Markdown.
 
-Only what is made here, and literals, may be handed to an element that renders Markdown; a test holds the pages to it.
+Elements that render Markdown accept only these words and literals; a test checks the pages for that.
 """
 
 from datetime import UTC, datetime
@@ -21,32 +21,32 @@ _COLOURS: Final[dict[str, Colour]] = {
 }
 
 
-def level(told: str) -> str:
-    """A level's word.
+def level(text: str) -> str:
+    """Return the word of a level.
 
     >>> level("high"), level("![x](http://evil.example)")
     ('high', 'unknown')
     """
-    return told if told in LEVELS else "unknown"
+    return text if text in LEVELS else "unknown"
 
 
-def state(told: str) -> str:
-    """A state's word."""
-    return told if told in STATES else "unknown"
+def state(text: str) -> str:
+    """Return the word of a state."""
+    return text if text in STATES else "unknown"
 
 
-def colour(told: str) -> Colour:
-    """The name that Streamlit's badges and directives have for a level's colour."""
-    return _COLOURS.get(told, "gray")
+def colour(text: str) -> Colour:
+    """Return Streamlit's name for the colour of a level."""
+    return _COLOURS.get(text, "gray")
 
 
-def mark(told: str) -> str:
-    """A level's mark, coloured, for our own headings."""
-    return f":{colour(told)}[●]"
+def mark(text: str) -> str:
+    """Return the coloured mark of a level, for headings."""
+    return f":{colour(text)}[●]"
 
 
 def count(number: int) -> str:
-    """A number with its thousands apart.
+    """Return a number with thousands separators.
 
     >>> count(1234567)
     '1,234,567'
@@ -55,7 +55,7 @@ def count(number: int) -> str:
 
 
 def moment(time_ns: int | None) -> str:
-    """A time of day, UTC, to the second; empty where there is none.
+    """Return a time, UTC, to the second; empty if there is none.
 
     >>> moment(1_700_000_000 * 10**9)
     '2023-11-14 22:13:20'
@@ -66,7 +66,7 @@ def moment(time_ns: int | None) -> str:
 
 
 def ago(time_ns: int | None, now_ns: int) -> str:
-    """How long ago, in one unit.
+    """Return how long ago a time was, in one unit.
 
     >>> ago(0, 5), ago(10**9, 91 * 10**9), ago(10**9, 10**9)
     ('never', '1 min ago', 'now')
@@ -83,6 +83,6 @@ def ago(time_ns: int | None, now_ns: int) -> str:
 
 
 def lasts(until_ns: int) -> str:
-    """Until when a mute or an acceptance holds."""
+    """Return the end of a mute or an acceptance."""
     year_9999_ns = 253_370_764_800 * 10**9
     return "for good" if not until_ns or until_ns >= year_9999_ns else f"until {moment(until_ns)} UTC"

@@ -51,3 +51,13 @@ class Fact:
     order: int = 0
     identity: bool = False
     profile: str = ""
+
+
+def derived(name: str, meaning: str, *, scope: Scope = "derived") -> Fact:
+    """Return a number that a detector computes for each call, or with the scope ``window`` for each window.
+
+    >>> derived("backwatch.errors.streak", "Calls that failed in a row.").label
+    'Errors streak'
+    """
+    label = name.removeprefix("backwatch.").replace(".", " ").replace("_", " ").capitalize()
+    return Fact(name=name, type="number", scope=scope, kind="derived", domain="number", label=label, meaning=meaning)

@@ -1,10 +1,10 @@
 """One package per client library. A new probe is one new package here and nothing else: this folder is walked.
 
-A package bears the name of the package whose import brings the driver: that import is what loads it. What drivers of
-one protocol share is in ``families/``, what all probes are built of in ``toolkit/``.
+A probe's package has the name of the package whose import brings the driver: that import loads the probe. The common
+parts of one protocol's drivers are in ``families/``, those of all probes in ``toolkit/``.
 
 A probe wraps its driver, learns a session's facts at connect, and records one compact record per call. The driver's own
-call is never guarded: its values, types and exceptions reach the app unchanged. Our bookkeeping always is.
+call is never guarded: its values, types and exceptions reach the app unchanged. The probe's own code always is.
 """
 
 import importlib
@@ -17,7 +17,7 @@ from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
 
 
 class Recorder(Protocol):
-    """Where a probe leaves what it saw. Never raises, never blocks; redacts before anything is queued."""
+    """Receives a probe's calls. Never raises, never blocks; redacts before anything is queued."""
 
     def record_call(
         self,
@@ -36,7 +36,7 @@ class Recorder(Protocol):
         kind: int = CLIENT,
         caller: Caller | None = None,
     ) -> None:
-        """Records one call that ends now.
+        """Record one call that ends now.
 
         Args:
             session: Its facts.
@@ -46,29 +46,29 @@ class Recorder(Protocol):
             statement: Canonical text of what is not SQL, already free of values (see ``redaction/``).
             wire: The connection's byte counters; the difference since the last reading is this call's volume.
             estimated: Bytes sent and received, where they are not the kernel's count but the sum of what was passed:
-                on a unix socket, or on a connection that several calls share. Told as an estimate; not with ``wire``.
+                on a unix socket, or on a connection that several calls share. Reported as estimated; not with ``wire``.
             error: The exception that the driver raised, or the service's error code.
             facts: Further facts by their contract name.
-            caller: Of a call that began elsewhere: what :meth:`caller` gave then. ``None``: who is on the stack now.
+            caller: The result of :meth:`capture_caller` where the call began. ``None``: the present stack.
         """
         ...
 
     def capture_caller(self) -> Caller | None:
-        """Who calls now, for a call whose end another thread will tell; ``None`` where that cannot be said."""
+        """Return the present caller, for a call whose end another thread will record; ``None`` where it is unknown."""
         ...
 
 
 class Probe(ABC):
-    """One client library under watch.
+    """The probe of one client library.
 
     One instance per class, with the methods of OpenTelemetry's ``BaseInstrumentor``. Not derived from it: its module
     imports ``asyncio``, ``ssl`` and ``wrapt``, 36 ms of CPU at the start of every app.
 
     Attributes:
-        name: File name and the word for ``BACKWATCH_DISABLED_PROBES``.
+        name: Package name, and the name in ``BACKWATCH_DISABLED_PROBES``.
         module: The module whose import brings the driver.
-        distributions: What provides it, as requirement strings; the probe starts if any one is met.
-        facts: Contract names that this driver can give.
+        distributions: Requirement strings of the distributions that provide it; the probe starts if one is met.
+        facts: Contract names that this probe can report.
     """
 
     name: ClassVar[str]
@@ -87,11 +87,11 @@ class Probe(ABC):
 
     @abstractmethod
     def install(self, recorder: Recorder) -> None:
-        """Wraps the driver. The driver is imported by then."""
+        """Wrap the driver, which is imported by then."""
 
     @abstractmethod
     def remove(self) -> None:
-        """Restores every attribute that ``install`` replaced, the very same objects."""
+        """Restore every attribute that ``install`` replaced, by the very same objects."""
 
     def instrument(self, *, recorder: Recorder, skip_dep_check: bool = True) -> None:  # noqa: ARG002
         """Install the probe, unless it is installed already.
@@ -102,18 +102,18 @@ class Probe(ABC):
         """
         if not self._is_installed:
             self.install(recorder)
-            _watched.add(_root(self.module))
+            _instrumented.add(_root(self.module))
             self._is_installed = True
 
     def uninstrument(self) -> None:
         """Remove the probe, if it is installed."""
         if self._is_installed:
-            _watched.discard(_root(self.module))
+            _instrumented.discard(_root(self.module))
             self.remove()
             self._is_installed = False
 
 
-_watched: set[str] = set()
+_instrumented: set[str] = set()
 
 
 def _root(module: str) -> str:
@@ -121,19 +121,19 @@ def _root(module: str) -> str:
 
 
 def is_instrumented(module: str) -> bool:
-    """Whether a probe of ours is installed in the library of this module: then the layers above it tell nothing."""
-    return _root(module) in _watched
+    """Return whether a probe is installed in the library of this module: then the layers above it record nothing."""
+    return _root(module) in _instrumented
 
 
-def load_probes(file: str) -> list[type[Probe]]:
-    """The probes of one file."""
-    module = importlib.import_module(f"{__name__}.{file}")
+def load_probes(package: str) -> list[type[Probe]]:
+    """Return the probes of one package."""
+    module = importlib.import_module(f"{__name__}.{package}")
     found = (value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Probe))
     return [value for value in found if value.__module__ == module.__name__]
 
 
 def discover() -> Iterator[type[Probe]]:
-    """Every probe of this folder, in the order of their file names."""
+    """Yield every probe of this folder, in the order of their package names."""
     import pkgutil  # not in an app, which loads the probes of what it imports
 
     for found in pkgutil.iter_modules(__path__):

@@ -1,1 +1,1 @@
-"""One page, one file: what stands where. What it says comes from ``reads``, and reaches the screen through ``safe``."""
+"""The pages, one file each: layout only. Data comes from ``reads`` and reaches the screen through ``safe``."""

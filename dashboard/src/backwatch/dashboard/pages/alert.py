@@ -1,4 +1,4 @@
-"""Alert: what happened, what is known, what to do; and what a person says of it, always by the alert's id."""
+"""Page of an alert: what happened, what is known, what to do, and decisions by the alert's id."""
 
 import time
 from typing import Final
@@ -7,7 +7,7 @@ import streamlit as st
 
 from backwatch.collector import names
 from backwatch.dashboard import reads, safe, words
-from backwatch.dashboard.pages import changed, parts, verdict
+from backwatch.dashboard.pages import changed, parts, rule_sections
 from backwatch.dashboard.pages.decide import decide
 from backwatch.store.decisions import WITH_END
 from backwatch.store.views import AlertDetail
@@ -17,7 +17,7 @@ SHOWN: Final = 50
 
 @parts.live
 def show() -> None:
-    """The page."""
+    """Draw the page."""
     st.page_link(
         st.session_state["pages"]["alerts"], label="← Alerts", query_params=st.session_state.get("alerts.query", {})
     )
@@ -111,22 +111,22 @@ def _meaning(detail: AlertDetail) -> None:
         st.caption("This rule is no longer known.")
         return
     with st.container(key="meaning"):
-        verdict.part("means", rule.description)
+        rule_sections.part("means", rule.description)
         st.page_link(
             st.session_state["pages"]["rule"], label="All about this rule →",
             # The id for a refresh of this page that is on its way: it reads the address that the link has set.
             query_params={"name": rule.name, "system": _system(detail), "id": detail.alert.id},
         )  # fmt: skip
-        verdict.part("do", rule.remediation)
-        for number, told in enumerate(rule.parameters):
-            if _system(detail) and verdict.lines_for(told, [_system(detail)]):
-                verdict.drivers(told, [_system(detail)], key=f"alert.drivers.{number}")
-        verdict.points("nothing", rule.falsepositives or ("Nothing is known.",))
-        verdict.part("blind", rule.blind_spots)
+        rule_sections.part("do", rule.remediation)
+        for number, parameter in enumerate(rule.parameters):
+            if _system(detail) and rule_sections.lines_for(parameter, [_system(detail)]):
+                rule_sections.drivers(parameter, [_system(detail)], key=f"alert.drivers.{number}")
+        rule_sections.points("nothing", rule.falsepositives or ("Nothing is known.",))
+        rule_sections.part("blind", rule.blind_spots)
 
 
 def _system(detail: AlertDetail) -> str:
-    """What kind of service the alert is about, as the contract names it; empty: nobody says."""
+    """Return the kind of service of an alert, as the contract names it; empty: unknown."""
     found = (detail.alert.evidence.get(name) for name in names.SYSTEMS)
     return next((one for one in found if isinstance(one, str)), "") or detail.alert.resource.partition(" ")[0]
 

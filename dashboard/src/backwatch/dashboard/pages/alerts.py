@@ -1,4 +1,4 @@
-"""Alerts: all of them, filtered; the filters stand in the URL, and so does the place from which on they are shown."""
+"""Page of all alerts, with filters and cursor in the URL."""
 
 from typing import Final
 
@@ -11,12 +11,12 @@ from backwatch.store.views import STATES, AlertFilter, AlertPage
 PAGE: Final = 100
 ROW_PX: Final = 35
 AFTER: Final = "after"
-"""The query's word for the place after which the page begins; absent: at the newest."""
+"""Query parameter of the cursor; absent: the newest page."""
 
 
 @parts.live
 def show() -> None:
-    """The page."""
+    """Draw the page."""
     st.title("Alerts", anchor=False)
     with st.container(horizontal=True, vertical_alignment="top", gap="medium"):
         states = st.pills(
@@ -62,17 +62,17 @@ def _one_resource(resource_id: str) -> None:
 
 
 def _to_the_newest() -> None:
-    """A place in one list is none in another."""
+    """Drop the cursor: it is valid in one list only."""
     st.query_params.pop(AFTER, None)
 
 
 def _to_older(older: str) -> None:
-    """After the last one that is shown, not after the last one of what would be read by now."""
+    """Continue after the last alert on the screen, not after the last one of a fresh query."""
     st.query_params[AFTER] = older
 
 
 def _page(filters: AlertFilter) -> AlertPage:
-    """The page from the place that the query names; from the newest where it names none of ours."""
+    """Return the page at the query's cursor; the newest one if the cursor is invalid."""
     try:
         return reads.alerts(filters, limit=PAGE, cursor=st.query_params.get(AFTER))
     except ValueError:
@@ -85,7 +85,7 @@ def _table(filters: AlertFilter) -> None:
     if page.rows:
         parts.alert_table(page.rows, "alerts.table", height=min(len(page.rows) + 1, 21) * ROW_PX + 3)
     elif AFTER in st.query_params:
-        st.caption("There is none that is older.")
+        st.caption("There are no older alerts.")
     elif filters == AlertFilter():
         st.caption("There is no alert.")
     else:
@@ -94,7 +94,7 @@ def _table(filters: AlertFilter) -> None:
 
 
 def _turn(older: str | None) -> None:
-    """To where the list goes on, and back to its beginning; nothing where one page holds all."""
+    """Draw the links to the next and the newest page, if there are several."""
     newest = AFTER not in st.query_params
     if newest and older is None:
         return

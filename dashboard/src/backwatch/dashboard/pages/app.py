@@ -1,7 +1,7 @@
-"""The script that Streamlit runs: which pages there are.
+"""The script that Streamlit runs: the list of pages.
 
-It stands beside the pages and not above them: Streamlit takes each file of a folder ``pages`` beside its script for a
-page of its own making, and shows that to whoever follows a link into a server that nobody has opened at ``/`` yet.
+It is in the folder of the pages and not above it: Streamlit takes each file of a folder ``pages`` beside its script
+for a page of its own, and shows it for a link into a server that was not opened at ``/`` before.
 """
 
 from pathlib import Path
@@ -21,5 +21,5 @@ pages = {
     "alert": st.Page(alert.show, title="Alert", url_path="alert", visibility="hidden"),
 }
 st.session_state["pages"] = pages
-with parts.store_may_be_away():
+with parts.report_store_errors():
     st.navigation(list(pages.values()), position="top").run()

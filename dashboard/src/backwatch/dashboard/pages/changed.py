@@ -1,4 +1,4 @@
-"""What changed: a fact of an alert beside what it was before."""
+"""Changed facts of an alert, old value beside new value."""
 
 import re
 import textwrap
@@ -36,7 +36,7 @@ CUT: Final = "…"
 
 
 def pairs(evidence: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    """Facts that are told with what they were: name to (was, is), in the order of reading."""
+    """Return facts with an old value: name to (was, is), in reading order."""
     found = [name for name in evidence if f"{name}{WAS}" in evidence]
     return {
         name: (safe.plain(evidence[f"{name}{WAS}"]), safe.plain(evidence[name])) for name in in_reading_order(found)
@@ -44,14 +44,14 @@ def pairs(evidence: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
 
 
 def names_of(evidence: Mapping[str, Any]) -> list[str]:
-    """Names in the evidence that :func:`show` shows."""
+    """Return the names in the evidence that :func:`show` draws."""
     return [name for fact in pairs(evidence) for name in (fact, f"{fact}{WAS}")]
 
 
 def cut(detail: AlertDetail) -> bool:
-    """Whether not all of what would be accepted is shown: then it is not seen, and must not be accepted.
+    """Return whether a value is not shown as a whole, and so must not be accepted.
 
-    Of a list that evidence has cut, what is left is shown and can be accepted: what is beyond is told again.
+    Of a truncated list, the rest is shown and can be accepted: members beyond it raise the alert again.
     """
     evidence = detail.alert.evidence
     return any(
@@ -62,7 +62,7 @@ def cut(detail: AlertDetail) -> bool:
 
 
 def new_in(was: str, now: str) -> list[str]:
-    """The members of a list that it did not have before, as the detector compares them.
+    """Return the members that a list did not have before, compared as the detector does.
 
     >>> new_in("a:1, B:1", "b:1,c:1,a:1")
     ['c:1']
@@ -72,7 +72,7 @@ def new_in(was: str, now: str) -> list[str]:
 
 
 def show(detail: AlertDetail) -> None:
-    """The pairs as a small table, lists below it, and as a whole what would not fit; nothing where there are none."""
+    """Draw the pairs as a table, lists below it, and long values as a whole; nothing without pairs."""
     found = pairs(detail.alert.evidence)
     text = st.column_config.TextColumn
     rows = [
@@ -91,15 +91,17 @@ def show(detail: AlertDetail) -> None:
             safe.pairs(_members_then_and_now(was, now), ("is it new", CALLED.get(name, name)),
                        key=f"alert.list.{list(found).index(name)}", widths=(150, 510))  # fmt: skip
             if was.endswith(CUT):
-                st.caption("Only the beginning of what it was is kept: what may be new may have been there before.")
+                st.caption("Only the beginning of the old list is kept: members that may be new may have been in it.")
     if any(name in LISTS and _is_cut(str(detail.alert.evidence.get(name, ""))) for name in _accepted(detail)):
-        st.caption("Evidence has only the beginning of this list. What is beyond is not accepted, and is told again.")
+        st.caption(
+            "The evidence has the beginning of this list. Further members are not accepted: they raise the alert again."
+        )
     for name, whole in _wholes(detail, found):
         safe.code(f"{CALLED.get(name, name)}\n{whole}")
 
 
 def _members_then_and_now(was: str, now: str) -> list[tuple[str, str]]:
-    """Each member of a list beside whether it is new, the new ones first; last those that are gone."""
+    """Return (state, member) for each member of a list: new ones first, removed ones last."""
     new, gone = new_in(was, now), new_in(now, was)
     rows = [("may be new" if was.endswith(CUT) else "new", one) for one in new]
     rows += [("was there", one) for one in _members(now) if one not in new]
@@ -107,7 +109,7 @@ def _members_then_and_now(was: str, now: str) -> list[tuple[str, str]]:
 
 
 def _wholes(detail: AlertDetail, found: Mapping[str, tuple[str, str]]) -> list[tuple[str, str]]:
-    """What a person would accept, or compare, and what is longer than a cell shows."""
+    """Return values to accept or compare that are longer than a cell."""
     wholes: list[tuple[str, str]] = []
     for name in _accepted(detail):
         value = detail.alert.evidence.get(name)
@@ -122,19 +124,19 @@ def _wholes(detail: AlertDetail, found: Mapping[str, tuple[str, str]]) -> list[t
 
 
 def _accepted(detail: AlertDetail) -> list[str]:
-    """Facts of the evidence of which an acceptance would be, and those that are shown with what they were."""
+    """Return the facts that an acceptance covers, and those with an old value."""
     evidence = detail.alert.evidence
     accepts = detail.rule.accepts if detail.rule is not None else ()
     return [name for name in dict.fromkeys((*pairs(evidence), *accepts)) if name in evidence]
 
 
 def _is_cut(value: str) -> bool:
-    """Whether detector or store may have kept only its beginning."""
+    """Return whether detector or store may have truncated the value."""
     return len(value) >= EVIDENCE or value.endswith(CUT)
 
 
 def _room(text: str) -> int:
-    """How many letters of ours take as much room as the text does once what cannot be seen is escaped, at most."""
+    """Return the width of the escaped text in ASCII letters, at most."""
     return sum(1 if one.isascii() else 2 for one in safe.line(text, safe.LONGEST))
 
 
@@ -143,7 +145,7 @@ def _members(text: str) -> list[str]:
 
 
 def others(detail: AlertDetail) -> list[tuple[str, str, int]]:
-    """What the present episode showed besides what its newest occurrence shows: (fact, value, first seen)."""
+    """Return further values of the present episode: (fact, value, first seen)."""
     accepts = detail.rule.accepts if detail.rule is not None else ()
     found: dict[tuple[str, str], int] = {}
     for one in reversed(detail.occurrences):
@@ -152,17 +154,17 @@ def others(detail: AlertDetail) -> list[tuple[str, str, int]]:
             if value in (None, now):
                 continue
             listed = name in LISTS and isinstance(value, str)
-            for told in new_in(str(now or ""), value) if listed else [safe.plain(value)]:
-                found.setdefault((name, told), one.time_ns)
+            for member in new_in(str(now or ""), value) if listed else [safe.plain(value)]:
+                found.setdefault((name, member), one.time_ns)
     return [(name, value, first_ns) for (name, value), first_ns in found.items()]
 
 
 def show_others(detail: AlertDetail) -> None:
-    """What the episode showed besides, as a small table; nothing where there is nothing."""
+    """Draw further values of the episode as a table; nothing without any."""
     found = others(detail)
     if not found:
         return
-    st.caption("This episode showed others as well. Accepting what is shown above does not accept these.")
+    st.caption("This episode showed other values as well. Accepting the one above does not accept these.")
     text, long = st.column_config.TextColumn, any(_room(value) > LONG for _, value, _ in found)
     safe.table(
         [
@@ -175,5 +177,5 @@ def show_others(detail: AlertDetail) -> None:
 
 
 def _grouped(value: str) -> str:
-    """A fingerprint in groups, which can be compared and break into lines."""
+    """Return a fingerprint in groups, which are comparable and wrap."""
     return " ".join(textwrap.wrap(value, 8)) if _FINGERPRINT.fullmatch(value) else value

@@ -1,7 +1,7 @@
-"""What a person says of an alert: who, why, until when. It goes by the alert's id, never by a place on the screen.
+"""The form for decisions on an alert: who, why, until when, by the alert's id.
 
-And it goes by what was on the screen. A button holds a digest of what it decides on; when it is pressed, the store is
-asked, and where that has something else by now, nothing is entered.
+A decision applies to what was on the screen. Each button holds a digest of that. When it is pressed and the store has
+a different state by then, nothing is entered.
 """
 
 import hashlib
@@ -21,28 +21,28 @@ from backwatch.store.decisions import WITH_END, UnknownAlert
 from backwatch.store.views import AlertDetail
 
 SPANS_S: Final = {"1 hour": 3_600, "1 day": 86_400, "1 week": 604_800, "30 days": 2_592_000, "for good": 0}
-SAYABLE: Final = {
+AVAILABLE: Final = {
     "open": ("acknowledge", "close", "mute"),
     "acknowledged": ("close", "mute", "reopen"),
     "closed": ("mute", "reopen"),
     "muted": ("close", "unmute"),
 }
-"""What can be said in each state, apart from accepting and taking that back."""
+"""Decisions available in each state, except accept and revoke."""
 ROWS: Final = (("acknowledge", "close", "mute", "accept"), ("reopen", "unmute", "revoke"))
-"""Each word has its place, whatever the state: a second press never hits another word, least of all its contrary."""
+"""Each button has a fixed place in every state: a second press never hits a different button."""
 LABELS: Final = {
     "acknowledge": "Acknowledge", "close": "Close", "reopen": "Reopen", "mute": "Mute", "unmute": "Unmute",
-    "accept": "Accept", "revoke": "Take acceptance back",
+    "accept": "Accept", "revoke": "Revoke acceptance",
 }  # fmt: skip
-SAID_S: Final = 20
-"""How long the answer to a decision stays on the screen, which is drawn anew meanwhile."""
+RESULT_SHOWN_S: Final = 20
+"""Seconds for which the result of a decision stays on the screen."""
 BY: Final = "decide.by"
-SAID: Final = "decide.said"
-"""Of what was decided last, and which word it was."""
+LAST: Final = "decide.last"
+"""Session key of the last decision: digest and kind."""
 
 
 def decide(detail: AlertDetail) -> None:
-    """The form. Its fields are read when a button is pressed, so what was typed last counts."""
+    """Draw the form. Its fields are read when a button is pressed, so the last input counts."""
     alert_id, new = detail.alert.id, bool(changed.pairs(detail.alert.evidence))
     cut, seen = changed.cut(detail), _seen(detail)
     with st.form(f"decide.{alert_id}", enter_to_submit=False):
@@ -54,90 +54,91 @@ def decide(detail: AlertDetail) -> None:
                 st.caption("Signed in as")
                 safe.text(user)
         else:
-            who.text_input("Who you are", key=BY, max_chars=200, persist_state="session")
+            who.text_input("Your name", key=BY, max_chars=200, persist_state="session")
         span.selectbox("Mute for" if new else "Mute or accept for", list(SPANS_S), index=2, key=f"span.{alert_id}")
-        st.text_input("Why", key=f"why.{alert_id}", max_chars=1_000)
-        sayable = {*SAYABLE.get(detail.alert.state, ()), "revoke" if detail.accepted else "" if cut else "accept"}
+        st.text_input("Reason", key=f"why.{alert_id}", max_chars=1_000)
+        available = {*AVAILABLE.get(detail.alert.state, ()), "revoke" if detail.accepted else "" if cut else "accept"}
         for row in ROWS:
             with st.container(horizontal=True, gap="xsmall"):
                 for kind in row:
-                    _button(kind, alert_id, seen, sayable=kind in sayable, new=new)
+                    _button(kind, alert_id, seen, available=kind in available, new=new)
         st.caption(
-            "Acknowledge: somebody is on it. Close: this episode is done; it opens again when it happens again. "
-            "Mute: nothing is delivered meanwhile."
+            "Acknowledge: an operator handles it. Close: this episode is done; the alert opens again when it recurs. "
+            "Mute: nothing is delivered until the chosen time."
         )
         if cut:
-            st.caption("What is to be accepted is too long to be shown as a whole, so it cannot be accepted here.")
+            st.caption("The value is too long to be shown as a whole, so it cannot be accepted here.")
         elif new:
             st.caption(
-                "Accept the new one: what it is now belongs to this resource from now on, for good. The rule goes on "
-                "watching: any other value is an alert again."
+                "Accept the new value: it belongs to this resource from now on. Any other value raises the alert again."
             )
         elif detail.rule is not None and detail.rule.accepts:
-            st.caption("Accept: exactly what is shown here is as it should be, for so long; anything else is told.")
+            st.caption(
+                "Accept: treat this value as expected until the chosen time. Any other value raises the alert again."
+            )
         elif detail.alert.key == detail.alert.resource:
-            st.caption("Accept: this is as it should be. For so long, the rule is silent about this whole resource.")
+            st.caption("Accept: treat this as expected. Until then, the rule raises nothing for this whole resource.")
         else:
             st.caption(
-                "Accept: this is as it should be. For so long, the rule is silent about what stands under *about*, "
-                "whatever else happens there."
+                "Accept: treat this as expected. Until the chosen time, the rule raises nothing for the value under "
+                "*about*, for any cause."
             )
-    until_s, said = st.session_state.get(f"said.{alert_id}", (0.0, ""))
+    until_s, result = st.session_state.get(f"result.{alert_id}", (0.0, ""))
     if time.time() < until_s:
-        with st.container(key="said", border=True):
-            safe.text(said)
+        with st.container(key="result", border=True):
+            safe.text(result)
 
 
 def signed_in() -> str:
-    """Return the user whom the proxy authenticated; empty: there is no proxy, and a person says who they are."""
+    """Return the user whom the proxy authenticated; empty without a proxy: users enter their name."""
     header = st.context.headers.get(USER_HEADER.decode(), "")
     return header.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 def _seen(detail: AlertDetail) -> str:
-    """A digest of what a decision would be about: all of what is shown that a decision enters, or that it answers.
+    """Return a digest of everything on the screen that a decision enters or replies to.
 
-    Not of all that is shown: an alert that fires every second could not be closed, and each new evidence would cost the
+    Not of everything shown: an alert that fires every second could not be closed, and each new evidence would cost the
     session a set of buttons.
     """
     one = detail.alert
     accepts = detail.rule.accepts if detail.rule is not None else ()
-    told = {name: one.evidence.get(name) for name in (*IDENTITY, *accepts, *changed.names_of(one.evidence))}
+    values = {name: one.evidence.get(name) for name in (*IDENTITY, *accepts, *changed.names_of(one.evidence))}
     newest = detail.decisions[0].entry_id if detail.decisions else 0
-    text = json.dumps([one.id, one.episode, newest, accepts, told], sort_keys=True, default=str)
+    text = json.dumps([one.id, one.episode, newest, accepts, values], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def _button(kind: str, alert_id: str, seen: str, *, sayable: bool, new: bool) -> None:
+def _button(kind: str, alert_id: str, seen: str, *, available: bool, new: bool) -> None:
     accepts = new and kind == "accept"
     st.form_submit_button(
-        "Accept the new one" if accepts else LABELS[kind], key=f"{kind}.{seen}", on_click=_say,
-        args=(alert_id, kind, accepts, seen), disabled=not sayable,
-        type="primary" if sayable and (accepts or (kind == "acknowledge" and not new)) else "secondary",
+        "Accept the new value" if accepts else LABELS[kind], key=f"{kind}.{seen}", on_click=_submit,
+        args=(alert_id, kind, accepts, seen), disabled=not available,
+        type="primary" if available and (accepts or (kind == "acknowledge" and not new)) else "secondary",
     )  # fmt: skip
 
 
-def _say(alert_id: str, kind: str, for_good: bool, seen: str) -> None:
-    """Says it of the alert as it was drawn: of what came meanwhile nothing is said."""
-    if (seen, kind) == st.session_state.get(SAID):
+def _submit(alert_id: str, kind: str, for_good: bool, seen: str) -> None:
+    """Submit a decision on the alert as it was drawn, not on what has changed since."""
+    if (seen, kind) == st.session_state.get(LAST):
         return  # pressed twice, and entered
     by, why = signed_in() or str(st.session_state.get(BY, "")), str(st.session_state.get(f"why.{alert_id}", ""))
     if by.strip():
-        said = _entered(alert_id, kind, by, why, for_good=for_good, seen=seen)
+        result = _enter(alert_id, kind, by, why, for_good=for_good, seen=seen)
     else:
-        said = "Say who you are first: every decision is somebody's."
-    st.session_state[f"said.{alert_id}"] = (time.time() + SAID_S, said)
+        result = "Enter your name first: every decision has an author."
+    st.session_state[f"result.{alert_id}"] = (time.time() + RESULT_SHOWN_S, result)
 
 
-def _entered(alert_id: str, kind: str, by: str, why: str, *, for_good: bool, seen: str) -> str:
-    """What the store makes of it, in words."""
+def _enter(alert_id: str, kind: str, by: str, why: str, *, for_good: bool, seen: str) -> str:
+    """Enter the decision, and return the result as a sentence."""
     seconds = SPANS_S[st.session_state[f"span.{alert_id}"]] if kind in WITH_END and not for_good else 0
     until_ns = time.time_ns() + seconds * 10**9 if seconds else 0
     try:
         now = reads.alert_now(alert_id)
         if now is None or _seen(now) != seen:
-            reads.look_again()
-            return "Nothing was entered: it changed meanwhile, look again."
+            reads.invalidate()
+            return "Nothing was entered: the alert has changed, check it again."
         number = reads.decide(
             alert_id, kind, by, why, until_ns=until_ns, evidence=now.alert.evidence, episode=now.alert.episode
         )
@@ -146,9 +147,9 @@ def _entered(alert_id: str, kind: str, by: str, why: str, *, for_good: bool, see
     except (UnknownAlert, ValueError) as error:
         return f"Nothing was entered: {error}"
     except StoreUnavailable as error:  # perhaps while it was being entered
-        return f"It may not have been entered, look again: {error}"
+        return f"The decision may not have been entered, check it: {error}"
     except SQLAlchemyError:
-        return "It may not have been entered, look again: the store could not do it."
+        return "The decision may not have been entered, check it: the store failed."
     st.session_state[f"why.{alert_id}"] = ""
-    st.session_state[SAID] = (seen, kind)
+    st.session_state[LAST] = (seen, kind)
     return f"{kind}: entered as number {number}, by {by}."

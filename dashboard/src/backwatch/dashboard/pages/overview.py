@@ -1,4 +1,4 @@
-"""Overview: what is open, what is new, and whether Backwatch itself does its work."""
+"""Overview page: open alerts, new alerts, and the health of Backwatch itself."""
 
 import time
 from collections.abc import Mapping
@@ -13,21 +13,21 @@ from backwatch.store.views import AlertFilter, AlertRow, Health
 HOURS: Final = 48
 SHOWN: Final = 12
 LOSS: Final = "telemetry-loss"
-"""The rule whose alerts say what was lost; an alert's key is the kind of loss."""
+"""The rule for losses; an alert's key is the kind of loss."""
 DELIVERY: Final = "delivery."
-"""Begins the kinds of loss of what was judged and is shown here: only a receiver of webhooks did not hear of it."""
-LOSSES: Final = 100
-"""Alerts about losses that are looked through: there is one for each app and kind."""
+"""Prefix of losses of deliveries: their alerts were judged and are shown here."""
+MAX_LOSS_ALERTS: Final = 100
+"""Alerts about losses that are checked: there is one for each app and kind."""
 
 
 @parts.live
 def show() -> None:
-    """The page."""
+    """Draw the page."""
     st.title("Overview", anchor=False)
     counts, health = reads.overview(), reads.health()
-    unseen = {name: many for name, many in health.losses.items() if not name.startswith(DELIVERY)}
-    if unseen and _something_was_not_seen():
-        _losses(unseen)
+    losses = {name: many for name, many in health.losses.items() if not name.startswith(DELIVERY)}
+    if losses and _has_open_losses():
+        _losses(losses)
     _levels(counts)
     left, right = parts.sides(3, 2)
     with left:
@@ -37,7 +37,7 @@ def show() -> None:
     with right:
         st.subheader("Backwatch itself", anchor=False)
         _health(health)
-        _gone(health)
+        _disabled_endpoints(health)
     st.subheader("Open alerts, gravest first", anchor=False)
     rows = _gravest(counts["open"])
     if rows:
@@ -73,58 +73,58 @@ def _gravest(many: dict[str, int]) -> list[AlertRow]:
 def _health(found: Health) -> None:
     now_ns = time.time_ns()
     behind = max((now_ns - one.watermark_ns for one in found.shards if one.watermark_ns), default=0)
-    not_told = sum(many for name, many in found.losses.items() if name.startswith(DELIVERY))
-    not_seen = sum(found.losses.values()) - not_told
+    undelivered = sum(many for name, many in found.losses.items() if name.startswith(DELIVERY))
+    lost = sum(found.losses.values()) - undelivered
     failing, disabled = sum(one.failing for one in found.endpoints), any(one.disabled_ns for one in found.endpoints)
     rows = [
         ("calls judged", words.count(found.counters.get("calls", 0))),
         ("spans read", words.count(found.counters.get("spans", 0))),
         *_progress(found, now_ns),
         ("event time behind", f"{words.count(behind // 10**9)} s" if behind else "no calls yet"),
-        ("lost on the way", words.count(not_seen) if not_seen else "nothing"),
+        ("records lost", words.count(lost) if lost else "nothing"),
         ("unreadable records", words.count(found.quarantined) if found.quarantined else "none"),
         ("deliveries failing", words.count(failing) if failing else "endpoint disabled" if disabled else "none"),
-        ("deliveries lost", words.count(not_told) if not_told else "none"),
+        ("deliveries lost", words.count(undelivered) if undelivered else "none"),
     ]
     safe.pairs(rows, ("what", "now"), key="overview.health", widths=(165, 140))
 
 
 def _progress(found: Health, now_ns: int) -> list[tuple[str, str]]:
-    """The worst partition, never the best: what is not read there is not judged."""
+    """Return rows about the worst partition: unread records are not judged."""
     if not found.progress:  # of a detector of an older version
         return [("oldest commit", words.ago(min((one.updated_ns for one in found.shards), default=0), now_ns))]
     worst = max(found.progress, key=lambda one: (one.lag, -one.updated_ns))
     slow = [("slowest partition", f"{worst.partition_id}, advanced {words.ago(worst.advanced_ns, now_ns)}")]
     return [
-        ("records to read", words.count(sum(one.lag for one in found.progress))),
+        ("unread records", words.count(sum(one.lag for one in found.progress))),
         *(slow if worst.lag else ()),
         ("oldest report", words.ago(min(one.updated_ns for one in found.progress), now_ns)),
     ]
 
 
-def _gone(found: Health) -> None:
-    """The endpoints that are disabled, and why; nothing where there is none."""
+def _disabled_endpoints(found: Health) -> None:
+    """Draw the disabled endpoints with their reasons; nothing without any."""
     rows = [
         {"endpoint disabled": one.name, "reason": one.reason, "since, UTC": words.moment(one.disabled_ns)}
         for one in found.endpoints
         if one.disabled_ns
     ]
     if rows:
-        st.caption("Nothing is delivered there. Mend the receiver, then run `backwatch notify --test`.")
+        st.caption("Nothing is delivered there. Repair the receiver, then run `backwatch notify --test`.")
         safe.table(rows, key="overview.disabled", height="content")
 
 
-def _something_was_not_seen() -> bool:
-    """Whether an alert says so that nobody has closed or muted and that has not cleared: counts alone stay for ever."""
+def _has_open_losses() -> bool:
+    """Return whether a loss has an alert that is open: counters alone never decrease."""
     found = AlertFilter(states=("open", "acknowledged"), rules=(LOSS,))
-    return any(not one.key.startswith(DELIVERY) for one in reads.alerts(found, limit=LOSSES).rows)
+    return any(not one.key.startswith(DELIVERY) for one in reads.alerts(found, limit=MAX_LOSS_ALERTS).rows)
 
 
-def _losses(unseen: Mapping[str, int]) -> None:
-    st.warning("Something was lost on the way: what is shown here may be incomplete.")
+def _losses(losses: Mapping[str, int]) -> None:
+    st.warning("Records were lost: what is shown here may be incomplete.")
     safe.pairs(
-        [(name, words.count(many)) for name, many in unseen.items() if many],
-        ("lost", "how many"),
+        [(name, words.count(many)) for name, many in losses.items() if many],
+        ("lost", "count"),
         key="overview.losses",
         widths=(300, 100),
     )

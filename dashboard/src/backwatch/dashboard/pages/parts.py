@@ -1,4 +1,4 @@
-"""What several pages show alike."""
+"""Elements that several pages share."""
 
 import contextlib
 import functools
@@ -18,35 +18,35 @@ _GAP: Final = "\N{NO-BREAK SPACE}" * 24
 
 
 def go(page: str, **query: str | list[str]) -> None:
-    """To another page, from a press in a table; everything else that leads to another page is a link.
+    """Go to a different page after a press in a table; everything else uses links.
 
-    A link the browser follows by itself, and ends this page's refresh before it leaves. This one goes by way of the
-    server, and a refresh that is on its way meanwhile may come between: ``index.py`` keeps the history whole.
+    The browser follows a link by itself and ends this page's refresh first. This function needs the server, and a
+    refresh that is on its way may come between: ``index.py`` keeps the history whole.
     """
     st.switch_page(st.session_state["pages"][page], query_params=query)
 
 
 @contextlib.contextmanager
-def store_may_be_away() -> Generator[None]:
-    """Says so instead of failing; what was on the screen stays as it was, and the next refresh tries again."""
+def report_store_errors() -> Generator[None]:
+    """Show an error of the store; the rest of the screen stays, and the next refresh retries."""
     try:
         yield
     except (StoreUnavailable, StoreFull) as error:
-        st.error("The store does not answer. What is shown may be old; this page tries again by itself.")
+        st.error("The store does not reply. What is shown may be old; this page retries by itself.")
         safe.text(error.strerror or error)
 
 
 def live(show: Callable[[], None]) -> Callable[[], None]:
-    """Makes a page that is drawn anew every few seconds.
+    """Make a page that is drawn again every few seconds.
 
-    The whole page, never a part below something else. A refresh that was on its way when the page changed makes
-    Streamlit's front end empty the screen; the next refresh draws it anew. Were that only a part of the page, there
-    would be nothing to hang it on, and the front end would stop for good ("Bad delta path index").
+    Always the whole page, never a part of it. If a refresh is on its way when the page changes, Streamlit's front end
+    empties the screen, and the next refresh draws it again. A part of a page would have no parent element then, and
+    the front end would stop for good ("Bad delta path index").
     """
 
     @functools.wraps(show)
     def drawn() -> None:
-        with store_may_be_away():
+        with report_store_errors():
             banner.show()
             show()
 
@@ -54,17 +54,17 @@ def live(show: Callable[[], None]) -> Callable[[], None]:
 
 
 def chosen(key: str) -> str:
-    """The id on the button that was pressed in the table of this key; empty where none was.
+    """Return the id on the button that was pressed in the table of this key; empty if none was.
 
-    Rows move under the pointer while a table is live, so a row's number says nothing. The label travels with the click:
-    it is what was on the reader's screen, whatever the server has drawn since.
+    Rows move under the pointer while a table is live, so a row's number is useless. The label travels with the click:
+    it is the one on the reader's screen, even if the server has drawn different rows since.
     """
     label = _pressed(key)
     return label if safe.is_id(label) else ""
 
 
 def chosen_rule(key: str) -> str:
-    """As :func:`chosen`, of a table whose buttons are rules' names."""
+    """Return the name on the pressed button, in a table with names of rules."""
     label = _pressed(key)
     return label if safe.is_rule(label) else ""
 
@@ -75,24 +75,24 @@ def _pressed(key: str) -> str:
 
 
 def id_label(full_id: str) -> str:
-    """A whole id of which a narrow column shows the beginning."""
+    """Return a label with a whole id whose beginning fits a narrow column."""
     return full_id[:SHORT] + _GAP + full_id[SHORT:]
 
 
 def id_column(key: str) -> Any:
-    """A column of ids to press; read what was pressed with :func:`chosen`."""
+    """Return a column of id buttons; :func:`chosen` reads the pressed one."""
     return button_column(key, 96)
 
 
 def button_column(key: str, width: int) -> Any:
-    """A column of buttons, so many pixels wide, that look like links."""
+    """Return a column of buttons that look like links, with a width in pixels."""
     return st.column_config.ButtonColumn(
         width=width, type="tertiary", alignment="left", pinned=True, key=f"{key}.pressed"
     )
 
 
 def alert_table(rows: Sequence[AlertRow], key: str, *, height: int | str = "auto", states: bool = True) -> None:
-    """Alerts as a table; pressing an alert's id opens it."""
+    """Draw alerts as a table; pressing an alert's id opens it."""
     alert_id = chosen(key)
     if alert_id:
         go("alert", id=alert_id)
@@ -120,12 +120,12 @@ def alert_table(rows: Sequence[AlertRow], key: str, *, height: int | str = "auto
 
 
 def sides(left: int, right: int) -> Sequence[Any]:
-    """Two columns of these weights; one below the other where the window is narrow (see ``index.py``)."""
+    """Return two columns of these weights, stacked in a narrow window (see ``index.py``)."""
     with st.container(key="sides"):
         return st.columns([left, right], gap="medium")
 
 
 def nothing_yet() -> None:
-    """What to do where there is nothing to show yet."""
-    st.caption("No app has been watched yet. Run one under watch:")
+    """Draw the first step for a store without data."""
+    st.caption("No app has been watched yet. Run one:")
     st.code("backwatch run -- python app.py", language=None)

@@ -12,7 +12,7 @@ from backwatch.store.processes import MAX_LISTED, UNFOLLOWED
 from backwatch.store.views import ProcessRow
 
 STATES: Final = {
-    "running": "○ running", "ended": "○ ended", "gone": "○ ended without farewell", "replaced": "○ replaced",
+    "running": "○ running", "ended": "○ ended", "gone": "○ ended without a final heartbeat", "replaced": "○ replaced",
     "brief": "○ ended early", "silent": "● silent", "undelivered": "● never delivered",
     "unfollowed": "◌ not followed",
 }  # fmt: skip
@@ -20,7 +20,7 @@ STATES: Final = {
 
 @parts.live
 def show() -> None:
-    """Show the page."""
+    """Draw the page."""
     st.title("Processes", anchor=False)
     app = st.selectbox("App", ["", *reads.apps()], key="app", format_func=_app_name, bind="query-params", width=240)
     rows = reads.processes(app or "")
@@ -32,7 +32,7 @@ def show() -> None:
     if rows:
         _table(rows)
         if len(rows) >= MAX_LISTED:
-            st.caption("Only the first processes are shown: those that are missed, then those heard last.")
+            st.caption("Only the first processes are shown: missing ones, then those with the latest heartbeats.")
     else:
         st.caption("No process has sent a heartbeat yet.")
     st.caption(
@@ -52,7 +52,7 @@ def _table(rows: Sequence[ProcessRow]) -> None:
         [_row(one, now_ns) for one in rows], key="processes.table", height=min(len(rows) + 1, 20) * 35 + 3,
         column_config={
             "state": text(width=170), "app": text(width=140), "host": text(width=200), "process": text(width=85),
-            "since": text(width=95), "last heard": text(width=95), "started, UTC": text(width=150),
+            "since": text(width=95), "last heartbeat": text(width=95), "started, UTC": text(width=150),
             "recorded": number(width=95, format="localized"), "delivered": number(width=95, format="localized"),
             "dropped": number(width=80, format="localized"),
         },
@@ -63,7 +63,7 @@ def _row(one: ProcessRow, now_ns: int) -> dict[str, object]:
     return {
         "state": STATES.get(one.state, one.state), "app": one.app, "host": one.host, "process": str(one.pid),
         "since": words.ago(one.since_ns, now_ns),
-        "last heard": words.ago(one.heard_ns, now_ns) if one.heard_ns else "never",
+        "last heartbeat": words.ago(one.heard_ns, now_ns) if one.heard_ns else "never",
         "started, UTC": words.moment(one.started_ns) if one.started_ns else "", "recorded": one.recorded,
         "delivered": one.delivered, "dropped": one.dropped,
     }  # fmt: skip

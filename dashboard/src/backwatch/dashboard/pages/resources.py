@@ -1,4 +1,4 @@
-"""Resources: every attached service as each app sees it, and how safe its sessions are."""
+"""Page of all resources, with the security of their sessions."""
 
 import time
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ VERIFIED: Final = {"full": "verified", "chain": "chain only", "none": "not verif
 
 @parts.live
 def show() -> None:
-    """The page."""
+    """Draw the page."""
     st.title("Resources", anchor=False)
     app = st.selectbox("App", ["", *reads.apps()], key="app", format_func=_app_name, bind="query-params", width=240)
     pressed = parts.chosen(KEY)
@@ -34,7 +34,7 @@ def show() -> None:
     chosen = st.query_params.get("id", "")
     found = reads.resource(chosen) if safe.is_id(chosen) else None
     if found is None:
-        st.caption("Press a resource's id to see its session and its volume.")
+        st.caption("Select a resource's id to see its session and volume.")
     else:
         _one(found)
 
@@ -76,7 +76,7 @@ def _name(one: ResourceRow) -> str:
 
 
 def _session(one: ResourceRow) -> str:
-    """How safe the newest session was, in a word: what is not told is unknown, never guessed."""
+    """Return the security of the newest session in a word; an absent fact is unknown, never guessed."""
     encrypted = one.facts.get(names.TLS_ESTABLISHED)
     if one.facts.get(names.TRANSPORT) in ("inproc", "unix"):
         return "local"
@@ -84,8 +84,8 @@ def _session(one: ResourceRow) -> str:
         return "unknown"
     if not encrypted:
         return "plaintext"
-    told = VERIFIED.get(str(one.facts.get(names.TLS_VERIFIED, "")), "verification unknown")
-    return f"TLS {one.facts.get(names.TLS_VERSION, '')} {told}"
+    verified = VERIFIED.get(str(one.facts.get(names.TLS_VERIFIED, "")), "verification unknown")
+    return f"TLS {one.facts.get(names.TLS_VERSION, '')} {verified}"
 
 
 def _one(found: ResourceRow) -> None:
@@ -102,7 +102,7 @@ def _one(found: ResourceRow) -> None:
         if found.facts:
             safe.evidence(found.facts, key="resource.facts")
         else:
-            st.caption("Nothing was told of its session.")
+            st.caption("No facts of its session were reported.")
     with right:
         st.subheader("Bytes a minute, UTC", anchor=False)
         _volume(found)

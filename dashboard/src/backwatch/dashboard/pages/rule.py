@@ -1,4 +1,4 @@
-"""Rule: the page of a verdict, made from what its rule says of itself."""
+"""Page of a rule, made from its document."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 import streamlit as st
 
 from backwatch.dashboard import reads, safe, words
-from backwatch.dashboard.pages import parts, verdict
+from backwatch.dashboard.pages import parts, rule_sections
 from backwatch.dashboard.pages.changed import WAS
 from backwatch.store.rules_meta import RuleMeta
 
@@ -15,30 +15,32 @@ EVERY: Final = "every service"
 
 @parts.live
 def show() -> None:
-    """The page."""
+    """Draw the page."""
     st.page_link(st.session_state["pages"]["rules"], label="← Rules")
     name = st.query_params.get("name", "")
     rule = reads.rule(name) if name else None
     if rule is None:
         st.title("No such rule", anchor=False)
-        st.caption("The detector does not know it, or no longer: it was taken out, or renamed. Its alerts stay.")
+        st.caption(
+            "The detector does not know this rule, or no longer: it was removed or renamed. Its alerts are kept."
+        )
         return
     _head(rule)
     left, right = parts.sides(3, 2)
     with left, st.container(key="meaning"):
-        verdict.part("means", rule.description)
-        verdict.points("how", rule.how or rule.fires_on)
-        verdict.part("do", rule.remediation)
+        rule_sections.part("means", rule.description)
+        rule_sections.points("how", rule.how or rule.fires_on)
+        rule_sections.part("do", rule.remediation)
         _drivers(rule)
-    with right, st.container(key="said"):
-        verdict.points("nothing", rule.falsepositives or ("Nothing is known.",))
-        verdict.part("blind", rule.blind_spots)
-        verdict.points("evidence", _evidence(dict(rule.evidence)))
-        verdict.techniques(rule)
-        verdict.points("fires", rule.fires_on)
-        verdict.points("silent", rule.silent_on)
+    with right, st.container(key="result"):
+        rule_sections.points("nothing", rule.falsepositives or ("Nothing is known.",))
+        rule_sections.part("blind", rule.blind_spots)
+        rule_sections.points("evidence", _evidence(dict(rule.evidence)))
+        rule_sections.techniques(rule)
+        rule_sections.points("fires", rule.fires_on)
+        rule_sections.points("silent", rule.silent_on)
         if rule.instead_of:
-            verdict.part("instead", ", ".join(rule.instead_of))
+            rule_sections.part("instead", ", ".join(rule.instead_of))
         if rule.references:
             st.subheader("Read more", anchor=False)
             safe.code("\n".join(rule.references))
@@ -58,30 +60,30 @@ def _head(rule: RuleMeta) -> None:
         )
 
 
-def _evidence(told: Mapping[str, str]) -> list[str]:
-    """A line for each fact; what it was stands with what it is."""
+def _evidence(meanings: Mapping[str, str]) -> list[str]:
+    """Return a line for each fact; the old value is listed with the new one."""
     lines: list[str] = []
-    for name, meaning in told.items():
-        if name.endswith(WAS) and name.removesuffix(WAS) in told:
+    for name, meaning in meanings.items():
+        if name.endswith(WAS) and name.removesuffix(WAS) in meanings:
             continue
-        shown = f"{name} (was, is)" if f"{name}{WAS}" in told else name
+        shown = f"{name} (was, is)" if f"{name}{WAS}" in meanings else name
         lines.append(f"{shown}: {meaning}" if meaning else shown)
     return lines
 
 
 def _drivers(rule: RuleMeta) -> None:
-    systems = {system for told in rule.parameters for line in told.lines for system in line.systems}
+    systems = {system for parameter in rule.parameters for line in parameter.lines for system in line.systems}
     if not systems:
         return
-    ours = systems & reads.systems()
-    options = [*(["", EVERY] if ours else [EVERY]), *sorted(systems - set(verdict.ANYWHERE))]
+    attached = systems & reads.systems()
+    options = [*(["", EVERY] if attached else [EVERY]), *sorted(systems - set(rule_sections.ANYWHERE))]
     chosen = st.selectbox(
         "Driver by driver, for", options, key="system", format_func=_system, bind="query-params", width=240
     )
-    shown = set[str]() if chosen == EVERY else {chosen} if chosen else ours
-    for number, told in enumerate(rule.parameters):
-        if verdict.lines_for(told, shown):
-            verdict.drivers(told, shown, key=f"rule.drivers.{number}")
+    shown = set[str]() if chosen == EVERY else {chosen} if chosen else attached
+    for number, parameter in enumerate(rule.parameters):
+        if rule_sections.lines_for(parameter, shown):
+            rule_sections.drivers(parameter, shown, key=f"rule.drivers.{number}")
 
 
 def _system(name: str) -> str:

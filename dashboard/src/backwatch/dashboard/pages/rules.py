@@ -1,4 +1,4 @@
-"""Rules: all that there are, gravest first, and which have open alerts."""
+"""Page of all rules, gravest first, with their open alerts."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -15,7 +15,7 @@ ROW_PX: Final = 35
 
 @parts.live
 def show() -> None:
-    """The page."""
+    """Draw the page."""
     st.title("Rules", anchor=False)
     name = parts.chosen_rule(KEY)
     if name:
@@ -30,21 +30,21 @@ def show() -> None:
     rules = reads.rules()
     found = [one for one in rules if _matches(one, levels or (), (text or "").casefold())]
     if not rules:
-        st.caption("The detector has not told its rules yet. It does at its start.")
+        st.caption("The detector has not published its rules yet. It does so when it starts.")
     elif not found:
         st.caption("No rule matches these filters.")
     else:
         _table(found)
     st.caption(
-        "Rules of your own stand in the folder that BACKWATCH_RULES_DIR names; the detector reads it at its start."
+        "Put your own rules into a folder and set BACKWATCH_RULES_DIR to it; the detector reads it when it starts."
     )
 
 
 def _matches(one: RuleMeta, levels: Sequence[str], text: str) -> bool:
     if levels and one.level not in levels:
         return False
-    told = (one.name, one.title, one.description, one.remediation, *one.how, *one.tags)
-    return not text or any(text in each.casefold() for each in told)
+    texts = (one.name, one.title, one.description, one.remediation, *one.how, *one.tags)
+    return not text or any(text in each.casefold() for each in texts)
 
 
 def _table(found: list[RuleMeta]) -> None:

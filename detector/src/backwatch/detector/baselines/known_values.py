@@ -1,24 +1,24 @@
-"""A small set of what a place usually shows: certificates, peers, redirect hosts. Fixed size, learnt from quiet calls.
+"""A small set of a resource's known values (certificates, peers, redirect hosts), learnt from quiet calls.
 
-Until the place is settled, what it shows is taken as known (trust on first use). Afterwards something new is *new*
-until it has gone on quietly for a week, leaving out no more than a weekend. Where there is no room, what nobody has
-shown for a week makes some. A place that shows more kinds than fit, or keeps showing kinds once, is never settled. What
-people said will come is no surprise and crowds nobody out, and a place for which they said it before it showed anything
-takes nothing on trust: it is *pinned*.
+Until the resource is settled, its values become known (trust on first use). Afterwards a new value stays *new* until it
+has been in use quietly for a week, with gaps no longer than a weekend. A value unused for a week makes room where there
+is none. A resource with more values than fit, or with many values seen once, is never settled. An expected value is no
+surprise and evicts no other. A resource for which an operator declared values before it showed any trusts no first use:
+it is *pinned*.
 """
 
 from typing import Any, Final
 
 import numpy as np
 
-from backwatch.detector.baselines.settled import LEARN_AFTER_NS, broke_off, day_of, settled
+from backwatch.detector.baselines.settled import LEARN_AFTER_NS, day_of, has_lapsed, has_settled
 from backwatch.detector.kernels.compiled import kernel
 
-MEMBERS: Final = 8
+MAX_VALUES: Final = 8
 
 
-def familiar(members: int) -> "np.dtype[Any]":
-    """A set with room for so many kinds: 25 bytes each, and 25."""
+def known_values_dtype(members: int) -> "np.dtype[Any]":
+    """Return the dtype of a set with so many values: 25 bytes each, and 25."""
     return np.dtype([
         ("member", "<u8", (members,)), ("first_ns", "<i8", (members,)), ("last_ns", "<i8", (members,)),
         ("known", "u1", (members,)), ("since_ns", "<i8"), ("crowded_ns", "<i8"), ("calls", "<u4"), ("once", "<u4"),
@@ -26,29 +26,29 @@ def familiar(members: int) -> "np.dtype[Any]":
     ])  # fmt: skip
 
 
-FAMILIAR: Final = familiar(MEMBERS)
+KNOWN_VALUES: Final = known_values_dtype(MAX_VALUES)
 """One set: 225 bytes."""
 
 KNOWN: Final = 0
 NEW: Final = 1
 LEARNING: Final = 2
-"""What :func:`meet` says of a value: known; new at a settled place; new, and no surprise."""
+"""Results of :func:`observe`: known; new at a settled resource; new, but no surprise."""
 
-FOR_NOW: Final = 1
+ACCEPTED: Final = 1
 EXPECTED: Final = 2
-"""What people said of a value: accepted until an end, and not to be learnt; known for good. 0: nothing."""
+"""Operators' expectations of a value: accepted until a time, and not learnt; known for good. 0: none."""
 
 
 @kernel
 def is_settled(row: Any, time_ns: int, after_ns: int) -> bool:
-    """Whether this place's kinds have repeated enough, for long enough, and all fit."""
+    """Return whether the values have repeated enough, for long enough, and all fit."""
     crowded = row["crowded_ns"] != 0 and time_ns - row["crowded_ns"] < LEARN_AFTER_NS
-    return not crowded and time_ns - row["since_ns"] >= after_ns and settled(row["once"], row["calls"])
+    return not crowded and time_ns - row["since_ns"] >= after_ns and has_settled(row["once"], row["calls"])
 
 
 @kernel
-def find(row: Any, value: Any) -> int:
-    """Where the value is, or -1."""
+def find_value(row: Any, value: Any) -> int:
+    """Return the value's index, or -1."""
     for m in range(row["member"].shape[0]):
         if row["member"][m] == value:
             return m
@@ -56,8 +56,8 @@ def find(row: Any, value: Any) -> int:
 
 
 @kernel
-def _victim(row: Any) -> int:
-    """The place to take: an empty one, else the stalest one that is not known, else the stalest."""
+def _find_room(row: Any) -> int:
+    """Return the index to use: an empty one, else the stalest that is not known, else the stalest."""
     best = 0
     for m in range(row["member"].shape[0]):
         if row["member"][m] == 0:
@@ -69,13 +69,13 @@ def _victim(row: Any) -> int:
 
 
 @kernel
-def _enter(row: Any, value: Any, time_ns: int, last_ns: int, known: bool, expected: bool) -> bool:
-    """Takes a value in; whether there was room."""
-    at = _victim(row)
+def _insert(row: Any, value: Any, time_ns: int, last_ns: int, known: bool, expected: bool) -> bool:
+    """Insert a value; return whether there was room."""
+    at = _find_room(row)
     taken = row["member"][at] != 0 and row["known"][at] != 0
-    if taken and time_ns - row["last_ns"][at] < LEARN_AFTER_NS:  # else nobody has shown it for a week: it makes room
+    if taken and time_ns - row["last_ns"][at] < LEARN_AFTER_NS:  # otherwise it was unused for a week
         if not known or expected:
-            return False  # what is new never takes the place of what is known; what is expected needs none
+            return False  # a new value never evicts a known one; an expected one needs no room
         row["crowded_ns"] = time_ns
     row["member"][at] = value
     row["first_ns"][at] = time_ns
@@ -85,39 +85,39 @@ def _enter(row: Any, value: Any, time_ns: int, last_ns: int, known: bool, expect
 
 
 @kernel
-def meet(rows: Any, k: int, value: Any, time_ns: int, after_ns: int, learn: bool, expected: int) -> int:
-    """Says what a value is to this place, then learns from it.
+def observe(rows: Any, k: int, value: Any, time_ns: int, after_ns: int, learn: bool, expected: int) -> int:
+    """Classify a value of a resource, then learn from it.
 
     Args:
-        rows: Array of ``FAMILIAR`` rows, or of another size of set.
-        value: A keyed hash; 0: none was told.
-        after_ns: How long a place must be known before it can settle.
-        learn: Whether the call may teach.
-        expected: What people said of this value here: 0, ``FOR_NOW`` or ``EXPECTED``.
+        rows: Array of ``KNOWN_VALUES`` rows, or of another size of set.
+        value: A keyed hash; 0: absent.
+        after_ns: Time for which a resource must be known before it can settle.
+        learn: Whether to learn from the call.
+        expected: Operators' expectation of this value: 0, ``ACCEPTED`` or ``EXPECTED``.
     """
     if value == 0:
         return KNOWN
     row = rows[k]
     surprising = row["pinned"] != 0 or is_settled(row, time_ns, after_ns)
-    at = find(row, value)
+    at = find_value(row, value)
     known = at >= 0 and row["known"][at] != 0
-    if expected == FOR_NOW and not known:
+    if expected == ACCEPTED and not known:
         if learn and at >= 0:
-            row["first_ns"][at] = time_ns  # the week of quiet that makes it known begins when the acceptance ends
+            row["first_ns"][at] = time_ns  # the quiet week that makes it known starts when the acceptance ends
         return KNOWN
     if learn:
         if row["since_ns"] == 0:
             row["since_ns"] = time_ns
         if at < 0:
-            # What a settled place was told to expect does not count as a kind that it showed once.
+            # An expected value of a settled resource does not count as a value seen once.
             last_ns = time_ns + 1 if surprising else time_ns
             expects = expected == EXPECTED
-            if _enter(row, value, time_ns, last_ns, expects or not surprising, expects) and not surprising:
+            if _insert(row, value, time_ns, last_ns, expects or not surprising, expects) and not surprising:
                 row["once"] += 1
         else:
             if row["last_ns"][at] == row["first_ns"][at] and known and row["once"] > 0:
                 row["once"] -= 1
-            if not known and broke_off(day_of(row["last_ns"][at]), time_ns):
+            if not known and has_lapsed(day_of(row["last_ns"][at]), time_ns):
                 row["first_ns"][at] = time_ns
             row["last_ns"][at] = max(time_ns, row["last_ns"][at] + 1)
             if not known and (expected == EXPECTED or time_ns - row["first_ns"][at] >= LEARN_AFTER_NS):

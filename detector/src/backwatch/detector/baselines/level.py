@@ -1,21 +1,19 @@
-"""What a number usually is: a robust adaptive level, a slow reference beside it, and the sum of departures from that.
+"""The usual level of a number: a robust adaptive level, a slow reference, and the sum of departures from it.
 
 Everything is on the scale of ``log1p(x)``, where twice as much is the same step for bytes, rows and calls.
 
-- The **level** is a Huber location (P. J. Huber, Ann. Math. Statist. 35(1), 1964) followed with weight ``WEIGHT``: no
-  single
+- The **level** is a Huber location (P. J. Huber, Ann. Math. Statist. 35(1), 1964) with weight ``WEIGHT``: no single
   value moves it by more than ``CLIP`` deviations.
-- The **spread** is the median absolute departure, followed by stochastic approximation of a quantile (H. Robbins, S.
-  Monro,
-  Ann. Math. Statist. 22(3), 1951): a fifth of bad values at the start moves it little, where a variance would explode.
-- The **anchor** and its spread are the same with weight ``SLOW``. **Drift** is the cumulative sum of departures from
-  the
-  anchor beyond an allowance (E. S. Page, Biometrika 41, 1954): whoever ramps up by one in a hundred a step trains the
-  level, and a self-updating mean alone never notices; the anchor stays behind and the sum grows.
+- The **spread** is the median absolute departure. It follows by stochastic approximation of a quantile (H. Robbins, S.
+  Monro, Ann. Math. Statist. 22(3), 1951): a fifth of bad values at the start moves it little, where a variance would
+  explode.
+- The **anchor** and its spread are the same with weight ``SLOW``. **Drift** is the sum of departures from
+  the anchor beyond an allowance (E. S. Page, Biometrika 41, 1954). An attacker who ramps up by 1 % per step
+  trains the level, and a self-updating mean alone never notices; the anchor stays behind and the sum grows.
 
-Values at which the score reaches ``BOUND`` do not teach. Seen on ``RELEARN_DAYS`` distinct days they are the new
-usual, and the row starts anew with the one that was the last of them: a batch that runs each night must be within what
-is known by the next one. The same whatever the batch: one value after the other, in order.
+Values whose score reaches ``SCORE_BOUND`` are not learnt. After ``RELEARN_DAYS`` distinct days with such values, they
+are the new usual, and the row restarts with the last of them: a nightly batch must be within the known range by its
+next run. The result does not depend on batches: values are processed one by one, in order.
 """
 
 from typing import Any, Final
@@ -32,16 +30,16 @@ LEVEL: Final = np.dtype([
 """One baseline: 24 bytes."""
 
 MIN_COUNT: Final = 30
-"""Values learnt before a score is told."""
+"""Values learnt before there is a score."""
 WEIGHT: Final = 0.02
 SLOW: Final = 1 / 4_096
 CLIP: Final = 2.0
-BOUND: Final = 6.0
+SCORE_BOUND: Final = 6.0
 FLOOR: Final = 0.1
-"""Least deviation: a tenth on the log scale. Steadier than that is rounding, not precision."""
+"""Minimum deviation: a tenth on the log scale. Less is rounding, not precision."""
 ALLOWANCE: Final = 1.5
-MOST_DRIFT: Final = 60.0
-"""Where the sum stops: 24 values in a row far above the anchor get it there, and 40 ordinary ones back."""
+MAX_DRIFT: Final = 60.0
+"""Maximum of the sum: 24 values in a row far above the anchor reach it, and 40 ordinary ones bring it back."""
 RELEARN_DAYS: Final = 7
 NORMAL: Final = 1.4826
 """Standard deviations per median absolute deviation, for a normal distribution."""
@@ -50,7 +48,7 @@ _DAY_NS = 86_400 * 1_000_000_000
 
 @kernel
 def _follow(level: float, spread: float, x: float, weight: float) -> tuple[float, float]:
-    """A location and its median absolute departure, one value on."""
+    """Update a location and its median absolute departure by one value."""
     departure = x - level
     most = CLIP * max(NORMAL * spread, FLOOR)
     level += weight * min(max(departure, -most), most)
@@ -61,7 +59,7 @@ def _follow(level: float, spread: float, x: float, weight: float) -> tuple[float
 
 @kernel
 def _start(row: Any, x: float) -> None:
-    """The row knows this value, and no other."""
+    """Start the row with this value alone."""
     row["level"] = x
     row["anchor"] = x
     row["spread"] = 1.0
@@ -72,12 +70,12 @@ def _start(row: Any, x: float) -> None:
 
 
 @kernel
-def _over(row: Any, time_ns: int) -> bool:
-    """Counts the days on which values were beyond the bound; true where that has become the new usual."""
+def _count_day_over(row: Any, time_ns: int) -> bool:
+    """Count the days with values beyond the bound; return whether that is the new usual."""
     day = (time_ns // _DAY_NS) & 0xFF
     gap = (day - row["over_day"]) & 0xFF
     if row["over_days"] > 0 and gap > 0xFF - RELEARN_DAYS:
-        return row["over_days"] >= RELEARN_DAYS  # a call that comes late, of a day before
+        return row["over_days"] >= RELEARN_DAYS  # a late call of an earlier day
     if row["over_days"] == 0 or gap > RELEARN_DAYS:
         row["over_days"] = 1
     elif gap > 0:
@@ -88,12 +86,13 @@ def _over(row: Any, time_ns: int) -> bool:
 
 @kernel
 def update(rows: Any, k: int, x: float, time_ns: int, learn: bool) -> float:
-    """Scores one value, then learns from it.
+    """Score one value, then learn from it.
 
     Args:
         rows: Array of ``LEVEL`` rows.
         x: On the scale of ``log1p``.
-        learn: Whether the value may teach.
+        learn: Whether to learn from the value.
+
 
     Returns:
         Deviations above (below: negative) the level; NaN until ``MIN_COUNT`` values are learnt.
@@ -115,9 +114,9 @@ def update(rows: Any, k: int, x: float, time_ns: int, learn: bool) -> float:
     if learn:
         if ready:
             away = (x - anchor) / max(NORMAL * slow, FLOOR)
-            row["drift"] = min(max(row["drift"] + min(max(away, -4.0), 4.0) - ALLOWANCE, 0.0), MOST_DRIFT)
-        if ready and abs(score) >= BOUND:
-            if _over(row, time_ns):
+            row["drift"] = min(max(row["drift"] + min(max(away, -4.0), 4.0) - ALLOWANCE, 0.0), MAX_DRIFT)
+        if ready and abs(score) >= SCORE_BOUND:
+            if _count_day_over(row, time_ns):
                 _start(row, x)
         else:
             row["level"], row["spread"] = _follow(level, spread, x, max(WEIGHT, 1.0 / (count + 1)))
@@ -127,7 +126,7 @@ def update(rows: Any, k: int, x: float, time_ns: int, learn: bool) -> float:
 
 
 def scores(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The scores of a whole series on a new row, every value allowed to teach.
+    """Return the scores of a whole series on a new row, learning from every value.
 
     >>> usual = np.log1p(np.tile([90.0, 100.0, 110.0], 20))
     >>> found = scores(np.append(usual, np.log1p(1_000.0)))

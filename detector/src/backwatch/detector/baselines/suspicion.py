@@ -1,4 +1,4 @@
-"""What the signs of a statement's raw form weigh as evidence of an injection, and from when on they are enough."""
+"""Weights of injection signs as evidence of an attack, and the weight that suffices."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from backwatch.collector import names
 from backwatch.detector.kernels.compiled import kernel
 
-WEIGHTS: Final[Mapping[str, float]] = {
+WEIGHT_OF_SIGN: Final[Mapping[str, float]] = {
     "tautology": 3.0, "comment-tail": 3.0, "time-delay": 3.0, "error-based": 3.0, "file-access": 3.0,
     "program": 3.0,
     "unbalanced-quote": 2.5,
@@ -19,20 +19,20 @@ WEIGHTS: Final[Mapping[str, float]] = {
     "cut": 0.0,
     "request-input": 2.5,
 }  # fmt: skip
-"""What a sign adds. Ordinary statements do not show those of 3; those above 2 only where they are broken, those of 2 in
-scripts and derived tables, and the rest in tools that look at the database itself."""
-ENOUGH: Final = 3.0
-"""Evidence from which on a new statement is called an attack, and does not become known by repetition."""
+"""Weight by sign. Ordinary statements do not show those of 3; those above 2 only where they are broken, those of 2 in
+scripts and derived tables, and the rest in tools that inspect the database itself."""
+ATTACK_WEIGHT: Final = 3.0
+"""Weight from which on a new statement counts as an attack, and does not become known by repetition."""
 
-WEIGHT: Final[NDArray[np.float64]] = np.array([WEIGHTS[sign] for sign in names.SIGNS], np.float64)
-"""By place in ``names.SIGNS``: bit ``i`` of a call's signs weighs ``WEIGHT[i]``."""
+SIGN_WEIGHTS: Final[NDArray[np.float64]] = np.array([WEIGHT_OF_SIGN[sign] for sign in names.SIGNS], np.float64)
+"""By index in ``names.SIGNS``: bit ``i`` of a call's signs weighs ``SIGN_WEIGHTS[i]``."""
 
 
 @kernel
 def weigh(signs: int, weight: NDArray[np.float64]) -> float:
-    """The weight of all signs.
+    """Sum the weights of all signs.
 
-    >>> weigh(0b11, WEIGHT)
+    >>> weigh(0b11, SIGN_WEIGHTS)
     6.0
     """
     total = 0.0

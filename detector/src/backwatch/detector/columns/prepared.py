@@ -25,8 +25,8 @@ from backwatch.detector.columns.addresses import (
 )
 from backwatch.detector.decoding import schema
 from backwatch.detector.decoding.decoder import Decoded
-from backwatch.detector.derived.numbers import Readings
-from backwatch.detector.derived.text_columns import Derived
+from backwatch.detector.derived.numbers import NumberColumns
+from backwatch.detector.derived.text_columns import TextColumns
 from backwatch.detector.kernels.bounded_cache import BoundedCache
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.kernels.hashing import mix
@@ -183,8 +183,8 @@ class Columns:
         self._statements = np.zeros(CACHED_STATEMENTS, np.uint64), np.zeros(CACHED_STATEMENTS, np.uint64)
         self._family_of = np.zeros(CACHED_STATEMENTS, np.uint64), np.zeros(CACHED_STATEMENTS, np.uint64)
         self._signs = BoundedCache[int, int](MAX_SIGN_TEXTS)
-        self._derived = Derived(self.hash, judge_loopback=judge_loopback)
-        self._readings = Readings(self.hash)
+        self._derived = TextColumns(self.hash, judge_loopback=judge_loopback)
+        self._readings = NumberColumns(self.hash)
 
     def hash(self, text: bytes) -> int:
         """Return a text's keyed hash."""

@@ -1,1 +1,1 @@
-"""Derived facts: columns that are computed from texts, numbers and errors."""
+"""Derived facts of a call: columns that are computed from texts, numbers and errors."""

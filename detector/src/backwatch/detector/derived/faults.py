@@ -1,4 +1,4 @@
-"""Whose fault a failed call was: the service's, the caller's own, or a login that was refused."""
+"""Classify failed calls: a fault of the service, a fault of the caller, or a refused login."""
 
 import re
 from collections.abc import Mapping
@@ -6,11 +6,11 @@ from typing import Final
 
 UNKNOWN: Final = 0
 OWN: Final = 1
-"""The statement or what it was given: broken, forbidden, already there, not there."""
+"""A fault of the statement or its values: broken, forbidden, existing, missing."""
 SERVICE: Final = 2
-"""The service or the way to it: refused, reset, timed out, overloaded, out of protocol."""
+"""A fault of the service or the connection: refused, reset, timed out, overloaded, protocol error."""
 LOGIN: Final = 3
-"""The service did not accept who logged in."""
+"""The service refused the login."""
 
 _LOGIN_CODES: Final[Mapping[str, frozenset[str]]] = {
     "postgresql": frozenset(("28000", "28P01")),
@@ -52,10 +52,10 @@ _SERVICE_NAME: Final = re.compile(
 
 
 def fault_of(system: str, code: str, name: str, http_status: int = -1) -> int:
-    """Whose fault it was: ``OWN``, ``SERVICE``, ``LOGIN``, or ``UNKNOWN``.
+    """Return the class of a failed call: ``OWN``, ``SERVICE``, ``LOGIN``, or ``UNKNOWN``.
 
     Args:
-        system: As ``db.system.name`` and its kin tell it.
+        system: ``db.system.name`` or another fact of the system.
         code: ``db.response.status_code``.
         name: ``error.type``.
         http_status: -1: none.
@@ -69,7 +69,7 @@ def fault_of(system: str, code: str, name: str, http_status: int = -1) -> int:
     """
     kind, code, last = system[:40].lower(), code[:40], name[:200].rpartition(".")[2]
     if kind == "rabbitmq" and code == "403" and last.lower().startswith("channel"):
-        return OWN  # of one queue or exchange; who may not log in has no channel yet
+        return OWN  # about one queue or exchange: before a login there is no channel
     if code in _LOGIN_CODES.get(kind, ()) or http_status in (401, 407) or _LOGIN_NAME.search(last):
         return LOGIN
     own = _OWN_CODES.get(kind)

@@ -1,7 +1,7 @@
-"""Numbers that plain rules need: read out of a text, or computed of other columns and the call's own time.
+"""Numbers for rules without code: parsed from texts, or computed from other columns and the call's event time.
 
-What is read out of a text is remembered by the text's keyed hash, in a small table where a newer text may take an
-older one's cell. A cache of pure functions: it may be dropped at any moment and no result changes.
+Parsed numbers are cached by the text's keyed hash, in a small table in which a newer text may replace an older one. The
+cache holds pure functions: dropping it changes no result.
 """
 
 import re
@@ -20,31 +20,32 @@ from backwatch.detector.kernels.bounded_cache import BoundedCache
 from backwatch.detector.kernels.compiled import kernel
 
 NOT_BEFORE: Final = "tls.server.not_before.ns"
-"""``tls.server.not_before`` in nanoseconds since the epoch, UTC; -1: not told, or not a time."""
+"""``tls.server.not_before`` in nanoseconds since the epoch, UTC; -1: absent or invalid."""
 NODES: Final = "backwatch.topology.nodes"
-"""The nodes of ``backwatch.topology`` in their order: per call one uint64 array of keyed hashes; ``None``: not
-told."""
+"""The nodes of ``backwatch.topology`` in their order: per call one uint64 array of keyed hashes; ``None``:
+absent."""
 VERSION_NUMBER: Final = "backwatch.server.version.number"
-"""``backwatch.server.version`` as a number that orders as versions do: 8.0.17 is 8000017; -1: not told, or none."""
+"""``backwatch.server.version`` as a number that orders as versions do: 8.0.17 is 8000017; -1: absent or none."""
 AUTH_STRENGTH: Final = "backwatch.auth.strength"
 """How well ``backwatch.auth.method`` keeps the secret: 0 none, 1 clear, 2 weak hash, 3 SCRAM-SHA-1, 4 better, 5 a
-password in a way that the driver does not tell; -1: not told, or not known."""
+password in a way that the driver does not report; -1: absent or unknown."""
 PROVEN: Final = "backwatch.tls.proven"
-"""1 where a session is encrypted and its certificate was verified in full: whoever answers is who was asked for."""
+"""1 where a session is encrypted and its certificate was verified in full: the server is the
+requested one."""
 LOGIN_FAILED: Final = "backwatch.login.failed"
 """1 where the call failed because the service refused the login."""
 SERVICE_FAULT: Final = "backwatch.service.fault"
 """1 where the call failed by the service or on the way to it: refused, reset, timed out."""
 MESSAGE_FORMS: Final = "backwatch.message.forms.bits"
-"""``backwatch.message.forms`` as bits, one for each form that there is; 0: none was told."""
+"""``backwatch.message.forms`` as bits, one for each form; 0: absent."""
 RATIO: Final = "backwatch.payload.ratio"
-"""How many bytes a compressed body became for each that crossed the wire; NaN: not told."""
+"""Bytes of a decompressed body for each byte on the wire; NaN: absent."""
 DAYS_LEFT: Final = "backwatch.certificate.days_left"
-"""Days until the certificate ends, at the call's event time; below 0: it has ended; NaN: not told."""
+"""Days until the certificate ends, at the call's event time; below 0: it has ended; NaN: absent."""
 AGE_DAYS: Final = "backwatch.certificate.age_days"
-"""Days since the certificate became valid, at the call's event time; below 0: not valid yet; NaN: not told."""
+"""Days since the certificate became valid, at the call's event time; below 0: not valid yet; NaN: absent."""
 LIFE_DAYS: Final = "backwatch.certificate.life_days"
-"""Days from the certificate's start to its end; NaN: not told."""
+"""Days from the certificate's start to its end; NaN: absent."""
 
 
 def _fact(name: str, type_: Type, kind: str, label: str, meaning: str, unit: str = "") -> Fact:
@@ -88,9 +89,9 @@ FACTS: Final = (
 """The columns of this module that rules may read."""
 
 CELLS: Final = 1 << 12
-MOST_NODES: Final = 256
-MOST_FORMS: Final = 64
-MOST_TOPOLOGIES: Final = 1_000
+MAX_NODES: Final = 256
+MAX_FORMS: Final = 64
+MAX_TOPOLOGIES: Final = 1_000
 _FORMS: Final = {form: 1 << at for at, form in enumerate(FORMS)}
 _DAY_NS: Final = 86_400 * 10**9
 _VERSION: Final = re.compile(r"(\d{1,4})(?:\.(\d{1,3})(?!\d))?(?:\.(\d{1,3})(?!\d))?")
@@ -109,9 +110,9 @@ _STRENGTHS: Final = (
 
 
 def version_number(text: str) -> int:
-    """The first version that stands in a text, as a number; -1 where there is none.
+    """Return the first version in a text, as a number; -1 where there is none.
 
-    MariaDB puts one of MySQL's before its own, for the sake of old replicas.
+    MariaDB puts a version of MySQL before its own, for old replicas.
 
     >>> version_number("8.0.17-log"), version_number("PostgreSQL 15.10 (Debian)"), version_number("unknown")
     (8000017, 15010000, -1)
@@ -126,11 +127,11 @@ def version_number(text: str) -> int:
 
 
 def auth_strength(method: str) -> int:
-    """How well a login method keeps the secret from the server and from who listens; -1 where it is not known.
+    """Return how well a login method protects the secret from server and listeners; -1 where it is unknown.
 
     >>> auth_strength("none"), auth_strength("clear-password"), auth_strength("md5"), auth_strength("SCRAM-SHA-256")
     (0, 1, 2, 4)
-    >>> auth_strength("a plugin of our own")
+    >>> auth_strength("a custom plugin")
     -1
     """
     word = method[:80].lower()
@@ -138,34 +139,34 @@ def auth_strength(method: str) -> int:
 
 
 def nodes_of(topology: str) -> list[str]:
-    """The nodes that ``backwatch.topology`` names, in their places; empty where the list was cut or names none.
+    """Return the nodes of ``backwatch.topology`` in order; empty where the list was cut or names none.
 
     >>> nodes_of("A.internal:27017, b.internal:27017,…")
     ['a.internal:27017', 'b.internal:27017', '']
     """
-    nodes = [node.strip() for node in topology.lower().split(",")[:MOST_NODES]]
+    nodes = [node.strip() for node in topology.lower().split(",")[:MAX_NODES]]
     return ["" if node == "…" else node for node in nodes]
 
 
 def message_forms(text: str) -> int:
-    """The forms that ``backwatch.message.forms`` lists, as bits; what is no form has none.
+    """Return the forms in ``backwatch.message.forms`` as bits; unknown words have none.
 
     >>> message_forms("json"), message_forms("json,json+key"), message_forms("json+wings"), message_forms("")
     (1, 3, 0, 0)
     """
-    return sum(_FORMS.get(word, 0) for word in dict.fromkeys(text.split(",", MOST_FORMS)))
+    return sum(_FORMS.get(word, 0) for word in dict.fromkeys(text.split(",", MAX_FORMS)))
 
 
 @kernel
-def _remembered(hashes: Any, keys: Any, values: Any, out: Any, missing: Any) -> int:
+def _lookup(hashes: Any, keys: Any, values: Any, out: Any, missing: Any) -> int:
     mask = np.uint64(keys.shape[0] - 1)
     count = 0
     for i in range(hashes.shape[0]):
-        one = hashes[i]
-        if one == 0:
+        key = hashes[i]
+        if key == 0:
             continue
-        cell = one & mask
-        if keys[cell] == one:
+        cell = key & mask
+        if keys[cell] == key:
             out[i] = values[cell]
         else:
             missing[count] = i
@@ -173,33 +174,33 @@ def _remembered(hashes: Any, keys: Any, values: Any, out: Any, missing: Any) -> 
     return count
 
 
-class _Reading:
-    """One number per distinct text."""
+class _CachedNumber:
+    """A cache of one number per distinct text."""
 
     def __init__(self) -> None:
         self._keys, self._values = np.zeros(CELLS, np.uint64), np.zeros(CELLS, np.int64)
 
     def of(self, hashes: NDArray[np.uint64], read: Callable[[int], int], absent: int = -1) -> NDArray[np.int64]:
-        """The number of each call; ``absent`` where the hash is 0.
+        """Return the number of each call; ``absent`` where the hash is 0.
 
         Args:
-            read: The number of a row's text.
+            read: Returns the number of a row's text.
         """
         out = np.full(hashes.shape[0], absent, np.int64)
         missing = np.empty(hashes.shape[0], np.int64)
         found: dict[int, int] = {}
-        for row in missing[: _remembered(hashes, self._keys, self._values, out, missing)].tolist():
-            one = int(hashes[row])
-            if one not in found:
-                found[one] = read(row)
-                cell = one & (CELLS - 1)
-                self._keys[cell], self._values[cell] = one, found[one]
-            out[row] = found[one]
+        for row in missing[: _lookup(hashes, self._keys, self._values, out, missing)].tolist():
+            key = int(hashes[row])
+            if key not in found:
+                found[key] = read(row)
+                cell = key & (CELLS - 1)
+                self._keys[cell], self._values[cell] = key, found[key]
+            out[row] = found[key]
         return out
 
 
-class Readings:
-    """All that is read out of texts, batch by batch.
+class NumberColumns:
+    """Computes the columns of this module, batch by batch.
 
     Args:
         hash_text: The installation's keyed hash.
@@ -207,23 +208,25 @@ class Readings:
 
     def __init__(self, hash_text: Callable[[bytes], int]) -> None:
         self._hash = hash_text
-        self._version, self._strength, self._begin = _Reading(), _Reading(), _Reading()
-        self._verified, self._fault, self._forms = _Reading(), _Reading(), _Reading()
-        self._nodes = BoundedCache[int, NDArray[np.uint64]](MOST_TOPOLOGIES)
+        self._version, self._strength, self._begin = _CachedNumber(), _CachedNumber(), _CachedNumber()
+        self._verified, self._fault, self._forms = _CachedNumber(), _CachedNumber(), _CachedNumber()
+        self._nodes = BoundedCache[int, NDArray[np.uint64]](MAX_TOPOLOGIES)
 
     def columns(self, columns: Mapping[str, NDArray[Any]], text: Callable[[str, int], str]) -> dict[str, NDArray[Any]]:
-        """The columns that need no time.
+        """Compute the columns that do not depend on time.
 
         Args:
             columns: Keyed hashes of texts, and numbers, by contract name.
-            text: A fact's text by its name and a row.
+            text: Returns a fact's text by its name and a row.
         """
 
-        def read(reading: _Reading, name: str, number_of: Callable[[str], int], absent: int = -1) -> NDArray[np.int64]:
+        def read(
+            reading: _CachedNumber, name: str, number_of: Callable[[str], int], absent: int = -1
+        ) -> NDArray[np.int64]:
             return reading.of(columns[name], lambda row: number_of(text(name, row)), absent)
 
         wire, size = columns[names.PAYLOAD_WIRE], columns[names.PAYLOAD_SIZE]
-        verified = read(self._verified, names.TLS_VERIFIED, lambda told: int(told.lower() == "full"))
+        verified = read(self._verified, names.TLS_VERIFIED, lambda value: int(value.lower() == "full"))
         fault = self._faults(columns, text)
         return {
             VERSION_NUMBER: read(self._version, names.SERVER_VERSION, version_number),
@@ -231,7 +234,7 @@ class Readings:
             PROVEN: ((columns[names.TLS_ESTABLISHED] == 1) & (verified == 1)).astype(np.int8),
             NOT_BEFORE: read(self._begin, names.CERT_NOT_BEFORE, instant_ns),
             MESSAGE_FORMS: read(self._forms, names.MESSAGE_FORMS, message_forms, absent=0),
-            NODES: self._announced(columns[names.TOPOLOGY], text),
+            NODES: self._nodes_columns(columns[names.TOPOLOGY], text),
             LOGIN_FAILED: (fault == faults.LOGIN).astype(np.int8),
             SERVICE_FAULT: (fault == faults.SERVICE).astype(np.int8),
             RATIO: np.where((wire >= 0) & (size >= 0), size / np.maximum(wire, 1), np.nan),
@@ -249,14 +252,14 @@ class Readings:
         key[failed] = mixed | np.uint64(1)
 
         def fault(row: int) -> int:
-            system = next((told for one in names.SYSTEMS if (told := text(one, row))), "")
+            system = next((found for name in names.SYSTEMS if (found := text(name, row))), "")
             return faults.fault_of(
                 system, text(names.STATUS_CODE, row), text(names.ERROR_TYPE, row), int(status[row])
             )  # fmt: skip
 
         return self._fault.of(key, fault, faults.UNKNOWN)
 
-    def _announced(self, hashes: NDArray[np.uint64], text: Callable[[str, int], str]) -> NDArray[Any]:
+    def _nodes_columns(self, hashes: NDArray[np.uint64], text: Callable[[str, int], str]) -> NDArray[Any]:
         out = np.empty(hashes.shape[0], object)
 
         def nodes(row: int) -> NDArray[np.uint64]:
@@ -268,14 +271,14 @@ class Readings:
         return out
 
 
-def at_event_time(
+def certificate_days(
     time_ns: NDArray[np.int64], not_before_ns: NDArray[np.int64], not_after_ns: NDArray[np.int64]
 ) -> dict[str, NDArray[np.float64]]:
-    """The columns that hang on when the call was made, in days.
+    """Compute the columns of a certificate's age, in days, at the event time.
 
     Args:
         time_ns: Event times.
-        not_before_ns, not_after_ns: -1: not told.
+        not_before_ns, not_after_ns: -1: absent.
     """
     begins, ends = not_before_ns >= 0, not_after_ns >= 0
     return {

@@ -1,7 +1,7 @@
-"""Columns that are read out of texts: a certificate's end as a number, a redirect's host, whether the peer is local.
+"""Columns parsed from texts: a certificate's end as a number, a redirect's host, whether the peer is local.
 
-Kernels see texts as keyed hashes only, so what they must compute with is read here, once per distinct text. A cache
-of pure functions: an entry may make room at any moment and no result changes.
+Kernels see texts as keyed hashes only, so this module parses the values that they compute with, once per distinct text.
+The cache holds pure functions: evicting an entry changes no result.
 """
 
 import re
@@ -18,19 +18,19 @@ from backwatch.detector.derived.numeric_address import address_in
 from backwatch.detector.kernels.bounded_cache import BoundedCache
 
 NOT_AFTER: Final = "tls.server.not_after.ns"
-"""``tls.server.not_after`` in nanoseconds since the epoch, UTC; -1: not told, or not a time."""
+"""``tls.server.not_after`` in nanoseconds since the epoch, UTC; -1: absent or invalid."""
 TLS_RANK: Final = "tls.protocol.version.rank"
-"""Age of ``tls.protocol.version``, higher is newer; -1: not told, or none that is known."""
+"""Age of ``tls.protocol.version``, higher is newer; -1: absent or unknown."""
 ISSUED_BY: Final = "tls.server.issuer.organisation"
-"""Keyed hash of the organisation in ``tls.server.issuer``, of the whole text where it names none; 0: not told. An
+"""Keyed hash of the organisation in ``tls.server.issuer``, of the whole text where it names none; 0: absent. An
 authority signs with several certificates of its own in turn, under one organisation."""
 REDIRECT_HOST: Final = "backwatch.redirect.host"
-"""Keyed hash of the host in ``backwatch.redirect.target``, comparable with ``server.address``; 0: not told, or no
+"""Keyed hash of the host in ``backwatch.redirect.target``, comparable with ``server.address``; 0: absent, or no
 host."""
 REDIRECT_PORT: Final = "backwatch.redirect.port"
-"""Port in ``backwatch.redirect.target``; -1: not told."""
+"""Port in ``backwatch.redirect.target``; -1: absent."""
 PEER_LOCAL: Final = "backwatch.peer.local"
-"""1: the session stays on the machine, so that nobody stands on its way; 0: it leaves it, or must be judged as if."""
+"""1: the session stays on the machine, so that no attacker is on its path; 0: it leaves it, or counts as if it did."""
 
 FACTS: Final = (
     Fact(
@@ -40,10 +40,10 @@ FACTS: Final = (
 )  # fmt: skip
 """The columns of this module that rules may read."""
 
-GOES_ON: Final = "backwatch.goes_on"
-"""True where a call goes on reading what an earlier one asked for: it is no new asking."""
+CONTINUES: Final = "backwatch.goes_on"
+"""True where a call continues to read the result of an earlier one."""
 
-CACHED: Final = 10_000
+MAX_CACHED_TEXTS: Final = 10_000
 LAST_NS: Final = (1 << 63) - 1
 _ON_MACHINE: Final = frozenset(("unix", "inproc", "pipe"))
 _OWN_NAMES: Final = frozenset(("localhost", "localhost.localdomain", "ip6-localhost"))
@@ -54,16 +54,16 @@ _HOST: Final = re.compile(
 _TLS: Final = re.compile(r"(?:(ssl)|tls)? *v?(\d)(?:\.(\d))?", re.IGNORECASE)
 _ORGANISATION: Final = re.compile(r"(?:^|(?<!\\)[,+]) *O *= *((?:[^,+\\]|\\.)+)", re.IGNORECASE | re.DOTALL)
 UNREADABLE: Final = "?"
-"""A host that the collector could not read, and some client may: it is none that is known, and none that can be."""
+"""A host that the collector could not parse, though some client may: it is never known."""
 _UNREADABLE: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?(?://)?\?(?:[/:]|\Z)", re.IGNORECASE)
 FACTORS: Final = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
-"""Odd, and so without loss: they make one key of three keyed hashes, which nobody outside can aim at."""
+"""Odd factors, so that no bits are lost. They combine three keyed hashes to a key that attackers cannot target."""
 
 
 def instant_ns(text: str) -> int:
-    """A time of RFC 3339 in nanoseconds since the epoch; -1 where it is none, or before the epoch.
+    """Parse a time of RFC 3339 to nanoseconds since the epoch; -1 where it is invalid, or before the epoch.
 
-    What no 64 bits hold is the last time that they do: a certificate that never ends says 9999-12-31.
+    Times beyond 64 bits become the last time that fits: a certificate that never ends has 9999-12-31.
 
     >>> instant_ns("2026-01-01T00:00:00Z"), instant_ns("soon")
     (1767225600000000000, -1)
@@ -83,7 +83,7 @@ def instant_ns(text: str) -> int:
 
 
 def tls_rank(version: str) -> int:
-    """How new a version of TLS is: TLS 1.3 is 13, and every SSL is older than any of them; -1 where it is none.
+    """Return the rank of a TLS version: TLS 1.3 is 13, and every SSL ranks lower; -1 where it is invalid.
 
     >>> tls_rank("1.3"), tls_rank("TLSv1.2"), tls_rank("1"), tls_rank("SSLv3"), tls_rank("DTLS")
     (13, 12, 10, 3, -1)
@@ -95,7 +95,7 @@ def tls_rank(version: str) -> int:
 
 
 def organisation(name: str) -> str:
-    """The organisation in a distinguished name as RFC 4514 writes it, lower-cased; the whole name where there is none.
+    """Return the organisation in a distinguished name of RFC 4514, lower-cased; the whole name where there is none.
 
     >>> organisation("CN=R11,O=Let's Encrypt,C=US"), organisation("CN=db-ca")
     ("let's encrypt", 'CN=db-ca')
@@ -105,7 +105,7 @@ def organisation(name: str) -> str:
 
 
 def redirect_host(target: str) -> str:
-    """The host of a redirect's target, lower-cased, without brackets; empty where there is none.
+    """Return the host of a redirect's target, lower-cased, without brackets; empty where there is none.
 
     >>> redirect_host("https://User@Example.org:443/a"), redirect_host("10.0.0.7:6379"), redirect_host("http://[::1]/")
     ('example.org', '10.0.0.7', '::1')
@@ -119,9 +119,9 @@ def redirect_host(target: str) -> str:
 
 
 def redirect_port(target: str) -> int:
-    """The port of a redirect's target; -1 where none is told.
+    """Return the port of a redirect's target; -1 where there is none.
 
-    >>> redirect_port("https://example.org:8443/a"), redirect_port("10.0.0.7:6379"), redirect_port("https://example.org/:1")
+    >>> redirect_port("https://example.org:8443/a"), redirect_port("10.0.0.7:6379"), redirect_port("https://a/:1")
     (8443, 6379, -1)
     """
     found = _HOST.fullmatch(target[:2_000])
@@ -129,13 +129,13 @@ def redirect_port(target: str) -> int:
 
 
 def stays_local(transport: str, peer: str, address: str, *, judge_loopback: bool = False) -> bool:
-    """Whether a session stays on the machine: a unix socket, inside the process, or a loopback address.
+    """Return whether a session stays on the machine: a unix socket, inside the process, or a loopback address.
 
     Args:
         transport: ``network.transport``.
         peer: ``network.peer.address``.
-        address: ``server.address``; a loopback one counts only where no peer is told.
-        judge_loopback: A loopback address is judged as any other.
+        address: ``server.address``; a loopback one counts only without a reported peer.
+        judge_loopback: Treat loopback addresses as any other.
 
     >>> stays_local("tcp", "127.0.0.1", "db"), stays_local("tcp", "10.0.0.5", "localhost"), stays_local("", "", "::1")
     (True, False, True)
@@ -154,35 +154,35 @@ def _is_loopback(text: str) -> bool:
     return found is not None and found.is_loopback
 
 
-class Derived:
-    """Reads the derived columns of batches, remembering distinct texts.
+class TextColumns:
+    """Computes the columns of this module, with a cache of distinct texts.
 
     Args:
         hash_text: The installation's keyed hash.
-        judge_loopback: Loopback peers are judged as any other.
+        judge_loopback: Treat loopback peers as any other.
     """
 
     def __init__(self, hash_text: Callable[[bytes], int], *, judge_loopback: bool = False) -> None:
         self._hash = hash_text
         self._judge_loopback = judge_loopback
         self._fetch = np.uint64(hash_text(b"FETCH"))
-        self._local = BoundedCache[int, bool](CACHED)
-        self._known = BoundedCache[tuple[str, int], int](CACHED)
+        self._local = BoundedCache[int, bool](MAX_CACHED_TEXTS)
+        self._known = BoundedCache[tuple[str, int], int](MAX_CACHED_TEXTS)
 
     def columns(self, columns: Mapping[str, NDArray[Any]], text: Callable[[str, int], str]) -> dict[str, NDArray[Any]]:
-        """The derived columns.
+        """Compute the columns.
 
         Args:
             columns: The texts' keyed hashes by contract name.
-            text: A fact's text by its name and a row.
+            text: Returns a fact's text by its name and a row.
         """
 
-        def host(told: str) -> int:
-            found = redirect_host(told)
+        def host(target: str) -> int:
+            found = redirect_host(target)
             return self._hash(found.encode()) if found else 0
 
-        def issued_by(told: str) -> int:
-            return self._hash(organisation(told).encode())
+        def issued_by(issuer: str) -> int:
+            return self._hash(organisation(issuer).encode())
 
         return {
             NOT_AFTER: self._read(NOT_AFTER, names.CERT_NOT_AFTER, columns, text, instant_ns, -1).astype(np.int64),
@@ -191,17 +191,17 @@ class Derived:
             REDIRECT_HOST: self._read(REDIRECT_HOST, names.REDIRECT_TARGET, columns, text, host, 0),
             REDIRECT_PORT: self._read(REDIRECT_PORT, names.REDIRECT_TARGET, columns, text, redirect_port, -1),
             PEER_LOCAL: self._peer_local(columns, text),
-            GOES_ON: columns[names.OPERATION] == self._fetch,
+            CONTINUES: columns[names.OPERATION] == self._fetch,
         }
 
     def _peer_local(self, columns: Mapping[str, NDArray[Any]], text: Callable[[str, int], str]) -> NDArray[np.int8]:
-        told = names.TRANSPORT, names.PEER_ADDRESS, names.SERVER_ADDRESS
-        three = [columns[name].astype(np.uint64) for name in told]
+        read = names.TRANSPORT, names.PEER_ADDRESS, names.SERVER_ADDRESS
+        three = [columns[name].astype(np.uint64) for name in read]
         together = (three[0] * FACTORS[0]) ^ (three[1] * FACTORS[1]) ^ (three[2] * FACTORS[2])
         values, first, inverse = np.unique(together, return_index=True, return_inverse=True)
 
         def local(row: int) -> bool:
-            transport, peer, address = (text(name, row) for name in told)
+            transport, peer, address = (text(name, row) for name in read)
             return stays_local(transport, peer, address, judge_loopback=self._judge_loopback)
 
         found = [
@@ -221,13 +221,13 @@ class Derived:
     ) -> NDArray[Any]:
         hashes = columns[name]
         out = np.full(hashes.shape[0], absent, np.int64 if absent else np.uint64)
-        told = np.flatnonzero(hashes)
-        if not told.shape[0]:
+        present = np.flatnonzero(hashes)
+        if not present.shape[0]:
             return out
-        values, first, inverse = np.unique(hashes[told], return_index=True, return_inverse=True)
+        values, first, inverse = np.unique(hashes[present], return_index=True, return_inverse=True)
         found = [
             self._known.get((made, value), lambda row=row: read(text(name, row)))
-            for value, row in zip(values.tolist(), told[first].tolist(), strict=True)
+            for value, row in zip(values.tolist(), present[first].tolist(), strict=True)
         ]
-        out[told] = np.array(found, out.dtype)[inverse]
+        out[present] = np.array(found, out.dtype)[inverse]
         return out

@@ -14,11 +14,12 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from backwatch.collector.facts.fact import Fact
 from backwatch.detector.state.tables import Rows, Table
 
 Array = NDArray[Any]
 EXPECTED_SUFFIX: Final = ".expected"
-"""Ends the name of a column that says what people said of another column's values."""
+"""Suffix of a column that holds operators' expectations of another column's values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,7 @@ class Calls:
 
     Attributes:
         count: Number of calls.
-        columns: Name to array of length ``count``. Always there (see ``calls/schema.py`` for the whole list):
+        columns: Name to array of length ``count``. Always there (see ``decoding/schema.py`` for the whole list):
             ``time_ns`` (int64, event time), ``duration_ns`` (int64), ``error`` (bool), ``late`` (bool), ``signs``
             (uint32, bit i is
             ``names.SIGNS[i]``), ``fingerprint`` (uint64), each text fact by its contract name (uint64 keyed hash, 0:
@@ -43,9 +44,9 @@ class Calls:
         return self.columns[name]
 
     def expected(self, name: str) -> NDArray[np.int8]:
-        """What people said of this column's value at the call's resource, as ``baselines/familiar.py`` reads it."""
-        told = self.columns.get(name + EXPECTED_SUFFIX)
-        return np.zeros(self.count, np.int8) if told is None else told
+        """Return operators' expectations of a column's value at the call's resource (``baselines/known_values.py``)."""
+        expected = self.columns.get(name + EXPECTED_SUFFIX)
+        return np.zeros(self.count, np.int8) if expected is None else expected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,19 +80,21 @@ class Detector(ABC):
     Attributes:
         id: The rule's name, the file's name with hyphens; decisions and alert ids refer to it.
         reads: Columns that ``facts`` needs which another detector provides.
-        provides: Columns that ``facts`` gives.
-        window_provides: Columns that ``window`` gives.
-        tables: What it remembers.
-        knows: Columns whose values people can announce or accept, each with the set (see ``baselines/familiar.py``) in
-            which they are then known.
-        accepts: Text facts, as evidence shows them, that make up what is accepted on an alert of its rule: an
-            acceptance holds for these values and no others. None: it silences the rule for its key.
-        identity_changes: Facts of its own that are not 0 where a call shows a new identity of its resource. Such a call
-            does not change what the resource showed before.
+        derives: The facts that it computes: for each call, or with the scope ``window`` for each closed window.
+        provides: Names of the facts that ``facts`` returns, from ``derives``.
+        window_provides: Names of the facts that ``window`` returns, from ``derives``.
+        tables: Its state.
+        knows: Columns whose values operators can announce or accept, each with the set (see
+            ``baselines/known_values.py``) in which they are then known.
+        accepts: Text facts of the evidence whose values an acceptance of its alert records: it holds for these values
+            and no others. Empty: it silences the rule for its key.
+        identity_changes: Its facts that are not 0 where a call shows a new identity of its resource. Such a call does
+            not update the resource's previous values.
     """
 
     id: ClassVar[str]
     reads: ClassVar[tuple[str, ...]] = ()
+    derives: ClassVar[tuple[Fact, ...]] = ()
     provides: ClassVar[tuple[str, ...]] = ()
     window_provides: ClassVar[tuple[str, ...]] = ()
     tables: ClassVar[tuple[Table, ...]] = ()
@@ -99,16 +102,25 @@ class Detector(ABC):
     accepts: ClassVar[tuple[str, ...]] = ()
     identity_changes: ClassVar[tuple[str, ...]] = ()
 
+    def __init_subclass__(cls) -> None:
+        """Set ``provides`` and ``window_provides`` from ``derives``."""
+        super().__init_subclass__()
+        if "derives" in vars(cls):
+            cls.provides = tuple(fact.name for fact in cls.derives if fact.scope == "derived")
+            cls.window_provides = tuple(fact.name for fact in cls.derives if fact.scope == "window")
+
     def facts(
         self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]
     ) -> dict[str, Array]:
-        """Facts of each call, in order.
+        """Compute the facts of each call, in order.
 
         Args:
             calls: The columns; never changed.
             slot: Slot of each call per key space. Slot 0 is shared by everything over the quota: learn nothing there,
-            tell nothing. tables: This detector's tables by name; rows are changed in place.
-            learn: Which calls may teach: not suspect, no error, not late.
+                and report nothing.
+            tables: This detector's tables by name; rows are changed in place.
+            learn: The calls to learn from: not suspect, no error, not late.
+
 
         Returns:
             One array of length ``calls.count`` per name in ``provides``.
@@ -116,20 +128,20 @@ class Detector(ABC):
         return {}
 
     def window(self, closed: Closed, tables: Mapping[str, Rows]) -> dict[str, Array]:
-        """Facts of each closed window: one array of length ``len(closed.slot)`` per name in ``window_provides``."""
+        """Compute the facts of closed windows: one array of ``len(closed.slot)`` per name in ``window_provides``."""
         return {}
 
     def migrate(self, table: Table, rows: Rows, from_version: int) -> Rows:
-        """Rows of an older version of a table, in today's form.
+        """Convert rows of an older version of a table.
 
         Raises:
-            NotImplementedError: The default: this detector alone learns anew.
+            NotImplementedError: The default: this detector alone starts to learn again.
         """
         raise NotImplementedError
 
 
 def discover() -> Iterator[type[Detector]]:
-    """Every detector of this folder, in the order of their file names."""
+    """Yield every detector of this folder, in the order of file names."""
     for found in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{found.name}")
         for value in vars(module).values():

@@ -1,4 +1,4 @@
-"""Logins in a weaker way than a resource's statements were always sent after."""
+"""Logins by a weaker method than before for the same statements."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.detector.baselines.settled import LEARN_AFTER_NS, MIN_CALLS, broke_off, day_of
+from backwatch.collector.facts.fact import derived
+from backwatch.detector.baselines.settled import LEARN_AFTER_NS, MIN_CALLS, day_of, has_lapsed
 from backwatch.detector.derived.numbers import AUTH_STRENGTH, LOGIN_FAILED, PROVEN
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
@@ -15,23 +16,23 @@ from backwatch.detector.state.keys import RESOURCE, STATEMENT
 from backwatch.detector.state.tables import Rows, Table
 
 IN_CLEAR: Final = 1
-UNTOLD: Final = 5
-"""A password in a way that is not told: better than none, and than nothing else that could be said."""
+UNREPORTED: Final = 5
+"""A password in an unreported way: better than no login, and comparable with nothing else."""
 OVER_TLS: Final = 3
-"""What sending the secret itself is worth where TLS proves in full who receives it: more than a weak hash."""
+"""Strength of sending the secret itself where TLS verifies the server in full: more than a weak hash."""
 _NEVER: Final = 7
 
 ACCEPTED = np.dtype([("strength", "u1"), ("candidate", "u1"), ("since_ns", "<i8"), ("day", "<u2")])
-"""What a week of quiet logins made good enough, and what may become so; 1 more than the strength, 0: nothing. ``day``:
-on which there was last such a login."""
+"""The strength accepted after a quiet week, and the candidate for it; 1 more than the strength, 0: none. ``day``: day
+of the last such login."""
 WEAKEST = np.dtype([("least", "u1"), ("calls", "u1")])
-"""Of a statement: the weakest login it was sent after, as ``8 * strength + what it is worth over TLS``."""
+"""Of a statement: the weakest login before it, as ``8 * strength + strength over TLS``."""
 
 
 @kernel
 def _accept(row: Any, strength: int, time_ns: int) -> None:
-    """A quiet call after a weaker login: a week of them, with the alert open, makes it the usual one."""
-    if row["candidate"] == 0 or broke_off(row["day"], time_ns) or strength + 1 > row["candidate"]:
+    """Count a quiet call after a weaker login. A week of them, with the alert open, makes it usual."""
+    if row["candidate"] == 0 or has_lapsed(row["day"], time_ns) or strength + 1 > row["candidate"]:
         row["candidate"] = strength + 1
         row["since_ns"] = time_ns
     elif time_ns - row["since_ns"] >= LEARN_AFTER_NS:
@@ -58,9 +59,9 @@ def _judge(
         k, s = resource[i], statement[i]
         if k == 0 or s == 0 or strength[i] < 0:
             continue
-        told = strength[i] != UNTOLD
-        own = strength[i] if told else IN_CLEAR
-        if unfinished[i] and own != IN_CLEAR:  # what a greeting named, or nothing yet, is no login
+        reported = strength[i] != UNREPORTED
+        own = strength[i] if reported else IN_CLEAR
+        if unfinished[i] and own != IN_CLEAR:  # a method that only a greeting named is no login
             continue
         worth = OVER_TLS if own == IN_CLEAR and proven[i] != 0 else own
         row, mine = accepted[k], weakest[s]
@@ -71,7 +72,9 @@ def _judge(
                     least_own, least_worth = _NEVER, _NEVER
                 mine["least"] = min(own, least_own) * 8 + min(worth, least_worth)
                 mine["calls"] += 1
-        elif told and own < least_own and worth < least_worth and (row["strength"] == 0 or own + 1 < row["strength"]):
+        elif (
+            reported and own < least_own and worth < least_worth and (row["strength"] == 0 or own + 1 < row["strength"])
+        ):
             down[i] = least_own - own
             was[i] = least_own
             if learn[i]:
@@ -79,17 +82,21 @@ def _judge(
 
 
 class AuthDowngraded(Detector):
-    """Tells whether a login was weaker than any after which the same statement was sent before.
-
-    Provides:
-        ``backwatch.auth.downgrade``: By how many steps of ``backwatch.auth.strength`` the login is weaker than any
-            after which the same statement was sent before; 0: not weaker, or not known yet.
-        ``backwatch.auth.was``: The weakest ``backwatch.auth.strength`` after which the statement was sent before; NaN
-            where the login is not weaker.
-    """
+    """Compares a login with the weakest after which the same statement was sent before."""
 
     id = "auth-downgraded"
-    provides = ("backwatch.auth.downgrade", "backwatch.auth.was")
+    derives = (
+        derived(
+            "backwatch.auth.downgrade",
+            "By how many steps of backwatch.auth.strength the login is weaker than any after which the same "
+            "statement was sent before; 0: not weaker, or not known yet.",
+        ),
+        derived(
+            "backwatch.auth.was",
+            "The weakest backwatch.auth.strength after which the statement was sent before; NaN where the login "
+            "is not weaker.",
+        ),
+    )
     accepts = (names.AUTH_METHOD, names.TLS_VERIFIED)
     identity_changes = ("backwatch.auth.downgrade",)
     tables = (
@@ -99,7 +106,7 @@ class AuthDowngraded(Detector):
     def facts(
         self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]
     ) -> dict[str, Array]:
-        """As the class says."""
+        """Compute the facts of ``derives``."""
         down, was = np.zeros(calls.count, np.int8), np.full(calls.count, np.nan)
         unfinished = calls["error"] & (calls[LOGIN_FAILED] == 0)
         _judge(

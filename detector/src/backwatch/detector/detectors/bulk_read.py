@@ -1,4 +1,4 @@
-"""Calls that read far more than their statement ever did, or than any call to the resource."""
+"""Calls that read far more than their statement or any call to the resource did before."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -7,32 +7,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.detector.baselines.level import BOUND, LEVEL, update
+from backwatch.collector.facts.fact import derived
+from backwatch.detector.baselines.level import LEVEL, SCORE_BOUND, update
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import RESOURCE, STATEMENT
 from backwatch.detector.state.tables import Rows, Table
 
 MIN_CALLS: Final = 100
-"""Quiet calls to a resource before its largest answer means something."""
+"""Quiet calls to a resource before its largest response is meaningful."""
 _DAY_NS: Final = 86_400 * 1_000_000_000
-FORGETS: Final = 0.05
-"""By how much (on the log scale) the largest answer is forgotten a day: it halves in two weeks."""
-RAISES: Final = float(np.log(1.5))
-"""By how much it is raised a day at most, once it means something: else one theft would hide the next, larger one."""
-ASKED: Final = 1.6
-"""The excess that the rule asks for."""
-TEACHES: Final = ASKED / 2
-"""The excess from which on a statement without a history teaches nothing."""
-LITTLE_ROWS: Final = float(np.log1p(2_000)) - ASKED
-LITTLE_BYTES: Final = float(np.log1p(1_048_576)) - ASKED
-"""Up to these the largest may be raised at once: what the rule calls much is by so much more in any case."""
+FORGETTING_PER_DAY: Final = 0.05
+"""Daily decay of the largest response, on the log scale: it halves in two weeks."""
+MAX_RISE_PER_DAY: Final = float(np.log(1.5))
+"""Maximum daily rise, once it is meaningful: otherwise one theft would hide the next, larger one."""
+RULE_EXCESS: Final = 1.6
+"""The excess in the rule's condition."""
+MAX_TAUGHT_EXCESS: Final = RULE_EXCESS / 2
+"""The excess from which on a statement without a history is not learnt."""
+SMALL_ROWS: Final = float(np.log1p(2_000)) - RULE_EXCESS
+SMALL_BYTES: Final = float(np.log1p(1_048_576)) - RULE_EXCESS
+"""Limits up to which the largest may rise at once: the rule's minimum amounts are larger by so much anyway."""
 
 LARGEST = np.dtype([("rows", "<f4"), ("bytes", "<f4"), ("rows_ns", "<i8"), ("bytes_ns", "<i8"), ("calls", "<u4")])
 
 
 @kernel
-def _against_statement(value: Array, statement: Array, time_ns: Array, learn: Array, rows: Any, score: Array) -> None:
+def _score_against_statement(
+    value: Array, statement: Array, time_ns: Array, learn: Array, rows: Any, score: Array
+) -> None:
     for i in range(value.shape[0]):
         if value[i] < 0 or statement[i] == 0:
             continue
@@ -40,24 +43,26 @@ def _against_statement(value: Array, statement: Array, time_ns: Array, learn: Ar
 
 
 @kernel
-def _faded(largest: float, since_ns: int, time_ns: int) -> float:
-    return max(0.0, float(largest) - FORGETS * max(time_ns - since_ns, 0) / _DAY_NS)
+def _fade(largest: float, since_ns: int, time_ns: int) -> float:
+    return max(0.0, float(largest) - FORGETTING_PER_DAY * max(time_ns - since_ns, 0) / _DAY_NS)
 
 
 @kernel
-def _raised(most: float, since_ns: int, x: float, time_ns: int, little: float, young: bool, has_history: bool) -> float:
-    """The largest answer, once this one was seen; less than ``most``: it teaches nothing."""
-    if x < most or young or x <= little:
+def _raise_largest(
+    most: float, since_ns: int, x: float, time_ns: int, small: float, young: bool, has_history: bool
+) -> float:
+    """Return the largest response including this one; less than ``most``: it is not learnt."""
+    if x < most or young or x <= small:
         return x
-    begin = max(most, little)
-    if not has_history and x - begin >= TEACHES:
+    begin = max(most, small)
+    if not has_history and x - begin >= MAX_TAUGHT_EXCESS:
         return -1.0
     days = min(max(time_ns - since_ns, 0) / _DAY_NS, 1.0)
-    return min(x, begin + RAISES * days)
+    return min(x, begin + MAX_RISE_PER_DAY * days)
 
 
 @kernel
-def _against_resource(
+def _score_against_resource(
     row_count: Array,
     byte_count: Array,
     row_score: Array,
@@ -73,41 +78,51 @@ def _against_resource(
         if resource[i] == 0 or (row_count[i] < 0 and byte_count[i] < 0):
             continue
         row = rows[resource[i]]
-        most_rows = _faded(row["rows"], row["rows_ns"], time_ns[i])
-        most_bytes = _faded(row["bytes"], row["bytes_ns"], time_ns[i])
+        most_rows = _fade(row["rows"], row["rows_ns"], time_ns[i])
+        most_bytes = _fade(row["bytes"], row["bytes_ns"], time_ns[i])
         x, y = np.log1p(max(row_count[i], 0)), np.log1p(max(byte_count[i], 0))
         young = row["calls"] < MIN_CALLS
         if not young:
             row_excess[i] = x - most_rows if row_count[i] >= 0 else np.nan
             byte_excess[i] = y - most_bytes if byte_count[i] >= 0 else np.nan
-        if learn[i] and not (row_score[i] >= BOUND or byte_score[i] >= BOUND):
+        if learn[i] and not (row_score[i] >= SCORE_BOUND or byte_score[i] >= SCORE_BOUND):
             row["calls"] = min(row["calls"] + 1, 1_000_000_000)
-            largest = _raised(most_rows, row["rows_ns"], x, time_ns[i], LITTLE_ROWS, young, not np.isnan(row_score[i]))
+            largest = _raise_largest(
+                most_rows, row["rows_ns"], x, time_ns[i], SMALL_ROWS, young, not np.isnan(row_score[i])
+            )
             if largest >= most_rows:
                 row["rows"], row["rows_ns"] = largest, time_ns[i]
-            largest = _raised(
-                most_bytes, row["bytes_ns"], y, time_ns[i], LITTLE_BYTES, young, not np.isnan(byte_score[i])
+            largest = _raise_largest(
+                most_bytes, row["bytes_ns"], y, time_ns[i], SMALL_BYTES, young, not np.isnan(byte_score[i])
             )
             if largest >= most_bytes:
                 row["bytes"], row["bytes_ns"] = largest, time_ns[i]
 
 
 class BulkRead(Detector):
-    """Tells how much more a call returned than is usual.
-
-    Provides:
-        ``backwatch.rows.score``: Deviations of the rows that came back above the statement's usual ones
-            (``baselines/level.py``); NaN until those are known.
-        ``backwatch.bytes.score``: Deviations of the bytes received above the statement's usual ones
-            (``baselines/level.py``); NaN until those are known.
-        ``backwatch.rows.excess``: Logarithm of how many times the rows of the resource's largest answer so far came
-            back; NaN until 100 calls are known.
-        ``backwatch.bytes.excess``: Logarithm of how many times the bytes of the resource's largest answer so far were
-            received; NaN until 100 calls are known.
-    """
+    """Compares the rows and bytes of a call with its statement's and its resource's usual ones."""
 
     id = "bulk-read"
-    provides = ("backwatch.rows.score", "backwatch.bytes.score", "backwatch.rows.excess", "backwatch.bytes.excess")
+    derives = (
+        derived(
+            "backwatch.rows.score",
+            "Deviations of the returned rows above the statement's usual ones; NaN until those are known.",
+        ),
+        derived(
+            "backwatch.bytes.score",
+            "Deviations of the received bytes above the statement's usual ones; NaN until those are known.",
+        ),
+        derived(
+            "backwatch.rows.excess",
+            "Logarithm of the returned rows divided by those of the resource's largest response so far; NaN "
+            "until 100 calls are known.",
+        ),
+        derived(
+            "backwatch.bytes.excess",
+            "Logarithm of the received bytes divided by those of the resource's largest response so far; NaN "
+            "until 100 calls are known.",
+        ),
+    )
     tables = (
         Table("bulk_read_rows", STATEMENT, 1, LEVEL), Table("bulk_read_bytes", STATEMENT, 1, LEVEL),
         Table("bulk_read", RESOURCE, 1, LARGEST),
@@ -116,12 +131,12 @@ class BulkRead(Detector):
     def facts(
         self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]
     ) -> dict[str, Array]:
-        """As the class says."""
+        """Compute the facts of ``derives``."""
         found = [np.full(calls.count, np.nan) for _ in self.provides]
         rows, received, time_ns = calls[names.ROWS_RETURNED], calls[names.BYTES_RECEIVED], calls["time_ns"]
-        _against_statement(rows, slot[STATEMENT.name], time_ns, learn, tables["bulk_read_rows"], found[0])
-        _against_statement(received, slot[STATEMENT.name], time_ns, learn, tables["bulk_read_bytes"], found[1])
-        _against_resource(
+        _score_against_statement(rows, slot[STATEMENT.name], time_ns, learn, tables["bulk_read_rows"], found[0])
+        _score_against_statement(received, slot[STATEMENT.name], time_ns, learn, tables["bulk_read_bytes"], found[1])
+        _score_against_resource(
             rows,
             received,
             found[0],

@@ -1,4 +1,4 @@
-"""Certificates that a resource never showed before."""
+"""Certificates that are new for a resource."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.detector.baselines.known_values import FAMILIAR, MEMBERS, NEW, find, meet
+from backwatch.collector.facts.fact import derived
+from backwatch.detector.baselines.known_values import KNOWN_VALUES, MAX_VALUES, NEW, find_value, observe
 from backwatch.detector.derived.numbers import NOT_BEFORE, PROVEN
 from backwatch.detector.derived.text_columns import ISSUED_BY, NOT_AFTER
 from backwatch.detector.detectors import Array, Calls, Detector
@@ -18,19 +19,19 @@ from backwatch.detector.state.tables import Rows, Table
 SETTLES_AFTER_NS: Final = 3_600 * 1_000_000_000
 """One hour: replicas behind one name show their certificates within it."""
 RENEWAL_NS: Final = 62 * 86_400 * 1_000_000_000
-"""How long before its end a certificate is honestly replaced: 60 days by the earliest of the clouds, and some to spare.
-Of a shorter one half of its life."""
+"""Time before its end in which a certificate is usually replaced: 60 days by the earliest of the clouds, and a margin.
+For a shorter one half of its life."""
 SUPERSEDED_NS: Final = 86_400 * 1_000_000_000
-"""One day: a certificate that was last shown so long before one that lasts longer has been renewed already."""
+"""One day: a certificate last seen so long before a longer-lasting one has been renewed already."""
 
-PAPERS = np.dtype([("issuer", "<u8", (MEMBERS,)), ("not_after_ns", "<i8", (MEMBERS,))])
+PAPERS = np.dtype([("issuer", "<u8", (MAX_VALUES,)), ("not_after_ns", "<i8", (MAX_VALUES,))])
 
 
 @kernel
 def _renews(row: Any, papers: Any, this: int, issuer: int, not_after_ns: int, life_ns: int, time_ns: int) -> bool:
-    """Whether a known one of the same authority that is still in use is near its end, and this one lasts longer."""
+    """Return whether this certificate renews a known one of the same authority, in use and near its end."""
     window = min(RENEWAL_NS, life_ns // 2) if life_ns > 0 else RENEWAL_NS
-    for m in range(MEMBERS):
+    for m in range(MAX_VALUES):
         end = papers["not_after_ns"][m]
         known = row["member"][m] != 0 and row["known"][m] != 0 and papers["issuer"][m] == issuer
         if known and 0 < end < not_after_ns and time_ns >= end - window and not _superseded(row, papers, m, this):
@@ -40,8 +41,8 @@ def _renews(row: Any, papers: Any, this: int, issuer: int, not_after_ns: int, li
 
 @kernel
 def _superseded(row: Any, papers: Any, of: int, this: int) -> bool:
-    """Whether one of the same authority that lasts longer, and is not this one, has taken its place."""
-    for m in range(MEMBERS):
+    """Return whether a third, longer-lasting certificate of the same authority has replaced a known one."""
+    for m in range(MAX_VALUES):
         other = row["member"][m] != 0 and row["member"][m] != this
         known = other and row["known"][m] != 0 and papers["issuer"][m] == papers["issuer"][of]
         longer = papers["not_after_ns"][m] > papers["not_after_ns"][of]
@@ -69,43 +70,48 @@ def _judge(
         k = resource[i]
         if k == 0 or certificate[i] == 0:
             continue
-        if meet(rows, k, certificate[i], time_ns[i], SETTLES_AFTER_NS, learn[i], expected[i]) == NEW:
+        if observe(rows, k, certificate[i], time_ns[i], SETTLES_AFTER_NS, learn[i], expected[i]) == NEW:
             new[i] = 1
             life_ns = not_after_ns[i] - not_before_ns[i] if not_before_ns[i] > 0 else 0
             row, paper = rows[k], papers[k]
             if issuer[i] != 0 and _renews(row, paper, certificate[i], issuer[i], not_after_ns[i], life_ns, time_ns[i]):
                 renewal[i] = 1
         if learn[i]:
-            at = find(rows[k], certificate[i])
+            at = find_value(rows[k], certificate[i])
             if at >= 0:
                 papers[k]["issuer"][at] = issuer[i]
                 papers[k]["not_after_ns"][at] = not_after_ns[i]
 
 
 class CertificateChanged(Detector):
-    """Tells whether a session's certificate is one that its resource showed before.
-
-    Provides:
-        ``backwatch.certificate.new``: 1 where the certificate is new, at a resource whose certificates are known.
-        ``backwatch.certificate.renewal``: 1 where the certificate is new, and of the same authority (the organisation
-            of the issuer, or the issuer where it names none) as a known one that is near its end.
-    """
+    """Compares a session's certificate with those that its resource showed before."""
 
     id = "certificate-changed"
-    provides = ("backwatch.certificate.new", "backwatch.certificate.renewal")
+    derives = (
+        derived(
+            "backwatch.certificate.new",
+            "1 where the certificate is new, at a resource whose certificates are known.",
+        ),
+        derived(
+            "backwatch.certificate.renewal",
+            "1 where the certificate is new, and of the same authority (the organisation of the issuer, or the "
+            "issuer where it names none) as a known one that is near its end.",
+        ),
+    )
     knows = ((names.CERT_SHA256, "certificate_changed"), (names.CERT_ISSUER, "certificate_changed"))
     accepts = (names.CERT_SHA256,)
     identity_changes = ("backwatch.certificate.new",)
     tables = (
-        Table("certificate_changed", RESOURCE, 1, FAMILIAR), Table("certificate_changed_papers", RESOURCE, 2, PAPERS),
+        Table("certificate_changed", RESOURCE, 1, KNOWN_VALUES),
+        Table("certificate_changed_papers", RESOURCE, 2, PAPERS),
     )  # fmt: skip
 
     def facts(
         self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]
     ) -> dict[str, Array]:
-        """As the class says."""
+        """Compute the facts of ``derives``."""
         new, renewal = np.zeros(calls.count, np.int8), np.zeros(calls.count, np.int8)
-        # An issuer is only a name that anybody can write: it counts where the chain was verified up to it.
+        # Anyone can write an issuer's name into a certificate: it counts only where the chain was verified.
         issued = np.where(calls[PROVEN] == 1, calls.expected(names.CERT_ISSUER), np.int8(0))
         expected = np.maximum(calls.expected(names.CERT_SHA256), issued)
         _judge(

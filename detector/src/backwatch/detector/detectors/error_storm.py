@@ -1,4 +1,4 @@
-"""Calls that fail one after the other at a resource that used to answer."""
+"""Calls that fail in a row at a resource that used to respond."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from backwatch.collector.facts.fact import derived
 from backwatch.detector.baselines.settled import MIN_CALLS
 from backwatch.detector.derived.numbers import SERVICE_FAULT
 from backwatch.detector.detectors import Array, Calls, Detector
@@ -14,11 +15,11 @@ from backwatch.detector.state.keys import RESOURCE
 from backwatch.detector.state.tables import Rows, Table
 
 RECENT_NS: Final = 60 * 1_000_000_000
-"""One minute: how long a failure counts, fading."""
+"""One minute: decay time of a recent failure."""
 USUAL_NS: Final = 7 * 86_400 * 1_000_000_000
-"""One week: a resource that is used twice an hour is known as well."""
-FEW: Final = 3
-"""Failures in a row from which on they no longer count as usual: a storm must not be what it is measured by."""
+"""One week: decay time of the usual share, so that a resource with two calls an hour is known, too."""
+MAX_USUAL_STREAK: Final = 3
+"""Failures in a row from which on they no longer count as usual: a storm must not raise its own baseline."""
 
 SERVED = np.dtype([
     ("recent", "<f8"), ("recent_calls", "<f8"), ("usual", "<f8"), ("usual_calls", "<f8"), ("streak", "<u4"),
@@ -44,31 +45,38 @@ def _judge(
             if row["usual_calls"] >= MIN_CALLS:
                 usual[i] = row["usual"] / row["usual_calls"]
         elif not error[i] and asked[i]:
-            row["streak"] = 0  # a login alone is no answer
+            row["streak"] = 0  # a login alone is no response
         row["recent"] = row["recent"] * lately + failed
         row["recent_calls"] = row["recent_calls"] * lately + 1.0
         if fault[i]:
             share[i] = row["recent"] / row["recent_calls"]
-        if row["streak"] < FEW:
+        if row["streak"] < MAX_USUAL_STREAK:
             row["usual"] = row["usual"] * daily + failed
             row["usual_calls"] = row["usual_calls"] * daily + 1.0
         row["last_ns"] = max(time_ns[i], row["last_ns"])
 
 
 class ErrorStorm(Detector):
-    """Tells how many calls in a row a resource failed to answer, and how usual that is.
-
-    Provides:
-        ``backwatch.errors.streak``: Calls that failed by the service or on the way to it, in a row, this one among
-            them; 0 where this call did not.
-        ``backwatch.errors.share``: Share of the resource's calls in about the last minute that failed by the service or
-            on the way to it; 0 where this call did not.
-        ``backwatch.errors.usual``: Share of the resource's calls in about the last week that failed by the service or
-            on the way to it; NaN where this call did not, and until 30 calls are known.
-    """
+    """Counts failed calls in a row, and compares their share with the usual one."""
 
     id = "error-storm"
-    provides = ("backwatch.errors.streak", "backwatch.errors.share", "backwatch.errors.usual")
+    derives = (
+        derived(
+            "backwatch.errors.streak",
+            "Calls in a row that failed by the service or on the way to it, including this one; 0 where this "
+            "call did not.",
+        ),
+        derived(
+            "backwatch.errors.share",
+            "Share of the resource's calls in about the last minute that failed by the service or on the way to "
+            "it; 0 where this call did not.",
+        ),
+        derived(
+            "backwatch.errors.usual",
+            "Share of the resource's calls in about the last week that failed by the service or on the way to "
+            "it; NaN where this call did not, and until 30 calls are known.",
+        ),
+    )
     tables = (Table("error_storm", RESOURCE, 1, SERVED),)
 
     def facts(
@@ -76,9 +84,9 @@ class ErrorStorm(Detector):
         calls: Calls,
         slot: Mapping[str, NDArray[np.int32]],
         tables: Mapping[str, Rows],
-        learn: NDArray[np.bool_],  # noqa: ARG002  it counts failed calls, none of which may teach
+        learn: NDArray[np.bool_],  # noqa: ARG002  it counts failed calls, which are never learnt from
     ) -> dict[str, Array]:
-        """As the class says."""
+        """Compute the facts of ``derives``."""
         streak, share, usual = np.zeros(calls.count), np.zeros(calls.count), np.full(calls.count, np.nan)
         asked = calls["fingerprint"] != 0
         _judge(

@@ -1,4 +1,4 @@
-"""Answers that send the app somewhere else."""
+"""Responses that redirect the app to another host or port."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.detector.baselines.known_values import EXPECTED, FAMILIAR, NEW, meet
+from backwatch.collector.facts.fact import derived
+from backwatch.detector.baselines.known_values import EXPECTED, KNOWN_VALUES, NEW, observe
 from backwatch.detector.derived.text_columns import REDIRECT_HOST, REDIRECT_PORT
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
@@ -18,9 +19,9 @@ SETTLES_AFTER_NS: Final = 3_600 * 1_000_000_000
 HTTP: Final = 80
 HTTPS: Final = 443
 PORTS: Final = np.uint64(0x9E3779B97F4A7C15)
-"""Odd, and so without loss: it spreads a port over the host's key."""
+"""Odd factor, so that no bits are lost: it spreads a port over the host's key."""
 ITSELF: Final = np.uint64(1)
-"""Stands for a call that was not redirected to another host: that is what most resources usually do."""
+"""Value of a call without a redirect to another host, which is usual for most resources."""
 
 
 @kernel
@@ -40,37 +41,40 @@ def _judge(
         k = resource[i]
         if k == 0:
             continue
-        target, said = host[i], expected[i]
+        target, expectation = host[i], expected[i]
         # Another service of the same machine, but for the web's two ports, between which every site redirects.
         elsewhere = own_port[i] > 0 and port[i] > 0 and port[i] != own_port[i] and port[i] != HTTP and port[i] != HTTPS
         if elsewhere and target == own[i] and target != 0:
-            target, said = target ^ np.uint64(port[i]) * PORTS, 0  # what was accepted is the host, on its own port
+            target = target ^ np.uint64(port[i]) * PORTS
+            expectation = 0  # operators accept a host with its own port
         if target == 0 or target == own[i]:
             target = ITSELF
-            said = EXPECTED if rows[k]["pinned"] != 0 else 0
-        if meet(rows, k, target, time_ns[i], SETTLES_AFTER_NS, learn[i], said) == NEW and target != ITSELF:
+            expectation = EXPECTED if rows[k]["pinned"] != 0 else 0
+        observed = observe(rows, k, target, time_ns[i], SETTLES_AFTER_NS, learn[i], expectation)
+        if observed == NEW and target != ITSELF:
             new[i] = 1
 
 
 class Redirected(Detector):
-    """Tells whether a resource sends the app to a host, or another port of its own, to which it never sent it before.
-
-    Provides:
-        ``backwatch.redirect.new``: 1 where the answer sends the app to a host to which the resource never sent it
-            before, or to such a port of its own host, at a resource whose redirects (or their absence) are known.
-    """
+    """Compares a redirect's target with those to which its resource redirected before."""
 
     id = "redirected"
-    provides = ("backwatch.redirect.new",)
+    derives = (
+        derived(
+            "backwatch.redirect.new",
+            "1 where the response redirects the app to a host, or to another port of its own host, to which the "
+            "resource never redirected before, at a resource whose redirects (or their absence) are known.",
+        ),
+    )
     knows = ((REDIRECT_HOST, "redirected"),)
     accepts = (names.REDIRECT_TARGET,)
     identity_changes = ("backwatch.redirect.new",)
-    tables = (Table("redirected", RESOURCE, 2, FAMILIAR),)
+    tables = (Table("redirected", RESOURCE, 2, KNOWN_VALUES),)
 
     def facts(
         self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]
     ) -> dict[str, Array]:
-        """As the class says."""
+        """Compute the facts of ``derives``."""
         new = np.zeros(calls.count, np.int8)
         _judge(
             calls[REDIRECT_HOST], calls[REDIRECT_PORT], calls[names.SERVER_ADDRESS], calls[names.SERVER_PORT],

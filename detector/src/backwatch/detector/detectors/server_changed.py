@@ -1,4 +1,4 @@
-"""Servers that say of themselves what they never said before: another version, another identity."""
+"""Servers that announce a new version or identity."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.detector.baselines.known_values import FAMILIAR, NEW, meet
+from backwatch.collector.facts.fact import derived
+from backwatch.detector.baselines.known_values import KNOWN_VALUES, NEW, observe
 from backwatch.detector.derived.numbers import VERSION_NUMBER
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
@@ -15,7 +16,7 @@ from backwatch.detector.state.keys import RESOURCE
 from backwatch.detector.state.tables import Rows, Table
 
 SETTLES_AFTER_NS: Final = 3_600 * 1_000_000_000
-"""One hour: the nodes behind one name show their versions within it."""
+"""One hour: all nodes behind one name show their versions within it."""
 
 WAS = np.dtype([("version", "<i8")])
 
@@ -42,32 +43,40 @@ def _judge(
         if k == 0:
             continue
         if version[i] != 0:
-            met = meet(versions, k, version[i], time_ns[i], SETTLES_AFTER_NS, learn[i], expected_version[i])
-            if met == NEW:
+            observed = observe(versions, k, version[i], time_ns[i], SETTLES_AFTER_NS, learn[i], expected_version[i])
+            if observed == NEW:
                 new_version[i] = 1
                 if known[k]["version"] > 0:
                     was[i] = float(known[k]["version"] - 1)
             elif learn[i] and number[i] >= 0:
                 known[k]["version"] = number[i] + 1
-        met = meet(identities, k, identity[i], time_ns[i], SETTLES_AFTER_NS, learn[i], expected_identity[i])
-        if met == NEW:
+        observed = observe(identities, k, identity[i], time_ns[i], SETTLES_AFTER_NS, learn[i], expected_identity[i])
+        if observed == NEW:
             new_identity[i] = 1
 
 
 class ServerChanged(Detector):
-    """Tells whether a server announces a version or an identity that its resource announced before.
-
-    Provides:
-        ``backwatch.server.version.new``: 1 where the announced version is new, at a resource whose versions are known.
-        ``backwatch.server.id.new``: 1 where the announced identity is new, at a resource whose identities are known.
-        ``backwatch.server.version.number.was``: The version that was announced last before, as
-            ``backwatch.server.version.number`` writes it (8.0.17 is 8000017); NaN where nothing is new.
-    """
+    """Compares the version and identity that a server announces with those announced before."""
 
     id = "server-changed"
-    provides = ("backwatch.server.version.new", "backwatch.server.id.new", "backwatch.server.version.number.was")
+    derives = (
+        derived(
+            "backwatch.server.version.new",
+            "1 where the announced version is new, at a resource whose versions are known.",
+        ),
+        derived(
+            "backwatch.server.id.new",
+            "1 where the announced identity is new, at a resource whose identities are known.",
+        ),
+        derived(
+            "backwatch.server.version.number.was",
+            "The previously announced version, as backwatch.server.version.number writes it (8.0.17 is "
+            "8000017); NaN where nothing is new.",
+        ),
+    )
     tables = (
-        Table("server_changed_version", RESOURCE, 1, FAMILIAR), Table("server_changed_id", RESOURCE, 1, FAMILIAR),
+        Table("server_changed_version", RESOURCE, 1, KNOWN_VALUES),
+        Table("server_changed_id", RESOURCE, 1, KNOWN_VALUES),
         Table("server_changed", RESOURCE, 1, WAS),
     )  # fmt: skip
     knows = (
@@ -80,7 +89,7 @@ class ServerChanged(Detector):
     def facts(
         self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]
     ) -> dict[str, Array]:
-        """As the class says."""
+        """Compute the facts of ``derives``."""
         version, identity = np.zeros(calls.count, np.int8), np.zeros(calls.count, np.int8)
         was = np.full(calls.count, np.nan)
         _judge(

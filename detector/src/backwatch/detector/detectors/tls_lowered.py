@@ -1,4 +1,4 @@
-"""Sessions in an older TLS than a resource speaks."""
+"""Sessions in an older TLS version than the resource uses."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -6,7 +6,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from backwatch.detector.baselines.settled import LEARN_AFTER_NS, MIN_CALLS, broke_off, day_of
+from backwatch.collector.facts.fact import derived
+from backwatch.detector.baselines.settled import LEARN_AFTER_NS, MIN_CALLS, day_of, has_lapsed
 from backwatch.detector.derived.text_columns import TLS_RANK
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
@@ -14,14 +15,14 @@ from backwatch.detector.state.keys import RESOURCE
 from backwatch.detector.state.tables import Rows, Table
 
 SETTLES_AFTER_NS: Final = 3_600 * 1_000_000_000
-"""One hour: what stands before one name, old and new, is met within it."""
+"""One hour: all servers behind one name, old and new, are seen within it."""
 
 LEAST = np.dtype([
     ("rank", "u1"), ("calls", "u1"), ("since_ns", "<i8"), ("last_ns", "<i8"), ("candidate", "u1"),
     ("candidate_ns", "<i8"), ("day", "<u2"),
 ])  # fmt: skip
-"""The oldest version that the resource is known by, and when it was last spoken; what may become so, since when, and
-the day on which it was last. 29 bytes."""
+"""The oldest known version of the resource, and when it was last used; the candidate to replace it, since when, and the
+day of its last use. 29 bytes."""
 
 
 @kernel
@@ -37,9 +38,9 @@ def _learn(row: Any, rank: int, time_ns: int) -> None:
 
 @kernel
 def _keep(row: Any, rank: int, time_ns: int) -> None:
-    """A quiet call: a week without the oldest version forgets it, a week of an older one makes that the usual."""
+    """Count a quiet call. A week without the oldest version forgets it; a week of an older one makes that usual."""
     if rank < row["rank"]:
-        if row["candidate"] != rank or broke_off(row["day"], time_ns):
+        if row["candidate"] != rank or has_lapsed(row["day"], time_ns):
             row["candidate"], row["candidate_ns"] = rank, time_ns
         elif time_ns - row["candidate_ns"] >= LEARN_AFTER_NS:
             row["rank"], row["last_ns"] = rank, time_ns
@@ -65,22 +66,23 @@ def _judge(rank: Array, time_ns: Array, resource: Array, learn: Array, rows: Any
 
 
 class TlsLowered(Detector):
-    """Tells whether a session is in an older version of TLS than its resource is known by.
-
-    Provides:
-        ``backwatch.tls.lowered``: 1 where the session's version is older than any that its resource spoke in the last
-            week, at a resource whose versions are known.
-    """
+    """Compares a session's TLS version with the oldest that its resource used in the last week."""
 
     id = "tls-lowered"
-    provides = ("backwatch.tls.lowered",)
+    derives = (
+        derived(
+            "backwatch.tls.lowered",
+            "1 where the session's TLS version is older than any that its resource used in the last week, at a "
+            "resource whose versions are known.",
+        ),
+    )
     identity_changes = ("backwatch.tls.lowered",)
     tables = (Table("tls_lowered", RESOURCE, 1, LEAST),)
 
     def facts(
         self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]
     ) -> dict[str, Array]:
-        """As the class says."""
+        """Compute the facts of ``derives``."""
         lowered = np.zeros(calls.count, np.int8)
         _judge(
             calls[TLS_RANK], calls["time_ns"], slot[RESOURCE.name], learn, tables["tls_lowered"], lowered,

@@ -1,4 +1,4 @@
-"""Nodes to which a service never sent its clients before."""
+"""Nodes that are new in a service's topology."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.detector.baselines.known_values import NEW, familiar, meet
+from backwatch.collector.facts.fact import derived
+from backwatch.detector.baselines.known_values import NEW, known_values_dtype, observe
 from backwatch.detector.derived.numbers import NODES
 from backwatch.detector.detectors import EXPECTED_SUFFIX, Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
@@ -15,16 +16,16 @@ from backwatch.detector.state.keys import RESOURCE
 from backwatch.detector.state.tables import Rows, Table
 
 SETTLES_AFTER_NS: Final = 3_600 * 1_000_000_000
-MEMBERS: Final = 32
-"""Nodes of one resource that are remembered: clusters are larger than the sets of certificates."""
+MAX_NODES: Final = 32
+"""Remembered nodes of one resource: clusters are larger than sets of certificates."""
 
 
 @kernel
 def _judge(nodes: Array, time_ns: int, k: int, learn: bool, expected: Array, rows: Any) -> tuple[int, int]:
-    """How many of these nodes are new, and the place of the first."""
+    """Return the number of new nodes, and the position of the first."""
     new, first = 0, 0
     for at in range(nodes.shape[0]):
-        if meet(rows, k, nodes[at], time_ns, SETTLES_AFTER_NS, learn, expected[at]) == NEW:
+        if observe(rows, k, nodes[at], time_ns, SETTLES_AFTER_NS, learn, expected[at]) == NEW:
             new += 1
             if first == 0:
                 first = at + 1
@@ -32,30 +33,32 @@ def _judge(nodes: Array, time_ns: int, k: int, learn: bool, expected: Array, row
 
 
 class TopologyChanged(Detector):
-    """Tells whether a service names a node that it never named before.
-
-    Provides:
-        ``backwatch.topology.new``: How many of the nodes that the service named are new, at a resource whose nodes are
-            known.
-        ``backwatch.topology.first``: The place of the first new node in ``backwatch.topology``, counted from 1; 0: none
-            is new.
-    """
+    """Compares the nodes that a service names with those that it named before."""
 
     id = "topology-changed"
-    provides = ("backwatch.topology.new", "backwatch.topology.first")
+    derives = (
+        derived(
+            "backwatch.topology.new",
+            "Number of nodes that the service named and that are new, at a resource whose nodes are known.",
+        ),
+        derived(
+            "backwatch.topology.first",
+            "Position of the first new node in backwatch.topology, from 1; 0: none is new.",
+        ),
+    )
     knows = ((NODES, "topology_changed"),)
     accepts = (names.TOPOLOGY,)
     identity_changes = ("backwatch.topology.new",)
-    tables = (Table("topology_changed", RESOURCE, 1, familiar(MEMBERS)),)
+    tables = (Table("topology_changed", RESOURCE, 1, known_values_dtype(MAX_NODES)),)
 
     def facts(
         self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]
     ) -> dict[str, Array]:
-        """As the class says."""
+        """Compute the facts of ``derives``."""
         new, first = np.zeros(calls.count, np.int16), np.zeros(calls.count, np.int16)
         nodes, rows = calls[NODES], tables["topology_changed"]
         announced = calls.columns.get(NODES + EXPECTED_SUFFIX)
-        # Told at a connection's start and where it changed, so that few calls come this way.
+        # Reported at the start of a connection and on changes, so that few calls reach this loop.
         for i in np.flatnonzero(calls[names.TOPOLOGY]).tolist():
             k = int(slot[RESOURCE.name][i])
             if k:

@@ -1,9 +1,10 @@
-"""Messages of a form that a place never took from a topic, where the forms of what it takes are known.
+"""Messages of a new form from a topic whose forms are known.
 
-Who may write into a topic can put any message there, and whoever takes it trusts it as the producer's. The form is what
-a forger has to guess: whether the value is JSON, and whether key, trace context and headers come with it. What has more
-of these than a known form is no news, and neither is a beginning that looks like JSON where values of no kind come.
-Known is what came before a topic settled, and what has gone on quietly for a week.
+Any account that may write into a topic can put any message there, and consumers trust it as the producer's. A forger
+has
+to guess the form: whether the value is JSON, and whether key, trace context and headers come with it. A message with
+more of these than a known form is not new, and neither is a value that looks like JSON among values of no kind. Known
+are the forms from before a topic settled, and those in quiet use for a week.
 """
 
 from collections.abc import Mapping
@@ -13,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
+from backwatch.collector.facts.fact import derived
 from backwatch.collector.payload.message_forms import FORMS
-from backwatch.detector.baselines.settled import LEARN_AFTER_NS, broke_off, day_of, surely_settled
+from backwatch.detector.baselines.settled import LEARN_AFTER_NS, day_of, has_lapsed, has_surely_settled
 from backwatch.detector.derived.numbers import MESSAGE_FORMS
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
@@ -22,26 +24,26 @@ from backwatch.detector.state.keys import SITE
 from backwatch.detector.state.tables import Rows, Table
 
 SETTLES_AFTER_M: Final = 60
-"""Minutes: what a topic held when the app began has been taken by then."""
-TOPICS: Final = 8
-"""Topics of one place that are remembered: a row per place and topic would cost every statement."""
-MOST_CALLS: Final = 255
+"""Minutes, after which the app has read the topic's backlog."""
+MAX_TOPICS: Final = 8
+"""Remembered topics of one call site: a row per call site and topic would cost every statement."""
+MAX_CALLS: Final = 255
 _MINUTE_NS: Final = 60 * 1_000_000_000
 _WEEK: Final = LEARN_AFTER_NS // (86_400 * 1_000_000_000)
 
 TOPIC_ROWS = np.dtype([
-    ("seen", "<i8", (TOPICS,)), ("topic", "<u4", (TOPICS,)), ("since", "<u4", (TOPICS,)), ("day", "<u2", (TOPICS,)),
-    ("first", "<u2", (TOPICS,)), ("last", "<u2", (TOPICS,)), ("calls", "u1", (TOPICS,)), ("next", "u1", (TOPICS,)),
+    ("seen", "<i8", (MAX_TOPICS,)), ("topic", "<u4", (MAX_TOPICS,)), ("since", "<u4", (MAX_TOPICS,)),
+    ("day", "<u2", (MAX_TOPICS,)), ("first", "<u2", (MAX_TOPICS,)), ("last", "<u2", (MAX_TOPICS,)),
+    ("calls", "u1", (MAX_TOPICS,)), ("next", "u1", (MAX_TOPICS,)),
 ])  # fmt: skip
-"""Per topic: known forms as bits; which it is; minute of its first call; day of its last; of the new form that waits to
-be known the first and the last day; calls since a form was new; which form waits, from 1."""
+"""Per topic: known forms as bits; its tag; minute of its first call; day of its last; first and last day of the waiting
+new form; calls since a form was new; the waiting form, from 1."""
 
 
-def _excuses() -> NDArray[np.int64]:
-    """Per form, the forms any of which makes it no news: fewer parts, of the same kind of value or of one unlike all.
+def _known_by() -> NDArray[np.int64]:
+    """Return for each form the forms any of which make it known: fewer parts, of the same kind of value or of no kind.
 
-    What stands in a text or in a number may begin like anything, and what the app's own function made of a value tells
-    nothing of how it came.
+    Texts and numbers may start like any kind, and a value converted by the app's own function has lost its form.
     """
     forms = [(value, set(parts)) for value, *parts in (form.split("+") for form in FORMS)]
     return np.array(
@@ -57,14 +59,14 @@ def _excuses() -> NDArray[np.int64]:
     )
 
 
-EXCUSES: Final = _excuses()
+KNOWN_BY: Final = _known_by()
 
 
 @kernel
-def _place_of(row: Any, topic: Any, today: int, learn: bool) -> int:
-    """Where the topic is remembered; the place it takes, where it may teach; -1: none."""
+def _find_topic(row: Any, topic: Any, today: int, learn: bool) -> int:
+    """Return the topic's index; a new one where the call is learnt from; -1: none."""
     free = -1
-    for m in range(TOPICS):
+    for m in range(MAX_TOPICS):
         if row["topic"][m] == topic:
             return m
         if row["topic"][m] == 0 or today - row["day"][m] > _WEEK:
@@ -80,10 +82,10 @@ def _place_of(row: Any, topic: Any, today: int, learn: bool) -> int:
 
 
 @kernel
-def _wait(row: Any, m: int, form: int, time_ns: int) -> None:
-    """One new form at a time becomes known, after a week in which it went on by itself; what comes beside it waits."""
+def _await_week(row: Any, m: int, form: int, time_ns: int) -> None:
+    """Count a new form. One at a time becomes known, after a quiet week; others wait."""
     today = day_of(time_ns)
-    if row["next"][m] == 0 or broke_off(row["last"][m], time_ns):
+    if row["next"][m] == 0 or has_lapsed(row["last"][m], time_ns):
         row["next"][m] = form
         row["first"][m] = today
     if row["next"][m] != form:
@@ -95,22 +97,22 @@ def _wait(row: Any, m: int, form: int, time_ns: int) -> None:
 
 
 @kernel
-def _first_new(row: Any, m: int, forms: int, time_ns: int, waits: bool, excuses: Array) -> int:
-    """The place of the first form that is news, from 1; 0: none is. Each one waits to be known, where it may."""
+def _find_first_new(row: Any, m: int, forms: int, time_ns: int, waits: bool, known_by: Array) -> int:
+    """Return the position of the first new form, from 1; 0: none. Count new forms where ``waits`` is set."""
     place, first = 0, 0
-    for at in range(excuses.shape[0]):
+    for at in range(known_by.shape[0]):
         if forms >> at & 1:
             place += 1
-            if excuses[at] & row["seen"][m] == 0:
+            if known_by[at] & row["seen"][m] == 0:
                 first = place if first == 0 else first
                 if waits:
-                    _wait(row, m, at + 1, time_ns)
+                    _await_week(row, m, at + 1, time_ns)
     return first
 
 
 @kernel
 def _judge(
-    forms: Array, statement: Array, time_ns: Array, site: Array, learn: Array, rows: Any, excuses: Array, new: Array
+    forms: Array, statement: Array, time_ns: Array, site: Array, learn: Array, rows: Any, known_by: Array, new: Array
 ) -> None:
     for i in range(site.shape[0]):
         s = site[i]
@@ -118,12 +120,12 @@ def _judge(
             continue
         row = rows[s]
         topic = np.int64(statement[i] & np.uint64(0x7FFFFFFF)) | 1
-        m = _place_of(row, topic, day_of(time_ns[i]), learn[i])
+        m = _find_topic(row, topic, day_of(time_ns[i]), learn[i])
         if m < 0:
             continue
         minute = time_ns[i] // _MINUTE_NS
-        ready = minute - row["since"][m] >= SETTLES_AFTER_M and surely_settled(0, row["calls"][m])
-        first = _first_new(row, m, forms[i], time_ns[i], ready and learn[i], excuses)
+        ready = minute - row["since"][m] >= SETTLES_AFTER_M and has_surely_settled(0, row["calls"][m])
+        first = _find_first_new(row, m, forms[i], time_ns[i], ready and learn[i], known_by)
         if ready:
             new[i] = first
         if not learn[i]:
@@ -134,29 +136,30 @@ def _judge(
         if row["since"][m] == 0:
             row["since"][m] = minute
         row["seen"][m] |= forms[i]
-        row["calls"][m] = 0 if first != 0 else min(row["calls"][m] + 1, MOST_CALLS)
+        row["calls"][m] = 0 if first != 0 else min(row["calls"][m] + 1, MAX_CALLS)
 
 
 class UnusualMessage(Detector):
-    """Tells whether a place took a message of a form that it never took from that topic.
-
-    Provides:
-        ``backwatch.message.first``: The place of the first new form in ``backwatch.message.forms``, counted from 1; 0:
-            none is new, or the topic is not known well enough there.
-    """
+    """Compares the forms of messages with those that the call site received from the topic before."""
 
     id = "unusual-message"
-    provides = ("backwatch.message.first",)
+    derives = (
+        derived(
+            "backwatch.message.first",
+            "Position of the first new form in backwatch.message.forms, from 1; 0: none is new, or the topic is "
+            "not known well enough there.",
+        ),
+    )
     accepts = (names.MESSAGE_FORMS,)
     tables = (Table("unusual_message", SITE, 1, TOPIC_ROWS),)
 
     def facts(
         self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]
     ) -> dict[str, Array]:
-        """As the class says."""
+        """Compute the facts of ``derives``."""
         new = np.zeros(calls.count, np.int8)
         _judge(
             calls[MESSAGE_FORMS], calls["fingerprint"], calls["time_ns"], slot[SITE.name], learn,
-            tables["unusual_message"], EXCUSES, new,
+            tables["unusual_message"], KNOWN_BY, new,
         )  # fmt: skip
         return {"backwatch.message.first": new}

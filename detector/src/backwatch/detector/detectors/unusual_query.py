@@ -1,12 +1,13 @@
-"""New statements at places whose statements are known.
+"""New statements at call sites whose statements are known.
 
-Known is what a place showed before it settled, and what has gone on there quietly for a week, leaving out no more than
-a weekend. What bears signs enough for an attack never becomes known, however often it comes: only people can accept it.
-What failed before a place settled is known as well, or a look-up that never finds anything would be new for ever. What
-is new is told at every place; that it is a surprise, only at a settled one. A new release of the app may bring new
-statements without signs: at each place they become known in its first hour, or with the first calls from there. A place
-that shows many different statements puts them together as it runs, and one more without signs is known from then on. So
-is one that is known at another place of the app.
+Known are the statements from before a call site settled, and those in quiet use there for a week, with gaps no longer
+than a weekend. A statement with the signs of an attack never becomes known by repetition: only an operator can accept
+it. A statement that failed before the call site settled is known, too, or a look-up that never finds anything would
+stay new forever. Novelty is reported at every call site; surprise only at a settled one. A new release of the app may
+bring new
+statements without signs: at each call site they become known in the first hour, or with the first calls from there. A
+call site with many different statements builds them dynamically, and a further one without signs is known at once. So
+is one that is known at another call site of the app.
 """
 
 from collections.abc import Mapping
@@ -16,24 +17,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.detector.baselines.place import (
+from backwatch.collector.facts.fact import derived
+from backwatch.detector.baselines.call_site import (
     ALONE,
-    ASKED,
+    CALL_SITE,
     KNOWN_HERE,
-    PAIR,
-    PLACE,
+    STATEMENT_ANYWHERE,
+    STATEMENT_AT_SITE,
     VARIOUS,
-    count,
+    count_call,
+    count_waiting,
     is_of_release,
+    is_remembered,
     note_restless,
     remember,
-    remembers,
-    wait,
 )
 from backwatch.detector.baselines.releases import RELEASES, is_young, number_of
-from backwatch.detector.baselines.settled import settled, surely_settled, unseen
-from backwatch.detector.baselines.suspicion import ENOUGH, WEIGHT, weigh
-from backwatch.detector.derived.text_columns import GOES_ON
+from backwatch.detector.baselines.settled import has_settled, has_surely_settled, unseen_share
+from backwatch.detector.baselines.suspicion import ATTACK_WEIGHT, SIGN_WEIGHTS, weigh
+from backwatch.detector.derived.text_columns import CONTINUES
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import FIRST, KNOWN, RESOURCE, SITE, SITE_STATEMENT, STATEMENT
@@ -50,20 +52,20 @@ def _judge(
     for i in range(site.shape[0]):
         if fingerprint[i] == 0:
             continue
-        if site[i] == 0:  # no room to know its place: new, unless another one is known for it
+        if site[i] == 0:  # no room for its call site: new, unless another one knows it
             elsewhere[i] = statement[i] != 0 and asked[statement[i]]["known"] & KNOWN_HERE != 0
             novel[i] = not elsewhere[i]
             continue
         place = places[site[i]]
         weighs = weigh(signs[i], weight)
-        if weighs > 0.0:  # what bears a sign is looked at sooner
-            surprising = settled(place["once"], place["calls"])
+        if weighs > 0.0:  # a statement with a sign surprises sooner
+            surprising = has_settled(place["once"], place["calls"])
         else:
-            surprising = surely_settled(place["once"], place["calls"])
+            surprising = has_surely_settled(place["once"], place["calls"])
         ready[i] = surprising
-        share[i] = unseen(place["once"], place["calls"])
+        share[i] = unseen_share(place["once"], place["calls"])
         known = pair[i] != 0 and pairs[pair[i]]["known"] & KNOWN_HERE != 0
-        known = known or (surprising and remembers(place, fingerprint[i]))
+        known = known or (surprising and is_remembered(place, fingerprint[i]))
         novel[i] = not known
         number = number_of(releases[resource[i]], release[i], time_ns[i], learn[i])
         young = is_young(releases[resource[i]], number, time_ns[i])
@@ -78,9 +80,9 @@ def _judge(
                 elif sighting[i] == FIRST:
                     remember(place, fingerprint[i])
             continue
-        if known or not ((surprising and not explained) or weighs >= ENOUGH):
+        if known or not ((surprising and not explained) or weighs >= ATTACK_WEIGHT):
             alone = pair[i] != 0 and pairs[pair[i]]["known"] & ALONE != 0
-            alone = count(place, sighting[i], goes_on[i], alone)
+            alone = count_call(place, sighting[i], goes_on[i], alone)
             if statement[i] != 0:
                 asked[statement[i]]["known"] |= KNOWN_HERE
             if pair[i] != 0:
@@ -88,12 +90,12 @@ def _judge(
             elif not known and sighting[i] == FIRST:
                 remember(place, fingerprint[i])
             continue
-        if weighs >= ENOUGH:
+        if weighs >= ATTACK_WEIGHT:
             continue
         if surprising and sighting[i] == FIRST:
             note_restless(place, time_ns[i])
         if pair[i] != 0:
-            wait(pairs[pair[i]], time_ns[i])
+            count_waiting(pairs[pair[i]], time_ns[i])
 
 
 @kernel
@@ -105,59 +107,67 @@ def _mature(
         if resource[i] == 0 or fingerprint[i] == 0:
             continue
         place = places[resource[i]]
-        ready[i] = settled(place["once"], place["calls"])
+        ready[i] = has_settled(place["once"], place["calls"])
         if learn[i] and (not ready[i] or sighting[i] >= KNOWN):
             s = statement[i]
-            alone = count(place, sighting[i], goes_on[i], s != 0 and asked[s]["known"] & ALONE != 0)
+            alone = count_call(place, sighting[i], goes_on[i], s != 0 and asked[s]["known"] & ALONE != 0)
             if s != 0:
                 known = asked[s]["known"] & KNOWN_HERE
                 asked[s]["known"] = known | ALONE if alone else known
 
 
 class UnusualQuery(Detector):
-    """Tells whether a statement is new at the place that sent it, and whether that place is settled.
-
-    Provides:
-        ``backwatch.query.novel``: 1 where the statement is not known at its site (where none is told: its family;
-            where there is no room for its site, at none of the resource's).
-        ``backwatch.site.settled``: 1 where a new statement is a surprise there: after 30 quiet calls if it bears a
-            sign, else after 150.
-        ``backwatch.site.unseen``: Estimated share of the site's calls that are still unseen, in [0, 1].
-        ``backwatch.site.released``: 1 where a release of the app is young at the site, and the statement shows no
-            sign: it may have brought it.
-        ``backwatch.site.various``: 1 where the site shows eight different statements or more, and this one no sign.
-        ``backwatch.query.elsewhere``: 1 where the statement is known at one of the resource's sites.
-        ``backwatch.resource.settled``: 1 where the resource's statements as a whole are known well enough.
-    """
+    """Compares a statement with those known at its call site, and estimates whether that call site is settled."""
 
     id = "unusual-query"
-    provides = (
-        "backwatch.query.novel", "backwatch.site.settled", "backwatch.site.unseen", "backwatch.site.released",
-        "backwatch.site.various", "backwatch.query.elsewhere", "backwatch.resource.settled",
-    )  # fmt: skip
+    derives = (
+        derived(
+            "backwatch.query.novel",
+            "1 where the statement is not known at its call site (without a call site: in its family; without "
+            "room for its call site: at any of the resource's).",
+        ),
+        derived(
+            "backwatch.site.settled",
+            "1 where a new statement is a surprise at the call site: after 30 quiet calls if it shows a sign, "
+            "else after 150.",
+        ),
+        derived("backwatch.site.unseen", "Estimated share of the call site's calls that are still unseen, in [0, 1]."),
+        derived(
+            "backwatch.site.released",
+            "1 where a release of the app is young at the call site, and the statement shows no sign: it may be "
+            "part of the release.",
+        ),
+        derived(
+            "backwatch.site.various",
+            "1 where the call site shows eight different statements or more, and this one no sign.",
+        ),
+        derived("backwatch.query.elsewhere", "1 where the statement is known at one of the resource's call sites."),
+        derived("backwatch.resource.settled", "1 where the resource's statements as a whole are known well enough."),
+    )
     tables = (
-        Table("unusual_query_site", SITE, 1, PLACE),
-        Table("unusual_query", SITE_STATEMENT, 1, PAIR),
-        Table("unusual_query_resource", RESOURCE, 1, PLACE),
+        Table("unusual_query_site", SITE, 1, CALL_SITE),
+        Table("unusual_query", SITE_STATEMENT, 1, STATEMENT_AT_SITE),
+        Table("unusual_query_resource", RESOURCE, 1, CALL_SITE),
         Table("unusual_query_releases", RESOURCE, 1, RELEASES),
-        Table("unusual_query_statement", STATEMENT, 1, ASKED),
+        Table("unusual_query_statement", STATEMENT, 1, STATEMENT_ANYWHERE),
     )
 
     def facts(
         self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]
     ) -> dict[str, Array]:
-        """As the class says."""
+        """Compute the facts of ``derives``."""
         novel, ready, mature, released, various, elsewhere = (np.zeros(calls.count, np.int8) for _ in range(6))
         share = np.ones(calls.count, np.float64)
         _judge(
-            calls["fingerprint"], calls["site_statement.sighting"], calls[GOES_ON], calls["time_ns"], calls["signs"],
-            WEIGHT, slot[SITE.name], slot[SITE_STATEMENT.name], slot[STATEMENT.name], calls[names.SERVICE_RELEASE],
-            slot[RESOURCE.name], calls["error"], calls["late"], learn, tables["unusual_query_site"],
+            calls["fingerprint"], calls["site_statement.sighting"], calls[CONTINUES], calls["time_ns"], calls["signs"],
+            SIGN_WEIGHTS, slot[SITE.name], slot[SITE_STATEMENT.name], slot[STATEMENT.name],
+            calls[names.SERVICE_RELEASE], slot[RESOURCE.name], calls["error"], calls["late"], learn,
+            tables["unusual_query_site"],
             tables["unusual_query"], tables["unusual_query_statement"], tables["unusual_query_releases"], novel, ready,
             share, released, various, elsewhere,
         )  # fmt: skip
         _mature(
-            calls["fingerprint"], calls["statement.sighting"], calls[GOES_ON], slot[RESOURCE.name],
+            calls["fingerprint"], calls["statement.sighting"], calls[CONTINUES], slot[RESOURCE.name],
             slot[STATEMENT.name], learn, tables["unusual_query_resource"], tables["unusual_query_statement"], mature,
         )  # fmt: skip
         return {

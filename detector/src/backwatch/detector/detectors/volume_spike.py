@@ -1,12 +1,13 @@
-"""Minutes in which a resource moves far more than it usually does, and a usual that creeps up."""
+"""Minutes with far more volume than usual, and a slow increase of the usual volume."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 
-from backwatch.detector.baselines.extent import EXTENT, begin, extend, far_outside
-from backwatch.detector.baselines.level import BOUND, LEVEL, MIN_COUNT, update
+from backwatch.collector.facts.fact import derived
+from backwatch.detector.baselines.extent import EXTENT, damped_distance_outside, extend_range, start_range
+from backwatch.detector.baselines.level import LEVEL, MIN_COUNT, SCORE_BOUND, update
 from backwatch.detector.detectors import Array, Closed, Detector
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import RESOURCE
@@ -27,44 +28,75 @@ def _judge(
         x, quiet = np.log1p(max(amount[i], 0)), suspects[i] == 0
         extent = extents[k]
         if rows[k]["count"] >= MIN_COUNT:
-            excess[i] = far_outside(extent, x)
+            excess[i] = damped_distance_outside(extent, x)
         score[i] = update(rows, k, x, end_ns[i], quiet)
         if rows[k]["count"] >= MIN_COUNT:
             drift[i] = rows[k]["drift"]
         if rows[k]["count"] == 1:
-            begin(extent, x)
-        elif quiet and not abs(score[i]) >= BOUND:
-            extend(extent, x)
+            start_range(extent, x)
+        elif quiet and not abs(score[i]) >= SCORE_BOUND:
+            extend_range(extent, x)
 
 
 class VolumeSpike(Detector):
-    """Tells how far a minute is from the resource's usual one.
-
-    Provides:
-        ``backwatch.volume.bytes.score``: Deviations of the minute's bytes received above the resource's usual minute
-            (``baselines/level.py``); NaN until 30 minutes with calls are known.
-        ``backwatch.volume.sent.score``: Deviations of the minute's bytes sent above the resource's usual minute
-            (``baselines/level.py``); NaN until 30 minutes with calls are known.
-        ``backwatch.volume.rows.score``: Deviations of the rows returned in the minute above the resource's usual minute
-            (``baselines/level.py``); NaN until 30 minutes with calls are known.
-        ``backwatch.volume.calls.score``: Deviations of the minute's calls above the resource's usual minute
-            (``baselines/level.py``); NaN until 30 minutes with calls are known.
-        ``backwatch.volume.bytes.excess``: How far the minute's bytes received are outside the range seen so far, in
-            widths of it; less where that range is wide (``baselines/extent.py``).
-        ``backwatch.volume.sent.excess``: How far the minute's bytes sent are outside the range seen so far, in widths
-            of it; less where that range is wide (``baselines/extent.py``).
-        ``backwatch.volume.rows.excess``: How far the rows returned in the minute are outside the range seen so far, in
-            widths of it; less where that range is wide (``baselines/extent.py``).
-        ``backwatch.volume.calls.excess``: How far the minute's calls are outside the range seen so far, in widths of
-            it; less where that range is wide (``baselines/extent.py``).
-        ``backwatch.volume.drift``: Of bytes received, bytes sent, rows and calls, the greatest sum of departures above
-            a slowly learnt minute.
-    """
+    """Compares a minute's volume with the resource's usual minute."""
 
     id = "volume-spike"
-    window_provides = (
-        *(f"backwatch.volume.{name}.{what}" for name in MEASURES for what in ("score", "excess")),
-        "backwatch.volume.drift",
+    derives = (
+        derived(
+            "backwatch.volume.bytes.score",
+            "Deviations of the minute's bytes received above the resource's usual minute; NaN until 30 minutes "
+            "with calls are known.",
+            scope="window",
+        ),
+        derived(
+            "backwatch.volume.bytes.excess",
+            "Distance of the minute's bytes received beyond the range seen so far, in widths of that range; "
+            "less where it is wide.",
+            scope="window",
+        ),
+        derived(
+            "backwatch.volume.sent.score",
+            "Deviations of the minute's bytes sent above the resource's usual minute; NaN until 30 minutes with "
+            "calls are known.",
+            scope="window",
+        ),
+        derived(
+            "backwatch.volume.sent.excess",
+            "Distance of the minute's bytes sent beyond the range seen so far, in widths of that range; less "
+            "where it is wide.",
+            scope="window",
+        ),
+        derived(
+            "backwatch.volume.rows.score",
+            "Deviations of the minute's rows returned above the resource's usual minute; NaN until 30 minutes "
+            "with calls are known.",
+            scope="window",
+        ),
+        derived(
+            "backwatch.volume.rows.excess",
+            "Distance of the minute's rows returned beyond the range seen so far, in widths of that range; less "
+            "where it is wide.",
+            scope="window",
+        ),
+        derived(
+            "backwatch.volume.calls.score",
+            "Deviations of the minute's calls above the resource's usual minute; NaN until 30 minutes with "
+            "calls are known.",
+            scope="window",
+        ),
+        derived(
+            "backwatch.volume.calls.excess",
+            "Distance of the minute's calls beyond the range seen so far, in widths of that range; less where "
+            "it is wide.",
+            scope="window",
+        ),
+        derived(
+            "backwatch.volume.drift",
+            "The greatest sum of deviations above a slowly adapting usual minute, of bytes received, bytes "
+            "sent, rows and calls.",
+            scope="window",
+        ),
     )
     tables = (
         *(Table(f"volume_spike_{name}", RESOURCE, 1, LEVEL) for name in MEASURES),
@@ -72,7 +104,7 @@ class VolumeSpike(Detector):
     )
 
     def window(self, closed: Closed, tables: Mapping[str, Rows]) -> dict[str, Array]:
-        """As the class says."""
+        """Compute the facts of ``derives``."""
         count = closed.slot.shape[0]
         drift = np.full(count, np.nan)
         facts: dict[str, Array] = {}

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.detector.baselines.known_values import EXPECTED, FOR_NOW
+from backwatch.detector.baselines.known_values import ACCEPTED, EXPECTED
 from backwatch.detector.columns.key_texts import resource_key
 from backwatch.detector.columns.prepared import Prepared
 from backwatch.detector.derived.numbers import NODES, VERSION_NUMBER, nodes_of
@@ -54,7 +54,7 @@ def _expected(
             if until[at] == 0:
                 out[i] = EXPECTED
             elif time_ns[i] < until[at]:
-                out[i] = FOR_NOW
+                out[i] = ACCEPTED
 
 
 class Identities:

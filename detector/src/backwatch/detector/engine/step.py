@@ -19,7 +19,7 @@ from backwatch.collector import names
 from backwatch.detector.columns.key_texts import resource_parts
 from backwatch.detector.columns.prepared import Columns, Prepared
 from backwatch.detector.decoding.decoder import Decoded
-from backwatch.detector.derived.numbers import NOT_BEFORE, at_event_time
+from backwatch.detector.derived.numbers import NOT_BEFORE, certificate_days
 from backwatch.detector.derived.text_columns import NOT_AFTER
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.engine import lateness, windows
@@ -161,7 +161,7 @@ class Engine:
         if prepared is not None:
             prepared.columns["time_ns"] = time_ns
             valid = prepared.columns[NOT_BEFORE], prepared.columns[NOT_AFTER]
-            prepared.columns.update(at_event_time(time_ns, *valid))
+            prepared.columns.update(certificate_days(time_ns, *valid))
             prepared.columns[_SLOT] = np.zeros(decoded.count, np.int32)
             for start, end, boundary_ns in runs(mark_ns):
                 self._advance(shard, boundary_ns, findings)

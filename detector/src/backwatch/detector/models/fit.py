@@ -9,9 +9,9 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from backwatch.detector.baselines.forest import ARRAYS, checked, isolation
+from backwatch.detector.baselines.forest import ARRAYS, isolation_score, validate_model
 from backwatch.detector.baselines.level import LEVEL
-from backwatch.detector.detectors.multivariate_anomaly import COLUMNS, FEATURES, deviations
+from backwatch.detector.detectors.multivariate_anomaly import COLUMNS, FEATURES, compute_deviations
 
 TREE_COUNT: Final = 100
 MINUTES_PER_TREE: Final = 256
@@ -66,9 +66,9 @@ def fit(minutes: Sequence[Minute], seed: int = 0) -> dict[str, NDArray[Any]]:
     forest.fit(found[-MAX_MINUTES:])
     arrays = _arrays(forest.estimators_, MINUTES_PER_TREE)
     forest_arrays = [arrays[name] for name in ARRAYS[:-1]]
-    isolations = [isolation(row, *forest_arrays) for row in found[-LIMIT_MINUTES:]]
+    isolations = [isolation_score(row, *forest_arrays) for row in found[-LIMIT_MINUTES:]]
     arrays["limit"] = np.array([np.quantile(isolations, ORDINARY_SHARE)])
-    return dict(checked(arrays, len(FEATURES)))
+    return dict(validate_model(arrays, len(FEATURES)))
 
 
 def features(minutes: Sequence[Minute]) -> NDArray[np.float64]:
@@ -79,7 +79,7 @@ def features(minutes: Sequence[Minute]) -> NDArray[np.float64]:
     sums = np.array([[getattr(item, name) for name in COLUMNS] for item in ordered], np.int64).reshape(-1, len(COLUMNS))
     end_ns = np.array([item.end_ns for item in ordered], np.int64)
     suspects = np.array([item.suspects for item in ordered], np.int64)
-    out = deviations(sums, slot, end_ns, suspects, [np.zeros(max(1, len(place)), LEVEL) for _ in FEATURES])
+    out = compute_deviations(sums, slot, end_ns, suspects, [np.zeros(max(1, len(place)), LEVEL) for _ in FEATURES])
     return out[(suspects == 0) & ~np.isnan(out).any(axis=1)]
 
 

@@ -19,8 +19,8 @@ from typing import Any, Final, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from backwatch.detector.baselines.extent import EXTENT, begin, extend, outside
-from backwatch.detector.baselines.level import LEVEL, MIN_COUNT, MOST_DRIFT, update
+from backwatch.detector.baselines.extent import EXTENT, distance_outside, extend_range, start_range
+from backwatch.detector.baselines.level import LEVEL, MAX_DRIFT, MIN_COUNT, update
 from backwatch.detector.kernels.compiled import kernel
 
 OUTSIDE: Final = 0.01
@@ -40,17 +40,17 @@ class UnreadableSeries(ValueError):
 @kernel
 def _evidence(x: NDArray[np.float64], time_ns: NDArray[np.int64], rows: Any, extents: Any, out: NDArray[Any]) -> None:
     extent = extents[0]
-    begin(extent, x[0])
+    start_range(extent, x[0])
     for i in range(x.shape[0]):
         found = 0.0
         if i >= MIN_COUNT:
-            found = abs(outside(extent, x[i])) / OUTSIDE
-        extend(extent, x[i])
+            found = abs(distance_outside(extent, x[i])) / OUTSIDE
+        extend_range(extent, x[i])
         score = update(rows, 0, x[i], time_ns[i], True)
         update(rows, 1, -x[i], time_ns[i], True)  # the mirror image: its drift is the one downwards
         if not np.isnan(score):
             found = max(found, abs(score) / DEVIATIONS)
-        out[i] = max(found, max(rows[0]["drift"], rows[1]["drift"]) / MOST_DRIFT)
+        out[i] = max(found, max(rows[0]["drift"], rows[1]["drift"]) / MAX_DRIFT)
 
 
 @kernel

@@ -41,7 +41,7 @@ class MySQLdbProbe(PatchingProbe[MySQLdbCallObserver]):
         connection: Any = importlib.import_module("MySQLdb.connections").Connection
         cursor, unbuffered = cursors.BaseCursor, cursors.CursorUseResultMixIn
         observer, patches = MySQLdbCallObserver(recorder, extension.__file__, unbuffered), Patches()
-        self._watch, self._patches = observer, patches
+        self._observer, self._patches = observer, patches
         patches.wrap(connection, "__init__", call_hook(observer.on_connect, observer.on_connect_end))
         patches.wrap(connection, "query", observer.query_hook())
         patches.wrap(connection, "select_db", observer.select_hook("db"))

@@ -1,4 +1,4 @@
-"""aiohttp's client: sessions, connectors over TCP and unix sockets, proxies, WebSockets; see ``calls.py``."""
+"""aiohttp's client: sessions, connectors over TCP and unix sockets, proxies, WebSockets; see ``observer.py``."""
 
 from typing import ClassVar
 
@@ -21,9 +21,9 @@ class AiohttpProbe(Probe):
     }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
-        """Wraps connectors, requests, responses and connections."""
+        """Wrap connectors, requests, responses and connections."""
         HOOKS.attach(self, recorder)
 
     def remove(self) -> None:
-        """Restores them, unless another probe needs them; what still waits for its body is told as it stands."""
+        """Restore the originals, unless another probe needs the hooks; record calls whose bodies have not ended."""
         HOOKS.detach(self, recording=True)

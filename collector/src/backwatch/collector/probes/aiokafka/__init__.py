@@ -42,7 +42,7 @@ class AiokafkaProbe(PatchingProbe[AiokafkaCallObserver]):
     def install(self, recorder: Recorder) -> None:
         """Wrap the driver's classes."""
         aiokafka: Any = importlib.import_module("aiokafka")
-        self._watch, self._patches = observer, patches = AiokafkaCallObserver(recorder), Patches()
+        self._observer, self._patches = observer, patches = AiokafkaCallObserver(recorder), Patches()
         producer, consumer = aiokafka.AIOKafkaProducer, aiokafka.AIOKafkaConsumer
         admin: Any = importlib.import_module("aiokafka.admin").AIOKafkaAdminClient
         patches.wrap(producer, "send", hook(observer.on_send, observer.on_send_end, scope=current_send))

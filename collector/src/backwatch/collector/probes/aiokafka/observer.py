@@ -28,8 +28,8 @@ from backwatch.collector.probes.families.kafka.polls import (
 )
 from backwatch.collector.probes.families.kafka.state import KafkaClientState
 from backwatch.collector.probes.toolkit.dbapi import argument
-from backwatch.collector.probes.toolkit.deferred_flush import settle
-from backwatch.collector.probes.toolkit.messages import Gathered, is_ours, size_of, size_of_headers
+from backwatch.collector.probes.toolkit.deferred_flush import defer_flush
+from backwatch.collector.probes.toolkit.messages import PendingMessages, is_stream_topic, size_of, size_of_headers
 from backwatch.collector.probes.toolkit.sockets import descriptor
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
@@ -97,7 +97,7 @@ class AiokafkaCallObserver:
         self.operations = OperationObserver(self.clients, current_operation)
         self.polls = PollObserver(self.clients, current_poll)
 
-    def silence(self) -> None:
+    def disable(self) -> None:
         """Stop recording: the probe is removed."""
         self.clients.recorder = None
 
@@ -157,7 +157,7 @@ class AiokafkaCallObserver:
             self.on_getmany_end(consumer, poll, None, error)
             return
         topic, recorder = message.topic, self.clients.recorder
-        if is_ours(topic):
+        if is_stream_topic(topic):
             return
         by_topic: dict[str, _PendingMessages] = consumer.__dict__.setdefault(PENDING_ATTRIBUTE, {})
         pending = by_topic.get(topic)
@@ -167,7 +167,7 @@ class AiokafkaCallObserver:
             pending = by_topic[topic] = _PendingMessages(self.clients, self.clients.access.owner_of(consumer), topic)
         pending.add(message, poll)
         if recorder is not None:
-            settle(pending.gathered, recorder)
+            defer_flush(pending.gathered, recorder)
 
     @never_breaks_the_host
     def on_stop(self, consumer: Any, _args: Any, _kwargs: Any) -> None:
@@ -189,7 +189,7 @@ class _PendingMessages:
         self.owner = owner
         self.unpacked: tuple[Sizes, ...] = ()
         self.forms = 0
-        self.gathered = Gathered(topic, self.record)
+        self.gathered = PendingMessages(topic, self.record)
 
     def add(self, message: Any, poll: Poll) -> None:
         """Keep a message."""
@@ -197,10 +197,10 @@ class _PendingMessages:
             self.unpacked += tuple(poll.unpacked.values())
         self.forms |= message_forms.detect_form(message) or 0
         values = poll.samples.get(message.topic) or (message.value,)
-        self.gathered.took(record_size(message), values[-1], poll.start_ns)
+        self.gathered.add(record_size(message), values[-1], poll.start_ns)
 
     @never_breaks_the_host
-    def record(self, gathered: Gathered, error: Error) -> None:
+    def record(self, gathered: PendingMessages, error: Error) -> None:
         """Record all of them together."""
         recorder = self.clients.recorder
         if recorder is None:

@@ -28,7 +28,7 @@ class AiormqProbe(PatchingProbe[AiormqCallObserver]):
         from aiormq.connection import Connection
 
         self._patches = patches = Patches()
-        self._watch = observer = AiormqCallObserver(recorder)
+        self._observer = observer = AiormqCallObserver(recorder)
         connect = hook(observer.on_connect, observer.on_connect_end, scope=current_attempt)
         patches.wrap(Connection, "connect", connect)
         patches.wrap(Connection, "_rpc", async_function_hook(observer.on_connection_method))

@@ -47,7 +47,7 @@ class AiormqCallObserver:
     def __init__(self, recorder: Recorder) -> None:
         self.amqp = AmqpObserver(recorder, read_connection)
 
-    def silence(self) -> None:
+    def disable(self) -> None:
         """Stop recording: the probe is removed."""
         self.amqp.active = False
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from backwatch.collector.probes.families.amqp.session import server_facts, transport_facts
 from backwatch.collector.probes.families.amqp.state import AmqpConnectionState
 from backwatch.collector.probes.toolkit.sockets import descriptor, words
-from backwatch.collector.probes.toolkit.tls_contexts import asked_by
+from backwatch.collector.probes.toolkit.tls_contexts import requested_mode
 from backwatch.collector.session.socket_counters import SocketCounters
 
 _PORTS: Final = {"amqp": 5672, "amqps": 5671}
@@ -50,5 +50,5 @@ def _requested_facts(connection: Any) -> dict[str, Any]:
         context = getattr(connection, "ssl_context", None)
         certificates = getattr(connection, "ssl_certs", None)
         by_options = "verify-full" if getattr(certificates, "verify", True) else "require"
-        facts.update(requested=asked_by(context) if context else by_options, requested_explicit=True)
+        facts.update(requested=requested_mode(context) if context else by_options, requested_explicit=True)
     return facts

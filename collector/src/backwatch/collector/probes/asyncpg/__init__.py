@@ -29,7 +29,7 @@ class AsyncpgProbe(PatchingProbe[AsyncpgCallObserver]):
     def install(self, recorder: Recorder) -> None:
         """Wrap the protocol's class, and the few methods that connections need."""
         observer, patches = AsyncpgCallObserver(recorder), Patches()
-        self._watch, self._patches = observer, patches
+        self._observer, self._patches = observer, patches
         protocol: Any = importlib.import_module("asyncpg.protocol").Protocol
         connection: Any = importlib.import_module("asyncpg.connection").Connection
         utils: Any = importlib.import_module("asyncpg.connect_utils")

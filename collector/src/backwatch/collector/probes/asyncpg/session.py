@@ -9,7 +9,7 @@ from backwatch.collector.probes.families.postgresql.session import superuser_fac
 from backwatch.collector.probes.families.postgresql.state import PostgresConnectionState
 from backwatch.collector.probes.toolkit.dbapi import MAX_TEXT_CHARACTERS
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, words
-from backwatch.collector.probes.toolkit.tls_contexts import asked_by
+from backwatch.collector.probes.toolkit.tls_contexts import requested_mode
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.socket_counters import SocketCounters
 from backwatch.collector.session.tls import read_tls_facts
@@ -53,7 +53,7 @@ class ConnectAttempt:
     def requested_tls(self, params: Any, *, is_local: bool) -> tuple[str, bool | None]:
         """Return the requested mode, and whether the app itself requested it."""
         if self.context is not None:
-            return asked_by(self.context), True
+            return requested_mode(self.context), True
         name = getattr(getattr(params, "sslmode", None), "name", "")
         # "prefer" is the only mode that needs no request.
         return _MODES.get(name, name), True if name != "prefer" and not is_local else self.is_explicit

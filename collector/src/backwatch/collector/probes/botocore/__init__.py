@@ -1,86 +1,23 @@
 """botocore, and boto3 on it: S3, SQS and DynamoDB by name, every other AWS service by its operations.
 
-One call per attempt, in place of urllib3's own (see ``http/claims.py``); an URL that was presigned for somebody else
-is no call, and one that the app fetches itself is a plain HTTP request.
+There is one call per attempt, in place of urllib3's own (see ``http/claims.py``). Presigning a URL is no call; one that
+the app fetches itself is a plain HTTP request.
 """
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.botocore.calls import Watch
-from backwatch.collector.probes.families.http.claims import claiming
-from backwatch.collector.probes.toolkit.dbapi import argument
+from backwatch.collector.probes.botocore.observer import BotocoreCallObserver
+from backwatch.collector.probes.families.http.claims import CURRENT_CLAIM
+from backwatch.collector.probes.toolkit.hooks import call_hook
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 from backwatch.collector.probes.urllib3.hooks import HOOKS
 
-_Make = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-
-def _serialise(watch: Watch) -> _Make:
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def serialising(client: Any, *args: Any, **options: Any) -> Any:
-            parameters = argument(args, options, 0, "api_params")
-            watch.serialised(parameters, options.get("context", args[-1] if len(args) > 2 else None))
-            return original(client, *args, **options)
-
-        return serialising
-
-    return make
-
-
-def _attempt(watch: Watch) -> _Make:
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def attempting(endpoint: Any, *args: Any, **options: Any) -> Any:
-            request, model = argument(args, options, 0, "request"), argument(args, options, 1, "operation_model")
-            context = argument(args, options, 2, "context")
-            attempt = watch.begin(request, model, context)
-            result: Any = None
-            try:
-                result = original(endpoint, *args, **options)
-            finally:
-                if attempt is not None:
-                    watch.done(request, model, context, attempt, result)
-            return result
-
-        return attempting
-
-    return make
-
-
-def _send(watch: Watch) -> _Make:
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def sending(endpoint: Any, *args: Any, **options: Any) -> Any:
-            with claiming(watch.sending(argument(args, options, 0, "request"))):
-                return original(endpoint, *args, **options)
-
-        return sending
-
-    return make
-
-
-def _read(watch: Watch) -> _Make:
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def reading(body: Any, *args: Any, **options: Any) -> Any:
-            attempt = watch.reading(body)
-            if attempt is None:
-                return original(body, *args, **options)
-            data: Any = None
-            try:
-                data = original(body, *args, **options)
-            finally:
-                watch.read(body, attempt, data)
-            return data
-
-        return reading
-
-    return make
-
-
-class BotocoreProbe(PatchingProbe[Watch]):
-    """botocore, boto3 and whatever else rides on it."""
+class BotocoreProbe(PatchingProbe[BotocoreCallObserver]):
+    """botocore, boto3 and all else that uses it."""
 
     name: ClassVar[str] = "botocore"
     module: ClassVar[str] = "botocore"
@@ -94,7 +31,7 @@ class BotocoreProbe(PatchingProbe[Watch]):
     }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
-        """Wraps the endpoint's attempts, the client's serialisation, and the reading of bodies."""
+        """Wrap the endpoint's attempts, the client's serialisation, and the reading of bodies."""
         import botocore.awsrequest
         import botocore.client
         import botocore.endpoint
@@ -103,14 +40,15 @@ class BotocoreProbe(PatchingProbe[Watch]):
         pools = (botocore.awsrequest.AWSHTTPConnectionPool, botocore.awsrequest.AWSHTTPSConnectionPool)
         body = botocore.response.StreamingBody
         self._patches = patches = Patches()
-        self._watch = watch = Watch(recorder, pools, (body,))
-        patches.wrap(botocore.client.BaseClient, "_convert_to_request_dict", _serialise(watch))
-        patches.wrap(botocore.endpoint.Endpoint, "_do_get_response", _attempt(watch))
-        patches.wrap(botocore.endpoint.Endpoint, "_send", _send(watch))
-        patches.wrap(body, "read", _read(watch))
+        self._observer = observer = BotocoreCallObserver(recorder, pools, (body,))
+        endpoint = botocore.endpoint.Endpoint
+        patches.wrap(botocore.client.BaseClient, "_convert_to_request_dict", call_hook(observer.on_serialize))
+        patches.wrap(endpoint, "_do_get_response", call_hook(observer.on_attempt, observer.on_attempt_end))
+        patches.wrap(endpoint, "_send", call_hook(observer.on_send, scope=CURRENT_CLAIM))
+        patches.wrap(body, "read", call_hook(observer.on_read, observer.on_read_end))
         HOOKS.attach(self, None)
 
     def remove(self) -> None:
-        """Restores them."""
+        """Restore the originals."""
         super().remove()
         HOOKS.detach(self)

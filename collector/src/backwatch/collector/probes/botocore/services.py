@@ -1,4 +1,4 @@
-"""What is known of single AWS services: their name in the contract, and what an answer of theirs holds."""
+"""Knowledge of single AWS services: their contract name, and the facts in their responses."""
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -11,16 +11,16 @@ from backwatch.collector.runtime.record import CLIENT, CONSUMER, PRODUCER, Attri
 
 Facts = tuple[tuple[str, AttributeValue], ...]
 
-MAX_LOOKED_AT: Final = 16
+MAX_INSPECTED_ITEMS: Final = 16
 SYSTEMS: Final[Mapping[str, str]] = {"s3": "s3", "sqs": "aws_sqs", "dynamodb": "aws.dynamodb"}
-"""By botocore's own word for the service; all others are ``aws-api``, with that word for a namespace."""
+"""By botocore's name of the service; all others are ``aws-api``, with that name as namespace."""
 _LISTS: Final = ("Contents", "Versions", "Buckets", "Items", "Messages", "QueueUrls", "TableNames", "Uploads", "Parts")
 _SENDS: Final = frozenset({"SendMessage", "SendMessageBatch"})
 _WRITTEN: Final = frozenset({"PutItem", "UpdateItem", "PutObject", "CopyObject", "SendMessage"})
 
 
-def namespace(service: str, parameters: Mapping[str, Any], region: str) -> str:
-    """What of the endpoint this call is about: the bucket, the queue's owner, the region of the tables."""
+def namespace_of(service: str, parameters: Mapping[str, Any], region: str) -> str:
+    """Return the part of the endpoint that a call uses: the bucket, the queue's owner, the region of the tables."""
     if service == "s3":
         return aws.resource(parameters.get("Bucket"))
     if service == "sqs":
@@ -28,78 +28,82 @@ def namespace(service: str, parameters: Mapping[str, Any], region: str) -> str:
     return region if service == "dynamodb" else service
 
 
-def kind(service: str, operation: str) -> int:
-    """Whether messages are sent or taken."""
+def span_kind(service: str, operation: str) -> int:
+    """Return the span kind: producer or consumer for messages, else client."""
     if service != "sqs":
         return CLIENT
     return PRODUCER if operation in _SENDS else CONSUMER if operation == "ReceiveMessage" else CLIENT
 
 
 def destination(service: str, parameters: Mapping[str, Any]) -> Facts:
-    """The queue."""
+    """Return the queue."""
     name = aws.queue(parameters)[1] if service == "sqs" else ""
     return ((names.MESSAGING_DESTINATION, name),) if name else ()
 
 
-def rows(service: str, operation: str, parameters: Mapping[str, Any], answer: Mapping[str, Any]) -> tuple[int, int]:
-    """Objects, items or messages returned, and written; -1 where the answer does not say."""
+def row_counts(
+    service: str, operation: str, parameters: Mapping[str, Any], response: Mapping[str, Any]
+) -> tuple[int, int]:
+    """Return the objects, items or messages returned, and written; -1 where the response does not say."""
     if service not in SYSTEMS:
         return -1, -1
-    returned = next((len(answer[name]) for name in _LISTS if isinstance(answer.get(name), list)), -1)
+    returned = next((len(response[name]) for name in _LISTS if isinstance(response.get(name), list)), -1)
     if operation == "GetItem":
-        returned = 1 if answer.get("Item") else 0
+        returned = 1 if response.get("Item") else 0
     elif returned < 0 and operation in ("ListObjects", "ListObjectsV2", "ReceiveMessage", "ListQueues"):
         returned = 0
-    tables = answer.get("Responses")
+    tables = response.get("Responses")
     if isinstance(tables, Mapping):
-        returned = sum(len(one) for one in tables.values())
+        returned = sum(len(items) for items in tables.values())
     elif isinstance(tables, list) and operation == "TransactGetItems":
-        returned = sum(1 for one in tables if one.get("Item"))
-    return returned, _written(operation, parameters, answer)
+        returned = sum(1 for item in tables if item.get("Item"))
+    return returned, _written(operation, parameters, response)
 
 
-def _written(operation: str, parameters: Mapping[str, Any], answer: Mapping[str, Any]) -> int:
+def _written(operation: str, parameters: Mapping[str, Any], response: Mapping[str, Any]) -> int:
     if operation in _WRITTEN:
         return 1
     for name in ("Successful", "Deleted"):
-        if isinstance(answer.get(name), list):
-            return len(answer[name])
+        if isinstance(response.get(name), list):
+            return len(response[name])
     if operation == "BatchWriteItem":
-        left = answer.get("UnprocessedItems") or {}
+        left = response.get("UnprocessedItems") or {}
         return _count(parameters.get("RequestItems")) - _count(left)
     return -1
 
 
 def _count(tables: object) -> int:
-    return sum(len(one) for one in tables.values()) if isinstance(tables, Mapping) else 0
+    return sum(len(items) for items in tables.values()) if isinstance(tables, Mapping) else 0
 
 
-def payload(service: str, answer: Mapping[str, Any]) -> Facts:
-    """The format of what came back: messages' bodies, items' binary values."""
+def payload_format(service: str, response: Mapping[str, Any]) -> Facts:
+    """Return the format of message bodies, or of items' binary values."""
     if service == "sqs":
-        messages = answer.get("Messages")
+        messages = response.get("Messages")
         return (
-            detect_formats([one.get("Body") for one in messages[:MAX_LOOKED_AT]]) if isinstance(messages, list) else ()
+            detect_formats([message.get("Body") for message in messages[:MAX_INSPECTED_ITEMS]])
+            if isinstance(messages, list)
+            else ()
         )
     if service == "dynamodb":
-        items = answer.get("Items") or [answer.get("Item")]
+        items = response.get("Items") or [response.get("Item")]
         return detect_formats(_binaries(items)) if isinstance(items, list) else ()
     return ()
 
 
 def _binaries(items: Sequence[object]) -> list[object]:
     found: list[object] = []
-    for item in items[:MAX_LOOKED_AT]:
+    for item in items[:MAX_INSPECTED_ITEMS]:
         if isinstance(item, Mapping):
             values = (value for value in islice(item.values(), 100) if isinstance(value, Mapping))
             found += [value["B"] for value in values if "B" in value]
-    return found[: 4 * MAX_LOOKED_AT]
+    return found[: 4 * MAX_INSPECTED_ITEMS]
 
 
-def redirected(answer: Mapping[str, Any], carried: str) -> str:
-    """Where S3 sends the client: its ``Location``, else the endpoint that its error names."""
-    if carried:
-        return carried
-    error = answer.get("Error")
+def redirect_target(response: Mapping[str, Any], location: str) -> str:
+    """Return the target of an S3 redirect: its ``Location``, else the endpoint that its error names."""
+    if location:
+        return location
+    error = response.get("Error")
     endpoint = error.get("Endpoint") if isinstance(error, Mapping) else None
     return aws.resource(endpoint) if isinstance(endpoint, str) else ""

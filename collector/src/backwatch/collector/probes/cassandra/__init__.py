@@ -31,7 +31,7 @@ class CassandraProbe(PatchingProbe[CassandraCallObserver]):
     def install(self, recorder: Recorder) -> None:
         """Wrap connections, futures and the control connection."""
         observer, patches = CassandraCallObserver(recorder), Patches()
-        self._watch, self._patches = observer, patches
+        self._observer, self._patches = observer, patches
         cluster: Any = importlib.import_module("cassandra.cluster")
         connection: Any = importlib.import_module("cassandra.connection").Connection
         future, control = cluster.ResponseFuture, cluster.ControlConnection

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from backwatch.collector.probes.toolkit.dbapi import ConnectionState
 from backwatch.collector.probes.toolkit.sockets import peer, tls_of, words
-from backwatch.collector.probes.toolkit.tls_contexts import asked_by
+from backwatch.collector.probes.toolkit.tls_contexts import requested_mode
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.socket_counters import SocketCounters
 from backwatch.collector.session.tls import read_tls_facts
@@ -43,7 +43,7 @@ def _requested_tls(connection: Any) -> tuple[str, bool]:
         return "disable", False
     context = context or getattr(tls_of(getattr(connection, "_socket", None)), "context", None)
     # Requested by options, and without a socket: what is verified is unknown.
-    mode = "require" if context is None else asked_by(context)
+    mode = "require" if context is None else requested_mode(context)
     return ("verify-full" if mode == "verify-ca" and connection._check_hostname else mode), True
 
 

@@ -1,46 +1,42 @@
-"""One call of clickhouse-connect's: what was asked, and the HTTP requests that it takes, claimed one by one."""
+"""A client's call, its transport's call, and the claims on the latter's HTTP requests."""
 
 from base64 import b64decode
 from binascii import Error as NoBase64
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.http.attempt import Attempt
-from backwatch.collector.probes.families.http.claims import Carried, Claim
+from backwatch.collector.probes.families.http.claims import Claim, FinishedRequest
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.socket_counters import SocketCounters
 
-if TYPE_CHECKING:
-    from contextvars import Token
-
-MAX_TEXT: Final = 200
+MAX_TEXT_CHARS: Final = 200
 
 
-class Question:
+class ClientCall:
     """One call of a client's method.
 
     Attributes:
-        reads: Rows come back that the driver takes apart.
+        reads: The driver parses the rows of the result.
         parsed: It has begun to.
         version: The server's, once the client knows it.
     """
 
-    __slots__ = ("parsed", "reads", "request", "sql", "token", "version")
+    __slots__ = ("parsed", "reads", "sql", "transport_call", "version")
 
     def __init__(self, client: Any, sql: object, *, reads: bool = False) -> None:
         self.version = words(getattr(client, "server_version", ""))
         self.sql = sql
         self.reads = reads
         self.parsed = False
-        self.request: Request | None = None
-        self.token: Token[Question | None] | None = None
+        self.transport_call: TransportCall | None = None
 
 
-class _Asked(Attempt):
-    """An attempt that is told by whoever asked, however late and on whatever thread its rows are read."""
+class _HttpAttempt(Attempt):
+    """An attempt with the caller of its request. Its rows may be read later, on any thread."""
 
     __slots__ = ()
 
@@ -49,47 +45,49 @@ class _Asked(Attempt):
         super().finish(body_follows=body_follows)
 
 
-class Request(Claim):
-    """One call of the transport: a claim that holds for each request that it sends, one after the other."""
+class TransportCall(Claim):
+    """One call of the transport: a claim for each request that it sends, one after the other."""
 
-    def __init__(self, recorder: Recorder, owner: Any, question: "Question | None", method: str, path: str) -> None:
+    def __init__(
+        self, recorder: Recorder, owner: Any, client_call: "ClientCall | None", method: str, path: str
+    ) -> None:
         self.recorder = recorder
-        self.question = question
+        self.client_call = client_call
         self.method = method
-        self.names: dict[str, Any] = {"system": "clickhouse"}
+        self.session_facts: dict[str, Any] = {"system": "clickhouse"}
         self.operation = ""
         self.sql: object = None
         self.waits = False
-        self.attempt: _Asked | None = None
+        self.attempt: _HttpAttempt | None = None
         parts = urlsplit(words(getattr(owner, "url", None) or getattr(owner, "_base_url", ""), 2_000))
         self._host, self._path = (parts.hostname or "").lower(), path or parts.path or "/"
 
     @property
     def taken(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether one of its requests is out and not done."""
+        """One of its requests is sent and has not ended."""
         attempt = self.attempt
-        return attempt is not None and attempt.carried_by is None and not attempt.told
+        return attempt is not None and attempt.request is None and not attempt.reported
 
     @taken.setter
     def taken(self, value: bool) -> None:
         del value
-        self._give_up()
-        made = self.attempt = _Asked(self.recorder, self.covers, self.operation, self.names)
-        made.sql = self.sql
-        made.taken = True
+        self._finish_last()
+        attempt = self.attempt = _HttpAttempt(self.recorder, self.covers, self.operation, self.session_facts)
+        attempt.sql = self.sql
+        attempt.taken = True
 
-    def _give_up(self) -> None:
-        """Another request follows: the one before it was answered by an error, by a redirect, or not at all."""
+    def _finish_last(self) -> None:
+        """End the request before the next one: its response was an error, a redirect, or never came."""
         before = self.attempt
-        if before is not None and not before.told:
-            before.facts = facts_of(before.carried_by)
+        if before is not None and not before.reported:
+            before.facts = facts_of(before.request)
             before.finish()
 
     def covers(self, owner: Any, method: str, target: str) -> bool:
         """Return whether a request on this connection belongs to the call."""
-        before = self.attempt.carried_by if self.attempt is not None else None
+        before = self.attempt.request if self.attempt is not None else None
         if before is not None and before.target:
-            return True  # where a redirect led
+            return True  # the target of a redirect
         if method != self.method:
             return False
         host = getattr(owner, "host", None)
@@ -100,37 +98,37 @@ class Request(Claim):
             return False
         return (target.partition("?")[0].rstrip("/") or "/") == (self._path.rstrip("/") or "/")
 
-    def connected(
+    def on_connect(
         self, session: Session, start_ns: int, wire: SocketCounters | None, error: BaseException | None
     ) -> None:
         """Record the connection that the call makes."""
-        if self.attempt is None or self.attempt.told:  # made before its request
-            _Asked(self.recorder, self.covers, "", self.names).connected(session, start_ns, wire, error)
+        if self.attempt is None or self.attempt.reported:  # made before its request
+            _HttpAttempt(self.recorder, self.covers, "", self.session_facts).on_connect(session, start_ns, wire, error)
         else:
-            self.attempt.connected(session, start_ns, wire, error)
+            self.attempt.on_connect(session, start_ns, wire, error)
 
-    def carried(self, carried: Carried) -> None:
+    def on_request_end(self, request: FinishedRequest) -> None:
         """Take the HTTP request that has ended."""
         if self.attempt is not None:
-            self.attempt.carried(carried)
+            self.attempt.on_request_end(request)
 
 
-def facts_of(carried: Carried | None, code: str = "") -> tuple[tuple[str, Any], ...]:
+def facts_of(request: FinishedRequest | None, code: str = "") -> tuple[tuple[str, Any], ...]:
     """Return the facts of a call by the HTTP response that ended it."""
     facts: list[tuple[str, Any]] = []
-    if carried is not None and carried.status:
-        facts.append((names.HTTP_STATUS, carried.status))
+    if request is not None and request.status:
+        facts.append((names.HTTP_STATUS, request.status))
     if code:
         facts.append((names.STATUS_CODE, code))
-    if carried is not None and carried.target:
-        facts.append((names.REDIRECT_TARGET, carried.target))
+    if request is not None and request.target:
+        facts.append((names.REDIRECT_TARGET, request.target))
     return tuple(facts)
 
 
 def login_of(headers: Any) -> dict[str, Any]:
-    """What HTTP does not know of a login: that of a certificate, and one without a password."""
+    """Return the facts of logins that HTTP does not see: by a certificate, or without a password."""
     if headers.get("X-ClickHouse-SSL-Certificate-Auth"):
-        return {"account": words(headers.get("X-ClickHouse-User"), MAX_TEXT), "auth_method": "certificate"}
+        return {"account": words(headers.get("X-ClickHouse-User"), MAX_TEXT_CHARS), "auth_method": "certificate"}
     scheme, _, rest = words(headers.get("Authorization"), 2_000).partition(" ")
     if scheme.lower() == "basic":
         try:

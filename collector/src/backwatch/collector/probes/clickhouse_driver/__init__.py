@@ -29,7 +29,7 @@ class ClickHouseDriverProbe(PatchingProbe[ClickHouseCallObserver]):
     def install(self, recorder: Recorder) -> None:
         """Wrap the driver's classes."""
         observer, patches = ClickHouseCallObserver(recorder), Patches()
-        self._watch, self._patches = observer, patches
+        self._observer, self._patches = observer, patches
         connection: Any = importlib.import_module("clickhouse_driver.connection").Connection
         client: Any = importlib.import_module("clickhouse_driver.client").Client
         patches.wrap(connection, "_init_connection", call_hook(observer.on_connect, observer.on_connect_end))

@@ -43,7 +43,7 @@ class ConfluentKafkaProbe(PatchingProbe[ConfluentCallObserver]):
         """Put subclasses in the place of the driver's classes, and wrap the administrator's methods."""
         driver: Any = importlib.import_module("confluent_kafka")
         core: Any = importlib.import_module("confluent_kafka.cimpl")
-        self._watch = observer = ConfluentCallObserver(recorder, checks_names=driver.libversion()[1] >= 0x02000000)
+        self._observer = observer = ConfluentCallObserver(recorder, checks_names=driver.libversion()[1] >= 0x02000000)
         self._replaced, self._rebased, self._patches = [], [], Patches()
         for original, new_class in ((core.Producer, new_producer_class), (core.Consumer, new_consumer_class)):
             subclass = new_class(observer, original)

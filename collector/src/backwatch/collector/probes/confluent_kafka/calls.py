@@ -6,7 +6,7 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any
 
 from backwatch.collector.probes.families.kafka.calls import PendingCall
-from backwatch.collector.probes.toolkit.messages import asked
+from backwatch.collector.probes.toolkit.messages import operation_text
 from backwatch.collector.runtime.record import PRODUCER
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class ConfluentDelivery(PendingCall):
         self, on_report: Callable[[ConfluentDelivery, Any], object], client: ConfluentClientState, app_callback: Any,
         topic: Any, size: int,
     ) -> None:  # fmt: skip
-        statement, facts = asked("send", topic)
+        statement, facts = operation_text("send", topic)
         super().__init__("send", statement, time_ns(), facts, PRODUCER)
         self.estimated = (size, -1)
         self.on_report = on_report

@@ -15,12 +15,12 @@ from backwatch.collector.probes.families.kafka.polls import MAX_TOPICS, record_p
 from backwatch.collector.probes.toolkit.dbapi import argument
 from backwatch.collector.probes.toolkit.messages import (
     NEVER,
-    Gathered,
-    asked,
-    is_ours,
+    PendingMessages,
+    flush_due,
+    is_stream_topic,
+    operation_text,
     size_of,
     size_of_headers,
-    tell_what_is_due,
 )
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import CONSUMER, PRODUCER
@@ -46,7 +46,7 @@ class ConfluentCallObserver:
         self.checks_names = checks_names
         self.clients: dict[int, ConfluentClientState] = {}
 
-    def silence(self) -> None:
+    def disable(self) -> None:
         """Stop recording: the probe is removed."""
         self.recorder = None
 
@@ -91,7 +91,7 @@ class ConfluentCallObserver:
         """Handle a message that is about to be queued."""
         client, recorder = self.client_of(owner), self.recorder
         topic = argument(args, kwargs, 0, "topic")
-        if client is None or recorder is None or is_ours(topic):
+        if client is None or recorder is None or is_stream_topic(topic):
             return None
         size = size_of(argument(args, kwargs, 1, "value")) + size_of(argument(args, kwargs, 2, "key"))
         size += size_of_headers(argument(args, kwargs, 7, "headers"))
@@ -130,9 +130,9 @@ class ConfluentCallObserver:
     def on_produce_batch_end(self, owner: Any, token: tuple[int, Any, Any], count: Any, error: Error) -> None:
         """Record many messages that were queued at once."""
         client, (start_ns, topic, messages) = self.client_of(owner), token
-        if client is None or is_ours(topic):
+        if client is None or is_stream_topic(topic):
             return
-        statement, facts = asked("send", topic)
+        statement, facts = operation_text("send", topic)
         batch = PendingCall("send", statement, start_ns, facts, PRODUCER)
         size = 0
         for message in messages if isinstance(messages, list) else ():
@@ -162,7 +162,7 @@ class ConfluentCallObserver:
             self._record_failed_poll(client, start_ns, error, message_error)
             return
         topic = message.topic()
-        if is_ours(topic):
+        if is_stream_topic(topic):
             return
         client.established_session()
         pending = client.pending.get(topic)
@@ -171,16 +171,16 @@ class ConfluentCallObserver:
                 self.flush(owner)
             pending = client.pending[topic] = self._new_pending(client, topic)
         value = message.value()
-        pending.took(_message_size(message, value), value, start_ns)
+        pending.add(_message_size(message, value), value, start_ns)
         if pending.count:
-            client.due = min(client.due, pending.due)
+            client.due = min(client.due, pending.due_at)
         else:
             self._record_due(client)  # other topics may be silent
 
     def _record_due(self, client: ConfluentClientState) -> None:
         """Record the messages of topics that have been silent for a while."""
         if client.due != NEVER:
-            client.due = tell_what_is_due(client.pending.values(), client.due)
+            client.due = flush_due(client.pending.values(), client.due)
 
     def _record_failed_poll(
         self, client: ConfluentClientState, start_ns: int, error: Error, message_error: Any
@@ -190,16 +190,16 @@ class ConfluentCallObserver:
             error = error if error is not None else error_name(message_error)
             self._record(client, "poll", start_ns, statement="poll", error=error, facts=facts, kind=CONSUMER)
 
-    def _new_pending(self, client: ConfluentClientState, topic: str) -> Gathered:
+    def _new_pending(self, client: ConfluentClientState, topic: str) -> PendingMessages:
         @never_breaks_the_host
-        def record(gathered: Gathered, error: BaseException | None) -> None:
+        def record(gathered: PendingMessages, error: BaseException | None) -> None:
             if self.recorder is not None:
                 record_poll(
                     self.recorder, client.session, gathered.name, gathered.start_ns, values=gathered.samples,
                     rows=gathered.count, size=gathered.bytes, error=error,
                 )  # fmt: skip
 
-        return Gathered(topic, record)
+        return PendingMessages(topic, record)
 
     @never_breaks_the_host
     def on_consume_end(self, owner: Any, start_ns: int, messages: Any, error: Error) -> None:
@@ -218,7 +218,7 @@ class ConfluentCallObserver:
             else:
                 self._record_failed_poll(client, start_ns, None, message.error())
         for topic, found in by_topic.items():
-            if not is_ours(topic):
+            if not is_stream_topic(topic):
                 values = [message.value() for message in found]
                 record_poll(
                     recorder, client.established_session(), topic, start_ns, values=values[:MAX_MEMBERS],

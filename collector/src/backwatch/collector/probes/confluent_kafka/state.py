@@ -6,7 +6,7 @@ from typing import Any
 
 from backwatch.collector.payload.formats import Facts
 from backwatch.collector.probes.confluent_kafka.session import VERIFIED, is_on, requested_facts
-from backwatch.collector.probes.toolkit.messages import NEVER, Gathered
+from backwatch.collector.probes.toolkit.messages import NEVER, PendingMessages
 from backwatch.collector.probes.toolkit.nodes import address, announced
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.internal_clients import is_internal
@@ -34,7 +34,7 @@ class ConfluentClientState:
         self.reports_only_errors = is_on(config.get("delivery.report.only.error"))
         self.default_delivery: Any = config.get("on_delivery") or config.get("dr_cb")
         self.nodes: frozenset[tuple[Any, Any]] = frozenset()
-        self.pending: dict[str, Gathered] = {}
+        self.pending: dict[str, PendingMessages] = {}
         self.due = NEVER
 
     def established_session(self) -> Session:

@@ -59,7 +59,7 @@ class DjangoProbe(Probe):
             for cache in list(self._caches.caches):
                 remove_hooks(cache)
         if self._observer is not None:
-            self._observer.silence()
+            self._observer.disable()
             for wrapper in list(self._observer.databases):
                 wrapper.execute_wrappers[:] = [
                     execute_wrapper for execute_wrapper in wrapper.execute_wrappers

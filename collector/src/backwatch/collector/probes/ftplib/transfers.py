@@ -1,11 +1,8 @@
-"""What goes over FTP's data connections: counted as it is handed over, because they are closed before the call ends."""
+"""Transfers over FTP's data connections. Callbacks count the bytes: the socket is closed before the call ends."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from backwatch.collector.payload.formats import Facts
-from backwatch.collector.probes.families.lines.calls import Begun, Function, LineWatch, Make
-from backwatch.collector.redaction import lines as redact
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
 
@@ -13,29 +10,33 @@ class Transfer:
     """One file or list on its way.
 
     Attributes:
-        METHODS: Functions of ``ftplib.FTP`` by which data go, and where the callback stands among their arguments.
+        METHODS: Functions of ``ftplib.FTP`` that transfer data, and the callback's position among their arguments.
+        by_line: It is a list of lines that the app gets.
+        stores: Data go to the server.
     """
 
     METHODS: ClassVar[dict[str, int]] = {"retrbinary": 1, "retrlines": 1, "storbinary": 3, "storlines": 2}
 
-    __slots__ = ("bytes", "lines", "theirs")
+    __slots__ = ("by_line", "bytes", "callback", "lines", "stores")
 
-    def __init__(self, theirs: Callable[[Any], Any] | None) -> None:
-        self.theirs = theirs
+    def __init__(self, method: str, callback: Callable[[Any], Any] | None) -> None:
+        self.by_line = method == "retrlines"
+        self.stores = method.startswith("stor")
+        self.callback = print if self.by_line and callback is None else callback  # as the library does
         self.bytes = 0
         self.lines = 0
 
-    def block(self, data: Any) -> None:
-        """A block came or went."""
+    def on_block(self, data: Any) -> None:
+        """Count a block that came or went, and call the app's callback."""
         self._count(data, 0)
-        if self.theirs is not None:
-            self.theirs(data)
+        if self.callback is not None:
+            self.callback(data)
 
-    def line(self, line: Any) -> None:
-        """A line came, without its end."""
+    def on_line(self, line: Any) -> None:
+        """Count a line that came, without its end, and call the app's callback."""
         self._count(line, 2)
-        if self.theirs is not None:
-            self.theirs(line)
+        if self.callback is not None:
+            self.callback(line)
 
     @never_breaks_the_host
     def _count(self, data: Any, end: int) -> None:
@@ -43,56 +44,20 @@ class Transfer:
         self.lines += 1
 
 
-def transferring(
-    watch: LineWatch, name: str, callback_at: int, target_facts: Callable[[LineWatch, Any], Facts]
-) -> Make:
-    """Wraps one of ``Transfer.METHODS``."""
-    stores, by_line = name.startswith("stor"), name == "retrlines"
-
-    @never_breaks_the_host
-    def ended(client: Any, begun: Begun, cmd: Any, moved: Transfer, error: BaseException | None) -> None:
-        rows = moved.lines if by_line and error is None and begun.link.busy != "RETR" else -1
-        size = (moved.bytes, 0) if stores else (0, moved.bytes)
-        facts = target_facts(watch, client)
-        watch.ended(client, begun, error, redact.ftp(cmd)[1], rows=rows, moved=size, facts=facts)
-
-    def make(original: Function) -> Function:
-        def transferred(client: Any, cmd: Any, *args: Any, **options: Any) -> Any:
-            begun = watch.begin(client, _verb(cmd) or "?")
-            if begun is None:
-                return original(client, cmd, *args, **options)
-            moved, args, options = _with_callback(by_line, callback_at - 1, args, options)
-            try:
-                result = original(client, cmd, *args, **options)
-            except BaseException as error:
-                ended(client, begun, cmd, moved, error)
-                raise
-            ended(client, begun, cmd, moved, None)
-            return result
-
-        return transferred
-
-    return make
-
-
-@never_breaks_the_host
-def _verb(cmd: Any) -> str:
-    return redact.ftp(cmd)[0]
-
-
-def _with_callback(
-    by_line: bool, at: int, args: tuple[Any, ...], options: dict[str, Any]
+def replace_callback(
+    method: str, position: int, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[Transfer, tuple[Any, ...], dict[str, Any]]:
-    """The arguments with a callback that counts, and then calls the app's own."""
-    theirs = args[at] if len(args) > at else options.get("callback")
-    if by_line and theirs is None:
-        theirs = print  # as the library does
-    moved = Transfer(theirs)
-    if theirs is not None and not callable(theirs):
-        return moved, args, options  # the library's own error is the app's to see
-    if theirs is None and at == 0 and not by_line:
-        return moved, args, options  # likewise: it cannot do without
-    ours = moved.line if by_line else moved.block
-    if len(args) > at:
-        return moved, (*args[:at], ours, *args[at + 1 :]), options
-    return moved, args, {**options, "callback": ours}
+    """Return the arguments with a callback that counts, and then calls the app's own.
+
+    Args:
+        position: The callback's among the arguments after the command.
+    """
+    transfer = Transfer(method, args[position] if len(args) > position else kwargs.get("callback"))
+    if transfer.callback is not None and not callable(transfer.callback):
+        return transfer, args, kwargs  # the library's own error is for the app
+    if transfer.callback is None and position == 0 and not transfer.by_line:
+        return transfer, args, kwargs  # likewise: it requires a callback
+    counting = transfer.on_line if transfer.by_line else transfer.on_block
+    if len(args) > position:
+        return transfer, (*args[:position], counting, *args[position + 1 :]), kwargs
+    return transfer, args, {**kwargs, "callback": counting}

@@ -1,7 +1,7 @@
-"""The facts of a gRPC channel, from what the app asked for: the C core tells neither peer nor certificate.
+"""The facts of a gRPC channel, from the app's own arguments: the C core exposes neither peer nor certificate.
 
-gRPC's own TLS credentials always verify chain and host name, so a call that was answered over them went over verified
-TLS; what a proxy or a name of the app's own (``grpc.ssl_target_name_override``) makes of the host name is told as less.
+gRPC's own TLS credentials always verify chain and host name, so a call that got a response over them used verified TLS.
+Where a proxy or an option of the app (``grpc.ssl_target_name_override``) changes the host name, less is reported.
 """
 
 from collections.abc import Iterable
@@ -13,18 +13,18 @@ from backwatch.collector.probes.families.http.session import login_of
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.record import Session
 
-KEY: Final = "_backwatch"
-"""Where credentials and channels keep what is known of them: an entry of their ``__dict__``."""
+STATE_ATTRIBUTE: Final = "_backwatch"
+"""Entry in the ``__dict__`` of credentials, channels and callables, with their state."""
 MAX_SESSIONS: Final = 16
-_PORT: Final = 443
-_NAMES_OF_ITS_OWN: Final = ("grpc.ssl_target_name_override", "grpc.default_authority")
+_DEFAULT_PORT: Final = 443
+_HOST_NAME_OPTIONS: Final = ("grpc.ssl_target_name_override", "grpc.default_authority")
 
 
 class Credentials(NamedTuple):
-    """What channel credentials are.
+    """The kind of channel credentials.
 
     Attributes:
-        kind: ``tls``, ``plain``; ``""``: another one, of which nothing is known.
+        kind: ``tls``, ``plain``; ``""``: another, unknown one.
         auth_method: How they log in: ``certificate``, ``call-credentials``, ``none``; ``""``: not known.
     """
 
@@ -37,8 +37,8 @@ PLAIN: Final = Credentials("plain", "none")
 
 
 def credentials_of(given: Any) -> Credentials:
-    """What is known of credentials, by their maker or by their class."""
-    known = getattr(given, "__dict__", {}).get(KEY)
+    """Return the known facts of credentials, by their maker or by their class."""
+    known = getattr(given, "__dict__", {}).get(STATE_ATTRIBUTE)
     if isinstance(known, Credentials):
         return known
     name = type(getattr(given, "_credentials", None)).__name__
@@ -48,7 +48,7 @@ def credentials_of(given: Any) -> Credentials:
 
 
 def endpoint_of(target: object) -> tuple[str, int, str]:
-    """Host, port and transport of a channel's target.
+    """Return host, port and transport of a channel's target.
 
     >>> endpoint_of("api.example.com:50051"), endpoint_of("dns:///api.example.com"), endpoint_of("unix:/run/x.sock")
     (('api.example.com', 50051, 'tcp'), ('api.example.com', 443, 'tcp'), ('/run/x.sock', 0, 'unix'))
@@ -69,13 +69,13 @@ def endpoint_of(target: object) -> tuple[str, int, str]:
         host, port = text, ""
     else:
         host, _, port = text.partition(":")
-    return host[:255], int(port) if port.isdecimal() and len(port) < 6 else _PORT, "tcp"
+    return host[:255], int(port) if port.isdecimal() and len(port) < 6 else _DEFAULT_PORT, "tcp"
 
 
-class Link:
-    """What is known of one channel."""
+class ChannelState:
+    """The state of one channel."""
 
-    __slots__ = ("asked", "credentials", "sessions")
+    __slots__ = ("credentials", "requested", "sessions")
 
     def __init__(self, target: object, credentials: Credentials, options: Any) -> None:
         self.credentials = credentials
@@ -83,21 +83,21 @@ class Link:
         address, port, transport = endpoint_of(target)
         facts: dict[str, Any] = {}
         if credentials.kind == "tls":
-            facts["requested"] = "verify-ca" if _renamed(options) else "verify-full"
+            facts["requested"] = "verify-ca" if _overrides_host_name(options) else "verify-full"
         elif credentials.kind == "plain":
             facts["requested"] = "disable"
-        self.asked = Session(
+        self.requested = Session(
             system="grpc", address=address, port=port, transport=transport,
             requested_explicit=True if facts else None, **facts,
         )  # fmt: skip
 
     def session(self, authorization: object, *, certified: bool, answered: bool) -> Session:
-        """The session of one call.
+        """Return the session of one call.
 
         Args:
             authorization: The call's own header, if it has one.
             certified: The call brings credentials of its own.
-            answered: Something came back, so the connection that was asked for stands.
+            answered: A response came, so the requested connection stands.
         """
         account, method = login_of({"Authorization": authorization}) if authorization else ("", "")
         method = method or ("call-credentials" if certified else self.credentials.auth_method)
@@ -106,18 +106,21 @@ class Link:
         if known is None:
             facts: dict[str, Any] = {}
             if answered and self.credentials.kind == "tls":
-                facts = {"encrypted": True, "verified": "full" if self.asked.requested == "verify-full" else "chain"}
+                facts = {
+                    "encrypted": True,
+                    "verified": "full" if self.requested.requested == "verify-full" else "chain",
+                }
             elif self.credentials.kind == "plain":
                 facts = {"encrypted": False}
             if len(self.sessions) >= MAX_SESSIONS:
                 self.sessions.clear()
-            known = replace(self.asked, encoded=[], account=account, auth_method=method, **facts)
+            known = replace(self.requested, encoded=[], account=account, auth_method=method, **facts)
             self.sessions[key] = known
         return known
 
 
-def _renamed(options: Any) -> bool:
-    """Whether a certificate for another name than the target's is accepted."""
+def _overrides_host_name(options: Any) -> bool:
+    """Return whether the app accepts a certificate for another name than the target's."""
     if not isinstance(options, Iterable):
         return False
-    return any(isinstance(one, tuple) and one and one[0] in _NAMES_OF_ITS_OWN for one in options)
+    return any(isinstance(option, tuple) and option and option[0] in _HOST_NAME_OPTIONS for option in options)

@@ -1,14 +1,14 @@
-"""httpx2: one call per request on the wire, blocking and asynchronous, HTTP/1.1 and 2; see ``httpcore/calls.py``.
+"""httpx2: one call per request on the wire, blocking and asynchronous, HTTP/1.1 and 2; see ``httpcore/observer.py``.
 
-Transports of the app's own (``ASGITransport``, ``MockTransport``) are no services: what they answer is not told.
+The app's own transports (``ASGITransport``, ``MockTransport``) are no services: their responses are not recorded.
 """
 
 from typing import ClassVar
 
-from backwatch.collector.probes.families.httpcore.probe import OnHttpcore
+from backwatch.collector.probes.families.httpcore.probe import HttpcoreProbe
 
 
-class Httpx2Probe(OnHttpcore):
+class Httpx2Probe(HttpcoreProbe):
     """httpx2."""
 
     name: ClassVar[str] = "httpx2"

@@ -42,7 +42,7 @@ class KafkaProbe(PatchingProbe[KafkaCallObserver]):
         kafka: Any = importlib.import_module("kafka")
         if not hasattr(kafka, "KafkaProducer"):
             return  # a module of the app's own that bears the same name
-        self._watch, self._patches = observer, patches = KafkaCallObserver(recorder), Patches()
+        self._observer, self._patches = observer, patches = KafkaCallObserver(recorder), Patches()
         producer, consumer, admin = kafka.KafkaProducer, kafka.KafkaConsumer, kafka.KafkaAdminClient
         patches.wrap(producer, "send", call_hook(observer.on_send, observer.on_send_end))
         poll = call_hook(observer.polls.on_poll, observer.polls.on_poll_end, scope=current_poll)

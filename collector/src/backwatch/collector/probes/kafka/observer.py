@@ -58,7 +58,7 @@ class KafkaCallObserver:
         self.operations = OperationObserver(self.clients, current_operation)
         self.polls = PollObserver(self.clients, current_poll)
 
-    def silence(self) -> None:
+    def disable(self) -> None:
         """Stop recording: the probe is removed."""
         self.clients.recorder = None
 

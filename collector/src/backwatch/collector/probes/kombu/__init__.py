@@ -37,7 +37,7 @@ class KombuProbe(PatchingProbe[KombuCallObserver]):
         from kombu.connection import Connection
 
         self._patches = patches = Patches()
-        self._watch = KombuCallObserver(recorder)
+        self._observer = KombuCallObserver(recorder)
         self._wrapped: set[str] = set()
         patches.wrap(Connection, "create_transport", call_hook(None, self._on_transport_end))
         self._wrap_loaded()
@@ -47,7 +47,7 @@ class KombuProbe(PatchingProbe[KombuCallObserver]):
 
     @never_breaks_the_host
     def _wrap_loaded(self) -> None:
-        observer, patches = self._watch, self._patches
+        observer, patches = self._observer, self._patches
         if observer is None or patches is None or not observer.amqp.active:
             return
         for (module, owner), wrap in _TRANSPORTS.items():

@@ -42,7 +42,7 @@ class KombuCallObserver:
         self.amqp = self.pyamqp.amqp
         self._requested_sessions: dict[tuple[str, int, str], Session] = {}
 
-    def silence(self) -> None:
+    def disable(self) -> None:
         """Stop recording: the probe is removed."""
         self.amqp.active = False
 

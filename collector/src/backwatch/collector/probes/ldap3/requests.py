@@ -1,4 +1,4 @@
-"""A request as ldap3 is about to send it: which operation it is, and its statement without a value."""
+"""Operation and statement of a request that ldap3 is about to send, without values."""
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -18,64 +18,67 @@ OPERATIONS: Final[Mapping[str, str]] = {
     "extendedReq": "extended",
     "abandonRequest": "abandon",
 }
-UNANSWERED: Final = frozenset(("unbind", "abandon"))
+WITHOUT_RESPONSE: Final = frozenset(("unbind", "abandon"))
 CHANGING: Final = frozenset(("add", "modify", "delete", "modify_dn"))
 SCOPES: Final = ("base", "level", "subtree")
-_WORDS: Final[Mapping[object, str]] = {
+_SCOPE_NAMES: Final[Mapping[object, str]] = {
     "BASE": "base", "LEVEL": "level", "SUBTREE": "subtree", 0: "base", 1: "level", 2: "subtree",
 }  # fmt: skip
 CHANGES: Final = ("add", "delete", "replace", "increment")
 _COMPARED: Final[Mapping[str, str]] = {
     "equalityMatch": "=", "greaterOrEqual": ">=", "lessOrEqual": "<=", "approxMatch": "~=",
 }  # fmt: skip
-MAX_NODES: Final = 300
-MAX_DEPTH: Final = 40
-MAX_KNOWN: Final = 1_000
-MAX_LISTED: Final = 100
+MAX_FILTER_NODES: Final = 300
+MAX_FILTER_DEPTH: Final = 40
+MAX_CACHED_CHARS: Final = 1_000
+MAX_NAMES: Final = 100
 
 
-def of_message(message: Any) -> tuple[str, str]:
-    """Operation and statement of an ``LDAPMessage``."""
+def describe_message(message: Any) -> tuple[str, str]:
+    """Return operation and statement of an ``LDAPMessage``."""
     protocol = message["protocolOp"]
     operation = OPERATIONS.get(protocol.getName(), "?")
-    make = _STATEMENTS.get(operation)
-    return operation, f"{operation} {make(protocol.getComponent())}".rstrip() if make is not None else ""
+    statement_of = _STATEMENTS.get(operation)
+    return (
+        operation,
+        f"{operation} {statement_of(protocol.getComponent())}".rstrip() if statement_of is not None else "",
+    )
 
 
 def _search(request: Any) -> str:
-    attributes = redact.names(str(one) for one in _first(request["attributes"]))
+    attributes = redact.names(str(name) for name in _first(request["attributes"]))
     scope = int(request["scope"])
-    text = _filter(request["filter"], [MAX_NODES], MAX_DEPTH)
-    shape = _known_shape(text) if len(text) <= MAX_KNOWN else redact.filter_shape(text)
-    return _searched(str(request["baseObject"]), SCOPES[scope] if scope < len(SCOPES) else "?", shape, attributes)
+    text = _filter(request["filter"], [MAX_FILTER_NODES], MAX_FILTER_DEPTH)
+    shape = _known_shape(text) if len(text) <= MAX_CACHED_CHARS else redact.filter_shape(text)
+    return _search_text(str(request["baseObject"]), SCOPES[scope] if scope < len(SCOPES) else "?", shape, attributes)
 
 
 @lru_cache(maxsize=256)
 def _known_shape(text: str) -> str:
-    """Remembered: no value stands in this text, so an app has few of them."""
+    """Return the shape from a cache: this text has no values, so an app has few of them."""
     return redact.filter_shape(text)
 
 
-def _searched(base: str, scope: str, shape: str, attributes: str) -> str:
+def _search_text(base: str, scope: str, shape: str, attributes: str) -> str:
     return f"{redact.dn(base)} {scope} {shape} {attributes}".rstrip()
 
 
 def _filter(node: Any, left: list[int], depth: int) -> str:
-    """A filter's text with ``?`` for each value: ldap3's own gives values as they are, parentheses in them too."""
+    """Return a filter's text with ``?`` for each value: ldap3's own text has the values, even with parentheses."""
     kind = node.getName()
     left[0] -= 1
     if left[0] < 0 or depth <= 0:
         return ""
     part = node[kind]
     if kind in ("and", "or"):
-        inner = "".join(_filter(one, left, depth - 1) for one in _while(part, left))
+        inner = "".join(_filter(node, left, depth - 1) for node in _while(part, left))
         return f"({'&' if kind == 'and' else '|'}{inner})"
     if kind == "notFilter":
         return f"(!{_filter(part['innerNotFilter'], left, depth - 1)})"
     if kind == "present":
         return f"({redact.name(str(part))}=*)"
     if kind == "substringFilter":
-        found = {one.getName() for one in part["substrings"]}
+        found = {substring.getName() for substring in part["substrings"]}
         value = ("?" if "initial" in found else "") + "*" + ("?*" if "any" in found else "")
         return f"({redact.name(str(part['type']))}={value}{'?' if 'final' in found else ''})"
     if kind == "extensibleMatch":
@@ -88,14 +91,14 @@ def _filter(node: Any, left: list[int], depth: int) -> str:
 
 
 def _while(parts: Any, left: list[int]) -> Iterable[Any]:
-    for one in parts:
+    for part in parts:
         if left[0] <= 0:
             return
-        yield one
+        yield part
 
 
 def _first(parts: Any) -> list[Any]:
-    return [parts[at] for at in range(min(len(parts), MAX_LISTED))]
+    return [parts[at] for at in range(min(len(parts), MAX_NAMES))]
 
 
 def _compare(request: Any) -> str:
@@ -103,23 +106,23 @@ def _compare(request: Any) -> str:
 
 
 def _add(request: Any) -> str:
-    told = redact.names(str(one["type"]) for one in _first(request["attributes"]))
-    return f"{redact.dn(str(request['entry']))} {told}"
+    attributes = redact.names(str(attribute["type"]) for attribute in _first(request["attributes"]))
+    return f"{redact.dn(str(request['entry']))} {attributes}"
 
 
 def _modify(request: Any) -> str:
-    told: set[str] = set()
-    for one in _first(request["changes"]):
-        what = int(one["operation"])
-        attribute = redact.name(str(one["modification"]["type"]))
-        told.add(f"{CHANGES[what] if what < len(CHANGES) else '?'}:{attribute}")
-    return f"{redact.dn(str(request['object']))} {','.join(sorted(told)[: redact.MAX_NAMES])}"
+    changes: set[str] = set()
+    for change in _first(request["changes"]):
+        operation = int(change["operation"])
+        attribute = redact.name(str(change["modification"]["type"]))
+        changes.add(f"{CHANGES[operation] if operation < len(CHANGES) else '?'}:{attribute}")
+    return f"{redact.dn(str(request['object']))} {','.join(sorted(changes)[: redact.MAX_NAMES])}"
 
 
 def _modify_dn(request: Any) -> str:
     above = request["newSuperior"]
-    whither = f" {redact.dn(str(above))}" if above is not None and above.hasValue() else ""
-    return f"{redact.dn(str(request['entry']))} {redact.dn(str(request['newrdn']))}{whither}"
+    target = f" {redact.dn(str(above))}" if above is not None and above.hasValue() else ""
+    return f"{redact.dn(str(request['entry']))} {redact.dn(str(request['newrdn']))}{target}"
 
 
 def _extended(request: Any) -> str:
@@ -132,17 +135,17 @@ _STATEMENTS: Final = {
 }  # fmt: skip
 
 
-def of_call(operation: str, args: tuple[Any, ...], options: Mapping[str, Any]) -> str:
-    """The statement of a call that ldap3 refused to send: as much of it as can be read."""
+def describe_call(operation: str, args: tuple[Any, ...], options: Mapping[str, Any]) -> str:
+    """Return the statement of a call that ldap3 refused to send, where readable."""
     entry = _text(args, options, 0, "search_base" if operation == "search" else "dn")
     if operation != "search":
         return f"{operation} {redact.dn(entry)}"
     scope = args[2] if len(args) > 2 else options.get("search_scope", "SUBTREE")
-    told = _WORDS.get(scope, "?") if isinstance(scope, (str, int)) else "?"
+    scope_name = _SCOPE_NAMES.get(scope, "?") if isinstance(scope, (str, int)) else "?"
     shape = redact.filter_shape(_text(args, options, 1, "search_filter"))
     attributes = args[4] if len(args) > 4 else options.get("attributes")
     listed = attributes if isinstance(attributes, (list, tuple, set)) else [attributes] if attributes else ["1.1"]
-    return f"search {_searched(entry, told, shape, redact.names(list(listed)[:MAX_LISTED]))}"
+    return f"search {_search_text(entry, scope_name, shape, redact.names(list(listed)[:MAX_NAMES]))}"
 
 
 def _text(args: tuple[Any, ...], options: Mapping[str, Any], at: int, name: str) -> str:

@@ -1,4 +1,4 @@
-"""What an answer of a directory means, and what lies below an error of ldap3."""
+"""The facts in a directory's response, and the cause of an error of ldap3."""
 
 from typing import Any, Final
 
@@ -10,36 +10,36 @@ from backwatch.collector.redaction import ldap as redact
 
 REFERRAL: Final = 10
 TERMINATED: Final = "LDAPSessionTerminatedByServerError"
-"""Of a request that the server never answered; ldap3 raises it later, or never."""
+"""Error of a request without a response; ldap3 raises it later, or never."""
 _NO_ERROR: Final = frozenset((0, 5, 6, REFERRAL, 14))
 _FINAL: Final = frozenset(("bindResponse", "extendedResp"))
 
 Result = dict[str, Any]
 
 
-def result_of(answer: Any) -> tuple[list[Any], Result | None]:
-    """The messages of an answer, and the result, which is the last but one of them."""
-    messages: list[Any] = answer if isinstance(answer, list) else []
+def result_of(response: Any) -> tuple[list[Any], Result | None]:
+    """Return the messages of a response, and its result, which is the last but one."""
+    messages: list[Any] = response if isinstance(response, list) else []
     result = messages[-2] if len(messages) > 1 and isinstance(messages[-2], dict) else None
     return messages, result
 
 
 def is_final(result: Result | None) -> bool:
-    """Whether it answers a bind or a request for TLS, not what the library asks beside it."""
+    """Return whether the result ends a bind or a request for TLS. The library sends others, too."""
     return result is not None and result.get("type") in _FINAL
 
 
-def rows_of(operation: str, messages: list[Any], result: Result | None) -> tuple[int, int]:
-    """Entries that came back, and entries that were changed."""
+def row_counts(operation: str, messages: list[Any], result: Result | None) -> tuple[int, int]:
+    """Return the entries returned, and the entries changed."""
     if result is None:
         return -1, -1
     if operation == "search":
-        return sum(1 for one in messages if isinstance(one, dict) and one.get("type") == "searchResEntry"), -1
+        return sum(1 for part in messages if isinstance(part, dict) and part.get("type") == "searchResEntry"), -1
     return -1, 1 if operation in CHANGING and result.get("result") == 0 else -1
 
 
 def outcome(result: dict[str, Any] | None) -> tuple[str | None, Facts]:
-    """The server's word for what went wrong, its number, and where it wants to be asked instead."""
+    """Return the server's error, and as facts its number and the target of a referral."""
     code = result.get("result") if result is not None else None
     if result is None or not isinstance(code, int) or code == 0:
         return None, ()
@@ -51,8 +51,8 @@ def outcome(result: dict[str, Any] | None) -> tuple[str | None, Facts]:
     return None if code in _NO_ERROR else words(result.get("description"), 60) or str(code), tuple(facts)
 
 
-def cause(error: BaseException) -> BaseException:
-    """What the TLS library said, or what ldap3 found wrong with the certificate's name; else the error itself."""
+def cause_of(error: BaseException) -> BaseException:
+    """Return the TLS library's error, or ldap3's own about a certificate's name; else the error itself."""
     found = root_error(error)
     below: BaseException | None = error
     for _ in range(5):

@@ -1,4 +1,4 @@
-"""What ldap3 says of a connection: where it was asked to go, its TLS, its peer, and who is bound."""
+"""The session facts of an ldap3 connection: the requested server, its TLS, its peer, and the bound account."""
 
 import threading
 import time
@@ -12,12 +12,12 @@ from backwatch.collector.runtime.record import Caller, Session
 from backwatch.collector.session.socket_counters import SocketCounters
 from backwatch.collector.session.tls import read_tls_facts
 
-MAX_WAITING: Final = 1_024
-"""Requests of one connection whose answers are awaited; then the oldest is forgotten."""
+MAX_PENDING_REQUESTS: Final = 1_024
+"""Requests of one connection that wait for a response; the oldest is dropped for a new one."""
 
 
-class Request:
-    """A request that was sent, and waits for its answer."""
+class PendingRequest:
+    """A request that was sent, and waits for its response."""
 
     __slots__ = ("caller", "operation", "start_ns", "statement")
 
@@ -28,13 +28,13 @@ class Request:
         self.start_ns = time.time_ns()
 
 
-class Step:
-    """Something that takes several requests: to connect, to start TLS, to bind; what the library asks then is its own.
+class CompoundCall:
+    """A call of several requests: connect, starttls, bind; further requests of the library inside it belong to it.
 
     Attributes:
-        failed: How many calls of this connection had failed when it began.
-        cause: What went wrong below, where the library makes a new error of it.
-        result: The server's answer to what it is about.
+        failed: Calls of this connection that had failed when it began.
+        cause: The error below, where the library raises a new one for it.
+        result: The server's final response.
     """
 
     __slots__ = ("cause", "failed", "operation", "result", "sent", "start_ns", "thread")
@@ -49,61 +49,61 @@ class Step:
         self.result: dict[str, Any] | None = None
 
 
-class Link:
-    """What is known of one connection."""
+class ConnectionState:
+    """The state of one connection."""
 
-    __slots__ = ("failed", "info", "number", "offered", "sent", "session", "steps", "waiting", "wire")
+    __slots__ = ("calls", "failed", "info", "number", "pending", "sent", "session", "starttls_offered", "wire")
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.number = -1
         self.wire: SocketCounters | None = None
-        self.steps: list[Step] = []
+        self.calls: list[CompoundCall] = []
         self.sent = 0
         self.failed = 0
-        """Requests that were sent, apart from those of a step; calls that were told as failed."""
-        self.waiting: dict[int, Request | Step] = {}
-        self.offered: bool | None = None
+        """``sent``: requests, apart from those of a compound call. ``failed``: calls that were recorded as failed."""
+        self.pending: dict[int, PendingRequest | CompoundCall] = {}
+        self.starttls_offered: bool | None = None
         self.info = 0
-        """The identity of what the server has said of itself, as it was looked at last."""
+        """``id`` of the server's description of itself that was read last."""
 
-    def count(self, connection: Any) -> None:
-        """Bytes are counted on the socket that it has now."""
+    def count_bytes(self, connection: Any) -> None:
+        """Count bytes on the present socket of the connection."""
         self.number = descriptor(getattr(connection, "socket", None))
         self.wire = SocketCounters(self.number) if self.number >= 0 else None
 
-    def mine(self) -> Step | None:
-        """The step in progress on this thread, the innermost."""
-        if not self.steps:
+    def current_call(self) -> CompoundCall | None:
+        """Return the innermost compound call in progress on this thread."""
+        if not self.calls:
             return None
         thread = threading.get_ident()
-        return next((step for step in reversed(self.steps) if step.thread == thread), None)
+        return next((call for call in reversed(self.calls) if call.thread == thread), None)
 
-    def begin(self, operation: str) -> Step:
-        """A step begins."""
-        step = Step(operation, self.failed)
-        self.steps.append(step)
-        return step
+    def begin(self, operation: str) -> CompoundCall:
+        """Begin a compound call."""
+        call = CompoundCall(operation, self.failed)
+        self.calls.append(call)
+        return call
 
-    def end(self, step: Step) -> None:
-        """It has ended; others may be going on, on other threads too."""
-        if step in self.steps:
-            self.steps.remove(step)
+    def end(self, call: CompoundCall) -> None:
+        """End a compound call; others may be in progress, also on other threads."""
+        if call in self.calls:
+            self.calls.remove(call)
 
-    def wait(self, number: int, request: Request | Step) -> None:
-        """A request was sent under this number."""
-        if len(self.waiting) >= MAX_WAITING:
-            self.waiting.pop(next(iter(self.waiting)), None)
-        self.waiting[number] = request
+    def add_pending(self, number: int, request: PendingRequest | CompoundCall) -> None:
+        """Keep a request that was sent under this number."""
+        if len(self.pending) >= MAX_PENDING_REQUESTS:
+            self.pending.pop(next(iter(self.pending)), None)
+        self.pending[number] = request
 
-    def change(self, **facts: Any) -> None:
-        """Facts of the session from now on."""
+    def update(self, **facts: Any) -> None:
+        """Set facts of the session from now on."""
         if any(getattr(self.session, key) != value for key, value in facts.items()):
             self.session = replace(self.session, encoded=[], **facts)
 
 
-def asked(connection: Any) -> Session:
-    """Where it was asked to go, and with which TLS."""
+def requested_session(connection: Any) -> Session:
+    """Return the requested server and TLS mode."""
     server = connection.server
     at_once = bool(getattr(server, "ssl", False))
     local = bool(getattr(server, "ipc", False))
@@ -113,51 +113,54 @@ def asked(connection: Any) -> Session:
         address = "/" + address.lstrip("/")  # the path begins with the slash that ends ``ldapi://``
     return Session(
         system="ldap", address=address, port=port if isinstance(port, int) else 0,
-        transport="unix" if local else "tcp", requested=tls_asked(server) if at_once else "disable",
+        transport="unix" if local else "tcp", requested=tls_mode(server) if at_once else "disable",
         requested_explicit=at_once,
     )  # fmt: skip
 
 
-def tls_asked(server: Any) -> str:
-    """What its ``Tls`` object asks for; ldap3's own verifies nothing."""
+def tls_mode(server: Any) -> str:
+    """Return the mode that the ``Tls`` object requests; ldap3's default verifies nothing."""
     tls = getattr(server, "tls", None)
     if not getattr(tls, "validate", 0):
         return "require"
-    return "verify-ca" if _any_name(getattr(tls, "valid_names", None)) else "verify-full"
+    return "verify-ca" if _allows_any_name(getattr(tls, "valid_names", None)) else "verify-full"
 
 
-def _any_name(valid: Any) -> bool:
+def _allows_any_name(valid: Any) -> bool:
     return "*" in (valid if isinstance(valid, (list, tuple, set)) else (valid,))
 
 
-class Checked:
-    """The TLS sockets whose certificate's name ldap3 has compared with the host: it does so by itself."""
+class CheckedSockets:
+    """The TLS sockets whose certificate ldap3 itself has compared with the host name."""
 
     def __init__(self) -> None:
         self._sockets: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
-    def passed(self, socket: Any, valid: Any) -> None:
-        """A name was found right; ``*`` among those that the app allows says nothing."""
-        self._sockets[socket] = "chain" if _any_name(valid) else "full"
+    def add(self, socket: Any, valid: Any) -> None:
+        """Add a socket that passed; ``*`` among the allowed names checks nothing."""
+        self._sockets[socket] = "chain" if _allows_any_name(valid) else "full"
 
-    def of(self, socket: Any) -> str:
-        """What was verified on this socket."""
+    def verification_of(self, socket: Any) -> str:
+        """Return what was verified on a socket."""
         if not getattr(getattr(socket, "context", None), "verify_mode", 0):
             return "none"
         return self._sockets.get(socket, "chain")
 
 
-def now(connection: Any, checked: Checked) -> dict[str, Any]:
-    """What is true of the connection at this moment; nothing where it is closed."""
+def current_facts(connection: Any, checked: CheckedSockets) -> dict[str, Any]:
+    """Return the present facts of the connection; none where it is closed."""
     socket = getattr(connection, "socket", None)
     if descriptor(socket) < 0:
         return {}
     secured = tls_of(socket)
-    return {**read_tls_facts(secured, verified=None if secured is None else checked.of(socket)), **peer(socket)}
+    return {
+        **read_tls_facts(secured, verified=None if secured is None else checked.verification_of(socket)),
+        **peer(socket),
+    }
 
 
-def who(connection: Any) -> dict[str, str]:
-    """Who is about to bind, and how."""
+def account_facts(connection: Any) -> dict[str, str]:
+    """Return the account that is about to bind, and the method."""
     method = str(getattr(connection, "authentication", "")).upper()
     user = words(getattr(connection, "user", None), 255)
     if method == "ANONYMOUS":
@@ -174,18 +177,18 @@ def who(connection: Any) -> dict[str, str]:
     return {"account": account, "auth_method": "clear-password" if mechanism == "PLAIN" else mechanism.lower()}
 
 
-def said(connection: Any, link: Link) -> dict[str, str]:
-    """What the server says of itself, where the app has let the library read it."""
+def version_facts(connection: Any, state: ConnectionState) -> dict[str, str]:
+    """Return the server's description of itself, where the app lets the library read it."""
     info = getattr(connection.server, "_dsa_info", None)
-    # Else it is a description of such servers that comes with the library.
-    if info is None or id(info) == link.info or connection.server.get_info not in ("DSA", "ALL"):
+    # With other settings it is a description of such servers that comes with the library.
+    if info is None or id(info) == state.info or connection.server.get_info not in ("DSA", "ALL"):
         return {}
-    link.info = id(info)
+    state.info = id(info)
     parts = (getattr(info, "vendor_name", None), getattr(info, "vendor_version", None))
-    told = " ".join(words(one[0] if isinstance(one, (list, tuple)) else one) for one in parts if one)
-    return {"server_version": told[:120]} if told else {}
+    version = " ".join(words(part[0] if isinstance(part, (list, tuple)) else part) for part in parts if part)
+    return {"server_version": version[:120]} if version else {}
 
 
-def offered(link: Link) -> dict[str, Any]:
-    """Whether the server can start TLS, as it answered when it was asked to."""
-    return {} if link.offered is None else {"extra": ((names.STARTTLS_OFFERED, link.offered),)}
+def starttls_facts(state: ConnectionState) -> dict[str, Any]:
+    """Return whether the server can start TLS, by its response to the request."""
+    return {} if state.starttls_offered is None else {"extra": ((names.STARTTLS_OFFERED, state.starttls_offered),)}

@@ -89,7 +89,7 @@ class MySQLConnectorProbe(PatchingProbe[ConnectorCallObserver]):
     def install(self, recorder: Recorder) -> None:
         """Wrap the driver's classes; those of asyncio as soon as the app imports them."""
         observer, patches = ConnectorCallObserver(recorder), Patches()
-        self._watch, self._patches = observer, patches
+        self._observer, self._patches = observer, patches
         login, abstracts = observer.login, importlib.import_module("mysql.connector.abstracts")
         base = abstracts.MySQLConnectionAbstract
         patches.wrap(base, "connect", call_hook(login.on_connect, login.on_connect_end))
@@ -110,7 +110,7 @@ class MySQLConnectorProbe(PatchingProbe[ConnectorCallObserver]):
 
         @never_breaks_the_host
         def on_asyncio_import(module: ModuleType) -> None:
-            if self._watch is observer and observer.recorder is not None:
+            if self._observer is observer and observer.recorder is not None:
                 _wrap_asyncio(patches, observer, module)
 
         import_hooks.on_import(_ASYNCIO_MODULE, on_asyncio_import)

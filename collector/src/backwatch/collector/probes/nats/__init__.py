@@ -37,7 +37,7 @@ class NatsProbe(PatchingProbe[NatsCallObserver]):
         client: Any = importlib.import_module("nats.aio.client").Client
         transports: Any = importlib.import_module("nats.aio.transport")
         stream: Any = importlib.import_module("nats.js.client").JetStreamContext
-        self._watch, self._patches = observer, patches = NatsCallObserver(recorder), Patches()
+        self._observer, self._patches = observer, patches = NatsCallObserver(recorder), Patches()
         for method in ("_select_next_server", "_connect_to_server"):
             patches.wrap(client, method, hook(observer.on_select_server, scope=current_client))
         open_transport = hook(observer.on_open_transport, observer.on_open_transport_end)

@@ -26,10 +26,10 @@ from backwatch.collector.probes.nats.state import (
     current_client,
 )
 from backwatch.collector.probes.toolkit.dbapi import argument
-from backwatch.collector.probes.toolkit.deferred_flush import settle
-from backwatch.collector.probes.toolkit.messages import Gathered, asked, size_of, size_of_headers
+from backwatch.collector.probes.toolkit.deferred_flush import defer_flush
+from backwatch.collector.probes.toolkit.messages import PendingMessages, operation_text, size_of, size_of_headers
 from backwatch.collector.probes.toolkit.nodes import announced
-from backwatch.collector.probes.toolkit.redelivery import returned_by_nats
+from backwatch.collector.probes.toolkit.redelivery import nats_redeliveries
 from backwatch.collector.probes.toolkit.sockets import root_error
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import CLIENT, CONSUMER, PRODUCER, Session
@@ -47,7 +47,7 @@ class NatsCallObserver:
     def __init__(self, recorder: Recorder) -> None:
         self.recorder: Recorder | None = recorder
 
-    def silence(self) -> None:
+    def disable(self) -> None:
         """Stop recording: the probe is removed."""
         self.recorder = None
 
@@ -166,7 +166,7 @@ class NatsCallObserver:
     @never_breaks_the_host
     def on_publish_end(self, _owner: Any, message: InFlightMessage, _result: Any, error: Error) -> None:
         """Record a published message; JetStream's is also acknowledged."""
-        statement, facts = asked("publish", message.subject)
+        statement, facts = operation_text("publish", message.subject)
         self._record(
             self._session(message.client), "publish", message.start_ns, statement=statement, facts=facts, error=error,
             kind=PRODUCER, estimated=(_message_size(message.payload, message.headers), -1),
@@ -175,7 +175,7 @@ class NatsCallObserver:
     @never_breaks_the_host
     def on_request_end(self, client: Any, message: InFlightMessage, reply: Any, error: Error) -> None:
         """Record a request and its reply."""
-        statement, facts = asked("request", message.subject)
+        statement, facts = operation_text("request", message.subject)
         received, rows = -1, -1
         if reply is not None:
             received, rows = _message_size(reply.data, reply.headers), 1
@@ -199,7 +199,7 @@ class NatsCallObserver:
             return
         if isinstance(subject, str) and subject.startswith(_inbox_prefix(client)) and error is None:
             return  # mostly the driver's own; its messages are recorded
-        statement, facts = asked("subscribe", subject)
+        statement, facts = operation_text("subscribe", subject)
         self._record(self._session(client), "subscribe", call.start_ns, statement=statement, facts=facts, error=error)
 
     # --- messages received ---
@@ -235,25 +235,25 @@ class NatsCallObserver:
                 name = wanted
             elif name.startswith(inboxes) and _is_internal(subscription):
                 return  # the reply to a request, which is recorded there
-        times = returned_by_nats(reply) if reply else 0
+        times = nats_redeliveries(reply) if reply else 0
         pending = self._pending_messages(client, name)
         size = _message_size(data, headers)
-        pending.took(size, data, times=times, sign="other-key" if is_stray else "")
-        settle(pending, self.recorder)
+        pending.add(size, data, times=times, sign="other-key" if is_stray else "")
+        defer_flush(pending, self.recorder)
 
-    def _pending_messages(self, client: Any, name: str) -> Gathered:
+    def _pending_messages(self, client: Any, name: str) -> PendingMessages:
         state = self._state(client)
         pending = state.pending.get(name)
         if pending is None:
             if len(state.pending) >= MAX_SUBJECTS:
                 self._flush(client)
-            pending = state.pending[name] = Gathered(name, self._record_deliveries(self._session(client)))
+            pending = state.pending[name] = PendingMessages(name, self._record_deliveries(self._session(client)))
         return pending
 
-    def _record_deliveries(self, session: Session) -> Callable[[Gathered, Error], None]:
+    def _record_deliveries(self, session: Session) -> Callable[[PendingMessages, Error], None]:
         @never_breaks_the_host
-        def record(gathered: Gathered, error: Error) -> None:
-            statement, facts = asked("deliver", gathered.name)
+        def record(gathered: PendingMessages, error: Error) -> None:
+            statement, facts = operation_text("deliver", gathered.name)
             self._record(
                 session, "deliver", gathered.start_ns, statement=statement, facts=facts + gathered.facts(),
                 error=error, kind=CONSUMER, estimated=(-1, gathered.bytes), rows_returned=gathered.count,

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, words
-from backwatch.collector.probes.toolkit.tls_contexts import asked_by
+from backwatch.collector.probes.toolkit.tls_contexts import requested_mode
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.tls import read_tls_facts
 
@@ -41,7 +41,7 @@ def requested_facts(client: Any, uri: Any) -> dict[str, Any]:
     facts: dict[str, Any] = {"address": words(uri.hostname, 255), "port": uri.port or PORT}
     context = client.options.get("tls")
     if context is not None:
-        return {**facts, "requested": asked_by(context), "requested_explicit": True}
+        return {**facts, "requested": requested_mode(context), "requested_explicit": True}
     if uri.scheme in TLS_SCHEMES:
         return {**facts, "requested": "verify-full", "requested_explicit": True}
     return {**facts, "requested": "prefer", "requested_explicit": False}

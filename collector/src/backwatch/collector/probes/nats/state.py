@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 if TYPE_CHECKING:
     from weakref import ReferenceType
 
-    from backwatch.collector.probes.toolkit.messages import Gathered
+    from backwatch.collector.probes.toolkit.messages import PendingMessages
     from backwatch.collector.runtime.record import Session
 
 STATE_ATTRIBUTE: Final = "_backwatch_nats"
@@ -34,7 +34,7 @@ class NatsClientState:
         self.start_ns = 0
         self.nodes: tuple[str, ...] = ()
         self.reading: Any = None
-        self.pending: dict[str, Gathered] = {}
+        self.pending: dict[str, PendingMessages] = {}
 
 
 class InFlightMessage(NamedTuple):

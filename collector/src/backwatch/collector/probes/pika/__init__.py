@@ -60,7 +60,7 @@ class PikaProbe(PatchingProbe[PikaCallObserver]):
         from pika.connection import Connection
 
         self._patches = patches = Patches()
-        self._watch = observer = PikaCallObserver(recorder)
+        self._observer = observer = PikaCallObserver(recorder)
         publish = call_hook(observer.on_publish, observer.on_publish_end)
         for owner, method, hook in (
             (Connection, "_send_method", call_hook(observer.on_send, observer.on_send_end)),

@@ -36,7 +36,7 @@ class PikaCallObserver:
         self.amqp = AmqpObserver(recorder, read_connection)
         self._thread = _ConnectingThread()
 
-    def silence(self) -> None:
+    def disable(self) -> None:
         """Stop recording: the probe is removed."""
         self.amqp.active = False
 

@@ -6,7 +6,7 @@ from typing import Any
 from backwatch.collector.probes.families.amqp.session import server_facts, transport_facts
 from backwatch.collector.probes.families.amqp.state import AmqpConnectionState
 from backwatch.collector.probes.toolkit.sockets import descriptor, root_error, tls_of, words
-from backwatch.collector.probes.toolkit.tls_contexts import asked_by
+from backwatch.collector.probes.toolkit.tls_contexts import requested_mode
 from backwatch.collector.session.socket_counters import SocketCounters
 
 
@@ -39,7 +39,7 @@ def requested_facts(parameters: Any) -> dict[str, Any]:
         "port": port if isinstance(port, int) else 0,
         "namespace": words(getattr(parameters, "virtual_host", "")),
         "account": words(account) if isinstance(account, str) else "",
-        "requested": "disable" if tls is None else asked_by(getattr(tls, "context", None)),
+        "requested": "disable" if tls is None else requested_mode(getattr(tls, "context", None)),
         "requested_explicit": tls is not None,
     }
 

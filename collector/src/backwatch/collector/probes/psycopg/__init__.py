@@ -40,7 +40,7 @@ class PsycopgProbe(PatchingProbe[PsycopgCallObserver]):
     def install(self, recorder: Recorder) -> None:
         """Wrap psycopg's classes."""
         observer, patches = PsycopgCallObserver(recorder), Patches()
-        self._watch, self._patches = observer, patches
+        self._observer, self._patches = observer, patches
         module: Any = importlib.import_module("psycopg")
         connection, waiting = module.Connection, module.waiting
         patches.wrap(_owner(connection, "_connect_gen"), "_connect_gen", observer.wrap_connect)

@@ -49,7 +49,7 @@ def _build_connection_class(extensions: Any, observer: Psycopg2CallObserver) -> 
         def cursor(self, *args: Any, **kwargs: Any) -> Any:
             chosen = argument(args, kwargs, 1, "cursor_factory") or self.cursor_factory or extensions.cursor
             name = argument(args, kwargs, 0, "name")
-            observed = (plain if name is None else named).of(chosen)
+            observed = (plain if name is None else named).subclass_of(chosen)
             if observed is not None and len(args) > 1:
                 args = (args[0], observed, *args[2:])
             elif observed is not None:
@@ -72,14 +72,14 @@ class Psycopg2Probe(PatchingProbe[Psycopg2CallObserver]):
         module: Any = importlib.import_module("psycopg2")
         extensions: Any = importlib.import_module("psycopg2.extensions")
         observer, patches = Psycopg2CallObserver(recorder, module), Patches()
-        self._watch, self._patches = observer, patches
+        self._observer, self._patches = observer, patches
         connections = Subclasses(extensions.connection, _build_connection_class(extensions, observer))
 
         def wrap_connect(original: Function) -> Function:
             def connect(*args: Any, **kwargs: Any) -> Any:
                 start_ns, dsn = time_ns(), argument(args, kwargs, 0, "dsn")
                 chosen = argument(args, kwargs, 1, "connection_factory") or extensions.connection
-                observed = connections.of(chosen) if observer.recorder is not None else None
+                observed = connections.subclass_of(chosen) if observer.recorder is not None else None
                 if observed is not None:
                     args, kwargs = (dsn,), {**kwargs, "connection_factory": observed}
                     kwargs.pop("dsn", None)

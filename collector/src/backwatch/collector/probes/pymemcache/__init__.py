@@ -36,7 +36,7 @@ class PymemcacheProbe(PatchingProbe[PymemcacheCallObserver]):
         import pymemcache.serde as serde
 
         self._patches = patches = Patches()
-        self._watch = observer = PymemcacheCallObserver(recorder)
+        self._observer = observer = PymemcacheCallObserver(recorder)
         for method, on_call, on_end in (
             ("_fetch_cmd", observer.on_fetch, observer.on_fetch_end),
             ("_store_cmd", observer.on_store, observer.on_store_end),

@@ -43,7 +43,7 @@ class PymemcacheCallObserver:
     def __init__(self, recorder: Recorder) -> None:
         self.recorder: Recorder | None = recorder
 
-    def silence(self) -> None:
+    def disable(self) -> None:
         """Stop recording: the probe is removed."""
         self.recorder = None
 

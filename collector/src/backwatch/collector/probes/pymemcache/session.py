@@ -3,7 +3,7 @@
 from typing import Any
 
 from backwatch.collector.probes.toolkit.sockets import peer, tls_of, words
-from backwatch.collector.probes.toolkit.tls_contexts import asked_by
+from backwatch.collector.probes.toolkit.tls_contexts import requested_mode
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.tls import read_tls_facts
 
@@ -14,7 +14,7 @@ def session_of(client: Any) -> Session:
     facts: dict[str, Any]
     if isinstance(server, tuple):
         facts = {"address": words(server[0], 255), "port": server[1] if isinstance(server[1], int) else 0}
-        facts["requested"] = asked_by(context) if context else "disable"
+        facts["requested"] = requested_mode(context) if context else "disable"
         facts["requested_explicit"] = bool(context)
     else:
         facts = {"address": words(server, 200), "transport": "unix", "requested": "disable"}

@@ -34,7 +34,7 @@ class PyMySQLProbe(PatchingProbe[PyMySQLCallObserver]):
     def install(self, recorder: Recorder) -> None:
         """Wrap PyMySQL's classes."""
         observer, patches = PyMySQLCallObserver(recorder), Patches()
-        self._watch, self._patches = observer, patches
+        self._observer, self._patches = observer, patches
         connections: Any = importlib.import_module("pymysql.connections")
         cursors: Any = importlib.import_module("pymysql.cursors")
         connection, cursor, unbuffered = connections.Connection, cursors.Cursor, cursors.SSCursor

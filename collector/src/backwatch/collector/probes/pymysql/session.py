@@ -6,7 +6,7 @@ from typing import Any
 from backwatch.collector.probes.families.mysql.state import MySQLConnectionState, auth_method
 from backwatch.collector.probes.toolkit.dbapi import build_session
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, tls_of, words
-from backwatch.collector.probes.toolkit.tls_contexts import asked_by
+from backwatch.collector.probes.toolkit.tls_contexts import requested_mode
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.tls import TlsFacts, read_tls_facts
 
@@ -33,7 +33,7 @@ def _requested_tls(connection: Any) -> tuple[str, bool | None]:
     required = getattr(connection, "_ssl_required", None)  # absent before 1.2: there, no TLS without a request
     if not getattr(connection, "ssl", False):
         return "disable", None if required is None else True
-    return ("prefer", False) if required is False else (asked_by(connection.ctx), True)
+    return ("prefer", False) if required is False else (requested_mode(connection.ctx), True)
 
 
 def describe_request(connection: Any) -> Session:

@@ -54,7 +54,7 @@ class PytdsProbe(PatchingProbe[PytdsCallObserver]):
     def install(self, recorder: Recorder) -> None:
         """Wrap the driver's functions and classes."""
         observer, patches = PytdsCallObserver(recorder), Patches()
-        self._watch, self._patches = observer, patches
+        self._observer, self._patches = observer, patches
         driver: Any = importlib.import_module("pytds")
         session: Any = importlib.import_module("pytds.tds_session")._TdsSession
         socket: Any = importlib.import_module("pytds.tds_socket")._TdsSocket

@@ -79,6 +79,6 @@ class RedisProbe(PatchingProbe[RedisCallObserver]):
         asyncio_connections = importlib.import_module(f"{self.module}.asyncio.connection")
         tls_classes = (connections.SSLConnection, asyncio_connections.SSLConnection)
         self._patches = patches = Patches()
-        self._watch = observer = RedisCallObserver(recorder, tls_classes, self.module)
+        self._observer = observer = RedisCallObserver(recorder, tls_classes, self.module)
         _wrap_connection(observer, patches, connections.AbstractConnection, asynchronous=False)
         _wrap_connection(observer, patches, asyncio_connections.AbstractConnection, asynchronous=True)

@@ -75,7 +75,7 @@ class SQLAlchemyProbe(Probe):
     def remove(self) -> None:
         """Restore SQLAlchemy's own functions, those of each living dialect too."""
         if self._observer is not None:
-            self._observer.silence()
+            self._observer.disable()
             for dialect in list(self._observer.engines):
                 remove_hooks(dialect)
         if self._patches is not None:

@@ -32,7 +32,7 @@ class SQLiteProbe(PatchingProbe[SQLiteCallObserver]):
     def install(self, recorder: Recorder) -> None:
         """Replace ``connect``."""
         observer, patches = SQLiteCallObserver(recorder), Patches()
-        self._watch, self._patches = observer, patches
+        self._observer, self._patches = observer, patches
         module: Any = importlib.import_module("sqlite3")
         connections, original = build_connections(module, observer), module.connect
 
@@ -41,7 +41,7 @@ class SQLiteProbe(PatchingProbe[SQLiteCallObserver]):
             chosen = args[_FACTORY] if len(args) > _FACTORY else kwargs.get("factory", module.Connection)
             if getattr(chosen, internal_clients.INTERNAL_ATTRIBUTE, False):
                 return original(*args, **kwargs)
-            observed = connections.of(chosen) if observer.recorder is not None else None
+            observed = connections.subclass_of(chosen) if observer.recorder is not None else None
             if observed is not None and len(args) > _FACTORY:
                 args = (*args[:_FACTORY], observed, *args[_FACTORY + 1 :])
             elif observed is not None:

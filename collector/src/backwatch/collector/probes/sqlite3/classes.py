@@ -6,7 +6,7 @@ from typing import Any, Final
 from backwatch.collector.probes.sqlite3.observer import SQLiteCallObserver
 from backwatch.collector.probes.toolkit.dbapi import RESULT_ATTRIBUTE, build_observed_class, transaction_end_hook
 from backwatch.collector.probes.toolkit.hooks import Decorator, Function
-from backwatch.collector.probes.toolkit.subclasses import Subclasses, past_super
+from backwatch.collector.probes.toolkit.subclasses import Subclasses, bypasses_super
 
 _EXECUTES: Final = ("execute", "executemany", "executescript")
 
@@ -64,7 +64,7 @@ def _build_cursor_class(base: type, observer: SQLiteCallObserver) -> type:
 
 def _outer_methods(module: Any, observer: SQLiteCallObserver, factory: type) -> dict[str, Any]:
     """Wrap methods of the app's class that call ``sqlite3.Cursor.execute(self, …)``, as Django's did before 4.2."""
-    found = (name for name in _EXECUTES if past_super(factory, module.Cursor, name))
+    found = (name for name in _EXECUTES if bypasses_super(factory, module.Cursor, name))
     return {name: observer.outer_execute_hook(name)(getattr(factory, name)) for name in found}
 
 
@@ -88,7 +88,7 @@ def build_connections(module: Any, observer: SQLiteCallObserver) -> Subclasses:
     """Build the observed classes of connections, whose cursors are observed, too."""
     cursor_class = _build_cursor_class(module.Cursor, observer)
     cursors = Subclasses(module.Cursor, cursor_class, partial(_outer_methods, module, observer))
-    plain = cursors.of(module.Cursor) or module.Cursor
+    plain = cursors.subclass_of(module.Cursor) or module.Cursor
     observed: Any = build_observed_class(module.Connection, _end_hooks(observer))
 
     class Connection(observed):
@@ -96,9 +96,9 @@ def build_connections(module: Any, observer: SQLiteCallObserver) -> Subclasses:
             if not args and not kwargs:
                 return super().cursor(plain)
             if args:
-                return super().cursor(cursors.of(args[0]) or args[0], *args[1:], **kwargs)
+                return super().cursor(cursors.subclass_of(args[0]) or args[0], *args[1:], **kwargs)
             if "factory" in kwargs:
-                kwargs["factory"] = cursors.of(kwargs["factory"]) or kwargs["factory"]
+                kwargs["factory"] = cursors.subclass_of(kwargs["factory"]) or kwargs["factory"]
             return super().cursor(**kwargs)
 
         # The C methods of these names do the same: a new cursor of the plain type, and its method of that name.

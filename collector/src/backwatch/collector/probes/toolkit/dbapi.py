@@ -43,7 +43,6 @@ Error = BaseException | None
 Facts = tuple[tuple[str, AttributeValue], ...]
 RowCounts = tuple[int, int]
 """Returned and affected rows."""
-Make = Decorator
 
 
 class ConnectionState:
@@ -96,7 +95,7 @@ class CallObserver:
     def __init__(self, recorder: Recorder) -> None:
         self.recorder: Recorder | None = recorder
 
-    def silence(self) -> None:
+    def disable(self) -> None:
         """Record nothing from now on: the probe is removed."""
         self.recorder = None
 

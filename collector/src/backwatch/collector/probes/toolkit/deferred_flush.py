@@ -1,7 +1,7 @@
-"""Under asyncio an app waits for the next message without an end: what a burst left is told by the loop's own clock.
+"""Flush pending messages by the event loop's clock: under asyncio an app may wait for the next message forever.
 
-The loop keeps nothing alive by it: it has a weak reference, and no context of the app's. Whoever took the messages is
-remembered, for the loop is nobody.
+The loop keeps nothing alive by it: it has a weak reference, and no context of the app. The caller of the first pending
+message is kept for the record, since the loop has no caller of its own.
 """
 
 import asyncio
@@ -9,36 +9,36 @@ from contextvars import Context
 from weakref import ref
 
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.toolkit.messages import Gathered
+from backwatch.collector.probes.toolkit.messages import PendingMessages
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
 
-def settle(gathered: Gathered, recorder: Recorder) -> None:
-    """Has the running loop tell what waits, in a second, unless it is about to. Call it after each message."""
-    if not gathered.count:
+def defer_flush(messages: PendingMessages, recorder: Recorder) -> None:
+    """Schedule a flush on the running loop, within a second, unless one is scheduled. Call it after each message."""
+    if not messages.count:
         return
-    if gathered.caller is None:  # of the first that waits; a record that came in between has taken the last one along
-        gathered.caller = recorder.capture_caller()
-    if not gathered.awaited:
-        _await(gathered)
+    if messages.caller is None:  # of the first pending one; a record in between has taken the last one along
+        messages.caller = recorder.capture_caller()
+    if not messages.is_scheduled:
+        _schedule(messages)
 
 
-def _await(gathered: Gathered) -> None:
+def _schedule(messages: PendingMessages) -> None:
     try:
         loop = asyncio.get_running_loop()
-    except RuntimeError:  # then the next message does, or the end
+    except RuntimeError:  # then the next message flushes, or the end of the process
         return
-    gathered.awaited = True
-    loop.call_later(gathered.left_s(), _tell, ref(gathered), context=Context())
+    messages.is_scheduled = True
+    loop.call_later(messages.seconds_left(), _flush, ref(messages), context=Context())
 
 
 @never_breaks_the_host
-def _tell(known: "ref[Gathered]") -> None:
-    gathered = known()
-    if gathered is None:
+def _flush(known: "ref[PendingMessages]") -> None:
+    messages = known()
+    if messages is None:
         return
-    gathered.awaited = False
-    if gathered.count and gathered.left_s() > 0:  # others have been told meanwhile
-        _await(gathered)
+    messages.is_scheduled = False
+    if messages.count and messages.seconds_left() > 0:  # others have been recorded meanwhile
+        _schedule(messages)
     else:
-        gathered.flush()
+        messages.flush()

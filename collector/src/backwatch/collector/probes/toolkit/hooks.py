@@ -16,7 +16,7 @@ finds: another tool may have replaced a coroutine function by a plain one that r
 """
 # ruff: noqa: A002  `exit` is the hook's name in all of the probes
 
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from time import time_ns
@@ -32,6 +32,18 @@ Kwargs = dict[str, Any]
 Enter = Callable[[Any, Args, Kwargs], Any]
 Exit = Callable[[Any, Any, Any, BaseException | None], object]
 Scope = ContextVar[Any]
+
+
+def parameter_names(function: Function) -> list[str]:
+    """Return the names of a method's parameters after ``self``: their order differs between a driver's versions."""
+    from inspect import signature
+
+    return list(signature(function).parameters)[1:]
+
+
+def name_arguments(order: Sequence[str], args: Args, kwargs: Kwargs) -> Kwargs:
+    """Return all arguments of a call by their names."""
+    return dict(zip(order, args, strict=False)) | kwargs
 
 
 def _do_nothing(_owner: Any, _token: Any, _result: Any, _error: BaseException | None) -> None:
@@ -192,7 +204,10 @@ def iterator_hook(enter: Enter, exit: Exit, *, asynchronous: bool = False) -> De
 
     The wrapper is a generator of the same kind, so both hooks and the driver wait for the first row that is asked for.
     """
+    return _async_generator_hook(enter, exit) if asynchronous else _generator_hook(enter, exit)
 
+
+def _generator_hook(enter: Enter, exit: Exit) -> Decorator:
     def wrap_generator(original: Function) -> Function:
         def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Generator[Any]:
             rows, failure = 0, None
@@ -225,6 +240,10 @@ def iterator_hook(enter: Enter, exit: Exit, *, asynchronous: bool = False) -> De
 
         return wrapper
 
+    return wrap_generator
+
+
+def _async_generator_hook(enter: Enter, exit: Exit) -> Decorator:
     def wrap_async_generator(original: Function) -> Function:
         async def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> AsyncGenerator[Any]:
             rows, failure = 0, None
@@ -257,7 +276,7 @@ def iterator_hook(enter: Enter, exit: Exit, *, asynchronous: bool = False) -> De
 
         return wrapper
 
-    return wrap_async_generator if asynchronous else wrap_generator
+    return wrap_async_generator
 
 
 def context_hook(enter: Enter, exit: Exit, *, asynchronous: bool = False, leaving: bool = False) -> Decorator:

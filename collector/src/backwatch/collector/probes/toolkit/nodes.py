@@ -9,12 +9,12 @@ from backwatch.collector.payload.formats import Facts
 from backwatch.collector.probes.toolkit.sockets import words
 
 MAX_NODES: Final = 256
-MAX_ADDRESS: Final = 262
-MAX_TEXT: Final = 4_096
+MAX_ADDRESS_CHARS: Final = 262
+MAX_TEXT_CHARS: Final = 4_096
 
 
 def address(host: object, port: object) -> str:
-    """``host:port``, an IPv6 address in brackets; ``""`` where there is no host.
+    """Return ``host:port``, an IPv6 address in brackets; ``""`` where there is no host.
 
     >>> address("10.0.0.7", 6379), address("::1", "6379"), address("", 1)
     ('10.0.0.7:6379', '[::1]:6379', '')
@@ -29,17 +29,19 @@ def address(host: object, port: object) -> str:
 
 
 def announced(addresses: Iterable[str]) -> Facts:
-    """The fact: each address once, sorted, bounded.
+    """Return the fact: each address once, sorted, bounded.
 
     >>> announced(["b:2", "a:1", "b:2", ""])
     (('backwatch.topology', 'a:1,b:2'),)
     >>> announced([])
     ()
     """
-    found = sorted({words(one, MAX_ADDRESS).replace(",", "?") for one in islice(addresses, 2 * MAX_NODES) if one})
+    found = sorted(
+        {words(node, MAX_ADDRESS_CHARS).replace(",", "?") for node in islice(addresses, 2 * MAX_NODES) if node}
+    )
     if not found:
         return ()
     text = ",".join(found[:MAX_NODES])
-    if len(text) > MAX_TEXT or len(found) > MAX_NODES:
-        text = text[:MAX_TEXT].rpartition(",")[0] + ",…"
+    if len(text) > MAX_TEXT_CHARS or len(found) > MAX_NODES:
+        text = text[:MAX_TEXT_CHARS].rpartition(",")[0] + ",…"
     return ((names.TOPOLOGY, text),)

@@ -10,7 +10,7 @@ _ABSENT: Final = object()
 
 
 class _Unbound(partial[Any]):
-    """A function that binds to nothing where it is made a class's attribute, as built-in ones do not."""
+    """A function that does not bind where it is a class's attribute, like built-in ones."""
 
     place: str
     """Module and name, between them a colon."""
@@ -18,33 +18,33 @@ class _Unbound(partial[Any]):
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self
 
-    def __reduce__(self) -> Any:  # found by its name, as functions are, but not in the module that it says
-        from pkgutil import resolve_name  # five milliseconds, for what few apps ever pickle
+    def __reduce__(self) -> Any:  # found by name, as functions are, but not in the module of its ``__module__``
+        from pkgutil import resolve_name  # an import of five milliseconds, which few apps need
 
         return resolve_name, (self.place,)
 
 
-def _like_a_builtin(function: Any, place: str) -> Any:
-    ours = _Unbound(function)
-    ours.place = place
-    for word in (*WRAPPER_ASSIGNMENTS, "__wrapped__"):
-        if hasattr(function, word):
-            setattr(ours, word, getattr(function, word))
-    return ours
+def _imitate_builtin(function: Any, place: str) -> Any:
+    wrapper = _Unbound(function)
+    wrapper.place = place
+    for attribute in (*WRAPPER_ASSIGNMENTS, "__wrapped__"):
+        if hasattr(function, attribute):
+            setattr(wrapper, attribute, getattr(function, attribute))
+    return wrapper
 
 
 class Patches:
-    """What was replaced, newest last.
+    """The replaced attributes, newest last.
 
-    Where somebody wrapped our wrapper in the meantime, it stays below theirs: putting the original back would take
-    theirs away. A wrapper must therefore be a mere passage once its probe is removed.
+    Where another tool has wrapped a wrapper in the meantime, the wrapper stays below: restoring the original would
+    remove the other tool's. So a wrapper must only call its original once its probe is removed.
     """
 
     def __init__(self) -> None:
         self._done: list[tuple[Any, str, object, object]] = []
 
     def wrap(self, owner: Any, name: str, decorator: Decorator) -> bool:
-        """Replaces ``owner.name`` by ``decorator(original)``; false where this version of the driver has none."""
+        """Replace ``owner.name`` by ``decorator(original)``; return false where this version of the driver has none."""
         original = getattr(owner, name, None)
         if original is None:
             return False
@@ -52,46 +52,46 @@ class Patches:
         of_class = isinstance(own, classmethod)
         if of_class:
             original = original.__func__
-        ours: Any = decorator(original)
-        for word in WRAPPER_ASSIGNMENTS:
-            if hasattr(original, word):
-                setattr(ours, word, getattr(original, word))
-        ours.__wrapped__ = original
+        wrapper: Any = decorator(original)
+        for attribute in WRAPPER_ASSIGNMENTS:
+            if hasattr(original, attribute):
+                setattr(wrapper, attribute, getattr(original, attribute))
+        wrapper.__wrapped__ = original
         if of_class:
-            ours = classmethod(ours)
+            wrapper = classmethod(wrapper)
         elif isinstance(own, staticmethod):
-            ours = staticmethod(ours)
+            wrapper = staticmethod(wrapper)
         elif isinstance(owner, ModuleType) and isinstance(original, BuiltinFunctionType):
-            ours = _like_a_builtin(ours, f"{owner.__name__}:{name}")
-        setattr(owner, name, ours)
-        self._done.append((owner, name, own, ours))
+            wrapper = _imitate_builtin(wrapper, f"{owner.__name__}:{name}")
+        setattr(owner, name, wrapper)
+        self._done.append((owner, name, own, wrapper))
         return True
 
     def wrap_setter(self, owner: Any, name: str, decorator: Decorator) -> bool:
-        """Replaces what setting the property ``owner.name`` does; false where this class has no such property."""
+        """Replace the setter of the property ``owner.name``; return false where this class has no such property."""
         own = vars(owner).get(name)
         if not isinstance(own, property) or own.fset is None:
             return False
-        ours = own.setter(decorator(own.fset))
-        setattr(owner, name, ours)
-        self._done.append((owner, name, own, ours))
+        wrapper = own.setter(decorator(own.fset))
+        setattr(owner, name, wrapper)
+        self._done.append((owner, name, own, wrapper))
         return True
 
     def wrap_getter(self, owner: Any, name: str, decorator: Decorator) -> bool:
-        """Replaces what reading the property ``owner.name`` does; false where this class has no such property."""
+        """Replace the getter of the property ``owner.name``; return false where this class has no such property."""
         own = vars(owner).get(name)
         if not isinstance(own, property) or own.fget is None:
             return False
-        ours = own.getter(decorator(own.fget))
-        setattr(owner, name, ours)
-        self._done.append((owner, name, own, ours))
+        wrapper = own.getter(decorator(own.fget))
+        setattr(owner, name, wrapper)
+        self._done.append((owner, name, own, wrapper))
         return True
 
     def restore(self) -> None:
-        """Puts every original back where our wrapper still stands."""
+        """Restore every original whose wrapper is still in place."""
         while self._done:
-            owner, name, own, ours = self._done.pop()
-            if vars(owner).get(name) is not ours:
+            owner, name, own, wrapper = self._done.pop()
+            if vars(owner).get(name) is not wrapper:
                 continue
             if own is _ABSENT:
                 delattr(owner, name)

@@ -1,4 +1,4 @@
-"""What nearly every probe is: one watch that the wrappers report to, and the patches by which they were put there."""
+"""The usual probe: one call observer, and the patches whose hooks call it."""
 
 from abc import ABC
 from typing import Generic, Protocol, TypeVar
@@ -7,26 +7,26 @@ from backwatch.collector.probes import Probe
 from backwatch.collector.probes.toolkit.patches import Patches
 
 
-class Silent(Protocol):
-    """Where wrappers report."""
+class Observer(Protocol):
+    """Receives the hooks' calls."""
 
-    def silence(self) -> None:
-        """Nothing is told from now on: a wrapper that still stands somewhere is a mere passage."""
+    def disable(self) -> None:
+        """Record nothing from now on: a wrapper that is still in place only calls its original."""
         ...
 
 
-W = TypeVar("W", bound=Silent)
+ObserverT = TypeVar("ObserverT", bound=Observer)
 
 
-class PatchingProbe(Probe, ABC, Generic[W]):
-    """A probe that sets ``_watch`` and ``_patches`` when it is installed."""
+class PatchingProbe(Probe, ABC, Generic[ObserverT]):
+    """A probe that sets ``_observer`` and ``_patches`` when it is installed."""
 
-    _watch: W | None = None
+    _observer: ObserverT | None = None
     _patches: Patches | None = None
 
     def remove(self) -> None:
-        """Puts the driver's own functions back; what they have made meanwhile goes on as a mere passage."""
-        if self._watch is not None:
-            self._watch.silence()
+        """Restore the driver's own functions. Objects that they made meanwhile go on, unobserved."""
+        if self._observer is not None:
+            self._observer.disable()
         if self._patches is not None:
             self._patches.restore()

@@ -1,6 +1,6 @@
-"""The other end of a socket of which only the descriptor is known: drivers in C.
+"""The peer of a socket of which only the descriptor is known: drivers in C.
 
-The descriptor is only looked at, through ``ctypes``: never duplicated, owned or closed (see ``wire.py``).
+The descriptor is only read, through ``ctypes``: never duplicated, owned or closed (see ``socket_counters.py``).
 """
 
 import ctypes
@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from backwatch.collector.probes.toolkit.sockets import PeerFacts
 
-_SIZE: Final = 128
-_MAX_TEXT: Final = 200
+_ADDRESS_BYTES: Final = 128
+_MAX_PATH_CHARS: Final = 200
 
 
 def _kernel_call() -> Any:
@@ -28,13 +28,13 @@ _getpeername = _kernel_call()
 
 
 def peer_of(descriptor: int) -> PeerFacts:
-    """The numeric address of the peer, or the path of a unix socket; empty where the kernel does not say."""
+    """Return the numeric address of the peer, or the path of a unix socket; empty where it is unknown."""
     if descriptor < 0 or _getpeername is None:
         return {}
-    buffer, length = ctypes.create_string_buffer(_SIZE), ctypes.c_uint32(_SIZE)
+    buffer, length = ctypes.create_string_buffer(_ADDRESS_BYTES), ctypes.c_uint32(_ADDRESS_BYTES)
     if _getpeername(descriptor, ctypes.addressof(buffer), ctypes.addressof(length)) != 0:
         return {}
-    raw = buffer.raw[: min(length.value, _SIZE)]
+    raw = buffer.raw[: min(length.value, _ADDRESS_BYTES)]
     family = struct.unpack_from("=H", raw)[0] if len(raw) >= 2 else -1
     if family == socket.AF_INET and len(raw) >= 8:
         return _tcp(socket.inet_ntop(socket.AF_INET, raw[4:8]), raw)
@@ -42,7 +42,7 @@ def peer_of(descriptor: int) -> PeerFacts:
         return _tcp(socket.inet_ntop(socket.AF_INET6, raw[8:24]), raw)
     if family == getattr(socket, "AF_UNIX", -2):
         path = raw[2:].split(b"\0", 1)[0].decode("utf-8", "backslashreplace")
-        return {"transport": "unix", "peer_address": path[:_MAX_TEXT]}
+        return {"transport": "unix", "peer_address": path[:_MAX_PATH_CHARS]}
     return {}
 
 

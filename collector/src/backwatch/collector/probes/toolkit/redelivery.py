@@ -1,7 +1,7 @@
-"""Messages that come again: how often, where a broker or a client counts, and by their look where it only says so.
+"""Redelivered messages: how often one came before, by the broker's or client's count, else by its content.
 
-Looked at only where the broker marks a message as delivered before, which few are. Of a message nothing is kept but a
-hash under the process's own key, of its first bytes.
+Only messages are inspected that the broker marks as delivered before, which few are. Nothing of a message is kept but a
+hash of its first bytes, under the process's own key.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from backwatch.collector import names
 if TYPE_CHECKING:
     from backwatch.collector.payload.formats import Facts
 
-COUNT: Final = "x-delivery-count"
+COUNT_HEADER: Final = "x-delivery-count"
 """Header of RabbitMQ's quorum queues: how often the message was delivered before."""
-MAX_REMEMBERED: Final = 256
-MAX_LOOKED_AT: Final = 65_536
+MAX_TRACKED_MESSAGES: Final = 256
+MAX_HASHED_BYTES: Final = 65_536
 _ACK: Final = "$JS.ACK."
 
 
-class Returning:
-    """What came again in this process, most recent last."""
+class RedeliveryTracker:
+    """The redelivered messages of this process, most recent last."""
 
     __slots__ = ("_times",)
 
@@ -29,33 +29,33 @@ class Returning:
         self._times: dict[int, int] = {}
 
     def facts(self, queue: str, body: Any, headers: Any) -> Facts:
-        """Of a message that the broker marks as delivered before."""
-        counted: Any = headers.get(COUNT) if isinstance(headers, dict) else None
+        """Return the fact of a message that the broker marks as delivered before."""
+        counted: Any = headers.get(COUNT_HEADER) if isinstance(headers, dict) else None
         if isinstance(counted, int) and not isinstance(counted, bool):
-            return again(int(counted))  # a driver may have an int of its own for it
-        return again(self._seen(queue, body))
+            return redelivery_facts(int(counted))  # a driver may have an int of its own for it
+        return redelivery_facts(self._count(queue, body))
 
-    def _seen(self, queue: str, body: Any) -> int:
+    def _count(self, queue: str, body: Any) -> int:
         if not isinstance(body, (bytes, bytearray, memoryview, str)):
             return 1
-        head = body[:MAX_LOOKED_AT]
+        head = body[:MAX_HASHED_BYTES]
         key = hash((queue, len(body), head if isinstance(head, str) else bytes(head)))
         times = self._times.pop(key, 0) + 1
-        if len(self._times) >= MAX_REMEMBERED:
+        if len(self._times) >= MAX_TRACKED_MESSAGES:
             del self._times[next(iter(self._times))]
         self._times[key] = times
         return times
 
 
-def again(times: int) -> Facts:
-    """How often a message came before: once at least, for so it is marked."""
+def redelivery_facts(times: int) -> Facts:
+    """Return the fact with the number of earlier deliveries: at least one, since the message is marked."""
     return ((names.REDELIVERED, max(times, 1)),)
 
 
-def returned_by_nats(reply: Any) -> int:
-    """How often JetStream delivered a message before, by the address for its acknowledgement; 0: not, or unknown.
+def nats_redeliveries(reply: Any) -> int:
+    """Return the number of JetStream's earlier deliveries, by the address for the acknowledgement; 0: none, or unknown.
 
-    >>> returned_by_nats("$JS.ACK.ORDERS.worker.12.7.9.1700000000.0"), returned_by_nats("_INBOX.x")
+    >>> nats_redeliveries("$JS.ACK.ORDERS.worker.12.7.9.1700000000.0"), nats_redeliveries("_INBOX.x")
     (11, 0)
     """
     text = reply.decode("ascii", "replace") if isinstance(reply, (bytes, bytearray)) else reply

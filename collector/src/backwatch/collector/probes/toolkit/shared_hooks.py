@@ -1,7 +1,7 @@
-"""One set of hooks in a library for all probes that need them: its own, and those of what rides on it.
+"""One set of hooks in a library for all probes that need them: its own, and those of the libraries above it.
 
-Whoever comes first wraps, whoever leaves last restores. What nobody claims is told only while the library's own probe
-is there: another probe's need of the hooks does not make the app's other requests known.
+The first user wraps the library, the last one to leave restores it. Calls without a claim are recorded only while the
+library's own probe is installed: another probe's need of the hooks does not make the app's other requests known.
 """
 
 from collections.abc import Callable
@@ -11,51 +11,57 @@ from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.toolkit.patches import Patches
 
 
-class _Watch(Protocol):
+class _Calls(Protocol):
     recorder: Recorder | None
+
+
+class _Observer(Protocol):
     active: bool
 
-    def settle(self) -> None: ...
+    @property
+    def calls(self) -> _Calls: ...
+
+    def flush(self) -> None: ...
 
 
-W = TypeVar("W", bound=_Watch)
+ObserverT = TypeVar("ObserverT", bound=_Observer)
 
 
-class SharedHooks(Generic[W]):
-    """The hooks while they are in place, and who asked for them.
+class SharedHooks(Generic[ObserverT]):
+    """The hooks while they are in place, and their users.
 
     Args:
-        wrap: Puts them there, and gives the watch that they report to.
+        wrap: Puts the hooks in place, and returns the observer that they call.
     """
 
-    def __init__(self, wrap: Callable[[Patches], W]) -> None:
+    def __init__(self, wrap: Callable[[Patches], ObserverT]) -> None:
         self._wrap = wrap
         self._patches = Patches()
-        self._watch: W | None = None
+        self._observer: ObserverT | None = None
         self._users: list[object] = []
 
     def attach(self, user: object, recorder: Recorder | None) -> None:
-        """Wraps the library, which must be imported by then, for ``user``.
+        """Wrap the library, which must be imported by then, for ``user``.
 
         Args:
-            recorder: Where to tell what nobody claims: the library's own probe; ``None`` for every other user.
+            recorder: Receives the calls without a claim, for the library's own probe; ``None`` for every other user.
         """
-        if self._watch is None:
-            self._watch = self._wrap(self._patches)
+        if self._observer is None:
+            self._observer = self._wrap(self._patches)
         if recorder is not None:
-            self._watch.recorder = recorder
+            self._observer.calls.recorder = recorder
         self._users.append(user)
 
     def detach(self, user: object, *, recording: bool = False) -> None:
-        """Undoes :meth:`attach`; what still waits for its body is told as far as it has come."""
-        watch = self._watch
-        if watch is None or user not in self._users:
+        """Undo :meth:`attach`, and record calls whose bodies have not ended."""
+        observer = self._observer
+        if observer is None or user not in self._users:
             return
         self._users.remove(user)
-        watch.settle()
+        observer.flush()
         if recording:
-            watch.recorder = None
+            observer.calls.recorder = None
         if not self._users:
             self._patches.restore()
-            watch.active = False
-            self._watch = None
+            observer.active = False
+            self._observer = None

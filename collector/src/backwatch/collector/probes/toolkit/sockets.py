@@ -1,4 +1,4 @@
-"""The other end of a socket, as keyword arguments of ``Session``."""
+"""Facts of a socket, as keyword arguments of ``Session``, and bounded text."""
 
 from collections.abc import Callable
 from typing import Any, TypedDict
@@ -6,7 +6,7 @@ from weakref import ref
 
 
 class PeerFacts(TypedDict, total=False):
-    """What the socket knows of its peer."""
+    """The peer of a socket."""
 
     transport: str
     peer_address: str
@@ -14,7 +14,7 @@ class PeerFacts(TypedDict, total=False):
 
 
 def descriptor(socket: Any) -> int:
-    """The file descriptor, or -1 where there is none any more."""
+    """Return the file descriptor, or -1 where the socket is closed."""
     try:
         number = socket.fileno()
     except (AttributeError, OSError, ValueError):
@@ -23,7 +23,7 @@ def descriptor(socket: Any) -> int:
 
 
 def weakly(socket: Any) -> Callable[[], Any]:
-    """The socket while somebody else keeps it; asyncio hands out another object in its place, so the one below that."""
+    """Return a weak reference to a socket. asyncio returns a substitute object, so to the socket below it."""
     try:
         return ref(getattr(socket, "_sock", None) or socket)
     except TypeError:  # uvloop's
@@ -31,7 +31,7 @@ def weakly(socket: Any) -> Callable[[], Any]:
 
 
 def peer(socket: Any) -> PeerFacts:
-    """The numeric address of the peer, or the path of a unix socket; empty where the socket is closed."""
+    """Return the numeric address of the peer, or the path of a unix socket; empty where the socket is closed."""
     try:
         name = socket.getpeername()
     except (AttributeError, OSError, ValueError):
@@ -45,25 +45,25 @@ def peer(socket: Any) -> PeerFacts:
 
 
 def tls_of(socket: Any) -> Any:
-    """The object that ``tls.read_tls_facts`` understands: the socket itself where it speaks TLS, else ``None``."""
+    """Return the object that ``read_tls_facts`` accepts: the socket itself where it uses TLS, else ``None``."""
     if hasattr(socket, "cipher") and hasattr(socket, "getpeercert") and hasattr(socket, "context"):
         return socket
     if hasattr(socket, "getpeercert") and hasattr(socket, "version") and not hasattr(socket, "sslobj"):
-        return socket  # pyOpenSSL below urllib3: it does not tell cipher or context, and is TLS all the same
+        return socket  # pyOpenSSL below urllib3: it exposes neither cipher nor context, and still is TLS
     return getattr(socket, "sslobj", None)  # urllib3's TLS inside TLS
 
 
 def words(value: object, limit: int = 120) -> str:
-    """What a server says of itself, as bounded printable text; ``""`` for ``None``."""
+    """Return a value of the server as bounded printable text; ``""`` for ``None``."""
     if value is None:
         return ""
     text = value.decode("utf-8", "replace") if isinstance(value, (bytes, bytearray)) else str(value)
     text = text[:limit]
-    return text if text.isprintable() else "".join(one if one.isprintable() else "?" for one in text)
+    return text if text.isprintable() else "".join(character if character.isprintable() else "?" for character in text)
 
 
 def root_error(error: BaseException) -> BaseException:
-    """The TLS library's own error below a driver's: what went wrong with the handshake. Else the error itself."""
+    """Return the TLS library's error below a driver's: the cause of a failed handshake. Else the error itself."""
     below: BaseException | None = error
     for _ in range(5):
         if below is None:

@@ -1,8 +1,8 @@
-"""Classes of the app's, with our layer slipped in right above the C type: for drivers whose C code rejects proxies.
+"""Subclasses of the app's classes with a layer above the C type: for drivers whose C code rejects proxies.
 
-The layer lies below every class of the app's: its methods see what the app's own classes finally ask of the driver, and
-the app's object is still an instance of the app's class, with its name, its attributes and its methods. Where a method
-of the app's asks the C type by its name, past ``super()`` and so past the layer, that method itself is looked at.
+The layer is below every class of the app: its methods observe what the app's own classes finally call, and the app's
+object is still an instance of the app's class, with its name, its attributes and its methods. Where a method of the app
+calls the C type by its name, past ``super()`` and so past the layer, that method itself is observed.
 """
 
 import types
@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
-MAX_REMEMBERED: Final = 256
+MAX_CACHED_CLASSES: Final = 256
 
 
-def past_super(factory: type, base: type, name: str) -> bool:
-    """Whether a class of the app's has a method of its own of this name that does not know ``super``."""
+def bypasses_super(factory: type, base: type, name: str) -> bool:
+    """Return whether a class of the app has such a method that does not use ``super``."""
     for kind in factory.__mro__:
         if kind is base:
             break
@@ -26,7 +26,7 @@ def past_super(factory: type, base: type, name: str) -> bool:
 
 
 class _Unannounced:
-    """Goes before the app's class, which must not hear of a subclass that the app never wrote."""
+    """Precedes the app's class, whose ``__init_subclass__`` must not see the subclass."""
 
     __slots__ = ()
 
@@ -35,10 +35,10 @@ class _Unannounced:
 
 
 class Subclasses:
-    """Watched classes made so far, by the class that the app chose.
+    """Observed classes made so far, by the app's class.
 
     Args:
-        over: Given the app's class: methods that go before its own.
+        over: Return methods that precede those of the app's class.
     """
 
     def __init__(self, base: type, layer: type, over: Callable[[type], dict[str, Any]] = lambda _: {}) -> None:
@@ -48,13 +48,13 @@ class Subclasses:
         self._made: dict[type, type] = {}
 
     @never_breaks_the_host
-    def of(self, factory: Any) -> Any:
-        """The watched class to use in place of ``factory``; ``None`` where it is not a class of this driver's."""
+    def subclass_of(self, factory: Any) -> Any:
+        """Return the observed class to use in place of ``factory``; ``None`` where it is no class of this driver."""
         if not isinstance(factory, type) or not issubclass(factory, self._base) or issubclass(factory, self._layer):
             return None
         made = self._made.get(factory)
         if made is None:
-            if len(self._made) >= MAX_REMEMBERED:
+            if len(self._made) >= MAX_CACHED_CLASSES:
                 self._made.clear()
             made = self._made[factory] = self._make(factory)
         return made
@@ -62,8 +62,8 @@ class Subclasses:
     def _make(self, factory: type) -> type:
         bases = (self._layer,) if factory is self._base else (_Unannounced, factory, self._layer)
 
-        def named(namespace: dict[str, Any]) -> None:
+        def fill(namespace: dict[str, Any]) -> None:
             namespace.update(self._over(factory))
             namespace.update(__module__=factory.__module__, __qualname__=factory.__qualname__, __doc__=factory.__doc__)
 
-        return types.new_class(factory.__name__, bases, {}, named)
+        return types.new_class(factory.__name__, bases, {}, fill)

@@ -1,10 +1,10 @@
-"""What a TLS context asks for. ``ssl`` is not imported: numbers stand for its constants."""
+"""The TLS mode that a context requests. ``ssl`` is not imported: numbers stand for its constants."""
 
 from typing import Any
 
 
-def asked_by(context: Any) -> str:
-    """``require``, ``verify-ca`` or ``verify-full``; without a context the standard library verifies nothing."""
+def requested_mode(context: Any) -> str:
+    """Return ``require``, ``verify-ca`` or ``verify-full``; without a context the standard library verifies nothing."""
     if context is None or not getattr(context, "verify_mode", 0):
         return "require"
     return "verify-full" if getattr(context, "check_hostname", False) else "verify-ca"

@@ -1,14 +1,14 @@
-"""``urllib.request`` where it opens no connection: ``file:`` URLs, which it takes wherever it takes ``http:`` ones.
+"""``urllib.request`` where it opens no connection: ``file:`` URLs, which it accepts wherever it accepts ``http:`` ones.
 
-Everything else of urllib's goes through ``http.client`` and ``ftplib``, and is told there.
+All else in urllib goes through ``http.client`` and ``ftplib``, whose probes report it.
 """
 
-from collections.abc import Callable
-from time import time_ns
 from typing import Any, ClassVar, Final
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
+from backwatch.collector.probes.toolkit.dbapi import argument
+from backwatch.collector.probes.toolkit.hooks import Args, Kwargs, call_hook
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 from backwatch.collector.probes.toolkit.sockets import root_error, words
@@ -16,53 +16,38 @@ from backwatch.collector.redaction import http as redact
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
 
-_Function = Callable[..., Any]
-
-MACHINE: Final = Session(system="file", transport="inproc")
-"""Where the files are: on no service at all."""
-MAX_PATH: Final = 4_096
+LOCAL_FILES: Final = Session(system="file", transport="inproc")
+"""The session of all files: they are on no service."""
+MAX_PATH_CHARS: Final = 4_096
 
 
-class Watch:
-    """Files that one process opens by URL."""
+class UrllibCallObserver:
+    """The files that one process opens by URL."""
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder: Recorder | None = recorder
 
-    def silence(self) -> None:
-        """The probe is removed: nothing is told from now on."""
+    def disable(self) -> None:
+        """Record nothing from now on: the probe is removed."""
         self.recorder = None
 
     @never_breaks_the_host
-    def opened(self, request: Any, start_ns: int, error: BaseException | None) -> None:
-        """A file was opened, or could not be. Of its path as much is told as of any URL's."""
+    def on_open_end(
+        self, _handler: Any, opened: tuple[int, Args, Kwargs], _result: Any, error: BaseException | None
+    ) -> None:
+        """Record a file that was opened, or could not be. As much of its path is reported as of any URL's."""
+        start_ns, args, kwargs = opened
+        request = argument(args, kwargs, 0, "req")
         if self.recorder is not None:
-            path = words(getattr(request, "selector", ""), MAX_PATH)
+            path = words(getattr(request, "selector", ""), MAX_PATH_CHARS)
             self.recorder.record_call(
-                MACHINE, "GET", statement=redact.statement("GET", f"file://{path}"), start_ns=start_ns,
+                LOCAL_FILES, "GET", statement=redact.statement("GET", f"file://{path}"), start_ns=start_ns,
                 error=None if error is None else root_error(error),
             )  # fmt: skip
 
 
-def _open(watch: Watch) -> Callable[[_Function], _Function]:
-    def make(original: _Function) -> _Function:
-        def opening(handler: Any, request: Any) -> Any:
-            start_ns = time_ns()
-            try:
-                result = original(handler, request)
-            except BaseException as error:
-                watch.opened(request, start_ns, error)
-                raise
-            watch.opened(request, start_ns, None)
-            return result
-
-        return opening
-
-    return make
-
-
-class UrllibProbe(PatchingProbe[Watch]):
-    """What ``urllib.request`` opens without a connection."""
+class UrllibProbe(PatchingProbe[UrllibCallObserver]):
+    """Files that ``urllib.request`` opens, without a connection."""
 
     name: ClassVar[str] = "urllib"
     module: ClassVar[str] = "urllib.request"
@@ -72,8 +57,9 @@ class UrllibProbe(PatchingProbe[Watch]):
     ))  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
-        """Wraps the one function that opens files."""
+        """Wrap the one function that opens files."""
         from urllib.request import FileHandler
 
-        self._patches, self._watch = Patches(), Watch(recorder)
-        self._patches.wrap(FileHandler, "open_local_file", _open(self._watch))
+        observer, patches = UrllibCallObserver(recorder), Patches()
+        self._observer, self._patches = observer, patches
+        patches.wrap(FileHandler, "open_local_file", call_hook(None, observer.on_open_end))

@@ -1,8 +1,9 @@
-"""urllib3 1.26 and 2, and with it everything that rides on it: requests, botocore, most HTTP APIs of Python.
+"""urllib3 1.26 and 2, and with it all that uses it: requests, botocore, most HTTP APIs of Python.
 
-One call per request on the wire, so a redirect that the client follows is two, each with where it was sent; and one
-``connect`` per connection, so a failed handshake is seen. requests needs no probe of its own: each hop of its redirects
-and each retry goes through here. What a layer above claims (see ``http/claims.py``) is told by that layer alone.
+There is one call per request on the wire, so a redirect that the client follows is two, each with its own target; and
+one ``connect`` per connection, so a failed handshake is seen. requests needs no probe of its own: each hop of its
+redirects and each retry goes through urllib3. A request that a layer above claims (see ``http/claims.py``) is reported
+by that layer alone.
 """
 
 from typing import ClassVar
@@ -26,9 +27,9 @@ class Urllib3Probe(Probe):
     }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
-        """Wraps urllib3's connections and pools, and the end of the standard library's response."""
+        """Wrap urllib3's connections and pools, and the end of the standard library's response."""
         HOOKS.attach(self, recorder)
 
     def remove(self) -> None:
-        """Restores them, unless another probe needs them; what still waits for its body is told as it stands."""
+        """Restore the originals, unless another probe needs the hooks; record calls whose bodies have not ended."""
         HOOKS.detach(self, recording=True)

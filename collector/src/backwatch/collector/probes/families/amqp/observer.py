@@ -28,7 +28,7 @@ from backwatch.collector.probes.families.amqp.state import (
     InFlightCall,
     InFlightPublication,
 )
-from backwatch.collector.probes.toolkit.redelivery import Returning
+from backwatch.collector.probes.toolkit.redelivery import RedeliveryTracker
 from backwatch.collector.redaction import amqp as redact
 from backwatch.collector.runtime.record import CLIENT, CONSUMER, PRODUCER
 
@@ -52,7 +52,7 @@ class AmqpObserver:
     def __init__(self, recorder: Recorder, read_connection: Callable[[Any], AmqpConnectionState]) -> None:
         self.recorder = recorder
         self.active = True
-        self.redeliveries = Returning()
+        self.redeliveries = RedeliveryTracker()
         self.connections: WeakKeyDictionary[Any, AmqpConnectionState] = WeakKeyDictionary()
         self._read_connection = read_connection
 

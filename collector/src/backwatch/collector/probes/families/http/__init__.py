@@ -1,1 +1,1 @@
-"""HTTP: sessions, requests, and who records them."""
+"""HTTP: sessions, requests, and their records."""

@@ -1,36 +1,33 @@
-"""One request, one record: a layer above HTTP (botocore, elasticsearch …) claims the request that it is about to send.
+"""Claims: one request, one record, where a layer above HTTP (botocore, elasticsearch …) reports the request itself.
 
-HTTP's probe then records nothing for it, but hands over what only it can know: the session, the bytes, and when the
-body has been read. A claim is good for one request, that of the claiming layer's own pool or session: whatever else
-the app sends while it stands (a token, a body that is fetched while it is sent) is told by HTTP's probe as ever.
+HTTP's probe then records nothing for it, but hands over what only HTTP knows: the session, the bytes, and when the
+body has been read. A claim is good for one request, that of the claiming layer's own pool or session: all else that
+the app sends meanwhile (a token, a body that is fetched while it is sent) is reported by HTTP's probe as usual.
 
-    with claiming(claim):                     # the layer above, around the one call that sends
-        response = original(...)
-    claim = claim_of(pool, "GET", "/path")    # HTTP's probe, where the request goes out
+    call_hook(observer.on_send, observer.on_response, scope=CURRENT_CLAIM)   # the layer above: its token is the claim
+    claim = take_claim(pool, "GET", "/path")                                 # HTTP's probe, where the request goes out
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from backwatch.collector.runtime.context_variables import reset_variable
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
 
-MAX_NAMED: Final = 256
+MAX_SESSIONS: Final = 256
 
-_claim: ContextVar["Claim | None"] = ContextVar("backwatch_http_claim", default=None)
+CURRENT_CLAIM: ContextVar["Claim | None"] = ContextVar("backwatch_http_claim", default=None)
+"""While it is set, the next request that the claim covers is claimed."""
 
 
-class Carried(NamedTuple):
-    """What HTTP's probe knows of a claimed request when it is done with it.
+class FinishedRequest(NamedTuple):
+    """A claimed request that has ended, as HTTP's probe knows it.
 
     Attributes:
-        session: As HTTP's probe would have told it.
-        wire: What gives this request's bytes, at any later time too; ``None`` where ``estimated`` does.
-        status: 0 where no answer came.
+        session: As HTTP's probe would have reported it.
+        wire: Gives this request's bytes, at any later time too; ``None`` where ``estimated`` does.
+        status: 0 where no response came.
         target: Where a redirect leads, without secrets.
         error: What went wrong on the wire, or the status from 400 on.
     """
@@ -45,12 +42,12 @@ class Carried(NamedTuple):
 
 
 class Claim:
-    """One request that the layer above tells itself."""
+    """One request that the layer above reports itself."""
 
     taken = False
 
     def covers(self, owner: Any, method: str, target: str) -> bool:
-        """Whether a request that goes out now is the claimed one.
+        """Return whether a request that goes out now is the claimed one.
 
         Args:
             owner: The pool (urllib3) or session (aiohttp, httpx) that sends it.
@@ -58,56 +55,46 @@ class Claim:
         """
         raise NotImplementedError
 
-    def connected(
+    def on_connect(
         self, session: Session, start_ns: int, wire: SocketCounters | None, error: BaseException | None
     ) -> None:
-        """A connection was made for this request, or could not be: then the request itself never went out."""
+        """Take the connection made for this request. After an error the request itself never went out."""
         raise NotImplementedError
 
-    def carried(self, carried: Carried) -> None:
-        """HTTP's probe is done with the request: its answer's body was read, let go, or never came."""
+    def on_request_end(self, request: FinishedRequest) -> None:
+        """Take the HTTP request: the body of its response was read or dropped, or never came."""
         raise NotImplementedError
 
 
-@contextmanager
-def claiming(claim: Claim | None) -> Generator[None]:
-    """Inside the block the next request that ``claim`` covers is claimed. ``None`` claims nothing."""
-    token = _claim.set(claim)
-    try:
-        yield
-    finally:
-        reset_variable(_claim, token)
-
-
-def claim_of(owner: Any, method: str, target: str) -> Claim | None:
-    """Takes the claim on the request that goes out now, if there is one: it is then good for no other."""
-    claim = _claim.get()
+def take_claim(owner: Any, method: str, target: str) -> Claim | None:
+    """Take the claim on the request that goes out now, if there is one. It covers no other request afterwards."""
+    claim = CURRENT_CLAIM.get()
     if claim is None or claim.taken or not claim.covers(owner, method, target):
         return None
     claim.taken = True
     return claim
 
 
-def awaited() -> Claim | None:
-    """The claim whose request has not gone out yet: for the connection that a proxy's tunnel makes before it."""
-    claim = _claim.get()
+def pending_claim() -> Claim | None:
+    """Return the claim whose request has not gone out yet: for the connection that a proxy's tunnel makes before it."""
+    claim = CURRENT_CLAIM.get()
     return None if claim is None or claim.taken else claim
 
 
-class Named:
-    """HTTP's sessions under the names that the layer above gives them, made once for each."""
+class ClaimedSessions:
+    """HTTP's sessions with the facts of the layer above, made once for each."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[object, ...], tuple[Session, Session]] = {}
 
-    def of(self, session: Session, **changes: Any) -> Session:
-        """That session with these changes; the same object for the same ones, so that it is encoded once."""
+    def get(self, session: Session, **changes: Any) -> Session:
+        """Return the session with these changes; the same object each time, so that it is encoded once."""
         key = (id(session), *changes.values())
         found = self._known.get(key)
         if found is not None and found[0] is session:
             return found[1]
-        if len(self._known) >= MAX_NAMED:
+        if len(self._known) >= MAX_SESSIONS:
             self._known.clear()
-        named = replace(session, encoded=[], **changes)
-        self._known[key] = session, named
-        return named
+        changed = replace(session, encoded=[], **changes)
+        self._known[key] = session, changed
+        return changed

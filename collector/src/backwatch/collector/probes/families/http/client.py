@@ -1,60 +1,62 @@
-"""The standard library's ``http.client``: what goes out is read off the connection's own buffer, once per request.
+"""The standard library's ``http.client``: requests are read off the connection's own buffer, once for each.
 
-A class of urllib3's is urllib3's business, whose probe sees its pools: such a connection passes here unseen.
+urllib3's probe observes connections of urllib3's classes, through its pools. This observer ignores them.
 """
 
 from http import client
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from backwatch.collector.probes.families.http.calls import Watch
+from backwatch.collector.probes.families.http.observer import HttpCallObserver
 from backwatch.collector.probes.families.http.session import session_of
-from backwatch.collector.probes.families.http.state import Exchange, Link, Started
+from backwatch.collector.probes.families.http.state import ConnectionState, Exchange
+from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
 
 MAX_HEADERS: Final = 200
-_OTHERS: Final = frozenset({"urllib3", "botocore"})
+MAX_CLASSES: Final = 256
+_OBSERVED_ELSEWHERE: Final = frozenset({"urllib3", "botocore"})
 
 
 class _NoTls:
-    """In place of the class that a Python without TLS does not have."""
+    """Stands in for the class that a Python without TLS does not have."""
 
 
 def _verification(context: Any) -> tuple[str, str]:
-    """What was asked for, and what a handshake under this context has proved."""
+    """Return the requested TLS mode, and what a handshake under this context has proved."""
     if context is None or context.verify_mode == 0:
         return "require", "none"
     return ("verify-full", "full") if context.check_hostname else ("verify-ca", "chain")
 
 
-class ClientWatch(Watch):
-    """The connections of ``http.client`` that nobody else watches."""
+class HttpClientCallObserver(HttpCallObserver):
+    """The connections of ``http.client`` that no other probe observes."""
 
     def __init__(self, recorder: Any) -> None:
         super().__init__(recorder, getattr(client, "HTTPSConnection", _NoTls))
-        self._foreign: dict[type, bool] = {}
+        self._elsewhere: dict[type, bool] = {}
         self._sent: WeakKeyDictionary[Any, Exchange] = WeakKeyDictionary()
 
-    def _is_foreign(self, connection: Any) -> bool:
+    def _is_observed_elsewhere(self, connection: Any) -> bool:
         kind = type(connection)
-        known = self._foreign.get(kind)
+        known = self._elsewhere.get(kind)
         if known is None:
-            if len(self._foreign) > 256:
-                self._foreign.clear()
-            packages = {one.__module__.partition(".")[0] for one in kind.__mro__}
-            known = self._foreign[kind] = not packages.isdisjoint(_OTHERS)
+            if len(self._elsewhere) > MAX_CLASSES:
+                self._elsewhere.clear()
+            packages = {base.__module__.partition(".")[0] for base in kind.__mro__}
+            known = self._elsewhere[kind] = not packages.isdisjoint(_OBSERVED_ELSEWHERE)
         return known
 
     @never_breaks_the_host
-    def connecting(self, connection: Any) -> Link | None:
-        """A connection is about to be made; ``None`` where it is not ours to tell."""
-        return None if self._is_foreign(connection) else super().connecting(connection)
+    def on_connect(self, connection: Any, args: Args, kwargs: Kwargs) -> ConnectionState | None:
+        """Note the start of a connect; ``None`` where another probe reports it."""
+        return None if self._is_observed_elsewhere(connection) else super().on_connect(connection, args, kwargs)
 
     @never_breaks_the_host
-    def sending(self, connection: Any) -> Started | None:
-        """The head of a request is complete, and about to be sent."""
-        if not self.active or self._is_foreign(connection):
+    def on_send(self, connection: Any, _args: Args, _kwargs: Kwargs) -> Exchange | None:
+        """Note a request whose head is complete, and about to be sent."""
+        if not self.active or self._is_observed_elsewhere(connection):
             return None
         lines = list(getattr(connection, "_buffer", ())[:MAX_HEADERS])
         method, _, rest = (lines[0] if lines else b"").decode("latin-1").partition(" ")
@@ -62,36 +64,31 @@ class ClientWatch(Watch):
         for line in lines[1:]:
             if line[:14].lower() == b"authorization:":
                 login["Authorization"] = line[14:].strip()
-        return self.begin(connection, connection, method, rest.rpartition(" ")[0], login)
+        return self._begin(connection, connection, method, rest.rpartition(" ")[0], login)
 
     @never_breaks_the_host
-    def not_sent(self, connection: Any, started: Started, error: BaseException) -> None:
-        """It could not be sent; a misuse of the connection never came to the wire."""
+    def on_send_end(self, connection: Any, exchange: Exchange, _result: Any, error: BaseException | None) -> None:
+        """Keep a sent request until its response; the rest of the body may follow."""
         if isinstance(error, client.ImproperConnectionState):
-            self._current.reset(started[1])
+            return  # a misuse of the connection never came to the wire
+        if error is not None:
+            self.on_response(connection, exchange, None, error)
             return
-        self.failed(connection, started, error)
+        self._learn_target(connection, exchange)
+        self._sent[connection] = exchange
 
     @never_breaks_the_host
-    def sent(self, connection: Any, started: Started) -> None:
-        """It was sent; what is left of the body may follow."""
-        self._current.reset(started[1])
-        self._address(connection, started[0])
-        self._sent[connection] = started[0]
+    def on_get_response(self, connection: Any, _args: Args, _kwargs: Kwargs) -> Exchange | None:
+        """Return the request whose response the app wants."""
+        return self._sent.pop(connection, None)
 
-    @never_breaks_the_host
-    def awaiting(self, connection: Any) -> Started | None:
-        """The app wants the answer."""
-        exchange = self._sent.pop(connection, None)
-        return None if exchange is None else (exchange, self._current.set(exchange))
-
-    def settle(self) -> None:
-        """Tells what still waits for its body, and what for its answer."""
-        super().settle()
+    def flush(self) -> None:
+        """Record what still waits for its body, and what for its response."""
+        super().flush()
         for exchange in list(self._sent.values()):
-            self.tell(exchange)
+            self.calls.record_request(exchange)
 
     def _session_of(self, connection: Any) -> Session:
         tls = self._is_tls(connection)
-        asked = _verification(getattr(connection, "_context", None)) if tls else None
-        return session_of(connection, tls=tls, asked=asked)
+        requested = _verification(getattr(connection, "_context", None)) if tls else None
+        return session_of(connection, tls=tls, requested=requested)

@@ -1,4 +1,4 @@
-"""The facts of an HTTP session, from urllib3's connection object, and of one request on it."""
+"""Facts of an HTTP session, from urllib3's connection object, and of a request."""
 
 import base64
 import binascii
@@ -14,7 +14,7 @@ from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.tls import read_tls_facts
 
 _SCHEME: Final = re.compile(r"[A-Za-z0-9-]{1,30}\Z")
-_MAX_URL: Final = 200
+_MAX_URL_CHARS: Final = 200
 _PLAIN: Final = re.compile(r"[\w.:\[\]-]+")
 _ABSOLUTE: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,20})://")
 _TLS_SCHEMES: Final = frozenset(("https", "wss"))
@@ -22,21 +22,21 @@ _NO_PASSWORD: Final = (b"", b"x", b"X", b"x-oauth-basic")
 
 
 METADATA_HEADER: Final = "metadata-header"
-"""Method of who asks a cloud's metadata service as its own libraries do: with a header that no forged URL brings."""
+"""Login method of a request to a cloud's metadata service with its own header, which no forged URL brings."""
 _METADATA_HEADERS: Final = frozenset(("x-aws-ec2-metadata-token", "metadata-flavor", "metadata"))
 LOGIN_HEADERS: Final = frozenset(name.encode() for name in ("authorization", *_METADATA_HEADERS))
-"""All that ``login_of`` looks at, for whoever has headers as bytes."""
+"""All headers that ``login_of`` reads, for clients whose headers are bytes."""
 
 
-def session_of(connection: Any, *, tls: bool, asked: tuple[str, str] | None = None) -> Session:
-    """What the connection knows at present.
+def session_of(connection: Any, *, tls: bool, requested: tuple[str, str] | None = None) -> Session:
+    """Return the session, as the connection knows it at present.
 
     Args:
-        tls: Whether ``https`` was asked for: the app's own choice, as plain ``http`` is.
-        asked: What was asked for, and what is verified by a handshake, where that is not urllib3's to say.
+        tls: The app chose ``https``; else it chose plain ``http``.
+        requested: The requested TLS mode, and what a handshake verifies, where urllib3 does not decide.
     """
-    requested, verified = asked or (_requested(connection), _verified(connection))
-    facts: dict[str, Any] = {"requested": requested if tls else "disable"}
+    mode, verified = requested or (_requested_mode(connection), _verification(connection))
+    facts: dict[str, Any] = {"requested": mode if tls else "disable"}
     socket = getattr(connection, "sock", None)
     if socket is not None:
         facts.update(read_tls_facts(tls_of(socket), verified=verified))
@@ -46,7 +46,7 @@ def session_of(connection: Any, *, tls: bool, asked: tuple[str, str] | None = No
 
 
 def _endpoint(connection: Any) -> tuple[str, int]:
-    """Where the request is to end up: behind a proxy's tunnel, the host at its far end."""
+    """Return the request's final host and port: behind a proxy's tunnel, those of its far end."""
     host = getattr(connection, "_tunnel_host", None)
     port = getattr(connection, "_tunnel_port", None) if host else None
     if not host:
@@ -54,19 +54,19 @@ def _endpoint(connection: Any) -> tuple[str, int]:
     return words(host, 512).rpartition("@")[2][:255].strip("[]"), int(port or 0)
 
 
-def _unverified(connection: Any) -> bool:
+def _skips_verification(connection: Any) -> bool:
     mode = getattr(connection, "cert_reqs", None)
     return mode in ("CERT_NONE", "NONE") or (isinstance(mode, int) and int(mode) == 0)
 
 
-def _requested(connection: Any) -> str:
-    if _unverified(connection):
+def _requested_mode(connection: Any) -> str:
+    if _skips_verification(connection):
         return "require"
     return "verify-ca" if getattr(connection, "assert_hostname", None) is False else "verify-full"
 
 
-def _verified(connection: Any) -> str:
-    """urllib3 checks host names and pinned certificates itself; its word is ``is_verified``, of a proxy another one."""
+def _verification(connection: Any) -> str:
+    """Return what urllib3 verified: it checks host names and pinned certificates itself, and a proxy separately."""
     forwards = getattr(connection, "proxy_is_forwarding", False)
     if not getattr(connection, "proxy_is_verified" if forwards else "is_verified", False):
         return "none"
@@ -74,7 +74,7 @@ def _verified(connection: Any) -> str:
 
 
 def login_of(headers: object) -> tuple[str, str]:
-    """Account and method of an ``Authorization`` header: never what follows the name.
+    """Return account and method of an ``Authorization`` header: never what follows the name.
 
     >>> login_of({"Authorization": "Basic " + base64.b64encode(b"ann:secret").decode()})
     ('ann', 'clear-password')
@@ -106,11 +106,11 @@ def login_of(headers: object) -> tuple[str, str]:
 
 
 def redirect_target(url: str, location: object) -> str:
-    """Where a ``Location`` points, seen from ``url``: scheme, host, port and the path's template.
+    """Return the target of a ``Location`` header, seen from ``url``: scheme, host, port and the path's template.
 
     >>> redirect_target("https://api.example.com/a", "http://ann:secret@169.254.169.254/latest/meta-data/?token=1")
     'http://169.254.169.254/latest/meta-data/'
-    >>> redirect_target("https://api.example.com/a", "https://EVIL%2eexample/")  # where requests goes
+    >>> redirect_target("https://api.example.com/a", "https://EVIL%2eexample/")  # requests goes there
     'https://evil.example/'
     """
     if isinstance(location, bytes):
@@ -118,13 +118,13 @@ def redirect_target(url: str, location: object) -> str:
     if not isinstance(location, str) or not location:
         return ""
     try:
-        return words(redact_url(_unescaped(urljoin(url, location[:2000].strip()))), _MAX_URL)
+        return words(redact_url(_unescape_host(urljoin(url, location[:2000].strip()))), _MAX_URL_CHARS)
     except ValueError:  # not a URL at all; that there was a redirect is still a fact
         return "?"
 
 
-def _unescaped(url: str) -> str:
-    """The URL with its host in plain characters: clients take those of it that were escaped for what they stand for."""
+def _unescape_host(url: str) -> str:
+    """Return the URL with its host in plain characters: clients resolve the escaped ones, too."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     plain = unquote(host) if "%" in host else host
@@ -132,7 +132,7 @@ def _unescaped(url: str) -> str:
 
 
 def endpoint_of(url: str) -> tuple[str, int]:
-    """Host and port of an absolute URL; empty where it cannot be read."""
+    """Return host and port of an absolute URL; empty where it cannot be parsed."""
     try:
         parts = urlsplit(url)
         return words(parts.hostname, 255), parts.port or (443 if parts.scheme == "https" else 80)
@@ -141,7 +141,7 @@ def endpoint_of(url: str) -> tuple[str, int]:
 
 
 def scheme_of(target: str) -> str:
-    """The scheme of a request's target that is a whole URL, as a forwarding proxy is asked; ``""`` for a path.
+    """Return the scheme of a request's target for a forwarding proxy, a whole URL; ``""`` for a path.
 
     >>> scheme_of("HTTP://api.example.com/a"), scheme_of("/web/http://api.example.com/a"), scheme_of("*")
     ('http', '', '')
@@ -150,8 +150,8 @@ def scheme_of(target: str) -> str:
     return found[1].lower() if found else ""
 
 
-def forwarded(session: Session, scheme: str, address: str, port: int) -> Session:
-    """The session with what a forwarding proxy was asked for: the TLS of ``session`` ends at the proxy.
+def forward_session(session: Session, scheme: str, address: str, port: int) -> Session:
+    """Return the session behind a forwarding proxy: the TLS of ``session`` ends at the proxy.
 
     Args:
         scheme: The target's. Where it is not TLS's, plaintext is what reaches the service; else the proxy does its own

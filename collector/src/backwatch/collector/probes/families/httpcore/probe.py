@@ -1,4 +1,4 @@
-"""What the probes of httpx and of its fork have in common: everything but the names."""
+"""The probe of httpx and of its fork, which differ only in names."""
 
 import importlib
 from types import ModuleType
@@ -7,8 +7,8 @@ from typing import ClassVar, Final
 from backwatch.collector import names
 from backwatch.collector.bootstrap import import_hooks
 from backwatch.collector.probes import Probe, Recorder
-from backwatch.collector.probes.families.httpcore.calls import Watch
 from backwatch.collector.probes.families.httpcore.hooks import wrap_clients, wrap_core
+from backwatch.collector.probes.families.httpcore.observer import HttpcoreCallObserver
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
@@ -20,37 +20,37 @@ FACTS: Final = names.OVER_TLS | {
 }  # fmt: skip
 
 
-class OnHttpcore(Probe):
-    """A client of httpcore's kind.
+class HttpcoreProbe(Probe):
+    """A client above httpcore.
 
     Attributes:
-        core: The module below it, which it imports when the first client is made: it is wrapped at that moment.
+        core: The module below, which the client imports when the first one is made, and which is wrapped then.
     """
 
     core: ClassVar[str]
     facts: ClassVar[frozenset[str]] = FACTS
 
     _patches: Patches | None = None
-    _watch: Watch | None = None
+    _observer: HttpcoreCallObserver | None = None
 
     def install(self, recorder: Recorder) -> None:
-        """Wraps the clients now, the connections below as soon as they are there."""
+        """Wrap the clients now, the connections below as soon as their module is imported."""
         patches = self._patches = Patches()
-        watch = self._watch = Watch(recorder)
-        wrap_clients(patches, watch, importlib.import_module(self.module))
+        observer = self._observer = HttpcoreCallObserver(recorder)
+        wrap_clients(patches, observer, importlib.import_module(self.module))
 
-        def below(_module: ModuleType) -> None:
+        def wrap_connections(_module: ModuleType) -> None:
             if self._patches is patches:
-                wrap_core(patches, watch, self.core)
+                wrap_core(patches, observer, self.core)
 
-        below.__qualname__ = f"the connections of {self.name}"
-        import_hooks.on_import(self.core, never_breaks_the_host(below))
+        wrap_connections.__qualname__ = f"the connections of {self.name}"
+        import_hooks.on_import(self.core, never_breaks_the_host(wrap_connections))
 
     def remove(self) -> None:
-        """Restores them; what still waits for the end of its body is told as far as it has come."""
+        """Restore the originals, and record calls whose bodies have not ended."""
         patches, self._patches = self._patches, None
         if patches is not None:
             patches.restore()
-        if self._watch is not None:
-            self._watch.active = False
-            self._watch.settle()
+        if self._observer is not None:
+            self._observer.active = False
+            self._observer.flush()

@@ -1,4 +1,4 @@
-"""The facts of a connection of httpcore's: from its network stream, whichever backend made it."""
+"""The session facts of an httpcore connection, from its network stream, for all backends."""
 
 from typing import Any
 
@@ -8,22 +8,22 @@ from backwatch.collector.session.tls import read_tls_facts
 
 
 def socket_of(stream: Any) -> Any:
-    """The socket below a network stream; ``None`` for a backend without one (a test's double, an app in memory)."""
+    """Return the socket below a network stream; ``None`` for a backend without one (a test double)."""
     info = getattr(stream, "get_extra_info", None)
     socket = info("socket") if info is not None else None
     return socket if hasattr(socket, "fileno") else None
 
 
 def _tls_of(stream: Any, socket: Any) -> Any:
-    """The object that ``tls.read_tls_facts`` understands."""
+    """Return the object that ``tls.read_tls_facts`` accepts."""
     found = stream.get_extra_info("ssl_object")
-    # The blocking backend hands out the C object below its socket, which says less than the socket itself.
-    # Where eventlet is installed it may not know its own TLS socket, and hand out nothing.
+    # The blocking backend returns the C object below its socket, which has fewer facts than the socket itself.
+    # With eventlet it may not recognize its own TLS socket, and return nothing.
     return tls_of(socket) if found is None or type(found).__module__ == "_ssl" else found
 
 
-def requested(context: Any) -> str:
-    """What a TLS context asks for; httpcore's own default verifies everything."""
+def requested_mode(context: Any) -> str:
+    """Return the TLS mode that a context requests; httpcore's own default verifies everything."""
     if context is None:
         return "verify-full"
     if context.verify_mode == 0:
@@ -32,21 +32,21 @@ def requested(context: Any) -> str:
 
 
 def session_of(origin: Any, stream: Any, context: Any = None) -> Session:
-    """What is known of a connection.
+    """Return the session of a connection.
 
     Args:
-        origin: httpcore's word for scheme, host and port: the app's own, not the proxy's.
+        origin: httpcore's object with scheme, host and port: those of the app's URL, not of the proxy.
         stream: ``None`` where there is no connection.
-        context: What TLS was to be done with, where there is no connection that could say.
+        context: The TLS context, where there is no connection to ask.
     """
     tls = origin.scheme in (b"https", b"wss")
-    facts: dict[str, Any] = {"requested": requested(context) if tls else "disable"}
+    facts: dict[str, Any] = {"requested": requested_mode(context) if tls else "disable"}
     address, port = words(origin.host, 255).strip("[]"), int(origin.port or 0)
     socket = socket_of(stream)
     if socket is not None:
         found = _tls_of(stream, socket)
         if tls and found is not None:
-            facts["requested"] = requested(found.context)
+            facts["requested"] = requested_mode(found.context)
         facts.update(read_tls_facts(found if tls else None))
         facts.update(peer(socket))
         if facts.get("transport") == "unix":

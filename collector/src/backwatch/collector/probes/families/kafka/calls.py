@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from backwatch.collector.payload.formats import Facts
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.kafka.clients import KafkaClients, status_facts
-from backwatch.collector.probes.toolkit.messages import OURS, asked, is_ours, names_in
+from backwatch.collector.probes.toolkit.messages import STREAM_TOPICS, is_stream_topic, names_in, operation_text
 from backwatch.collector.redaction import messaging
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import CLIENT, PRODUCER, Caller, Session
@@ -26,7 +26,7 @@ def describe_operation(operation: str, argument: object) -> str | None:
         argument: The first one, which may name topics or groups.
     """
     found = names_in(argument)
-    return None if found and OURS.issuperset(found) else messaging.statement(operation, found)
+    return None if found and STREAM_TOPICS.issuperset(found) else messaging.statement(operation, found)
 
 
 class PendingCall:
@@ -85,9 +85,9 @@ class PartitionCall(PendingCall):
 
 def new_delivery(clients: KafkaClients, producer: Any, start_ns: int, topic: object) -> PartitionCall | None:
     """Return the delivery of a message; ``None`` for Backwatch's own topics."""
-    if clients.recorder is None or is_ours(topic):
+    if clients.recorder is None or is_stream_topic(topic):
         return None
-    statement, facts = asked("send", topic)
+    statement, facts = operation_text("send", topic)
     delivery = PartitionCall(clients, producer, "send", statement, start_ns, facts, PRODUCER)
     delivery.caller = clients.recorder.capture_caller()
     return delivery

@@ -10,7 +10,12 @@ from backwatch.collector.payload import message_forms
 from backwatch.collector.payload.formats import MAX_MEMBERS, Facts, detect_formats
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.kafka.clients import KafkaClients, status_facts
-from backwatch.collector.probes.toolkit.messages import MAX_SAMPLES, asked, is_ours, size_of_headers
+from backwatch.collector.probes.toolkit.messages import (
+    MAX_SAMPLES,
+    is_stream_topic,
+    operation_text,
+    size_of_headers,
+)
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import CONSUMER, Caller, Session
 from backwatch.collector.session.socket_counters import UNKNOWN
@@ -66,7 +71,7 @@ def record_poll(
         values: Some of them, to detect_formats their format.
         size: Bytes of all of them.
     """
-    statement, destination = asked("poll", topic)
+    statement, destination = operation_text("poll", topic)
     facts = destination + detect_formats(values) + facts
     recorder.record_call(
         session, "poll", statement=statement, start_ns=start_ns, estimated=(-1, size) if size >= 0 else UNKNOWN,
@@ -101,10 +106,10 @@ class PollObserver:
         for partition, records in (found or {}).items():
             by_topic.setdefault(partition.topic, []).append((partition, records))
         for topic, portions in by_topic.items():
-            if not is_ours(topic):
+            if not is_stream_topic(topic):
                 session = self.clients.session_of(owner, portions[0][0])
                 self._record_topic(recorder, session, poll, topic, [record for _, part in portions for record in part])
-        if error is not None and not is_ours(poll.topic):
+        if error is not None and not is_stream_topic(poll.topic):
             facts = self._facts(poll, poll.topic, 0) + status_facts(error)
             session = self.clients.session_of(owner)
             values = poll.samples.get(poll.topic)

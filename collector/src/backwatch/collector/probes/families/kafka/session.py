@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.probes.toolkit.sockets import words
-from backwatch.collector.probes.toolkit.tls_contexts import asked_by
+from backwatch.collector.probes.toolkit.tls_contexts import requested_mode
 
 FACTS: Final = names.OVER_TLS | {
     names.MESSAGING_SYSTEM, names.MESSAGING_DESTINATION, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION,
@@ -49,7 +49,7 @@ def requested_facts(config: Mapping[str, Any]) -> dict[str, Any]:
     context = config.get("ssl_context")
     if protocol.endswith("SSL"):
         by_options = "verify-full" if config.get("ssl_check_hostname", True) else "verify-ca"
-        facts["requested"] = asked_by(context) if context is not None else by_options
+        facts["requested"] = requested_mode(context) if context is not None else by_options
         facts["requested_explicit"] = True
     else:
         # Plain is the drivers' default; whether the app wrote it out can no longer be seen.
@@ -72,7 +72,7 @@ def _login_facts(config: Mapping[str, Any], protocol: str) -> dict[str, str]:
     return {}  # the broker may have requested the client's certificate
 
 
-def version_text(version: object) -> str:
+def format_tls_version(version: object) -> str:
     """Return a version as the driver negotiated it: numbers joined by dots."""
     if not isinstance(version, (tuple, list)):
         return ""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from backwatch.collector.probes.families.kafka.session import requested_facts, version_text
+from backwatch.collector.probes.families.kafka.session import format_tls_version, requested_facts
 from backwatch.collector.probes.toolkit.sockets import peer, words
 from backwatch.collector.runtime.internal_clients import is_internal
 from backwatch.collector.runtime.record import Session
@@ -60,7 +60,7 @@ class KafkaClientState:
             if established.get("encrypted"):  # else the handshake is not over, and nothing is known yet
                 facts.update(established)
         if version is not None and not self.has_fixed_version:
-            facts["server_version"] = version_text(version)
+            facts["server_version"] = format_tls_version(version)
         blank = replace(
             self.latest, encrypted=None, tls_version="", cipher="", verified="", certificate_sha256="", not_before="",
             not_after="", issuer="", subject="", peer_address="", peer_port=0, encoded=[],

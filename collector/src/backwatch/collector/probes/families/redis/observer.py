@@ -53,7 +53,7 @@ class RedisCallObserver:
         self.tls_classes = tls_classes
         self.active = True
 
-    def silence(self) -> None:
+    def disable(self) -> None:
         """Stop recording: the probe is removed."""
         self.active = False
 

@@ -1,4 +1,4 @@
-"""What Elasticsearch's and OpenSearch's answers hold: rows, errors, nodes, and who answers."""
+"""The facts in responses of Elasticsearch and OpenSearch: rows, errors, nodes, and the server's identity."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -12,77 +12,77 @@ from backwatch.collector.runtime.record import AttributeValue
 
 Facts = tuple[tuple[str, AttributeValue], ...]
 
-MAX_NODES_ANSWER: Final = 1 << 20
+MAX_NODES_BYTES: Final = 1 << 20
 _WRITES: Final = frozenset(("index", "create", "update", "delete"))
 
 
-def rows(operation: str, answer: object) -> tuple[int, int]:
-    """Hits or documents returned, and documents written; -1 where the answer does not say."""
-    if not isinstance(answer, Mapping):
+def row_counts(operation: str, response: object) -> tuple[int, int]:
+    """Return the hits or documents returned, and documents written; -1 where the response does not say."""
+    if not isinstance(response, Mapping):
         return -1, -1
-    return _returned(answer), _written(operation, answer)
+    return _returned(response), _written(operation, response)
 
 
-def _returned(answer: Mapping[str, Any]) -> int:
-    hits = answer.get("hits")
+def _returned(response: Mapping[str, Any]) -> int:
+    hits = response.get("hits")
     if isinstance(hits, Mapping) and isinstance(hits.get("hits"), list):
         return len(hits["hits"])
-    several = answer.get("responses")
+    several = response.get("responses")
     if isinstance(several, list):
-        return sum(max(_returned(one), 0) for one in several if isinstance(one, Mapping))
-    documents = answer.get("docs")
+        return sum(max(_returned(part), 0) for part in several if isinstance(part, Mapping))
+    documents = response.get("docs")
     if isinstance(documents, list):
-        return sum(1 for one in documents if isinstance(one, Mapping) and one.get("found"))
-    if isinstance(answer.get("found"), bool):
-        return int(answer["found"])
+        return sum(1 for document in documents if isinstance(document, Mapping) and document.get("found"))
+    if isinstance(response.get("found"), bool):
+        return int(response["found"])
     for name in ("values", "rows", "datarows", "events"):  # ES|QL, SQL, EQL
-        if isinstance(answer.get(name), list):
-            return len(answer[name])
+        if isinstance(response.get(name), list):
+            return len(response[name])
     return -1
 
 
-def _written(operation: str, answer: Mapping[str, Any]) -> int:
-    items = answer.get("items")
+def _written(operation: str, response: Mapping[str, Any]) -> int:
+    items = response.get("items")
     if isinstance(items, list):
-        done = (next(iter(one.values()), None) for one in items if isinstance(one, Mapping))
-        return sum(1 for one in done if isinstance(one, Mapping) and "error" not in one)
-    if "total" in answer and ("updated" in answer or "deleted" in answer):  # by query, and reindex
-        counts = (answer.get(name) for name in ("created", "updated", "deleted"))
+        done = (next(iter(item.values()), None) for item in items if isinstance(item, Mapping))
+        return sum(1 for outcome in done if isinstance(outcome, Mapping) and "error" not in outcome)
+    if "total" in response and ("updated" in response or "deleted" in response):  # by query, and reindex
+        counts = (response.get(name) for name in ("created", "updated", "deleted"))
         return sum(count for count in counts if isinstance(count, int))
-    if operation in _WRITES and isinstance(answer.get("result"), str):
-        return 0 if answer["result"] in ("noop", "not_found") else 1
+    if operation in _WRITES and isinstance(response.get("result"), str):
+        return 0 if response["result"] in ("noop", "not_found") else 1
     return -1
 
 
-def error_of(answer: object) -> str:
-    """The service's word for what went wrong: ``index_not_found_exception``."""
-    error = answer.get("error") if isinstance(answer, Mapping) else answer
+def error_of(response: object) -> str:
+    """Return the service's name of an error: ``index_not_found_exception``."""
+    error = response.get("error") if isinstance(response, Mapping) else response
     if isinstance(error, Mapping):
         error = error.get("type")
     text = words(error, 80) if isinstance(error, str) else ""
     return text if text.replace("_", "").isalnum() else ""
 
 
-def who(path: str, answer: object) -> tuple[str, str]:
-    """Version and cluster, from the answer of ``GET /``."""
-    if path.partition("?")[0] not in ("/", "") or not isinstance(answer, Mapping):
+def server_of(path: str, response: object) -> tuple[str, str]:
+    """Return version and cluster id, from the response to ``GET /``."""
+    if path.partition("?")[0] not in ("/", "") or not isinstance(response, Mapping):
         return "", ""
-    version = answer.get("version")
+    version = response.get("version")
     number = version.get("number") if isinstance(version, Mapping) else ""
-    return words(number or "", 40), words(answer.get("cluster_uuid") or "", 64)
+    return words(number or "", 40), words(response.get("cluster_uuid") or "", 64)
 
 
-def topology(path: str, answer: object) -> Facts:
-    """Where the service says its nodes are: what a client that sniffs will talk to."""
-    if not path.startswith("/_nodes") or not isinstance(answer, Mapping):
+def topology(path: str, response: object) -> Facts:
+    """Return the addresses of the nodes that the service announces: a client that sniffs connects to them."""
+    if not path.startswith("/_nodes") or not isinstance(response, Mapping):
         return ()
-    nodes = answer.get("nodes")
+    nodes = response.get("nodes")
     return announced(_addresses(nodes.values())) if isinstance(nodes, Mapping) else ()
 
 
 def topology_of_text(path: str, text: object) -> Facts:
-    """Likewise, from an answer that nobody has read yet."""
-    if not path.startswith("/_nodes") or not isinstance(text, (str, bytes)) or len(text) > MAX_NODES_ANSWER:
+    """Return them likewise, from a body that is not parsed yet."""
+    if not path.startswith("/_nodes") or not isinstance(text, (str, bytes)) or len(text) > MAX_NODES_BYTES:
         return ()
     try:
         return topology(path, json.loads(text))
@@ -99,12 +99,16 @@ def _addresses(nodes: Iterable[object]) -> Iterable[str]:
 
 
 def head(status: int, header: Any, size: int) -> list[tuple[str, AttributeValue]]:
-    """Facts of an answer's head; ``size``: bytes of its body as it was unpacked."""
+    """Return the facts of a response's head.
+
+    Args:
+        size: Bytes of its body, unpacked.
+    """
     facts: list[tuple[str, AttributeValue]] = [(names.HTTP_STATUS, status)]
     packed = words(header("content-length"), 20)
     if header("content-encoding") and packed.isdigit():
         facts += [(names.PAYLOAD_WIRE, int(packed)), (names.PAYLOAD_SIZE, size)]
-    warned = header("warning")
-    if warned:
-        facts.append((names.NOTICES, max(1, words(warned, 8_192).count("299 "))))
+    warning = header("warning")
+    if warning:
+        facts.append((names.NOTICES, max(1, words(warning, 8_192).count("299 "))))
     return facts
