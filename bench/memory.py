@@ -59,7 +59,7 @@ def idle(seconds: float, **settings: str) -> watched.Reading:
                 value = spans.request(number, 20, 1, time.time_ns() - (number * 10**9 + 10**8))
                 publisher.publish(names.TOPIC_CALLS, [Message(value=value, key=b"app")], 10)
                 time.sleep(1)
-                assert detector.process.poll() is None, detector.said()
+                assert detector.process.poll() is None, detector.output()
                 found = watched.read_process(detector.process.pid)
                 if passed_s >= printed_s:
                     printed_s = max(passed_s, printed_s) + max(seconds / 10, 1)

@@ -1,4 +1,4 @@
-"""What every entry of the attack pack promises: it says what it is, it really runs, and it is caught under its name."""
+"""Requirements of every attack scenario: it describes itself, it runs, and its declared rule catches it."""
 
 import json
 import re

@@ -23,7 +23,7 @@ Facts = tuple[tuple[str, AttributeValue], ...]
 
 
 class Teller:
-    """Tells one entry after the other into a pipeline."""
+    """Records one entry after the other into a pipeline."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
@@ -134,7 +134,7 @@ def _aws(teller: Teller, planted: Planted) -> None:
 
 
 def _smtp(teller: Teller, planted: Planted) -> None:
-    """Only whom mail goes to and comes from is told; what else a client says is not looked at."""
+    """Reports only senders and recipients of mail; other commands are ignored."""
     address = planted.text.partition(":<")[2].partition(">")[0]
     teller.record_call("smtp", "SEND", statement=smtp.statement([address, f"Ann <{address}>"]))
 
@@ -202,4 +202,4 @@ _WAYS: Final[Mapping[str, Callable[[Teller, Planted], None]]] = {
     "ftp command": _lines(lines.ftp), "amqp message": _amqp,
 }  # fmt: skip
 ELSEWHERE: Final = frozenset({"http header", "http response", "grpc metadata"})
-"""Told by no function of its own: a probe must be in the way (see ``test_carried.py``)."""
+"""No function of its own reports this: a probe must wrap the driver (see ``test_carried.py``)."""

@@ -1,4 +1,4 @@
-"""Our own faults: no courier ends by one unseen, and whoever asks for the notifier's health hears of it."""
+"""Errors inside the notifier: no delivery worker ends unnoticed, and the health check reports it."""
 
 import json
 import runpy
@@ -31,14 +31,14 @@ HEALTH = Path(__file__).parents[2] / "docker" / "health.py"
 
 
 class Faulty(StandardWebhook):
-    """Raises once; its error holds what the receiver said."""
+    """Raises once; its error holds the receiver's response."""
 
     left = 1
 
     def send(self, delivery: Delivery, timeout_s: float) -> Outcome:
         if self.left:
             self.left -= 1
-            raise MemoryError("what the receiver said")
+            raise MemoryError("the receiver's response")
         return super().send(delivery, timeout_s)
 
 
@@ -70,7 +70,7 @@ def test_a_courier_goes_on_whatever_its_output_raises(store: sa.Engine, caplog: 
     with reading(store) as connection:
         assert sorted(connection.scalars(sa.select(tables.delivery.c.attempts))) == [1, 2]
     assert "at attempt 1: MemoryError" in caplog.text
-    assert "what the receiver said" not in caplog.text
+    assert "the receiver's response" not in caplog.text
 
 
 def test_no_courier_ends_by_a_fault_of_its_own(

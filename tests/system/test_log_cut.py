@@ -91,7 +91,7 @@ def test_a_broker_that_lost_the_tail_of_its_log_makes_nothing_count_twice(ca: Au
 
 
 def moved(stream: StreamSettings, count: int) -> int:
-    """Let a new relay move so many records, and whatever follows; the losses among them."""
+    """Let a new relay move so many records, and what follows; return the losses among them."""
     losses = records = 0
     with closing(open_relay(stream, names.TOPIC_SPANS, names.TOPIC_CALLS, "router")) as relay:
         until_s = time.monotonic() + 60

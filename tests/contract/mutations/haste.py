@@ -82,7 +82,7 @@ def hurry_clients() -> None:
     for name, asked in ASKED.items():
         owner, attribute = _named(name)
         setattr(owner, attribute, _asked(getattr(owner, attribute), asked))
-    for name in ("redis.retry", "valkey.retry"):  # whoever tries again meets the same answer
+    for name in ("redis.retry", "valkey.retry"):  # a retry receives the same reply
         kind = importlib.import_module(name).Retry
         kind.call_with_retry = _once(kind.call_with_retry)
     kombu: Any = importlib.import_module("kombu.connection")
@@ -108,7 +108,7 @@ def _shorten_waits() -> None:
     settimeout, connect = sockets.settimeout, sockets.connect
 
     def connect_without_delay(self: Any, address: Any) -> None:
-        if self.family in (socket.AF_INET, socket.AF_INET6):  # or what it says in two parts takes 40 ms
+        if self.family in (socket.AF_INET, socket.AF_INET6):  # or a message in two parts takes 40 ms
             self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connect(self, address)
 
