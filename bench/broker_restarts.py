@@ -25,7 +25,7 @@ import sqlalchemy as sa
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import ensure_topics
+from backwatch.collector.stream.factory import ensure_topics
 from backwatch.store import tables
 from backwatch.store.connect import open_store
 from backwatch.store.health import health

@@ -22,7 +22,8 @@ import sqlalchemy as sa
 
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
-from backwatch.collector.stream import Message, Record, ensure_topics, open_publisher
+from backwatch.collector.stream import Message, Record
+from backwatch.collector.stream.factory import ensure_topics, open_publisher
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Fired
 from backwatch.detector.engine.log_entries import Records

@@ -25,7 +25,8 @@ from sqlalchemy import exc
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Message, ensure_topics, open_publisher
+from backwatch.collector.stream import Message
+from backwatch.collector.stream.factory import ensure_topics, open_publisher
 from backwatch.store import tables
 from backwatch.store.connect import StoreUnavailable, open_store
 from bench import rounds, spans, watched

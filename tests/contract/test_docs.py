@@ -20,8 +20,8 @@ import requests
 
 from backwatch.attack.authority import Authority
 from backwatch.collector import cli, names, settings
+from backwatch.collector.pipeline import encoder
 from backwatch.collector.probes import discover
-from backwatch.collector.runtime import encoder
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.rules import rulebook

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from backwatch.attack.authority import Authority
 from backwatch.attack.demo.services import discover
 from backwatch.attack.protocols.server import LARGEST, LOOPBACK, HostileServer
+from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.probes import load_probes
-from backwatch.collector.runtime.pipeline import Pipeline
 from backwatch.collector.settings import CollectorSettings
 from backwatch.collector.stream import Message, Publisher
 from backwatch.detector.engine.factory import make_engine

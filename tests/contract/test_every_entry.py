@@ -20,6 +20,12 @@ RULES = {rule.name for rule in rulebook.load().rules}
 every_entry = pytest.mark.parametrize("kind", ENTRIES, ids=[kind.name() for kind in ENTRIES])
 
 
+def test_the_pack_lists_the_recorded_pairs_with_their_rules() -> None:
+    recorded = [live.renamed(outcome, Renames.load()) for outcome in live.read()]
+    expected = {one["scenario"]: one["expected"] for one in recorded if "expected" in one}
+    assert {kind.name(): kind.rule for kind in ENTRIES} == expected
+
+
 @every_entry
 def test_an_entry_says_what_it_does_where_that_is_described_and_what_must_be_said(kind: type[Scenario]) -> None:
     assert re.fullmatch(r"[A-H]\d{1,2}", kind.code)

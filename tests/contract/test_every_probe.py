@@ -80,7 +80,7 @@ import importlib, sys
 from backwatch.collector.bootstrap import start
 start.start()
 importlib.import_module(sys.argv[1])
-print(sys.argv[2] in start.active_probes())
+print(sys.argv[2] in start.get_active_probes())
 """
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import ensure_topics
+from backwatch.collector.stream.factory import ensure_topics
 from tests.hosts.hosting import Host, host, labels, twice, visited
 from tests.services.process import free_port
 from tests.services.server import Server, accepts
@@ -21,7 +21,7 @@ from tests.system.commands import eventually
 
 pytestmark = pytest.mark.slow
 FORKS = int(os.environ.get("BACKWATCH_TEST_FORKS", "40"))
-"""Each has a client of Kafka of its own; five hundred without one are in tests/collector/test_pipeline.py."""
+"""Each has a client of Kafka of its own; five hundred without one are in tests/collector/pipeline/test_pipeline.py."""
 
 
 @pytest.fixture

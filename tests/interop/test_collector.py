@@ -9,7 +9,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import ensure_topics
+from backwatch.collector.stream.factory import ensure_topics
 from tests.interop.receiving import SpanKey, receiving, span_keys
 from tests.services.brokers.whole_topic import whole_topic
 from tests.services.http.otelcol import collecting

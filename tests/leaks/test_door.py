@@ -10,8 +10,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind
 
 from backwatch.collector.exporter import call_of
-from backwatch.collector.runtime.app_identity import App
-from backwatch.collector.runtime.encoder import encode_calls
+from backwatch.collector.pipeline.app_identity import App
+from backwatch.collector.pipeline.encoder import encode_calls
 from backwatch.detector.ingest.routing import UNREADABLE, route
 from tests.leaks.corpus import Planted, entries, planted
 from tests.leaks.finder import Finder, everything_logged, shown

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from backwatch.collector.runtime.pipeline import Pipeline
+from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings, StreamSettings
-from backwatch.collector.stream import open_publisher
+from backwatch.collector.stream.factory import open_publisher
 from tests.leaks.corpus import Planted, entries, planted
 from tests.leaks.finder import Finder, everything_logged, shown
 from tests.leaks.ways import ELSEWHERE, Teller

@@ -10,7 +10,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Consumer, StreamUnavailable, open_consumer
+from backwatch.collector.stream import Consumer, StreamUnavailable
+from backwatch.collector.stream.factory import open_consumer
 
 
 @dataclass(slots=True)

@@ -21,7 +21,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from backwatch.collector import names
 from backwatch.collector.cli import EXIT_IO, EXIT_SETTING, EXIT_UNAVAILABLE, EXIT_USAGE
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Message, open_consumer, open_publisher
+from backwatch.collector.stream import Message
+from backwatch.collector.stream.factory import open_consumer, open_publisher
 from backwatch.detector.runtime.service import RETRY_S
 from backwatch.store import tables
 from backwatch.store.connect import open_store

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
-from backwatch.collector.stream import Message, ensure_topics, open_publisher, open_relay
+from backwatch.collector.stream import Message
+from backwatch.collector.stream.factory import ensure_topics, open_publisher, open_relay
 from backwatch.detector.runtime.service import Service, engine_for
 from backwatch.store import tables
 from backwatch.store.connect import open_store

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Message, Publisher, open_publisher
+from backwatch.collector.stream import Message, Publisher
+from backwatch.collector.stream.factory import open_publisher
 from backwatch.store import tables
 from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.health import health

@@ -54,7 +54,7 @@ import threading
 
 def post_fork(server, worker):
     if worker.age == 1:
-        from backwatch.collector.runtime.worker import Worker
+        from backwatch.collector.pipeline.worker import Worker
         Worker._turn = lambda self: threading.Event().wait()
 """
 

@@ -26,8 +26,8 @@ HANGS_S = 3.0
 PACK = "backwatch.attack.scenarios."
 TECHNIQUES = "backwatch.attack.techniques."
 SMALLER: dict[str, Any] = {
-    f"{TECHNIQUES}decompression.SIZE": 1 << 16,
-    f"{TECHNIQUES}body_flood.LENGTH": 1 << 16,
+    f"{PACK}http.bomb.SIZE": 1 << 16,
+    f"{PACK}http.flood.LENGTH": 1 << 16,
     f"{PACK}memcached.value_flood.LENGTH": 1 << 16,
     f"{PACK}redis.value_flood.LENGTH": 1 << 16,
     f"{PACK}postgresql.result_flood.MANY": 500,

@@ -32,9 +32,9 @@ if __name__ == "__main__":
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.scenarios import discover
+from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.probes import Probe
 from backwatch.collector.probes import discover as discover_probes
-from backwatch.collector.runtime.pipeline import Pipeline
 from backwatch.collector.settings import CollectorSettings
 from backwatch.collector.stream import Message, Publisher
 from tests.contract.mutations.playing import Part, Seen, played

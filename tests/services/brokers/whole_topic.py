@@ -5,7 +5,8 @@ from contextlib import closing
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Record, open_consumer
+from backwatch.collector.stream import Record
+from backwatch.collector.stream.factory import open_consumer
 
 PATIENCE_S = 60.0
 

@@ -11,7 +11,6 @@ from inspect import iscoroutinefunction
 from typing import Any
 
 from backwatch.collector import names
-from backwatch.collector.bootstrap import import_hooks
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.clickhouse_connect.observer import ClickHouseConnectCallObserver
 from backwatch.collector.probes.families.http.claims import CURRENT_CLAIM
@@ -19,6 +18,7 @@ from backwatch.collector.probes.families.search.hooks import HttpLibraries
 from backwatch.collector.probes.toolkit.hooks import Exit, Scope, async_call_hook, call_hook, parameter_names
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
+from backwatch.collector.runtime import import_hooks
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
 

@@ -91,7 +91,7 @@ class GrpcCallObserver:
         if not isinstance(state, ChannelState):  # a channel older than this probe
             state = vars(callable_)[STATE_ATTRIBUTE] = ChannelState(callable_._channel.target(), UNKNOWN, None)
         call = InFlightCall(
-            state, rpc.method(callable_._method), streams=streams, caller=self.recorder.capture_caller()
+            state, rpc.redact_method(callable_._method), streams=streams, caller=self.recorder.capture_caller()
         )
         given = dict(zip(("request", "timeout", "metadata", "credentials"), args, strict=False)) | options
         call.certified = given.get("credentials") is not None

@@ -45,7 +45,7 @@ def outcome(result: dict[str, Any] | None) -> tuple[str | None, Facts]:
         return None, ()
     facts: list[tuple[str, Any]] = [(names.STATUS_CODE, str(code))]
     referrals = result.get("referrals") if code == REFERRAL else None
-    target = next(filter(None, map(redact.referral, (referrals or [])[:20])), "")
+    target = next(filter(None, map(redact.redact_referral, (referrals or [])[:20])), "")
     if target:
         facts.append((names.REDIRECT_TARGET, target))
     return None if code in _NO_ERROR else words(result.get("description"), 60) or str(code), tuple(facts)

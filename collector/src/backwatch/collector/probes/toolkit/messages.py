@@ -67,7 +67,7 @@ def operation_text(operation: str, name: object) -> OperationText:
 
 
 def _make_text(operation: str, name: str) -> OperationText:
-    destination = messaging.destination(name)
+    destination = messaging.redact_destination(name)
     known = OperationText(
         f"{operation} {destination}", ((names.MESSAGING_DESTINATION, destination),) if destination else ()
     )

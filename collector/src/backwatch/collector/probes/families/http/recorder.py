@@ -105,7 +105,7 @@ class HttpCallRecorder:
             host = f"[{session.address}]" if ":" in session.address else session.address
             exchange.url = f"{'https' if tls else 'http'}://{host}:{session.port}{exchange.path}"
         if exchange.claim is None:
-            exchange.statement = redact.statement(exchange.method, exchange.url)
+            exchange.statement = redact.to_statement(exchange.method, exchange.url)
         exchange.session = self._session_for(exchange.state, session, exchange)
 
     def learn_response(self, exchange: Exchange, status: int, header: Callable[[str], object]) -> bool:
